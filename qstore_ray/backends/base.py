@@ -1,0 +1,180 @@
+"""What a backend is: something that returns expectation values of a bound circuit, or raises.
+
+`evaluate` is all that every backend can do. A backend may also offer `vjp`, exact reverse-mode
+differentiation; a gradient method asks for it with `supports`. The laws (tested on every backend in
+`tests/laws/`): it agrees with `simulate/reference.py`, keeps the order of rows, gives a batch what
+it gives its rows one by one, and never answers with anything but what the circuit says: a backend
+that cannot answer raises `BackendError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from qstore_ray.circuits.observable import Observable
+from qstore_ray.circuits.template import Template
+from qstore_ray.errors import CircuitError
+
+if TYPE_CHECKING:
+    from qstore_ray.types import ComplexArray, FloatArray
+
+
+@dataclass(frozen=True)
+class Bindings:
+    """Values for a template's slots, for N rows.
+
+    Args:
+        rows: encoded angles (N, A), radians.
+        params: shared parameters (P,), or one set a row (N, P).
+        amplitudes: initial states (N, 2^n), normalised, where the template starts from amplitudes.
+    """
+
+    rows: FloatArray
+    params: FloatArray
+    amplitudes: FloatArray | ComplexArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+class Usage(NamedTuple):
+    """What an evaluation cost."""
+
+    circuits: int
+    shots: int = 0
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Expectation values (N, O); variances (N, O) of the estimates where they were sampled."""
+
+    values: FloatArray
+    variances: FloatArray | None = None
+    usage: Usage = field(default_factory=lambda: Usage(0))
+
+
+class Gradients(NamedTuple):
+    """Σ_o cotangent[i, o] · ∂⟨O_o⟩/∂slot for each row i: rows (N, A), params (N, P).
+
+    `amplitudes` (N, 2^n) holds the same for the real and imaginary parts of the initial state,
+    as ∂/∂Re + i·∂/∂Im; None where the template starts from zeros.
+    """
+
+    rows: FloatArray
+    params: FloatArray
+    amplitudes: ComplexArray | None = None
+
+
+Pullback = Callable[["FloatArray"], Gradients]
+"""Maps a cotangent (N, O) to the gradients of every row. May be called once."""
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Returns expectation values of observables for N bindings of one template."""
+
+    name: str
+
+    def evaluate(
+        self,
+        template: Template,
+        observables: Sequence[Observable],
+        bindings: Bindings,
+        *,
+        shots: int | None = None,
+        key: Sequence[int] | None = None,
+    ) -> Estimates:
+        """⟨O_o⟩ for every row and observable.
+
+        Args:
+            template: the circuit.
+            observables: O Pauli sums, the same for all rows.
+            bindings: N rows of values.
+            shots: measurements a row and measured basis; None asks for exact values.
+            key: integers (run, epoch, step, …) that seed the sampling; row r draws from (key, r).
+
+        Raises:
+            CircuitError: bindings that do not fit the template, or a circuit it cannot run.
+            BackendError: it cannot answer; there is never a made-up value instead.
+        """
+        ...
+
+
+@runtime_checkable
+class DifferentiableBackend(Backend, Protocol):
+    """A backend that also differentiates exactly, by the adjoint method."""
+
+    def vjp(
+        self,
+        template: Template,
+        observables: Sequence[Observable],
+        bindings: Bindings,
+        *,
+        rows_gradient: bool = False,
+    ) -> tuple[Estimates, Pullback]:
+        """Exact values, and the pullback that turns a cotangent (N, O) into gradients.
+
+        Args:
+            rows_gradient: also differentiate the row angles (and amplitudes); without it those
+                gradients are returned as zeros and the work for them is saved.
+        """
+        ...
+
+
+def check_bindings(
+    template: Template, observables: Sequence[Observable], bindings: Bindings
+) -> None:
+    """Raise `CircuitError` where bindings or observables do not fit the template.
+
+    Every backend calls this first, so that a wrong width reads the same everywhere.
+    """
+    n_rows = len(bindings.rows)
+    if bindings.rows.ndim != 2 or bindings.rows.shape[1] != template.n_rows:
+        raise CircuitError(
+            f"row angles must have shape (N, {template.n_rows})", field="rows",
+            value=bindings.rows.shape,
+        )
+    if bindings.params.shape not in {(template.n_params,), (n_rows, template.n_params)}:
+        raise CircuitError(
+            f"parameters must have shape ({template.n_params},) or ({n_rows}, {template.n_params})",
+            field="params", value=bindings.params.shape,
+        )
+    for name, values in (("rows", bindings.rows), ("params", bindings.params)):
+        if not np.isfinite(values).all():
+            raise CircuitError("angles must be finite", field=name)
+    _check_amplitudes(template, bindings)
+    if not observables:
+        raise CircuitError("at least one observable is needed", field="observables")
+    widest = max(observable.n_qubits for observable in observables)
+    if widest > template.n_qubits:
+        raise CircuitError(
+            f"an observable acts on qubit {widest - 1}, the circuit has {template.n_qubits} qubits",
+            field="observables",
+        )
+
+
+def _check_amplitudes(template: Template, bindings: Bindings) -> None:
+    amplitudes = bindings.amplitudes
+    if (amplitudes is not None) != (template.initial == "amplitudes"):
+        raise CircuitError(
+            "amplitudes must be given exactly when the circuit starts from amplitudes",
+            field="amplitudes", value=None if amplitudes is None else amplitudes.shape,
+        )
+    if amplitudes is None:
+        return
+    if amplitudes.shape != (len(bindings.rows), 2**template.n_qubits):
+        raise CircuitError(
+            f"amplitudes must have shape (N, {2**template.n_qubits})", field="amplitudes",
+            value=amplitudes.shape,
+        )
+    norms = np.linalg.norm(amplitudes, axis=1)
+    if not np.allclose(norms, 1.0, atol=1e-8):
+        worst = int(np.argmax(np.abs(norms - 1.0)))
+        raise CircuitError(
+            f"amplitudes must have norm 1, row {worst} has {norms[worst]:.6g}", field="amplitudes",
+            fix="Divide each row by its norm; a row of zeros cannot be encoded.",
+        )

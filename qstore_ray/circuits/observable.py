@@ -1,0 +1,119 @@
+"""What is measured: weighted sums of Pauli strings, written as people write them.
+
+    Observable.parse("Z0")                  ⟨Z_0⟩
+    Observable.parse("0.5*X0 Y2 - Z1")      ½⟨X_0 Y_2⟩ − ⟨Z_1⟩
+    Observable.parse("I")                   1
+
+A Pauli string is kept as two bit masks: bit q of `x` is set for X or Y on qubit q, bit q of `z` for
+Z or Y. Then P|j⟩ = i^|x∧z| · (−1)^|j∧z| · |j ⊕ x⟩, which is all that a simulator needs.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from itertools import combinations
+from typing import NamedTuple
+
+from qstore_ray.errors import CircuitError
+
+_TERM = re.compile(r"([+-])?\s*(?:([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*\*?\s*)?((?:[IXYZ][0-9]*\s*)+)")
+
+
+class PauliTerm(NamedTuple):
+    """`coefficient` · P, with P given by the bit masks `x` and `z`."""
+
+    x: int
+    z: int
+    coefficient: float = 1.0
+
+    @property
+    def label(self) -> str:
+        """The string as text, for example `X0 Z3`; the identity is `I`."""
+        qubits = range(max(self.x, self.z).bit_length())
+        letters = {(1, 0): "X", (1, 1): "Y", (0, 1): "Z"}
+        parts = [
+            f"{letters[bits]}{q}"
+            for q in qubits
+            if (bits := (self.x >> q & 1, self.z >> q & 1)) != (0, 0)
+        ]
+        return " ".join(parts) or "I"
+
+
+class Observable(NamedTuple):
+    """A real weighted sum of Pauli strings."""
+
+    terms: tuple[PauliTerm, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Observable:
+        """The observable that `text` writes, such as `Z0`, `Z0 Z1` or `0.5*X0 - Y1`.
+
+        Raises:
+            CircuitError: text that is not a sum of Pauli strings.
+        """
+        terms, end = [], 0
+        for match in _TERM.finditer(text.strip()):
+            if match.start() != end or (terms and not match[1]):
+                break
+            terms.append(_term(match[1], match[2], match[3], text))
+            end = match.end()
+        if not terms or end != len(text.strip()):
+            raise CircuitError(
+                "not a sum of Pauli strings", field="observable", value=text,
+                fix='Write for example "Z0", "Z0 Z1" or "0.5*X0 Y2 - Z1".',
+            )
+        return cls(tuple(terms))
+
+    @property
+    def n_qubits(self) -> int:
+        """The smallest number of qubits on which this observable makes sense."""
+        return max(max(term.x, term.z).bit_length() for term in self.terms)
+
+    @property
+    def label(self) -> str:
+        """The observable as text that `parse` reads."""
+        parts = [
+            f"{'-' if t.coefficient < 0 else '+'} "
+            + (f"{abs(t.coefficient)!r}*" if abs(t.coefficient) != 1 else "")
+            + t.label
+            for t in self.terms
+        ]
+        return " ".join(parts).removeprefix("+ ")
+
+
+def z_observables(n_qubits: int) -> tuple[Observable, ...]:
+    """⟨Z_i⟩ for every qubit: n observables."""
+    return tuple(Observable((PauliTerm(0, 1 << q),)) for q in range(n_qubits))
+
+
+def zz_observables(n_qubits: int) -> tuple[Observable, ...]:
+    """⟨Z_i Z_j⟩ for every pair i < j: n(n−1)/2 observables."""
+    pairs = combinations(range(n_qubits), 2)
+    return tuple(Observable((PauliTerm(0, 1 << a | 1 << b),)) for a, b in pairs)
+
+
+def _term(sign: str | None, coefficient: str | None, paulis: str, text: str) -> PauliTerm:
+    x = z = 0
+    for letter, digits in re.findall(r"([IXYZ])([0-9]*)", paulis):
+        if letter == "I":
+            continue
+        if not digits:
+            raise CircuitError(
+                f"{letter} needs a qubit number", field="observable", value=text,
+                fix=f"Write {letter}0 for qubit 0.",
+            )
+        bit = 1 << int(digits)
+        if (x | z) & bit:
+            raise CircuitError(
+                f"qubit {digits} appears twice in one string", field="observable", value=text
+            )
+        x |= bit if letter in "XY" else 0
+        z |= bit if letter in "YZ" else 0
+    try:
+        factor = float(coefficient) if coefficient else 1.0
+    except ValueError:
+        factor = math.nan
+    if not math.isfinite(factor):
+        raise CircuitError("a coefficient must be a finite number", field="observable", value=text)
+    return PauliTerm(x, z, -factor if sign == "-" else factor)

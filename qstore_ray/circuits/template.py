@@ -1,0 +1,146 @@
+"""A circuit as data: gates on qubits whose angles are constants, row angles or parameters.
+
+A model evaluates one circuit for many rows and, while it trains, for many parameter values. So a
+circuit is kept once as a `Template`, and what changes is bound to its slots: an angle is
+`scale · slot + offset`, where the slot is one of the row's A encoded angles or one of the P shared
+parameters. A template is a value: immutable, hashable, picklable, without Qiskit inside.
+
+    two = Template(
+        n_qubits=2,
+        ops=(Op("ry", (0,), (row(0),)), Op("cx", (0, 1)), Op("rz", (1,), (param(0, scale=2.0),))),
+        n_rows=1,
+        n_params=1,
+    )
+
+Qubit 0 is the least significant bit of a state's index, as in Qiskit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
+
+from qstore_ray.circuits.gates import GATES
+from qstore_ray.errors import CircuitError, unknown_name
+
+Kind = Literal["const", "row", "param"]
+Initial = Literal["zeros", "amplitudes"]
+
+
+class Angle(NamedTuple):
+    """The angle `scale · slot + offset` in radians; a constant has no slot (index -1, scale 0)."""
+
+    kind: Kind
+    index: int
+    scale: float
+    offset: float
+
+
+def const(value: float) -> Angle:
+    """An angle that never changes, in radians."""
+    return Angle("const", -1, 0.0, float(value))
+
+
+def row(index: int, scale: float = 1.0, offset: float = 0.0) -> Angle:
+    """`scale · a + offset` with a = encoded angle number `index` (of A) of the row."""
+    return Angle("row", index, float(scale), float(offset))
+
+
+def param(index: int, scale: float = 1.0, offset: float = 0.0) -> Angle:
+    """`scale · p + offset` with p = parameter number `index` (of P)."""
+    return Angle("param", index, float(scale), float(offset))
+
+
+class Op(NamedTuple):
+    """One gate of the table in `gates.py` on distinct qubits, with its angles in order."""
+
+    gate: str
+    qubits: tuple[int, ...]
+    angles: tuple[Angle, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Gates in order on `n_qubits`, with A = `n_rows` row slots and P = `n_params` parameter slots.
+
+    Args:
+        n_qubits: number of qubits n ≥ 1.
+        ops: gates in the order in which they act.
+        n_rows: A, how many encoded angles a row brings.
+        n_params: P, how many shared parameters there are.
+        initial: `zeros` starts in |0…0⟩; `amplitudes` starts in the row's own 2^n amplitudes.
+
+    Raises:
+        CircuitError: an unknown gate, a wrong number of qubits or angles, an index out of range.
+    """
+
+    n_qubits: int
+    ops: tuple[Op, ...]
+    n_rows: int = 0
+    n_params: int = 0
+    initial: Initial = "zeros"
+    _hash: int = field(init=False, repr=False, compare=False, default=0)
+
+    def __post_init__(self) -> None:
+        if self.n_qubits < 1:
+            raise CircuitError("a circuit needs at least one qubit", field="n_qubits", value=self.n_qubits)
+        for position, op in enumerate(self.ops):
+            _check(op, position, self)
+        # A template is a dictionary key on every step of training: hash its gates once.
+        key = (self.n_qubits, self.ops, self.n_rows, self.n_params, self.initial)
+        object.__setattr__(self, "_hash", hash(key))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def then(self, later: Template) -> Template:
+        """This circuit followed by `later` on the same qubits; `later`'s slots come after ours."""
+        if later.n_qubits != self.n_qubits:
+            raise CircuitError(
+                f"cannot join circuits on {self.n_qubits} and {later.n_qubits} qubits"
+            )
+        if later.initial != "zeros":
+            raise CircuitError("only the first of two joined circuits may load amplitudes")
+        moved = tuple(
+            op._replace(
+                angles=tuple(_moved(angle, self.n_rows, self.n_params) for angle in op.angles)
+            )
+            for op in later.ops
+        )
+        return replace(
+            self,
+            ops=self.ops + moved,
+            n_rows=self.n_rows + later.n_rows,
+            n_params=self.n_params + later.n_params,
+        )
+
+
+def _moved(angle: Angle, rows: int, params: int) -> Angle:
+    shift = {"const": 0, "row": rows, "param": params}[angle.kind]
+    return angle._replace(index=angle.index + shift)
+
+
+def _check(op: Op, position: int, template: Template) -> None:
+    where = f"gate {position} ({op.gate})"
+    spec = GATES.get(op.gate)
+    if spec is None:
+        raise unknown_name("gate", op.gate, GATES, field=f"gate {position}")
+    if len(op.qubits) != spec.n_qubits or len(op.angles) != spec.n_angles:
+        raise CircuitError(
+            f"takes {spec.n_qubits} qubits and {spec.n_angles} angles", field=where, value=op
+        )
+    if len(set(op.qubits)) != len(op.qubits) or not all(
+        0 <= qubit < template.n_qubits for qubit in op.qubits
+    ):
+        raise CircuitError(
+            f"needs distinct qubits from 0 to {template.n_qubits - 1}", field=where, value=op.qubits
+        )
+    for angle in op.angles:
+        limit = {"const": 0, "row": template.n_rows, "param": template.n_params}[angle.kind]
+        if angle.kind != "const" and not 0 <= angle.index < limit:
+            raise CircuitError(
+                f"there are only {limit} {angle.kind} slots", field=where, value=angle.index
+            )
+        if not (math.isfinite(angle.scale) and math.isfinite(angle.offset)):
+            raise CircuitError("an angle must be finite", field=where, value=angle)

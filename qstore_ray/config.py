@@ -1,0 +1,181 @@
+"""Configuration: frozen pydantic models, TOML files, `a.b=c` overrides, fingerprints.
+
+Each part of the program declares its own model beside the code that reads it (`DatasetConfig` in
+`data/`, `TrainerConfig` in `train/`, …); `JobConfig` puts them together. What they share is here:
+unknown keys are refused, wrong values raise our own `ConfigError` with the dotted path of the
+field, and a configuration can be written to TOML and read back unchanged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from qstore_ray.errors import ConfigError, unknown_name
+
+
+class Config(BaseModel):
+    """Base of every configuration model: keyword-only, frozen, unknown keys refused.
+
+    Raises:
+        ConfigError: on construction, naming the dotted field, the value and what to type instead.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True
+    )
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as exc:
+            raise _config_error(exc, type(self)) from exc
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The configuration that `values` (as read from TOML or JSON) describes."""
+        return cls(**values)
+
+    @classmethod
+    def from_toml(cls, path: str | Path, overrides: Sequence[str] = ()) -> Self:
+        """Read a TOML file, apply `a.b=c` overrides in order, validate.
+
+        Raises:
+            ConfigError: no such file, not TOML, or a wrong value.
+        """
+        return cls.from_dict(apply_overrides(read_toml(path), overrides))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as JSON-ready values, unset optional fields left out."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def to_toml(self) -> str:
+        """The configuration as TOML text; `from_toml` reads it back unchanged."""
+        return tomli_w.dumps(self.to_dict())
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical JSON form (64 hex digits): equal configurations, equal value."""
+        return fingerprint(self.to_dict())
+
+
+def fingerprint(values: Any) -> str:
+    """SHA-256 of JSON-ready values with sorted keys, as 64 hex digits."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The TOML file at `path` as nested dictionaries.
+
+    Raises:
+        ConfigError: the file is missing, unreadable or not TOML; the message gives the line.
+    """
+    file = Path(path)
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as exc:
+        reason = exc.strerror or type(exc).__name__
+        raise ConfigError(
+            f"cannot read the configuration file: {reason}",
+            value=str(file),
+            fix="Give the path of a TOML file, for example jobs/digits.toml.",
+        ) from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"not a TOML file: {exc}", value=str(file)) from exc
+
+
+def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """A copy of `values` with each `a.b=c` set; `c` is read as TOML, else taken as text.
+
+    `trainer.epochs=5`, `trainer.optimizer.name=sgd` and `dataset.split.test=0.3` all work; a number
+    between dots is an index into a list (`dataset.preprocessing.0.name=minmax`).
+    """
+    result: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    for override in overrides:
+        path, equals, text = override.partition("=")
+        if not equals or not path.strip():
+            raise ConfigError(
+                "an override is written key=value", value=override, fix="For example trainer.epochs=5."
+            )
+        _set_path(result, path.strip().split("."), _toml_value(text.strip()), override)
+    return result
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _set_path(node: Any, keys: list[str], value: Any, override: str) -> None:
+    for position, key in enumerate(keys):
+        last = position == len(keys) - 1
+        if isinstance(node, list):
+            if not key.isdigit() or int(key) >= len(node):
+                raise ConfigError(
+                    f"{'.'.join(keys[:position])} is a list of {len(node)}",
+                    value=override,
+                    fix=f"Use an index from 0 to {len(node) - 1} here.",
+                )
+            index: Any = int(key)
+        elif isinstance(node, dict):
+            index = key
+            if not last:
+                node.setdefault(key, {})
+        else:
+            raise ConfigError(
+                f"{'.'.join(keys[:position])} is a single value, it has no fields", value=override
+            )
+        if last:
+            node[index] = value
+        else:
+            node = node[index]
+
+
+def _config_error(exc: ValidationError, model: type[BaseModel]) -> ConfigError:
+    """Translate pydantic's report: the first problem as the error, the others named in the fix."""
+    details = exc.errors()
+    first = _one_error(details[0], model)
+    if len(details) > 1:
+        others = "; ".join(str(_one_error(other, model)) for other in details[1:4])
+        first.fix = f"{first.fix} Also wrong: {others}".strip()
+    return first
+
+
+def _one_error(detail: ErrorDetails, model: type[BaseModel]) -> ConfigError:
+    location = [str(part) for part in detail["loc"]]
+    field = ".".join(location)
+    inner = detail.get("ctx", {}).get("error")
+    if isinstance(inner, ConfigError):
+        inner_field = ".".join(part for part in (field, inner.field) if part)
+        return type(inner)(inner.message, field=inner_field, value=inner.value, fix=inner.fix)
+    if detail["type"] == "extra_forbidden":
+        known = _fields_at(model, location[:-1])
+        error = unknown_name("key", location[-1], known)
+        return ConfigError(error.message, field=field, value=detail["input"], fix=error.fix)
+    if detail["type"] == "missing":
+        return ConfigError("this field is required", field=field)
+    message = detail["msg"].removeprefix("Value error, ")
+    return ConfigError(message[0].lower() + message[1:], field=field, value=detail["input"])
+
+
+def _fields_at(model: type[BaseModel], path: list[str]) -> list[str]:
+    """Names of the fields of the model found by walking `path` from `model`, if it is a model."""
+    for part in path:
+        info = model.model_fields.get(part)
+        annotation = None if info is None else info.annotation
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        models = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        if not models:
+            return []
+        model = models[0]
+    return list(model.model_fields)

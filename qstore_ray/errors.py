@@ -1,0 +1,157 @@
+"""Every error a user can meet, as one tree.
+
+    QStoreError                  exit code 1
+    ├── UsageError               exit code 2   what was asked for cannot be done as written
+    │   ├── ConfigError                        a wrong value, an unknown key, a missing field
+    │   │   └── UnknownNameError               a name that is in no registry
+    │   ├── CircuitError                       a circuit, gate, qubit or observable we cannot run
+    │   ├── ResourceError                      more than this machine or cluster has
+    │   └── RunExistsError                     a finished or differing run stands in the way
+    ├── DataError                exit code 3   empty, ragged, non-finite, one class, too few rows
+    ├── BackendError             exit code 4   a backend that cannot answer
+    │   └── MissingDependencyError             a package that has to be installed first
+    ├── RunError                 exit code 1   a run that started and failed
+    │   ├── CheckpointError                    no readable checkpoint, or a stale writer
+    │   ├── DivergenceError                    loss or gradient became NaN or infinite
+    │   └── WorkerError                        a worker process died more often than allowed
+    └── InterruptedRunError      exit code 5   stopped on request; the run can be resumed
+
+An error says what was wrong (`message`), where (`field`), which value was met (`value`) and what
+to do instead (`fix`). The four are attributes, and they survive pickling, so that an error raised
+in a Ray worker reaches the driver with its fields.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+_LONGEST_VALUE = 80
+
+
+class QStoreError(Exception):
+    """Anything this program raises on purpose.
+
+    Args:
+        message: what was wrong, as one sentence.
+        field: the configuration field or argument at fault, dotted (`trainer.batch_size`).
+        value: the offending value; kept for programs, shown shortened.
+        fix: what to type instead.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(
+        self, message: str, *, field: str = "", value: Any = None, fix: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.value = value
+        self.fix = fix
+
+    def __str__(self) -> str:
+        where = f"{self.field}: " if self.field else ""
+        got = f" (got {_short(self.value)})" if self.value is not None else ""
+        fix = f" {self.fix}" if self.fix else ""
+        return f"{where}{self.message}{got}.{fix}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self.field, self.value, self.fix)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error as JSON-ready fields (`--json` prints this)."""
+        return {
+            "error": type(self).__name__,
+            "message": self.message,
+            "field": self.field,
+            "value": None if self.value is None else _short(self.value),
+            "fix": self.fix,
+            "exit_code": self.exit_code,
+        }
+
+
+class UsageError(QStoreError):
+    """What was asked for cannot be done as written."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError, ValueError):
+    """A configuration value is wrong. Also a ValueError, so that pydantic adds the path to it."""
+
+
+class UnknownNameError(ConfigError):
+    """A name that no registry knows."""
+
+
+class CircuitError(UsageError):
+    """A circuit, gate, qubit index or observable that cannot be run."""
+
+
+class ResourceError(UsageError):
+    """More CPUs, workers or memory were asked for than there are."""
+
+
+class RunExistsError(UsageError):
+    """A run of this name exists and may not be overwritten or continued as asked."""
+
+
+class DataError(QStoreError):
+    """The data cannot be used: empty, ragged, non-finite, one class, too few rows."""
+
+    exit_code = 3
+
+
+class BackendError(QStoreError):
+    """A backend cannot answer."""
+
+    exit_code = 4
+
+
+class MissingDependencyError(BackendError):
+    """A package that this feature needs is not installed, or two that exclude each other are."""
+
+
+class RunError(QStoreError):
+    """A run started and failed."""
+
+
+class CheckpointError(RunError):
+    """No readable checkpoint, or a writer that is no longer the run's owner."""
+
+
+class DivergenceError(RunError):
+    """The loss or the gradient became NaN or infinite."""
+
+
+class WorkerError(RunError):
+    """A worker process died, and died again, until the allowed number of failures was used up."""
+
+
+class InterruptedRunError(QStoreError):
+    """The run was stopped on request and can be resumed."""
+
+    exit_code = 5
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], *, field: str = "") -> UnknownNameError:
+    """The error for a name that is not among `known`, with the nearest known name as the fix."""
+    names = sorted(known)
+    near = difflib.get_close_matches(str(name), names, n=1)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    return UnknownNameError(
+        f"unknown {kind}", field=field, value=name, fix=f"{hint}Known: {', '.join(names)}."
+    )
+
+
+def _rebuild(
+    cls: type[QStoreError], message: str, field: str, value: Any, fix: str
+) -> QStoreError:
+    return cls(message, field=field, value=value, fix=fix)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"

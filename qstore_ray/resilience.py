@@ -1,0 +1,43 @@
+"""Trying again: which errors may be retried, how long, and with which pauses.
+
+A retry is only honest for a call that can be repeated without a second effect (reading a file from
+an object store, asking a server for a page), and only for errors that may pass by themselves. The
+waiting is tenacity's; what is decided here is that it is bounded and that the last error is raised
+as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+T = TypeVar("T")
+
+
+def call_with_retries(
+    call: Callable[[], T],
+    *,
+    retry_on: tuple[type[BaseException], ...],
+    attempts: int = 4,
+    longest_pause: float = 8.0,
+) -> T:
+    """Call `call` until it returns, at most `attempts` times, pausing with jitter in between.
+
+    Args:
+        call: a function without arguments that may be repeated safely.
+        retry_on: error types that may pass by themselves; any other error is raised at once.
+        attempts: calls in all, at least 1.
+        longest_pause: upper bound of one pause, in seconds.
+
+    Raises:
+        BaseException: the error of the last attempt, unchanged.
+    """
+    retrying = Retrying(
+        stop=stop_after_attempt(attempts),
+        wait=wait_random_exponential(multiplier=0.1, max=longest_pause),
+        retry=retry_if_exception_type(retry_on),
+        reraise=True,
+    )
+    return retrying(call)
