@@ -1,0 +1,54 @@
+"""What a model is made of, as configuration."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from qstore_ray.config import Config
+
+
+class ModelConfig(Config):
+    """A circuit, what is measured after it, and a linear head.
+
+    Args:
+        circuit: `library` builds encoding and ansatz from the fields below. A path ending in
+            `.qasm`, `module:function`, or OpenQASM 3 source takes a circuit of your own instead; a
+            Qiskit `QuantumCircuit` may be given too and is kept as OpenQASM 3 source.
+        encoding: how features enter: angle, dense_angle, amplitude, basis, zz, iqp.
+        ansatz: the trained layers: hardware_efficient, real_amplitudes, efficient_su2,
+            strongly_entangling, basic.
+        n_qubits: n, 1 to 30.
+        layers: how often the ansatz (and, re-uploading, the encoding) is repeated.
+        entanglement: which pairs of qubits are entangled: linear, ring, full, pairwise.
+        reuploading: encode the data again before every layer.
+        input_scaling: train a factor for every encoded angle.
+        observables: `z` (every ⟨Z_i⟩), `z+zz` (and every ⟨Z_i Z_j⟩), or a list of Pauli sums such
+            as `["Z0", "0.5*X0 X1"]`.
+        head: `linear` trains weights (O, K) and bias (K,); `none` takes the O values as outputs.
+        loss: cross_entropy, binary_cross_entropy, mse, or auto: by the data's task and classes.
+        initial_spread: standard deviation of the initial circuit parameters, radians.
+    """
+
+    circuit: str = "library"
+    encoding: str = "angle"
+    ansatz: str = "hardware_efficient"
+    n_qubits: int = Field(default=4, ge=1, le=30)
+    layers: int = Field(default=2, ge=1, le=1000)
+    entanglement: str = "ring"
+    reuploading: bool = False
+    input_scaling: bool = False
+    observables: Literal["z", "z+zz"] | list[str] = "z"
+    head: Literal["linear", "none"] = "linear"
+    loss: Literal["auto", "cross_entropy", "binary_cross_entropy", "mse"] = "auto"
+    initial_spread: float = Field(default=0.1, ge=0.0, le=10.0)
+
+    @field_validator("circuit", mode="before")
+    @classmethod
+    def _circuit_as_source(cls, value: Any) -> Any:
+        if type(value).__name__ != "QuantumCircuit":
+            return value
+        from qstore_ray.circuits.qiskit import circuit_source  # only for users of Qiskit
+
+        return circuit_source(value)

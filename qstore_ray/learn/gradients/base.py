@@ -1,0 +1,99 @@
+"""Gradient methods: how derivatives of expectation values are obtained from a backend.
+
+A method is one of two kinds.
+
+- *Planned*: it says which bindings to evaluate and how to combine the values, and runs nothing
+  itself. So an estimate of the work counts the very plan that would run, and one call of the
+  backend carries all of it.
+- *Exact*: it asks the backend's own reverse-mode differentiation (`vjp`).
+
+`linearize` hides the difference: it returns the values and a pullback from a cotangent (N, O) to the
+gradients of each row. Gradients are always those of expectation values; the loss is chained by the
+caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from qstore_ray.backends.base import (
+    Backend,
+    Bindings,
+    DifferentiableBackend,
+    Estimates,
+    Pullback,
+)
+from qstore_ray.circuits.observable import Observable
+from qstore_ray.circuits.template import Template
+from qstore_ray.errors import BackendError
+
+if TYPE_CHECKING:
+    from qstore_ray.types import FloatArray
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a planned method wants evaluated.
+
+    Attributes:
+        template: the circuit to evaluate, not necessarily the one to differentiate.
+        bindings: M rows of values, M ≥ N.
+        combine: values (M, O) to the values (N, O) of the original rows and their pullback.
+    """
+
+    template: Template
+    bindings: Bindings
+    combine: Callable[[FloatArray], tuple[FloatArray, Pullback]]
+
+
+class PlannedMethod(Protocol):
+    """A method that plans evaluations."""
+
+    name: str
+
+    def plan(self, template: Template, bindings: Bindings, *, rows_gradient: bool) -> Plan:
+        """The evaluations that give the gradient of N rows; runs nothing.
+
+        Args:
+            rows_gradient: also differentiate the row angles.
+        """
+        ...
+
+
+class ExactMethod(Protocol):
+    """A method that is the backend's own `vjp`; it has a name and nothing to plan."""
+
+    name: str
+    exact: bool
+
+
+GradientMethod = PlannedMethod | ExactMethod
+
+
+def linearize(
+    method: GradientMethod,
+    backend: Backend,
+    template: Template,
+    observables: Sequence[Observable],
+    bindings: Bindings,
+    *,
+    rows_gradient: bool = False,
+) -> tuple[Estimates, Pullback]:
+    """Values (N, O) of the rows, and the pullback from cotangents (N, O) to their gradients.
+
+    Raises:
+        BackendError: an exact method on a backend that cannot differentiate.
+    """
+    if hasattr(method, "plan"):
+        plan = method.plan(template, bindings, rows_gradient=rows_gradient)
+        estimates = backend.evaluate(plan.template, observables, plan.bindings)
+        values, pullback = plan.combine(estimates.values)
+        return Estimates(values, usage=estimates.usage), pullback
+    if not isinstance(backend, DifferentiableBackend):
+        raise BackendError(
+            f"the backend {backend.name!r} has no exact gradient", field="trainer.gradient",
+            value=method.name, fix="Take gradient = 'parameter_shift'.",
+        )
+    return backend.vjp(template, observables, bindings, rows_gradient=rows_gradient)
