@@ -59,7 +59,7 @@ class Config(BaseModel):
 
     def to_toml(self) -> str:
         """The configuration as TOML text; `from_toml` reads it back unchanged."""
-        return tomli_w.dumps(self.to_dict())
+        return dump_toml(self.to_dict())
 
     def fingerprint(self) -> str:
         """SHA-256 of the canonical JSON form (64 hex digits): equal configurations, equal value."""
@@ -90,6 +90,11 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         ) from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ConfigError(f"not a TOML file: {exc}", value=str(file)) from exc
+
+
+def dump_toml(values: dict[str, Any]) -> str:
+    """Nested dictionaries as TOML text."""
+    return tomli_w.dumps(values, multiline_strings=True)
 
 
 def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Trying again: which errors may be retried, how long, and with which pauses.
+"""Trying again, bounded; and what this process may use of its machine.
 
 A retry is only honest for a call that can be repeated without a second effect (reading a file from
 an object store, asking a server for a page), and only for errors that may pass by themselves. The
@@ -8,6 +8,7 @@ as it was.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -41,3 +42,8 @@ def call_with_retries(
         reraise=True,
     )
     return retrying(call)
+
+
+def available_cpus() -> int:
+    """CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

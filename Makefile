@@ -1,0 +1,60 @@
+# Everyday work. A machine with Python 3.11 or later and make is enough: `make run`.
+# JOB and ARGS may be given: make run JOB=jobs/other.toml ARGS="--set trainer.epochs=5"
+
+PYTHON ?= python3
+JOB ?= jobs/digits.toml
+ARGS ?=
+
+BIN := .venv/bin
+STAMP := .venv/.stamp
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal \
+	--python-version 3.11 --generate-hashes --only-binary :all:
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format bench lock clean
+
+help: ## print this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(STAMP) ## install the locked packages and this one into .venv
+run: $(STAMP) ## train the digits classifier (JOB=, ARGS=)
+	$(BIN)/qstore train $(JOB) --fresh $(ARGS)
+
+test: $(STAMP) ## run the tests (ARGS=tests/laws)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP) ## lint, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict
+	$(BIN)/lint-imports --no-logo
+
+format: $(STAMP) ## let ruff rewrite the files
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## run every script in benchmarks/
+	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script $(ARGS); done
+
+lock: $(BIN)/uv ## remake the lock files (ARGS=--upgrade for newer releases)
+	$(COMPILE) --extra cpu --extra dev -o requirements.lock $(ARGS) pyproject.toml
+	$(COMPILE) --extra gpu -o requirements-gpu.lock $(ARGS) pyproject.toml
+	echo uv | $(COMPILE) -o requirements-uv.lock $(ARGS) -
+
+clean: ## remove caches and build products; .venv and runs/ stay
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .import_linter_cache
+	find qstore_ray tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
+
+# pip installs uv alone, by hash; uv then installs the rest in seconds instead of minutes.
+$(BIN)/uv: requirements-uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11 setup"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.lock
+	touch $@
+
+$(STAMP): $(BIN)/uv requirements.lock pyproject.toml
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	touch $@

@@ -1,0 +1,106 @@
+"""Train quantum machine-learning models on real data, on a laptop or a Ray cluster.
+
+    from qstore_ray import DatasetConfig, DatasetLoader, ModelConfig, QuantumTrainer, TrainerConfig
+
+    data = DatasetLoader.load(DatasetConfig(name="iris", params={"dataset": "iris"}))
+    result = QuantumTrainer(ModelConfig(n_qubits=4), TrainerConfig(epochs=20)).fit(data)
+
+Importing this package loads none of numpy, Ray or Qiskit: a public name is imported when it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qstore_ray.backends import open_backend as open_backend
+    from qstore_ray.backends.base import Backend as Backend
+    from qstore_ray.backends.base import Bindings as Bindings
+    from qstore_ray.backends.base import Estimates as Estimates
+    from qstore_ray.circuits.circuit import Circuit as Circuit
+    from qstore_ray.circuits.library import build_circuit as build_circuit
+    from qstore_ray.circuits.observable import Observable as Observable
+    from qstore_ray.circuits.template import Op as Op
+    from qstore_ray.circuits.template import Template as Template
+    from qstore_ray.data.config import DatasetConfig as DatasetConfig
+    from qstore_ray.data.dataset import Dataset as Dataset
+    from qstore_ray.data.loader import DatasetLoader as DatasetLoader
+    from qstore_ray.data.sources.base import SourceAdapter as SourceAdapter
+    from qstore_ray.errors import QStoreError as QStoreError
+    from qstore_ray.job import JobConfig as JobConfig
+    from qstore_ray.job import run_job as run_job
+    from qstore_ray.learn.config import ModelConfig as ModelConfig
+    from qstore_ray.track.config import TrackConfig as TrackConfig
+    from qstore_ray.train.config import ClusterConfig as ClusterConfig
+    from qstore_ray.train.config import TrainerConfig as TrainerConfig
+    from qstore_ray.train.trained import TrainedModel as TrainedModel
+    from qstore_ray.train.trainer import QuantumTrainer as QuantumTrainer
+    from qstore_ray.train.trainer import TrainResult as TrainResult
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    "Backend": "backends.base",
+    "Bindings": "backends.base",
+    "Circuit": "circuits.circuit",
+    "ClusterConfig": "train.config",
+    "Dataset": "data.dataset",
+    "DatasetConfig": "data.config",
+    "DatasetLoader": "data.loader",
+    "Estimates": "backends.base",
+    "JobConfig": "job",
+    "ModelConfig": "learn.config",
+    "Observable": "circuits.observable",
+    "Op": "circuits.template",
+    "QStoreError": "errors",
+    "QuantumTrainer": "train.trainer",
+    "SourceAdapter": "data.sources.base",
+    "Template": "circuits.template",
+    "TrackConfig": "track.config",
+    "TrainResult": "train.trainer",
+    "TrainedModel": "train.trained",
+    "TrainerConfig": "train.config",
+    "build_circuit": "circuits.library",
+    "open_backend": "backends",
+    "run_job": "job",
+}
+
+__all__ = [
+    "Backend",
+    "Bindings",
+    "Circuit",
+    "ClusterConfig",
+    "Dataset",
+    "DatasetConfig",
+    "DatasetLoader",
+    "Estimates",
+    "JobConfig",
+    "ModelConfig",
+    "Observable",
+    "Op",
+    "QStoreError",
+    "QuantumTrainer",
+    "SourceAdapter",
+    "Template",
+    "TrackConfig",
+    "TrainResult",
+    "TrainedModel",
+    "TrainerConfig",
+    "build_circuit",
+    "open_backend",
+    "run_job",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _EXPORTS.get(name)
+    if module is None:
+        raise AttributeError(f"module 'qstore_ray' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,224 @@
+"""From a source's read tasks to a `Dataset`: survey, number the classes, split, fit, fingerprint.
+
+The source is read once to look at every row (widths, labels, NaN, digests) and once more, where
+there is a preparation, to fit it on the rows of train; of the features only train's are ever held.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qstore_ray.config import fingerprint
+from qstore_ray.data.dataset import Dataset, Schema
+from qstore_ray.data.labels import ClassLabels, Targets
+from qstore_ray.data.plan import ReadPlan, SplitTask
+from qstore_ray.data.prepare import Preparation
+from qstore_ray.data.split import split_rows
+from qstore_ray.data.survey import Part, check_parts, survey_part
+from qstore_ray.data.validate import bad_value_error
+from qstore_ray.errors import ConfigError, DataError, unknown_name
+
+if TYPE_CHECKING:
+    from qstore_ray.data.config import DatasetConfig
+    from qstore_ray.data.sources.base import SourceData
+    from qstore_ray.types import AnyArray, IntArray
+
+
+def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
+    """The dataset that `config` asks for, made from what its source found.
+
+    Raises:
+        ConfigError: the source has another task, or not the columns asked for.
+        DataError: empty, ragged or non-finite data, one class only, too few rows to split.
+    """
+    if source.task is not None and source.task != config.task:
+        raise ConfigError(
+            f"the labels of this source are for {source.task}",
+            field="task",
+            value=config.task,
+            fix=f'Set task = "{source.task}".',
+        )
+    names, columns = _chosen(config, source)
+    main = survey_part(source.tasks, columns, "the source")
+    parts: dict[str, Part] = {"": main}
+    for split in ("val", "test"):
+        if split in source.official:
+            parts[split] = survey_part(
+                source.official[split], columns, f"the official {split} split"
+            )
+    check_parts(parts, names)
+    labels = ClassLabels.of(main.y) if config.task == "classification" else Targets()
+    numbers = {name: labels.encode(part.y) for name, part in parts.items()}
+    positions = _split(config, parts, numbers[""], labels)
+    _check_finite(parts, positions, names)
+    home = {split: (split if split in parts else "") for split in positions}
+    numbered = {split: numbers[home[split]][positions[split]] for split in positions}
+    counts = _class_counts(numbered, labels)
+
+    def plans(preparation: Preparation, splits: tuple[str, ...]) -> dict[str, ReadPlan]:
+        return {
+            split: _plan(split, parts[home[split]], positions[split], columns, labels, preparation)
+            for split in splits
+        }
+
+    preparation = Preparation(main.n_features, (), ())
+    if config.preprocessing:
+        raw = plans(preparation, ("train",))["train"].read()
+        preparation = Preparation.fit(config.preprocessing, raw.x)
+    n_features = preparation.apply(np.zeros((0, main.n_features))).shape[1]
+    return Dataset(
+        config=config,
+        schema=_schema(config, source, main, labels, names, n_features),
+        classes=labels.classes,
+        class_counts=counts,
+        fingerprint=_fingerprint(config, parts, positions, numbers, labels),
+        preparation=preparation,
+        provenance={**source.provenance},
+        plans=plans(preparation, tuple(positions)),
+    )
+
+
+def _chosen(
+    config: DatasetConfig, source: SourceData
+) -> tuple[tuple[str, ...] | None, tuple[int, ...] | None]:
+    """Names and positions of the features that `columns.features` asks for."""
+    wanted = None if config.columns is None else config.columns.features
+    if wanted is None:
+        return source.feature_names, None
+    if source.feature_names is None:
+        raise ConfigError("this source does not name its features", field="columns.features")
+    for name in wanted:
+        if name not in source.feature_names:
+            raise unknown_name("feature", name, source.feature_names, field="columns.features")
+    return wanted, tuple(source.feature_names.index(name) for name in wanted)
+
+
+def _split(
+    config: DatasetConfig,
+    parts: Mapping[str, Part],
+    numbers: AnyArray,
+    labels: ClassLabels | Targets,
+) -> dict[str, IntArray]:
+    """Positions within their part of the rows of every split; official splits stay whole."""
+    wanted = config.split.fractions()
+    cut = split_rows(
+        len(parts[""].row),
+        {name: fraction for name, fraction in wanted.items() if name not in parts},
+        config.seed,
+        labels=numbers if config.stratify and labels.classes else None,
+        classes=labels.classes,
+    )
+    whole = {name: np.arange(len(part.row)) for name, part in parts.items() if name}
+    both = cut | whole
+    return {name: both[name] for name in ("train", "val", "test") if name in both}
+
+
+def _check_finite(
+    parts: Mapping[str, Part],
+    positions: Mapping[str, IntArray],
+    names: tuple[str, ...] | None,
+) -> None:
+    for name, part in parts.items():
+        if part.bad is None:
+            continue
+        homes = (split for split, rows in positions.items() if part.bad.position in rows)
+        raise bad_value_error(
+            part.bad, row=int(part.row[part.bad.position]), split=name or next(homes), names=names
+        )
+
+
+def _class_counts(
+    numbered: Mapping[str, AnyArray], labels: ClassLabels | Targets
+) -> dict[str, tuple[int, ...]]:
+    if not labels.classes:
+        return {}
+    size = len(labels.classes)
+    counts = {
+        split: tuple(np.bincount(numbers, minlength=size).tolist())
+        for split, numbers in numbered.items()
+    }
+    for label, n_rows in zip(labels.classes, counts["train"], strict=True):
+        if n_rows == 0:
+            raise DataError(
+                f"no row of class {label!r} fell into train",
+                field="split",
+                fix="Set stratify = true, or use another seed.",
+            )
+    return counts
+
+
+def _plan(
+    split: str,
+    part: Part,
+    positions: IntArray,
+    columns: tuple[int, ...] | None,
+    labels: ClassLabels | Targets,
+    preparation: Preparation,
+) -> ReadPlan:
+    """One task for every block of the part that has rows of the split."""
+    edges = np.searchsorted(positions, part.starts)
+    tasks = tuple(
+        SplitTask(
+            source=part.tasks[block],
+            digest=part.digests[block],
+            take=positions[low:high] - part.starts[block],
+            columns=columns,
+            labels=labels,
+            preparation=preparation,
+            split=split,
+        )
+        for block, (low, high) in enumerate(pairwise(edges))
+        if high > low
+    )
+    return ReadPlan(tasks, part.row[positions])
+
+
+def _schema(
+    config: DatasetConfig,
+    source: SourceData,
+    main: Part,
+    labels: ClassLabels | Targets,
+    names: tuple[str, ...] | None,
+    n_features: int,
+) -> Schema:
+    whole = config.columns is None or config.columns.features is None
+    image = source.image_shape or (main.shape if len(main.shape) > 1 else None)
+    called = source.class_names
+    if called is None or len(called) != len(labels.classes):
+        called = tuple(str(label) for label in labels.classes)
+    return Schema(
+        n_raw_features=main.n_features,
+        n_features=n_features,
+        dtype=main.dtype,
+        feature_names=names,
+        image_shape=image if whole else None,
+        class_names=called if labels.classes else (),
+    )
+
+
+def _fingerprint(
+    config: DatasetConfig,
+    parts: Mapping[str, Part],
+    positions: Mapping[str, IntArray],
+    numbers: Mapping[str, AnyArray],
+    labels: ClassLabels | Targets,
+) -> str:
+    """SHA-256 over every row, its label, the split it is in, and the preprocessing."""
+    content = hashlib.sha256()
+    for name in sorted(parts):
+        content.update(json.dumps([name, parts[name].content]).encode())
+        content.update(parts[name].row.data)
+        content.update(numbers[name].data)
+    for split in sorted(positions):
+        content.update(json.dumps([split, len(positions[split])]).encode())
+        content.update(positions[split].data)
+    steps = [step.to_dict() for step in config.preprocessing]
+    settings = {"task": config.task, "classes": list(labels.classes), "steps": steps}
+    content.update(fingerprint(settings).encode())
+    return content.hexdigest()

@@ -1,0 +1,156 @@
+"""What data to use, as a configuration: source, split, preparation, seed.
+
+    [dataset]
+    name = "digits"
+    source = "sklearn"
+    params = { dataset = "digits" }
+    split = { train = 0.65, val = 0.15, test = 0.2 }
+
+    [[dataset.preprocessing]]
+    name = "standard"
+
+    [[dataset.preprocessing]]
+    name = "pca"
+    components = 16
+
+`source` names an adapter (`DatasetLoader.available()` lists them), and `params` belongs to that
+adapter, which declares its own fields; so does every step of `preprocessing`. Both are checked and
+completed with their defaults as soon as the configuration is built, so that what is saved with a
+run says everything that was in force.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, model_validator
+
+from qstore_ray.config import Config
+from qstore_ray.data.sources.base import SourceConfig, open_source
+from qstore_ray.data.step_config import StepConfig
+from qstore_ray.errors import ConfigError, unknown_name
+
+Task: TypeAlias = Literal["classification", "regression"]
+Fraction: TypeAlias = Annotated[float, Field(gt=0.0, le=1.0)]
+
+
+class SplitConfig(Config):
+    """Fractions of the rows for train, val and test; they sum to 1.
+
+    A part that the source brings itself (an official test set) is kept as it is; the fractions of
+    the other parts are then scaled to sum to 1 over the rows that remain.
+    """
+
+    train: Fraction
+    val: Fraction | None = None
+    test: Fraction | None = None
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> Self:
+        total = math.fsum(self.fractions().values())
+        if abs(total - 1.0) > 1e-9:
+            raise ConfigError(
+                f"the fractions sum to {total:.12g}, not to 1",
+                value=self.fractions(),
+                fix='Write for example {"train": 0.7, "val": 0.1, "test": 0.2}.',
+            )
+        return self
+
+    def fractions(self) -> dict[str, float]:
+        """The parts asked for, in the order train, val, test."""
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        return {name: part for name, part in parts.items() if part is not None}
+
+
+class DatasetConfig(SourceConfig):
+    """What data to use and how to cut and prepare it.
+
+    Args:
+        name: what the data is called in run folders and trackers: letters, digits, `-`, `_`, `.`.
+        source: name of the source adapter.
+        params: the adapter's own fields.
+        columns: feature and label columns, for sources that name their columns.
+        split: fractions for train, val, test.
+        stratify: keep the proportions of the classes in every part (classification only).
+        preprocessing: steps, fitted on train in this order and applied to every part.
+        seed: decides which row goes where.
+        revision: version of the data, for sources that have versions.
+        cache_dir: folder for downloaded data, for sources that download.
+        task: whether labels are classes or numbers.
+
+    Raises:
+        ConfigError: a wrong value, an unknown source, step or key.
+    """
+
+    source: str = "sklearn"
+    params: dict[str, Any] = Field(default_factory=dict)
+    split: SplitConfig = SplitConfig(train=0.7, val=0.1, test=0.2)
+    stratify: bool = True
+    preprocessing: tuple[SerializeAsAny[StepConfig], ...] = ()
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    task: Task = "classification"
+
+    @field_validator("source")
+    @classmethod
+    def _known_source(cls, name: str) -> str:
+        open_source(name)
+        return name
+
+    @field_validator("params")
+    @classmethod
+    def _complete_params(cls, params: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if "source" not in info.data:  # the source itself was wrong, which is reported already
+            return params
+        return open_source(info.data["source"]).Params(**params).to_dict()
+
+    @field_validator("preprocessing", mode="before")
+    @classmethod
+    def _known_steps(cls, steps: Any) -> Any:
+        if not isinstance(steps, (list, tuple)):
+            raise ConfigError(
+                "preprocessing is a list of steps", value=steps, fix='Write [{"name": "standard"}].'
+            )
+        return tuple(_step(step, position) for position, step in enumerate(steps))
+
+    @model_validator(mode="after")
+    def _accepted(self) -> Self:
+        given = {
+            "revision": self.revision,
+            "columns.label": None if self.columns is None else self.columns.label,
+        }
+        accepts = open_source(self.source).accepts
+        for field, value in given.items():
+            if value is not None and field not in accepts:
+                raise ConfigError(
+                    f"the source {self.source!r} has no {field.rpartition('.')[2]}",
+                    field=field,
+                    value=value,
+                    fix="Leave it out.",
+                )
+        return self
+
+
+def _step(step: Any, position: int) -> StepConfig:
+    """The step that a mapping with a name describes, checked by its own class."""
+    from qstore_ray.data.steps import STEPS  # here, because the steps need numpy
+
+    if isinstance(step, StepConfig):
+        if type(step) is not StepConfig:
+            return step
+        step = {"name": step.name}
+    if not isinstance(step, Mapping) or not isinstance(step.get("name"), str):
+        raise ConfigError(
+            "a step is a mapping with a name",
+            field=str(position),
+            value=step,
+            fix='Write for example {"name": "pca", "components": 16}.',
+        )
+    if step["name"] not in STEPS:
+        raise unknown_name("step", step["name"], STEPS, field=f"{position}.name")
+    try:
+        return STEPS[step["name"]](**step)
+    except ConfigError as exc:
+        field = f"{position}.{exc.field}" if exc.field else str(position)
+        raise type(exc)(exc.message, field=field, value=exc.value, fix=exc.fix) from exc

@@ -1,0 +1,137 @@
+"""`Dataset`: train, val and test as read plans, with what a model has to know about them.
+
+A dataset holds no rows. It holds, for every split, the functions that read them, so that a split
+can be had as arrays in this process or as a `ray.data.Dataset` on a cluster, with equal rows:
+
+    dataset = DatasetLoader.load(DatasetConfig(name="digits", params={"dataset": "digits"}))
+    x, y = dataset.materialize("train")
+    rows = dataset.to_ray("train").iter_batches(batch_size=256)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from qstore_ray.data.plan import Arrays, ReadPlan
+from qstore_ray.errors import unknown_name
+
+if TYPE_CHECKING:
+    import ray.data
+
+    from qstore_ray.data.config import DatasetConfig
+    from qstore_ray.data.labels import Label
+    from qstore_ray.data.prepare import Preparation
+    from qstore_ray.types import IntArray
+
+
+class Schema(NamedTuple):
+    """The columns of a dataset.
+
+    Args:
+        n_raw_features: F of a raw row, as the source has it.
+        n_features: F of a prepared row, as a model is given it.
+        dtype: type of the raw features; prepared ones are float64.
+        feature_names: names of the raw features, where they have names.
+        image_shape: shape of a raw row, where it is an image.
+        class_names: what the classes are called, in the order of `Dataset.classes`.
+    """
+
+    n_raw_features: int
+    n_features: int
+    dtype: str
+    feature_names: tuple[str, ...] | None = None
+    image_shape: tuple[int, ...] | None = None
+    class_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows to train, validate and test on; made by `DatasetLoader`.
+
+    Args:
+        config: what was asked for.
+        schema: the columns.
+        classes: the original label of every class number; empty for a regression.
+        class_counts: rows of each class, by split.
+        fingerprint: SHA-256 over the content of all splits and the preprocessing, 64 hex digits;
+            the same however many read tasks there are.
+        preparation: the steps fitted on train; prepares raw rows for prediction too.
+        provenance: where the data comes from, in words.
+        plans: split name to read plan.
+    """
+
+    config: DatasetConfig
+    schema: Schema
+    classes: tuple[Label, ...]
+    class_counts: Mapping[str, tuple[int, ...]]
+    fingerprint: str
+    preparation: Preparation
+    provenance: Mapping[str, str]
+    plans: Mapping[str, ReadPlan]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Number of rows of every split."""
+        return {split: plan.n_rows for split, plan in self.plans.items()}
+
+    def plan(self, split: str) -> ReadPlan:
+        """The read plan of `split`.
+
+        Raises:
+            UnknownNameError: the dataset has no such split.
+        """
+        if split not in self.plans:
+            raise unknown_name("split", split, self.plans, field="split")
+        return self.plans[split]
+
+    def materialize(self, split: str) -> Arrays:
+        """Read `split` in this process: x float64 (N, F), y (N,), in the order of the source.
+
+        Raises:
+            UnknownNameError: the dataset has no such split.
+            DataError: the source cannot be read any more, or has changed.
+        """
+        return self.plan(split).read()
+
+    def rows(self, split: str) -> IntArray:
+        """Row numbers (N,) in the source, in the order of `materialize`."""
+        return self.plan(split).rows
+
+    def to_ray(self, split: str) -> ray.data.Dataset:
+        """`split` as a `ray.data.Dataset` with columns x, y, row, read by the same tasks.
+
+        Blocks may come in any order; `row` says which row is which.
+
+        Raises:
+            UnknownNameError: the dataset has no such split.
+            UsageError: Ray is not running; it is not started from here.
+        """
+        from qstore_ray.data.ray_reader import read_with_ray
+
+        return read_with_ray(
+            f"{self.config.name}/{split}", self.plan(split), self.schema.n_features
+        )
+
+    def describe(self) -> str:
+        """The dataset in a few lines of text."""
+        schema, config = self.schema, self.config
+        shape = (
+            "" if schema.image_shape is None else f" ({' x '.join(map(str, schema.image_shape))})"
+        )
+        chain = " → ".join(step.name for step in self.preparation.steps)
+        prepared = f" → {chain} → {schema.n_features} features" if chain else ""
+        lines = [
+            f"{config.name}: {config.task}, {sum(self.sizes.values())} rows",
+            f"source       {', '.join(self.provenance.values())}",
+            f"features     {schema.n_raw_features}{shape}{prepared}",
+            f"splits       {', '.join(f'{name} {n}' for name, n in self.sizes.items())}",
+        ]
+        if self.classes:
+            lines.append(f"classes      {len(self.classes)}: {', '.join(schema.class_names)}")
+        for split, counts in self.class_counts.items():
+            absent = [name for name, n in zip(schema.class_names, counts, strict=True) if n == 0]
+            if absent:
+                lines.append(f"note         {split} has no rows of {', '.join(absent)}")
+        return "\n".join([*lines, f"fingerprint  {self.fingerprint}"])

@@ -1,0 +1,138 @@
+"""Labels: from whatever a source holds to class numbers, by one rule, written down once.
+
+The classes are the sorted distinct labels of the rows that may be split, and class k is the k-th
+of them. Integers, bools and strings are taken as they are; floats must be whole numbers (1.0 is
+the class 1); one-hot rows count as the number of their column; a column vector (N, 1) is
+flattened. Gaps and negative numbers are fine. What was found is kept in `classes`, so that a
+prediction can be given back as the label that the data had.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from qstore_ray.data.validate import as_array, check_two_classes
+from qstore_ray.errors import DataError
+
+if TYPE_CHECKING:
+    from qstore_ray.types import AnyArray, FloatArray, IntArray
+
+Label: TypeAlias = int | str | bool
+
+
+def flat_labels(values: Any) -> AnyArray:
+    """`values` as one label a row (N,): numbers, bools or text.
+
+    Raises:
+        DataError: several labels a row that are not one-hot, NaN, or another type.
+    """
+    y = as_array(values, "y")
+    if y.dtype.kind == "O" and all(isinstance(label, str) for label in y.flat):
+        y = y.astype(str)
+    if y.dtype.kind not in "biufU":
+        raise DataError(
+            f"labels must be numbers, bools or text, these are of type {y.dtype}", field="y"
+        )
+    if y.ndim > 1:
+        y = _one_a_row(y)
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        position = int(np.argmin(np.isfinite(y)))
+        raise DataError("a label is NaN or infinite", field="y", value=f"position {position}")
+    return y
+
+
+def _one_a_row(y: AnyArray) -> AnyArray:
+    if y.ndim == 2 and y.shape[1] == 1:
+        return y[:, 0]
+    numeric = y.dtype.kind != "U" and y.ndim == 2
+    if numeric and bool(((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all()):
+        hot: IntArray = np.argmax(y, axis=1)
+        return hot
+    raise DataError("labels must be one a row, or one-hot rows", field="y", value=y.shape)
+
+
+def join_labels(parts: list[AnyArray]) -> AnyArray:
+    """The labels of all blocks in order (N,).
+
+    Raises:
+        DataError: numbers in one block and text in another.
+    """
+    kinds = sorted({"text" if y.dtype.kind == "U" else "numbers" for y in parts if len(y)})
+    if len(kinds) > 1:
+        raise DataError("labels are numbers in one block and text in another", field="y")
+    return np.concatenate([y for y in parts if len(y)] or parts)
+
+
+@dataclass(frozen=True)
+class ClassLabels:
+    """The classes in order; `encode` gives each label the number of its class."""
+
+    classes: tuple[Label, ...]
+
+    @classmethod
+    def of(cls, y: AnyArray) -> ClassLabels:
+        """The distinct labels of `y` (N,), sorted.
+
+        Raises:
+            DataError: one class only, or floats that are no whole numbers.
+        """
+        found = np.unique(y)
+        if found.dtype.kind == "f":
+            fractional = found[found != np.round(found)]
+            if fractional.size:
+                raise DataError(
+                    "a class label is not a whole number",
+                    field="y",
+                    value=float(fractional[0]),
+                    fix='Set task = "regression" if the labels are quantities.',
+                )
+            found = found.astype(np.int64)
+        classes = tuple(found.tolist())
+        check_two_classes(classes, len(y))
+        return cls(classes)
+
+    def encode(self, y: AnyArray) -> IntArray:
+        """Class numbers (N,) from 0 to C−1 of the labels `y` (N,).
+
+        Raises:
+            DataError: a label that is not among the classes.
+        """
+        known = np.asarray(self.classes)
+        comparable = (known.dtype.kind == "U") == (y.dtype.kind == "U")
+        numbers = np.searchsorted(known, y) if comparable else np.zeros(len(y), dtype=np.int64)
+        numbers = np.minimum(numbers, len(known) - 1)
+        unknown = known[numbers] != y if comparable else np.ones(len(y), dtype=bool)
+        if unknown.any():
+            label = y[int(np.argmax(unknown))].item()
+            shown = ", ".join(repr(known) for known in self.classes[:10])
+            raise DataError(
+                "a label is not among the classes of the training data",
+                field="y",
+                value=label,
+                fix=f"The classes are {shown}{', …' if len(self.classes) > 10 else ''}.",
+            )
+        return numbers.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Labels of a regression: numbers, kept as they are."""
+
+    classes: tuple[Label, ...] = ()
+
+    def encode(self, y: AnyArray) -> FloatArray:
+        """`y` (N,) as float64.
+
+        Raises:
+            DataError: the labels are text.
+        """
+        if y.dtype.kind == "U":
+            raise DataError(
+                "a regression needs numbers as labels, these are text",
+                field="y",
+                fix='Set task = "classification".',
+            )
+        return y.astype(np.float64)

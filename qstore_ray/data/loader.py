@@ -1,0 +1,112 @@
+"""`DatasetLoader`: the one door to data.
+
+    DatasetLoader.available()                       ('numpy', 'sklearn')
+    DatasetLoader.load(DatasetConfig(...))          from a source
+    DatasetLoader.from_arrays(x, y)                 from arrays in memory
+    DatasetLoader.register("squares", Squares)      a source of your own
+
+A source is found by name among the registered, the built-in, and those that installed packages
+declare as entry points of the group `qstore_ray.sources`; its module is imported when it is used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from qstore_ray.data.build import build_dataset
+from qstore_ray.data.config import DatasetConfig
+from qstore_ray.data.dataset import Dataset
+from qstore_ray.data.labels import flat_labels
+from qstore_ray.data.sources.base import (
+    ReadTask,
+    SourceAdapter,
+    SourceData,
+    array_tasks,
+    open_source,
+    register_source,
+    source_names,
+)
+from qstore_ray.data.validate import as_array, check_same_length
+
+
+class DatasetLoader:
+    """Loads datasets; class methods only, there is nothing to construct."""
+
+    @classmethod
+    def load(cls, config: DatasetConfig) -> Dataset:
+        """The dataset that `config` describes: read once, checked, split, preparation fitted.
+
+        Raises:
+            ConfigError: parameters that the source cannot use.
+            DataError: missing, empty, ragged or non-finite data, one class, too few rows.
+            MissingDependencyError: the source needs a package that is not installed.
+        """
+        adapter = open_source(config.source)
+        return build_dataset(config, adapter().read(adapter.Params(**config.params), config))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        x: Any,
+        y: Any,
+        *,
+        val: tuple[Any, Any] | None = None,
+        test: tuple[Any, Any] | None = None,
+        feature_names: tuple[str, ...] | None = None,
+        rows_per_task: int = 65_536,
+        name: str = "arrays",
+        **config: Any,
+    ) -> Dataset:
+        """The dataset of rows `x` (N, …) and labels `y` (N,) that are in memory.
+
+        The arrays are not copied; changing them later makes reading the dataset an error.
+
+        Args:
+            val: `(x, y)` to validate on; without it, it is cut from `x` as `split` says.
+            test: `(x, y)` to test on; likewise.
+            feature_names: names of the F features.
+            rows_per_task: rows that one read task carries.
+            name: what the data is called.
+            **config: further fields of `DatasetConfig`, such as `split`, `preprocessing`, `seed`.
+
+        Raises:
+            ConfigError: a wrong field.
+            DataError: as for `load`.
+        """
+        settings = {"source": "numpy", "params": {"in_memory": True}, **config}
+        checked = DatasetConfig(name=name, **settings)
+        parts = {"train": (x, y), "val": val, "test": test}
+        tasks: dict[Any, tuple[ReadTask, ...]] = {}
+        first_row = 0
+        for split, pair in parts.items():
+            if pair is None:
+                continue
+            rows, labels = as_array(pair[0], "x"), flat_labels(pair[1])
+            check_same_length(rows, labels)
+            tasks[split] = array_tasks(
+                rows, labels, rows_per_task=rows_per_task, first_row=first_row
+            )
+            first_row += len(rows)
+        source = SourceData(
+            tasks=tasks.pop("train"),
+            official=tasks,
+            feature_names=feature_names,
+            provenance={"source": "arrays in memory", "package": f"numpy {np.__version__}"},
+        )
+        return build_dataset(checked, source)
+
+    @classmethod
+    def available(cls) -> tuple[str, ...]:
+        """Names of all sources, sorted; none of them is imported for this."""
+        return source_names()
+
+    @classmethod
+    def register(cls, name: str, adapter: type[SourceAdapter[Any]]) -> None:
+        """Make a source of your own known as `name` in this process.
+
+        Raises:
+            ConfigError: not an adapter class, or a source of this name exists.
+        """
+        register_source(name, adapter)

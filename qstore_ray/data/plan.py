@@ -1,0 +1,184 @@
+"""Read plans: the rows of one split, as functions that any process can call.
+
+A source's read tasks return raw rows of the whole source. A `SplitTask` wraps one of them: it takes
+the rows that belong to the split, numbers their labels, and prepares their features. It carries all
+it needs and is picklable, so the same task runs in this process (`ReadPlan.read`) and in a Ray
+task. Each wrapped block is checked against the digest that it had when the dataset was loaded: a
+file that changes under a run is an error, not a silent change of the data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from qstore_ray.data.labels import ClassLabels, Targets, flat_labels
+from qstore_ray.data.prepare import Preparation
+from qstore_ray.data.validate import as_array, as_features, check_same_length
+from qstore_ray.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from qstore_ray.data.sources.base import RawBlock, ReadTask
+    from qstore_ray.types import AnyArray, FloatArray, IntArray
+
+
+class Arrays(NamedTuple):
+    """Rows of a split: features `x` float64 (N, F), `y` (N,) class numbers int64 or float64."""
+
+    x: FloatArray
+    y: AnyArray
+
+
+class Block(NamedTuple):
+    """Rows as a source gave them: features (N, F), labels (N,), row numbers (N,)."""
+
+    x: FloatArray
+    y: AnyArray
+    row: IntArray
+
+
+class RawRows(NamedTuple):
+    """A source's block as arrays, features still in their own type and shape (N, …)."""
+
+    x: AnyArray
+    y: AnyArray
+    row: IntArray
+
+    def digest(self) -> str:
+        """SHA-256 of the rows, as 64 hex digits."""
+        content = hashlib.sha256()
+        for column in self:
+            content.update(f"{column.dtype.str}{column.shape}".encode())
+            content.update(np.ascontiguousarray(column).data)
+        return content.hexdigest()
+
+
+def read_raw(task: ReadTask) -> RawRows:
+    """Call a source's read task, and check that its columns are there and of one length.
+
+    Raises:
+        DataError: a missing column, ragged rows, differing lengths.
+    """
+    columns = _columns(task())
+    missing = {"x", "y", "row"} - set(columns)
+    if missing:
+        raise DataError("a read task left out columns", value=sorted(missing))
+    x, y = as_array(columns["x"], "x"), flat_labels(columns["y"])
+    check_same_length(x, y)
+    row = np.asarray(columns["row"], dtype=np.int64)
+    check_same_length(x, row, field="row")
+    return RawRows(x, y, row)
+
+
+def to_block(raw: RawRows, columns: tuple[int, ...] | None) -> Block:
+    """The rows with features as float64 (N, F), reduced to the chosen columns."""
+    x = as_features(raw.x)
+    if columns is not None:
+        x = np.ascontiguousarray(x[:, columns])
+    return Block(x, raw.y, raw.row)
+
+
+def _columns(block: RawBlock) -> dict[str, Any]:
+    if isinstance(block, dict):
+        return block
+    return {name: _from_arrow(block.column(name), name) for name in block.column_names}
+
+
+def _from_arrow(column: pa.ChunkedArray, name: str) -> AnyArray:
+    """A pyarrow column as an array; lists and tensors become (N, F)."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if column.null_count:
+        row = pc.index(pc.is_null(column), True).as_py()
+        raise DataError("a value is missing", field=name, value=f"position {row}")
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    kind = column.type
+    values: AnyArray
+    if isinstance(kind, pa.FixedShapeTensorType):
+        chunks = [chunk.to_numpy_ndarray() for chunk in column.chunks]
+        none = np.zeros((0, *kind.shape), kind.value_type.to_pandas_dtype())
+        return np.concatenate([none, *chunks])
+    if pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        widths = pc.unique(pc.list_value_length(column)).to_pylist()
+        if len(widths) > 1:
+            raise DataError("the rows have different lengths", field=name, value=sorted(widths))
+        values = pc.list_flatten(column).to_numpy()
+        return values.reshape(len(column), widths[0] if widths else 0)
+    values = column.to_numpy()
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return values.astype(str) if text else values
+
+
+@dataclass(frozen=True)
+class SplitTask:
+    """Reads, selects, numbers and prepares the rows of one split from one block of the source.
+
+    Args:
+        source: the source's read task.
+        digest: digest of the block as it was when the dataset was loaded.
+        take: positions within the block of the rows that belong to the split.
+        columns: positions of the chosen features; all of them where None.
+        labels: numbers the classes.
+        preparation: fitted on train.
+        split: name of the split, for error messages.
+    """
+
+    source: ReadTask
+    digest: str
+    take: IntArray
+    columns: tuple[int, ...] | None
+    labels: ClassLabels | Targets
+    preparation: Preparation
+    split: str
+
+    def __call__(self) -> dict[str, AnyArray]:
+        """Columns x (N, F'), y (N,), row (N,) of the split's rows in this block.
+
+        Raises:
+            DataError: the block is not what it was when the dataset was loaded.
+        """
+        raw = read_raw(self.source)
+        block = to_block(raw, self.columns)
+        if raw.digest() != self.digest:
+            raise DataError(
+                "the source changed since the dataset was loaded",
+                field=self.split,
+                fix="Load the dataset again; a run that was started on the old data cannot go on.",
+            )
+        return {
+            "x": self.preparation.apply(block.x[self.take]),
+            "y": self.labels.encode(block.y[self.take]),
+            "row": block.row[self.take],
+        }
+
+
+@dataclass(frozen=True)
+class ReadPlan:
+    """The tasks that together read a split, and the row numbers (N,) that they give."""
+
+    tasks: tuple[SplitTask, ...]
+    rows: IntArray
+
+    @property
+    def n_rows(self) -> int:
+        """N, the rows of the split."""
+        return len(self.rows)
+
+    def read(self) -> Arrays:
+        """Run the tasks in this process; rows come in the order of their row numbers."""
+        return in_order([task() for task in self.tasks])
+
+
+def in_order(blocks: list[dict[str, AnyArray]]) -> Arrays:
+    """Blocks in any order, joined into rows in the order of their row numbers."""
+    order = np.argsort(np.concatenate([block["row"] for block in blocks]), kind="stable")
+    x = np.concatenate([block["x"] for block in blocks])
+    y = np.concatenate([block["y"] for block in blocks])
+    return Arrays(np.ascontiguousarray(x[order]), y[order])

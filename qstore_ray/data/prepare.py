@@ -1,0 +1,118 @@
+"""Preparation: a chain of steps, fitted on the training rows and then kept.
+
+A `Preparation` is the steps of `steps.py` with the states they learnt. It is fitted once, on train
+only, and applied unchanged to val, test and whatever is predicted later; so it is saved with a
+model, as arrays (`to_arrays`) and JSON (`spec`), and read back bit for bit (`from_arrays`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qstore_ray.data.steps import STEPS, State, Step
+from qstore_ray.data.validate import as_features, check_finite, check_width
+from qstore_ray.errors import CheckpointError, DataError, unknown_name
+
+if TYPE_CHECKING:
+    from qstore_ray.data.step_config import StepConfig
+    from qstore_ray.types import FloatArray
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """A fitted chain of steps: raw rows (B, F) in, what a model is given out.
+
+    Args:
+        n_features: F, the features of a raw row.
+        steps: the steps in order.
+        states: the state of each.
+    """
+
+    n_features: int
+    steps: tuple[Step, ...]
+    states: tuple[State, ...]
+
+    @classmethod
+    def fit(cls, steps: Sequence[StepConfig], x: FloatArray) -> Preparation:
+        """Fit each step on the training rows `x` (N, F) as the steps before it leave them.
+
+        Raises:
+            ConfigError: more components than there are.
+            DataError: a step that the rows do not allow, or that overflows on them.
+        """
+        chosen = tuple(step for step in steps if isinstance(step, Step))
+        states: list[State] = []
+        n_features = x.shape[1]
+        for step in chosen:
+            with np.errstate(all="ignore"):  # what overflows is reported below
+                states.append(step.fit(x))
+                x = step.apply(x, states[-1])
+            if not all(np.isfinite(array).all() for array in (x, *states[-1].values())):
+                raise DataError(
+                    "the step makes values that are not finite from the training rows",
+                    field=f"preprocessing.{step.name}",
+                    fix="The features are too large; put a scale or log1p step before it.",
+                )
+        return cls(n_features, chosen, tuple(states))
+
+    def transform(self, raw: Any) -> FloatArray:
+        """Raw rows (B, F), or images (B, …) of F pixels, as a model is given them (B, F').
+
+        Raises:
+            DataError: NaN, infinity, ragged rows or another width, here or after a step.
+        """
+        x = as_features(raw)
+        check_width(x, self.n_features)
+        check_finite(x)
+        return self.apply(x)
+
+    def apply(self, x: FloatArray) -> FloatArray:
+        """`transform` for rows (B, F) that have been checked already.
+
+        Raises:
+            DataError: a step overflows or refuses a value.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            for step, state in zip(self.steps, self.states, strict=True):
+                x = step.apply(x, state)
+        check_finite(x)
+        return x
+
+    def spec(self) -> dict[str, Any]:
+        """What `to_arrays` does not hold, JSON-ready: the width and the steps with their fields."""
+        steps = [step.to_dict() for step in self.steps]
+        return {"n_features": self.n_features, "steps": steps}
+
+    def to_arrays(self) -> dict[str, FloatArray]:
+        """The fitted states as arrays named `<position>.<name>`, such as `1.directions`."""
+        return {
+            f"{position}.{name}": array
+            for position, state in enumerate(self.states)
+            for name, array in state.items()
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, FloatArray], spec: Mapping[str, Any]) -> Preparation:
+        """The preparation that `to_arrays` and `spec` wrote, equal to the last bit.
+
+        Raises:
+            CheckpointError: the two do not belong together.
+        """
+        steps = tuple(_step_from(values) for values in spec["steps"])
+        states: list[dict[str, FloatArray]] = [{} for _ in steps]
+        for key, array in arrays.items():
+            position, _, name = key.partition(".")
+            if not position.isdigit() or int(position) >= len(steps):
+                raise CheckpointError("an array of the preparation belongs to no step", value=key)
+            states[int(position)][name] = np.asarray(array, dtype=np.float64)
+        return cls(int(spec["n_features"]), steps, tuple(states))
+
+
+def _step_from(values: Mapping[str, Any]) -> Step:
+    if values.get("name") not in STEPS:
+        raise unknown_name("step", str(values.get("name")), STEPS, field="preparation")
+    return STEPS[values["name"]](**values)

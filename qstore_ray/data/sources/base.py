@@ -1,0 +1,212 @@
+"""What a source of data is: an adapter that turns its parameters into read tasks.
+
+A *read task* is a function without arguments that returns one block of rows, as a dictionary of
+arrays or a pyarrow table with three columns:
+
+    x     (rows, F) or (rows, height, width, …), numbers
+    y     (rows,) labels, or (rows, C) one-hot
+    row   (rows,) int64, the row's number in the whole source; increases from block to block
+
+Tasks are picklable and return the same rows whenever they are called, so that the same tasks run
+in this process and on the nodes of a Ray cluster. A new source is one class:
+
+    class Squares(SourceAdapter[SquaresParams]):
+        Params = SquaresParams
+
+        def read(self, params, config):
+            return SourceData(tasks=(Square(params.count),))
+
+    DatasetLoader.register("squares", Squares)
+
+or an entry point in the group `qstore_ray.sources`, which is found without being registered.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
+
+from pydantic import Field, field_validator
+
+from qstore_ray.config import Config
+from qstore_ray.errors import ConfigError, MissingDependencyError, unknown_name
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from qstore_ray.types import AnyArray, IntArray
+
+    RawBlock: TypeAlias = dict[str, AnyArray] | pa.Table
+
+ReadTask: TypeAlias = Callable[[], "RawBlock"]
+P = TypeVar("P", bound=Config)
+
+ENTRY_POINTS = "qstore_ray.sources"
+
+_BUILT_IN = {
+    "sklearn": "qstore_ray.data.sources.sklearn:SklearnSourceAdapter",
+    "numpy": "qstore_ray.data.sources.numpy:NumpySourceAdapter",
+}
+_registered: dict[str, type[SourceAdapter[Any]]] = {}
+
+
+class ColumnsConfig(Config):
+    """Which columns of the source are features, and which one is the label.
+
+    Args:
+        features: names of the features to keep, in this order; all of them by default.
+        label: name of the label column, for sources that are tables.
+    """
+
+    features: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    label: str | None = None
+
+    @field_validator("features")
+    @classmethod
+    def _distinct(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        repeated = sorted({name for name in names or () if (names or ()).count(name) > 1})
+        if repeated:
+            raise ConfigError("a feature is named twice", value=repeated)
+        return names
+
+
+class SourceConfig(Config):
+    """What every source is told beside its own parameters; the head of a `DatasetConfig`.
+
+    Args:
+        name: what the data is called in run folders and trackers: letters, digits, `-`, `_`, `.`.
+        columns: feature and label columns, for sources that name their columns.
+        revision: version of the data, for sources that have versions.
+        cache_dir: folder for downloaded data, for sources that download.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    columns: ColumnsConfig | None = None
+    revision: str | None = None
+    cache_dir: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceData:
+    """What an adapter found.
+
+    Args:
+        tasks: read tasks of the rows that may be split.
+        official: read tasks of parts that the source defines itself (`val`, `test`); they are
+            kept as they are. Row numbers go on from part to part: tasks, val, test.
+        feature_names: names of the F features, where they have names.
+        image_shape: shape of one row where it is an image that `x` holds flattened.
+        class_names: what the classes are called, in the order of their sorted labels.
+        task: what the labels are good for, where the source knows.
+        provenance: where the data comes from, in words.
+    """
+
+    tasks: tuple[ReadTask, ...]
+    official: Mapping[Literal["val", "test"], tuple[ReadTask, ...]] = field(default_factory=dict)
+    feature_names: tuple[str, ...] | None = None
+    image_shape: tuple[int, ...] | None = None
+    class_names: tuple[str, ...] | None = None
+    task: Literal["classification", "regression"] | None = None
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+
+class SourceAdapter(ABC, Generic[P]):
+    """Turns parameters into read tasks.
+
+    `Params` declares the fields of `dataset.params`. `accepts` names the general fields that this
+    source understands beyond its own: `revision`, `columns.label`; given to another source they
+    are an error, because a setting is never ignored.
+    """
+
+    Params: ClassVar[type[Config]]
+    accepts: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def read(self, params: P, config: SourceConfig) -> SourceData:
+        """The read tasks for `params`. Runs in the process that loads; must not merge splits.
+
+        Raises:
+            DataError: the data is missing or cannot be read.
+            MissingDependencyError: a package that this source needs is not installed.
+        """
+
+
+@dataclass(frozen=True)
+class ArrayTask:
+    """A read task that carries its rows, for data that is in memory already."""
+
+    x: AnyArray
+    y: AnyArray
+    row: IntArray
+
+    def __call__(self) -> dict[str, AnyArray]:
+        """The columns x, y, row."""
+        return {"x": self.x, "y": self.y, "row": self.row}
+
+
+def array_tasks(
+    x: AnyArray, y: AnyArray, *, rows_per_task: int, first_row: int = 0
+) -> tuple[ArrayTask, ...]:
+    """Read tasks that carry `x` (N, …) and `y` (N, …) in slices of `rows_per_task` rows."""
+    import numpy as np
+
+    starts = range(0, max(len(x), 1), rows_per_task)
+    return tuple(
+        ArrayTask(
+            x[start : start + rows_per_task],
+            y[start : start + rows_per_task],
+            np.arange(start, min(start + rows_per_task, len(x)), dtype=np.int64) + first_row,
+        )
+        for start in starts
+    )
+
+
+def open_source(name: str) -> type[SourceAdapter[Any]]:
+    """The adapter class called `name`: registered, built in, or from an entry point.
+
+    Raises:
+        UnknownNameError: no such source.
+        MissingDependencyError: the adapter's module cannot be imported.
+    """
+    if name in _registered:
+        return _registered[name]
+    if name in _BUILT_IN:
+        module, _, attribute = _BUILT_IN[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
+    for entry in entry_points(group=ENTRY_POINTS, name=name):
+        try:
+            return entry.load()  # type: ignore[no-any-return]
+        except (ImportError, AttributeError) as exc:
+            raise MissingDependencyError(
+                f"the source is declared as {entry.value}, which cannot be imported: {exc}",
+                value=name,
+                fix="Install or repair the package that declares it.",
+            ) from exc
+    raise unknown_name("source", name, source_names())
+
+
+def source_names() -> tuple[str, ...]:
+    """Names of all sources, sorted; none of them is imported for this."""
+    declared = {entry.name for entry in entry_points(group=ENTRY_POINTS)}
+    return tuple(sorted({*_registered, *_BUILT_IN, *declared}))
+
+
+def register_source(name: str, adapter: type[SourceAdapter[Any]]) -> None:
+    """Make `adapter` known as `name` in this process; the same pair again changes nothing.
+
+    Raises:
+        ConfigError: not an adapter class, or the name belongs to another one.
+    """
+    if not (isinstance(adapter, type) and issubclass(adapter, SourceAdapter)):
+        raise ConfigError(
+            "an adapter is a class derived from SourceAdapter", field="adapter", value=adapter
+        )
+    if _registered.get(name) is adapter:
+        return
+    if name in source_names():
+        raise ConfigError("a source of this name exists", field="name", value=name)
+    _registered[name] = adapter

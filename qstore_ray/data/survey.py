@@ -1,0 +1,97 @@
+"""The survey of a source: every block read once, its features looked at and let go.
+
+What is kept is small: labels, row numbers, digests, and where the first NaN or infinity is. The
+classes, the split and the fingerprint follow from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qstore_ray.data.labels import join_labels
+from qstore_ray.data.plan import read_raw, to_block
+from qstore_ray.data.validate import BadValue, check_not_empty, check_width, first_bad_value
+from qstore_ray.errors import DataError
+
+if TYPE_CHECKING:
+    from qstore_ray.data.sources.base import ReadTask
+    from qstore_ray.types import AnyArray, IntArray
+
+
+@dataclass(frozen=True)
+class Part:
+    """What the survey of one part of the source found: its tasks, labels, rows and content."""
+
+    tasks: tuple[ReadTask, ...]
+    digests: tuple[str, ...]
+    starts: IntArray
+    y: AnyArray
+    row: IntArray
+    content: str
+    n_features: int
+    shape: tuple[int, ...]
+    dtype: str
+    bad: BadValue | None
+
+
+def survey_part(tasks: tuple[ReadTask, ...], columns: tuple[int, ...] | None, what: str) -> Part:
+    """Read every block once, keeping labels, row numbers and digests."""
+    content = hashlib.sha256()
+    digests: list[str] = []
+    labels, rows, starts = [], [], [0]
+    shape: tuple[int, ...] = ()
+    bad, n_features, dtype = None, 0, ""
+    for task in tasks:
+        raw = read_raw(task)
+        block = to_block(raw, columns)
+        if not digests:
+            shape, dtype, n_features = raw.x.shape[1:], str(raw.x.dtype), block.x.shape[1]
+        check_width(block.x, n_features)
+        content.update(block.x.data)  # blocks in order: the same bytes however they are cut
+        digests.append(raw.digest())
+        if bad is None and (found := first_bad_value(block.x)) is not None:
+            bad = found._replace(position=found.position + starts[-1])
+        labels.append(block.y)
+        rows.append(block.row)
+        starts.append(starts[-1] + len(block.row))
+    check_not_empty(starts[-1], what)
+    return Part(
+        tasks=tasks,
+        digests=tuple(digests),
+        starts=np.asarray(starts),
+        y=join_labels(labels),
+        row=np.concatenate(rows),
+        content=content.hexdigest(),
+        n_features=n_features,
+        shape=shape,
+        dtype=dtype,
+        bad=bad,
+    )
+
+
+def check_parts(parts: Mapping[str, Part], names: tuple[str, ...] | None) -> None:
+    """Raise `DataError` where parts differ in width, or row numbers do not increase."""
+    if names is not None and len(names) != parts[""].n_features:
+        raise DataError(
+            f"{len(names)} feature names for {parts[''].n_features} features",
+            field="feature_names",
+        )
+    for split, part in parts.items():
+        if part.n_features != parts[""].n_features:
+            raise DataError(
+                f"the official {split} split has rows of {part.n_features} features, "
+                f"train of {parts[''].n_features}",
+                field="x",
+            )
+    rows = np.concatenate([part.row for part in parts.values()])
+    if (np.diff(rows) <= 0).any():
+        raise DataError(
+            "row numbers must increase from block to block and part to part",
+            field="row",
+            fix="This is a fault of the source adapter.",
+        )

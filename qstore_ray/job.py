@@ -1,0 +1,97 @@
+"""A job: everything that one command runs, as one configuration.
+
+    name = "digits"          [dataset]  what data, split and prepared how
+    storage = "runs"         [model]    circuit, observables, head
+                             [trainer]  optimisation, workers, seed
+                             [cluster]  where Ray runs
+                             [track]    MLflow
+
+`run_job` loads the data, fits the classical baseline, trains, and returns both scores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qstore_ray.config import Config
+from qstore_ray.data.config import DatasetConfig
+from qstore_ray.learn.config import ModelConfig
+from qstore_ray.track.base import Display
+from qstore_ray.track.config import TrackConfig
+from qstore_ray.train.config import ClusterConfig, TrainerConfig
+
+
+class JobConfig(Config):
+    """One training job, as a TOML file holds it.
+
+    Args:
+        name: of the run; its folder is `<storage>/<name>`.
+        storage: the folder of run folders; on a cluster all nodes must see it.
+        baseline: also fit a linear classical model on the same features and splits.
+    """
+
+    name: str
+    storage: str = "runs"
+    baseline: bool = True
+    dataset: DatasetConfig
+    model: ModelConfig = ModelConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    cluster: ClusterConfig = ClusterConfig()
+    track: TrackConfig = TrackConfig()
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What a job leaves: its folder, the numbers, and a sentence that compares with the baseline."""
+
+    run_dir: Path
+    metrics: dict[str, Any]
+    verdict: str
+
+
+def run_job(
+    config: JobConfig,
+    *,
+    resume: bool = False,
+    fresh: bool = False,
+    display: Display | None = None,
+) -> JobResult:
+    """Load, fit the baseline, train, score. Runs in the driver process.
+
+    Raises:
+        QStoreError: see `DatasetLoader.load` and `QuantumTrainer.fit`.
+    """
+    # What takes long to import is imported when a job runs, not when one is described.
+    from qstore_ray.data.loader import DatasetLoader
+    from qstore_ray.train.run_folder import check_name
+    from qstore_ray.train.trainer import QuantumTrainer
+
+    check_name(config.name)
+    dataset = DatasetLoader.load(config.dataset)
+    known: dict[str, float] = {}
+    if config.baseline and "test" in dataset.plans:
+        from qstore_ray.baseline import linear_baseline
+
+        known = linear_baseline(dataset)
+    trainer = QuantumTrainer(
+        config.model,
+        config.trainer,
+        name=config.name,
+        storage=config.storage,
+        cluster=config.cluster,
+        track=config.track,
+        display=display,
+    )
+    result = trainer.fit(
+        dataset, resume=resume, fresh=fresh, config_toml=config.to_toml(), known=known
+    )
+    metrics = dict(result.metrics)
+    return JobResult(result.run_dir, metrics, _verdict(metrics))
+
+
+def _verdict(metrics: dict[str, float]) -> str:
+    from qstore_ray.baseline import better_or_not
+
+    return better_or_not(metrics)

@@ -1,0 +1,145 @@
+"""Checkpoints: a folder with `arrays.npz` and, written last, `manifest.json` with its SHA-256.
+
+    checkpoints/step-00000120/arrays.npz
+                              manifest.json
+
+A folder without a manifest, or whose bytes do not have the recorded hash, is not a checkpoint: a
+reader passes it over, says so, and takes the one before. Nothing in it is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qstore_ray.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from qstore_ray.types import AnyArray
+
+FORMAT = 1
+_ARRAYS, _MANIFEST = "arrays.npz", "manifest.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was read and whose hashes are right.
+
+    Attributes:
+        path: its folder.
+        arrays: everything numeric, by name.
+        manifest: everything else: format, step, epoch, fingerprints, model, preparation.
+    """
+
+    path: Path
+    arrays: Mapping[str, AnyArray]
+    manifest: Mapping[str, Any]
+
+
+def write_checkpoint(
+    folder: Path, step: int, arrays: Mapping[str, AnyArray], manifest: Mapping[str, Any]
+) -> Path:
+    """Write `folder/step-XXXXXXXX` so that a crash at any moment leaves no false checkpoint.
+
+    Raises:
+        CheckpointError: the disk is full or the folder cannot be written to.
+    """
+    path = folder / f"step-{step:08d}"
+    buffer = io.BytesIO()
+    np.savez(buffer, **dict(arrays))  # type: ignore[arg-type]  # the stub wants a bool first
+    data = buffer.getvalue()
+    whole = {**manifest, "format": FORMAT, "step": step, "members": {_ARRAYS: _sha256(data)}}
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / _MANIFEST).unlink(missing_ok=True)
+        write_durably(path / _ARRAYS, data)
+        write_durably(path / _MANIFEST, json.dumps(whole, indent=1).encode())
+    except OSError as exc:
+        raise CheckpointError(
+            f"cannot write the checkpoint: {exc.strerror or type(exc).__name__}", value=str(path),
+            fix="Free some space or make the folder writable, then run again with --resume.",
+        ) from exc
+    return path
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read and verify one checkpoint folder.
+
+    Raises:
+        CheckpointError: half-written, damaged, of another format, or holding pickled objects.
+    """
+    try:
+        manifest = json.loads((path / _MANIFEST).read_bytes())
+        data = (path / _ARRAYS).read_bytes()
+    except FileNotFoundError as exc:
+        raise CheckpointError("the checkpoint is incomplete", value=str(path)) from exc
+    except (OSError, ValueError) as exc:
+        raise CheckpointError(f"the checkpoint is unreadable: {exc}", value=str(path)) from exc
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise CheckpointError("not a checkpoint of a format known here", value=str(path))
+    if manifest.get("members") != {_ARRAYS: _sha256(data)}:
+        raise CheckpointError("the checkpoint is damaged: its hash does not match", value=str(path))
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (ValueError, zipfile.BadZipFile) as exc:
+        raise CheckpointError(f"the checkpoint's arrays are unreadable: {exc}") from exc
+    return Checkpoint(path, arrays, manifest)
+
+
+def latest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[CheckpointError]]:
+    """The newest readable checkpoint, and an error for each newer one that had to be passed over.
+
+    Raises:
+        CheckpointError: there are checkpoints, and none is readable.
+    """
+    problems: list[CheckpointError] = []
+    for path in sorted(folder.glob("step-*"), reverse=True):
+        try:
+            return read_checkpoint(path), problems
+        except CheckpointError as exc:
+            problems.append(exc)
+    # A first checkpoint that was never completed is the same as none; a damaged one is not.
+    if any("incomplete" not in problem.message for problem in problems):
+        raise CheckpointError(
+            "no checkpoint of this run is readable", value=str(folder),
+            fix="Start again with --fresh.",
+        ) from problems[0]
+    return None, problems
+
+
+def prune_checkpoints(folder: Path, keep: int) -> None:
+    """Delete all but the newest `keep` checkpoint folders."""
+    for path in sorted(folder.glob("step-*"), reverse=True)[keep:]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a file so that after a crash it is there whole or not at all.
+
+    Raises:
+        OSError: as the system says.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

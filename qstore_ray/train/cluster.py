@@ -1,0 +1,110 @@
+"""Joining or starting Ray, politely.
+
+In order: a Ray that this process has initialised already, the configured address, `RAY_ADDRESS` (so
+that a submitted job joins its cluster), and only then a Ray of our own on this machine. Only our own
+is stopped again. It takes what a training needs and no more: a small object store, no dashboard, no
+usage statistics, a token that lives in this process's environment only.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+from ray.exceptions import RayError
+
+from qstore_ray.errors import BackendError, ResourceError
+from qstore_ray.resilience import available_cpus
+from qstore_ray.train.config import ClusterConfig
+
+
+def uses_own_ray(config: ClusterConfig) -> bool:
+    """Whether a session would start a Ray of its own."""
+    return not (ray.is_initialized() or config.address or os.environ.get("RAY_ADDRESS"))
+
+
+def check_own_cpus(config: ClusterConfig, num_workers: int) -> None:
+    """Refuse at once what a Ray of our own on this machine could not hold.
+
+    Raises:
+        ResourceError: the workers need more CPUs than there are.
+    """
+    if uses_own_ray(config):
+        _check_cpus(num_workers * config.cpus_per_worker, available_cpus(), num_workers, config)
+
+
+@contextmanager
+def ray_session(config: ClusterConfig, num_workers: int) -> Iterator[None]:
+    """An initialised Ray with room for the workers, for the time of the block.
+
+    Raises:
+        ResourceError: the workers need more CPUs than the cluster has.
+        BackendError: the cluster cannot be reached.
+    """
+    needed = num_workers * config.cpus_per_worker
+    if uses_own_ray(config):
+        check_own_cpus(config, num_workers)
+        with _own_ray(config):
+            yield
+        return
+    joined_here = not ray.is_initialized()
+    if joined_here:
+        _join(config.address or os.environ["RAY_ADDRESS"])
+    try:
+        _check_cpus(needed, ray.cluster_resources().get("CPU", 0.0), num_workers, config)
+        yield
+    finally:
+        if joined_here:
+            ray.shutdown()
+
+
+def _check_cpus(needed: float, present: float, num_workers: int, config: ClusterConfig) -> None:
+    if needed > present:
+        raise ResourceError(
+            f"{num_workers} workers of {config.cpus_per_worker:g} CPUs need {needed:g} CPUs, there "
+            f"are {present:g}",
+            field="trainer.num_workers",
+            value=num_workers,
+            fix=f"Take at most {int(present // config.cpus_per_worker)} workers, or set "
+            f"cluster.cpus_per_worker to {present / num_workers:g} or less.",
+        )
+
+
+@contextmanager
+def _own_ray(config: ClusterConfig) -> Iterator[None]:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray switches token authentication on for a local cluster; with a token in the environment it
+    # writes none to the home directory. Ray remembers it, so it must stay the same in a process.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    # Ray's coming default; without it every start prints a warning.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    try:
+        ray.init(
+            "local",
+            num_cpus=available_cpus(),
+            include_dashboard=False,
+            object_store_memory=config.object_store_mb * 2**20,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _join(address: str) -> None:
+    try:
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+    except (RayError, ConnectionError, RuntimeError, ValueError) as exc:
+        raise BackendError(
+            f"cannot join the Ray cluster: {str(exc).splitlines()[0]}",
+            field="cluster.address",
+            value=address,
+            fix="Check the address and that RAY_AUTH_TOKEN holds the cluster's token, or leave the "
+            "address out to train on this machine.",
+        ) from exc

@@ -1,0 +1,74 @@
+"""What the loop tells the outside while it runs: metrics, checkpoints; and whether to stop.
+
+The loop calls these three methods and knows nothing of where it runs. In this process they do little;
+inside a Ray Train worker they also report to Ray; a tuning trial will have its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any, Protocol
+
+STOP_FILE = "stop"
+"""While this file is in the run folder, worker 0 asks all workers to stop at the next step."""
+
+
+class Reporter(Protocol):
+    """The loop's way out. Every method runs in the worker; on every worker unless said otherwise."""
+
+    def metrics(self, record: dict[str, Any]) -> None:
+        """An epoch is over; `record` is the same on every worker."""
+        ...
+
+    def checkpoint(self, path: Path) -> None:
+        """Worker 0 has written a checkpoint. Called on worker 0 only."""
+        ...
+
+    def should_stop(self) -> bool:
+        """Whether to stop after this step. Asked on worker 0, which tells the others."""
+        ...
+
+
+class LocalReporter:
+    """Training in this process: stops when `stop` is set.
+
+    Args:
+        stop: set from a signal handler or another thread.
+    """
+
+    def __init__(self, stop: threading.Event | None = None) -> None:
+        self._stop = stop or threading.Event()
+
+    def metrics(self, record: dict[str, Any]) -> None:
+        """Nothing: the metrics file has it."""
+
+    def checkpoint(self, path: Path) -> None:
+        """Nothing: the run folder has it."""
+
+    def should_stop(self) -> bool:
+        """Whether the event is set."""
+        return self._stop.is_set()
+
+
+class RayTrainReporter:
+    """A Ray Train worker: stops when the driver has put the stop file into the run folder.
+
+    Ray's own `report` waits for the controller, so it is called for epochs that the loop spaces out.
+    """
+
+    def __init__(self, run_dir: Path) -> None:
+        self._stop_file = run_dir / STOP_FILE
+
+    def metrics(self, record: dict[str, Any]) -> None:
+        """Report to Ray Train; all workers call this together."""
+        import ray.train
+
+        ray.train.report(record)
+
+    def checkpoint(self, path: Path) -> None:
+        """Nothing: the run folder is the truth, Ray keeps no copy."""
+
+    def should_stop(self) -> bool:
+        """Whether the stop file is there."""
+        return self._stop_file.exists()

@@ -1,0 +1,206 @@
+"""The run folder: the only truth about a run.
+
+    runs/digits/config.toml      the resolved configuration
+                run.json         name, status, generation, fingerprints, versions
+                metrics.jsonl    every epoch, written by worker 0
+                checkpoints/     the newest ones
+                figures/         PNG
+
+A run is known by its name. Meeting the name again is an error, unless the caller says `resume`
+(go on from the last checkpoint) or `fresh` (delete it and start again). Every attempt takes a higher
+generation number, and holds a lock for as long as its process lives, so two drivers can never write
+into one folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.metadata
+import json
+import platform
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from qstore_ray.errors import ConfigError, RunError, RunExistsError
+from qstore_ray.train.checkpoint import write_durably
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_VERSIONED = ("qstore-ray", "numpy", "numba", "qiskit", "ray")
+
+
+@dataclass
+class RunFolder:
+    """An opened run folder, locked by this process until `close`."""
+
+    path: Path
+    record: dict[str, Any]
+    _lock: IO[str]
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return str(self.record["name"])
+
+    @property
+    def generation(self) -> int:
+        """The number of this attempt, from 1."""
+        return int(self.record["generation"])
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        """The metrics file."""
+        return self.path / "metrics.jsonl"
+
+    def set_status(self, status: str, **more: Any) -> None:
+        """Record how the run stands: running, finished, failed or interrupted."""
+        self.record = {**self.record, **more, "status": status}
+        write_durably(self.path / "run.json", json.dumps(self.record, indent=1).encode())
+
+    def close(self) -> None:
+        """Give up the lock."""
+        self._lock.close()
+
+
+def check_name(name: str) -> str:
+    """`name` if it is safe as the name of a folder.
+
+    Raises:
+        ConfigError: a path, an empty name, or other characters than letters, digits, `.`, `_`, `-`.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            "a run's name has letters, digits, '.', '_', '-' only, and starts with one of the "
+            "first two", field="name", value=name, fix="For example digits-8q.",
+        )
+    return name
+
+
+def open_run_folder(
+    storage: str | Path,
+    name: str,
+    *,
+    fingerprints: Mapping[str, str],
+    config_toml: str,
+    resume: bool = False,
+    fresh: bool = False,
+) -> RunFolder:
+    """Create the folder of a run, or take up or replace the one that is there; status `running`.
+
+    Args:
+        fingerprints: what must be equal for a run to be resumed, by name (`config`, `data`).
+
+    Raises:
+        RunExistsError: the run exists and neither flag allows to go on, it has finished, it was
+            made of something else, or another process is running it; nothing was changed.
+        RunError: the folder cannot be written to.
+    """
+    path = Path(storage).expanduser().resolve() / check_name(name)
+    earlier = read_run_record(path) if (path / "run.json").exists() else None
+    if earlier is None and resume:
+        raise RunExistsError(
+            "there is no run of this name to resume", field="name", value=str(path),
+            fix="Leave out --resume.",
+        )
+    if earlier is not None and not fresh:
+        _check_resumable(earlier, fingerprints, resume)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = _locked(path)
+        if fresh:
+            _empty(path)
+        generation = 1 + (0 if fresh or earlier is None else int(earlier["generation"]))
+        write_durably(path / "config.toml", config_toml.encode())
+        (path / "stop").unlink(missing_ok=True)
+    except OSError as exc:
+        reason = exc.strerror or type(exc).__name__
+        raise RunError(f"cannot write into the run folder: {reason}", value=str(path)) from exc
+    record = {
+        "name": name,
+        "generation": generation,
+        "fingerprints": dict(fingerprints),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": _versions(),
+    }
+    folder = RunFolder(path, record, lock)
+    folder.set_status("running")
+    return folder
+
+
+def read_run_record(path: Path) -> dict[str, Any]:
+    """The `run.json` of a run folder.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    try:
+        record = json.loads((path / "run.json").read_bytes())
+        if not isinstance(record, dict) or "generation" not in record:
+            raise ValueError("not the record of a run")
+    except (OSError, ValueError) as exc:
+        raise RunError(
+            f"this is no run folder: {exc}", field="run", value=str(path),
+            fix="`qstore runs` lists the runs.",
+        ) from exc
+    return record
+
+
+def _check_resumable(
+    earlier: Mapping[str, Any], fingerprints: Mapping[str, str], resume: bool
+) -> None:
+    name, status = earlier["name"], earlier.get("status")
+    if not resume or status == "finished":
+        way = "has finished" if status == "finished" else f"exists ({status})"
+        go_on = "" if status == "finished" else "--resume continues it, "
+        raise RunExistsError(
+            f"a run of this name {way}", field="name", value=name,
+            fix=f"{go_on}--fresh deletes it and starts again, another name leaves it alone.",
+        )
+    differ = [key for key, value in fingerprints.items() if earlier["fingerprints"].get(key) != value]
+    if differ:
+        raise RunExistsError(
+            f"the run was started with other {' and '.join(differ)}", field="name", value=name,
+            fix="Resume it with what it was started with (its config.toml), or use --fresh.",
+        )
+
+
+def _locked(path: Path) -> IO[str]:
+    lock = (path / ".lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        lock.close()
+        raise RunExistsError(
+            "another process is running this run", field="name", value=path.name,
+            fix="Wait for it, stop it, or take another name.",
+        ) from exc
+    return lock
+
+
+def _empty(path: Path) -> None:
+    for child in path.iterdir():
+        if child.name == ".lock":
+            continue
+        if child.is_dir():
+            shutil.rmtree(child)
+        else:
+            child.unlink()
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in _VERSIONED:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found

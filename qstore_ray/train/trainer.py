@@ -1,0 +1,316 @@
+"""`QuantumTrainer`: from a dataset to a trained model, in this process or on Ray.
+
+    trainer = QuantumTrainer(ModelConfig(n_qubits=4), TrainerConfig(epochs=20, num_workers=2))
+    result = trainer.fit(dataset)
+
+Everything is checked before anything is written: the configuration against the data, the data against
+the workers, the run's name against earlier runs. Then the run folder is opened, a follower begins to
+feed the trackers and the display from its metrics, and the loop runs. `fit` runs in the driver
+process; with `num_workers = 0` the loop runs there too and Ray is never started.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from qstore_ray.backends import open_backend
+from qstore_ray.config import dump_toml, fingerprint
+from qstore_ray.data.dataset import Dataset
+from qstore_ray.errors import DataError, InterruptedRunError, QStoreError
+from qstore_ray.figures import draw_run
+from qstore_ray.learn.config import ModelConfig
+from qstore_ray.learn.gradients import get_gradient
+from qstore_ray.learn.model import QuantumModel, build_model
+from qstore_ray.learn.optimizers import get_optimizer
+from qstore_ray.learn.schedules import get_schedule
+from qstore_ray.resilience import available_cpus
+from qstore_ray.track.base import Display, Record, RunInfo, Status
+from qstore_ray.track.config import TrackConfig
+from qstore_ray.track.follow import Follower, open_trackers
+from qstore_ray.track.jsonl import MetricsFile, epoch_records, read_records
+from qstore_ray.train import loop
+from qstore_ray.train.checkpoint import latest_checkpoint
+from qstore_ray.train.config import ClusterConfig, TrainerConfig
+from qstore_ray.train.loop import Assignment, Outcome, TrainingRows
+from qstore_ray.train.reporter import LocalReporter
+from qstore_ray.train.run_folder import RunFolder, open_run_folder
+from qstore_ray.train.sync import LocalReducer
+from qstore_ray.train.trained import TrainedModel, model_manifest, preparation_arrays
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What `fit` returns.
+
+    Attributes:
+        model: the trained model.
+        metrics: the run in numbers: last losses and accuracies, `test_accuracy` where the data
+            have a test split, `train_seconds` (all of `fit`), `samples_per_second` (of the loop).
+        history: one record an epoch.
+        run_dir: the run folder. checkpoint: its last checkpoint.
+    """
+
+    model: TrainedModel
+    metrics: Mapping[str, float]
+    history: list[Record] = field(repr=False)
+    run_dir: Path
+    checkpoint: Path
+
+
+class QuantumTrainer:
+    """Trains the model that `model` describes as `trainer` says.
+
+    Args:
+        name: of the run; without it `<dataset>-<time>`.
+        storage: the folder that holds run folders; on a cluster all nodes must see it.
+        cluster: where Ray runs, for `num_workers` > 0.
+        track: which trackers are fed.
+        display: shows progress; None for silence.
+    """
+
+    def __init__(
+        self,
+        model: ModelConfig | None = None,
+        trainer: TrainerConfig | None = None,
+        *,
+        name: str | None = None,
+        storage: str | Path = "runs",
+        cluster: ClusterConfig | None = None,
+        track: TrackConfig | None = None,
+        display: Display | None = None,
+    ) -> None:
+        self.model = model or ModelConfig()
+        self.trainer = trainer or TrainerConfig()
+        self.name = name
+        self.storage = storage
+        self.cluster = cluster or ClusterConfig()
+        self.track = track or TrackConfig()
+        self.display = display
+
+    def fit(
+        self,
+        dataset: Dataset,
+        *,
+        resume: bool = False,
+        fresh: bool = False,
+        config_toml: str | None = None,
+        known: Mapping[str, float] | None = None,
+    ) -> TrainResult:
+        """Train, validate every epoch, score on the test split, draw the figures.
+
+        Args:
+            resume: go on with the run of this name. fresh: delete it and start again.
+            config_toml: the whole configuration, to be kept in the run folder as it was read.
+            known: numbers known beforehand (a baseline's accuracy), recorded with the run's.
+
+        Raises:
+            ConfigError, CircuitError, ResourceError, RunExistsError: nothing was written.
+            DataError: too few rows, or data that do not fit the model; nothing was written.
+            InterruptedRunError: stopped by Ctrl-C after writing a checkpoint.
+            RunError: it failed; the checkpoints written so far are kept.
+        """
+        began = time.monotonic()
+        model, rows = self._checked(dataset)
+        folder = self._open_folder(dataset, config_toml or self._to_toml(dataset), resume, fresh)
+        try:
+            return self._run(folder, dataset, model, rows, known or {}, began, resume)
+        finally:
+            folder.close()
+
+    def _checked(self, dataset: Dataset) -> tuple[QuantumModel, TrainingRows]:
+        """The model and rows, or the error that says what does not fit."""
+        model = build_model(
+            self.model,
+            n_features=dataset.schema.n_features,
+            n_classes=len(dataset.classes) or None,
+        )
+        backend = open_backend(self.trainer.backend, self.trainer.backend_options)
+        get_gradient(self.trainer.gradient, backend)
+        get_optimizer(self.trainer.optimizer, self.trainer.optimizer_options)
+        get_schedule(self.trainer.schedule, self.trainer.schedule_options)
+        x, y = dataset.materialize("train")
+        workers = self.trainer.num_workers
+        if len(x) < max(1, workers):
+            raise DataError(
+                f"{len(x)} training rows for {workers} workers", field="trainer.num_workers",
+                value=workers, fix=f"Take at most {len(x)} workers, or more data.",
+            )
+        model.circuit.angles(x[:1])  # an encoding that cannot take these features says so here
+        held_out = dataset.materialize("val") if "val" in dataset.plans else (x[:0], y[:0])
+        if workers:
+            from qstore_ray.train.cluster import check_own_cpus  # Ray only where it is used
+
+            check_own_cpus(self.cluster, workers)
+        return model, TrainingRows(x, y, *held_out)
+
+    def _to_toml(self, dataset: Dataset) -> str:
+        parts = (("model", self.model), ("trainer", self.trainer), ("cluster", self.cluster))
+        tables = [("dataset", dataset.config), *parts, ("track", self.track)]
+        return dump_toml({name: config.to_dict() for name, config in tables})
+
+    def _open_folder(
+        self, dataset: Dataset, config_toml: str, resume: bool, fresh: bool
+    ) -> RunFolder:
+        recipe = {"model": self.model.to_dict(), "trainer": self.trainer.recipe()}
+        return open_run_folder(
+            self.storage,
+            self.name or f"{dataset.config.name}-{time.strftime('%Y%m%d-%H%M%S')}",
+            fingerprints={"configuration": fingerprint(recipe), "data": dataset.fingerprint},
+            config_toml=config_toml,
+            resume=resume,
+            fresh=fresh,
+        )
+
+    def _run(
+        self,
+        folder: RunFolder,
+        dataset: Dataset,
+        model: QuantumModel,
+        rows: TrainingRows,
+        known: Mapping[str, float],
+        began: float,
+        resume: bool,
+    ) -> TrainResult:
+        follower = self._follower(folder, dataset, resume)
+        follower.start()
+        status: Status = "failed"
+        metrics: dict[str, float] = dict(known)
+        figures: list[Path] = []
+        try:
+            outcome = self._train(folder, dataset, model, rows)
+            if outcome.status == "interrupted":
+                status = "interrupted"
+                raise _interrupted(folder)
+            result = self._result(folder, dataset, metrics, outcome)
+            figures = _draw(folder, dataset, result.model)
+            status = "finished"
+        except KeyboardInterrupt as exc:
+            status = "interrupted"
+            raise _interrupted(folder) from exc
+        finally:
+            _close_metrics(folder, status)
+            metrics["train_seconds"] = round(time.monotonic() - began, 3)
+            follower.stop(status, summary=metrics, artifacts=_artifacts(folder, figures))
+            folder.set_status(status, metrics=metrics)
+        return result
+
+    def _follower(self, folder: RunFolder, dataset: Dataset, resume: bool) -> Follower:
+        tables = {
+            "dataset": dataset.config, "model": self.model, "trainer": self.trainer,
+            "cluster": self.cluster,
+        }  # fmt: skip
+        info = RunInfo(
+            name=folder.name,
+            run_dir=folder.path,
+            config={name: config.to_dict() for name, config in tables.items()},
+            fingerprints=folder.record["fingerprints"],
+            resumed=resume,
+        )
+        return Follower(info, open_trackers(self.track), self.display)
+
+    def _train(
+        self, folder: RunFolder, dataset: Dataset, model: QuantumModel, rows: TrainingRows
+    ) -> Outcome:
+        manifest = {
+            "model": model_manifest(self.model, dataset),
+            "fingerprints": folder.record["fingerprints"],
+        }
+        job = Assignment(
+            model=model,
+            config=self.trainer,
+            run_dir=folder.path,
+            generation=folder.generation,
+            manifest=manifest,
+            arrays=preparation_arrays(dataset),
+            threads=self._threads(),
+        )
+        stop = threading.Event()
+        with _stop_on_interrupt(stop):
+            if self.trainer.num_workers == 0:
+                return loop.run(job, rows, LocalReducer(), LocalReporter(stop))
+            from qstore_ray.train.ray_runner import fit_on_ray  # Ray only where it is used
+
+            return fit_on_ray(job, rows, self.cluster, stop)
+
+    def _threads(self) -> int:
+        if self.trainer.num_workers:
+            return max(1, int(self.cluster.cpus_per_worker))
+        return available_cpus()
+
+    def _result(
+        self, folder: RunFolder, dataset: Dataset, metrics: dict[str, float], outcome: Outcome
+    ) -> TrainResult:
+        checkpoint, _ = latest_checkpoint(folder.checkpoints)
+        assert checkpoint is not None, "the loop writes a checkpoint after the last epoch"
+        trained = TrainedModel.load(
+            checkpoint.path, open_backend(self.trainer.backend, self.trainer.backend_options)
+        )
+        history = epoch_records(read_records(folder.metrics))
+        names = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+        metrics |= {name: history[-1][name] for name in names if name in history[-1]}
+        if "test" in dataset.plans:
+            scores = trained.evaluate(dataset, "test")
+            metrics |= {f"test_{name}": value for name, value in scores.items()}
+        metrics["epochs"] = len(history)
+        metrics["samples_per_second"] = round(outcome.samples / outcome.seconds, 1)
+        return TrainResult(trained, metrics, history, folder.path, checkpoint.path)
+
+
+def _draw(folder: RunFolder, dataset: Dataset, model: TrainedModel) -> list[Path]:
+    confusion = None
+    if model.classes and "test" in dataset.plans:
+        confusion = model.confusion(dataset, "test")
+    records = read_records(folder.metrics)
+    return draw_run(folder.path, records, confusion, dataset.schema.class_names)
+
+
+def _artifacts(folder: RunFolder, figures: list[Path]) -> list[Path]:
+    return [path for path in (folder.path / "config.toml", folder.metrics, *figures) if path.exists()]
+
+
+def _close_metrics(folder: RunFolder, status: Status) -> None:
+    """Say how the run ended where the loop could not say it any more."""
+    records = read_records(folder.metrics)
+    if records and records[-1].get("event") == "end":
+        return
+    with MetricsFile(folder.metrics) as metrics:
+        metrics.append({"event": "end", "status": status})
+
+
+def _interrupted(folder: RunFolder) -> QStoreError:
+    return InterruptedRunError(
+        "stopped on request",
+        field="run",
+        value=str(folder.path),
+        fix=f"Go on with --resume (name {folder.name!r}).",
+    )
+
+
+@contextmanager
+def _stop_on_interrupt(stop: threading.Event) -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM) asks for a checkpoint and a stop; the second stops at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before: dict[int, Any] = {number: signal.signal(number, handle) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+

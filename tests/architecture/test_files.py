@@ -1,0 +1,150 @@
+"""What every file of the package keeps to: short, documented, typed, no catch-all, no print."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+
+from tests.architecture.source import (
+    DEFINITIONS,
+    MODULES,
+    ROOT,
+    Function,
+    decorators,
+    public,
+)
+
+LONGEST_FILE = 300
+FORBIDDEN_WORDS = {"manager", "helper", "helpers", "util", "utils", "enhanced", "smart"}
+VERSION = re.compile(r"^v\d+$")
+ABSTRACT = {"Protocol", "ABC", "ABCMeta", "Backend"}
+CATCH_ALL = {"Exception", "BaseException"}
+
+# (file, function) → why this one place must catch everything
+CATCH_ALL_ALLOWED: dict[tuple[str, str], str] = {}
+
+
+def _inferred() -> set[str]:
+    """Modules whose types numba infers: those that pyproject.toml also exempts from mypy."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    overrides = project["tool"]["mypy"]["overrides"]
+    return {name for entry in overrides if entry.get("ignore_errors") for name in entry["module"]}
+
+
+INFERRED = _inferred()
+
+
+def test_files_are_short():
+    lines = {module.path: len(module.text.splitlines()) for module in MODULES}
+    assert {path: count for path, count in lines.items() if count >= LONGEST_FILE} == {}
+
+
+def test_modules_open_with_their_idea():
+    """An empty file, such as the `__init__` of a package of members, has no idea to tell."""
+    assert [m.path for m in MODULES if m.tree.body and not ast.get_docstring(m.tree)] == []
+
+
+def test_names_say_what_a_thing_is():
+    names = [(module.path, module.name.rpartition(".")[2]) for module in MODULES]
+    names += [
+        (f"{module.path}:{node.lineno}", node.name)
+        for module in MODULES
+        for node in ast.walk(module.tree)
+        if isinstance(node, DEFINITIONS)
+    ]
+    assert [(where, name) for where, name in names if _says_nothing(name)] == []
+
+
+def _says_nothing(name: str) -> bool:
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    words = set(spaced.lower().split("_"))
+    return bool(words & FORBIDDEN_WORDS) or any(VERSION.match(word) for word in words)
+
+
+def test_only_named_errors_are_caught():
+    caught = [
+        (module.path, function, node.lineno)
+        for module in MODULES
+        for function, node in _functions(module.tree)
+        if isinstance(node, ast.ExceptHandler) and _catches_all(node)
+    ]
+    assert [where for where in caught if where[:2] not in CATCH_ALL_ALLOWED] == []
+    assert set(CATCH_ALL_ALLOWED) <= {where[:2] for where in caught}, "the list is out of date"
+
+
+def _catches_all(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    names = {leaf.id for leaf in ast.walk(handler.type) if isinstance(leaf, ast.Name)}
+    return bool(names & CATCH_ALL)
+
+
+def _functions(tree: ast.AST, inside: str = "") -> Iterator[tuple[str, ast.AST]]:
+    """Each node with the name of the innermost function around it, "" at module level."""
+    for child in ast.iter_child_nodes(tree):
+        yield inside, child
+        name = child.name if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) else inside
+        yield from _functions(child, name)
+
+
+def test_importing_a_file_prints_nothing():
+    prints = [
+        f"{module.path}:{node.lineno}"
+        for module in MODULES
+        for function, node in _functions(module.tree)
+        if not function and isinstance(node, ast.Call) and ast.unparse(node.func) == "print"
+    ]
+    assert prints == []
+
+
+def test_what_is_public_is_documented():
+    """A method that a protocol or an abstract class documents need not be documented again."""
+    contracts = _documented_contracts()
+    bare = [
+        f"{module.path}:{node.lineno} {name}"
+        for module in MODULES
+        for name, node in public(module.tree.body)
+        if not ast.get_docstring(node)
+        and not ("." in name and node.name in contracts)
+        and not decorators(node) & {"overload", "setter"}
+    ]
+    assert bare == []
+
+
+def _documented_contracts() -> set[str]:
+    return {
+        method.name
+        for module in MODULES
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ClassDef) and {ast.unparse(b) for b in node.bases} & ABSTRACT
+        for method in node.body
+        if isinstance(method, ast.FunctionDef) and ast.get_docstring(method)
+    }
+
+
+def test_what_is_public_is_typed():
+    bare = [
+        f"{module.path}:{node.lineno} {name}: {missing}"
+        for module in MODULES
+        if module.name not in INFERRED
+        for name, node in public(module.tree.body)
+        if not isinstance(node, ast.ClassDef) and (missing := _unannotated(node))
+    ]
+    assert bare == []
+
+
+def _unannotated(node: Function) -> list[str]:
+    arguments = node.args
+    named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    starred = [star for star in (arguments.vararg, arguments.kwarg) if star]
+    missing = [a.arg for a in (*named, *starred) if a.annotation is None]
+    if missing[:1] in (["self"], ["cls"]):
+        missing = missing[1:]
+    return missing + ([] if node.returns else ["return"])
+
+
+def test_only_compiled_kernels_go_untyped():
+    assert all(name.startswith("qstore_ray.simulate.") for name in INFERRED)
+    assert {module.name for module in MODULES} >= INFERRED

@@ -1,0 +1,106 @@
+"""Who may import what, and what `import qstore_ray` may cost.
+
+The ladder between our own modules is import-linter's (pyproject.toml). Here is the other half: a
+foreign package is known to few files, so that its next release is one file's problem.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.architecture.source import MODULES, imported
+
+# package → the only modules, or packages with everything in them, that may import it
+ALLOWED = {
+    "datasets": ("qstore_ray.data.sources",),
+    "h5py": ("qstore_ray.data.sources",),
+    "keras": ("qstore_ray.data.sources",),
+    "llvmlite": ("qstore_ray.simulate",),
+    "matplotlib": ("qstore_ray.figures",),
+    "mlflow": ("qstore_ray.track.mlflow",),
+    "numba": ("qstore_ray.simulate",),
+    "optuna": (),
+    "pandas": ("qstore_ray.data.sources",),
+    "PIL": ("qstore_ray.data.sources",),
+    "qiskit": ("qstore_ray.circuits.qiskit", "qstore_ray.backends.aer"),
+    "qiskit_aer": ("qstore_ray.backends.aer",),
+    "qiskit_ibm_runtime": (),
+    "qiskit_qasm3_import": ("qstore_ray.circuits.qiskit",),
+    "ray": (
+        "qstore_ray.data.dataset",  # for the type checker
+        "qstore_ray.data.ray_reader",
+        "qstore_ray.train.cluster",
+        "qstore_ray.train.ray_runner",
+        "qstore_ray.train.reporter",
+    ),
+    "requests": ("qstore_ray.data.sources",),
+    "rich": ("qstore_ray.cli",),
+    "scipy": (),
+    "sklearn": (
+        "qstore_ray.baseline",
+        "qstore_ray.data.prepare",
+        "qstore_ray.data.sources.sklearn",
+    ),
+    "sqlalchemy": ("qstore_ray.track.mlflow",),
+    "tenacity": ("qstore_ray.resilience",),
+    "torch": (),
+    "typer": ("qstore_ray.cli",),
+    "wandb": (),
+    "xgboost": ("qstore_ray.train.sync",),
+}
+
+# The rest is at everybody's hand.
+EVERYWHERE = {"numpy", "pydantic", "pydantic_core", "tomli_w", "pyarrow", "qstore_ray"}
+
+HEAVY = ("numpy", "ray", "qiskit", "mlflow", "optuna", "sklearn", "numba", "pandas", "pyarrow")
+LONGEST_IMPORT = 0.05  # CPU seconds over a bare interpreter
+RUNS = 7
+
+
+def test_foreign_packages_are_imported_only_where_the_table_allows():
+    strangers = [
+        f"{module.path}:{line} imports {name}; allowed in {homes}"
+        for module in MODULES
+        for name, line in imported(module.tree)
+        if (package := name.partition(".")[0]) not in EVERYWHERE | sys.stdlib_module_names
+        and not _inside(module.name, homes := ALLOWED.get(package, ()))
+    ]
+    assert strangers == []
+
+
+def _inside(module: str, homes: tuple[str, ...]) -> bool:
+    return any(module == home or module.startswith(f"{home}.") for home in homes)
+
+
+def test_our_own_modules_are_imported_by_their_full_name():
+    relative = [
+        f"{module.path}:{node.lineno}"
+        for module in MODULES
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
+    assert relative == []
+
+
+def _python(code: str, folder: Path) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def test_importing_the_package_loads_nothing_heavy(repository):
+    code = f"import sys, qstore_ray; print(*[m for m in {HEAVY!r} if m in sys.modules])"
+    assert _python(code, repository) == ""
+
+
+def test_importing_the_package_is_quick(repository):
+    """CPU time, the best of several runs: neither grows much when the machine is busy."""
+
+    def best(code: str) -> float:
+        probe = f"{code}; import time; print(time.process_time())"
+        return min(float(_python(probe, repository)) for _ in range(RUNS))
+
+    assert best("import qstore_ray") - best("pass") < LONGEST_IMPORT

@@ -1,0 +1,87 @@
+"""What is declared is what is imported, and the lock files say the same as pyproject.toml."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from tests.architecture.source import MODULES, ROOT, imported
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+LOCKS = {"requirements.lock": ("cpu", "dev"), "requirements-gpu.lock": ("gpu",)}
+PIN = re.compile(r"^([a-z0-9._-]+)==(\S+)(?: ; (.+?))? \\$", re.MULTILINE)
+
+every_lock = pytest.mark.parametrize("lock", LOCKS)
+
+
+def _requirements(*extras: str) -> list[Requirement]:
+    texts = [*PROJECT["dependencies"], *(text for extra in extras for text in EXTRAS[extra])]
+    return [Requirement(text) for text in texts]
+
+
+def _pins(lock: str) -> dict[str, set[Version]]:
+    pins: dict[str, set[Version]] = {}
+    for name, version, _ in PIN.findall((ROOT / lock).read_text(encoding="utf-8")):
+        pins.setdefault(name, set()).add(Version(version))
+    return pins
+
+
+def test_what_is_imported_is_declared():
+    declared = {canonicalize_name(r.name) for r in _requirements(*EXTRAS)}
+    distributions = packages_distributions()
+    missing = {
+        f"{module.path}:{line} {name}"
+        for module in MODULES
+        for name, line in imported(module.tree)
+        if (package := name.partition(".")[0]) not in sys.stdlib_module_names
+        and package not in {"qstore_ray", "pydantic_core"}
+        and not declared & {canonicalize_name(d) for d in distributions.get(package, [package])}
+    }
+    assert missing == set()
+
+
+@every_lock
+def test_a_lock_satisfies_the_declared_dependencies(lock: str):
+    pins = _pins(lock)
+    wrong = [
+        str(requirement)
+        for requirement in _requirements(*LOCKS[lock])
+        if not (versions := pins.get(canonicalize_name(requirement.name)))
+        or not all(requirement.specifier.contains(version) for version in versions)
+    ]
+    assert wrong == []
+
+
+@every_lock
+def test_a_lock_pins_every_package_by_hash(lock: str):
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    entries = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
+    assert len(entries) == len(PIN.findall(text)) > 100
+    blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
+    assert all("--hash=sha256:" in block for block in blocks)
+
+
+@pytest.mark.parametrize("lock", [*LOCKS, "requirements-uv.lock"])
+def test_a_lock_names_no_address_and_no_path_of_a_machine(lock: str):
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    assert re.findall(r"\S*(?:://|file:|index-url|find-links| /\w)\S*", text) == []
+
+
+def test_the_two_wheels_of_aer_are_never_locked_together():
+    assert [{"qiskit-aer", "qiskit-aer-gpu"} & set(_pins(lock)) for lock in LOCKS] == [
+        {"qiskit-aer"},
+        {"qiskit-aer-gpu"},
+    ]
+
+
+def test_the_version_heads_the_changelog():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## \[([^]]+)\]", changelog, re.MULTILINE)[0] == PROJECT["version"]

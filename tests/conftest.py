@@ -1,0 +1,84 @@
+"""What every test runs under: fixed environment, repeatable Hypothesis, skips that say why."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+ENVIRONMENT = {
+    # Ray: no telemetry, authentication as in production but with a token of this session alone
+    # (nothing is written to the home directory), never the hook that rebuilds `uv run` on workers.
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    # One thread: the same bits on every machine, and no oversubscription by several workers.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+    "MPLBACKEND": "Agg",
+    # No test may depend on, or talk to, a server outside this machine.
+    "HF_HUB_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+ABSENT = ("RAY_ADDRESS", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID")
+
+# Before any other import: BLAS, Ray and matplotlib read these once, when they are loaded.
+os.environ.update(ENVIRONMENT)
+for name in ABSENT:
+    os.environ.pop(name, None)
+
+import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
+
+# The same examples on every run, and no deadline: a busy machine is not a wrong answer.
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("repeatable")
+
+
+class SkipReasons:
+    """Fails the session when a test was skipped and nobody wrote why."""
+
+    def __init__(self) -> None:
+        self.silent: list[str] = []
+
+    def _note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if not report.skipped or hasattr(report, "wasxfail"):
+            return
+        text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if text.removeprefix("Skipped").removeprefix(":").strip() in {"", "unconditional skip"}:
+            self.silent.append(report.nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._note(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._note(report)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.silent:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for nodeid in self.silent:
+            terminalreporter.write_line(f"SKIPPED WITHOUT A REASON {nodeid}", red=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(SkipReasons(), "skip-reasons")
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return Path(__file__).resolve().parent.parent

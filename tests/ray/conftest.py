@@ -1,0 +1,45 @@
+"""One small Ray cluster a module, started in this process's name and gone afterwards."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+OBJECT_STORE_BYTES = 200 * 1024**2
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what lies in this folder, so that `-m "not ray"` runs everything else."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.ray)
+
+
+@pytest.fixture(scope="module")
+def ray_cluster() -> Iterator[None]:
+    """A local cluster of 2 CPUs without a dashboard.
+
+    "local" never joins a cluster that happens to run on this machine. The session folder has a
+    short path of its own, because Ray puts Unix sockets in it (at most 107 characters).
+    """
+    import ray
+
+    folder = tempfile.mkdtemp(prefix="ray-")
+    ray.init(
+        "local",
+        num_cpus=2,
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        log_to_driver=False,
+        _temp_dir=folder,
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,56 @@
+"""A split through Ray Data has the rows that it has in this process."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qstore_ray.data.config import DatasetConfig
+from qstore_ray.data.dataset import Dataset
+from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.data.plan import in_order
+from qstore_ray.errors import DataError, UsageError
+
+
+def _digits() -> Dataset:
+    return DatasetLoader.load(
+        DatasetConfig(
+            name="digits",
+            params={"dataset": "digits", "rows_per_task": 600},
+            preprocessing=[{"name": "standard"}, {"name": "pca", "components": 16}],
+        )
+    )
+
+
+def test_ray_is_not_started_behind_one_s_back():
+    dataset = DatasetLoader.from_arrays(np.eye(6), [0, 1] * 3, split={"train": 1.0})
+    with pytest.raises(UsageError, match="Ray is not running"):
+        dataset.to_ray("train")
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_rows_through_ray_are_the_rows_in_process(ray_cluster, split: str):
+    dataset = _digits()
+    rows = dataset.to_ray(split)
+    assert rows.count() == dataset.sizes[split]
+    through_ray = in_order(list(rows.iter_batches(batch_size=100, batch_format="numpy")))
+    x, y = dataset.materialize(split)
+    np.testing.assert_array_equal(through_ray.y, y)
+    np.testing.assert_array_equal(through_ray.x, x)
+
+
+def test_a_file_that_changed_is_our_error_on_the_cluster_too(ray_cluster, tmp_path):
+    import ray.exceptions
+
+    x = np.arange(40.0).reshape(20, 2)
+    path = tmp_path / "data.npz"
+    np.savez(path, x=x, y=np.arange(20) % 2)
+    dataset = DatasetLoader.load(
+        DatasetConfig(name="file", source="numpy", params={"path": str(path)})
+    )
+    np.savez(path, x=x + 1.0, y=np.arange(20) % 2)
+    with pytest.raises(ray.exceptions.RayTaskError) as caught:
+        dataset.to_ray("train").materialize()
+    cause = caught.value.cause
+    assert isinstance(cause, DataError)
+    assert cause.field == "train"
