@@ -1,0 +1,132 @@
+"""The trainable part of a circuit: layers of rotations and entangling gates.
+
+    hardware_efficient    RY RZ on each qubit, CZ on the pairs; RY at the end     n(2L + 1)
+    real_amplitudes       RY on each qubit, CX on the pairs; RY at the end        n(L + 1)
+    efficient_su2         RY RZ on each qubit, CX on the pairs; RY RZ at the end  2n(L + 1)
+    strongly_entangling   U on each qubit, CX to the qubit r further on           3nL
+    basic                 RX on each qubit, CX on the pairs                       nL
+
+with the number of parameters for n qubits and L layers. A builder returns one template a layer (the
+closing rotations belong to the last), so that an encoding can be put before each of them.
+
+A trap: an RZ right before a measurement of Z changes nothing. efficient_su2 ends so (as in Qiskit),
+and strongly_entangling too; with Z observables those angles have gradient zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations
+
+from qstore_ray.circuits.template import Op, Template, param
+from qstore_ray.errors import CircuitError, unknown_name
+
+Pairs = tuple[tuple[int, int], ...]
+AnsatzBuilder = Callable[[int, int, str], tuple[Template, ...]]
+
+ENTANGLEMENTS = ("linear", "ring", "full", "pairwise")
+
+
+def pairs(n_qubits: int, kind: str) -> Pairs:
+    """Which qubits are joined, in order.
+
+    linear: (i, i+1). ring: the same and (n−1, 0) where n > 2. full: every i < j. pairwise: the
+    even (0, 1), (2, 3), … then the odd (1, 2), (3, 4), …
+
+    Raises:
+        UnknownNameError: another kind.
+    """
+    chain = tuple((i, i + 1) for i in range(n_qubits - 1))
+    match kind:
+        case "linear":
+            return chain
+        case "ring":
+            return (*chain, (n_qubits - 1, 0)) if n_qubits > 2 else chain
+        case "full":
+            return tuple(combinations(range(n_qubits), 2))
+        case "pairwise":
+            return chain[::2] + chain[1::2]
+    raise unknown_name("entanglement", kind, ENTANGLEMENTS, field="entanglement")
+
+
+def hardware_efficient(n_qubits: int, layers: int, entanglement: str) -> tuple[Template, ...]:
+    """RY RZ and CZ, L times, then RY: Kandala et al., Nature 549, 242 (2017), arXiv:1704.05018."""
+    return _layered(n_qubits, layers, entanglement, ("ry", "rz"), "cz", closing=("ry",))
+
+
+def real_amplitudes(n_qubits: int, layers: int, entanglement: str) -> tuple[Template, ...]:
+    """RY and CX, L times, then RY: real amplitudes only; as Qiskit's `real_amplitudes`."""
+    return _layered(n_qubits, layers, entanglement, ("ry",), "cx", closing=("ry",))
+
+
+def efficient_su2(n_qubits: int, layers: int, entanglement: str) -> tuple[Template, ...]:
+    """RY RZ and CX, L times, then RY RZ: as Qiskit's `efficient_su2`."""
+    return _layered(n_qubits, layers, entanglement, ("ry", "rz"), "cx", closing=("ry", "rz"))
+
+
+def basic(n_qubits: int, layers: int, entanglement: str) -> tuple[Template, ...]:
+    """RX and CX, L times."""
+    return _layered(n_qubits, layers, entanglement, ("rx",), "cx", closing=())
+
+
+def strongly_entangling(n_qubits: int, layers: int, entanglement: str) -> tuple[Template, ...]:
+    """U on each qubit, then CX from i to i + r modulo n, with r = ℓ mod (n−1) + 1 in layer ℓ.
+
+    Schuld et al., Phys. Rev. A 101, 032308 (2020), arXiv:1804.00633. The growing ring is what
+    defines it, so no other entanglement can be chosen.
+    """
+    if entanglement != "ring":
+        raise CircuitError(
+            "strongly_entangling has its own ring of growing range",
+            field="entanglement",
+            value=entanglement,
+            fix='Leave entanglement at "ring", or choose efficient_su2.',
+        )
+    rotations = tuple(
+        Op("u", (q,), (param(3 * q), param(3 * q + 1), param(3 * q + 2))) for q in range(n_qubits)
+    )
+    return tuple(
+        Template(n_qubits, rotations + _ranged_ring(n_qubits, layer), n_params=3 * n_qubits)
+        for layer in range(layers)
+    )
+
+
+ANSATZE: dict[str, AnsatzBuilder] = {
+    "hardware_efficient": hardware_efficient,
+    "real_amplitudes": real_amplitudes,
+    "efficient_su2": efficient_su2,
+    "strongly_entangling": strongly_entangling,
+    "basic": basic,
+}
+
+
+def _layered(
+    n_qubits: int,
+    layers: int,
+    entanglement: str,
+    rotations: tuple[str, ...],
+    entangler: str,
+    *,
+    closing: tuple[str, ...],
+) -> tuple[Template, ...]:
+    joined = tuple(Op(entangler, pair) for pair in pairs(n_qubits, entanglement))
+    turned = _rotations(n_qubits, rotations)
+    layer = Template(n_qubits, turned + joined, n_params=len(turned))
+    final = _rotations(n_qubits, closing)
+    last = layer.then(Template(n_qubits, final, n_params=len(final)))
+    return (layer,) * (layers - 1) + (last,)
+
+
+def _rotations(n_qubits: int, gates: tuple[str, ...]) -> tuple[Op, ...]:
+    return tuple(
+        Op(gate, (q,), (param(k * n_qubits + q),))
+        for k, gate in enumerate(gates)
+        for q in range(n_qubits)
+    )
+
+
+def _ranged_ring(n_qubits: int, layer: int) -> tuple[Op, ...]:
+    if n_qubits == 1:
+        return ()
+    reach = layer % (n_qubits - 1) + 1
+    return tuple(Op("cx", (q, (q + reach) % n_qubits)) for q in range(n_qubits))

@@ -1,0 +1,299 @@
+"""Circuits from Qiskit and OpenQASM, and back: the only file of `circuits/` that knows Qiskit.
+
+A `QuantumCircuit` has one kind of parameter; a model has two, the features of a row and the
+parameters it learns. Which is which is read from the names: `x[0]`, `x_1`, `x2`, `features[3]` are
+features, everything else is learned (or say which with `features=`). Then
+
+    2*θ[1] + 0.5            becomes an angle scale·slot + offset
+    2*(π − x[0])*(π − x[1]) becomes a further row angle, computed by the encoding
+    θ[0]*x[0]               is refused: it would need the product of a feature and a parameter
+
+Gates outside the table of `gates.py` are written in gates of the table by Qiskit's transpiler,
+without optimisation. Global phases are dropped: no expectation value depends on them. Final
+measurements and barriers are dropped too; what is measured is said by observables.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from operator import attrgetter
+from pathlib import Path
+from typing import TypeGuard
+
+import numpy as np
+from qiskit import QuantumCircuit, qasm2, qasm3, transpile
+from qiskit.circuit import Instruction, Parameter, ParameterExpression, ParameterVector
+from qiskit.circuit.library import get_standard_gate_name_mapping
+from qiskit.exceptions import QiskitError
+
+from qstore_ray.circuits.circuit import Circuit
+from qstore_ray.circuits.encodings import Features
+from qstore_ray.circuits.expressions import Formula, Formulas, evaluate, parse
+from qstore_ray.circuits.gates import GATES
+from qstore_ray.circuits.qasm import HEADER, to_qasm3
+from qstore_ray.circuits.slots import Slots, read_slots
+from qstore_ray.circuits.template import Angle, Op, Template, const, param, row
+from qstore_ray.errors import CircuitError, ConfigError, MissingDependencyError
+
+__all__ = ["from_qasm", "from_qiskit", "is_qiskit", "to_qasm3", "to_qiskit"]
+
+_STANDARD = {name: gate.base_class for name, gate in get_standard_gate_name_mapping().items()}
+_WITHOUT_EFFECT = ("barrier", "id", "global_phase")
+_REFUSED = {
+    "reset": "Start every qubit in |0⟩ and use fresh qubits instead of resetting.",
+    "initialize": "Use the encoding amplitude, or the gate StatePreparation.",
+    "delay": "Remove delays; circuits here are gates only.",
+    **dict.fromkeys(
+        ("if_else", "for_loop", "while_loop", "switch_case", "box", "store"),
+        "Write the circuit without classical control: gates and parameters only.",
+    ),
+}
+_OURS = "qstore_ray"
+_VERSION = re.compile(r"^\s*OPENQASM\s+([23])", re.MULTILINE)
+
+
+def from_qiskit(
+    circuit: QuantumCircuit,
+    *,
+    features: Sequence[Parameter] | str | None = None,
+    n_features: int | None = None,
+) -> Circuit:
+    """The circuit of a Qiskit circuit; parameters keep Qiskit's sorted order.
+
+    Args:
+        circuit: gates with parameters; final measurements and barriers are dropped.
+        features: which parameters are features: a list (the order is that of the columns), or the
+            name of a vector or the stem of numbered names; without it `x`, `feature`, `features`.
+        n_features: F, where the data have more columns than the circuit uses.
+
+    Raises:
+        CircuitError: mid-circuit measurement, reset or classical control; a gate without
+            decomposition; an angle that mixes features and parameters.
+    """
+    names = [p.name for p in circuit.parameters]
+    if features is not None and not isinstance(features, str):
+        features = list(map(attrgetter("name"), features))
+    slots = read_slots(names, features, n_features, own=(circuit.metadata or {}).get(_OURS))
+    converted = _in_our_gates(circuit)
+    formulas: list[Formula] = []
+    ops = []
+    for instruction in converted.data:
+        gate = instruction.operation
+        if gate.name not in _WITHOUT_EFFECT:
+            qubits = tuple(converted.find_bit(qubit).index for qubit in instruction.qubits)
+            angles = tuple(_angle(value, slots, formulas) for value in gate.params)
+            ops.append(Op(gate.name, qubits, angles))
+    n = slots.n_features
+    template = Template(circuit.num_qubits, tuple(ops), n + len(formulas), slots.n_params)
+    encode = Formulas(n, tuple(formulas)) if formulas else Features()
+    return Circuit(template, n, circuit.name, encode)
+
+
+def is_qiskit(made: object) -> TypeGuard[QuantumCircuit]:
+    """Whether `made` is a Qiskit circuit."""
+    return isinstance(made, QuantumCircuit)
+
+
+def to_qiskit(template: Template) -> QuantumCircuit:
+    """The template as a Qiskit circuit with the vectors x (A row angles) and p (P parameters).
+
+    Raises:
+        CircuitError: a template that starts from amplitudes, which no gate can write.
+    """
+    if template.initial != "zeros":
+        raise CircuitError(
+            "a circuit that starts from amplitudes cannot be written as gates",
+            field="initial",
+            value=template.initial,
+            fix='Convert its gates alone: dataclasses.replace(template, initial="zeros").',
+        )
+    slots = {"row": ParameterVector("x", template.n_rows)}
+    slots["param"] = ParameterVector("p", template.n_params)
+    metadata = {_OURS: (template.n_rows, template.n_params)}
+    circuit = QuantumCircuit(template.n_qubits, metadata=metadata)
+    for op in template.ops:
+        getattr(circuit, op.gate)(*(_expression(angle, slots) for angle in op.angles), *op.qubits)
+    return circuit
+
+
+def from_qasm(
+    path: str | Path, *, features: str | None = None, n_features: int | None = None
+) -> Circuit:
+    """The circuit of an OpenQASM 2 or 3 file; `input float x_0;` declares a slot.
+
+    Raises:
+        ConfigError: the file cannot be read.
+        CircuitError: it is not OpenQASM, or holds what `from_qiskit` refuses.
+    """
+    text = _text(path)
+    circuit = _parsed(text, str(path))
+    circuit.name = Path(path).stem
+    if header := HEADER.search(text):
+        circuit.metadata = {_OURS: (int(header["rows"]), int(header["params"]))}
+    return from_qiskit(circuit, features=features, n_features=n_features)
+
+
+def _angle(value: float | ParameterExpression, slots: Slots, formulas: list[Formula]) -> Angle:
+    """The angle that a gate's parameter writes; a formula of features is added to `formulas`."""
+    if not isinstance(value, ParameterExpression):
+        return const(_real(value))
+    used = list(value.parameters)
+    if not used:
+        return const(_real(value.numeric()))
+    line = _line(value, used[0]) if len(used) == 1 else None
+    if line is not None:
+        name = used[0].name
+        if name in slots.columns:
+            return row(slots.columns[name], *line)
+        return param(slots.params[name], *line)
+    if all(p.name in slots.columns for p in used):
+        formula = _formula(value, {p: slots.columns[p.name] for p in used})
+        if formula not in formulas:
+            formulas.append(formula)
+        return row(slots.n_features + formulas.index(formula))
+    raise CircuitError(
+        "an angle must be scale · parameter + offset in one trainable parameter",
+        field="circuit",
+        value=str(value),
+        fix="Split it into several rotations (RZ(a + b) is RZ(a) RZ(b)). Formulas of features "
+        "alone are supported, their products with parameters are not.",
+    )
+
+
+def _formula(value: ParameterExpression, columns: dict[Parameter, int]) -> Formula:
+    # Names become v0, v1, …: parameters may be called anything, even `lambda`.
+    names = {p: Parameter(f"v{column}") for p, column in columns.items()}
+    formula = parse(str(value.subs(names)), {names[p].name: columns[p] for p in columns})
+    _check_reading(value, formula, columns)
+    return formula
+
+
+def _check_reading(
+    value: ParameterExpression, formula: Formula, columns: dict[Parameter, int]
+) -> None:
+    """The text of an expression is meant for people: compare its reading at one point."""
+    x = 0.7310585786 + 0.0531 * np.arange(max(columns.values()) + 1.0)
+    try:
+        expected = value.bind({p: x[column] for p, column in columns.items()}).numeric()
+    except (RuntimeError, ZeroDivisionError):
+        return  # not defined at this point
+    if isinstance(expected, complex):
+        return  # nor over the reals
+    found = evaluate(formula, [np.array([number]) for number in x])[0]
+    if not np.isclose(found, expected, rtol=1e-9):
+        raise CircuitError(
+            f"a formula was read as {found:.6g} where Qiskit has {expected:.6g}",
+            field="circuit",
+            value=str(value),
+        )
+
+
+def _line(value: ParameterExpression, p: Parameter) -> tuple[float, float] | None:
+    """(scale, offset) of an expression that is affine in `p`, else None."""
+    slope = value.gradient(p)
+    if isinstance(slope, ParameterExpression) and slope.parameters:
+        return None
+    scale = slope.numeric() if isinstance(slope, ParameterExpression) else slope
+    return _real(scale), _real(value.bind({p: 0.0}).numeric())
+
+
+def _real(value: complex) -> float:
+    if value.imag:
+        raise CircuitError("an angle must be real", field="circuit", value=value)
+    return float(value.real)
+
+
+def _expression(angle: Angle, slots: dict[str, ParameterVector]) -> float | ParameterExpression:
+    if angle.kind == "const":
+        return angle.offset
+    slot = slots[angle.kind][angle.index]
+    return slot if (angle.scale, angle.offset) == (1.0, 0.0) else angle.scale * slot + angle.offset
+
+
+def _in_our_gates(circuit: QuantumCircuit) -> QuantumCircuit:
+    plain = _inlined(circuit).remove_final_measurements(inplace=False)
+    counts = plain.count_ops()
+    if "measure" in counts:
+        raise CircuitError(
+            "mid-circuit measurement is not supported",
+            field="circuit",
+            value="measure",
+            fix="Measure at the end only; what is measured is said by observables.",
+        )
+    foreign = sorted(name for name in counts if name not in GATES and name not in _WITHOUT_EFFECT)
+    if not foreign:
+        return plain
+    basis = [*GATES, "id"]
+    try:
+        return transpile(plain, basis_gates=basis, optimization_level=0)
+    except QiskitError as exc:
+        raise CircuitError(
+            f"no decomposition of {', '.join(foreign)} into {', '.join(GATES)} was found",
+            field="circuit",
+            value=exc.message,
+            fix="Decompose the gate yourself before passing the circuit.",
+        ) from exc
+
+
+def _inlined(circuit: QuantumCircuit) -> QuantumCircuit:
+    """The circuit with every gate that is not Qiskit's own replaced by its definition.
+
+    Also those that bear a name of ours: a file may define a gate `rxx` of its own.
+    """
+    out = circuit.copy_empty_like()
+    for instruction in circuit.data:
+        operation = instruction.operation
+        if operation.name in _REFUSED:
+            raise CircuitError(
+                f"{operation.name} is not supported",
+                field="circuit",
+                value=operation.name,
+                fix=_REFUSED[operation.name],
+            )
+        body = None if _is_standard(operation) else getattr(operation, "definition", None)
+        if body is None:
+            out.append(instruction)
+        else:
+            out.compose(_inlined(body), instruction.qubits, instruction.clbits, inplace=True)
+    return out
+
+
+def _is_standard(operation: Instruction) -> bool:
+    return operation.name == "barrier" or _STANDARD.get(operation.name) is operation.base_class
+
+
+def _parsed(text: str, path: str) -> QuantumCircuit:
+    version = _VERSION.search(text)
+    if version is None:
+        raise CircuitError(
+            "no line says OPENQASM 2.0 or 3.0",
+            field="circuit",
+            value=path,
+            fix='Let the file begin with "OPENQASM 3.0;".',
+        )
+    try:
+        # The parser beneath the importer, whose errors are not Qiskit's.
+        from qiskit_qasm3_import.api import openqasm3  # type: ignore[attr-defined]
+
+        if version[1] == "2":
+            legacy = qasm2.LEGACY_CUSTOM_INSTRUCTIONS  # the gates that qelib1.inc lacks
+            return qasm2.loads(text, custom_instructions=legacy)
+        return qasm3.loads(text)
+    except ImportError as exc:
+        raise MissingDependencyError(
+            "reading OpenQASM needs the package qiskit-qasm3-import",
+            fix="pip install qiskit-qasm3-import",
+        ) from exc
+    except (QiskitError, openqasm3.parser.QASM3ParsingError) as exc:
+        reason = str(exc) or "a syntax error"
+        raise CircuitError(f"not OpenQASM: {reason}", field="circuit", value=path) from exc
+
+
+def _text(path: str | Path) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(
+            f"cannot read the circuit file: {exc}", field="circuit", value=str(path)
+        ) from exc

@@ -1,0 +1,53 @@
+"""Reading and writing observables."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qstore_ray.circuits.observable import Observable, PauliTerm, z_observables, zz_observables
+from qstore_ray.errors import CircuitError
+from tests.strategies import observables
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("Z0", [(0, 1, 1.0)]),
+        ("X3", [(8, 0, 1.0)]),
+        ("Y1", [(2, 2, 1.0)]),
+        ("X0 Y2", [(5, 4, 1.0)]),
+        ("0.5*X0 Y2 - Z1", [(5, 4, 0.5), (0, 2, -1.0)]),
+        ("-2e-1*Z0 + 3 Z1", [(0, 1, -0.2), (0, 2, 3.0)]),
+        ("I", [(0, 0, 1.0)]),
+        ("Z12", [(0, 1 << 12, 1.0)]),
+    ],
+)
+def test_text_is_read_as_masks(text: str, terms: list[tuple[int, int, float]]):
+    assert Observable.parse(text) == Observable(tuple(PauliTerm(*term) for term in terms))
+
+
+@settings(max_examples=50)
+@given(st.integers(1, 5).flatmap(observables))
+def test_the_label_is_read_back(observable: Observable):
+    assert Observable.parse(observable.label) == observable
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Q0", "Z", "Z0 Z0", "Z0 +", "Z0 Z1 X", "1.2.3*Z0", "Z0, Z1", "2*", "z0"]
+)
+def test_what_is_no_pauli_sum_is_refused(text: str):
+    with pytest.raises(CircuitError, match="observable"):
+        Observable.parse(text)
+
+
+def test_the_number_of_qubits_is_that_of_the_highest():
+    assert Observable.parse("Z0 + X4").n_qubits == 5
+    assert Observable.parse("I").n_qubits == 0
+
+
+def test_the_usual_sets():
+    assert [o.label for o in z_observables(3)] == ["Z0", "Z1", "Z2"]
+    assert [o.label for o in zz_observables(3)] == ["Z0 Z1", "Z0 Z2", "Z1 Z2"]
+    assert zz_observables(1) == ()
