@@ -5,7 +5,8 @@
     data = DatasetLoader.load(DatasetConfig(name="iris", params={"dataset": "iris"}))
     result = QuantumTrainer(ModelConfig(n_qubits=4), TrainerConfig(epochs=20)).fit(data)
 
-Importing this package loads none of numpy, Ray or Qiskit: a public name is imported when it is used.
+Importing this package loads none of numpy, Ray or Qiskit: a public name is imported when it is
+used.
 """
 
 from __future__ import annotations
@@ -41,29 +42,29 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _EXPORTS = {
-    "Backend": "backends.base",
-    "Bindings": "backends.base",
-    "Circuit": "circuits.circuit",
-    "ClusterConfig": "train.config",
-    "Dataset": "data.dataset",
-    "DatasetConfig": "data.config",
-    "DatasetLoader": "data.loader",
-    "Estimates": "backends.base",
-    "JobConfig": "job",
-    "ModelConfig": "learn.config",
-    "Observable": "circuits.observable",
-    "Op": "circuits.template",
-    "QStoreError": "errors",
-    "QuantumTrainer": "train.trainer",
-    "SourceAdapter": "data.sources.base",
-    "Template": "circuits.template",
-    "TrackConfig": "track.config",
-    "TrainResult": "train.trainer",
-    "TrainedModel": "train.trained",
-    "TrainerConfig": "train.config",
-    "build_circuit": "circuits.library",
-    "open_backend": "backends",
-    "run_job": "job",
+    "Backend": "qstore_ray.backends.base",
+    "Bindings": "qstore_ray.backends.base",
+    "Circuit": "qstore_ray.circuits.circuit",
+    "ClusterConfig": "qstore_ray.train.config",
+    "Dataset": "qstore_ray.data.dataset",
+    "DatasetConfig": "qstore_ray.data.config",
+    "DatasetLoader": "qstore_ray.data.loader",
+    "Estimates": "qstore_ray.backends.base",
+    "JobConfig": "qstore_ray.job",
+    "ModelConfig": "qstore_ray.learn.config",
+    "Observable": "qstore_ray.circuits.observable",
+    "Op": "qstore_ray.circuits.template",
+    "QStoreError": "qstore_ray.errors",
+    "QuantumTrainer": "qstore_ray.train.trainer",
+    "SourceAdapter": "qstore_ray.data.sources.base",
+    "Template": "qstore_ray.circuits.template",
+    "TrackConfig": "qstore_ray.track.config",
+    "TrainResult": "qstore_ray.train.trainer",
+    "TrainedModel": "qstore_ray.train.trained",
+    "TrainerConfig": "qstore_ray.train.config",
+    "build_circuit": "qstore_ray.circuits.library",
+    "open_backend": "qstore_ray.backends",
+    "run_job": "qstore_ray.job",
 }
 
 __all__ = [
@@ -97,7 +98,7 @@ def __getattr__(name: str) -> Any:
     module = _EXPORTS.get(name)
     if module is None:
         raise AttributeError(f"module 'qstore_ray' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    value = getattr(importlib.import_module(module), name)
     globals()[name] = value
     return value
 

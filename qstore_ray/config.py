@@ -13,13 +13,15 @@ import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
 
 from qstore_ray.errors import ConfigError, unknown_name
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 class Config(BaseModel):
@@ -108,7 +110,9 @@ def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> dict[st
         path, equals, text = override.partition("=")
         if not equals or not path.strip():
             raise ConfigError(
-                "an override is written key=value", value=override, fix="For example trainer.epochs=5."
+                "an override is written key=value",
+                value=override,
+                fix="For example trainer.epochs=5.",
             )
         _set_path(result, path.strip().split("."), _toml_value(text.strip()), override)
     return result
@@ -161,7 +165,8 @@ def _one_error(detail: ErrorDetails, model: type[BaseModel]) -> ConfigError:
     field = ".".join(location)
     inner = detail.get("ctx", {}).get("error")
     if isinstance(inner, ConfigError):
-        inner_field = ".".join(part for part in (field, inner.field) if part)
+        own = () if inner.field in location[-1:] else (inner.field,)
+        inner_field = ".".join(part for part in (field, *own) if part)
         return type(inner)(inner.message, field=inner_field, value=inner.value, fix=inner.fix)
     if detail["type"] == "extra_forbidden":
         known = _fields_at(model, location[:-1])

@@ -42,9 +42,7 @@ class QStoreError(Exception):
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(
-        self, message: str, *, field: str = "", value: Any = None, fix: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, field: str = "", value: Any = None, fix: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.field = field
@@ -136,7 +134,9 @@ class InterruptedRunError(QStoreError):
     exit_code = 5
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str], *, field: str = "") -> UnknownNameError:
+def unknown_name(
+    kind: str, name: str, known: Iterable[str], *, field: str = ""
+) -> UnknownNameError:
     """The error for a name that is not among `known`, with the nearest known name as the fix."""
     names = sorted(known)
     near = difflib.get_close_matches(str(name), names, n=1)
@@ -146,9 +146,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, field: str = "")
     )
 
 
-def _rebuild(
-    cls: type[QStoreError], message: str, field: str, value: Any, fix: str
-) -> QStoreError:
+def _rebuild(cls: type[QStoreError], message: str, field: str, value: Any, fix: str) -> QStoreError:
     return cls(message, field=field, value=value, fix=fix)
 
 

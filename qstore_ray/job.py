@@ -44,7 +44,7 @@ class JobConfig(Config):
 
 @dataclass(frozen=True)
 class JobResult:
-    """What a job leaves: its folder, the numbers, and a sentence that compares with the baseline."""
+    """What a job leaves: its folder, the numbers, a sentence that compares with the baseline."""
 
     run_dir: Path
     metrics: dict[str, Any]

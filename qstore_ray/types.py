@@ -1,10 +1,10 @@
 """The letters of array shapes, and the two array types, used in every docstring of the package.
 
-    B  rows of a batch            P  parameters of a circuit
-    F  raw features of a row      O  observables
-    A  encoded angles of a row    K  outputs of a model
-    N  rows evaluated in one call (a gradient method may ask for many more than B)
-    n  qubits; a state has 2^n amplitudes, qubit 0 is the least significant bit of the index
+B  rows of a batch            P  parameters of a circuit
+F  raw features of a row      O  observables
+A  encoded angles of a row    K  outputs of a model
+N  rows evaluated in one call (a gradient method may ask for many more than B)
+n  qubits; a state has 2^n amplitudes, qubit 0 is the least significant bit of the index
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from qstore_ray.circuits.template import Template
 from qstore_ray.errors import CircuitError
 
 if TYPE_CHECKING:
-    from qstore_ray.types import ComplexArray, FloatArray
+    from qstore_ray.types import AnyArray, ComplexArray, FloatArray
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Bindings:
 
     rows: FloatArray
     params: FloatArray
-    amplitudes: FloatArray | ComplexArray | None = None
+    amplitudes: AnyArray | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -135,13 +135,15 @@ def check_bindings(
     n_rows = len(bindings.rows)
     if bindings.rows.ndim != 2 or bindings.rows.shape[1] != template.n_rows:
         raise CircuitError(
-            f"row angles must have shape (N, {template.n_rows})", field="rows",
+            f"row angles must have shape (N, {template.n_rows})",
+            field="rows",
             value=bindings.rows.shape,
         )
     if bindings.params.shape not in {(template.n_params,), (n_rows, template.n_params)}:
         raise CircuitError(
             f"parameters must have shape ({template.n_params},) or ({n_rows}, {template.n_params})",
-            field="params", value=bindings.params.shape,
+            field="params",
+            value=bindings.params.shape,
         )
     for name, values in (("rows", bindings.rows), ("params", bindings.params)):
         if not np.isfinite(values).all():
@@ -162,19 +164,22 @@ def _check_amplitudes(template: Template, bindings: Bindings) -> None:
     if (amplitudes is not None) != (template.initial == "amplitudes"):
         raise CircuitError(
             "amplitudes must be given exactly when the circuit starts from amplitudes",
-            field="amplitudes", value=None if amplitudes is None else amplitudes.shape,
+            field="amplitudes",
+            value=None if amplitudes is None else amplitudes.shape,
         )
     if amplitudes is None:
         return
     if amplitudes.shape != (len(bindings.rows), 2**template.n_qubits):
         raise CircuitError(
-            f"amplitudes must have shape (N, {2**template.n_qubits})", field="amplitudes",
+            f"amplitudes must have shape (N, {2**template.n_qubits})",
+            field="amplitudes",
             value=amplitudes.shape,
         )
     norms = np.linalg.norm(amplitudes, axis=1)
     if not np.allclose(norms, 1.0, atol=1e-8):
         worst = int(np.argmax(np.abs(norms - 1.0)))
         raise CircuitError(
-            f"amplitudes must have norm 1, row {worst} has {norms[worst]:.6g}", field="amplitudes",
+            f"amplitudes must have norm 1, row {worst} has {norms[worst]:.6g}",
+            field="amplitudes",
             fix="Divide each row by its norm; a row of zeros cannot be encoded.",
         )

@@ -54,7 +54,9 @@ class StatevectorBackend:
         has_numba = importlib.util.find_spec("numba") is not None
         if engine == "numba" and not has_numba:
             raise MissingDependencyError(
-                "the compiled engine needs numba", field="engine", value=engine,
+                "the compiled engine needs numba",
+                field="engine",
+                value=engine,
                 fix="pip install numba, or take engine = 'numpy'.",
             )
         if engine == "auto":
@@ -77,7 +79,9 @@ class StatevectorBackend:
         """⟨O_o⟩ (N, O), exact to rounding; see `Backend.evaluate`."""
         if shots is not None:
             raise BackendError(
-                "the statevector backend is exact, it does not sample", field="shots", value=shots,
+                "the statevector backend is exact, it does not sample",
+                field="shots",
+                value=shots,
                 fix="Leave shots unset.",
             )
         program = self._program(template, observables, bindings)
@@ -118,7 +122,9 @@ class StatevectorBackend:
             raise ResourceError(
                 f"{n_qubits} qubits need {needed / 2**30:,.0f} GiB of memory, this machine has "
                 f"{memory / 2**30:,.0f} GiB",
-                field="n_qubits", value=n_qubits, fix="Take fewer qubits.",
+                field="n_qubits",
+                value=n_qubits,
+                fix="Take fewer qubits.",
             )
 
     def _forward(

@@ -1,4 +1,4 @@
-"""A circuit by what a configuration file can hold: a path, or `module:function`.
+"""A circuit by what a configuration can hold: a path, `module:function`, or OpenQASM source.
 
 The function is the user's own and may build its circuit with Qiskit or with this package. Qiskit is
 imported only where a circuit of its kind is met.
@@ -16,11 +16,18 @@ from qstore_ray.circuits.encodings import Features
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import ConfigError
 
+QASM_ENDINGS = (".qasm", ".qasm3", ".qasm2")
+
+
+def is_source(spec: str) -> bool:
+    """Whether `spec` is OpenQASM text, not the name of something."""
+    return "\n" in spec and "OPENQASM" in spec
+
 
 def load_circuit(
     spec: str, *, features: str | None = None, n_features: int | None = None
 ) -> Circuit:
-    """The circuit that `spec` names: a `.qasm` file, or `module:function`.
+    """The circuit that `spec` names: a `.qasm` file, OpenQASM source, or `module:function`.
 
     The function is called without arguments and returns a Qiskit circuit, a `Circuit`, or a
     `Template` (whose row angles are then the features).
@@ -29,8 +36,12 @@ def load_circuit(
         ConfigError: no such file, module or function, or a function that returns something else.
         CircuitError: a circuit that cannot be converted.
     """
-    if spec.endswith((".qasm", ".qasm3", ".qasm2")):
-        from qstore_ray.circuits.qiskit import from_qasm
+    if is_source(spec):
+        from qstore_ray.circuits.qasm_reader import from_text
+
+        return from_text(spec, features=features, n_features=n_features)
+    if spec.endswith(QASM_ENDINGS):
+        from qstore_ray.circuits.qasm_reader import from_qasm
 
         return from_qasm(spec, features=features, n_features=n_features)
     made = _function(spec)()

@@ -52,7 +52,8 @@ class Observable(NamedTuple):
         Raises:
             CircuitError: text that is not a sum of Pauli strings.
         """
-        terms, end = [], 0
+        terms: list[PauliTerm] = []
+        end = 0
         for match in _TERM.finditer(text.strip()):
             if match.start() != end or (terms and not match[1]):
                 break
@@ -60,7 +61,9 @@ class Observable(NamedTuple):
             end = match.end()
         if not terms or end != len(text.strip()):
             raise CircuitError(
-                "not a sum of Pauli strings", field="observable", value=text,
+                "not a sum of Pauli strings",
+                field="observable",
+                value=text,
                 fix='Write for example "Z0", "Z0 Z1" or "0.5*X0 Y2 - Z1".',
             )
         return cls(tuple(terms))
@@ -100,7 +103,9 @@ def _term(sign: str | None, coefficient: str | None, paulis: str, text: str) -> 
             continue
         if not digits:
             raise CircuitError(
-                f"{letter} needs a qubit number", field="observable", value=text,
+                f"{letter} needs a qubit number",
+                field="observable",
+                value=text,
                 fix=f"Write {letter}0 for qubit 0.",
             )
         bit = 1 << int(digits)

@@ -2,7 +2,7 @@
 
 Written here rather than by Qiskit, because its exporter replaces angles near a multiple of π by
 that multiple, and leaves out slots that no gate uses. Every slot is an `input float`: `x_k` for row
-angles, `p_k` for parameters; a comment keeps their numbers. `from_qasm` in `qiskit.py` reads it.
+angles, `p_k` for parameters; a comment keeps their numbers. `qasm_reader.py` reads it.
 """
 
 from __future__ import annotations
@@ -55,5 +55,5 @@ def to_qasm3(template: Template) -> str:
 def _angle(angle: Angle) -> str:
     if angle.kind == "const":
         return repr(angle.offset)
-    slot = f"{'x' if angle.kind == 'row' else 'p'}_{angle.index}"
+    slot = f"{'x' if angle.kind == 'row' else 'p'}_{angle.slot}"
     return f"{angle.scale!r}*{slot} + {angle.offset!r}"

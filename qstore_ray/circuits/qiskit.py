@@ -1,4 +1,4 @@
-"""Circuits from Qiskit and OpenQASM, and back: the only file of `circuits/` that knows Qiskit.
+"""Circuits from Qiskit, and back.
 
 A `QuantumCircuit` has one kind of parameter; a model has two, the features of a row and the
 parameters it learns. Which is which is read from the names: `x[0]`, `x_1`, `x2`, `features[3]` are
@@ -15,14 +15,12 @@ measurements and barriers are dropped too; what is measured is said by observabl
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from operator import attrgetter
-from pathlib import Path
 from typing import TypeGuard
 
 import numpy as np
-from qiskit import QuantumCircuit, qasm2, qasm3, transpile
+from qiskit import QuantumCircuit, transpile
 from qiskit.circuit import Instruction, Parameter, ParameterExpression, ParameterVector
 from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.exceptions import QiskitError
@@ -31,12 +29,11 @@ from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.encodings import Features
 from qstore_ray.circuits.expressions import Formula, Formulas, evaluate, parse
 from qstore_ray.circuits.gates import GATES
-from qstore_ray.circuits.qasm import HEADER, to_qasm3
 from qstore_ray.circuits.slots import Slots, read_slots
 from qstore_ray.circuits.template import Angle, Op, Template, const, param, row
-from qstore_ray.errors import CircuitError, ConfigError, MissingDependencyError
+from qstore_ray.errors import CircuitError
 
-__all__ = ["from_qasm", "from_qiskit", "is_qiskit", "to_qasm3", "to_qiskit"]
+__all__ = ["OWN_SLOTS", "from_qiskit", "is_qiskit", "to_qiskit"]
 
 _STANDARD = {name: gate.base_class for name, gate in get_standard_gate_name_mapping().items()}
 _WITHOUT_EFFECT = ("barrier", "id", "global_phase")
@@ -49,8 +46,8 @@ _REFUSED = {
         "Write the circuit without classical control: gates and parameters only.",
     ),
 }
-_OURS = "qstore_ray"
-_VERSION = re.compile(r"^\s*OPENQASM\s+([23])", re.MULTILINE)
+OWN_SLOTS = "qstore_ray"
+"""Key of a circuit's metadata: (A, P) of a template that was written by this package."""
 
 
 def from_qiskit(
@@ -74,7 +71,7 @@ def from_qiskit(
     names = [p.name for p in circuit.parameters]
     if features is not None and not isinstance(features, str):
         features = list(map(attrgetter("name"), features))
-    slots = read_slots(names, features, n_features, own=(circuit.metadata or {}).get(_OURS))
+    slots = read_slots(names, features, n_features, own=(circuit.metadata or {}).get(OWN_SLOTS))
     converted = _in_our_gates(circuit)
     formulas: list[Formula] = []
     ops = []
@@ -110,28 +107,11 @@ def to_qiskit(template: Template) -> QuantumCircuit:
         )
     slots = {"row": ParameterVector("x", template.n_rows)}
     slots["param"] = ParameterVector("p", template.n_params)
-    metadata = {_OURS: (template.n_rows, template.n_params)}
+    metadata = {OWN_SLOTS: (template.n_rows, template.n_params)}
     circuit = QuantumCircuit(template.n_qubits, metadata=metadata)
     for op in template.ops:
         getattr(circuit, op.gate)(*(_expression(angle, slots) for angle in op.angles), *op.qubits)
     return circuit
-
-
-def from_qasm(
-    path: str | Path, *, features: str | None = None, n_features: int | None = None
-) -> Circuit:
-    """The circuit of an OpenQASM 2 or 3 file; `input float x_0;` declares a slot.
-
-    Raises:
-        ConfigError: the file cannot be read.
-        CircuitError: it is not OpenQASM, or holds what `from_qiskit` refuses.
-    """
-    text = _text(path)
-    circuit = _parsed(text, str(path))
-    circuit.name = Path(path).stem
-    if header := HEADER.search(text):
-        circuit.metadata = {_OURS: (int(header["rows"]), int(header["params"]))}
-    return from_qiskit(circuit, features=features, n_features=n_features)
 
 
 def _angle(value: float | ParameterExpression, slots: Slots, formulas: list[Formula]) -> Angle:
@@ -207,7 +187,7 @@ def _real(value: complex) -> float:
 def _expression(angle: Angle, slots: dict[str, ParameterVector]) -> float | ParameterExpression:
     if angle.kind == "const":
         return angle.offset
-    slot = slots[angle.kind][angle.index]
+    slot = slots[angle.kind][angle.slot]
     return slot if (angle.scale, angle.offset) == (1.0, 0.0) else angle.scale * slot + angle.offset
 
 
@@ -261,39 +241,3 @@ def _inlined(circuit: QuantumCircuit) -> QuantumCircuit:
 
 def _is_standard(operation: Instruction) -> bool:
     return operation.name == "barrier" or _STANDARD.get(operation.name) is operation.base_class
-
-
-def _parsed(text: str, path: str) -> QuantumCircuit:
-    version = _VERSION.search(text)
-    if version is None:
-        raise CircuitError(
-            "no line says OPENQASM 2.0 or 3.0",
-            field="circuit",
-            value=path,
-            fix='Let the file begin with "OPENQASM 3.0;".',
-        )
-    try:
-        # The parser beneath the importer, whose errors are not Qiskit's.
-        from qiskit_qasm3_import.api import openqasm3  # type: ignore[attr-defined]
-
-        if version[1] == "2":
-            legacy = qasm2.LEGACY_CUSTOM_INSTRUCTIONS  # the gates that qelib1.inc lacks
-            return qasm2.loads(text, custom_instructions=legacy)
-        return qasm3.loads(text)
-    except ImportError as exc:
-        raise MissingDependencyError(
-            "reading OpenQASM needs the package qiskit-qasm3-import",
-            fix="pip install qiskit-qasm3-import",
-        ) from exc
-    except (QiskitError, openqasm3.parser.QASM3ParsingError) as exc:
-        reason = str(exc) or "a syntax error"
-        raise CircuitError(f"not OpenQASM: {reason}", field="circuit", value=path) from exc
-
-
-def _text(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(
-            f"cannot read the circuit file: {exc}", field="circuit", value=str(path)
-        ) from exc

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from qstore_ray.circuits.gates import GATES
 from qstore_ray.errors import CircuitError, unknown_name
@@ -29,10 +29,10 @@ Initial = Literal["zeros", "amplitudes"]
 
 
 class Angle(NamedTuple):
-    """The angle `scale · slot + offset` in radians; a constant has no slot (index -1, scale 0)."""
+    """The angle `scale · slot + offset` in radians; a constant has no slot (-1, scale 0)."""
 
     kind: Kind
-    index: int
+    slot: int
     scale: float
     offset: float
 
@@ -84,7 +84,9 @@ class Template:
 
     def __post_init__(self) -> None:
         if self.n_qubits < 1:
-            raise CircuitError("a circuit needs at least one qubit", field="n_qubits", value=self.n_qubits)
+            raise CircuitError(
+                "a circuit needs at least one qubit", field="n_qubits", value=self.n_qubits
+            )
         for position, op in enumerate(self.ops):
             _check(op, position, self)
         # A template is a dictionary key on every step of training: hash its gates once.
@@ -93,6 +95,10 @@ class Template:
 
     def __hash__(self) -> int:
         return self._hash
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Strings hash differently in every process: the hash must be taken again on arrival.
+        return Template, (self.n_qubits, self.ops, self.n_rows, self.n_params, self.initial)
 
     def then(self, later: Template) -> Template:
         """This circuit followed by `later` on the same qubits; `later`'s slots come after ours."""
@@ -118,7 +124,7 @@ class Template:
 
 def _moved(angle: Angle, rows: int, params: int) -> Angle:
     shift = {"const": 0, "row": rows, "param": params}[angle.kind]
-    return angle._replace(index=angle.index + shift)
+    return angle._replace(slot=angle.slot + shift)
 
 
 def _check(op: Op, position: int, template: Template) -> None:
@@ -138,9 +144,9 @@ def _check(op: Op, position: int, template: Template) -> None:
         )
     for angle in op.angles:
         limit = {"const": 0, "row": template.n_rows, "param": template.n_params}[angle.kind]
-        if angle.kind != "const" and not 0 <= angle.index < limit:
+        if angle.kind != "const" and not 0 <= angle.slot < limit:
             raise CircuitError(
-                f"there are only {limit} {angle.kind} slots", field=where, value=angle.index
+                f"there are only {limit} {angle.kind} slots", field=where, value=angle.slot
             )
         if not (math.isfinite(angle.scale) and math.isfinite(angle.offset)):
             raise CircuitError("an angle must be finite", field=where, value=angle)

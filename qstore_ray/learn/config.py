@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from qstore_ray.circuits.load import QASM_ENDINGS
 from qstore_ray.config import Config
 
 
@@ -13,9 +14,9 @@ class ModelConfig(Config):
     """A circuit, what is measured after it, and a linear head.
 
     Args:
-        circuit: `library` builds encoding and ansatz from the fields below. A path ending in
-            `.qasm`, `module:function`, or OpenQASM 3 source takes a circuit of your own instead; a
-            Qiskit `QuantumCircuit` may be given too and is kept as OpenQASM 3 source.
+        circuit: `library` builds encoding and ansatz from the fields below. A circuit of your own
+            instead is the path of a `.qasm` file, a Qiskit `QuantumCircuit` (both are kept as
+            OpenQASM source), or `module:function`, called where the model is built.
         encoding: how features enter: angle, dense_angle, amplitude, basis, zz, iqp.
         ansatz: the trained layers: hardware_efficient, real_amplitudes, efficient_su2,
             strongly_entangling, basic.
@@ -46,9 +47,15 @@ class ModelConfig(Config):
 
     @field_validator("circuit", mode="before")
     @classmethod
-    def _circuit_as_source(cls, value: Any) -> Any:
-        if type(value).__name__ != "QuantumCircuit":
-            return value
-        from qstore_ray.circuits.qiskit import circuit_source  # only for users of Qiskit
+    def _circuit_as_text(cls, value: Any) -> Any:
+        """A circuit of the user's becomes text, so that a configuration is complete in itself."""
+        if isinstance(value, str) and value.endswith(QASM_ENDINGS):
+            from qstore_ray.circuits.qasm_reader import read_source  # only for users of Qiskit
 
-        return circuit_source(value)
+            return read_source(value)
+        if type(value).__name__ == "QuantumCircuit":
+            from qstore_ray.circuits.qasm_reader import circuit_text
+            from qstore_ray.circuits.qiskit import from_qiskit
+
+            return circuit_text(from_qiskit(value))
+        return value

@@ -70,9 +70,7 @@ def _cross_entropy(outputs: FloatArray, targets: AnyArray) -> tuple[FloatArray, 
     return value, exponentials / total - chosen
 
 
-def _binary_cross_entropy(
-    outputs: FloatArray, targets: AnyArray
-) -> tuple[FloatArray, FloatArray]:
+def _binary_cross_entropy(outputs: FloatArray, targets: AnyArray) -> tuple[FloatArray, FloatArray]:
     score = outputs[..., 0]
     value = np.logaddexp(0.0, score) - targets * score
     # σ(s) by tanh: no overflow at either end.

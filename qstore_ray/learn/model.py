@@ -22,6 +22,7 @@ import numpy as np
 from qstore_ray.backends.base import Bindings
 from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.library import build_circuit
+from qstore_ray.circuits.load import load_circuit
 from qstore_ray.circuits.observable import Observable, z_observables, zz_observables
 from qstore_ray.errors import CircuitError, ConfigError
 from qstore_ray.learn.config import ModelConfig
@@ -133,8 +134,10 @@ def build_model(config: ModelConfig, *, n_features: int, n_classes: int | None) 
     outputs = n_outputs(loss_name, n_classes or 1)
     if config.head == "none" and len(observables) != outputs:
         raise ConfigError(
-            f"without a head there must be {outputs} observables", field="model.observables",
-            value=len(observables), fix="Name that many, or take head = 'linear'.",
+            f"without a head there must be {outputs} observables",
+            field="model.observables",
+            value=len(observables),
+            fix="Name that many, or take head = 'linear'.",
         )
     return QuantumModel(
         circuit=circuit,
@@ -158,13 +161,12 @@ def _circuit(config: ModelConfig, n_features: int) -> Circuit:
             entanglement=config.entanglement,
             reuploading=config.reuploading,
         )
-    from qstore_ray.circuits.qiskit import load_circuit  # only for users of Qiskit
-
     circuit = load_circuit(config.circuit)
     if circuit.n_features != n_features:
         raise CircuitError(
             f"the circuit takes {circuit.n_features} features, the data have {n_features}",
-            field="model.circuit", value=circuit.name,
+            field="model.circuit",
+            value=circuit.name,
             fix="Change the preprocessing (for example PCA components) or the circuit's "
             "feature parameters (those named x).",
         )
@@ -190,12 +192,16 @@ def _loss_name(config: ModelConfig, n_classes: int | None) -> str:
     if wants_classes != (n_classes is not None):
         task = "regression" if n_classes is None else "classification"
         raise ConfigError(
-            f"this loss does not fit {task}", field="model.loss", value=config.loss,
+            f"this loss does not fit {task}",
+            field="model.loss",
+            value=config.loss,
             fix="Take loss = 'auto'.",
         )
     if config.loss == "binary_cross_entropy" and n_classes != 2:
         raise ConfigError(
             f"binary_cross_entropy needs 2 classes, the data have {n_classes}",
-            field="model.loss", value=config.loss, fix="Take cross_entropy.",
+            field="model.loss",
+            value=config.loss,
+            fix="Take cross_entropy.",
         )
     return config.loss

@@ -1,9 +1,9 @@
 """One step of training as a pure function: from parameters and rows to sums over blocks of rows.
 
-Rows are worked on in fixed blocks of 16 (the last one padded, with weight 0), whatever the number of
-workers. A block's sums come out of operations whose shapes and order depend on the block alone, so
-they have the same bits on any worker. The trainer adds the blocks of all workers in one fixed order:
-this is how W workers end with exactly the parameters of one.
+Rows are worked on in fixed blocks of 16 (the last one padded, with weight 0), whatever the number
+of workers. A block's sums come out of operations whose shapes and order depend on the block
+alone, so they have the same bits on any worker. The trainer adds the blocks of all workers in one
+fixed order: this is how W workers end with exactly the parameters of one.
 
 The rows of the returned array are blocks; its columns are the gradient of Σ loss by θ (in θ's
 order), then Σ loss, the number of rows, and the number classified correctly.
@@ -17,8 +17,7 @@ import numpy as np
 
 from qstore_ray.backends.base import Backend
 from qstore_ray.learn.gradients.base import GradientMethod, linearize
-from qstore_ray.learn.losses import probabilities
-from qstore_ray.learn.model import QuantumModel
+from qstore_ray.learn.model import Parts, QuantumModel
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
@@ -35,7 +34,7 @@ class Sums(NamedTuple):
 
     gradient: FloatArray
     loss: float
-    count: float
+    n_rows: float
     correct: float
 
 
@@ -66,7 +65,7 @@ def value_and_grad(
         rows_gradient=model.input_scaling,
     )
     z = estimates.values.reshape(n_blocks, BLOCK, -1)
-    outputs = z if parts.weights is None else z @ parts.weights + parts.bias
+    outputs = _head(parts, z)
     targets, weight = y.reshape(n_blocks, BLOCK), weight.reshape(n_blocks, BLOCK)
     values, slopes = model.loss.value_and_grad(outputs, targets)
     slopes = slopes * weight[..., None]
@@ -108,14 +107,7 @@ def outputs_of(
     parts = model.split(theta)
     bindings = model.bindings(parts, x)
     z = backend.evaluate(model.circuit.template, model.observables, bindings).values
-    return z if parts.weights is None else z @ parts.weights + parts.bias
-
-
-def predict_probabilities(
-    model: QuantumModel, theta: FloatArray, x: FloatArray, backend: Backend
-) -> FloatArray:
-    """Class probabilities (B, classes) for features (B, F)."""
-    return probabilities(outputs_of(model, theta, x, backend))
+    return _head(parts, z)
 
 
 def total(blocks: FloatArray) -> Sums:
@@ -123,6 +115,14 @@ def total(blocks: FloatArray) -> Sums:
     summed = blocks.sum(axis=0)
     loss, count, correct = (float(value) for value in summed[-EXTRA:])
     return Sums(summed[:-EXTRA], loss, count, correct)
+
+
+def _head(parts: Parts, z: FloatArray) -> FloatArray:
+    """Outputs (…, K) of expectation values (…, O)."""
+    if parts.weights is None or parts.bias is None:
+        return z
+    outputs: FloatArray = z @ parts.weights + parts.bias
+    return outputs
 
 
 def _blocks(x: FloatArray, y: AnyArray) -> tuple[FloatArray, AnyArray, FloatArray]:

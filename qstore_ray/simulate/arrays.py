@@ -1,7 +1,7 @@
 """The numpy engine: the same programs and the same adjoint sweep, as array operations on (N, 2^n).
 
-It runs where numba is missing, and it is what the compiled engine is checked against on circuits too
-wide for the reference. Slower by 5 to 50 times. Rows are taken in chunks, so that memory stays
+It runs where numba is missing, and it is what the compiled engine is checked against on circuits
+too wide for the reference. Slower by 5 to 50 times. Rows are taken in chunks, so that memory stays
 bounded; a row's result does not depend on the other rows beyond rounding.
 """
 
@@ -99,12 +99,15 @@ class _Sweep:
             u = self._run(b, c)
             return _apply_run(psi, a, u.conj().swapaxes(-1, -2) if inverse else u)
         if kind == PERM:
-            return psi[:, self._source(a, b, inverse)]
+            moved: ComplexArray = psi[:, self._source(a, b, inverse)]
+            return moved
         if kind == DIAG:
             real, imag = self.program.phases[a]
-            return psi * (real + (-1j if inverse else 1j) * imag)
-        turn = np.where(inverse, 1j, -1j) * _signs(self.program.dim, a)
-        return psi * (self.cos[b][:, None] + turn * self.sin[b][:, None])
+            phased: ComplexArray = psi * (real + (-1j if inverse else 1j) * imag)
+            return phased
+        turn = (1j if inverse else -1j) * _signs(self.program.dim, a)
+        turned: ComplexArray = psi * (self.cos[b][:, None] + turn * self.sin[b][:, None])
+        return turned
 
     def back(
         self, psi: ComplexArray, lam: ComplexArray, stop: int, gradient: FloatArray
@@ -124,7 +127,8 @@ class _Sweep:
         """The matrix of one element of a run, (2, 2) or (rows, 2, 2)."""
         kind, ref = self.program.elements[index]
         if kind == MATRIX:
-            return self.program.matrices[ref].view(np.complex128).reshape(2, 2)
+            matrix: ComplexArray = self.program.matrices[ref].view(np.complex128).reshape(2, 2)
+            return matrix
         c, s = self.cos[ref], self.sin[ref]
         if kind == RX:
             entries = [c, -1j * s, -1j * s, c]
@@ -168,19 +172,22 @@ def _apply_run(psi: ComplexArray, qubit: int, u: ComplexArray) -> ComplexArray:
     pairs = psi.reshape(len(psi), -1, 2, 2**qubit)
     if u.ndim == 3:
         u = u[:, None]
-    return np.matmul(u, pairs).reshape(psi.shape)
+    applied: ComplexArray = np.matmul(u, pairs).reshape(psi.shape)
+    return applied
 
 
 def _overlap(psi: ComplexArray, lam: ComplexArray, qubit: int) -> ComplexArray:
     """M_ab = Σ conj(λ_a) ψ_b, (rows, 2, 2)."""
     shape = (len(psi), -1, 2, 2**qubit)
-    return np.einsum("nhal,nhbl->nab", lam.conj().reshape(shape), psi.reshape(shape))
+    m: ComplexArray = np.einsum("nhal,nhbl->nab", lam.conj().reshape(shape), psi.reshape(shape))
+    return m
 
 
 def _signs(dim: int, mask: int) -> FloatArray:
     """(−1)^|j∧mask| for every j, (2^n,)."""
     bits = np.bitwise_count(np.arange(dim) & mask)
-    return 1.0 - 2.0 * (bits & 1)
+    signs: FloatArray = 1.0 - 2.0 * (bits & 1)
+    return signs
 
 
 def _pauli(psi: ComplexArray, x: int, z: int, power: int) -> ComplexArray:
@@ -198,9 +205,7 @@ def _measure(program: Program, psi: ComplexArray) -> FloatArray:
     return values
 
 
-def _apply_observables(
-    program: Program, psi: ComplexArray, cotangent: FloatArray
-) -> ComplexArray:
+def _apply_observables(program: Program, psi: ComplexArray, cotangent: FloatArray) -> ComplexArray:
     """λ = Σ_o w_o O_o ψ, (rows, 2^n)."""
     lam = np.zeros_like(psi)
     for (x, z, power, index), coefficient in zip(program.terms, program.coefficients, strict=True):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -96,7 +97,7 @@ def reverse(
     _over_tiles(run, tiles, threads)
     amplitudes = None
     if through_start:
-        planes = _from_tiles(initial.reshape(2 * tiles, -1), program.dim)
+        planes = _from_tiles(initial.reshape(2 * tiles, program.dim * LANES), program.dim)
         planes = planes.reshape(tiles, 2, LANES, program.dim)
         amplitudes = (planes[:, 0] + 1j * planes[:, 1]).reshape(-1, program.dim)[: tape.n_rows]
     return SlotGradients(_from_tiles(gradients, program.n_slots)[: tape.n_rows], amplitudes)
@@ -129,17 +130,19 @@ def _bind(
 
 
 def _to_tiles(values: FloatArray, tiles: int) -> FloatArray:
-    """(N, …, M) to (tiles, …, M · 8) with the eight rows of a tile side by side, zeros at the end."""
+    """(N, …, M) to (tiles, …, M · 8), the eight rows of a tile side by side, zeros at the end."""
     padded = np.zeros((tiles * LANES, *values.shape[1:]))
     padded[: len(values)] = values
     lanes_last = np.moveaxis(padded.reshape(tiles, LANES, *values.shape[1:]), 1, -1)
-    return np.ascontiguousarray(lanes_last).reshape(*lanes_last.shape[:-2], -1)
+    width = lanes_last.shape[-2] * LANES
+    return np.ascontiguousarray(lanes_last).reshape(*lanes_last.shape[:-2], width)
 
 
 def _from_tiles(values: FloatArray, width: int) -> FloatArray:
     """(tiles, M · 8) back to (tiles · 8, M)."""
     lanes_last = values.reshape(len(values), width, LANES)
-    return np.ascontiguousarray(np.moveaxis(lanes_last, -1, 1)).reshape(-1, width)
+    rows_first = np.ascontiguousarray(np.moveaxis(lanes_last, -1, 1))
+    return rows_first.reshape(len(values) * LANES, width)
 
 
 def _planes(amplitudes: AnyArray) -> FloatArray:
@@ -158,7 +161,7 @@ def _over_tiles(run: Callable[[int, int], None], tiles: int, threads: int) -> No
         run(0, tiles)
         return
     edges = [tiles * share // shares for share in range(shares + 1)]
-    futures = [_pool(threads).submit(run, a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    futures = [_pool(threads).submit(run, a, b) for a, b in pairwise(edges)]
     for future in futures:
         future.result()
 

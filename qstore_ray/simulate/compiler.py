@@ -1,7 +1,8 @@
 """From a template to a `Program`: gates gathered into runs, permutations and phase vectors.
 
-`program.py` says what the passes are. Here the lowered gates are walked once: single-qubit gates wait
-in `pending` until an entangler touches their qubit, entanglers of one kind that come together join.
+`program.py` says what the passes are. Here the lowered gates are walked once: single-qubit gates
+wait in `pending` until an entangler touches their qubit, entanglers of one kind that come
+together join.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ _MATRICES: dict[str, ComplexArray] = {
     "sdg": np.diag([1, -1j]),
     "t": np.diag([1, _R + 1j * _R]),
     "tdg": np.diag([1, _R - 1j * _R]),
-    "sx": np.array([[1 + 1j, 1 - 1j], [1 - 1j, 1 + 1j]]) / 2,
-    "sxdg": np.array([[1 - 1j, 1 + 1j], [1 + 1j, 1 - 1j]]) / 2,
+    "sx": np.array([[0.5 + 0.5j, 0.5 - 0.5j], [0.5 - 0.5j, 0.5 + 0.5j]], complex),
+    "sxdg": np.array([[0.5 - 0.5j, 0.5 + 0.5j], [0.5 + 0.5j, 0.5 - 0.5j]], complex),
 }
 
 
@@ -172,7 +173,7 @@ class _Tables:
 
     def _gate(self, angle: Angle) -> int:
         from_row = angle.kind == "row"
-        slot = angle.index if from_row else self.params_start + angle.index
+        slot = angle.slot if from_row else self.params_start + angle.slot
         self.gates.append((int(from_row or self.params_per_row), slot))
         self.affine.append((angle.scale, angle.offset))
         return len(self.gates) - 1
@@ -210,8 +211,7 @@ class _Tables:
     def runs_with_rows(self, code: Sequence[tuple[int, int, int, int]]) -> IntArray:
         """1 for each RUN that holds an angle bound by the row, else 0."""
         flags = [
-            kind == RUN
-            and any(k != MATRIX and self.gates[ref][0] for k, ref in self.elements[a:b])
+            kind == RUN and any(k != MATRIX and self.gates[ref][0] for k, ref in self.elements[a:b])
             for kind, _, a, b in code
         ]
         return np.array(flags, np.int64)
@@ -226,7 +226,7 @@ def _fixed_matrix(op: Op) -> ComplexArray:
     return matrix
 
 
-def _preimage(source: np.ndarray, op: Op) -> np.ndarray:
+def _preimage(source: IntArray, op: Op) -> IntArray:
     """Where amplitude j came from before the CX or SWAP `op`, for each j in `source`."""
     a, b = op.qubits
     if op.gate == "cx":

@@ -4,8 +4,8 @@ A gate-by-gate simulator reads and writes all 2^n amplitudes for every gate. Mos
 of their own, and `compiler.py` finds those:
 
 - neighbouring single-qubit gates on one qubit become one RUN: one 2×2 matrix, one pass. The reverse
-  sweep gets the gradients of all angles in the run from one 2×2 matrix M_ab = Σ conj(λ_a) ψ_b, pulled
-  back through the run's gates;
+  sweep gets the gradients of all angles in the run from one 2×2 matrix M_ab = Σ conj(λ_a) ψ_b,
+  pulled back through the run's gates;
 - CX and SWAP next to each other become one PERM, a permutation of amplitudes;
 - CZ and other diagonal gates without parameters become one DIAG, a vector of phases;
 - RZZ(θ) is a ZROT: amplitude j turns by ∓θ/2 by the parity of j's bits under a mask.
@@ -22,9 +22,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from qstore_ray.types import ComplexArray, FloatArray, IntArray
@@ -48,7 +47,7 @@ class Program:
         matrices: (matrices, 8) fixed 2×2 matrices as re/im of u00, u01, u10, u11.
         gates: (gates, 2) for each angle whether it differs from row to row, and its slot: the row's
             A angles come first, the P parameters after them. `affine` (gates, 2) scale and offset.
-        cycles, cycle_starts: amplitude c[i] takes the value of c[i + 1], the last that of the first.
+        cycles, cycle_starts: amplitude c[i] takes the value of c[i + 1], the last of the first.
         phases: (diagonals, 2, 2^n) real and imaginary parts.
         run_has_row: (passes,) whether a RUN's matrix differs from row to row.
         n_leading: the first passes, all RUNs on different qubits, that act on |0…0⟩.
@@ -89,7 +88,7 @@ class Program:
         return (self.gates[:, 1] >= self.n_rows) | rows_gradient
 
     def last_pass_to_undo(self, rows_gradient: bool) -> int:
-        """The pass at which the reverse sweep may stop; the number of passes if no gradient is due."""
+        """The pass at which the reverse sweep may stop; the number of passes if there is none."""
         if rows_gradient and self.from_amplitudes:
             return 0
         wanted = self.wanted_gates(rows_gradient)

@@ -181,7 +181,7 @@ def _angle(angle: Angle, row: FloatArray, params: FloatArray) -> float:
     if angle.kind == "const":
         return angle.offset
     slots = row if angle.kind == "row" else params
-    return float(angle.scale * slots[angle.index] + angle.offset)
+    return float(angle.scale * slots[angle.slot] + angle.offset)
 
 
 def _apply(

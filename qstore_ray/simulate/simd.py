@@ -14,9 +14,6 @@ what makes the result of a row independent of its neighbours, to the last bit. T
 one-dimensional, contiguous float64; nothing checks the bounds.
 """
 
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,misc,untyped-decorator,attr-defined"
-# numba's extension interface is untyped, and its decorators turn functions into something else.
-
 from __future__ import annotations
 
 import operator
@@ -102,7 +99,7 @@ def _register(symbol, instruction):
     @overload(symbol)
     def lane_by_lane(left, right):
         if isinstance(left, Vec) and isinstance(right, Vec):
-            return lambda left, right: apply(left, right)
+            return lambda left, right: apply(left, right)  # noqa: PLW0108  # numba wants it
         return None
 
 

@@ -3,10 +3,12 @@
 Python calls one of these functions once for many rows; they hold no Python lock, so several threads
 can each take a range of tiles. A tile's work uses the same operations in the same order whatever
 the other tiles are, so the result of a row does not depend on how rows were divided.
-"""
 
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,untyped-decorator"
-# numba infers these types; annotating them for mypy would only repeat "an array".
+The reverse sweep is adjoint differentiation (Jones & Gacon 2020, arXiv:2009.02823): with ψ the
+final state and λ = Σ_o w_o O_o ψ, walk back through the passes, undo each on both, and read off
+∂/∂θ = Im⟨λ|P|ψ⟩ for a gate exp(−iθP/2). It needs ψ, λ and one vector of weights, however deep the
+circuit is. All arrays are float64; angles and gradients of a tile lie as (slot, lane).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ import numpy as np
 from numba import njit
 
 from qstore_ray.simulate import kernels as k
+from qstore_ray.simulate import runs as runs_of
 from qstore_ray.simulate.simd import LANES, load, splat, store
 
 _RUN, _PERM, _DIAG = 0, 1, 2
@@ -50,11 +53,11 @@ def _product_state(re, im, n_qubits, code, n_leading, runs):
 @_jit
 def _run_forward(re, im, program, runs, trig):
     """Fill the tile with the final state."""
-    n_qubits, code, n_leading, _, _, _, _, cycles, starts, phases = program[:10]
+    code, n_leading, _, _, _, _, cycles, starts, phases = program[1:10]
     for index in range(n_leading, code.shape[0]):
         kind, a, b = code[index, 0], code[index, 1], code[index, 2]
         if kind == _RUN:
-            k.apply_run(re, im, a, k.load_matrix(runs, index * _MATRIX_SIZE))
+            k.apply_run(re, im, a, runs_of.load_matrix(runs, index * _MATRIX_SIZE))
         elif kind == _PERM:
             k.permute(re, im, cycles, starts, a, b, True)
         elif kind == _DIAG:
@@ -69,8 +72,8 @@ def _prepare_tile(re, im, program, slots, initial, tile, runs, trig):
     """Bind the tile's angles and run the circuit from its initial state."""
     n_qubits, code, n_leading, elements, matrices, gates, affine = program[:7]
     has_row = program[10]
-    k.trigonometry(gates, affine, slots[tile], 1, trig)
-    k.run_matrices(code, elements, matrices, trig, has_row, 1, runs)
+    runs_of.trigonometry(gates, affine, slots[tile], 1, trig)
+    runs_of.run_matrices(code, elements, matrices, trig, has_row, 1, runs)
     if initial.shape[0]:
         re[:] = initial[tile, 0]
         im[:] = initial[tile, 1]
@@ -93,10 +96,7 @@ def _measure(re, im, terms, coefficients, work, values):
         k.walsh_hadamard(work)
     for term in range(terms.shape[0]):
         x, z, power, index = terms[term, 0], terms[term, 1], terms[term, 2], terms[term, 3]
-        if x == 0:
-            value = load(work, z * LANES)
-        else:
-            value = k.pauli_expectation(re, im, x, z, power)
+        value = load(work, z * LANES) if x == 0 else k.pauli_expectation(re, im, x, z, power)
         old = load(values, index * LANES)
         store(values, index * LANES, old + splat(coefficients[term]) * value)
 
@@ -130,8 +130,8 @@ def _run_reverse(re, im, lr, li, program, stop, wanted, runs, trig, gradient):
         kind, a, b = code[index, 0], code[index, 1], code[index, 2]
         if kind == _RUN:
             last = code[index, 3]
-            inverse = k.dagger(k.load_matrix(runs, index * _MATRIX_SIZE))
-            if not k.any_wanted(elements, b, last, wanted):
+            inverse = runs_of.dagger(runs_of.load_matrix(runs, index * _MATRIX_SIZE))
+            if not runs_of.any_wanted(elements, b, last, wanted):
                 if index >= n_leading:
                     k.apply_run(re, im, a, inverse)
                     k.apply_run(lr, li, a, inverse)
@@ -141,7 +141,7 @@ def _run_reverse(re, im, lr, li, program, stop, wanted, runs, trig, gradient):
                 m = k.overlap(re, im, lr, li, a)
             else:
                 m = k.overlap_and_undo(re, im, lr, li, a, inverse)
-            k.run_gradients(
+            runs_of.run_gradients(
                 m, b, last, elements, matrices, trig, gates, affine, wanted, gradient
             )
         elif kind == _PERM:
@@ -154,7 +154,7 @@ def _run_reverse(re, im, lr, li, program, stop, wanted, runs, trig, gradient):
             c, s = load(trig, b * 2 * LANES), load(trig, b * 2 * LANES + LANES)
             if wanted[b]:
                 value = k.overlap_z(re, im, lr, li, a)
-                k.add_gradient(gradient, gates[b, 1], affine[b, 0], value)
+                runs_of.add_gradient(gradient, gates[b, 1], affine[b, 0], value)
             k.rotate_z(re, im, a, c, splat(0.0) - s)
             k.rotate_z(lr, li, a, c, splat(0.0) - s)
 
@@ -163,8 +163,8 @@ def _run_reverse(re, im, lr, li, program, stop, wanted, runs, trig, gradient):
 def _shared_tables(program, shared, trig, runs):
     """Angles and run matrices that are the same for all rows, once a call."""
     _, code, _, elements, matrices, gates, affine = program[:7]
-    k.trigonometry(gates, affine, shared, 0, trig)
-    k.run_matrices(code, elements, matrices, trig, program[10], 0, runs)
+    runs_of.trigonometry(gates, affine, shared, 0, trig)
+    runs_of.run_matrices(code, elements, matrices, trig, program[10], 0, runs)
 
 
 @_jit
@@ -212,8 +212,8 @@ def reverse(
     _shared_tables(program, shared, trig, runs)
     for tile in range(first, last):
         if states.shape[0]:
-            k.trigonometry(gates, program[6], slots[tile], 1, trig)
-            k.run_matrices(code, program[3], program[4], trig, program[10], 1, runs)
+            runs_of.trigonometry(gates, program[6], slots[tile], 1, trig)
+            runs_of.run_matrices(code, program[3], program[4], trig, program[10], 1, runs)
             re[:] = states[tile, 0]
             im[:] = states[tile, 1]
         else:

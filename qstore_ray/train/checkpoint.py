@@ -66,7 +66,8 @@ def write_checkpoint(
         write_durably(path / _MANIFEST, json.dumps(whole, indent=1).encode())
     except OSError as exc:
         raise CheckpointError(
-            f"cannot write the checkpoint: {exc.strerror or type(exc).__name__}", value=str(path),
+            f"cannot write the checkpoint: {exc.strerror or type(exc).__name__}",
+            value=str(path),
             fix="Free some space or make the folder writable, then run again with --resume.",
         ) from exc
     return path
@@ -112,7 +113,8 @@ def latest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[CheckpointE
     # A first checkpoint that was never completed is the same as none; a damaged one is not.
     if any("incomplete" not in problem.message for problem in problems):
         raise CheckpointError(
-            "no checkpoint of this run is readable", value=str(folder),
+            "no checkpoint of this run is readable",
+            value=str(folder),
             fix="Start again with --fresh.",
         ) from problems[0]
     return None, problems
@@ -136,7 +138,7 @@ def write_durably(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 

@@ -1,9 +1,9 @@
 """Joining or starting Ray, politely.
 
-In order: a Ray that this process has initialised already, the configured address, `RAY_ADDRESS` (so
-that a submitted job joins its cluster), and only then a Ray of our own on this machine. Only our own
-is stopped again. It takes what a training needs and no more: a small object store, no dashboard, no
-usage statistics, a token that lives in this process's environment only.
+In order: a Ray that this process has initialised already, the configured address, `RAY_ADDRESS`
+(so that a submitted job joins its cluster), and only then a Ray of our own on this machine. Only
+our own is stopped again. It takes what a training needs and no more: a small object store, no
+dashboard, no usage statistics, a token that lives in this process's environment only.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def ray_session(config: ClusterConfig, num_workers: int) -> Iterator[None]:
     if joined_here:
         _join(config.address or os.environ["RAY_ADDRESS"])
     try:
-        _check_cpus(needed, ray.cluster_resources().get("CPU", 0.0), num_workers, config)
+        present = ray.cluster_resources().get("CPU", 0.0)  # type: ignore[no-untyped-call]
+        _check_cpus(needed, present, num_workers, config)
         yield
     finally:
         if joined_here:

@@ -32,12 +32,12 @@ class TrainerConfig(Config):
     batch_size: int = Field(default=64, ge=1)
     learning_rate: float = Field(default=0.05, gt=0.0)
     optimizer: str = "adam"
-    optimizer_options: dict[str, Any] = {}
+    optimizer_options: dict[str, Any] = Field(default_factory=dict)
     schedule: str = "cosine"
-    schedule_options: dict[str, Any] = {}
+    schedule_options: dict[str, Any] = Field(default_factory=dict)
     gradient: str = "auto"
     backend: str = "statevector"
-    backend_options: dict[str, Any] = {}
+    backend_options: dict[str, Any] = Field(default_factory=dict)
     num_workers: int = Field(default=0, ge=0, le=1024)
     seed: int = Field(default=0, ge=0)
     checkpoint_every_epochs: int = Field(default=1, ge=1)

@@ -1,10 +1,10 @@
 """The training loop. It runs, unchanged, in this process or in every Ray Train worker.
 
-For each epoch the rows are permuted by (seed, epoch) and cut into batches, a batch into blocks of 16
-rows. Worker r computes its share of the blocks and leaves zeros for the rest; one all-reduce gives
-everyone all blocks, which are then added in order. So θ has the same bits on every worker and for any
-number of workers. Worker 0 also writes: metrics, checkpoints; and its wishes (stop, save, report)
-travel with the sums, so that all workers act on them after the same step.
+For each epoch the rows are permuted by (seed, epoch) and cut into batches, a batch into blocks of
+16 rows. Worker r computes its share of the blocks and leaves zeros for the rest; one all-reduce
+gives everyone all blocks, which are then added in order. So θ has the same bits on every worker
+and for any number of workers. Worker 0 also writes: metrics, checkpoints; and its wishes (stop,
+save, report) travel with the sums, so that all workers act on them after the same step.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class _Loop:
             )  # fmt: skip
         summed, wishes = self._sum(local, self._wishes())
         sums = blocks.total(summed)
-        gradient = sums.gradient / sums.count
+        gradient = sums.gradient / sums.n_rows
         norm = float(np.sqrt(gradient @ gradient))
         if not (np.isfinite(sums.loss) and np.isfinite(norm)):
             raise DivergenceError(
@@ -177,13 +177,13 @@ class _Loop:
             theta=theta,
             optimizer=optimizer,
             schedule=schedule,
-            sums=state.sums + np.array([sums.loss, sums.count, sums.correct, norm]),
+            sums=state.sums + np.array([sums.loss, sums.n_rows, sums.correct, norm]),
             step_in_epoch=state.step_in_epoch + 1,
             step=state.step + 1,
             samples=state.samples + len(index),
         )
         if self.recorder:
-            self.recorder.step(state, sums.loss / sums.count)
+            self.recorder.step(state, sums.loss / sums.n_rows)
         return state, wishes
 
     def _end_epoch(self, state: TrainState) -> TrainState:
@@ -226,8 +226,8 @@ class _Loop:
         if not n_blocks:
             return {}, wishes
         sums = blocks.total(summed)
-        accuracy = {"val_accuracy": sums.correct / sums.count} if self._classifies else {}
-        return {"val_loss": sums.loss / sums.count, **accuracy}, wishes
+        accuracy = {"val_accuracy": sums.correct / sums.n_rows} if self._classifies else {}
+        return {"val_loss": sums.loss / sums.n_rows, **accuracy}, wishes
 
     @property
     def _classifies(self) -> bool:

@@ -1,4 +1,4 @@
-"""What worker 0 writes into the run folder while the loop runs: metrics and checkpoints, and when."""
+"""What worker 0 writes into the run folder while the loop runs: metrics, checkpoints, and when."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ class Recorder:
         self._metrics = MetricsFile(job.run_dir / "metrics.jsonl")
         self._began = self._saved = self._stepped = self._reported = time.monotonic()
 
-    def start(
-        self, state: TrainState, problems: list[CheckpointError], **facts: int
-    ) -> None:
+    def start(self, state: TrainState, problems: list[CheckpointError], **facts: int) -> None:
         """Cut the metrics back to the restored step and open a new attempt in them."""
         self._metrics.trim(state.step)
         for problem in problems:

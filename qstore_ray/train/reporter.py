@@ -1,7 +1,7 @@
 """What the loop tells the outside while it runs: metrics, checkpoints; and whether to stop.
 
-The loop calls these three methods and knows nothing of where it runs. In this process they do little;
-inside a Ray Train worker they also report to Ray; a tuning trial will have its own.
+The loop calls these three methods and knows nothing of where it runs. In this process they do
+little; inside a Ray Train worker they also report to Ray; a tuning trial will have its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ STOP_FILE = "stop"
 
 
 class Reporter(Protocol):
-    """The loop's way out. Every method runs in the worker; on every worker unless said otherwise."""
+    """The loop's way out. Every method runs in every worker, unless said otherwise."""
 
     def metrics(self, record: dict[str, Any]) -> None:
         """An epoch is over; `record` is the same on every worker."""
@@ -54,7 +54,7 @@ class LocalReporter:
 class RayTrainReporter:
     """A Ray Train worker: stops when the driver has put the stop file into the run folder.
 
-    Ray's own `report` waits for the controller, so it is called for epochs that the loop spaces out.
+    Ray's own `report` waits for the controller, so the loop spaces the epochs that are reported.
     """
 
     def __init__(self, run_dir: Path) -> None:

@@ -7,9 +7,9 @@
                 figures/         PNG
 
 A run is known by its name. Meeting the name again is an error, unless the caller says `resume`
-(go on from the last checkpoint) or `fresh` (delete it and start again). Every attempt takes a higher
-generation number, and holds a lock for as long as its process lives, so two drivers can never write
-into one folder.
+(go on from the last checkpoint) or `fresh` (delete it and start again). Every attempt takes a
+higher generation number, and holds a lock for as long as its process lives, so two drivers can
+never write into one folder.
 """
 
 from __future__ import annotations
@@ -80,7 +80,10 @@ def check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ConfigError(
             "a run's name has letters, digits, '.', '_', '-' only, and starts with one of the "
-            "first two", field="name", value=name, fix="For example digits-8q.",
+            "first two",
+            field="name",
+            value=name,
+            fix="For example digits-8q.",
         )
     return name
 
@@ -108,7 +111,9 @@ def open_run_folder(
     earlier = read_run_record(path) if (path / "run.json").exists() else None
     if earlier is None and resume:
         raise RunExistsError(
-            "there is no run of this name to resume", field="name", value=str(path),
+            "there is no run of this name to resume",
+            field="name",
+            value=str(path),
             fix="Leave out --resume.",
         )
     if earlier is not None and not fresh:
@@ -144,14 +149,20 @@ def read_run_record(path: Path) -> dict[str, Any]:
     """
     try:
         record = json.loads((path / "run.json").read_bytes())
-        if not isinstance(record, dict) or "generation" not in record:
-            raise ValueError("not the record of a run")
     except (OSError, ValueError) as exc:
-        raise RunError(
-            f"this is no run folder: {exc}", field="run", value=str(path),
-            fix="`qstore runs` lists the runs.",
-        ) from exc
+        raise _no_run(path, str(exc)) from exc
+    if not isinstance(record, dict) or "generation" not in record:
+        raise _no_run(path, "run.json is not the record of a run")
     return record
+
+
+def _no_run(path: Path, reason: str) -> RunError:
+    return RunError(
+        f"this is no run folder: {reason}",
+        field="run",
+        value=str(path),
+        fix="`qstore runs` lists the runs.",
+    )
 
 
 def _check_resumable(
@@ -162,13 +173,19 @@ def _check_resumable(
         way = "has finished" if status == "finished" else f"exists ({status})"
         go_on = "" if status == "finished" else "--resume continues it, "
         raise RunExistsError(
-            f"a run of this name {way}", field="name", value=name,
+            f"a run of this name {way}",
+            field="name",
+            value=name,
             fix=f"{go_on}--fresh deletes it and starts again, another name leaves it alone.",
         )
-    differ = [key for key, value in fingerprints.items() if earlier["fingerprints"].get(key) != value]
+    differ = [
+        key for key, value in fingerprints.items() if earlier["fingerprints"].get(key) != value
+    ]
     if differ:
         raise RunExistsError(
-            f"the run was started with other {' and '.join(differ)}", field="name", value=name,
+            f"the run was started with other {' and '.join(differ)}",
+            field="name",
+            value=name,
             fix="Resume it with what it was started with (its config.toml), or use --fresh.",
         )
 
@@ -180,7 +197,9 @@ def _locked(path: Path) -> IO[str]:
     except BlockingIOError as exc:
         lock.close()
         raise RunExistsError(
-            "another process is running this run", field="name", value=path.name,
+            "another process is running this run",
+            field="name",
+            value=path.name,
             fix="Wait for it, stop it, or take another name.",
         ) from exc
     return lock

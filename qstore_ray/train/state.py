@@ -1,8 +1,8 @@
 """All that a training step depends on: with the same state and data, the rest of a run is the same.
 
 The state is numbers and arrays only. No generator state is kept, because every random choice is
-keyed by the seed and the epoch. The sums over the running epoch are part of it, so that a run resumed
-in mid-epoch also reports the same loss as one that was never interrupted.
+keyed by the seed and the epoch. The sums over the running epoch are part of it, so that a run
+resumed in mid-epoch also reports the same loss as one that was never interrupted.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from qstore_ray.data.prepare import Preparation
 from qstore_ray.errors import CheckpointError, DataError, UsageError
 from qstore_ray.learn import step
 from qstore_ray.learn.config import ModelConfig
+from qstore_ray.learn.losses import probabilities
 from qstore_ray.learn.model import QuantumModel, build_model
 from qstore_ray.train.checkpoint import Checkpoint, latest_checkpoint, read_checkpoint
 
@@ -93,7 +94,7 @@ class TrainedModel:
         """
         if not self.classes:
             raise UsageError("a regression has no class probabilities", fix="Use predict.")
-        return step.probabilities(self.outputs(raw))
+        return probabilities(self.outputs(raw))
 
     def evaluate(self, dataset: Dataset, split: str = "test") -> dict[str, float]:
         """Mean loss, and accuracy for a classification, on a split.
@@ -124,7 +125,8 @@ class TrainedModel:
         if tuple(dataset.classes) != self.classes:
             raise DataError(
                 f"the data have other classes than the model's {self.classes}",
-                field="dataset", value=dataset.classes,
+                field="dataset",
+                value=dataset.classes,
             )
         x, y = dataset.materialize(split)
         return x, y
@@ -151,7 +153,9 @@ def _find(path: Path) -> Checkpoint:
     found, problems = latest_checkpoint(path / "checkpoints")
     if found is None:
         raise CheckpointError(
-            "there is no checkpoint here", field="run", value=str(path),
+            "there is no checkpoint here",
+            field="run",
+            value=str(path),
             fix="Give a run folder such as runs/digits; `qstore runs` lists them.",
         ) from (problems[0] if problems else None)
     return found

@@ -3,23 +3,19 @@
     trainer = QuantumTrainer(ModelConfig(n_qubits=4), TrainerConfig(epochs=20, num_workers=2))
     result = trainer.fit(dataset)
 
-Everything is checked before anything is written: the configuration against the data, the data against
-the workers, the run's name against earlier runs. Then the run folder is opened, a follower begins to
-feed the trackers and the display from its metrics, and the loop runs. `fit` runs in the driver
-process; with `num_workers = 0` the loop runs there too and Ray is never started.
+Everything is checked before anything is written: the configuration against the data, the data
+against the workers, the run's name against earlier runs. Then the run folder is opened, a follower
+begins to feed the trackers and the display from its metrics, and the loop runs. `fit` runs in the
+driver process; with `num_workers = 0` the loop runs there too and Ray is never started.
 """
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from qstore_ray.backends import open_backend
 from qstore_ray.config import dump_toml, fingerprint
@@ -39,6 +35,7 @@ from qstore_ray.track.jsonl import MetricsFile, epoch_records, read_records
 from qstore_ray.train import loop
 from qstore_ray.train.checkpoint import latest_checkpoint
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
+from qstore_ray.train.interrupt import stop_on_signal
 from qstore_ray.train.loop import Assignment, Outcome, TrainingRows
 from qstore_ray.train.reporter import LocalReporter
 from qstore_ray.train.run_folder import RunFolder, open_run_folder
@@ -140,8 +137,10 @@ class QuantumTrainer:
         workers = self.trainer.num_workers
         if len(x) < max(1, workers):
             raise DataError(
-                f"{len(x)} training rows for {workers} workers", field="trainer.num_workers",
-                value=workers, fix=f"Take at most {len(x)} workers, or more data.",
+                f"{len(x)} training rows for {workers} workers",
+                field="trainer.num_workers",
+                value=workers,
+                fix=f"Take at most {len(x)} workers, or more data.",
             )
         model.circuit.angles(x[:1])  # an encoding that cannot take these features says so here
         held_out = dataset.materialize("val") if "val" in dataset.plans else (x[:0], y[:0])
@@ -233,7 +232,7 @@ class QuantumTrainer:
             threads=self._threads(),
         )
         stop = threading.Event()
-        with _stop_on_interrupt(stop):
+        with stop_on_signal(stop):
             if self.trainer.num_workers == 0:
                 return loop.run(job, rows, LocalReducer(), LocalReporter(stop))
             from qstore_ray.train.ray_runner import fit_on_ray  # Ray only where it is used
@@ -273,7 +272,8 @@ def _draw(folder: RunFolder, dataset: Dataset, model: TrainedModel) -> list[Path
 
 
 def _artifacts(folder: RunFolder, figures: list[Path]) -> list[Path]:
-    return [path for path in (folder.path / "config.toml", folder.metrics, *figures) if path.exists()]
+    files = (folder.path / "config.toml", folder.metrics, *figures)
+    return [path for path in files if path.exists()]
 
 
 def _close_metrics(folder: RunFolder, status: Status) -> None:
@@ -292,25 +292,3 @@ def _interrupted(folder: RunFolder) -> QStoreError:
         value=str(folder.path),
         fix=f"Go on with --resume (name {folder.name!r}).",
     )
-
-
-@contextmanager
-def _stop_on_interrupt(stop: threading.Event) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) asks for a checkpoint and a stop; the second stops at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before: dict[int, Any] = {number: signal.signal(number, handle) for number in signals}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-

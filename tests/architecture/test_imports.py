@@ -25,10 +25,14 @@ ALLOWED = {
     "optuna": (),
     "pandas": ("qstore_ray.data.sources",),
     "PIL": ("qstore_ray.data.sources",),
-    "qiskit": ("qstore_ray.circuits.qiskit", "qstore_ray.backends.aer"),
+    "qiskit": (
+        "qstore_ray.circuits.qiskit",
+        "qstore_ray.circuits.qasm_reader",
+        "qstore_ray.backends.aer",
+    ),
     "qiskit_aer": ("qstore_ray.backends.aer",),
     "qiskit_ibm_runtime": (),
-    "qiskit_qasm3_import": ("qstore_ray.circuits.qiskit",),
+    "qiskit_qasm3_import": ("qstore_ray.circuits.qasm_reader",),
     "ray": (
         "qstore_ray.data.dataset",  # for the type checker
         "qstore_ray.data.ray_reader",

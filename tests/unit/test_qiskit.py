@@ -18,7 +18,9 @@ from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.expressions import Formulas, parse
 from qstore_ray.circuits.load import load_circuit
 from qstore_ray.circuits.observable import Observable
-from qstore_ray.circuits.qiskit import from_qasm, from_qiskit, to_qasm3, to_qiskit
+from qstore_ray.circuits.qasm import to_qasm3
+from qstore_ray.circuits.qasm_reader import circuit_text, from_qasm, from_text
+from qstore_ray.circuits.qiskit import from_qiskit, to_qiskit
 from qstore_ray.circuits.template import Op, Template, const, param, row
 from qstore_ray.errors import CircuitError, ConfigError, DataError
 from qstore_ray.simulate import reference
@@ -463,3 +465,18 @@ def test_a_qasm_file_is_a_circuit(tmp_path: Path):
 def test_a_wrong_specification_is_refused(user_module: str, spec: str, message: str):
     with pytest.raises(ConfigError, match=message):
         load_circuit(spec)
+
+
+def test_text_keeps_a_circuit_with_formulas() -> None:
+    """What travels in configurations and checkpoints gives back the same circuit."""
+    x, p = ParameterVector("x", 3), ParameterVector("theta", 2)
+    circuit = QuantumCircuit(2)
+    circuit.rx(2.5 * x[0], 0)
+    circuit.crz(2 * (np.pi - x[1]) * (np.pi - x[2]), 0, 1)
+    circuit.ry(p[1] / 3 + 0.25, 1)
+    circuit.ry(p[0], 0)
+    ours = from_qiskit(circuit)
+    back = from_text(circuit_text(ours), name=ours.name)
+    assert back == ours
+    rows = np.random.default_rng(0).normal(size=(5, 3))
+    assert np.array_equal(back.angles(rows), ours.angles(rows))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -76,3 +78,15 @@ def test_no_qubits_and_wrong_joins_are_refused():
         Template(2, ()).then(Template(3, ()))
     with pytest.raises(CircuitError, match="amplitudes"):
         Template(2, ()).then(Template(2, (), initial="amplitudes"))
+
+
+def test_a_hash_survives_the_way_to_another_process() -> None:
+    """Python salts the hashes of strings anew in every process."""
+    template = Template(2, (Op("ry", (0,), (row(0),)), Op("cx", (0, 1))), n_rows=1)
+    code = (
+        "import pickle, sys; t = pickle.load(sys.stdin.buffer);"
+        "from qstore_ray.circuits.template import Op, Template, row;"
+        "fresh = Template(2, (Op('ry', (0,), (row(0),)), Op('cx', (0, 1))), n_rows=1);"
+        "assert {fresh: 1}[t] == 1"
+    )
+    subprocess.run([sys.executable, "-c", code], input=pickle.dumps(template), check=True)

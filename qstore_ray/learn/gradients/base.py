@@ -7,9 +7,9 @@ A method is one of two kinds.
   backend carries all of it.
 - *Exact*: it asks the backend's own reverse-mode differentiation (`vjp`).
 
-`linearize` hides the difference: it returns the values and a pullback from a cotangent (N, O) to the
-gradients of each row. Gradients are always those of expectation values; the loss is chained by the
-caller.
+`linearize` hides the difference: it returns the values and a pullback from a cotangent (N, O) to
+the gradients of each row. Gradients are always those of expectation values; the loss is chained by
+the caller.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ class Plan:
 class PlannedMethod(Protocol):
     """A method that plans evaluations."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """How it is asked for."""
+        ...
 
     def plan(self, template: Template, bindings: Bindings, *, rows_gradient: bool) -> Plan:
         """The evaluations that give the gradient of N rows; runs nothing.
@@ -65,8 +68,15 @@ class PlannedMethod(Protocol):
 class ExactMethod(Protocol):
     """A method that is the backend's own `vjp`; it has a name and nothing to plan."""
 
-    name: str
-    exact: bool
+    @property
+    def name(self) -> str:
+        """How it is asked for."""
+        ...
+
+    @property
+    def exact(self) -> bool:
+        """Always true."""
+        ...
 
 
 GradientMethod = PlannedMethod | ExactMethod
@@ -86,14 +96,16 @@ def linearize(
     Raises:
         BackendError: an exact method on a backend that cannot differentiate.
     """
-    if hasattr(method, "plan"):
+    if not hasattr(method, "exact"):
         plan = method.plan(template, bindings, rows_gradient=rows_gradient)
         estimates = backend.evaluate(plan.template, observables, plan.bindings)
         values, pullback = plan.combine(estimates.values)
         return Estimates(values, usage=estimates.usage), pullback
     if not isinstance(backend, DifferentiableBackend):
         raise BackendError(
-            f"the backend {backend.name!r} has no exact gradient", field="trainer.gradient",
-            value=method.name, fix="Take gradient = 'parameter_shift'.",
+            f"the backend {backend.name!r} has no exact gradient",
+            field="trainer.gradient",
+            value=method.name,
+            fix="Take gradient = 'parameter_shift'.",
         )
     return backend.vjp(template, observables, bindings, rows_gradient=rows_gradient)

@@ -5,10 +5,10 @@ For a gate exp(−iθP/2) with P a Pauli string (Mitarai et al. 2018, arXiv:1803
 
     ∂⟨O⟩/∂θ = ½ (⟨O⟩(θ + π/2) − ⟨O⟩(θ − π/2)).
 
-Lowering makes every gate with an angle one of these. A slot may feed several gates, with scales, so
-each gate is shifted by itself: in the planned circuit every shifted gate has a parameter of its own,
-and the chain rule adds scale · derivative to the gate's slot. A plan for N rows and G shifted gates
-has N·(1 + 2G) evaluations: the rows as they are, then all +π/2, then all −π/2.
+Lowering makes every gate with an angle one of these. A slot may feed several gates, with scales,
+so each gate is shifted by itself: in the planned circuit every shifted gate has a parameter of
+its own, and the chain rule adds scale · derivative to the gate's slot. A plan for N rows and G
+shifted gates has N·(1 + 2G) evaluations: the rows as they are, then all +π/2, then all −π/2.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 
 from qstore_ray.backends.base import Bindings, Gradients, Pullback
 from qstore_ray.circuits.lower import lower
-from qstore_ray.circuits.template import Angle, Template, param
+from qstore_ray.circuits.template import Angle, Op, Template, param
 from qstore_ray.errors import CircuitError
 from qstore_ray.learn.gradients.base import Plan
 
@@ -43,8 +43,10 @@ class ParameterShift:
         """
         if rows_gradient and template.initial == "amplitudes":
             raise CircuitError(
-                "parameter shift cannot differentiate amplitudes", field="trainer.gradient",
-                value=self.name, fix="Take gradient = 'adjoint' on the statevector backend.",
+                "parameter shift cannot differentiate amplitudes",
+                field="trainer.gradient",
+                value=self.name,
+                fix="Take gradient = 'adjoint' on the statevector backend.",
             )
         unrolled, angles = _unroll(template, rows_gradient)
         centre = _gate_angles(angles, bindings)
@@ -59,7 +61,7 @@ class ParameterShift:
         n = len(bindings)
 
         def combine(values: FloatArray) -> tuple[FloatArray, Pullback]:
-            by_shift = values.reshape(repeats, n, -1)  # (1 + 2G, N, O)
+            by_shift = values.reshape(repeats, n, values.shape[1])  # (1 + 2G, N, O)
             gates = len(angles)
             slopes = 0.5 * (by_shift[1 : 1 + gates] - by_shift[1 + gates :])  # (G, N, O)
 
@@ -75,7 +77,8 @@ class ParameterShift:
 def _unroll(template: Template, rows_gradient: bool) -> tuple[Template, tuple[Angle, ...]]:
     """The lowered circuit with one parameter for each gate to shift, and those gates' angles."""
     wanted = {"param", "row"} if rows_gradient else {"param"}
-    ops, angles = [], []
+    ops: list[Op] = []
+    angles: list[Angle] = []
     for op in lower(template).ops:
         if op.angles and op.angles[0].kind in wanted:
             ops.append(op._replace(angles=(param(len(angles)),)))
@@ -93,7 +96,7 @@ def _gate_angles(angles: tuple[Angle, ...], bindings: Bindings) -> FloatArray:
     n = len(bindings)
     params = np.broadcast_to(bindings.params, (n, bindings.params.shape[-1]))
     columns = [
-        angle.scale * (bindings.rows if angle.kind == "row" else params)[:, angle.index]
+        angle.scale * (bindings.rows if angle.kind == "row" else params)[:, angle.slot]
         + angle.offset
         for angle in angles
     ]
@@ -115,5 +118,5 @@ def _to_slots(template: Template, angles: tuple[Angle, ...], by_gate: FloatArray
     params = np.zeros((len(by_gate), template.n_params))
     for gate, angle in enumerate(angles):
         target = rows if angle.kind == "row" else params
-        target[:, angle.index] += angle.scale * by_gate[:, gate]
+        target[:, angle.slot] += angle.scale * by_gate[:, gate]
     return Gradients(rows, params)

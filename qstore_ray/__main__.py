@@ -1,0 +1,8 @@
+"""`python -m qstore_ray` is `qstore`."""
+
+import sys
+
+from qstore_ray.cli.app import main
+
+if __name__ == "__main__":
+    sys.exit(main())
