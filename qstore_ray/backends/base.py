@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -151,12 +152,17 @@ def check_bindings(
     _check_amplitudes(template, bindings)
     if not observables:
         raise CircuitError("at least one observable is needed", field="observables")
-    widest = max(observable.n_qubits for observable in observables)
+    widest = _widest(tuple(observables))
     if widest > template.n_qubits:
         raise CircuitError(
             f"an observable acts on qubit {widest - 1}, the circuit has {template.n_qubits} qubits",
             field="observables",
         )
+
+
+@lru_cache(maxsize=128)
+def _widest(observables: tuple[Observable, ...]) -> int:
+    return max(observable.n_qubits for observable in observables)
 
 
 def _check_amplitudes(template: Template, bindings: Bindings) -> None:

@@ -110,9 +110,8 @@ class QuantumModel:
             parts.weights[:] = rng.normal(scale=spread, size=parts.weights.shape)
         return theta
 
-    def bindings(self, parts: Parts, x: FloatArray) -> Bindings:
-        """The circuit's slots for features (B, F)."""
-        angles = self.circuit.angles(x)
+    def bindings(self, parts: Parts, x: FloatArray, angles: FloatArray) -> Bindings:
+        """The circuit's slots for features (B, F) that were encoded as angles (B, A)."""
         if parts.input_scale is not None:
             angles = angles * parts.input_scale
         return Bindings(angles, parts.circuit, self.circuit.amplitudes(x))

@@ -55,7 +55,8 @@ def value_and_grad(
     x, y, weight = _blocks(x, y)
     n_blocks = len(x) // BLOCK
     parts = model.split(theta)
-    bindings = model.bindings(parts, x)
+    angles = model.circuit.angles(x)
+    bindings = model.bindings(parts, x, angles)
     estimates, pullback = linearize(
         method,
         backend,
@@ -81,7 +82,7 @@ def value_and_grad(
     result[:, :n_circuit] = gradients.params.reshape(n_blocks, BLOCK, -1).sum(axis=1)
     if parts.input_scale is not None:
         # The angle is scale · encoded angle, so its derivative by the scale is the encoded angle.
-        by_scale = gradients.rows * model.circuit.angles(x)
+        by_scale = gradients.rows * angles
         scales = slice(n_circuit, n_circuit + len(parts.input_scale))
         result[:, scales] = by_scale.reshape(n_blocks, BLOCK, -1).sum(axis=1)
     result[:, -EXTRA:] = _scores(model, outputs, targets, values, weight)
@@ -105,7 +106,7 @@ def outputs_of(
 ) -> FloatArray:
     """Outputs (B, K) for features (B, F)."""
     parts = model.split(theta)
-    bindings = model.bindings(parts, x)
+    bindings = model.bindings(parts, x, model.circuit.angles(x))
     z = backend.evaluate(model.circuit.template, model.observables, bindings).values
     return _head(parts, z)
 

@@ -84,8 +84,7 @@ def reverse(
     through_start = rows_gradient and program.from_amplitudes
     initial = np.empty_like(tape.initial) if through_start else _none(program)
     packed = _to_tiles(np.asarray(cotangent, np.float64), tiles)
-    stop = program.last_pass_to_undo(rows_gradient)
-    wanted = program.wanted_gates(rows_gradient)
+    stop, wanted = _aim(program, rows_gradient)
     arguments = _arguments(program)
 
     def run(first: int, last: int) -> None:
@@ -101,6 +100,12 @@ def reverse(
         planes = planes.reshape(tiles, 2, LANES, program.dim)
         amplitudes = (planes[:, 0] + 1j * planes[:, 1]).reshape(-1, program.dim)[: tape.n_rows]
     return SlotGradients(_from_tiles(gradients, program.n_slots)[: tape.n_rows], amplitudes)
+
+
+@lru_cache(maxsize=128)
+def _aim(program: Program, rows_gradient: bool) -> tuple[int, AnyArray]:
+    """Where the reverse sweep stops, and whose gradients it takes."""
+    return program.last_pass_to_undo(rows_gradient), program.wanted_gates(rows_gradient)
 
 
 @lru_cache(maxsize=128)
