@@ -106,7 +106,7 @@ def draw_confusion_matrix(matrix: AnyArray, classes: Sequence[str], path: Path) 
     _check_counts(counts, classes)
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(totals, 1)  # a class without a row stays at 0
-    size = min(3.2 + 0.62 * len(classes), 14.0)
+    size = min(3.2 + 0.55 * len(classes), 14.0)
     figure = _new_figure(size + 0.9, size)
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
@@ -117,8 +117,8 @@ def draw_confusion_matrix(matrix: AnyArray, classes: Sequence[str], path: Path) 
     if len(classes) <= _MOST_COUNTED_CLASSES:
         _write_counts(axes, counts, shares)
     correct, total = int(np.trace(counts)), int(counts.sum())
-    right = f"{correct} of {total} right" + (f" ({correct / total:.1%})" if total else "")
-    axes.set_title(f"Confusion matrix: {right}", loc="left", fontweight="bold")
+    right = f"{correct} of {total} right" + (f", {correct / total:.1%}" if total else "")
+    axes.set_title(f"Confusion matrix\n{right}", loc="left")
     return _save(figure, path)
 
 
@@ -147,7 +147,8 @@ def _draw_panel(axes: Axes, epochs: Sequence[Record], keys: Sequence[str]) -> No
     axes.set_ylabel(keys[0].partition("_")[2] if several else keys[0].replace("_", " "))
     if several:
         axes.legend(frameon=False)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.margins(x=0.02)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     if not several:
         _maybe_logarithmic(axes, _curve(epochs, keys[0])[1])
     axes.grid(alpha=0.25, linewidth=0.8)
@@ -204,8 +205,10 @@ def _check_counts(counts: AnyArray, classes: Sequence[str]) -> None:
 def _new_figure(width: float, height: float) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), dpi=_DPI, layout="tight")
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout=layout)
     FigureCanvasAgg(figure)
     return figure
 

@@ -1,0 +1,104 @@
+"""`qstore`, the command line. Here are its entry, its exit codes, and the list of its commands.
+
+    0  done                              3  the data cannot be used
+    1  a run that failed                 4  a backend or its credentials
+    2  what was typed or configured      5  interrupted; `qstore train … --resume` goes on
+
+Every error that the program raises on purpose is printed as one block that says what, where, which
+value, and what to type instead. Any other error is a fault of the program and keeps its traceback.
+
+Commands import what they need when they run, so that `qstore --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, cast
+
+import typer
+
+from qstore_ray import __version__
+from qstore_ray.cli import config, evaluate, output, runs, train
+from qstore_ray.errors import InterruptedRunError, QStoreError, UsageError
+
+app = typer.Typer(
+    # Plain help: no boxes, no colours, and rich need not be imported for it.
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+    help="Train quantum machine-learning models on a laptop or a Ray cluster.",
+    epilog=output.examples(
+        "train jobs/digits.toml",
+        "runs",
+        "evaluate digits",
+        "COMMAND --help",
+    ),
+)
+app.command("train", epilog=train.EXAMPLES)(train.train)
+app.command("evaluate", epilog=evaluate.EVALUATE_EXAMPLES)(evaluate.evaluate)
+app.command("predict", epilog=evaluate.PREDICT_EXAMPLES)(evaluate.predict)
+app.add_typer(runs.app, name="runs")
+app.add_typer(config.app, name="config")
+
+# typer gives a public name only to one kind of wrong usage; this is the family it belongs to.
+_Misuse = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
+
+
+@app.callback()
+def _options(
+    version: Annotated[  # the callback has printed it
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and exit.",
+            is_eager=True,
+            callback=lambda asked: _print_version() if asked else None,
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def _print_version() -> None:
+    output.say(f"qstore {__version__}")
+    raise typer.Exit
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code.
+
+    Args:
+        arguments: what was typed after `qstore`; without it, what this process was started with.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in words
+    try:
+        code = _run(words, as_json)
+    except QStoreError as exc:
+        output.report(exc, as_json=as_json)
+        code = exc.exit_code
+    except KeyboardInterrupt:
+        stopped = InterruptedRunError(
+            "stopped on request", fix="If a run had begun, the same command with --resume goes on."
+        )
+        output.report(stopped, as_json=as_json)
+        code = stopped.exit_code
+    output.flush()
+    return code
+
+
+def _run(words: list[str], as_json: bool) -> int:
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("qstore", words) as context:
+            command.invoke(context)
+    except typer.Exit as exc:
+        return exc.exit_code
+    except _Misuse as exc:
+        exc.show()
+        if as_json:
+            output.say_json(UsageError(exc.format_message()).as_dict())
+        return UsageError.exit_code
+    return 0

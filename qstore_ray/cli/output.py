@@ -1,0 +1,118 @@
+"""What a command prints, and where.
+
+stdout carries results and nothing else; progress, warnings and errors go to stderr. With `--json` a
+result is one line of JSON, and so is an error, so that a program reads the last line of stdout
+whatever happened. All of it is plain text: only the progress display knows colours.
+
+A reader that went away (`qstore runs | head -1`) is no error: what is left goes nowhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, TextIO, TypeAlias
+
+import typer
+
+from qstore_ray.errors import QStoreError
+
+AsJson: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Print the result as one line of JSON, the last of stdout.")
+]
+Storage: TypeAlias = Annotated[
+    str, typer.Option("--storage", metavar="DIR", help="The folder of the run folders.")
+]
+
+
+def examples(*lines: str) -> str:
+    """The examples that end the help of a command; `lines` are typed after `qstore`."""
+    return "\n".join(["\b", "Examples:", *(f"  qstore {line}" for line in lines)])
+
+
+def say(text: str) -> None:
+    """Print a result: `text` and a line break, on stdout."""
+    _write(sys.stdout, f"{text}\n")
+
+
+def say_json(value: Mapping[str, Any]) -> None:
+    """Print a result as one line of JSON on stdout."""
+    say(json.dumps(value, allow_nan=False, default=str))
+
+
+def note(text: str) -> None:
+    """Print what is no result, on stderr."""
+    _write(sys.stderr, f"{text}\n")
+
+
+def report(error: QStoreError, *, as_json: bool) -> None:
+    """Print an error: a block on stderr, and with `as_json` its fields as the last line of stdout.
+
+    error     input should be greater than or equal to 0
+    field     trainer.num_workers
+    value     -1
+    instead   ...
+    """
+    fields = error.as_dict()
+    names = {"error": "message", "field": "field", "value": "value", "instead": "fix"}
+    note(facts((label, fields[name]) for label, name in names.items() if fields[name]))
+    if as_json:
+        say_json(fields)
+
+
+def facts(pairs: Iterable[tuple[str, Any]]) -> str:
+    """Names and values, one pair a line, long values wrapped below themselves."""
+    named = list(pairs)
+    indent = max(len(name) for name, _ in named) + 3
+    return "\n".join(_fact(name, str(value), indent) for name, value in named)
+
+
+def _fact(name: str, value: str, indent: int) -> str:
+    width = max(40, shutil.get_terminal_size((100, 24)).columns) - indent
+    lines = [
+        part
+        for line in value.splitlines()
+        for part in textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
+    ]
+    first, *rest = lines or [""]
+    return f"\n{' ' * indent}".join([name.ljust(indent) + first, *rest]).rstrip()
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows under a header, columns aligned; numbers to the right."""
+    body = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
+    right = [bool(body) and all(_looks_numeric(row[i]) for row in body) for i in range(len(header))]
+    lines = (
+        "  ".join(
+            cell.rjust(width) if numeric else cell.ljust(width)
+            for cell, width, numeric in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in [list(header), *body]
+    )
+    return "\n".join(lines)
+
+
+def _looks_numeric(cell: str) -> bool:
+    return cell == "-" or cell[:1].isdigit() or (cell[:1] == "-" and cell[1:2].isdigit())
+
+
+def flush() -> None:
+    """Send what is still in the buffer; a reader that went away is no error."""
+    for stream in (sys.stdout, sys.stderr):
+        _write(stream, "")
+
+
+def _write(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        # The descriptor itself: Python flushes the stream once more when it exits.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

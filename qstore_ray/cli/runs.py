@@ -1,0 +1,136 @@
+"""`qstore runs`: what is in a folder of runs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qstore_ray.cli.output import AsJson, Storage, examples, facts, note, say, say_json, table
+from qstore_ray.errors import UsageError
+
+if TYPE_CHECKING:
+    from qstore_ray.cli.run_summary import RunSummary
+
+_STORAGE = "runs"
+
+app = typer.Typer(
+    epilog=examples(
+        "runs",
+        "runs --storage /data/runs --json",
+        "runs show digits",
+    )
+)
+
+
+@app.callback(invoke_without_command=True)
+def _runs(context: typer.Context, storage: Storage = _STORAGE, as_json: AsJson = False) -> None:
+    """List and show runs. Without a command: list."""
+    command = context.invoked_subcommand
+    if command is None:
+        list_runs(storage, as_json)
+    elif as_json or storage != _STORAGE:
+        raise UsageError(
+            f"options of `{command}` are written after it",
+            fix=f"For example: qstore runs {command} --storage {storage}.",
+        )
+
+
+@app.command("list", epilog=examples("runs list", "runs list --storage /data/runs --json"))
+def list_runs(storage: Storage = _STORAGE, as_json: AsJson = False) -> None:
+    """List all runs, damaged ones too.
+
+    `val` and `test` are accuracies, or losses where there is none.
+    """
+    from qstore_ray.cli.run_summary import run_folders, summarize
+
+    summaries = [summarize(path) for path in run_folders(storage)]
+    if as_json:
+        say_json({"storage": storage, "runs": [_as_dict(summary) for summary in summaries]})
+    elif summaries:
+        header = ("name", "status", "epochs", "val", "test", "started (UTC)", "seconds")
+        say(table(header, [_row(summary) for summary in summaries]))
+        for summary in summaries:
+            if summary.problem:
+                note(f"{summary.name}: {summary.problem}")
+    else:
+        note(f"There are no runs in {storage}.")
+
+
+@app.command(
+    "show",
+    epilog=examples(
+        "runs show digits",
+        "runs show digits --storage /data/runs --json",
+    ),
+)
+def show_run(
+    run: Annotated[str, typer.Argument(metavar="NAME", help="A run's name, or its folder.")],
+    storage: Storage = _STORAGE,
+    as_json: AsJson = False,
+) -> None:
+    """Show all there is to know about one run."""
+    from qstore_ray.cli.run_summary import checkpoints, find_run, summarize
+
+    path = find_run(run, storage)
+    summary, kept = summarize(path), checkpoints(path)
+    if as_json:
+        say_json({**_as_dict(summary), "checkpoints": kept})
+    else:
+        say(_as_text(summary, kept))
+
+
+def _as_dict(summary: RunSummary) -> dict[str, Any]:
+    values = asdict(summary)
+    values["run_dir"] = str(values.pop("path"))
+    return values
+
+
+def _row(summary: RunSummary) -> tuple[str, ...]:
+    return (
+        summary.name,
+        summary.status,
+        _epochs(summary),
+        _score(summary, "val"),
+        _score(summary, "test"),
+        summary.started[:16].replace("T", " ") or "-",
+        "-" if summary.seconds is None else f"{summary.seconds:.1f}",
+    )
+
+
+def _epochs(summary: RunSummary) -> str:
+    planned = f"/{summary.epochs_planned}" if summary.epochs_planned else ""
+    return f"{summary.epochs}{planned}"
+
+
+def _score(summary: RunSummary, split: str) -> str:
+    for name, form in (("accuracy", ".4f"), ("loss", ".4g")):
+        value = summary.metrics.get(f"{split}_{name}")
+        if value is not None:
+            return f"{value:{form}}"
+    return "-"
+
+
+def _as_text(summary: RunSummary, kept: list[dict[str, Any]]) -> str:
+    lines: list[tuple[str, Any]] = [("name", summary.name), ("status", summary.status)]
+    if summary.problem:
+        lines.append(("problem", summary.problem))
+    lines += [
+        ("folder", summary.path),
+        ("started", summary.started or "-"),
+        ("attempt", summary.attempts or "-"),
+        ("epochs", _epochs(summary)),
+        ("seconds", "-" if summary.seconds is None else f"{summary.seconds:.1f}"),
+    ]
+    lines += [(name, f"{value:.6g}") for name, value in summary.metrics.items()]
+    lines += [(f"{name} fingerprint", value) for name, value in summary.fingerprints.items()]
+    lines += [(f"{name} version", value) for name, value in summary.versions.items()]
+    lines += [(checkpoint["name"], _checkpoint(checkpoint)) for checkpoint in kept]
+    return facts(lines)
+
+
+def _checkpoint(checkpoint: dict[str, Any]) -> str:
+    if checkpoint["problem"]:
+        return f"checkpoint, damaged: {checkpoint['problem']}"
+    return f"checkpoint, {checkpoint['epoch']} epochs"

@@ -1,0 +1,152 @@
+"""`qstore train`: run a job file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qstore_ray.cli.output import AsJson, examples, facts, say, say_json
+from qstore_ray.errors import UsageError
+
+if TYPE_CHECKING:
+    from qstore_ray.job import JobConfig, JobResult
+
+EXAMPLES = examples(
+    "train jobs/digits.toml",
+    "train jobs/digits.toml --workers 2 --seed 1 --name digits-1",
+    "train jobs/digits.toml --set model.layers=4 --set trainer.optimizer=sgd",
+    "train jobs/digits.toml --resume",
+    "train jobs/digits.toml --fresh --quiet --json | tail -1",
+)
+
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a field of the file. May be given often."
+    ),
+]
+
+
+def train(
+    job: Annotated[str, typer.Argument(metavar="JOB.toml", help="The job file.")],
+    changes: Set = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="trainer.seed: initial parameters and the order of rows. "
+            "The split keeps its own, dataset.seed.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="trainer.num_workers; 0 trains in this process."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="trainer.epochs.")] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="name: of the run and its folder.")
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option(metavar="DIR", help="storage: the folder of the run folders.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted or failed run.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Delete the run of this name and start again.")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+) -> None:
+    """Train the model that a job file describes.
+
+    Progress goes to stderr, the result to stdout. Ctrl-C writes a checkpoint and exits with 5;
+    the same command with --resume goes on from there and ends as if it had never stopped.
+    """
+    if resume and fresh:
+        raise UsageError(
+            "--resume and --fresh exclude each other",
+            fix="--resume goes on with the run, --fresh deletes it and starts again.",
+        )
+    options = {
+        "trainer.seed": seed,
+        "trainer.num_workers": workers,
+        "trainer.epochs": epochs,
+        "name": name,
+        "storage": storage,
+    }
+    config = read_job(job, [*(changes or []), *_overrides(options)])
+    result = _run(config, resume=resume, fresh=fresh, shown=not quiet)
+    if as_json:
+        say_json(_as_dict(config.name, result))
+    else:
+        say(_as_text(result))
+
+
+def read_job(path: str, overrides: list[str]) -> JobConfig:
+    """The job file with `a.b=c` overrides.
+
+    Raises:
+        ConfigError: no such file, not TOML, or a wrong value.
+    """
+    from qstore_ray.job import JobConfig
+
+    return JobConfig.from_toml(path, overrides)
+
+
+def _overrides(options: dict[str, Any]) -> list[str]:
+    """Options that were given, as overrides; a quoted text stays text, even where it is digits."""
+    return [
+        f"{field}={json.dumps(value, ensure_ascii=False)}"
+        for field, value in options.items()
+        if value is not None
+    ]
+
+
+def _run(config: JobConfig, *, resume: bool, fresh: bool, shown: bool) -> JobResult:
+    from qstore_ray.job import run_job
+
+    display = None
+    if shown:
+        from qstore_ray.cli.progress import ProgressDisplay
+
+        display = ProgressDisplay()
+    # Ray and other libraries print what they have to say where our results go.
+    with contextlib.redirect_stdout(sys.stderr):
+        return run_job(config, resume=resume, fresh=fresh, display=display)
+
+
+def _as_dict(name: str, result: JobResult) -> dict[str, Any]:
+    """The result for `--json`; what the data do not allow (no test split, a regression) is null."""
+    expected = dict.fromkeys(("test_accuracy", "baseline_accuracy"))
+    return {
+        "status": "finished",
+        "name": name,
+        "run_dir": str(result.run_dir),
+        "verdict": result.verdict,
+        **expected,
+        **result.metrics,
+    }
+
+
+def _as_text(result: JobResult) -> str:
+    metrics = result.metrics
+    lines: list[tuple[str, Any]] = [("run", result.run_dir)]
+    if "test_accuracy" in metrics:
+        lines.append(("test", f"accuracy {metrics['test_accuracy']:.4f}"))
+    elif "test_loss" in metrics:
+        lines.append(("test", f"loss {metrics['test_loss']:.4g}"))
+    if "baseline_accuracy" in metrics:
+        lines.append(("baseline", f"accuracy {metrics['baseline_accuracy']:.4f}"))
+    elif "baseline_loss" in metrics:
+        lines.append(("baseline", f"loss {metrics['baseline_loss']:.4g}"))
+    if result.verdict:
+        lines.append(("verdict", result.verdict))
+    epochs, seconds = metrics["epochs"], metrics["train_seconds"]
+    speed = f"{metrics['samples_per_second']:,.0f} samples/s"
+    lines.append(("training", f"{epochs} epochs in {seconds:.1f} s, {speed}"))
+    return facts(lines)

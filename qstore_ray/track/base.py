@@ -1,0 +1,166 @@
+"""What a tracker is: a sink for a run's metrics that only the driver process writes to.
+
+Training appends to `<run_dir>/metrics.jsonl` and waits for nobody. The driver follows that file
+(`follow.py`) and feeds each tracker in a thread of its own, so a slow or dead server costs the
+training nothing. A tracker may fail at any call: the file keeps everything, `finish` makes up for
+what is missing, and `sync` does it later from a run folder alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+from qstore_ray.errors import RunError
+from qstore_ray.track.text import redact
+
+Record: TypeAlias = dict[str, Any]
+"""One line of metrics.jsonl; `event` says which kind: start, step, epoch or end."""
+
+Status: TypeAlias = Literal["finished", "failed", "interrupted"]
+"""How a run ended; an interrupted run can be resumed."""
+
+_RUN_INFO_FILE = "tracking.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run ended, its results (numbers and texts, may be nested) and the files to keep."""
+
+    status: Status
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    artifacts: Sequence[Path] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInfo:
+    """A run as its trackers see it.
+
+    Args:
+        name: the run's name, as shown.
+        run_dir: its folder; `metrics.jsonl` in it is the truth about metrics.
+        config: the resolved configuration, nested; secrets are hidden before anything is written.
+        fingerprints: what the run was made of (`config`, `data`, `code`, …), as hex digests.
+        resumed: an earlier attempt in the same folder is continued.
+        tags: anything else to tag the run with. MLflow shows a run under another one where
+            `mlflow.parentRunId` names that one.
+    """
+
+    name: str
+    run_dir: Path
+    config: Mapping[str, Any] = field(default_factory=dict)
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    resumed: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def metrics_path(self) -> Path:
+        """The file that rank 0 of the loop appends to."""
+        return self.run_dir / "metrics.jsonl"
+
+    def save(self, outcome: Outcome | None = None) -> None:
+        """Write `tracking.json` into the run folder, secrets hidden, so that `sync` needs no more.
+
+        Raises:
+            RunError: the folder cannot be written to.
+        """
+        values = {
+            "name": self.name,
+            "config": redact(self.config),
+            "fingerprints": dict(self.fingerprints),
+            "resumed": self.resumed,
+            "tags": redact(self.tags),
+        }
+        ended = None if outcome is None else redact(asdict(outcome))
+        text = json.dumps({"run": values, "outcome": ended}, indent=1, default=str)
+        write_atomically(self.run_dir / _RUN_INFO_FILE, text + "\n")
+
+    @classmethod
+    def load(cls, run_dir: Path) -> tuple[RunInfo, Outcome | None]:
+        """What `save` left in a run folder; no outcome where the driver was killed.
+
+        Raises:
+            RunError: there is nothing, or it cannot be read.
+        """
+        path = run_dir / _RUN_INFO_FILE
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            run = cls(run_dir=run_dir, **values["run"])
+            outcome = Outcome(**values["outcome"]) if values["outcome"] else None
+        except (OSError, ValueError, KeyError, TypeError) as exc:
+            raise RunError(
+                "this folder holds no readable description of a run",
+                field="run_dir",
+                value=str(path),
+                fix="Give the folder of a run, the one with metrics.jsonl in it.",
+            ) from exc
+        if outcome is not None:
+            outcome = replace(outcome, artifacts=[Path(name) for name in outcome.artifacts])
+        return run, outcome
+
+
+@runtime_checkable
+class Tracker(Protocol):
+    """Records one run somewhere. Used in the driver process, by one thread, in order.
+
+    Every method may raise `RunError`; the follower shows it, training goes on, and the call is
+    made again later.
+    """
+
+    name: str
+
+    def start(self, run: RunInfo) -> None:
+        """Open or continue the run. Called in the tracker's thread: may import and connect."""
+        ...
+
+    def epoch(self, record: Record) -> None:
+        """Log one `epoch` record. A record met before (after a resume) must not count twice."""
+        ...
+
+    def finish(self, status: Status, summary: Mapping[str, Any], artifacts: Sequence[Path]) -> None:
+        """Log what is missing from the run's metrics file, the summary, the files; end the run."""
+        ...
+
+
+class Display(Protocol):
+    """Shows a run while it goes on. Called by the follower's thread, in order."""
+
+    def start(self, record: Record) -> None:
+        """An attempt begins; epochs, steps_per_epoch, rows, workers, parameters are known."""
+        ...
+
+    def step(self, record: Record) -> None:
+        """A training step; the loop throttles these."""
+        ...
+
+    def epoch(self, record: Record) -> None:
+        """An epoch was completed."""
+        ...
+
+    def end(self, record: Record) -> None:
+        """The attempt ended with `status`."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more comes, whether or not there was an end. May be called twice."""
+        ...
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a small text file so that a reader sees the old or the new one, never a part.
+
+    Raises:
+        RunError: the folder cannot be written to.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as exc:
+        part.unlink(missing_ok=True)
+        reason = exc.strerror or type(exc).__name__
+        raise RunError(f"cannot write into the run folder: {reason}", value=str(path)) from exc

@@ -1,0 +1,70 @@
+"""Where a run is tracked: the `track` part of a job's configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+
+from qstore_ray.config import Config
+from qstore_ray.errors import ConfigError
+
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+_SERVERS = ("http", "https", "databricks")
+
+
+class TrackConfig(Config):
+    """Which trackers record a run, beside the metrics file that is always written.
+
+    Args:
+        mlflow: record in MLflow.
+        mlflow_uri: a database (`sqlite:////data/mlflow.db`, `postgresql://…`) or a server
+            (`http://127.0.0.1:5000`). None is the file `mlflow.db` beside the run folders.
+        experiment: the MLflow experiment that runs are listed under; created where missing.
+        tags: tags for every run.
+    """
+
+    mlflow: bool = True
+    mlflow_uri: str | None = None
+    experiment: str = Field(default="qstore_ray", min_length=1, max_length=256)
+    tags: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("mlflow_uri")
+    @classmethod
+    def _database_or_server(cls, uri: str | None) -> str | None:
+        if uri is None:
+            return None
+        scheme, colon, rest = uri.partition("://")
+        kind = scheme.partition("+")[0].lower()
+        if kind == "sqlite" and rest.partition("?")[0] in {"", "/", "/:memory:"}:
+            raise ConfigError(
+                "a database in memory is gone when the run ends",
+                value=uri,
+                fix="Name a file: sqlite:////data/mlflow.db.",
+            )
+        if not colon or kind not in (*_DATABASES, *_SERVERS):
+            raise ConfigError(
+                "MLflow keeps runs in a database or on a server, no longer in a folder of files",
+                value=scheme if colon else uri,
+                fix="Write sqlite:////data/mlflow.db (four slashes before an absolute path) or "
+                "http://127.0.0.1:5000, or leave it out for mlflow.db beside the run folders.",
+            )
+        return uri
+
+
+def default_uri(storage: Path) -> str:
+    """The sqlite store in the folder that holds the run folders."""
+    return f"sqlite:///{(storage / 'mlflow.db').resolve().as_posix()}"
+
+
+def artifact_folder(uri: str, storage: Path) -> str | None:
+    """Where MLflow keeps files, as a URI: beside the sqlite file, else beside the run folders.
+
+    None for a server, which decides for itself.
+    """
+    scheme, _, rest = uri.partition("://")
+    if scheme in _SERVERS:
+        return None
+    in_file = scheme.partition("+")[0] == "sqlite"
+    folder = Path(rest.partition("?")[0].removeprefix("/")).parent if in_file else storage
+    return (folder.resolve() / "mlflow-artifacts").as_uri()

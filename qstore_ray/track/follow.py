@@ -1,0 +1,229 @@
+"""Following a run: from metrics.jsonl to the trackers and the progress display.
+
+The follower runs in the driver process. Ten times a second it reads what was appended to the file
+and hands it on: to the display at once, to each tracker through a lane, which is a thread and the
+list of records that still have to go through it. So neither the training nor the display waits
+for a tracker, and a tracker that fails keeps its place in the list and is tried again later.
+Nothing can be lost by that: the file is the truth, trackers are copies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from qstore_ray.errors import QStoreError, RunError
+from qstore_ray.track.base import Display, Outcome, Record, RunInfo, Status, Tracker
+from qstore_ray.track.config import TrackConfig
+from qstore_ray.track.mlflow import MLflowTracker
+from qstore_ray.track.tail import Tail
+
+Failure = tuple[str, BaseException]
+"""Which tracker failed, and with what."""
+
+_POLL_SECONDS = 0.1
+_RETRY_SECONDS = 30.0
+
+
+def open_trackers(config: TrackConfig) -> tuple[Tracker, ...]:
+    """The trackers that the configuration asks for; none of them has connected yet."""
+    return (MLflowTracker(config),) if config.mlflow else ()
+
+
+class Follower:
+    """Feeds one run's records to its trackers and its display until told to stop.
+
+    Args:
+        run: the run; its metrics file need not exist yet.
+        trackers: where to record it.
+        display: who shows it; sees only records that are written after `start`.
+        retry_seconds: how long a tracker that failed is left alone.
+    """
+
+    def __init__(
+        self,
+        run: RunInfo,
+        trackers: Sequence[Tracker] = (),
+        display: Display | None = None,
+        *,
+        retry_seconds: float = _RETRY_SECONDS,
+    ) -> None:
+        self._run = run
+        self._display = display
+        self._tail = Tail(run.metrics_path)
+        self._failures: list[Failure] = []
+        self._warned: set[str] = set()
+        self._lanes = [_Lane(t, run, retry_seconds, self._failed) for t in trackers]
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="follow", daemon=True)
+        self._followed = False
+
+    @property
+    def incomplete(self) -> list[str]:
+        """After `stop`: names of the trackers that do not have everything; `sync` them later."""
+        return [lane.name for lane in self._lanes if not lane.complete]
+
+    def start(self) -> None:
+        """Begin to follow; call it before training begins. Trackers start in their own threads.
+
+        Raises:
+            RunError: the run folder cannot be written to.
+        """
+        self._run.save()
+        self._hand_on(shown=False)
+        self._thread.start()
+
+    def stop(
+        self,
+        status: Status = "finished",
+        summary: Mapping[str, Any] | None = None,
+        artifacts: Sequence[Path] = (),
+    ) -> list[Failure]:
+        """Read what is left, finish the trackers, wait for them; every error there was.
+
+        An error that was made up for is in the list too; `incomplete` says what is still missing.
+        Call it once, after `start`.
+        """
+        self._stopping.set()
+        self._thread.join()
+        if not self._followed:
+            self._failed(
+                "metrics.jsonl", RunError("was not followed to its end; see the traceback")
+            )
+        self._tail.close()
+        self._show(None)
+        outcome = Outcome(status=status, summary=summary or {}, artifacts=artifacts)
+        try:
+            self._run.save(outcome)
+        except RunError as exc:
+            self._failed("tracking.json", exc)
+        for lane in self._lanes:
+            lane.close(outcome)
+        return list(self._failures)
+
+    def _follow(self) -> None:
+        while not self._stopping.wait(_POLL_SECONDS):
+            self._hand_on()
+        self._hand_on()
+        self._followed = True
+
+    def _hand_on(self, shown: bool = True) -> None:
+        for record in self._tail.read():
+            if record.get("event") == "epoch":
+                for lane in self._lanes:
+                    lane.offer(record)
+            if shown and record.get("event") == "warning":
+                self._warn(str(record.get("message")))
+            elif shown:
+                self._show(record)
+        for error in self._tail.take_errors():
+            self._failed("metrics.jsonl", error)
+        for lane in self._lanes:
+            lane.pump()
+
+    def _show(self, record: Record | None) -> None:
+        """Show a record, None to close; a terminal that went away ends the display, not the run."""
+        if self._display is None:
+            return
+        calls: dict[str | None, Callable[[Record], None]] = {
+            "start": self._display.start,
+            "step": self._display.step,
+            "epoch": self._display.epoch,
+            "end": self._display.end,
+        }
+        try:
+            if record is None:
+                self._display.close()
+            elif record.get("event") in calls:
+                calls[record["event"]](record)
+        except OSError as exc:
+            self._display = None
+            self._failed("the progress display", exc)
+
+    def _failed(self, name: str, error: BaseException) -> None:
+        self._failures.append((name, error))
+        kind = "" if isinstance(error, QStoreError) else f"{type(error).__name__}: "
+        self._warn(f"{name}: {kind}{error}")
+
+    def _warn(self, text: str) -> None:
+        """Say it once: a server that is away for hours would fill the log."""
+        if text in self._warned:
+            return
+        self._warned.add(text)
+        with contextlib.suppress(OSError):  # stderr is gone: `stop` still reports errors
+            sys.stderr.write(f"warning: {text}\n")
+
+
+class _Lane:
+    """One tracker, its thread, and the records it still has to take.
+
+    Errors are asked of the futures instead of being caught: whatever a tracker raises, however
+    wrong, ends up as a failure with a name, and the next tracker goes on.
+    """
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        run: RunInfo,
+        retry_seconds: float,
+        failed: Callable[[str, BaseException], None],
+    ) -> None:
+        self.name = tracker.name
+        self.complete = False
+        self._tracker = tracker
+        self._run = run
+        self._retry_seconds = retry_seconds
+        self._failed = failed
+        self._records: list[Record] = []
+        self._sent = 0
+        self._started = False
+        self._not_before = 0.0
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"track-{tracker.name}")
+        self._pending: Future[None] | None = None
+
+    def offer(self, record: Record) -> None:
+        """Put a record at the end of the list."""
+        self._records.append(record)
+
+    def pump(self) -> None:
+        """Look after the call that is under way, and begin the next one; never waits."""
+        if self._pending is not None and self._pending.done():
+            self._settle()
+        behind = not self._started or self._sent < len(self._records)
+        if self._pending is None and behind and time.monotonic() >= self._not_before:
+            self._pending = self._pool.submit(self._catch_up)
+
+    def close(self, outcome: Outcome) -> None:
+        """Send what is left and finish the tracker; waits for its thread."""
+        self._settle()
+        self._pending = self._pool.submit(self._catch_up)
+        self._settle()
+        if self._started:
+            ended = (outcome.status, outcome.summary, outcome.artifacts)
+            self._pending = self._pool.submit(self._tracker.finish, *ended)
+            self.complete = self._settle()
+        self._pool.shutdown()
+
+    def _catch_up(self) -> None:
+        if not self._started:
+            self._tracker.start(self._run)
+            self._started = True
+        while self._sent < len(self._records):
+            self._tracker.epoch(self._records[self._sent])
+            self._sent += 1
+
+    def _settle(self) -> bool:
+        """Wait for the call that is under way; whether it went well."""
+        error = None if self._pending is None else self._pending.exception()
+        self._pending = None
+        if error is None:
+            return True
+        self._not_before = time.monotonic() + self._retry_seconds
+        self._failed(self.name, error)
+        return False

@@ -1,0 +1,205 @@
+"""metrics.jsonl: the truth about a run's metrics, one JSON object a line.
+
+Rank 0 of the loop writes it, any number of readers follow it. A line is one system call on a file
+opened for appending, so a reader sees whole lines except, at the very end, a part of the last one,
+which is not a record yet. Rewinding to a checkpoint replaces the file by a shorter one; a writer
+left over from an earlier attempt then appends to the old file, which nobody reads any more.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import numbers
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from qstore_ray.errors import RunError
+from qstore_ray.track.base import Record
+
+
+class MetricsFile:
+    """The metrics file of one run, opened by its only writer.
+
+    Args:
+        path: `<run_dir>/metrics.jsonl`; created with the first record.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Add one record, whole or not at all; all but step records are on disk when it returns.
+
+        Raises:
+            RunError: a metric is NaN or infinite (named), or the file cannot be written.
+        """
+        line = encode(record)
+        try:
+            descriptor = self._open()
+            before = os.fstat(descriptor).st_size
+            if os.write(descriptor, line) < len(line):
+                os.ftruncate(descriptor, before)
+                raise RunError("the disk is full", field="metrics", value=str(self._path))
+            if record.get("event") != "step":
+                os.fsync(descriptor)
+        except OSError as exc:
+            raise _unwritable(self._path, exc) from exc
+
+    def trim(self, step: int) -> None:
+        """Keep what had happened when `step` steps were done, as a restored checkpoint needs it.
+
+        Step and epoch records carry the number of steps done after them; those past `step` go, the
+        attempts that began past it go, and so does every `end`: the run goes on.
+
+        Raises:
+            RunError: the file is not readable, or cannot be replaced.
+        """
+        if not self._path.exists():
+            return
+        kept = [record for record in self.read() if _reached(record, step)]
+        self.close()
+        try:
+            _replace(self._path, b"".join(encode(record) for record in kept))
+        except OSError as exc:
+            raise _unwritable(self._path, exc) from exc
+
+    def read(self) -> list[Record]:
+        """All records; see `read_records`."""
+        return read_records(self._path)
+
+    def close(self) -> None:
+        """Close the file; a later `append` opens it again."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open(self) -> int:
+        if self._descriptor is None:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+            self._descriptor = os.open(self._path, flags, 0o644)
+        return self._descriptor
+
+
+def read_records(path: Path) -> list[Record]:
+    """The records of a metrics file in order, [] where there is none yet.
+
+    An unfinished last line is not a record yet and is left out.
+
+    Raises:
+        RunError: unreadable, or a finished line that is no JSON object (its number is named).
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as exc:
+        reason = exc.strerror or type(exc).__name__
+        raise RunError(f"cannot read the metrics: {reason}", value=str(path)) from exc
+    *lines, _unfinished = data.split(b"\n")
+    return [decode(line, path, number) for number, line in enumerate(lines, start=1)]
+
+
+def epoch_records(records: Iterable[Record]) -> list[Record]:
+    """One `epoch` record an epoch, ascending; of an epoch met twice, the later one."""
+    by_epoch = {int(r["epoch"]): r for r in records if r.get("event") == "epoch"}
+    return [by_epoch[epoch] for epoch in sorted(by_epoch)]
+
+
+def encode(record: Mapping[str, Any]) -> bytes:
+    """The record as one line of JSON; NumPy numbers are numbers.
+
+    Raises:
+        RunError: a number in it is NaN or infinite, or a value is no JSON.
+    """
+    name = _non_finite(record)
+    if name:
+        raise RunError(
+            "a metric is NaN or infinite, which would be hidden in the file",
+            field=name,
+            fix="Check for divergence before metrics are recorded.",
+        )
+    text = json.dumps(record, allow_nan=False, default=_plain, separators=(",", ":"))
+    return text.encode() + b"\n"
+
+
+def decode(line: bytes, path: Path, number: int) -> Record:
+    """One finished line of a metrics file as a record.
+
+    Raises:
+        RunError: it is no JSON object.
+    """
+    try:
+        record = json.loads(line)
+    except ValueError as exc:
+        raise _damaged(path, number) from exc
+    if not isinstance(record, dict):
+        raise _damaged(path, number)
+    return record
+
+
+def _reached(record: Record, step: int) -> bool:
+    event = record.get("event")
+    if event == "end":
+        return False
+    place = "resumed_from_step" if event == "start" else "step"
+    return int(record.get(place, 0)) <= step
+
+
+def _replace(path: Path, data: bytes) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    with part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    if isinstance(value, Path):
+        return str(value)
+    raise RunError("a metric must be a number, text, list or table", value=value)
+
+
+def _non_finite(value: Any, name: str = "") -> str:
+    """The dotted name of the first NaN or infinity inside `value`, "" where there is none."""
+    if isinstance(value, Mapping):
+        inner = ((f"{name}.{key}" if name else str(key), item) for key, item in value.items())
+    elif isinstance(value, list | tuple):
+        inner = ((f"{name}.{index}", item) for index, item in enumerate(value))
+    else:
+        real = isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral)
+        return name if real and not math.isfinite(value) else ""
+    return next((found for key, item in inner if (found := _non_finite(item, key))), "")
+
+
+def _damaged(path: Path, number: int) -> RunError:
+    return RunError(
+        f"line {number} of the metrics file is damaged",
+        value=str(path),
+        fix="Resume from a checkpoint taken before it, or delete the line.",
+    )
+
+
+def _unwritable(path: Path, exc: OSError) -> RunError:
+    reason = exc.strerror or type(exc).__name__
+    return RunError(f"cannot write the metrics: {reason}", field="metrics", value=str(path))

@@ -1,0 +1,88 @@
+"""What of a configuration may leave the process, and as which text.
+
+Trackers show values to many people and keep them for years. So a value goes through `redact`
+before anything else, and through `flatten` to become the short texts that a tracker can hold.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from pydantic import SecretBytes, SecretStr
+
+HIDDEN: Final = "***"
+"""What stands where a secret was."""
+
+_SECRET_KEY = re.compile(
+    r"(?:^|[^a-z])(?:token|passwords?|passwd|passphrase|secrets?|credentials?"
+    r"|(?:api|access|private)_?key)(?:$|[^a-z])"
+)
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_USER_INFO = re.compile(r"(://)[^\s/]*@")
+_SECRET_QUERY = re.compile(
+    r"([?&][^=&\s]*(?:token|password|passwd|secret|key|sig)[^=&\s]*=)[^&\s]+", re.IGNORECASE
+)
+_NOT_IN_A_KEY = re.compile(r"[^\w. /:-]")
+_LONGEST_KEY: Final = 250
+
+
+def redact(value: Any, key: str = "") -> Any:
+    """A copy of nested values with every secret replaced by `***`.
+
+    A secret is a pydantic SecretStr or SecretBytes, whatever stands under a key that says so
+    (`token`, `password`, `secret`, `api_key`, `ibmToken`, …), and the credentials inside a URL.
+    """
+    if isinstance(value, SecretStr | SecretBytes):
+        return HIDDEN
+    if key and value is not None and _is_secret(key):
+        return HIDDEN
+    if isinstance(value, Mapping):
+        return {str(name): redact(item, str(name)) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact(item) for item in value]
+    return redact_text(value) if isinstance(value, str) else value
+
+
+def redact_text(text: str) -> str:
+    """`text` with user, password and token of every URL in it replaced by `***`."""
+    return _SECRET_QUERY.sub(rf"\1{HIDDEN}", _USER_INFO.sub(rf"\1{HIDDEN}@", text))
+
+
+def flatten(values: Mapping[str, Any], longest: int) -> dict[str, str]:
+    """Nested values as dotted names and text: lists as JSON, long texts cut with a note."""
+    return {key: cut(as_text(value), longest) for key, value in leaves(values)}
+
+
+def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted name and value of everything in nested tables; an empty table is a value itself."""
+    for name, value in values.items():
+        key = prefix + _NOT_IN_A_KEY.sub("_", str(name))
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{key}.")
+        else:
+            yield key[:_LONGEST_KEY], value
+
+
+def as_text(value: Any) -> str:
+    """Text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def cut(text: str, longest: int) -> str:
+    """`text` in at most `longest` characters, with its true length where it was cut."""
+    if len(text) <= longest:
+        return text
+    note = f" [cut, {len(text)} characters]"
+    return text[: longest - len(note)] + note
+
+
+def is_number(value: Any) -> bool:
+    """Whether a metric can be drawn from it; True and False are no numbers here."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_secret(key: str) -> bool:
+    return _SECRET_KEY.search(_HUMP.sub("_", key).lower()) is not None
