@@ -1,9 +1,10 @@
 """How good the digits classifier is: accuracy on held-out images over five fixed seeds.
 
-A seed decides the split and the start of the training. Every model sees the same features and the same
-splits: the quantum model of `jobs/digits.toml`, logistic regression, and an SVM with RBF kernel, the
-last two tuned on the validation rows. `--tune` repeats how the quantum model's settings were chosen:
-by mean validation accuracy over the five seeds; test rows are not looked at.
+A seed decides the split and the start of the training. Every model sees the same features and the
+same splits: the quantum model of `jobs/digits.toml`, logistic regression, and an SVM with RBF
+kernel, the last two tuned on the validation rows. `--tune` repeats how the quantum model's
+settings were chosen: by mean validation accuracy over the five seeds; test rows are not looked
+at.
 
 Run: python benchmarks/digits.py [--tune]
 """

@@ -14,6 +14,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 from record import write
@@ -72,31 +73,36 @@ def milliseconds(call: Callable[[], object]) -> float:
     return 1e3 * statistics.median(times)
 
 
+def measure(engine: Literal["numba", "numpy"], circuit: Circuit, n: int) -> dict[str, float]:
+    """Milliseconds of values alone, and of values with all gradients."""
+    rng = np.random.default_rng(SEED)
+    template, observables = circuit
+    rows = rng.uniform(-np.pi, np.pi, (ROWS, n))
+    bindings = Bindings(rows, rng.uniform(-np.pi, np.pi, template.n_params))
+    cotangent = rng.normal(size=(ROWS, len(observables)))
+    backend = StatevectorBackend(engine=engine, threads=1)
+
+    def gradient() -> object:
+        _, pullback = backend.vjp(template, observables, bindings)
+        return pullback(cotangent)
+
+    return {
+        "forward_ms": milliseconds(lambda: backend.evaluate(template, observables, bindings)),
+        "gradient_ms": milliseconds(gradient),
+    }
+
+
 def main() -> None:
     """Time every family at every width on both engines."""
-    rng = np.random.default_rng(SEED)
     results = []
     for name, build in (("F1", f1), ("F2", f2), ("F4", f4)):
         for n in QUBITS:
-            template, observables = build(n)
-            rows = rng.uniform(-np.pi, np.pi, (ROWS, n))
-            bindings = Bindings(rows, rng.uniform(-np.pi, np.pi, template.n_params))
-            cotangent = rng.normal(size=(ROWS, len(observables)))
+            circuit = build(n)
             for engine in ("numba", "numpy"):
                 if engine == "numpy" and n == 12:
                     continue  # seconds a call
-                backend = StatevectorBackend(engine=engine, threads=1)
-
-                def gradient() -> object:
-                    _, pullback = backend.vjp(template, observables, bindings)
-                    return pullback(cotangent)
-
-                forward = milliseconds(lambda: backend.evaluate(template, observables, bindings))
-                both = milliseconds(gradient)
-                results.append(
-                    {"family": name, "n": n, "engine": engine, "parameters": template.n_params,
-                     "forward_ms": forward, "gradient_ms": both}
-                )  # fmt: skip
+                about = {"family": name, "n": n, "engine": engine}
+                results.append(about | measure(engine, circuit, n))
     write("engine", SEED, results, rows=ROWS, threads=1, dtype="complex128")
 
 

@@ -1,8 +1,9 @@
 """What training costs beyond the engine: samples/s of `fit()` over samples/s of the bare engine.
 
-Both in one process, one thread, n = 8, B = 256, in turns. The bare engine evaluates and differentiates
-the same circuit for the same rows, and does nothing else. `fit()` adds the row order, encoding, head,
-loss, optimizer, schedule, validation after every epoch, metrics and checkpoints.
+Both in one process, one thread, n = 8, B = 256, in turns. The bare engine evaluates and
+differentiates the same circuit for the same rows, and does nothing else. `fit()` adds the row
+order, encoding, head, loss, optimizer, schedule, validation after every epoch, metrics and
+checkpoints.
 
 Run: python benchmarks/overhead.py
 """

@@ -1,4 +1,4 @@
-"""What every benchmark writes beside its numbers: the machine, the versions, the commit, the seed."""
+"""What every benchmark writes beside its numbers: machine, versions, commit, seed."""
 
 from __future__ import annotations
 

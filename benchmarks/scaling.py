@@ -23,7 +23,7 @@ def rate(dataset: object, workers: int, folder: str, number: int) -> tuple[float
     result = QuantumTrainer(
         model, trainer, name=f"w{workers}-{number}", storage=folder, track=TrackConfig(mlflow=False)
     ).fit(dataset)
-    # The first epoch loads the compiled kernels, which takes as long however many workers there are.
+    # The first epoch loads the compiled kernels, which takes as long for any number of workers.
     first, last = result.history[0], result.history[-1]
     samples = last["samples"] - first["samples"]
     return samples / (last["seconds"] - first["seconds"]), result.model.theta.tobytes().hex()

@@ -24,6 +24,27 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
+_FIXES = {
+    "greater_than": "Take a number above {gt}.",
+    "greater_than_equal": "Take {ge} or more.",
+    "less_than": "Take a number below {lt}.",
+    "less_than_equal": "Take {le} or less.",
+    "literal_error": "Take {expected}.",
+    "int_type": "Write a whole number, without quotes.",
+    "int_parsing": "Write a whole number, without quotes.",
+    "int_from_float": "Write a whole number.",
+    "float_type": "Write a number, without quotes.",
+    "float_parsing": "Write a number, without quotes.",
+    "finite_number": "Write a finite number.",
+    "bool_type": "Write true or false.",
+    "bool_parsing": "Write true or false.",
+    "string_type": "Write text in quotes.",
+    "dict_type": "Write a table: {{ key = value }}.",
+    "list_type": "Write a list: [ … ].",
+}
+"""What to type instead, by the type of pydantic's error."""
+
+
 class Config(BaseModel):
     """Base of every configuration model: keyword-only, frozen, unknown keys refused.
 
@@ -91,7 +112,9 @@ def read_toml(path: str | Path) -> dict[str, Any]:
             fix="Give the path of a TOML file, for example jobs/digits.toml.",
         ) from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"not a TOML file: {exc}", value=str(file)) from exc
+        raise ConfigError(
+            f"not a TOML file: {exc}", value=str(file), fix="Mend that line; text needs quotes."
+        ) from exc
 
 
 def dump_toml(values: dict[str, Any]) -> str:
@@ -175,7 +198,10 @@ def _one_error(detail: ErrorDetails, model: type[BaseModel]) -> ConfigError:
     if detail["type"] == "missing":
         return ConfigError("this field is required", field=field)
     message = detail["msg"].removeprefix("Value error, ")
-    return ConfigError(message[0].lower() + message[1:], field=field, value=detail["input"])
+    fix = _FIXES.get(detail["type"], "").format(**detail.get("ctx", {}))
+    return ConfigError(
+        message[0].lower() + message[1:], field=field, value=detail["input"], fix=fix
+    )
 
 
 def _fields_at(model: type[BaseModel], path: list[str]) -> list[str]:

@@ -24,7 +24,8 @@ in a Ray worker reaches the driver with its fields.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 _LONGEST_VALUE = 80
@@ -144,6 +145,17 @@ def unknown_name(
     return UnknownNameError(
         f"unknown {kind}", field=field, value=name, fix=f"{hint}Known: {', '.join(names)}."
     )
+
+
+@contextmanager
+def under(prefix: str) -> Iterator[None]:
+    """Put `prefix.` before the field of an error that passes, as its place in a configuration."""
+    try:
+        yield
+    except QStoreError as exc:
+        if exc.field and not f"{exc.field}.".startswith(f"{prefix.partition('.')[0]}."):
+            exc.field = f"{prefix}.{exc.field}"
+        raise
 
 
 def _rebuild(cls: type[QStoreError], message: str, field: str, value: Any, fix: str) -> QStoreError:

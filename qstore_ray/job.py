@@ -65,10 +65,10 @@ def run_job(
     """
     # What takes long to import is imported when a job runs, not when one is described.
     from qstore_ray.data.loader import DatasetLoader
-    from qstore_ray.train.run_folder import check_name
+    from qstore_ray.train.run_folder import check_run
     from qstore_ray.train.trainer import QuantumTrainer
 
-    check_name(config.name)
+    check_run(config.storage, config.name, resume=resume, fresh=fresh)
     dataset = DatasetLoader.load(config.dataset)
     known: dict[str, float] = {}
     if config.baseline and "test" in dataset.plans:

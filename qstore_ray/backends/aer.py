@@ -85,6 +85,19 @@ class AerBackend:
             maxsize=_KEPT_CIRCUITS
         )(self._prepare)
 
+    def check(
+        self, template: Template, observables: Sequence[Observable], bindings: Bindings
+    ) -> None:
+        """Whether the arguments fit each other and the method; see `Backend.check`."""
+        check_bindings(template, observables, bindings)
+        if template.initial == "amplitudes" and self.method == "matrix_product_state":
+            raise CircuitError(
+                "Aer's method matrix_product_state cannot start from amplitudes",
+                field="method",
+                value=self.method,
+                fix="Use the method statevector.",
+            )
+
     def evaluate(
         self,
         template: Template,
@@ -107,14 +120,7 @@ class AerBackend:
                 value=shots,
                 fix="Leave shots unset: Aer's values are exact.",
             )
-        check_bindings(template, observables, bindings)
-        if template.initial == "amplitudes" and self.method == "matrix_product_state":
-            raise CircuitError(
-                "Aer's method matrix_product_state cannot start from amplitudes",
-                field="method",
-                value=self.method,
-                fix="Use the method statevector.",
-            )
+        self.check(template, observables, bindings)
         n_rows = len(bindings)
         if n_rows == 0:
             return Estimates(np.zeros((0, len(observables))))

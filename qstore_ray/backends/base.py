@@ -80,6 +80,17 @@ class Backend(Protocol):
 
     name: str
 
+    def check(
+        self, template: Template, observables: Sequence[Observable], bindings: Bindings
+    ) -> None:
+        """Raise what `evaluate` would raise about these arguments, without running anything.
+
+        Raises:
+            CircuitError: bindings or observables that do not fit the template.
+            ResourceError: the circuit needs more memory than there is.
+        """
+        ...
+
     def evaluate(
         self,
         template: Template,
@@ -157,6 +168,8 @@ def check_bindings(
         raise CircuitError(
             f"an observable acts on qubit {widest - 1}, the circuit has {template.n_qubits} qubits",
             field="observables",
+            value=next(o.label for o in observables if o.n_qubits == widest),
+            fix=f"Use qubits 0 to {template.n_qubits - 1}.",
         )
 
 

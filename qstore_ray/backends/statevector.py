@@ -67,6 +67,13 @@ class StatevectorBackend:
     def __repr__(self) -> str:
         return f"StatevectorBackend(engine={self.engine!r}, threads={self.threads})"
 
+    def check(
+        self, template: Template, observables: Sequence[Observable], bindings: Bindings
+    ) -> None:
+        """Whether the arguments fit each other and this machine's memory; see `Backend.check`."""
+        check_bindings(template, observables, bindings)
+        self._check_memory(template.n_qubits)
+
     def evaluate(
         self,
         template: Template,
@@ -110,8 +117,7 @@ class StatevectorBackend:
     def _program(
         self, template: Template, observables: Sequence[Observable], bindings: Bindings
     ) -> Program:
-        check_bindings(template, observables, bindings)
-        self._check_memory(template.n_qubits)
+        self.check(template, observables, bindings)
         return compile_program(template, tuple(observables), bindings.params.ndim == 2)
 
     def _check_memory(self, n_qubits: int) -> None:

@@ -86,7 +86,10 @@ def read_source(path: str | Path) -> str:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigError(
-            f"cannot read the circuit file: {exc}", field="circuit", value=str(path)
+            f"cannot read the circuit file: {exc}",
+            field="circuit",
+            value=str(path),
+            fix="Give the path of a file in OpenQASM 2 or 3, from the folder you are in.",
         ) from exc
 
 

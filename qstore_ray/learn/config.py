@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
+from qstore_ray.circuits.library import ANSATZE, ENCODINGS, ENTANGLEMENTS
 from qstore_ray.circuits.load import QASM_ENDINGS
 from qstore_ray.config import Config
+from qstore_ray.errors import unknown_name
 
 
 class ModelConfig(Config):
@@ -44,6 +47,19 @@ class ModelConfig(Config):
     head: Literal["linear", "none"] = "linear"
     loss: Literal["auto", "cross_entropy", "binary_cross_entropy", "mse"] = "auto"
     initial_spread: float = Field(default=0.1, ge=0.0, le=10.0)
+
+    @field_validator("encoding", "ansatz", "entanglement")
+    @classmethod
+    def _known_name(cls, name: str, info: ValidationInfo) -> str:
+        known: dict[str, Collection[str]] = {
+            "encoding": ENCODINGS,
+            "ansatz": ANSATZE,
+            "entanglement": ENTANGLEMENTS,
+        }
+        kind = str(info.field_name)
+        if name not in known[kind]:
+            raise unknown_name(kind, name, known[kind])
+        return name
 
     @field_validator("circuit", mode="before")
     @classmethod

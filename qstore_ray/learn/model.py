@@ -24,7 +24,7 @@ from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.library import build_circuit
 from qstore_ray.circuits.load import load_circuit
 from qstore_ray.circuits.observable import Observable, z_observables, zz_observables
-from qstore_ray.errors import CircuitError, ConfigError
+from qstore_ray.errors import CircuitError, ConfigError, under
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.losses import Loss, get_loss, n_outputs
 
@@ -127,8 +127,9 @@ def build_model(config: ModelConfig, *, n_features: int, n_classes: int | None) 
         ConfigError: a loss that does not fit the task, or outputs that do not fit the classes.
         CircuitError: a circuit that does not fit the features.
     """
-    circuit = _circuit(config, n_features)
-    observables = _observables(config, circuit.template.n_qubits)
+    with under("model"):
+        circuit = _circuit(config, n_features)
+        observables = _observables(config, circuit.template.n_qubits)
     loss_name = _loss_name(config, n_classes)
     outputs = n_outputs(loss_name, n_classes or 1)
     if config.head == "none" and len(observables) != outputs:
@@ -164,7 +165,7 @@ def _circuit(config: ModelConfig, n_features: int) -> Circuit:
     if circuit.n_features != n_features:
         raise CircuitError(
             f"the circuit takes {circuit.n_features} features, the data have {n_features}",
-            field="model.circuit",
+            field="circuit",
             value=circuit.name,
             fix="Change the preprocessing (for example PCA components) or the circuit's "
             "feature parameters (those named x).",
@@ -178,7 +179,7 @@ def _observables(config: ModelConfig, n_qubits: int) -> tuple[Observable, ...]:
         return z_observables(n_qubits) + pairs
     observables: Sequence[Observable] = [Observable.parse(text) for text in config.observables]
     if not observables:
-        raise ConfigError("at least one observable is needed", field="model.observables", value=[])
+        raise ConfigError("at least one observable is needed", field="observables", value=[])
     return tuple(observables)
 
 

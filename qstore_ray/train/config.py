@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from qstore_ray.backends import check_backend
 from qstore_ray.config import Config
+from qstore_ray.errors import unknown_name
+from qstore_ray.learn.gradients import GRADIENTS
+from qstore_ray.learn.optimizers import get_optimizer
+from qstore_ray.learn.schedules import get_schedule
 
 
 class TrainerConfig(Config):
@@ -43,6 +48,16 @@ class TrainerConfig(Config):
     checkpoint_every_epochs: int = Field(default=1, ge=1)
     checkpoint_every_seconds: float = Field(default=30.0, ge=0.0)
     checkpoints_kept: int = Field(default=2, ge=2)
+
+    @model_validator(mode="after")
+    def _known_names(self) -> Self:
+        """Names and options are checked where they are written, not where they are used."""
+        check_backend(self.backend, self.backend_options)
+        if self.gradient not in ("auto", *GRADIENTS):
+            raise unknown_name("gradient", self.gradient, ("auto", *GRADIENTS), field="gradient")
+        get_optimizer(self.optimizer, self.optimizer_options)
+        get_schedule(self.schedule, self.schedule_options)
+        return self
 
     def recipe(self) -> dict[str, Any]:
         """The fields that decide the result: what a resumed run must have in common."""

@@ -149,29 +149,23 @@ class _Loop:
         return state, False
 
     def _step(self, state: TrainState, index: AnyArray) -> tuple[TrainState, int]:
-        n_blocks, mine = self._share(len(index))
-        local = np.zeros((n_blocks, self.job.model.n_parameters + blocks.EXTRA))
-        if mine.stop > mine.start:
-            rows = index[mine.start * blocks.BLOCK : mine.stop * blocks.BLOCK]
-            local[mine] = blocks.value_and_grad(
-                self.job.model, state.theta, self.rows.x[rows], self.rows.y[rows], self.backend,
-                self.method,
-            )  # fmt: skip
-        summed, wishes = self._sum(local, self._wishes())
-        sums = blocks.total(summed)
-        gradient = sums.gradient / sums.n_rows
-        norm = float(np.sqrt(gradient @ gradient))
-        if not (np.isfinite(sums.loss) and np.isfinite(norm)):
+        # What overflows in a run that diverges is checked here, on every worker alike.
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums, wishes = self._gradient(state.theta, index)
+            gradient = sums.gradient / sums.n_rows
+            norm = float(np.sqrt(gradient @ gradient))
+            factor, schedule = self.schedule.update(dict(state.schedule))
+            self.learning_rate = self.job.config.learning_rate * factor
+            theta, optimizer = self.optimizer.update(
+                dict(state.optimizer), state.theta, gradient, self.learning_rate
+            )
+        if not (np.isfinite([sums.loss, norm]).all() and np.isfinite(theta).all()):
             raise DivergenceError(
-                f"the loss or the gradient became NaN or infinite in step {state.step + 1}",
+                f"the loss, its gradient or the parameters became NaN or infinite in step "
+                f"{state.step + 1}",
                 value={"loss": sums.loss, "gradient_norm": norm},
                 fix="Lower trainer.learning_rate, or scale the features down.",
             )
-        factor, schedule = self.schedule.update(dict(state.schedule))
-        self.learning_rate = self.job.config.learning_rate * factor
-        theta, optimizer = self.optimizer.update(
-            dict(state.optimizer), state.theta, gradient, self.learning_rate
-        )
         state = replace(
             state,
             theta=theta,
@@ -185,6 +179,19 @@ class _Loop:
         if self.recorder:
             self.recorder.step(state, sums.loss / sums.n_rows)
         return state, wishes
+
+    def _gradient(self, theta: FloatArray, index: AnyArray) -> tuple[blocks.Sums, int]:
+        """Sums over a batch: this worker's blocks, added to those of all others."""
+        n_blocks, mine = self._share(len(index))
+        local = np.zeros((n_blocks, self.job.model.n_parameters + blocks.EXTRA))
+        if mine.stop > mine.start:
+            rows = index[mine.start * blocks.BLOCK : mine.stop * blocks.BLOCK]
+            x, y = self.rows.x[rows], self.rows.y[rows]
+            local[mine] = blocks.value_and_grad(
+                self.job.model, theta, x, y, self.backend, self.method
+            )
+        summed, wishes = self._sum(local, self._wishes())
+        return blocks.total(summed), wishes
 
     def _end_epoch(self, state: TrainState) -> TrainState:
         """Validate, record, and save; the state at the start of the next epoch."""

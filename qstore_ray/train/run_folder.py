@@ -26,6 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError
 from qstore_ray.train.checkpoint import write_durably
 
@@ -88,11 +89,43 @@ def check_name(name: str) -> str:
     return name
 
 
+def check_run(storage: str | Path, name: str, *, resume: bool = False, fresh: bool = False) -> Path:
+    """The folder of a run, if an attempt with these flags may begin in it; writes nothing.
+
+    Raises:
+        ConfigError: a name that is no name of a folder.
+        RunExistsError: the run exists and neither flag allows to go on, it has finished, or there
+            is nothing to resume.
+    """
+    path = Path(storage).expanduser().resolve() / check_name(name)
+    if not (path / "run.json").exists():
+        if resume:
+            raise RunExistsError(
+                "there is no run of this name to resume",
+                field="name",
+                value=str(path),
+                fix="Leave out --resume.",
+            )
+        return path
+    status = read_run_record(path).get("status")
+    if not fresh and (not resume or status == "finished"):
+        way = "has finished" if status == "finished" else f"exists ({status})"
+        go_on = "" if status == "finished" else "--resume continues it, "
+        raise RunExistsError(
+            f"a run of this name {way}",
+            field="name",
+            value=name,
+            fix=f"{go_on}--fresh deletes it and starts again, another name leaves it alone.",
+        )
+    return path
+
+
 def open_run_folder(
     storage: str | Path,
     name: str,
     *,
-    fingerprints: Mapping[str, str],
+    recipe: Mapping[str, Any],
+    data_fingerprint: str,
     config_toml: str,
     resume: bool = False,
     fresh: bool = False,
@@ -100,39 +133,38 @@ def open_run_folder(
     """Create the folder of a run, or take up or replace the one that is there; status `running`.
 
     Args:
-        fingerprints: what must be equal for a run to be resumed, by name (`config`, `data`).
+        recipe: the configuration that decides the result; it must be equal for a run to be resumed.
+        data_fingerprint: likewise, of the data.
 
     Raises:
-        RunExistsError: the run exists and neither flag allows to go on, it has finished, it was
-            made of something else, or another process is running it; nothing was changed.
+        RunExistsError: as `check_run` says, the run was made of something else, or another process
+            is running it; nothing was changed.
         RunError: the folder cannot be written to.
     """
-    path = Path(storage).expanduser().resolve() / check_name(name)
-    earlier = read_run_record(path) if (path / "run.json").exists() else None
-    if earlier is None and resume:
-        raise RunExistsError(
-            "there is no run of this name to resume",
-            field="name",
-            value=str(path),
-            fix="Leave out --resume.",
-        )
-    if earlier is not None and not fresh:
-        _check_resumable(earlier, fingerprints, resume)
+    path = check_run(storage, name, resume=resume, fresh=fresh)
+    earlier = read_run_record(path) if resume else None
+    if earlier is not None:
+        _check_same(earlier, recipe, data_fingerprint)
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock = _locked(path)
         if fresh:
             _empty(path)
-        generation = 1 + (0 if fresh or earlier is None else int(earlier["generation"]))
         write_durably(path / "config.toml", config_toml.encode())
         (path / "stop").unlink(missing_ok=True)
     except OSError as exc:
         reason = exc.strerror or type(exc).__name__
-        raise RunError(f"cannot write into the run folder: {reason}", value=str(path)) from exc
+        raise RunError(
+            f"cannot write into the run folder: {reason}",
+            field="storage",
+            value=str(path),
+            fix="Give a folder that you may write to, with --storage.",
+        ) from exc
     record = {
         "name": name,
-        "generation": generation,
-        "fingerprints": dict(fingerprints),
+        "generation": 1 if earlier is None else 1 + int(earlier["generation"]),
+        "fingerprints": {"configuration": fingerprint(recipe), "data": data_fingerprint},
+        "recipe": recipe,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": _versions(),
     }
@@ -165,29 +197,35 @@ def _no_run(path: Path, reason: str) -> RunError:
     )
 
 
-def _check_resumable(
-    earlier: Mapping[str, Any], fingerprints: Mapping[str, str], resume: bool
+def _check_same(
+    earlier: Mapping[str, Any], recipe: Mapping[str, Any], data_fingerprint: str
 ) -> None:
-    name, status = earlier["name"], earlier.get("status")
-    if not resume or status == "finished":
-        way = "has finished" if status == "finished" else f"exists ({status})"
-        go_on = "" if status == "finished" else "--resume continues it, "
+    if earlier.get("fingerprints", {}).get("data") != data_fingerprint:
         raise RunExistsError(
-            f"a run of this name {way}",
-            field="name",
-            value=name,
-            fix=f"{go_on}--fresh deletes it and starts again, another name leaves it alone.",
+            "the run was started with other data",
+            field="dataset",
+            value=data_fingerprint[:16],
+            fix="Resume it with the data, split and preprocessing of its config.toml, or use "
+            "--fresh.",
         )
-    differ = [
-        key for key, value in fingerprints.items() if earlier["fingerprints"].get(key) != value
-    ]
-    if differ:
-        raise RunExistsError(
-            f"the run was started with other {' and '.join(differ)}",
-            field="name",
-            value=name,
-            fix="Resume it with what it was started with (its config.toml), or use --fresh.",
-        )
+    before, now = _flat(earlier.get("recipe", {})), _flat(recipe)
+    for field in sorted(before.keys() | now.keys()):
+        if before.get(field) != now.get(field):
+            raise RunExistsError(
+                f"the run was started with {before.get(field)!r}",
+                field=field,
+                value=now.get(field),
+                fix="Resume it with what it was started with (its config.toml), or use --fresh.",
+            )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one, with dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = isinstance(value, Mapping)
+        flat |= _flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
+    return flat
 
 
 def _locked(path: Path) -> IO[str]:

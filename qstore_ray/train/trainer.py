@@ -18,15 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qstore_ray.backends import open_backend
-from qstore_ray.config import dump_toml, fingerprint
+from qstore_ray.config import dump_toml
 from qstore_ray.data.dataset import Dataset
-from qstore_ray.errors import DataError, InterruptedRunError, QStoreError
+from qstore_ray.errors import DataError, InterruptedRunError, QStoreError, under
 from qstore_ray.figures import draw_run
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.gradients import get_gradient
 from qstore_ray.learn.model import QuantumModel, build_model
-from qstore_ray.learn.optimizers import get_optimizer
-from qstore_ray.learn.schedules import get_schedule
 from qstore_ray.resilience import available_cpus
 from qstore_ray.track.base import Display, Record, RunInfo, Status
 from qstore_ray.track.config import TrackConfig
@@ -131,8 +129,6 @@ class QuantumTrainer:
         )
         backend = open_backend(self.trainer.backend, self.trainer.backend_options)
         get_gradient(self.trainer.gradient, backend)
-        get_optimizer(self.trainer.optimizer, self.trainer.optimizer_options)
-        get_schedule(self.trainer.schedule, self.trainer.schedule_options)
         x, y = dataset.materialize("train")
         workers = self.trainer.num_workers
         if len(x) < max(1, workers):
@@ -142,7 +138,10 @@ class QuantumTrainer:
                 value=workers,
                 fix=f"Take at most {len(x)} workers, or more data.",
             )
-        model.circuit.angles(x[:1])  # an encoding that cannot take these features says so here
+        parts, first = model.split(model.initial(0)), x[:1]
+        with under("model"):
+            bindings = model.bindings(parts, first, model.circuit.angles(first))
+            backend.check(model.circuit.template, model.observables, bindings)
         held_out = dataset.materialize("val") if "val" in dataset.plans else (x[:0], y[:0])
         if workers:
             from qstore_ray.train.cluster import check_own_cpus  # Ray only where it is used
@@ -158,11 +157,11 @@ class QuantumTrainer:
     def _open_folder(
         self, dataset: Dataset, config_toml: str, resume: bool, fresh: bool
     ) -> RunFolder:
-        recipe = {"model": self.model.to_dict(), "trainer": self.trainer.recipe()}
         return open_run_folder(
             self.storage,
             self.name or f"{dataset.config.name}-{time.strftime('%Y%m%d-%H%M%S')}",
-            fingerprints={"configuration": fingerprint(recipe), "data": dataset.fingerprint},
+            recipe={"model": self.model.to_dict(), "trainer": self.trainer.recipe()},
+            data_fingerprint=dataset.fingerprint,
             config_toml=config_toml,
             resume=resume,
             fresh=fresh,

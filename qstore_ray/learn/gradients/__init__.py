@@ -33,5 +33,5 @@ def get_gradient(name: str, backend: Backend) -> GradientMethod:
         exact = isinstance(backend, DifferentiableBackend)
         return GRADIENTS["adjoint" if exact else "parameter_shift"]
     if name not in GRADIENTS:
-        raise unknown_name("gradient", name, ("auto", *GRADIENTS), field="trainer.gradient")
+        raise unknown_name("gradient", name, ("auto", *GRADIENTS), field="gradient")
     return GRADIENTS[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qstore_ray.config import Config
-from qstore_ray.errors import unknown_name
+from qstore_ray.errors import under, unknown_name
 from qstore_ray.learn.optimizers.adam import Adam
 from qstore_ray.learn.optimizers.base import Optimizer
 from qstore_ray.learn.optimizers.sgd import SGD
@@ -23,7 +23,8 @@ def get_optimizer(name: str, options: dict[str, Any]) -> Optimizer:
         ConfigError: an option it does not have, or a wrong value.
     """
     if name not in OPTIMIZERS:
-        raise unknown_name("optimizer", name, OPTIMIZERS, field="trainer.optimizer")
-    optimizer = OPTIMIZERS[name](**options)
+        raise unknown_name("optimizer", name, OPTIMIZERS, field="optimizer")
+    with under("optimizer_options"):
+        optimizer = OPTIMIZERS[name](**options)
     assert isinstance(optimizer, Adam | SGD)
     return optimizer

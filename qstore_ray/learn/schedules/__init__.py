@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qstore_ray.config import Config
-from qstore_ray.errors import unknown_name
+from qstore_ray.errors import under, unknown_name
 from qstore_ray.learn.schedules.base import Schedule
 from qstore_ray.learn.schedules.constant import Constant
 from qstore_ray.learn.schedules.cosine import Cosine
@@ -23,7 +23,8 @@ def get_schedule(name: str, options: dict[str, Any]) -> Schedule:
         ConfigError: an option it does not have, or a wrong value.
     """
     if name not in SCHEDULES:
-        raise unknown_name("schedule", name, SCHEDULES, field="trainer.schedule")
-    schedule = SCHEDULES[name](**options)
+        raise unknown_name("schedule", name, SCHEDULES, field="schedule")
+    with under("schedule_options"):
+        schedule = SCHEDULES[name](**options)
     assert isinstance(schedule, Cosine | Constant)
     return schedule

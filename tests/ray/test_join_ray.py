@@ -1,0 +1,83 @@
+"""A cluster that is already running is joined by its address, used, and left running."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TRAIN = """
+import json, sys
+from qstore_ray import DatasetConfig, DatasetLoader, ModelConfig, QuantumTrainer
+from qstore_ray import TrackConfig, TrainerConfig
+
+data = DatasetLoader.load(DatasetConfig(name="iris", params={"dataset": "iris"}))
+trainer = QuantumTrainer(
+    ModelConfig(n_qubits=4, layers=1), TrainerConfig(epochs=2, num_workers=1),
+    name="joined", storage=sys.argv[1], track=TrackConfig(mlflow=False),
+)
+result = trainer.fit(data)
+import ray
+print(json.dumps({"epochs": result.metrics["epochs"], "left": not ray.is_initialized()}))
+"""
+
+
+@pytest.fixture
+def head() -> Iterator[dict[str, str]]:
+    """The environment in which a Ray head of two CPUs is found; the head ends with the test."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    environment = {**os.environ, **token}
+    with tempfile.TemporaryDirectory(prefix="qr") as scratch:
+        command = [
+            *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
+            *(f"--port={port}", "--num-cpus=2", "--include-dashboard=false"),
+            *("--node-ip-address=127.0.0.1", f"--temp-dir={scratch}", "--disable-usage-stats"),
+            "--object-store-memory=200000000",
+        ]
+        log = Path(scratch) / "head.txt"
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                command, env=environment, stdout=output, stderr=output, start_new_session=True
+            )
+        try:
+            yield {**environment, "RAY_ADDRESS": f"127.0.0.1:{port}", "HEAD_LOG": str(log)}
+            assert process.poll() is None, "the cluster was stopped by a run that only joined it"
+        finally:
+            process.terminate()  # the head ends its own children
+            process.wait(60)
+
+
+def test_ray_address_is_joined_and_left_running(head: dict[str, str], tmp_path: Path) -> None:
+    """`RAY_ADDRESS` wins over starting a Ray of our own, and the cluster outlives the run."""
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN, str(tmp_path)],
+        env=head, capture_output=True, text=True, timeout=150, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:] + Path(head["HEAD_LOG"]).read_text()[-2000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == {"epochs": 2, "left": True}
+
+
+def test_an_address_where_nothing_listens_is_a_backend_error(tmp_path: Path) -> None:
+    """In seconds, naming the address; nothing is left running."""
+    code = TRAIN.replace(
+        "track=Track",
+        "cluster=__import__('qstore_ray').ClusterConfig(address='127.0.0.1:1'), track=Track",
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "BackendError" in done.stderr
+    assert "127.0.0.1:1" in done.stderr
