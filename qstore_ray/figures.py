@@ -157,8 +157,11 @@ def _draw_panel(axes: Axes, epochs: Sequence[Record], keys: Sequence[str]) -> No
 
 
 def _maybe_logarithmic(axes: Axes, values: Sequence[float]) -> None:
-    """A rate or a norm that falls by more than a factor of 100 shows nothing on a linear axis."""
-    if min(values) > 0 and max(values) > 100 * min(values):
+    """Logarithmic where half of the values lie far below the largest, as in an exponential decay.
+
+    A cosine that ends near 0 is better seen on a linear axis.
+    """
+    if min(values) > 0 and max(values) > 20 * float(np.median(values)):
         axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=0.0)

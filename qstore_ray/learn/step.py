@@ -95,10 +95,12 @@ def evaluate(
     """The last three columns of `value_and_grad`, (blocks, 3): Σ loss, rows, correct."""
     x, y, weight = _blocks(x, y)
     n_blocks = len(x) // BLOCK
-    values = outputs_of(model, theta, x, backend).reshape(n_blocks, BLOCK, -1)
+    parts = model.split(theta)
+    z = _expectations(model, parts, x, backend).reshape(n_blocks, BLOCK, -1)
+    outputs = _head(parts, z)
     targets, weight = y.reshape(n_blocks, BLOCK), weight.reshape(n_blocks, BLOCK)
-    losses, _ = model.loss.value_and_grad(values, targets)
-    return _scores(model, values, targets, losses, weight)
+    losses, _ = model.loss.value_and_grad(outputs, targets)
+    return _scores(model, outputs, targets, losses, weight)
 
 
 def outputs_of(
@@ -106,9 +108,7 @@ def outputs_of(
 ) -> FloatArray:
     """Outputs (B, K) for features (B, F)."""
     parts = model.split(theta)
-    bindings = model.bindings(parts, x, model.circuit.angles(x))
-    z = backend.evaluate(model.circuit.template, model.observables, bindings).values
-    return _head(parts, z)
+    return _head(parts, _expectations(model, parts, x, backend))
 
 
 def total(blocks: FloatArray) -> Sums:
@@ -116,6 +116,12 @@ def total(blocks: FloatArray) -> Sums:
     summed = blocks.sum(axis=0)
     loss, count, correct = (float(value) for value in summed[-EXTRA:])
     return Sums(summed[:-EXTRA], loss, count, correct)
+
+
+def _expectations(model: QuantumModel, parts: Parts, x: FloatArray, backend: Backend) -> FloatArray:
+    """Expectation values (B, O) for features (B, F)."""
+    bindings = model.bindings(parts, x, model.circuit.angles(x))
+    return backend.evaluate(model.circuit.template, model.observables, bindings).values
 
 
 def _head(parts: Parts, z: FloatArray) -> FloatArray:

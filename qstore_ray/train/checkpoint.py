@@ -83,18 +83,20 @@ def read_checkpoint(path: Path) -> Checkpoint:
         manifest = json.loads((path / _MANIFEST).read_bytes())
         data = (path / _ARRAYS).read_bytes()
     except FileNotFoundError as exc:
-        raise CheckpointError("the checkpoint is incomplete", value=str(path)) from exc
+        raise CheckpointError("the checkpoint is incomplete", value=path.name) from exc
     except (OSError, ValueError) as exc:
-        raise CheckpointError(f"the checkpoint is unreadable: {exc}", value=str(path)) from exc
+        raise CheckpointError(f"the checkpoint is unreadable: {exc}", value=path.name) from exc
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise CheckpointError("not a checkpoint of a format known here", value=str(path))
+        raise CheckpointError("not a checkpoint of a format known here", value=path.name)
     if manifest.get("members") != {_ARRAYS: _sha256(data)}:
-        raise CheckpointError("the checkpoint is damaged: its hash does not match", value=str(path))
+        raise CheckpointError("the checkpoint is damaged: its hash does not match", value=path.name)
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (ValueError, zipfile.BadZipFile) as exc:
-        raise CheckpointError(f"the checkpoint's arrays are unreadable: {exc}") from exc
+        raise CheckpointError(
+            f"the checkpoint's arrays are unreadable: {exc}", value=path.name
+        ) from exc
     return Checkpoint(path, arrays, manifest)
 
 

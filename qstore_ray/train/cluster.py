@@ -27,16 +27,6 @@ def uses_own_ray(config: ClusterConfig) -> bool:
     return not (ray.is_initialized() or config.address or os.environ.get("RAY_ADDRESS"))
 
 
-def check_own_cpus(config: ClusterConfig, num_workers: int) -> None:
-    """Refuse at once what a Ray of our own on this machine could not hold.
-
-    Raises:
-        ResourceError: the workers need more CPUs than there are.
-    """
-    if uses_own_ray(config):
-        _check_cpus(num_workers * config.cpus_per_worker, available_cpus(), num_workers, config)
-
-
 @contextmanager
 def ray_session(config: ClusterConfig, num_workers: int) -> Iterator[None]:
     """An initialised Ray with room for the workers, for the time of the block.
@@ -47,7 +37,7 @@ def ray_session(config: ClusterConfig, num_workers: int) -> Iterator[None]:
     """
     needed = num_workers * config.cpus_per_worker
     if uses_own_ray(config):
-        check_own_cpus(config, num_workers)
+        _check_cpus(needed, available_cpus(), num_workers, config)
         with _own_ray(config):
             yield
         return

@@ -104,7 +104,6 @@ class _Loop:
         self.steps_per_epoch = -(-len(rows.x) // config.batch_size)
         # Only worker 0 writes into the run folder.
         self.recorder = Recorder(job, reporter) if reducer.rank == 0 else None
-        self.learning_rate = config.learning_rate
 
     def run(self) -> Outcome:
         began, state = time.monotonic(), self._restore()
@@ -123,7 +122,11 @@ class _Loop:
         theta = self.job.model.initial(self.job.config.seed)
         total_steps = self.steps_per_epoch * self.job.config.epochs
         state = TrainState(
-            theta, self.optimizer.init(theta), self.schedule.init(total_steps), np.zeros(4)
+            theta=theta,
+            optimizer=self.optimizer.init(theta),
+            schedule=self.schedule.init(total_steps),
+            sums=np.zeros(4),
+            learning_rate=self.job.config.learning_rate,
         )
         found, problems = latest_checkpoint(self.job.run_dir / "checkpoints")
         if found:
@@ -155,9 +158,9 @@ class _Loop:
             gradient = sums.gradient / sums.n_rows
             norm = float(np.sqrt(gradient @ gradient))
             factor, schedule = self.schedule.update(dict(state.schedule))
-            self.learning_rate = self.job.config.learning_rate * factor
+            learning_rate = self.job.config.learning_rate * factor
             theta, optimizer = self.optimizer.update(
-                dict(state.optimizer), state.theta, gradient, self.learning_rate
+                dict(state.optimizer), state.theta, gradient, learning_rate
             )
         if not (np.isfinite([sums.loss, norm]).all() and np.isfinite(theta).all()):
             raise DivergenceError(
@@ -172,6 +175,7 @@ class _Loop:
             optimizer=optimizer,
             schedule=schedule,
             sums=state.sums + np.array([sums.loss, sums.n_rows, sums.correct, norm]),
+            learning_rate=learning_rate,
             step_in_epoch=state.step_in_epoch + 1,
             step=state.step + 1,
             samples=state.samples + len(index),
@@ -208,7 +212,7 @@ class _Loop:
             "train_loss": loss / count,
             **({"train_accuracy": correct / count} if self._classifies else {}),
             **validation,
-            "learning_rate": self.learning_rate,
+            "learning_rate": state.learning_rate,
             "gradient_norm": norm / self.steps_per_epoch,
         }
         state = replace(state, epoch=state.epoch + 1, step_in_epoch=0, sums=np.zeros(4))

@@ -23,9 +23,8 @@ from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.train.xgboost import XGBoostConfig
 
-from qstore_ray.errors import QStoreError, WorkerError
+from qstore_ray.errors import DivergenceError, QStoreError, WorkerError
 from qstore_ray.train import loop
-from qstore_ray.train.cluster import ray_session
 from qstore_ray.train.config import ClusterConfig
 from qstore_ray.train.loop import Assignment, Outcome, TrainingRows
 from qstore_ray.train.reporter import STOP_FILE, RayTrainReporter
@@ -45,22 +44,22 @@ def fit_on_ray(
 ) -> Outcome:
     """Run the loop in `job.config.num_workers` Ray Train workers. Called in the driver process.
 
+    Ray is initialised: this runs inside a `ray_session`.
+
     Args:
         stop: when set, the workers are asked to write a checkpoint and stop.
 
     Raises:
-        ResourceError: the cluster is too small. BackendError: it cannot be reached.
         WorkerError: workers died more often than `cluster.max_failures`.
         QStoreError: whatever the loop raised.
     """
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", _POLL_SECONDS)
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", f"{cluster.start_timeout:g}")
-    with ray_session(cluster, job.config.num_workers):
-        try:
-            return _fit(job, ray.put(rows), cluster, stop)
-        finally:
-            (job.run_dir / STOP_FILE).unlink(missing_ok=True)
-            shutil.rmtree(job.run_dir / _SCRATCH, ignore_errors=True)
+    try:
+        return _fit(job, ray.put(rows), cluster, stop)
+    finally:
+        (job.run_dir / STOP_FILE).unlink(missing_ok=True)
+        shutil.rmtree(job.run_dir / _SCRATCH, ignore_errors=True)
 
 
 def _fit(
@@ -82,8 +81,8 @@ def _fit(
         result: Any = fitting.result()
     except (TrainingFailedError, RayError) as exc:
         raise _translated(exc, cluster) from exc
-    outcome: Outcome | QStoreError = result.return_value
-    if isinstance(outcome, QStoreError):
+    outcome: Outcome | DivergenceError = result.return_value
+    if isinstance(outcome, DivergenceError):
         raise outcome
     return outcome
 
@@ -110,10 +109,12 @@ def _trainer(
     )
 
 
-def _worker(config: dict[str, Any]) -> Outcome | QStoreError:
+def _worker(config: dict[str, Any]) -> Outcome | DivergenceError:
     """One Ray Train worker.
 
-    An error of ours is returned, not raised: it would come again, so Ray shall not retry it.
+    A divergence is met by all workers in the same step and would come again, so it is returned: Ray
+    shall not retry it. Any other error may be met by one worker alone, while the others wait for
+    its numbers; raised, it ends the whole group.
     """
     job: Assignment = config["job"]
     context = ray.train.get_context()
@@ -121,7 +122,7 @@ def _worker(config: dict[str, Any]) -> Outcome | QStoreError:
     try:
         rows: TrainingRows = ray.get(config["rows"])
         return loop.run(job, rows, reducer, RayTrainReporter(Path(job.run_dir)))
-    except QStoreError as exc:
+    except DivergenceError as exc:
         return exc
 
 

@@ -21,6 +21,7 @@ import platform
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +32,7 @@ from qstore_ray.errors import ConfigError, RunError, RunExistsError
 from qstore_ray.train.checkpoint import write_durably
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_LOCK = ".lock"
 _VERSIONED = ("qstore-ray", "numpy", "numba", "qiskit", "ray")
 
 
@@ -99,16 +101,12 @@ def check_run(storage: str | Path, name: str, *, resume: bool = False, fresh: bo
     """
     path = Path(storage).expanduser().resolve() / check_name(name)
     if not (path / "run.json").exists():
-        if resume:
-            raise RunExistsError(
-                "there is no run of this name to resume",
-                field="name",
-                value=str(path),
-                fix="Leave out --resume.",
-            )
+        _check_new(path, resume)
+        return path
+    if fresh:
         return path
     status = read_run_record(path).get("status")
-    if not fresh and (not resume or status == "finished"):
+    if not resume or status == "finished":
         way = "has finished" if status == "finished" else f"exists ({status})"
         go_on = "" if status == "finished" else "--resume continues it, "
         raise RunExistsError(
@@ -118,6 +116,24 @@ def check_run(storage: str | Path, name: str, *, resume: bool = False, fresh: bo
             fix=f"{go_on}--fresh deletes it and starts again, another name leaves it alone.",
         )
     return path
+
+
+def _check_new(path: Path, resume: bool) -> None:
+    if resume:
+        raise RunExistsError(
+            "there is no run of this name to resume",
+            field="name",
+            value=str(path),
+            fix="Leave out --resume.",
+        )
+    # Deleting or filling a folder that is no run of ours would be the worst of surprises.
+    if path.exists() and (not path.is_dir() or any(c.name != _LOCK for c in path.iterdir())):
+        raise RunExistsError(
+            "there is something of this name that is not a run",
+            field="name",
+            value=str(path),
+            fix="Take another name or another storage folder.",
+        )
 
 
 def open_run_folder(
@@ -142,16 +158,30 @@ def open_run_folder(
         RunError: the folder cannot be written to.
     """
     path = check_run(storage, name, resume=resume, fresh=fresh)
-    earlier = read_run_record(path) if resume else None
-    if earlier is not None:
-        _check_same(earlier, recipe, data_fingerprint)
+    made = {"configuration": fingerprint(recipe), "data": data_fingerprint}
+    about = {
+        "name": name,
+        "fingerprints": made,
+        "recipe": recipe,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": _versions(),
+    }
     try:
         path.mkdir(parents=True, exist_ok=True)
-        lock = _locked(path)
-        if fresh:
-            _empty(path)
-        write_durably(path / "config.toml", config_toml.encode())
-        (path / "stop").unlink(missing_ok=True)
+        with ExitStack() as until_opened:
+            lock = until_opened.enter_context(_locked(path))
+            generation = 1
+            if resume:
+                earlier = read_run_record(path)
+                _check_same(earlier, recipe, data_fingerprint)
+                generation += int(earlier["generation"])
+            if fresh:
+                _empty(path)
+            folder = RunFolder(path, {**about, "generation": generation}, lock)
+            folder.set_status("running")
+            write_durably(path / "config.toml", config_toml.encode())
+            (path / "stop").unlink(missing_ok=True)
+            until_opened.pop_all()  # from here on the folder holds the lock
     except OSError as exc:
         reason = exc.strerror or type(exc).__name__
         raise RunError(
@@ -160,16 +190,6 @@ def open_run_folder(
             value=str(path),
             fix="Give a folder that you may write to, with --storage.",
         ) from exc
-    record = {
-        "name": name,
-        "generation": 1 if earlier is None else 1 + int(earlier["generation"]),
-        "fingerprints": {"configuration": fingerprint(recipe), "data": data_fingerprint},
-        "recipe": recipe,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": _versions(),
-    }
-    folder = RunFolder(path, record, lock)
-    folder.set_status("running")
     return folder
 
 
@@ -229,7 +249,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _locked(path: Path) -> IO[str]:
-    lock = (path / ".lock").open("w")
+    lock = (path / _LOCK).open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as exc:
@@ -245,7 +265,7 @@ def _locked(path: Path) -> IO[str]:
 
 def _empty(path: Path) -> None:
     for child in path.iterdir():
-        if child.name == ".lock":
+        if child.name == _LOCK:
             continue
         if child.is_dir():
             shutil.rmtree(child)

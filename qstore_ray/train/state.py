@@ -33,12 +33,14 @@ class TrainState:
         epoch: epochs completed. step_in_epoch: steps done in the next one. step: steps in all.
         samples: rows used in all.
         sums: of the running epoch: loss, rows, correct, gradient norm (4,).
+        learning_rate: of the last step.
     """
 
     theta: FloatArray
     optimizer: Mapping[str, FloatArray]
     schedule: Mapping[str, float]
     sums: FloatArray
+    learning_rate: float
     epoch: int = 0
     step_in_epoch: int = 0
     step: int = 0
@@ -46,7 +48,11 @@ class TrainState:
 
     def to_arrays(self) -> dict[str, AnyArray]:
         """The state as named arrays; `from_arrays` gives it back bit for bit."""
-        arrays: dict[str, AnyArray] = {"theta": self.theta, "sums": self.sums}
+        arrays: dict[str, AnyArray] = {
+            "theta": self.theta,
+            "sums": self.sums,
+            "learning_rate": np.array(self.learning_rate),
+        }
         arrays |= {f"optimizer.{name}": value for name, value in self.optimizer.items()}
         arrays |= {f"schedule.{name}": np.array(value) for name, value in self.schedule.items()}
         arrays |= {name: np.array(getattr(self, name), np.int64) for name in _COUNTERS}
@@ -73,6 +79,7 @@ class TrainState:
             like,
             theta=arrays["theta"],
             sums=arrays["sums"],
+            learning_rate=float(arrays["learning_rate"]),
             optimizer={name: arrays[f"optimizer.{name}"] for name in like.optimizer},
             schedule={name: float(arrays[f"schedule.{name}"]) for name in like.schedule},
             **{name: int(arrays[name]) for name in _COUNTERS},

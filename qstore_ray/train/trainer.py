@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,7 +37,7 @@ from qstore_ray.train.config import ClusterConfig, TrainerConfig
 from qstore_ray.train.interrupt import stop_on_signal
 from qstore_ray.train.loop import Assignment, Outcome, TrainingRows
 from qstore_ray.train.reporter import LocalReporter
-from qstore_ray.train.run_folder import RunFolder, open_run_folder
+from qstore_ray.train.run_folder import RunFolder, check_run, open_run_folder
 from qstore_ray.train.sync import LocalReducer
 from qstore_ray.train.trained import TrainedModel, model_manifest, preparation_arrays
 
@@ -114,11 +115,31 @@ class QuantumTrainer:
         """
         began = time.monotonic()
         model, rows = self._checked(dataset)
-        folder = self._open_folder(dataset, config_toml or self._to_toml(dataset), resume, fresh)
-        try:
-            return self._run(folder, dataset, model, rows, known or {}, began, resume)
-        finally:
-            folder.close()
+        name = self.name or f"{dataset.config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        check_run(self.storage, name, resume=resume, fresh=fresh)
+        with self._session():
+            toml = config_toml or self._to_toml(dataset)
+            folder = open_run_folder(
+                self.storage,
+                name,
+                recipe={"model": self.model.to_dict(), "trainer": self.trainer.recipe()},
+                data_fingerprint=dataset.fingerprint,
+                config_toml=toml,
+                resume=resume,
+                fresh=fresh,
+            )
+            try:
+                return self._run(folder, dataset, model, rows, known or {}, began, resume)
+            finally:
+                folder.close()
+
+    def _session(self) -> AbstractContextManager[None]:
+        """Ray with room for the workers; nothing where there are none."""
+        if not self.trainer.num_workers:
+            return nullcontext()
+        from qstore_ray.train.cluster import ray_session  # Ray only where it is used
+
+        return ray_session(self.cluster, self.trainer.num_workers)
 
     def _checked(self, dataset: Dataset) -> tuple[QuantumModel, TrainingRows]:
         """The model and rows, or the error that says what does not fit."""
@@ -143,29 +164,12 @@ class QuantumTrainer:
             bindings = model.bindings(parts, first, model.circuit.angles(first))
             backend.check(model.circuit.template, model.observables, bindings)
         held_out = dataset.materialize("val") if "val" in dataset.plans else (x[:0], y[:0])
-        if workers:
-            from qstore_ray.train.cluster import check_own_cpus  # Ray only where it is used
-
-            check_own_cpus(self.cluster, workers)
         return model, TrainingRows(x, y, *held_out)
 
     def _to_toml(self, dataset: Dataset) -> str:
         parts = (("model", self.model), ("trainer", self.trainer), ("cluster", self.cluster))
         tables = [("dataset", dataset.config), *parts, ("track", self.track)]
         return dump_toml({name: config.to_dict() for name, config in tables})
-
-    def _open_folder(
-        self, dataset: Dataset, config_toml: str, resume: bool, fresh: bool
-    ) -> RunFolder:
-        return open_run_folder(
-            self.storage,
-            self.name or f"{dataset.config.name}-{time.strftime('%Y%m%d-%H%M%S')}",
-            recipe={"model": self.model.to_dict(), "trainer": self.trainer.recipe()},
-            data_fingerprint=dataset.fingerprint,
-            config_toml=config_toml,
-            resume=resume,
-            fresh=fresh,
-        )
 
     def _run(
         self,

@@ -1,0 +1,152 @@
+"""The laws of an optimizer, on every optimizer."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+
+from qstore_ray.errors import ConfigError, UnknownNameError
+from qstore_ray.learn.optimizers import OPTIMIZERS, get_optimizer
+
+PARABOLA, ROSENBROCK = "parabola", "rosenbrock"
+
+# (optimizer, options, learning rate and steps on each function)
+MEMBERS = [
+    ("adam", {}, {PARABOLA: (0.1, 1000), ROSENBROCK: (0.02, 6000)}),
+    ("adam", {"beta1": 0.8, "beta2": 0.99}, {PARABOLA: (0.05, 1000), ROSENBROCK: (0.005, 8000)}),
+    ("sgd", {}, {PARABOLA: (0.1, 400), ROSENBROCK: (0.001, 40000)}),
+    ("sgd", {"momentum": 0.9}, {PARABOLA: (0.02, 600), ROSENBROCK: (0.0005, 12000)}),
+]
+FUNCTIONS = {
+    PARABOLA: (np.zeros(3), np.array([1.0, -2.0, 0.5])),
+    ROSENBROCK: (np.array([-0.5, 1.0]), np.ones(2)),
+}
+every_member = pytest.mark.parametrize(
+    ("name", "options", "pace"), MEMBERS, ids=[f"{n} {o}" for n, o, _ in MEMBERS]
+)
+
+
+def _gradient(function: str, theta: np.ndarray) -> np.ndarray:
+    if function == PARABOLA:
+        return np.array([1.0, 3.0, 5.0]) * (theta - FUNCTIONS[PARABOLA][1])
+    x, y = theta
+    return np.array([2.0 * (x - 1.0) - 40.0 * x * (y - x * x), 20.0 * (y - x * x)])
+
+
+def _descend(optimizer, function: str, theta, state, rate: float, steps: int):
+    for _ in range(steps):
+        theta, state = optimizer.update(state, theta, _gradient(function, theta), rate)
+    return theta, state
+
+
+def test_every_optimizer_is_tested():
+    assert {name for name, _, _ in MEMBERS} == set(OPTIMIZERS)
+
+
+@every_member
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_it_reaches_the_minimum(name, options, pace, function):
+    optimizer = get_optimizer(name, options)
+    start, minimum = FUNCTIONS[function]
+    found, _ = _descend(optimizer, function, start, optimizer.init(start), *pace[function])
+    np.testing.assert_allclose(found, minimum, atol=1e-3)
+
+
+@every_member
+def test_update_changes_none_of_its_arguments(name, options, pace):
+    optimizer = get_optimizer(name, options)
+    theta, gradient = np.array([0.3, -1.0]), np.array([2.0, -0.5])
+    _, state = optimizer.update(optimizer.init(theta), theta, gradient, 0.1)
+    arrays = [theta, gradient, *state.values()]
+    before = [array.tobytes() for array in arrays]
+    keys = list(state)
+    for array in arrays:
+        array.flags.writeable = False
+    moved, after = optimizer.update(state, theta, gradient, 0.1)
+    assert [array.tobytes() for array in arrays] == before
+    assert list(state) == list(after) == keys
+    assert (moved != theta).all()
+
+
+@every_member
+def test_a_state_that_went_through_a_file_goes_on_with_the_same_bits(name, options, pace):
+    optimizer = get_optimizer(name, options)
+    start, _ = FUNCTIONS[PARABOLA]
+    rate = pace[PARABOLA][0]
+    whole, end = _descend(optimizer, PARABOLA, start, optimizer.init(start), rate, 9)
+    theta, state = _descend(optimizer, PARABOLA, start, optimizer.init(start), rate, 4)
+    file = io.BytesIO()
+    np.savez(file, **state)
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as archive:
+        state = dict(archive)
+    theta, state = _descend(optimizer, PARABOLA, theta, state, rate, 5)
+    assert theta.tobytes() == whole.tobytes()
+    assert {k: v.tobytes() for k, v in state.items()} == {k: v.tobytes() for k, v in end.items()}
+
+
+@every_member
+def test_the_state_has_the_same_names_and_shapes_from_the_start(name, options, pace):
+    optimizer = get_optimizer(name, options)
+    theta = np.zeros(3)
+    first = optimizer.init(theta)
+    _, later = _descend(optimizer, PARABOLA, theta, first, 0.01, 3)
+    assert {k: v.shape for k, v in first.items()} == {k: v.shape for k, v in later.items()}
+    assert all(value.dtype == np.float64 for value in later.values())
+
+
+@every_member
+def test_no_gradient_no_step(name, options, pace):
+    optimizer = get_optimizer(name, options)
+    theta = np.array([0.1, -0.2])
+    moved, _ = optimizer.update(optimizer.init(theta), theta, np.zeros(2), 0.5)
+    assert moved.tobytes() == theta.tobytes()
+
+
+@every_member
+def test_rate_zero_moves_nothing_but_is_remembered(name, options, pace):
+    optimizer = get_optimizer(name, options)
+    theta = np.array([0.1, -0.2])
+    fresh = optimizer.init(theta)
+    moved, state = optimizer.update(fresh, theta, np.ones(2), 0.0)
+    assert moved.tobytes() == theta.tobytes()
+    assert any((state[key] != fresh[key]).any() for key in state)
+
+
+def test_sgd_is_the_textbook_formula():
+    theta, gradient = np.array([1.0, 2.0]), np.array([0.5, -1.0])
+    sgd = get_optimizer("sgd", {"momentum": 0.5})
+    one, state = sgd.update(sgd.init(theta), theta, gradient, 0.1)
+    np.testing.assert_allclose(one, [0.95, 2.1], rtol=1e-15)
+    two, _ = sgd.update(state, one, gradient, 0.1)
+    np.testing.assert_allclose(two, [0.95 - 0.075, 2.1 + 0.15], rtol=1e-15)
+
+
+def test_the_first_step_of_adam_has_the_size_of_the_rate():
+    theta, gradient = np.zeros(3), np.array([1e-3, -7.0, 40.0])
+    adam = get_optimizer("adam", {})
+    moved, _ = adam.update(adam.init(theta), theta, gradient, 0.02)
+    np.testing.assert_allclose(moved, -0.02 * np.sign(gradient), rtol=1e-4)
+
+
+def test_adam_without_memory_steps_by_the_sign():
+    adam = get_optimizer("adam", {"beta1": 0.0, "beta2": 0.0, "epsilon": 1e-300})
+    theta, state = np.zeros(2), adam.init(np.zeros(2))
+    for gradient in ([3.0, -1.0], [-5.0, 0.2]):
+        before = theta
+        theta, state = adam.update(state, theta, np.array(gradient), 0.1)
+        np.testing.assert_allclose(theta - before, -0.1 * np.sign(gradient), rtol=1e-12)
+
+
+def test_what_it_does_not_have_is_refused():
+    with pytest.raises(UnknownNameError, match="adam") as caught:
+        get_optimizer("adm", {})
+    assert caught.value.field == "optimizer"
+    with pytest.raises(ConfigError, match="momentum"):
+        get_optimizer("adam", {"momentum": 0.9})
+    with pytest.raises(ConfigError, match="beta1"):
+        get_optimizer("adam", {"beta1": 1.0})
+    with pytest.raises(ConfigError, match="momentum"):
+        get_optimizer("sgd", {"momentum": -0.1})

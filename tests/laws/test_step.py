@@ -1,0 +1,306 @@
+"""The laws of one training step: right gradients, blocks that see nothing but themselves, and
+outputs that depend on every feature and every parameter.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from qstore_ray.backends.aer import AerBackend
+from qstore_ray.backends.statevector import StatevectorBackend
+from qstore_ray.circuits.library import ANSATZE, ENCODINGS
+from qstore_ray.learn import step
+from qstore_ray.learn.config import ModelConfig
+from qstore_ray.learn.gradients import get_gradient
+from qstore_ray.learn.losses import LOSSES
+from qstore_ray.learn.model import QuantumModel, build_model
+
+# In general position: each sees every rotation, and none vanishes where the state is real.
+OBSERVABLES = [
+    text.replace("q", str(qubit))
+    for qubit in range(3)
+    for text in ("Xq + 0.5*Zq", "Zq - 0.3*Yq", "Yq + 0.7*Xq")
+]
+CLASSES = {"cross_entropy": 3, "binary_cross_entropy": 2, "mse": None}
+FEATURES = {"dense_angle": 6, "amplitude": 7}
+
+NUMPY = StatevectorBackend("numpy")
+
+every_loss = pytest.mark.parametrize("loss", LOSSES)
+
+
+def _model(n_classes: int | None = 3, **fields) -> QuantumModel:
+    fields = {"n_qubits": 3, "layers": 1, "observables": OBSERVABLES, **fields}
+    n_features = FEATURES.get(fields.get("encoding", "angle"), 3)
+    return build_model(ModelConfig(**fields), n_features=n_features, n_classes=n_classes)
+
+
+def _theta(model: QuantumModel) -> np.ndarray:
+    """Parameters in general position: nothing is zero, one, or equal to something else."""
+    return np.random.default_rng(1).uniform(0.3, 1.7, model.n_parameters)
+
+
+def _rows(model: QuantumModel, n_rows: int, *, bits: bool = False):
+    rng = np.random.default_rng(2)
+    shape = (n_rows, model.circuit.n_features)
+    x = rng.integers(0, 2, shape).astype(float) if bits else rng.uniform(-2.0, 2.0, shape)
+    if model.loss.classification:
+        return x, rng.integers(0, CLASSES[model.loss_name], n_rows)
+    return x, rng.normal(size=n_rows)
+
+
+def _step(model, theta, x, y, backend=None, gradient="auto"):
+    backend = backend or StatevectorBackend()
+    return step.value_and_grad(model, theta, x, y, backend, get_gradient(gradient, backend))
+
+
+# ------------------------------------------------------------------------------ the right numbers
+
+
+def _summed_loss(model: QuantumModel, theta: np.ndarray, x, y) -> float:
+    """Σ loss from the outputs alone: no derivative, no blocks."""
+    outputs = step.outputs_of(model, theta, x, NUMPY)
+    return float(model.loss.value_and_grad(outputs, y)[0].sum())
+
+
+def _differences(model: QuantumModel, theta: np.ndarray, x, y) -> np.ndarray:
+    found = np.zeros(len(theta))
+    for index in range(len(theta)):
+        shift = np.zeros(len(theta))
+        shift[index] = 2e-6
+        up, down = (_summed_loss(model, theta + sign * shift, x, y) for sign in (1, -1))
+        found[index] = (up - down) / 4e-6
+    return found
+
+
+@every_loss
+@pytest.mark.parametrize("gradient", ["adjoint", "parameter_shift"])
+def test_the_gradient_is_the_central_difference_in_every_parameter(loss: str, gradient: str):
+    model = _model(CLASSES[loss], loss=loss, input_scaling=True)
+    theta, (x, y) = _theta(model), _rows(model, 18)
+    sums = step.total(_step(model, theta, x, y, gradient=gradient))
+    expected = _differences(model, theta, x, y)
+    assert len(sums.gradient) == model.n_parameters == len(expected)
+    np.testing.assert_allclose(sums.gradient, expected, atol=1e-7, rtol=1e-7)
+    assert sums.loss == pytest.approx(_summed_loss(model, theta, x, y), rel=1e-12)
+    assert sums.n_rows == 18
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"head": "none", "observables": ["X0", "Y1 + 0.5*Z2", "Z0 Z1"]},
+        {"head": "none", "observables": ["X0", "Y1", "Z2"], "input_scaling": True},
+        {"encoding": "amplitude"},
+        {"reuploading": True, "layers": 2, "input_scaling": True},
+        {"encoding": "zz", "input_scaling": True, "ansatz": "strongly_entangling"},
+        {"observables": "z+zz", "input_scaling": True},
+    ],
+    ids=str,
+)
+def test_the_gradient_is_right_for_other_heads_encodings_and_observables(fields):
+    model = _model(**fields)
+    theta, (x, y) = _theta(model), _rows(model, 5)
+    sums = step.total(_step(model, theta, x, y))
+    expected = _differences(model, theta, x, y)
+    np.testing.assert_allclose(sums.gradient, expected, atol=1e-7, rtol=1e-7)
+
+
+@every_loss
+def test_correct_rows_are_those_whose_prediction_is_the_target(loss: str):
+    model = _model(CLASSES[loss], loss=loss)
+    theta, (x, y) = _theta(model), _rows(model, 37)
+    predicted = model.loss.predict(step.outputs_of(model, theta, x, StatevectorBackend()))
+    assert step.total(_step(model, theta, x, y)).correct == np.count_nonzero(predicted == y)
+    if model.loss.classification:
+        assert step.total(_step(model, theta, x, predicted)).correct == 37
+
+
+@every_loss
+def test_evaluation_gives_the_scores_of_the_training_step(loss: str):
+    model = _model(CLASSES[loss], loss=loss)
+    theta, (x, y) = _theta(model), _rows(model, 37)
+    trained = _step(model, theta, x, y)[:, -step.EXTRA :]
+    evaluated = step.evaluate(model, theta, x, y, StatevectorBackend())
+    np.testing.assert_allclose(evaluated, trained, rtol=1e-13)
+
+
+# ------------------------------------------------------------------------- blocks by themselves
+
+VARIANTS = {
+    "three classes": {},
+    "ten classes": {"n_classes": 10},
+    "two classes": {"n_classes": 2},
+    "two classes, one observable": {"n_classes": 2, "observables": ["Z0"]},
+    "a number": {"n_classes": None},
+    "no head": {"head": "none", "observables": ["Z0", "X1", "Y2"]},
+    "no head, one output": {"n_classes": 2, "head": "none", "observables": ["Z0"]},
+    "scaled inputs": {"input_scaling": True},
+    "amplitudes": {"encoding": "amplitude"},
+    "phases": {"encoding": "iqp", "ansatz": "strongly_entangling"},
+    "many observables": {"observables": "z+zz", "n_qubits": 6, "n_classes": 7},
+}
+ENGINES = {
+    "one thread": lambda: StatevectorBackend("numba", threads=1),
+    "two threads": lambda: StatevectorBackend("numba", threads=2),
+    "three threads": lambda: StatevectorBackend("numba", threads=3),
+}
+N_ROWS = 4 * step.BLOCK + 5
+
+
+def _block(values, *numbers: int):
+    return np.concatenate([values[k * step.BLOCK : (k + 1) * step.BLOCK] for k in numbers])
+
+
+def _variant(name: str):
+    fields = dict(VARIANTS[name])
+    n_classes = fields.pop("n_classes", 3)
+    model = _model(n_classes, **fields)
+    rng = np.random.default_rng(4)
+    x = rng.uniform(-2, 2, (N_ROWS, model.circuit.n_features))
+    y = rng.normal(size=N_ROWS) if n_classes is None else rng.integers(0, n_classes, N_ROWS)
+    return model, _theta(model), x, y
+
+
+def _with_others(function, x, y) -> None:
+    """Assert that a block has the same bits alone, with any other, with all."""
+    together = function(x, y)
+    numbers = range(-(-len(x) // step.BLOCK))
+    assert len(together) == len(numbers)
+    for number in numbers:
+        alone = function(_block(x, number), _block(y, number))
+        np.testing.assert_array_equal(alone, together[[number]], err_msg=f"block {number} alone")
+    for pair in combinations(numbers, 2):
+        found = function(_block(x, *pair), _block(y, *pair))
+        np.testing.assert_array_equal(found, together[list(pair)], err_msg=f"blocks {pair}")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_block_has_the_same_bits_whatever_comes_with_it(variant: str, engine: str):
+    model, theta, x, y = _variant(variant)
+    backend = ENGINES[engine]()
+    _with_others(lambda x, y: _step(model, theta, x, y, backend), x, y)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_block_has_the_same_bits_in_validation_whatever_comes_with_it(variant: str):
+    model, theta, x, y = _variant(variant)
+    backend = StatevectorBackend("numba")
+    _with_others(lambda x, y: step.evaluate(model, theta, x, y, backend), x, y)
+
+
+def test_a_block_has_the_same_bits_in_a_large_validation_set():
+    # BLAS multiplies large matrices in another order than small ones.
+    model = build_model(
+        ModelConfig(n_qubits=8, layers=1, observables="z+zz"), n_features=8, n_classes=10
+    )
+    rng = np.random.default_rng(4)
+    n_rows = 1000 * step.BLOCK
+    x, y = rng.uniform(-2, 2, (n_rows, 8)), rng.integers(0, 10, n_rows)
+    backend, theta = StatevectorBackend("numba"), _theta(model)
+    together = step.evaluate(model, theta, x, y, backend)
+    few = range(0, 1000, 50)
+    alone = [step.evaluate(model, theta, _block(x, k), _block(y, k), backend) for k in few]
+    np.testing.assert_array_equal(np.concatenate(alone), together[list(few)])
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_threads_do_not_change_a_bit(variant: str):
+    model, theta, x, y = _variant(variant)
+    first, *others = (_step(model, theta, x, y, engine()) for engine in ENGINES.values())
+    for other in others:
+        np.testing.assert_array_equal(other, first)
+
+
+@pytest.mark.parametrize(
+    "backend", [StatevectorBackend("numba"), AerBackend()], ids=["statevector", "aer"]
+)
+def test_a_block_has_the_same_bits_by_parameter_shift(backend):
+    model, theta, x, y = _variant("three classes")
+    few = slice(0, step.BLOCK + 3)
+    _with_others(lambda x, y: _step(model, theta, x, y, backend, "parameter_shift"), x[few], y[few])
+
+
+def test_states_that_are_not_kept_give_the_same_bits(monkeypatch: pytest.MonkeyPatch):
+    model, theta, x, y = _variant("scaled inputs")
+    kept = _step(model, theta, x, y, StatevectorBackend("numba"))
+    monkeypatch.setattr("qstore_ray.simulate.compiled.KEPT_BYTES", 0)
+    np.testing.assert_array_equal(_step(model, theta, x, y, StatevectorBackend("numba")), kept)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_rows_that_pad_a_block_have_no_influence(variant: str):
+    model, theta, x, y = _variant(variant)
+    last = slice(4 * step.BLOCK, N_ROWS)
+    padded = _step(model, theta, x[last], y[last])
+    one_by_one = [_step(model, theta, x[i : i + 1], y[i : i + 1]) for i in range(64, N_ROWS)]
+    np.testing.assert_allclose(padded, sum(one_by_one), rtol=1e-11, atol=1e-13)
+    assert padded[0, -2] == 5
+    assert all(found[0, -2] == 1 for found in one_by_one)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 16, 33, N_ROWS])
+def test_the_mean_over_a_set_does_not_depend_on_the_batch_size(batch: int):
+    model, theta, x, y = _variant("scaled inputs")
+    parts = [
+        step.total(_step(model, theta, x[i : i + batch], y[i : i + batch]))
+        for i in range(0, N_ROWS, batch)
+    ]
+    whole = step.total(_step(model, theta, x, y))
+    assert sum(part.n_rows for part in parts) == whole.n_rows == N_ROWS
+    assert sum(part.correct for part in parts) == whole.correct
+    assert sum(part.loss for part in parts) == pytest.approx(whole.loss, rel=1e-13)
+    summed = np.sum([part.gradient for part in parts], axis=0)
+    np.testing.assert_allclose(summed, whole.gradient, rtol=1e-11, atol=1e-12)
+
+
+# ------------------------------------------------------------------------------------ connected
+
+CIRCUITS = [(encoding, ansatz) for encoding in ENCODINGS for ansatz in ANSATZE]
+
+
+def _connected(encoding: str, ansatz: str):
+    model = _model(encoding=encoding, ansatz=ansatz, layers=2, input_scaling=True)
+    return model, _theta(model), *_rows(model, 6, bits=encoding == "basis")
+
+
+@pytest.mark.parametrize(("encoding", "ansatz"), CIRCUITS)
+def test_every_feature_changes_the_outputs(encoding: str, ansatz: str):
+    model, theta, x, _ = _connected(encoding, ansatz)
+    outputs = step.outputs_of(model, theta, x, StatevectorBackend())
+    for column in range(x.shape[1]):
+        changed = x.copy()
+        changed[:, column] = 1.0 - x[:, column] if encoding == "basis" else x[:, column] + 0.3
+        found = step.outputs_of(model, theta, changed, StatevectorBackend())
+        assert (np.abs(found - outputs).max(axis=1) > 1e-4).all(), f"feature {column} is not seen"
+
+
+@pytest.mark.parametrize(("encoding", "ansatz"), CIRCUITS)
+def test_every_parameter_changes_the_outputs_and_has_a_gradient(encoding: str, ansatz: str):
+    model, theta, x, y = _connected(encoding, ansatz)
+    outputs = step.outputs_of(model, theta, x, StatevectorBackend())
+    gradient = step.total(_step(model, theta, x, y)).gradient
+    for index in range(model.n_parameters):
+        changed = theta.copy()
+        changed[index] += 0.3
+        found = step.outputs_of(model, changed, x, StatevectorBackend())
+        moved = np.abs(found - outputs).max()
+        assert min(moved, abs(gradient[index])) > 1e-5, f"parameter {index} has no effect"
+
+
+def test_every_observable_and_every_target_counts():
+    model = _model()
+    theta, (x, y) = _theta(model), _rows(model, 6)
+    loss = step.total(_step(model, theta, x, y)).loss
+    for i in range(6):
+        changed = y.copy()
+        changed[i] = (y[i] + 1) % 3
+        assert abs(step.total(_step(model, theta, x, changed)).loss - loss) > 1e-4
+    for o in range(len(model.observables)):
+        weights = theta.copy()
+        model.split(weights).weights[o] = 0.0
+        assert abs(step.total(_step(model, weights, x, y)).loss - loss) > 1e-4
