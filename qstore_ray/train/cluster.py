@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,6 +21,8 @@ from ray.exceptions import RayError
 from qstore_ray.errors import BackendError, ResourceError
 from qstore_ray.resilience import available_cpus
 from qstore_ray.train.config import ClusterConfig
+
+_PROBE_SECONDS = 10.0
 
 
 def uses_own_ray(config: ClusterConfig) -> bool:
@@ -89,6 +92,7 @@ def _own_ray(config: ClusterConfig) -> Iterator[None]:
 
 
 def _join(address: str) -> None:
+    _probe(address)
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (RayError, ConnectionError, RuntimeError, ValueError) as exc:
@@ -98,4 +102,22 @@ def _join(address: str) -> None:
             value=address,
             fix="Check the address and that RAY_AUTH_TOKEN holds the cluster's token, or leave the "
             "address out to train on this machine.",
+        ) from exc
+
+
+def _probe(address: str) -> None:
+    """Whether anything listens; Ray itself would go on asking for two minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not (host and port.isdigit()):
+        return  # `auto` and the like, which Ray looks up on this machine
+    try:
+        with socket.create_connection((host, int(port)), timeout=_PROBE_SECONDS):
+            return
+    except OSError as exc:
+        raise BackendError(
+            f"nothing answers at the address of the Ray cluster: {exc.strerror or exc}",
+            field="cluster.address",
+            value=address,
+            fix="Start the cluster, correct cluster.address or RAY_ADDRESS, or leave both out to "
+            "train on this machine.",
         ) from exc

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 TRAIN = """
@@ -54,8 +55,10 @@ def head() -> Iterator[dict[str, str]]:
             yield {**environment, "RAY_ADDRESS": f"127.0.0.1:{port}", "HEAD_LOG": str(log)}
             assert process.poll() is None, "the cluster was stopped by a run that only joined it"
         finally:
-            process.terminate()  # the head ends its own children
-            process.wait(60)
+            for started in psutil.Process(process.pid).children(recursive=True):
+                started.kill()
+            process.kill()
+            process.wait(30)
 
 
 def test_ray_address_is_joined_and_left_running(head: dict[str, str], tmp_path: Path) -> None:
@@ -76,7 +79,7 @@ def test_an_address_where_nothing_listens_is_a_backend_error(tmp_path: Path) -> 
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)],
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert "BackendError" in done.stderr

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -175,10 +176,19 @@ def test_a_divergence_in_the_workers_reaches_the_driver_whole_and_at_once(
 def test_an_error_of_one_worker_alone_does_not_leave_the_others_waiting(
     ray_cluster, digits, tmp_path
 ):
-    (tmp_path / "ray").mkdir()
-    (tmp_path / "ray" / "checkpoints").write_text("a file is where worker 0 wants a folder")
-    with pytest.raises(CheckpointError, match="cannot write"):
-        _trainer(tmp_path, "ray", num_workers=2).fit(digits)
+    def put_a_file_in_the_way() -> None:
+        """While the workers start: where worker 0 will want a folder for its checkpoints."""
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "ray" / "run.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        (tmp_path / "ray" / "checkpoints").write_text("in the way")
+
+    once = ClusterConfig(cpus_per_worker=0.5, max_failures=0)
+    trainer = _trainer(tmp_path, "ray", once, num_workers=2)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(put_a_file_in_the_way)
+        with pytest.raises(CheckpointError, match="cannot write"):
+            trainer.fit(digits)
 
 
 def test_an_error_in_a_task_keeps_its_fields(ray_cluster):
