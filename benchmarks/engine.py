@@ -103,7 +103,7 @@ def main() -> None:
                     continue  # seconds a call
                 about = {"family": name, "n": n, "engine": engine}
                 results.append(about | measure(engine, circuit, n))
-    write("engine", SEED, results, rows=ROWS, threads=1, dtype="complex128")
+    write("engine", SEED, results, batch=ROWS, threads=1, dtype="complex128")
 
 
 if __name__ == "__main__":

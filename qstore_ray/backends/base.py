@@ -1,10 +1,10 @@
 """What a backend is: something that returns expectation values of a bound circuit, or raises.
 
 `evaluate` is all that every backend can do. A backend may also offer `vjp`, exact reverse-mode
-differentiation; a gradient method asks for it with `supports`. The laws (tested on every backend in
-`tests/laws/`): it agrees with `simulate/reference.py`, keeps the order of rows, gives a batch what
-it gives its rows one by one, and never answers with anything but what the circuit says: a backend
-that cannot answer raises `BackendError`.
+differentiation; a gradient method asks for it with `can_differentiate`. The laws (tested on every
+backend in `tests/laws/`): it agrees with `simulate/reference.py`, keeps the order of rows, gives
+a batch what it gives its rows one by one, and never answers with anything but what the circuit
+says: a backend that cannot answer raises `BackendError`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 
@@ -74,7 +74,6 @@ Pullback = Callable[["FloatArray"], Gradients]
 """Maps a cotangent (N, O) to the gradients of every row. May be called once."""
 
 
-@runtime_checkable
 class Backend(Protocol):
     """Returns expectation values of observables for N bindings of one template."""
 
@@ -116,7 +115,6 @@ class Backend(Protocol):
         ...
 
 
-@runtime_checkable
 class DifferentiableBackend(Backend, Protocol):
     """A backend that also differentiates exactly, by the adjoint method."""
 
@@ -135,6 +133,11 @@ class DifferentiableBackend(Backend, Protocol):
                 gradients are returned as zeros and the work for them is saved.
         """
         ...
+
+
+def can_differentiate(backend: Backend) -> TypeGuard[DifferentiableBackend]:
+    """Whether the backend offers `vjp`."""
+    return hasattr(backend, "vjp")
 
 
 def check_bindings(

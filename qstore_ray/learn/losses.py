@@ -65,9 +65,11 @@ def _cross_entropy(outputs: FloatArray, targets: AnyArray) -> tuple[FloatArray, 
     shifted = outputs - outputs.max(axis=-1, keepdims=True)
     exponentials = np.exp(shifted)
     total = exponentials.sum(axis=-1, keepdims=True)
-    chosen = targets[..., None] == np.arange(outputs.shape[-1])
-    value = np.log(total[..., 0]) - np.where(chosen, shifted, 0.0).sum(axis=-1)
-    return value, exponentials / total - chosen
+    target = targets[..., None]
+    value = np.log(total[..., 0]) - np.take_along_axis(shifted, target, axis=-1)[..., 0]
+    slope = exponentials / total
+    slope -= target == np.arange(outputs.shape[-1])
+    return value, slope
 
 
 def _binary_cross_entropy(outputs: FloatArray, targets: AnyArray) -> tuple[FloatArray, FloatArray]:

@@ -87,8 +87,15 @@ class QuantumModel:
 
     def split(self, theta: FloatArray) -> Parts:
         """Views of the parts of θ."""
-        edges = np.cumsum(list(self.sizes.values()))
-        circuit, scale, weights, bias, _ = np.split(theta, edges)
+        sizes = iter(self.sizes.values())
+        end = 0
+
+        def take() -> FloatArray:
+            nonlocal end
+            begin, end = end, end + next(sizes)
+            return theta[begin:end]
+
+        circuit, scale, weights, bias = take(), take(), take(), take()
         linear = self.head == "linear"
         return Parts(
             circuit,

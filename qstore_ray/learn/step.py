@@ -135,6 +135,8 @@ def _head(parts: Parts, z: FloatArray) -> FloatArray:
 def _blocks(x: FloatArray, y: AnyArray) -> tuple[FloatArray, AnyArray, FloatArray]:
     """Rows padded to whole blocks by repeating the first one, and weights 1 and 0."""
     missing = -len(x) % BLOCK
+    if not missing:
+        return x, y, np.ones(len(x))
     index = np.concatenate([np.arange(len(x)), np.zeros(missing, np.int64)])
     weight = np.concatenate([np.ones(len(x)), np.zeros(missing)])
     return x[index], y[index], weight
@@ -149,6 +151,8 @@ def _scores(
 ) -> FloatArray:
     """(blocks, 3): Σ loss, rows, rows whose prediction is the target."""
     correct = (model.loss.predict(outputs) == targets) * weight
-    return np.stack(
-        [(losses * weight).sum(axis=1), weight.sum(axis=1), correct.sum(axis=1)], axis=1
-    )
+    scores = np.empty((len(losses), EXTRA))
+    scores[:, 0] = (losses * weight).sum(axis=1)
+    scores[:, 1] = weight.sum(axis=1)
+    scores[:, 2] = correct.sum(axis=1)
+    return scores

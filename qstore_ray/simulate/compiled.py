@@ -8,6 +8,7 @@ thread.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -136,18 +137,18 @@ def _bind(
 
 def _to_tiles(values: FloatArray, tiles: int) -> FloatArray:
     """(N, …, M) to (tiles, …, M · 8), the eight rows of a tile side by side, zeros at the end."""
-    padded = np.zeros((tiles * LANES, *values.shape[1:]))
-    padded[: len(values)] = values
-    lanes_last = np.moveaxis(padded.reshape(tiles, LANES, *values.shape[1:]), 1, -1)
-    width = lanes_last.shape[-2] * LANES
-    return np.ascontiguousarray(lanes_last).reshape(*lanes_last.shape[:-2], width)
+    inner = values.shape[1:]
+    padded = np.zeros((tiles * LANES, math.prod(inner)))
+    padded[: len(values)] = values.reshape(padded[: len(values)].shape)
+    lanes_last = padded.reshape(tiles, LANES, padded.shape[1]).transpose(0, 2, 1)
+    packed = np.ascontiguousarray(lanes_last)
+    return packed.reshape(tiles, *inner[:-1], inner[-1] * LANES)
 
 
 def _from_tiles(values: FloatArray, width: int) -> FloatArray:
     """(tiles, M · 8) back to (tiles · 8, M)."""
-    lanes_last = values.reshape(len(values), width, LANES)
-    rows_first = np.ascontiguousarray(np.moveaxis(lanes_last, -1, 1))
-    return rows_first.reshape(len(values) * LANES, width)
+    rows_first = values.reshape(len(values), width, LANES).transpose(0, 2, 1)
+    return np.ascontiguousarray(rows_first).reshape(len(values) * LANES, width)
 
 
 def _planes(amplitudes: AnyArray) -> FloatArray:

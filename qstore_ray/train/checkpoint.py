@@ -60,8 +60,9 @@ def write_checkpoint(
     data = buffer.getvalue()
     whole = {**manifest, "format": FORMAT, "step": step, "members": {_ARRAYS: _sha256(data)}}
     try:
+        if path.exists():  # an earlier attempt wrote it, or began to
+            (path / _MANIFEST).unlink(missing_ok=True)
         path.mkdir(parents=True, exist_ok=True)
-        (path / _MANIFEST).unlink(missing_ok=True)
         write_durably(path / _ARRAYS, data)
         write_durably(path / _MANIFEST, json.dumps(whole, indent=1).encode())
     except OSError as exc:
@@ -141,8 +142,9 @@ def write_durably(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-    finally:
+    except OSError:
         part.unlink(missing_ok=True)
+        raise
 
 
 def _sha256(data: bytes) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qstore_ray.backends.base import Backend, DifferentiableBackend
+from qstore_ray.backends.base import Backend, can_differentiate
 from qstore_ray.errors import unknown_name
 from qstore_ray.learn.gradients.adjoint import Adjoint
 from qstore_ray.learn.gradients.base import GradientMethod, Plan, linearize
@@ -30,7 +30,7 @@ def get_gradient(name: str, backend: Backend) -> GradientMethod:
         UnknownNameError: no such method.
     """
     if name == "auto":
-        exact = isinstance(backend, DifferentiableBackend)
+        exact = can_differentiate(backend)
         return GRADIENTS["adjoint" if exact else "parameter_shift"]
     if name not in GRADIENTS:
         raise unknown_name("gradient", name, ("auto", *GRADIENTS), field="gradient")

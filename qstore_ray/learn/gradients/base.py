@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Protocol
 from qstore_ray.backends.base import (
     Backend,
     Bindings,
-    DifferentiableBackend,
     Estimates,
     Pullback,
+    can_differentiate,
 )
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
@@ -101,7 +101,7 @@ def linearize(
         estimates = backend.evaluate(plan.template, observables, plan.bindings)
         values, pullback = plan.combine(estimates.values)
         return Estimates(values, usage=estimates.usage), pullback
-    if not isinstance(backend, DifferentiableBackend):
+    if not can_differentiate(backend):
         raise BackendError(
             f"the backend {backend.name!r} has no exact gradient",
             field="trainer.gradient",
