@@ -7,14 +7,10 @@ qubits takes 128 kB and stays in a core's cache while the program runs over it.
 
 from __future__ import annotations
 
-from numba import njit
-
-from qstore_ray.simulate.simd import LANES, load, splat, store
-
-_jit = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
+from qstore_ray.simulate.simd import LANES, jit, load, splat, store
 
 
-@_jit
+@jit
 def apply_run(re, im, qubit, u):
     """ψ ← U ψ with U on `qubit`."""
     stride = (1 << qubit) * LANES
@@ -29,7 +25,7 @@ def apply_run(re, im, qubit, u):
             store(im, j, u4 * ai + u5 * ar + u6 * bi + u7 * br)
 
 
-@_jit
+@jit
 def overlap(re, im, lr, li, qubit):
     """M_ab = Σ conj(λ_a) ψ_b over all amplitudes, a and b the bit of `qubit`; eight vectors."""
     stride = (1 << qubit) * LANES
@@ -50,7 +46,7 @@ def overlap(re, im, lr, li, qubit):
     return m0, m1, m2, m3, m4, m5, m6, m7
 
 
-@_jit
+@jit
 def overlap_and_undo(re, im, lr, li, qubit, u):
     """M as in `overlap`, and ψ ← U ψ, λ ← U λ (U the inverse of the run) in the same pass."""
     stride = (1 << qubit) * LANES
@@ -80,7 +76,7 @@ def overlap_and_undo(re, im, lr, li, qubit, u):
     return m0, m1, m2, m3, m4, m5, m6, m7
 
 
-@_jit
+@jit
 def permute(re, im, cycles, starts, first, last, forward):
     """Move amplitudes along the cycles: c[i] takes the value of c[i + 1], or back again."""
     for cycle in range(first, last):
@@ -97,7 +93,7 @@ def permute(re, im, cycles, starts, first, last, forward):
         store(im, cycles[here] * LANES, kept_im)
 
 
-@_jit
+@jit
 def multiply_phases(re, im, phases, sign):
     """ψ_j ← d_j ψ_j, or with `sign` = −1 conj(d_j) ψ_j."""
     for j in range(phases.shape[1]):
@@ -115,7 +111,7 @@ def multiply_phases(re, im, phases, sign):
             store(im, i, c * b + s * a)
 
 
-@_jit
+@jit
 def odd_parity(bits):
     """1 if an odd number of bits is set, else 0."""
     bits ^= bits >> 32
@@ -127,7 +123,7 @@ def odd_parity(bits):
     return bits & 1
 
 
-@_jit
+@jit
 def rotate_z(re, im, mask, c, s):
     """ψ_j ← exp(∓iθ/2) ψ_j, − for even and + for odd parity of j ∧ mask; c, s of θ/2."""
     minus_s = splat(0.0) - s
@@ -139,7 +135,7 @@ def rotate_z(re, im, mask, c, s):
         store(im, i, c * b + turn * a)
 
 
-@_jit
+@jit
 def overlap_z(re, im, lr, li, mask):
     """Im⟨λ|Z_mask|ψ⟩, one vector."""
     even = odd = splat(0.0)
@@ -153,7 +149,7 @@ def overlap_z(re, im, lr, li, mask):
     return even - odd
 
 
-@_jit
+@jit
 def walsh_hadamard(values):
     """v_k ← Σ_j (−1)^|j∧k| v_j in n passes of additions, for eight lanes."""
     stride = LANES
@@ -166,7 +162,7 @@ def walsh_hadamard(values):
         stride *= 2
 
 
-@_jit
+@jit
 def pauli_expectation(re, im, x, z, power):
     """⟨ψ|P|ψ⟩ with P|j⟩ = i^power (−1)^|j∧z| |j ⊕ x⟩ and x ≠ 0, one vector."""
     real = imag = splat(0.0)
@@ -190,7 +186,7 @@ def pauli_expectation(re, im, x, z, power):
     return imag
 
 
-@_jit
+@jit
 def add_pauli(re, im, lr, li, x, z, power, weight):
     """λ ← λ + w P ψ with P as in `pauli_expectation`."""
     zero = splat(0.0)

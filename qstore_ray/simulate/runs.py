@@ -10,18 +10,14 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
-from qstore_ray.simulate.simd import LANES, load, splat, store
+from qstore_ray.simulate.simd import LANES, jit, load, splat, store
 
 _RUN = 0  # a kind of pass, and the kinds of elements, as literals that numba can fold
 _MATRIX, _RX, _RY = 0, 1, 2
 _MATRIX_SIZE = 8 * LANES  # u00, u01, u10, u11 as re/im, eight lanes each
 
-_jit = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
 
-
-@_jit
+@jit
 def trigonometry(gates, affine, slots, varies, trig):
     """cos and sin of half of every angle whose flag is `varies`, for the eight lanes of slots."""
     for gate in range(gates.shape[0]):
@@ -34,7 +30,7 @@ def trigonometry(gates, affine, slots, varies, trig):
             trig[gate * 2 * LANES + LANES + lane] = math.sin(half)
 
 
-@_jit
+@jit
 def _element(elements, index, matrices, trig):
     """The 2×2 matrix of one element of a run, as eight vectors."""
     kind, ref = elements[index, 0], elements[index, 1]
@@ -53,7 +49,7 @@ def _element(elements, index, matrices, trig):
     return c, zero - s, zero, zero, zero, zero, c, s
 
 
-@_jit
+@jit
 def _product(a, b):
     """The complex 2×2 product a·b, each as eight vectors."""
     return (
@@ -68,7 +64,7 @@ def _product(a, b):
     )
 
 
-@_jit
+@jit
 def run_matrices(code, elements, matrices, trig, has_row, wanted, out):
     """The matrix of every RUN whose `has_row` flag equals `wanted`, into out[pass · 64 …]."""
     for index in range(code.shape[0]):
@@ -88,7 +84,7 @@ def run_matrices(code, elements, matrices, trig, has_row, wanted, out):
         store(out, base + 7 * LANES, total[7])
 
 
-@_jit
+@jit
 def load_matrix(array, base):
     """The 2×2 matrix that begins at array[base], as eight vectors."""
     return (
@@ -99,14 +95,14 @@ def load_matrix(array, base):
     )  # fmt: skip
 
 
-@_jit
+@jit
 def dagger(u):
     """The conjugate transpose of a 2×2 matrix."""
     zero = splat(0.0)
     return u[0], zero - u[1], u[4], zero - u[5], u[2], zero - u[3], u[6], zero - u[7]
 
 
-@_jit
+@jit
 def run_gradients(m, first, last, elements, matrices, trig, gates, affine, wanted, gradient):
     """Add the gradients of a run's angles; `m` is M after the run, pulled back gate by gate.
 
@@ -131,7 +127,7 @@ def run_gradients(m, first, last, elements, matrices, trig, gates, affine, wante
             m = _product(_product(transposed, m), conjugate)
 
 
-@_jit
+@jit
 def any_wanted(elements, first, last, wanted):
     """Whether a run holds an angle whose gradient is asked for."""
     for index in range(first, last):
@@ -140,7 +136,7 @@ def any_wanted(elements, first, last, wanted):
     return False
 
 
-@_jit
+@jit
 def add_gradient(gradient, slot, scale, value):
     """gradient[slot] += scale · value, for eight lanes."""
     store(gradient, slot * LANES, load(gradient, slot * LANES) + splat(scale) * value)

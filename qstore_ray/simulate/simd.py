@@ -16,10 +16,13 @@ one-dimensional, contiguous float64; nothing checks the bounds.
 
 from __future__ import annotations
 
+import hashlib
 import operator
+import os
+from pathlib import Path
 
 from llvmlite import ir
-from numba import types
+from numba import config, njit, types
 from numba.extending import intrinsic, models, overload, register_model
 from numba.np.arrayobj import make_array
 
@@ -38,6 +41,46 @@ class Vec(types.Type):
 
 
 vec = Vec()
+
+_KERNEL_FILES = ("simd.py", "runs.py", "kernels.py", "sweep.py")
+
+
+def _cache_folder():
+    """Where compiled kernels are kept: a folder for each content of the kernels' source files.
+
+    numba keeps a function's machine code until the file of that function changes. But the code of
+    the sweeps holds that of the kernels they call, so a change in any of the files must begin anew:
+    machine code that belongs to other kernels would compute nonsense or crash.
+    """
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for name in _KERNEL_FILES:
+        digest.update((here / name).read_bytes())
+    root = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+    base = Path(root) if root else Path.home() / ".cache"
+    folder = base / "qstore_ray" / "kernels" / digest.hexdigest()[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        # A home that cannot be written to: compile anew in every process. The shared temporary
+        # folder is no place for code that others could put there.
+        return None
+    return str(folder)
+
+
+_CACHE = _cache_folder()
+
+
+def jit(function):
+    """Compile on first use, to run without Python's lock; keep the machine code on disk."""
+    options = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+    if _CACHE is None:
+        return njit(**options)(function)
+    before, config.CACHE_DIR = config.CACHE_DIR, _CACHE
+    try:
+        return njit(cache=True, **options)(function)
+    finally:
+        config.CACHE_DIR = before
 
 
 @register_model(Vec)

@@ -13,19 +13,16 @@ circuit is. All arrays are float64; angles and gradients of a tile lie as (slot,
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from qstore_ray.simulate import kernels as k
 from qstore_ray.simulate import runs as runs_of
-from qstore_ray.simulate.simd import LANES, load, splat, store
+from qstore_ray.simulate.simd import LANES, jit, load, splat, store
 
 _RUN, _PERM, _DIAG = 0, 1, 2
 _MATRIX_SIZE = 8 * LANES
 
-_jit = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
 
-
-@_jit
+@jit
 def _product_state(re, im, n_qubits, code, n_leading, runs):
     """|0…0⟩ after the leading runs: the product of their first columns, doubled qubit by qubit."""
     store(re, 0, splat(1.0))
@@ -50,7 +47,7 @@ def _product_state(re, im, n_qubits, code, n_leading, runs):
             store(im, i, ar * y + ai * x)
 
 
-@_jit
+@jit
 def _run_forward(re, im, program, runs, trig):
     """Fill the tile with the final state."""
     code, n_leading, _, _, _, _, cycles, starts, phases = program[1:10]
@@ -67,7 +64,7 @@ def _run_forward(re, im, program, runs, trig):
             k.rotate_z(re, im, a, c, s)
 
 
-@_jit
+@jit
 def _prepare_tile(re, im, program, slots, initial, tile, runs, trig):
     """Bind the tile's angles and run the circuit from its initial state."""
     n_qubits, code, n_leading, elements, matrices, gates, affine = program[:7]
@@ -82,7 +79,7 @@ def _prepare_tile(re, im, program, slots, initial, tile, runs, trig):
     _run_forward(re, im, program, runs, trig)
 
 
-@_jit
+@jit
 def _measure(re, im, terms, coefficients, work, values):
     """Expectation values of a tile, into values (observable, lane)."""
     values[:] = 0.0
@@ -101,7 +98,7 @@ def _measure(re, im, terms, coefficients, work, values):
         store(values, index * LANES, old + splat(coefficients[term]) * value)
 
 
-@_jit
+@jit
 def _cotangent_state(re, im, terms, coefficients, cotangent, work, lr, li):
     """λ = Σ_o w_o O_o ψ, with the diagonal part of the sum as one vector of weights."""
     work[:] = 0.0
@@ -122,7 +119,7 @@ def _cotangent_state(re, im, terms, coefficients, cotangent, work, lr, li):
             k.add_pauli(re, im, lr, li, x, z, power, weight)
 
 
-@_jit
+@jit
 def _run_reverse(re, im, lr, li, program, stop, wanted, runs, trig, gradient):
     """Walk back to pass `stop`, undoing each pass on ψ and λ and adding its gradients."""
     _, code, n_leading, elements, matrices, gates, affine, cycles, starts, phases = program[:10]
@@ -159,7 +156,7 @@ def _run_reverse(re, im, lr, li, program, stop, wanted, runs, trig, gradient):
             k.rotate_z(lr, li, a, c, splat(0.0) - s)
 
 
-@_jit
+@jit
 def _shared_tables(program, shared, trig, runs):
     """Angles and run matrices that are the same for all rows, once a call."""
     _, code, _, elements, matrices, gates, affine = program[:7]
@@ -167,7 +164,7 @@ def _shared_tables(program, shared, trig, runs):
     runs_of.run_matrices(code, elements, matrices, trig, program[10], 0, runs)
 
 
-@_jit
+@jit
 def forward(program, measured, slots, shared, initial, first, last, values, states):
     """Expectation values of tiles first … last − 1; final states too where `states` has room.
 
@@ -193,7 +190,7 @@ def forward(program, measured, slots, shared, initial, first, last, values, stat
         _measure(re, im, measured[0], measured[1], work, values[tile])
 
 
-@_jit
+@jit
 def reverse(
     program, measured, slots, shared, initial, first, last, states, cotangent, stop, wanted,
     gradients, initial_gradients,

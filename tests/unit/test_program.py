@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -271,3 +274,16 @@ def test_rows_in_several_chunks_are_rows_in_one(monkeypatch: pytest.MonkeyPatch)
     np.testing.assert_allclose(chunked, values, atol=1e-14, rtol=0)
     found = arrays.reverse(tape, cotangent, rows_gradient=True)
     np.testing.assert_allclose(found.slots, gradients.slots, atol=1e-14, rtol=0)
+
+
+def test_machine_code_is_kept_apart_for_every_content_of_the_kernels() -> None:
+    """numba would go on using code of kernels that have changed in another file."""
+    from qstore_ray.simulate import simd, sweep
+
+    folder = Path(simd.__file__).parent
+    digest = hashlib.sha256()
+    for name in ("simd.py", "runs.py", "kernels.py", "sweep.py"):
+        digest.update((folder / name).read_bytes())
+    assert digest.hexdigest()[:16] in sweep.forward.stats.cache_path
+    jitted = {path.name for path in folder.glob("*.py") if "@jit" in path.read_text()}
+    assert jitted == {"runs.py", "kernels.py", "sweep.py"}
