@@ -57,4 +57,5 @@ $(BIN)/uv: requirements-uv.lock
 $(STAMP): $(BIN)/uv requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	$(BIN)/python -c 'from qstore_ray.simulate.compiled import compile_kernels; compile_kernels()'
 	touch $@

@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from qstore_ray.circuits.observable import z_observables
+from qstore_ray.circuits.template import Op, Template, param
 from qstore_ray.simulate import sweep
+from qstore_ray.simulate.compiler import compile_program
 from qstore_ray.simulate.program import Program, SlotGradients
 from qstore_ray.simulate.simd import LANES
 
@@ -101,6 +104,15 @@ def reverse(
         planes = planes.reshape(tiles, 2, LANES, program.dim)
         amplitudes = (planes[:, 0] + 1j * planes[:, 1]).reshape(-1, program.dim)[: tape.n_rows]
     return SlotGradients(_from_tiles(gradients, program.n_slots)[: tape.n_rows], amplitudes)
+
+
+def compile_kernels() -> None:
+    """Compile the kernels now and keep them on disk; otherwise the first training waits for it."""
+    template = Template(1, (Op("ry", (0,), (param(0),)),), n_params=1)
+    program = compile_program(template, z_observables(1))
+    rows, params = np.zeros((1, 0)), np.zeros(1)
+    _, tape = forward(program, rows, params, None, keep=True)
+    reverse(tape, np.ones((1, 1)), rows_gradient=False)
 
 
 @lru_cache(maxsize=128)

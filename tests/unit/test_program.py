@@ -287,3 +287,18 @@ def test_machine_code_is_kept_apart_for_every_content_of_the_kernels() -> None:
     assert digest.hexdigest()[:16] in sweep.forward.stats.cache_path
     jitted = {path.name for path in folder.glob("*.py") if "@jit" in path.read_text()}
     assert jitted == {"runs.py", "kernels.py", "sweep.py"}
+
+
+def test_kernels_compiled_ahead_are_those_that_are_used() -> None:
+    """Compiling ahead is for nothing if a circuit then asks for kernels of other types."""
+    from qstore_ray.backends.base import Bindings
+    from qstore_ray.backends.statevector import StatevectorBackend
+    from qstore_ray.simulate import sweep
+    from qstore_ray.simulate.compiled import compile_kernels
+
+    compile_kernels()
+    template = Template(2, (Op("ry", (0,), (row(0),)), Op("rzz", (0, 1), (param(0),))), 1, 1)
+    bindings = Bindings(np.ones((3, 1)), np.ones(1))
+    _, pullback = StatevectorBackend("numba").vjp(template, Z, bindings, rows_gradient=True)
+    pullback(np.ones((3, len(Z))))
+    assert len(sweep.forward.signatures) == len(sweep.reverse.signatures) == 1
