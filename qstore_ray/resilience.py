@@ -1,4 +1,4 @@
-"""Trying again, bounded; and what this process may use of its machine.
+"""Trying again, bounded; writing so that a crash does no harm; the CPUs of this process.
 
 A retry is only honest for a call that can be repeated without a second effect (reading a file from
 an object store, asking a server for a page), and only for errors that may pass by themselves. The
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
@@ -47,3 +48,21 @@ def call_with_retries(
 def available_cpus() -> int:
     """CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a file so that after a crash it is there whole or not at all.
+
+    Raises:
+        OSError: as the system says.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise

@@ -195,7 +195,7 @@ def _json_lines(columns: dict[str, list[Any]]) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    from qstore_ray.train.checkpoint import write_durably
+    from qstore_ray.resilience import write_durably
 
     try:
         write_durably(path, text.encode())

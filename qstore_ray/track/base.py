@@ -9,13 +9,13 @@ what is missing, and `sync` does it later from a run folder alone.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from qstore_ray.errors import RunError
+from qstore_ray.resilience import write_durably
 from qstore_ray.track.text import redact
 
 Record: TypeAlias = dict[str, Any]
@@ -156,11 +156,8 @@ def write_atomically(path: Path, text: str) -> None:
     Raises:
         RunError: the folder cannot be written to.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        write_durably(path, text.encode())
     except OSError as exc:
-        part.unlink(missing_ok=True)
         reason = exc.strerror or type(exc).__name__
         raise RunError(f"cannot write into the run folder: {reason}", value=str(path)) from exc

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from qstore_ray.errors import RunError
+from qstore_ray.resilience import write_durably
 from qstore_ray.track.base import Record
 
 
@@ -64,7 +65,7 @@ class MetricsFile:
         kept = [record for record in self.read() if _reached(record, step)]
         self.close()
         try:
-            _replace(self._path, b"".join(encode(record) for record in kept))
+            write_durably(self._path, b"".join(encode(record) for record in kept))
         except OSError as exc:
             raise _unwritable(self._path, exc) from exc
 
@@ -159,15 +160,6 @@ def _reached(record: Record, step: int) -> bool:
         return False
     place = "resumed_from_step" if event == "start" else "step"
     return int(record.get(place, 0)) <= step
-
-
-def _replace(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def _plain(value: Any) -> Any:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import shutil
 import zipfile
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qstore_ray.errors import CheckpointError
+from qstore_ray.resilience import write_durably
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
@@ -127,24 +127,6 @@ def prune_checkpoints(folder: Path, keep: int) -> None:
     """Delete all but the newest `keep` checkpoint folders."""
     for path in sorted(folder.glob("step-*"), reverse=True)[keep:]:
         shutil.rmtree(path, ignore_errors=True)
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Write a file so that after a crash it is there whole or not at all.
-
-    Raises:
-        OSError: as the system says.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _sha256(data: bytes) -> str:

@@ -29,7 +29,7 @@ from typing import IO, Any
 
 from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError
-from qstore_ray.train.checkpoint import write_durably
+from qstore_ray.resilience import write_durably
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LOCK = ".lock"
