@@ -54,8 +54,7 @@ $(BIN)/uv: requirements-uv.lock
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.lock
 	touch $@
 
-$(STAMP): $(BIN)/uv requirements.lock pyproject.toml
+$(STAMP): $(BIN)/uv requirements.lock pyproject.toml $(wildcard qstore_ray/simulate/native/*)
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
-	$(BIN)/python -c 'from qstore_ray.simulate.compiled import compile_kernels; compile_kernels()'
 	touch $@

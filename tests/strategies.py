@@ -55,12 +55,16 @@ def ops(draw: st.DrawFn, n_qubits: int, n_rows: int, n_params: int) -> Op:
 
 @st.composite
 def templates(
-    draw: st.DrawFn, initial: tuple[str, ...] = ("zeros", "amplitudes"), min_qubits: int = 1
+    draw: st.DrawFn,
+    initial: tuple[str, ...] = ("zeros", "amplitudes"),
+    min_qubits: int = 1,
+    max_qubits: int = MAX_QUBITS,
+    max_ops: int = MAX_OPS,
 ) -> Template:
-    n_qubits = draw(st.integers(min_qubits, MAX_QUBITS))
+    n_qubits = draw(st.integers(min_qubits, max_qubits))
     n_rows = draw(st.integers(0, MAX_SLOTS))
     n_params = draw(st.integers(0, MAX_SLOTS))
-    gates = draw(st.lists(ops(n_qubits, n_rows, n_params), max_size=MAX_OPS))
+    gates = draw(st.lists(ops(n_qubits, n_rows, n_params), max_size=max_ops))
     start = draw(st.sampled_from(initial))
     return Template(n_qubits, tuple(gates), n_rows, n_params, start)
 
@@ -73,8 +77,10 @@ def observables(draw: st.DrawFn, n_qubits: int) -> Observable:
 
 
 @st.composite
-def bindings(draw: st.DrawFn, template: Template, min_rows: int = 1) -> Bindings:
-    n_rows = draw(st.integers(min_rows, MAX_ROWS))
+def bindings(
+    draw: st.DrawFn, template: Template, min_rows: int = 1, max_rows: int = MAX_ROWS
+) -> Bindings:
+    n_rows = draw(st.integers(min_rows, max_rows))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     per_row = draw(st.booleans())
     params = rng.uniform(-4, 4, (n_rows, template.n_params) if per_row else template.n_params)
@@ -85,10 +91,16 @@ def bindings(draw: st.DrawFn, template: Template, min_rows: int = 1) -> Bindings
 
 
 @st.composite
-def cases(draw: st.DrawFn, initial: tuple[str, ...] = ("zeros", "amplitudes")) -> Case:
-    template = draw(templates(initial))
+def cases(
+    draw: st.DrawFn,
+    initial: tuple[str, ...] = ("zeros", "amplitudes"),
+    max_qubits: int = MAX_QUBITS,
+    max_ops: int = MAX_OPS,
+    max_rows: int = MAX_ROWS,
+) -> Case:
+    template = draw(templates(initial, max_qubits=max_qubits, max_ops=max_ops))
     measured = draw(st.lists(observables(template.n_qubits), min_size=1, max_size=3))
-    return Case(template, tuple(measured), draw(bindings(template)))
+    return Case(template, tuple(measured), draw(bindings(template, max_rows=max_rows)))
 
 
 def random_states(

@@ -9,6 +9,7 @@ says: a backend that cannot answer raises `BackendError`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -161,7 +162,8 @@ def check_bindings(
             value=bindings.params.shape,
         )
     for name, values in (("rows", bindings.rows), ("params", bindings.params)):
-        if not np.isfinite(values).all():
+        # A finite sum proves finite terms, at a fifth of the time; this runs at every step.
+        if not math.isfinite(np.add.reduce(values, axis=None)) and not np.isfinite(values).all():
             raise CircuitError("angles must be finite", field=name)
     _check_amplitudes(template, bindings)
     if not observables:

@@ -1,16 +1,15 @@
 """The default backend: exact expectation values and exact gradients on this machine.
 
 `StatevectorBackend` compiles a template once (`simulate/compiler.py`) and runs the program on the
-compiled engine, or on the numpy engine where numba is missing. Both give exact values; `engine` in
-the object's repr tells which one runs.
+fastest engine that is there (`simulate/engines.py`); `engine` in the object's repr tells which one.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from qstore_ray.backends.base import (
     Bindings,
@@ -22,57 +21,78 @@ from qstore_ray.backends.base import (
 )
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
-from qstore_ray.errors import BackendError, MissingDependencyError, ResourceError, unknown_name
+from qstore_ray.errors import BackendError, ResourceError, unknown_name
 from qstore_ray.simulate.compiler import compile_program
-from qstore_ray.simulate.program import Program, SlotGradients
+from qstore_ray.simulate.engines import (
+    EngineName,
+    Precision,
+    choose_engine,
+    open_engine,
+    state_bytes,
+)
+from qstore_ray.simulate.program import Program
 
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
 
-Engine = Literal["auto", "numba", "numpy"]
-
-_TILES_A_THREAD = 5  # ψ, λ, a copy for each, and a vector of weights
-_ROWS_A_TILE = 8
+_PRECISIONS = ("complex128", "complex64")
 
 
 class StatevectorBackend:
-    """Exact simulation of the 2^n amplitudes, in complex128.
+    """Exact simulation of the 2^n amplitudes.
 
     Args:
-        engine: `numba` (compiled kernels), `numpy`, or `auto`: numba where it is installed.
+        engine: `native` (C kernels), `numba`, `numpy`, or `auto`: the first that is installed.
         threads: threads that share the rows of one call; the result does not depend on it.
+        precision: of the amplitudes; `complex64` halves the memory, and sums are still taken in
+            double precision.
 
     Raises:
-        MissingDependencyError: `numba` was asked for and is not installed.
+        MissingDependencyError: the engine is not installed.
+        BackendError: the engine does not have that precision.
     """
 
     name = "statevector"
 
-    def __init__(self, engine: Engine = "auto", threads: int = 1) -> None:
-        if engine not in ("auto", "numba", "numpy"):
-            raise unknown_name("engine", engine, ("auto", "numba", "numpy"), field="engine")
-        has_numba = importlib.util.find_spec("numba") is not None
-        if engine == "numba" and not has_numba:
-            raise MissingDependencyError(
-                "the compiled engine needs numba",
-                field="engine",
-                value=engine,
-                fix="pip install numba, or take engine = 'numpy'.",
+    def __init__(
+        self,
+        engine: EngineName = "auto",
+        threads: int = 1,
+        precision: Precision = "complex128",
+    ) -> None:
+        if precision not in _PRECISIONS:
+            raise unknown_name("precision", precision, _PRECISIONS, field="precision")
+        self.engine = choose_engine(engine)
+        if precision == "complex64" and self.engine != "native":
+            raise BackendError(
+                f"the {self.engine} engine computes in complex128 only",
+                field="precision",
+                value=precision,
+                fix="Take engine = 'native', or precision = 'complex128'.",
             )
-        if engine == "auto":
-            engine = "numba" if has_numba else "numpy"
-        self.engine = engine
         self.threads = threads
+        self.precision: Precision = precision
+        self._run = open_engine(self.engine)
 
     def __repr__(self) -> str:
-        return f"StatevectorBackend(engine={self.engine!r}, threads={self.threads})"
+        return (
+            f"StatevectorBackend(engine={self.engine!r}, threads={self.threads}, "
+            f"precision={self.precision!r})"
+        )
+
+    def __reduce__(self) -> tuple[type[StatevectorBackend], tuple[str, int, str]]:
+        return StatevectorBackend, (self.engine, self.threads, self.precision)
 
     def check(
         self, template: Template, observables: Sequence[Observable], bindings: Bindings
     ) -> None:
         """Whether the arguments fit each other and this machine's memory; see `Backend.check`."""
         check_bindings(template, observables, bindings)
-        self._check_memory(template.n_qubits)
+        self.check_width(template)
+
+    def check_width(self, template: Template) -> None:
+        """Raise `ResourceError` where the states of a circuit do not fit this machine's memory."""
+        _check_memory(self.engine, template.n_qubits, self.threads, self.precision)
 
     def evaluate(
         self,
@@ -92,7 +112,15 @@ class StatevectorBackend:
                 fix="Leave shots unset.",
             )
         program = self._program(template, observables, bindings)
-        values, _ = self._forward(program, bindings, keep=False)
+        values, _ = self._run.forward(
+            program,
+            bindings.rows,
+            bindings.params,
+            bindings.amplitudes,
+            keep=False,
+            threads=self.threads,
+            precision=self.precision,
+        )
         return Estimates(values, usage=Usage(circuits=len(bindings)))
 
     def vjp(
@@ -105,10 +133,20 @@ class StatevectorBackend:
     ) -> tuple[Estimates, Pullback]:
         """Exact values and the adjoint pullback; see `DifferentiableBackend.vjp`."""
         program = self._program(template, observables, bindings)
-        values, tape = self._forward(program, bindings, keep=True)
+        values, tape = self._run.forward(
+            program,
+            bindings.rows,
+            bindings.params,
+            bindings.amplitudes,
+            keep=True,
+            threads=self.threads,
+            precision=self.precision,
+        )
 
         def pullback(cotangent: FloatArray) -> Gradients:
-            found = self._reverse(tape, cotangent, rows_gradient)
+            found = self._run.reverse(
+                tape, cotangent, rows_gradient=rows_gradient, threads=self.threads
+            )
             split = program.n_rows
             return Gradients(found.slots[:, :split], found.slots[:, split:], found.amplitudes)
 
@@ -120,40 +158,16 @@ class StatevectorBackend:
         self.check(template, observables, bindings)
         return compile_program(template, tuple(observables), bindings.params.ndim == 2)
 
-    def _check_memory(self, n_qubits: int) -> None:
-        rows = _ROWS_A_TILE if self.engine == "numba" else 1
-        needed = 2**n_qubits * 16 * rows * _TILES_A_THREAD * self.threads
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        if needed > memory:
-            raise ResourceError(
-                f"{n_qubits} qubits need {needed / 2**30:,.0f} GiB of memory, this machine has "
-                f"{memory / 2**30:,.0f} GiB",
-                field="n_qubits",
-                value=n_qubits,
-                fix="Take fewer qubits.",
-            )
 
-    def _forward(
-        self, program: Program, bindings: Bindings, *, keep: bool
-    ) -> tuple[FloatArray, Any]:
-        b = bindings
-        if self.engine == "numba":
-            from qstore_ray.simulate import compiled  # numba takes half a second to import
-
-            return compiled.forward(
-                program, b.rows, b.params, b.amplitudes, keep=keep, threads=self.threads
-            )
-        from qstore_ray.simulate import arrays
-
-        return arrays.forward(program, b.rows, b.params, b.amplitudes)
-
-    def _reverse(self, tape: Any, cotangent: FloatArray, rows_gradient: bool) -> SlotGradients:
-        if self.engine == "numba":
-            from qstore_ray.simulate import compiled
-
-            return compiled.reverse(
-                tape, cotangent, rows_gradient=rows_gradient, threads=self.threads
-            )
-        from qstore_ray.simulate import arrays
-
-        return arrays.reverse(tape, cotangent, rows_gradient=rows_gradient)
+@lru_cache(maxsize=256)
+def _check_memory(engine: str, n_qubits: int, threads: int, precision: Precision) -> None:
+    needed = state_bytes(engine, n_qubits, threads, precision)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory:
+        raise ResourceError(
+            f"{n_qubits} qubits need {needed / 2**30:,.0f} GiB of memory, this machine has "
+            f"{memory / 2**30:,.0f} GiB",
+            field="n_qubits",
+            value=n_qubits,
+            fix="Take fewer qubits.",
+        )

@@ -1,7 +1,7 @@
 """Rewriting a template in the few gates that the engine and the parameter-shift rule understand.
 
 Every gate of the table is a product of fixed single-qubit gates, CX, CZ, SWAP, and the rotations
-RX, RY, RZ, RZZ, up to a global phase that no expectation value can see. After lowering
+RX, RY, RZ, RXX, RYY, RZZ, up to a global phase that no expectation value can see. After lowering
 
 - each gate has at most one angle, and a gate with an angle is exp(−iθP/2) with P a Pauli string:
   so ∂⟨O⟩/∂θ = ½(⟨O⟩(θ + π/2) − ⟨O⟩(θ − π/2)) holds for every angle, also for controlled
@@ -22,8 +22,8 @@ from qstore_ray.circuits.template import Angle, Op, Template
 
 FIXED = frozenset({"h", "x", "y", "z", "s", "sdg", "t", "tdg", "sx", "sxdg"})
 """Single-qubit gates without angles that stay as they are."""
-ROTATIONS = frozenset({"rx", "ry", "rz", "rzz"})
-"""Gates with one angle that stay as they are: exp(−iθP/2) with P = X, Y, Z, Z⊗Z."""
+ROTATIONS = frozenset({"rx", "ry", "rz", "rxx", "ryy", "rzz"})
+"""Gates with one angle that stay as they are: exp(−iθP/2) with P one of X, Y, Z, XX, YY, ZZ."""
 ENTANGLERS = frozenset({"cx", "cz", "swap"})
 """Two-qubit gates without angles that stay as they are."""
 
@@ -87,20 +87,8 @@ def _cp(q: tuple[int, ...], a: tuple[Angle, ...]) -> list[Op]:
     return [Op("rz", q[:1], (_scaled(a[0], 0.5),)), *_controlled_z_rotation(q[0], q[1], a[0])]
 
 
-def _pair_rotation(before: str, after: str) -> Callable[..., list[Op]]:
-    def rule(q: tuple[int, ...], a: tuple[Angle, ...]) -> list[Op]:
-        first = [op for qubit in q for op in _gates(before, qubit)]
-        last = [op for qubit in q for op in _gates(after, qubit)]
-        return [*first, Op("rzz", q, a), *last]
-
-    return rule
-
-
 def _iswap(q: tuple[int, ...], _: tuple[Angle, ...]) -> list[Op]:
-    return [
-        *_gates("s h", q[0]), *_gates("s", q[1]),
-        Op("cx", q), Op("cx", q[::-1]), *_gates("h", q[1]),
-    ]  # fmt: skip
+    return [*_gates("s", q[0]), *_gates("s", q[1]), Op("cz", q), Op("swap", q)]
 
 
 def _ccx(q: tuple[int, ...], _: tuple[Angle, ...]) -> list[Op]:
@@ -122,7 +110,5 @@ _RULES: dict[str, Callable[[tuple[int, ...], tuple[Angle, ...]], list[Op]]] = {
     "crx": _conjugated("h", _crz, "h"),
     "cry": _conjugated("sdg h", _crz, "h s"),
     "crz": _crz,
-    "rxx": _pair_rotation("h", "h"),
-    "ryy": _pair_rotation("sdg h", "h s"),
     "ccx": _ccx,
 }

@@ -19,7 +19,7 @@ from typing import Annotated, cast
 import typer
 
 from qstore_ray import __version__
-from qstore_ray.cli import config, evaluate, output, runs, train
+from qstore_ray.cli import config, evaluate, machine, output, runs, train
 from qstore_ray.errors import InterruptedRunError, QStoreError, UsageError
 
 app = typer.Typer(
@@ -39,6 +39,8 @@ app = typer.Typer(
 app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("evaluate", epilog=evaluate.EVALUATE_EXAMPLES)(evaluate.evaluate)
 app.command("predict", epilog=evaluate.PREDICT_EXAMPLES)(evaluate.predict)
+app.command("estimate", epilog=machine.ESTIMATE_EXAMPLES)(machine.estimate)
+app.command("doctor", epilog=machine.DOCTOR_EXAMPLES)(machine.doctor)
 app.add_typer(runs.app, name="runs")
 app.add_typer(config.app, name="config")
 

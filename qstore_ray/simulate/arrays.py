@@ -1,8 +1,11 @@
-"""The numpy engine: the same programs and the same adjoint sweep, as array operations on (N, 2^n).
+"""The numpy engine: the program's layers and the adjoint sweep as array operations on (N, 2^n).
 
-It runs where numba is missing, and it is what the compiled engine is checked against on circuits
-too wide for the reference. Slower by 5 to 50 times. Rows are taken in chunks, so that memory stays
-bounded; a row's result does not depend on the other rows beyond rounding.
+It runs where there are no compiled kernels, and it is what the kernels are checked against on
+circuits too wide for the reference. Rows are taken in chunks, so that memory stays bounded.
+
+The reverse sweep is adjoint differentiation (Jones & Gacon 2020, arXiv:2009.02823): with ψ the
+final state and λ = Σ_o w_o O_o ψ, walk back through the layers, undo each on both, and read off
+∂/∂θ = Im⟨λ|P|ψ⟩ for each rotation exp(−iθP/2).
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from qstore_ray.simulate.program import DIAG, MATRIX, PERM, RUN, RX, RY, Program, SlotGradients
+from qstore_ray.simulate.program import PHASES, Program, SlotGradients
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, ComplexArray, FloatArray
@@ -33,28 +36,40 @@ def forward(
     rows: FloatArray,
     params: FloatArray,
     amplitudes: AnyArray | None,
+    *,
+    keep: bool = True,
+    threads: int = 1,
+    precision: str = "complex128",
 ) -> tuple[FloatArray, Tape]:
-    """Expectation values (N, O) of rows (N, A) and params (P,) or (N, P), and the tape."""
+    """Expectation values (N, O) of rows (N, A) and params (P,) or (N, P), and the tape.
+
+    numpy threads as it likes, and `reverse` computes the states again: `keep`, `threads` and
+    `precision` are there for the other engines.
+    """
     slots = np.concatenate([rows, np.broadcast_to(params, (len(rows), program.n_params))], axis=1)
     tape = Tape(program, slots, amplitudes)
     values = np.empty((len(rows), program.n_observables))
     for chunk in _chunks(program, len(rows)):
-        values[chunk] = _measure(program, _final_states(tape, chunk))
+        values[chunk] = _measure(program, _Sweep(tape, chunk).final_states())
     return values, tape
 
 
-def reverse(tape: Tape, cotangent: FloatArray, *, rows_gradient: bool) -> SlotGradients:
-    """Σ_o cotangent[i, o] ∂⟨O_o⟩/∂slot for each row i, by the adjoint sweep of `kernels.py`."""
+def reverse(
+    tape: Tape, cotangent: FloatArray, *, rows_gradient: bool, threads: int = 1
+) -> SlotGradients:
+    """Σ_o cotangent[i, o] ∂⟨O_o⟩/∂slot for each row i, by the adjoint sweep."""
     program = tape.program
     gradients = np.zeros_like(tape.slots)
     through_start = rows_gradient and program.from_amplitudes
     initial = np.empty((len(tape.slots), program.dim), complex) if through_start else None
     for chunk in _chunks(program, len(tape.slots)):
-        psi = _final_states(tape, chunk)
+        sweep = _Sweep(tape, chunk)
+        psi = sweep.final_states()
         lam = _apply_observables(program, psi, cotangent[chunk])
-        sweep = _Sweep(program, _half_angles(tape, chunk), program.wanted_gates(rows_gradient))
-        stop = program.last_pass_to_undo(rows_gradient)
-        start = sweep.back(psi, lam, stop, gradients[chunk])
+        by_angle, start = sweep.back(psi, lam, rows_gradient)
+        for g in range(len(program.x)):
+            for k in range(program.term_starts[g], program.term_starts[g + 1]):
+                gradients[chunk, program.slots[k]] += program.scales[k] * by_angle[:, g]
         if initial is not None:
             initial[chunk] = 2.0 * start
     return SlotGradients(gradients, initial)
@@ -65,122 +80,77 @@ def _chunks(program: Program, n_rows: int) -> list[slice]:
     return [slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
 
 
-def _half_angles(tape: Tape, chunk: slice) -> FloatArray:
-    """θ/2 of every angle (gates, rows)."""
-    gates, affine = tape.program.gates, tape.program.affine
-    return 0.5 * (affine[:, 0] * tape.slots[chunk][:, gates[:, 1]] + affine[:, 1]).T
-
-
-def _final_states(tape: Tape, chunk: slice) -> ComplexArray:
-    program = tape.program
-    psi = np.zeros((len(tape.slots[chunk]), program.dim), complex)
-    if tape.amplitudes is not None:
-        psi[:] = tape.amplitudes[chunk]
-    else:
-        psi[:, 0] = 1.0
-    sweep = _Sweep(program, _half_angles(tape, chunk), np.zeros(len(program.gates), bool))
-    for index in range(len(program.code)):
-        psi = sweep.apply(index, psi)
-    return psi
-
-
 class _Sweep:
-    """The passes of a program for one chunk of rows, forward and back."""
+    """The layers of a program for one chunk of rows, forward and back."""
 
-    def __init__(self, program: Program, half: FloatArray, wanted: AnyArray) -> None:
-        self.program = program
-        self.cos, self.sin = np.cos(half), np.sin(half)
-        self.wanted = wanted
+    def __init__(self, tape: Tape, chunk: slice) -> None:
+        self.program, self.amplitudes = tape.program, tape.amplitudes
+        self.chunk = chunk
+        p = tape.program
+        slots = tape.slots[chunk]
+        self.angles = np.tile(p.offsets, (len(slots), 1))
+        for g in range(len(p.x)):
+            for k in range(p.term_starts[g], p.term_starts[g + 1]):
+                self.angles[:, g] += p.scales[k] * slots[:, p.slots[k]]
 
-    def apply(self, index: int, psi: ComplexArray, inverse: bool = False) -> ComplexArray:
-        """The states (N, 2^n) after pass `index`, or before it."""
-        kind, a, b, c = self.program.code[index]
-        if kind == RUN:
-            u = self._run(b, c)
-            return _apply_run(psi, a, u.conj().swapaxes(-1, -2) if inverse else u)
-        if kind == PERM:
-            moved: ComplexArray = psi[:, self._source(a, b, inverse)]
-            return moved
-        if kind == DIAG:
-            real, imag = self.program.phases[a]
-            phased: ComplexArray = psi * (real + (-1j if inverse else 1j) * imag)
-            return phased
-        turn = (1j if inverse else -1j) * _signs(self.program.dim, a)
-        turned: ComplexArray = psi * (self.cos[b][:, None] + turn * self.sin[b][:, None])
-        return turned
+    def final_states(self) -> ComplexArray:
+        """ψ (rows, 2^n) after the last layer."""
+        psi = np.zeros((len(self.angles), self.program.dim), complex)
+        if self.amplitudes is not None:
+            psi[:] = self.amplitudes[self.chunk]
+        else:
+            psi[:, 0] = 1.0
+        for g in range(self.program.n_leading):
+            psi = self._rotate(psi, g, 1.0)
+        for layer in range(len(self.program.layers)):
+            psi = self._apply(psi, layer, 1.0)
+        return psi
 
     def back(
-        self, psi: ComplexArray, lam: ComplexArray, stop: int, gradient: FloatArray
-    ) -> ComplexArray:
-        """Undo passes down to `stop` on ψ and λ, add gradients (rows, slots); λ at the start."""
-        for index in range(len(self.program.code) - 1, stop - 1, -1):
-            kind, a, b, c = self.program.code[index]
-            if kind == RUN:
-                self._run_gradients(_overlap(psi, lam, a), b, c, gradient)
-            elif kind not in (PERM, DIAG) and self.wanted[b]:
-                value = (lam.conj() * psi).imag @ _signs(self.program.dim, a)
-                gradient[:, self.program.gates[b, 1]] += self.program.affine[b, 0] * value
-            psi, lam = self.apply(index, psi, True), self.apply(index, lam, True)
-        return lam
+        self, psi: ComplexArray, lam: ComplexArray, rows_gradient: bool
+    ) -> tuple[FloatArray, ComplexArray]:
+        """∂/∂angle (rows, G), zero where it is not wanted, and λ at the start."""
+        program = self.program
+        wanted = program.wanted(rows_gradient)
+        found = np.zeros_like(self.angles)
+        stop = program.layers_to_undo(rows_gradient)
+        for layer in range(len(program.layers) - 1, max(stop, 0) - 1, -1):
+            _, first, last = program.layers[layer]
+            for g in range(first, last):
+                if wanted[g]:
+                    found[:, g] = self._overlap(psi, lam, g)
+            psi, lam = self._apply(psi, layer, -1.0), self._apply(lam, layer, -1.0)
+        if stop < 0:
+            for g in range(program.n_leading - 1, -1, -1):
+                if wanted[g]:
+                    found[:, g] = self._overlap(psi, lam, g)
+                psi, lam = self._rotate(psi, g, -1.0), self._rotate(lam, g, -1.0)
+        return found, lam
 
-    def _element(self, index: int) -> ComplexArray:
-        """The matrix of one element of a run, (2, 2) or (rows, 2, 2)."""
-        kind, ref = self.program.elements[index]
-        if kind == MATRIX:
-            matrix: ComplexArray = self.program.matrices[ref].view(np.complex128).reshape(2, 2)
-            return matrix
-        c, s = self.cos[ref], self.sin[ref]
-        if kind == RX:
-            entries = [c, -1j * s, -1j * s, c]
-        elif kind == RY:
-            entries = [c, -s, s, c]
-        else:
-            entries = [c - 1j * s, 0 * c, 0 * c, c + 1j * s]
-        return np.stack(entries, axis=-1).astype(complex).reshape(-1, 2, 2)
+    def _apply(self, psi: ComplexArray, layer: int, sign: float) -> ComplexArray:
+        kind, first, last = self.program.layers[layer]
+        if kind == PHASES:
+            signs = np.stack([_signs(self.program.dim, z) for z in self.program.z[first:last]])
+            phased: ComplexArray = psi * np.exp(-0.5j * sign * (self.angles[:, first:last] @ signs))
+            return phased
+        for g in range(first, last):
+            psi = self._rotate(psi, g, sign)
+        return psi
 
-    def _run(self, first: int, last: int) -> ComplexArray:
-        total = self._element(first)
-        for index in range(first + 1, last):
-            total = self._element(index) @ total
-        return total
+    def _rotate(self, psi: ComplexArray, g: int, sign: float) -> ComplexArray:
+        """exp(−iθP/2) ψ, with −θ if `sign` is −1."""
+        half = 0.5 * sign * self.angles[:, g, None]
+        turned: ComplexArray = np.cos(half) * psi - 1j * np.sin(half) * self._string(psi, g)
+        return turned
 
-    def _run_gradients(self, m: ComplexArray, first: int, last: int, gradient: FloatArray) -> None:
-        for index in range(last - 1, first - 1, -1):
-            kind, ref = self.program.elements[index]
-            if kind != MATRIX and self.wanted[ref]:
-                if kind == RX:
-                    value = (m[:, 0, 1] + m[:, 1, 0]).imag
-                elif kind == RY:
-                    value = (m[:, 1, 0] - m[:, 0, 1]).real
-                else:
-                    value = (m[:, 0, 0] - m[:, 1, 1]).imag
-                gradient[:, self.program.gates[ref, 1]] += self.program.affine[ref, 0] * value
-            u = self._element(index)
-            m = u.swapaxes(-1, -2) @ m @ u.conj()
+    def _overlap(self, psi: ComplexArray, lam: ComplexArray, g: int) -> FloatArray:
+        """Im⟨λ|P|ψ⟩ (rows,)."""
+        found: FloatArray = np.einsum("nj,nj->n", lam.conj(), self._string(psi, g)).imag
+        return found
 
-    def _source(self, first: int, last: int, inverse: bool) -> AnyArray:
-        """Where each amplitude comes from in a permutation, or in its inverse."""
-        source = np.arange(self.program.dim)
-        for cycle in range(first, last):
-            begin, end = self.program.cycle_starts[cycle : cycle + 2]
-            members = self.program.cycles[begin:end]
-            source[members] = np.roll(members, 1 if inverse else -1)
-        return source
-
-
-def _apply_run(psi: ComplexArray, qubit: int, u: ComplexArray) -> ComplexArray:
-    pairs = psi.reshape(len(psi), -1, 2, 2**qubit)
-    if u.ndim == 3:
-        u = u[:, None]
-    applied: ComplexArray = np.matmul(u, pairs).reshape(psi.shape)
-    return applied
-
-
-def _overlap(psi: ComplexArray, lam: ComplexArray, qubit: int) -> ComplexArray:
-    """M_ab = Σ conj(λ_a) ψ_b, (rows, 2, 2)."""
-    shape = (len(psi), -1, 2, 2**qubit)
-    m: ComplexArray = np.einsum("nhal,nhbl->nab", lam.conj().reshape(shape), psi.reshape(shape))
-    return m
+    def _string(self, psi: ComplexArray, g: int) -> ComplexArray:
+        x, z = int(self.program.x[g]), int(self.program.z[g])
+        return _pauli(psi, x, z, (x & z).bit_count() % 2)
 
 
 def _signs(dim: int, mask: int) -> FloatArray:
@@ -191,7 +161,7 @@ def _signs(dim: int, mask: int) -> FloatArray:
 
 
 def _pauli(psi: ComplexArray, x: int, z: int, power: int) -> ComplexArray:
-    """P ψ with P|j⟩ = i^power (−1)^|j∧z| |j ⊕ x⟩."""
+    """i^power X^x Z^z ψ."""
     index = np.arange(psi.shape[1])
     moved: ComplexArray = (psi * (1j**power * _signs(psi.shape[1], z)))[:, index ^ x]
     return moved

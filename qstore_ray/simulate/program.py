@@ -1,20 +1,19 @@
-"""The short list of passes that an engine makes over the state in place of the gates.
+"""What an engine runs: a few layers of commuting Pauli rotations, as plain arrays.
 
-A gate-by-gate simulator reads and writes all 2^n amplitudes for every gate. Most gates need no pass
-of their own, and `compiler.py` finds those:
+A gate-by-gate simulator reads and writes all 2^n amplitudes for every gate. `rotations.py` and
+`passes.py` leave much less to do:
 
-- neighbouring single-qubit gates on one qubit become one RUN: one 2×2 matrix, one pass. The reverse
-  sweep gets the gradients of all angles in the run from one 2×2 matrix M_ab = Σ conj(λ_a) ψ_b,
-  pulled back through the run's gates;
-- CX and SWAP next to each other become one PERM, a permutation of amplitudes;
-- CZ and other diagonal gates without parameters become one DIAG, a vector of phases;
-- RZZ(θ) is a ZROT: amplitude j turns by ∓θ/2 by the parity of j's bits under a mask.
+    start    a product state, from each qubit's own first rotations (or the row's amplitudes)
+    PHASES   all phase rotations of a layer: amplitude j is multiplied by exp(iφ_j), where
+             φ_j = −½ Σ_g θ_g (−1)^|j∧z_g| is one Walsh–Hadamard transform of the angles
+    TURNS    real rotations in different directions: a pair of amplitudes j and j ⊕ x_g turns by
+             θ_g/2, the one with even |j∧z_g| first. x_g and z_g are dual (|x_g∧z_h| is odd for
+             g = h and even otherwise), so the order does not matter
+    measure  the observables, written in the frame at the end
 
-A RUN moves in front of everything that does not touch its qubit. So entanglers come together, and
-the first RUN of each qubit ends up at the very beginning, where the state is still a product and
-costs about 2^(n+1) operations instead of n passes (`n_leading` counts these runs).
-
-A program is plain arrays, so that a compiled kernel can execute it in one call.
+CX, SWAP and Pauli gates cost nothing at all; H is one real turn; RZ, CZ and the like share one
+pass for a whole layer. The reverse sweep gets the gradients of a layer's phases from one transform
+of Im(conj(λ_j) ψ_j), and those of its turns as it undoes them.
 """
 
 from __future__ import annotations
@@ -26,31 +25,27 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from qstore_ray.simulate.cost import Cost
     from qstore_ray.types import ComplexArray, FloatArray, IntArray
 
     BoolArray = NDArray[np.bool_]
 
-RUN, PERM, DIAG, ZROT = 0, 1, 2, 3
-"""Kinds of pass (column 0 of `Program.code`)."""
-MATRIX, RX, RY, RZ = 0, 1, 2, 3
-"""Kinds of element of a run (column 0 of `Program.elements`)."""
+PHASES, TURNS = 0, 1
+"""Kinds of layer (column 0 of `Program.layers`)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """A compiled circuit with its observables, as arrays.
+    """A compiled circuit with its observables, as arrays; G rotations in the order of execution.
 
     Attributes:
-        code: (passes, 4) kind and three operands. RUN: qubit, first and last + 1 element.
-            PERM: first and last + 1 cycle. DIAG: index of the phase vector. ZROT: mask, gate.
-        elements: (elements, 2) kind and the number of the matrix or of the gate, in order.
-        matrices: (matrices, 8) fixed 2×2 matrices as re/im of u00, u01, u10, u11.
-        gates: (gates, 2) for each angle whether it differs from row to row, and its slot: the row's
-            A angles come first, the P parameters after them. `affine` (gates, 2) scale and offset.
-        cycles, cycle_starts: amplitude c[i] takes the value of c[i + 1], the last of the first.
-        phases: (diagonals, 2, 2^n) real and imaginary parts.
-        run_has_row: (passes,) whether a RUN's matrix differs from row to row.
-        n_leading: the first passes, all RUNs on different qubits, that act on |0…0⟩.
+        x, z: (G,) masks of the rotations' Pauli strings.
+        offsets: (G,) constant part of each angle.
+        term_starts: (G + 1,) rotation g adds scales[k] · slot[slots[k]] for k from term_starts[g]
+            to term_starts[g + 1]. The row's A slots come first, the P parameters after them.
+        by_row: (G,) whether an angle differs from row to row.
+        leading_starts: (n + 1,) the first rotations belong to the start, by qubit.
+        layers: (layers, 3) kind, first and last + 1 rotation.
         terms: (terms, 4) x mask, z mask, power of i, observable; `coefficients` (terms,).
     """
 
@@ -60,16 +55,15 @@ class Program:
     n_observables: int
     from_amplitudes: bool
     params_per_row: bool
-    code: IntArray
-    elements: IntArray
-    matrices: FloatArray
-    gates: IntArray
-    affine: FloatArray
-    cycles: IntArray
-    cycle_starts: IntArray
-    phases: FloatArray
-    run_has_row: IntArray
-    n_leading: int
+    x: IntArray
+    z: IntArray
+    offsets: FloatArray
+    term_starts: IntArray
+    slots: IntArray
+    scales: FloatArray
+    by_row: BoolArray
+    leading_starts: IntArray
+    layers: IntArray
     terms: IntArray
     coefficients: FloatArray
 
@@ -83,23 +77,38 @@ class Program:
         """A + P: what is bound for each row."""
         return self.n_rows + self.n_params
 
-    def wanted_gates(self, rows_gradient: bool) -> BoolArray:
-        """For each angle whether its gradient is asked for: parameters always, row angles if so."""
-        return (self.gates[:, 1] >= self.n_rows) | rows_gradient
+    @property
+    def n_leading(self) -> int:
+        """Rotations that belong to the product state at the start."""
+        return int(self.leading_starts[-1])
 
-    def last_pass_to_undo(self, rows_gradient: bool) -> int:
-        """The pass at which the reverse sweep may stop; the number of passes if there is none."""
+    def wanted(self, rows_gradient: bool) -> BoolArray:
+        """For each rotation whether its gradient is asked for: parameters always, rows if so."""
+        wanted = (self.slots >= self.n_rows) | rows_gradient
+        counts = [wanted[a:b].any() for a, b in zip(*self._edges(), strict=True)]
+        found: BoolArray = _bools(counts)
+        return found
+
+    def layers_to_undo(self, rows_gradient: bool) -> int:
+        """The layer at which the reverse sweep may stop; −1: it must reach the start itself."""
         if rows_gradient and self.from_amplitudes:
-            return 0
-        wanted = self.wanted_gates(rows_gradient)
-        for index, (kind, _, first, last) in enumerate(self.code):
-            if kind == RUN:
-                kinds, refs = self.elements[first:last].T
-                if wanted[refs[kinds != MATRIX]].any():
-                    return index
-            elif kind == ZROT and wanted[first]:
+            return -1
+        wanted = self.wanted(rows_gradient)
+        if wanted[: self.n_leading].any():
+            return -1
+        for index, (_, first, last) in enumerate(self.layers):
+            if wanted[first:last].any():
                 return index
-        return len(self.code)
+        return len(self.layers)
+
+    def cost(self, n_rows: int, *, gradient: bool = True) -> Cost:
+        """What one evaluation of N rows costs here; see `qstore_ray.simulate.cost.cost`."""
+        from qstore_ray.simulate.cost import cost  # it compiles programs of its own
+
+        return cost(self, n_rows, gradient=gradient)
+
+    def _edges(self) -> tuple[IntArray, IntArray]:
+        return self.term_starts[:-1], self.term_starts[1:]
 
 
 class SlotGradients(NamedTuple):
@@ -107,3 +116,9 @@ class SlotGradients(NamedTuple):
 
     slots: FloatArray
     amplitudes: ComplexArray | None
+
+
+def _bools(values: list[np.bool_]) -> BoolArray:
+    import numpy as np
+
+    return np.array(values, bool)

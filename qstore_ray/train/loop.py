@@ -106,6 +106,14 @@ class _Loop:
         self.recorder = Recorder(job, reporter) if reducer.rank == 0 else None
 
     def run(self) -> Outcome:
+        """Restore, and train to the end."""
+        try:
+            return self._run()
+        finally:
+            if self.recorder:
+                self.recorder.close()
+
+    def _run(self) -> Outcome:
         began, state = time.monotonic(), self._restore()
         first_sample, stopped = state.samples, False
         while state.epoch < self.job.config.epochs and not stopped:

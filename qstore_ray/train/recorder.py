@@ -1,8 +1,14 @@
-"""What worker 0 writes into the run folder while the loop runs: metrics, checkpoints, and when."""
+"""What worker 0 writes into the run folder while the loop runs: metrics, checkpoints, and when.
+
+A checkpoint waits for the disk several times as long as a step computes, so it is written by a
+thread of its own while the loop goes on. One at a time: the next one, and the end, wait for it.
+"""
 
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qstore_ray.errors import CheckpointError
@@ -19,12 +25,14 @@ _SECONDS_BETWEEN_REPORTS = 10.0
 
 
 class Recorder:
-    """Writes for one attempt. Lives in worker 0, in the thread of the loop."""
+    """Writes for one attempt. Lives in worker 0; checkpoints have their own thread."""
 
     def __init__(self, job: Assignment, reporter: Reporter) -> None:
         self._job = job
         self._reporter = reporter
         self._metrics = MetricsFile(job.run_dir / "metrics.jsonl")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="qstore_ray-checkpoint")
+        self._writing: Future[Path] | None = None
         self._began = self._saved = self._stepped = self._reported = time.monotonic()
 
     def start(self, state: TrainState, problems: list[CheckpointError], **facts: int) -> None:
@@ -60,13 +68,32 @@ class Recorder:
         self._metrics.append({"event": "epoch", **record, "seconds": round(seconds, 3)})
 
     def end(self, status: str) -> None:
-        """Record how the attempt ended."""
+        """Record how the attempt ended, when the last checkpoint is written.
+
+        Raises:
+            CheckpointError: it could not be written.
+        """
+        self._wait()
         seconds = time.monotonic() - self._began
         self._metrics.append({"event": "end", "status": status, "seconds": round(seconds, 3)})
         self._metrics.close()
 
+    def close(self) -> None:
+        """Let a checkpoint that is being written be finished, however the loop ended."""
+        self._writer.shutdown()
+
     def save(self, state: TrainState) -> None:
-        """Write a checkpoint and delete old ones."""
+        """Begin to write a checkpoint; `state` is never changed, only replaced.
+
+        Raises:
+            CheckpointError: the one before could not be written.
+        """
+        self._wait()
+        self._saved = time.monotonic()
+        self._writing = self._writer.submit(self._write, state)
+
+    def _write(self, state: TrainState) -> Path:
+        """Write a checkpoint and delete old ones. Runs in the writer's thread."""
         folder = self._job.run_dir / "checkpoints"
         arrays = {**self._job.arrays, **state.to_arrays()}
         manifest = {
@@ -74,8 +101,13 @@ class Recorder:
         }  # fmt: skip
         path = write_checkpoint(folder, state.step, arrays, manifest)
         prune_checkpoints(folder, self._job.config.checkpoints_kept)
-        self._saved = time.monotonic()
-        self._reporter.checkpoint(path)
+        return path
+
+    def _wait(self) -> None:
+        """Until the checkpoint that is being written is there."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            self._reporter.checkpoint(writing.result())
 
     def save_is_due(self) -> bool:
         """Whether the configured time since the last checkpoint has passed."""

@@ -7,11 +7,14 @@ little; inside a Ray Train worker they also report to Ray; a tuning trial will h
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any, Protocol
 
 STOP_FILE = "stop"
 """While this file is in the run folder, worker 0 asks all workers to stop at the next step."""
+
+_SECONDS_BETWEEN_LOOKS = 0.1
 
 
 class Reporter(Protocol):
@@ -59,6 +62,8 @@ class RayTrainReporter:
 
     def __init__(self, run_dir: Path) -> None:
         self._stop_file = run_dir / STOP_FILE
+        self._stop = False
+        self._looked = 0.0
 
     def metrics(self, record: dict[str, Any]) -> None:
         """Report to Ray Train; all workers call this together."""
@@ -70,5 +75,8 @@ class RayTrainReporter:
         """Nothing: the run folder is the truth, Ray keeps no copy."""
 
     def should_stop(self) -> bool:
-        """Whether the stop file is there."""
-        return self._stop_file.exists()
+        """Whether the stop file is there; on a shared disk a look can take as long as a step."""
+        now = time.monotonic()
+        if now - self._looked >= _SECONDS_BETWEEN_LOOKS:
+            self._looked, self._stop = now, self._stop_file.exists()
+        return self._stop

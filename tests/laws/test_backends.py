@@ -22,6 +22,7 @@ from tests.strategies import cases, random_states
 BACKENDS = {
     "aer": AerBackend,
     "aer density matrix": lambda: AerBackend(method="density_matrix"),
+    "statevector native": lambda: StatevectorBackend(engine="native"),
     "statevector numba": lambda: StatevectorBackend(engine="numba"),
     "statevector numpy": lambda: StatevectorBackend(engine="numpy"),
 }

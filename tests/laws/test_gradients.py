@@ -22,10 +22,12 @@ from tests.strategies import Case, cases, random_states
 
 BACKENDS = {
     "aer": AerBackend,
+    "native": lambda: StatevectorBackend(engine="native"),
     "numba": lambda: StatevectorBackend(engine="numba"),
     "numpy": lambda: StatevectorBackend(engine="numpy"),
 }
-PAIRS = [("adjoint", "numba"), ("adjoint", "numpy")] + [
+EXACT_BACKENDS = ("native", "numba", "numpy")
+PAIRS = [("adjoint", name) for name in EXACT_BACKENDS] + [
     ("parameter_shift", name) for name in BACKENDS
 ]
 EXACT = 1e-8
@@ -120,7 +122,7 @@ def test_it_is_right_for_every_gate_and_kind_of_angle(method, backend, gate, per
 def test_parameter_shift_on_aer_equals_adjoint_here(case):
     cotangent = _cotangent(case)
     values, found = _gradients("parameter_shift", "aer", case, cotangent, rows_gradient=True)
-    others, expected = _gradients("adjoint", "numba", case, cotangent, rows_gradient=True)
+    others, expected = _gradients("adjoint", "native", case, cotangent, rows_gradient=True)
     np.testing.assert_allclose(values, others, atol=1e-10, rtol=0)
     np.testing.assert_allclose(found.rows, expected.rows, atol=1e-9, rtol=0)
     np.testing.assert_allclose(found.params, expected.params, atol=1e-9, rtol=0)
@@ -181,7 +183,7 @@ def test_adjoint_gives_the_gradient_of_amplitudes_too():
     expected = reference.central_differences(
         template, seen, b.rows, b.params, cotangent, amplitudes=b.amplitudes
     )
-    for backend in ("numba", "numpy"):
+    for backend in EXACT_BACKENDS:
         _, found = _gradients("adjoint", backend, case, cotangent, rows_gradient=True)
         np.testing.assert_allclose(found.amplitudes, expected[2], atol=EXACT, rtol=0)
 

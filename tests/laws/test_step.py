@@ -144,9 +144,9 @@ VARIANTS = {
     "many observables": {"observables": "z+zz", "n_qubits": 6, "n_classes": 7},
 }
 ENGINES = {
-    "one thread": lambda: StatevectorBackend("numba", threads=1),
-    "two threads": lambda: StatevectorBackend("numba", threads=2),
-    "three threads": lambda: StatevectorBackend("numba", threads=3),
+    "one thread": lambda: StatevectorBackend("native", threads=1),
+    "two threads": lambda: StatevectorBackend("native", threads=2),
+    "three threads": lambda: StatevectorBackend("native", threads=3),
 }
 N_ROWS = 4 * step.BLOCK + 5
 
@@ -189,7 +189,7 @@ def test_a_block_has_the_same_bits_whatever_comes_with_it(variant: str, engine: 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_block_has_the_same_bits_in_validation_whatever_comes_with_it(variant: str):
     model, theta, x, y = _variant(variant)
-    backend = StatevectorBackend("numba")
+    backend = StatevectorBackend("native")
     _with_others(lambda x, y: step.evaluate(model, theta, x, y, backend), x, y)
 
 
@@ -201,7 +201,7 @@ def test_a_block_has_the_same_bits_in_a_large_validation_set():
     rng = np.random.default_rng(4)
     n_rows = 1000 * step.BLOCK
     x, y = rng.uniform(-2, 2, (n_rows, 8)), rng.integers(0, 10, n_rows)
-    backend, theta = StatevectorBackend("numba"), _theta(model)
+    backend, theta = StatevectorBackend("native"), _theta(model)
     together = step.evaluate(model, theta, x, y, backend)
     few = range(0, 1000, 50)
     alone = [step.evaluate(model, theta, _block(x, k), _block(y, k), backend) for k in few]
@@ -217,7 +217,7 @@ def test_threads_do_not_change_a_bit(variant: str):
 
 
 @pytest.mark.parametrize(
-    "backend", [StatevectorBackend("numba"), AerBackend()], ids=["statevector", "aer"]
+    "backend", [StatevectorBackend("native"), AerBackend()], ids=["statevector", "aer"]
 )
 def test_a_block_has_the_same_bits_by_parameter_shift(backend):
     model, theta, x, y = _variant("three classes")
@@ -227,9 +227,9 @@ def test_a_block_has_the_same_bits_by_parameter_shift(backend):
 
 def test_states_that_are_not_kept_give_the_same_bits(monkeypatch: pytest.MonkeyPatch):
     model, theta, x, y = _variant("scaled inputs")
-    kept = _step(model, theta, x, y, StatevectorBackend("numba"))
-    monkeypatch.setattr("qstore_ray.simulate.compiled.KEPT_BYTES", 0)
-    np.testing.assert_array_equal(_step(model, theta, x, y, StatevectorBackend("numba")), kept)
+    kept = _step(model, theta, x, y, StatevectorBackend("native"))
+    monkeypatch.setattr("qstore_ray.simulate.native.KEPT_BYTES", 0)
+    np.testing.assert_array_equal(_step(model, theta, x, y, StatevectorBackend("native")), kept)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

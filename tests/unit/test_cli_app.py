@@ -20,6 +20,8 @@ qstore --version
 qstore config
 qstore config schema --json
 qstore config show JOB.toml --set --json
+qstore doctor --json
+qstore estimate JOB.toml --set --json
 qstore evaluate RUN --split --storage --json
 qstore predict RUN INPUT --output --proba --storage --json
 qstore runs --storage --json

@@ -1,0 +1,162 @@
+/* The Python module `qstore_ray.simulate._kernels`: picks the kernels for this processor and calls
+   them without Python's lock. `native.py` says what the arguments are; lengths are checked here,
+   so that a wrong call is an error and not a crash. */
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030B0000
+#include <Python.h>
+#include "bind.h"
+#include "sweeps.h"
+
+extern const Kernels generic_kernels[2][2];
+#if defined(__x86_64__)
+extern const Kernels avx2_kernels[2][2], avx512_kernels[2][2];
+#endif
+
+static const Kernels (*chosen)[2] = generic_kernels;
+static const char *chosen_name = "generic";
+static int chosen_lanes = 2;
+
+static int choose(const char *name) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    const int has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const int has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")
+        && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+    if (has_avx512 && (!name || !strcmp(name, "avx512"))) {
+        chosen = avx512_kernels, chosen_name = "avx512", chosen_lanes = 8;
+        return 1;
+    }
+    if (has_avx2 && (!name || !strcmp(name, "avx2"))) {
+        chosen = avx2_kernels, chosen_name = "avx2", chosen_lanes = 4;
+        return 1;
+    }
+#endif
+    if (!name || !strcmp(name, "generic")) {
+        chosen = generic_kernels, chosen_name = "generic", chosen_lanes = 2;
+        return 1;
+    }
+    return 0;
+}
+
+/* The memory of a buffer argument of at least `bytes`; None is NULL. */
+static int view(PyObject *object, Py_ssize_t bytes, int writable, Py_buffer *buffer, void *to) {
+    void *found = NULL;
+    if (object != Py_None) {
+        if (PyObject_GetBuffer(object, buffer, writable ? PyBUF_WRITABLE : PyBUF_SIMPLE) < 0) return -1;
+        if (buffer->len < bytes) {
+            PyErr_Format(PyExc_ValueError, "a buffer of %zd bytes is too short, %zd are needed", buffer->len, bytes);
+            return -1;
+        }
+        found = buffer->buf;
+    }
+    memcpy(to, &found, sizeof(found));
+    return 0;
+}
+
+static int64_t on_line(int64_t bytes) { return (bytes + 63) & ~(int64_t)63; }
+
+static int64_t table_bytes(const Program *c, int precision) {
+    return on_line((c->n_tables << c->n_qubits) * 2 * (precision ? 4 : 8));
+}
+
+/* The next address that begins a cache line. */
+static char *aligned(void *memory) { return (char *)on_line((int64_t)(intptr_t)memory); }
+
+static PyObject *sizes(PyObject *self, PyObject *args) {
+    int precision, mode;
+    long long n_order;
+    Py_buffer header;
+    int64_t found[3];
+    if (!PyArg_ParseTuple(args, "iiy*L", &precision, &mode, &header, &n_order)) return NULL;
+    const Program *program = header.buf;
+    chosen[precision & 1][mode & 1].sizes(program, n_order, found);
+    const int64_t shared = on_line(bound_bytes(program)) + table_bytes(program, precision);
+    PyBuffer_Release(&header);
+    return Py_BuildValue("(LLLL)", (long long)found[0] + 64, (long long)shared + 64, (long long)found[1],
+                         (long long)found[2]);
+}
+
+enum { S_PROGRAM, S_MEMORY, S_ROWS, S_PARAMS, S_AMPLITUDES, S_SCRATCH, S_VALUES, S_WANTED, S_GRADIENTS,
+       S_AMPLITUDE_GRADIENTS, S_COUNT };
+
+static PyObject *sweep(PyObject *self, PyObject *args) {
+    int precision, mode, back, bind, keep, failed = 1;
+    long long n, n_order, first, last, stop;
+    PyObject *o[S_COUNT];
+    Py_buffer buffers[S_COUNT] = {{0}};
+    Sweep s = {0};
+    int64_t size[3];
+    char *memory = NULL;
+    if (!PyArg_ParseTuple(args, "iiiiiLLLLLOOOOOOOOOO", &precision, &mode, &back, &bind, &keep, &n, &n_order,
+                          &first, &last, &stop, o, o + 1, o + 2, o + 3, o + 4, o + 5, o + 6, o + 7, o + 8, o + 9))
+        return NULL;
+    const Kernels *kernels = &chosen[precision & 1][mode & 1];
+    if (view(o[S_PROGRAM], sizeof(Program), 0, buffers, &s.program) < 0) goto end;
+    const Program *c = s.program;
+    kernels->sizes(c, n_order, size);
+    const int64_t tiles = (n + size[2] - 1) / size[2], dim = (int64_t)1 << c->n_qubits;
+    const int64_t before = on_line(bound_bytes(c)), shared = before + table_bytes(c, precision);
+    if (first < 0 || last > tiles) { PyErr_SetString(PyExc_ValueError, "tiles out of range"); goto end; }
+    if (view(o[S_MEMORY], 64 + shared + (keep ? tiles * size[1] : 0), 1, buffers + S_MEMORY, &memory) < 0) goto end;
+    if (view(o[S_ROWS], n * c->n_rows * 8, 0, buffers + S_ROWS, &s.rows) < 0) goto end;
+    if (view(o[S_PARAMS], (c->params_per_row ? n : 1) * c->n_params * 8, 0, buffers + S_PARAMS, &s.params) < 0) goto end;
+    if (view(o[S_AMPLITUDES], n * dim * 16, 0, buffers + S_AMPLITUDES, &s.amplitudes) < 0) goto end;
+    if (view(o[S_SCRATCH], size[0] + 64, 1, buffers + S_SCRATCH, &s.scratch) < 0) goto end;
+    if (view(o[S_VALUES], n * c->n_observables * 8, !back, buffers + S_VALUES, &s.values) < 0) goto end;
+    if (back) {
+        s.cotangent = s.values;
+        if (view(o[S_WANTED], c->n_rotations, 0, buffers + S_WANTED, &s.wanted) < 0) goto end;
+        if (view(o[S_GRADIENTS], n * (c->n_rows + c->n_params) * 8, 1, buffers + S_GRADIENTS, &s.gradients) < 0) goto end;
+        if (view(o[S_AMPLITUDE_GRADIENTS], n * dim * 16, 1, buffers + S_AMPLITUDE_GRADIENTS, &s.amplitude_gradients) < 0) goto end;
+    }
+    memory = aligned(memory);
+    s.scratch = aligned(s.scratch);
+    Bound *bound = (Bound *)memory;
+    s.bound = bound;
+    s.tables = memory + before;
+    s.kept = keep ? memory + shared : NULL;
+    s.n = n, s.n_order = n_order, s.first = first, s.last = last, s.stop = stop;
+    Py_BEGIN_ALLOW_THREADS
+    if (bind) {
+        place_bound(c, bound);
+        bind_angles(c, s.params, bound);
+        bind_scales(c, bound);
+        kernels->bind_tables(c, bound, (double *)s.scratch, memory + before);
+    }
+    if (back) kernels->reverse(&s);
+    else kernels->forward(&s);
+    Py_END_ALLOW_THREADS
+    failed = 0;
+end:
+    for (int k = 0; k < S_COUNT; k++) if (buffers[k].obj) PyBuffer_Release(buffers + k);
+    if (failed) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *use(PyObject *self, PyObject *args) {
+    const char *name = NULL;
+    if (!PyArg_ParseTuple(args, "|z", &name)) return NULL;
+    if (!choose(name)) {
+        PyErr_Format(PyExc_ValueError, "this processor has no %s", name);
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *current(PyObject *self, PyObject *unused) {
+    return Py_BuildValue("(si)", chosen_name, chosen_lanes);
+}
+
+static PyMethodDef methods[] = {
+    {"use", use, METH_VARARGS, "Take the kernels of an instruction set, or of the best there is."},
+    {"current", current, METH_NOARGS, "The instruction set in use, and how many numbers its vectors hold."},
+    {"sizes", sizes, METH_VARARGS, "Bytes of scratch, of what rows share, of a kept tile; rows of a tile."},
+    {"sweep", sweep, METH_VARARGS, "Bind parameters if asked to, and run a range of tiles forward, or back."},
+    {NULL, NULL, 0, NULL}};
+
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_kernels", NULL, -1, methods, NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__kernels(void) {
+    choose(NULL);
+    return PyModule_Create(&definition);
+}

@@ -1,0 +1,293 @@
+/* Whole sweeps over tiles: forward to expectation values, back to gradients. Part of one variant.
+
+   The reverse sweep is adjoint differentiation (Jones & Gacon 2020, arXiv:2009.02823). It needs ψ,
+   λ and one field, however deep the circuit is. Stored amplitudes may be larger than true ones by
+   a factor that is the same for all rows, `scale` = true over stored: a turn without its cosine
+   costs half as much. What a row gives does not depend on the rows beside it. */
+
+typedef struct {
+    const Program *program;
+    const Bound *bound;
+    const REAL *tables;               /* phase tables: cosines, then sines, of each */
+    const double *rows, *params;
+    int64_t n, first_row, n_lane_rows;
+    size_t count;                     /* vectors of a state */
+    REAL *psi, *lambda, *buffer;
+    D *field, *gradient;              /* (G) by angle */
+    V *p, *t;                         /* coefficients of the turns, in the order of the passes */
+} NAME(Tile);
+#define Tile NAME(Tile)
+
+/* The angle of a rotation, one for each lane's row. */
+static D NAME(angle)(const Tile *tile, int64_t g) {
+    const Program *c = tile->program;
+    D value;
+    for (int t = 0; t < LANES; t++) {
+        if (LANE_BITS > 0 && t) { value[t] = value[0]; continue; }
+        const int64_t row = tile->first_row + (t < tile->n_lane_rows ? t : tile->n_lane_rows - 1);
+        double sum = c->offsets[g];
+        for (int64_t k = c->term_starts[g]; k < c->term_starts[g + 1]; k++) {
+            const int64_t slot = c->slots[k] - c->n_rows;
+            const double bound = slot < 0 ? tile->rows[row * c->n_rows + c->slots[k]]
+                : tile->params[(c->params_per_row ? row * c->n_params : 0) + slot];
+            sum += c->scales[k] * bound;
+        }
+        value[t] = sum;
+    }
+    return value * tile->bound->sign[g];
+}
+
+static void NAME(half_angle)(const Tile *tile, int64_t g, D *cosine, D *sine) {
+    if (tile->program->by_row[g]) {
+        NAME(sincos)(0.5 * NAME(angle)(tile, g), sine, cosine);
+    } else {
+        *cosine = splat_d(tile->bound->cosine[g]);
+        *sine = splat_d(tile->bound->sine[g]);
+    }
+}
+
+/* Coefficients of the turns of one kind: those of this tile's rows, or those that all share. */
+static void NAME(turn_coefficients)(Tile *tile, int by_row) {
+    const Program *c = tile->program;
+    for (int64_t i = 0; i < c->n_passes; i++) {
+        const int64_t *pass = c->passes + i * PASS_COLUMNS;
+        if (pass[P_KIND] != TURN) continue;
+        const int64_t end = pass[P_ORDER] + pass[P_ACROSS] + pass[P_WITHIN];
+        for (int64_t k = pass[P_ORDER]; k < end; k++) {
+            const int64_t g = c->order[k];
+            if (c->by_row[g] != by_row) continue;
+            D cosine = splat_d(1.0), sine = splat_d(tile->bound->tangent[g]);
+            if (by_row) NAME(half_angle)(tile, g, &cosine, &sine);
+            D signs = lane_signs((uint32_t)c->z[g]);
+            if (k - pass[P_ORDER] >= pass[P_ACROSS]) signs = -signs;
+            tile->p[k] = TO_V(cosine);
+            tile->t[k] = TO_V(sine * signs);
+        }
+    }
+}
+
+static void NAME(prepare_turn)(const Tile *tile, const int64_t *pass, Turn *turn) {
+    const Program *c = tile->program;
+    const int across = (int)pass[P_ACROSS];
+    const uint32_t *vectors = c->vectors + pass[P_VECTORS];
+    turn->within = (int)pass[P_WITHIN];
+    turn->bases = (int)pass[P_BASES];
+    turn->base_vectors = vectors + across + turn->within;
+    for (int k = 0; k < across; k++) {
+        turn->p[k] = tile->p[pass[P_ORDER] + k];
+        turn->t[k] = tile->t[pass[P_ORDER] + k];
+    }
+    for (int k = 0; k < turn->within; k++) {
+        turn->p[6 + k] = tile->p[pass[P_ORDER] + across + k];
+        turn->t[6 + k] = tile->t[pass[P_ORDER] + across + k];
+        turn->directions[k] = vectors[across + k];
+    }
+    turn->offsets[0] = 0;
+    for (int k = 0; k < across; k++)
+        for (int b = 0; b < 1 << k; b++) turn->offsets[b | 1 << k] = turn->offsets[b] ^ vectors[k];
+    turn->cosines = turn->sines = NULL;
+    if (pass[P_TABLE] >= 0) {
+        turn->cosines = tile->tables + (size_t)pass[P_TABLE] * 2 * ((size_t)1 << c->n_qubits);
+        turn->sines = turn->cosines + ((size_t)1 << c->n_qubits);
+    }
+}
+
+/* The angles of a layer of phases that differs from row to row, as a field. */
+static void NAME(phase_field)(const Tile *tile, int64_t layer) {
+    const Program *c = tile->program;
+    memset(tile->field, 0, tile->count * sizeof(D));
+    for (int64_t g = c->layers[3 * layer + 1]; g < c->layers[3 * layer + 2]; g++)
+        NAME(add_to_entry)(tile->field, (uint32_t)c->z[g], -0.5 * NAME(angle)(tile, g));
+    NAME(walsh_hadamard)(tile->field, (int)c->n_qubits);
+}
+
+INLINE void NAME(multiply)(REAL *state, size_t u, V c, V s) {
+    V *at = (V *)state + 2 * u;
+    V re = at[0], im = at[1];
+    at[0] = c * re - s * im;
+    at[1] = c * im + s * re;
+}
+
+/* Multiply ψ, and λ if there is one, by the phases of a layer, or by their conjugates. */
+static void NAME(apply_phases)(const Tile *tile, int64_t layer, int64_t table, double factor,
+                               REAL *lambda) {
+    if (table < 0) NAME(phase_field)(tile, layer);
+    const size_t dim = (size_t)1 << tile->program->n_qubits;
+    const REAL *cosines = tile->tables + (table < 0 ? 0 : (size_t)table * 2 * dim);
+    const REAL *sines = cosines + dim;
+    for (size_t u = 0; u < tile->count; u++) {
+        V c, s;
+        if (table < 0) {
+            D sine, cosine;
+            NAME(sincos)(tile->field[u], &sine, &cosine);
+            c = TO_V(factor * cosine);
+            s = TO_V(factor * sine);
+        } else {
+            c = FACTOR(cosines, u);
+            s = FACTOR(sines, u);
+        }
+        if (lambda) s = -s;
+        NAME(multiply)(tile->psi, u, c, s);
+        if (lambda) NAME(multiply)(lambda, u, c, s);
+    }
+}
+
+static void NAME(scale_state)(REAL *state, size_t count, double factor) {
+    for (size_t k = 0; k < 2 * count; k++) ((V *)state)[k] *= splat(factor);
+}
+
+/* exp(−iθP/2) on one qubit v = (re a, im a, re b, im b); P is X, Y or Z by the masks. */
+INLINE void NAME(turn_qubit)(D v[4], int64_t x, int64_t z, D c, D s) {
+    const D a = v[0], b = v[1], d = v[2], e = v[3];
+    if (x && z) {
+        v[0] = c * a - s * d; v[1] = c * b - s * e; v[2] = c * d + s * a; v[3] = c * e + s * b;
+    } else if (x) {
+        v[0] = c * a + s * e; v[1] = c * b - s * d; v[2] = c * d + s * b; v[3] = c * e - s * a;
+    } else {
+        v[0] = c * a + s * b; v[1] = c * b - s * a; v[2] = c * d - s * e; v[3] = c * e + s * d;
+    }
+}
+
+/* The two amplitudes of each qubit after its leading rotations. */
+static void NAME(qubit_states)(const Tile *tile, D *qubits) {
+    const Program *c = tile->program;
+    for (int64_t q = 0; q < c->n_qubits; q++) {
+        D *v = qubits + 4 * q, cosine, sine;
+        v[0] = splat_d(1.0);
+        v[1] = v[2] = v[3] = splat_d(0.0);
+        for (int64_t g = c->leading_starts[q]; g < c->leading_starts[q + 1]; g++) {
+            NAME(half_angle)(tile, g, &cosine, &sine);
+            NAME(turn_qubit)(v, c->x[g], c->z[g], cosine, sine);
+        }
+    }
+}
+
+/* The first n qubits of |0…0⟩ after the leading rotations: the state doubles qubit by qubit. */
+static void NAME(product_state)(const Tile *tile, const D *qubits, int n) {
+    V *psi = (V *)tile->psi;
+#if LANE_BITS == 0
+    psi[0] = splat(1.0);
+    psi[1] = splat(0.0);
+#else
+    for (int t = 0; t < LANES; t++) {
+        double re = 1.0, im = 0.0;
+        for (int q = 0; q < LANE_BITS; q++) {
+            const D *v = qubits + 4 * q + 2 * (t >> q & 1);
+            const double old = re;
+            re = re * v[0][0] - im * v[1][0];
+            im = im * v[0][0] + old * v[1][0];
+        }
+        psi[0][t] = (REAL)re;
+        psi[1][t] = (REAL)im;
+    }
+#endif
+    for (int q = LANE_BITS; q < n; q++) {
+        const size_t half = (size_t)1 << (q - LANE_BITS);
+        const D *v = qubits + 4 * q;
+        V ar = TO_V(v[0]), ai = TO_V(v[1]), br = TO_V(v[2]), bi = TO_V(v[3]);
+        for (size_t u = 0; u < half; u++) {
+            V x = psi[2 * u], y = psi[2 * u + 1];
+            psi[2 * (u + half)] = br * x - bi * y;
+            psi[2 * (u + half) + 1] = br * y + bi * x;
+            psi[2 * u] = ar * x - ai * y;
+            psi[2 * u + 1] = ar * y + ai * x;
+        }
+    }
+}
+
+/* Im⟨μ|P|v⟩ on one qubit. */
+INLINE D NAME(qubit_overlap)(const D m[4], const D v[4], int64_t x, int64_t z) {
+    if (x && z) return m[2] * v[0] + m[3] * v[1] - m[0] * v[2] - m[1] * v[3];
+    if (x) return m[0] * v[3] - m[1] * v[2] + m[2] * v[1] - m[3] * v[0];
+    return m[0] * v[1] - m[1] * v[0] - m[2] * v[3] + m[3] * v[2];
+}
+
+/* One step of the doubling taken back, for a qubit that is not inside a vector: with w the product
+   of the qubits before it, μ_b = Σ_i λ_b[i] conj(w[i]), and λ[i] ← Σ_b conj(v_b) λ_b[i]. */
+static void NAME(contract)(V *lambda, const V *w, size_t half, const D v[4], D mu[4]) {
+    const V ar = TO_V(v[0]), ai = TO_V(v[1]), br = TO_V(v[2]), bi = TO_V(v[3]);
+    for (int k = 0; k < 4; k++) mu[k] = splat_d(0.0);
+    for (size_t u = 0; u < half; u++) {
+        const V x = w[2 * u], y = w[2 * u + 1];
+        const V cr = lambda[2 * u], ci = lambda[2 * u + 1];
+        const V dr = lambda[2 * (u + half)], di = lambda[2 * (u + half) + 1];
+        mu[0] += TO_D(cr * x + ci * y);
+        mu[1] += TO_D(ci * x - cr * y);
+        mu[2] += TO_D(dr * x + di * y);
+        mu[3] += TO_D(di * x - dr * y);
+        lambda[2 * u] = ar * cr + ai * ci + br * dr + bi * di;
+        lambda[2 * u + 1] = ar * ci - ai * cr + br * di - bi * dr;
+    }
+#if LANE_BITS > 0
+    for (int k = 0; k < 4; k++) mu[k] = splat_d(lane_sum(mu[k]));
+#endif
+}
+
+/* The same for a qubit inside a vector: amplitudes are the first 2^(q + 1) lanes of λ. */
+static void NAME(contract_lanes)(V *lambda, const D *qubits, int q, D mu[4]) {
+#if LANE_BITS > 0
+    const D *v = qubits + 4 * q;
+    double sum[4] = {0.0, 0.0, 0.0, 0.0};
+    for (int t = 0; t < 1 << q; t++) {
+        double x = 1.0, y = 0.0;
+        for (int k = 0; k < q; k++) {
+            const D *one = qubits + 4 * k + 2 * (t >> k & 1);
+            const double old = x;
+            x = x * one[0][0] - y * one[1][0];
+            y = y * one[0][0] + old * one[1][0];
+        }
+        const int b = t | 1 << q;
+        const double cr = lambda[0][t], ci = lambda[1][t], dr = lambda[0][b], di = lambda[1][b];
+        sum[0] += cr * x + ci * y;
+        sum[1] += ci * x - cr * y;
+        sum[2] += dr * x + di * y;
+        sum[3] += di * x - dr * y;
+        lambda[0][t] = (REAL)(v[0][0] * cr + v[1][0] * ci + v[2][0] * dr + v[3][0] * di);
+        lambda[1][t] = (REAL)(v[0][0] * ci - v[1][0] * cr + v[2][0] * di - v[3][0] * dr);
+    }
+    for (int k = 0; k < 4; k++) mu[k] = splat_d(sum[k]);
+#endif
+}
+
+/* Gradients of the leading rotations from λ at the start. ψ is no longer needed: its memory takes
+   the products of the first q qubits, one after the other. */
+static void NAME(product_back)(const Tile *tile, const D *qubits, const uint8_t *wanted) {
+    const Program *c = tile->program;
+    V *w = (V *)tile->psi;
+    D mu[4], v[4], cosine, sine;
+    Tile first = *tile;
+    first.psi = (REAL *)(w + 2);
+    for (int q = LANE_BITS; q < c->n_qubits; q++) {
+        const size_t half = (size_t)1 << (q - LANE_BITS);
+        if (q == LANE_BITS) {
+            NAME(product_state)(&first, qubits, q);
+            continue;
+        }
+        const V *from = w + half;
+        V *to = w + 2 * half;
+        const D *one = qubits + 4 * (q - 1);
+        const V ar = TO_V(one[0]), ai = TO_V(one[1]), br = TO_V(one[2]), bi = TO_V(one[3]);
+        for (size_t u = 0; u < half / 2; u++) {
+            const V x = from[2 * u], y = from[2 * u + 1];
+            to[2 * u] = ar * x - ai * y;
+            to[2 * u + 1] = ar * y + ai * x;
+            to[2 * u + half] = br * x - bi * y;
+            to[2 * u + half + 1] = br * y + bi * x;
+        }
+    }
+    for (int q = (int)c->n_qubits - 1; q >= 0; q--) {
+        for (int k = 0; k < 4; k++) v[k] = qubits[4 * q + k];
+        if (q < LANE_BITS) {
+            NAME(contract_lanes)((V *)tile->lambda, qubits, q, mu);
+        } else {
+            const size_t half = (size_t)1 << (q - LANE_BITS);
+            NAME(contract)((V *)tile->lambda, w + 2 * half, half, v, mu);
+        }
+        for (int64_t g = c->leading_starts[q + 1] - 1; g >= c->leading_starts[q]; g--) {
+            if (wanted[g]) tile->gradient[g] = NAME(qubit_overlap)(mu, v, c->x[g], c->z[g]);
+            NAME(half_angle)(tile, g, &cosine, &sine);
+            NAME(turn_qubit)(v, c->x[g], c->z[g], cosine, -sine);
+            NAME(turn_qubit)(mu, c->x[g], c->z[g], cosine, -sine);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+/* What module.c asks of the kernels of one instruction set. */
+#ifndef QSTORE_SWEEPS_H
+#define QSTORE_SWEEPS_H
+
+#include "program.h"
+
+/* One call for a range of tiles; every field is eight bytes, as in Program. */
+typedef struct {
+    const Program *program;
+    const Bound *bound;
+    const void *tables;
+    const double *rows, *params;      /* (N, A), (P) or (N, P) */
+    const double *amplitudes;         /* (N, 2^n) complex, or NULL */
+    int64_t n;                        /* N */
+    int64_t n_order;                  /* turns in all passes */
+    int64_t first, last;              /* tiles */
+    void *kept;                       /* final states, or NULL; the reverse sweep consumes them */
+    char *scratch;
+    double *values;                   /* (N, O), forward */
+    const double *cotangent;          /* (N, O), reverse */
+    const uint8_t *wanted;            /* (G) */
+    int64_t stop;                     /* the layer where the reverse sweep may stop */
+    double *gradients;                /* (N, A + P), zeros */
+    double *amplitude_gradients;      /* (N, 2^n) complex, or NULL */
+} Sweep;
+
+typedef struct {
+    void (*sizes)(const Program *, int64_t, int64_t[3]);
+    void (*bind_tables)(const Program *, const Bound *, double *, void *);
+    void (*forward)(const Sweep *);
+    void (*reverse)(const Sweep *);
+} Kernels;
+
+#endif

@@ -1,0 +1,187 @@
+"""A circuit as a list of Pauli rotations, with everything else taken out of the way.
+
+Every gate is a rotation exp(−iθP/2) by a Pauli string P, or it only renames things: CX and SWAP
+permute the basis states, X, Y and Z flip signs. What renames is never executed. It is kept in a
+`Frame` that says which Pauli strings Z_q and X_q of each qubit have become, and later rotations
+and the observables are written in that frame:
+
+    RY(a) on 1, CX(0, 1), RZ(b) on 1      →      exp(−ia Y1/2), exp(−ib Z0Z1/2)
+
+A rotation is kept as two bit masks: `P(x, z) = i^(x·z mod 2) X^x Z^z`, X^x|j⟩ = |j ⊕ x⟩ and
+Z^z|j⟩ = (−1)^|j∧z| |j⟩. Two Pauli strings either commute or anticommute, which is one parity of
+bits (`commute`): so all that a compiler wants to know, what may move past what, is cheap and exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from qstore_ray.circuits.lower import lower
+from qstore_ray.circuits.observable import Observable
+from qstore_ray.circuits.template import Angle, Op, Template
+
+
+class AngleSum(NamedTuple):
+    """`offset + Σ scale · slot` in radians; the row's A slots come first, then the P parameters."""
+
+    offset: float
+    terms: tuple[tuple[int, float], ...] = ()
+
+    def scaled(self, factor: float) -> AngleSum:
+        """`factor` times this angle."""
+        return AngleSum(self.offset * factor, tuple((s, c * factor) for s, c in self.terms))
+
+    def plus(self, other: AngleSum) -> AngleSum:
+        """The sum of two angles; slots that cancel are left out."""
+        scales = dict(self.terms)
+        for slot, scale in other.terms:
+            scales[slot] = scales.get(slot, 0.0) + scale
+        terms = tuple((slot, scale) for slot, scale in sorted(scales.items()) if scale)
+        return AngleSum(self.offset + other.offset, terms)
+
+
+class Rotation(NamedTuple):
+    """exp(−iθ P(x, z)/2)."""
+
+    x: int
+    z: int
+    angle: AngleSum
+
+
+class Term(NamedTuple):
+    """coefficient · i^power X^x Z^z, one summand of observable number `observable`."""
+
+    x: int
+    z: int
+    power: int
+    observable: int
+    coefficient: float
+
+
+def odd(mask: int) -> bool:
+    """Whether an odd number of bits is set."""
+    return mask.bit_count() % 2 == 1
+
+
+def commute(x1: int, z1: int, x2: int, z2: int) -> bool:
+    """Whether the Pauli strings (x1, z1) and (x2, z2) commute."""
+    return odd(x1 & z2) == odd(x2 & z1)
+
+
+@dataclass
+class _Frame:
+    """What Z_q and X_q are after the gates so far: ±Z^z[q] and ±X^x[q]."""
+
+    z: list[int]
+    x: list[int]
+    z_sign: list[int]
+    x_sign: list[int]
+
+    def cx(self, control: int, target: int) -> None:
+        self.z[target] ^= self.z[control]
+        self.z_sign[target] *= self.z_sign[control]
+        self.x[control] ^= self.x[target]
+        self.x_sign[control] *= self.x_sign[target]
+
+    def swap(self, a: int, b: int) -> None:
+        for column in (self.z, self.x, self.z_sign, self.x_sign):
+            column[a], column[b] = column[b], column[a]
+
+    def pauli(self, name: str, qubit: int) -> None:
+        if name in "xy":
+            self.z_sign[qubit] *= -1
+        if name in "yz":
+            self.x_sign[qubit] *= -1
+
+    def string(self, x: int, z: int) -> tuple[int, int, int]:
+        """X^x Z^z in this frame: masks and sign."""
+        to_x = to_z = 0
+        sign = 1
+        for qubit in range(len(self.z)):
+            if x >> qubit & 1:
+                to_x ^= self.x[qubit]
+                sign *= self.x_sign[qubit]
+            if z >> qubit & 1:
+                to_z ^= self.z[qubit]
+                sign *= self.z_sign[qubit]
+        return to_x, to_z, sign
+
+
+def pauli_rotations(
+    template: Template, observables: Iterable[Observable]
+) -> tuple[list[Rotation], list[Term]]:
+    """The rotations of a circuit in order, and its observables as seen after them."""
+    n = template.n_qubits
+    bits = [1 << qubit for qubit in range(n)]
+    frame = _Frame(list(bits), list(bits), [1] * n, [1] * n)
+    rotations: list[Rotation] = []
+    for op in lower(template).ops:
+        if op.gate in ("cx", "swap"):
+            getattr(frame, op.gate)(*op.qubits)
+        elif op.gate in ("x", "y", "z"):
+            frame.pauli(op.gate, op.qubits[0])
+        else:
+            if op.gate == "h":  # H = RY(π/2) Z
+                frame.pauli("z", op.qubits[0])
+            for x, z, sign, angle in _generators(op, template.n_rows):
+                to_x, to_z, flip = frame.string(x, z)
+                rotations.append(Rotation(to_x, to_z, angle.scaled(sign * flip)))
+    return rotations, _seen(observables, frame)
+
+
+def _seen(observables: Iterable[Observable], frame: _Frame) -> list[Term]:
+    found = []
+    for index, observable in enumerate(observables):
+        for term in observable.terms:
+            x, z, sign = frame.string(term.x, term.z)
+            power = (term.x & term.z).bit_count() % 4
+            found.append(Term(x, z, power, index, sign * term.coefficient))
+    return found
+
+
+_Generator = tuple[int, int, int, AngleSum]  # X^x Z^z, a sign, and the angle
+_QUARTER = math.pi / 2
+_FIXED_ANGLES = {
+    "h": ("ry", _QUARTER),
+    "s": ("rz", _QUARTER),
+    "sdg": ("rz", -_QUARTER),
+    "t": ("rz", _QUARTER / 2),
+    "tdg": ("rz", -_QUARTER / 2),
+    "sx": ("rx", _QUARTER),
+    "sxdg": ("rx", -_QUARTER),
+}
+# X^x Z^z of each generator in masks over all its qubits (1) or none (0), and its sign: YY = −XXZZ.
+_MASKS: dict[str, Callable[[int], tuple[int, int, int]]] = {
+    "rx": lambda m: (m, 0, 1),
+    "ry": lambda m: (m, m, 1),
+    "rz": lambda m: (0, m, 1),
+    "rxx": lambda m: (m, 0, 1),
+    "ryy": lambda m: (m, m, -1),
+    "rzz": lambda m: (0, m, 1),
+}
+
+
+def _generators(op: Op, n_rows: int) -> list[_Generator]:
+    """The rotations that a lowered gate is made of."""
+    if op.gate == "cz":  # exp(iπ/4 (1 − Za)(1 − Zb))
+        a, b = (1 << qubit for qubit in op.qubits)
+        quarter = AngleSum(_QUARTER)
+        return [(0, a, 1, quarter), (0, b, 1, quarter), (0, a | b, -1, quarter)]
+    name, angle = op.gate, AngleSum(0.0)
+    if name in _FIXED_ANGLES:
+        name, offset = _FIXED_ANGLES[name]
+        angle = AngleSum(offset)
+    else:
+        angle = _angle(op.angles[0], n_rows)
+    mask = sum(1 << qubit for qubit in op.qubits)
+    return [(*_MASKS[name](mask), angle)]
+
+
+def _angle(angle: Angle, n_rows: int) -> AngleSum:
+    if angle.kind == "const" or not angle.scale:
+        return AngleSum(angle.offset)
+    slot = angle.slot if angle.kind == "row" else n_rows + angle.slot
+    return AngleSum(angle.offset, ((slot, angle.scale),))
