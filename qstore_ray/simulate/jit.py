@@ -21,7 +21,7 @@ from qstore_ray.simulate import jit_bind, jit_start, jit_sweep, jit_turns
 from qstore_ray.simulate.compiler import compile_program
 from qstore_ray.simulate.engines import TABLE_BYTES, Precision
 from qstore_ray.simulate.program import Program, SlotGradients
-from qstore_ray.simulate.schedule import TURN, schedule
+from qstore_ray.simulate.schedule import schedule
 from qstore_ray.simulate.simd import LANES, PAIR
 from qstore_ray.simulate.threads import buffer, over_tiles, scratch
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 KEPT_BYTES = 128 * 2**20
 """Final states are kept for the reverse sweep up to this many bytes."""
 
-_TOGETHER = 3
-"""Turns in one walk. Six, by way of a buffer, are no faster: eight rows fill the L1 cache."""
 _NEAR = 3
 """Base vectors whose sums are in a table."""
 
@@ -160,28 +158,20 @@ def load(program: Program) -> Loaded:
 
 
 def _walks(scheduled: IntArray, vectors: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-    """Passes as `jit_turns.py` walks them, their index tables, and their base vectors.
-
-    A scheduled pass of more than three turns becomes two walks: to each of them the directions of
-    the other are base vectors, since no rotation of a layer sees the direction of another.
-    """
+    """Passes as `jit_turns.py` walks them, their index tables, and their base vectors."""
     passes: list[list[int]] = []
     tables: list[IntArray] = []
     bases: list[int] = []
     for kind, layer, count, _, order, start, n_bases, _, general, phases, table in scheduled:
         found = [int(vector) for vector in vectors[start : start + count + n_bases]]
-        turns = range(0, int(count), _TOGETHER) if kind == TURN else range(1)
-        for first in turns:
-            last = min(first + _TOGETHER, int(count))
-            free = found[:first] + found[last:]
-            near, far = _span(free[-_NEAR:]), free[:-_NEAR]
-            follow = [phases, table] if last == count else [-1, -1]
-            kind_of_walk = last - first + 4 * general
-            passes.append(
-                [kind, layer, *follow, kind_of_walk, len(near), order + first, len(bases), len(far)]
-            )
-            tables.append(np.stack([_padded(near), _padded(_span(found[first:last]))]))
-            bases += [*far, 0]  # one behind the last is read, though not used
+        free = found[count:]
+        near, far = _span(free[-_NEAR:]), free[:-_NEAR]
+        kind_of_walk = count + 4 * general
+        passes.append(
+            [kind, layer, phases, table, kind_of_walk, len(near), order, len(bases), len(far)]
+        )
+        tables.append(np.stack([_padded(near), _padded(_span(found[:count]))]))
+        bases += [*far, 0]  # one behind the last is read, though not used
     return (
         np.array(passes, np.int64).reshape(-1, 9),
         np.array(tables, np.int64).ravel(),

@@ -1,11 +1,11 @@
 """How compiled kernels walk over the states: a program's layers cut into passes.
 
-A pass reads and writes every amplitude once. A TURN pass does up to six rotations of one layer:
-2^6 amplitudes go through registers and a buffer in L1 while the state itself lies in L2, and a
-layer of phases that follows is multiplied in on the way out. Which 2^6 amplitudes turn together
-is given by the directions x_g of the rotations; which sets of them there are, by base vectors on
-which every role |j∧z_g| is even. Directions may be anything that CX gates make of them, so the
-kernels never permute a state.
+A pass reads and writes every amplitude once. A TURN pass does up to three rotations of one layer:
+2^3 amplitudes at a time go through registers, and a layer of phases that follows is multiplied in
+on the way out. (Six at a time through a buffer in L1 was tried: slower below 12 qubits, and no
+faster above.) Which 2^3 amplitudes turn together is given by the directions x_g of the rotations;
+which sets of them there are, by base vectors on which every role |j∧z_g| is even. Directions may be
+anything that CX gates make of them, so the kernels never permute a state.
 
 Where a vector register holds amplitudes of one row (`lane_bits` > 0: amplitude j is in lane
 j mod 2^lane_bits), a direction inside the lanes is a rotation WITHIN vectors, and directions
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 TURN, PHASE, SCALE = 0, 1, 2
 """Kinds of pass (column 0 of `Schedule.passes`)."""
-ACROSS, WITHIN = 6, 3
+ACROSS, WITHIN = 3, 3
 """Rotations that one TURN pass takes, across vectors and within them."""
 UNSCALED = 48
 """Turns after which stored amplitudes, each turn up to √2 too large, are brought back to norm 1."""

@@ -12,7 +12,7 @@ from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.gates import GATES
 from qstore_ray.circuits.library import ANSATZE, ENTANGLEMENTS, build_circuit
 from qstore_ray.circuits.observable import Observable, PauliTerm, z_observables
-from qstore_ray.circuits.template import Op, Template, const, param
+from qstore_ray.circuits.template import Op, Template, const, param, row
 from qstore_ray.errors import BackendError, MissingDependencyError, UnknownNameError
 from qstore_ray.simulate import _kernels, arrays, native, reference
 from qstore_ray.simulate.compiler import compile_program
@@ -199,6 +199,19 @@ def test_any_angle_is_as_good_as_a_small_one(angle: float):
         compile_program(template, seen), np.zeros((1, 0)), params, None, keep=False
     )
     np.testing.assert_allclose(found, expected, atol=1e-11 * max(1.0, abs(angle) * 1e-4), rtol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_huge_angle_in_one_row_leaves_the_bits_of_the_others(name: str):
+    """Its sine takes another way; the rows beside it in a vector must not notice."""
+    ops = (Op("h", (0,)), Op("rz", (0,), (row(0),)), Op("ry", (0,), (row(0, 0.3),)))
+    program = compile_program(Template(1, ops, 1, 0), _all_paulis(1))
+    rows = np.linspace(-3, 3, 8)[:, None]
+    calm, _ = open_engine(name).forward(program, rows, np.zeros(0), None, keep=False)
+    rows[7] = 1e6
+    wild, _ = open_engine(name).forward(program, rows, np.zeros(0), None, keep=False)
+    np.testing.assert_array_equal(calm[:7], wild[:7])
+    assert (calm[7] != wild[7]).any()
 
 
 def test_hundreds_of_layers_stay_normalised():

@@ -292,7 +292,7 @@ def test_a_library_circuit_takes_few_passes():
     )
     program = compile_program(circuit.template, z_observables(12))
     passes = schedule(program, 0, 99).passes
-    assert len(passes) == 5, "one of phases after the start, two of turns for each later layer"
+    assert len(passes) == 9, "one of phases after the start, four of turns for each later layer"
 
 
 def test_constant_rotations_have_no_slots():

@@ -139,56 +139,32 @@ INLINE void NAME(rotate_within)(Block *s, const V *p, const V *t, const uint32_t
 /* One TURN pass as the kernels see it. */
 typedef struct {
     int within, bases, wanted;
-    V p[9], t[9];                     /* of the rotations across vectors, then of those within */
-    uint32_t offsets[64];             /* which amplitudes turn together, from a base */
+    V p[6], t[6];                     /* of up to three rotations across vectors, then of those within */
+    uint32_t offsets[8];              /* which amplitudes turn together, from a base */
     uint32_t directions[3];           /* of the rotations within a vector */
     const uint32_t *base_vectors;
     const REAL *cosines, *sines;      /* phases that follow, or NULL */
-    D *overlaps;                      /* (9) */
+    D *overlaps;                      /* (6) */
 } NAME(Turn);
 #define Turn NAME(Turn)
 
+/* Bases in the order of a Gray code: one exclusive or from each to the next. */
 #define NEXT_BASE(turn, base, o) \
     if ((o) + 1 < (uint32_t)1 << (turn)->bases) base ^= (turn)->base_vectors[__builtin_ctz((o) + 1)]
 
-static const uint32_t NAME(LOW)[8] = {
-    0u << LANE_BITS, 1u << LANE_BITS, 2u << LANE_BITS, 3u << LANE_BITS,
-    4u << LANE_BITS, 5u << LANE_BITS, 6u << LANE_BITS, 7u << LANE_BITS};
-
-/* ψ ← turns ψ, for K = FIRST + SECOND rotations: 2^K vectors at a time go through a buffer in L1,
-   FIRST qubits on the way in, SECOND on the way out. */
-INLINE void NAME(turn_forward)(const Turn *turn, REAL *psi, REAL *buffer, const int FIRST,
-                               const int SECOND, const int general, const int permuted) {
-    uint32_t high[8], base = 0;
-    for (int h = 0; h < 1 << SECOND; h++) high[h] = turn->offsets[h << FIRST];
+/* ψ ← turns ψ, for R rotations: 2^R vectors at a time go through registers. */
+INLINE void NAME(turn_forward)(const Turn *turn, REAL *psi, const int R, const int general,
+                               const int permuted) {
+    uint32_t base = 0;
     for (uint32_t o = 0; o < (uint32_t)1 << turn->bases; o++) {
         Block s;
-        for (int h = 0; h < 1 << SECOND; h++) {
-            const uint32_t from = base ^ high[h];
-            NAME(load)(&s, psi, from, turn->offsets, FIRST, permuted);
-            NAME(rotate_within)(&s, turn->p + 6, turn->t + 6, turn->directions, turn->within, FIRST, 0);
-            NAME(rotate)(&s, turn->p, turn->t, FIRST, general, 0);
-            if (SECOND) {
-                NAME(store)(&s, buffer, (uint32_t)(h << FIRST) << LANE_BITS, NAME(LOW), FIRST, 0);
-            } else if (turn->cosines) {
-                NAME(store_with_phases)(&s, psi, from, turn->offsets, FIRST, permuted, turn->cosines, turn->sines);
-            } else {
-                NAME(store)(&s, psi, from, turn->offsets, FIRST, permuted);
-            }
-        }
-        if (SECOND) {
-            uint32_t steps[8];
-            for (int b = 0; b < 1 << SECOND; b++) steps[b] = (uint32_t)(b << FIRST) << LANE_BITS;
-            for (int l = 0; l < 1 << FIRST; l++) {
-                const uint32_t to = base ^ turn->offsets[l];
-                NAME(load)(&s, buffer, (uint32_t)l << LANE_BITS, steps, SECOND, 0);
-                NAME(rotate)(&s, turn->p + FIRST, turn->t + FIRST, SECOND, general, 0);
-                if (turn->cosines) {
-                    NAME(store_with_phases)(&s, psi, to, high, SECOND, permuted, turn->cosines, turn->sines);
-                } else {
-                    NAME(store)(&s, psi, to, high, SECOND, permuted);
-                }
-            }
+        NAME(load)(&s, psi, base, turn->offsets, R, permuted);
+        NAME(rotate_within)(&s, turn->p + 3, turn->t + 3, turn->directions, turn->within, R, 0);
+        NAME(rotate)(&s, turn->p, turn->t, R, general, 0);
+        if (turn->cosines) {
+            NAME(store_with_phases)(&s, psi, base, turn->offsets, R, permuted, turn->cosines, turn->sines);
+        } else {
+            NAME(store)(&s, psi, base, turn->offsets, R, permuted);
         }
         NEXT_BASE(turn, base, o);
     }
@@ -218,65 +194,40 @@ INLINE void NAME(add_overlaps_within)(const Block *l, const Block *s, const Turn
             sum += l->re[b] * PERMUTE(s->re[b], turn->directions[step]);
             sum += l->im[b] * PERMUTE(s->im[b], turn->directions[step]);
         }
-        turn->overlaps[6 + step] += TO_D(sum);
+        turn->overlaps[3 + step] += TO_D(sum);
     }
 #endif
 }
 
 /* Undo the turns on ψ and λ, adding up the overlaps. */
-INLINE void NAME(turn_back)(const Turn *turn, REAL *psi, REAL *lambda, REAL *buffer,
-                            const int FIRST, const int SECOND, const int general,
-                            const int permuted) {
-    uint32_t high[8], steps[8], base = 0;
-    REAL *other = buffer + (2 * LANES << 6);
-    for (int h = 0; h < 1 << SECOND; h++) high[h] = turn->offsets[h << FIRST];
-    for (int b = 0; b < 1 << SECOND; b++) steps[b] = (uint32_t)(b << FIRST) << LANE_BITS;
+INLINE void NAME(turn_back)(const Turn *turn, REAL *psi, REAL *lambda, const int R,
+                            const int general, const int permuted) {
+    uint32_t base = 0;
     for (uint32_t o = 0; o < (uint32_t)1 << turn->bases; o++) {
-        for (int h = 0; h < 1 << SECOND; h++) {
-            Block l, s;
-            const uint32_t from = base ^ high[h];
-            NAME(load)(&l, lambda, from, turn->offsets, FIRST, permuted);
-            NAME(rotate_within)(&l, turn->p + 6, turn->t + 6, turn->directions, turn->within, FIRST, 1);
-            NAME(rotate)(&l, turn->p, turn->t, FIRST, general, 1);
-            if (SECOND) NAME(store)(&l, other, (uint32_t)(h << FIRST) << LANE_BITS, NAME(LOW), FIRST, 0);
-            else NAME(store)(&l, lambda, from, turn->offsets, FIRST, permuted);
-            NAME(load)(&s, psi, from, turn->offsets, FIRST, permuted);
-            NAME(rotate_within)(&s, turn->p + 6, turn->t + 6, turn->directions, turn->within, FIRST, 1);
-            NAME(rotate)(&s, turn->p, turn->t, FIRST, general, 1);
-            if (SECOND) NAME(store)(&s, buffer, (uint32_t)(h << FIRST) << LANE_BITS, NAME(LOW), FIRST, 0);
-            else NAME(store)(&s, psi, from, turn->offsets, FIRST, permuted);
-            if (turn->wanted) {
-                NAME(add_overlaps)(&l, &s, turn->overlaps, FIRST);
-                NAME(add_overlaps_within)(&l, &s, turn, FIRST);
-            }
-        }
-        if (SECOND) {
-            for (int i = 0; i < 1 << FIRST; i++) {
-                Block l, s;
-                const uint32_t to = base ^ turn->offsets[i], at = (uint32_t)i << LANE_BITS;
-                NAME(load)(&l, other, at, steps, SECOND, 0);
-                NAME(rotate)(&l, turn->p + FIRST, turn->t + FIRST, SECOND, general, 1);
-                NAME(store)(&l, lambda, to, high, SECOND, permuted);
-                NAME(load)(&s, buffer, at, steps, SECOND, 0);
-                NAME(rotate)(&s, turn->p + FIRST, turn->t + FIRST, SECOND, general, 1);
-                NAME(store)(&s, psi, to, high, SECOND, permuted);
-                if (turn->wanted) NAME(add_overlaps)(&l, &s, turn->overlaps + FIRST, SECOND);
-            }
+        Block l, s;
+        NAME(load)(&l, lambda, base, turn->offsets, R, permuted);
+        NAME(rotate_within)(&l, turn->p + 3, turn->t + 3, turn->directions, turn->within, R, 1);
+        NAME(rotate)(&l, turn->p, turn->t, R, general, 1);
+        NAME(store)(&l, lambda, base, turn->offsets, R, permuted);
+        NAME(load)(&s, psi, base, turn->offsets, R, permuted);
+        NAME(rotate_within)(&s, turn->p + 3, turn->t + 3, turn->directions, turn->within, R, 1);
+        NAME(rotate)(&s, turn->p, turn->t, R, general, 1);
+        NAME(store)(&s, psi, base, turn->offsets, R, permuted);
+        if (turn->wanted) {
+            NAME(add_overlaps)(&l, &s, turn->overlaps, R);
+            NAME(add_overlaps_within)(&l, &s, turn, R);
         }
         NEXT_BASE(turn, base, o);
     }
 }
 
 /* One compiled copy for each number of rotations, of each kind. */
-#define EACH_COUNT(DO, general, permuted) \
-    DO(0, 0, 0, general, permuted) \
-    DO(1, 1, 0, general, permuted) DO(2, 2, 0, general, permuted) DO(3, 3, 0, general, permuted) \
-    DO(4, 2, 2, general, permuted) DO(5, 3, 2, general, permuted) DO(6, 3, 3, general, permuted)
-#define TURN_FUNCTIONS(K, FIRST, SECOND, G, P) \
-    static void NAME(forward_##K##G##P)(const Turn *turn, REAL *psi, REAL *buffer) { \
-        NAME(turn_forward)(turn, psi, buffer, FIRST, SECOND, G, P); } \
-    static void NAME(back_##K##G##P)(const Turn *turn, REAL *psi, REAL *lambda, REAL *buffer) { \
-        NAME(turn_back)(turn, psi, lambda, buffer, FIRST, SECOND, G, P); }
+#define EACH_COUNT(DO, G, P) DO(0, G, P) DO(1, G, P) DO(2, G, P) DO(3, G, P)
+#define TURN_FUNCTIONS(R, G, P) \
+    static void NAME(forward_##R##G##P)(const Turn *turn, REAL *psi) { \
+        NAME(turn_forward)(turn, psi, R, G, P); } \
+    static void NAME(back_##R##G##P)(const Turn *turn, REAL *psi, REAL *lambda) { \
+        NAME(turn_back)(turn, psi, lambda, R, G, P); }
 EACH_COUNT(TURN_FUNCTIONS, 0, 0)
 #if LANE_BITS == 0
 EACH_COUNT(TURN_FUNCTIONS, 1, 0)
@@ -285,11 +236,10 @@ EACH_COUNT(TURN_FUNCTIONS, 0, 1)
 EACH_COUNT(TURN_FUNCTIONS, 1, 1)
 #endif
 
-#define ROW(what, G, P) {NAME(what##0##G##P), NAME(what##1##G##P), NAME(what##2##G##P), NAME(what##3##G##P), \
-                         NAME(what##4##G##P), NAME(what##5##G##P), NAME(what##6##G##P)}
-typedef void (*NAME(ForwardFunction))(const Turn *, REAL *, REAL *);
-typedef void (*NAME(BackFunction))(const Turn *, REAL *, REAL *, REAL *);
-static const NAME(ForwardFunction) NAME(FORWARD)[][2][7] = {
+#define ROW(what, G, P) {NAME(what##0##G##P), NAME(what##1##G##P), NAME(what##2##G##P), NAME(what##3##G##P)}
+typedef void (*NAME(ForwardFunction))(const Turn *, REAL *);
+typedef void (*NAME(BackFunction))(const Turn *, REAL *, REAL *);
+static const NAME(ForwardFunction) NAME(FORWARD)[][2][4] = {
 #if LANE_BITS == 0
     {ROW(forward_, 0, 0), ROW(forward_, 1, 0)},
 #else
@@ -297,7 +247,7 @@ static const NAME(ForwardFunction) NAME(FORWARD)[][2][7] = {
     {ROW(forward_, 0, 1), ROW(forward_, 1, 1)},
 #endif
 };
-static const NAME(BackFunction) NAME(BACK)[][2][7] = {
+static const NAME(BackFunction) NAME(BACK)[][2][4] = {
 #if LANE_BITS == 0
     {ROW(back_, 0, 0), ROW(back_, 1, 0)},
 #else

@@ -27,7 +27,7 @@ typedef struct {
 
 enum { PHASES = 0, TURNS = 1 };       /* kinds of layer */
 
-/* A pass over the states. TURN: up to six rotations of one layer, and up to three within a vector,
+/* A pass over the states. TURN: up to three rotations of one layer, and up to three within a vector,
    then perhaps the phases of the next layer. PHASE: the phases of a layer on their own.
    SCALE: brings the stored amplitudes back to norm 1. */
 enum { TURN = 0, PHASE = 1, SCALE = 2 };

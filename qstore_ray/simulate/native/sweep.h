@@ -12,7 +12,7 @@ typedef struct {
     const double *rows, *params;
     int64_t n, first_row, n_lane_rows;
     size_t count;                     /* vectors of a state */
-    REAL *psi, *lambda, *buffer;
+    REAL *psi, *lambda;
     D *field, *gradient;              /* (G) by angle */
     V *p, *t;                         /* coefficients of the turns, in the order of the passes */
 } NAME(Tile);
@@ -78,8 +78,8 @@ static void NAME(prepare_turn)(const Tile *tile, const int64_t *pass, Turn *turn
         turn->t[k] = tile->t[pass[P_ORDER] + k];
     }
     for (int k = 0; k < turn->within; k++) {
-        turn->p[6 + k] = tile->p[pass[P_ORDER] + across + k];
-        turn->t[6 + k] = tile->t[pass[P_ORDER] + across + k];
+        turn->p[3 + k] = tile->p[pass[P_ORDER] + across + k];
+        turn->t[3 + k] = tile->t[pass[P_ORDER] + across + k];
         turn->directions[k] = vectors[across + k];
     }
     turn->offsets[0] = 0;

@@ -7,7 +7,7 @@ static void NAME(run_forward)(Tile *tile) {
         if (pass[P_KIND] == TURN) {
             Turn turn;
             NAME(prepare_turn)(tile, pass, &turn);
-            NAME(FORWARD)[pass[P_PERMUTED]][pass[P_GENERAL]][pass[P_ACROSS]](&turn, tile->psi, tile->buffer);
+            NAME(FORWARD)[pass[P_PERMUTED]][pass[P_GENERAL]][pass[P_ACROSS]](&turn, tile->psi);
         } else if (pass[P_KIND] == PHASE) {
             NAME(apply_phases)(tile, pass[P_PHASES], pass[P_TABLE], tile->bound->factor[i], NULL);
         } else {
@@ -36,34 +36,25 @@ static void NAME(phases_back)(Tile *tile, int64_t layer, int64_t table, double f
     NAME(apply_phases)(tile, layer, table, factor, tile->lambda);
 }
 
-static void NAME(undo_turns)(Tile *tile, const int64_t *pass, double scale, const uint8_t *wanted) {
-    static const int FIRST[7] = {0, 1, 2, 3, 2, 3, 3}; /* undone first, as in EACH_COUNT */
+static void NAME(undo_turns)(Tile *tile, const int64_t *pass, double square, const uint8_t *wanted) {
     const Program *c = tile->program;
     const int across = (int)pass[P_ACROSS];
-    double squares[2] = {scale, scale};
     Turn turn;
-    D overlaps[9];
+    D overlaps[6];
     NAME(prepare_turn)(tile, pass, &turn);
     turn.overlaps = overlaps;
     turn.wanted = 0;
-    for (int k = 0; k < 9; k++) overlaps[k] = splat_d(0.0);
+    for (int k = 0; k < 6; k++) overlaps[k] = splat_d(0.0);
+    for (int k = 0; k < across + turn.within; k++) turn.wanted |= wanted[c->order[pass[P_ORDER] + k]];
+    NAME(BACK)[pass[P_PERMUTED]][pass[P_GENERAL]][across](&turn, tile->psi, tile->lambda);
     for (int k = 0; k < across + turn.within; k++) {
         const int64_t g = c->order[pass[P_ORDER] + k];
-        turn.wanted |= wanted[g];
-        if (c->by_row[g]) continue;
-        squares[1] *= tile->bound->cosine[g];
-        if (k < FIRST[across] || k >= across) squares[0] *= tile->bound->cosine[g];
-    }
-    NAME(BACK)[pass[P_PERMUTED]][pass[P_GENERAL]][across](&turn, tile->psi, tile->lambda, tile->buffer);
-    for (int k = 0; k < across + turn.within; k++) {
-        const int64_t g = c->order[pass[P_ORDER] + k];
-        D sum = overlaps[k < across ? k : 6 + k - across];
+        D sum = overlaps[k < across ? k : 3 + k - across];
 #if LANE_BITS > 0
         const D signs = lane_signs((uint32_t)c->z[g]);
         sum = splat_d(lane_sum(k < across ? sum * signs : -sum * signs));
 #endif
-        const double square = squares[k >= FIRST[across] && k < across];
-        tile->gradient[g] = square * square * sum;
+        tile->gradient[g] = square * sum;
     }
 }
 
@@ -87,8 +78,8 @@ static double NAME(run_back)(Tile *tile, int64_t stop, const uint8_t *wanted) {
         }
         if (pass[P_KIND] == TURN) {
             if (pass[P_LAYER] < stop) break;
-            NAME(undo_turns)(tile, pass, scale, wanted);
             scale *= bound->shrink[i];
+            NAME(undo_turns)(tile, pass, scale * scale, wanted);
         }
     }
     return scale;
@@ -125,8 +116,8 @@ static void NAME(store_amplitudes)(const Tile *tile, double factor, double *ampl
 static void NAME(sizes)(const Program *c, int64_t n_order, int64_t sizes[3]) {
     const int64_t count = (int64_t)1 << (c->n_qubits - LANE_BITS);
     sizes[1] = count * 2 * (int64_t)sizeof(V);
-    sizes[0] = 2 * sizes[1] + count * (int64_t)sizeof(D) + 256 * (int64_t)sizeof(V)
-        + (c->n_rotations + 4 * c->n_qubits) * (int64_t)sizeof(D) + 2 * n_order * (int64_t)sizeof(V);
+    sizes[0] = 2 * sizes[1] + count * (int64_t)sizeof(D) +
+        (c->n_rotations + 4 * c->n_qubits) * (int64_t)sizeof(D) + 2 * n_order * (int64_t)sizeof(V);
     sizes[2] = LANE_BITS ? 1 : LANES;
 }
 
@@ -142,8 +133,7 @@ static Tile NAME(open_tile)(const Sweep *sweep, D **qubits) {
     tile.field = (D *)(free += state);
     tile.gradient = (D *)(free += tile.count * sizeof(D));
     *qubits = (D *)(free += (size_t)c->n_rotations * sizeof(D));
-    tile.buffer = (REAL *)(free += (size_t)(4 * c->n_qubits) * sizeof(D));
-    tile.p = (V *)(free += 256 * sizeof(V));
+    tile.p = (V *)(free += (size_t)(4 * c->n_qubits) * sizeof(D));
     tile.t = tile.p + sweep->n_order;
     NAME(turn_coefficients)(&tile, 0);
     return tile;
