@@ -9,7 +9,6 @@ says: a backend that cannot answer raises `BackendError`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 
+from qstore_ray.circuits.circuit import all_finite
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import CircuitError
@@ -162,8 +162,7 @@ def check_bindings(
             value=bindings.params.shape,
         )
     for name, values in (("rows", bindings.rows), ("params", bindings.params)):
-        # A finite sum proves finite terms, at a fifth of the time; this runs at every step.
-        if not math.isfinite(np.add.reduce(values, axis=None)) and not np.isfinite(values).all():
+        if not all_finite(values):
             raise CircuitError("angles must be finite", field=name)
     _check_amplitudes(template, bindings)
     if not observables:

@@ -62,14 +62,16 @@ def get_loss(name: str) -> Loss:
 
 
 def _cross_entropy(outputs: FloatArray, targets: AnyArray) -> tuple[FloatArray, FloatArray]:
-    shifted = outputs - outputs.max(axis=-1, keepdims=True)
-    exponentials = np.exp(shifted)
-    total = exponentials.sum(axis=-1, keepdims=True)
-    target = targets[..., None]
-    value = np.log(total[..., 0]) - np.take_along_axis(shifted, target, axis=-1)[..., 0]
-    slope = exponentials / total
-    slope -= target == np.arange(outputs.shape[-1])
-    return value, slope
+    # Classes first: a sum over the last of a few numbers costs numpy ten times as much.
+    scores = np.ascontiguousarray(np.moveaxis(outputs, -1, 0))
+    scores -= scores.max(axis=0)
+    exponentials = np.exp(scores)
+    total = exponentials.sum(axis=0)
+    classes = np.arange(len(scores)).reshape(-1, *[1] * targets.ndim)
+    hit = targets == classes
+    value = np.log(total) - np.where(hit, scores, 0.0).sum(axis=0)
+    slope = exponentials / total - hit
+    return value, np.moveaxis(slope, 0, -1)
 
 
 def _binary_cross_entropy(outputs: FloatArray, targets: AnyArray) -> tuple[FloatArray, FloatArray]:
