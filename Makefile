@@ -11,10 +11,10 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 	--python-version 3.11 --generate-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench lock clean
+.PHONY: help setup run test check format bench bench-engine bench-peers lock clean
 
 help: ## print this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(STAMP) ## install the locked packages and this one into .venv
 run: $(STAMP) ## train the digits classifier (JOB=, ARGS=)
@@ -35,6 +35,12 @@ format: $(STAMP) ## let ruff rewrite the files
 
 bench: $(STAMP) ## measure: engine, overhead, scaling, start-up, digits (about 5 minutes)
 	set -e; for name in engine overhead scaling startup digits; do $(BIN)/python benchmarks/$$name.py; done
+
+bench-engine: $(STAMP) ## measure the exact engine alone, beside the last comparison (1 minute)
+	$(BIN)/python benchmarks/engine.py
+
+bench-peers: $(STAMP) ## compare with other libraries, each in its own environment (30 minutes)
+	$(BIN)/python benchmarks/peers/run.py $(ARGS)
 
 lock: $(BIN)/uv ## remake the lock files (ARGS=--upgrade for newer releases)
 	$(COMPILE) --extra cpu --extra dev -o requirements.lock $(ARGS) pyproject.toml

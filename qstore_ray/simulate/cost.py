@@ -69,7 +69,7 @@ class Calibration:
         qubits: the widths that were measured.
         forward, gradient: seconds for an operation at each width, of values alone and of values
             with all gradients.
-        call: seconds that a call takes besides.
+        calls: seconds that a call takes besides, of values and of values with gradients.
     """
 
     engine: str
@@ -77,13 +77,13 @@ class Calibration:
     qubits: tuple[int, ...]
     forward: tuple[float, ...]
     gradient: tuple[float, ...]
-    call: float
+    calls: tuple[float, float]
 
     def seconds(self, flops: float, n_qubits: int, gradient: bool) -> float:
         """Predicted seconds of one call."""
         rates = self.gradient if gradient else self.forward
         rate = float(np.interp(n_qubits, self.qubits, np.log(rates)))
-        return self.call + flops * math.exp(rate)
+        return self.calls[gradient] + flops * math.exp(rate)
 
 
 def cost(
@@ -161,7 +161,7 @@ def _kept(path: Path) -> Calibration | None:
     """What an earlier process measured; None where there is nothing, or nothing readable."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        lists = {name: tuple(values[name]) for name in ("qubits", "forward", "gradient")}
+        lists = {name: tuple(values[name]) for name in ("qubits", "forward", "gradient", "calls")}
         return Calibration(**{**values, **lists})
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -181,14 +181,14 @@ def _path(engine: str, precision: Precision) -> Path:
 def measure(engine: str, precision: Precision = "complex128") -> Calibration:
     """Time the engine on one circuit of every width: RY(x), then three layers of RY, RZ and CX."""
     forward, gradient = [], []
-    call = _time_of(engine, precision, 1, 1)[0]
+    calls = _time_of(engine, precision, 1, 1)
     for n in _WIDTHS[engine]:
         rows = max(1, min(_ROWS, 2**16 >> n))
         flops = [_per_row(_circuit(n), wanted)[0] * rows for wanted in (False, True)]
         times = _time_of(engine, precision, n, rows)
-        forward.append(max(times[0] - call, 0.1 * times[0]) / flops[0])
-        gradient.append(max(times[1] - call, 0.1 * times[1]) / flops[1])
-    return Calibration(engine, precision, _WIDTHS[engine], tuple(forward), tuple(gradient), call)
+        forward.append(max(times[0] - calls[0], 0.1 * times[0]) / flops[0])
+        gradient.append(max(times[1] - calls[1], 0.1 * times[1]) / flops[1])
+    return Calibration(engine, precision, _WIDTHS[engine], tuple(forward), tuple(gradient), calls)
 
 
 def _time_of(engine: str, precision: Precision, n: int, rows: int) -> tuple[float, float]:

@@ -21,7 +21,7 @@ from qstore_ray.simulate import cost as cost_of
 from qstore_ray.simulate.compiler import compile_program
 from qstore_ray.simulate.cost import Calibration, calibrate, cost
 
-FLAT = Calibration("native", "complex128", (2, 20), (1e-9, 1e-9), (1e-9, 1e-9), 0.0)
+FLAT = Calibration("native", "complex128", (2, 20), (1e-9, 1e-9), (1e-9, 1e-9), (0.0, 0.0))
 
 
 def _program(n_qubits: int, layers: int):
