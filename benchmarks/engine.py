@@ -2,8 +2,8 @@
 
 For the circuit families F1 to F6 of `peers/families.py`: milliseconds of values and of values with
 all gradients (one thread, complex128), beside what the cost model predicts, beside two threads from
-12 qubits on, beside complex64, and beside the fastest peers of the last `make bench-peers`. Then the
-accuracy that complex64 loses, and whether memory stays flat over 2,000 steps.
+12 qubits on, beside complex64, and beside the fastest peers of the last `make bench-peers`. Then
+the accuracy that complex64 loses, and whether memory stays flat over 2,000 steps.
 
 Run: python benchmarks/engine.py (about 50 seconds)
 """
