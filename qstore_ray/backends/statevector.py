@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qstore_ray.backends.base import (
     Bindings,
@@ -112,15 +112,7 @@ class StatevectorBackend:
                 fix="Leave shots unset.",
             )
         program = self._program(template, observables, bindings)
-        values, _ = self._run.forward(
-            program,
-            bindings.rows,
-            bindings.params,
-            bindings.amplitudes,
-            keep=False,
-            threads=self.threads,
-            precision=self.precision,
-        )
+        values, _ = self._forward(program, bindings, keep=False)
         return Estimates(values, usage=Usage(circuits=len(bindings)))
 
     def vjp(
@@ -133,15 +125,7 @@ class StatevectorBackend:
     ) -> tuple[Estimates, Pullback]:
         """Exact values and the adjoint pullback; see `DifferentiableBackend.vjp`."""
         program = self._program(template, observables, bindings)
-        values, tape = self._run.forward(
-            program,
-            bindings.rows,
-            bindings.params,
-            bindings.amplitudes,
-            keep=True,
-            threads=self.threads,
-            precision=self.precision,
-        )
+        values, tape = self._forward(program, bindings, keep=True)
 
         def pullback(cotangent: FloatArray) -> Gradients:
             found = self._run.reverse(
@@ -151,6 +135,19 @@ class StatevectorBackend:
             return Gradients(found.slots[:, :split], found.slots[:, split:], found.amplitudes)
 
         return Estimates(values, usage=Usage(circuits=len(bindings))), pullback
+
+    def _forward(
+        self, program: Program, bindings: Bindings, *, keep: bool
+    ) -> tuple[FloatArray, Any]:
+        return self._run.forward(
+            program,
+            bindings.rows,
+            bindings.params,
+            bindings.amplitudes,
+            keep=keep,
+            threads=self.threads,
+            precision=self.precision,
+        )
 
     def _program(
         self, template: Template, observables: Sequence[Observable], bindings: Bindings
