@@ -185,7 +185,7 @@ def test_every_kernel_gives_what_numpy_gives(
     _same_as_numpy(case, tolerance, precision)
 
 
-@pytest.mark.parametrize("angle", [0.0, np.pi / 2, np.pi, -np.pi, 3 * np.pi, 1e3, -1e6, 1e15])
+@pytest.mark.parametrize("angle", [0.0, np.pi / 2, np.pi, -np.pi, 3 * np.pi, 1e3, -1e6, 1e9])
 def test_any_angle_is_as_good_as_a_small_one(angle: float):
     """Half turns are taken out of shared angles, and the vectorised sine has its own range."""
     ops = [Op("ry", (q,), (param(q),)) for q in range(3)] + [Op("rz", (0,), (param(0),))]
