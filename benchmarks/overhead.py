@@ -21,7 +21,7 @@ from qstore_ray import DatasetLoader, ModelConfig, QuantumTrainer, TrackConfig, 
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.learn.model import build_model
 
-SEED, ROWS, BATCH, EPOCHS, ROUNDS = 7, 8192, 256, 8, 9
+SEED, ROWS, BATCH, EPOCHS, ROUNDS = 7, 8192, 256, 24, 7
 CIRCUITS = {
     "3 layers, ⟨Z_i⟩": ModelConfig(n_qubits=8, layers=3),
     "6 layers re-uploading, ⟨Z_i⟩ and ⟨Z_iZ_j⟩": ModelConfig(

@@ -13,7 +13,7 @@ from record import write
 
 from qstore_ray import DatasetLoader, ModelConfig, QuantumTrainer, TrackConfig, TrainerConfig
 
-SEED, ROWS, BATCH, EPOCHS, ROUNDS = 7, 1024, 256, 4, 3
+SEED, ROWS, BATCH, EPOCHS, ROUNDS = 7, 8192, 256, 4, 5
 
 
 def rate(dataset: object, workers: int, folder: str, number: int) -> tuple[float, str]:

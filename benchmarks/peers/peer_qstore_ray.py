@@ -37,7 +37,7 @@ def build(case: Case) -> Step:
     def step() -> tuple[float, np.ndarray]:
         estimates, pullback = backend.vjp(template, observables, bindings)
         loss, slope = case.loss(estimates.values)
-        return loss, pullback(np.outer(slope, case.w)).params.sum(axis=0)
+        return loss, pullback(slope[:, None] * case.w).params.sum(axis=0)
 
     return step
 

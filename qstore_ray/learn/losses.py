@@ -63,15 +63,15 @@ def get_loss(name: str) -> Loss:
 
 def _cross_entropy(outputs: FloatArray, targets: AnyArray) -> tuple[FloatArray, FloatArray]:
     # Classes first: a sum over the last of a few numbers costs numpy ten times as much.
-    scores = np.ascontiguousarray(np.moveaxis(outputs, -1, 0))
+    scores = np.ascontiguousarray(outputs.reshape(-1, outputs.shape[-1]).T)
     scores -= scores.max(axis=0)
-    exponentials = np.exp(scores)
-    total = exponentials.sum(axis=0)
-    classes = np.arange(len(scores)).reshape(-1, *[1] * targets.ndim)
-    hit = targets == classes
-    value = np.log(total) - np.where(hit, scores, 0.0).sum(axis=0)
-    slope = exponentials / total - hit
-    return value, np.moveaxis(slope, 0, -1)
+    slope = np.exp(scores)
+    total = slope.sum(axis=0)
+    hit = (targets.ravel(), np.arange(targets.size))
+    value = np.log(total) - scores[hit]
+    slope /= total
+    slope[hit] -= 1.0
+    return value.reshape(targets.shape), slope.T.reshape(outputs.shape)
 
 
 def _binary_cross_entropy(outputs: FloatArray, targets: AnyArray) -> tuple[FloatArray, FloatArray]:

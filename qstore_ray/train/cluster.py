@@ -74,6 +74,12 @@ def _own_ray(config: ClusterConfig) -> Iterator[None]:
     # Ray switches token authentication on for a local cluster; with a token in the environment it
     # writes none to the home directory. Ray remembers it, so it must stay the same in a process.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    # Ray starts workers at niceness 15, behind its own services. Workers that add up at every step
+    # wait for whichever was pushed aside: at 0, two of them are about a tenth faster.
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    # Nobody takes this machine away and nobody reads Ray's own metrics: two actors less to start.
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+    os.environ.setdefault("RAY_TRAIN_METRICS_ENABLED", "0")
     # Ray's coming default; without it every start prints a warning.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     logging.getLogger("ray").setLevel(logging.ERROR)

@@ -19,6 +19,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 from ray.train import ScalingConfig, TrainingFailedError
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.train.xgboost import XGBoostConfig
@@ -87,10 +88,22 @@ def _fit(
     return outcome
 
 
+class _Trainer(DataParallelTrainer):
+    """Ray's trainer without its data manager.
+
+    The rows come to the workers in another way, and Ray starts an actor for its own way even where
+    no data are given: one more process that imports Ray Data just while the workers begin.
+    """
+
+    def _create_default_callbacks(self) -> list[Any]:
+        callbacks = super()._create_default_callbacks()
+        return [found for found in callbacks if not isinstance(found, DatasetsCallback)]
+
+
 def _trainer(
     job: Assignment, rows: ray.ObjectRef[TrainingRows], cluster: ClusterConfig
 ) -> DataParallelTrainer:
-    return DataParallelTrainer(
+    return _Trainer(
         _worker,
         train_loop_config={"job": job, "rows": rows},
         backend_config=XGBoostConfig(),
