@@ -6,14 +6,17 @@ python peer_qstore_ray.py [auto|numba|numpy]
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
-import numpy as np
 from protocol import Case, Step, serve
 
 from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.observable import Observable, PauliTerm
 from qstore_ray.circuits.template import Angle, Op, Template
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ENGINE = sys.argv[1] if len(sys.argv) > 1 else "auto"
 
