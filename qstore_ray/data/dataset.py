@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from qstore_ray.data.plan import Arrays, ReadPlan
@@ -113,6 +114,27 @@ class Dataset:
         return read_with_ray(
             f"{self.config.name}/{split}", self.plan(split), self.schema.n_features
         )
+
+    def save(self, folder: str | Path) -> Path:
+        """Write all splits as Parquet with everything to load them again; the folder.
+
+        Raises:
+            DataError: the folder is not empty, or cannot be written.
+        """
+        from qstore_ray.data.saved import save_dataset
+
+        return save_dataset(self, Path(folder))
+
+    @staticmethod
+    def load(folder: str | Path) -> Dataset:
+        """The dataset that `save` wrote into `folder`, with the same fingerprint.
+
+        Raises:
+            DataError: no dataset there, or its files are not what was written.
+        """
+        from qstore_ray.data.saved import load_dataset
+
+        return load_dataset(Path(folder))
 
     def describe(self) -> str:
         """The dataset in a few lines of text."""

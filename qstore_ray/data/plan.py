@@ -144,6 +144,19 @@ class SplitTask:
         Raises:
             DataError: the block is not what it was when the dataset was loaded.
         """
+        block = self.raw()
+        return {
+            "x": self.preparation.apply(block.x),
+            "y": self.labels.encode(block.y),
+            "row": block.row,
+        }
+
+    def raw(self) -> Block:
+        """The split's rows in this block as the source has them: not prepared, not numbered.
+
+        Raises:
+            DataError: the block is not what it was when the dataset was loaded.
+        """
         raw = read_raw(self.source)
         block = to_block(raw, self.columns)
         if raw.digest() != self.digest:
@@ -152,11 +165,7 @@ class SplitTask:
                 field=self.split,
                 fix="Load the dataset again; a run that was started on the old data cannot go on.",
             )
-        return {
-            "x": self.preparation.apply(block.x[self.take]),
-            "y": self.labels.encode(block.y[self.take]),
-            "row": block.row[self.take],
-        }
+        return Block(block.x[self.take], block.y[self.take], block.row[self.take])
 
 
 @dataclass(frozen=True)

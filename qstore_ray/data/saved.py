@@ -1,0 +1,236 @@
+"""A dataset on disk: one Parquet file a split, and a manifest that says what they are.
+
+    mine/train.parquet  val.parquet  test.parquet     columns x (list of float64), y, row
+         preparation.npz                              what the steps of preparation learnt
+         dataset.json                                 written last: config, schema, SHA-256 of all
+
+The rows are the raw ones, so that a loaded dataset prepares what is predicted later as the saved
+one did; it has the same fingerprint, and a run begun with one goes on with the other. A folder
+without its manifest is not a dataset, and a file whose bytes are not those of the manifest is
+refused before it is parsed. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from qstore_ray.data.config import DatasetConfig
+from qstore_ray.data.dataset import Dataset, Schema
+from qstore_ray.data.labels import ClassLabels, Targets
+from qstore_ray.data.plan import ReadPlan, SplitTask, read_raw
+from qstore_ray.data.prepare import Preparation
+from qstore_ray.errors import DataError
+from qstore_ray.resilience import write_durably
+
+if TYPE_CHECKING:
+    from qstore_ray.types import AnyArray
+
+FORMAT = 1
+_MANIFEST, _PREPARATION = "dataset.json", "preparation.npz"
+
+
+def save_dataset(dataset: Dataset, folder: Path) -> Path:
+    """Write the dataset into a new folder; the folder.
+
+    Raises:
+        DataError: the folder is there already and not empty, or cannot be written; the source
+            changed since the dataset was loaded.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(
+            "the folder is not empty",
+            field="folder",
+            value=str(folder),
+            fix="Give the name of a new folder, or delete this one first.",
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        digests = {
+            split: _write_rows(plan, folder / f"{split}.parquet")
+            for split, plan in dataset.plans.items()
+        }
+        _write_arrays(dataset.preparation.to_arrays(), folder / _PREPARATION)
+        files = [*(f"{split}.parquet" for split in dataset.plans), _PREPARATION]
+        manifest = {
+            "format": FORMAT,
+            "config": dataset.config.to_dict(),
+            "schema": _plain_schema(dataset.schema),
+            "classes": list(dataset.classes),
+            "class_counts": {name: list(c) for name, c in dataset.class_counts.items()},
+            "fingerprint": dataset.fingerprint,
+            "preparation": dataset.preparation.spec(),
+            "provenance": dict(dataset.provenance),
+            "rows": dataset.sizes,
+            "blocks": digests,
+            "sha256": {name: _sha256(folder / name) for name in files},
+        }
+        write_durably(folder / _MANIFEST, json.dumps(manifest, indent=1).encode())
+    except OSError as exc:
+        raise DataError(
+            f"the dataset cannot be written: {exc.strerror or exc}",
+            field="folder",
+            value=str(folder),
+        ) from exc
+    return folder
+
+
+def load_dataset(folder: Path) -> Dataset:
+    """The dataset that `save_dataset` wrote; its rows are read when they are asked for.
+
+    Raises:
+        DataError: no dataset, an unknown format, or a file that is not what was written.
+    """
+    manifest = _manifest(folder)
+    for name, expected in manifest["sha256"].items():
+        path = folder / Path(name).name
+        if not path.is_file() or _sha256(path) != expected:
+            raise DataError(
+                "a file of the dataset is missing or not what was written",
+                field="folder",
+                value=str(path),
+                fix="Copy the folder again, or make it again with Dataset.save.",
+            )
+    with np.load(folder / _PREPARATION, allow_pickle=False) as arrays:
+        preparation = Preparation.from_arrays(dict(arrays), manifest["preparation"])
+    config = DatasetConfig(**manifest["config"])
+    classes = tuple(manifest["classes"])
+    labels = ClassLabels(classes) if config.task == "classification" else Targets()
+    schema: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in manifest["schema"].items()
+    }
+    return Dataset(
+        config=config,
+        schema=Schema(**schema),
+        classes=classes,
+        class_counts={name: tuple(c) for name, c in manifest["class_counts"].items()},
+        fingerprint=manifest["fingerprint"],
+        preparation=preparation,
+        provenance=manifest["provenance"],
+        plans={
+            split: _plan(folder / f"{split}.parquet", split, digests, labels, preparation)
+            for split, digests in manifest["blocks"].items()
+        },
+    )
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """A read task: one row group of a saved split."""
+
+    path: str
+    number: int
+
+    def __call__(self) -> dict[str, AnyArray]:
+        """The columns x (rows, F), y, row.
+
+        Raises:
+            DataError: the file is gone or damaged.
+        """
+        try:
+            with pq.ParquetFile(self.path) as file:
+                table = file.read_row_group(self.number)
+        except (OSError, pa.ArrowException) as exc:
+            raise DataError(
+                f"a saved dataset cannot be read: {exc}", field="path", value=self.path
+            ) from exc
+        x, y, row = (table.column(name).combine_chunks() for name in ("x", "y", "row"))
+        labels = y.to_numpy(zero_copy_only=False)
+        text = pa.types.is_string(y.type)
+        return {
+            "x": x.flatten().to_numpy().reshape(len(x), x.type.list_size),
+            "y": labels.astype(str) if text else labels,
+            "row": row.to_numpy(),
+        }
+
+
+def _write_rows(plan: ReadPlan, path: Path) -> list[str]:
+    """Write the raw rows of a split, one row group a task; the digest of each as it reads back."""
+    writer: pq.ParquetWriter | None = None
+    try:
+        for task in plan.tasks:
+            raw = task.raw()
+            table = pa.table(
+                {
+                    "x": pa.FixedSizeListArray.from_arrays(raw.x.ravel(), raw.x.shape[1]),
+                    "y": pa.array(raw.y.tolist() if raw.y.dtype.kind == "U" else raw.y),
+                    "row": pa.array(raw.row),
+                }
+            )
+            writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
+            writer.write_table(table, row_group_size=max(len(table), 1))
+    finally:
+        if writer is not None:
+            writer.close()
+    return [read_raw(RowGroup(str(path), number)).digest() for number in range(len(plan.tasks))]
+
+
+def _plan(
+    path: Path,
+    split: str,
+    digests: list[str],
+    labels: ClassLabels | Targets,
+    preparation: Preparation,
+) -> ReadPlan:
+    with pq.ParquetFile(path) as file:
+        sizes = [file.metadata.row_group(number).num_rows for number in range(len(digests))]
+        rows = file.read(columns=["row"]).column("row").to_numpy()
+    tasks = tuple(
+        SplitTask(
+            source=RowGroup(str(path.resolve()), number),
+            digest=digest,
+            take=np.arange(size),
+            columns=None,
+            labels=labels,
+            preparation=preparation,
+            split=split,
+        )
+        for number, (digest, size) in enumerate(zip(digests, sizes, strict=True))
+    )
+    return ReadPlan(tasks, rows)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / _MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as exc:
+        raise DataError(
+            "this folder holds no saved dataset",
+            field="folder",
+            value=str(folder),
+            fix="Give the folder that Dataset.save wrote; its dataset.json is written last.",
+        ) from exc
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise DataError(
+            "this dataset was saved by another version of qstore_ray",
+            field="folder",
+            value=manifest.get("format") if isinstance(manifest, dict) else None,
+            fix="Save it again with this version.",
+        )
+    return manifest
+
+
+def _plain_schema(schema: Schema) -> dict[str, Any]:
+    """The schema as JSON holds it."""
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in schema._asdict().items()}
+
+
+def _write_arrays(arrays: dict[str, Any], path: Path) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    write_durably(path, buffer.getvalue())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
