@@ -19,7 +19,7 @@ from typing import Annotated, cast
 import typer
 
 from qstore_ray import __version__
-from qstore_ray.cli import config, evaluate, machine, output, runs, train
+from qstore_ray.cli import config, data, evaluate, machine, output, runs, train
 from qstore_ray.errors import InterruptedRunError, QStoreError, UsageError
 
 app = typer.Typer(
@@ -43,6 +43,7 @@ app.command("estimate", epilog=machine.ESTIMATE_EXAMPLES)(machine.estimate)
 app.command("doctor", epilog=machine.DOCTOR_EXAMPLES)(machine.doctor)
 app.add_typer(runs.app, name="runs")
 app.add_typer(config.app, name="config")
+app.add_typer(data.app, name="data")
 
 # typer gives a public name only to one kind of wrong usage; this is the family it belongs to.
 _Misuse = cast("type[typer.BadParameter]", typer.BadParameter.__base__)

@@ -94,9 +94,9 @@ def load_dataset(folder: Path) -> Dataset:
         path = folder / Path(name).name
         if not path.is_file() or _sha256(path) != expected:
             raise DataError(
-                "a file of the dataset is missing or not what was written",
+                f"{path.name} is missing or not what was written",
                 field="folder",
-                value=str(path),
+                value=str(folder),
                 fix="Copy the folder again, or make it again with Dataset.save.",
             )
     with np.load(folder / _PREPARATION, allow_pickle=False) as arrays:

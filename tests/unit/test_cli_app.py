@@ -20,6 +20,11 @@ qstore --version
 qstore config
 qstore config schema --json
 qstore config show JOB.toml --set --json
+qstore data
+qstore data info JOB.toml|FOLDER --set --json
+qstore data list --json
+qstore data prepare JOB.toml FOLDER --set --json
+qstore data verify JOB.toml|FOLDER --set --json
 qstore doctor --json
 qstore estimate JOB.toml --set --json
 qstore evaluate RUN --split --storage --json

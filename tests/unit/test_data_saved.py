@@ -67,7 +67,7 @@ def test_a_flipped_bit_is_refused_before_anything_is_parsed(tmp_path) -> None:
         (folder / name).write_bytes(data)
         with pytest.raises(DataError, match="not what was written") as caught:
             Dataset.load(folder)
-        assert name in str(caught.value.value)
+        assert name in caught.value.message
         (folder / name).write_bytes(good)
     Dataset.load(folder)
 
@@ -87,9 +87,8 @@ def test_a_manifest_cannot_point_outside_its_folder(tmp_path) -> None:
     manifest = json.loads((folder / "dataset.json").read_text())
     manifest["sha256"]["../../elsewhere"] = "0" * 64
     (folder / "dataset.json").write_text(json.dumps(manifest))
-    with pytest.raises(DataError, match="missing") as caught:
+    with pytest.raises(DataError, match="elsewhere is missing"):
         Dataset.load(folder)
-    assert caught.value.value == str(folder / "elsewhere")
 
 
 def test_rows_that_change_after_loading_are_noticed(tmp_path) -> None:

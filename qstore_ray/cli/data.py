@@ -1,0 +1,138 @@
+"""`qstore data`: which sources there are, what a dataset holds, and datasets prepared once on disk.
+
+A dataset is named by a job file, whose `[dataset]` is loaded, or by a folder that `data prepare`
+wrote.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qstore_ray.cli.output import AsJson, examples, facts, say, say_json, table
+from qstore_ray.cli.train import Set, read_job
+
+if TYPE_CHECKING:
+    from qstore_ray.data.dataset import Dataset
+
+Target = Annotated[
+    str, typer.Argument(metavar="JOB.toml|FOLDER", help="A job file, or a prepared dataset.")
+]
+
+app = typer.Typer(
+    help="List sources, look at datasets, prepare and check them.",
+    epilog=examples(
+        "data list",
+        "data info jobs/digits.toml",
+        "data prepare jobs/digits.toml prepared/digits",
+        "data verify prepared/digits",
+    ),
+)
+
+
+@app.command("list", epilog=examples("data list", "data list --json"))
+def list_sources(as_json: AsJson = False) -> None:
+    """List the sources of data, with the parameters that each one takes."""
+    from qstore_ray.data.sources.base import open_source, source_names
+
+    found = {name: open_source(name) for name in source_names()}
+    if as_json:
+        say_json({name: adapter.Params.model_json_schema() for name, adapter in found.items()})
+        return
+    say(
+        table(
+            ("source", "parameters"),
+            [(name, ", ".join(adapter.Params.model_fields)) for name, adapter in found.items()],
+        )
+    )
+
+
+@app.command(
+    "info",
+    epilog=examples(
+        "data info jobs/digits.toml",
+        "data info jobs/digits.toml --set dataset.seed=3 --json",
+        "data info prepared/digits",
+    ),
+)
+def info(target: Target, changes: Set = None, as_json: AsJson = False) -> None:
+    """Load a dataset and say what it holds."""
+    dataset = _open(target, changes or [])
+    if as_json:
+        say_json(_described(dataset))
+    else:
+        say(dataset.describe())
+
+
+@app.command(
+    "prepare",
+    epilog=examples(
+        "data prepare jobs/digits.toml prepared/digits",
+        "data prepare jobs/digits.toml prepared/seed3 --set dataset.seed=3",
+    ),
+)
+def prepare(
+    job: Annotated[str, typer.Argument(metavar="JOB.toml", help="The job file.")],
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="A new folder.")],
+    changes: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Load a job's dataset and write it as Parquet, with what its preparation learnt."""
+    dataset = _open(job, changes or [])
+    path = dataset.save(folder)
+    if as_json:
+        say_json({"folder": str(path), **_described(dataset)})
+    else:
+        say(facts([("folder", path), *_facts(dataset)]))
+
+
+@app.command("verify", epilog=examples("data verify prepared/digits"))
+def verify(target: Target, changes: Set = None, as_json: AsJson = False) -> None:
+    """Read every row of a dataset and check it against what was recorded when it was made."""
+    dataset = _open(target, changes or [])
+    rows = {split: len(dataset.materialize(split).y) for split in dataset.plans}
+    if as_json:
+        say_json({"rows": rows, "fingerprint": dataset.fingerprint})
+    else:
+        say(facts(_facts(dataset)))
+
+
+def _open(target: str, changes: list[str]) -> Dataset:
+    from qstore_ray.data.dataset import Dataset
+    from qstore_ray.data.loader import DatasetLoader
+    from qstore_ray.errors import UsageError
+
+    if Path(target).is_dir():
+        if changes:
+            raise UsageError(
+                "a prepared dataset is as it is",
+                field="--set",
+                value=changes[0],
+                fix="Give the job file that it was prepared from.",
+            )
+        return Dataset.load(target)
+    with contextlib.redirect_stdout(sys.stderr):  # libraries that print while they load
+        return DatasetLoader.load(read_job(target, changes).dataset)
+
+
+def _facts(dataset: Dataset) -> list[tuple[str, str]]:
+    rows = ", ".join(f"{split} {n}" for split, n in dataset.sizes.items())
+    return [("rows", rows), ("fingerprint", dataset.fingerprint)]
+
+
+def _described(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "name": dataset.config.name,
+        "task": dataset.config.task,
+        "rows": dataset.sizes,
+        "features": dataset.schema.n_features,
+        "raw_features": dataset.schema.n_raw_features,
+        "classes": list(dataset.classes),
+        "class_counts": {name: list(counts) for name, counts in dataset.class_counts.items()},
+        "provenance": dict(dataset.provenance),
+        "fingerprint": dataset.fingerprint,
+    }
