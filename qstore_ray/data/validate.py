@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from qstore_ray.circuits.circuit import all_finite
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
@@ -70,9 +71,10 @@ def as_features(values: Any, *, field: str = "x") -> FloatArray:
 
 def first_bad_value(x: FloatArray) -> BadValue | None:
     """Where `x` (N, F) has its first NaN or infinity, row by row; None where it is finite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if all_finite(x):
+            return None
     finite = np.isfinite(x)
-    if finite.all():
-        return None
     position, column = divmod(int(np.argmin(finite)), x.shape[1])
     return BadValue(position, column, float(x[position, column]))
 
