@@ -55,8 +55,10 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
     check_parts(parts, names)
     labels = ClassLabels.of(main.y) if config.task == "classification" else Targets()
     numbers = {name: labels.encode(part.y) for name, part in parts.items()}
-    positions = _split(config, parts, numbers[""], labels)
-    _check_finite(parts, positions, names)
+    kept = {name: _kept(config, part, name) for name, part in parts.items()}
+    positions = _split(config, kept, numbers[""], labels)
+    if config.bad_values == "error":
+        _check_finite(parts, positions, names)
     home = {split: (split if split in parts else "") for split in positions}
     numbered = {split: numbers[home[split]][positions[split]] for split in positions}
     counts = _class_counts(numbered, labels)
@@ -79,7 +81,7 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
         class_counts=counts,
         fingerprint=_fingerprint(config, parts, positions, numbers, labels),
         preparation=preparation,
-        provenance={**source.provenance},
+        provenance={**source.provenance, **_dropped(parts, kept)},
         plans=plans(preparation, tuple(positions)),
     )
 
@@ -99,23 +101,46 @@ def _chosen(
     return wanted, tuple(source.feature_names.index(name) for name in wanted)
 
 
+def _kept(config: DatasetConfig, part: Part, name: str) -> IntArray:
+    """Positions of the rows of a part that are used: all, or those without NaN and infinity."""
+    everything = np.arange(len(part.row))
+    if config.bad_values != "drop":
+        return everything
+    kept = np.delete(everything, part.bad_rows)
+    if not len(kept):
+        what = f"the official {name} split" if name else "the source"
+        raise DataError(
+            f"{what} has 0 rows after the rows with NaN or infinity were dropped",
+            field="bad_values",
+            value=config.bad_values,
+            fix="Look for a column that is never filled, and leave it out by columns.features.",
+        )
+    return kept
+
+
+def _dropped(parts: Mapping[str, Part], kept: Mapping[str, IntArray]) -> dict[str, str]:
+    n_rows = sum(len(part.row) - len(kept[name]) for name, part in parts.items())
+    return {"dropped": f"{n_rows} rows with NaN or infinity dropped"} if n_rows else {}
+
+
 def _split(
     config: DatasetConfig,
-    parts: Mapping[str, Part],
+    kept: Mapping[str, IntArray],
     numbers: AnyArray,
     labels: ClassLabels | Targets,
 ) -> dict[str, IntArray]:
     """Positions within their part of the rows of every split; official splits stay whole."""
     wanted = config.split.fractions()
+    main = kept[""]
     cut = split_rows(
-        len(parts[""].row),
-        {name: fraction for name, fraction in wanted.items() if name not in parts},
+        len(main),
+        {name: fraction for name, fraction in wanted.items() if name not in kept},
         config.seed,
-        labels=numbers if config.stratify and labels.classes else None,
+        labels=numbers[main] if config.stratify and labels.classes else None,
         classes=labels.classes,
     )
-    whole = {name: np.arange(len(part.row)) for name, part in parts.items() if name}
-    both = cut | whole
+    both = {name: main[positions] for name, positions in cut.items()}
+    both |= {name: positions for name, positions in kept.items() if name}
     return {name: both[name] for name in ("train", "val", "test") if name in both}
 
 

@@ -74,6 +74,8 @@ class DatasetConfig(SourceConfig):
         columns: feature and label columns, for sources that name their columns.
         split: fractions for train, val, test.
         stratify: keep the proportions of the classes in every part (classification only).
+        bad_values: what becomes of rows with NaN or infinity: `error` names the first one, `drop`
+            leaves them out and says how many.
         preprocessing: steps, fitted on train in this order and applied to every part.
         seed: decides which row goes where.
         revision: version of the data, for sources that have versions.
@@ -88,6 +90,7 @@ class DatasetConfig(SourceConfig):
     params: dict[str, Any] = Field(default_factory=dict)
     split: SplitConfig = SplitConfig(train=0.7, val=0.1, test=0.2)
     stratify: bool = True
+    bad_values: Literal["error", "drop"] = "error"
     preprocessing: tuple[SerializeAsAny[StepConfig], ...] = ()
     seed: int = Field(default=0, ge=0, lt=2**63)
     task: Task = "classification"

@@ -37,6 +37,7 @@ class Part:
     shape: tuple[int, ...]
     dtype: str
     bad: BadValue | None
+    bad_rows: IntArray
 
 
 def survey_part(tasks: tuple[ReadTask, ...], columns: tuple[int, ...] | None, what: str) -> Part:
@@ -46,6 +47,7 @@ def survey_part(tasks: tuple[ReadTask, ...], columns: tuple[int, ...] | None, wh
     labels, rows, starts = [], [], [0]
     shape: tuple[int, ...] = ()
     bad, n_features, dtype = None, 0, ""
+    bad_rows: list[IntArray] = []
     for task in tasks:
         raw = read_raw(task)
         block = to_block(raw, columns)
@@ -54,8 +56,9 @@ def survey_part(tasks: tuple[ReadTask, ...], columns: tuple[int, ...] | None, wh
         check_width(block.x, n_features)
         content.update(block.x.data)  # blocks in order: the same bytes however they are cut
         digests.append(raw.digest())
-        if bad is None and (found := first_bad_value(block.x)) is not None:
-            bad = found._replace(position=found.position + starts[-1])
+        if (found := first_bad_value(block.x)) is not None:
+            bad = bad or found._replace(position=found.position + starts[-1])
+            bad_rows.append(np.flatnonzero(~np.isfinite(block.x).all(axis=1)) + starts[-1])
         labels.append(block.y)
         rows.append(block.row)
         starts.append(starts[-1] + len(block.row))
@@ -71,6 +74,7 @@ def survey_part(tasks: tuple[ReadTask, ...], columns: tuple[int, ...] | None, wh
         shape=shape,
         dtype=dtype,
         bad=bad,
+        bad_rows=np.concatenate([np.zeros(0, np.int64), *bad_rows]),
     )
 
 

@@ -1,0 +1,65 @@
+"""Rows with NaN or infinity: an error by default, left out and counted where that is asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qstore_ray import DatasetLoader
+from qstore_ray.errors import DataError
+
+
+def _rows(bad: dict[int, float], n_rows: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    x = np.arange(2.0 * n_rows).reshape(n_rows, 2)
+    for row, value in bad.items():
+        x[row, row % 2] = value
+    return x, np.arange(n_rows) % 2
+
+
+def test_by_default_the_first_one_is_named_and_the_way_out_too() -> None:
+    with pytest.raises(DataError, match=r"column 1, first in row 7") as caught:
+        DatasetLoader.from_arrays(*_rows({7: np.inf, 9: np.nan}))
+    assert "drop" in caught.value.fix
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    bad=st.dictionaries(st.integers(0, 39), st.sampled_from([np.nan, np.inf, -np.inf]), max_size=9),
+    per_task=st.integers(1, 50),
+)
+def test_dropped_rows_are_in_no_split_and_all_others_in_one(bad, per_task) -> None:
+    x, y = _rows(bad)
+    dataset = DatasetLoader.from_arrays(x, y, bad_values="drop", rows_per_task=per_task)
+    used = np.concatenate([dataset.rows(split) for split in dataset.plans])
+    assert sorted(used.tolist()) == [row for row in range(40) if row not in bad]
+    for split in dataset.plans:
+        assert (dataset.materialize(split).x == x[dataset.rows(split)]).all()
+    said = "dropped" in dataset.describe()
+    assert said == bool(bad)
+
+
+def test_dropping_is_like_never_having_had_them() -> None:
+    x, y = _rows({3: np.nan, 30: np.inf})
+    good = np.isfinite(x).all(axis=1)
+    dropped = DatasetLoader.from_arrays(x, y, bad_values="drop", seed=5)
+    never = DatasetLoader.from_arrays(x[good], y[good], seed=5)
+    for split in never.plans:
+        for mine, other in zip(dropped.materialize(split), never.materialize(split), strict=True):
+            assert (mine == other).all()
+
+
+def test_an_official_split_loses_its_bad_rows_too() -> None:
+    x, y = _rows({})
+    x_test, y_test = _rows({0: np.nan, 1: np.nan}, 10)
+    dataset = DatasetLoader.from_arrays(x, y, test=(x_test, y_test), bad_values="drop")
+    assert dataset.sizes["test"] == 8
+    assert "2 rows with NaN or infinity dropped" in dataset.describe()
+
+
+def test_nothing_left_is_an_error_with_the_reason() -> None:
+    x, y = _rows(dict.fromkeys(range(40), np.nan))
+    with pytest.raises(DataError, match="0 rows after") as caught:
+        DatasetLoader.from_arrays(x, y, bad_values="drop")
+    assert caught.value.field == "bad_values"
