@@ -51,9 +51,17 @@ class Step(StepConfig, ABC):
 
 def divide(x: FloatArray, by: FloatArray) -> FloatArray:
     """x / by, and 0 where `by` is 0."""
-    if (by > 0.0).all():
+    if (by > 0.0).all():  # without the two copies below, which cost more than the division
         return x / by
     return np.where(by > 0.0, x / np.where(by > 0.0, by, 1.0), 0.0)
+
+
+def shift_and_divide(x: FloatArray, shift: FloatArray, by: FloatArray) -> FloatArray:
+    """(x − shift) / by, and 0 where `by` is 0."""
+    shifted = x - shift
+    if (by > 0.0).all():
+        return np.divide(shifted, by, out=shifted)
+    return divide(shifted, by)
 
 
 def mean_of(x: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from pydantic import model_validator
 
-from qstore_ray.data.steps.base import State, Step, divide, mean_of
+from qstore_ray.data.steps.base import State, Step, mean_of, shift_and_divide
 from qstore_ray.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Standard(Step):
 
     def apply(self, x: FloatArray, state: State) -> FloatArray:
         """The rows `x` (B, F) centred and scaled, (B, F)."""
-        return divide(x - state["mean"], state["std"])
+        return shift_and_divide(x, state["mean"], state["std"])
 
     def invert(self, x: FloatArray, state: State) -> FloatArray:
         """x · std + mean; a column that was constant in train gets its value back."""
@@ -64,7 +64,7 @@ class Robust(Step):
 
     def apply(self, x: FloatArray, state: State) -> FloatArray:
         """The rows `x` (B, F) centred and scaled, (B, F)."""
-        return divide(x - state["median"], state["iqr"])
+        return shift_and_divide(x, state["median"], state["iqr"])
 
     def invert(self, x: FloatArray, state: State) -> FloatArray:
         """x · range + median."""
@@ -100,7 +100,7 @@ class MinMax(Step):
     def apply(self, x: FloatArray, state: State) -> FloatArray:
         """The rows `x` (B, F) mapped to the range, (B, F)."""
         low, high = self.feature_range
-        scaled = low + divide(x - state["low"], state["span"]) * (high - low)
+        scaled = low + shift_and_divide(x, state["low"], state["span"]) * (high - low)
         return np.clip(scaled, low, high) if self.clip else scaled
 
     def invert(self, x: FloatArray, state: State) -> FloatArray:
