@@ -41,11 +41,19 @@ class SplitConfig(Config):
 
     A part that the source brings itself (an official test set) is kept as it is; the fractions of
     the other parts are then scaled to sum to 1 over the rows that remain.
+
+    Args:
+        train: fraction for training.
+        val: fraction for validation.
+        test: fraction for the test.
+        method: `seed` deals the rows out at random; `hash` by the row's number alone, so that
+            added rows move none; `time` takes the rows in their order, train first.
     """
 
     train: Fraction
     val: Fraction | None = None
     test: Fraction | None = None
+    method: Literal["seed", "hash", "time"] = "seed"
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> Self:
@@ -73,7 +81,8 @@ class DatasetConfig(SourceConfig):
         params: the adapter's own fields.
         columns: feature and label columns, for sources that name their columns.
         split: fractions for train, val, test.
-        stratify: keep the proportions of the classes in every part (classification only).
+        stratify: keep the proportions of the classes in every part (classification, and a split
+            by seed: in the others a row's part follows from its number or place alone).
         bad_values: what becomes of rows with NaN or infinity: `error` names the first one, `drop`
             leaves them out and says how many.
         preprocessing: steps, fitted on train in this order and applied to every part.

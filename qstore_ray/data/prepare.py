@@ -1,8 +1,11 @@
 """Preparation: a chain of steps, fitted on the training rows and then kept.
 
-A `Preparation` is the steps of `steps.py` with the states they learnt. It is fitted once, on train
+A `Preparation` is the steps of `steps/` with the states they learnt. It is fitted once, on train
 only, and applied unchanged to val, test and whatever is predicted later; so it is saved with a
 model, as arrays (`to_arrays`) and JSON (`spec`), and read back bit for bit (`from_arrays`).
+
+Rows are finite when they come in and after every step. Missing values (NaN) may come in where the
+first step takes them (`accepts_nan`, as impute does), and are gone behind it.
 """
 
 from __future__ import annotations
@@ -41,10 +44,12 @@ class Preparation:
         """Fit each step on the training rows `x` (N, F) as the steps before it leave them.
 
         Raises:
-            ConfigError: more components than there are.
-            DataError: a step that the rows do not allow, or that overflows on them.
+            ConfigError: a step that does not fit the width of the rows before it.
+            DataError: NaN where the first step does not take it, infinity, a step that the rows do
+                not allow, or that overflows on them.
         """
         chosen = tuple(step for step in steps if isinstance(step, Step))
+        _check_incoming(x, chosen)
         states: list[State] = []
         n_features = x.shape[1]
         for step in chosen:
@@ -67,7 +72,7 @@ class Preparation:
         """
         x = as_features(raw)
         check_width(x, self.n_features)
-        check_finite(x)
+        _check_incoming(x, self.steps)
         return self.apply(x)
 
     def apply(self, x: FloatArray) -> FloatArray:
@@ -79,6 +84,26 @@ class Preparation:
         with np.errstate(over="ignore", invalid="ignore"):
             for step, state in zip(self.steps, self.states, strict=True):
                 x = step.apply(x, state)
+        check_finite(x)
+        return x
+
+    def inverse(self, prepared: Any) -> FloatArray:
+        """Rows (B, F) that `transform` makes into `prepared` (B, F'): the steps undone in turn.
+
+        Where steps lose nothing (scaling, logarithms, all components), these are the raw rows up
+        to rounding; after a projection on fewer components, the nearest there are.
+
+        Raises:
+            DataError: NaN, infinity, ragged rows, or another width than `transform` gives.
+            UsageError: a step without inverse, by name.
+        """
+        x = as_features(prepared, field="prepared")
+        width = self.apply(np.zeros((0, self.n_features))).shape[1]
+        check_width(x, width, field="prepared")
+        check_finite(x)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for step, state in zip(reversed(self.steps), reversed(self.states), strict=True):
+                x = step.invert(x, state)
         check_finite(x)
         return x
 
@@ -110,6 +135,15 @@ class Preparation:
                 raise CheckpointError("an array of the preparation belongs to no step", value=key)
             states[int(position)][name] = np.asarray(array, dtype=np.float64)
         return cls(int(spec["n_features"]), steps, tuple(states))
+
+
+def _check_incoming(x: FloatArray, steps: Sequence[Step]) -> None:
+    """Raise `DataError` where `x` (B, F) is infinite, or NaN and the first step does not take it.
+
+    A step that takes NaN refuses infinity itself, since rows may reach it by `apply`.
+    """
+    if not (steps and steps[0].accepts_nan):
+        check_finite(x)
 
 
 def _step_from(values: Mapping[str, Any]) -> Step:

@@ -1,0 +1,36 @@
+"""The steps of preparation."""
+
+from qstore_ray.data.steps.base import State, Step
+from qstore_ray.data.steps.categories import OneHot
+from qstore_ray.data.steps.encoding import Amplitudes, Binarize
+from qstore_ray.data.steps.images import Crop, Grayscale, Pool, Resize
+from qstore_ray.data.steps.logarithms import Log, Log1p
+from qstore_ray.data.steps.missing import Impute
+from qstore_ray.data.steps.norms import L1, Normalize
+from qstore_ray.data.steps.projection import Pca, RandomProjection
+from qstore_ray.data.steps.scaling import MinMax, Robust, Scale, Standard
+from qstore_ray.data.steps.table import STEPS
+
+__all__ = [
+    "L1",
+    "STEPS",
+    "Amplitudes",
+    "Binarize",
+    "Crop",
+    "Grayscale",
+    "Impute",
+    "Log",
+    "Log1p",
+    "MinMax",
+    "Normalize",
+    "OneHot",
+    "Pca",
+    "Pool",
+    "RandomProjection",
+    "Resize",
+    "Robust",
+    "Scale",
+    "Standard",
+    "State",
+    "Step",
+]
