@@ -24,7 +24,7 @@ from qstore_ray.data.quality.drift import ColumnDrift, measure_drift
 from qstore_ray.data.quality.finding import Finding
 from qstore_ray.data.quality.outliers import OutlierDetector
 from qstore_ray.data.quality.parts import Split, read_splits
-from qstore_ray.data.quality.report import validate
+from qstore_ray.data.quality.report import report_of
 from qstore_ray.data.quality.statistics import (
     ColumnStatistics,
     Correlations,
@@ -83,7 +83,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class SplitDrift:
-    """Drift of the columns of one split from train; columns with fewer than 10 values are absent."""
+    """Drift of one split's columns from train; columns of fewer than 10 values are absent."""
 
     split: str
     columns: tuple[ColumnDrift, ...]
@@ -182,7 +182,7 @@ def profile(dataset: Dataset, config: QualityConfig | None = None) -> Profile:
         provenance={**dataset.provenance},
         class_names=class_names,
         prepared=config.prepared,
-        findings=validate(dataset, config).findings,
+        findings=report_of(dataset, splits, config).findings,
         splits=tuple(_class_counts(split, class_names) for split in splits.values()),
         columns=tuple(column_statistics(train.x[:, j], names[j]) for j in range(len(names))),
         correlations=correlations(train.x, names, shown=sorted(best[:_MATRIX_COLUMNS].tolist())),

@@ -97,16 +97,21 @@ def validate(dataset: Dataset, config: QualityConfig | None = None) -> Report:
         DataError: the source cannot be read any more, or has changed.
     """
     config = QualityConfig() if config is None else config
-    splits = read_splits(dataset, prepared=config.prepared)
+    return report_of(dataset, read_splits(dataset, prepared=config.prepared), config)
+
+
+def report_of(dataset: Dataset, splits: Mapping[str, Split], config: QualityConfig) -> Report:
+    """The report of `validate` on splits that were read already; errors first.
+
+    Raises:
+        ConfigError: as for `validate`.
+        DataError: likewise.
+    """
     findings = check_splits(splits, dataset.schema.class_names, config)
     if config.encoding is not None and config.n_qubits is not None:
-        for split in read_splits(dataset, prepared=True).values():
+        prepared = splits if config.prepared else read_splits(dataset, prepared=True)
+        for split in prepared.values():
             findings += find_unfit(split.x, config.encoding, config.n_qubits, split.origin)
-    return report_of(findings)
-
-
-def report_of(findings: list[Finding]) -> Report:
-    """The findings as a report: errors first, otherwise in the order they were found."""
     unique = dict.fromkeys(findings)
     return Report(tuple(sorted(unique, key=lambda finding: SEVERITIES.index(finding.severity))))
 
