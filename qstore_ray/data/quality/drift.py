@@ -68,8 +68,9 @@ def measure_drift(
     if not columns:
         return ()
     table = np.asarray(measured)
-    moved = benjamini_hochberg(table[:, 1], false_drift)
-    shifted = benjamini_hochberg(table[:, 3], false_drift) & (table[:, 2] >= max_psi)
+    each = false_drift / 2  # the two measures share the rate of false alarms
+    moved = benjamini_hochberg(table[:, 1], each)
+    shifted = benjamini_hochberg(table[:, 3], each) & (table[:, 2] >= max_psi)
     return tuple(
         ColumnDrift(j, ks, p_value, psi, bool(differs))
         for j, (ks, p_value, psi, _), differs in zip(

@@ -93,7 +93,7 @@ def _head(profile: Profile) -> str:
 
 def _findings(profile: Profile) -> str:
     counted = [
-        f"{n} {severity}{'s' * (n != 1 and severity != 'info')}"
+        f"{severity} {n}"
         for severity in SEVERITIES
         if (n := sum(finding.severity == severity for finding in profile.findings))
     ]
@@ -160,7 +160,7 @@ def _histogram(shown: Histogram, class_names: Sequence[str]) -> str:
 
 def _correlations(profile: Profile) -> str:
     found = profile.correlations
-    note = f"{found.n_strong} pairs of columns have |r| above 0.9, over {found.n_rows:,} rows."
+    note = f"Pairs of columns with |r| above 0.9, over {found.n_rows:,} rows: {found.n_strong}."
     rows = [[p.first, p.second, p.pearson, p.spearman] for p in found.pairs]
     listed = _table(["column", "column", "Pearson", "Spearman"], rows) if rows else ""
     few = len(found.columns) < len(profile.columns)

@@ -247,8 +247,9 @@ def histogram(
         reach = max(abs(middle) * 1e-3, 0.5)
         low, high = middle - reach, middle + reach
     # Halves, so that the span of huge values does not overflow.
-    edges = 2 * np.linspace(low / 2, high / 2, _BINS + 1)
-    bins = np.clip(np.searchsorted(edges, finite, side="right") - 1, 0, _BINS - 1)
+    n_bins = max(min(_BINS, len(np.unique(finite))), 1)
+    edges = 2 * np.linspace(low / 2, high / 2, n_bins + 1)
+    bins = np.clip(np.searchsorted(edges, finite, side="right") - 1, 0, n_bins - 1)
     groups = [labels == k for k in range(n_classes)] if n_classes else [slice(None)]
-    counts = tuple(tuple(np.bincount(bins[g], minlength=_BINS).tolist()) for g in groups)
+    counts = tuple(tuple(np.bincount(bins[g], minlength=n_bins).tolist()) for g in groups)
     return Histogram(name, explained, tuple(edges.tolist()), counts)

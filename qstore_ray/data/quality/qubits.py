@@ -56,7 +56,7 @@ def _zero_rows(x: FloatArray, origin: Origin) -> list[Finding]:
         Finding(
             "qubits",
             "error",
-            f"{len(zero)} rows{origin.inside} are all zeros and cannot be amplitude vectors",
+            f"{len(zero)} of {len(x)} rows{origin.inside} are all zeros, which is no quantum state",
             field="x",
             value=len(zero),
             rows=origin.first(zero),
@@ -73,7 +73,7 @@ def _not_bits(x: FloatArray, origin: Origin) -> list[Finding]:
         Finding(
             "qubits",
             "error",
-            f"{len(other)} rows{origin.inside} hold values other than 0 and 1",
+            f"{len(other)} of {len(x)} rows{origin.inside} hold values other than 0 and 1",
             field="x",
             value=len(other),
             rows=origin.first(other),
@@ -97,8 +97,8 @@ def _wrapping(x: FloatArray, origin: Origin) -> list[Finding]:
         Finding(
             "qubits",
             "warning",
-            f"values of {len(wide)} columns{origin.inside} span more than one turn of 2π, up to "
-            f"{spans[widest]:.3g}; values a turn apart are the same angle",
+            f"values of {len(wide)} of {x.shape[1]} columns{origin.inside} span more than one turn "
+            f"of 2π, up to {spans[widest]:.3g}; values a turn apart are the same angle",
             field=origin.column(widest),
             value=float(spans[widest]) if np.isfinite(spans[widest]) else "inf",
             fix='Add the step {"name": "minmax"} to preprocessing.',

@@ -60,7 +60,7 @@ def find_duplicates(x: FloatArray, y: AnyArray, origin: Origin = NOWHERE) -> lis
             Finding(
                 "contradictions",
                 "warning",
-                f"{len(differing)} rows{origin.inside} equal an earlier row of another label",
+                f"{len(differing)} of {len(x)} rows{origin.inside} equal a row of another label",
                 field="y",
                 value=len(differing),
                 rows=origin.first(differing),
