@@ -237,14 +237,14 @@ def test_drift_agrees_with_scipy_s_exact_test():
 
 
 def test_false_alarms_are_kept_below_the_rate_asked_for():
-    """Without drift, a search over 40 columns alarms in at most about 5 % of the data sets."""
+    """Without drift, a search over 20 columns alarms in at most about 5 % of the data sets."""
     draw = np.random.default_rng(5)
     alarms = [
         any(
             drift.differs
-            for drift in measure_drift(draw.normal(size=(60, 40)), draw.normal(size=(30, 40)))
+            for drift in measure_drift(draw.normal(size=(60, 20)), draw.normal(size=(30, 20)))
         )
-        for _ in range(40)
+        for _ in range(20)
     ]
     assert np.mean(alarms) <= 0.1
 

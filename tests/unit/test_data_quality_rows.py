@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -102,6 +102,7 @@ def test_wrong_settings_are_refused():
         assert str(THRESHOLDS[method]) in caught.value.fix
 
 
+@settings(max_examples=40)  # some of them grow a forest
 @given(
     arrays.arrays(
         np.float64,

@@ -242,13 +242,12 @@ def histogram(
     if not len(finite):
         return Histogram(name, explained, (), ((),) * n_rows)
     low, high = float(finite.min()), float(finite.max())
-    middle = low / 2 + high / 2
-    if not low < high:
-        reach = max(abs(middle) * 1e-3, 0.5)
-        low, high = middle - reach, middle + reach
-    # Halves, so that the span of huge values does not overflow.
+    if low == high:
+        largest, reach = float(np.finfo(np.float64).max), max(abs(low) * 1e-3, 0.5)
+        low, high = max(low - reach, -largest), min(high + reach, largest)
     n_bins = max(min(_BINS, len(np.unique(finite))), 1)
-    edges = 2 * np.linspace(low / 2, high / 2, n_bins + 1)
+    # Quarters, so that the span of huge values does not overflow.
+    edges = 4 * np.linspace(low / 4, high / 4, n_bins + 1)
     bins = np.clip(np.searchsorted(edges, finite, side="right") - 1, 0, n_bins - 1)
     groups = [labels == k for k in range(n_classes)] if n_classes else [slice(None)]
     counts = tuple(tuple(np.bincount(bins[g], minlength=n_bins).tolist()) for g in groups)

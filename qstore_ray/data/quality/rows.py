@@ -158,8 +158,11 @@ def nearest(
     from sklearn.neighbors import NearestNeighbors
 
     fresh = twins(train, x) < 0
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        spread = train.std(axis=0, where=np.isfinite(train))
+    whole = train[np.isfinite(train).all(axis=1)]
+    if len(whole) < 2:
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = whole.std(axis=0)
         spread = np.where(np.isfinite(spread) & (spread > 0.0), spread, 1.0)
         scaled, others = train / spread, x / spread
     draw = np.random.default_rng(seed)
