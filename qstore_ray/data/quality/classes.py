@@ -5,6 +5,7 @@ Labels (N,) are class numbers 0 … C−1; a regression has only the last check.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -110,8 +111,6 @@ def find_label_leaks(
 
 def _separates(values: FloatArray, y: AnyArray, n_columns: int) -> bool:
     """Whether `values` (N,) give the class numbers `y` (N,), less likely by chance than 0.01."""
-    from scipy.special import gammaln
-
     order = np.lexsort((y, values))
     same = np.diff(values[order]) == 0.0
     changes = np.diff(y[order]) != 0
@@ -124,15 +123,13 @@ def _separates(values: FloatArray, y: AnyArray, n_columns: int) -> bool:
         return False
     # Runs: choose where they begin, C classes for the first and C − 1 for each other one.
     ways = _log_choose(n_distinct - 1, n_runs - 1)
-    ways += np.log(n_classes) + (n_runs - 1) * np.log(n_classes - 1)
-    every = gammaln(len(y) + 1) - gammaln(counts + 1).sum()
-    return bool(ways + np.log(n_columns) - every < np.log(_CHANCE))
+    ways += math.log(n_classes) + (n_runs - 1) * math.log(n_classes - 1)
+    every = math.lgamma(len(y) + 1) - sum(math.lgamma(n + 1) for n in counts.tolist())
+    return ways + math.log(n_columns) - every < math.log(_CHANCE)
 
 
 def _log_choose(n: int, k: int) -> float:
-    from scipy.special import gammaln
-
-    return float(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
 def _is_linear(values: FloatArray, y: AnyArray) -> bool:

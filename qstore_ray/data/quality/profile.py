@@ -48,7 +48,7 @@ _METHODS: Final = ("iqr", "zscore", "robust_zscore", "isolation_forest")
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """Rows of each class in one split; `names` is empty for a regression."""
+    """Rows of one split, and of each class in it; `counts` is empty for a regression."""
 
     split: str
     n_rows: int
