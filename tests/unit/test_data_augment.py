@@ -245,7 +245,9 @@ def test_brightness_adds_one_number_and_contrast_keeps_the_mean(x):
     assert np.abs(moved).max() <= 0.3 + 1e-12
     out = Contrast(delta=0.5, probability=1.0).apply(x, keys, SHAPE)
     np.testing.assert_allclose(out.mean(axis=1), x.mean(axis=1))
-    assert ((0.5 <= out.std(axis=1) / x.std(axis=1)) & (out.std(axis=1) < 1.5 * x.std(1))).all()
+    ratio = out.std(axis=1) / x.std(axis=1)
+    assert ratio.min() >= 0.5
+    assert ratio.max() <= 1.5
 
 
 @pytest.mark.parametrize("step", [Brightness, Contrast, GaussianNoise])
@@ -499,8 +501,7 @@ def test_a_step_that_overflows_is_reported_with_row_and_place():
     x = np.array([[1.0], [1.7e308]])
     pipeline = AugmentationPipeline((AngleJitter(), ScaleJitter(std=0.5, probability=1.0)))
     with pytest.raises(DataError, match="not finite") as caught:
-        for epoch in range(20):
-            pipeline.apply(x, [4, 9], epoch)
+        pipeline.expand(x, [0, 1], [4, 9], copies=20)
     assert caught.value.field == "augmentation.steps.1.scale_jitter"
     assert caught.value.value == "row 9"
 
