@@ -1,7 +1,7 @@
 """Batches: which rows come together, as pure functions of (seed, epoch, step).
 
-    for epoch, step, index in batches("standard", n_rows=1000, batch_size=32, seed=7).iterate():
-        x[index], y[index]
+    for epoch, step, take in batches("standard", n_rows=1000, batch_size=32, seed=7).iterate():
+        x[take], y[take]
 
 Every kind is a rule from an epoch to its batches, each an array of positions in the split. There is
 no state: to go on after an interruption, `iterate(epoch, step)` starts there and gives, to the
@@ -43,13 +43,14 @@ PACINGS: dict[str, Callable[[float, float], float]] = {
 
 
 class Batch(NamedTuple):
-    """The positions `index` (B,) in the split that make step `step` of epoch `epoch`."""
+    """The positions `take` (B,) in the split that make step `step` of epoch `epoch`."""
 
     epoch: int
     step: int
-    index: IntArray
+    take: IntArray
 
 
+@dataclass(frozen=True, kw_only=True)
 class Batches(ABC):
     """A rule from an epoch to its batches."""
 

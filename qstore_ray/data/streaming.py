@@ -73,8 +73,8 @@ class StreamingBatches:
     drop_last: bool = False
 
     def __post_init__(self) -> None:
-        known = isinstance(self.source, ReadPlan)
-        n_rows = self.source.n_rows if isinstance(self.source, ReadPlan) else self.batch_size
+        known = self.source.n_rows if isinstance(self.source, ReadPlan) else None
+        n_rows = self.batch_size if known is None else known
         check_batches(self.batch_size, self.seed, n_rows, drop_last=self.drop_last)
         if self.buffer_rows < 1:
             raise ConfigError(
@@ -83,7 +83,9 @@ class StreamingBatches:
                 value=self.buffer_rows,
                 fix="Take as many as fit into memory, or 1 for rows as they come.",
             )
-        if not known and not self.source.context.execution_options.preserve_order:
+        if isinstance(self.source, ReadPlan):
+            return
+        if not self.source.context.execution_options.preserve_order:
             raise UsageError(
                 "Ray hands out the blocks of this dataset in any order, which no seed can repeat",
                 field="source",

@@ -62,7 +62,7 @@ every_kind = pytest.mark.parametrize("kind", MEMBERS)
 
 
 def _positions(batch) -> list[int]:
-    return (batch.row if hasattr(batch, "row") else batch.index).tolist()
+    return (batch.row if hasattr(batch, "row") else batch.take).tolist()
 
 
 def _listed(member, epoch=0, step=0, most=30) -> list[tuple[int, int, list[int]]]:
@@ -158,8 +158,8 @@ def test_one_batch_can_be_asked_for():
 def test_infinite_batches_are_the_epochs_end_to_end(n_rows, batch_size):
     member = InfiniteBatches(n_rows=n_rows, batch_size=batch_size, seed=1)
     found = list(islice(member.iterate(), 7))
-    assert all(len(batch.index) == batch_size for batch in found)
-    rows = np.concatenate([batch.index for batch in found])
+    assert all(len(batch.take) == batch_size for batch in found)
+    rows = np.concatenate([batch.take for batch in found])
     epochs = -(-len(rows) // n_rows)
     whole = np.concatenate([row_order(1, epoch, n_rows) for epoch in range(epochs)])
     np.testing.assert_array_equal(rows, whole[: len(rows)])
