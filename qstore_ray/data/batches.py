@@ -231,7 +231,12 @@ class CurriculumBatches(Batches):
                 fix="Take a number above 0, up to 1.",
             )
         if self.full_epoch < 0:
-            raise ConfigError("epochs count from 0", field="full_epoch", value=self.full_epoch)
+            raise ConfigError(
+                "epochs are counted from 0",
+                field="full_epoch",
+                value=self.full_epoch,
+                fix="Take 0 or more.",
+            )
         finite = np.isfinite(self.scores)
         if not finite.all():
             position = int(np.argmin(finite))

@@ -42,10 +42,15 @@ def check_batches(batch_size: int, seed: int, n_rows: int, *, drop_last: bool) -
     """
     if batch_size < 1:
         raise ConfigError(
-            "a batch has one row or more", field="batch_size", value=batch_size, fix="Take 1 up."
+            "a batch has one row or more",
+            field="batch_size",
+            value=batch_size,
+            fix="Take 1 or more.",
         )
     if seed < 0:
-        raise ConfigError("a seed is 0 or more", field="seed", value=seed)
+        raise ConfigError(
+            "a seed is counted from 0", field="seed", value=seed, fix="Take 0 or more."
+        )
     check_not_empty(n_rows, "the split")
     if drop_last and n_rows < batch_size:
         raise ConfigError(
@@ -60,7 +65,12 @@ def check_position(epoch: int, step: int, steps: int | None) -> None:
     """Raise `ConfigError` unless (epoch, step) is a place to start from; `steps` if it is known."""
     for field, value in (("epoch", epoch), ("step", step)):
         if value < 0:
-            raise ConfigError("epochs and steps are counted from 0", field=field, value=value)
+            raise ConfigError(
+                "epochs and steps are counted from 0",
+                field=field,
+                value=value,
+                fix="Take 0 or more.",
+            )
     if steps is not None and step > steps:
         raise ConfigError(
             f"epoch {epoch} has {steps} steps",

@@ -34,7 +34,7 @@ PLAN = DATASET.plan("train")
 
 
 class InMemory:
-    """Blocks as Ray hands them out, without Ray: `tests/ray/test_ray_batches.py` has the real."""
+    """Blocks as Ray hands them out, without Ray: `tests/ray/test_batches_ray.py` has the real."""
 
     def __init__(self, *, preserve_order: bool = True, columns=("x", "y", "row")):
         self.context = SimpleNamespace(
@@ -327,12 +327,17 @@ def test_a_kind_is_found_by_name():
         ("standart", {}, "kind", "Did you mean 'standard'?"),
         ("standard", {"n_rows": 3, "batchsize": 2}, "batchsize", "'batch_size'"),
         ("standard", {"n_rows": 3}, "batch_size", "needs this option"),
-        ("standard", {"n_rows": 3, "batch_size": 0}, "batch_size", "Take 1 up"),
+        ("standard", {"n_rows": 3, "batch_size": 0}, "batch_size", "Take 1 or more"),
         ("standard", {"n_rows": 3, "batch_size": 1, "seed": -1}, "seed", "0 or more"),
         ("standard", {"n_rows": 3, "batch_size": 4, "drop_last": True}, "batch_size", "Take 3"),
         ("curriculum", {"scores": X[:, 0], "batch_size": 4, "pacing": "line"}, "pacing", "linear"),
         ("curriculum", {"scores": X[:, 0], "batch_size": 4, "start": 0.0}, "start", "above 0"),
-        ("curriculum", {"scores": X[:, 0], "batch_size": 4, "full_epoch": -1}, "full_epoch", ""),
+        (
+            "curriculum",
+            {"scores": X[:, 0], "batch_size": 4, "full_epoch": -1},
+            "full_epoch",
+            "Take 0 or more",
+        ),
         ("streaming", {"source": PLAN, "batch_size": 4, "buffer_rows": 0}, "buffer_rows", "or 1"),
     ],
 )

@@ -113,7 +113,12 @@ class AugmentationPipeline:
         numbers = _row_numbers(rows)
         for field, value in (("seed", self.seed), ("epoch", epoch)):
             if value < 0:
-                raise ConfigError("draws are counted from 0", field=field, value=value)
+                raise ConfigError(
+                    "seed and epoch are counted from 0",
+                    field=field,
+                    value=value,
+                    fix="Take 0 or more.",
+                )
         for position, step in enumerate(self.steps):
             with np.errstate(over="ignore", invalid="ignore"):  # reported below
                 x = step.apply(x, Keys(self.seed, epoch, numbers, step=position), shape)
@@ -137,7 +142,9 @@ class AugmentationPipeline:
             DataError: not one label and one number a row, and as for `apply`.
         """
         if copies < 0:
-            raise ConfigError("a number of copies", field="copies", value=copies, fix="Take 0 up.")
+            raise ConfigError(
+                "copies are counted from 0", field="copies", value=copies, fix="Take 0 or more."
+            )
         numbers = _row_numbers(rows)
         check_same_length(x, y)
         check_same_length(x, numbers, field="rows")
