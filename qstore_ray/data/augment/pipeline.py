@@ -1,0 +1,204 @@
+"""A pipeline: steps of augmentation in order, classical and quantum in any mixture, and one seed.
+
+During training, `apply` gives every epoch its own version of every row. Before training, `expand`
+sets copies beside the originals; copy c of a row is what `apply` gives for epoch c. Only train is
+ever augmented: `augment_split` refuses any other split, because a score on changed rows is a score
+on other data.
+
+    config = PipelineConfig(steps=[{"name": "rotate"}, {"name": "angle_jitter"}], seed=7)
+    pipeline = AugmentationPipeline.from_config(config)
+    more = augment_split(dataset, "train", pipeline, copies=2, shape=(8, 8))
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from qstore_ray.data.augment.base import Augmentation, Keys, Shape
+from qstore_ray.data.augment.classical import GaussianNoise, ScaleJitter
+from qstore_ray.data.augment.images import (
+    Brightness,
+    Contrast,
+    Cutout,
+    GaussianBlur,
+    HorizontalFlip,
+    Rotate,
+    Shift,
+    VerticalFlip,
+)
+from qstore_ray.data.augment.quantum import AmplitudeNoise, AngleJitter, Depolarizing, PhaseNoise
+from qstore_ray.data.validate import check_same_length
+from qstore_ray.errors import ConfigError, DataError, UsageError
+
+if TYPE_CHECKING:
+    from qstore_ray.data.augment.config import PipelineConfig
+    from qstore_ray.data.dataset import Dataset
+    from qstore_ray.types import AnyArray, IntArray
+
+AUGMENTATIONS: dict[str, type[Augmentation]] = {
+    "amplitude_noise": AmplitudeNoise,
+    "angle_jitter": AngleJitter,
+    "brightness": Brightness,
+    "contrast": Contrast,
+    "cutout": Cutout,
+    "depolarizing": Depolarizing,
+    "gaussian_blur": GaussianBlur,
+    "gaussian_noise": GaussianNoise,
+    "horizontal_flip": HorizontalFlip,
+    "phase_noise": PhaseNoise,
+    "rotate": Rotate,
+    "scale_jitter": ScaleJitter,
+    "shift": Shift,
+    "vertical_flip": VerticalFlip,
+}
+
+
+class Expanded(NamedTuple):
+    """Originals, then copy 1 of every row, then copy 2 of every row, and so on.
+
+    Args:
+        x: rows (N·(1 + copies), F).
+        y: the label of each, that of its original.
+        row: row number of the original of each.
+        copy: 0 for an original, else the number of the copy.
+    """
+
+    x: AnyArray
+    y: AnyArray
+    row: IntArray
+    copy: IntArray
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows that are originals, copies, and both together."""
+        originals = int((self.copy == 0).sum())
+        total = len(self.copy)
+        return {"original": originals, "copies": total - originals, "total": total}
+
+
+@dataclass(frozen=True)
+class AugmentationPipeline:
+    """Steps in order; the draws of each depend on (seed, epoch, row number, position of the step).
+
+    Args:
+        steps: the steps; none changes nothing.
+        seed: 0 or more.
+    """
+
+    steps: tuple[Augmentation, ...]
+    seed: int = 0
+
+    @classmethod
+    def from_config(cls, config: PipelineConfig) -> AugmentationPipeline:
+        """The pipeline that a configuration describes."""
+        steps = (step for step in config.steps if isinstance(step, Augmentation))
+        return cls(tuple(steps), config.seed)
+
+    def apply(self, x: AnyArray, rows: Any, epoch: int, shape: Shape | None = None) -> AnyArray:
+        """The rows `x` (B, F) as they are in `epoch`, (B, F), of the same type; `x` is kept.
+
+        Args:
+            x: rows of float32 or float64.
+            rows: their numbers (B,) in the source; a number decides the draws of its row.
+            epoch: 0 or more.
+            shape: (H, W) or (H, W, C), where the rows are flattened images.
+
+        Raises:
+            ConfigError: a step needs images and `shape` is missing or wrong; a negative epoch.
+            DataError: rows and numbers do not fit, or a step makes values that are not finite.
+        """
+        numbers = _row_numbers(rows)
+        for field, value in (("seed", self.seed), ("epoch", epoch)):
+            if value < 0:
+                raise ConfigError(
+                    "seed and epoch are counted from 0",
+                    field=field,
+                    value=value,
+                    fix="Take 0 or more.",
+                )
+        for position, step in enumerate(self.steps):
+            with np.errstate(over="ignore", invalid="ignore"):  # reported below
+                x = step.apply(x, Keys(self.seed, epoch, numbers, step=position), shape)
+            finite = np.isfinite(x).all(axis=1)
+            if not finite.all():
+                raise DataError(
+                    "the augmentation makes a value that is not finite",
+                    field=f"augmentation.steps.{position}.{step.name}",
+                    value=f"row {numbers[int(np.argmin(finite))]}",
+                    fix="Scale the features before, or lower the strength of the step.",
+                )
+        return x
+
+    def expand(
+        self, x: AnyArray, y: AnyArray, rows: Any, copies: int, shape: Shape | None = None
+    ) -> Expanded:
+        """Originals and `copies` changed versions of each; arguments are those of `apply`.
+
+        Raises:
+            ConfigError: a negative number of copies, and as for `apply`.
+            DataError: not one label and one number a row, and as for `apply`.
+        """
+        if copies < 0:
+            raise ConfigError(
+                "copies are counted from 0", field="copies", value=copies, fix="Take 0 or more."
+            )
+        numbers = _row_numbers(rows)
+        check_same_length(x, y)
+        check_same_length(x, numbers, field="rows")
+        versions = [self.apply(x, numbers, copy, shape) for copy in range(1, copies + 1)]
+        return Expanded(
+            x=np.concatenate([x, *versions]),
+            y=np.concatenate([y] * (1 + copies)),
+            row=np.tile(numbers, 1 + copies),
+            copy=np.repeat(np.arange(1 + copies), len(x)),
+        )
+
+
+def augment_split(
+    dataset: Dataset,
+    split: str,
+    pipeline: AugmentationPipeline,
+    *,
+    copies: int = 1,
+    shape: Shape | None = None,
+) -> Expanded:
+    """The prepared rows of train with `copies` changed versions of each.
+
+    Args:
+        dataset: where the rows come from.
+        split: `train`; the argument is there so that a wrong one is refused, not overlooked.
+        pipeline: the steps.
+        copies: versions of a row beside the original.
+        shape: (H, W) or (H, W, C), where prepared rows still are images.
+
+    Raises:
+        UsageError: a split other than train.
+        UnknownNameError: the dataset has no such split.
+    """
+    dataset.plan(split)
+    if split != "train":
+        raise UsageError(
+            "only train is augmented; a score on changed rows would be one on other data",
+            field="split",
+            value=split,
+            fix='Use split="train", and evaluate on the rows of the others as they are.',
+        )
+    x, y = dataset.materialize(split)
+    return pipeline.expand(x, y, dataset.rows(split), copies, shape)
+
+
+def _row_numbers(rows: Any) -> IntArray:
+    """Row numbers (B,) as int64."""
+    numbers = np.asarray(rows)
+    whole = numbers.dtype.kind in "iu" or not numbers.size
+    if numbers.ndim != 1 or not whole or (numbers.size and int(numbers.min()) < 0):
+        raise DataError(
+            "row numbers are whole numbers from 0 up, one a row",
+            field="rows",
+            value=f"{numbers.dtype} {numbers.shape}",
+            fix='Take them from dataset.rows("train").',
+        )
+    return numbers.astype(np.int64)
