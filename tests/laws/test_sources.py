@@ -118,9 +118,9 @@ MEMBERS = [
         ),
     ),
     Member("plain split", _from_config("sklearn", {"dataset": "iris"}, stratify=False)),
-    Member("npz", _from_config("numpy", {"path": "plain.npz"}, preprocessing=CHAIN)),
-    Member("npz official", _from_config("numpy", {"path": "official.npz"}), ("val", "test")),
-    Member("npy", _from_config("numpy", {"path": "x.npy", "y_path": "y.npy"})),
+    Member("npz", _from_config("local", {"path": "plain.npz"}, preprocessing=CHAIN)),
+    Member("npz official", _from_config("local", {"path": "official.npz"}), ("val", "test")),
+    Member("npy", _from_config("local", {"path": "x.npy", "y_path": "y.npy"})),
     Member(
         "images and text",
         _from_arrays(
@@ -245,7 +245,7 @@ def test_the_configuration_survives_toml_and_pickle(member: Member, folder: Path
 
 
 def test_every_built_in_source_is_a_member():
-    sources = {"numpy", "sklearn", "arrow-for-tests"}
+    sources = {"local", "numpy", "sklearn", "arrow-for-tests"}
     assert set(DatasetLoader.available()) >= sources
     from qstore_ray.data.sources.base import _BUILT_IN
 
