@@ -165,6 +165,8 @@ def read_image(path: str, look: Look) -> AnyArray:
                 return _pixels(image, path, look)
         except UnidentifiedImageError as exc:
             raise _bad(path, "not an image", "Remove the file.") from exc
+        except Image.DecompressionBombError as exc:
+            raise _bad(path, "more pixels than are ever opened", "Make it smaller.") from exc
         except (
             OSError,
             ValueError,
@@ -176,7 +178,6 @@ def read_image(path: str, look: Look) -> AnyArray:
             AttributeError,
             ArithmeticError,
             NotImplementedError,
-            Image.DecompressionBombError,
             MemoryError,
         ) as exc:
             raise _bad(path, f"a damaged image: {exc}", "Replace the file.") from exc
