@@ -49,19 +49,20 @@ def rows(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 def csv_text(x=X, y=KINDS, names=NAMES, delimiter: str = ",") -> str:
     """A table as CSV, the label last."""
-    lines = [[*names, "label"], *([*map(repr, r), str(k)] for r, k in zip(x.tolist(), y))]
-    return "".join(delimiter.join(line) + "\n" for line in lines)
+    values = ([*map(repr, row), str(label)] for row, label in zip(x.tolist(), y, strict=True))
+    return "".join(delimiter.join(line) + "\n" for line in ([*names, "label"], *values))
 
 
 def jsonl_text(x=X, y=KINDS) -> str:
     """A table as JSON lines."""
-    objects = (dict(zip(NAMES, r)) | {"label": k} for r, k in zip(x.tolist(), y.tolist()))
+    columns = zip(*x.T.tolist(), y.tolist(), strict=True)
+    objects = (dict(zip((*NAMES, "label"), values, strict=True)) for values in columns)
     return "".join(json.dumps(row) + "\n" for row in objects)
 
 
 def table() -> pa.Table:
     """The table that the Parquet file holds."""
-    return pa.table({**dict(zip(NAMES, X.T)), "label": KINDS.tolist()})
+    return pa.table({**dict(zip(NAMES, X.T, strict=True)), "label": KINDS.tolist()})
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -72,7 +73,7 @@ def idx(array: np.ndarray) -> bytes:
 
 def write_images(folder: Path, images=IMAGES, kinds=KINDS) -> Path:
     """PNG files in a sub-folder for each kind."""
-    for number, (image, kind) in enumerate(zip(images, kinds)):
+    for number, (image, kind) in enumerate(zip(images, kinds, strict=True)):
         (folder / kind).mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(folder / kind / f"{number:03}.png")
     return folder
@@ -95,7 +96,7 @@ def _npy(folder: Path) -> None:
 def _hdf5(folder: Path) -> None:
     with h5py.File(folder / "t.h5", "w") as file:
         file.create_dataset("x", data=X, chunks=(8, 2), compression="gzip")
-        file["y"] = KINDS.tolist()
+        file["y"] = KINDS.astype("S")
 
 
 def _mnist(folder: Path) -> None:

@@ -140,7 +140,7 @@ def test_folders_train_val_test_are_official_parts(tmp_path: Path, suffix: str):
             np.savez(home / "t.npz", x=x, y=y)
         elif suffix == ".h5":
             with h5py.File(home / "t.h5", "w") as file:
-                file["x"], file["y"] = x, y.tolist()
+                file["x"], file["y"] = x, y.astype("S")
         else:
             write_images(home, IMAGES[keep], y)
     dataset = load(tmp_path, rows_per_task=7)
@@ -257,7 +257,7 @@ def test_csv_in_other_dresses(tmp_path: Path):
 )
 def test_labels_of_every_kind_become_the_same_classes(tmp_path: Path, labels, classes):
     y = (labels * N)[:N]
-    frame = pa.table({**dict(zip(NAMES, X.T)), "label": y})
+    frame = pa.table({**dict(zip(NAMES, X.T, strict=True)), "label": y})
     pyarrow.parquet.write_table(frame, tmp_path / "t.parquet")
     (tmp_path / "t.csv").write_text(csv_text(y=y))
     np.savez(tmp_path / "t.npz", x=X, y=np.array(y))

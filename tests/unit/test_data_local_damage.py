@@ -52,10 +52,9 @@ def test_damage_is_found_or_harmless(folder: Path, name: str, rows_per_task: int
     target.write_bytes(good[:at] + new + good[at + gone :])
     try:
         x, y = rows(load(folder / name.removesuffix(" labels"), rows_per_task=rows_per_task))
-    except QStoreError as exc:
-        assert exc.message
-    else:
-        assert np.isfinite(x).all()
-        assert len(x) == len(y)
+    except QStoreError:
+        return
     finally:
         target.write_bytes(good)
+    assert np.isfinite(x).all()
+    assert len(x) == len(y)

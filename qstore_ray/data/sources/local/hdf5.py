@@ -146,6 +146,14 @@ def _array(file: Any, path: str, name: str, limits: LocalParams | Hdf5Chunk) -> 
         _refuse(path, name, "kept in other files")
     if at.dtype.kind not in "biuf" and h5py.check_string_dtype(at.dtype) is None:
         _refuse(path, name, f"of type {at.dtype}")
+    text = h5py.check_string_dtype(at.dtype)
+    if text is not None and text.length is None:  # a damaged heap of them hangs the HDF5 library
+        raise DataError(
+            "text of variable length is refused",
+            field=path,
+            value=name,
+            fix='Write text of a fixed length: np.array(labels, dtype="S").',
+        )
     if not at.shape:
         raise DataError("an array of rows is needed", field=path, value=name)
     _check_size(at, path, name, limits)
