@@ -1,6 +1,6 @@
 """`DatasetLoader`: the one door to data.
 
-    DatasetLoader.available()                       ('numpy', 'sklearn')
+    DatasetLoader.available()                       ('local', 'numpy', 'sklearn')
     DatasetLoader.load(DatasetConfig(...))          from a source
     DatasetLoader.from_arrays(x, y)                 from arrays in memory
     DatasetLoader.register("squares", Squares)      a source of your own

@@ -1,4 +1,4 @@
-"""NumPy files from anywhere: `.npz` and `.npy`, opened without trusting them.
+"""NumPy files from anywhere: `.npz` and `.npy`, by path or URI, opened without trusting them.
 
 The header of an array is believed only after it has been checked. Pickled objects are never loaded;
 an array that declares more bytes than allowed, or more or fewer than its file holds, is refused
@@ -9,22 +9,29 @@ size.
 from __future__ import annotations
 
 import math
+import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from qstore_ray.data.files import is_remote, open_file
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
 
-_LARGEST_RATIO = 500
+LARGEST_RATIO = 500
 _RATIO_MATTERS_FROM = 2**20
+_PIECE = 2**22
+_ZIP_LENGTHS = 26  # where a local file header gives the lengths of name and extra field
+_ENCRYPTED = 1
+_LAST_CHARACTER = 0x10FFFF
+_SURROGATES = (0xD800, 0xDFFF)
 
 
 class Header(NamedTuple):
@@ -32,6 +39,16 @@ class Header(NamedTuple):
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    column_major: bool
+
+
+class Opened(NamedTuple):
+    """A stream behind its header; the file it is read from, and its entry where that is a zip."""
+
+    stream: IO[bytes]
+    header: Header
+    file: IO[bytes]
+    info: zipfile.ZipInfo | None
 
 
 class Place(NamedTuple):
@@ -44,7 +61,7 @@ class Place(NamedTuple):
         return self.path if self.member is None else f"{self.path}[{self.member!r}]"
 
 
-def count_rows(x: Place, y: Place, max_bytes: int) -> int:
+def count_rows(x: Place, y: Place, max_bytes: int, max_ratio: int = LARGEST_RATIO) -> int:
     """Rows N of the features at `x` and the labels at `y`, from their headers alone.
 
     Raises:
@@ -52,7 +69,7 @@ def count_rows(x: Place, y: Place, max_bytes: int) -> int:
     """
     counts = []
     for place in (x, y):
-        with _opened(place, max_bytes) as (_, header):
+        with _opened(place, max_bytes, max_ratio) as (_, header, _, _):
             if not header.shape:
                 raise DataError("an array of rows is needed", field=str(place))
             counts.append(header.shape[0])
@@ -67,7 +84,11 @@ def member_names(path: str) -> tuple[str, ...]:
     Raises:
         DataError: no such file, or not a zip archive.
     """
-    with _translated(path), zipfile.ZipFile(path) as archive:
+    with (
+        open_file(path) as file,
+        _translated(path),
+        zipfile.ZipFile(file) as archive,
+    ):
         return tuple(name.removesuffix(".npy") for name in archive.namelist())
 
 
@@ -77,48 +98,129 @@ def read_array(place: Place, max_bytes: int) -> AnyArray:
     Raises:
         DataError: missing, damaged, too large, or of a type that is refused.
     """
-    with _opened(place, max_bytes) as (stream, header):
-        if place.member is None:
+    with _opened(place, max_bytes, LARGEST_RATIO) as (stream, header, _, _):
+        if place.member is None and not is_remote(place.path):
             if not _size(header):  # an empty file section cannot be mapped
                 return np.empty(header.shape, header.dtype)
             mapped: AnyArray = np.load(place.path, mmap_mode="r", allow_pickle=False)
             return mapped
-        stream.seek(0)
-        array = np.lib.format.read_array(stream, allow_pickle=False)
-        if stream.read(1):  # reading to the end also makes zipfile compare the checksum
-            raise DataError("there are bytes after the array", field=str(place))
+        return _whole(place, stream)
+
+
+def read_rows(
+    place: Place, start: int, stop: int, max_bytes: int, max_ratio: int = LARGEST_RATIO
+) -> AnyArray:
+    """Rows `start` to before `stop` of the array at `place`.
+
+    Of a file that is not compressed only these rows are read; a compressed one is unpacked from its
+    beginning, piece by piece, and what comes before is let go.
+
+    Raises:
+        DataError: missing, damaged, too large, of a type that is refused, or with fewer rows.
+    """
+    with _opened(place, max_bytes, max_ratio) as (stream, header, file, info):
+        if not header.shape or header.shape[0] < stop:
+            raise DataError(f"the array has no row {stop - 1}", field=str(place))
+        whole = start == 0 and stop == header.shape[0]
+        if header.column_major or (whole and place.member is not None):
+            rows = _whole(place, stream)[start:stop]
+        else:
+            source = _direct(stream, file, info)
+            row_bytes = _size(header) // header.shape[0] if header.shape[0] else 0
+            _skip(source, start * row_bytes)
+            shape = (stop - start, *header.shape[1:])
+            rows = _take(source, shape, header.dtype)
+            if stop == header.shape[0]:
+                source.read(1)  # the end of a zip member, where zipfile compares the checksum
+    _check_text(place, rows)
+    return rows
+
+
+def _whole(place: Place, stream: IO[bytes]) -> AnyArray:
+    stream.seek(0)
+    array: AnyArray = np.lib.format.read_array(stream, allow_pickle=False)
+    if stream.read(1):  # reading to the end also makes zipfile compare the checksum
+        raise DataError("there are bytes after the array", field=str(place))
+    return array
+
+
+def _direct(stream: IO[bytes], file: IO[bytes], info: zipfile.ZipInfo | None) -> IO[bytes]:
+    """The file itself behind the header of a zip member that is stored as it is, to seek in."""
+    if info is None or info.compress_type != zipfile.ZIP_STORED or info.flag_bits & _ENCRYPTED:
+        return stream
+    file.seek(info.header_offset + _ZIP_LENGTHS)
+    file.seek(sum(struct.unpack("<HH", file.read(4))), os.SEEK_CUR)
+    _header(file)
+    return file
+
+
+def _skip(stream: IO[bytes], n_bytes: int) -> None:
+    if not isinstance(stream, zipfile.ZipExtFile):
+        stream.seek(n_bytes, os.SEEK_CUR)
+        return
+    while n_bytes:
+        n_bytes -= (piece := len(stream.read(min(n_bytes, _PIECE))))
+        if not piece:
+            raise EOFError("the array ends early")
+
+
+def _take(stream: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any]) -> AnyArray:
+    """Rows of this shape from the stream, straight into the array."""
+    array = np.empty(shape, dtype)
+    if not array.size:
         return array
+    memory = memoryview(array.reshape(-1).view(np.uint8))
+    filled = 0
+    while filled < len(memory):
+        piece = stream.read(min(_PIECE, len(memory) - filled))
+        if not piece:
+            raise EOFError("the array ends early")
+        memory[filled : filled + len(piece)] = piece
+        filled += len(piece)
+    return array
+
+
+def _check_text(place: Place, array: AnyArray) -> None:
+    """Refuse numbers that are no characters, which Python would stumble over later."""
+    if array.dtype.kind != "U" or not array.size:
+        return
+    little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("="))
+    codes = little.reshape(-1).view(np.uint32)
+    low, high = _SURROGATES
+    if codes.max() > _LAST_CHARACTER or ((codes >= low) & (codes <= high)).any():
+        raise DataError("text with numbers that are no characters", field=str(place))
 
 
 @contextmanager
-def _opened(place: Place, max_bytes: int) -> Iterator[tuple[IO[bytes], Header]]:
+def _opened(place: Place, max_bytes: int, max_ratio: int) -> Iterator[Opened]:
     """The stream of `place` behind its header, and the header, checked."""
-    with _translated(str(place)):
+    with open_file(place.path) as file, _translated(str(place)):
         if place.member is None:
-            with Path(place.path).open("rb") as stream:
-                header = _header(stream)
-                found = Path(place.path).stat().st_size - stream.tell()
-                _check_header(place, header, found, max_bytes)
-                yield stream, header
+            header = _header(file)
+            at = file.tell()
+            found = file.seek(0, os.SEEK_END) - at
+            file.seek(at)
+            _check_header(place, header, found, max_bytes)
+            yield Opened(file, header, file, None)
             return
-        with zipfile.ZipFile(place.path) as archive:
+        with zipfile.ZipFile(file) as archive:
             info = archive.getinfo(f"{place.member}.npy")
-            _check_member(place, info, max_bytes)
+            _check_member(place, info, max_bytes, max_ratio)
             with archive.open(info) as stream:
                 header = _header(stream)
                 _check_header(place, header, info.file_size - stream.tell(), max_bytes)
-                yield stream, header
+                yield Opened(stream, header, file, info)
 
 
 @contextmanager
 def _translated(where: str) -> Iterator[None]:
-    """What the operating system, zipfile and numpy raise, as `DataError`."""
+    """What zipfile and numpy raise, as `DataError`."""
     try:
         yield
-    except FileNotFoundError as exc:
-        raise DataError("no such file", field="params.path", value=where) from exc
     except OSError as exc:
-        raise DataError(f"cannot read: {exc.strerror or exc}", value=where) from exc
+        raise DataError(
+            f"cannot read: {exc.strerror or exc}", field="params.path", value=where
+        ) from exc
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -127,6 +229,7 @@ def _translated(where: str) -> Iterator[None]:
         NotImplementedError,
         RuntimeError,
         ValueError,
+        struct.error,
     ) as exc:
         raise DataError(
             f"a damaged or foreign file: {exc}", value=where, fix="Write it again with numpy.savez."
@@ -140,10 +243,10 @@ def _header(stream: IO[bytes]) -> Header:
     read = (None, np.lib.format.read_array_header_1_0, np.lib.format.read_array_header_2_0)[major]
     if read is None:
         raise ValueError("format version 0 does not exist")
-    shape, _, dtype = read(stream)
+    shape, column_major, dtype = read(stream)
     if any(length < 0 for length in shape):
         raise ValueError(f"shape {shape} is negative")
-    return Header(shape, dtype)
+    return Header(shape, dtype, column_major)
 
 
 def _size(header: Header) -> int:
@@ -172,13 +275,13 @@ def _check_header(place: Place, header: Header, found: int, max_bytes: int) -> N
         )
 
 
-def _check_member(place: Place, info: zipfile.ZipInfo, max_bytes: int) -> None:
+def _check_member(place: Place, info: zipfile.ZipInfo, max_bytes: int, max_ratio: int) -> None:
     ratio = info.file_size / max(info.compress_size, 1)
-    if info.file_size > _RATIO_MATTERS_FROM and ratio > _LARGEST_RATIO:
+    if info.file_size > _RATIO_MATTERS_FROM and ratio > max_ratio:
         raise DataError(
-            f"would unpack to {ratio:.0f} times its size, {_LARGEST_RATIO} times is allowed",
+            f"would unpack to {ratio:.0f} times its size, {max_ratio} times is allowed",
             field=str(place),
-            fix="Save it with numpy.savez, uncompressed, if this is meant.",
+            fix="Save it with numpy.savez, or raise params.max_ratio, if this is meant.",
         )
     if info.file_size > max_bytes + 2**16:
         raise DataError(

@@ -20,6 +20,7 @@ from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.plan import in_order
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.sources.base import SourceAdapter, SourceData
+from tests.local_files import OFFICIAL, PICTURES, TABLES, write_all
 
 CHAIN = [{"name": "standard"}, {"name": "pca", "components": 2}, {"name": "minmax"}]
 
@@ -118,9 +119,13 @@ MEMBERS = [
         ),
     ),
     Member("plain split", _from_config("sklearn", {"dataset": "iris"}, stratify=False)),
-    Member("npz", _from_config("numpy", {"path": "plain.npz"}, preprocessing=CHAIN)),
-    Member("npz official", _from_config("numpy", {"path": "official.npz"}), ("val", "test")),
-    Member("npy", _from_config("numpy", {"path": "x.npy", "y_path": "y.npy"})),
+    Member("npz", _from_config("local", {"path": "plain.npz"}, preprocessing=CHAIN)),
+    Member("npz official", _from_config("local", {"path": "official.npz"}), ("val", "test")),
+    Member("npy", _from_config("local", {"path": "x.npy", "y_path": "y.npy"})),
+    *(
+        Member(f"local {name}", _from_config("local", {"path": name}), OFFICIAL.get(name, ()))
+        for name in (*TABLES, *PICTURES)
+    ),
     Member(
         "images and text",
         _from_arrays(
@@ -150,6 +155,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(path / "official.npz", x=x, y=y, x_val=x[:9], y_val=y[:9], x_test=x[:4], y_test=y[:4])
     np.save(path / "x.npy", np.asfortranarray(x))
     np.save(path / "y.npy", y.astype(">i4"))
+    write_all(path)
     return path
 
 
@@ -245,7 +251,7 @@ def test_the_configuration_survives_toml_and_pickle(member: Member, folder: Path
 
 
 def test_every_built_in_source_is_a_member():
-    sources = {"numpy", "sklearn", "arrow-for-tests"}
+    sources = {"local", "numpy", "sklearn", "arrow-for-tests"}
     assert set(DatasetLoader.available()) >= sources
     from qstore_ray.data.sources.base import _BUILT_IN
 

@@ -46,7 +46,7 @@ def test_a_file_that_changed_is_our_error_on_the_cluster_too(ray_cluster, tmp_pa
     path = tmp_path / "data.npz"
     np.savez(path, x=x, y=np.arange(20) % 2)
     dataset = DatasetLoader.load(
-        DatasetConfig(name="file", source="numpy", params={"path": str(path)})
+        DatasetConfig(name="file", source="local", params={"path": str(path)})
     )
     np.savez(path, x=x + 1.0, y=np.arange(20) % 2)
     with pytest.raises(ray.exceptions.RayTaskError) as caught:

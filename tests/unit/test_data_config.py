@@ -98,7 +98,7 @@ def test_a_name_is_no_path(name: str):
             "preprocessing.0.feature_range",
         ),
         ({"source": "sklern"}, "source"),
-        ({"source": "numpy", "params": {}}, "params.path"),
+        ({"source": "local", "params": {}}, "params.path"),
         ({"revision": "v2"}, "revision"),
         ({"columns": {"label": "y"}}, "columns.label"),
         ({"columns": {"features": ["a", "b", "a"]}}, "columns.features"),

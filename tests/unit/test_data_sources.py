@@ -30,7 +30,7 @@ def _sklearn(task: str = "classification", **params) -> Dataset:
 
 def _numpy(path: Path, **params) -> Dataset:
     params = {"path": str(path), **params}
-    return DatasetLoader.load(DatasetConfig(name="file", source="numpy", params=params))
+    return DatasetLoader.load(DatasetConfig(name="file", source="local", params=params))
 
 
 @pytest.mark.parametrize("name", ["breast_cancer", "digits", "iris", "wine"])
@@ -206,17 +206,28 @@ def test_a_damaged_file_is_a_data_error_or_the_same_rows(tmp_path_factory, data)
 @pytest.mark.parametrize(
     ("params", "field"),
     [
-        ({"path": "data.csv"}, "params.path"),
         ({"path": "x.npy"}, "params.y_path"),
-        ({"path": "d.npz", "y_path": "y.npy"}, "params.y_path"),
-        ({"path": "d.npz", "in_memory": True}, "params.path"),
+        ({"path": "d.npz", "x": "a"}, "params.x"),
+        ({"path": "d.npz", "in_memory": True}, "params.in_memory"),
+        ({"path": "d.npz", "max_bytes": 0}, "params.max_bytes"),
         ({"path": "d.npz", "allow_pickle": True}, "params.allow_pickle"),
     ],
 )
 def test_wrong_parameters_are_refused_when_configured(params: dict, field: str):
     with pytest.raises(ConfigError) as caught:
-        DatasetConfig(name="file", source="numpy", params=params)
+        DatasetConfig(name="file", source="local", params=params)
     assert caught.value.field == field
+
+
+def test_files_are_not_the_source_numpy():
+    with pytest.raises(ConfigError, match='source = "local"') as caught:
+        DatasetConfig(name="file", source="numpy", params={"path": "d.npz"})
+    assert caught.value.field == "params.path"
+
+
+def test_a_labels_file_beside_an_npz_file_is_not_ignored(npz: Path):
+    with pytest.raises(ConfigError, match="do not take this"):
+        _numpy(npz, y_path="y.npy")
 
 
 def test_a_missing_file(tmp_path: Path):
@@ -232,7 +243,7 @@ def test_real_images():
     dataset = DatasetLoader.load(
         DatasetConfig(
             name="fashion",
-            source="numpy",
+            source="local",
             params={"path": str(FASHION)},
             preprocessing=[{"name": "standard"}, {"name": "pca", "components": 8}],
         )

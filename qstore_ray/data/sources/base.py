@@ -49,6 +49,7 @@ ENTRY_POINTS = "qstore_ray.sources"
 
 _BUILT_IN = {
     "sklearn": "qstore_ray.data.sources.sklearn:SklearnSourceAdapter",
+    "local": "qstore_ray.data.sources.local.adapter:LocalFilesSourceAdapter",
     "numpy": "qstore_ray.data.sources.numpy:NumpySourceAdapter",
 }
 _registered: dict[str, type[SourceAdapter[Any]]] = {}

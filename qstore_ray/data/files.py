@@ -1,0 +1,209 @@
+"""Files by path or URI: found, opened and read in ranges; what goes wrong is a `DataError`.
+
+A plain path and `file://` are opened by Python itself. Any other scheme belongs to fsspec
+(`memory://`, `https://`, …), except the object stores that pyarrow brings (`s3://`, `gs://`), which
+need no further package. A file is known by one string, so that a read task can carry it to another
+process and open it there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from qstore_ray.errors import ConfigError, DataError, MissingDependencyError
+
+_URI = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
+_WILD = re.compile(r"[*?\[]")
+_ARROW = ("s3", "gs", "gcs")
+
+
+def absolute(path: str) -> str:
+    """The one string that a path, or a URI, is known by on this machine.
+
+    Raises:
+        ConfigError: empty, with a NUL character, or URIs that are chained with `::`.
+    """
+    if not path or "\0" in path or "::" in path:
+        raise ConfigError(
+            "not a path", field="params.path", value=path, fix="Give one path or one URI."
+        )
+    if path.startswith("file://"):
+        path = url2pathname(urlsplit(path).path)
+    return path if _URI.match(path) else str(Path(path).expanduser().absolute())
+
+
+def is_remote(where: str) -> bool:
+    """Whether `where` is a URI that this machine's own `open` does not understand."""
+    return _URI.match(where) is not None
+
+
+def find_files(path: str) -> tuple[str, tuple[str, ...]]:
+    """The folder that `path` means ("" where it is no folder), and the files there, sorted.
+
+    Files and folders whose names begin with a dot or an underscore are no data, as in Spark and
+    Hive. A pattern (`data/*.csv`) stands for the files that match.
+
+    Raises:
+        DataError: nothing is there.
+    """
+    where = absolute(path)
+    if is_remote(where):
+        return _find_remote(where)
+    if Path(where).is_dir():
+        files = tuple(sorted(_walk(where)))
+        if not files:
+            raise DataError("the folder holds no files", field="params.path", value=where)
+        return where, files
+    if Path(where).exists() or not _WILD.search(where):
+        return "", (where,)
+    anchor = Path(where).anchor
+    try:
+        matches = [str(match) for match in Path(anchor).glob(where[len(anchor) :])]
+    except ValueError as exc:
+        raise ConfigError(f"not a pattern: {exc}", field="params.path", value=where) from exc
+    return "", _matched(where, sorted(match for match in matches if Path(match).is_file()))
+
+
+@contextmanager
+def open_file(where: str) -> Iterator[IO[bytes]]:
+    """The file open for reading, with `seek`.
+
+    Raises:
+        DataError: missing, unreadable, or no regular file.
+        MissingDependencyError: the scheme needs a package that is not installed.
+    """
+    with reading(where):
+        if is_remote(where):
+            system, name = _system(where)
+            with system.open(name, "rb") as stream:
+                yield stream
+            return
+        if Path(where).exists() and not Path(where).is_file():
+            raise DataError("not a regular file", field="params.path", value=where)
+        with Path(where).open("rb") as stream:
+            yield stream
+
+
+def file_size(where: str) -> int:
+    """Bytes in the file.
+
+    Raises:
+        DataError: missing or unreadable.
+    """
+    with open_file(where) as stream:
+        return stream.seek(0, os.SEEK_END)
+
+
+def read_range(where: str, start: int, stop: int) -> bytes:
+    """The bytes from `start` to before `stop`.
+
+    Raises:
+        DataError: missing, unreadable, or shorter than that.
+    """
+    with open_file(where) as stream:
+        stream.seek(start)
+        content = stream.read(stop - start)
+    if len(content) != stop - start:
+        raise DataError(
+            f"the file ends at byte {start + len(content):,}, {stop:,} are needed",
+            field="params.path",
+            value=where,
+            fix="It changed since it was opened; load the dataset again.",
+        )
+    return content
+
+
+@contextmanager
+def reading(where: str) -> Iterator[None]:
+    """What the operating system raises while `where` is read, as `DataError`."""
+    try:
+        yield
+    except FileNotFoundError as exc:
+        raise DataError(
+            "no such file", field="params.path", value=where, fix="Check the path."
+        ) from exc
+    except OSError as exc:
+        raise DataError(
+            f"cannot read: {exc.strerror or exc}", field="params.path", value=where
+        ) from exc
+
+
+def _walk(folder: str) -> Iterator[str]:
+    """Files below `folder`; a link to a folder is followed once."""
+    seen: set[str] = set()
+    for at, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(at)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if _is_data(name)]
+        yield from (str(Path(at, name)) for name in names if _is_data(name))
+
+
+def _is_data(name: str) -> bool:
+    return not name.startswith((".", "_"))
+
+
+def _matched(where: str, matches: list[str]) -> tuple[str, ...]:
+    if not matches:
+        raise DataError(
+            "no file matches the pattern", field="params.path", value=where, fix="Check the path."
+        )
+    return tuple(matches)
+
+
+def _find_remote(where: str) -> tuple[str, tuple[str, ...]]:
+    system, name = _system(where)
+    with reading(where):
+        if _WILD.search(name):
+            found = sorted(str(match) for match in system.glob(name) if system.isfile(match))
+            return "", _matched(where, [_uri(where, match) for match in found])
+        if not system.isdir(name):
+            return "", (where,)
+        root = name.rstrip("/")
+        below = sorted(str(file) for file in system.find(name))
+    hidden = [file[len(root) :].lstrip("/").split("/") for file in below]
+    files = [file for file, parts in zip(below, hidden, strict=True) if all(map(_is_data, parts))]
+    if not files:
+        raise DataError("the folder holds no files", field="params.path", value=where)
+    return _uri(where, root), tuple(_uri(where, file) for file in files)
+
+
+def _uri(where: str, name: str) -> str:
+    scheme = where.partition("://")[0]
+    return f"{scheme}://{name if scheme == 'memory' else name.lstrip('/')}"
+
+
+def _system(where: str) -> tuple[Any, str]:
+    """The fsspec file system of a URI, and the file's name in it."""
+    from fsspec.core import url_to_fs
+
+    scheme = where.partition("://")[0]
+    try:
+        if scheme in _ARROW:
+            import pyarrow.fs
+            from fsspec.implementations.arrow import ArrowFSWrapper
+
+            system, name = pyarrow.fs.FileSystem.from_uri(where)
+            return ArrowFSWrapper(system), name
+        found: tuple[Any, str] = url_to_fs(where)
+    except ImportError as exc:
+        raise MissingDependencyError(
+            f"files of {scheme}:// need a package that is not installed: {exc}",
+            field="params.path",
+            value=where,
+            fix=f"Run: pip install 'fsspec[{scheme}]'",
+        ) from exc
+    except ValueError as exc:
+        raise ConfigError(
+            f"cannot open: {exc}", field="params.path", value=where, fix="Check the scheme."
+        ) from exc
+    return found

@@ -1,0 +1,141 @@
+"""What a file format is: it cuts files into chunks of rows that any process can read.
+
+`Format.open` looks at headers only (or, for text, at where the lines end) and returns chunks. A
+chunk knows where its rows are and how many there are; `read` fetches just these. So rows are read
+in parallel and never all at once. A new format is one file here and one line in `adapter.py`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias
+
+import numpy as np
+
+from qstore_ray.data.sources.base import ColumnsConfig
+from qstore_ray.errors import ConfigError, DataError, unknown_name
+
+if TYPE_CHECKING:
+    from qstore_ray.data.sources.local.params import LocalParams
+    from qstore_ray.types import AnyArray
+
+Split: TypeAlias = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+Files: TypeAlias = Mapping[Split, tuple[str, ...]]
+
+
+class Chunk(Protocol):
+    """Rows that are read together; picklable, and the same rows whenever they are read."""
+
+    @property
+    def n_rows(self) -> int:
+        """Rows N."""
+
+    def read(self) -> tuple[AnyArray, AnyArray]:
+        """Features (N, …) and labels (N,) or (N, C).
+
+        Raises:
+            DataError: the file is gone, changed, damaged or refused.
+        """
+
+
+@dataclass(frozen=True)
+class ChunkTask:
+    """A chunk as a read task: with the numbers of its rows."""
+
+    chunk: Chunk
+    first_row: int
+
+    def __call__(self) -> dict[str, AnyArray]:
+        """The columns x, y, row.
+
+        Raises:
+            DataError: as `Chunk.read`.
+        """
+        x, y = self.chunk.read()
+        return {"x": x, "y": y, "row": np.arange(len(y), dtype=np.int64) + self.first_row}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What a format found in the files: chunks of every part, and what is known about the columns.
+
+    Args:
+        chunks: the chunks of each part in order.
+        feature_names: names of the F features, where they have names.
+        notes: what a user should know about how the files were read.
+    """
+
+    chunks: Mapping[Split, tuple[Chunk, ...]]
+    feature_names: tuple[str, ...] | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+class Format(ABC):
+    """One kind of file. `takes` names the parameters that mean something to it."""
+
+    takes: ClassVar[frozenset[str]] = frozenset()
+    tabular: ClassVar[bool] = False
+
+    @abstractmethod
+    def open(
+        self, root: str, files: Files, params: LocalParams, columns: ColumnsConfig | None
+    ) -> Contents:
+        """The chunks of `files`, which are below the folder `root` unless that is "".
+
+        Raises:
+            DataError: missing, damaged or refused.
+        """
+
+
+def named_parts(
+    names: Sequence[str], params: LocalParams, where: str
+) -> dict[Split, tuple[str, str]]:
+    """Names of the features and labels of every part, among the `names` of a file's arrays.
+
+    Raises:
+        UnknownNameError: an array that was asked for, or is needed, is not there.
+        DataError: there are both `x` and `x_train`.
+    """
+    plain, cut = {"x", "y"} <= set(names), {"x_train", "y_train"} <= set(names)
+    if params.x is None and plain and cut:
+        raise DataError(
+            "there are arrays x and x_train",
+            field=where,
+            fix="Say which are meant: params.x and params.y.",
+        )
+    main = ("x_train", "y_train") if cut and not plain else ("x", "y")
+    parts: dict[Split, tuple[str, str]] = {"train": _asked(params, "") or main}
+    for split in SPLITS[1:]:
+        usual = f"x_{split}", f"y_{split}"
+        if asked := _asked(params, f"_{split}"):
+            parts[split] = asked
+        elif found := [name for name in usual if name in names]:
+            if len(found) == 1:
+                raise DataError(
+                    f"{found[0]} is there and its other half is not", field=where, value=names
+                )
+            parts[split] = usual
+    for pair in parts.values():
+        for name in pair:
+            if name not in names:
+                raise unknown_name("array", name, names, field="params")
+    return parts
+
+
+def _asked(params: LocalParams, suffix: str) -> tuple[str, str] | None:
+    x, y = getattr(params, f"x{suffix}"), getattr(params, f"y{suffix}")
+    return None if x is None else (x, y)
+
+
+def row_ranges(n_rows: int, rows: int) -> list[tuple[int, int]]:
+    """`n_rows` rows cut into ranges of `rows`."""
+    return [(start, min(start + rows, n_rows)) for start in range(0, n_rows, rows)]
+
+
+def refuse_y_path(params: LocalParams, why: str) -> None:
+    """Raise `ConfigError` where a labels file is given that would not be read."""
+    if params.y_path is not None:
+        raise ConfigError(why, field="params.y_path", value=params.y_path, fix="Leave it out.")
