@@ -50,6 +50,8 @@ ENTRY_POINTS = "qstore_ray.sources"
 _BUILT_IN = {
     "sklearn": "qstore_ray.data.sources.sklearn:SklearnSourceAdapter",
     "numpy": "qstore_ray.data.sources.numpy:NumpySourceAdapter",
+    "keras": "qstore_ray.data.sources.keras:KerasSourceAdapter",
+    "huggingface": "qstore_ray.data.sources.huggingface.adapter:HuggingFaceSourceAdapter",
 }
 _registered: dict[str, type[SourceAdapter[Any]]] = {}
 
