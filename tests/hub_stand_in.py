@@ -94,6 +94,9 @@ class _Server(http.server.ThreadingHTTPServer):
     block_on_close = False
     hub: HubStandIn
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print nothing: who met a deadline does not wait for the answer."""
+
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     server: _Server
