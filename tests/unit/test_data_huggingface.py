@@ -232,6 +232,16 @@ def test_the_endpoint_of_the_environment_and_the_token_of_the_environment(
     assert {asked.token for asked in hub.asked} == {None}
 
 
+def test_a_token_is_not_sent_unencrypted(
+    hub: HubStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    with pytest.raises(ConfigError, match="unencrypted") as caught:
+        load(hub, tmp_path, endpoint="http://hub.example")
+    assert caught.value.field == "params.endpoint"
+    assert "hf_secret" not in str(caught.value)
+
+
 def test_offline_reads_the_cache_and_asks_nobody(
     hub: HubStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -461,6 +471,8 @@ def test_a_gap_names_its_column_and_row(hub: HubStandIn, tmp_path: Path):
     [
         ({"path": "../../x"}, "params.path"),
         ({"path": "a/b/c"}, "params.path"),
+        ({"path": "a/b..c"}, "params.path"),
+        ({"path": ""}, "params.path"),
         ({"path": NAME, "endpoint": "ftp://x"}, "params.endpoint"),
         ({"path": NAME, "endpoint": "https://user:password@x"}, "params.endpoint"),
         ({"path": NAME, "token": "hf_x"}, "params.token"),

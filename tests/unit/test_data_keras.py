@@ -105,6 +105,16 @@ def test_an_extracted_folder_is_read_and_said_to_be_unverified(tmp_path: Path, o
     assert caught.value.field == str(home / "data_batch_2")
 
 
+def test_a_folder_that_lacks_a_batch_counts_as_missing(tmp_path: Path):
+    home = tmp_path / "cifar-10-batches-py"
+    home.mkdir()
+    for name, content in cifar10_files().items():
+        (home / name).write_bytes(content)
+    (home / "data_batch_4").unlink()
+    with pytest.raises(DataError, match="not in Keras's cache"):
+        load(tmp_path, "cifar10")
+
+
 def test_the_cache_is_found_through_keras_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "datasets").mkdir()
     hashes = write_mnist(tmp_path / "datasets")

@@ -65,10 +65,11 @@ class KerasSet:
         return next((path for path in there if path.is_file()), cache / self.local[0])
 
     def extracted(self, cache: Path) -> Path | None:
-        """The folder with the batches, where Keras has left one."""
+        """The folder with all batches, where Keras has left one."""
+        names = [name for part in self.batches.values() for name in part]
         for outer in (f"{self.folder}-target", self.folder):
             for path in (cache / outer / self.folder, cache / outer):
-                if (path / self.batches["test"][0]).is_file():
+                if all((path / name).is_file() for name in names):
                     return path
         return None
 

@@ -14,10 +14,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 from huggingface_hub import constants
-from pydantic import Field
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+from pydantic import Field, field_validator
 
 from qstore_ray.config import Config
 from qstore_ray.data.sources.base import ReadTask, SourceAdapter, SourceConfig, SourceData
@@ -35,6 +38,7 @@ from qstore_ray.errors import ConfigError, DataError
 
 _CONVERTED = "refs/convert/parquet"
 _FEATURE_NAMES = ("image", "img")
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _LABEL_NAMES = ("label", "labels")
 
 
@@ -60,7 +64,7 @@ class HuggingFaceParams(Config):
         rows_per_task: rows that one read task returns.
     """
 
-    path: str = Field(pattern=r"^[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?$")
+    path: str
     config: str | None = None
     feature_column: str | None = None
     split_mapping: dict[str, Literal["train", "val", "test"]] | None = None
@@ -72,6 +76,19 @@ class HuggingFaceParams(Config):
     max_pixels: int = Field(default=2**24, ge=1)
     max_bytes: int = Field(default=2**30, ge=1)
     rows_per_task: int = Field(default=65_536, ge=1)
+
+    @field_validator("path")
+    @classmethod
+    def _a_name(cls, path: str) -> str:
+        try:
+            validate_repo_id(path)
+        except HFValidationError as exc:
+            raise ConfigError(
+                "not the name of a dataset on the hub",
+                value=path,
+                fix="Write owner/name, for example zalando-datasets/fashion_mnist.",
+            ) from exc
+        return path
 
 
 class HuggingFaceSourceAdapter(SourceAdapter[HuggingFaceParams]):
@@ -136,6 +153,15 @@ def _hub(params: HuggingFaceParams, config: SourceConfig) -> Hub:
             fix="Set streaming = false to read the cache, or unset offline and HF_HUB_OFFLINE.",
         )
     endpoint = params.endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
+    address = urlsplit(endpoint)
+    plain = address.scheme != "https" and address.hostname not in _LOOPBACK
+    if plain and os.environ.get("HF_TOKEN"):
+        raise ConfigError(
+            "HF_TOKEN would be sent unencrypted",
+            field="params.endpoint",
+            value=endpoint,
+            fix="Use https, or unset HF_TOKEN.",
+        )
     cache_dir = Path(config.cache_dir or constants.HF_HUB_CACHE).expanduser().resolve()
     return Hub(params.path, endpoint.rstrip("/"), str(cache_dir), offline, params.timeout)
 
