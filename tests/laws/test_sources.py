@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pytest
+from huggingface_hub import constants
 
 from qstore_ray.config import Config
 from qstore_ray.data.config import DatasetConfig
@@ -20,7 +21,10 @@ from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.plan import in_order
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.sources.base import SourceAdapter, SourceData
+from tests.hub_stand_in import HubStandIn, parquet, png
+from tests.keras_cache import WRITERS
 from tests.local_files import OFFICIAL, PICTURES, TABLES, write_all
+from tests.real_digits import digits
 
 CHAIN = [{"name": "standard"}, {"name": "pca", "components": 2}, {"name": "minmax"}]
 
@@ -83,6 +87,28 @@ def _from_config(source: str, params: dict[str, Any], **fields: Any) -> Callable
     return load
 
 
+def _from_keras(name: str) -> Callable[..., Dataset]:
+    def load(folder: Path, rows_per_task: int, **more: Any) -> Dataset:
+        hashes = json.loads((folder / "keras" / "hashes.json").read_text())[name]
+        params = {"dataset": name, "sha256": hashes, "rows_per_task": rows_per_task}
+        cache = str(folder / "keras")
+        config = DatasetConfig(name="law", source="keras", params=params, cache_dir=cache, **more)
+        return DatasetLoader.load(config)
+
+    return load
+
+
+def _from_hub(**params: Any) -> Callable[..., Dataset]:
+    def load(folder: Path, rows_per_task: int, **more: Any) -> Dataset:
+        filled = {"path": "me/digits", "rows_per_task": rows_per_task, **params}
+        cache = str(folder / "hub")
+        return DatasetLoader.load(
+            DatasetConfig(name="law", source="huggingface", params=filled, cache_dir=cache, **more)
+        )
+
+    return load
+
+
 def _from_arrays(**parts: Any) -> Callable[..., Dataset]:
     def load(folder: Path, rows_per_task: int, **more: Any) -> Dataset:
         return DatasetLoader.from_arrays(**parts, rows_per_task=rows_per_task, **more)
@@ -126,6 +152,9 @@ MEMBERS = [
         Member(f"local {name}", _from_config("local", {"path": name}), OFFICIAL.get(name, ()))
         for name in (*TABLES, *PICTURES)
     ),
+    *(Member(f"keras {name}", _from_keras(name), ("test",)) for name in WRITERS),
+    Member("hub", _from_hub(split_mapping={"train": "train"})),
+    Member("hub official", _from_hub(), ("test",)),
     Member(
         "images and text",
         _from_arrays(
@@ -156,7 +185,32 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(path / "x.npy", np.asfortranarray(x))
     np.save(path / "y.npy", y.astype(">i4"))
     write_all(path)
+    (path / "keras").mkdir()
+    hashes = {name: write(path / "keras") for name, write in WRITERS.items()}
+    (path / "keras" / "hashes.json").write_text(json.dumps(hashes))
+    _fill_hub_cache(path)
     return path
+
+
+def _fill_hub_cache(folder: Path) -> None:
+    """Load once from a stand-in of the hub; afterwards the cache alone is read, offline."""
+    x, y = digits()
+    images = [png(image) for image in x]
+    hub = HubStandIn()
+    hub.add(
+        "me/digits",
+        {
+            "data/train-00000-of-00002.parquet": parquet({"image": images[:35], "label": y[:35]}),
+            "data/train-00001-of-00002.parquet": parquet(
+                {"image": images[35:60], "label": y[35:60]}
+            ),
+            "data/test-00000-of-00001.parquet": parquet({"image": images[60:], "label": y[60:]}),
+        },
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(constants, "HF_HUB_OFFLINE", False)
+        _from_hub(endpoint=hub.url)(folder, 65_536)
+    hub.close()
 
 
 def _same(a: Dataset, b: Dataset) -> None:
@@ -251,7 +305,7 @@ def test_the_configuration_survives_toml_and_pickle(member: Member, folder: Path
 
 
 def test_every_built_in_source_is_a_member():
-    sources = {"local", "numpy", "sklearn", "arrow-for-tests"}
+    sources = {"huggingface", "keras", "local", "numpy", "sklearn", "arrow-for-tests"}
     assert set(DatasetLoader.available()) >= sources
     from qstore_ray.data.sources.base import _BUILT_IN
 

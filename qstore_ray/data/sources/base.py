@@ -51,6 +51,8 @@ _BUILT_IN = {
     "sklearn": "qstore_ray.data.sources.sklearn:SklearnSourceAdapter",
     "local": "qstore_ray.data.sources.local.adapter:LocalFilesSourceAdapter",
     "numpy": "qstore_ray.data.sources.numpy:NumpySourceAdapter",
+    "keras": "qstore_ray.data.sources.keras:KerasSourceAdapter",
+    "huggingface": "qstore_ray.data.sources.huggingface.adapter:HuggingFaceSourceAdapter",
 }
 _registered: dict[str, type[SourceAdapter[Any]]] = {}
 

@@ -1,0 +1,254 @@
+"""Datasets of the Hugging Face hub, from their Parquet files.
+
+    DatasetLoader.load(DatasetConfig(name="fashion", source="huggingface",
+                                     params={"path": "zalando-datasets/fashion_mnist"}))
+
+Only data is read: the repository's Parquet files, else those that the hub itself has made of it
+(revision `refs/convert/parquet`). A script that a repository brings is never run. The revision is
+resolved to a commit, which `provenance` records and which every read task reads. A test or
+validation split of the hub stays the official one.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+from huggingface_hub import constants
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+from pydantic import Field, field_validator
+
+from qstore_ray.config import Config
+from qstore_ray.data.sources.base import ReadTask, SourceAdapter, SourceConfig, SourceData
+from qstore_ray.data.sources.huggingface.hub import Hub, Listing, is_offline
+from qstore_ray.data.sources.huggingface.layout import parts_of, shards_by_split
+from qstore_ray.data.sources.huggingface.rows import (
+    Columns,
+    Shard,
+    ShardTask,
+    class_names,
+    is_image,
+    is_number,
+)
+from qstore_ray.errors import ConfigError, DataError
+
+_CONVERTED = "refs/convert/parquet"
+_FEATURE_NAMES = ("image", "img")
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_LABEL_NAMES = ("label", "labels")
+
+
+class HuggingFaceParams(Config):
+    """Which dataset, and how to reach it.
+
+    The label column is `columns.label` of the dataset's configuration, `label` or `labels` by
+    default. Columns of numbers are named in `columns.features`.
+
+    Args:
+        path: name on the hub, `owner/name`.
+        config: name of the config, where there are several.
+        feature_column: one column of images or vectors; `image` or `img` by default.
+        split_mapping: split of the hub to `train`, `val` or `test`; splits that are not named are
+            left out. By default train, validation or val, and test are used under these names.
+        streaming: transfer only the parts of the files that are read; nothing is cached.
+        endpoint: address of the hub; `HF_ENDPOINT`, else the public one, by default.
+        offline: use the cache only, as does `HF_HUB_OFFLINE`.
+        timeout: seconds that a listing or a file may take.
+        mode: convert images to grey (`L`) or `RGB`.
+        max_pixels: largest image.
+        max_bytes: largest row group of a file, unpacked.
+        rows_per_task: rows that one read task returns.
+    """
+
+    path: str
+    config: str | None = None
+    feature_column: str | None = None
+    split_mapping: dict[str, Literal["train", "val", "test"]] | None = None
+    streaming: bool = False
+    endpoint: str | None = Field(default=None, pattern=r"^https?://[^/?#@]+(/[^?#]*)?$")
+    offline: bool = False
+    timeout: float = Field(default=300.0, gt=0.0)
+    mode: Literal["L", "RGB"] | None = None
+    max_pixels: int = Field(default=2**24, ge=1)
+    max_bytes: int = Field(default=2**30, ge=1)
+    rows_per_task: int = Field(default=65_536, ge=1)
+
+    @field_validator("path")
+    @classmethod
+    def _a_name(cls, path: str) -> str:
+        try:
+            validate_repo_id(path)
+        except HFValidationError as exc:
+            raise ConfigError(
+                "not the name of a dataset on the hub",
+                value=path,
+                fix="Write owner/name, for example zalando-datasets/fashion_mnist.",
+            ) from exc
+        return path
+
+
+class HuggingFaceSourceAdapter(SourceAdapter[HuggingFaceParams]):
+    """Parquet files of a dataset on the Hugging Face hub."""
+
+    Params: ClassVar[type[Config]] = HuggingFaceParams
+    accepts: ClassVar[frozenset[str]] = frozenset({"revision", "columns.label"})
+
+    def read(self, params: HuggingFaceParams, config: SourceConfig) -> SourceData:
+        """Read tasks for ranges of rows of the Parquet files of one commit."""
+        hub = _hub(params, config)
+        listing, revision = _listing(hub, config.revision)
+        shards = shards_by_split(listing.files, params.config, repository=params.path)
+        parts = parts_of(tuple(shards), params.split_mapping)
+        schema: pa.Schema | None = None
+        columns: Columns | None = None
+        tasks: dict[Any, tuple[ReadTask, ...]] = {}
+        first_row = 0
+        for part, split in parts.items():
+            made: list[ReadTask] = []
+            for file in shards[split]:
+                shard = Shard(hub, file, listing.commit, params.streaming)
+                n_rows, found = shard.use(lambda f: (f.metadata.num_rows, f.schema_arrow))
+                if schema is None or columns is None:
+                    schema, columns = found, _columns(found, params, config)
+                _check_same(found, schema, columns, file)
+                made += [
+                    ShardTask(
+                        shard, columns, start, min(start + params.rows_per_task, n_rows), first_row
+                    )
+                    for start in range(0, n_rows, params.rows_per_task)
+                ]
+                first_row += n_rows
+            tasks[part] = tuple(made)
+        assert schema is not None  # parts_of has found train
+        assert columns is not None
+        names = class_names(schema, columns.label)
+        several = config.columns is not None and config.columns.features is not None
+        return SourceData(
+            tasks=tasks.pop("train"),
+            official=tasks,
+            feature_names=columns.features if several else None,
+            class_names=names,
+            task=None if names is None else "classification",
+            provenance={
+                "source": "huggingface",
+                "path": params.path,
+                "endpoint": hub.endpoint,
+                "revision": revision,
+                "commit": listing.commit,
+            },
+        )
+
+
+def _hub(params: HuggingFaceParams, config: SourceConfig) -> Hub:
+    offline = params.offline or is_offline()
+    if offline and params.streaming:
+        raise ConfigError(
+            "streaming needs the network, and offline forbids it",
+            field="params.streaming",
+            value=True,
+            fix="Set streaming = false to read the cache, or unset offline and HF_HUB_OFFLINE.",
+        )
+    endpoint = params.endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
+    address = urlsplit(endpoint)
+    plain = address.scheme != "https" and address.hostname not in _LOOPBACK
+    if plain and os.environ.get("HF_TOKEN"):
+        raise ConfigError(
+            "HF_TOKEN would be sent unencrypted",
+            field="params.endpoint",
+            value=endpoint,
+            fix="Use https, or unset HF_TOKEN.",
+        )
+    cache_dir = Path(config.cache_dir or constants.HF_HUB_CACHE).expanduser().resolve()
+    return Hub(params.path, endpoint.rstrip("/"), str(cache_dir), offline, params.timeout)
+
+
+def _listing(hub: Hub, revision: str | None) -> tuple[Listing, str]:
+    """The commit to read and the revision that it was: the repository's, else the converted one."""
+    asked = revision or "main"
+    own = hub.listing(asked)
+    if any(file.endswith(".parquet") for file in own.files):
+        return own, asked
+    scripts = [file for file in own.files if file.endswith(".py")]
+    what = f"only a script ({scripts[0]}), which is never run" if scripts else "no Parquet files"
+    missing = DataError(
+        f"the dataset has {what}",
+        field="params.path",
+        value=hub.path,
+        fix="Look for a copy of it in Parquet on the hub, or save it with datasets' to_parquet.",
+    )
+    if revision is not None:
+        raise missing
+    try:
+        converted = hub.listing(_CONVERTED)
+    except DataError as exc:
+        raise (missing if exc.field == "revision" else exc) from exc
+    if not any(file.endswith(".parquet") for file in converted.files):
+        raise missing
+    return converted, _CONVERTED
+
+
+def _columns(schema: pa.Schema, params: HuggingFaceParams, config: SourceConfig) -> Columns:
+    """The columns to read: those that are named, else those of the usual names."""
+    asked = config.columns
+    label = None if asked is None else asked.label
+    several = None if asked is None else asked.features
+    label = label or _usual(schema, _LABEL_NAMES, "columns.label")
+    if several is not None and params.feature_column is not None:
+        raise ConfigError(
+            "name the features once, here or in columns.features",
+            field="params.feature_column",
+            value=params.feature_column,
+        )
+    one = params.feature_column
+    features = several or (one or _usual(schema, _FEATURE_NAMES, "params.feature_column"),)
+    for name in (*features, label):
+        if name not in schema.names:
+            raise _no_column(schema, name, "columns" if several else "params.feature_column")
+    for name in several or ():
+        if not is_number(schema.field(name).type):
+            raise ConfigError(
+                "columns.features names columns of numbers",
+                field="columns.features",
+                value=name,
+                fix=f'Images and vectors are named in params: feature_column = "{name}".',
+            )
+    kind = schema.field(features[0]).type
+    vector = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
+    if not (is_image(kind) or is_number(kind) or vector):
+        raise DataError(
+            f"column {features[0]!r} is of type {kind}, not images, numbers or vectors",
+            field="params.feature_column",
+            value=features[0],
+        )
+    return Columns(features, label, params.mode, params.max_pixels, params.max_bytes)
+
+
+def _usual(schema: pa.Schema, names: tuple[str, ...], field: str) -> str:
+    there = [name for name in names if name in schema.names]
+    if len(there) != 1:
+        raise _no_column(schema, " or ".join(names), field)
+    return there[0]
+
+
+def _no_column(schema: pa.Schema, name: str, field: str) -> DataError:
+    return DataError(
+        f"there is no one column {name}; the columns are {', '.join(schema.names)}",
+        field=field,
+        fix='Name the label as columns = {label = "…"}, an image column as params = '
+        '{feature_column = "…"}, columns of numbers as columns = {features = ["…"]}.',
+    )
+
+
+def _check_same(found: pa.Schema, schema: pa.Schema, columns: Columns, file: str) -> None:
+    """Raise `DataError` where a shard has other columns than the first one."""
+    for name in (*columns.features, columns.label):
+        if name not in found.names or found.field(name).type != schema.field(name).type:
+            raise DataError(
+                f"column {name!r} is missing here, or of another type than in the first file",
+                field=file,
+                fix="The repository is inconsistent; name another revision.",
+            )
