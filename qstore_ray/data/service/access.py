@@ -8,7 +8,6 @@ page cannot reach it under another name (DNS rebinding).
 from __future__ import annotations
 
 import hmac
-import ipaddress
 from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Request, Security
@@ -18,6 +17,7 @@ from fastapi.responses import JSONResponse
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, SecretStr
 
+from qstore_ray.data.service.address import is_loopback
 from qstore_ray.data.service.settings import ServiceSettings
 from qstore_ray.errors import (
     BackendError,
@@ -91,16 +91,6 @@ def _equal(secret: SecretStr | None, given: str | None) -> bool:
     expected = "" if secret is None else secret.get_secret_value()
     same = hmac.compare_digest(expected.encode(), (given or "").encode())
     return same and secret is not None and given is not None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens on `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_address(host: str, settings: ServiceSettings) -> None:

@@ -77,7 +77,7 @@ def read_parquet(path: Path, max_bytes: int, label: str = "y") -> Content:
         DataError: damaged, too large, not numbers, or without the label column.
     """
     try:
-        with pq.ParquetFile(path, arrow_extensions_enabled=False) as file:
+        with pq.ParquetFile(path) as file:
             meta = file.metadata
             groups = range(meta.num_row_groups)
             unpacked = sum(meta.row_group(group).total_byte_size for group in groups)
@@ -146,7 +146,8 @@ def _features(table: pa.Table, names: list[str]) -> AnyArray:
 def _ends(column: Any) -> AnyArray:
     """Where each list of a column begins, and where the last one ends."""
     if pa.types.is_fixed_size_list(column.type):
-        return np.arange(len(column) + 1) * column.type.list_size
+        fixed: AnyArray = np.arange(len(column) + 1) * column.type.list_size
+        return fixed
     ends: AnyArray = column.offsets.to_numpy()
     return ends
 

@@ -50,6 +50,7 @@ ENTRY_POINTS = "qstore_ray.sources"
 _BUILT_IN = {
     "sklearn": "qstore_ray.data.sources.sklearn:SklearnSourceAdapter",
     "numpy": "qstore_ray.data.sources.numpy:NumpySourceAdapter",
+    "backend_api": "qstore_ray.data.sources.backend_api:BackendAPISourceAdapter",
 }
 _registered: dict[str, type[SourceAdapter[Any]]] = {}
 
