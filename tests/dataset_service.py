@@ -6,14 +6,16 @@ import io
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
+import requests
 
 from qstore_ray.data.service.app import make_server
+from qstore_ray.data.service.records import DatasetRecord
 from qstore_ray.data.service.settings import ServiceSettings
 
 X = np.random.default_rng(5).normal(size=(12, 3))
@@ -25,6 +27,18 @@ def npz(**arrays) -> bytes:
     file = io.BytesIO()
     np.savez(file, **(arrays or {"x": X, "y": Y}))
     return file.getvalue()
+
+
+def made(url: str, **arrays) -> DatasetRecord:
+    """Upload arrays to the service at `url`; the record."""
+    answer = requests.post(
+        f"{url}/datasets?name=set",
+        data=npz(**arrays),
+        headers={"Content-Type": "application/zip"},
+        timeout=20,
+    )
+    assert answer.status_code == 201, answer.text
+    return DatasetRecord.model_validate(answer.json())
 
 
 @contextmanager
@@ -78,10 +92,8 @@ def breaking(answer: Answer) -> Iterator[Breaking]:
             self.rfile.read(length)
             state.asked.append(Asked(self.command, self.path, dict(self.headers)))
             self.close_connection = True
-            try:
+            with suppress(BrokenPipeError, ConnectionResetError):  # some tests want a hang-up
                 answer(self, len(state.asked) - 1)
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # the client has hung up, as some tests want
 
         do_GET = do_POST = do_PATCH = do_DELETE = _any  # noqa: N815, the names are http.server's
 

@@ -1,17 +1,11 @@
-"""The dataset service as a real server: what goes in comes out, and nothing else gets in.
-
-Nothing here reaches the Hugging Face hub: its search and its reading are replaced by functions of
-the tests, given in the settings, and so is the table of augmentations.
-"""
+"""The dataset service as a real server: what goes in comes out, and nothing else gets in."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import io
 import json
 import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,10 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import requests
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image
 from pydantic import SecretStr
 
 from qstore_ray.data.service.app import make_server, serve
@@ -32,51 +25,19 @@ from qstore_ray.data.service.client import DatasetServiceClient
 from qstore_ray.data.service.records import (
     DatasetPatch,
     DatasetRecord,
-    HubDataset,
-    HubImport,
-    PipelineApply,
-    PipelineRequest,
-    ProjectExport,
-    ProjectRequest,
 )
 from qstore_ray.data.service.settings import ServiceSettings
 from qstore_ray.data.service.store import DatasetStore
-from qstore_ray.data.sources.base import SourceData, array_tasks
-from qstore_ray.errors import BackendError, ConfigError, DataError, unknown_name
-from tests.dataset_service import X, Y, npz, running
+from qstore_ray.errors import BackendError, ConfigError, DataError
+from tests.dataset_service import X, Y, made, npz, running
 
 TOKEN, KEY = SecretStr("a-token-for-the-tests"), SecretStr("a-key-for-the-tests")
 ZIP = {"Content-Type": "application/zip"}
 
 
-def _search(words: str, limit: int) -> list[HubDataset]:
-    return [HubDataset(id=f"{words}/{number}") for number in range(limit)]
-
-
-def _read(asked: HubImport, _: Path) -> SourceData:
-    if asked.dataset_name == "absent":
-        raise DataError("no such dataset on the hub", value="absent")
-    if asked.dataset_name == "broken":
-        raise ZeroDivisionError("a fault of ours")
-    return SourceData(
-        tasks=array_tasks(X, Y, rows_per_task=5),
-        official={"test": array_tasks(X[:4], Y[:4], rows_per_task=5, first_row=12)},
-        feature_names=("a", "b", "c"),
-    )
-
-
-def _augmentation(step):
-    if step.type != "shift":
-        raise unknown_name("augmentation", step.type, ["shift"], field="type")
-    return lambda x, rng: x + step.parameters["by"] * rng.uniform(0.5, 1.0, size=x.shape)
-
-
-SETTINGS = {"search_hub": _search, "read_hub": _read, "open_augmentation": _augmentation}
-
-
 @pytest.fixture(scope="module")
 def url(tmp_path_factory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("service"), **SETTINGS, max_upload_bytes=10**6) as address:
+    with running(tmp_path_factory.mktemp("service"), max_upload_bytes=10**6) as address:
         yield address
 
 
@@ -91,16 +52,11 @@ def _upload(url: str, body: bytes, name: str = "set", **params) -> requests.Resp
     )
 
 
-def _made(url: str, **arrays) -> DatasetRecord:
-    answer = _upload(url, npz(**arrays))
-    assert answer.status_code == 201, answer.text
-    return DatasetRecord.model_validate(answer.json())
-
-
 def _get(url: str, record: DatasetRecord, what: str, **options) -> requests.Response:
     return requests.get(f"{url}/datasets/{record.id}/{what}", timeout=20, **options)
 
 
+@settings(max_examples=15)
 @given(
     x=hnp.arrays(
         np.float64,
@@ -125,7 +81,7 @@ def test_what_is_stored_comes_back_bit_for_bit(tmp_path_factory, x, labels):
 
 
 def test_every_format_holds_the_same_rows(url: str, client: DatasetServiceClient, tmp_path: Path):
-    record = _made(url, x=X, y=Y)
+    record = made(url, x=X, y=Y)
     files = {
         name: client.download(record.id, folder=tmp_path, format=name)
         for name in ("npz", "parquet", "json", "csv")
@@ -184,7 +140,7 @@ def test_a_table_that_is_no_dataset_is_refused(
 
 
 def test_range_and_etag(url: str):
-    record = _made(url, x=X, y=Y)
+    record = made(url, x=X, y=Y)
     whole = _get(url, record, "download")
     tag = whole.headers["ETag"]
     assert tag == f'"{record.splits["train"].sha256}"'
@@ -199,7 +155,7 @@ def test_range_and_etag(url: str):
 
 
 def test_a_second_download_sends_nothing(url: str, client: DatasetServiceClient, tmp_path: Path):
-    record = _made(url, x=X, y=Y)
+    record = made(url, x=X, y=Y)
     first = client.download(record.id, folder=tmp_path)
     before = first.stat().st_mtime_ns
     assert client.download(record.id, folder=tmp_path) == first
@@ -209,7 +165,7 @@ def test_a_second_download_sends_nothing(url: str, client: DatasetServiceClient,
 
 
 def test_statistics_are_numpys(url: str, client: DatasetServiceClient):
-    record = _made(url, x=X, y=Y, x_val=X[:3], y_val=Y[:3])
+    record = made(url, x=X, y=Y, x_val=X[:3], y_val=Y[:3])
     found = client.statistics(record.id)
     assert set(found) == {"train", "val"}
     np.testing.assert_allclose(found["train"].features.mean, X.mean(axis=0))
@@ -221,25 +177,25 @@ def test_statistics_are_numpys(url: str, client: DatasetServiceClient):
 def test_records_are_listed_changed_and_deleted(tmp_path: Path):
     with running(tmp_path) as url:
         client = DatasetServiceClient(url, page_size=2)
-        made = [_made(url, x=X + k, y=Y) for k in range(5)]
-        assert [record.id for record in client.datasets()] == [record.id for record in made]
+        all_made = [made(url, x=X + k, y=Y) for k in range(5)]
+        assert [record.id for record in client.datasets()] == [record.id for record in all_made]
         assert list(client.datasets(source="huggingface")) == []
         page = requests.get(f"{url}/datasets?offset=1&limit=2", timeout=20)
         assert page.headers["X-Total-Count"] == "5"
-        assert [record["id"] for record in page.json()] == [made[1].id, made[2].id]
-        client.patch(made[0].id, DatasetPatch(name="other", metadata={"by": "us"}))
-        assert client.get(made[0].id).name == "other"
-        for record in made:
+        assert [record["id"] for record in page.json()] == [all_made[1].id, all_made[2].id]
+        client.patch(all_made[0].id, DatasetPatch(name="other", metadata={"by": "us"}))
+        assert client.get(all_made[0].id).name == "other"
+        for record in all_made:
             client.delete(record.id)
         assert list(client.datasets()) == []
         assert list((tmp_path / "blobs").iterdir()) == []
         with pytest.raises(DataError, match="404: no dataset of this id"):
-            client.get(made[0].id)
+            client.get(all_made[0].id)
 
 
 def test_the_catalogue_survives_the_server(tmp_path: Path):
     with running(tmp_path) as url:
-        record = _made(url, x=X, y=Y)
+        record = made(url, x=X, y=Y)
     with running(tmp_path) as url:
         assert DatasetServiceClient(url).get(record.id) == record
 
@@ -361,183 +317,10 @@ def test_a_short_secret_is_refused_and_none_is_shown(tmp_path: Path):
     assert TOKEN.get_secret_value() not in repr(ServiceSettings(folder=tmp_path, token=TOKEN))
 
 
-def test_the_hub_is_searched_and_imported_through_the_settings(client: DatasetServiceClient):
-    assert [found.id for found in client.search_hub("mnist", 2)] == ["mnist/0", "mnist/1"]
-    job = client.import_hub(HubImport(dataset_name="a/b", name="hub", feature_columns=["c", "a"]))
-    job = client.wait(job, pause=0.01)
-    record = client.get(job.dataset_id)
-    assert (record.status, record.source, record.feature_names) == (
-        "ready",
-        "huggingface",
-        ("c", "a"),
-    )
-    np.testing.assert_array_equal(client.preview(record.id, rows=12).x, X[:, [2, 0]])
-    assert record.splits["test"].rows == 4
-
-
-@pytest.mark.parametrize(
-    ("name", "columns", "message"),
-    [
-        ("absent", None, "no such dataset on the hub"),
-        ("broken", None, "a fault of ours"),
-        ("a/b", ["zz"], "no such feature column"),
-    ],
-)
-def test_an_import_that_fails_says_why(client: DatasetServiceClient, name, columns, message):
-    job = client.import_hub(HubImport(dataset_name=name, name="hub", feature_columns=columns))
-    with pytest.raises(BackendError, match=message):
-        client.wait(job, pause=0.01)
-    assert client.get(job.dataset_id).status == "failed"
-    with pytest.raises(DataError, match="409: the dataset is failed"):
-        client.statistics(job.dataset_id)
-
-
-def test_a_job_that_the_server_left_behind_has_failed(tmp_path: Path):
-    release, begun = threading.Event(), threading.Event()
-
-    def slow(_: HubImport, __: Path) -> SourceData:
-        begun.set()
-        release.wait(20.0)
-        raise DataError("too late")
-
-    asked = HubImport(dataset_name="a/b", name="slow")
-    settings = {"read_hub": slow, "job_threads": 1, "max_waiting": 1}
-    try:
-        with running(tmp_path, **settings) as url:
-            client = DatasetServiceClient(url)
-            left, waiting = client.import_hub(asked), client.import_hub(asked)
-            assert begun.wait(20.0)
-            with pytest.raises(BackendError, match="keeps answering 503"):
-                client.import_hub(asked)
-            assert client.job(left.id).status == "running"
-        with running(tmp_path) as url:
-            client = DatasetServiceClient(url)
-            for job in (left, waiting):
-                assert client.job(job.id).error == "server stopped"
-                assert client.get(job.dataset_id).status == "failed"
-    finally:
-        release.set()
-
-
-CONFIG = '<View><{tag} name="d" value="$v"/><Choices name="l" toName="d">{choices}</Choices></View>'
-CHOICES = '<Choice value="good"/><Choice value="bad"/>'
-
-
-def _task(value, *choices: str) -> dict:
-    result = [{"type": "choices", "value": {"choices": [choice]}} for choice in choices]
-    return {"data": {"v": value}, "annotations": [{"result": result}] if choices else []}
-
-
-def _png(level: int) -> str:
-    file = io.BytesIO()
-    Image.new("RGB", (4, 3), (level, 0, 0)).save(file, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-@pytest.mark.parametrize(
-    ("tag", "values", "shape"),
-    [
-        ("Text", ["so good", "so bad"], (8,)),
-        ("Image", [_png(1), _png(2)], (3, 4, 3)),
-        ("TimeSeries", [[1.0, 2.0], [3.0, 4.0]], (2,)),
-    ],
-)
-def test_a_label_studio_export_becomes_a_dataset(client, tag: str, values: list, shape: tuple):
-    config = CONFIG.format(tag=tag, choices=CHOICES)
-    project = client.create_project(ProjectRequest(name="mood", label_config=config))
-    record = client.import_export(
-        ProjectExport(
-            project_id=project.id,
-            name="labelled",
-            tasks=[_task(values[0], "bad"), _task(values[1], "good", "good")],
-            text_features=8 if tag == "Text" else None,
-        )
-    )
-    assert (record.source, record.shape, record.class_names) == (
-        "label_studio",
-        shape,
-        ("good", "bad"),
-    )
-    preview = client.preview(record.id)
-    assert preview.y == [1, 0]
-    if tag == "TimeSeries":
-        assert preview.x == values
-    if tag == "Image":
-        assert np.asarray(preview.x)[:, 0, 0, 0].tolist() == [1, 2]
-
-
-@pytest.mark.parametrize(
-    ("tag", "tasks", "options", "message"),
-    [
-        ("TimeSeries", [_task([1.0], "good", "bad")], {}, "name several choices"),
-        ("TimeSeries", [_task([1.0], "ugly")], {}, "no such choice"),
-        ("TimeSeries", [_task([1.0])], {}, "has no label"),
-        ("TimeSeries", [_task([1.0])], {"skip_unlabelled": True}, "no task has a label"),
-        ("TimeSeries", [_task(None, "good")], {}, "no such data"),
-        ("TimeSeries", [_task("abc", "good")], {}, "list of numbers"),
-        ("TimeSeries", [_task([1.0], "good"), _task([1.0, 2.0], "bad")], {}, "different shapes"),
-        ("TimeSeries", [_task([1.0], "good")], {"text_features": 8}, "data of this project"),
-        ("Text", [_task("a", "good")], {}, "data of this project"),
-        ("Image", [_task("http://169.254.169.254/", "good")], {}, "never fetched"),
-        ("Image", [_task("file:///etc/passwd", "good")], {}, "never fetched"),
-        ("Image", [_task("data:image/png;base64,AAAA", "good")], {}, "not an image"),
-        ("Image", [_task("data:image/png;base64,~", "good")], {}, "not an image"),
-    ],
-)
-def test_an_export_that_is_no_dataset_is_refused(client, tag, tasks, options, message):
-    config = CONFIG.format(tag=tag, choices=CHOICES)
-    project = client.create_project(ProjectRequest(name="mood", label_config=config))
-    asked = ProjectExport(project_id=project.id, name="labelled", tasks=tasks, **options)
-    with pytest.raises(DataError, match=message):
-        client.import_export(asked)
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        ("<View", "not XML"),
-        ("<View/>", "has 0"),
-        ('<!DOCTYPE x [<!ENTITY a "b">]><View/>', "declarations"),
-        (CONFIG.format(tag="Text", choices='<Choice value="one"/>'), "two or more"),
-        ('<View><Choices toName="x"/></View>', "must name a data tag"),
-    ],
-)
-def test_a_labelling_configuration_that_is_none_is_refused(client, config: str, message: str):
-    with pytest.raises(DataError, match=message):
-        client.create_project(ProjectRequest(name="mood", label_config=config))
-
-
-def test_augmentation_adds_copies_to_train_alone(url: str, client: DatasetServiceClient):
-    old = _made(url, x=X, y=Y, x_test=X[:3], y_test=Y[:3])
-    steps = [{"type": "shift", "parameters": {"by": 1.0}}]
-    pipeline = client.create_pipeline(PipelineRequest(dataset_id=old.id, transformations=steps))
-    asked = PipelineApply(pipeline_id=pipeline.pipeline_id, name="more", copies=2, seed=3)
-    one, two = (client.wait(client.apply_pipeline(asked), pause=0.01) for _ in range(2))
-    assert one.result == {"original": 12, "augmented": 24, "total": 36}
-    new = client.get(one.dataset_id)
-    assert new.splits["train"].rows == 36
-    assert new.splits["test"] == old.splits["test"]
-    assert new.revision == client.get(two.dataset_id).revision  # the seed decides
-    x = np.asarray(client.preview(new.id, rows=36).x)
-    np.testing.assert_array_equal(x[:12], X)
-    assert (x[12:24] > X).all()
-    assert (x[12:24] != x[24:]).all()
-    none = client.create_pipeline(
-        PipelineRequest(dataset_id=old.id, transformations=[{"type": "shift", "parameters": {"by": 0.0}}])
-    )
-    same = client.apply_pipeline(PipelineApply(pipeline_id=none.pipeline_id, name="same"))
-    x = np.asarray(client.preview(client.wait(same, pause=0.01).dataset_id, rows=24).x)
-    np.testing.assert_array_equal(x, np.concatenate([X, X]))
-    with pytest.raises(DataError, match="unknown augmentation"):
-        client.create_pipeline(
-            PipelineRequest(dataset_id=old.id, transformations=[{"type": "shfit"}])
-        )
-
-
 def test_two_uploads_at_once_are_both_there(tmp_path: Path):
     with running(tmp_path) as url:
         threads = [
-            threading.Thread(target=_made, args=(url,), kwargs={"x": X + k, "y": Y})
+            threading.Thread(target=made, args=(url,), kwargs={"x": X + k, "y": Y})
             for k in range(8)
         ]
         for thread in threads:
@@ -545,22 +328,3 @@ def test_two_uploads_at_once_are_both_there(tmp_path: Path):
         for thread in threads:
             thread.join()
         assert len(list(DatasetServiceClient(url).datasets(status="ready"))) == 8
-
-
-def test_waiting_for_a_job_is_bounded(tmp_path: Path):
-    release = threading.Event()
-
-    def slow(_: HubImport, __: Path) -> SourceData:
-        release.wait(20.0)
-        raise DataError("too late")
-
-    try:
-        with running(tmp_path, read_hub=slow) as url:
-            client = DatasetServiceClient(url)
-            begun = time.monotonic()
-            job = client.import_hub(HubImport(dataset_name="a/b", name="slow"))
-            with pytest.raises(BackendError, match="not done after 0.05 s"):
-                client.wait(job, seconds=0.05, pause=0.01)
-            assert time.monotonic() - begun < 5.0
-    finally:
-        release.set()

@@ -1,4 +1,4 @@
-"""The client against a server that is slow, broken or hostile: bounded, typed, and no secret told."""
+"""The client against a server that is slow, broken or hostile: bounded and typed errors."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_the_breaker_opens_after_failures_in_a_row_and_says_when_it_tries_again(
 def test_html_is_shown_by_its_first_characters():
     page = b"<html><title>Please log in</title>" + b" " * 1000
     with breaking(lambda handler, _: send(handler, page, Content_Type="text/html")) as server:
-        with pytest.raises(BackendError, match="text/html, not JSON.*Please log in") as caught:
+        with pytest.raises(BackendError, match=r"text/html, not JSON.*Please log in") as caught:
             _client(server.url).get(ID)
         assert "login page" in caught.value.fix
         assert len(str(caught.value)) < 400

@@ -6,45 +6,59 @@ val and test stay untouched, because a score on changed rows says nothing about 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import importlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from qstore_ray.data.service.records import Transformation
 from qstore_ray.errors import DataError, MissingDependencyError, unknown_name
 
 if TYPE_CHECKING:
-    from numpy.random import Generator
-
     from qstore_ray.data.service.arrays import Content
     from qstore_ray.types import AnyArray
 
-Transform: TypeAlias = "Callable[[AnyArray, Generator], AnyArray]"
+# (x, seed, copy) → x (N, …) changed; the same three give the same rows, copies count from 1
+Transform: TypeAlias = "Callable[[AnyArray, int, int], AnyArray]"
 
 
-def open_augmentation(step: Transformation) -> Transform:
-    """The augmentation of this name from the package's own table, with its parameters.
+def open_augmentations(steps: tuple[Transformation, ...]) -> Transform:
+    """The package's own augmentations of these names, one after the other.
 
     Raises:
         UnknownNameError: no augmentation is called so.
         ConfigError: a parameter that it does not have, or a wrong value.
         MissingDependencyError: this installation has no augmentations.
     """
-    import importlib
-
     try:
-        module = importlib.import_module("qstore_ray.data.augment")
+        base = importlib.import_module("qstore_ray.data.augment.base")
+        table = importlib.import_module("qstore_ray.data.augment.pipeline").AUGMENTATIONS
     except ImportError as exc:
         raise MissingDependencyError(
             f"augmentations cannot be imported: {exc}", fix="Install qstore_ray completely."
         ) from exc
-    if step.type not in module.AUGMENTATIONS:
-        raise unknown_name("augmentation", step.type, module.AUGMENTATIONS, field="type")
-    augmentation = module.AUGMENTATIONS[step.type](name=step.type, **step.parameters)
-    apply: Transform = augmentation.apply
-    return apply
+    opened = []
+    for position, step in enumerate(steps):
+        if step.type not in table:
+            raise unknown_name(
+                "augmentation", step.type, table, field=f"transformations.{position}.type"
+            )
+        opened.append(table[step.type](**{**step.parameters, "name": step.type}))
+
+    def transform(x: AnyArray, seed: int, copy: int) -> AnyArray:
+        import numpy as np
+
+        shape = x.shape[1:] if x.ndim > 2 else None
+        flat = x.reshape(len(x), -1)
+        flat = flat if flat.dtype.kind == "f" else flat.astype(np.float64)
+        for position, augmentation in enumerate(opened):
+            keys = base.Keys(seed=seed, epoch=copy, rows=np.arange(len(x)), step=position)
+            flat = augmentation.apply(flat, keys, shape)
+        return flat.reshape(x.shape)
+
+    return transform
 
 
-def augmented(content: Content, transforms: Sequence[Transform], copies: int, seed: int) -> Content:
+def augmented(content: Content, transform: Transform, copies: int, seed: int) -> Content:
     """`content` with `copies` transformed copies of its training rows behind them.
 
     Raises:
@@ -56,11 +70,8 @@ def augmented(content: Content, transforms: Sequence[Transform], copies: int, se
 
     train = content.parts["train"]
     blocks = [train.x]
-    for child in np.random.SeedSequence(seed).spawn(copies):
-        rng = np.random.default_rng(child)
-        x = train.x
-        for transform in transforms:
-            x = np.asarray(transform(x, rng))
+    for copy in range(1, copies + 1):
+        x = np.asarray(transform(train.x, seed, copy))
         if x.shape != train.x.shape:
             raise DataError(
                 f"a transformation turned rows {train.x.shape} into {x.shape}",

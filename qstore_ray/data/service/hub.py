@@ -51,9 +51,10 @@ def read_hub(asked: HubImport, cache: Path) -> SourceData:
 
     adapter = open_source("huggingface")
     given: dict[str, Any] = {
-        "dataset": asked.dataset_name,
+        "path": asked.dataset_name,
         "config": asked.dataset_config,
-        "splits": asked.split_mapping,
+        "feature_column": asked.feature_column,
+        "split_mapping": asked.split_mapping,
     }
     params = {name: value for name, value in given.items() if value is not None}
     columns = ColumnsConfig(features=asked.feature_columns, label=asked.label_column)

@@ -27,7 +27,8 @@ class JobPool:
 
     def __init__(self, store: DatasetStore, threads: int, max_waiting: int) -> None:
         self._store = store
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="dataset-job")
+        self._size = threads
+        self.start()
         self._limit = threads + max_waiting
         self._unfinished = 0
         self._counting = Lock()
@@ -62,6 +63,10 @@ class JobPool:
             UnknownNameError: there is none.
         """
         return self._store.catalogue.get("job", id_, JobRecord)
+
+    def start(self) -> None:
+        """Take jobs, also again after `stop`."""
+        self._threads = ThreadPoolExecutor(self._size, thread_name_prefix="dataset-job")
 
     def stop(self) -> None:
         """Take no more jobs, drop those that wait; the one that runs is not waited for."""

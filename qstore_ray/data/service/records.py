@@ -21,7 +21,7 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 ID_PATTERN = r"^[0-9a-f]{16}$"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
-# A repository of the hub is `name` or `owner/name`; two dots in a row are refused by `HubImport`.
+# A repository of the hub is `name` or `owner/name`.
 REPOSITORY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?$"
 
 Id: TypeAlias = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
@@ -134,15 +134,18 @@ class HubImport(Request):
     """Which dataset of the hub to import, and which columns hold x and y.
 
     Args:
-        split_mapping: our parts, by the name of the split of the hub: `{"train": "train"}`.
+        feature_columns: columns of numbers.
+        feature_column: one column of images or vectors.
+        split_mapping: which of our parts a split of the hub becomes: `{"validation": "val"}`.
     """
 
     dataset_name: str = Field(pattern=REPOSITORY_PATTERN)
     dataset_config: Annotated[str, Field(max_length=100)] | None = None
     revision: Annotated[str, Field(max_length=100)] | None = None
     feature_columns: Annotated[tuple[str, ...], Field(min_length=1, max_length=4096)] | None = None
+    feature_column: Annotated[str, Field(max_length=200)] | None = None
     label_column: Annotated[str, Field(max_length=200)] | None = None
-    split_mapping: Annotated[dict[Split, str], Field(min_length=1)] | None = None
+    split_mapping: Annotated[dict[str, Split], Field(min_length=1, max_length=3)] | None = None
     name: Name
     description: Description = ""
 

@@ -106,8 +106,7 @@ def import_export(asked: ProjectExport, store: Store) -> DatasetRecord:
 def create_pipeline(asked: PipelineRequest, settings: Settings, store: Store) -> PipelineRecord:
     """Store a list of transformations for a dataset; each is checked now."""
     store.get(asked.dataset_id)
-    for step in asked.transformations:
-        settings.open_augmentation(step)
+    settings.open_augmentations(asked.transformations)
     pipeline = PipelineRecord(
         pipeline_id=new_id(), dataset_id=asked.dataset_id, transformations=asked.transformations
     )
@@ -125,13 +124,13 @@ def apply_pipeline(asked: PipelineApply, settings: Settings, store: Store, jobs:
     """Make a new dataset with transformed copies of the training rows, as a job."""
     pipeline = store.catalogue.get("pipeline", asked.pipeline_id, PipelineRecord)
     old = store.get(pipeline.dataset_id)
-    transforms = [settings.open_augmentation(step) for step in pipeline.transformations]
+    transform = settings.open_augmentations(pipeline.transformations)
     parts = {split: store.rows(old, split) for split in splits_of(old)}
     content = Content(parts, old.feature_names, old.class_names)
     made = store.reserve(asked.name, old.source, old.description)
 
     def work() -> Mapping[str, int]:
-        store.complete(made.id, augmented(content, transforms, asked.copies, asked.seed))
+        store.complete(made.id, augmented(content, transform, asked.copies, asked.seed))
         original = len(parts["train"].y)
         copies = original * asked.copies
         return {"original": original, "augmented": copies, "total": original + copies}

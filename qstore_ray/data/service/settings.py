@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from qstore_ray.data.service.augment import open_augmentation
+from qstore_ray.data.service.augment import open_augmentations
 from qstore_ray.data.service.hub import read_hub, search_hub
 from qstore_ray.data.service.records import HubDataset, HubImport, Transformation
 from qstore_ray.errors import ConfigError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SearchHub: TypeAlias = Callable[[str, int], list[HubDataset]]
 ReadHub: TypeAlias = "Callable[[HubImport, Path], SourceData]"
-OpenAugmentation: TypeAlias = "Callable[[Transformation], Transform]"
+OpenAugmentations: TypeAlias = "Callable[[tuple[Transformation, ...]], Transform]"
 
 _SHORTEST_SECRET = 16
 
@@ -44,7 +44,7 @@ class ServiceSettings:
         max_waiting: jobs that may wait; more are refused with 503.
         search_hub: (words, limit) → datasets of the hub.
         read_hub: (import, cache folder) → the read tasks of a dataset of the hub.
-        open_augmentation: a transformation → the function that applies it.
+        open_augmentations: transformations → the function that applies them in their order.
 
     Raises:
         ConfigError: an empty or short secret, or a limit below 1.
@@ -59,7 +59,7 @@ class ServiceSettings:
     max_waiting: int = 32
     search_hub: SearchHub = field(default=search_hub)
     read_hub: ReadHub = field(default=read_hub)
-    open_augmentation: OpenAugmentation = field(default=open_augmentation)
+    open_augmentations: OpenAugmentations = field(default=open_augmentations)
 
     def __post_init__(self) -> None:
         for name in ("token", "api_key"):
