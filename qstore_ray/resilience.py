@@ -13,7 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_random_exponential,
+)
 
 T = TypeVar("T")
 
@@ -24,6 +30,7 @@ def call_with_retries(
     retry_on: tuple[type[BaseException], ...],
     attempts: int = 4,
     longest_pause: float = 8.0,
+    pause_asked: Callable[[BaseException], float | None] | None = None,
 ) -> T:
     """Call `call` until it returns, at most `attempts` times, pausing with jitter in between.
 
@@ -32,13 +39,22 @@ def call_with_retries(
         retry_on: error types that may pass by themselves; any other error is raised at once.
         attempts: calls in all, at least 1.
         longest_pause: upper bound of one pause, in seconds.
+        pause_asked: the shortest pause that an error asks for, in seconds (a server's
+            Retry-After); it counts up to `longest_pause`.
 
     Raises:
         BaseException: the error of the last attempt, unchanged.
     """
+    jitter = wait_random_exponential(multiplier=0.1, max=longest_pause)
+
+    def pause(state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = pause_asked(error) if pause_asked and error else None
+        return min(max(jitter(state), asked or 0.0), longest_pause)
+
     retrying = Retrying(
         stop=stop_after_attempt(attempts),
-        wait=wait_random_exponential(multiplier=0.1, max=longest_pause),
+        wait=pause,
         retry=retry_if_exception_type(retry_on),
         reraise=True,
     )

@@ -169,7 +169,7 @@ def _take(stream: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any]) -> An
     array = np.empty(shape, dtype)
     if not array.size:
         return array
-    memory = memoryview(array.reshape(-1).view(np.uint8))
+    memory = array.reshape(-1).view(np.uint8).data
     filled = 0
     while filled < len(memory):
         piece = stream.read(min(_PIECE, len(memory) - filled))

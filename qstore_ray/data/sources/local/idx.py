@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
@@ -154,8 +154,9 @@ def _opened(
                 file.seek(0)
                 yield file, *_head(where, file, max_bytes, size)
                 return
-            with gzip.GzipFile(fileobj=file) as stream:
-                yield stream, *_head(where, stream, max_bytes, None)  # type: ignore[misc]
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                stream = cast("IO[bytes]", unpacked)
+                yield stream, *_head(where, stream, max_bytes, None)
         except (EOFError, zlib.error, gzip.BadGzipFile) as exc:
             raise DataError(
                 f"a damaged file: {exc}", field="params.path", value=where, fix="Fetch it again."

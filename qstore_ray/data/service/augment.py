@@ -1,0 +1,83 @@
+"""A pipeline of transformations applied to the training rows of a dataset.
+
+The new dataset has the rows as they were, followed by `copies` transformed copies of all of them;
+val and test stay untouched, because a score on changed rows says nothing about the real ones.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from qstore_ray.data.service.records import Transformation
+from qstore_ray.errors import DataError, MissingDependencyError, unknown_name
+
+if TYPE_CHECKING:
+    from qstore_ray.data.service.arrays import Content
+    from qstore_ray.types import AnyArray
+
+# (x, seed, copy) → x (N, …) changed; the same three give the same rows, copies count from 1
+Transform: TypeAlias = "Callable[[AnyArray, int, int], AnyArray]"
+
+
+def open_augmentations(steps: tuple[Transformation, ...]) -> Transform:
+    """The package's own augmentations of these names, one after the other.
+
+    Raises:
+        UnknownNameError: no augmentation is called so.
+        ConfigError: a parameter that it does not have, or a wrong value.
+        MissingDependencyError: this installation has no augmentations.
+    """
+    try:
+        base = importlib.import_module("qstore_ray.data.augment.base")
+        table = importlib.import_module("qstore_ray.data.augment.pipeline").AUGMENTATIONS
+    except ImportError as exc:
+        raise MissingDependencyError(
+            f"augmentations cannot be imported: {exc}", fix="Install qstore_ray completely."
+        ) from exc
+    opened = []
+    for position, step in enumerate(steps):
+        if step.type not in table:
+            raise unknown_name(
+                "augmentation", step.type, table, field=f"transformations.{position}.type"
+            )
+        opened.append(table[step.type](**{**step.parameters, "name": step.type}))
+
+    def transform(x: AnyArray, seed: int, copy: int) -> AnyArray:
+        import numpy as np
+
+        shape = x.shape[1:] if x.ndim > 2 else None
+        flat = x.reshape(len(x), -1)
+        flat = flat if flat.dtype.kind == "f" else flat.astype(np.float64)
+        for position, augmentation in enumerate(opened):
+            keys = base.Keys(seed=seed, epoch=copy, rows=np.arange(len(x)), step=position)
+            flat = augmentation.apply(flat, keys, shape)
+        return flat.reshape(x.shape)
+
+    return transform
+
+
+def augmented(content: Content, transform: Transform, copies: int, seed: int) -> Content:
+    """`content` with `copies` transformed copies of its training rows behind them.
+
+    Raises:
+        DataError: a transformation changed the number or the shape of the rows.
+    """
+    import numpy as np
+
+    from qstore_ray.data.service.arrays import Content, Rows
+
+    train = content.parts["train"]
+    blocks = [train.x]
+    for copy in range(1, copies + 1):
+        x = np.asarray(transform(train.x, seed, copy))
+        if x.shape != train.x.shape:
+            raise DataError(
+                f"a transformation turned rows {train.x.shape} into {x.shape}",
+                field="transformations",
+                fix="Only transformations that keep the rows' shape can be stored.",
+            )
+        blocks.append(x)
+    rows = Rows(np.concatenate(blocks), np.concatenate([train.y] * (copies + 1)))
+    return Content({**content.parts, "train": rows}, content.feature_names, content.class_names)

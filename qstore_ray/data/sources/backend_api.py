@@ -1,0 +1,194 @@
+"""Datasets of a dataset service (`data/service`), by their id.
+
+    [dataset]
+    source = "backend_api"
+    params = { dataset_id = "0123456789abcdef" }
+    cache_dir = "cache"
+
+The address is `base_url` or the environment variable QSTORE_DATA_URL; the token is taken from
+QSTORE_DATA_TOKEN alone, so that it is never saved with a run. The parts val and test that the
+record has are official. Files are fetched once, by the process that loads; the read tasks open the
+fetched files and check their SHA-256, so on a cluster `cache_dir` must be seen by every node.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field, SecretStr
+
+from qstore_ray.config import Config
+from qstore_ray.data.npyfile import LARGEST_RATIO, Place, count_rows
+from qstore_ray.data.service.blobs import sha256_of
+from qstore_ray.data.service.client import DatasetServiceClient
+from qstore_ray.data.service.records import ID_PATTERN, SPLITS, DatasetRecord
+from qstore_ray.data.service.transport import Timeouts
+from qstore_ray.data.sources.base import ReadTask, SourceAdapter, SourceConfig, SourceData
+from qstore_ray.data.sources.local.arrays import ArrayChunk
+from qstore_ray.data.sources.local.base import ChunkTask, row_ranges
+from qstore_ray.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from qstore_ray.types import AnyArray
+
+URL_VARIABLE = "QSTORE_DATA_URL"
+TOKEN_VARIABLE = "QSTORE_DATA_TOKEN"  # noqa: S105, the name of a variable
+
+
+class BackendAPIParams(Config):
+    """Which dataset of which service.
+
+    Args:
+        dataset_id: as the service lists it.
+        base_url: address of the service; QSTORE_DATA_URL where it is left out.
+        plain_http: allow the token over `http` to another machine (inside a closed network).
+        timeout: seconds until a connection stands, and between two pieces of an answer.
+        retries: attempts beyond the first.
+        max_bytes: largest size of one array.
+        rows_per_task: rows that one read task returns.
+    """
+
+    dataset_id: str = Field(pattern=ID_PATTERN)
+    base_url: str | None = None
+    plain_http: bool = False
+    timeout: float = Field(default=30.0, gt=0.0)
+    retries: int = Field(default=4, ge=0)
+    max_bytes: int = Field(default=2**30, ge=1)
+    rows_per_task: int = Field(default=65_536, ge=1)
+
+
+class BackendAPISourceAdapter(SourceAdapter[BackendAPIParams]):
+    """Datasets of a dataset service."""
+
+    Params: ClassVar[type[Config]] = BackendAPIParams
+    accepts: ClassVar[frozenset[str]] = frozenset({"revision"})
+
+    def read(self, params: BackendAPIParams, config: SourceConfig) -> SourceData:
+        """Fetch the parts of the dataset into `cache_dir`; read tasks for ranges of their rows.
+
+        Raises:
+            ConfigError: no address, or no `cache_dir`.
+            DataError: not ready, another revision than asked for, or damaged.
+            BackendError: the service cannot answer.
+        """
+        if config.cache_dir is None:
+            raise ConfigError(
+                "downloaded files need a folder", field="cache_dir", fix='Set cache_dir = "cache".'
+            )
+        client = _client(params)
+        record = client.get(params.dataset_id)
+        _check_record(record, config.revision)
+        folder = Path(config.cache_dir).expanduser().resolve() / "backend_api"
+        tasks: dict[Any, tuple[ReadTask, ...]] = {}
+        first_row = 0
+        for split in SPLITS:
+            if split not in record.splits:
+                continue
+            sha256 = record.splits[split].sha256
+            path = client.download(record.id, split, folder=folder, sha256=sha256)
+            x, y = Place(str(path), "x"), Place(str(path), "y")
+            n_rows = count_rows(x, y, params.max_bytes)
+            tasks[split] = tuple(
+                CheckedFileTask(
+                    ChunkTask(
+                        ArrayChunk(x, y, *rows, params.max_bytes, LARGEST_RATIO),
+                        first_row + rows[0],
+                    ),
+                    str(path),
+                    sha256,
+                )
+                for rows in row_ranges(n_rows, params.rows_per_task)
+            )
+            first_row += n_rows
+        return SourceData(
+            tasks=tasks.pop("train"),
+            official=tasks,
+            feature_names=record.feature_names,
+            image_shape=record.shape if len(record.shape) > 1 else None,
+            class_names=record.class_names,
+            provenance=_provenance(record, client.base_url),
+        )
+
+
+@dataclass(frozen=True)
+class CheckedFileTask:
+    """Reads rows from a fetched file, after its content was compared with its hash."""
+
+    task: ChunkTask
+    path: str
+    sha256: str
+
+    def __call__(self) -> dict[str, AnyArray]:
+        """The columns x, y, row of the rows.
+
+        Raises:
+            DataError: the file is gone, or no longer what was fetched.
+        """
+        try:
+            found = sha256_of(Path(self.path))
+        except OSError as exc:
+            raise DataError(
+                f"the fetched file cannot be read: {exc.strerror}",
+                field="cache_dir",
+                value=self.path,
+                fix="Load the dataset again; on a cluster every node must see cache_dir.",
+            ) from exc
+        if found != self.sha256:
+            raise DataError(
+                "the fetched file is no longer what was fetched",
+                field="cache_dir",
+                value=self.path,
+                fix="Delete it and load the dataset again.",
+            )
+        return self.task()
+
+
+def _client(params: BackendAPIParams) -> DatasetServiceClient:
+    base_url = params.base_url or os.environ.get(URL_VARIABLE)
+    if not base_url:
+        raise ConfigError(
+            "no address of a dataset service",
+            field="params.base_url",
+            fix=f"Set params.base_url or {URL_VARIABLE}, for example http://127.0.0.1:8321.",
+        )
+    token = os.environ.get(TOKEN_VARIABLE)
+    return DatasetServiceClient(
+        base_url,
+        token=SecretStr(token) if token else None,
+        timeout=Timeouts(
+            connect=params.timeout, read=params.timeout, total=max(120.0, 4 * params.timeout)
+        ),
+        retries=params.retries,
+        plain_http=params.plain_http,
+    )
+
+
+def _check_record(record: DatasetRecord, revision: str | None) -> None:
+    if record.status != "ready" or "train" not in record.splits:
+        raise DataError(
+            f"the dataset is {record.status} and has the parts {sorted(record.splits)}",
+            field="params.dataset_id",
+            value=record.id,
+            fix="Wait until it is ready; it needs a part called train.",
+        )
+    if revision is not None and revision != record.revision:
+        raise DataError(
+            "the service has another revision of this dataset",
+            field="revision",
+            value=revision,
+            fix=f"It has {record.revision}. Leave revision out to take what there is.",
+        )
+
+
+def _provenance(record: DatasetRecord, base_url: str) -> dict[str, str]:
+    hashes = {f"sha256.{split}": part.sha256 for split, part in record.splits.items()}
+    return {
+        "source": "backend_api",
+        "url": base_url,
+        "id": record.id,
+        "revision": record.revision,
+        **hashes,
+    }
