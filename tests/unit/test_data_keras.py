@@ -19,11 +19,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qstore_ray.data.cachefile import CachedFile, obtain
 from qstore_ray.data.cifarfile import load_plain, read_batch
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.data.sources.cachefile import CachedFile, obtain
 from qstore_ray.data.sources.keras_layout import SETS
 from qstore_ray.errors import ConfigError, DataError, UnknownNameError
 from tests.keras_cache import (

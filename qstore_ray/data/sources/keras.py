@@ -22,8 +22,8 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from qstore_ray.config import Config
-from qstore_ray.data.cachefile import CachedFile, obtain
 from qstore_ray.data.sources.base import ReadTask, SourceAdapter, SourceConfig, SourceData
+from qstore_ray.data.sources.cachefile import CachedFile, obtain
 from qstore_ray.data.sources.keras_layout import SETS, Found, KerasSet, find_files, read_part
 from qstore_ray.errors import ConfigError, DataError, unknown_name
 

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qstore_ray.data.cachefile import CachedFile
 from qstore_ray.data.cifarfile import read_batch, read_names
 from qstore_ray.data.npyfile import Place, read_array
 from qstore_ray.data.packed import read_idx, read_members
+from qstore_ray.data.sources.cachefile import CachedFile
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
