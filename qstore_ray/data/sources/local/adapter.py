@@ -162,7 +162,7 @@ def _parts(root: str, files: tuple[str, ...]) -> Files:
     if not root:
         return {"train": files}
     split: dict[Any, list[str]] = {}
-    others = []
+    others: list[str] = []
     for file in files:
         below = PurePosixPath(file[len(root) :].lstrip("/")).parts
         part = _PARTS.get(below[0].lower()) if len(below) > 1 else None
