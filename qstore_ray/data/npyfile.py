@@ -169,13 +169,13 @@ def _take(stream: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any]) -> An
     array = np.empty(shape, dtype)
     if not array.size:
         return array
-    memory = array.reshape(-1).view(np.uint8).data
+    memory = array.reshape(-1).view(np.uint8)
     filled = 0
     while filled < len(memory):
         piece = stream.read(min(_PIECE, len(memory) - filled))
         if not piece:
             raise EOFError("the array ends early")
-        memory[filled : filled + len(piece)] = piece
+        memory[filled : filled + len(piece)] = np.frombuffer(piece, dtype=np.uint8)
         filled += len(piece)
     return array
 

@@ -164,7 +164,7 @@ def _opened(
 
 
 def _head(
-    where: str, stream: IO[bytes], max_bytes: int, size: int | None
+    where: str, stream: IO[bytes] | gzip.GzipFile, max_bytes: int, size: int | None
 ) -> tuple[tuple[int, ...], np.dtype[Any]]:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPES or not magic[3]:
