@@ -209,9 +209,11 @@ def test_no_server_at_all():
 
 
 def test_an_answer_larger_than_allowed_is_not_read():
-    with breaking(lambda handler, _: send(handler, b" " * 200_000)) as server:
-        with pytest.raises(BackendError, match="larger than 1,000 bytes"):
-            _client(server.url, max_json_bytes=1000).get(ID)
+    with (
+        breaking(lambda handler, _: send(handler, b" " * 200_000)) as server,
+        pytest.raises(BackendError, match="larger than 1,000 bytes"),
+    ):
+        _client(server.url, max_json_bytes=1000).get(ID)
 
 
 def test_a_compressed_answer_is_refused():
@@ -302,12 +304,16 @@ def test_content_that_the_record_does_not_name_is_refused(tmp_path: Path):
 
 
 def test_a_download_without_a_hash_or_too_large_is_refused(tmp_path: Path):
-    with breaking(lambda handler, _: send(handler, BODY, ETag='"new"')) as server:
-        with pytest.raises(BackendError, match="no SHA-256"):
-            _client(server.url).download(ID, folder=tmp_path)
-    with breaking(lambda handler, _: send(handler, BODY, ETag=f'"{SHA}"')) as server:
-        with pytest.raises(BackendError, match="larger than 100 bytes"):
-            _client(server.url, max_file_bytes=100).download(ID, folder=tmp_path)
+    with (
+        breaking(lambda handler, _: send(handler, BODY, ETag='"new"')) as server,
+        pytest.raises(BackendError, match="no SHA-256"),
+    ):
+        _client(server.url).download(ID, folder=tmp_path)
+    with (
+        breaking(lambda handler, _: send(handler, BODY, ETag=f'"{SHA}"')) as server,
+        pytest.raises(BackendError, match="larger than 100 bytes"),
+    ):
+        _client(server.url, max_file_bytes=100).download(ID, folder=tmp_path)
 
 
 def test_no_message_tells_the_token():
