@@ -43,7 +43,7 @@ ALLOWED = {
         "qstore_ray.train.ray_runner",
         "qstore_ray.train.reporter",
     ),
-    "requests": ("qstore_ray.data.cachefile", "qstore_ray.data.service"),
+    "requests": ("qstore_ray.data.service", "qstore_ray.data.sources"),
     "rich": ("qstore_ray.cli",),
     "scipy": (
         "qstore_ray.data.augment",
