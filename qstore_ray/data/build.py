@@ -56,9 +56,9 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
     labels = ClassLabels.of(main.y) if config.task == "classification" else Targets()
     numbers = {name: labels.encode(part.y) for name, part in parts.items()}
     kept = {name: _kept(config, part, name) for name, part in parts.items()}
-    positions = _split(config, kept, numbers[""], labels)
+    positions = _split(config, kept, main.row, numbers[""], labels)
     if config.bad_values == "error":
-        _check_finite(parts, positions, names)
+        _check_finite(parts, positions, names, missing_allowed=_fills(config))
     home = {split: (split if split in parts else "") for split in positions}
     numbered = {split: numbers[home[split]][positions[split]] for split in positions}
     counts = _class_counts(numbered, labels)
@@ -71,8 +71,8 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
 
     preparation = Preparation(main.n_features, (), ())
     if config.preprocessing:
-        raw = plans(preparation, ("train",))["train"].read()
-        preparation = Preparation.fit(config.preprocessing, raw.x)
+        raw = plans(preparation, ("train",))["train"].raw_features()
+        preparation = Preparation.fit(config.preprocessing, raw)
     n_features = preparation.apply(np.zeros((0, main.n_features))).shape[1]
     return Dataset(
         config=config,
@@ -126,31 +126,42 @@ def _dropped(parts: Mapping[str, Part], kept: Mapping[str, IntArray]) -> dict[st
 def _split(
     config: DatasetConfig,
     kept: Mapping[str, IntArray],
+    rows: IntArray,
     numbers: AnyArray,
     labels: ClassLabels | Targets,
 ) -> dict[str, IntArray]:
     """Positions within their part of the rows of every split; official splits stay whole."""
     wanted = config.split.fractions()
     main = kept[""]
+    stratified = config.stratify and labels.classes and config.split.method == "seed"
     cut = split_rows(
         len(main),
         {name: fraction for name, fraction in wanted.items() if name not in kept},
         config.seed,
-        labels=numbers[main] if config.stratify and labels.classes else None,
+        labels=numbers[main] if stratified else None,
         classes=labels.classes,
+        method=config.split.method,
+        keys=rows[main],
     )
     both = {name: main[positions] for name, positions in cut.items()}
     both |= {name: positions for name, positions in kept.items() if name}
     return {name: both[name] for name in ("train", "val", "test") if name in both}
 
 
+def _fills(config: DatasetConfig) -> bool:
+    """Whether the preparation begins with a step that fills missing values."""
+    return bool(config.preprocessing) and config.preprocessing[0].accepts_nan
+
+
 def _check_finite(
     parts: Mapping[str, Part],
     positions: Mapping[str, IntArray],
     names: tuple[str, ...] | None,
+    *,
+    missing_allowed: bool,
 ) -> None:
     for name, part in parts.items():
-        if part.bad is None:
+        if part.bad is None or (missing_allowed and not part.has_infinity):
             continue
         homes = (split for split, rows in positions.items() if part.bad.position in rows)
         raise bad_value_error(

@@ -98,6 +98,8 @@ def _from_arrow(column: pa.ChunkedArray, name: str) -> AnyArray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if column.null_count and name == "x" and pa.types.is_floating(column.type):
+        column = pc.fill_null(column, float("nan"))
     if column.null_count:
         row = pc.index(pc.is_null(column), True).as_py()
         raise DataError("a value is missing", field=name, value=f"position {row}")
@@ -188,6 +190,10 @@ class ReadPlan:
     def read(self) -> Arrays:
         """Run the tasks in this process; rows come in the order of their row numbers."""
         return in_order([task() for task in self.tasks])
+
+    def raw_features(self) -> FloatArray:
+        """The features (N, F) as the source has them, in the order of their row numbers."""
+        return np.concatenate([task.raw().x for task in self.tasks])
 
 
 def in_order(blocks: list[dict[str, AnyArray]]) -> Arrays:

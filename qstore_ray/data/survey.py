@@ -38,6 +38,7 @@ class Part:
     dtype: str
     bad: BadValue | None
     bad_rows: IntArray
+    has_infinity: bool
 
 
 def survey_part(tasks: tuple[ReadTask, ...], columns: tuple[int, ...] | None, what: str) -> Part:
@@ -48,6 +49,7 @@ def survey_part(tasks: tuple[ReadTask, ...], columns: tuple[int, ...] | None, wh
     shape: tuple[int, ...] = ()
     bad, n_features, dtype = None, 0, ""
     bad_rows: list[IntArray] = []
+    has_infinity = False
     for task in tasks:
         raw = read_raw(task)
         block = to_block(raw, columns)
@@ -59,6 +61,7 @@ def survey_part(tasks: tuple[ReadTask, ...], columns: tuple[int, ...] | None, wh
         if (found := first_bad_value(block.x)) is not None:
             bad = bad or found._replace(position=found.position + starts[-1])
             bad_rows.append(np.flatnonzero(~np.isfinite(block.x).all(axis=1)) + starts[-1])
+            has_infinity = has_infinity or bool(np.isinf(block.x).any())
         labels.append(block.y)
         rows.append(block.row)
         starts.append(starts[-1] + len(block.row))
@@ -75,6 +78,7 @@ def survey_part(tasks: tuple[ReadTask, ...], columns: tuple[int, ...] | None, wh
         dtype=dtype,
         bad=bad,
         bad_rows=np.concatenate([np.zeros(0, np.int64), *bad_rows]),
+        has_infinity=has_infinity,
     )
 
 

@@ -89,7 +89,8 @@ def bad_value_error(
     return DataError(
         f"{kind} in {where}column {bad.column}{named}, first in row {row}",
         field="x",
-        fix='Set bad_values = "drop" to leave such rows out, or fill them before loading.',
+        fix='Set bad_values = "drop" to leave such rows out, or make {"name": "impute"} the first '
+        "step of preprocessing.",
     )
 
 

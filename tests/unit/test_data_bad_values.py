@@ -63,3 +63,40 @@ def test_nothing_left_is_an_error_with_the_reason() -> None:
     with pytest.raises(DataError, match="0 rows after") as caught:
         DatasetLoader.from_arrays(x, y, bad_values="drop")
     assert caught.value.field == "bad_values"
+
+
+def test_an_impute_step_fills_what_is_missing_from_train_alone() -> None:
+    x, y = _rows(dict.fromkeys(range(0, 40, 3), np.nan))
+    steps = [{"name": "impute", "strategy": "mean"}]
+    dataset = DatasetLoader.from_arrays(x, y, preprocessing=steps)
+    train = x[dataset.rows("train")]
+    for split in dataset.plans:
+        filled, raw = dataset.materialize(split).x, x[dataset.rows(split)]
+        holes = np.isnan(raw)
+        assert (filled[~holes] == raw[~holes]).all()
+        expected = np.broadcast_to(np.nanmean(train, axis=0), raw.shape)
+        np.testing.assert_allclose(filled[holes], expected[holes], rtol=1e-12)
+
+
+def test_no_step_fills_an_infinity() -> None:
+    with pytest.raises(DataError, match=r"an infinite value|NaN"):
+        DatasetLoader.from_arrays(
+            *_rows({3: np.nan, 4: np.inf}), preprocessing=[{"name": "impute"}]
+        )
+
+
+def test_a_split_in_time_keeps_the_order() -> None:
+    x, y = _rows({})
+    split = {"train": 0.5, "val": 0.25, "test": 0.25, "method": "time"}
+    dataset = DatasetLoader.from_arrays(x, y, split=split)
+    assert [dataset.rows(name).tolist() for name in ("train", "val", "test")] == [
+        list(range(20)), list(range(20, 30)), list(range(30, 40)),
+    ]  # fmt: skip
+
+
+def test_a_split_by_hash_keeps_rows_where_they_are_when_others_are_added() -> None:
+    split = {"train": 0.6, "val": 0.2, "test": 0.2, "method": "hash"}
+    fewer = DatasetLoader.from_arrays(*_rows({}, 200), split=split)
+    more = DatasetLoader.from_arrays(*_rows({}, 300), split=split)
+    for name in fewer.plans:
+        assert set(fewer.rows(name).tolist()) <= set(more.rows(name).tolist())

@@ -44,7 +44,7 @@ def test_the_rows_are_those_of_the_same_file(tmp_path: Path):
     arrays = {"x": X, "y": Y, "x_test": X[:6] + 1.0, "y_test": Y[:6]}
     (tmp_path / "local.npz").write_bytes(npz(**arrays))
     local = DatasetLoader.load(
-        DatasetConfig(name="f", source="numpy", params={"path": str(tmp_path / "local.npz")})
+        DatasetConfig(name="f", source="local", params={"path": str(tmp_path / "local.npz")})
     )
     with running(tmp_path / "service") as url:
         record = made(url, **arrays)
