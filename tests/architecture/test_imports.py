@@ -61,6 +61,7 @@ ALLOWED = {
         "qstore_ray.data.steps.projection",
     ),
     "sqlalchemy": ("qstore_ray.track.mlflow",),
+    "starlette": ("qstore_ray.data.service",),
     "tenacity": ("qstore_ray.resilience",),
     "torch": (),
     "typer": ("qstore_ray.cli",),

@@ -50,7 +50,7 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", app)
 
 
 @schema.parametrize()
-@settings(max_examples=4, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_every_route_answers_as_its_page_says(case):
     case.call_and_validate(
         headers={"Authorization": f"Bearer {TOKEN}"},

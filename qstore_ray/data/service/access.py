@@ -10,12 +10,13 @@ from __future__ import annotations
 import hmac
 from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Request, Security
+from fastapi import FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import JSONResponse
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, SecretStr
+from starlette.exceptions import HTTPException
 
 from qstore_ray.data.service.address import is_loopback
 from qstore_ray.data.service.settings import ServiceSettings
@@ -143,7 +144,8 @@ async def _invalid(_: Request, exc: Exception) -> JSONResponse:
 async def _plain(_: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, HTTPException)
     detail = ProblemDetail(error="RequestError", message=str(exc.detail), exit_code=2)
-    return _answer(exc.status_code, detail, exc.headers)
+    # A body that is no JSON is 400 to FastAPI, where one of another shape is 422: one is enough.
+    return _answer(422 if exc.status_code == 400 else exc.status_code, detail, exc.headers)
 
 
 def _answer(status: int, detail: ProblemDetail, headers: Any = None) -> JSONResponse:
