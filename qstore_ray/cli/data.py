@@ -7,13 +7,15 @@ wrote.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qstore_ray.cli.output import AsJson, examples, facts, say, say_json, table
+from qstore_ray.cli.output import AsJson, examples, facts, note, say, say_json, table
 from qstore_ray.cli.train import Set, read_job
 
 if TYPE_CHECKING:
@@ -99,6 +101,56 @@ def verify(target: Target, changes: Set = None, as_json: AsJson = False) -> None
         say_json({"rows": rows, "fingerprint": dataset.fingerprint})
     else:
         say(facts(_facts(dataset)))
+
+
+@app.command(
+    "profile",
+    epilog=examples(
+        "data profile jobs/digits.toml digits-profile",
+        "data profile prepared/digits digits-profile --json",
+    ),
+)
+def profile(
+    target: Target,
+    folder: Annotated[str, typer.Argument(metavar="OUT", help="Where the page is written.")],
+    changes: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a dataset and describe its columns: profile.html and profile.json.
+
+    Looks for duplicates, rows shared by splits, rare classes, drift, constant columns, outliers.
+    """
+    from qstore_ray.data.quality.profile import profile as make_profile
+
+    found = make_profile(_open(target, changes or []))
+    _, page = found.write(folder)
+    if as_json:
+        say_json({"page": str(page), "findings": [asdict(one) for one in found.findings]})
+    else:
+        rows = [(one.severity, one.check, one.field, one.message) for one in found.findings]
+        say(table(("severity", "check", "where", "what"), rows) if rows else "Nothing was found.")
+        say(f"\npage: {page}")
+
+
+@app.command("serve", epilog=examples("data serve datasets", "data serve datasets --port 8400"))
+def serve(
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Where the datasets are kept.")],
+    host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any.")] = 8321,
+) -> None:
+    """Serve datasets over HTTP until Ctrl-C; /docs describes the routes.
+
+    The token that clients must send is read from QSTORE_DATA_TOKEN; without one, only this machine
+    is served.
+    """
+    from pydantic import SecretStr
+
+    from qstore_ray.data.service.app import serve as run
+
+    token = os.environ.get("QSTORE_DATA_TOKEN")
+    note(f"Datasets in {folder} are served at http://{host}:{port}; routes: /docs. Ctrl-C ends it.")
+    with contextlib.suppress(KeyboardInterrupt):  # the server has closed by then
+        run(Path(folder), host, port, SecretStr(token) if token else None)
 
 
 def _open(target: str, changes: list[str]) -> Dataset:

@@ -24,6 +24,8 @@ qstore data
 qstore data info JOB.toml|FOLDER --set --json
 qstore data list --json
 qstore data prepare JOB.toml FOLDER --set --json
+qstore data profile JOB.toml|FOLDER OUT --set --json
+qstore data serve FOLDER --host --port
 qstore data verify JOB.toml|FOLDER --set --json
 qstore doctor --json
 qstore estimate JOB.toml --set --json

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -82,3 +86,37 @@ def test_a_folder_without_a_dataset_and_changes_to_a_prepared_one(job, tmp_path,
     assert main(["data", "info", folder, "--set", "dataset.seed=1"]) == 2
     assert main(["data", "prepare", job, folder]) == 3
     assert "not empty" in capsys.readouterr().err
+
+
+def test_a_profile_is_a_page_and_its_findings_are_printed(job, tmp_path, capsys) -> None:
+    folder = tmp_path / "profile"
+    assert main(["data", "profile", job, str(folder), "--json"]) == 0
+    found = _json(capsys)
+    assert Path(found["page"]) == folder / "profile.html"
+    # Row 142 of the iris data equals row 101.
+    assert any(101 in one["rows"] or 142 in one["rows"] for one in found["findings"])
+    assert main(["data", "profile", job, str(folder)]) == 0
+    assert str(folder / "profile.html") in capsys.readouterr().out
+
+
+def test_a_service_is_not_opened_with_a_token_that_can_be_guessed(
+    tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setenv("QSTORE_DATA_TOKEN", "abc")
+    assert main(["data", "serve", str(tmp_path)]) == 2
+    assert "guessed" in capsys.readouterr().err
+    monkeypatch.delenv("QSTORE_DATA_TOKEN")
+    assert main(["data", "serve", str(tmp_path), "--host", "0.0.0.0"]) == 2
+    assert "token" in capsys.readouterr().err
+
+
+def test_the_service_runs_until_ctrl_c_and_ends_well(tmp_path) -> None:
+    words = [sys.executable, "-m", "qstore_ray", "data", "serve", "datasets", "--port", "0"]
+    server = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert server.stderr is not None
+    assert "/docs" in server.stderr.readline()
+    while not (tmp_path / "datasets").exists():  # pytest's time limit ends this if it never comes
+        time.sleep(0.05)
+    time.sleep(1.0)  # the signal handlers come a moment after the folder
+    server.send_signal(signal.SIGINT)
+    assert server.wait(20) == 0, server.stderr.read()
