@@ -189,7 +189,18 @@ class ReadPlan:
 
     def read(self) -> Arrays:
         """Run the tasks in this process; rows come in the order of their row numbers."""
-        return in_order([task() for task in self.tasks])
+        found: Arrays | None = None
+        filled = 0
+        for task in self.tasks:
+            block = task()
+            if found is None:
+                found = Arrays(*(_room(block[name], self.n_rows) for name in Arrays._fields))
+            rows = slice(filled, filled + len(block["y"]))
+            found.x[rows], found.y[rows] = block["x"], block["y"]
+            filled = rows.stop
+        assert found is not None, "a split has rows"
+        assert filled == self.n_rows, "each row is in one task"
+        return found
 
     def raw_features(self) -> FloatArray:
         """The features (N, F) as the source has them, in the order of their row numbers."""
@@ -203,6 +214,11 @@ def in_order(blocks: list[dict[str, AnyArray]]) -> Arrays:
         return Arrays(x, y)
     order = np.argsort(row, kind="stable")
     return Arrays(x[order], y[order])
+
+
+def _room(like: AnyArray, n_rows: int) -> AnyArray:
+    """An array for `n_rows` rows like these; blocks go into it as they come, and are let go."""
+    return np.empty((n_rows, *like.shape[1:]), like.dtype)
 
 
 def _as_slice(positions: IntArray) -> IntArray | slice:
