@@ -21,7 +21,12 @@ run: $(STAMP) ## train the digits classifier (JOB=, ARGS=)
 	$(BIN)/qstore train $(JOB) --fresh $(ARGS)
 
 test: $(STAMP) ## run the tests (ARGS=tests/laws)
+ifeq ($(strip $(ARGS)),)
+	$(BIN)/python -m pytest tests/ray
+	$(BIN)/python -m pytest --ignore tests/ray --numprocesses auto --dist loadfile
+else
 	$(BIN)/python -m pytest $(ARGS)
+endif
 
 check: $(STAMP) ## lint, format, types, layers
 	$(BIN)/ruff check .

@@ -124,6 +124,7 @@ def send(
     """Answer with a body; `length` is what Content-Length claims, underscores become hyphens."""
     handler.send_response(status)
     handler.send_header("Content-Length", str(len(body) if length is None else length))
+    handler.send_header("Connection", "close")  # it is: the client must not use it once more
     for name, value in {"Content_Type": "application/json", **headers}.items():
         handler.send_header(name.replace("_", "-"), value)
     handler.end_headers()

@@ -160,9 +160,9 @@ def test_a_job_file_that_cannot_be_read_is_named(content, said, tmp_path, capsys
     assert path.name in error["value"]
 
 
-def test_data_that_do_not_exist_exit_with_3(job, storage, tmp_path, capsys):
-    absent = f'dataset.params={{path="{tmp_path}/absent.npz"}}'
-    sets = ["--set", "dataset.source=numpy", "--set", absent]
+def test_data_that_do_not_exist_exit_with_3(job, storage, capsys):
+    absent = 'dataset.params={path="/nowhere/absent.npz"}'
+    sets = ["--set", "dataset.source=local", "--set", absent]
     assert main(["train", job, "--quiet", "--json", *sets]) == 3
     error = _last_line(capsys)
     assert error["error"] == "DataError"
