@@ -19,6 +19,8 @@ ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "NUMEXPR_NUM_THREADS": "1",
     "MPLBACKEND": "Agg",
+    # The width that output is wrapped at, in whatever terminal the tests run.
+    "COLUMNS": "100",
     # No test may depend on, or talk to, a server outside this machine.
     "HF_HUB_OFFLINE": "1",
     "HF_DATASETS_OFFLINE": "1",

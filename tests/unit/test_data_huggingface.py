@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from huggingface_hub import constants
+from huggingface_hub.utils import close_session
 from PIL import Image
 
 from qstore_ray.data.config import DatasetConfig
@@ -49,6 +50,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStandIn]:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # the hub is on this machine
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.delenv("HF_ENDPOINT", raising=False)
+    close_session()  # whatever a call that was given up still holds is not used again
     hub = HubStandIn()
     yield hub
     hub.close()
