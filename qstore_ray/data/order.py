@@ -20,7 +20,7 @@ _ORDER = 0x0EDE  # keeps this use of a seed apart from others
 
 
 def row_order(seed: int, epoch: int, n_rows: int) -> IntArray:
-    """The permutation (N,) that the training loop takes in `epoch`: the same as its own."""
+    """The permutation (N,) of the rows in `epoch`; the training loop takes its batches from it."""
     return np.random.default_rng([seed, _ORDER, epoch]).permutation(n_rows)
 
 

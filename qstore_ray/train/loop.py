@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from qstore_ray.backends import open_backend
+from qstore_ray.data.order import row_order
 from qstore_ray.errors import DivergenceError, RunError
 from qstore_ray.learn import step as blocks
 from qstore_ray.learn.gradients import get_gradient
@@ -72,11 +73,6 @@ class Outcome(NamedTuple):
     theta: FloatArray
     seconds: float
     samples: int
-
-
-def row_order(seed: int, epoch: int, n_rows: int) -> AnyArray:
-    """The order of the rows in an epoch: a permutation that depends on nothing else."""
-    return np.random.default_rng([seed, 0x0EDE, epoch]).permutation(n_rows)
 
 
 def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporter) -> Outcome:

@@ -17,6 +17,7 @@ import pytest
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.data.order import row_order
 from qstore_ray.errors import CheckpointError, CircuitError, DataError, DivergenceError
 from qstore_ray.learn import step
 from qstore_ray.learn.config import ModelConfig
@@ -26,7 +27,7 @@ from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train import loop
 from qstore_ray.train.checkpoint import latest_checkpoint
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.loop import Assignment, Outcome, TrainingRows, row_order
+from qstore_ray.train.loop import Assignment, Outcome, TrainingRows
 from qstore_ray.train.reporter import LocalReporter
 from qstore_ray.train.sync import LocalReducer
 from qstore_ray.train.trained import TrainedModel
