@@ -45,12 +45,16 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
             fix=f'Set task = "{source.task}".',
         )
     names, columns = _chosen(config, source)
-    main = survey_part(source.tasks, columns, "the source")
+    fills = bool(config.preprocessing) and config.preprocessing[0].accepts_nan
+    main = survey_part(source.tasks, columns, "the source", nan_allowed=fills)
     parts: dict[str, Part] = {"": main}
     for split in ("val", "test"):
         if split in source.official:
             parts[split] = survey_part(
-                source.official[split], columns, f"the official {split} split"
+                source.official[split],
+                columns,
+                f"the official {split} split",
+                nan_allowed=fills,
             )
     check_parts(parts, names)
     labels = ClassLabels.of(main.y) if config.task == "classification" else Targets()
@@ -58,7 +62,7 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
     kept = {name: _kept(config, part, name) for name, part in parts.items()}
     positions = _split(config, kept, main.row, numbers[""], labels)
     if config.bad_values == "error":
-        _check_finite(parts, positions, names, missing_allowed=_fills(config))
+        _check_finite(parts, positions, names)
     home = {split: (split if split in parts else "") for split in positions}
     numbered = {split: numbers[home[split]][positions[split]] for split in positions}
     counts = _class_counts(numbered, labels)
@@ -71,8 +75,8 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
 
     preparation = Preparation(main.n_features, (), ())
     if config.preprocessing:
-        raw = plans(preparation, ("train",))["train"].raw_features()
-        preparation = Preparation.fit(config.preprocessing, raw)
+        raw = plans(preparation, ("train",))["train"].read_raw()
+        preparation = Preparation.fit(config.preprocessing, raw.x)
     n_features = preparation.apply(np.zeros((0, main.n_features))).shape[1]
     return Dataset(
         config=config,
@@ -148,20 +152,13 @@ def _split(
     return {name: both[name] for name in ("train", "val", "test") if name in both}
 
 
-def _fills(config: DatasetConfig) -> bool:
-    """Whether the preparation begins with a step that fills missing values."""
-    return bool(config.preprocessing) and config.preprocessing[0].accepts_nan
-
-
 def _check_finite(
     parts: Mapping[str, Part],
     positions: Mapping[str, IntArray],
     names: tuple[str, ...] | None,
-    *,
-    missing_allowed: bool,
 ) -> None:
     for name, part in parts.items():
-        if part.bad is None or (missing_allowed and not part.has_infinity):
+        if part.bad is None:
             continue
         homes = (split for split, rows in positions.items() if part.bad.position in rows)
         raise bad_value_error(

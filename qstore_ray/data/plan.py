@@ -9,6 +9,7 @@ file that changes under a run is an error, not a silent change of the data.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -189,22 +190,31 @@ class ReadPlan:
 
     def read(self) -> Arrays:
         """Run the tasks in this process; rows come in the order of their row numbers."""
+        return self._filled(
+            Arrays(block["x"], block["y"]) for block in (task() for task in self.tasks)
+        )
+
+    def read_raw(self) -> Arrays:
+        """The same rows before preparation: x float64 (N, F) may hold what the steps will fill."""
+        return self._filled(
+            Arrays(block.x, task.labels.encode(block.y))
+            for task, block in ((task, task.raw()) for task in self.tasks)
+        )
+
+    def _filled(self, blocks: Iterable[Arrays]) -> Arrays:
+        """All rows in one array; a block goes into it as it comes, and is let go."""
         found: Arrays | None = None
         filled = 0
-        for task in self.tasks:
-            block = task()
+        for block in blocks:
             if found is None:
-                found = Arrays(*(_room(block[name], self.n_rows) for name in Arrays._fields))
-            rows = slice(filled, filled + len(block["y"]))
-            found.x[rows], found.y[rows] = block["x"], block["y"]
+                shapes = ((self.n_rows, *part.shape[1:]) for part in block)
+                found = Arrays(*map(np.empty, shapes, (part.dtype for part in block)))
+            rows = slice(filled, filled + len(block.y))
+            found.x[rows], found.y[rows] = block
             filled = rows.stop
         assert found is not None, "a split has rows"
         assert filled == self.n_rows, "each row is in one task"
         return found
-
-    def raw_features(self) -> FloatArray:
-        """The features (N, F) as the source has them, in the order of their row numbers."""
-        return np.concatenate([task.raw().x for task in self.tasks])
 
 
 def in_order(blocks: list[dict[str, AnyArray]]) -> Arrays:
@@ -214,11 +224,6 @@ def in_order(blocks: list[dict[str, AnyArray]]) -> Arrays:
         return Arrays(x, y)
     order = np.argsort(row, kind="stable")
     return Arrays(x[order], y[order])
-
-
-def _room(like: AnyArray, n_rows: int) -> AnyArray:
-    """An array for `n_rows` rows like these; blocks go into it as they come, and are let go."""
-    return np.empty((n_rows, *like.shape[1:]), like.dtype)
 
 
 def _as_slice(positions: IntArray) -> IntArray | slice:

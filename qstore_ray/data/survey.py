@@ -15,7 +15,13 @@ import xxhash
 
 from qstore_ray.data.labels import join_labels
 from qstore_ray.data.plan import read_raw, to_block
-from qstore_ray.data.validate import BadValue, check_not_empty, check_width, first_bad_value
+from qstore_ray.data.validate import (
+    BadValue,
+    bad_values,
+    check_not_empty,
+    check_width,
+    first_marked,
+)
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
@@ -38,18 +44,29 @@ class Part:
     dtype: str
     bad: BadValue | None
     bad_rows: IntArray
-    has_infinity: bool
 
 
-def survey_part(tasks: tuple[ReadTask, ...], columns: tuple[int, ...] | None, what: str) -> Part:
-    """Read every block once, keeping labels, row numbers and digests."""
+def survey_part(
+    tasks: tuple[ReadTask, ...],
+    columns: tuple[int, ...] | None,
+    what: str,
+    *,
+    nan_allowed: bool = False,
+) -> Part:
+    """Read every block once, keeping labels, row numbers and digests.
+
+    Args:
+        tasks: read tasks of the part.
+        columns: positions of the chosen features; all of them where None.
+        what: what the part is called in error messages.
+        nan_allowed: whether the preparation will fill missing values.
+    """
     content = xxhash.xxh3_128()
     digests: list[str] = []
     labels, rows, starts = [], [], [0]
     shape: tuple[int, ...] = ()
     bad, n_features, dtype = None, 0, ""
     bad_rows: list[IntArray] = []
-    has_infinity = False
     for task in tasks:
         raw = read_raw(task)
         block = to_block(raw, columns)
@@ -58,10 +75,10 @@ def survey_part(tasks: tuple[ReadTask, ...], columns: tuple[int, ...] | None, wh
         check_width(block.x, n_features)
         content.update(block.x.data)  # blocks in order: the same bytes however they are cut
         digests.append(raw.digest())
-        if (found := first_bad_value(block.x)) is not None:
+        if (marked := bad_values(block.x, nan_allowed=nan_allowed)) is not None:
+            found = first_marked(block.x, marked)
             bad = bad or found._replace(position=found.position + starts[-1])
-            bad_rows.append(np.flatnonzero(~np.isfinite(block.x).all(axis=1)) + starts[-1])
-            has_infinity = has_infinity or bool(np.isinf(block.x).any())
+            bad_rows.append(np.flatnonzero(marked.any(axis=1)) + starts[-1])
         labels.append(block.y)
         rows.append(block.row)
         starts.append(starts[-1] + len(block.row))
@@ -78,7 +95,6 @@ def survey_part(tasks: tuple[ReadTask, ...], columns: tuple[int, ...] | None, wh
         dtype=dtype,
         bad=bad,
         bad_rows=np.concatenate([np.zeros(0, np.int64), *bad_rows]),
-        has_infinity=has_infinity,
     )
 
 

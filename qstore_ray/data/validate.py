@@ -69,13 +69,24 @@ def as_features(values: Any, *, field: str = "x") -> FloatArray:
     return np.ascontiguousarray(array.reshape(len(array), width), dtype=np.float64)
 
 
-def first_bad_value(x: FloatArray) -> BadValue | None:
-    """Where `x` (N, F) has its first NaN or infinity, row by row; None where it is finite."""
+def bad_values(x: FloatArray, *, nan_allowed: bool = False) -> AnyArray | None:
+    """Which values of `x` (N, F) are infinite, or NaN where it is not allowed; None if none is."""
     with np.errstate(over="ignore", invalid="ignore"):
         if all_finite(x):
             return None
-    finite = np.isfinite(x)
-    position, column = divmod(int(np.argmin(finite)), x.shape[1])
+    bad = np.isinf(x) if nan_allowed else ~np.isfinite(x)
+    return bad if bad.any() else None
+
+
+def first_bad_value(x: FloatArray) -> BadValue | None:
+    """The first of the `bad_values` of `x` (N, F), row by row; None where there is none."""
+    bad = bad_values(x)
+    return None if bad is None else first_marked(x, bad)
+
+
+def first_marked(x: FloatArray, bad: AnyArray) -> BadValue:
+    """The first of the values of `x` (N, F) that `bad` (N, F) marks, row by row."""
+    position, column = divmod(int(np.argmax(bad)), x.shape[1])
     return BadValue(position, column, float(x[position, column]))
 
 
@@ -83,14 +94,15 @@ def bad_value_error(
     bad: BadValue, *, row: int, split: str = "", names: Sequence[str] | None = None
 ) -> DataError:
     """The error for a NaN or infinity, naming split, column and row."""
-    kind = "NaN" if np.isnan(bad.value) else "an infinite value"
+    missing = bool(np.isnan(bad.value))
+    kind = "NaN" if missing else "an infinite value"
+    fill = ', or make {"name": "impute"} the first step of preprocessing' if missing else ""
     named = f" ({names[bad.column]!r})" if names is not None else ""
     where = f"split {split!r}, " if split else ""
     return DataError(
         f"{kind} in {where}column {bad.column}{named}, first in row {row}",
         field="x",
-        fix='Set bad_values = "drop" to leave such rows out, or make {"name": "impute"} the first '
-        "step of preprocessing.",
+        fix=f'Set bad_values = "drop" to leave such rows out{fill}.',
     )
 
 

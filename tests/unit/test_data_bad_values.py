@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qstore_ray import DatasetLoader
+from qstore_ray.data.quality.report import validate
 from qstore_ray.errors import DataError
 
 
@@ -79,10 +80,29 @@ def test_an_impute_step_fills_what_is_missing_from_train_alone() -> None:
 
 
 def test_no_step_fills_an_infinity() -> None:
-    with pytest.raises(DataError, match=r"an infinite value|NaN"):
+    with pytest.raises(DataError, match=r"an infinite value in split .* first in row 4") as caught:
         DatasetLoader.from_arrays(
             *_rows({3: np.nan, 4: np.inf}), preprocessing=[{"name": "impute"}]
         )
+    assert "impute" not in caught.value.fix
+
+
+def test_what_is_filled_is_not_dropped() -> None:
+    x, y = _rows({3: np.nan, 4: np.inf})
+    dataset = DatasetLoader.from_arrays(x, y, bad_values="drop", preprocessing=[{"name": "impute"}])
+    used = np.concatenate([dataset.rows(split) for split in dataset.plans])
+    assert sorted(used.tolist()) == [row for row in range(40) if row != 4]
+
+
+def test_what_will_be_filled_can_be_looked_at() -> None:
+    x, y = _rows({3: np.nan})
+    dataset = DatasetLoader.from_arrays(x, y, preprocessing=[{"name": "impute"}])
+    report = validate(dataset)
+    assert any(3 in finding.rows for finding in report.findings if finding.check != "duplicates")
+    for split in dataset.plans:
+        raw = dataset.plan(split).read_raw()
+        np.testing.assert_array_equal(raw.x, x[dataset.rows(split)])
+        assert (raw.y == y[dataset.rows(split)]).all()
 
 
 def test_a_split_in_time_keeps_the_order() -> None:

@@ -28,7 +28,7 @@ from qstore_ray.data.quality.drift import (
     stability_index,
 )
 from qstore_ray.data.quality.finding import Finding, Origin
-from qstore_ray.data.quality.parts import Split, raw_arrays
+from qstore_ray.data.quality.parts import Split
 from qstore_ray.data.quality.qubits import find_unfit
 from qstore_ray.data.quality.report import Report, check_splits, validate
 from qstore_ray.data.quality.rows import find_duplicates, find_near, find_shared
@@ -336,7 +336,7 @@ def test_raw_rows_are_checked_for_range_and_prepared_rows_for_the_circuit():
         feature_names=("a", "b", "c"),
     )
     for split in dataset.sizes:
-        x, y = raw_arrays(dataset, split)
+        x, y = dataset.plan(split).read_raw()
         np.testing.assert_array_equal(x, X[dataset.rows(split)] + 100.0)
         np.testing.assert_array_equal(y, Y[dataset.rows(split)])
     fits = QualityConfig(low=90, high=110, encoding="angle", n_qubits=3)

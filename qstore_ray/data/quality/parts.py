@@ -5,11 +5,8 @@ All rows of all splits are held at once: quality is looked at on one machine.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from qstore_ray.data.plan import Arrays, ReadPlan
-from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.quality.finding import Origin
 
 if TYPE_CHECKING:
@@ -25,19 +22,6 @@ class Split(NamedTuple):
     origin: Origin
 
 
-def raw_arrays(dataset: Dataset, split: str) -> Arrays:
-    """Rows of `split` before preparation: x float64 (N, F), y (N,), in the order of the source.
-
-    Raises:
-        UnknownNameError: the dataset has no such split.
-        DataError: the source cannot be read any more, or has changed.
-    """
-    plan = dataset.plan(split)
-    untouched = Preparation(dataset.schema.n_raw_features, (), ())
-    tasks = tuple(replace(task, preparation=untouched) for task in plan.tasks)
-    return ReadPlan(tasks, plan.rows).read()
-
-
 def read_splits(dataset: Dataset, *, prepared: bool = False) -> dict[str, Split]:
     """All splits of `dataset`, raw or prepared.
 
@@ -47,7 +31,7 @@ def read_splits(dataset: Dataset, *, prepared: bool = False) -> dict[str, Split]
     whole = not prepared or not dataset.preparation.steps
     names = dataset.schema.feature_names if whole else None
     splits = {}
-    for name in dataset.sizes:
-        x, y = raw_arrays(dataset, name) if not prepared else dataset.materialize(name)
+    for name, plan in dataset.plans.items():
+        x, y = plan.read() if prepared else plan.read_raw()
         splits[name] = Split(x, y, Origin(name, dataset.rows(name), names))
     return splits
