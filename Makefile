@@ -21,10 +21,11 @@ run: $(STAMP) ## train the digits classifier (JOB=, ARGS=)
 	$(BIN)/qstore train $(JOB) --fresh $(ARGS)
 
 test: $(STAMP) ## run the tests (ARGS=tests/laws)
+# A short folder, because tests look for paths in messages, which shorten long ones.
 ifeq ($(strip $(ARGS)),)
 	$(BIN)/python -m pytest tests/ray
 	$(BIN)/python -m pytest --ignore tests/ray --numprocesses auto --dist loadfile \
-		--basetemp $$(mktemp -d -t XXXXXX)/t # a short one: tests look for paths in messages that shorten them
+		--basetemp $$(mktemp -d -t XXXXXX)/t
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
