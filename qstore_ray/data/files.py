@@ -8,6 +8,7 @@ process and open it there.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -207,3 +208,13 @@ def _system(where: str) -> tuple[Any, str]:
             f"cannot open: {exc}", field="params.path", value=where, fix="Check the scheme."
         ) from exc
     return found
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a local file's content, as 64 hex digits.
+
+    Raises:
+        OSError: as the system says.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,7 +12,6 @@ refused before it is parsed. Nothing is ever unpickled.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ import pyarrow.parquet as pq
 
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset, Schema
+from qstore_ray.data.files import sha256_of
 from qstore_ray.data.labels import ClassLabels, Targets
 from qstore_ray.data.plan import ReadPlan, SplitTask, read_raw
 from qstore_ray.data.prepare import Preparation
@@ -71,7 +71,7 @@ def save_dataset(dataset: Dataset, folder: Path) -> Path:
             "provenance": dict(dataset.provenance),
             "rows": dataset.sizes,
             "blocks": digests,
-            "sha256": {name: _sha256(folder / name) for name in files},
+            "sha256": {name: sha256_of(folder / name) for name in files},
         }
         write_durably(folder / _MANIFEST, json.dumps(manifest, indent=1).encode())
     except OSError as exc:
@@ -92,7 +92,7 @@ def load_dataset(folder: Path) -> Dataset:
     manifest = _manifest(folder)
     for name, expected in manifest["sha256"].items():
         path = folder / Path(name).name
-        if not path.is_file() or _sha256(path) != expected:
+        if not path.is_file() or sha256_of(path) != expected:
             raise DataError(
                 f"{path.name} is missing or not what was written",
                 field="folder",
@@ -229,8 +229,3 @@ def _write_arrays(arrays: dict[str, Any], path: Path) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     write_durably(path, buffer.getvalue())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Outliers and the policy for bad values: learnt from train, applied to any rows, and counted."""
+"""Outliers: the rule is learnt from train and applied to any rows."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from qstore_ray.data.quality.outliers import THRESHOLDS, OutlierDetector
-from qstore_ray.data.quality.policy import apply_policy, fill_values
 from qstore_ray.errors import ConfigError, DataError, UnknownNameError
 
 RNG = np.random.default_rng(3)
 TRAIN = RNG.normal(size=(400, 2))
-FAR = np.array([[0.0, 0.0], [0.0, 50.0], [-50.0, 0.0]])
 BAD = np.array([[1.0, np.nan], [2.0, 5.0], [np.inf, 6.0]])
 LABELS = np.array([7, 8, 9])
+FAR = np.array([[0.0, 0.0], [0.0, 50.0], [-50.0, 0.0]])
 
 
 @pytest.mark.parametrize("method", sorted(THRESHOLDS))
@@ -115,78 +114,3 @@ def test_any_finite_rows_can_be_judged(x, method):
     fitted = OutlierDetector(method).fit(x)
     kept = fitted.remove(x, np.arange(len(x)))
     assert len(kept[0]) == len(x) - fitted.mask(x).sum() == kept[2].sum()
-
-
-def test_error_names_split_column_and_row():
-    with pytest.raises(DataError, match=r"NaN in split 'val', column 1 \('b'\), first in row 0"):
-        apply_policy(BAD, LABELS, "error", split="val", names=("a", "b"))
-    clean = apply_policy(BAD[1:2], LABELS[1:2], "error")
-    assert clean.counts.describe() == "all 1 rows are finite"
-
-
-def test_drop_says_which_rows_and_how_many():
-    x, y, kept, counts = apply_policy(BAD, LABELS, "drop")
-    assert (x.tolist(), y.tolist(), kept.tolist()) == ([[2.0, 5.0]], [8], [False, True, False])
-    assert counts == (3, 2, 2, 2, 0)
-    assert "dropped 2 rows, 1 remain" in counts.describe()
-
-
-def test_dropping_every_row_is_an_error():
-    with pytest.raises(DataError, match="0 samples after dropping the rows of split 'test'") as got:
-        apply_policy(BAD[[0, 2]], LABELS[:2], "drop", split="test")
-    assert (got.value.field, got.value.value) == ("policy", "drop")
-    assert "impute" in got.value.fix
-
-
-@pytest.mark.parametrize(("method", "expected"), [("mean", 5.0), ("median", 3.0)])
-def test_imputing_uses_the_values_of_train(method, expected):
-    train = np.array([[1.0, 1.0], [3.0, np.inf], [11.0, 1.0], [np.nan, 1.0]])
-    fill = fill_values(train, method)
-    assert fill.tolist() == [expected, 1.0]
-    before = BAD.copy()
-    x, y, kept, counts = apply_policy(BAD, LABELS, "impute", fill)
-    assert x.tolist() == [[1.0, 1.0], [2.0, 5.0], [expected, 6.0]]
-    assert kept.all()
-    assert (y.tolist(), counts.filled_values) == ([7, 8, 9], 2)
-    assert "filled 2 values" in counts.describe()
-    np.testing.assert_array_equal(BAD, before)
-
-
-def test_a_column_that_train_does_not_have_cannot_be_filled():
-    with pytest.raises(DataError, match=r"column 1 \('b'\) has no finite median in train"):
-        fill_values(np.array([[1.0, np.nan]]), "median", ("a", "b"))
-
-
-@pytest.mark.parametrize(
-    ("policy", "fill"),
-    [("impute", None), ("impute", np.nan), ("impute", np.zeros(3)), ("drop", 0.0), ("error", 0.0)],
-)
-def test_a_fill_that_does_not_fit_the_policy(policy, fill):
-    with pytest.raises(ConfigError) as caught:
-        apply_policy(BAD, LABELS, policy, fill)
-    assert caught.value.field == "fill"
-    assert caught.value.fix
-
-
-def test_unknown_policies_and_ways_to_fill():
-    with pytest.raises(UnknownNameError, match="Known: drop, error, impute"):
-        apply_policy(BAD, LABELS, "ignore")
-    with pytest.raises(UnknownNameError, match="Known: mean, median"):
-        fill_values(TRAIN, "mode")
-
-
-@given(
-    arrays.arrays(
-        np.float64, st.tuples(st.integers(1, 9), st.integers(1, 3)), elements=st.floats(width=64)
-    )
-)
-def test_what_a_policy_gives_back_is_finite_and_adds_up(x):
-    y = np.arange(len(x))
-    whole = np.isfinite(x).all(axis=1)
-    filled = apply_policy(x, y, "impute", 0.0)
-    assert np.isfinite(filled.x).all()
-    np.testing.assert_array_equal(filled.x[whole], x[whole])
-    if whole.any():
-        dropped = apply_policy(x, y, "drop")
-        np.testing.assert_array_equal(dropped.x, x[whole])
-        assert len(dropped.x) + dropped.counts.dropped_rows == len(x)

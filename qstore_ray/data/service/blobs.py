@@ -7,7 +7,6 @@ can lead out of the folder.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import secrets
@@ -15,23 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from qstore_ray.data.files import sha256_of
 from qstore_ray.data.service.records import SHA256_PATTERN
 from qstore_ray.errors import BackendError, DataError
-
-_CHUNK = 2**20
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content, as 64 hex digits.
-
-    Raises:
-        OSError: as the system says.
-    """
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 class Blobs:

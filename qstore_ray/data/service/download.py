@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qstore_ray.data.service.blobs import sha256_of
+from qstore_ray.data.files import sha256_of
 from qstore_ray.data.service.records import SHA256_PATTERN
 from qstore_ray.errors import BackendError, DataError
 from qstore_ray.resilience import write_durably

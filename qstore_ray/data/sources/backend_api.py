@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, SecretStr
 
 from qstore_ray.config import Config
+from qstore_ray.data.files import sha256_of
 from qstore_ray.data.npyfile import LARGEST_RATIO, Place, count_rows
-from qstore_ray.data.service.blobs import sha256_of
 from qstore_ray.data.service.client import DatasetServiceClient
 from qstore_ray.data.service.records import ID_PATTERN, SPLITS, DatasetRecord
 from qstore_ray.data.service.transport import Timeouts
