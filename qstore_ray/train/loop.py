@@ -24,7 +24,7 @@ from qstore_ray.learn import step as blocks
 from qstore_ray.learn.gradients import get_gradient
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.optimizers import get_optimizer
-from qstore_ray.learn.schedules import get_schedule
+from qstore_ray.learn.schedules import Horizon, Tick, get_schedule
 from qstore_ray.train.checkpoint import latest_checkpoint
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.recorder import Recorder
@@ -128,7 +128,7 @@ class _Loop:
         state = TrainState(
             theta=theta,
             optimizer=self.optimizer.init(theta),
-            schedule=self.schedule.init(total_steps),
+            schedule=self.schedule.init(Horizon(total_steps, self.steps_per_epoch)),
             sums=np.zeros(4),
             learning_rate=self.job.config.learning_rate,
         )
@@ -161,7 +161,8 @@ class _Loop:
             sums, wishes = self._gradient(state.theta, index)
             gradient = sums.gradient / sums.n_rows
             norm = float(np.sqrt(gradient @ gradient))
-            factor, schedule = self.schedule.update(dict(state.schedule))
+            tick = Tick(begins_epoch=state.step_in_epoch == 0)
+            factor, schedule = self.schedule.update(dict(state.schedule), tick)
             learning_rate = self.job.config.learning_rate * factor
             theta, optimizer = self.optimizer.update(
                 dict(state.optimizer), state.theta, gradient, learning_rate

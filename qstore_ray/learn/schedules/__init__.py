@@ -6,11 +6,11 @@ from typing import Any
 
 from qstore_ray.config import Config
 from qstore_ray.errors import under, unknown_name
-from qstore_ray.learn.schedules.base import Schedule
+from qstore_ray.learn.schedules.base import Horizon, Schedule, Tick
 from qstore_ray.learn.schedules.constant import Constant
 from qstore_ray.learn.schedules.cosine import Cosine
 
-__all__ = ["SCHEDULES", "Constant", "Cosine", "Schedule", "get_schedule"]
+__all__ = ["SCHEDULES", "Constant", "Cosine", "Horizon", "Schedule", "Tick", "get_schedule"]
 
 SCHEDULES: dict[str, type[Config]] = {"constant": Constant, "cosine": Cosine}
 

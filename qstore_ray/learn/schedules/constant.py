@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from qstore_ray.config import Config
-from qstore_ray.learn.schedules.base import ScheduleState
+from qstore_ray.learn.schedules.base import Cadence, Horizon, ScheduleState, Tick
 
 
 class Constant(Config):
     """f(t) = 1."""
 
-    def init(self, total_steps: int) -> ScheduleState:
-        """No state but the count of steps."""
-        return {"step": 0.0, "total": float(total_steps)}
+    cadence: ClassVar[Cadence] = "step"
 
-    def update(self, state: ScheduleState) -> tuple[float, ScheduleState]:
+    def init(self, horizon: Horizon) -> ScheduleState:
+        """No state."""
+        return {}
+
+    def update(self, state: ScheduleState, tick: Tick) -> tuple[float, ScheduleState]:
         """The factor 1."""
-        return 1.0, {**state, "step": state["step"] + 1.0}
+        return 1.0, state

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 from pydantic import Field
 
 from qstore_ray.config import Config
-from qstore_ray.learn.schedules.base import ScheduleState
+from qstore_ray.learn.schedules.base import Cadence, Horizon, ScheduleState, Tick
 
 
 class Cosine(Config):
@@ -18,14 +19,16 @@ class Cosine(Config):
         warmup: the share of all steps that rise from 0 to 1 first.
     """
 
+    cadence: ClassVar[Cadence] = "step"
+
     minimum: float = Field(default=0.0, ge=0.0, le=1.0)
     warmup: float = Field(default=0.0, ge=0.0, lt=1.0)
 
-    def init(self, total_steps: int) -> ScheduleState:
-        """At step 0 of `total_steps`."""
-        return {"step": 0.0, "total": float(total_steps)}
+    def init(self, horizon: Horizon) -> ScheduleState:
+        """At step 0."""
+        return {"step": 0.0, "total": float(horizon.steps)}
 
-    def update(self, state: ScheduleState) -> tuple[float, ScheduleState]:
+    def update(self, state: ScheduleState, tick: Tick) -> tuple[float, ScheduleState]:
         """The factor of the next step; past the last step it stays at the minimum."""
         step, total = state["step"], state["total"]
         rising = self.warmup * total
