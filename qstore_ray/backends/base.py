@@ -1,7 +1,8 @@
 """What a backend is: something that returns expectation values of a bound circuit, or raises.
 
 `evaluate` is all that every backend can do. A backend may also offer `vjp`, exact reverse-mode
-differentiation; a gradient method asks for it with `can_differentiate`. The laws (tested on every
+differentiation; a gradient method asks for it with `can_differentiate`. One that holds states may
+offer `states`; a kernel asks for it with `can_prepare_states`. The laws (tested on every
 backend in `tests/laws/`): it agrees with `simulate/reference.py`, keeps the order of rows, gives
 a batch what it gives its rows one by one, and never answers with anything but what the circuit
 says: a backend that cannot answer raises `BackendError`.
@@ -142,6 +143,24 @@ class DifferentiableBackend(Backend, Protocol):
 def can_differentiate(backend: Backend) -> TypeGuard[DifferentiableBackend]:
     """Whether the backend offers `vjp`."""
     return hasattr(backend, "vjp")
+
+
+class StateBackend(Backend, Protocol):
+    """A backend that also gives the final states themselves."""
+
+    def states(self, template: Template, bindings: Bindings) -> ComplexArray:
+        """|ψ_i⟩ (N, 2^n) of every row, with its global phase; qubit 0 is the lowest bit.
+
+        Raises:
+            CircuitError: bindings that do not fit the template.
+            ResourceError: N states do not fit this machine's memory.
+        """
+        ...
+
+
+def can_prepare_states(backend: Backend) -> TypeGuard[StateBackend]:
+    """Whether the backend offers `states`."""
+    return hasattr(backend, "states")
 
 
 def check_bindings(

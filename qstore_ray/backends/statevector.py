@@ -19,7 +19,7 @@ from qstore_ray.backends.base import (
     Usage,
     check_bindings,
 )
-from qstore_ray.circuits.observable import Observable
+from qstore_ray.circuits.observable import Observable, z_observables
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import BackendError, ResourceError, unknown_name
 from qstore_ray.simulate.compiler import compile_program
@@ -31,9 +31,10 @@ from qstore_ray.simulate.engines import (
     state_bytes,
 )
 from qstore_ray.simulate.program import Program
+from qstore_ray.simulate.states import prepare_states
 
 if TYPE_CHECKING:
-    from qstore_ray.types import FloatArray
+    from qstore_ray.types import ComplexArray, FloatArray
 
 _PRECISIONS = ("complex128", "complex64")
 
@@ -136,6 +137,24 @@ class StatevectorBackend:
 
         return Estimates(values, usage=Usage(circuits=len(bindings))), pullback
 
+    def states(self, template: Template, bindings: Bindings) -> ComplexArray:
+        """|ψ_i⟩ (N, 2^n) of every row, with its global phase; see `StateBackend.states`.
+
+        They are complex128 whatever the precision they are computed in.
+        """
+        check_bindings(template, z_observables(1), bindings)
+        self.check_width(template)
+        _check_states(len(bindings), template.n_qubits)
+        return prepare_states(
+            self._run,
+            template,
+            bindings.rows,
+            bindings.params,
+            bindings.amplitudes,
+            threads=self.threads,
+            precision=self.precision,
+        )
+
     def _forward(
         self, program: Program, bindings: Bindings, *, keep: bool
     ) -> tuple[FloatArray, Any]:
@@ -159,7 +178,7 @@ class StatevectorBackend:
 @lru_cache(maxsize=256)
 def _check_memory(engine: str, n_qubits: int, threads: int, precision: Precision) -> None:
     needed = state_bytes(engine, n_qubits, threads, precision)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = _memory()
     if needed > memory:
         raise ResourceError(
             f"{n_qubits} qubits need {needed / 2**30:,.0f} GiB of memory, this machine has "
@@ -168,3 +187,20 @@ def _check_memory(engine: str, n_qubits: int, threads: int, precision: Precision
             value=n_qubits,
             fix="Take fewer qubits.",
         )
+
+
+def _check_states(n_rows: int, n_qubits: int) -> None:
+    needed = 16 * n_rows * 2**n_qubits
+    memory = _memory()
+    if needed > memory:
+        raise ResourceError(
+            f"{n_rows:,} states of {n_qubits} qubits need {needed / 2**30:,.0f} GiB of memory, "
+            f"this machine has {memory / 2**30:,.0f} GiB",
+            field="rows",
+            value=n_rows,
+            fix=f"Ask for at most {memory // (16 * 2**n_qubits):,} rows at a time.",
+        )
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -46,8 +46,7 @@ def forward(
     numpy threads as it likes, and `reverse` computes the states again: `keep`, `threads` and
     `precision` are there for the other engines.
     """
-    slots = np.concatenate([rows, np.broadcast_to(params, (len(rows), program.n_params))], axis=1)
-    tape = Tape(program, slots, amplitudes)
+    tape = _tape(program, rows, params, amplitudes)
     values = np.empty((len(rows), program.n_observables))
     for chunk in _chunks(program, len(rows)):
         values[chunk] = _measure(program, _Sweep(tape, chunk).final_states())
@@ -73,6 +72,30 @@ def reverse(
         if initial is not None:
             initial[chunk] = 2.0 * start
     return SlotGradients(gradients, initial)
+
+
+def states(
+    program: Program,
+    rows: FloatArray,
+    params: FloatArray,
+    amplitudes: AnyArray | None,
+    *,
+    threads: int = 1,
+    precision: str = "complex128",
+) -> ComplexArray:
+    """Final states (N, 2^n) of a program of `compile_states`."""
+    tape = _tape(program, rows, params, amplitudes)
+    found = np.empty((len(rows), program.dim), complex)
+    for chunk in _chunks(program, len(rows)):
+        found[chunk] = _Sweep(tape, chunk).final_states()
+    return found
+
+
+def _tape(
+    program: Program, rows: FloatArray, params: FloatArray, amplitudes: AnyArray | None
+) -> Tape:
+    slots = np.concatenate([rows, np.broadcast_to(params, (len(rows), program.n_params))], axis=1)
+    return Tape(program, slots, amplitudes)
 
 
 def _chunks(program: Program, n_rows: int) -> list[slice]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from functools import lru_cache
 from itertools import accumulate
 
@@ -30,6 +32,24 @@ def compile_program(
         leading, rotations = product_start(rotations, template.n_qubits)
     gathered = layers(light_cone(real_rotations(rotations), terms))
     return _program(template, leading, gathered, terms, len(observables), params_per_row)
+
+
+@lru_cache(maxsize=128)
+def compile_states(template: Template, params_per_row: bool = False) -> Program:
+    """The program whose final state is the circuit's, but for what `states.py` puts back.
+
+    Nothing is left out and nothing is dropped at the start. Every turn is bound for each row, even
+    where all rows share its angle: of shared turns the engines put off cosines and half turns
+    (`native/bind.h`), which expectation values allow and states do not.
+    """
+    rotations, _ = pauli_rotations(template, ())
+    leading: list[list[Rotation]] = [[] for _ in range(template.n_qubits)]
+    gathered = layers(real_rotations(rotations), whole=4 * math.pi)
+    program = _program(template, leading, gathered, [], 0, params_per_row)
+    by_row = program.by_row.copy()
+    for kind, first, last in program.layers:
+        by_row[first:last] |= kind == TURNS
+    return replace(program, by_row=by_row)
 
 
 def _program(

@@ -4,7 +4,7 @@
     numba    the same passes compiled by numba at first use, where no C compiler was there
     numpy    array operations, everywhere
 
-All give the same values and gradients to rounding. An engine is a module with the two functions of
+All give the same values and gradients to rounding. An engine is a module with the functions of
 `Engine`; it is imported when it is opened.
 """
 
@@ -18,7 +18,7 @@ from qstore_ray.errors import MissingDependencyError, unknown_name
 from qstore_ray.simulate.program import Program, SlotGradients
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray, FloatArray
+    from qstore_ray.types import AnyArray, ComplexArray, FloatArray
 
 EngineName = Literal["auto", "native", "numba", "numpy"]
 Precision = Literal["complex128", "complex64"]
@@ -53,6 +53,19 @@ class Engine(Protocol):
         self, tape: Any, cotangent: FloatArray, *, rows_gradient: bool, threads: int = 1
     ) -> SlotGradients:
         """Σ_o cotangent[i, o] ∂⟨O_o⟩/∂slot for each row i of the tape."""
+        ...
+
+    def states(
+        self,
+        program: Program,
+        rows: FloatArray,
+        params: FloatArray,
+        amplitudes: AnyArray | None,
+        *,
+        threads: int = 1,
+        precision: Precision = "complex128",
+    ) -> ComplexArray:
+        """Final states (N, 2^n) of a program of `compile_states`, arguments as for `forward`."""
         ...
 
 

@@ -26,10 +26,12 @@ from qstore_ray.simulate.simd import LANES, PAIR
 from qstore_ray.simulate.threads import buffer, over_tiles, scratch
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray, FloatArray, IntArray
+    from qstore_ray.types import AnyArray, ComplexArray, FloatArray, IntArray
 
 KEPT_BYTES = 128 * 2**20
 """Final states are kept for the reverse sweep up to this many bytes."""
+CHUNK_BYTES = 8 * 2**20
+"""States that are asked for are computed about this many bytes at a time."""
 
 _NEAR = 3
 """Base vectors whose sums are in a table."""
@@ -80,6 +82,19 @@ def forward(
         threads: how many threads share the tiles.
         precision: there are kernels for complex128 only.
     """
+    fits = 8 * -(-len(rows) // LANES) * load(program).state_size <= KEPT_BYTES
+    return _forward(program, rows, params, amplitudes, keep=keep and fits, threads=threads)
+
+
+def _forward(
+    program: Program,
+    rows: FloatArray,
+    params: FloatArray,
+    amplitudes: AnyArray | None,
+    *,
+    keep: bool,
+    threads: int,
+) -> tuple[FloatArray, Tape]:
     k = load(program)
     n = len(rows)
     tiles = -(-n // LANES)
@@ -89,8 +104,7 @@ def forward(
         amplitudes = np.empty((0, program.dim), np.complex128)
     amplitudes = _plain(amplitudes, np.complex128)
     bound = _bind(program, k, rows, params)
-    fits = keep and 8 * tiles * k.state_size <= KEPT_BYTES
-    kept = _numbers(tiles * k.state_size if fits else 0)
+    kept = _numbers(tiles * k.state_size if keep else 0)
     values = np.empty((n, program.n_observables))
     arguments = (k.program, bound, rows, params, amplitudes)
 
@@ -129,6 +143,29 @@ def reverse(
 
     over_tiles(run, -(-tape.n // LANES), threads)
     return SlotGradients(gradients, amplitudes if through_start else None)
+
+
+def states(
+    program: Program,
+    rows: FloatArray,
+    params: FloatArray,
+    amplitudes: AnyArray | None,
+    *,
+    threads: int = 1,
+    precision: Precision = "complex128",  # noqa: ARG001  # the engines take the same arguments
+) -> ComplexArray:
+    """Final states (N, 2^n) of a program of `compile_states`."""
+    found = np.empty((len(rows), program.dim), complex)
+    at_once = max(1, CHUNK_BYTES // (8 * load(program).state_size)) * LANES
+    for first in range(0, len(rows), at_once):
+        chunk = slice(first, first + at_once)
+        own = params[chunk] if params.ndim == 2 else params
+        start = None if amplitudes is None else amplitudes[chunk]
+        _, tape = _forward(program, rows[chunk], own, start, keep=True, threads=threads)
+        vectors = tape.kept.reshape(-1, program.dim, 2, LANES).transpose(0, 3, 1, 2)
+        parts = np.ascontiguousarray(vectors.reshape(-1, program.dim, 2)[: tape.n])
+        found[chunk] = parts.view(np.complex128)[..., 0]
+    return found
 
 
 def compile_kernels() -> None:

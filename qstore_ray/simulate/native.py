@@ -18,13 +18,15 @@ from qstore_ray.simulate import _kernels
 from qstore_ray.simulate.engines import TABLE_BYTES, WIDE, Precision
 from qstore_ray.simulate.program import Program, SlotGradients
 from qstore_ray.simulate.schedule import schedule
-from qstore_ray.simulate.threads import over_tiles, scratch
+from qstore_ray.simulate.threads import CACHE_LINE, over_tiles, scratch
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray, FloatArray
+    from qstore_ray.types import AnyArray, ComplexArray, FloatArray
 
 KEPT_BYTES = 128 * 2**20
 """Final states are kept for the reverse sweep up to this many bytes."""
+CHUNK_BYTES = 8 * 2**20
+"""States that are asked for are computed about this many bytes at a time."""
 
 
 class Loaded(NamedTuple):
@@ -100,15 +102,31 @@ def forward(
         threads: how many threads share the tiles.
     """
     k = load(program, precision)
+    kept = keep and _tiles(k, len(rows)) * k.state_bytes <= KEPT_BYTES
+    return _forward(program, k, rows, params, amplitudes, kept=kept, threads=threads)
+
+
+def _tiles(k: Loaded, n: int) -> int:
+    return -(-n // k.tile_rows)
+
+
+def _forward(
+    program: Program,
+    k: Loaded,
+    rows: FloatArray,
+    params: FloatArray,
+    amplitudes: AnyArray | None,
+    *,
+    kept: bool,
+    threads: int,
+) -> tuple[FloatArray, Tape]:
     n = len(rows)
     rows = np.ascontiguousarray(rows, np.float64)
     params = np.ascontiguousarray(params, np.float64)
     if amplitudes is not None:
         amplitudes = np.ascontiguousarray(amplitudes, np.complex128)
-    tiles = -(-n // k.tile_rows)
-    kept_bytes = tiles * k.state_bytes
-    kept = keep and kept_bytes <= KEPT_BYTES
-    memory = np.empty(k.shared_bytes + (kept_bytes if kept else 0), np.uint8)
+    tiles = _tiles(k, n)
+    memory = np.empty(k.shared_bytes + (tiles * k.state_bytes if kept else 0), np.uint8)
     tape = Tape(program, k, memory, kept, rows, params, amplitudes)
     values = np.empty((n, program.n_observables))
 
@@ -143,8 +161,50 @@ def reverse(
     def run(first: int, last: int) -> None:
         _sweep(tape, kept, True, False, first, last, stop, cotangent, wanted, gradients, amplitudes)
 
-    over_tiles(run, -(-n // tape.loaded.tile_rows), threads)
+    over_tiles(run, _tiles(tape.loaded, n), threads)
     return SlotGradients(gradients, amplitudes)
+
+
+def states(
+    program: Program,
+    rows: FloatArray,
+    params: FloatArray,
+    amplitudes: AnyArray | None,
+    *,
+    threads: int = 1,
+    precision: Precision = "complex128",
+) -> ComplexArray:
+    """Final states (N, 2^n) of a program of `compile_states`."""
+    k = load(program, precision)
+    found = np.empty((len(rows), program.dim), complex)
+    at_once = max(1, CHUNK_BYTES // k.state_bytes) * k.tile_rows
+    for first in range(0, len(rows), at_once):
+        chunk = slice(first, first + at_once)
+        own = params[chunk] if params.ndim == 2 else params
+        start = None if amplitudes is None else amplitudes[chunk]
+        _, tape = _forward(program, k, rows[chunk], own, start, kept=True, threads=threads)
+        found[chunk] = _kept_states(tape)
+    return found
+
+
+def _kept_states(tape: Tape) -> ComplexArray:
+    """The states of the tape's rows, one after the other, out of the kernels' vectors.
+
+    A vector of real parts is followed by one of imaginary parts. It holds an amplitude of several
+    rows, or in wide circuits several amplitudes of a row.
+    """
+    k, n = tape.loaded, len(tape.rows)
+    start = -tape.memory.ctypes.data % CACHE_LINE + k.shared_bytes - CACHE_LINE
+    numbers = tape.memory[start : start + _tiles(k, n) * k.state_bytes]
+    _, lanes = _kernels.current()
+    vectors = numbers.view(np.float32 if k.precision else np.float64)
+    vectors = vectors.reshape(_tiles(k, n), -1, 2, lanes)
+    if k.mode:
+        parts = vectors.swapaxes(2, 3).reshape(n, -1, 2)
+    else:
+        parts = vectors.transpose(0, 3, 1, 2).reshape(-1, tape.program.dim, 2)[:n]
+    found: ComplexArray = np.ascontiguousarray(parts, np.float64).view(np.complex128)[..., 0]
+    return found
 
 
 def _sweep(

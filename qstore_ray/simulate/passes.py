@@ -114,19 +114,25 @@ class Layer:
         self.rotations[key] = before.plus(rotation.angle)
 
 
-def layers(rotations: list[Rotation]) -> list[Layer]:
-    """The rotations gathered into layers, each as early as it can go."""
+def layers(rotations: list[Rotation], whole: float = _TURN) -> list[Layer]:
+    """The rotations gathered into layers, each as early as it can go.
+
+    Args:
+        whole: constant angles that are a multiple of it are left out: 2π, where a factor −1 of the
+            state does not matter, or 4π.
+    """
     found: list[Layer] = []
     for rotation in rotations:
         _place(rotation, found)
     for layer in found:
-        for key in [key for key, angle in layer.rotations.items() if _nothing(angle)]:
+        for key in [key for key, angle in layer.rotations.items() if _nothing(angle, whole)]:
             del layer.rotations[key]
     kept = [layer for layer in found if layer.rotations]
     if len(kept) == len(found):
         return found
     # Without an empty layer its neighbours may come together.
-    return layers([Rotation(*key, a) for layer in kept for key, a in layer.rotations.items()])
+    again = [Rotation(*key, angle) for layer in kept for key, angle in layer.rotations.items()]
+    return layers(again, whole)
 
 
 def _place(rotation: Rotation, found: list[Layer]) -> None:
@@ -143,6 +149,9 @@ def _place(rotation: Rotation, found: list[Layer]) -> None:
     best.add(rotation)
 
 
-def _nothing(angle: AngleSum) -> bool:
-    """Whether a rotation by this angle is the identity, or −1 of it, whatever the slots are."""
-    return not angle.terms and abs(math.remainder(angle.offset, _TURN)) < 1e-15
+def _nothing(angle: AngleSum, whole: float = _TURN) -> bool:
+    """Whether the angle is a multiple of `whole` whatever the slots are.
+
+    A rotation by 2π is −1, a rotation by 4π is the identity.
+    """
+    return not angle.terms and abs(math.remainder(angle.offset, whole)) < 1e-15

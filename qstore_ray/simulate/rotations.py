@@ -175,12 +175,13 @@ def _generators(op: Op, n_rows: int) -> list[_Generator]:
         name, offset = _FIXED_ANGLES[name]
         angle = AngleSum(offset)
     else:
-        angle = _angle(op.angles[0], n_rows)
+        angle = angle_sum(op.angles[0], n_rows)
     mask = sum(1 << qubit for qubit in op.qubits)
     return [(*_MASKS[name](mask), angle)]
 
 
-def _angle(angle: Angle, n_rows: int) -> AngleSum:
+def angle_sum(angle: Angle, n_rows: int) -> AngleSum:
+    """A template's angle over the row's A slots and, after them, the parameters."""
     if angle.kind == "const" or not angle.scale:
         return AngleSum(angle.offset)
     slot = angle.slot if angle.kind == "row" else n_rows + angle.slot
