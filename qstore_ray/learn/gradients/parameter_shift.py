@@ -14,16 +14,15 @@ shifted gates has N·(1 + 2G) evaluations: the rows as they are, then all +π/2,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from qstore_ray.backends.base import Bindings, Gradients, Pullback
-from qstore_ray.circuits.lower import lower
-from qstore_ray.circuits.template import Angle, Op, Template, param
+from qstore_ray.circuits.template import Angle, Template
 from qstore_ray.errors import CircuitError
 from qstore_ray.learn.gradients.base import Plan
+from qstore_ray.learn.unroll import gate_angles, unroll
 
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
@@ -48,8 +47,8 @@ class ParameterShift:
                 value=self.name,
                 fix="Take gradient = 'adjoint' on the statevector backend.",
             )
-        unrolled, angles = _unroll(template, rows_gradient)
-        centre = _gate_angles(angles, bindings)
+        unrolled, angles = unroll(template, rows=rows_gradient)
+        centre = gate_angles(angles, bindings)
         shifted = _shifts(centre)
         repeats = 1 + 2 * len(angles)
         amplitudes = bindings.amplitudes
@@ -71,36 +70,6 @@ class ParameterShift:
             return by_shift[0], pullback
 
         return Plan(unrolled, planned, combine)
-
-
-@lru_cache(maxsize=64)
-def _unroll(template: Template, rows_gradient: bool) -> tuple[Template, tuple[Angle, ...]]:
-    """The lowered circuit with one parameter for each gate to shift, and those gates' angles."""
-    wanted = {"param", "row"} if rows_gradient else {"param"}
-    ops: list[Op] = []
-    angles: list[Angle] = []
-    for op in lower(template).ops:
-        if op.angles and op.angles[0].kind in wanted:
-            ops.append(op._replace(angles=(param(len(angles)),)))
-            angles.append(op.angles[0])
-        else:
-            ops.append(op)
-    unrolled = Template(
-        template.n_qubits, tuple(ops), template.n_rows, len(angles), template.initial
-    )
-    return unrolled, tuple(angles)
-
-
-def _gate_angles(angles: tuple[Angle, ...], bindings: Bindings) -> FloatArray:
-    """The value of each shifted gate's angle for each row, (N, G)."""
-    n = len(bindings)
-    params = np.broadcast_to(bindings.params, (n, bindings.params.shape[-1]))
-    columns = [
-        angle.scale * (bindings.rows if angle.kind == "row" else params)[:, angle.slot]
-        + angle.offset
-        for angle in angles
-    ]
-    return np.stack(columns, axis=1) if columns else np.zeros((n, 0))
 
 
 def _shifts(centre: FloatArray) -> FloatArray:

@@ -72,12 +72,25 @@ class Problem(Protocol):
         """How many numbers at the head of θ are the circuit's; the rest is classical."""
         ...
 
+    @property
+    def n_rows(self) -> int:
+        """How many rows the batch of this step has."""
+        ...
+
+    @property
+    def metric_blocks(self) -> tuple[int, ...]:
+        """The layer of the circuit that each of its n_circuit parameters belongs to."""
+        ...
+
     def values(self, thetas: FloatArray) -> FloatArray:
         """The mean loss at each of the points (M, P): (M,)."""
         ...
 
     def slope(self, theta: FloatArray, n_rows: int | None = None) -> Slope:
-        """The gradient at θ over the first `n_rows` rows of the batch, over all of them if None."""
+        """The gradient at θ over the first `n_rows` rows of the batch, over all of them if None.
+
+        The rows of a batch come in a random order, so the first ones are a sample of it.
+        """
         ...
 
     def metric(self, theta: FloatArray) -> FloatArray:
