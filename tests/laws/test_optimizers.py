@@ -7,7 +7,6 @@ import io
 import numpy as np
 import pytest
 
-from qstore_ray.errors import ConfigError, UnknownNameError
 from qstore_ray.learn.optimizers import OPTIMIZERS, Optimizer, SearchOptimizer, get_optimizer
 
 PARABOLA, ROSENBROCK = "parabola", "rosenbrock"
@@ -149,15 +148,3 @@ def test_a_weight_decay_pulls_parameters_towards_zero(name, options, pace):
     optimizer = get_optimizer(name, {**options, "weight_decay": 0.1})
     moved, _ = optimizer.update(optimizer.init(theta), theta, np.zeros(2), 0.01)
     assert (np.abs(moved) < np.abs(theta)).all()
-
-
-def test_what_it_does_not_have_is_refused():
-    with pytest.raises(UnknownNameError, match="adam") as caught:
-        get_optimizer("adm", {})
-    assert caught.value.field == "optimizer"
-    with pytest.raises(ConfigError, match="momentum"):
-        get_optimizer("adam", {"momentum": 0.9})
-    with pytest.raises(ConfigError, match="beta1"):
-        get_optimizer("adam", {"beta1": 1.0})
-    with pytest.raises(ConfigError, match="momentum"):
-        get_optimizer("sgd", {"momentum": -0.1})
