@@ -1,30 +1,82 @@
-"""The laws of a schedule, on every schedule."""
+"""The laws of a schedule, on every schedule; and PyTorch's schedulers give the same numbers."""
 
 from __future__ import annotations
 
 import json
+import math
+from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from qstore_ray.errors import ConfigError, UnknownNameError
 from qstore_ray.learn.schedules import SCHEDULES, Horizon, Tick, get_schedule
 
-MEMBERS = [
+GOLDEN = json.loads(
+    (Path(__file__).resolve().parent.parent / "golden" / "schedules.json").read_text()
+)
+COSINE = {"name": "cosine"}
+PLATEAU = {"name": "plateau", "patience": 0, "factor": 0.5}
+
+MEMBERS: list[tuple[str, dict[str, Any]]] = [
     ("constant", {}),
     ("cosine", {}),
-    ("cosine", {"minimum": 0.25}),
-    ("cosine", {"warmup": 0.2}),
-    ("cosine", {"minimum": 0.1, "warmup": 0.5}),
+    ("cosine", {"eta_min": 0.25}),
+    ("cosine", {"unit": "epoch", "T_max": 3}),
+    ("cosine_restarts", {"T_0": 2}),
+    ("cosine_restarts", {"T_0": 5, "T_mult": 2, "eta_min": 0.1, "unit": "step"}),
+    ("cyclic", {"step_size_up": 4}),
+    ("cyclic", {"step_size_up": 3, "step_size_down": 1, "base": 0.01, "mode": "triangular2"}),
+    ("cyclic", {"step_size_up": 2, "mode": "exp_range", "gamma": 0.99, "unit": "epoch"}),
+    ("exponential", {"gamma": 0.8}),
+    ("exponential", {"gamma": 0.99, "unit": "step"}),
+    ("one_cycle", {}),
+    ("one_cycle", {"anneal_strategy": "linear", "pct_start": 0.0}),
+    ("one_cycle", {"three_phase": True, "pct_start": 0.5}),
+    ("one_cycle", {"pct_start": 1.0, "unit": "epoch"}),
+    ("plateau", {"patience": 0, "factor": 0.5}),
+    ("plateau", {"patience": 1, "factor": 0.0, "cooldown": 1, "min_factor": 0.25}),
+    ("plateau", {"patience": 0, "mode": "max", "threshold_mode": "abs"}),
+    ("step", {"step_size": 2}),
+    ("step", {"step_size": 4, "gamma": 0.5, "unit": "step"}),
+    ("warmup", {"then": COSINE}),
+    ("warmup", {"length": 0.5, "shape": "constant", "start_factor": 0.01, "then": PLATEAU}),
+    ("chain", {"schedules": [{"name": "one_cycle"}]}),
+    (
+        "chain",
+        {
+            "milestones": [0.1, 0.6],
+            "schedules": [{"name": "constant"}, {"name": "warmup", "then": COSINE}, PLATEAU],
+        },
+    ),
+    ("product", {"schedules": [{"name": "cyclic", "step_size_up": 3}, PLATEAU]}),
 ]
 every_member = pytest.mark.parametrize(
     ("name", "options"), MEMBERS, ids=[f"{n} {o}" for n, o in MEMBERS]
 )
+STEPS_PER_EPOCH = 5
+METRICS = [0.9, 0.7, 0.7, 0.8, 0.5, 0.5, 0.5, 0.6, 0.4, 0.4]
 
 
-def _factors(schedule, state, steps: int):
+def _ticks(steps: int, start: int = 0) -> list[Tick]:
+    """What a run says before each step from `start`: epochs of 5 steps, a metric after each."""
+    ticks = []
+    for step in range(start, steps):
+        epoch, begins = step // STEPS_PER_EPOCH, step % STEPS_PER_EPOCH == 0
+        metric = METRICS[(epoch - 1) % len(METRICS)] if begins and epoch else None
+        ticks.append(Tick(begins, metric))
+    return ticks
+
+
+def _horizon(steps: int) -> Horizon:
+    return Horizon(steps, min(steps, STEPS_PER_EPOCH))
+
+
+def _factors(schedule, state, ticks):
     found = []
-    for _ in range(steps):
-        factor, state = schedule.update(state, Tick(begins_epoch=True))
+    for tick in ticks:
+        factor, state = schedule.update(state, tick)
         found.append(factor)
     return found, state
 
@@ -34,58 +86,108 @@ def test_every_schedule_is_tested():
 
 
 @every_member
-@pytest.mark.parametrize("total", [1, 2, 3, 10, 101])
-def test_a_factor_is_between_zero_and_one_also_past_the_end(name, options, total):
+@pytest.mark.parametrize("steps", [1, 2, 3, 10, 100])
+def test_a_factor_is_between_zero_and_one_also_past_the_end(name, options, steps):
     schedule = get_schedule(name, options)
-    factors, _ = _factors(schedule, schedule.init(Horizon(total, 1)), 2 * total + 3)
-    assert all(options.get("minimum", 0.0) * (not options.get("warmup")) <= f for f in factors)
+    factors, _ = _factors(schedule, schedule.init(_horizon(steps)), _ticks(3 * steps + 7))
     assert all(0.0 <= factor <= 1.0 for factor in factors)
-    assert max(factors[:total]) > 0.0, "a run in which no step moves anything is no run"
+    assert max(factors[:steps]) > 0.0, "a run in which no step moves anything is no run"
 
 
 @every_member
-def test_it_starts_at_one_or_rises_to_one_while_warming_up(name, options):
+def test_a_million_steps_too_many_are_no_error(name, options):
     schedule = get_schedule(name, options)
-    factors, _ = _factors(schedule, schedule.init(Horizon(100, 1)), 100)
-    warm = int(100 * options.get("warmup", 0.0))
-    assert factors[warm] == 1.0
-    rise = factors[: warm + 1]
-    assert rise == sorted(rise)
-    assert len(set(rise)) == len(rise)
-    if warm:
-        assert 0.0 < factors[0] <= 1.0 / warm
+    state = schedule.init(_horizon(20))
+    moved = {k: 1e6 if k.rpartition(".")[2] in {"t", "step"} else v for k, v in state.items()}
+    factor, _ = schedule.update(moved, Tick(begins_epoch=True))
+    assert 0.0 <= factor <= 1.0
 
 
 @every_member
-@pytest.mark.parametrize("at", [0, 1, 7, 19])
+@pytest.mark.parametrize("at", [0, 1, 5, 7, 20, 23, 44])
 def test_a_state_that_went_through_a_file_goes_on_the_same(name, options, at):
-    schedule = get_schedule(name, options)
-    whole, end = _factors(schedule, schedule.init(Horizon(20, 1)), 20)
-    _, state = _factors(schedule, schedule.init(Horizon(20, 1)), at)
-    rest, last = _factors(schedule, json.loads(json.dumps(state)), 20 - at)
+    schedule, ticks = get_schedule(name, options), _ticks(60)
+    whole, end = _factors(schedule, schedule.init(_horizon(50)), ticks)
+    _, state = _factors(schedule, schedule.init(_horizon(50)), ticks[:at])
+    text = json.dumps(state, allow_nan=False)
+    rest, last = _factors(get_schedule(name, options), json.loads(text), ticks[at:])
     assert rest == whole[at:]
     assert last == end
+    assert set(state) == set(end), "a checkpoint has a place for every number from the start"
+    assert all(type(value) is float for value in end.values())
 
 
 @every_member
 def test_update_leaves_the_old_state_as_it_was(name, options):
     schedule = get_schedule(name, options)
-    state = schedule.init(Horizon(10, 1))
-    before = dict(state)
-    first, _ = schedule.update(state, Tick(begins_epoch=True))
+    _, state = _factors(schedule, schedule.init(_horizon(50)), _ticks(10))
+    before, tick = dict(state), Tick(begins_epoch=True, metric=0.7)
+    first = schedule.update(state, tick)
     assert state == before
-    assert schedule.update(state, Tick(begins_epoch=True))[0] == first
+    assert schedule.update(state, tick) == first
+
+
+@every_member
+def test_it_moves_at_its_cadence_and_never_in_between(name, options):
+    schedule = get_schedule(name, options)
+    factors, _ = _factors(schedule, schedule.init(_horizon(50)), _ticks(50))
+    epochs = [factors[i : i + STEPS_PER_EPOCH] for i in range(0, 50, STEPS_PER_EPOCH)]
+    within = any(len(set(epoch)) > 1 for epoch in epochs)
+    nests = {"then", "schedules"} & set(options)
+    if schedule.cadence == "step" and name != "constant":
+        assert within
+    elif not nests:
+        assert not within
+        assert name == "constant" or len(set(factors)) > 1
+
+
+@every_member
+def test_its_cadence_is_metric_if_and_only_if_the_metric_matters(name, options):
+    schedule = get_schedule(name, options)
+    told, _ = _factors(schedule, schedule.init(_horizon(50)), _ticks(50))
+    untold = [tick._replace(metric=None) for tick in _ticks(50)]
+    blind, _ = _factors(schedule, schedule.init(_horizon(50)), untold)
+    assert (told != blind) == (schedule.cadence == "metric")
+
+
+@pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: case["torch"])
+def test_it_gives_the_numbers_of_pytorch(case):
+    """Made with torch 2.14.1 by `tests/golden/schedules.py`."""
+    schedule = get_schedule(case["name"], case["options"])
+    told = [None, *case["metrics"], *[None] * len(case["factors"])]
+    ticks = [Tick(begins_epoch=True, metric=told[i]) for i in range(len(case["factors"]))]
+    factors, _ = _factors(schedule, schedule.init(Horizon(GOLDEN["steps"], 1)), ticks)
+    assert factors == pytest.approx(case["factors"], rel=1e-12, abs=1e-15)
+
+
+def test_every_schedule_that_pytorch_has_is_compared_with_it():
+    assert {case["name"] for case in GOLDEN["cases"]} == set(SCHEDULES) - {"constant"}
+
+
+@given(
+    gamma=st.floats(0.01, 1.0), size=st.integers(1, 9), steps_per_epoch=st.integers(1, 9),
+    epochs=st.integers(1, 9),
+)  # fmt: skip
+def test_epochs_are_steps_of_as_many_at_a_time(gamma, size, steps_per_epoch, epochs):
+    horizon = Horizon(epochs * steps_per_epoch, steps_per_epoch)
+    ticks = [Tick(begins_epoch=i % steps_per_epoch == 0) for i in range(horizon.steps)]
+    by_epoch = get_schedule("step", {"step_size": size, "gamma": gamma})
+    by_step = get_schedule(
+        "step", {"step_size": size * steps_per_epoch, "gamma": gamma, "unit": "step"}
+    )
+    found, _ = _factors(by_epoch, by_epoch.init(horizon), ticks)
+    assert found == _factors(by_step, by_step.init(horizon), ticks)[0]
 
 
 def test_constant_is_one():
     schedule = get_schedule("constant", {})
-    assert _factors(schedule, schedule.init(Horizon(3, 1)), 5)[0] == [1.0] * 5
+    assert _factors(schedule, schedule.init(Horizon(3, 1)), _ticks(5))[0] == [1.0] * 5
 
 
 @pytest.mark.parametrize("minimum", [0.0, 0.25])
 def test_cosine_is_one_then_the_middle_then_the_minimum(minimum):
-    schedule = get_schedule("cosine", {"minimum": minimum})
-    factors, _ = _factors(schedule, schedule.init(Horizon(8, 1)), 12)
+    schedule = get_schedule("cosine", {"eta_min": minimum})
+    factors, _ = _factors(schedule, schedule.init(Horizon(8, 1)), _ticks(12))
     assert factors[0] == 1.0
     assert factors[2] == pytest.approx(minimum + (1 - minimum) * (0.5 + 0.5**1.5))
     assert factors[4] == pytest.approx((1 + minimum) / 2)
@@ -93,11 +195,37 @@ def test_cosine_is_one_then_the_middle_then_the_minimum(minimum):
     assert factors == sorted(factors, reverse=True)
 
 
-def test_what_it_does_not_have_is_refused():
-    with pytest.raises(UnknownNameError, match="cosine") as caught:
-        get_schedule("cosin", {})
-    assert caught.value.field == "schedule"
-    with pytest.raises(ConfigError, match="warmup"):
-        get_schedule("constant", {"warmup": 0.1})
-    with pytest.raises(ConfigError, match="warmup"):
-        get_schedule("cosine", {"warmup": 1.0})
+def test_one_cycle_stays_at_its_minimum_past_the_end():
+    schedule = get_schedule("one_cycle", {"div_factor": 10.0, "final_div_factor": 100.0})
+    factors, _ = _factors(schedule, schedule.init(Horizon(10, 1)), _ticks(30))
+    assert factors[0] == pytest.approx(0.1)
+    assert factors[2] == 1.0
+    assert factors[9:] == pytest.approx([0.001] * 21, rel=1e-12)
+
+
+def test_the_schedule_after_a_warm_up_has_the_rest_for_its_run():
+    schedule = get_schedule("warmup", {"length": 2, "unit": "epoch", "then": COSINE})
+    factors, _ = _factors(schedule, schedule.init(Horizon(50, 5)), _ticks(50))
+    alone = get_schedule("cosine", {})
+    assert factors[:10] == pytest.approx([1 / 3 + 2 / 3 * i / 10 for i in range(10)])
+    assert factors[10:] == _factors(alone, alone.init(Horizon(40, 5)), _ticks(40))[0]
+
+
+def test_plateau_watches_a_metric_below_zero_like_its_mirror_above():
+    low = get_schedule("plateau", {"patience": 0})
+    high = get_schedule("plateau", {"patience": 0, "mode": "max"})
+    ticks = _ticks(50)
+    mirrored = [tick._replace(metric=-tick.metric if tick.metric else None) for tick in ticks]
+    found, _ = _factors(low, low.init(_horizon(50)), ticks)
+    assert found == _factors(high, high.init(_horizon(50)), mirrored)[0]
+
+
+@pytest.mark.parametrize("metric", [math.nan, math.inf, -math.inf])
+def test_plateau_never_takes_what_is_not_finite_for_the_best(metric):
+    schedule = get_schedule("plateau", {"patience": 0, "factor": 0.5})
+    state = schedule.init(_horizon(50))
+    factor, state = schedule.update(state, Tick(True, metric))
+    assert factor == 0.5
+    factor, state = schedule.update(state, Tick(True, 0.3))
+    assert (factor, state["best"]) == (0.5, 0.3)
+    assert schedule.update(state, Tick(True, metric))[0] == 0.25

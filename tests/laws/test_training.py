@@ -56,7 +56,8 @@ def _job(folder: Path, **options) -> Assignment:
         "epochs": EPOCHS,
         "batch_size": BATCH,
         "learning_rate": 0.1,
-        "schedule_options": {"warmup": 0.2},
+        "schedule": "warmup",
+        "schedule_options": {"length": 0.2, "then": {"name": "cosine"}},
         "seed": 5,
         **options,
     }

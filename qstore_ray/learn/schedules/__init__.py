@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from qstore_ray.config import Config
 from qstore_ray.errors import under, unknown_name
 from qstore_ray.learn.schedules.base import Horizon, Schedule, Tick
+from qstore_ray.learn.schedules.chain import Chain
 from qstore_ray.learn.schedules.constant import Constant
 from qstore_ray.learn.schedules.cosine import Cosine
+from qstore_ray.learn.schedules.cosine_restarts import CosineRestarts
+from qstore_ray.learn.schedules.cyclic import Cyclic
+from qstore_ray.learn.schedules.exponential import Exponential
+from qstore_ray.learn.schedules.one_cycle import OneCycle
+from qstore_ray.learn.schedules.plateau import Plateau
+from qstore_ray.learn.schedules.product import Product
+from qstore_ray.learn.schedules.step import Step
+from qstore_ray.learn.schedules.warmup import Warmup
 
-__all__ = ["SCHEDULES", "Constant", "Cosine", "Horizon", "Schedule", "Tick", "get_schedule"]
+__all__ = ["SCHEDULES", "Horizon", "Schedule", "Tick", "get_schedule"]
 
-SCHEDULES: dict[str, type[Config]] = {"constant": Constant, "cosine": Cosine}
+SCHEDULES: dict[str, Callable[..., Schedule]] = {
+    "chain": Chain,
+    "constant": Constant,
+    "cosine": Cosine,
+    "cosine_restarts": CosineRestarts,
+    "cyclic": Cyclic,
+    "exponential": Exponential,
+    "one_cycle": OneCycle,
+    "plateau": Plateau,
+    "product": Product,
+    "step": Step,
+    "warmup": Warmup,
+}
 
 
 def get_schedule(name: str, options: dict[str, Any]) -> Schedule:
@@ -25,6 +46,4 @@ def get_schedule(name: str, options: dict[str, Any]) -> Schedule:
     if name not in SCHEDULES:
         raise unknown_name("schedule", name, SCHEDULES, field="schedule")
     with under("schedule_options"):
-        schedule = SCHEDULES[name](**options)
-    assert isinstance(schedule, Cosine | Constant)
-    return schedule
+        return SCHEDULES[name](**options)

@@ -1,40 +1,36 @@
-"""Cosine annealing (Loshchilov & Hutter 2017, arXiv:1608.03983), one period, no restart."""
+"""Cosine annealing (Loshchilov & Hutter 2017, arXiv:1608.03983), one period, no restart.
+
+It is PyTorch's CosineAnnealingLR up to T_max. There PyTorch's turns and rises again; this one
+stays at the minimum.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 from pydantic import Field
 
-from qstore_ray.config import Config
-from qstore_ray.learn.schedules.base import Cadence, Horizon, ScheduleState, Tick
+from qstore_ray.learn.schedules.curve import Curve, Unit
 
 
-class Cosine(Config):
-    """f(t) = f_min + (1 − f_min)·(1 + cos(π t / T)) / 2 after a linear rise over the warm-up.
+class Cosine(Curve):
+    """f(t) = f_min + (1 − f_min)·(1 + cos(π t / T)) / 2.
 
     Args:
-        minimum: f_min, the factor at the end.
-        warmup: the share of all steps that rise from 0 to 1 first.
+        T_max: T in steps (or epochs, by `unit`); without it, the whole run.
+        eta_min: f_min, the factor at the end: PyTorch's `eta_min` divided by the learning rate.
+        unit: step or epoch.
     """
 
-    cadence: ClassVar[Cadence] = "step"
+    unit: Unit = "step"
+    T_max: int | None = Field(default=None, ge=1)
+    eta_min: float = Field(default=0.0, ge=0.0, le=1.0)
 
-    minimum: float = Field(default=0.0, ge=0.0, le=1.0)
-    warmup: float = Field(default=0.0, ge=0.0, lt=1.0)
+    def at(self, t: float, total: float) -> float:
+        """The factor after t steps or epochs; past T it stays at the minimum."""
+        return falling_cosine(min(1.0, t / (self.T_max or total)), self.eta_min)
 
-    def init(self, horizon: Horizon) -> ScheduleState:
-        """At step 0."""
-        return {"step": 0.0, "total": float(horizon.steps)}
 
-    def update(self, state: ScheduleState, tick: Tick) -> tuple[float, ScheduleState]:
-        """The factor of the next step; past the last step it stays at the minimum."""
-        step, total = state["step"], state["total"]
-        rising = self.warmup * total
-        if step < rising:
-            factor = (step + 1.0) / (rising + 1.0)
-        else:
-            done = min(1.0, (step - rising) / max(1.0, total - rising))
-            factor = self.minimum + (1.0 - self.minimum) * 0.5 * (1.0 + math.cos(math.pi * done))
-        return factor, {"step": step + 1.0, "total": total}
+def falling_cosine(done: float, minimum: float) -> float:
+    """From 1 at done = 0 to the minimum at done = 1, along half a period of a cosine."""
+    return minimum + (1.0 - minimum) * 0.5 * (1.0 + math.cos(math.pi * done))
