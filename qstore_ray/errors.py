@@ -13,6 +13,7 @@
     ├── RunError                 exit code 1   a run that started and failed
     │   ├── CheckpointError                    no readable checkpoint, or a stale writer
     │   ├── DivergenceError                    loss or gradient became NaN or infinite
+    │   ├── CallbackError                      a callback raised
     │   └── WorkerError                        a worker process died more often than allowed
     └── InterruptedRunError      exit code 5   stopped on request; the run can be resumed
 
@@ -123,6 +124,10 @@ class CheckpointError(RunError):
 
 class DivergenceError(RunError):
     """The loss or the gradient became NaN or infinite."""
+
+
+class CallbackError(RunError):
+    """A callback raised, and its policy is to end the run."""
 
 
 class WorkerError(RunError):

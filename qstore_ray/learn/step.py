@@ -11,6 +11,7 @@ order), then Σ loss, the number of rows, and the number classified correctly.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -116,6 +117,19 @@ def total(blocks: FloatArray) -> Sums:
     summed = blocks.sum(axis=0)
     loss, count, correct = (float(value) for value in summed[-EXTRA:])
     return Sums(summed[:-EXTRA], loss, count, correct)
+
+
+def added(parts: Sequence[Sums]) -> Sums:
+    """Sums of several batches, added in their order."""
+    result = parts[0]
+    for part in parts[1:]:
+        result = Sums(
+            result.gradient + part.gradient,
+            result.loss + part.loss,
+            result.n_rows + part.n_rows,
+            result.correct + part.correct,
+        )
+    return result
 
 
 def _expectations(model: QuantumModel, parts: Parts, x: FloatArray, backend: Backend) -> FloatArray:

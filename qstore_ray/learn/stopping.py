@@ -21,6 +21,9 @@ from qstore_ray.errors import ConfigError, unknown_name
 
 StoppingState: TypeAlias = dict[str, float]
 
+Mode: TypeAlias = Literal["min", "max", "auto"]
+"""Whether smaller or larger is better; `auto` tells it by the metric's name."""
+
 _SMALLER_IS_BETTER = ("loss", "error", "mse", "mae", "rmse", "norm", "seconds")
 _LARGER_IS_BETTER = ("accuracy", "auc", "f1", "precision", "recall", "score", "r2", "fidelity")
 _COUNTERS = ("epoch", "step", "samples", "learning_rate")
@@ -46,7 +49,7 @@ class Verdict(NamedTuple):
         return "stop" if self.stop else "improved" if self.improved else "waiting"
 
 
-class EarlyStopping(Config):
+class StoppingRule(Config):
     """Stop after `patience` epochs in a row without a better metric, or at once if it is NaN.
 
     Args:
@@ -63,26 +66,14 @@ class EarlyStopping(Config):
     patience: int = Field(default=10, ge=1)
     min_delta: float = Field(default=0.0, ge=0.0)
     relative: bool = False
-    mode: Literal["min", "max", "auto"] = "auto"
+    mode: Mode = "auto"
     baseline: float | None = None
     restore_best: bool = True
 
     @model_validator(mode="after")
     def _direction_is_known(self) -> Self:
-        if self.mode == "auto" and _direction(self.monitor) is None:
-            raise ConfigError(
-                f"the name of the metric {self.monitor!r} does not tell if smaller is better",
-                field="mode",
-                value=self.mode,
-                fix='Write mode = "min" or mode = "max".',
-            )
+        larger_is_better(self.monitor, self.mode)
         return self
-
-    @property
-    def larger_is_better(self) -> bool:
-        """The direction, `auto` resolved."""
-        direction = _direction(self.monitor) if self.mode == "auto" else self.mode
-        return direction == "max"
 
     def init(self) -> StoppingState:
         """Nothing seen: `known` is 0 until `best` has a value."""
@@ -105,7 +96,7 @@ class EarlyStopping(Config):
         return Verdict(improved, stop, self._reason(new, improved, reached, stop)), new
 
     def _better(self, value: float, than: float) -> bool:
-        gain = value - than if self.larger_is_better else than - value
+        gain = value - than if larger_is_better(self.monitor, self.mode) else than - value
         return gain > self.min_delta * (abs(than) if self.relative else 1.0)
 
     def _reason(self, state: StoppingState, improved: bool, reached: bool, stop: bool) -> str:
@@ -139,8 +130,22 @@ def monitored(record: Mapping[str, Any], name: str) -> float:
     raise error
 
 
-def _direction(monitor: str) -> Literal["min", "max"] | None:
-    words = monitor.lower().split("_")
+def larger_is_better(metric: str, mode: Mode) -> bool:
+    """The direction of a metric, `auto` resolved by the words of its name.
+
+    Raises:
+        ConfigError: `auto`, and a name that does not tell.
+    """
+    if mode != "auto":
+        return mode == "max"
+    words = metric.lower().split("_")
     if any(word in _SMALLER_IS_BETTER for word in words):
-        return "min"
-    return "max" if any(word in _LARGER_IS_BETTER for word in words) else None
+        return False
+    if any(word in _LARGER_IS_BETTER for word in words):
+        return True
+    raise ConfigError(
+        f"the name of the metric {metric!r} does not tell if smaller is better",
+        field="mode",
+        value=mode,
+        fix='Write mode = "min" or mode = "max".',
+    )

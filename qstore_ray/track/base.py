@@ -126,6 +126,7 @@ class Tracker(Protocol):
         ...
 
 
+@runtime_checkable
 class Display(Protocol):
     """Shows a run while it goes on. Called by the follower's thread, in order."""
 

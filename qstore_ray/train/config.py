@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from qstore_ray.backends import check_backend
 from qstore_ray.config import Config
-from qstore_ray.errors import unknown_name
+from qstore_ray.errors import ConfigError, unknown_name
 from qstore_ray.learn.gradients import GRADIENTS
-from qstore_ray.learn.optimizers import get_optimizer
+from qstore_ray.learn.optimizers import GCANS, get_optimizer
 from qstore_ray.learn.schedules import get_schedule
+from qstore_ray.train.callbacks import Callback, as_callback, as_table
 
 
 class TrainerConfig(Config):
@@ -21,8 +22,18 @@ class TrainerConfig(Config):
         epochs: passes over the training rows.
         batch_size: B, rows of one step, over all workers together.
         learning_rate: η, multiplied by the schedule's factor.
-        optimizer: adam or sgd; `optimizer_options` are its own, such as `{"beta1": 0.9}`.
-        schedule: cosine or constant; `schedule_options` are its own, such as `{"warmup": 0.1}`.
+        accumulate: batches whose gradients are added before a step is taken: a step then has
+            `accumulate` · B rows, in the memory of B.
+        batches: `standard` uses every row once an epoch, `balanced` every class equally often.
+        optimizer: a name of `learn.optimizers.OPTIMIZERS`, such as adam, sgd, qng or spsa;
+            `optimizer_options` are its own, such as `{"beta1": 0.9}`.
+        schedule: a name of `learn.schedules.SCHEDULES`, such as cosine, one_cycle or plateau;
+            `schedule_options` are its own.
+        clip_norm, clip_value: limits of the gradient's norm, and of each of its numbers.
+        monitor: the metric that a schedule of cadence `metric` follows; without it `val_loss`, or
+            `train_loss` where there is no validation split.
+        callbacks: tables such as `{"name": "early_stopping", "patience": 5}`; see
+            `train.callbacks`. Objects of those classes may be given too.
         gradient: auto (adjoint where the backend can), adjoint or parameter_shift.
         backend: statevector or aer; `backend_options` are its own.
         num_workers: Ray Train workers; 0 trains in this process and never starts Ray. It does not
@@ -36,10 +47,16 @@ class TrainerConfig(Config):
     epochs: int = Field(default=30, ge=1)
     batch_size: int = Field(default=64, ge=1)
     learning_rate: float = Field(default=0.05, gt=0.0)
+    accumulate: int = Field(default=1, ge=1)
+    batches: Literal["standard", "balanced"] = "standard"
     optimizer: str = "adam"
     optimizer_options: dict[str, Any] = Field(default_factory=dict)
     schedule: str = "cosine"
     schedule_options: dict[str, Any] = Field(default_factory=dict)
+    clip_norm: float | None = Field(default=None, gt=0.0)
+    clip_value: float | None = Field(default=None, gt=0.0)
+    monitor: str | None = None
+    callbacks: tuple[dict[str, Any], ...] = ()
     gradient: str = "auto"
     backend: str = "statevector"
     backend_options: dict[str, Any] = Field(default_factory=dict)
@@ -49,13 +66,29 @@ class TrainerConfig(Config):
     checkpoint_every_seconds: float = Field(default=30.0, ge=0.0)
     checkpoints_kept: int = Field(default=2, ge=2)
 
+    @field_validator("callbacks", mode="before")
+    @classmethod
+    def _known_callbacks(cls, callbacks: Any) -> Any:
+        if not isinstance(callbacks, list | tuple):
+            raise ConfigError(
+                "callbacks is a list of tables", value=callbacks, fix='Write [{"name": "timer"}].'
+            )
+        return tuple(_table(callback, place) for place, callback in enumerate(callbacks))
+
     @model_validator(mode="after")
     def _known_names(self) -> Self:
         """Names and options are checked where they are written, not where they are used."""
         check_backend(self.backend, self.backend_options)
         if self.gradient not in ("auto", *GRADIENTS):
             raise unknown_name("gradient", self.gradient, ("auto", *GRADIENTS), field="gradient")
-        get_optimizer(self.optimizer, self.optimizer_options)
+        optimizer = get_optimizer(self.optimizer, self.optimizer_options)
+        if isinstance(optimizer, GCANS) and optimizer.min_rows > self.batch_size * self.accumulate:
+            raise ConfigError(
+                f"gcans takes {optimizer.min_rows} rows a step at least",
+                field="batch_size",
+                value=self.batch_size,
+                fix=f"Take {optimizer.min_rows} or more, or a smaller optimizer_options.min_rows.",
+            )
         get_schedule(self.schedule, self.schedule_options)
         return self
 
@@ -66,8 +99,23 @@ class TrainerConfig(Config):
             "checkpoint_every_epochs",
             "checkpoint_every_seconds",
             "checkpoints_kept",
+            "callbacks",
         }
-        return {name: value for name, value in self.to_dict().items() if name not in where}
+        recipe = {name: value for name, value in self.to_dict().items() if name not in where}
+        pairs = zip(self.callbacks, self.open_callbacks(), strict=True)
+        return {**recipe, "callbacks": [table for table, callback in pairs if callback.decides]}
+
+    def open_callbacks(self) -> list[Callback]:
+        """The callbacks that the tables describe."""
+        return [as_callback(table) for table in self.callbacks]
+
+
+def _table(callback: Any, place: int) -> dict[str, Any]:
+    try:
+        return as_table(callback)
+    except ConfigError as exc:
+        field = f"{place}.{exc.field}" if exc.field else str(place)
+        raise type(exc)(exc.message, field=field, value=exc.value, fix=exc.fix) from exc
 
 
 class ClusterConfig(Config):

@@ -26,8 +26,8 @@ from ray.train.xgboost import XGBoostConfig
 
 from qstore_ray.errors import DivergenceError, QStoreError, WorkerError
 from qstore_ray.train import loop
+from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
 from qstore_ray.train.config import ClusterConfig
-from qstore_ray.train.loop import Assignment, Outcome, TrainingRows
 from qstore_ray.train.reporter import STOP_FILE, RayTrainReporter
 from qstore_ray.train.sync import CollectiveReducer
 
@@ -59,8 +59,8 @@ def fit_on_ray(
     try:
         return _fit(job, ray.put(rows), cluster, stop)
     finally:
-        (job.run_dir / STOP_FILE).unlink(missing_ok=True)
-        shutil.rmtree(job.run_dir / _SCRATCH, ignore_errors=True)
+        (_run_dir(job) / STOP_FILE).unlink(missing_ok=True)
+        shutil.rmtree(_run_dir(job) / _SCRATCH, ignore_errors=True)
 
 
 def _fit(
@@ -77,7 +77,7 @@ def _fit(
         wait([fitting], timeout=_WAIT_SECONDS)
         if stop.is_set() and not asked:
             asked = True
-            (job.run_dir / STOP_FILE).touch()
+            (_run_dir(job) / STOP_FILE).touch()
     try:
         result: Any = fitting.result()
     except (TrainingFailedError, RayError) as exc:
@@ -113,7 +113,7 @@ def _trainer(
         ),
         run_config=RunConfig(  # type: ignore[arg-type]  # annotated with V1's class
             name=f"attempt-{job.generation}",
-            storage_path=str(job.run_dir / _SCRATCH),
+            storage_path=str(_run_dir(job) / _SCRATCH),
             failure_config=FailureConfig(
                 max_failures=cluster.max_failures, controller_failure_limit=_CONTROLLER_RESTARTS
             ),
@@ -134,9 +134,15 @@ def _worker(config: dict[str, Any]) -> Outcome | DivergenceError:
     reducer = CollectiveReducer(context.get_world_rank(), context.get_world_size())
     try:
         rows: TrainingRows = ray.get(config["rows"])
-        return loop.run(job, rows, reducer, RayTrainReporter(Path(job.run_dir)))
+        return loop.run(job, rows, reducer, RayTrainReporter(_run_dir(job)))
     except DivergenceError as exc:
         return exc
+
+
+def _run_dir(job: Assignment) -> Path:
+    """The run folder, which workers resume from."""
+    assert job.run_dir is not None, "a run on Ray has a folder"
+    return job.run_dir
 
 
 def _translated(exc: BaseException, cluster: ClusterConfig) -> QStoreError:

@@ -1,45 +1,98 @@
-"""What worker 0 writes into the run folder while the loop runs: metrics, checkpoints, and when.
+"""What worker 0 keeps of a run while the loop goes on: metrics, checkpoints, and when.
 
-A checkpoint waits for the disk several times as long as a step computes, so it is written by a
-thread of its own while the loop goes on. One at a time: the next one, and the end, wait for it.
+`Recorder` writes into the run folder. A checkpoint waits for the disk several times as long as a
+step computes, so it is written by a thread of its own while the loop goes on. One at a time: the
+next one, and the end, wait for it. `Memory` is for runs without a folder, such as an estimator's.
 """
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from qstore_ray.errors import CheckpointError
+from qstore_ray.errors import CheckpointError, UsageError
+from qstore_ray.track.base import Record
 from qstore_ray.track.jsonl import MetricsFile
 from qstore_ray.train.checkpoint import prune_checkpoints, write_checkpoint
-from qstore_ray.train.reporter import Reporter
 from qstore_ray.train.state import TrainState
 
 if TYPE_CHECKING:
-    from qstore_ray.train.loop import Assignment
+    from qstore_ray.train.assignment import Assignment
+    from qstore_ray.types import AnyArray, FloatArray
 
 _SECONDS_BETWEEN_STEP_RECORDS = 0.25
 _SECONDS_BETWEEN_REPORTS = 10.0
 
 
-class Recorder:
-    """Writes for one attempt. Lives in worker 0; checkpoints have their own thread."""
+class Journal(Protocol):
+    """Keeps what happens. Lives in worker 0; called between steps."""
 
-    def __init__(self, job: Assignment, reporter: Reporter) -> None:
+    def start(self, state: TrainState, problems: list[CheckpointError], **facts: int) -> None:
+        """An attempt begins at `state`; `problems` are checkpoints that had to be passed over."""
+        ...
+
+    def step(self, state: TrainState, loss: float) -> None:
+        """A step was done, with this mean loss."""
+        ...
+
+    def epoch(self, record: Record) -> None:
+        """An epoch is over."""
+        ...
+
+    def warn(self, message: str) -> None:
+        """Something the user should know."""
+        ...
+
+    def save(self, state: TrainState, extra: Mapping[str, AnyArray]) -> None:
+        """Keep `state`, which is never changed, only replaced, and the callbacks' arrays."""
+        ...
+
+    def written(self, *, wait: bool = False) -> Path | None:
+        """A checkpoint that was completed since the last call; `wait` for one under way."""
+        ...
+
+    def write_model(self, folder: Path, theta: FloatArray, state: TrainState) -> Path:
+        """Write parameters as a checkpoint of their own."""
+        ...
+
+    def save_is_due(self) -> bool:
+        """Whether the configured time since the last checkpoint has passed."""
+        ...
+
+    def report_is_due(self) -> bool:
+        """Whether to report to Ray again."""
+        ...
+
+    def end(self, status: str, reason: str) -> None:
+        """The attempt ended."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more comes, however the loop ended."""
+        ...
+
+
+class Recorder:
+    """Writes one attempt into the run folder; checkpoints have their own thread."""
+
+    def __init__(self, job: Assignment, run_dir: Path) -> None:
         self._job = job
-        self._reporter = reporter
-        self._metrics = MetricsFile(job.run_dir / "metrics.jsonl")
+        self._run_dir = run_dir
+        self._metrics = MetricsFile(run_dir / "metrics.jsonl")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="qstore_ray-checkpoint")
         self._writing: Future[Path] | None = None
+        self._completed: Path | None = None
         self._began = self._saved = self._stepped = self._reported = time.monotonic()
 
     def start(self, state: TrainState, problems: list[CheckpointError], **facts: int) -> None:
         """Cut the metrics back to the restored step and open a new attempt in them."""
         self._metrics.trim(state.step)
         for problem in problems:
-            self._metrics.append({"event": "warning", "message": str(problem)})
+            self.warn(str(problem))
         self._metrics.append(
             {
                 "event": "start",
@@ -62,52 +115,75 @@ class Recorder:
                 {"event": "step", "epoch": state.epoch, "step": state.step, "loss": loss}
             )
 
-    def epoch(self, record: dict[str, Any]) -> None:
+    def epoch(self, record: Record) -> None:
         """Record an epoch, with the seconds since the attempt began."""
         seconds = time.monotonic() - self._began
         self._metrics.append({"event": "epoch", **record, "seconds": round(seconds, 3)})
 
-    def end(self, status: str) -> None:
-        """Record how the attempt ended, when the last checkpoint is written.
+    def warn(self, message: str) -> None:
+        """Record a warning; the driver shows it."""
+        self._metrics.append({"event": "warning", "message": message})
 
-        Raises:
-            CheckpointError: it could not be written.
-        """
-        self._wait()
+    def end(self, status: str, reason: str) -> None:
+        """Record how the attempt ended."""
         seconds = time.monotonic() - self._began
-        self._metrics.append({"event": "end", "status": status, "seconds": round(seconds, 3)})
+        why = {"reason": reason} if reason else {}
+        self._metrics.append(
+            {"event": "end", "status": status, **why, "seconds": round(seconds, 3)}
+        )
         self._metrics.close()
 
     def close(self) -> None:
         """Let a checkpoint that is being written be finished, however the loop ended."""
         self._writer.shutdown()
 
-    def save(self, state: TrainState) -> None:
-        """Begin to write a checkpoint; `state` is never changed, only replaced.
+    def save(self, state: TrainState, extra: Mapping[str, AnyArray]) -> None:
+        """Begin to write a checkpoint.
 
         Raises:
             CheckpointError: the one before could not be written.
         """
         self._wait()
         self._saved = time.monotonic()
-        self._writing = self._writer.submit(self._write, state)
+        arrays = {**state.to_arrays(), **extra}
+        self._writing = self._writer.submit(self._write, state, arrays)
 
-    def _write(self, state: TrainState) -> Path:
+    def written(self, *, wait: bool = False) -> Path | None:
+        """The folder of a checkpoint that was completed since the last call.
+
+        Raises:
+            CheckpointError: it could not be written.
+        """
+        if wait or (self._writing is not None and self._writing.done()):
+            self._wait()
+        completed, self._completed = self._completed, None
+        return completed
+
+    def write_model(self, folder: Path, theta: FloatArray, state: TrainState) -> Path:
+        """Write parameters as a checkpoint of their own; waits for the disk.
+
+        Raises:
+            CheckpointError: the folder cannot be written to.
+        """
+        arrays = {**self._job.arrays, "theta": theta}
+        return write_checkpoint(folder, state.step, arrays, self._manifest(state))
+
+    def _write(self, state: TrainState, arrays: dict[str, AnyArray]) -> Path:
         """Write a checkpoint and delete old ones. Runs in the writer's thread."""
-        folder = self._job.run_dir / "checkpoints"
-        arrays = {**self._job.arrays, **state.to_arrays()}
-        manifest = {
-            **self._job.manifest, "epoch": state.epoch, "generation": self._job.generation
-        }  # fmt: skip
-        path = write_checkpoint(folder, state.step, arrays, manifest)
+        folder = self._run_dir / "checkpoints"
+        whole = {**self._job.arrays, **arrays}
+        path = write_checkpoint(folder, state.step, whole, self._manifest(state))
         prune_checkpoints(folder, self._job.config.checkpoints_kept)
         return path
+
+    def _manifest(self, state: TrainState) -> dict[str, Any]:
+        return {**self._job.manifest, "epoch": state.epoch, "generation": self._job.generation}
 
     def _wait(self) -> None:
         """Until the checkpoint that is being written is there."""
         if self._writing is not None:
             writing, self._writing = self._writing, None
-            self._reporter.checkpoint(writing.result())
+            self._completed = writing.result()
 
     def save_is_due(self) -> bool:
         """Whether the configured time since the last checkpoint has passed."""
@@ -121,3 +197,56 @@ class Recorder:
             return False
         self._reported = now
         return True
+
+
+class Memory:
+    """Keeps the epochs' records and nothing else; warnings go to stderr.
+
+    Attributes:
+        records: one record an epoch.
+    """
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def start(self, state: TrainState, problems: list[CheckpointError], **facts: int) -> None:
+        """Nothing: there is no attempt before."""
+
+    def step(self, state: TrainState, loss: float) -> None:
+        """Nothing."""
+
+    def epoch(self, record: Record) -> None:
+        """Keep the record."""
+        self.records.append(record)
+
+    def warn(self, message: str) -> None:
+        """Say it."""
+        sys.stderr.write(f"warning: {message}\n")
+
+    def save(self, state: TrainState, extra: Mapping[str, AnyArray]) -> None:
+        """Nothing: the caller gets the parameters."""
+
+    def written(self, *, wait: bool = False) -> Path | None:
+        """Never one."""
+        return None
+
+    def write_model(self, folder: Path, theta: FloatArray, state: TrainState) -> Path:
+        """Raise `UsageError`: there is nowhere to write to."""
+        raise UsageError(
+            "this run has no folder to keep models in",
+            fix="Train with QuantumTrainer, or leave ModelCheckpoint out.",
+        )
+
+    def save_is_due(self) -> bool:
+        """Never."""
+        return False
+
+    def report_is_due(self) -> bool:
+        """Never."""
+        return False
+
+    def end(self, status: str, reason: str) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""

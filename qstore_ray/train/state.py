@@ -7,7 +7,8 @@ resumed in mid-epoch also reports the same loss as one that was never interrupte
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from qstore_ray.types import AnyArray, FloatArray
 
-_COUNTERS = ("epoch", "step_in_epoch", "step", "samples")
+_COUNTERS = ("epoch", "step_in_epoch", "step", "samples", "ended")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,9 @@ class TrainState:
         samples: rows used in all.
         sums: of the running epoch: loss, rows, correct, gradient norm (4,).
         learning_rate: of the last step.
+        ended: 1 where a callback has ended the run before its last epoch.
+        metric: the monitored metric of the last epoch; NaN before the first one's end.
+        usage: circuits and shots in all (2,).
     """
 
     theta: FloatArray
@@ -45,6 +49,9 @@ class TrainState:
     step_in_epoch: int = 0
     step: int = 0
     samples: int = 0
+    ended: int = 0
+    metric: float = math.nan
+    usage: FloatArray = field(default_factory=lambda: np.zeros(2))
 
     def to_arrays(self) -> dict[str, AnyArray]:
         """The state as named arrays; `from_arrays` gives it back bit for bit."""
@@ -52,6 +59,8 @@ class TrainState:
             "theta": self.theta,
             "sums": self.sums,
             "learning_rate": np.array(self.learning_rate),
+            "metric": np.array(self.metric),
+            "usage": self.usage,
         }
         arrays |= {f"optimizer.{name}": value for name, value in self.optimizer.items()}
         arrays |= {f"schedule.{name}": np.array(value) for name, value in self.schedule.items()}
@@ -80,6 +89,8 @@ class TrainState:
             theta=arrays["theta"],
             sums=arrays["sums"],
             learning_rate=float(arrays["learning_rate"]),
+            metric=float(arrays["metric"]),
+            usage=arrays["usage"],
             optimizer={name: arrays[f"optimizer.{name}"] for name in like.optimizer},
             schedule={name: float(arrays[f"schedule.{name}"]) for name in like.schedule},
             **{name: int(arrays[name]) for name in _COUNTERS},

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,21 +21,22 @@ from pathlib import Path
 from qstore_ray.backends import open_backend
 from qstore_ray.config import dump_toml
 from qstore_ray.data.dataset import Dataset
-from qstore_ray.errors import DataError, InterruptedRunError, QStoreError, under
+from qstore_ray.errors import ConfigError, InterruptedRunError, QStoreError
 from qstore_ray.figures import draw_run
 from qstore_ray.learn.config import ModelConfig
-from qstore_ray.learn.gradients import get_gradient
-from qstore_ray.learn.model import QuantumModel, build_model
+from qstore_ray.learn.model import QuantumModel
 from qstore_ray.resilience import available_cpus
-from qstore_ray.track.base import Display, Record, RunInfo, Status
+from qstore_ray.track.base import Display, Record, RunInfo, Status, Tracker
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.follow import Follower, open_trackers
 from qstore_ray.track.jsonl import MetricsFile, epoch_records, read_records
 from qstore_ray.train import loop
+from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
+from qstore_ray.train.callbacks import Callback
 from qstore_ray.train.checkpoint import latest_checkpoint
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
 from qstore_ray.train.interrupt import stop_on_signal
-from qstore_ray.train.loop import Assignment, Outcome, TrainingRows
+from qstore_ray.train.preflight import checked
 from qstore_ray.train.reporter import LocalReporter
 from qstore_ray.train.run_folder import RunFolder, check_run, open_run_folder
 from qstore_ray.train.sync import LocalReducer
@@ -70,6 +71,8 @@ class QuantumTrainer:
         cluster: where Ray runs, for `num_workers` > 0.
         track: which trackers are fed.
         display: shows progress; None for silence.
+        callbacks: besides those of `trainer.callbacks`; objects of your own classes too. A
+            `Tracker` or a `Display` among them is used as such, in the driver process.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class QuantumTrainer:
         cluster: ClusterConfig | None = None,
         track: TrackConfig | None = None,
         display: Display | None = None,
+        callbacks: Sequence[Callback | Tracker | Display] = (),
     ) -> None:
         self.model = model or ModelConfig()
         self.trainer = trainer or TrainerConfig()
@@ -90,6 +94,25 @@ class QuantumTrainer:
         self.cluster = cluster or ClusterConfig()
         self.track = track or TrackConfig()
         self.display = display
+        self.callbacks = self.trainer.open_callbacks()
+        self.trackers: list[Tracker] = []
+        for each in callbacks:
+            self._add(each)
+
+    def _add(self, callback: Callback | Tracker | Display) -> None:
+        if isinstance(callback, Callback):
+            self.callbacks.append(callback)
+        elif isinstance(callback, Tracker):
+            self.trackers.append(callback)
+        elif isinstance(callback, Display) and self.display is None:
+            self.display = callback
+        else:
+            raise ConfigError(
+                "not a callback, nor a tracker, nor the only display",
+                field="callbacks",
+                value=callback,
+                fix="Derive its class from qstore_ray.Callback.",
+            )
 
     def fit(
         self,
@@ -114,7 +137,7 @@ class QuantumTrainer:
             RunError: it failed; the checkpoints written so far are kept.
         """
         began = time.monotonic()
-        model, rows = self._checked(dataset)
+        model, rows = checked(self.model, self.trainer, dataset)
         name = self.name or f"{dataset.config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
         check_run(self.storage, name, resume=resume, fresh=fresh)
         with self._session():
@@ -141,31 +164,6 @@ class QuantumTrainer:
 
         return ray_session(self.cluster, self.trainer.num_workers)
 
-    def _checked(self, dataset: Dataset) -> tuple[QuantumModel, TrainingRows]:
-        """The model and rows, or the error that says what does not fit."""
-        model = build_model(
-            self.model,
-            n_features=dataset.schema.n_features,
-            n_classes=len(dataset.classes) or None,
-        )
-        backend = open_backend(self.trainer.backend, self.trainer.backend_options)
-        get_gradient(self.trainer.gradient, backend)
-        x, y = dataset.materialize("train")
-        workers = self.trainer.num_workers
-        if len(x) < max(1, workers):
-            raise DataError(
-                f"{len(x)} training rows for {workers} workers",
-                field="trainer.num_workers",
-                value=workers,
-                fix=f"Take at most {len(x)} workers, or more data.",
-            )
-        parts, first = model.split(model.initial(0)), x[:1]
-        with under("model"):
-            bindings = model.bindings(parts, first, model.circuit.angles(first))
-            backend.check(model.circuit.template, model.observables, bindings)
-        held_out = dataset.materialize("val") if "val" in dataset.plans else (x[:0], y[:0])
-        return model, TrainingRows(x, y, *held_out)
-
     def _to_toml(self, dataset: Dataset) -> str:
         parts = (("model", self.model), ("trainer", self.trainer), ("cluster", self.cluster))
         tables = [("dataset", dataset.config), *parts, ("track", self.track)]
@@ -190,7 +188,7 @@ class QuantumTrainer:
             outcome = self._train(folder, dataset, model, rows)
             if outcome.status == "interrupted":
                 status = "interrupted"
-                raise _interrupted(folder)
+                raise _interrupted(folder, outcome.reason)
             result = self._result(folder, dataset, metrics, outcome)
             figures = _draw(folder, dataset, result.model)
             status = "finished"
@@ -216,7 +214,8 @@ class QuantumTrainer:
             fingerprints=folder.record["fingerprints"],
             resumed=resume,
         )
-        return Follower(info, open_trackers(self.track), self.display)
+        trackers = (*open_trackers(self.track), *self.trackers)
+        return Follower(info, trackers, self.display)
 
     def _train(
         self, folder: RunFolder, dataset: Dataset, model: QuantumModel, rows: TrainingRows
@@ -233,6 +232,7 @@ class QuantumTrainer:
             manifest=manifest,
             arrays=preparation_arrays(dataset),
             threads=self._threads(),
+            callbacks=tuple(self.callbacks),
         )
         stop = threading.Event()
         with stop_on_signal(stop):
@@ -288,9 +288,9 @@ def _close_metrics(folder: RunFolder, status: Status) -> None:
         metrics.append({"event": "end", "status": status})
 
 
-def _interrupted(folder: RunFolder) -> QStoreError:
+def _interrupted(folder: RunFolder, reason: str = "") -> QStoreError:
     return InterruptedRunError(
-        "stopped on request",
+        reason or "stopped on request",
         field="run",
         value=str(folder.path),
         fix=f"Go on with --resume (name {folder.name!r}).",

@@ -22,12 +22,13 @@ from qstore_ray.errors import CheckpointError, CircuitError, DataError, Divergen
 from qstore_ray.learn import step
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import build_model
+from qstore_ray.learn.optimizers import OPTIMIZERS
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train import loop
+from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
 from qstore_ray.train.checkpoint import latest_checkpoint
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.loop import Assignment, Outcome, TrainingRows
 from qstore_ray.train.reporter import LocalReporter
 from qstore_ray.train.sync import LocalReducer
 from qstore_ray.train.trained import TrainedModel
@@ -179,18 +180,47 @@ def test_any_number_of_workers_ends_with_the_bits_of_one(rows, uninterrupted, tm
     assert _end(job, _train(job, rows, workers)) == uninterrupted
 
 
-@pytest.mark.parametrize("options", [
+OPTIONS = [
     {"batch_size": 1},
     {"batch_size": 16},
     {"batch_size": 1000},
-    {"optimizer": "sgd", "optimizer_options": {"momentum": 0.5}},
     {"gradient": "parameter_shift", "epochs": 1},
     {"schedule": "constant", "schedule_options": {}},
-], ids=str)  # fmt: skip
+    {"schedule": "plateau", "schedule_options": {"patience": 0}, "monitor": "train_loss"},
+    {"accumulate": 2, "batch_size": 17},
+    {"batches": "balanced"},
+    {"clip_norm": 0.1, "clip_value": 0.02},
+    *({"optimizer": name} for name in sorted(OPTIMIZERS)),
+]
+"""Ways to train that are not those of `_job`."""
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_whatever_the_options_three_workers_end_with_the_bits_of_one(rows, tmp_path, options):
+    """And so does a run that was stopped in the middle of an epoch."""
+    options = {"schedule": "cosine", "schedule_options": {}, "epochs": 2, **options}
     jobs = [_job(tmp_path / str(workers), **options) for workers in (0, 3)]
     one, three = (_end(job, _train(job, rows, w)) for job, w in zip(jobs, (0, 3), strict=True))
     assert one == three
+    job = _job(tmp_path / "resumed", **options)
+    _train(job, rows, 2, stop_after=1)
+    assert _end(job, _train(job, rows)) == one
+
+
+def test_accumulated_batches_are_one_large_batch(rows, tmp_path):
+    """But for the order of the sums: blocks of 16 are added within a batch first."""
+    small = _job(tmp_path / "1", batch_size=16, accumulate=2)
+    large = _job(tmp_path / "2", batch_size=32)
+    one, two = (_train(job, rows) for job in (small, large))
+    np.testing.assert_allclose(one.theta, two.theta, rtol=1e-9)
+
+
+def test_balanced_batches_show_every_class_equally_often(rows, tmp_path):
+    classes = [np.flatnonzero(rows.y == label)[:n] for label, n in ((0, 4), (1, 18), (2, 18))]
+    take = np.concatenate(classes)
+    rare = rows._replace(x=rows.x[take], y=rows.y[take])
+    outcome = _train(_job(tmp_path, batches="balanced", epochs=1), rare)
+    assert outcome.samples == 3 * 18
 
 
 def test_without_rows_to_validate_there_is_no_validation(rows, tmp_path):

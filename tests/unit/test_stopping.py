@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qstore_ray.errors import ConfigError, UnknownNameError
-from qstore_ray.learn.stopping import EarlyStopping, monitored
+from qstore_ray.learn.stopping import StoppingRule, larger_is_better, monitored
 
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40)
 
@@ -31,7 +31,7 @@ def _kinds(stopping, values):
 
 
 def test_it_stops_after_patience_epochs_without_a_better_value():
-    stopping = EarlyStopping(patience=3)
+    stopping = StoppingRule(patience=3)
     values = [1.0, 0.8, 0.9, 0.8, 0.7, 0.7, 0.71, 0.9, 0.1]
     verdicts, state = _run(stopping, values)
     kinds = [verdict.kind for verdict in verdicts]
@@ -45,7 +45,7 @@ def test_it_stops_after_patience_epochs_without_a_better_value():
 
 @given(values=VALUES, patience=st.integers(1, 5))
 def test_what_it_remembers_is_the_best_and_when_it_was(values, patience):
-    verdicts, state = _run(EarlyStopping(patience=patience), values)
+    verdicts, state = _run(StoppingRule(patience=patience), values)
     seen = values[: len(verdicts)]
     assert state["best"] == min(seen)
     assert state["best_epoch"] == seen.index(min(seen))
@@ -56,13 +56,13 @@ def test_what_it_remembers_is_the_best_and_when_it_was(values, patience):
 @given(values=VALUES, delta=st.floats(0.0, 10.0), relative=st.booleans())
 def test_max_is_the_mirror_of_min(values, delta, relative):
     options = {"min_delta": delta, "relative": relative, "patience": 3}
-    low, high = (EarlyStopping(mode=mode, **options) for mode in ("min", "max"))
+    low, high = (StoppingRule(mode=mode, **options) for mode in ("min", "max"))
     assert _kinds(low, values) == _kinds(high, [-value for value in values])
 
 
 @given(values=VALUES, at=st.integers(0, 40))
 def test_a_resumed_run_stops_where_an_uninterrupted_one_does(values, at):
-    stopping = EarlyStopping(patience=2)
+    stopping = StoppingRule(patience=2)
     whole, end = _run(stopping, values)
     first, state = _run(stopping, values[:at])
     if not any(verdict.stop for verdict in first):
@@ -73,7 +73,7 @@ def test_a_resumed_run_stops_where_an_uninterrupted_one_does(values, at):
 
 
 def test_update_leaves_the_old_state_as_it_was():
-    stopping = EarlyStopping()
+    stopping = StoppingRule()
     state = stopping.init()
     before = dict(state)
     assert stopping.update(state, 0, 1.0) == stopping.update(state, 0, 1.0)
@@ -83,7 +83,7 @@ def test_update_leaves_the_old_state_as_it_was():
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("epoch", [0, 3])
 def test_a_value_that_is_not_finite_stops_at_once_and_is_never_the_best(value, epoch):
-    stopping = EarlyStopping(patience=100)
+    stopping = StoppingRule(patience=100)
     _, state = _run(stopping, [1.0] * epoch)
     verdict, after = stopping.update(state, epoch, value)
     assert verdict.kind == "stop"
@@ -95,17 +95,17 @@ def test_a_value_that_is_not_finite_stops_at_once_and_is_never_the_best(value, e
 
 def test_an_improvement_is_more_than_min_delta():
     values = [1.0, 0.95, 0.9, 0.85]
-    assert _kinds(EarlyStopping(min_delta=0.07), values) == [
+    assert _kinds(StoppingRule(min_delta=0.07), values) == [
         "improved", "waiting", "improved", "waiting",
     ]  # fmt: skip
     small = [0.001 * value for value in values]
-    assert _kinds(EarlyStopping(min_delta=0.07, relative=True), small) == [
+    assert _kinds(StoppingRule(min_delta=0.07, relative=True), small) == [
         "improved", "waiting", "improved", "waiting",
     ]  # fmt: skip
 
 
 def test_until_the_baseline_is_surpassed_all_epochs_are_waiting():
-    stopping = EarlyStopping(patience=3, baseline=0.5)
+    stopping = StoppingRule(patience=3, baseline=0.5)
     verdicts, _ = _run(stopping, [1.0, 0.9, 0.8])
     assert [verdict.kind for verdict in verdicts] == ["improved", "improved", "stop"]
     assert verdicts[-1].improved, "the parameters are the best there are"
@@ -118,15 +118,15 @@ def test_until_the_baseline_is_surpassed_all_epochs_are_waiting():
     [("val_loss", False), ("train_accuracy", True), ("gradient_norm", False), ("val_auc", True)],
 )
 def test_the_direction_of_a_metric_is_in_its_name(monitor, larger):
-    assert EarlyStopping(monitor=monitor).larger_is_better is larger
+    assert larger_is_better(monitor, "auto") is larger
 
 
 def test_a_metric_that_does_not_tell_its_direction_needs_one():
     with pytest.raises(ConfigError) as caught:
-        EarlyStopping(monitor="energy")
+        StoppingRule(monitor="energy")
     assert (caught.value.field, caught.value.value) == ("mode", "auto")
     assert 'mode = "min"' in caught.value.fix
-    assert not EarlyStopping(monitor="energy", mode="min").larger_is_better
+    assert not larger_is_better("energy", "min")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_metric_that_does_not_tell_its_direction_needs_one():
 )
 def test_a_wrong_value_is_refused_when_built(field, value):
     with pytest.raises(ConfigError) as caught:
-        EarlyStopping(**{field: value})
+        StoppingRule(**{field: value})
     assert caught.value.field == field
 
 

@@ -42,7 +42,8 @@ class GCANS(Config):
     Args:
         rule: `global` (gCANS) or `individual` (iCANS); see the module.
         lipschitz: L, a bound of the loss's second derivative; L · learning rate is below 2.
-        min_rows: the rows of the first step, and the fewest of any.
+        min_rows: the rows of the first step, and the fewest of any. The loop tells the variance
+            from two blocks of 16 rows on.
         decay: μ, of the running means of g and σ².
         bias: b; the square of the gradient has b μ^k added, so that an early small gradient does
             not ask for the whole batch.
@@ -50,7 +51,7 @@ class GCANS(Config):
 
     rule: Literal["global", "individual"] = "global"
     lipschitz: float = Field(default=1.0, gt=0.0)
-    min_rows: int = Field(default=16, ge=2)
+    min_rows: int = Field(default=32, ge=17)
     decay: float = Field(default=0.99, ge=0.0, lt=1.0)
     bias: float = Field(default=1e-6, ge=0.0)
 
@@ -85,7 +86,7 @@ class GCANS(Config):
         rows = min(int(state["rows"][0]), problem.n_rows)
         slope = problem.slope(theta, rows)
         moved = theta - learning_rate * slope.gradient
-        if rows < 2:  # a last batch of one row has no variance: nothing is learned about it
+        if np.isnan(slope.variance).all():  # a short last batch: nothing is learned about it
             return moved, state
         return moved, self._after(state, slope, learning_rate)
 

@@ -1,0 +1,87 @@
+"""A meter: a backend that counts what the backend inside it was asked to do.
+
+`metered(backend)` answers exactly as `backend` does, with all of its capabilities, and adds up the
+circuits and shots. Budgets are kept by these numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from qstore_ray.backends.base import (
+    Backend,
+    Bindings,
+    DifferentiableBackend,
+    Estimates,
+    Pullback,
+    Usage,
+    can_differentiate,
+)
+from qstore_ray.circuits.observable import Observable
+from qstore_ray.circuits.template import Template
+
+
+class Meter:
+    """A backend that counts; see `metered`.
+
+    Attributes:
+        usage: circuits and shots since the last `take`.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.usage = Usage(0, 0)
+
+    def __getattr__(self, name: str) -> Any:
+        # Whatever else the backend can do (its name, states, …) costs nothing that is counted.
+        if name.startswith("_"):
+            raise AttributeError(name)  # asked for by pickle and copy, before there is a backend
+        return getattr(self._backend, name)
+
+    def evaluate(
+        self,
+        template: Template,
+        observables: Sequence[Observable],
+        bindings: Bindings,
+        **options: Any,
+    ) -> Estimates:
+        """See `Backend.evaluate`."""
+        estimates = self._backend.evaluate(template, observables, bindings, **options)
+        self._count(estimates)
+        return estimates
+
+    def take(self) -> Usage:
+        """What was used since the last call."""
+        used, self.usage = self.usage, Usage(0, 0)
+        return used
+
+    def _count(self, estimates: Estimates) -> None:
+        used = estimates.usage
+        self.usage = Usage(self.usage.circuits + used.circuits, self.usage.shots + used.shots)
+
+
+class DifferentiableMeter(Meter):
+    """A meter around a backend with exact gradients."""
+
+    _backend: DifferentiableBackend
+
+    def vjp(
+        self,
+        template: Template,
+        observables: Sequence[Observable],
+        bindings: Bindings,
+        *,
+        rows_gradient: bool = False,
+    ) -> tuple[Estimates, Pullback]:
+        """See `DifferentiableBackend.vjp`; a circuit and its exact gradient count as one."""
+        estimates, pullback = self._backend.vjp(
+            template, observables, bindings, rows_gradient=rows_gradient
+        )
+        self._count(estimates)
+        return estimates, pullback
+
+
+def metered(backend: Backend) -> Meter:
+    """The backend with a meter around it."""
+    return DifferentiableMeter(backend) if can_differentiate(backend) else Meter(backend)

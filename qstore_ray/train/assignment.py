@@ -1,0 +1,70 @@
+"""What goes into the training loop and what comes out of it, as plain values.
+
+An `Assignment` and `TrainingRows` are sent to every worker; an `Outcome` comes back from each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from qstore_ray.backends.base import Backend
+from qstore_ray.learn.model import QuantumModel
+from qstore_ray.track.base import Record
+from qstore_ray.train.callbacks.base import Callback
+from qstore_ray.train.config import TrainerConfig
+
+if TYPE_CHECKING:
+    from qstore_ray.types import AnyArray, FloatArray
+
+
+class TrainingRows(NamedTuple):
+    """Prepared rows: train x (N, F), y (N, …), and those to validate on (maybe none)."""
+
+    x: FloatArray
+    y: AnyArray
+    x_val: FloatArray
+    y_val: AnyArray
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What every worker is given.
+
+    Attributes:
+        run_dir: the run folder; None keeps nothing on disk.
+        manifest: goes into every checkpoint (fingerprints, model, preparation).
+        arrays: likewise (the fitted preparation).
+        threads: CPUs of one worker.
+        callbacks: run in worker 0.
+        backend: where circuits run; None opens the one that `config` names.
+    """
+
+    model: QuantumModel
+    config: TrainerConfig
+    run_dir: Path | None
+    generation: int
+    manifest: Mapping[str, Any]
+    arrays: Mapping[str, AnyArray]
+    threads: int = 1
+    callbacks: tuple[Callback, ...] = ()
+    backend: Backend | None = None
+
+
+class Outcome(NamedTuple):
+    """How the loop ended.
+
+    Attributes:
+        status: `finished` or `interrupted`. reason: why, where a callback wanted it.
+        theta: the parameters (P,). seconds: spent in steps. samples: rows used by this attempt.
+        records: one record an epoch, where there is no run folder that has them.
+    """
+
+    status: str
+    theta: FloatArray
+    seconds: float
+    samples: int
+    reason: str = ""
+    records: tuple[Record, ...] = ()

@@ -1,0 +1,108 @@
+"""A budget: stop, at a checkpoint, before a limit of time, shots or money is passed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from pydantic import Field, PrivateAttr, model_validator
+
+from qstore_ray.config import Config
+from qstore_ray.errors import ConfigError
+from qstore_ray.train.callbacks.base import Batch, Callback, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from qstore_ray.track.base import Record
+    from qstore_ray.types import AnyArray
+
+_CIRCUITS, _SHOTS = 0, 1
+
+
+class Budget(Config, Callback):
+    """Stops the run when the first of its limits is used up. Runs in worker 0, after every step.
+
+    The run ends as an interruption: a checkpoint is written, the exit code is 5, and with a larger
+    budget `--resume` goes on. Seconds, circuits and shots are counted over all attempts.
+
+    Args:
+        seconds: wall time of training.
+        circuits: circuit evaluations (a circuit with its exact gradient is one).
+        shots: measurements.
+        qpu_seconds: time on quantum hardware, as `seconds_per_shot` · shots.
+        money: the price of it, as `price_per_qpu_second` · QPU seconds, in whatever currency.
+        seconds_per_shot, price_per_qpu_second: what the two limits above are computed from.
+    """
+
+    seconds: float | None = Field(default=None, gt=0.0)
+    circuits: int | None = Field(default=None, gt=0)
+    shots: int | None = Field(default=None, gt=0)
+    qpu_seconds: float | None = Field(default=None, gt=0.0)
+    money: float | None = Field(default=None, gt=0.0)
+    seconds_per_shot: float | None = Field(default=None, gt=0.0)
+    price_per_qpu_second: float | None = Field(default=None, gt=0.0)
+    _before: float = PrivateAttr(default=0.0)
+    _began: float = PrivateAttr(default=0.0)
+
+    @model_validator(mode="after")
+    def _has_limits(self) -> Self:
+        if not any((self.seconds, self.circuits, self.shots, self.qpu_seconds, self.money)):
+            raise ConfigError("a budget needs a limit", fix="Give seconds, circuits or shots.")
+        if (self.qpu_seconds or self.money) and self.seconds_per_shot is None:
+            raise ConfigError(
+                "QPU seconds are computed from shots",
+                field="seconds_per_shot",
+                fix="Give seconds_per_shot, for example 0.0003.",
+            )
+        if self.money and self.price_per_qpu_second is None:
+            raise ConfigError(
+                "money is computed from QPU seconds",
+                field="price_per_qpu_second",
+                fix="Give price_per_qpu_second, for example 1.6.",
+            )
+        return self
+
+    def on_train_begin(self, run: Run) -> None:
+        """Start the clock; stop at once if an earlier attempt has used everything up."""
+        self._began = time.monotonic()
+        self._check(run)
+
+    def on_batch_end(self, run: Run, batch: Batch) -> None:
+        """Look at every limit."""
+        self._check(run)
+
+    def on_epoch_end(self, run: Run, record: Record) -> None:
+        """Log what was used."""
+        run.log(**{f"budget_{name}": used for name, (used, _) in self._limits(run).items()})
+
+    def _check(self, run: Run) -> None:
+        for name, (used, limit) in self._limits(run).items():
+            if used >= limit:
+                run.stop(f"the budget of {limit:g} {name.replace('_', ' ')} is used up")
+
+    def _limits(self, run: Run) -> dict[str, tuple[float, float]]:
+        """What was used and what is allowed, of every limit that is set."""
+        shots = float(run.state.usage[_SHOTS])
+        qpu_seconds = shots * (self.seconds_per_shot or 0.0)
+        used = {
+            "seconds": self._seconds(),
+            "circuits": float(run.state.usage[_CIRCUITS]),
+            "shots": shots,
+            "qpu_seconds": qpu_seconds,
+            "money": qpu_seconds * (self.price_per_qpu_second or 0.0),
+        }
+        limits = {name: getattr(self, name) for name in used}
+        return {name: (used[name], limit) for name, limit in limits.items() if limit is not None}
+
+    def _seconds(self) -> float:
+        return self._before + time.monotonic() - self._began
+
+    def state(self) -> Mapping[str, AnyArray]:
+        """The seconds so far."""
+        return {"seconds": np.array(self._seconds())}
+
+    def restore(self, state: Mapping[str, AnyArray]) -> None:
+        """Count on from the checkpoint."""
+        self._before = float(state["seconds"])

@@ -1,0 +1,112 @@
+"""One step of training: from a state to the next one.
+
+The learning rate comes from the schedule; the optimizer gets a gradient, or asks the objective for
+what else it needs. All workers take the same step, with the same bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qstore_ray.errors import DivergenceError
+from qstore_ray.learn import step as blocks
+from qstore_ray.learn.clipping import clip_by_norm, clip_by_value
+from qstore_ray.learn.optimizers import get_optimizer
+from qstore_ray.learn.optimizers.base import SearchOptimizer
+from qstore_ray.learn.schedules import Horizon, Tick, get_schedule
+from qstore_ray.train.callbacks.base import Batch
+from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.objective import BatchProblem, Objective, Rows
+from qstore_ray.train.state import TrainState
+
+if TYPE_CHECKING:
+    from qstore_ray.types import FloatArray
+
+
+class Stepper:
+    """Takes the steps of a run. Used in every worker, by all in the same order."""
+
+    def __init__(self, config: TrainerConfig, objective: Objective) -> None:
+        self._config = config
+        self._objective = objective
+        self._optimizer = get_optimizer(config.optimizer, config.optimizer_options)
+        self._schedule = get_schedule(config.schedule, config.schedule_options)
+
+    def begin(self, theta: FloatArray, horizon: Horizon) -> TrainState:
+        """The state before the first step."""
+        return TrainState(
+            theta=theta,
+            optimizer=self._optimizer.init(theta),
+            schedule=self._schedule.init(horizon),
+            sums=np.zeros(4),
+            learning_rate=self._config.learning_rate,
+        )
+
+    def step(self, state: TrainState, rows: Rows) -> tuple[TrainState, Batch]:
+        """The state after a step over the rows of one batch.
+
+        Raises:
+            DivergenceError: loss, gradient or parameters became NaN or infinite.
+        """
+        begins = state.step_in_epoch == 0
+        metric = state.metric if begins and np.isfinite(state.metric) else None
+        # What overflows in a run that diverges is checked here, on every worker alike.
+        with np.errstate(over="ignore", invalid="ignore"):
+            factor, schedule = self._schedule.update(dict(state.schedule), Tick(begins, metric))
+            learning_rate = self._config.learning_rate * factor
+            sums, theta, optimizer = self._update(state, rows, learning_rate)
+            gradient = sums.gradient / sums.n_rows
+            norm = float(np.sqrt(gradient @ gradient))
+        if not (np.isfinite([sums.loss, norm]).all() and np.isfinite(theta).all()):
+            raise DivergenceError(
+                f"the loss, its gradient or the parameters became NaN or infinite in step "
+                f"{state.step + 1}",
+                value={"loss": sums.loss, "gradient_norm": norm},
+                fix="Lower trainer.learning_rate, or scale the features down.",
+            )
+        after = replace(
+            state,
+            theta=theta,
+            optimizer=optimizer,
+            schedule=schedule,
+            sums=state.sums + np.array([sums.loss, sums.n_rows, sums.correct, norm]),
+            learning_rate=learning_rate,
+            step_in_epoch=state.step_in_epoch + 1,
+            step=state.step + 1,
+            samples=state.samples + rows.count,
+            usage=self._objective.usage,
+        )
+        return after, Batch(sums.loss / sums.n_rows, gradient, rows.count)
+
+    def _update(
+        self, state: TrainState, rows: Rows, learning_rate: float
+    ) -> tuple[blocks.Sums, FloatArray, dict[str, FloatArray]]:
+        """Sums over the batch at the present parameters, the next parameters and their state."""
+        if isinstance(self._optimizer, SearchOptimizer):
+            problem = BatchProblem(self._objective, rows, (self._config.seed, state.step))
+            scores = blocks.total(self._objective.scores(state.theta, rows))
+            theta, optimizer = self._optimizer.search(
+                dict(state.optimizer), state.theta, problem, learning_rate
+            )
+            return scores, theta, optimizer
+        sums = self._gradient(state.theta, rows)
+        theta, optimizer = self._optimizer.update(
+            dict(state.optimizer), state.theta, self._clipped(sums.gradient / sums.n_rows),
+            learning_rate,
+        )  # fmt: skip
+        return sums, theta, optimizer
+
+    def _gradient(self, theta: FloatArray, rows: Rows) -> blocks.Sums:
+        """Sums over a batch, `batch_size` rows at a time where several are accumulated."""
+        parts = rows.split(self._config.batch_size)
+        return blocks.added([blocks.total(self._objective.gradient(theta, part)) for part in parts])
+
+    def _clipped(self, gradient: FloatArray) -> FloatArray:
+        if self._config.clip_value is not None:
+            gradient = clip_by_value(gradient, self._config.clip_value)
+        if self._config.clip_norm is not None:
+            gradient = clip_by_norm(gradient, self._config.clip_norm)
+        return gradient

@@ -1,0 +1,283 @@
+"""The laws of a callback, on every callback, and what the loop promises them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import pytest
+
+from qstore_ray.errors import CallbackError, ConfigError, UnknownNameError
+from qstore_ray.learn.config import ModelConfig
+from qstore_ray.learn.model import build_model
+from qstore_ray.track.jsonl import epoch_records, read_records
+from qstore_ray.train import loop
+from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
+from qstore_ray.train.callbacks import CALLBACKS, Callback, as_callback, as_table
+from qstore_ray.train.callbacks.base import HOOKS, Run
+from qstore_ray.train.checkpoint import latest_checkpoint
+from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.reporter import LocalReporter
+from qstore_ray.train.sync import LocalReducer
+
+EPOCHS, STEPS = 4, 2
+
+MEMBERS = [
+    {"name": "budget", "circuits": 10**9},
+    {"name": "early_stopping", "patience": 3, "monitor": "train_loss"},
+    {"name": "gradient_stats"},
+    {"name": "learning_rate_monitor", "every": 1},
+    {"name": "metrics_logger"},
+    {"name": "model_checkpoint", "best": 2, "every": 2, "last": True},
+    {"name": "timer"},
+]
+every_member = pytest.mark.parametrize("table", MEMBERS, ids=[str(m["name"]) for m in MEMBERS])
+
+
+@pytest.fixture(scope="module")
+def rows() -> TrainingRows:
+    """Real rows of iris."""
+    from sklearn.datasets import load_iris
+
+    x, y = load_iris(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(x))
+    x, y = ((x - x.mean(axis=0)) / x.std(axis=0))[order], y[order]
+    return TrainingRows(x[:60], y[:60], x[60:90], y[60:90])
+
+
+class Stops(LocalReporter):
+    """Asks to stop after a number of steps, as Ctrl-C would."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.left = steps
+
+    def should_stop(self) -> bool:
+        self.left -= 1
+        return self.left == 0
+
+
+def _train(rows, folder: Path | None, callbacks=(), stop_after: int = 0, **options) -> Outcome:
+    config = TrainerConfig(**{"epochs": EPOCHS, "batch_size": 30, "seed": 3, **options})
+    model = build_model(ModelConfig(n_qubits=4, layers=1), n_features=4, n_classes=3)
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+    job = Assignment(model, config, folder, 1, {}, {}, callbacks=tuple(callbacks))
+    reporter = Stops(stop_after) if stop_after else LocalReporter()
+    return loop.run(job, rows, LocalReducer(), reporter)
+
+
+def _epochs(folder: Path) -> list[dict]:
+    timed = ("seconds", "epoch_seconds", "samples_per_second")
+    records = epoch_records(read_records(folder / "metrics.jsonl"))
+    return [{k: v for k, v in record.items() if k not in timed} for record in records]
+
+
+class Diary(Callback):
+    """Writes down every hook."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def _note(self, hook: str, run: Run) -> None:
+        with self._path.open("a") as file:
+            file.write(f"{hook} {run.state.epoch} {run.state.step}\n")
+
+    def on_train_begin(self, run):
+        self._note("train_begin", run)
+
+    def on_epoch_begin(self, run):
+        self._note("epoch_begin", run)
+
+    def on_batch_begin(self, run):
+        self._note("batch_begin", run)
+
+    def on_batch_end(self, run, batch):
+        assert batch.n_rows == 30
+        assert np.isfinite(batch.loss)
+        self._note("batch_end", run)
+
+    def on_validation_end(self, run, record):
+        assert "val_loss" in record
+        self._note("validation_end", run)
+
+    def on_epoch_end(self, run, record):
+        run.log(seen=float(run.state.step))
+        self._note("epoch_end", run)
+
+    def on_checkpoint(self, run, path):
+        assert (path / "manifest.json").exists()
+        self._note(f"checkpoint:{path.name}", run)
+
+    def on_train_end(self, run):
+        self._note("train_end", run)
+
+    def on_exception(self, run, error):
+        self._note(f"exception:{type(error).__name__}", run)
+
+
+def test_every_callback_is_tested():
+    assert {member["name"] for member in MEMBERS} == set(CALLBACKS)
+
+
+@every_member
+def test_a_table_describes_it(table):
+    whole = as_table(as_callback(table))
+    assert table.items() <= whole.items()
+    assert as_table(whole) == whole
+    config = TrainerConfig(callbacks=[as_callback(table)])
+    assert TrainerConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@every_member
+def test_it_changes_neither_parameters_nor_metrics(table, rows, tmp_path):
+    """Early stopping does, if it stops; with this patience it does not."""
+    bare = _train(rows, tmp_path / "bare")
+    options = {"restore_best": False} if table["name"] == "early_stopping" else {}
+    watched = _train(rows, tmp_path / "watched", [as_callback({**table, **options})])
+    assert watched.theta.tobytes() == bare.theta.tobytes()
+    for one, other in zip(_epochs(tmp_path / "bare"), _epochs(tmp_path / "watched"), strict=True):
+        assert one.items() <= other.items()
+
+
+@every_member
+@pytest.mark.parametrize("stop_after", [1, 2, 3, 5])
+def test_a_resumed_run_ends_as_an_uninterrupted_one(table, stop_after, rows, tmp_path):
+    whole = _train(rows, tmp_path / "whole", [as_callback(table)])
+    parts = _train(rows, tmp_path / "parts", [as_callback(table)], stop_after=stop_after)
+    assert parts.status == "interrupted"
+    parts = _train(rows, tmp_path / "parts", [as_callback(table)])
+    assert parts.theta.tobytes() == whole.theta.tobytes()
+    assert _epochs(tmp_path / "parts") == _epochs(tmp_path / "whole")
+    models = [sorted(p.name for p in (tmp_path / n).glob("models/*")) for n in ("whole", "parts")]
+    assert models[0] == models[1]
+
+
+@every_member
+def test_one_object_serves_several_runs(table, rows, tmp_path):
+    callback = as_callback(table)
+    first = _train(rows, tmp_path / "1", [callback])
+    second = _train(rows, tmp_path / "2", [callback])
+    assert first.theta.tobytes() == second.theta.tobytes()
+    assert _epochs(tmp_path / "1") == _epochs(tmp_path / "2")
+
+
+def test_hooks_come_in_the_documented_order(rows, tmp_path):
+    diary = tmp_path / "diary"
+    _train(rows, tmp_path / "run", [Diary(diary)], epochs=2, checkpoint_every_epochs=2)
+    assert diary.read_text().split("\n")[:-1] == [
+        "train_begin 0 0",
+        "epoch_begin 0 0",
+        "batch_begin 0 0", "batch_end 0 1", "batch_begin 0 1", "batch_end 0 2",
+        "validation_end 1 2", "epoch_end 1 2",
+        "epoch_begin 1 2",
+        "batch_begin 1 2", "batch_end 1 3", "batch_begin 1 3", "batch_end 1 4",
+        "validation_end 2 4", "epoch_end 2 4",
+        "train_end 2 4",
+        "checkpoint:step-00000004 2 4",
+    ]  # fmt: skip
+    assert [record["seen"] for record in _epochs(tmp_path / "run")] == [2.0, 4.0]
+
+
+class Breaks(Callback):
+    """Raises in one hook."""
+
+    def __init__(self, hook: str, diary: Path | None = None) -> None:
+        self._hook = hook
+
+    def _maybe(self, hook: str) -> None:
+        if hook == self._hook:
+            raise KeyError("something of its own")
+
+    def on_train_begin(self, run):
+        self._maybe("on_train_begin")
+
+    def on_epoch_begin(self, run):
+        self._maybe("on_epoch_begin")
+
+    def on_batch_begin(self, run):
+        self._maybe("on_batch_begin")
+
+    def on_batch_end(self, run, batch):
+        self._maybe("on_batch_end")
+
+    def on_validation_end(self, run, record):
+        self._maybe("on_validation_end")
+
+    def on_epoch_end(self, run, record):
+        self._maybe("on_epoch_end")
+
+    def on_checkpoint(self, run, path):
+        self._maybe("on_checkpoint")
+
+    def on_train_end(self, run):
+        self._maybe("on_train_end")
+
+
+class BreaksMildly(Breaks):
+    """The same, and says so."""
+
+    on_error: ClassVar[Literal["raise", "warn"]] = "warn"
+
+
+BREAKING = [hook for hook in HOOKS if hook != "on_exception"]
+
+
+@pytest.mark.parametrize("hook", BREAKING)
+def test_a_callback_that_raises_ends_the_run_with_its_name_and_loses_nothing(hook, rows, tmp_path):
+    whole = _train(rows, tmp_path / "whole")
+    diary = tmp_path / "diary"
+    with pytest.raises(CallbackError, match="something of its own") as caught:
+        _train(rows, tmp_path / "run", [Breaks(hook), Diary(diary)])
+    assert caught.value.field == f"Breaks.{hook}"
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert diary.read_text().split("\n")[-2].startswith("exception:CallbackError")
+    _found, problems = latest_checkpoint(tmp_path / "run" / "checkpoints")
+    assert not problems
+    assert _train(rows, tmp_path / "run").theta.tobytes() == whole.theta.tobytes()
+
+
+@pytest.mark.parametrize("hook", BREAKING)
+def test_a_callback_that_may_fail_is_recorded_and_changes_nothing(hook, rows, tmp_path):
+    whole = _train(rows, tmp_path / "whole")
+    mild = _train(rows, tmp_path / "run", [BreaksMildly(hook)])
+    assert mild.theta.tobytes() == whole.theta.tobytes()
+    warnings = [r for r in read_records(tmp_path / "run" / "metrics.jsonl") if "message" in r]
+    assert warnings
+    assert f"BreaksMildly.{hook}: KeyError" in warnings[0]["message"]
+
+
+def test_a_misspelt_hook_is_found_where_it_is_written():
+    with pytest.raises(UnknownNameError, match="on_epoch_end") as caught:
+        type("Mine", (Callback,), {"on_epoch_ends": lambda self, run, record: None})
+    assert caught.value.field == "Mine"
+
+
+@pytest.mark.parametrize(
+    ("table", "field"),
+    [
+        ({"name": "early_stoping"}, "callbacks.0.name"),
+        ({"patience": 5}, "callbacks.0"),
+        ({"name": "timer", "every": 5}, "callbacks.0.every"),
+        ({"name": "model_checkpoint", "best": -1}, "callbacks.0.best"),
+        ({"name": "budget"}, "callbacks.0"),
+        ({"name": "budget", "money": 5.0}, "callbacks.0.seconds_per_shot"),
+        ("timer", "callbacks.0"),
+        (Diary(Path()), "callbacks.0"),
+    ],
+)
+def test_a_wrong_table_is_refused_with_its_place(table, field):
+    with pytest.raises(ConfigError) as caught:
+        TrainerConfig(callbacks=[table])
+    assert caught.value.field == field
+
+
+def test_parameters_cannot_be_changed_by_a_callback(rows, tmp_path):
+    class Meddles(Callback):
+        def on_batch_end(self, run, batch):
+            run.theta[0] = 0.0
+
+    with pytest.raises(CallbackError, match="read-only"):
+        _train(rows, tmp_path, [Meddles()])
