@@ -48,7 +48,8 @@ def metrics(backend: Backend, template: Template, bindings: Bindings) -> FloatAr
     step = max(1, _STATES_BYTES // (16 * n_states * 2**template.n_qubits))
     for first in range(0, len(bindings), step):
         some = slice(first, first + step)
-        params = (centre[some, None] + shifts).reshape(-1, len(angles))
+        params = centre[some, None] + shifts
+        params = params.reshape(len(params) * n_states, len(angles))
         states = source.states(unrolled, _repeated(bindings, some, n_states, params))
         states = states.reshape(-1, n_states, 2**template.n_qubits)
         found[some] = _gram(states[:, 0], _derivatives(states[:, 1:], angles, template.n_params))
