@@ -133,6 +133,23 @@ def test_the_seed_decides_the_draws():
     assert one.fingerprint != other.fingerprint
 
 
+def test_parts_that_the_source_brings_are_not_augmented():
+    rng = np.random.default_rng(0)
+    parts = [(rng.normal(size=(n, 2)), np.arange(n) % 2) for n in (20, 8, 6)]
+    dataset = DatasetLoader.from_arrays(
+        *parts[0],
+        val=parts[1],
+        test=parts[2],
+        rows_per_task=7,
+        preprocessing=[{"name": "standard"}],
+        augmentation={"steps": [NOISE, JITTER], "copies": 3},
+    )
+    assert dataset.sizes == {"train": 80, "val": 8, "test": 6}
+    for split, (x, _) in zip(("val", "test"), parts[1:], strict=True):
+        prepared = dataset.preparation.transform(x)
+        assert dataset.materialize(split).x.tobytes() == prepared.tobytes()
+
+
 def test_originals_can_be_left_out():
     both, copies = _flowers(CHAINS["hybrid"]), _flowers(CHAINS["hybrid"], keep_original=False)
     is_copy = np.arange(both.sizes["train"]) % 3 > 0
@@ -171,6 +188,10 @@ def test_sizes_counts_and_text_speak_of_the_augmented_split(capsys, tmp_path):
     folder = str(dataset.save(tmp_path / "saved"))
     assert main(["data", "info", folder]) == 0
     assert capsys.readouterr().out.strip() == dataset.describe()
+    assert main(["data", "info", folder, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["rows"], told["augmentation"]["copies"]) == (dataset.sizes, 2)
+    assert told["class_counts"]["train"] == list(dataset.class_counts["train"])
     assert main(["data", "verify", folder, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"] == dataset.sizes
 
