@@ -177,6 +177,7 @@ def _facts(dataset: Dataset) -> list[tuple[str, str]]:
 
 
 def _described(dataset: Dataset) -> dict[str, Any]:
+    augmentation = dataset.config.augmentation
     return {
         "name": dataset.config.name,
         "task": dataset.config.task,
@@ -185,6 +186,7 @@ def _described(dataset: Dataset) -> dict[str, Any]:
         "raw_features": dataset.schema.n_raw_features,
         "classes": list(dataset.classes),
         "class_counts": {name: list(counts) for name, counts in dataset.class_counts.items()},
+        "augmentation": None if augmentation is None else augmentation.to_dict(),
         "provenance": dict(dataset.provenance),
         "fingerprint": dataset.fingerprint,
     }

@@ -10,11 +10,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qstore_ray.config import fingerprint
+from qstore_ray.data.augment.expansion import Expansion, expansion_of
 from qstore_ray.data.dataset import Dataset, Schema
 from qstore_ray.data.labels import ClassLabels, Targets
 from qstore_ray.data.plan import ReadPlan, SplitTask
@@ -67,26 +68,32 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
     numbered = {split: numbers[home[split]][positions[split]] for split in positions}
     counts = _class_counts(numbered, labels)
 
-    def plans(preparation: Preparation, splits: tuple[str, ...]) -> dict[str, ReadPlan]:
-        return {
-            split: _plan(split, parts[home[split]], positions[split], columns, labels, preparation)
-            for split in splits
-        }
+    def plan(split: str, preparation: Preparation, expansion: Expansion | None = None) -> ReadPlan:
+        part = parts[home[split]]
+        return _plan(split, part, positions[split], columns, labels, preparation, expansion)
 
-    preparation = Preparation(main.n_features, (), ())
+    preparation, gaps = Preparation(main.n_features, (), ()), False
     if config.preprocessing:
-        raw = plans(preparation, ("train",))["train"].read_raw()
-        preparation = Preparation.fit(config.preprocessing, raw.x)
+        x = plan("train", preparation).read_raw().x  # never the copies: they are not data
+        preparation = Preparation.fit(config.preprocessing, x)
+        gaps = fills and bool(np.isnan(x).any())
     n_features = preparation.apply(np.zeros((0, main.n_features))).shape[1]
+    schema = _schema(config, source, main, labels, names, n_features)
+    expansion = expansion_of(config, schema)
+    if expansion is not None:
+        expansion.check(main.n_features, n_features, gaps=gaps)
+    read = {split: plan(split, preparation) for split in positions}
+    read["train"] = plan("train", preparation, expansion)
+    times = {split: found.times for split, found in read.items()}
     return Dataset(
         config=config,
-        schema=_schema(config, source, main, labels, names, n_features),
+        schema=schema,
         classes=labels.classes,
-        class_counts=counts,
-        fingerprint=_fingerprint(config, parts, positions, numbers, labels),
+        class_counts={split: tuple(n * times[split] for n in c) for split, c in counts.items()},
+        fingerprint=_fingerprint(config, parts, positions, numbers, labels, schema.image_shape),
         preparation=preparation,
         provenance={**source.provenance, **_dropped(parts, kept)},
-        plans=plans(preparation, tuple(positions)),
+        plans=read,
     )
 
 
@@ -193,6 +200,7 @@ def _plan(
     columns: tuple[int, ...] | None,
     labels: ClassLabels | Targets,
     preparation: Preparation,
+    expansion: Expansion | None,
 ) -> ReadPlan:
     """One task for every block of the part that has rows of the split."""
     edges = np.searchsorted(positions, part.starts)
@@ -205,6 +213,7 @@ def _plan(
             labels=labels,
             preparation=preparation,
             split=split,
+            expansion=expansion,
         )
         for block, (low, high) in enumerate(pairwise(edges))
         if high > low
@@ -241,8 +250,9 @@ def _fingerprint(
     positions: Mapping[str, IntArray],
     numbers: Mapping[str, AnyArray],
     labels: ClassLabels | Targets,
+    image_shape: tuple[int, ...] | None,
 ) -> str:
-    """SHA-256 over every row, its label, the split it is in, and the preprocessing."""
+    """SHA-256 over every row, its label, the split it is in, preprocessing and augmentation."""
     content = hashlib.sha256()
     for name in sorted(parts):
         content.update(json.dumps([name, parts[name].content]).encode())
@@ -252,6 +262,13 @@ def _fingerprint(
         content.update(json.dumps([split, len(positions[split])]).encode())
         content.update(positions[split].data)
     steps = [step.to_dict() for step in config.preprocessing]
-    settings = {"task": config.task, "classes": list(labels.classes), "steps": steps}
+    settings: dict[str, Any] = {
+        "task": config.task,
+        "classes": list(labels.classes),
+        "steps": steps,
+    }
+    if config.augmentation is not None:  # what decides the copies, beside the rows
+        drawn = {"seed": config.seed, "image_shape": image_shape}
+        settings["augmentation"] = {**config.augmentation.to_dict(), **drawn}
     content.update(fingerprint(settings).encode())
     return content.hexdigest()

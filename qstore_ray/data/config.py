@@ -13,10 +13,14 @@
     name = "pca"
     components = 16
 
+    [dataset.augmentation]
+    copies = 2
+    steps = [{ name = "rotate", degrees = 10.0 }]
+
 `source` names an adapter (`DatasetLoader.available()` lists them), and `params` belongs to that
-adapter, which declares its own fields; so does every step of `preprocessing`. Both are checked and
-completed with their defaults as soon as the configuration is built, so that what is saved with a
-run says everything that was in force.
+adapter, which declares its own fields; so does every step of `preprocessing` and `augmentation`.
+All are checked and completed with their defaults as soon as the configuration is built, so that
+what is saved with a run says everything that was in force.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, model_validator
 
 from qstore_ray.config import Config
+from qstore_ray.data.augment.config import ExpansionConfig
 from qstore_ray.data.sources.base import SourceConfig, open_source
 from qstore_ray.data.step_config import StepConfig
 from qstore_ray.errors import ConfigError, unknown_name
@@ -86,7 +91,9 @@ class DatasetConfig(SourceConfig):
         bad_values: what becomes of rows with NaN or infinity: `error` names the first one, `drop`
             leaves them out and says how many.
         preprocessing: steps, fitted on train in this order and applied to every part.
-        seed: decides which row goes where.
+        augmentation: changed copies of the rows of train; val and test are never augmented, and the
+            preparation is fitted on the rows of the source alone.
+        seed: decides which row goes where, and the draws of the augmentation.
         revision: version of the data, for sources that have versions.
         cache_dir: folder for downloaded data, for sources that download.
         task: whether labels are classes or numbers.
@@ -101,6 +108,7 @@ class DatasetConfig(SourceConfig):
     stratify: bool = True
     bad_values: Literal["error", "drop"] = "error"
     preprocessing: tuple[SerializeAsAny[StepConfig], ...] = ()
+    augmentation: ExpansionConfig | None = None
     seed: int = Field(default=0, ge=0, lt=2**63)
     task: Task = "classification"
 

@@ -55,9 +55,9 @@ class Dataset:
         config: what was asked for.
         schema: the columns.
         classes: the original label of every class number; empty for a regression.
-        class_counts: rows of each class, by split.
-        fingerprint: SHA-256 over the content of all splits and the preprocessing, 64 hex digits;
-            the same however many read tasks there are.
+        class_counts: rows of each class, by split, copies included.
+        fingerprint: SHA-256 over the content of all splits, the preprocessing and the augmentation,
+            64 hex digits; the same however many read tasks there are.
         preparation: the steps fitted on train; prepares raw rows for prediction too.
         provenance: where the data comes from, in words.
         plans: split name to read plan.
@@ -74,7 +74,7 @@ class Dataset:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Number of rows of every split."""
+        """Number of rows of every split, copies included."""
         return {split: plan.n_rows for split, plan in self.plans.items()}
 
     def plan(self, split: str) -> ReadPlan:
@@ -90,6 +90,8 @@ class Dataset:
     def materialize(self, split: str) -> Arrays:
         """Read `split` in this process: x float64 (N, F), y (N,), in the order of the source.
 
+        Where train is augmented, the copies of a row stand behind it.
+
         Raises:
             UnknownNameError: the dataset has no such split.
             DataError: the source cannot be read any more, or has changed.
@@ -97,13 +99,14 @@ class Dataset:
         return self.plan(split).read()
 
     def rows(self, split: str) -> IntArray:
-        """Row numbers (N,) in the source, in the order of `materialize`."""
+        """Row numbers (N,) in the source, in the order of `materialize`; a copy has its row's."""
         return self.plan(split).rows
 
     def to_ray(self, split: str) -> ray.data.Dataset:
         """`split` as a `ray.data.Dataset` with columns x, y, row, read by the same tasks.
 
-        Blocks may come in any order; `row` says which row is which.
+        Blocks may come in any order; `row` says which row is which. The copies of a row have its
+        number and stand behind it.
 
         Raises:
             UnknownNameError: the dataset has no such split.
@@ -150,6 +153,8 @@ class Dataset:
             f"features     {schema.n_raw_features}{shape}{prepared}",
             f"splits       {', '.join(f'{name} {n}' for name, n in self.sizes.items())}",
         ]
+        if config.augmentation is not None:
+            lines.append(f"augmentation {self._augmented()}")
         if self.classes:
             lines.append(f"classes      {len(self.classes)}: {', '.join(schema.class_names)}")
         for split, counts in self.class_counts.items():
@@ -157,3 +162,11 @@ class Dataset:
             if absent:
                 lines.append(f"note         {split} has no rows of {', '.join(absent)}")
         return "\n".join([*lines, f"fingerprint  {self.fingerprint}"])
+
+    def _augmented(self) -> str:
+        assert self.config.augmentation is not None
+        plan, settings = self.plans["train"], self.config.augmentation
+        n_rows = len(plan.source_rows)
+        chain = " → ".join(step.name for step in settings.steps)
+        originals = f"{n_rows} rows and" if settings.keep_original else "only"
+        return f"train has {originals} {n_rows * settings.copies} copies ({chain})"

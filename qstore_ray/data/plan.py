@@ -3,14 +3,17 @@
 A source's read tasks return raw rows of the whole source. A `SplitTask` wraps one of them: it takes
 the rows that belong to the split, numbers their labels, and prepares their features. It carries all
 it needs and is picklable, so the same task runs in this process (`ReadPlan.read`) and in a Ray
-task. Each wrapped block is checked against the digest that it had when the dataset was loaded: a
-file that changes under a run is an error, not a silent change of the data.
+task. Where train is augmented, the same task adds the copies: a row comes as the original, copy 1,
+copy 2, …, so that the order does not depend on how the source is cut.
+
+Each wrapped block is checked against the digest that it had when the dataset was loaded: a file
+that changes under a run is an error, not a silent change of the data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -24,6 +27,7 @@ from qstore_ray.errors import DataError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from qstore_ray.data.augment.expansion import Expansion
     from qstore_ray.data.sources.base import RawBlock, ReadTask
     from qstore_ray.types import AnyArray, FloatArray, IntArray
 
@@ -135,6 +139,7 @@ class SplitTask:
         labels: numbers the classes.
         preparation: fitted on train.
         split: name of the split, for error messages.
+        expansion: adds changed copies to the rows of train; none where None.
     """
 
     source: ReadTask
@@ -144,22 +149,38 @@ class SplitTask:
     labels: ClassLabels | Targets
     preparation: Preparation
     split: str
+    expansion: Expansion | None = None
+
+    @property
+    def times(self) -> int:
+        """How many rows come out for one of the source."""
+        return 1 if self.expansion is None else self.expansion.times
+
+    @property
+    def n_rows(self) -> int:
+        """N, the rows that come out."""
+        return len(self.take) * self.times
 
     def __call__(self) -> dict[str, AnyArray]:
         """Columns x (N, F'), y (N,), row (N,) of the split's rows in this block.
+
+        Copies have the label and the row number of their original, and stand behind it.
 
         Raises:
             DataError: the block is not what it was when the dataset was loaded.
         """
         block = self.raw()
+        y = self.labels.encode(block.y)
+        if self.expansion is None:
+            return {"x": self.preparation.apply(block.x), "y": y, "row": block.row}
         return {
-            "x": self.preparation.apply(block.x),
-            "y": self.labels.encode(block.y),
-            "row": block.row,
+            "x": self.expansion.expand(block.x, block.row, self.preparation),
+            "y": np.repeat(y, self.times),
+            "row": np.repeat(block.row, self.times),
         }
 
     def raw(self) -> Block:
-        """The split's rows in this block as the source has them: not prepared, not numbered.
+        """The split's rows in this block as the source has them: unprepared, unnumbered, no copies.
 
         Raises:
             DataError: the block is not what it was when the dataset was loaded.
@@ -178,49 +199,80 @@ class SplitTask:
 
 @dataclass(frozen=True)
 class ReadPlan:
-    """The tasks that together read a split, and the row numbers (N,) that they give."""
+    """The tasks that together read a split.
+
+    Args:
+        tasks: all with the same expansion, if any.
+        source_rows: numbers of the rows that the split has of the source, ascending.
+    """
 
     tasks: tuple[SplitTask, ...]
-    rows: IntArray
+    source_rows: IntArray
+
+    @property
+    def times(self) -> int:
+        """How many rows of the split one row of the source is: more than 1 where it has copies."""
+        return self.tasks[0].times
 
     @property
     def n_rows(self) -> int:
-        """N, the rows of the split."""
-        return len(self.rows)
+        """N, the rows of the split, copies included."""
+        return len(self.source_rows) * self.times
+
+    @property
+    def rows(self) -> IntArray:
+        """Row numbers (N,) in the source, in the order of `read`; a copy has its original's."""
+        return self.source_rows if self.times == 1 else np.repeat(self.source_rows, self.times)
+
+    def unaugmented(self) -> ReadPlan:
+        """The plan that reads the rows of the source alone, without copies."""
+        tasks = tuple(replace(task, expansion=None) for task in self.tasks)
+        return ReadPlan(tasks, self.source_rows)
 
     def read(self) -> Arrays:
         """Run the tasks in this process; rows come in the order of their row numbers."""
-        return self._filled(
-            Arrays(block["x"], block["y"]) for block in (task() for task in self.tasks)
+        return _filled(
+            (Arrays(block["x"], block["y"]) for block in (task() for task in self.tasks)),
+            self.n_rows,
         )
 
     def read_raw(self) -> Arrays:
-        """The same rows before preparation: x float64 (N, F) may hold what the steps will fill."""
-        return self._filled(
-            Arrays(block.x, task.labels.encode(block.y))
-            for task, block in ((task, task.raw()) for task in self.tasks)
+        """The rows of the source before preparation, without copies.
+
+        x float64 (N, F) may hold what the steps will fill.
+        """
+        return _filled(
+            (
+                Arrays(block.x, task.labels.encode(block.y))
+                for task, block in ((task, task.raw()) for task in self.tasks)
+            ),
+            len(self.source_rows),
         )
 
-    def _filled(self, blocks: Iterable[Arrays]) -> Arrays:
-        """All rows in one array; a block goes into it as it comes, and is let go."""
-        found: Arrays | None = None
-        filled = 0
-        for block in blocks:
-            if found is None:
-                shapes = ((self.n_rows, *part.shape[1:]) for part in block)
-                found = Arrays(*map(np.empty, shapes, (part.dtype for part in block)))
-            rows = slice(filled, filled + len(block.y))
-            found.x[rows], found.y[rows] = block
-            filled = rows.stop
-        assert found is not None, "a split has rows"
-        assert filled == self.n_rows, "each row is in one task"
-        return found
+
+def _filled(blocks: Iterable[Arrays], n_rows: int) -> Arrays:
+    """All rows in one array; a block goes into it as it comes, and is let go."""
+    found: Arrays | None = None
+    filled = 0
+    for block in blocks:
+        if found is None:
+            shapes = ((n_rows, *part.shape[1:]) for part in block)
+            found = Arrays(*map(np.empty, shapes, (part.dtype for part in block)))
+        rows = slice(filled, filled + len(block.y))
+        found.x[rows], found.y[rows] = block
+        filled = rows.stop
+    assert found is not None, "a split has rows"
+    assert filled == n_rows, "each row is in one task"
+    return found
 
 
 def in_order(blocks: list[dict[str, AnyArray]]) -> Arrays:
-    """Blocks in any order, joined into rows in the order of their row numbers."""
+    """Blocks in any order, joined into rows in the order of their row numbers.
+
+    Rows of one number, an original and its copies, stay in the order of their block.
+    """
     row, x, y = (np.concatenate([block[name] for block in blocks]) for name in ("row", "x", "y"))
-    if (np.diff(row) > 0).all():  # as they come when they are read in this process
+    if (np.diff(row) >= 0).all():  # as they come when they are read in this process
         return Arrays(x, y)
     order = np.argsort(row, kind="stable")
     return Arrays(x[order], y[order])

@@ -41,8 +41,8 @@ class PlanDatasource(Datasource):
             ReadTask(
                 _reader(task),
                 BlockMetadata(
-                    num_rows=len(task.take),
-                    size_bytes=len(task.take) * self._row_bytes,
+                    num_rows=task.n_rows,
+                    size_bytes=task.n_rows * self._row_bytes,
                     input_files=None,
                     exec_stats=None,
                 ),

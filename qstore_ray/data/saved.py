@@ -5,9 +5,11 @@
          dataset.json                                 written last: config, schema, SHA-256 of all
 
 The rows are the raw ones, so that a loaded dataset prepares what is predicted later as the saved
-one did; it has the same fingerprint, and a run begun with one goes on with the other. A folder
-without its manifest is not a dataset, and a file whose bytes are not those of the manifest is
-refused before it is parsed. Nothing is ever unpickled.
+one did; it has the same fingerprint, and a run begun with one goes on with the other. Copies that
+an augmentation adds are not written but drawn again: seed and row numbers decide them.
+
+A folder without its manifest is not a dataset, and a file whose bytes are not those of the manifest
+is refused before it is parsed. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from qstore_ray.data.augment.expansion import Expansion, expansion_of
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset, Schema
 from qstore_ray.data.files import sha256_of
@@ -108,6 +111,7 @@ def load_dataset(folder: Path) -> Dataset:
         key: tuple(value) if isinstance(value, list) else value
         for key, value in manifest["schema"].items()
     }
+    expansion = expansion_of(config, Schema(**schema))
     return Dataset(
         config=config,
         schema=Schema(**schema),
@@ -117,7 +121,14 @@ def load_dataset(folder: Path) -> Dataset:
         preparation=preparation,
         provenance=manifest["provenance"],
         plans={
-            split: _plan(folder / f"{split}.parquet", split, digests, labels, preparation)
+            split: _plan(
+                folder / f"{split}.parquet",
+                split,
+                digests,
+                labels,
+                preparation,
+                expansion if split == "train" else None,
+            )
             for split, digests in manifest["blocks"].items()
         },
     )
@@ -180,6 +191,7 @@ def _plan(
     digests: list[str],
     labels: ClassLabels | Targets,
     preparation: Preparation,
+    expansion: Expansion | None,
 ) -> ReadPlan:
     with pq.ParquetFile(path) as file:
         sizes = [file.metadata.row_group(number).num_rows for number in range(len(digests))]
@@ -193,6 +205,7 @@ def _plan(
             labels=labels,
             preparation=preparation,
             split=split,
+            expansion=expansion,
         )
         for number, (digest, size) in enumerate(zip(digests, sizes, strict=True))
     )

@@ -118,7 +118,7 @@ class StreamingBatches:
             return _drop(self._checked(blocks, epoch, step), taken)
         tasks = self.source.tasks
         order = shuffled(len(tasks), self.seed, _BLOCKS, epoch).tolist()
-        ends = np.cumsum([0, *(len(tasks[block].take) for block in order)])
+        ends = np.cumsum([0, *(tasks[block].n_rows for block in order)])
         first = int(np.searchsorted(ends[1:], taken, side="right"))
         return _drop((tasks[block]() for block in order[first:]), taken - int(ends[first]))
 

@@ -11,13 +11,19 @@ from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.plan import in_order
 from qstore_ray.errors import DataError, UsageError
 
+STEPS = [
+    {"name": "rotate", "degrees": 10.0},
+    {"name": "angle_jitter"},
+]
 
-def _digits() -> Dataset:
+
+def _digits(**fields) -> Dataset:
     return DatasetLoader.load(
         DatasetConfig(
             name="digits",
             params={"dataset": "digits", "rows_per_task": 600},
             preprocessing=[{"name": "standard"}, {"name": "pca", "components": 16}],
+            **fields,
         )
     )
 
@@ -28,9 +34,10 @@ def test_ray_is_not_started_behind_one_s_back():
         dataset.to_ray("train")
 
 
+@pytest.mark.parametrize("fields", [{}, {"augmentation": {"copies": 2, "steps": STEPS}}])
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_rows_through_ray_are_the_rows_in_process(ray_cluster, split: str):
-    dataset = _digits()
+def test_rows_through_ray_are_the_rows_in_process(ray_cluster, split: str, fields: dict):
+    dataset = _digits(**fields)
     rows = dataset.to_ray(split)
     assert rows.count() == dataset.sizes[split]
     through_ray = in_order(list(rows.iter_batches(batch_size=100, batch_format="numpy")))

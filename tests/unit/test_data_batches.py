@@ -262,7 +262,8 @@ def _recorded():
 
     class Noted:
         def __init__(self, number, task):
-            self.number, self.task, self.take = number, task, task.take
+            self.number, self.task = number, task
+            self.n_rows, self.times = task.n_rows, task.times
 
         def __call__(self):
             read.append(self.number)

@@ -95,17 +95,22 @@ class Augmentation(AugmentationConfig, ABC):
 
         Raises:
             ConfigError: the step needs images and `shape` is missing or of another size.
-            DataError: the rows are not floating-point numbers (B, F), or not as many as the keys.
+            DataError: the rows are not floating-point numbers (B, F), not as many as the keys, or
+                not of a width that the step can change.
         """
         _check_rows(x, keys)
         if self.on_images:
             check_shape(shape, x.shape[1], self.name)
+        self.check_width(x.shape[1])
         changed = keys.uniform(1)[:, 0] < self.probability
         out = x.copy()
         if changed.any():
             chosen = replace(keys, rows=keys.rows[changed], lane=_CHANGE)
             out[changed] = self.change(x[changed].astype(np.float64), chosen, shape)
         return out
+
+    def check_width(self, n_features: int) -> None:
+        """Raise `DataError` where the step cannot change rows of F features; most can."""
 
     @abstractmethod
     def change(self, x: FloatArray, keys: Keys, shape: Shape | None) -> FloatArray:
@@ -130,12 +135,12 @@ def check_shape(shape: Shape | None, n_features: int, name: str) -> None:
         raise ConfigError(
             f"the augmentation {name!r} needs to know the shape of the images",
             field="shape",
-            fix="Give shape=(height, width) or (height, width, channels).",
+            fix="Give [height, width] or [height, width, channels].",
         )
     if len(shape) not in {2, 3} or math.prod(shape) != n_features:
         raise ConfigError(
             f"rows of {n_features} features are no images of this shape",
             field="shape",
             value=shape,
-            fix="Give (height, width) or (height, width, channels) with that many pixels.",
+            fix="Give [height, width] or [height, width, channels] with that many pixels.",
         )

@@ -8,6 +8,8 @@ on other data.
     config = PipelineConfig(steps=[{"name": "rotate"}, {"name": "angle_jitter"}], seed=7)
     pipeline = AugmentationPipeline.from_config(config)
     more = augment_split(dataset, "train", pipeline, copies=2, shape=(8, 8))
+
+What a job trains on is augmented by its configuration instead (`expansion.py`).
 """
 
 from __future__ import annotations
@@ -86,10 +88,12 @@ class AugmentationPipeline:
     Args:
         steps: the steps; none changes nothing.
         seed: 0 or more.
+        first: position of the first step, where these are a part of a longer pipeline.
     """
 
     steps: tuple[Augmentation, ...]
     seed: int = 0
+    first: int = 0
 
     @classmethod
     def from_config(cls, config: PipelineConfig) -> AugmentationPipeline:
@@ -119,7 +123,7 @@ class AugmentationPipeline:
                     value=value,
                     fix="Take 0 or more.",
                 )
-        for position, step in enumerate(self.steps):
+        for position, step in enumerate(self.steps, start=self.first):
             with np.errstate(over="ignore", invalid="ignore"):  # reported below
                 x = step.apply(x, Keys(self.seed, epoch, numbers, step=position), shape)
             finite = np.isfinite(x).all(axis=1)
@@ -175,7 +179,7 @@ def augment_split(
         shape: (H, W) or (H, W, C), where prepared rows still are images.
 
     Raises:
-        UsageError: a split other than train.
+        UsageError: a split other than train, or a train that its configuration augments already.
         UnknownNameError: the dataset has no such split.
     """
     dataset.plan(split)
@@ -185,6 +189,12 @@ def augment_split(
             field="split",
             value=split,
             fix='Use split="train", and evaluate on the rows of the others as they are.',
+        )
+    if dataset.config.augmentation is not None:
+        raise UsageError(
+            "train of this dataset has its copies already",
+            field="augmentation",
+            fix="Leave augmentation out of its configuration, or use materialize.",
         )
     x, y = dataset.materialize(split)
     return pipeline.expand(x, y, dataset.rows(split), copies, shape)

@@ -19,7 +19,7 @@ before the ansatz; a circuit that loads the data again in later layers gets the 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -42,6 +42,8 @@ class AngleJitter(Augmentation):
         std: radians.
     """
 
+    on_encoded: ClassVar[bool] = True
+
     name: Literal["angle_jitter"] = "angle_jitter"
     std: float = Field(default=0.05, ge=0.0)
 
@@ -58,6 +60,8 @@ class AmplitudeNoise(Augmentation):
     Args:
         std: of every amplitude, where the state has norm 1.
     """
+
+    on_encoded: ClassVar[bool] = True
 
     name: Literal["amplitude_noise"] = "amplitude_noise"
     std: float = Field(default=0.01, ge=0.0)
@@ -84,6 +88,8 @@ class PhaseNoise(Augmentation):
         probability: of a sample to pass the channel.
     """
 
+    on_encoded: ClassVar[bool] = True
+
     name: Literal["phase_noise"] = "phase_noise"
     std: float = Field(default=0.1, ge=0.0)
     encoding: Literal["angle", "amplitude"] = "angle"
@@ -106,26 +112,27 @@ class Depolarizing(Augmentation):
         probability: of a sample to pass the channel.
     """
 
+    on_encoded: ClassVar[bool] = True
+
     name: Literal["depolarizing"] = "depolarizing"
     p: float = Field(default=0.01, ge=0.0, le=1.0)
     encoding: Literal["angle", "amplitude"] = "angle"
     probability: float = Field(default=1.0, ge=0.0, le=1.0)
 
-    def change(self, x: FloatArray, keys: Keys, shape: Shape | None) -> FloatArray:
-        """The rows `x` (B, F) after the channel, (B, F).
-
-        Raises:
-            DataError: amplitudes whose number is not a power of two.
-        """
-        n_qubits = _qubits(x, self.encoding)
-        if self.encoding == "amplitude" and x.shape[1] != 2**n_qubits:
+    def check_width(self, n_features: int) -> None:
+        """Raise `DataError` for amplitudes whose number is not a power of two."""
+        n_amplitudes = 1 << (n_features - 1).bit_length()
+        if self.encoding == "amplitude" and n_features != n_amplitudes:
             raise DataError(
                 "depolarizing exchanges amplitudes, which takes a power of two of them",
-                field="x",
-                value=x.shape[1],
-                fix=f"Pad the rows with zeros to {2**n_qubits} features.",
+                field="encoding",
+                value=n_features,
+                fix=f"Pad the rows with zeros to {n_amplitudes} features.",
             )
-        draw = keys.uniform(n_qubits)
+
+    def change(self, x: FloatArray, keys: Keys, shape: Shape | None) -> FloatArray:
+        """The rows `x` (B, F) after the channel, (B, F)."""
+        draw = keys.uniform(_qubits(x, self.encoding))
         flip_bit = draw < 2 * self.p / 3  # X and Y
         flip_phase = (draw >= self.p / 3) & (draw < self.p)  # Y and Z
         return _paulis(x, flip_bit, flip_phase, self.encoding)

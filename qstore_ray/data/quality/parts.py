@@ -1,6 +1,7 @@
 """The splits of a dataset as arrays to be looked at, either as the source has them or prepared.
 
-All rows of all splits are held at once: quality is looked at on one machine.
+All rows of all splits are held at once: quality is looked at on one machine. Copies that an
+augmentation adds to train are left out; what is looked at is the data.
 """
 
 from __future__ import annotations
@@ -32,6 +33,6 @@ def read_splits(dataset: Dataset, *, prepared: bool = False) -> dict[str, Split]
     names = dataset.schema.feature_names if whole else None
     splits = {}
     for name, plan in dataset.plans.items():
-        x, y = plan.read() if prepared else plan.read_raw()
-        splits[name] = Split(x, y, Origin(name, dataset.rows(name), names))
+        x, y = plan.unaugmented().read() if prepared else plan.read_raw()
+        splits[name] = Split(x, y, Origin(name, plan.source_rows, names))
     return splits

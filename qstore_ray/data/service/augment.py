@@ -30,19 +30,21 @@ def open_augmentations(steps: tuple[Transformation, ...]) -> Transform:
         MissingDependencyError: this installation has no augmentations.
     """
     try:
-        base = importlib.import_module("qstore_ray.data.augment.base")
-        table = importlib.import_module("qstore_ray.data.augment.pipeline").AUGMENTATIONS
+        augment = importlib.import_module("qstore_ray.data.augment.pipeline")
     except ImportError as exc:
         raise MissingDependencyError(
             f"augmentations cannot be imported: {exc}", fix="Install qstore_ray completely."
         ) from exc
     opened = []
     for position, step in enumerate(steps):
-        if step.type not in table:
+        if step.type not in augment.AUGMENTATIONS:
             raise unknown_name(
-                "augmentation", step.type, table, field=f"transformations.{position}.type"
+                "augmentation",
+                step.type,
+                augment.AUGMENTATIONS,
+                field=f"transformations.{position}.type",
             )
-        opened.append(table[step.type](**{**step.parameters, "name": step.type}))
+        opened.append(augment.AUGMENTATIONS[step.type](**{**step.parameters, "name": step.type}))
 
     def transform(x: AnyArray, seed: int, copy: int) -> AnyArray:
         import numpy as np
@@ -50,10 +52,9 @@ def open_augmentations(steps: tuple[Transformation, ...]) -> Transform:
         shape = x.shape[1:] if x.ndim > 2 else None
         flat = x.reshape(len(x), -1)
         flat = flat if flat.dtype.kind == "f" else flat.astype(np.float64)
-        for position, augmentation in enumerate(opened):
-            keys = base.Keys(seed=seed, epoch=copy, rows=np.arange(len(x)), step=position)
-            flat = augmentation.apply(flat, keys, shape)
-        return flat.reshape(x.shape)
+        pipeline = augment.AugmentationPipeline(tuple(opened), seed)
+        changed: AnyArray = pipeline.apply(flat, np.arange(len(x)), copy, shape)
+        return changed.reshape(x.shape)
 
     return transform
 
