@@ -53,6 +53,7 @@ _BUILT_IN = {
     "numpy": "qstore_ray.data.sources.numpy:NumpySourceAdapter",
     "keras": "qstore_ray.data.sources.keras:KerasSourceAdapter",
     "huggingface": "qstore_ray.data.sources.huggingface.adapter:HuggingFaceSourceAdapter",
+    "function": "qstore_ray.data.sources.function:FunctionSourceAdapter",
     "backend_api": "qstore_ray.data.sources.backend_api:BackendAPISourceAdapter",
 }
 _registered: dict[str, type[SourceAdapter[Any]]] = {}
