@@ -34,7 +34,7 @@ from qstore_ray.data.sources.huggingface.rows import (
     is_image,
     is_number,
 )
-from qstore_ray.errors import ConfigError, DataError
+from qstore_ray.errors import ConfigError, DataError, unknown_name
 
 _CONVERTED = "refs/convert/parquet"
 _FEATURE_NAMES = ("image", "img")
@@ -95,7 +95,7 @@ class HuggingFaceSourceAdapter(SourceAdapter[HuggingFaceParams]):
     """Parquet files of a dataset on the Hugging Face hub."""
 
     Params: ClassVar[type[Config]] = HuggingFaceParams
-    accepts: ClassVar[frozenset[str]] = frozenset({"revision", "columns.label"})
+    accepts: ClassVar[frozenset[str]] = frozenset({"revision", "columns.label", "columns.group"})
 
     def read(self, params: HuggingFaceParams, config: SourceConfig) -> SourceData:
         """Read tasks for ranges of rows of the Parquet files of one commit."""
@@ -208,6 +208,9 @@ def _columns(schema: pa.Schema, params: HuggingFaceParams, config: SourceConfig)
     for name in (*features, label):
         if name not in schema.names:
             raise _no_column(schema, name, "columns" if several else "params.feature_column")
+    group = None if asked is None else asked.group
+    if group is not None:
+        _check_group(schema, group)
     for name in several or ():
         if not is_number(schema.field(name).type):
             raise ConfigError(
@@ -224,7 +227,22 @@ def _columns(schema: pa.Schema, params: HuggingFaceParams, config: SourceConfig)
             field="params.feature_column",
             value=features[0],
         )
-    return Columns(features, label, params.mode, params.max_pixels, params.max_bytes)
+    return Columns(features, label, params.mode, params.max_pixels, params.max_bytes, group)
+
+
+def _check_group(schema: pa.Schema, name: str) -> None:
+    if name not in schema.names:
+        raise unknown_name("column", name, schema.names, field="columns.group")
+    kind = schema.field(name).type
+    if not (
+        pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    ):
+        raise ConfigError(
+            f"groups are whole numbers or text, these are {kind}",
+            field="columns.group",
+            value=name,
+            fix="Name another column.",
+        )
 
 
 def _usual(schema: pa.Schema, names: tuple[str, ...], field: str) -> str:
@@ -245,7 +263,7 @@ def _no_column(schema: pa.Schema, name: str, field: str) -> DataError:
 
 def _check_same(found: pa.Schema, schema: pa.Schema, columns: Columns, file: str) -> None:
     """Raise `DataError` where a shard has other columns than the first one."""
-    for name in (*columns.features, columns.label):
+    for name in columns.names:
         if name not in found.names or found.field(name).type != schema.field(name).type:
             raise DataError(
                 f"column {name!r} is missing here, or of another type than in the first file",
