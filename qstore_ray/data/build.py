@@ -95,7 +95,7 @@ def _chosen(
 ) -> tuple[tuple[str, ...] | None, tuple[int, ...] | None]:
     """Names and positions of the features that `columns.features` asks for."""
     wanted = None if config.columns is None else config.columns.features
-    if wanted is None:
+    if wanted is None or source.one_column:
         return source.feature_names, None
     if source.feature_names is None:
         raise ConfigError("this source does not name its features", field="columns.features")
@@ -219,7 +219,7 @@ def _schema(
     names: tuple[str, ...] | None,
     n_features: int,
 ) -> Schema:
-    whole = config.columns is None or config.columns.features is None
+    whole = source.one_column or config.columns is None or config.columns.features is None
     image = source.image_shape or (main.shape if len(main.shape) > 1 else None)
     called = source.class_names
     if called is None or len(called) != len(labels.classes):

@@ -129,6 +129,8 @@ class SourceData:
         official: read tasks of parts that the source defines itself (`val`, `test`); they are
             kept as they are. Row numbers go on from part to part: tasks, val, test.
         feature_names: names of the F features, where they have names.
+        one_column: whether `x` is the one column, of images or vectors, that `columns.features`
+            names; its F features then have no names to choose among.
         image_shape: shape of one row where it is an image that `x` holds flattened.
         class_names: what the classes are called, in the order of their sorted labels.
         task: what the labels are good for, where the source knows.
@@ -138,6 +140,7 @@ class SourceData:
     tasks: tuple[ReadTask, ...]
     official: Mapping[Literal["val", "test"], tuple[ReadTask, ...]] = field(default_factory=dict)
     feature_names: tuple[str, ...] | None = None
+    one_column: bool = False
     image_shape: tuple[int, ...] | None = None
     class_names: tuple[str, ...] | None = None
     task: Literal["classification", "regression"] | None = None

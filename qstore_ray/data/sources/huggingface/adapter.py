@@ -46,7 +46,7 @@ class HuggingFaceParams(Config):
     """Which dataset, and how to reach it.
 
     The label column is `columns.label` of the dataset's configuration, `label` or `labels` by
-    default. Columns of numbers are named in `columns.features`.
+    default. `columns.features` names columns of numbers, or one of images or vectors.
 
     Args:
         path: name on the hub, `owner/name`.
@@ -126,11 +126,13 @@ class HuggingFaceSourceAdapter(SourceAdapter[HuggingFaceParams]):
         assert schema is not None  # parts_of has found train
         assert columns is not None
         names = class_names(schema, columns.label)
-        several = config.columns is not None and config.columns.features is not None
+        named = config.columns is not None and config.columns.features is not None
+        numbers = is_number(schema.field(columns.features[0]).type)
         return SourceData(
             tasks=tasks.pop("train"),
             official=tasks,
-            feature_names=columns.features if several else None,
+            feature_names=columns.features if named and numbers else None,
+            one_column=named and not numbers,
             class_names=names,
             task=None if names is None else "classification",
             provenance={
@@ -211,20 +213,20 @@ def _columns(schema: pa.Schema, params: HuggingFaceParams, config: SourceConfig)
     group = None if asked is None else asked.group
     if group is not None:
         _check_group(schema, group)
-    for name in several or ():
+    for name in several if several and len(several) > 1 else ():
         if not is_number(schema.field(name).type):
             raise ConfigError(
-                "columns.features names columns of numbers",
+                "several features are columns of numbers",
                 field="columns.features",
                 value=name,
-                fix=f'Images and vectors are named in params: feature_column = "{name}".',
+                fix=f'A column of images or vectors stands alone: features = ["{name}"].',
             )
     kind = schema.field(features[0]).type
     vector = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
     if not (is_image(kind) or is_number(kind) or vector):
         raise DataError(
             f"column {features[0]!r} is of type {kind}, not images, numbers or vectors",
-            field="params.feature_column",
+            field="columns.features" if several else "params.feature_column",
             value=features[0],
         )
     return Columns(features, label, params.mode, params.max_pixels, params.max_bytes, group)
@@ -256,8 +258,8 @@ def _no_column(schema: pa.Schema, name: str, field: str) -> DataError:
     return DataError(
         f"there is no one column {name}; the columns are {', '.join(schema.names)}",
         field=field,
-        fix='Name the label as columns = {label = "…"}, an image column as params = '
-        '{feature_column = "…"}, columns of numbers as columns = {features = ["…"]}.',
+        fix='Name the label as columns = {label = "…"}, and an image column, or columns of '
+        'numbers, as columns = {features = ["…"]}, or one as params = {feature_column = "…"}.',
     )
 
 
