@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from huggingface_hub import close_session
 from huggingface_hub.errors import (
     HfHubHTTPError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
 )
-from huggingface_hub.utils import close_session
 
 from qstore_ray.data.deadline import within
 from qstore_ray.errors import DataError
