@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from qstore_ray.circuits.ansatze import ANSATZE, ENTANGLEMENTS, pairs
 from qstore_ray.circuits.circuit import Circuit
-from qstore_ray.circuits.encodings import ENCODINGS, Encoded, Repeated
+from qstore_ray.circuits.encodings import ENCODINGS, Encoded
+from qstore_ray.circuits.row_angles import Repeated
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import CircuitError, ResourceError, unknown_name
 

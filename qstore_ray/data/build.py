@@ -16,11 +16,11 @@ import numpy as np
 
 from qstore_ray.config import fingerprint
 from qstore_ray.data.augment.expansion import Expansion, expansion_of
+from qstore_ray.data.cut import Cut, cut
 from qstore_ray.data.dataset import Dataset, Schema
 from qstore_ray.data.labels import ClassLabels, Targets
 from qstore_ray.data.plan import ReadPlan, SplitTask
 from qstore_ray.data.prepare import Preparation
-from qstore_ray.data.split import split_rows
 from qstore_ray.data.survey import Part, check_parts, survey_part
 from qstore_ray.data.validate import bad_value_error
 from qstore_ray.errors import ConfigError, DataError, unknown_name
@@ -61,7 +61,7 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
     labels = ClassLabels.of(main.y) if config.task == "classification" else Targets()
     numbers = {name: labels.encode(part.y) for name, part in parts.items()}
     kept = {name: _kept(config, part, name) for name, part in parts.items()}
-    positions = _split(config, kept, main.row, numbers[""], labels)
+    positions = _split(config, kept, main, numbers[""], labels)
     if config.bad_values == "error":
         _check_finite(parts, positions, names)
     home = {split: (split if split in parts else "") for split in positions}
@@ -102,7 +102,7 @@ def _chosen(
 ) -> tuple[tuple[str, ...] | None, tuple[int, ...] | None]:
     """Names and positions of the features that `columns.features` asks for."""
     wanted = None if config.columns is None else config.columns.features
-    if wanted is None:
+    if wanted is None or source.one_column:
         return source.feature_names, None
     if source.feature_names is None:
         raise ConfigError("this source does not name its features", field="columns.features")
@@ -137,24 +137,23 @@ def _dropped(parts: Mapping[str, Part], kept: Mapping[str, IntArray]) -> dict[st
 def _split(
     config: DatasetConfig,
     kept: Mapping[str, IntArray],
-    rows: IntArray,
+    main: Part,
     numbers: AnyArray,
     labels: ClassLabels | Targets,
 ) -> dict[str, IntArray]:
     """Positions within their part of the rows of every split; official splits stay whole."""
-    wanted = config.split.fractions()
-    main = kept[""]
+    rows = kept[""]
     stratified = config.stratify and labels.classes and config.split.method == "seed"
-    cut = split_rows(
-        len(main),
-        {name: fraction for name, fraction in wanted.items() if name not in kept},
-        config.seed,
-        labels=numbers[main] if stratified else None,
+    asked = Cut(
+        n_rows=len(rows),
+        seed=config.seed,
+        official=frozenset(kept) - {""},
+        rows=main.row[rows],
+        groups=None if main.group is None else main.group[rows],
+        labels=numbers[rows] if stratified else None,
         classes=labels.classes,
-        method=config.split.method,
-        keys=rows[main],
     )
-    both = {name: main[positions] for name, positions in cut.items()}
+    both = {name: rows[positions] for name, positions in cut(config.split, asked).items()}
     both |= {name: positions for name, positions in kept.items() if name}
     return {name: both[name] for name in ("train", "val", "test") if name in both}
 
@@ -229,7 +228,7 @@ def _schema(
     names: tuple[str, ...] | None,
     n_features: int,
 ) -> Schema:
-    whole = config.columns is None or config.columns.features is None
+    whole = source.one_column or config.columns is None or config.columns.features is None
     image = source.image_shape or (main.shape if len(main.shape) > 1 else None)
     called = source.class_names
     if called is None or len(called) != len(labels.classes):

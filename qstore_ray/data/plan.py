@@ -48,11 +48,15 @@ class Block(NamedTuple):
 
 
 class RawRows(NamedTuple):
-    """A source's block as arrays, features still in their own type and shape (N, …)."""
+    """A source's block as arrays, features still in their own type and shape (N, …).
+
+    `group` (N,) says as text which rows belong together; None where the source does not.
+    """
 
     x: AnyArray
     y: AnyArray
     row: IntArray
+    group: AnyArray | None = None
 
     def digest(self) -> str:
         """XXH3 of the rows, 128 bits as 32 hex digits.
@@ -61,7 +65,7 @@ class RawRows(NamedTuple):
         than the reading itself.
         """
         content = xxhash.xxh3_128()
-        for column in self:
+        for column in (part for part in self if part is not None):
             content.update(f"{column.dtype.str}{column.shape}".encode())
             content.update(np.ascontiguousarray(column).data)
         return content.hexdigest()
@@ -81,7 +85,15 @@ def read_raw(task: ReadTask) -> RawRows:
     check_same_length(x, y)
     row = np.asarray(columns["row"], dtype=np.int64)
     check_same_length(x, row, field="row")
-    return RawRows(x, y, row)
+    if "group" not in columns:
+        return RawRows(x, y, row)
+    group = np.asarray(columns["group"])
+    check_same_length(x, group, field="group")
+    if group.dtype.kind not in "iuU":
+        raise DataError(
+            "groups are whole numbers or text", field="columns.group", value=str(group.dtype)
+        )
+    return RawRows(x, y, row, group.astype(str))  # a number is the group of the same text
 
 
 def to_block(raw: RawRows, columns: tuple[int, ...] | None) -> Block:

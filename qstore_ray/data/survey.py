@@ -44,6 +44,7 @@ class Part:
     dtype: str
     bad: BadValue | None
     bad_rows: IntArray
+    group: AnyArray | None = None
 
 
 def survey_part(
@@ -63,7 +64,7 @@ def survey_part(
     """
     content = xxhash.xxh3_128()
     digests: list[str] = []
-    labels, rows, starts = [], [], [0]
+    labels, rows, groups, starts = [], [], [], [0]
     shape: tuple[int, ...] = ()
     bad, n_features, dtype = None, 0, ""
     bad_rows: list[IntArray] = []
@@ -81,6 +82,8 @@ def survey_part(
             bad_rows.append(np.flatnonzero(marked.any(axis=1)) + starts[-1])
         labels.append(block.y)
         rows.append(block.row)
+        if raw.group is not None:
+            groups.append(raw.group)
         starts.append(starts[-1] + len(block.row))
     check_not_empty(starts[-1], what)
     return Part(
@@ -95,6 +98,7 @@ def survey_part(
         dtype=dtype,
         bad=bad,
         bad_rows=np.concatenate([np.zeros(0, np.int64), *bad_rows]),
+        group=np.concatenate(groups) if groups else None,
     )
 
 

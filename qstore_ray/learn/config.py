@@ -20,7 +20,8 @@ class ModelConfig(Config):
         circuit: `library` builds encoding and ansatz from the fields below. A circuit of your own
             instead is the path of a `.qasm` file, a Qiskit `QuantumCircuit` (both are kept as
             OpenQASM source), or `module:function`, called where the model is built.
-        encoding: how features enter: angle, dense_angle, amplitude, basis, zz, iqp.
+        encoding: how features enter: angle, dense_angle, amplitude, basis, zz, iqp,
+            hamiltonian (n − 1 features).
         ansatz: the trained layers: hardware_efficient, real_amplitudes, efficient_su2,
             strongly_entangling, basic.
         n_qubits: n, 1 to 30.

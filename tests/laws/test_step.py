@@ -25,7 +25,7 @@ OBSERVABLES = [
     for text in ("Xq + 0.5*Zq", "Zq - 0.3*Yq", "Yq + 0.7*Xq")
 ]
 CLASSES = {"cross_entropy": 3, "binary_cross_entropy": 2, "mse": None}
-FEATURES = {"dense_angle": 6, "amplitude": 7}
+FEATURES = {"dense_angle": 6, "amplitude": 7, "hamiltonian": 2}
 
 NUMPY = StatevectorBackend("numpy")
 
@@ -97,6 +97,7 @@ def test_the_gradient_is_the_central_difference_in_every_parameter(loss: str, gr
         {"encoding": "amplitude"},
         {"reuploading": True, "layers": 2, "input_scaling": True},
         {"encoding": "zz", "input_scaling": True, "ansatz": "strongly_entangling"},
+        {"encoding": "hamiltonian", "input_scaling": True, "reuploading": True, "layers": 2},
         {"observables": "z+zz", "input_scaling": True},
     ],
     ids=str,

@@ -11,16 +11,17 @@ from hypothesis import strategies as st
 from qiskit.circuit.library import efficient_su2, real_amplitudes, zz_feature_map
 
 from qstore_ray.circuits.circuit import Circuit
-from qstore_ray.circuits.encodings import ENCODINGS, Features
+from qstore_ray.circuits.encodings import ENCODINGS
 from qstore_ray.circuits.library import ANSATZE, ENTANGLEMENTS, build_circuit, pairs
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.qiskit import from_qiskit
+from qstore_ray.circuits.row_angles import Features
 from qstore_ray.circuits.template import Op, Template
 from qstore_ray.errors import CircuitError, DataError, ResourceError, UnknownNameError
 from qstore_ray.simulate import reference
 
 N = 3
-WIDTH = {"angle": 3, "dense_angle": 6, "amplitude": 7, "basis": 3, "zz": 3, "iqp": 3}
+WIDTH = dict.fromkeys(ENCODINGS, N) | {"dense_angle": 6, "amplitude": 7, "hamiltonian": 2}
 SEEN = [Observable.parse(f"{letter}{q}") for letter in "XYZ" for q in range(N)]
 
 every_encoding = pytest.mark.parametrize("encoding", ENCODINGS)
@@ -262,6 +263,8 @@ def test_data_that_cannot_be_encoded_are_refused_by_row(encoding: str, x, messag
         ({"n_features": 5}, CircuitError, r"PCA.*dense_angle.*amplitude.*n_qubits to 5"),
         ({"encoding": "dense_angle", "n_features": 7}, CircuitError, r"PCA.*n_qubits to 4"),
         ({"encoding": "amplitude", "n_features": 9}, CircuitError, r"PCA.*n_qubits to 4"),
+        ({"encoding": "hamiltonian"}, CircuitError, r"PCA.*n_qubits to 4"),
+        ({"encoding": "hamiltonian", "n_qubits": 1}, CircuitError, r"0 features.*n_qubits to 4"),
         ({"encoding": "zz", "n_features": 2}, CircuitError, "n_qubits to 2"),
         ({"encoding": "angel"}, UnknownNameError, "'angle'"),
         ({"ansatz": "basics"}, UnknownNameError, "'basic'"),
