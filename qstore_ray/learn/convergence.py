@@ -34,6 +34,9 @@ _ERRORS = 3.0  # standard errors of a change, up to which it may be noise
 _PER_MAD = 1.4826  # standard deviations of a normal distribution in a median absolute deviation
 
 
+_OTHER_START = "Try another learning rate, other initial parameters, or another circuit."
+
+
 class Finding(NamedTuple):
     """One thing that a history says.
 
@@ -57,12 +60,12 @@ class ConvergenceDetector(Config):
         window: the epochs at the end that are looked at; an oscillation is looked for in twice as
             many.
         mode: min, where smaller is better, or max.
-        tolerance: the share of the curve's range that a change over the window may have to count
-            as none.
+        tolerance: a change over the window, and its noise, count as none up to this share of the
+            curve's range.
+        least_range: a curve whose whole range is less than this share of its value is a plateau.
         divergence: how far above the best level the last one may lie, as a share of the best.
         chance: the probability that pure noise is taken for an oscillation.
-        gradient_tolerance: the share of the largest gradient that the gradient of a minimum may
-            have, where its noise is not known.
+        gradient_left: the gradient in units of its noise above which a flat curve is no minimum.
         barren_epochs: epochs in a row with a gradient below its noise that make a barren plateau.
         barren_ratio: the gradient in units of its noise below which it counts as lost in it.
     """
@@ -70,9 +73,10 @@ class ConvergenceDetector(Config):
     window: int = Field(default=10, ge=4)
     mode: Literal["min", "max"] = "min"
     tolerance: float = Field(default=0.01, gt=0.0, lt=1.0)
+    least_range: float = Field(default=1e-4, ge=0.0)
     divergence: float = Field(default=0.5, gt=0.0)
     chance: float = Field(default=1e-3, gt=0.0, lt=1.0)
-    gradient_tolerance: float = Field(default=0.1, gt=0.0, lt=1.0)
+    gradient_left: float = Field(default=3.0, gt=0.0)
     barren_epochs: int = Field(default=5, ge=1)
     barren_ratio: float = Field(default=1.0, gt=0.0)
 
@@ -90,7 +94,7 @@ class ConvergenceDetector(Config):
             values: the metric of each epoch.
             gradient_norms: |∇C| of each epoch.
             gradient_noise: the standard error of |∇C| of each epoch, from shots or from the spread
-                over the rows.
+                over the rows; leave it out where gradients are exact.
             n_qubits: for the sentence about a barren plateau.
         """
         if any(not math.isfinite(value) for value in values):
@@ -153,42 +157,37 @@ class ConvergenceDetector(Config):
         return Finding("oscillating", share, threshold, message)
 
     def _flat(self, curve: FloatArray, norms: FloatArray, noise: FloatArray) -> Finding | None:
-        """No change over the window: converged after a fall, a plateau without one."""
-        window = curve[-self.window :]
-        if len(window) < self.window:
+        """No trend over the window: converged after a fall to rest, a plateau otherwise."""
+        w, window = self.window, curve[-self.window :]
+        if len(window) < w:
             return None
-        w, extent = self.window, float(np.ptp(curve))
-        change = abs(_slope(window)) * (w - 1)
-        error = math.sqrt(12.0 * (w - 1) / (w * (w + 1))) * _noise(window)
-        if change > self.tolerance * extent + _ERRORS * error:
+        extent = float(np.ptp(curve))
+        if extent <= self.least_range * abs(float(np.median(curve))):
+            return self._plateau(0.0, "has hardly changed at all", _OTHER_START)
+        change, own_noise = abs(_slope(window)) * (w - 1) / extent, _noise(window) / extent
+        if own_noise > self.tolerance:
+            if change > _ERRORS * own_noise * math.sqrt(12.0 * (w - 1) / (w * (w + 1))):
+                return None
+            advice = "Lower the learning rate." if _has_fallen(curve) else _OTHER_START
+            said = f"goes up and down by {own_noise:.2%} of its range, without a trend"
+            return self._plateau(own_noise, said, advice)
+        if change > self.tolerance:
             return None
-        number = change / extent if extent else 0.0
-        said = f"changed by {number:.2%} of its range over the last {w} epochs"
+        said = f"changed by {change:.2%} of its range"
         if not _has_fallen(curve):
-            return Finding("plateau", number, self.tolerance, (
-                f"plateau: the metric {said} and has never been clearly worse. Try another "
-                "learning rate, other initial parameters, or another circuit."
-            ))  # fmt: skip
-        left = self._gradient_left(norms, noise)
-        if left is None:
-            return Finding("converged", number, self.tolerance, (
-                f"converged: the metric {said}. More epochs will hardly change it."
-            ))  # fmt: skip
-        return Finding("plateau", number, self.tolerance, (
-            f"plateau: the metric {said}, but the gradient is {left}. Change the learning rate "
-            "rather than stop."
-        ))  # fmt: skip
+            return self._plateau(change, said, _OTHER_START)
+        left = 0.0
+        if min(len(norms), len(noise)) >= w and noise[-w:].all():
+            left = _ratio(norms[-w:], noise[-w:])
+        if left > self.gradient_left:
+            advice = f"The gradient is {left:.3g} times its noise, so this is no minimum."
+            return self._plateau(change, said, advice)
+        message = f"converged: the metric {said} over the last {w} epochs; more hardly change it."
+        return Finding("converged", change, self.tolerance, message)
 
-    def _gradient_left(self, norms: FloatArray, noise: FloatArray) -> str | None:
-        """How large the gradient still is, where that is too large for a minimum."""
-        last = norms[-self.window :]
-        if not len(last):
-            return None
-        if len(noise):
-            ratio = _ratio(last, noise[-self.window :])
-            return f"{ratio:.3g} times its noise" if ratio > 2.0 else None
-        share = float(np.median(last)) / float(norms.max()) if norms.max() > 0.0 else 0.0
-        return f"{share:.0%} of its largest" if share > self.gradient_tolerance else None
+    def _plateau(self, number: float, said: str, advice: str) -> Finding:
+        message = f"plateau: the metric {said} over the last {self.window} epochs. {advice}"
+        return Finding("plateau", number, self.tolerance, message)
 
     def _barren(
         self, curve: FloatArray, norms: FloatArray, noise: FloatArray, n_qubits: int | None
