@@ -132,6 +132,23 @@ def added(parts: Sequence[Sums]) -> Sums:
     return result
 
 
+def row_variance(blocks: FloatArray) -> FloatArray:
+    """The variance of ∂loss/∂θ from row to row (P,), estimated from the spread of blocks.
+
+    Σ_b n_b (m_b − m)² / (blocks − 1), for the means m_b of blocks of n_b rows: the mean square
+    between groups of an analysis of variance, whose mean is that variance where the rows come in a
+    random order. NaN for a single block.
+    """
+    counts = blocks[:, -2]
+    if len(counts) < 2:
+        return np.full(blocks.shape[1] - EXTRA, np.nan)
+    sums = blocks[:, :-EXTRA]
+    mean = sums.sum(axis=0) / counts.sum()
+    spread = counts[:, None] * (sums / counts[:, None] - mean) ** 2
+    variance: FloatArray = spread.sum(axis=0) / (len(counts) - 1)
+    return variance
+
+
 def _expectations(model: QuantumModel, parts: Parts, x: FloatArray, backend: Backend) -> FloatArray:
     """Expectation values (B, O) for features (B, F)."""
     bindings = model.bindings(parts, x, model.circuit.angles(x))

@@ -118,8 +118,8 @@ class Follower:
             if record.get("event") == "epoch":
                 for lane in self._lanes:
                     lane.offer(record)
-            if shown and record.get("event") == "warning":
-                self._warn(str(record.get("message")))
+            if shown and record.get("event") in ("warning", "note"):
+                self._say(record["event"], str(record.get("message")))
             elif shown:
                 self._show(record)
         for error in self._tail.take_errors():
@@ -149,15 +149,15 @@ class Follower:
     def _failed(self, name: str, error: BaseException) -> None:
         self._failures.append((name, error))
         kind = "" if isinstance(error, QStoreError) else f"{type(error).__name__}: "
-        self._warn(f"{name}: {kind}{error}")
+        self._say("warning", f"{name}: {kind}{error}")
 
-    def _warn(self, text: str) -> None:
+    def _say(self, kind: str, text: str) -> None:
         """Say it once: a server that is away for hours would fill the log."""
         if text in self._warned:
             return
         self._warned.add(text)
         with contextlib.suppress(OSError):  # stderr is gone: `stop` still reports errors
-            sys.stderr.write(f"warning: {text}\n")
+            sys.stderr.write(f"{kind}: {text}\n")
 
 
 class _Lane:

@@ -9,9 +9,11 @@ from qstore_ray.errors import DataError, under
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.gradients import get_gradient
 from qstore_ray.learn.model import QuantumModel, build_model
+from qstore_ray.learn.schedules import Horizon, get_schedule
 from qstore_ray.learn.stopping import monitored
 from qstore_ray.train.assignment import TrainingRows
 from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.loop import batches_of
 
 
 def checked(
@@ -57,6 +59,10 @@ def check_rows(
     if config.monitor:
         with under("trainer"):
             monitored(dict.fromkeys(metric_names(model, len(rows.x_val)), 0.0), config.monitor)
+    steps = len(batches_of(config, rows.y).of_epoch(0))
+    with under("trainer.schedule_options"):
+        schedule = get_schedule(config.schedule, config.schedule_options)
+        schedule.init(Horizon(steps * config.epochs, steps))
     parts, first = model.split(model.initial(0)), rows.x[:1]
     with under("model"):
         bindings = model.bindings(parts, first, model.circuit.angles(first))
