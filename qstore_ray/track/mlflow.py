@@ -25,7 +25,16 @@ from qstore_ray.errors import MissingDependencyError, RunError
 from qstore_ray.track.base import Outcome, Record, RunInfo, Status, write_atomically
 from qstore_ray.track.config import TrackConfig, artifact_folder, default_uri
 from qstore_ray.track.jsonl import epoch_records, read_records
-from qstore_ray.track.text import as_text, cut, flatten, is_number, leaves, redact, redact_text
+from qstore_ray.track.text import (
+    as_text,
+    cut,
+    flatten,
+    is_number,
+    leaves,
+    metrics_of,
+    redact,
+    redact_text,
+)
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -39,7 +48,6 @@ _STATUS: Final[Mapping[str, str]] = {
     "failed": "FAILED",
     "interrupted": "KILLED",
 }
-_NOT_METRICS: Final = frozenset({"event", "epoch", "step", "generation"})
 _ATTEMPT_TAGS: Final = ("generation", "workers", "rows", "parameters")
 _LONGEST_PARAM: Final = 6000
 _LONGEST_TAG: Final = 5000
@@ -145,10 +153,9 @@ class MLflowTracker:
 
     def _log_epochs(self, records: Sequence[Record]) -> None:
         self._log_points(
-            (key, int(record["epoch"]), float(value))
+            (key, int(record["epoch"]), value)
             for record in records
-            for key, value in record.items()
-            if key not in _NOT_METRICS and is_number(value)
+            for key, value in metrics_of(record)
         )
         if not self._attempt:
             self._tag_attempt()

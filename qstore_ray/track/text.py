@@ -27,6 +27,7 @@ _SECRET_QUERY = re.compile(
 )
 _NOT_IN_A_KEY = re.compile(r"[^\w. /:-]")
 _LONGEST_KEY: Final = 250
+_NOT_METRICS: Final = frozenset({"event", "epoch", "step", "generation"})
 
 
 def redact(value: Any, key: str = "") -> Any:
@@ -82,6 +83,13 @@ def cut(text: str, longest: int) -> str:
 def is_number(value: Any) -> bool:
     """Whether a metric can be drawn from it; True and False are no numbers here."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def metrics_of(record: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Name and value of every metric of an `epoch` record, without what says where it stands."""
+    for key, value in record.items():
+        if key not in _NOT_METRICS and is_number(value):
+            yield key, float(value)
 
 
 def _is_secret(key: str) -> bool:

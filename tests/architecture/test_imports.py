@@ -27,7 +27,11 @@ ALLOWED = {
     "numba": ("qstore_ray.simulate", "qstore_ray.data.steps.row_dots_jit"),
     "optuna": (),
     "pandas": ("qstore_ray.data.sources",),
-    "PIL": ("qstore_ray.data.sources", "qstore_ray.data.service.label_studio"),
+    "PIL": (
+        "qstore_ray.data.sources",
+        "qstore_ray.data.service.label_studio",
+        "qstore_ray.track.tensorboard",
+    ),
     "qiskit": (
         "qstore_ray.circuits.qiskit",
         "qstore_ray.circuits.qasm_reader",
@@ -62,6 +66,7 @@ ALLOWED = {
     ),
     "sqlalchemy": ("qstore_ray.track.mlflow",),
     "starlette": ("qstore_ray.data.service",),
+    "tensorboardX": ("qstore_ray.track.tensorboard",),
     "tenacity": ("qstore_ray.resilience",),
     "torch": (),
     "typer": ("qstore_ray.cli",),
