@@ -24,6 +24,7 @@ from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.mlflow import MLflowTracker
 from qstore_ray.track.tail import Tail
 from qstore_ray.track.tensorboard import TensorBoardTracker
+from qstore_ray.track.wandb import WandBTracker
 
 Failure = tuple[str, BaseException]
 """Which tracker failed, and with what."""
@@ -37,6 +38,7 @@ def open_trackers(config: TrackConfig) -> tuple[Tracker, ...]:
     wanted: tuple[tuple[bool, Callable[[TrackConfig], Tracker]], ...] = (
         (config.mlflow, MLflowTracker),
         (config.tensorboard, TensorBoardTracker),
+        (config.wandb != "off", WandBTracker),
     )
     return tuple(open_one(config) for asked, open_one in wanted if asked)
 

@@ -71,7 +71,7 @@ ALLOWED = {
     "torch": (),
     "typer": ("qstore_ray.cli",),
     "uvicorn": ("qstore_ray.data.service",),
-    "wandb": (),
+    "wandb": ("qstore_ray.track.wandb",),
     "xgboost": ("qstore_ray.train.sync",),
     "xxhash": ("qstore_ray.data.plan", "qstore_ray.data.survey"),
 }
