@@ -172,7 +172,8 @@ class WandBTracker:
         starts = [r for r in read_records(self._run.metrics_path) if r.get("event") == "start"]
         if starts:
             facts = {key: starts[-1][key] for key in _ATTEMPT if key in starts[-1]}
-            self._wandb.config.update({"attempt": facts}, allow_val_change=True)
+            config: Any = self._wandb.config
+            config.update({"attempt": facts}, allow_val_change=True)
         self._attempt = True
 
     def _log_file(self, path: Path) -> None:

@@ -7,13 +7,7 @@ break it. MLflow is here twice: a database and a server are two programs behind 
 from __future__ import annotations
 
 import itertools
-import os
 import re
-import signal
-import socket
-import subprocess
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,10 +25,10 @@ from qstore_ray.track.jsonl import MetricsFile
 from qstore_ray.track.mlflow import MLflowTracker
 from qstore_ray.track.tensorboard import TensorBoardTracker, read_events
 from qstore_ray.track.wandb import WandBTracker
+from tests.mlflow_server import mlflow_server
 from tests.wandb_log import look_at_wandb_log
 
 PLANTED = "hunter2-planted"
-START_UP = 120.0  # seconds; a server needs ten on an idle machine
 NUMBERS = {"samples", "train_loss", "val_accuracy", "seconds"}
 _number = itertools.count()
 
@@ -81,41 +75,8 @@ def _mlflow_place(folder: Path, config: TrackConfig) -> Place:
 
 @contextmanager
 def _mlflow_on_a_server(folder: Path) -> Iterator[Place]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
-        "--workers", "1", "--backend-store-uri", default_uri(folder),
-        "--artifacts-destination", str(folder / "files"),
-    ]  # fmt: skip
-    server = subprocess.Popen(
-        command,
-        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    ready, said = threading.Event(), []
-
-    def listen() -> None:
-        for line in server.stdout:
-            said.append(line)
-            if "Application startup complete" in line:
-                ready.set()
-
-    listener = threading.Thread(target=listen)
-    listener.start()
-    config = TrackConfig(mlflow_uri=f"http://127.0.0.1:{port}")
-    try:
-        assert ready.wait(START_UP), "".join(said)
-        yield _mlflow_place(folder, config)
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=START_UP)
-        listener.join()
-        server.stdout.close()
+    with mlflow_server(folder) as uri:
+        yield _mlflow_place(folder, TrackConfig(mlflow_uri=uri))
 
 
 def _look(config: TrackConfig, run_dir: Path) -> Seen:
