@@ -42,7 +42,11 @@ _ATTEMPT: Final = ("generation", "workers", "rows", "parameters")
 _ENVIRONMENT: Final[Mapping[str, str]] = {
     "WANDB_SILENT": "true",
     "WANDB_ERROR_REPORTING": "false",
+    "WANDB_INIT_TIMEOUT": "30",  # seconds for a server to answer
 }
+_FINISH_SECONDS: Final = 120.0
+"""How long the end of a run waits for an upload; W&B itself would wait without end."""
+
 _PROCESS = threading.Lock()
 """Held while W&B's process is started or ended: several trackers of this process share it."""
 
@@ -83,8 +87,11 @@ class WandBTracker:
                 self._finish_earlier(run_id)
                 if not self._online:
                     _drop_unsent(folder, run_id)
-                self._wandb = self._begun(run_id)
-                _OPEN[run_id] = self._wandb
+                try:
+                    self._wandb = _OPEN[run_id] = self._begun(run_id)
+                finally:
+                    if run_id not in _OPEN:
+                        _end_process()
             self._next = int(self._wandb.step) if self._online else 0
             self._attempt = False
 
@@ -128,6 +135,8 @@ class WandBTracker:
             disable_git=True,
             save_code=False,
             disable_job_creation=True,
+            finish_timeout=_FINISH_SECONDS,
+            finish_timeout_raises=True,
             x_disable_meta=True,  # the command line may hold a secret
             x_save_requirements=False,
         )
@@ -194,15 +203,12 @@ class WandBTracker:
 
     def _close(self, exit_code: int) -> None:
         """End the run, and W&B's process where no other run needs it."""
-        import wandb
-
         with _PROCESS:
             _OPEN.pop(self._run_id(), None)
             try:
                 self._wandb.finish(exit_code=exit_code)
             finally:
-                if wandb.setup().most_recent_active_run is None:
-                    wandb.teardown()
+                _end_process()
 
     @contextmanager
     def _translated(self, doing: str) -> Iterator[None]:
@@ -219,6 +225,14 @@ class WandBTracker:
                 fix="Log in with `wandb login`, or set track.wandb=offline. The run folder keeps "
                 "all of it; qstore_ray.track.sync.sync_run copies it later.",
             ) from exc
+
+
+def _end_process() -> None:
+    """End W&B's process, unless a run of the user's program still needs it."""
+    import wandb
+
+    if wandb.setup().most_recent_active_run is None:
+        wandb.teardown()
 
 
 def _drop_unsent(folder: Path, run_id: str) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
 from qstore_ray.errors import MissingDependencyError, RunError
@@ -188,6 +190,28 @@ def test_a_missing_figure_is_an_error_and_the_run_is_over(run_dir: Path):
     assert (caught.value.field, caught.value.value) == ("track.wandb", "offline")
     assert "track.wandb=offline" in caught.value.fix
     assert look_at_wandb_log(run_dir).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"), [("", "No API key configured"), ("a" * 40, "deadline exceeded")]
+)
+def test_online_without_a_login_or_a_server_is_an_error_and_leaves_no_process(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch, key: str, reason: str
+):
+    """Nobody is asked for a key, and nothing is recorded elsewhere instead."""
+    with socket.socket() as refusing:  # bound, and not listening
+        refusing.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{refusing.getsockname()[1]}")
+        monkeypatch.setenv("WANDB_API_KEY", key)
+        monkeypatch.setenv("WANDB_INIT_TIMEOUT", "4")
+        monkeypatch.setenv("HOME", str(run_dir))
+        with pytest.raises(RunError, match="could not open the run") as caught:
+            WandBTracker(TrackConfig(wandb="online")).start(RunInfo(name="r", run_dir=run_dir))
+    assert reason in caught.value.message
+    assert (caught.value.field, caught.value.value) == ("track.wandb", "online")
+    assert "wandb login" in caught.value.fix
+    children = psutil.Process().children(recursive=True)
+    assert [process for process in children if "wandb" in process.name()] == []
 
 
 def test_without_wandb_the_error_says_what_to_do(run_dir: Path, monkeypatch: pytest.MonkeyPatch):
