@@ -40,8 +40,8 @@ def _lines(payload: dict[str, Any], link: str) -> Iterator[str]:
         yield "| " + " | ".join(_cells(row)) + " |"
     yield ""
     yield "Times are CPU seconds, medians of turns of ours and the peer. Extrapolated: a curve"
-    yield "c·N(N−1)/2 + d (a circuit a pair) or c·N² + d·N (a state a row) is put through the times of"
-    yield "two smaller matrices.\n"
+    yield "c·N(N−1)/2 + d (a circuit a pair) or c·N² + d·N (a state a row) is put through the times"
+    yield "of two smaller matrices.\n"
     rows = summary["workers"]
     yield f"`gram_matrix`, seconds on the clock, {rows[0]['rows']:,} rows of {rows[0]['qubits']}"
     yield "qubits; bit for bit the same matrix with any number of Ray workers:\n"
