@@ -9,18 +9,17 @@ Nothing can be lost by that: the file is the truth, trackers are copies.
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from qstore_ray.errors import QStoreError, RunError
 from qstore_ray.track.base import Display, Outcome, Record, RunInfo, Status, Tracker
 from qstore_ray.track.config import TrackConfig
+from qstore_ray.track.logging import announce, logged_as
 from qstore_ray.track.mlflow import MLflowTracker
 from qstore_ray.track.tail import Tail
 from qstore_ray.track.tensorboard import TensorBoardTracker
@@ -158,13 +157,13 @@ class Follower:
         kind = "" if isinstance(error, QStoreError) else f"{type(error).__name__}: "
         self._say("warning", f"{name}: {kind}{error}")
 
-    def _say(self, kind: str, text: str) -> None:
+    def _say(self, kind: Literal["warning", "note"], text: str) -> None:
         """Say it once: a server that is away for hours would fill the log."""
         if text in self._warned:
             return
         self._warned.add(text)
-        with contextlib.suppress(OSError):  # stderr is gone: `stop` still reports errors
-            sys.stderr.write(f"{kind}: {text}\n")
+        with logged_as(run=self._run.name):
+            announce(kind, text)
 
 
 class _Lane:
