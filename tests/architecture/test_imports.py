@@ -24,7 +24,7 @@ ALLOWED = {
     "llvmlite": ("qstore_ray.simulate",),
     "matplotlib": ("qstore_ray.figures",),
     "mlflow": ("qstore_ray.track.mlflow",),
-    "numba": ("qstore_ray.simulate", "qstore_ray.data.steps.row_dots_jit"),
+    "numba": ("qstore_ray.simulate",),
     "optuna": (),
     "pandas": ("qstore_ray.data.sources",),
     "PIL": ("qstore_ray.data.sources", "qstore_ray.data.service.label_studio"),
