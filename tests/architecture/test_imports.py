@@ -23,17 +23,12 @@ ALLOWED = {
     "keras": ("qstore_ray.data.sources",),
     "llvmlite": ("qstore_ray.simulate",),
     "matplotlib": ("qstore_ray.figures",),
-<<<<<<< HEAD
     "mlflow": (
         "qstore_ray.track.mlflow",
         "qstore_ray.track.mlflow_registry",
         "qstore_ray.track.mlflow_store",
     ),
-    "numba": ("qstore_ray.simulate", "qstore_ray.data.steps.row_dots_jit"),
-=======
-    "mlflow": ("qstore_ray.track.mlflow",),
     "numba": ("qstore_ray.simulate",),
->>>>>>> pcabench
     "optuna": (),
     "pandas": ("qstore_ray.data.sources",),
     "PIL": (
