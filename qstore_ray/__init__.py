@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from qstore_ray.circuits.observable import Observable as Observable
     from qstore_ray.circuits.template import Op as Op
     from qstore_ray.circuits.template import Template as Template
+    from qstore_ray.cli.progress import ProgressBar as ProgressBar
     from qstore_ray.data.config import DatasetConfig as DatasetConfig
     from qstore_ray.data.dataset import Dataset as Dataset
     from qstore_ray.data.loader import DatasetLoader as DatasetLoader
@@ -38,9 +39,12 @@ if TYPE_CHECKING:
     from qstore_ray.track.config import TrackConfig as TrackConfig
     from qstore_ray.track.logging import configure_logging as configure_logging
     from qstore_ray.track.metrics import MetricsTracker as MetricsTracker
+    from qstore_ray.track.mlflow import MLflowTracker as MLflowTracker
     from qstore_ray.track.mlflow_registry import promote_model as promote_model
     from qstore_ray.track.mlflow_registry import register_model as register_model
     from qstore_ray.track.sync import sync_run as sync_run
+    from qstore_ray.track.tensorboard import TensorBoardTracker as TensorBoardTracker
+    from qstore_ray.track.wandb import WandBTracker as WandBTracker
     from qstore_ray.train.callbacks import Budget as Budget
     from qstore_ray.train.callbacks import Callback as Callback
     from qstore_ray.train.callbacks import ConvergenceMonitor as ConvergenceMonitor
@@ -76,22 +80,26 @@ _EXPORTS = {
     "GradientStats": "qstore_ray.train.callbacks",
     "JobConfig": "qstore_ray.job",
     "LearningRateMonitor": "qstore_ray.train.callbacks",
+    "MLflowTracker": "qstore_ray.track.mlflow",
     "MetricsLogger": "qstore_ray.train.callbacks",
     "MetricsTracker": "qstore_ray.track.metrics",
     "ModelCheckpoint": "qstore_ray.train.callbacks",
     "ModelConfig": "qstore_ray.learn.config",
     "Observable": "qstore_ray.circuits.observable",
     "Op": "qstore_ray.circuits.template",
+    "ProgressBar": "qstore_ray.cli.progress",
     "ProjectedKernel": "qstore_ray.learn.kernel",
     "QStoreError": "qstore_ray.errors",
     "QuantumTrainer": "qstore_ray.train.trainer",
     "SourceAdapter": "qstore_ray.data.sources.base",
     "Template": "qstore_ray.circuits.template",
+    "TensorBoardTracker": "qstore_ray.track.tensorboard",
     "Timer": "qstore_ray.train.callbacks",
     "TrackConfig": "qstore_ray.track.config",
     "TrainResult": "qstore_ray.train.trainer",
     "TrainedModel": "qstore_ray.train.trained",
     "TrainerConfig": "qstore_ray.train.config",
+    "WandBTracker": "qstore_ray.track.wandb",
     "build_circuit": "qstore_ray.circuits.library",
     "compare": "qstore_ray.track.compare",
     "configure_logging": "qstore_ray.track.logging",
@@ -120,22 +128,26 @@ __all__ = [
     "GradientStats",
     "JobConfig",
     "LearningRateMonitor",
+    "MLflowTracker",
     "MetricsLogger",
     "MetricsTracker",
     "ModelCheckpoint",
     "ModelConfig",
     "Observable",
     "Op",
+    "ProgressBar",
     "ProjectedKernel",
     "QStoreError",
     "QuantumTrainer",
     "SourceAdapter",
     "Template",
+    "TensorBoardTracker",
     "Timer",
     "TrackConfig",
     "TrainResult",
     "TrainedModel",
     "TrainerConfig",
+    "WandBTracker",
     "build_circuit",
     "compare",
     "configure_logging",

@@ -26,7 +26,7 @@ _SHORTEST_BAR: Final = 8
 _ENDINGS: Final = {"finished": "finished", "failed": "FAILED", "interrupted": "interrupted"}
 
 
-class ProgressDisplay:
+class ProgressBar:
     """Shows one run from its records. Fed by the follower's thread.
 
     Args:

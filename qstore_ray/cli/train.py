@@ -117,9 +117,9 @@ def _run(config: JobConfig, *, resume: bool, fresh: bool, shown: bool) -> JobRes
     configure_logging(json=in_job, level="info" if in_job and shown else "warning")
     display: Display | None = None
     if shown:
-        from qstore_ray.cli.progress import LoggedProgress, ProgressDisplay
+        from qstore_ray.cli.progress import LoggedProgress, ProgressBar
 
-        display = LoggedProgress(config.name) if in_job else ProgressDisplay()
+        display = LoggedProgress(config.name) if in_job else ProgressBar()
     # Ray and other libraries print what they have to say where our results go.
     with contextlib.redirect_stdout(sys.stderr):
         return run_job(config, resume=resume, fresh=fresh, display=display)
