@@ -17,7 +17,7 @@ which is 1 exactly where the first is 1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 from qstore_ray.circuits.library import kept_qubits
 from qstore_ray.circuits.observable import (
@@ -32,8 +32,7 @@ from qstore_ray.learn.losses import TWO_CLASSES, get_loss, n_outputs
 
 if TYPE_CHECKING:
     from qstore_ray.learn.config import ModelConfig
-
-Task: TypeAlias = Literal["classification", "multilabel", "regression"]
+    from qstore_ray.types import Task
 
 _MOST_TRASH = 10
 """Trash qubits of one projector: it is a sum of 2^t Pauli strings."""

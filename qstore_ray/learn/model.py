@@ -29,12 +29,12 @@ from qstore_ray.circuits.load import load_circuit
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.errors import CircuitError, ConfigError, DataError, under
 from qstore_ray.learn.config import ModelConfig
-from qstore_ray.learn.goal import Task, goal_of, observables_of
+from qstore_ray.learn.goal import goal_of, observables_of
 from qstore_ray.learn.layers import DenseLayers, Tape
 from qstore_ray.learn.losses import Loss, get_loss
 
 if TYPE_CHECKING:
-    from qstore_ray.types import FloatArray
+    from qstore_ray.types import FloatArray, Task
 
 
 class Parts(NamedTuple):
