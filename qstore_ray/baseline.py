@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
@@ -20,6 +19,8 @@ from qstore_ray.data.dataset import Dataset
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
+
+    from qstore_ray.types import AnyArray
 
 _STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
 
@@ -51,9 +52,9 @@ def _chosen(dataset: Dataset, classifies: bool) -> Pipeline:
     return max(candidates, key=lambda model: model.score(x_val, y_val))
 
 
-def _fitted(strength: float, classifies: bool, x: object, y: object) -> Pipeline:
+def _fitted(strength: float, classifies: bool, x: AnyArray, y: AnyArray) -> Pipeline:
     linear = LogisticRegression(C=strength, max_iter=5000) if classifies else Ridge(1.0 / strength)
-    if classifies and np.ndim(y) == 2:
+    if classifies and y.ndim == 2:
         linear = OneVsRestClassifier(linear)
     return make_pipeline(StandardScaler(), linear).fit(x, y)
 

@@ -127,7 +127,8 @@ def _expectations(model: QuantumModel, parts: Parts, x: FloatArray, backend: Bac
 
 def _head(model: QuantumModel, parts: Parts, z: FloatArray) -> tuple[FloatArray, FloatArray, Tape]:
     """Outputs (…, K) of expectation values (…, O); what the last layer was given, and its tape."""
-    hidden, tape = z, ()
+    hidden = z
+    tape: Tape = ()
     if model.post is not None and parts.post is not None:
         hidden, tape = model.post.forward(parts.post, z)
     if parts.weights is None or parts.bias is None:

@@ -63,7 +63,7 @@ ALLOWED = {
     "sqlalchemy": ("qstore_ray.track.mlflow",),
     "starlette": ("qstore_ray.data.service",),
     "tenacity": ("qstore_ray.resilience",),
-    "torch": (),
+    "torch": ("qstore_ray.torch",),
     "typer": ("qstore_ray.cli",),
     "uvicorn": ("qstore_ray.data.service",),
     "wandb": (),
