@@ -18,6 +18,8 @@ sum see a plain array:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -90,7 +92,7 @@ class QuantumModel:
         """Whether training needs the gradient of the encoded angles."""
         return self.input_scaling or self.pre is not None
 
-    @property
+    @cached_property  # asked several times a step
     def sizes(self) -> dict[str, int]:
         """How many numbers each part of θ has."""
         template = self.circuit.template
@@ -104,27 +106,20 @@ class QuantumModel:
             "bias": self.n_outputs if linear else 0,
         }
 
-    @property
+    @cached_property
     def n_parameters(self) -> int:
         """The length of θ."""
         return sum(self.sizes.values())
 
     def split(self, theta: FloatArray) -> Parts:
         """Views of the parts of θ (n,), or of gradients by θ (blocks, n)."""
-        views, end = {}, 0
-        for name, size in self.sizes.items():
-            begin, end = end, end + size
-            views[name] = theta[..., begin:end]
-        linear = self.head == "linear"
-        head_shape = (*theta.shape[:-1], self._head_inputs, self.n_outputs)
-        return Parts(
-            pre=None if self.pre is None else views["pre"],
-            circuit=views["circuit"],
-            input_scale=views["input_scale"] if self.input_scaling else None,
-            post=None if self.post is None else views["post"],
-            weights=views["weights"].reshape(head_shape) if linear else None,
-            bias=views["bias"] if linear else None,
+        pre, circuit, scale, post, weights, bias = (
+            None if part is None else theta[..., part] for part in self._slices
         )
+        assert circuit is not None, "every model has a circuit"
+        if weights is not None:
+            weights = weights.reshape(*theta.shape[:-1], self._head_inputs, self.n_outputs)
+        return Parts(pre, circuit, scale, post, weights, bias)
 
     def initial(self, seed: int) -> FloatArray:
         """θ at the start: small normal circuit parameters and weights, factors 1, bias 0.
@@ -169,7 +164,18 @@ class QuantumModel:
             angles = angles * parts.input_scale
         return Bindings(angles, parts.circuit, self.circuit.amplitudes(x))
 
-    @property
+    @cached_property
+    def _slices(self) -> tuple[slice | None, ...]:
+        """Where each part lies in θ; None for what there is not."""
+        linear = self.head == "linear"
+        there = (self.pre, self.circuit, self.input_scaling, self.post, linear, linear)
+        ends = list(accumulate(self.sizes.values(), initial=0))
+        return tuple(
+            slice(begin, end) if part else None
+            for part, (begin, end) in zip(there, pairwise(ends), strict=True)
+        )
+
+    @cached_property
     def _head_inputs(self) -> int:
         return len(self.observables) if self.post is None else self.post.widths[-1]
 

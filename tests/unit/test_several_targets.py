@@ -10,6 +10,7 @@ from qstore_ray.baseline import linear_baseline
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.errors import UsageError
+from qstore_ray.job import _verdict
 from qstore_ray.learn import step
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.gradients import get_gradient
@@ -119,3 +120,10 @@ def test_the_baseline_of_several_labels_is_one_regression_for_each():
     found = linear_baseline(_data(LABELS, "multilabel"))
     assert 0.6 < found["baseline_accuracy"] <= 1.0
     assert set(linear_baseline(_data(NUMBERS, "regression"))) == {"baseline_loss"}
+
+
+@pytest.mark.parametrize(("loss", "compared"), [("auto", True), ("mse", True), ("mae", False)])
+def test_only_a_mean_squared_error_is_compared_with_that_of_the_baseline(loss: str, compared: bool):
+    metrics = {"test_loss": 0.1, "baseline_loss": 0.2}
+    assert bool(_verdict(metrics, loss)) == compared
+    assert _verdict({"test_accuracy": 0.9, "baseline_accuracy": 0.8}, loss).startswith("better")
