@@ -206,4 +206,6 @@ class BatchProblem:
 
 def _bindings(model: QuantumModel, theta: FloatArray, x: FloatArray) -> Bindings:
     """The circuit's slots for features (B, F) at θ."""
-    return model.bindings(model.split(theta), x, model.circuit.angles(x))
+    parts = model.split(theta)
+    inner, _ = model.inputs(parts, x)
+    return model.bindings(parts, inner, model.circuit.angles(inner))

@@ -29,6 +29,8 @@ def checked(
         model_config,
         n_features=dataset.schema.n_features,
         n_classes=len(dataset.classes) or None,
+        task=dataset.config.task,
+        n_targets=dataset.schema.n_targets,
     )
     backend = open_backend(config.backend, config.backend_options)
     get_gradient(config.gradient, backend)
@@ -63,8 +65,9 @@ def check_rows(
     with under("trainer.schedule_options"):
         schedule = get_schedule(config.schedule, config.schedule_options)
         schedule.init(Horizon(steps * config.epochs, steps))
-    parts, first = model.split(model.initial(0)), rows.x[:1]
+    parts = model.split(model.initial(0))
     with under("model"):
+        first, _ = model.inputs(parts, rows.x[:1])
         bindings = model.bindings(parts, first, model.circuit.angles(first))
         backend.check(model.circuit.template, model.observables, bindings)
 

@@ -75,7 +75,7 @@ ALLOWED = {
     "structlog": ("qstore_ray.track.logging",),
     "tensorboardX": ("qstore_ray.track.tensorboard",),
     "tenacity": ("qstore_ray.resilience",),
-    "torch": (),
+    "torch": ("qstore_ray.torch",),
     "typer": ("qstore_ray.cli",),
     "uvicorn": ("qstore_ray.data.service",),
     "wandb": ("qstore_ray.track.wandb",),
