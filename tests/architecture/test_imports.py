@@ -40,6 +40,7 @@ ALLOWED = {
         "qstore_ray.data.dataset",  # for the type checker
         "qstore_ray.data.ray_reader",
         "qstore_ray.train.cluster",
+        "qstore_ray.train.gram",
         "qstore_ray.train.ray_runner",
         "qstore_ray.train.reporter",
     ),
