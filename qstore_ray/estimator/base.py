@@ -1,0 +1,341 @@
+"""What the trained estimators share: parameters, and training by the loop that jobs are trained by.
+
+`fit` prepares the rows (`features.py`), builds the model, and calls `train.loop.run` in this
+process, without a run folder: the parameters it ends with are those that `QuantumTrainer` finds
+with the same configuration on the same prepared rows, bit for bit. Nothing is written to disk.
+
+As scikit-learn wants it, `__init__` keeps its arguments as they are and `fit` checks them.
+"""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from qstore_ray.backends import open_backend
+from qstore_ray.backends.base import Backend
+from qstore_ray.errors import ConfigError, QStoreError, unknown_name
+from qstore_ray.estimator.features import Reduce, fit_features
+from qstore_ray.learn import step
+from qstore_ray.learn.config import ModelConfig
+from qstore_ray.learn.model import QuantumModel, build_model
+from qstore_ray.train import loop
+from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
+from qstore_ray.train.callbacks import Callback, EarlyStopping, Run, as_callback
+from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.reporter import LocalReporter
+from qstore_ray.train.sync import LocalReducer
+
+if TYPE_CHECKING:
+    from qstore_ray.track.base import Record
+    from qstore_ray.types import AnyArray, FloatArray
+
+_RENAMED = {
+    "layers": "n_layers",
+    "seed": "random_state",
+    "patience": "n_iter_no_change",
+    "min_delta": "tol",
+}
+"""A configuration's field → the parameter that it comes from, where the names differ."""
+
+_MORE = ("accumulate", "batches", "clip_norm", "clip_value", "gradient", "monitor")
+"""What `trainer_options` may hold: the fields of `TrainerConfig` that have no parameter."""
+
+
+class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no types
+    """A model that is trained by gradients. Subclasses say what its outputs mean.
+
+    Args:
+        encoding, ansatz, entanglement, reuploading, input_scaling, observables: of the circuit,
+            see `ModelConfig`. n_layers: its `layers`.
+        n_qubits: None takes as many as the features need, 8 at most; see `estimator.features`.
+        scale_features: bring every feature into the encoding's range, as seen in `fit`.
+        reduce: `pca` projects features that do not fit on the qubits; None refuses them.
+        learning_rate, epochs, batch_size, optimizer, optimizer_options, schedule,
+            schedule_options: see `TrainerConfig`.
+        trainer_options: further fields of it, such as `{"batches": "balanced", "clip_norm": 1.0}`.
+        early_stopping: hold rows out and stop when their loss has not improved by `tol` for
+            `n_iter_no_change` epochs; the parameters of the best epoch are kept.
+        validation_fraction: the share of rows that is held out.
+        warm_start: begin `fit` with the parameters of the last one, not with random ones. Features
+            keep their scaling, and the optimizer begins anew.
+        callbacks: objects or tables, see `train.callbacks`.
+        backend: a name, with `backend_options`, or a backend.
+        n_threads: of the simulator; the result does not depend on it.
+        random_state: of initial parameters, the order of rows and those held out.
+        verbose: write a line an epoch to stdout.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoding: str = "angle",
+        ansatz: str = "hardware_efficient",
+        n_qubits: int | None = None,
+        n_layers: int = 2,
+        entanglement: str = "ring",
+        reuploading: bool = False,
+        input_scaling: bool = False,
+        observables: str | Sequence[str] = "z",
+        scale_features: bool = True,
+        reduce: Reduce = "pca",
+        learning_rate: float = 0.1,
+        epochs: int = 30,
+        batch_size: int = 32,
+        optimizer: str = "adam",
+        optimizer_options: Mapping[str, Any] | None = None,
+        schedule: str = "cosine",
+        schedule_options: Mapping[str, Any] | None = None,
+        trainer_options: Mapping[str, Any] | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        callbacks: Sequence[Callback | dict[str, Any]] | None = None,
+        backend: str | Backend = "statevector",
+        backend_options: Mapping[str, Any] | None = None,
+        n_threads: int = 1,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool | int = False,
+    ) -> None:
+        self.encoding = encoding
+        self.ansatz = ansatz
+        self.n_qubits = n_qubits
+        self.n_layers = n_layers
+        self.entanglement = entanglement
+        self.reuploading = reuploading
+        self.input_scaling = input_scaling
+        self.observables = observables
+        self.scale_features = scale_features
+        self.reduce = reduce
+        self.learning_rate = learning_rate
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.optimizer_options = optimizer_options
+        self.schedule = schedule
+        self.schedule_options = schedule_options
+        self.trainer_options = trainer_options
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.backend = backend
+        self.backend_options = backend_options
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _continues(self) -> bool:
+        """Whether `fit` goes on from the parameters of the last one."""
+        return bool(self.warm_start) and hasattr(self, "theta_")
+
+    def _train(self, x: FloatArray, y: AnyArray, n_classes: int | None) -> Outcome:
+        """Train on checked rows x (N, F), y (N,); sets what is known of the model afterwards."""
+        continues = self._continues()
+        seed = _seed(self.random_state)
+        with _as_parameters():
+            trainer, callbacks = self._trainer(seed), self._callbacks()
+            if not continues:
+                self.preparation_, self.n_qubits_, self._width = fit_features(
+                    x, encoding=self.encoding, n_qubits=self.n_qubits,
+                    scale=self.scale_features, reduce=self.reduce,
+                )  # fmt: skip
+            model = self._model(n_classes)
+        start = self._start(model) if continues else None
+        rows = self._rows(self.preparation_.apply(x), y, seed, stratify=n_classes is not None)
+        outcome = loop.run(
+            Assignment(
+                model=model if start is None else _started(model, start),
+                config=trainer, run_dir=None, generation=0, manifest={}, arrays={},
+                threads=self.n_threads, callbacks=callbacks, backend=open_named(self),
+            ),
+            rows, LocalReducer(), LocalReporter(),
+        )  # fmt: skip
+        self.model_, self.theta_ = model, outcome.theta
+        self.n_parameters_ = model.n_parameters
+        earlier = self.loss_curve_ if continues else []
+        self.loss_curve_ = [*earlier, *(record["train_loss"] for record in outcome.records)]
+        self.n_iter_ = len(self.loss_curve_)
+        self._keep_scores(outcome.records, rows.y_val, continues=continues)
+        return outcome
+
+    def _keep_scores(self, records: Sequence[Record], y_val: AnyArray, *, continues: bool) -> None:
+        earlier = getattr(self, "validation_scores_", None) if continues else None
+        if len(y_val):
+            scores = [self._validation_score(record, y_val) for record in records]
+            self.validation_scores_ = [*(earlier or []), *scores]
+        elif not continues:
+            self.validation_scores_ = None
+
+    @abstractmethod
+    def _validation_score(self, record: Record, y_val: AnyArray) -> float:
+        """What `score` would say of the rows held out, in the epoch of `record`."""
+
+    def _outputs(self, x: Any) -> FloatArray:
+        """The model's outputs (N, K) for rows x (N, F) as a user gives them."""
+        check_is_fitted(self)
+        rows = validate_data(self, x, reset=False, dtype=np.float64)
+        features = self.preparation_.apply(rows)
+        return step.outputs_of(self.model_, self.theta_, features, open_named(self))
+
+    # ------------------------------------------------------------------------------- configuration
+
+    def _model(self, n_classes: int | None) -> QuantumModel:
+        config = ModelConfig(
+            encoding=self.encoding,
+            ansatz=self.ansatz,
+            n_qubits=self.n_qubits_,
+            layers=self.n_layers,
+            entanglement=self.entanglement,
+            reuploading=self.reuploading,
+            input_scaling=self.input_scaling,
+            observables=self.observables
+            if isinstance(self.observables, str)
+            else list(self.observables),
+        )
+        return build_model(config, n_features=self._width, n_classes=n_classes)
+
+    def _trainer(self, seed: int) -> TrainerConfig:
+        more = dict(self.trainer_options or {})
+        for name in more:
+            if name not in _MORE:
+                raise unknown_name("option", name, _MORE, field="trainer_options")
+        return TrainerConfig(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            optimizer=self.optimizer,
+            optimizer_options=dict(self.optimizer_options or {}),
+            schedule=self.schedule,
+            schedule_options=dict(self.schedule_options or {}),
+            seed=seed,
+            **more,
+        )
+
+    def _callbacks(self) -> tuple[Callback, ...]:
+        found: list[Callback] = []
+        for each in self.callbacks or ():
+            callback = as_callback(each) if isinstance(each, dict) else each
+            if not isinstance(callback, Callback):
+                raise ConfigError(
+                    "not a callback",
+                    field="callbacks",
+                    value=callback,
+                    fix="Derive its class from qstore_ray.train.callbacks.Callback.",
+                )
+            found.append(callback)
+        if self.early_stopping:
+            found.append(
+                EarlyStopping(
+                    monitor="val_loss", patience=self.n_iter_no_change, min_delta=self.tol
+                )
+            )
+        if self.verbose:
+            found.append(_Line(type(self).__name__))
+        return tuple(found)
+
+    # ------------------------------------------------------------------------------------- the rows
+
+    def _rows(self, x: FloatArray, y: AnyArray, seed: int, *, stratify: bool) -> TrainingRows:
+        if not self.early_stopping:
+            return TrainingRows(x, y, x[:0], y[:0])
+        fraction = self.validation_fraction
+        try:
+            x, x_val, y, y_val = train_test_split(
+                x, y, test_size=fraction, random_state=seed, stratify=y if stratify else None
+            )
+        except ValueError as exc:
+            raise ConfigError(
+                f"these rows cannot be held out for early stopping: {exc}",
+                field="validation_fraction",
+                value=fraction,
+                fix="Take a share between 0 and 1 that leaves rows of every class on both sides, "
+                "or early_stopping=False.",
+            ) from exc
+        return TrainingRows(x, y, x_val, y_val)
+
+    def _start(self, model: QuantumModel) -> FloatArray:
+        if model.n_parameters != len(self.theta_):
+            raise ConfigError(
+                f"the last fit left {len(self.theta_)} parameters, the model now has "
+                f"{model.n_parameters}",
+                field="warm_start",
+                value=True,
+                fix="Set warm_start=False when the circuit or the classes change.",
+            )
+        start: FloatArray = self.theta_
+        return start
+
+
+@dataclass(frozen=True)
+class _Started(QuantumModel):
+    """A model whose training begins at known parameters."""
+
+    start: tuple[float, ...] = ()
+
+    def initial(self, seed: int) -> FloatArray:
+        """The known parameters."""
+        return np.array(self.start)
+
+
+def _started(model: QuantumModel, theta: FloatArray) -> QuantumModel:
+    own = {field.name: getattr(model, field.name) for field in fields(model)}
+    return _Started(**own, start=tuple(theta.tolist()))
+
+
+class _Line(Callback):
+    """A line of metrics an epoch on stdout."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def on_epoch_end(self, run: Run, record: Record) -> None:
+        """Write it."""
+        numbers = {**record, **run.logged}
+        shown = [f"{key} {numbers[key]:.4g}" for key in numbers if key.startswith(("train", "val"))]
+        epoch = f"epoch {record['epoch'] + 1}/{run.config.epochs}"
+        sys.stdout.write(f"[{self._name}] {epoch}: {', '.join(shown)}\n")
+
+
+def open_named(estimator: Any) -> Backend:
+    """The backend of an estimator's parameters `backend`, `backend_options` and `n_threads`."""
+    if not isinstance(estimator.backend, str):
+        given: Backend = estimator.backend
+        return given
+    options = dict(estimator.backend_options or {})
+    return open_backend(estimator.backend, options, threads=estimator.n_threads)
+
+
+def _seed(random_state: Any) -> int:
+    """The seed of a training: an integer as it is, else drawn as scikit-learn defines it."""
+    generator = check_random_state(random_state)
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    return int(generator.randint(2**31 - 1))
+
+
+@contextmanager
+def _as_parameters() -> Iterator[None]:
+    """Errors of a configuration name the estimator's parameter."""
+    try:
+        yield
+    except QStoreError as exc:
+        field = exc.field.removeprefix("model.").removeprefix("trainer.")
+        head, dot, rest = field.partition(".")
+        exc.field = f"{_RENAMED.get(head, head)}{dot}{rest}"
+        raise
