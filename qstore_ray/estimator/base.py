@@ -9,48 +9,39 @@ As scikit-learn wants it, `__init__` keeps its arguments as they are and `fit` c
 
 from __future__ import annotations
 
-import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend
-from qstore_ray.errors import ConfigError, QStoreError, unknown_name
+from qstore_ray.data.prepare import Preparation
+from qstore_ray.errors import ConfigError
 from qstore_ray.estimator.features import Reduce, fit_features
+from qstore_ray.estimator.parameters import (
+    as_parameters,
+    backend_of,
+    callbacks_of,
+    model_config,
+    seed_of,
+    trainer_config,
+)
 from qstore_ray.learn import step
-from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel, build_model
 from qstore_ray.train import loop
-from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
-from qstore_ray.train.callbacks import Callback, EarlyStopping, Run, as_callback
-from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.assignment import Assignment, TrainingRows
+from qstore_ray.train.callbacks import Callback
 from qstore_ray.train.reporter import LocalReporter
 from qstore_ray.train.sync import LocalReducer
 
 if TYPE_CHECKING:
     from qstore_ray.track.base import Record
     from qstore_ray.types import AnyArray, FloatArray
-
-_RENAMED = {
-    "layers": "n_layers",
-    "seed": "random_state",
-    "patience": "n_iter_no_change",
-    "min_delta": "tol",
-}
-"""A configuration's field → the parameter that it comes from, where the names differ."""
-
-_MORE = ("accumulate", "batches", "clip_norm", "clip_value", "gradient", "monitor")
-"""What `trainer_options` may hold: the fields of `TrainerConfig` that have no parameter."""
 
 
 class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no types
@@ -76,6 +67,16 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
         random_state: of initial parameters, the order of rows and those held out.
         verbose: write a line an epoch to stdout.
     """
+
+    preparation_: Preparation
+    n_qubits_: int
+    model_: QuantumModel
+    theta_: FloatArray
+    n_parameters_: int
+    loss_curve_: list[float]
+    n_iter_: int
+    validation_scores_: list[float] | None
+    _width: int
 
     def __init__(
         self,
@@ -144,25 +145,28 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
         """Whether `fit` goes on from the parameters of the last one."""
         return bool(self.warm_start) and hasattr(self, "theta_")
 
-    def _train(self, x: FloatArray, y: AnyArray, n_classes: int | None) -> Outcome:
+    def _train(self, x: FloatArray, y: AnyArray, n_classes: int | None) -> None:
         """Train on checked rows x (N, F), y (N,); sets what is known of the model afterwards."""
         continues = self._continues()
-        seed = _seed(self.random_state)
-        with _as_parameters():
-            trainer, callbacks = self._trainer(seed), self._callbacks()
+        seed = seed_of(self.random_state)
+        with as_parameters():
+            trainer = trainer_config(self, seed)
+            callbacks, backend = callbacks_of(self), backend_of(self)
             if not continues:
                 self.preparation_, self.n_qubits_, self._width = fit_features(
                     x, encoding=self.encoding, n_qubits=self.n_qubits,
                     scale=self.scale_features, reduce=self.reduce,
                 )  # fmt: skip
-            model = self._model(n_classes)
+            model = build_model(
+                model_config(self, self.n_qubits_), n_features=self._width, n_classes=n_classes
+            )
         start = self._start(model) if continues else None
         rows = self._rows(self.preparation_.apply(x), y, seed, stratify=n_classes is not None)
         outcome = loop.run(
             Assignment(
                 model=model if start is None else _started(model, start),
                 config=trainer, run_dir=None, generation=0, manifest={}, arrays={},
-                threads=self.n_threads, callbacks=callbacks, backend=open_named(self),
+                threads=self.n_threads, callbacks=callbacks, backend=backend,
             ),
             rows, LocalReducer(), LocalReporter(),
         )  # fmt: skip
@@ -172,7 +176,6 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
         self.loss_curve_ = [*earlier, *(record["train_loss"] for record in outcome.records)]
         self.n_iter_ = len(self.loss_curve_)
         self._keep_scores(outcome.records, rows.y_val, continues=continues)
-        return outcome
 
     def _keep_scores(self, records: Sequence[Record], y_val: AnyArray, *, continues: bool) -> None:
         earlier = getattr(self, "validation_scores_", None) if continues else None
@@ -191,63 +194,7 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
         check_is_fitted(self)
         rows = validate_data(self, x, reset=False, dtype=np.float64)
         features = self.preparation_.apply(rows)
-        return step.outputs_of(self.model_, self.theta_, features, open_named(self))
-
-    # ------------------------------------------------------------------------------- configuration
-
-    def _model(self, n_classes: int | None) -> QuantumModel:
-        config = ModelConfig(
-            encoding=self.encoding,
-            ansatz=self.ansatz,
-            n_qubits=self.n_qubits_,
-            layers=self.n_layers,
-            entanglement=self.entanglement,
-            reuploading=self.reuploading,
-            input_scaling=self.input_scaling,
-            observables=self.observables
-            if isinstance(self.observables, str)
-            else list(self.observables),
-        )
-        return build_model(config, n_features=self._width, n_classes=n_classes)
-
-    def _trainer(self, seed: int) -> TrainerConfig:
-        more = dict(self.trainer_options or {})
-        for name in more:
-            if name not in _MORE:
-                raise unknown_name("option", name, _MORE, field="trainer_options")
-        return TrainerConfig(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            optimizer=self.optimizer,
-            optimizer_options=dict(self.optimizer_options or {}),
-            schedule=self.schedule,
-            schedule_options=dict(self.schedule_options or {}),
-            seed=seed,
-            **more,
-        )
-
-    def _callbacks(self) -> tuple[Callback, ...]:
-        found: list[Callback] = []
-        for each in self.callbacks or ():
-            callback = as_callback(each) if isinstance(each, dict) else each
-            if not isinstance(callback, Callback):
-                raise ConfigError(
-                    "not a callback",
-                    field="callbacks",
-                    value=callback,
-                    fix="Derive its class from qstore_ray.train.callbacks.Callback.",
-                )
-            found.append(callback)
-        if self.early_stopping:
-            found.append(
-                EarlyStopping(
-                    monitor="val_loss", patience=self.n_iter_no_change, min_delta=self.tol
-                )
-            )
-        if self.verbose:
-            found.append(_Line(type(self).__name__))
-        return tuple(found)
+        return step.outputs_of(self.model_, self.theta_, features, backend_of(self))
 
     # ------------------------------------------------------------------------------------- the rows
 
@@ -296,46 +243,3 @@ class _Started(QuantumModel):
 def _started(model: QuantumModel, theta: FloatArray) -> QuantumModel:
     own = {field.name: getattr(model, field.name) for field in fields(model)}
     return _Started(**own, start=tuple(theta.tolist()))
-
-
-class _Line(Callback):
-    """A line of metrics an epoch on stdout."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def on_epoch_end(self, run: Run, record: Record) -> None:
-        """Write it."""
-        numbers = {**record, **run.logged}
-        shown = [f"{key} {numbers[key]:.4g}" for key in numbers if key.startswith(("train", "val"))]
-        epoch = f"epoch {record['epoch'] + 1}/{run.config.epochs}"
-        sys.stdout.write(f"[{self._name}] {epoch}: {', '.join(shown)}\n")
-
-
-def open_named(estimator: Any) -> Backend:
-    """The backend of an estimator's parameters `backend`, `backend_options` and `n_threads`."""
-    if not isinstance(estimator.backend, str):
-        given: Backend = estimator.backend
-        return given
-    options = dict(estimator.backend_options or {})
-    return open_backend(estimator.backend, options, threads=estimator.n_threads)
-
-
-def _seed(random_state: Any) -> int:
-    """The seed of a training: an integer as it is, else drawn as scikit-learn defines it."""
-    generator = check_random_state(random_state)
-    if isinstance(random_state, Integral):
-        return int(random_state)
-    return int(generator.randint(2**31 - 1))
-
-
-@contextmanager
-def _as_parameters() -> Iterator[None]:
-    """Errors of a configuration name the estimator's parameter."""
-    try:
-        yield
-    except QStoreError as exc:
-        field = exc.field.removeprefix("model.").removeprefix("trainer.")
-        head, dot, rest = field.partition(".")
-        exc.field = f"{_RENAMED.get(head, head)}{dot}{rest}"
-        raise

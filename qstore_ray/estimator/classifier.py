@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class QuantumClassifier(ClassifierMixin, TrainedEstimator):  # type: ignore[misc]  # no types
     """Classes by a trained circuit: softmax of a linear function of its expectation values.
 
-    The parameters are those of `TrainedEstimator`. Two classes share one output, whose sign decides.
+    The parameters are those of `TrainedEstimator`. Two classes share one output.
 
     Attributes:
         classes_: the labels (C,), sorted.
@@ -35,11 +35,13 @@ class QuantumClassifier(ClassifierMixin, TrainedEstimator):  # type: ignore[misc
         validation_scores_: accuracy on the rows held out, each epoch; None without early stopping.
     """
 
+    classes_: AnyArray
+
     def fit(self, X: Any, y: Any) -> Self:  # noqa: N803 - scikit-learn's name
         """Train on rows X (N, F) with labels y (N,) of any kind.
 
         Raises:
-            ValueError: rows or labels that are no table, hold NaN, or do not agree (scikit-learn's).
+            ValueError: scikit-learn's, for rows and labels that it would not take either.
             ConfigError: a wrong parameter, or one class only.
             DivergenceError: the loss became NaN or infinite.
         """

@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from qstore_ray.circuits.encodings import ENCODINGS
+from qstore_ray.circuits.library import MAX_QUBITS
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.quantum import preprocessing_for
 from qstore_ray.data.steps import Pca, Standard
@@ -67,6 +68,13 @@ def fit_features(
         raise unknown_name("encoding", encoding, ENCODINGS, field="encoding")
     if reduce not in ("pca", None):
         raise ConfigError("no such reduction", field="reduce", value=reduce, fix="Take 'pca'.")
+    if n_qubits is not None and not 1 <= n_qubits <= MAX_QUBITS:
+        raise ConfigError(
+            f"a circuit has 1 to {MAX_QUBITS} qubits",
+            field="n_qubits",
+            value=n_qubits,
+            fix=f"Take None for as many as the features need, {MOST_QUBITS} at most.",
+        )
     n_rows, n_columns = x.shape
     room = _room(encoding, MOST_QUBITS if n_qubits is None else n_qubits)
     width = n_columns
@@ -88,7 +96,8 @@ def fit_features(
 
 def _room(encoding: str, n_qubits: int) -> int:
     """The most features on that many qubits."""
-    return {"dense_angle": 2 * n_qubits, "amplitude": 2**n_qubits}.get(encoding, n_qubits)
+    special = {"dense_angle": 2 * n_qubits, "amplitude": 2**n_qubits}
+    return special.get(encoding, n_qubits)
 
 
 def _qubits(encoding: str, width: int) -> int:
@@ -97,7 +106,8 @@ def _qubits(encoding: str, width: int) -> int:
         return width
     # An amplitude is kept for the constant that tells rows of different length apart.
     special = {"dense_angle": -(-width // 2), "amplitude": width.bit_length()}
-    return max(2, min(special.get(encoding, width), MOST_QUBITS))
+    least: int = special.get(encoding, width)
+    return max(2, min(least, MOST_QUBITS))
 
 
 def _too_wide(encoding: str, n_columns: int, n_qubits: int | None, room: int) -> ConfigError:

@@ -21,9 +21,9 @@ from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.encodings import ENCODINGS
 from qstore_ray.data.steps import Scale
 from qstore_ray.errors import ConfigError, unknown_name
-from qstore_ray.estimator.base import open_named
 from qstore_ray.estimator.classifier import class_numbers
 from qstore_ray.estimator.features import Reduce, fit_features
+from qstore_ray.estimator.parameters import backend_of
 from qstore_ray.learn.kernel import (
     FidelityKernel,
     FidelityKernelConfig,
@@ -99,7 +99,7 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         """Compute the kernel's matrix of rows X (N, F) with labels y (N,), and fit the machine.
 
         Raises:
-            ValueError: rows or labels that are no table, hold NaN, or do not agree (scikit-learn's).
+            ValueError: scikit-learn's, for rows and labels that it would not take either.
             ConfigError: a wrong parameter, or one class only.
         """
         x, y = validate_data(self, X, y, dtype=np.float64)
@@ -163,10 +163,10 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
             if self.kernel == "fidelity"
             else ProjectedKernelConfig(gamma=self.gamma)
         )
-        return build_kernel(config, self.circuit_, backend=open_named(self))
+        return build_kernel(config, self.circuit_, backend=backend_of(self))
 
     def _against_support(self, x: Any) -> FloatArray:
-        """k of rows x (N, F) with every training row; only those with support vectors are filled."""
+        """k of rows x (N, F) with the training rows; 0 for those that are no support vectors."""
         check_is_fitted(self)
         rows = validate_data(self, x, reset=False, dtype=np.float64)
         kernel = self._kernel()

@@ -39,7 +39,7 @@ class QuantumRegressor(RegressorMixin, TrainedEstimator):  # type: ignore[misc] 
         """Train on rows X (N, F) with values y (N,).
 
         Raises:
-            ValueError: rows or values that are no table, hold NaN, or do not agree (scikit-learn's).
+            ValueError: scikit-learn's, for rows and values that it would not take either.
             ConfigError: a wrong parameter.
             DivergenceError: the loss became NaN or infinite.
         """
