@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from qstore_ray.estimator import QuantumClassifier
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser = argparse.ArgumentParser(description="A quantum classifier inside scikit-learn.")
 parser.add_argument("--ray", action="store_true", help="fit the candidates in Ray workers")
 parser.add_argument("--workers", type=int, default=2, help="how many at a time (2)")
 arguments = parser.parse_args()

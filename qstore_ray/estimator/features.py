@@ -96,7 +96,7 @@ def fit_features(
 
 def _room(encoding: str, n_qubits: int) -> int:
     """The most features on that many qubits."""
-    special = {"dense_angle": 2 * n_qubits, "amplitude": 2**n_qubits}
+    special: dict[str, int] = {"dense_angle": 2 * n_qubits, "amplitude": 2**n_qubits}
     return special.get(encoding, n_qubits)
 
 
@@ -105,9 +105,8 @@ def _qubits(encoding: str, width: int) -> int:
     if encoding == "zz":
         return width
     # An amplitude is kept for the constant that tells rows of different length apart.
-    special = {"dense_angle": -(-width // 2), "amplitude": width.bit_length()}
-    least: int = special.get(encoding, width)
-    return max(2, min(least, MOST_QUBITS))
+    special: dict[str, int] = {"dense_angle": -(-width // 2), "amplitude": width.bit_length()}
+    return max(2, min(special.get(encoding, width), MOST_QUBITS))
 
 
 def _too_wide(encoding: str, n_columns: int, n_qubits: int | None, room: int) -> ConfigError:
