@@ -16,6 +16,7 @@ from typing import TypeVar
 from tenacity import (
     RetryCallState,
     Retrying,
+    retry_if_exception,
     retry_if_exception_type,
     stop_after_attempt,
     wait_random_exponential,
@@ -27,20 +28,23 @@ T = TypeVar("T")
 def call_with_retries(
     call: Callable[[], T],
     *,
-    retry_on: tuple[type[BaseException], ...],
+    retry_on: tuple[type[BaseException], ...] | Callable[[BaseException], bool],
     attempts: int = 4,
     longest_pause: float = 8.0,
     pause_asked: Callable[[BaseException], float | None] | None = None,
+    between: Callable[[], None] | None = None,
 ) -> T:
     """Call `call` until it returns, at most `attempts` times, pausing with jitter in between.
 
     Args:
         call: a function without arguments that may be repeated safely.
-        retry_on: error types that may pass by themselves; any other error is raised at once.
+        retry_on: error types that may pass by themselves, or a function that says whether an
+            error is one; any other error is raised at once.
         attempts: calls in all, at least 1.
         longest_pause: upper bound of one pause, in seconds.
         pause_asked: the shortest pause that an error asks for, in seconds (a server's
             Retry-After); it counts up to `longest_pause`.
+        between: called before every pause, to let go of what the failed call may have broken.
 
     Raises:
         BaseException: the error of the last attempt, unchanged.
@@ -55,7 +59,10 @@ def call_with_retries(
     retrying = Retrying(
         stop=stop_after_attempt(attempts),
         wait=pause,
-        retry=retry_if_exception_type(retry_on),
+        retry=retry_if_exception_type(retry_on)
+        if isinstance(retry_on, tuple)
+        else retry_if_exception(retry_on),
+        before_sleep=None if between is None else lambda _: between(),
         reraise=True,
     )
     return retrying(call)

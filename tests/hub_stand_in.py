@@ -58,6 +58,7 @@ class HubStandIn:
         drip: send bodies a byte every tenth of a second.
         html: answer every question with a page.
         status: answer every question with this status.
+        broken: how many of the next questions get no answer, but a closed connection.
     """
 
     def __init__(self) -> None:
@@ -68,6 +69,7 @@ class HubStandIn:
         self.drip = False
         self.html = False
         self.status: int | None = None
+        self.broken = 0
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.hub = self
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -121,7 +123,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         time.sleep(
             self.server.hub.hang + (self.server.hub.hang_files if "/resolve/" in path else 0.0)
         )
-        if self.server.hub.status is not None:
+        if self.server.hub.broken:
+            self.server.hub.broken -= 1
+            self.close_connection = True
+        elif self.server.hub.status is not None:
             self._send(self.server.hub.status, b"")
         elif self.server.hub.html:
             self._send(200, b"<html>sign in</html>", {"Content-Type": "text/html"})

@@ -6,6 +6,7 @@
     basis         X on qubit i where the feature is 1, for features of 0 and 1  F ≤ n
     zz            the ZZ feature map of Havlíček et al. 2019                    F = n
     iqp           H, then diagonal gates of x_i and x_i·x_j                     F ≤ n
+    hamiltonian   a Heisenberg chain with couplings x_i evolves for a while     F ≤ n − 1
 
 Each builder returns an `Encoded`: the gates with their row slots, and the function that fills the
 slots. Angles enter as they are, in radians: scaling features into a sensible range is the work of
@@ -16,18 +17,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, NamedTuple
-
-import numpy as np
+from typing import NamedTuple
 
 from qstore_ray.circuits.circuit import AmplitudeLoading, Encoding
-from qstore_ray.circuits.template import Op, Template, row
-from qstore_ray.errors import CircuitError, DataError
-
-if TYPE_CHECKING:
-    from qstore_ray.types import ComplexArray, FloatArray
+from qstore_ray.circuits.row_angles import Amplitudes, Bits, Features, NoAngles, PairProducts
+from qstore_ray.circuits.template import Op, Template, const, row
+from qstore_ray.errors import CircuitError
 
 
 class Encoded(NamedTuple):
@@ -36,148 +32,6 @@ class Encoded(NamedTuple):
     template: Template
     encode: Encoding
     load: AmplitudeLoading | None = None
-
-
-@dataclass(frozen=True)
-class Features:
-    """Every feature is an angle: (B, F) → (B, F)."""
-
-    def __call__(self, x: FloatArray) -> FloatArray:
-        """The features themselves."""
-        return x.copy()
-
-    def pullback(self, x: FloatArray, cotangent: FloatArray) -> FloatArray:
-        """The cotangent: J = 1."""
-        return cotangent.copy()
-
-
-@dataclass(frozen=True)
-class Bits:
-    """Features that are 0 or 1, as they are: (B, F) → (B, F).
-
-    Raises:
-        DataError: a feature that is neither 0 nor 1.
-        CircuitError: `pullback`; a bit has no derivative.
-    """
-
-    def __call__(self, x: FloatArray) -> FloatArray:
-        """x, once it is known to be bits."""
-        binary = ((x == 0.0) | (x == 1.0)).all(axis=1)
-        if not binary.all():
-            worst = int(np.argmin(binary))
-            raise DataError(
-                f"basis encoding takes features of 0 and 1, row {worst} holds others",
-                field="x",
-                fix="Binarise the features first, or use the encoding angle.",
-            )
-        return (x > 0.5).astype(np.float64)
-
-    def pullback(self, x: FloatArray, cotangent: FloatArray) -> FloatArray:
-        """Always raises."""
-        raise CircuitError(
-            "basis encoding has no derivative",
-            field="encoding",
-            fix="Use the encoding angle where features have to be differentiated.",
-        )
-
-
-@dataclass(frozen=True)
-class PairProducts:
-    """x_i, then (c − x_i)(c − x_j) for every i < j: (B, F) → (B, F + F(F−1)/2)."""
-
-    n_features: int
-    center: float
-
-    def __call__(self, x: FloatArray) -> FloatArray:
-        """[x, (c − x_i)(c − x_j) …]."""
-        i, j = self._pairs()
-        return np.hstack([x, (self.center - x[:, i]) * (self.center - x[:, j])])
-
-    def pullback(self, x: FloatArray, cotangent: FloatArray) -> FloatArray:
-        """∂/∂x_i of the product is −(c − x_j), and the other way round."""
-        gradient = cotangent[:, : self.n_features].copy()
-        i, j = self._pairs()
-        for k, (a, b) in enumerate(zip(i, j, strict=True)):
-            gradient[:, a] -= cotangent[:, self.n_features + k] * (self.center - x[:, b])
-            gradient[:, b] -= cotangent[:, self.n_features + k] * (self.center - x[:, a])
-        return gradient
-
-    def _pairs(self) -> tuple[list[int], list[int]]:
-        pairs = list(combinations(range(self.n_features), 2))
-        return [i for i, _ in pairs], [j for _, j in pairs]
-
-
-@dataclass(frozen=True)
-class Repeated:
-    """The angles of `inner`, `times` over, so that each repetition has slots of its own.
-
-    (B, F) → (B, times · A).
-    """
-
-    inner: Encoding
-    times: int
-
-    def __call__(self, x: FloatArray) -> FloatArray:
-        """[inner(x), inner(x), …]."""
-        return np.tile(self.inner(x), (1, self.times))
-
-    def pullback(self, x: FloatArray, cotangent: FloatArray) -> FloatArray:
-        """The repetitions' cotangents added up, through `inner`."""
-        summed = cotangent.reshape(len(x), self.times, -1).sum(axis=1)
-        return self.inner.pullback(x, summed)
-
-
-@dataclass(frozen=True)
-class NoAngles:
-    """No angles at all: (B, F) → (B, 0)."""
-
-    def __call__(self, x: FloatArray) -> FloatArray:
-        """Rows without columns."""
-        return np.zeros((len(x), 0))
-
-    def pullback(self, x: FloatArray, cotangent: FloatArray) -> FloatArray:
-        """J has no rows: (B, 0) · (0, F)."""
-        gradient: FloatArray = cotangent @ np.zeros((0, x.shape[1]))
-        return gradient
-
-
-@dataclass(frozen=True)
-class Amplitudes:
-    """x / ‖x‖, padded with zeros: (B, F) → (B, 2^n).
-
-    Raises:
-        DataError: a row of zeros, which is no quantum state.
-    """
-
-    n_qubits: int
-
-    def __call__(self, x: FloatArray) -> FloatArray:
-        """[x / ‖x‖, 0, 0, …]."""
-        out = np.zeros((len(x), 2**self.n_qubits))
-        out[:, : x.shape[1]] = x / self._norms(x)
-        return out
-
-    def pullback(self, x: FloatArray, cotangent: ComplexArray) -> FloatArray:
-        """(1 − uuᵀ) · Re(cotangent) / ‖x‖ with u = x / ‖x‖: only what turns the row counts."""
-        norms = self._norms(x)
-        unit, real = x / norms, cotangent.real[:, : x.shape[1]]
-        along = (unit * real).sum(axis=1, keepdims=True)
-        gradient: FloatArray = (real - along * unit) / norms
-        return gradient
-
-    @staticmethod
-    def _norms(x: FloatArray) -> FloatArray:
-        largest = np.abs(x).max(axis=1, keepdims=True)
-        if not largest.all():
-            raise DataError(
-                f"row {int(np.argmin(largest))} is all zeros and cannot be an amplitude vector",
-                field="x",
-                fix="Drop such rows, or use the encoding angle.",
-            )
-        # Dividing by the largest first keeps the squares from overflowing or vanishing.
-        scaled = x / largest
-        norms: FloatArray = largest * np.sqrt((scaled * scaled).sum(axis=1, keepdims=True))
-        return norms
 
 
 def angle(n_qubits: int, n_features: int) -> Encoded:
@@ -241,6 +95,51 @@ def iqp(n_qubits: int, n_features: int, reps: int = 1) -> Encoded:
     return _diagonal(n_qubits, n_features, once, reps, 0.0)
 
 
+def hamiltonian(n_qubits: int, n_features: int, steps: int = 4, time: float = 1.0) -> Encoded:
+    """exp(−itH(x)) in T first-order Trotter steps, H(x) = Σ_i x_i (XX + YY + ZZ)_{i,i+1}.
+
+    The Hamiltonian evolution of Huang et al., Nat. Commun. 12, 2631 (2021), arXiv:2011.01938, on
+    an open chain of the first F + 1 qubits. A step applies exp(−i(t/T)x_i (XX + YY + ZZ)) to one
+    pair after the other: as its three terms commute, RXX, RYY and RZZ of angle 2x_i·t/T.
+
+    Where the paper draws the product state at the start at random (Haar), here it is always
+    `spread_over_sphere`: couplings do not change a state in which neighbours are equal, and in
+    that one all neighbours differ.
+
+    Args:
+        n_qubits: n.
+        n_features: F.
+        steps: T, at least 1; the error of the evolution, not of the encoding, falls as 1/T.
+        time: t.
+    """
+    _at_most(n_features, n_qubits - 1, "hamiltonian", n_qubits)
+    start = [
+        Op(gate, (i,), (const(angle),))
+        for i, angles in enumerate(spread_over_sphere(n_features + 1))
+        for gate, angle in zip(("ry", "rz"), angles, strict=True)
+    ]
+    once = [
+        Op(gate, (i, i + 1), (row(i, scale=2.0 * time / steps),))
+        for i in range(n_features)
+        for gate in ("rxx", "ryy", "rzz")
+    ]
+    template = Template(n_qubits, (*start, *once * steps), n_rows=n_features)
+    return Encoded(template, Features())
+
+
+def spread_over_sphere(count: int) -> list[tuple[float, float]]:
+    """Polar and azimuthal angles (θ, φ) of `count` points that cover the Bloch sphere evenly.
+
+    Like random points, but never close together in succession: the fractional parts u, v of
+    ½ + j/ρ and ½ + j/ρ² (ρ the real root of ρ³ = ρ + 1; Roberts 2018, "The unreasonable
+    effectiveness of quasirandom sequences") fill the unit square, and cos θ = 1 − 2u, φ = 2πv map
+    it to the sphere with areas kept. RY(θ), then RZ(φ) prepares a point from |0⟩.
+    """
+    rho = 1.324717957244746
+    points = (((0.5 + j / rho) % 1.0, (0.5 + j / rho**2) % 1.0) for j in range(count))
+    return [(math.acos(1.0 - 2.0 * u), 2.0 * math.pi * v) for u, v in points]
+
+
 ENCODINGS: dict[str, Callable[[int, int], Encoded]] = {
     "angle": angle,
     "dense_angle": dense_angle,
@@ -248,6 +147,7 @@ ENCODINGS: dict[str, Callable[[int, int], Encoded]] = {
     "basis": basis,
     "zz": zz,
     "iqp": iqp,
+    "hamiltonian": hamiltonian,
 }
 
 
@@ -272,12 +172,16 @@ def _at_most(n_features: int, limit: int, encoding: str, n_qubits: int) -> None:
 
 
 def _room_for(n_features: int, limit: int, encoding: str, n_qubits: int) -> str:
-    ways = [f"reduce the data to {limit} components (PCA)"]
+    ways = [f"reduce the data to {limit} components (PCA)"] if limit else []
     if encoding != "dense_angle" and n_features <= 2 * n_qubits:
         ways.append("use the encoding dense_angle (two features a qubit)")
     if encoding != "amplitude" and n_features <= 2**n_qubits:
         ways.append("use the encoding amplitude")
-    per_qubit = {"dense_angle": -(-n_features // 2), "amplitude": (n_features - 1).bit_length()}
-    ways.append(f"set n_qubits to {per_qubit.get(encoding, n_features)}")
+    needed = {
+        "dense_angle": -(-n_features // 2),
+        "amplitude": (n_features - 1).bit_length(),
+        "hamiltonian": n_features + 1,
+    }
+    ways.append(f"set n_qubits to {needed.get(encoding, n_features)}")
     text = ", or ".join(ways)
     return f"{text[0].upper()}{text[1:]}."

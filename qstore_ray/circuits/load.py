@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import cast
 
 from qstore_ray.circuits.circuit import Circuit
-from qstore_ray.circuits.encodings import Features
+from qstore_ray.circuits.row_angles import Features
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import ConfigError
 

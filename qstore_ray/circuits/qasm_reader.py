@@ -17,10 +17,10 @@ from qiskit import QuantumCircuit, qasm2, qasm3
 from qiskit.exceptions import QiskitError
 
 from qstore_ray.circuits.circuit import Circuit
-from qstore_ray.circuits.encodings import Features
 from qstore_ray.circuits.expressions import Formula, Formulas
 from qstore_ray.circuits.qasm import HEADER, to_qasm3
 from qstore_ray.circuits.qiskit import OWN_SLOTS, from_qiskit
+from qstore_ray.circuits.row_angles import Features
 from qstore_ray.errors import CircuitError, ConfigError, MissingDependencyError
 
 _VERSION = re.compile(r"^\s*OPENQASM\s+([23])", re.MULTILINE)

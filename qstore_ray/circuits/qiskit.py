@@ -26,9 +26,9 @@ from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.exceptions import QiskitError
 
 from qstore_ray.circuits.circuit import Circuit
-from qstore_ray.circuits.encodings import Features
 from qstore_ray.circuits.expressions import Formula, Formulas, evaluate, parse
 from qstore_ray.circuits.gates import GATES
+from qstore_ray.circuits.row_angles import Features
 from qstore_ray.circuits.slots import Slots, read_slots
 from qstore_ray.circuits.template import Angle, Op, Template, const, param, row
 from qstore_ray.errors import CircuitError

@@ -16,11 +16,11 @@ import numpy as np
 
 from qstore_ray.config import fingerprint
 from qstore_ray.data.augment.expansion import Expansion, expansion_of
+from qstore_ray.data.cut import Cut, cut
 from qstore_ray.data.dataset import Dataset, Schema
-from qstore_ray.data.labels import ClassLabels, Targets
+from qstore_ray.data.labels import KINDS, Labels, find_labels
 from qstore_ray.data.plan import ReadPlan, SplitTask
 from qstore_ray.data.prepare import Preparation
-from qstore_ray.data.split import split_rows
 from qstore_ray.data.survey import Part, check_parts, survey_part
 from qstore_ray.data.validate import bad_value_error
 from qstore_ray.errors import ConfigError, DataError, unknown_name
@@ -47,7 +47,8 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
         )
     names, columns = _chosen(config, source)
     fills = bool(config.preprocessing) and config.preprocessing[0].accepts_nan
-    main = survey_part(source.tasks, columns, "the source", nan_allowed=fills)
+    several = KINDS[config.task].several
+    main = survey_part(source.tasks, columns, "the source", nan_allowed=fills, several=several)
     parts: dict[str, Part] = {"": main}
     for split in ("val", "test"):
         if split in source.official:
@@ -56,12 +57,13 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
                 columns,
                 f"the official {split} split",
                 nan_allowed=fills,
+                several=several,
             )
     check_parts(parts, names)
-    labels = ClassLabels.of(main.y) if config.task == "classification" else Targets()
+    labels = find_labels(config.task, main.y)
     numbers = {name: labels.encode(part.y) for name, part in parts.items()}
     kept = {name: _kept(config, part, name) for name, part in parts.items()}
-    positions = _split(config, kept, main.row, numbers[""], labels)
+    positions = _split(config, kept, main, numbers[""], labels)
     if config.bad_values == "error":
         _check_finite(parts, positions, names)
     home = {split: (split if split in parts else "") for split in positions}
@@ -102,7 +104,7 @@ def _chosen(
 ) -> tuple[tuple[str, ...] | None, tuple[int, ...] | None]:
     """Names and positions of the features that `columns.features` asks for."""
     wanted = None if config.columns is None else config.columns.features
-    if wanted is None:
+    if wanted is None or source.one_column:
         return source.feature_names, None
     if source.feature_names is None:
         raise ConfigError("this source does not name its features", field="columns.features")
@@ -137,24 +139,24 @@ def _dropped(parts: Mapping[str, Part], kept: Mapping[str, IntArray]) -> dict[st
 def _split(
     config: DatasetConfig,
     kept: Mapping[str, IntArray],
-    rows: IntArray,
+    main: Part,
     numbers: AnyArray,
-    labels: ClassLabels | Targets,
+    labels: Labels,
 ) -> dict[str, IntArray]:
     """Positions within their part of the rows of every split; official splits stay whole."""
-    wanted = config.split.fractions()
-    main = kept[""]
-    stratified = config.stratify and labels.classes and config.split.method == "seed"
-    cut = split_rows(
-        len(main),
-        {name: fraction for name, fraction in wanted.items() if name not in kept},
-        config.seed,
-        labels=numbers[main] if stratified else None,
+    rows = kept[""]
+    classifies = config.task == "classification"
+    stratified = config.stratify and classifies and config.split.method == "seed"
+    asked = Cut(
+        n_rows=len(rows),
+        seed=config.seed,
+        official=frozenset(kept) - {""},
+        rows=main.row[rows],
+        groups=None if main.group is None else main.group[rows],
+        labels=numbers[rows] if stratified else None,
         classes=labels.classes,
-        method=config.split.method,
-        keys=rows[main],
     )
-    both = {name: main[positions] for name, positions in cut.items()}
+    both = {name: rows[positions] for name, positions in cut(config.split, asked).items()}
     both |= {name: positions for name, positions in kept.items() if name}
     return {name: both[name] for name in ("train", "val", "test") if name in both}
 
@@ -173,16 +175,11 @@ def _check_finite(
         )
 
 
-def _class_counts(
-    numbered: Mapping[str, AnyArray], labels: ClassLabels | Targets
-) -> dict[str, tuple[int, ...]]:
+def _class_counts(numbered: Mapping[str, AnyArray], labels: Labels) -> dict[str, tuple[int, ...]]:
     if not labels.classes:
         return {}
     size = len(labels.classes)
-    counts = {
-        split: tuple(np.bincount(numbers, minlength=size).tolist())
-        for split, numbers in numbered.items()
-    }
+    counts = {split: tuple(_of_each(numbers, size).tolist()) for split, numbers in numbered.items()}
     for label, n_rows in zip(labels.classes, counts["train"], strict=True):
         if n_rows == 0:
             raise DataError(
@@ -193,12 +190,17 @@ def _class_counts(
     return counts
 
 
+def _of_each(numbers: AnyArray, size: int) -> AnyArray:
+    """How many rows each class has; with several labels (N, L), for how many rows each holds."""
+    return numbers.sum(axis=0) if numbers.ndim == 2 else np.bincount(numbers, minlength=size)
+
+
 def _plan(
     split: str,
     part: Part,
     positions: IntArray,
     columns: tuple[int, ...] | None,
-    labels: ClassLabels | Targets,
+    labels: Labels,
     preparation: Preparation,
     expansion: Expansion | None,
 ) -> ReadPlan:
@@ -225,11 +227,11 @@ def _schema(
     config: DatasetConfig,
     source: SourceData,
     main: Part,
-    labels: ClassLabels | Targets,
+    labels: Labels,
     names: tuple[str, ...] | None,
     n_features: int,
 ) -> Schema:
-    whole = config.columns is None or config.columns.features is None
+    whole = source.one_column or config.columns is None or config.columns.features is None
     image = source.image_shape or (main.shape if len(main.shape) > 1 else None)
     called = source.class_names
     if called is None or len(called) != len(labels.classes):
@@ -241,6 +243,7 @@ def _schema(
         feature_names=names,
         image_shape=image if whole else None,
         class_names=called if labels.classes else (),
+        n_targets=main.y.shape[1] if main.y.ndim == 2 else 1,
     )
 
 
@@ -249,7 +252,7 @@ def _fingerprint(
     parts: Mapping[str, Part],
     positions: Mapping[str, IntArray],
     numbers: Mapping[str, AnyArray],
-    labels: ClassLabels | Targets,
+    labels: Labels,
     image_shape: tuple[int, ...] | None,
 ) -> str:
     """SHA-256 over every row, its label, the split it is in, preprocessing and augmentation."""

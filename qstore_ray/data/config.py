@@ -36,32 +36,56 @@ from qstore_ray.data.augment.config import ExpansionConfig
 from qstore_ray.data.sources.base import SourceConfig, open_source
 from qstore_ray.data.step_config import StepConfig
 from qstore_ray.errors import ConfigError, unknown_name
+from qstore_ray.types import Task
 
-Task: TypeAlias = Literal["classification", "regression"]
 Fraction: TypeAlias = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
 class SplitConfig(Config):
-    """Fractions of the rows for train, val and test; they sum to 1.
+    """Fractions of the rows for train, val and test, which sum to 1; or one of several folds.
 
     A part that the source brings itself (an official test set) is kept as it is; the fractions of
     the other parts are then scaled to sum to 1 over the rows that remain.
 
     Args:
-        train: fraction for training.
-        val: fraction for validation.
+        train: fraction for training; none with folds.
+        val: fraction for validation; none with folds.
         test: fraction for the test.
         method: `seed` deals the rows out at random; `hash` by the row's number alone, so that
-            added rows move none; `time` takes the rows in their order, train first.
+            added rows move none, or by its group where `columns.group` names one; `group` deals
+            out whole groups of `columns.group` at random; `time` takes the rows in their order,
+            train first.
+        folds: k for cross-validation: what is not test is cut into k parts.
+        fold: which of them, 0 to k − 1, is val; the others are train.
     """
 
-    train: Fraction
+    train: Fraction | None = None
     val: Fraction | None = None
     test: Fraction | None = None
-    method: Literal["seed", "hash", "time"] = "seed"
+    method: Literal["seed", "hash", "group", "time"] = "seed"
+    folds: int | None = Field(default=None, ge=2)
+    fold: int | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
-    def _sums_to_one(self) -> Self:
+    def _whole(self) -> Self:
+        if self.folds is None:
+            self._check_fractions()
+        else:
+            self._check_folds(self.folds)
+        return self
+
+    def _check_fractions(self) -> None:
+        if self.fold is not None:
+            raise ConfigError(
+                "one of how many folds?",
+                field="fold",
+                value=self.fold,
+                fix="Write for example folds = 5 beside it.",
+            )
+        if self.train is None:
+            raise ConfigError(
+                "is missing", field="train", fix="Give its fraction, or folds and fold."
+            )
         total = math.fsum(self.fractions().values())
         if abs(total - 1.0) > 1e-9:
             raise ConfigError(
@@ -69,7 +93,34 @@ class SplitConfig(Config):
                 value=self.fractions(),
                 fix='Write for example {"train": 0.7, "val": 0.1, "test": 0.2}.',
             )
-        return self
+
+    def _check_folds(self, k: int) -> None:
+        if self.fold is None or self.fold >= k:
+            raise ConfigError(
+                f"which of the {k} folds is val?"
+                if self.fold is None
+                else f"there are only {k} folds",
+                field="fold",
+                value=self.fold,
+                fix=f"Give a number from 0 to {k - 1}.",
+            )
+        for name, fraction in (("train", self.train), ("val", self.val)):
+            if fraction is not None:
+                raise ConfigError(
+                    "train and val follow from the folds",
+                    field=name,
+                    value=fraction,
+                    fix=f"Leave {name} out, or leave folds and fold out.",
+                )
+        if self.test == 1.0:
+            raise ConfigError("no rows are left for the folds", field="test", value=self.test)
+        if self.method == "time":
+            raise ConfigError(
+                "folds would train on what is later than their val",
+                field="method",
+                value=self.method,
+                fix="Use seed, hash or group; or train, val and test without folds.",
+            )
 
     def fractions(self) -> dict[str, float]:
         """The parts asked for, in the order train, val, test."""
@@ -87,7 +138,7 @@ class DatasetConfig(SourceConfig):
         columns: feature and label columns, for sources that name their columns.
         split: fractions for train, val, test.
         stratify: keep the proportions of the classes in every part (classification, and a split
-            by seed: in the others a row's part follows from its number or place alone).
+            by seed: in the others a row's part follows from its number, group or place alone).
         bad_values: what becomes of rows with NaN or infinity: `error` names the first one, `drop`
             leaves them out and says how many.
         preprocessing: steps, fitted on train in this order and applied to every part.
@@ -96,7 +147,8 @@ class DatasetConfig(SourceConfig):
         seed: decides which row goes where, and the draws of the augmentation.
         revision: version of the data, for sources that have versions.
         cache_dir: folder for downloaded data, for sources that download.
-        task: whether labels are classes or numbers.
+        task: what labels are: one class a row (`classification`), rows of 0 and 1 in which several
+            may hold (`multilabel`), or one or several numbers a row (`regression`).
 
     Raises:
         ConfigError: a wrong value, an unknown source, step or key.
@@ -136,9 +188,11 @@ class DatasetConfig(SourceConfig):
 
     @model_validator(mode="after")
     def _accepted(self) -> Self:
+        group = None if self.columns is None else self.columns.group
         given = {
             "revision": self.revision,
             "columns.label": None if self.columns is None else self.columns.label,
+            "columns.group": group,
         }
         accepts = open_source(self.source).accepts
         for field, value in given.items():
@@ -149,7 +203,26 @@ class DatasetConfig(SourceConfig):
                     value=value,
                     fix="Leave it out.",
                 )
+        self._check_group(group, "columns.group" in accepts)
         return self
+
+    def _check_group(self, group: str | None, accepted: bool) -> None:
+        method = self.split.method
+        if group is None and method == "group":
+            fix = (
+                'Write for example columns = {group = "patient"}.'
+                if accepted
+                else f"The source {self.source!r} names no groups; tables of the sources local "
+                "and huggingface do."
+            )
+            raise ConfigError("a split by group needs a group", field="columns.group", fix=fix)
+        if group is not None and method not in ("group", "hash"):
+            raise ConfigError(
+                f"a split by {method} does not keep groups together",
+                field="columns.group",
+                value=group,
+                fix='Set split.method = "group" or "hash", or leave the group out.',
+            )
 
 
 def _step(step: Any, position: int) -> StepConfig:

@@ -9,6 +9,7 @@ circuit here scales column by column, by what was seen in train; never row by ro
 
     angle, dense_angle, iqp   [0, π]              the angle is x
     zz                        [0, π/2]            the angle is 2x
+    hamiltonian               [0, π/4]            the angles of all steps sum to 2x; a turn is π
     basis                     0 or 1              by the column's median
     amplitude                 (x, 1, 0 …)/norm    columns in [0, 1]; the 1 keeps the length
 
@@ -39,8 +40,12 @@ HALF_TURN: Mapping[str, float] = {
     "dense_angle": math.pi,
     "iqp": math.pi,
     "zz": math.pi / 2,
+    "hamiltonian": math.pi / 4,
 }
-"""Largest feature of the encodings that turn qubits: where their angle is half a turn."""
+"""Largest feature of the encodings that turn qubits: where their angle is half a turn.
+
+RXX(a)·RYY(a)·RZZ(a) leaves all as it is at a = 0 and a = π, and swaps two qubits half way.
+"""
 
 _LOWEST_AMPLITUDE = 0.1  # where no place is left for a constant: no row of train is all zeros
 

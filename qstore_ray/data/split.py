@@ -189,6 +189,8 @@ def folds(
     seed: int,
     labels: IntArray | None = None,
     groups: AnyArray | None = None,
+    *,
+    classes: Sequence[Any] | None = None,
 ) -> tuple[dict[str, IntArray], ...]:
     """k splits into train and val for cross-validation: each row is in val of exactly one.
 
@@ -201,6 +203,7 @@ def folds(
         seed: decides which row is in which fold.
         labels: class numbers (N,), for folds with the proportions of the classes.
         groups: what group a row belongs to (N,), for folds that keep groups whole.
+        classes: what the classes are called in error messages.
 
     Raises:
         ConfigError: fewer than 2 folds.
@@ -223,7 +226,7 @@ def folds(
         _check_enough(n_rows, [f"fold {i}" for i in range(k)])
         order = _random_order(n_rows, seed)
         if labels is not None:
-            order = np.concatenate(_by_class(order, labels, k, None))
+            order = np.concatenate(_by_class(order, labels, k, classes))
         held = tuple(np.sort(order[i::k]) for i in range(k))
     rows = np.arange(n_rows)
     return tuple({"train": np.setdiff1d(rows, val), "val": val} for val in held)

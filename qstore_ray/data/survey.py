@@ -44,6 +44,7 @@ class Part:
     dtype: str
     bad: BadValue | None
     bad_rows: IntArray
+    group: AnyArray | None = None
 
 
 def survey_part(
@@ -52,6 +53,7 @@ def survey_part(
     what: str,
     *,
     nan_allowed: bool = False,
+    several: bool = False,
 ) -> Part:
     """Read every block once, keeping labels, row numbers and digests.
 
@@ -60,15 +62,16 @@ def survey_part(
         columns: positions of the chosen features; all of them where None.
         what: what the part is called in error messages.
         nan_allowed: whether the preparation will fill missing values.
+        several: whether a row may have several labels, see `flat_labels`.
     """
     content = xxhash.xxh3_128()
     digests: list[str] = []
-    labels, rows, starts = [], [], [0]
+    labels, rows, groups, starts = [], [], [], [0]
     shape: tuple[int, ...] = ()
     bad, n_features, dtype = None, 0, ""
     bad_rows: list[IntArray] = []
     for task in tasks:
-        raw = read_raw(task)
+        raw = read_raw(task, several=several)
         block = to_block(raw, columns)
         if not digests:
             shape, dtype, n_features = raw.x.shape[1:], str(raw.x.dtype), block.x.shape[1]
@@ -81,6 +84,8 @@ def survey_part(
             bad_rows.append(np.flatnonzero(marked.any(axis=1)) + starts[-1])
         labels.append(block.y)
         rows.append(block.row)
+        if raw.group is not None:
+            groups.append(raw.group)
         starts.append(starts[-1] + len(block.row))
     check_not_empty(starts[-1], what)
     return Part(
@@ -95,6 +100,7 @@ def survey_part(
         dtype=dtype,
         bad=bad,
         bad_rows=np.concatenate([np.zeros(0, np.int64), *bad_rows]),
+        group=np.concatenate(groups) if groups else None,
     )
 
 

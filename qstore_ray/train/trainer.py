@@ -268,7 +268,7 @@ class QuantumTrainer:
 
 def _draw(folder: RunFolder, dataset: Dataset, model: TrainedModel) -> list[Path]:
     confusion = None
-    if model.classes and "test" in dataset.plans:
+    if model.tells_classes and "test" in dataset.plans:
         confusion = model.confusion(dataset, "test")
     records = read_records(folder.metrics)
     return draw_run(folder.path, records, confusion, dataset.schema.class_names)

@@ -118,6 +118,16 @@ def test_a_state_that_went_through_a_file_goes_on_the_same(name, options, at):
 
 
 @every_member
+def test_its_options_are_written_and_read_back_unchanged(name, options):
+    schedule = get_schedule(name, options)
+    again = get_schedule(name, json.loads(json.dumps(schedule.to_dict())))
+    assert again == schedule
+    assert _factors(again, again.init(_horizon(50)), _ticks(50)) == _factors(
+        schedule, schedule.init(_horizon(50)), _ticks(50)
+    )
+
+
+@every_member
 def test_update_leaves_the_old_state_as_it_was(name, options):
     schedule = get_schedule(name, options)
     _, state = _factors(schedule, schedule.init(_horizon(50)), _ticks(10))

@@ -130,6 +130,14 @@ MEMBERS = [
         Member(name, _from_config("sklearn", {"dataset": name}, **REGRESSION, preprocessing=CHAIN))
         for name in ("diabetes", "make_friedman1", "make_regression")
     ),
+    Member(
+        "function",
+        _from_config(
+            "function",
+            {"call": "sklearn.datasets:load_iris", "arguments": {"return_X_y": True}},
+            preprocessing=CHAIN,
+        ),
+    ),
     Member("moons", _from_config("sklearn", {"dataset": "make_moons", "noise": 0.1})),
     Member("circles", _from_config("sklearn", {"dataset": "make_circles", "factor": 0.5})),
     Member(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import pickle
@@ -15,13 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 from huggingface_hub import constants
-from huggingface_hub.utils import close_session
+from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.utils import close_session, get_session
 from PIL import Image
 
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.sources.huggingface.layout import parts_of, shards_by_split
+from qstore_ray.data.sources.huggingface.stream import ATTEMPTS, Deadline, connection_broke
 from qstore_ray.errors import ConfigError, DataError
 from tests.hub_stand_in import HubStandIn, parquet, png
 from tests.real_digits import digits
@@ -57,15 +60,16 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStandIn]:
 
 
 def load(hub: HubStandIn, cache: Path, path: str = NAME, **fields: Any) -> Dataset:
-    own = ("columns", "revision", "task")
-    top = {name: fields.pop(name) for name in own if name in fields}
+    own = ("columns", "revision", "split", "task")
+    top = {"split": {"train": 0.5, "val": 0.5}} | {
+        name: fields.pop(name) for name in own if name in fields
+    }
     params = {"path": path, "endpoint": hub.url, "timeout": 20.0, **fields}
     return DatasetLoader.load(
         DatasetConfig(
             name="set",
             source="huggingface",
             params=params,
-            split={"train": 0.5, "val": 0.5},
             cache_dir=str(cache),
             **top,
         )
@@ -195,7 +199,8 @@ def test_columns_of_numbers_and_text_labels(hub: HubStandIn, tmp_path: Path):
 
 def test_columns_are_not_guessed(hub: HubStandIn, tmp_path: Path):
     x, y = digits()
-    table = parquet({"picture": [png(image) for image in x[:40]], "kind": y[:40]})
+    pictures = [png(image) for image in x[:40]]
+    table = parquet({"picture": pictures, "other": y[:40] / 2, "kind": y[:40]})
     hub.add(NAME, {"data/train.parquet": table})
     wrong: list[tuple[dict[str, Any], str]] = [
         ({}, "columns.label"),
@@ -203,18 +208,42 @@ def test_columns_are_not_guessed(hub: HubStandIn, tmp_path: Path):
         ({"columns": {"label": "kind"}, "feature_column": "x"}, "params.feature_column"),
     ]
     for fields, field in wrong:
-        with pytest.raises(DataError, match="picture, kind") as caught:
+        with pytest.raises(DataError, match="picture, other, kind") as caught:
             load(hub, tmp_path, **fields)
         assert caught.value.field == field
         assert "feature_column" in caught.value.fix
-    with pytest.raises(ConfigError) as refused:
-        load(hub, tmp_path, columns={"label": "kind", "features": ["picture"]})
-    assert (
-        refused.value.fix == 'Images and vectors are named in params: feature_column = "picture".'
+    with pytest.raises(ConfigError, match="several features") as refused:
+        load(hub, tmp_path, columns={"label": "kind", "features": ["picture", "other"]})
+    assert refused.value.fix == (
+        'A column of images or vectors stands alone: features = ["picture"].'
     )
-    assert load(
-        hub, tmp_path, columns={"label": "kind"}, feature_column="picture"
-    ).schema.image_shape == (28, 28)
+    as_parameter = load(hub, tmp_path, columns={"label": "kind"}, feature_column="picture")
+    as_features = load(hub, tmp_path, columns={"label": "kind", "features": ["picture"]})
+    assert as_features.schema == as_parameter.schema
+    assert as_features.schema.image_shape == (28, 28)
+    assert as_features.fingerprint == as_parameter.fingerprint
+    both = {"label": "kind", "features": ["picture"]}
+    with pytest.raises(ConfigError, match="name the features once"):
+        load(hub, tmp_path, columns=both, feature_column="picture")
+
+
+@pytest.mark.parametrize("kind", ["text", "number"])
+def test_groups_of_rows_stay_together(hub: HubStandIn, tmp_path: Path, kind: str):
+    number = np.random.default_rng(4).integers(0, 9, 40)
+    group = number if kind == "number" else np.array([f"writer {k}" for k in number])
+    columns = {"a": np.arange(40.0), "writer": group.tolist(), "label": [0, 1] * 20}
+    hub.add(NAME, {"data/train.parquet": parquet({**columns, "vague": [0.5] * 40})})
+    asked = {"features": ["a"], "group": "writer"}
+    fields = {"columns": asked, "split": {"train": 0.5, "val": 0.5, "method": "group"}}
+    dataset = load(hub, tmp_path, rows_per_task=7, **fields)
+    assert dataset.schema.n_features == 1
+    assert not set(number[dataset.rows("train")]) & set(number[dataset.rows("val")])
+    with pytest.raises(ConfigError, match="these are double") as caught:
+        load(hub, tmp_path, **{**fields, "columns": {**asked, "group": "vague"}})
+    assert (caught.value.field, caught.value.value) == ("columns.group", "vague")
+    with pytest.raises(ConfigError, match="unknown column") as caught:
+        load(hub, tmp_path, **{**fields, "columns": {**asked, "group": "writers"}})
+    assert "'writer'" in caught.value.fix
 
 
 def test_the_endpoint_of_the_environment_and_the_token_of_the_environment(
@@ -383,6 +412,68 @@ def test_nobody_at_the_endpoint(hub: HubStandIn, tmp_path: Path):
     hub.close()
     error = fails(hub, tmp_path)
     assert hub.url in error.message
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_connection_that_breaks_is_made_anew(hub: HubStandIn, tmp_path: Path, streaming: bool):
+    hub.add(NAME, files())
+    hub.broken = 2
+    client = get_session()
+    check_digits(load(hub, tmp_path, streaming=streaming))
+    assert get_session() is not client
+    asked = [a.path for a in hub.asked[:3]]
+    assert asked == [f"/api/datasets/{NAME}/revision/main"] * 3
+
+
+def test_a_connection_that_always_breaks_is_given_up(hub: HubStandIn, tmp_path: Path):
+    hub.broken = 100
+    error = fails(hub, tmp_path)
+    assert "does not answer as it should" in error.message
+    assert (error.field, error.value, len(hub.asked)) == ("params.path", NAME, ATTEMPTS)
+
+
+def test_an_answer_is_not_asked_for_again(hub: HubStandIn, tmp_path: Path):
+    hub.status = 500
+    assert fails(hub, tmp_path).field == "params.path"
+    assert len(hub.asked) == 1
+
+
+def test_a_bad_file_descriptor_and_a_closed_client_are_broken_connections():
+    seen: list[int] = []
+
+    def read() -> str:
+        seen.append(len(seen))
+        if len(seen) == 1:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        if len(seen) == 2:
+            raise RuntimeError("Cannot send a request, as the client has been closed.")
+        return "read"
+
+    assert Deadline(5.0).read(read, "reading") == "read"
+    located = LocalEntryNotFoundError("not in the cache")
+    assert not connection_broke(located)
+    located.__cause__ = ConnectionResetError()
+    assert connection_broke(located)
+    assert not connection_broke(OfflineModeIsEnabled("offline"))
+    assert not connection_broke(OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(RuntimeError, match="another"):
+        Deadline(5.0).read(_another_fault, "reading")
+
+
+def _another_fault() -> None:
+    raise RuntimeError("another fault")
+
+
+def test_all_attempts_share_one_deadline():
+    def slow() -> None:
+        time.sleep(0.3)
+        raise ConnectionResetError
+
+    started = time.perf_counter()
+    with pytest.raises(DataError, match=r"longer than 0\.4 s") as caught:
+        Deadline(0.4).read(slow, "reading it")
+    assert time.perf_counter() - started < 2.0
+    assert (caught.value.field, caught.value.value) == ("params.timeout", 0.4)
 
 
 def test_a_missing_shard(hub: HubStandIn, tmp_path: Path):

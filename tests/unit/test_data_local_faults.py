@@ -205,7 +205,7 @@ ODD: dict[str, Callable[[h5py.File], object]] = {
     "huge": lambda file: file.create_dataset("x", (N, 10**10), "f8", chunks=(1, 1000)),
     "compound": lambda file: file.__setitem__("x", np.zeros(N, [("a", "f8")])),
     "references": lambda file: file.create_dataset("x", data=[file.ref] * N, dtype=h5py.ref_dtype),
-    "text": lambda file: file.create_dataset("x", data=["1.0"] * N),
+    "text": lambda file: file.create_dataset("x", data=[["1.0"]] * N),
     "group": lambda file: file.create_group("x"),
     "scalar": lambda file: file.__setitem__("x", 1.0),
 }
@@ -222,7 +222,7 @@ ODD: dict[str, Callable[[h5py.File], object]] = {
         ("huge", "4,800,000,000,000 bytes, 1,073,741,824 are allowed"),
         ("compound", "which is refused"),
         ("references", "which is refused"),
-        ("text", "text of variable length is refused"),
+        ("text", "text of variable length, of shape (60, 1), which is refused"),
         ("group", "a group, not an array"),
         ("scalar", "an array of rows is needed"),
     ],

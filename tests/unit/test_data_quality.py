@@ -281,6 +281,8 @@ def test_the_stability_index_is_symmetric_at_zero_and_known_for_two_bins():
         ("amplitude", 2, 5, False),
         ("zz", 4, 3, False),
         ("iqp", 3, 3, True),
+        ("hamiltonian", 4, 3, True),
+        ("hamiltonian", 3, 3, False),
     ],
 )
 def test_the_width_is_what_the_encoding_takes(encoding, n_qubits, width, fits):

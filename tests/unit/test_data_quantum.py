@@ -18,6 +18,8 @@ from qstore_ray.data.steps import MinMax
 from qstore_ray.errors import CircuitError, DataError, UnknownNameError, UsageError
 
 PROPORTIONAL = np.array([[0.0, 1, 2, 3], [0.0, 10, 20, 30]])
+QUBITS_MORE = {"hamiltonian": 1}
+"""How many more qubits than features an encoding takes."""
 every_encoding = pytest.mark.parametrize("encoding", ENCODINGS)
 
 
@@ -30,7 +32,8 @@ def _states_differ(encoding, out):
 
 @every_encoding
 def test_rows_that_are_multiples_of_each_other_stay_apart(encoding):
-    out = QuantumDataAdapter(encoding, 4).fit(PROPORTIONAL).transform(PROPORTIONAL)
+    n_qubits = 4 + QUBITS_MORE.get(encoding, 0)
+    out = QuantumDataAdapter(encoding, n_qubits).fit(PROPORTIONAL).transform(PROPORTIONAL)
     assert _states_differ(encoding, out)
 
 
@@ -46,7 +49,7 @@ def test_they_stay_apart_where_features_fill_all_amplitudes():
 )
 @settings(deadline=None)
 def test_rows_of_train_that_differ_are_never_the_same_state(x, encoding):
-    out = QuantumDataAdapter(encoding, 3).fit(x).transform(x)
+    out = QuantumDataAdapter(encoding, 3 + QUBITS_MORE.get(encoding, 0)).fit(x).transform(x)
     for i, j in ((0, 1), (0, 2), (1, 2)):
         if (x[i] != x[j]).any():
             assert _states_differ(encoding, out[[i, j]])
@@ -54,7 +57,8 @@ def test_rows_of_train_that_differ_are_never_the_same_state(x, encoding):
 
 @pytest.mark.parametrize("encoding", HALF_TURN)
 def test_angles_span_half_a_turn_and_later_rows_are_held_at_its_ends(encoding):
-    adapter = QuantumDataAdapter(encoding, 2).fit([[0.0, 5.0], [2.0, 9.0]])
+    n_qubits = 2 + QUBITS_MORE.get(encoding, 0)
+    adapter = QuantumDataAdapter(encoding, n_qubits).fit([[0.0, 5.0], [2.0, 9.0]])
     top = HALF_TURN[encoding]
     np.testing.assert_allclose(
         adapter.transform([[0.0, 9.0], [1.0, 7.0]]), [[0, top], [top / 2] * 2]
@@ -69,11 +73,12 @@ def test_every_encoding_that_turns_qubits_has_a_range():
 @every_encoding
 def test_what_comes_out_is_what_the_circuit_takes(encoding):
     x = np.random.default_rng(1).normal(size=(20, 4))
-    out = QuantumDataAdapter(encoding, 4).fit(x).transform(x)
+    n_qubits = 4 + QUBITS_MORE.get(encoding, 0)
+    out = QuantumDataAdapter(encoding, n_qubits).fit(x).transform(x)
     circuit = build_circuit(
         encoding=encoding,
         ansatz="hardware_efficient",
-        n_qubits=4,
+        n_qubits=n_qubits,
         n_features=out.shape[1],
         layers=1,
     )
@@ -88,7 +93,7 @@ def test_what_comes_out_is_what_the_circuit_takes(encoding):
 
 @every_encoding
 def test_too_many_features_say_how_many_components_there_may_be(encoding):
-    room = {"dense_angle": 6, "amplitude": 8}.get(encoding, 3)
+    room = {"dense_angle": 6, "amplitude": 8, "hamiltonian": 2}.get(encoding, 3)
     with pytest.raises(CircuitError, match=f"the encoding {encoding} takes") as caught:
         QuantumDataAdapter(encoding, 3).fit(np.eye(9))
     assert caught.value.field == "n_features"

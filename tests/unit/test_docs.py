@@ -24,6 +24,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = np.array(["setosa", "versicolor", "virginica"])[y]
     rows = "".join(f"{a},{b},{name}\n" for (a, b), name in zip(x[:, :2], names, strict=True))
     Path("flowers.csv").write_text("width,length,species\n" + rows)
+    visits = "".join(f"p{i // 6},{a},{b},{i % 2}\n" for i, (a, b) in enumerate(x[:, :2]))
+    Path("visits.csv").write_text("patient,width,length,label\n" + visits)
 
 
 @pytest.mark.usefixtures("files")

@@ -7,6 +7,8 @@ arrays or a pyarrow table with three columns:
     y     (rows,) labels, or (rows, C) one-hot
     row   (rows,) int64, the row's number in the whole source; increases from block to block
 
+and, where `columns.group` asks for it, `group` (rows,), whole numbers or text.
+
 Tasks are picklable and return the same rows whenever they are called, so that the same tasks run
 in this process and on the nodes of a Ray cluster. A new source is one class:
 
@@ -28,9 +30,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    Self,
+    TypeAlias,
+    TypeVar,
+)
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, MissingDependencyError, unknown_name
@@ -53,6 +65,7 @@ _BUILT_IN = {
     "numpy": "qstore_ray.data.sources.numpy:NumpySourceAdapter",
     "keras": "qstore_ray.data.sources.keras:KerasSourceAdapter",
     "huggingface": "qstore_ray.data.sources.huggingface.adapter:HuggingFaceSourceAdapter",
+    "function": "qstore_ray.data.sources.function:FunctionSourceAdapter",
     "backend_api": "qstore_ray.data.sources.backend_api:BackendAPISourceAdapter",
 }
 _registered: dict[str, type[SourceAdapter[Any]]] = {}
@@ -64,10 +77,13 @@ class ColumnsConfig(Config):
     Args:
         features: names of the features to keep, in this order; all of them by default.
         label: name of the label column, for sources that are tables.
+        group: name of a column that says which rows belong together (a patient, a recording):
+            no feature, but what a split by `group` or `hash` keeps together; for tables too.
     """
 
     features: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     label: str | None = None
+    group: str | None = None
 
     @field_validator("features")
     @classmethod
@@ -76,6 +92,17 @@ class ColumnsConfig(Config):
         if repeated:
             raise ConfigError("a feature is named twice", value=repeated)
         return names
+
+    @model_validator(mode="after")
+    def _group_stands_alone(self) -> Self:
+        if self.group is not None and self.group in (self.label, *(self.features or ())):
+            raise ConfigError(
+                f"the group is also {'the label' if self.group == self.label else 'a feature'}",
+                field="group",
+                value=self.group,
+                fix="A group says which rows belong together, and is nothing else.",
+            )
+        return self
 
 
 class SourceConfig(Config):
@@ -103,6 +130,8 @@ class SourceData:
         official: read tasks of parts that the source defines itself (`val`, `test`); they are
             kept as they are. Row numbers go on from part to part: tasks, val, test.
         feature_names: names of the F features, where they have names.
+        one_column: whether `x` is the one column, of images or vectors, that `columns.features`
+            names; its F features then have no names to choose among.
         image_shape: shape of one row where it is an image that `x` holds flattened.
         class_names: what the classes are called, in the order of their sorted labels.
         task: what the labels are good for, where the source knows.
@@ -112,6 +141,7 @@ class SourceData:
     tasks: tuple[ReadTask, ...]
     official: Mapping[Literal["val", "test"], tuple[ReadTask, ...]] = field(default_factory=dict)
     feature_names: tuple[str, ...] | None = None
+    one_column: bool = False
     image_shape: tuple[int, ...] | None = None
     class_names: tuple[str, ...] | None = None
     task: Literal["classification", "regression"] | None = None
@@ -122,8 +152,8 @@ class SourceAdapter(ABC, Generic[P]):
     """Turns parameters into read tasks.
 
     `Params` declares the fields of `dataset.params`. `accepts` names the general fields that this
-    source understands beyond its own: `revision`, `columns.label`; given to another source they
-    are an error, because a setting is never ignored.
+    source understands beyond its own: `revision`, `columns.label`, `columns.group`; given to
+    another source they are an error, because a setting is never ignored.
     """
 
     Params: ClassVar[type[Config]]

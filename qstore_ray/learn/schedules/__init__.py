@@ -1,4 +1,12 @@
-"""Schedules by name; each is a configuration of its own options."""
+"""Schedules by name; each is a configuration of its own options.
+
+Names and options are those of `torch.optim.lr_scheduler` where it has the schedule. All schedules
+multiply the configured learning rate, so what PyTorch writes as a learning rate (`eta_min`,
+`min_lr`, `base_lr`) is written here as a factor: divide it by the learning rate. Where PyTorch has
+a `max_lr`, it is the configured learning rate. PyTorch's `T_max` and `total_steps` are the run's
+length. Options that count do so in the schedule's `unit`: step or epoch, or, in `warmup` and
+`chain`, run, for shares of it.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import PlainValidator
+from pydantic import PlainSerializer, PlainValidator
 
 from qstore_ray.errors import ConfigError, under, unknown_name
 from qstore_ray.learn.schedules.base import Cadence, Horizon, Schedule, ScheduleState, Tick
@@ -30,7 +30,14 @@ def _built(table: Any) -> Schedule:
     return SCHEDULES[name](**options)
 
 
-Member: TypeAlias = Annotated[Any, PlainValidator(_built)]
+def _as_table(member: Any) -> dict[str, Any]:
+    from qstore_ray.learn.schedules import SCHEDULES
+
+    name = next(name for name, kind in SCHEDULES.items() if kind is type(member))
+    return {"name": name, **member.to_dict()}
+
+
+Member: TypeAlias = Annotated[Any, PlainValidator(_built), PlainSerializer(_as_table)]
 """A field that is written as a table and holds the `Schedule` that it describes."""
 
 

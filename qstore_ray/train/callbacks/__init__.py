@@ -8,6 +8,7 @@ from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, unknown_name
 from qstore_ray.train.callbacks.base import Batch, Callback, Run
 from qstore_ray.train.callbacks.budget import Budget
+from qstore_ray.train.callbacks.convergence import ConvergenceMonitor
 from qstore_ray.train.callbacks.early_stopping import EarlyStopping
 from qstore_ray.train.callbacks.gradient_stats import GradientStats
 from qstore_ray.train.callbacks.learning_rate import LearningRateMonitor
@@ -20,6 +21,7 @@ __all__ = [
     "Batch",
     "Budget",
     "Callback",
+    "ConvergenceMonitor",
     "EarlyStopping",
     "GradientStats",
     "LearningRateMonitor",
@@ -33,6 +35,7 @@ __all__ = [
 
 CALLBACKS: dict[str, type[Config]] = {
     "budget": Budget,
+    "convergence_monitor": ConvergenceMonitor,
     "early_stopping": EarlyStopping,
     "gradient_stats": GradientStats,
     "learning_rate_monitor": LearningRateMonitor,

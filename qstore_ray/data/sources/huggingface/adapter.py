@@ -34,7 +34,7 @@ from qstore_ray.data.sources.huggingface.rows import (
     is_image,
     is_number,
 )
-from qstore_ray.errors import ConfigError, DataError
+from qstore_ray.errors import ConfigError, DataError, unknown_name
 
 _CONVERTED = "refs/convert/parquet"
 _FEATURE_NAMES = ("image", "img")
@@ -46,7 +46,7 @@ class HuggingFaceParams(Config):
     """Which dataset, and how to reach it.
 
     The label column is `columns.label` of the dataset's configuration, `label` or `labels` by
-    default. Columns of numbers are named in `columns.features`.
+    default. `columns.features` names columns of numbers, or one of images or vectors.
 
     Args:
         path: name on the hub, `owner/name`.
@@ -95,7 +95,7 @@ class HuggingFaceSourceAdapter(SourceAdapter[HuggingFaceParams]):
     """Parquet files of a dataset on the Hugging Face hub."""
 
     Params: ClassVar[type[Config]] = HuggingFaceParams
-    accepts: ClassVar[frozenset[str]] = frozenset({"revision", "columns.label"})
+    accepts: ClassVar[frozenset[str]] = frozenset({"revision", "columns.label", "columns.group"})
 
     def read(self, params: HuggingFaceParams, config: SourceConfig) -> SourceData:
         """Read tasks for ranges of rows of the Parquet files of one commit."""
@@ -126,11 +126,13 @@ class HuggingFaceSourceAdapter(SourceAdapter[HuggingFaceParams]):
         assert schema is not None  # parts_of has found train
         assert columns is not None
         names = class_names(schema, columns.label)
-        several = config.columns is not None and config.columns.features is not None
+        named = config.columns is not None and config.columns.features is not None
+        numbers = is_number(schema.field(columns.features[0]).type)
         return SourceData(
             tasks=tasks.pop("train"),
             official=tasks,
-            feature_names=columns.features if several else None,
+            feature_names=columns.features if named and numbers else None,
+            one_column=named and not numbers,
             class_names=names,
             task=None if names is None else "classification",
             provenance={
@@ -208,23 +210,41 @@ def _columns(schema: pa.Schema, params: HuggingFaceParams, config: SourceConfig)
     for name in (*features, label):
         if name not in schema.names:
             raise _no_column(schema, name, "columns" if several else "params.feature_column")
-    for name in several or ():
+    group = None if asked is None else asked.group
+    if group is not None:
+        _check_group(schema, group)
+    for name in several if several and len(several) > 1 else ():
         if not is_number(schema.field(name).type):
             raise ConfigError(
-                "columns.features names columns of numbers",
+                "several features are columns of numbers",
                 field="columns.features",
                 value=name,
-                fix=f'Images and vectors are named in params: feature_column = "{name}".',
+                fix=f'A column of images or vectors stands alone: features = ["{name}"].',
             )
     kind = schema.field(features[0]).type
     vector = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
     if not (is_image(kind) or is_number(kind) or vector):
         raise DataError(
             f"column {features[0]!r} is of type {kind}, not images, numbers or vectors",
-            field="params.feature_column",
+            field="columns.features" if several else "params.feature_column",
             value=features[0],
         )
-    return Columns(features, label, params.mode, params.max_pixels, params.max_bytes)
+    return Columns(features, label, params.mode, params.max_pixels, params.max_bytes, group)
+
+
+def _check_group(schema: pa.Schema, name: str) -> None:
+    if name not in schema.names:
+        raise unknown_name("column", name, schema.names, field="columns.group")
+    kind = schema.field(name).type
+    if not (
+        pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    ):
+        raise ConfigError(
+            f"groups are whole numbers or text, these are {kind}",
+            field="columns.group",
+            value=name,
+            fix="Name another column.",
+        )
 
 
 def _usual(schema: pa.Schema, names: tuple[str, ...], field: str) -> str:
@@ -238,14 +258,14 @@ def _no_column(schema: pa.Schema, name: str, field: str) -> DataError:
     return DataError(
         f"there is no one column {name}; the columns are {', '.join(schema.names)}",
         field=field,
-        fix='Name the label as columns = {label = "…"}, an image column as params = '
-        '{feature_column = "…"}, columns of numbers as columns = {features = ["…"]}.',
+        fix='Name the label as columns = {label = "…"}, and an image column, or columns of '
+        'numbers, as columns = {features = ["…"]}, or one as params = {feature_column = "…"}.',
     )
 
 
 def _check_same(found: pa.Schema, schema: pa.Schema, columns: Columns, file: str) -> None:
     """Raise `DataError` where a shard has other columns than the first one."""
-    for name in (*columns.features, columns.label):
+    for name in columns.names:
         if name not in found.names or found.field(name).type != schema.field(name).type:
             raise DataError(
                 f"column {name!r} is missing here, or of another type than in the first file",

@@ -1,9 +1,9 @@
 """The hub: which commit a revision is, which files it has, and the files themselves.
 
-Everything that talks to the server goes through `Hub`, under a deadline, and everything that can go
-wrong there is translated here. A revision is resolved once, to a commit; from then on only that
-commit is read, whatever happens to the branch. The listing of a commit is kept beside the files in
-the cache, so that the same dataset can be loaded offline later.
+Everything that talks to the server goes through `Hub`, under a deadline (`stream.py`), and
+everything that can go wrong there is translated here. A revision is resolved once, to a commit;
+from then on only that commit is read, whatever happens to the branch. The listing of a commit is
+kept beside the files in the cache, so that the same dataset can be loaded offline later.
 
 The token comes from `HF_TOKEN` in the environment of the process that reads, and from nowhere else:
 it is never part of a configuration, a task or a message.
@@ -11,15 +11,13 @@ it is never part of a configuration, a task or a message.
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar, cast
+from typing import IO, Any, cast
 from urllib.parse import quote
 
 from huggingface_hub import HfApi, HfFileSystem, constants, hf_hub_download
@@ -33,11 +31,10 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from qstore_ray.data.deadline import within
+from qstore_ray.data.sources.huggingface.stream import Deadline, Stream
 from qstore_ray.errors import DataError
 from qstore_ray.resilience import write_durably
 
-T = TypeVar("T")
 _NETWORK_ERRORS: tuple[Any, ...] = (OSError, *HfHubHTTPError.__bases__)  # of its HTTP library
 _BLOCK = 2**20
 
@@ -78,7 +75,7 @@ class Hub:
         if self.offline:
             return self._noted(note, revision)
         with self._translated(revision):
-            info = self._within(
+            info = Deadline(self.timeout).read(
                 lambda: HfApi(endpoint=self.endpoint, token=_token()).dataset_info(
                     self.path, revision=revision, timeout=self.timeout
                 ),
@@ -115,7 +112,7 @@ class Hub:
             DataError: as for `listing`, or offline and not in the cache.
         """
         with self._translated(commit):
-            return self._within(
+            return Deadline(self.timeout).read(
                 lambda: hf_hub_download(
                     self.path,
                     file,
@@ -143,12 +140,9 @@ class Hub:
             return system.open(f"datasets/{self.path}@{commit}/{file}", "rb", block_size=_BLOCK)
 
         with self._translated(commit):
-            stop = time.monotonic() + self.timeout
-            remote = self._within(opened, f"opening {file}")
-            yield cast("IO[bytes]", _Stream(remote, stop, self.timeout))
-
-    def _within(self, call: Callable[[], T], what: str) -> T:
-        return within(self.timeout, call, what=what, field="params.timeout")
+            deadline = Deadline(self.timeout)
+            remote = deadline.read(opened, f"opening {file}")
+            yield cast("IO[bytes]", Stream(remote, deadline))
 
     def _note(self, revision: str) -> Path:
         folder = f"datasets--{self.path.replace('/', '--')}"
@@ -211,52 +205,6 @@ class Hub:
 
     def _error(self, message: str, fix: str) -> DataError:
         return DataError(message, field="params.path", value=self.path, fix=fix)
-
-
-class _Stream(io.RawIOBase):
-    """A remote file, all of which has to be read by `stop` on the monotonic clock.
-
-    Only the transfers run in threads that may be abandoned. The reader does not: Arrow's own
-    threads must not be waiting for Python when the process ends.
-    """
-
-    def __init__(self, remote: Any, stop: float, timeout: float) -> None:
-        super().__init__()
-        self._remote, self._stop, self._timeout = remote, stop, timeout
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._remote.size}
-        self._position = start[whence] + offset
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        def transfer() -> bytes:
-            self._remote.seek(self._position)
-            return bytes(self._remote.read(len(buffer)))
-
-        left = max(self._stop - time.monotonic(), 0.0)
-        try:
-            content = within(left, transfer, what="reading", field="params.timeout")
-        except DataError as exc:
-            raise DataError(
-                f"reading {self._remote.path} took longer than {self._timeout:g} s",
-                field="params.timeout",
-                value=self._timeout,
-                fix=exc.fix,
-            ) from exc
-        buffer[: len(content)] = content
-        self._position += len(content)
-        return len(content)
 
 
 def _token() -> str | bool:

@@ -76,6 +76,7 @@ class Columns:
         mode: convert images to `L` or `RGB`; None takes grey and RGB images as they are.
         max_pixels: largest image.
         max_bytes: largest row group, unpacked.
+        group: the column of what rows belong together, if any.
     """
 
     features: tuple[str, ...]
@@ -83,6 +84,12 @@ class Columns:
     mode: str | None
     max_pixels: int
     max_bytes: int
+    group: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them: features, label, group."""
+        return (*self.features, self.label, *([] if self.group is None else [self.group]))
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ class ShardTask:
     first_row: int
 
     def __call__(self) -> dict[str, AnyArray]:
-        """The columns x, y, row of the rows.
+        """The columns x, y, row of the rows, and group where it is asked for.
 
         Raises:
             DataError: the shard is gone or damaged, or a value cannot be used.
@@ -105,11 +112,14 @@ class ShardTask:
         first = self.first_row + self.start
         x = _features(table, self.columns, first)
         y = _plain(table, self.columns.label, first)
-        return {"x": x, "y": y, "row": np.arange(len(table), dtype=np.int64) + first}
+        columns = {"x": x, "y": y, "row": np.arange(len(table), dtype=np.int64) + first}
+        if self.columns.group is not None:
+            columns["group"] = _plain(table, self.columns.group, first).astype(str)
+        return columns
 
     def _read(self, file: pq.ParquetFile) -> pa.Table:
         """The rows, from those row groups that have some of them."""
-        names = [*self.columns.features, self.columns.label]
+        names = list(self.columns.names)
         groups, before, skipped = [], 0, 0
         for number in range(file.num_row_groups):
             group = file.metadata.row_group(number)

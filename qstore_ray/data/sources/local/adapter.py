@@ -51,7 +51,7 @@ class LocalFilesSourceAdapter(SourceAdapter[LocalParams]):
     """Files on this machine, or behind a URI."""
 
     Params: ClassVar[type[Config]] = LocalParams
-    accepts: ClassVar[frozenset[str]] = frozenset({"columns.label"})
+    accepts: ClassVar[frozenset[str]] = frozenset({"columns.label", "columns.group"})
 
     def read(self, params: LocalParams, config: SourceConfig) -> SourceData:
         """Read tasks for ranges of rows; of the content, only what says where rows are is read."""
@@ -148,13 +148,15 @@ def _check_taken(name: str, form: Format, params: LocalParams, config: SourceCon
                 value=value,
                 fix=f"Leave it out. It takes: {', '.join(sorted(form.takes | _EVERYWHERE))}.",
             )
-    if config.columns is not None and config.columns.label is not None and not form.tabular:
-        raise ConfigError(
-            f"files of the format {name} have no columns with names",
-            field="columns.label",
-            value=config.columns.label,
-            fix="Leave it out.",
-        )
+    for field in ("label", "group"):
+        asked = None if config.columns is None else getattr(config.columns, field)
+        if asked is not None and not form.tabular:
+            raise ConfigError(
+                f"files of the format {name} have no columns with names",
+                field=f"columns.{field}",
+                value=asked,
+                fix="Leave it out.",
+            )
 
 
 def _parts(root: str, files: tuple[str, ...]) -> Files:

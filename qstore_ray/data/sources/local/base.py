@@ -33,8 +33,8 @@ class Chunk(Protocol):
     def n_rows(self) -> int:
         """Rows N."""
 
-    def read(self) -> tuple[AnyArray, AnyArray]:
-        """Features (N, …) and labels (N,) or (N, C).
+    def read(self) -> tuple[AnyArray, AnyArray] | tuple[AnyArray, AnyArray, AnyArray]:
+        """Features (N, …), labels (N,) or (N, C), and groups (N,) where the table has them.
 
         Raises:
             DataError: the file is gone, changed, damaged or refused.
@@ -49,13 +49,14 @@ class ChunkTask:
     first_row: int
 
     def __call__(self) -> dict[str, AnyArray]:
-        """The columns x, y, row.
+        """The columns x, y, row, and group where there are groups.
 
         Raises:
             DataError: as `Chunk.read`.
         """
-        x, y = self.chunk.read()
-        return {"x": x, "y": y, "row": np.arange(len(y), dtype=np.int64) + self.first_row}
+        columns = dict(zip(("x", "y", "group"), self.chunk.read(), strict=False))
+        row = np.arange(len(columns["y"]), dtype=np.int64) + self.first_row
+        return {**columns, "row": row}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,9 +26,8 @@ from qstore_ray.data.sources.local.table import (
     LabelType,
     choose,
     is_number,
-    label_array,
     label_type_of,
-    matrix,
+    rows_of,
     same_columns,
 )
 from qstore_ray.errors import DataError
@@ -56,12 +55,13 @@ class CsvChunk:
         """Rows N."""
         return self.lines.n_rows
 
-    def read(self) -> tuple[AnyArray, AnyArray]:
-        """Features float64 (N, F) and labels (N,) of the rows."""
+    def read(self) -> tuple[AnyArray, AnyArray] | tuple[AnyArray, AnyArray, AnyArray]:
+        """Features float64 (N, F), labels (N,) and maybe groups (N,) of the rows."""
         check_range(self.lines, self.max_bytes)
         content = self.lines.read()
-        features, label = self.chosen
-        types = dict.fromkeys(features, pa.float64()) | {label: LABEL_TYPES[self.label_type]}
+        types = dict.fromkeys(self.chosen.names, pa.string())
+        types |= dict.fromkeys(self.chosen.features, pa.float64())
+        types[self.chosen.label] = LABEL_TYPES[self.label_type]
         try:
             table = pyarrow.csv.read_csv(
                 pa.BufferReader(content),
@@ -73,7 +73,7 @@ class CsvChunk:
                 pyarrow.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
                 pyarrow.csv.ConvertOptions(
                     column_types=types,
-                    include_columns=[*features, label],
+                    include_columns=list(self.chosen.names),
                     null_values=list(_MISSING),
                 ),
             )
@@ -81,8 +81,8 @@ class CsvChunk:
             raise self._fault(content, str(exc)) from exc
         if table.num_rows != self.n_rows:
             raise self._fault(content, f"{table.num_rows} rows in {self.n_rows} lines")
-        where = f"{self.lines.path}, from line {self.lines.line}, column {label!r}"
-        return matrix(table, features, np.dtype(np.float64)), label_array(table[label], where)
+        where = f"{self.lines.path}, from line {self.lines.line}"
+        return rows_of(table, self.chosen, np.dtype(np.float64), where)
 
     def _fault(self, content: bytes, reason: str) -> DataError:
         """The error that names the first line and column which are wrong."""

@@ -2,7 +2,8 @@
 
 An HDF5 file can point at other files (external and virtual datasets, external links) and declare
 any shape without storing a byte. So only plain arrays are read: links are refused, and what an
-array declares is compared with what is stored before any of it is read.
+array declares is compared with what is stored before any of it is read. Labels that are text of
+variable length, as h5py writes lists of `str`, are read by another process (`hdf5_text.py`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from qstore_ray.data.sources.local.base import (
     named_parts,
     row_ranges,
 )
+from qstore_ray.data.sources.local.hdf5_text import check_readable, read_texts
 from qstore_ray.errors import DataError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -62,7 +64,9 @@ class Hdf5Chunk:
     def _rows(self, array: Any) -> AnyArray:
         if len(array) < self.stop:
             raise DataError(f"there is no row {self.stop - 1}", field=self.path, value=array.name)
-        text = array.dtype.kind in "OS"
+        if _is_variable(array):
+            return read_texts(self.path, array.name, self.start, self.stop, self.max_bytes)
+        text = array.dtype.kind == "S"
         rows: AnyArray = (array.asstr() if text else array)[self.start : self.stop]
         return rows.astype(str) if text else rows
 
@@ -131,13 +135,7 @@ def _array(file: Any, path: str, name: str, limits: LocalParams | Hdf5Chunk) -> 
     """The array called `name`, if it is one that may be read."""
     import h5py
 
-    at = file
-    for step in name.strip("/").split("/"):
-        if not isinstance(at, h5py.Group):
-            raise DataError("not a group", field=path, value=name)
-        if not isinstance(link := at.get(step, getlink=True), h5py.HardLink):
-            _refuse(path, name, f"a link ({type(link).__name__})")
-        at = at[step]
+    at = _at(file, path, name)
     if not isinstance(at, h5py.Dataset):
         raise DataError("a group, not an array", field=path, value=name)
     if at.is_virtual:
@@ -146,18 +144,36 @@ def _array(file: Any, path: str, name: str, limits: LocalParams | Hdf5Chunk) -> 
         _refuse(path, name, "kept in other files")
     if at.dtype.kind not in "biuf" and h5py.check_string_dtype(at.dtype) is None:
         _refuse(path, name, f"of type {at.dtype}")
-    text = h5py.check_string_dtype(at.dtype)
-    if text is not None and text.length is None:  # a damaged heap of them hangs the HDF5 library
-        raise DataError(
-            "text of variable length is refused",
-            field=path,
-            value=name,
-            fix='Write text of a fixed length: np.array(labels, dtype="S").',
-        )
     if not at.shape:
         raise DataError("an array of rows is needed", field=path, value=name)
+    if _is_variable(at):
+        check_readable(path, name)
+        if len(at.shape) > 1:
+            _refuse(path, name, f"text of variable length, of shape {at.shape}")
     _check_size(at, path, name, limits)
     return at
+
+
+def _at(file: Any, path: str, name: str) -> Any:
+    """What is called `name`, come to by no links but the file's own."""
+    import h5py
+
+    at = file
+    for step in name.strip("/").split("/"):
+        if not isinstance(at, h5py.Group):
+            raise DataError("not a group", field=path, value=name)
+        if not isinstance(link := at.get(step, getlink=True), h5py.HardLink):
+            _refuse(path, name, f"a link ({type(link).__name__})")
+        at = at[step]
+    return at
+
+
+def _is_variable(array: Any) -> bool:
+    """Whether it holds text of variable length, which only `read_texts` may read."""
+    import h5py
+
+    text = h5py.check_string_dtype(array.dtype)
+    return text is not None and text.length is None
 
 
 def _refuse(path: str, name: str, what: str) -> None:

@@ -24,8 +24,7 @@ from qstore_ray.data.sources.local.table import (
     Chosen,
     LabelType,
     choose,
-    label_array,
-    matrix,
+    rows_of,
 )
 from qstore_ray.errors import DataError
 
@@ -43,6 +42,7 @@ class JsonlChunk:
     lines: LineRange
     chosen: Chosen
     label_type: LabelType
+    group_type: type | None
     whole: bool
     max_bytes: int
 
@@ -51,13 +51,15 @@ class JsonlChunk:
         """Rows N."""
         return self.lines.n_rows
 
-    def read(self) -> tuple[AnyArray, AnyArray]:
-        """Features float64 (N, F) and labels (N,) of the rows."""
+    def read(self) -> tuple[AnyArray, AnyArray] | tuple[AnyArray, AnyArray, AnyArray]:
+        """Features float64 (N, F), labels (N,) and maybe groups (N,) of the rows."""
         check_range(self.lines, self.max_bytes)
         content = self.lines.read()
-        features, label = self.chosen
-        fields = [(name, pa.float64()) for name in features]
-        schema = pa.schema([*fields, (label, LABEL_TYPES[self.label_type])])
+        types = dict.fromkeys(self.chosen.features, pa.float64())
+        types[self.chosen.label] = LABEL_TYPES[self.label_type]
+        if self.chosen.group is not None:
+            types[self.chosen.group] = pa.string() if self.group_type is str else pa.int64()
+        schema = pa.schema(list(types.items()))
         try:
             table = pyarrow.json.read_json(
                 pa.BufferReader(content),
@@ -71,8 +73,8 @@ class JsonlChunk:
             raise self._fault(content, str(exc)) from exc
         if table.num_rows != self.n_rows:
             raise self._fault(content, f"{table.num_rows} rows in {self.n_rows} lines")
-        where = f"{self.lines.path}, from line {self.lines.line}, column {label!r}"
-        return matrix(table, features, np.dtype(np.float64)), label_array(table[label], where)
+        where = f"{self.lines.path}, from line {self.lines.line}"
+        return rows_of(table, self.chosen, np.dtype(np.float64), where)
 
     def _fault(self, content: bytes, reason: str) -> DataError:
         """The error that names the first line which is wrong."""
@@ -99,7 +101,15 @@ class JsonlChunk:
                     value=label,
                     fix="Write all labels the same way.",
                 )
-            if self.whole and (other := set(row) - {*self.chosen.features, self.chosen.label}):
+            group = None if self.chosen.group is None else row.get(self.chosen.group)
+            if group is not None and type(group) is not self.group_type:
+                return DataError(
+                    "the group is not of the kind of the first one",
+                    field=f"{where}, column {self.chosen.group!r}",
+                    value=group,
+                    fix="Write all groups as text, or all as whole numbers.",
+                )
+            if self.whole and (other := set(row) - set(self.chosen.names)):
                 return DataError(
                     "keys that the first line does not have",
                     field=where,
@@ -131,7 +141,8 @@ class JsonlFormat(Format):
                 if found is None:
                     first = parse_object(cut.head.encode(), f"{path}, line {cut.sample.line}")
                     chosen = choose(tuple(first), columns, params, path)
-                    found = chosen, _label_type(first[chosen.label], chosen, path, params)
+                    label_type = _label_type(first[chosen.label], chosen, path, params)
+                    found = chosen, label_type, _group_type(first, chosen, path)
                 whole = columns is None or columns.features is None
                 made = (JsonlChunk(lines, *found, whole, params.max_bytes) for lines in cut.ranges)
                 chunks[part] = (*chunks.get(part, ()), *made)
@@ -159,6 +170,20 @@ def parse_object(text: bytes, where: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise DataError("not an object", field=where, value=row, fix="Write one object a line.")
     return row
+
+
+def _group_type(first: Mapping[str, Any], chosen: Chosen, path: str) -> type | None:
+    if chosen.group is None:
+        return None
+    kind = type(first[chosen.group])
+    if kind not in (str, int):
+        raise DataError(
+            "groups are whole numbers or text",
+            field=f"{path}, column {chosen.group!r}",
+            value=first[chosen.group],
+            fix="Write them as text.",
+        )
+    return kind
 
 
 def _label_type(label: Any, chosen: Chosen, path: str, params: LocalParams) -> LabelType:

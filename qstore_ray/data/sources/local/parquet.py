@@ -19,7 +19,7 @@ import pyarrow.parquet
 from qstore_ray.data.files import is_remote, open_file
 from qstore_ray.data.sources.base import ColumnsConfig
 from qstore_ray.data.sources.local.base import Chunk, Contents, Files, Format
-from qstore_ray.data.sources.local.table import Chosen, choose, label_array, matrix
+from qstore_ray.data.sources.local.table import Chosen, choose, rows_of
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
@@ -39,18 +39,16 @@ class ParquetChunk:
     chosen: Chosen
     dtype: str
 
-    def read(self) -> tuple[AnyArray, AnyArray]:
-        """Features (N, F) and labels (N,) of the rows."""
-        features, label = self.chosen
+    def read(self) -> tuple[AnyArray, AnyArray] | tuple[AnyArray, AnyArray, AnyArray]:
+        """Features (N, F), labels (N,) and maybe groups (N,) of the rows."""
         with _opened(self.path) as file:
             _check_schema(file.schema_arrow, self.chosen, self.path)
             table = file.read_row_groups(
-                list(self.groups), columns=[*features, label], use_threads=False
+                list(self.groups), columns=list(self.chosen.names), use_threads=False
             )
         if table.num_rows != self.n_rows:
             raise DataError(f"{table.num_rows} rows, there were {self.n_rows}", field=self.path)
-        where = f"{self.path}, column {label!r}"
-        return matrix(table, features, np.dtype(self.dtype)), label_array(table[label], where)
+        return rows_of(table, self.chosen, np.dtype(self.dtype), self.path)
 
 
 class ParquetFormat(Format):
@@ -102,18 +100,24 @@ def _opened(path: str) -> Iterator[pyarrow.parquet.ParquetFile]:
 def _check_schema(schema: pa.Schema, chosen: Chosen, path: str) -> dict[str, pa.DataType]:
     """Types of the chosen columns, none of which may be nested, foreign or no numbers."""
     types = {}
-    for name in (*chosen.features, chosen.label):
+    for name in chosen.names:
         if schema.get_field_index(name) < 0:
             raise DataError("a column is missing", field=path, value=name)
         column = schema.field(name)
         kind = column.type
         foreign = _EXTENSION in (column.metadata or {}) or isinstance(kind, pa.BaseExtensionType)
-        if foreign or not _usable(kind, label=name == chosen.label):
+        if foreign or not _usable(kind, label=name not in chosen.features):
             raise DataError(
                 f"columns of type {'extension ' if foreign else ''}{kind} are refused",
                 field=f"{path}, column {name!r}",
                 fix="Write one column of numbers for each feature, or leave it out with "
                 "columns.features.",
+            )
+        if name == chosen.group and (pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+            raise DataError(
+                f"groups are whole numbers or text, these are {kind}",
+                field=f"{path}, column {name!r}",
+                fix="Write them as text.",
             )
         types[name] = kind
     return types

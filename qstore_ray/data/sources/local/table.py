@@ -33,10 +33,16 @@ LABEL_TYPES: dict[LabelType, pa.DataType] = {
 
 
 class Chosen(NamedTuple):
-    """Names of the feature columns and of the label column."""
+    """Names of the feature columns, of the label column, and of the group column if any."""
 
     features: tuple[str, ...]
     label: str
+    group: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them: features, label, group."""
+        return (*self.features, self.label, *([] if self.group is None else [self.group]))
 
 
 def choose(
@@ -61,7 +67,13 @@ def choose(
         )
     label = _label(names, None if columns is None else columns.label, where)
     wanted = None if columns is None else columns.features
-    features = tuple(name for name in names if name != label) if wanted is None else wanted
+    group = None if columns is None else columns.group
+    if group is not None and group not in names:
+        raise unknown_name("column", group, names, field="columns.group")
+    if group == label:
+        raise DataError("the group is also the label", field="columns.group", value=group)
+    others = tuple(name for name in names if name not in (label, group))
+    features = others if wanted is None else wanted
     for name in features:
         if name not in names:
             raise unknown_name("feature", name, names, field="columns.features")
@@ -74,7 +86,7 @@ def choose(
         )
     if not features:
         raise DataError("there is no column beside the label", field=where, value=label)
-    return Chosen(features, label)
+    return Chosen(features, label, group)
 
 
 def _label(names: Sequence[str], asked: str | None, where: str) -> str:
@@ -145,8 +157,24 @@ def _values(column: pa.ChunkedArray) -> AnyArray:
     return values
 
 
-def label_array(column: pa.ChunkedArray, where: str) -> AnyArray:
-    """The label column as (N,).
+def rows_of(
+    table: pa.Table, chosen: Chosen, dtype: np.dtype[np.generic], where: str
+) -> tuple[AnyArray, AnyArray] | tuple[AnyArray, AnyArray, AnyArray]:
+    """Features (N, F), labels (N,), and groups (N,) where they are asked for.
+
+    Raises:
+        DataError: a label or a group is missing, or a label is too large.
+    """
+    x = matrix(table, chosen.features, dtype)
+    y = label_array(table[chosen.label], f"{where}, column {chosen.label!r}")
+    if chosen.group is None:
+        return x, y
+    at = f"{where}, column {chosen.group!r}"
+    return x, y, label_array(table[chosen.group], at, what="group")
+
+
+def label_array(column: pa.ChunkedArray, where: str, *, what: str = "label") -> AnyArray:
+    """The column of labels, or of what else is known of every row, as (N,).
 
     Raises:
         DataError: a label is missing, or a whole number that float64 does not hold.
@@ -164,10 +192,10 @@ def label_array(column: pa.ChunkedArray, where: str) -> AnyArray:
         missing = np.isnan(values) if values.dtype.kind == "f" else np.zeros(0, dtype=bool)
     if missing.any():
         raise DataError(
-            "a label is missing",
+            f"a {what} is missing",
             field=where,
             value=f"position {int(np.argmax(missing))}",
-            fix="Remove the row, or fill in its label.",
+            fix=f"Remove the row, or fill in its {what}.",
         )
     if values.dtype.kind == "f" and (np.abs(values) > _EXACT).any() and np.isfinite(values).all():
         raise DataError(
