@@ -50,8 +50,10 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
     Args:
         encoding, ansatz, entanglement, reuploading, input_scaling, observables: of the circuit,
             see `ModelConfig`. n_layers: its `layers`.
+        model_options: further fields of it, such as `{"pre_layers": [8, 4], "loss": "huber"}`.
         n_qubits: None takes as many as the features need, 8 at most; see `estimator.features`.
-        scale_features: bring every feature into the encoding's range, as seen in `fit`.
+        scale_features: bring every feature into the encoding's range, as seen in `fit`
+            (with `pre_layers`: to mean 0 and variance 1).
         reduce: `pca` projects features that do not fit on the qubits; None refuses them.
         learning_rate, epochs, batch_size, optimizer, optimizer_options, schedule,
             schedule_options: see `TrainerConfig`.
@@ -89,6 +91,7 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
         reuploading: bool = False,
         input_scaling: bool = False,
         observables: str | Sequence[str] = "z",
+        model_options: Mapping[str, Any] | None = None,
         scale_features: bool = True,
         reduce: Reduce = "pca",
         learning_rate: float = 0.1,
@@ -119,6 +122,7 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
         self.reuploading = reuploading
         self.input_scaling = input_scaling
         self.observables = observables
+        self.model_options = model_options
         self.scale_features = scale_features
         self.reduce = reduce
         self.learning_rate = learning_rate
@@ -152,14 +156,15 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
         with as_parameters():
             trainer = trainer_config(self, seed)
             callbacks, backend = callbacks_of(self), backend_of(self)
+            config = model_config(self)
             if not continues:
                 self.preparation_, self.n_qubits_, self._width = fit_features(
                     x, encoding=self.encoding, n_qubits=self.n_qubits,
                     scale=self.scale_features, reduce=self.reduce,
+                    layers_end=config.pre_layers[-1] if config.pre_layers else None,
                 )  # fmt: skip
-            model = build_model(
-                model_config(self, self.n_qubits_), n_features=self._width, n_classes=n_classes
-            )
+            config = config.model_copy(update={"n_qubits": self.n_qubits_})
+            model = build_model(config, n_features=self._width, n_classes=n_classes)
         start = self._start(model) if continues else None
         rows = self._rows(self.preparation_.apply(x), y, seed, stratify=n_classes is not None)
         outcome = loop.run(

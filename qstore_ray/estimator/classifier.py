@@ -12,9 +12,8 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from qstore_ray.errors import ConfigError
+from qstore_ray.errors import ConfigError, UsageError
 from qstore_ray.estimator.base import TrainedEstimator
-from qstore_ray.learn.losses import probabilities
 
 if TYPE_CHECKING:
     from qstore_ray.track.base import Record
@@ -65,8 +64,21 @@ class QuantumClassifier(ClassifierMixin, TrainedEstimator):  # type: ignore[misc
         return labels
 
     def predict_proba(self, X: Any) -> FloatArray:  # noqa: N803
-        """Probabilities (N, C) of rows X (N, F), in the order of `classes_`."""
-        return probabilities(self._outputs(X))
+        """Probabilities (N, C) of rows X (N, F), in the order of `classes_`.
+
+        Raises:
+            UsageError: the loss gives none.
+        """
+        outputs = self._outputs(X)
+        probabilities = self.model_.loss.probabilities
+        if probabilities is None:
+            raise UsageError(
+                f"a model trained with {self.model_.loss_name} has no class probabilities",
+                field="model_options",
+                value=self.model_options,
+                fix="Use decision_function, or leave the loss out.",
+            )
+        return probabilities(outputs)
 
     def decision_function(self, X: Any) -> FloatArray:  # noqa: N803
         """Scores of rows X (N, F): (N, C), of two classes the log-odds of the second (N,)."""

@@ -5,9 +5,13 @@
 A user of scikit-learn hands over columns as they are, as few or as many as there are. So the number
 of qubits follows from the number of columns, up to `MOST_QUBITS`, and wider tables are projected.
 
-    angle, basis, iqp, zz   F qubits        dense_angle   F/2        amplitude   log2(F + 1)
+    angle, basis, iqp, zz   F qubits        hamiltonian   F + 1
+    dense_angle             F/2             amplitude     log2(F + 1)
 
-An encoding that has room to spare gets two qubits at least, so that there is something to entangle.
+Where dense layers are trained before the circuit, they do the narrowing: columns are standardised
+only, and the last layer decides the qubits. An encoding that has room to spare gets two qubits at
+least, so that there is something to entangle.
+
 Letters: N rows, F columns of the table, n qubits.
 """
 
@@ -47,6 +51,7 @@ def fit_features(
     n_qubits: int | None,
     scale: bool,
     reduce: Reduce,
+    layers_end: int | None = None,
     after: tuple[Step, ...] = (),
 ) -> Fitted:
     """The preparation of the rows `x` (N, F) for `encoding`, fitted on them.
@@ -56,6 +61,7 @@ def fit_features(
         scale: bring every column into the encoding's range; without it features are angles as they
             are.
         reduce: `pca` projects columns that do not fit, standardised unless `scale` is off.
+        layers_end: the width of the last of the dense layers before the circuit, if there are any.
         after: further steps.
 
     Raises:
@@ -76,6 +82,9 @@ def fit_features(
             fix=f"Take None for as many as the features need, {MOST_QUBITS} at most.",
         )
     n_rows, n_columns = x.shape
+    if layers_end is not None:
+        preparation = Preparation.fit((Standard(),) if scale else (), x)
+        return Fitted(preparation, n_qubits or _qubits(encoding, layers_end), n_columns)
     room = _room(encoding, MOST_QUBITS if n_qubits is None else n_qubits)
     width = n_columns
     steps: tuple[Step, ...] = ()
@@ -96,7 +105,11 @@ def fit_features(
 
 def _room(encoding: str, n_qubits: int) -> int:
     """The most features on that many qubits."""
-    special: dict[str, int] = {"dense_angle": 2 * n_qubits, "amplitude": 2**n_qubits}
+    special: dict[str, int] = {
+        "dense_angle": 2 * n_qubits,
+        "amplitude": 2**n_qubits,
+        "hamiltonian": n_qubits - 1,
+    }
     return special.get(encoding, n_qubits)
 
 
@@ -105,7 +118,8 @@ def _qubits(encoding: str, width: int) -> int:
     if encoding == "zz":
         return width
     # An amplitude is kept for the constant that tells rows of different length apart.
-    special: dict[str, int] = {"dense_angle": -(-width // 2), "amplitude": width.bit_length()}
+    special: dict[str, int] = {"dense_angle": -(-width // 2), "amplitude": width.bit_length(),
+               "hamiltonian": width + 1}  # fmt: skip
     return max(2, min(special.get(encoding, width), MOST_QUBITS))
 
 

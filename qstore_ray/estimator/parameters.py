@@ -33,22 +33,32 @@ _RENAMED = {
 }
 """A configuration's field → the parameter that it comes from, where the names differ."""
 
-_MORE = ("accumulate", "batches", "clip_norm", "clip_value", "gradient", "monitor")
+_MODEL = (
+    "activation", "head", "huber_delta", "initial_spread", "loss", "post_layers", "pre_layers",
+)  # fmt: skip
+"""What `model_options` may hold: the fields of `ModelConfig` that have no parameter."""
+
+_TRAINER = ("accumulate", "batches", "clip_norm", "clip_value", "gradient", "monitor")
 """What `trainer_options` may hold: the fields of `TrainerConfig` that have no parameter."""
 
 
-def model_config(estimator: Any, n_qubits: int) -> ModelConfig:
-    """The circuit that the parameters describe, on `n_qubits`."""
+def model_config(estimator: Any) -> ModelConfig:
+    """The model that the parameters describe; its number of qubits is not decided yet.
+
+    Raises:
+        UnknownNameError: a name in `model_options` that is not among those it may hold.
+    """
+    more = _options(estimator, "model_options", _MODEL)
     named = isinstance(estimator.observables, str)
     return ModelConfig(
         encoding=estimator.encoding,
         ansatz=estimator.ansatz,
-        n_qubits=n_qubits,
         layers=estimator.n_layers,
         entanglement=estimator.entanglement,
         reuploading=estimator.reuploading,
         input_scaling=estimator.input_scaling,
         observables=estimator.observables if named else list(estimator.observables),
+        **more,
     )
 
 
@@ -58,10 +68,7 @@ def trainer_config(estimator: Any, seed: int) -> TrainerConfig:
     Raises:
         UnknownNameError: a name in `trainer_options` that is not among those it may hold.
     """
-    more = dict(estimator.trainer_options or {})
-    for name in more:
-        if name not in _MORE:
-            raise unknown_name("option", name, _MORE, field="trainer_options")
+    more = _options(estimator, "trainer_options", _TRAINER)
     return TrainerConfig(
         epochs=estimator.epochs,
         batch_size=estimator.batch_size,
@@ -73,6 +80,14 @@ def trainer_config(estimator: Any, seed: int) -> TrainerConfig:
         seed=seed,
         **more,
     )
+
+
+def _options(estimator: Any, parameter: str, known: tuple[str, ...]) -> dict[str, Any]:
+    options = dict(getattr(estimator, parameter) or {})
+    for name in options:
+        if name not in known:
+            raise unknown_name("option", name, known, field=parameter)
+    return options
 
 
 def callbacks_of(estimator: Any) -> tuple[Callback, ...]:

@@ -31,8 +31,9 @@ class QuantumRegressor(RegressorMixin, TrainedEstimator):  # type: ignore[misc] 
         preparation_: raw rows to the circuit's features. n_qubits_: of the circuit.
         y_preparation_: targets to standardised ones.
         model_, theta_, n_parameters_: the function, its parameters (P,), and P.
-        loss_curve_: mean squared error of each epoch; n_iter_: epochs.
-        validation_scores_: R² on the rows held out, each epoch; None without early stopping.
+        loss_curve_: mean training loss of each epoch; n_iter_: epochs.
+        validation_scores_: R² on the rows held out, each epoch, or minus the loss where that is not
+            the squared error; None without early stopping.
     """
 
     def fit(self, X: Any, y: Any) -> Self:  # noqa: N803 - scikit-learn's name
@@ -59,5 +60,7 @@ class QuantumRegressor(RegressorMixin, TrainedEstimator):  # type: ignore[misc] 
         return values
 
     def _validation_score(self, record: Record, y_val: AnyArray) -> float:
+        if self.model_.loss_name != "mse":
+            return -float(record["val_loss"])
         variance = float(y_val.var())
         return 1.0 - float(record["val_loss"]) / variance if variance else float("nan")

@@ -15,6 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.errors import UsageError
 from qstore_ray.estimator import QuantumClassifier, QuantumKernelClassifier, QuantumRegressor
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.track.config import TrackConfig
@@ -200,6 +201,28 @@ def test_further_options_reach_the_training():
     rare = np.flatnonzero((Y < 2) & ((Y == 0) | (np.arange(len(Y)) % 10 == 0)))
     balanced = _quick(trainer_options={"batches": "balanced"}).fit(X[rare], Y[rare])
     assert (balanced.theta_ != _quick().fit(X[rare], Y[rare]).theta_).any()
+
+
+def test_layers_before_the_circuit_take_a_wide_table():
+    x, y = load_wine(return_X_y=True)
+    model = _quick(model_options={"pre_layers": [6, 3], "post_layers": [4]}, epochs=15).fit(x, y)
+    assert (model.n_qubits_, model.model_.n_features) == (3, 13)
+    np.testing.assert_allclose(model.preparation_.apply(x).std(axis=0), 1.0)
+    assert model.score(x, y) > 0.9
+
+
+def test_a_loss_of_ones_own():
+    x, y = MOONS
+    model = _quick(model_options={"loss": "hinge"}, epochs=20).fit(x, y)
+    assert model.model_.loss_name == "hinge"
+    assert model.score(x, y) > 0.8
+    with pytest.raises(UsageError, match="no class probabilities") as caught:
+        model.predict_proba(x)
+    assert caught.value.field == "model_options"
+    robust = QuantumRegressor(model_options={"loss": "huber"}, early_stopping=True, epochs=3)
+    scores = robust.fit(X[:, :3], X[:, 3]).validation_scores_
+    assert len(scores) == 3
+    assert max(scores) < 0.0
 
 
 # ----------------------------------------------------------------------------------- what comes out

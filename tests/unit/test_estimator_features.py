@@ -28,6 +28,8 @@ def test_any_table_becomes_what_the_encoding_takes(encoding, n_rows, n_columns, 
     x = np.random.default_rng(seed).normal(size=(n_rows, n_columns)) * 100.0
     if encoding == "zz" and n_qubits is not None:
         n_qubits = min(n_qubits, n_rows, n_columns)  # it takes as many features as qubits
+    if encoding == "hamiltonian" and n_qubits is not None:
+        n_qubits += 1  # it takes one feature less
     fitted = fit_features(x, encoding=encoding, n_qubits=n_qubits, scale=True, reduce="pca")
     assert fitted.n_qubits <= (n_qubits or MOST_QUBITS)
     circuit = build_circuit(
@@ -50,6 +52,8 @@ def test_any_table_becomes_what_the_encoding_takes(encoding, n_rows, n_columns, 
         ("dense_angle", 5, 3, 5),
         ("dense_angle", 16, 8, 16),
         ("dense_angle", 17, 8, 16),
+        ("hamiltonian", 3, 4, 3),
+        ("hamiltonian", 9, 8, 7),
         ("amplitude", 3, 2, 4),
         ("amplitude", 4, 3, 8),
         ("amplitude", 64, 7, 128),
@@ -101,6 +105,9 @@ WRONG: dict[str, tuple[dict, type[QStoreError], str]] = {
     "a backend": ({"backend": "qpu"}, UnknownNameError, "backend"),
     "an observable": ({"observables": ["Q0"]}, CircuitError, "observable"),
     "an option": ({"trainer_options": {"epochs": 3}}, UnknownNameError, "trainer_options"),
+    "a model's option": ({"model_options": {"layers": 3}}, UnknownNameError, "model_options"),
+    "a layer": ({"model_options": {"pre_layers": [0]}}, ConfigError, "pre_layers.0"),
+    "a loss": ({"model_options": {"loss": "mse"}}, ConfigError, "loss"),
     "no threads": ({"n_threads": 0}, ConfigError, "n_threads"),
     "no callback": ({"callbacks": [print]}, ConfigError, "callbacks"),
     "a callback's name": ({"callbacks": [{"name": "tims"}]}, UnknownNameError, "name"),

@@ -30,7 +30,7 @@ def test_it_is_a_machine_on_the_kernel_s_matrix(kernel, encoding):
     )
     np.testing.assert_array_equal(model.predict(TEST[0]), machine.predict(matrix))
     assert len(model.support_vectors_) == len(model.support_) < len(TRAIN[0])
-    assert model.score(*TEST) > (0.5 if encoding == "zz" else 0.9)  # guessing: 0.33
+    assert model.score(*TEST) > (0.5 if encoding == "zz" else 0.85)  # guessing: 0.33
 
 
 def test_the_bandwidth_scales_the_angles():
