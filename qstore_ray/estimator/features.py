@@ -117,9 +117,11 @@ def _qubits(encoding: str, width: int) -> int:
     """The fewest qubits for that many features, 2 at least where there may be more of them."""
     if encoding == "zz":
         return width
-    # An amplitude is kept for the constant that tells rows of different length apart.
-    special: dict[str, int] = {"dense_angle": -(-width // 2), "amplitude": width.bit_length(),
-               "hamiltonian": width + 1}  # fmt: skip
+    special: dict[str, int] = {
+        "dense_angle": -(-width // 2),
+        "amplitude": width.bit_length(),  # one more for the constant
+        "hamiltonian": width + 1,
+    }
     return max(2, min(special.get(encoding, width), MOST_QUBITS))
 
 
