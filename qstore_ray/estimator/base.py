@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -169,7 +168,8 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
         rows = self._rows(self.preparation_.apply(x), y, seed, stratify=n_classes is not None)
         outcome = loop.run(
             Assignment(
-                model=model if start is None else _started(model, start),
+                model=model,
+                theta=start,
                 config=trainer, run_dir=None, generation=0, manifest={}, arrays={},
                 threads=self.n_threads, callbacks=callbacks, backend=backend,
             ),
@@ -232,19 +232,3 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
             )
         start: FloatArray = self.theta_
         return start
-
-
-@dataclass(frozen=True)
-class _Started(QuantumModel):
-    """A model whose training begins at known parameters."""
-
-    start: tuple[float, ...] = ()
-
-    def initial(self, seed: int) -> FloatArray:
-        """The known parameters."""
-        return np.array(self.start)
-
-
-def _started(model: QuantumModel, theta: FloatArray) -> QuantumModel:
-    own = {field.name: getattr(model, field.name) for field in fields(model)}
-    return _Started(**own, start=tuple(theta.tolist()))

@@ -89,7 +89,8 @@ def as_table(callback: Any) -> dict[str, Any]:
 
 def described(callback: Callback) -> dict[str, Any]:
     """What a fingerprint needs: a built-in callback's table, or the class of another one."""
-    if any(type(callback) is kind for kind in CALLBACKS.values()):
+    built_in: set[type] = set(CALLBACKS.values())
+    if type(callback) in built_in:
         return as_table(callback)
     kind = type(callback)
     return {"class": f"{kind.__module__}.{kind.__qualname__}"}
