@@ -29,10 +29,10 @@ from typing import IO, Any
 
 from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError
-from qstore_ray.resilience import write_durably
+from qstore_ray.resilience import sweep_parts, write_durably
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_LOCK = ".lock"
+_LOCK, _RECORD = ".lock", "run.json"
 _VERSIONED = ("qstore-ray", "numpy", "numba", "qiskit", "ray")
 
 
@@ -67,7 +67,7 @@ class RunFolder:
     def set_status(self, status: str, **more: Any) -> None:
         """Record how the run stands: running, finished, failed or interrupted."""
         self.record = {**self.record, **more, "status": status}
-        write_durably(self.path / "run.json", json.dumps(self.record, indent=1).encode())
+        write_durably(self.path / _RECORD, json.dumps(self.record, indent=1).encode())
 
     def close(self) -> None:
         """Give up the lock."""
@@ -100,7 +100,7 @@ def check_run(storage: str | Path, name: str, *, resume: bool = False, fresh: bo
             is nothing to resume.
     """
     path = Path(storage).expanduser().resolve() / check_name(name)
-    if not (path / "run.json").exists():
+    if not (path / _RECORD).exists():
         _check_new(path, resume)
         return path
     if fresh:
@@ -127,13 +127,19 @@ def _check_new(path: Path, resume: bool) -> None:
             fix="Leave out --resume.",
         )
     # Deleting or filling a folder that is no run of ours would be the worst of surprises.
-    if path.exists() and (not path.is_dir() or any(c.name != _LOCK for c in path.iterdir())):
+    if path.exists() and not (path.is_dir() and all(map(_is_of_a_beginning, path.iterdir()))):
         raise RunExistsError(
             "there is something of this name that is not a run",
             field="name",
             value=str(path),
             fix="Take another name or another storage folder.",
         )
+
+
+def _is_of_a_beginning(child: Path) -> bool:
+    """Whether an attempt that was killed before it had written its record can have left it."""
+    part = child.name.startswith(f".{_RECORD}.") and child.suffix == ".part"
+    return part or child.name == _LOCK
 
 
 def open_run_folder(
@@ -175,6 +181,7 @@ def open_run_folder(
                 earlier = read_run_record(path)
                 _check_same(earlier, recipe, data_fingerprint)
                 generation += int(earlier["generation"])
+            sweep_parts(path)
             if fresh:
                 _empty(path)
             folder = RunFolder(path, {**about, "generation": generation}, lock)
@@ -200,7 +207,7 @@ def read_run_record(path: Path) -> dict[str, Any]:
         RunError: it is missing or damaged.
     """
     try:
-        record = json.loads((path / "run.json").read_bytes())
+        record = json.loads((path / _RECORD).read_bytes())
     except (OSError, ValueError) as exc:
         raise _no_run(path, str(exc)) from exc
     if not isinstance(record, dict) or "generation" not in record:
@@ -264,7 +271,8 @@ def _locked(path: Path) -> IO[str]:
 
 
 def _empty(path: Path) -> None:
-    for child in path.iterdir():
+    """Delete a run; its record last, because without it the rest would be nobody's."""
+    for child in sorted(path.iterdir(), key=lambda child: child.name == _RECORD):
         if child.name == _LOCK:
             continue
         if child.is_dir():
