@@ -1,4 +1,4 @@
-"""Seeing what a process does to the files of a folder, and killing it just before, or in the middle.
+"""Seeing what a process does to the files of a folder, and killing it there, or filling the disk.
 
 An effect is whatever a killed process leaves behind: a file opened for writing, written to,
 renamed, cut or deleted, a folder made or deleted. The interpreter announces most of them to audit
@@ -7,6 +7,7 @@ hooks, which cannot be got round and cannot be taken off again: so a process wat
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -28,11 +29,18 @@ class Effect(NamedTuple):
 
 
 class Watch:
-    """Sees every effect below a folder before it happens, in all threads; kills at one of them."""
+    """Sees every effect below a folder before it happens, in all threads.
 
-    def __init__(self, folder: Path, at: Effect | None = None, half: bool = False) -> None:
+    Args:
+        at: where to intervene.
+        how: `kill` before it, in the middle of it (`half`: of a write's bytes, half are written),
+            or let the disk be `full` from there on: half is written, then nothing any more.
+    """
+
+    def __init__(self, folder: Path, at: Effect | None = None, how: str = "kill") -> None:
         self.seen: list[Effect] = []
-        self._folder, self._at, self._half = str(folder), at, half
+        self.full = False
+        self._folder, self._at, self._how = str(folder), at, how
         self._counts: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
         self._open, self._write = io.open, os.write
@@ -50,9 +58,13 @@ class Watch:
             effect = Effect(kind, name, self._counts[kind, name])
             self.seen.append(effect)
             if effect == self._at:
-                if self._half:
+                if self._how != "kill" and data:
                     self._write(descriptor, data[: len(data) // 2])
-                os.kill(os.getpid(), signal.SIGKILL)
+                if self._how != "full":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                self.full = True
+            if self.full and kind in ("open", "write", "mkdir"):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         """What the interpreter announces: it cannot be got round, but writes are not in it."""

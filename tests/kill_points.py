@@ -1,10 +1,12 @@
 """Kills a training at every one of its effects on the disk, goes on, and compares the ends.
 
-    python tests/kill_points.py FOLDER
+    python tests/kill_points.py FOLDER kill|full
 
-An unkilled run gives the list of its effects (`tests/effects.py`). Then, for each, a child process trains until just before that effect (for a write: also until half of its
-bytes are written) and is killed by SIGKILL, and another child runs the same command again, with
-`--resume` where there is a run. (The moment after an effect is the moment before the next.)
+An unkilled run gives the list of its effects (`tests/effects.py`). Then, for each, a child process
+trains until just before that effect (for a write: also until half of its bytes are written) and is
+killed by SIGKILL, and another child runs the same command again, with `--resume` where there is a
+run. (The moment after an effect is the moment before the next.) With `full`, the disk is full from
+that effect on: the child has to say so by an error of ours, and the next one finds room again.
 
 Effects are told apart by kind, path and number, not by their place in a list, because the writer of
 checkpoints and the follower of the metrics have threads of their own. Everything is imported once;
@@ -29,10 +31,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.errors import RunExistsError
+from qstore_ray.errors import QStoreError, RunExistsError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.track import follow
-from qstore_ray.track.base import Record, RunInfo
+from qstore_ray.track.base import Record, RunInfo, write_atomically
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import encode, epoch_records, read_records
 from qstore_ray.train import recorder, trainer
@@ -42,6 +44,7 @@ from qstore_ray.train.run_folder import read_run_record
 from tests.effects import Effect, Watch
 
 EPOCHS = 3
+FAILED = 100  # and the exit code of an error of ours
 CALLBACKS = [
     {"name": "model_checkpoint", "best": 1, "every": 2, "monitor": "val_loss"},
     {"name": "metrics_logger"},
@@ -189,15 +192,37 @@ class Enumeration:
     def _do(self, work: Callable[[], None]) -> None:
         assert child(work, self.log) == 0, self.log.read_text()
 
-    def run(self, family: Family) -> None:
+    def kill(self, family: Family) -> None:
         """Kill it everywhere."""
         for effect in self._effects(family):
-            for half in (False, True) if effect.kind == "write" else (False,):
-                label = f"{family.name}: {'half of ' if half else ''}{' '.join(map(str, effect))}"
-                self.effects[f"{effect.kind} {Path(effect.path).name}"] += 1
-                problem = self._survives(family, effect, half)
-                if problem:
-                    self.failures.append(f"{label}: {problem}")
+            for how in ("kill", "half") if effect.kind == "write" else ("kill",):
+                self._try(family, effect, how)
+
+    def fill(self, family: Family) -> None:
+        """Let the disk be full from every effect on that a full disk hinders."""
+        for effect in self._effects(family):
+            # What a tracker cannot write is no fault of the run.
+            if effect.kind in ("open", "write", "mkdir") and "told" not in effect.path:
+                self._try(family, effect, "full")
+
+    def stopped(self, at: Effect) -> Path:
+        """The storage of a new run that was killed there."""
+
+        def killed() -> None:
+            Watch(self.storage, at)
+            train(self.storage, resume=False)
+
+        shutil.rmtree(self.storage, ignore_errors=True)
+        self.storage.mkdir()
+        assert child(killed, self.log) == -signal.SIGKILL
+        return self.storage.rename(self.folder / "stopped")
+
+    def _try(self, family: Family, effect: Effect, how: str) -> None:
+        self.effects[f"{effect.kind} {Path(effect.path).name}"] += 1
+        problem = self._survives(family, effect, how)
+        if problem:
+            label = f"{family.name}, {how}, {' '.join(map(str, effect))}"
+            self.failures.append(f"{label}: {problem}")
 
     def _effects(self, family: Family) -> list[Effect]:
         listed = self.folder / "effects.json"
@@ -220,17 +245,21 @@ class Enumeration:
         else:
             self.storage.mkdir()
 
-    def _survives(self, family: Family, effect: Effect, half: bool) -> str:
+    def _survives(self, family: Family, effect: Effect, how: str) -> str:
         """Kill it there and go on; what went wrong."""
 
-        def killed() -> None:
-            Watch(self.storage, effect, half)
-            family.command(self.storage)
+        def hindered() -> None:
+            watch = Watch(self.storage, effect, how)
+            try:
+                family.command(self.storage)
+            except QStoreError as error:
+                said = any(text in str(error) for text in ("No space left", "disk is full"))
+                os._exit(error.exit_code + FAILED if watch.full and said else 1)
 
         self._begin(family)
-        code = child(killed, self.log)
-        if code != -signal.SIGKILL:
-            return f"was not killed: {code} {self.log.read_text() if code else ''}"
+        code = child(hindered, self.log)
+        if code != (FAILED + 1 if how == "full" else -signal.SIGKILL):
+            return f"ended with {code} {self.log.read_text()[-2000:] if code == 1 else ''}"
         try:
             check_checkpoints(self.storage, self.all_steps)
             self._do(lambda: family.again(self.storage))
@@ -242,11 +271,11 @@ class Enumeration:
 
 
 def _figure(run_dir: Path, *_: Any) -> list[Path]:
-    (run_dir / "figure").write_bytes(b"drawn")
+    write_atomically(run_dir / "figure", "drawn")
     return []
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, how: str) -> None:
     """Enumerate, and print what was found."""
     recorder._SECONDS_BETWEEN_STEP_RECORDS = 0.0  # a line for every step, however fast it is
     follow._POLL_SECONDS = 0.001
@@ -260,24 +289,20 @@ def main(folder: Path) -> None:
     gc.freeze()  # the children share what is there, and need not look through it
     began = time.monotonic()
     found = Enumeration(folder)
-    found.run(Family("new", None, lambda storage: train(storage, resume=False)))
-    stopped = folder / "stopped"
-    late = Effect("rename", "run/checkpoints/step-00000004/manifest.json", 1)
-    found._begin(Family("", None, lambda storage: None))
-
-    def killed() -> None:
-        Watch(found.storage, late)
-        train(found.storage, resume=False)
-
-    assert child(killed, found.log) == -signal.SIGKILL
-    found.storage.rename(stopped)
-    found.run(Family("resumed", stopped, lambda storage: train(storage, resume=True)))
-    fresh = lambda storage: train(storage, resume=False, fresh=True)  # noqa: E731
-    found.run(Family("fresh", stopped, fresh, fresh, until="run/.tracking.json.PID.part"))
+    new = Family("new", None, lambda storage: train(storage, resume=False))
+    if how == "full":
+        found.fill(new)
+    else:
+        found.kill(new)
+        stopped = found.stopped(Effect("rename", "run/checkpoints/step-00000004/manifest.json", 1))
+        found.kill(Family("resumed", stopped, lambda storage: train(storage, resume=True)))
+        fresh = lambda storage: train(storage, resume=False, fresh=True)  # noqa: E731
+        begun = "run/.tracking.json.PID.part"  # from here on it is like a new one
+        found.kill(Family("fresh", stopped, fresh, fresh, until=begun))
     seconds = round(time.monotonic() - began, 1)
     summary = {"effects": found.effects, "failures": found.failures, "seconds": seconds}
     sys.stdout.write(json.dumps(summary) + "\n")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve())
+    main(Path(sys.argv[1]).resolve(), sys.argv[2])

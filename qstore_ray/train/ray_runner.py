@@ -161,7 +161,7 @@ def _translated(exc: BaseException, cluster: ClusterConfig, dumps: list[Path]) -
             return failure
     causes = {rank: _last_line(failure) for rank, failure in sorted(failures.items())}
     frozen = [rank for rank, cause in causes.items() if _NO_ANSWER in cause]
-    causes |= {rank: f"no answer for {cluster.worker_timeout:g} s" for rank in frozen}
+    causes |= dict.fromkeys(frozen, f"no answer for {cluster.worker_timeout:g} s")
     said = "; ".join(f"worker {rank}: {cause}" for rank, cause in causes.items())
     return WorkerError(
         f"the workers failed more than {cluster.max_failures} times: {said or _last_line(exc)}",

@@ -28,23 +28,38 @@ AMONG = [
     "mkdir models",
     "mkdir step-00000002",
     "rmdir step-00000002",
-    "write figure",
+    "rename figure",
 ]
 
 
-@pytest.mark.timeout(900)
-def test_killed_at_any_effect_and_resumed_it_ends_with_the_same_bits(
-    repository: Path, tmp_path: Path
-):
-    """Parameters, state, epochs, models, table, what a tracker was told, and the files' names."""
+WRITTEN = [name for name in AMONG if name.startswith(("write met", "mkdir"))]
+
+
+def _enumerate(how: str, repository: Path, folder: Path) -> dict:
     done = subprocess.run(
-        [sys.executable, str(repository / "tests" / "kill_points.py"), str(tmp_path)],
+        [sys.executable, str(repository / "tests" / "kill_points.py"), str(folder), how],
         env={**os.environ, "PYTHONPATH": str(repository)},
         check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
-    sys.stdout.write(f"{sum(found['effects'].values())} kills in {found['seconds']} s\n")
+    sys.stdout.write(f"{how}: {sum(found['effects'].values())} times, {found['seconds']} s\n")
+    return found
+
+
+@pytest.mark.timeout(900)
+def test_killed_at_any_effect_and_resumed_it_ends_with_the_same_bits(repository, tmp_path):
+    """Parameters, state, epochs, models, table, what a tracker was told, and the files' names."""
+    found = _enumerate("kill", repository, tmp_path)
     assert found["failures"] == []
     assert set(AMONG) <= found["effects"].keys()
     assert sum(found["effects"].values()) > 200
+
+
+@pytest.mark.timeout(900)
+def test_a_disk_that_is_full_at_any_effect_is_our_error_and_costs_nothing(repository, tmp_path):
+    """The same is compared, after there is room again."""
+    found = _enumerate("full", repository, tmp_path)
+    assert found["failures"] == []
+    assert set(WRITTEN) <= found["effects"].keys()
+    assert sum(found["effects"].values()) > 50
