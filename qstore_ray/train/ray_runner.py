@@ -66,7 +66,6 @@ def fit_on_ray(
         return _fit(job, ray.put(rows), cluster, stop)
     finally:
         stack_dumps(_run_dir(job))
-        (_run_dir(job) / STOP_FILE).unlink(missing_ok=True)
         shutil.rmtree(_run_dir(job) / _SCRATCH, ignore_errors=True)
 
 
@@ -79,12 +78,14 @@ def _fit(
     # Ray's `fit` blocks, and in the main thread it takes Ctrl-C for itself: so it gets another one.
     pool = ThreadPoolExecutor(1, thread_name_prefix="qstore_ray-fit")
     fitting = pool.submit(_trainer(job, rows, cluster).fit)
-    asked = False
+    stop_file, asked = _run_dir(job) / STOP_FILE, False
+    # A second Ctrl-C leaves this loop and the file: where Ray goes on, the workers still stop.
     while not fitting.done():
         wait([fitting], timeout=_WAIT_SECONDS)
         if stop.is_set() and not asked:
             asked = True
-            (_run_dir(job) / STOP_FILE).touch()
+            stop_file.touch()
+    stop_file.unlink(missing_ok=True)
     try:
         result: Any = fitting.result()
     except (TrainingFailedError, RayError) as exc:

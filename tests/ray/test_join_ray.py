@@ -88,6 +88,22 @@ def test_a_cluster_is_not_joined_without_its_token(head, token, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_cluster_of_another_version_is_not_joined(head, tmp_path: Path) -> None:
+    """The versions of both sides are named."""
+    other = "import ray\nray.__version__ = '1.2.3'\n"
+    done = subprocess.run(
+        [sys.executable, "-c", other + TRAIN, str(tmp_path)],
+        env=head, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith("qstore_ray.errors.BackendError: cluster.address: cannot join")
+    assert "1.2.3" in said
+    assert sys.version.split()[0] in said
+    assert "Install the cluster's versions" in said
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_address_where_nothing_listens_is_a_backend_error(tmp_path: Path) -> None:
     """In seconds, naming the address; nothing is left running."""
     code = TRAIN.replace(
