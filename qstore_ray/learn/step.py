@@ -107,9 +107,14 @@ def evaluate(
 def outputs_of(
     model: QuantumModel, theta: FloatArray, x: FloatArray, backend: Backend
 ) -> FloatArray:
-    """Outputs (B, K) for features (B, F)."""
+    """Outputs (B, K) for features (B, F); a row's do not depend on the other rows of the batch.
+
+    The head works on one row at a time: a matrix product rounds a row differently in batches of
+    different sizes.
+    """
     parts = model.split(theta)
-    return _head(parts, _expectations(model, parts, x, backend))
+    z = _expectations(model, parts, x, backend)
+    return _head(parts, z[:, None])[:, 0]
 
 
 def total(blocks: FloatArray) -> Sums:

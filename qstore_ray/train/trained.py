@@ -1,13 +1,14 @@
-"""A trained model: predicts, is scored, and is loaded again from a run's checkpoint.
+"""A trained model: predicts, is scored, is saved as one file, and is loaded again.
 
 A checkpoint holds all of it: parameters, the fitted preparation of raw rows, the classes, and the
-circuit (by name, or as OpenQASM 3). So a model can be used where the training data are not.
+circuit (by name, or as OpenQASM 3). So a model can be used where the training data are not. `save`
+puts the same into one `.qsm` file to hand on (`modelfile.py`); either gives the same predictions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +23,22 @@ from qstore_ray.learn import step
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.losses import probabilities
 from qstore_ray.learn.model import QuantumModel, build_model
+from qstore_ray.resilience import write_durably
 from qstore_ray.train.checkpoint import Checkpoint, latest_checkpoint, read_checkpoint
+from qstore_ray.train.modelfile import (
+    PREPARATION,
+    SUFFIX,
+    THETA,
+    read_bytes,
+    read_model,
+    write_model,
+)
+from qstore_ray.train.origin import Origin, data_origin, origin_of, with_run
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray, FloatArray
+    import ray.data
 
-_PREPARATION = "preparation."
+    from qstore_ray.types import AnyArray, FloatArray
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,9 @@ class TrainedModel:
         preparation: raw rows (N, …) to features (N, F), as fitted on the training rows.
         classes: the label of each class number; empty for regression.
         backend: where circuits are evaluated.
+        about: what a checkpoint says under `model`: config, n_features, classes, preparation.
+        origin: where it comes from, as far as it was known when it was loaded.
+        checkpoint: the folder it was loaded from; None for a model file.
     """
 
     model: QuantumModel
@@ -46,15 +60,24 @@ class TrainedModel:
     preparation: Preparation
     classes: tuple[Any, ...]
     backend: Backend
+    about: Mapping[str, Any] = field(repr=False)
+    origin: Origin = field(repr=False)
+    checkpoint: Path | None = field(default=None, repr=False)
 
     @classmethod
     def load(cls, path: str | Path, backend: Backend | None = None) -> TrainedModel:
-        """The model of a run folder (its newest checkpoint) or of one checkpoint folder.
+        """The model of a run folder (its newest checkpoint), a checkpoint folder or a `.qsm` file.
+
+        Args:
+            backend: where circuits are evaluated; without it exactly, in this process.
 
         Raises:
-            CheckpointError: there is no readable checkpoint.
+            CheckpointError: there is no readable checkpoint, or no sound model file.
         """
-        checkpoint = _find(Path(path))
+        path = Path(path).expanduser()
+        if path.suffix == SUFFIX and not path.is_dir():
+            return cls.from_bytes(read_bytes(path), backend)
+        checkpoint = _find(path)
         about = checkpoint.manifest["model"]
         model = build_model(
             ModelConfig.from_dict(about["config"]),
@@ -62,17 +85,79 @@ class TrainedModel:
             n_classes=len(about["classes"]) or None,
         )
         own = {
-            name.removeprefix(_PREPARATION): array
+            name.removeprefix(PREPARATION): array
             for name, array in checkpoint.arrays.items()
-            if name.startswith(_PREPARATION)
+            if name.startswith(PREPARATION)
         }
         return cls(
             model,
-            checkpoint.arrays["theta"],
+            checkpoint.arrays[THETA],
             Preparation.from_arrays(own, about["preparation"]),
             tuple(about["classes"]),
             backend or open_backend("statevector", {}),
+            about,
+            origin_of(checkpoint.manifest, checkpoint.path),
+            checkpoint.path,
         )
+
+    @classmethod
+    def from_bytes(cls, data: bytes, backend: Backend | None = None) -> TrainedModel:
+        """The model in the bytes of a `.qsm` file.
+
+        Raises:
+            CheckpointError: they are not exactly what `to_bytes` gave.
+        """
+        found = read_model(data)
+        return cls(
+            found.model,
+            found.theta,
+            found.preparation,
+            tuple(found.about["classes"]),
+            backend or open_backend("statevector", {}),
+            found.about,
+            found.origin,
+        )
+
+    def to_bytes(self) -> bytes:
+        """The model as the bytes of a `.qsm` file; the same model gives the same bytes.
+
+        Raises:
+            CircuitError: a circuit of the user's own that cannot be written as OpenQASM.
+        """
+        states = self.preparation.to_arrays().items()
+        arrays = {THETA: self.theta, **{PREPARATION + name: array for name, array in states}}
+        return write_model(self.about, self.model, arrays, self.known_origin())
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model into one `.qsm` file, whole or not at all; the path.
+
+        Raises:
+            UsageError: another ending, or a file that cannot be written.
+            CircuitError: a circuit of the user's own that cannot be written as OpenQASM.
+        """
+        path = Path(path).expanduser()
+        if path.suffix != SUFFIX:
+            raise UsageError(
+                "a model file ends in .qsm",
+                field="path",
+                value=str(path),
+                fix=f"Write {path.with_suffix(SUFFIX)}.",
+            )
+        data = self.to_bytes()
+        try:
+            write_durably(path, data)
+        except OSError as exc:
+            raise UsageError(
+                f"cannot write the model file: {exc.strerror or type(exc).__name__}",
+                field="path",
+                value=str(path),
+                fix="Give a file in a folder that exists and that you may write to.",
+            ) from exc
+        return path
+
+    def known_origin(self) -> Origin:
+        """Where it comes from, as it is known now: a run may have ended since it was loaded."""
+        return with_run(self.origin, self.checkpoint) if self.checkpoint else self.origin
 
     def outputs(self, raw: AnyArray) -> FloatArray:
         """The model's outputs (N, K) for raw rows (N, …): scores, or predicted values.
@@ -95,6 +180,36 @@ class TrainedModel:
         if not self.classes:
             raise UsageError("a regression has no class probabilities", fix="Use predict.")
         return probabilities(self.outputs(raw))
+
+    def predict_dataset(
+        self,
+        rows: Dataset | ray.data.Dataset,
+        split: str = "test",
+        *,
+        num_workers: int = 1,
+        batch_size: int = 1024,
+    ) -> ray.data.Dataset:
+        """Predictions of many rows by `num_workers` actors of a running Ray, lazily.
+
+        Args:
+            rows: a dataset, of which `split` is taken (its rows are prepared already), or a Ray
+                dataset with raw rows in the column `x`.
+            batch_size: rows that an actor is given at a time; it changes no bit of the result.
+
+        Returns:
+            What `rows` has beside `x`, with columns `prediction` and, for a classification,
+            `probability` (classes,). Blocks may come in any order; `row` says which is which.
+
+        Raises:
+            UsageError: Ray is not running, or no worker was asked for.
+        """
+        from qstore_ray.train.ray_predict import predict_on_ray  # Ray only where it is used
+
+        prepared = isinstance(rows, Dataset)
+        found = rows.to_ray(split) if isinstance(rows, Dataset) else rows
+        return predict_on_ray(
+            self, found, prepared=prepared, num_workers=num_workers, batch_size=batch_size
+        )
 
     def evaluate(self, dataset: Dataset, split: str = "test") -> dict[str, float]:
         """Mean loss, and accuracy for a classification, on a split.
@@ -139,12 +254,13 @@ def model_manifest(config: ModelConfig, dataset: Dataset) -> dict[str, Any]:
         "n_features": dataset.schema.n_features,
         "classes": list(dataset.classes),
         "preparation": dataset.preparation.spec(),
+        "data": data_origin(dataset),
     }
 
 
 def preparation_arrays(dataset: Dataset) -> Mapping[str, AnyArray]:
     """The fitted preparation as arrays of a checkpoint."""
-    return {_PREPARATION + name: array for name, array in dataset.preparation.to_arrays().items()}
+    return {PREPARATION + name: array for name, array in dataset.preparation.to_arrays().items()}
 
 
 def _find(path: Path) -> Checkpoint:
@@ -156,6 +272,6 @@ def _find(path: Path) -> Checkpoint:
             "there is no checkpoint here",
             field="run",
             value=str(path),
-            fix="Give a run folder such as runs/digits; `qstore runs` lists them.",
+            fix="Give a run folder such as runs/digits, or a .qsm file; `qstore runs` lists runs.",
         ) from (problems[0] if problems else None)
     return found
