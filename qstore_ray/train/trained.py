@@ -181,6 +181,17 @@ class TrainedModel:
             raise UsageError("a regression has no class probabilities", fix="Use predict.")
         return probabilities(self.outputs(raw))
 
+    def predictions(self, rows: AnyArray, *, prepared: bool = False) -> dict[str, AnyArray]:
+        """Columns by name: `prediction` (N,), and `probability` (N, classes) if there are classes.
+
+        Args:
+            rows: raw rows (N, …), or with `prepared` features (N, F) as a dataset's split has them.
+        """
+        x = rows if prepared else self.preparation.transform(rows)
+        outputs = step.outputs_of(self.model, self.theta, x, self.backend)
+        columns = {"prediction": self._labels(self.model.loss.predict(outputs))}
+        return {**columns, "probability": probabilities(outputs)} if self.classes else columns
+
     def predict_dataset(
         self,
         rows: Dataset | ray.data.Dataset,

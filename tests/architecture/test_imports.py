@@ -48,8 +48,10 @@ ALLOWED = {
         "qstore_ray.data.dataset",  # for the type checker
         "qstore_ray.data.ray_reader",
         "qstore_ray.train.cluster",
+        "qstore_ray.train.ray_predict",
         "qstore_ray.train.ray_runner",
         "qstore_ray.train.reporter",
+        "qstore_ray.train.trained",  # for the type checker
     ),
     "requests": ("qstore_ray.data.service", "qstore_ray.data.sources"),
     "rich": ("qstore_ray.cli",),
