@@ -23,7 +23,7 @@ _LONGEST_LABELS = 20
 
 LIMITS = """\
 - It answers for every row of the right width, also for one unlike any it was trained on.
-- Its probabilities are a softmax of its outputs. They were not calibrated.
+- Nothing was calibrated: a probability is a function of the outputs, not a frequency.
 - Simulated circuits have no noise; on a device, predictions will differ.
 - The intervals are about chance in the choice of the rows that were scored. They do not cover
   another choice of training rows or seed, nor data from another source."""
