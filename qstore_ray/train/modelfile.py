@@ -118,7 +118,7 @@ def write_model(
             name: {"sha256": _sha256(data), "bytes": len(data)} for name, data in members.items()
         },
     }
-    text = json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(manifest, indent=1, allow_nan=False, ensure_ascii=False)
     return pack({**members, _MANIFEST: text.encode()})
 
 

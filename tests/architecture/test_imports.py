@@ -25,6 +25,7 @@ ALLOWED = {
     "matplotlib": ("qstore_ray.figures",),
     "mlflow": (
         "qstore_ray.track.mlflow",
+        "qstore_ray.track.mlflow_model",
         "qstore_ray.track.mlflow_registry",
         "qstore_ray.track.mlflow_store",
     ),
