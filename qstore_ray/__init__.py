@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from qstore_ray.circuits.observable import Observable as Observable
     from qstore_ray.circuits.template import Op as Op
     from qstore_ray.circuits.template import Template as Template
+    from qstore_ray.cli.progress import ProgressBar as ProgressBar
     from qstore_ray.data.config import DatasetConfig as DatasetConfig
     from qstore_ray.data.dataset import Dataset as Dataset
     from qstore_ray.data.loader import DatasetLoader as DatasetLoader
@@ -32,9 +33,30 @@ if TYPE_CHECKING:
     from qstore_ray.job import JobConfig as JobConfig
     from qstore_ray.job import run_job as run_job
     from qstore_ray.learn.config import ModelConfig as ModelConfig
+    from qstore_ray.learn.kernel import FidelityKernel as FidelityKernel
+    from qstore_ray.learn.kernel import ProjectedKernel as ProjectedKernel
+    from qstore_ray.track.compare import compare as compare
     from qstore_ray.track.config import TrackConfig as TrackConfig
+    from qstore_ray.track.logging import configure_logging as configure_logging
+    from qstore_ray.track.metrics import MetricsTracker as MetricsTracker
+    from qstore_ray.track.mlflow import MLflowTracker as MLflowTracker
+    from qstore_ray.track.mlflow_registry import promote_model as promote_model
+    from qstore_ray.track.mlflow_registry import register_model as register_model
+    from qstore_ray.track.sync import sync_run as sync_run
+    from qstore_ray.track.tensorboard import TensorBoardTracker as TensorBoardTracker
+    from qstore_ray.track.wandb import WandBTracker as WandBTracker
+    from qstore_ray.train.callbacks import Budget as Budget
+    from qstore_ray.train.callbacks import Callback as Callback
+    from qstore_ray.train.callbacks import ConvergenceMonitor as ConvergenceMonitor
+    from qstore_ray.train.callbacks import EarlyStopping as EarlyStopping
+    from qstore_ray.train.callbacks import GradientStats as GradientStats
+    from qstore_ray.train.callbacks import LearningRateMonitor as LearningRateMonitor
+    from qstore_ray.train.callbacks import MetricsLogger as MetricsLogger
+    from qstore_ray.train.callbacks import ModelCheckpoint as ModelCheckpoint
+    from qstore_ray.train.callbacks import Timer as Timer
     from qstore_ray.train.config import ClusterConfig as ClusterConfig
     from qstore_ray.train.config import TrainerConfig as TrainerConfig
+    from qstore_ray.train.gram import gram_matrix as gram_matrix
     from qstore_ray.train.trained import TrainedModel as TrainedModel
     from qstore_ray.train.trainer import QuantumTrainer as QuantumTrainer
     from qstore_ray.train.trainer import TrainResult as TrainResult
@@ -44,53 +66,97 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "Backend": "qstore_ray.backends.base",
     "Bindings": "qstore_ray.backends.base",
+    "Budget": "qstore_ray.train.callbacks",
+    "Callback": "qstore_ray.train.callbacks",
     "Circuit": "qstore_ray.circuits.circuit",
     "ClusterConfig": "qstore_ray.train.config",
+    "ConvergenceMonitor": "qstore_ray.train.callbacks",
     "Dataset": "qstore_ray.data.dataset",
     "DatasetConfig": "qstore_ray.data.config",
     "DatasetLoader": "qstore_ray.data.loader",
+    "EarlyStopping": "qstore_ray.train.callbacks",
     "Estimates": "qstore_ray.backends.base",
+    "FidelityKernel": "qstore_ray.learn.kernel",
+    "GradientStats": "qstore_ray.train.callbacks",
     "JobConfig": "qstore_ray.job",
+    "LearningRateMonitor": "qstore_ray.train.callbacks",
+    "MLflowTracker": "qstore_ray.track.mlflow",
+    "MetricsLogger": "qstore_ray.train.callbacks",
+    "MetricsTracker": "qstore_ray.track.metrics",
+    "ModelCheckpoint": "qstore_ray.train.callbacks",
     "ModelConfig": "qstore_ray.learn.config",
     "Observable": "qstore_ray.circuits.observable",
     "Op": "qstore_ray.circuits.template",
+    "ProgressBar": "qstore_ray.cli.progress",
+    "ProjectedKernel": "qstore_ray.learn.kernel",
     "QStoreError": "qstore_ray.errors",
     "QuantumTrainer": "qstore_ray.train.trainer",
     "SourceAdapter": "qstore_ray.data.sources.base",
     "Template": "qstore_ray.circuits.template",
+    "TensorBoardTracker": "qstore_ray.track.tensorboard",
+    "Timer": "qstore_ray.train.callbacks",
     "TrackConfig": "qstore_ray.track.config",
     "TrainResult": "qstore_ray.train.trainer",
     "TrainedModel": "qstore_ray.train.trained",
     "TrainerConfig": "qstore_ray.train.config",
+    "WandBTracker": "qstore_ray.track.wandb",
     "build_circuit": "qstore_ray.circuits.library",
+    "compare": "qstore_ray.track.compare",
+    "configure_logging": "qstore_ray.track.logging",
+    "gram_matrix": "qstore_ray.train.gram",
     "open_backend": "qstore_ray.backends",
+    "promote_model": "qstore_ray.track.mlflow_registry",
+    "register_model": "qstore_ray.track.mlflow_registry",
     "run_job": "qstore_ray.job",
+    "sync_run": "qstore_ray.track.sync",
 }
 
 __all__ = [
     "Backend",
     "Bindings",
+    "Budget",
+    "Callback",
     "Circuit",
     "ClusterConfig",
+    "ConvergenceMonitor",
     "Dataset",
     "DatasetConfig",
     "DatasetLoader",
+    "EarlyStopping",
     "Estimates",
+    "FidelityKernel",
+    "GradientStats",
     "JobConfig",
+    "LearningRateMonitor",
+    "MLflowTracker",
+    "MetricsLogger",
+    "MetricsTracker",
+    "ModelCheckpoint",
     "ModelConfig",
     "Observable",
     "Op",
+    "ProgressBar",
+    "ProjectedKernel",
     "QStoreError",
     "QuantumTrainer",
     "SourceAdapter",
     "Template",
+    "TensorBoardTracker",
+    "Timer",
     "TrackConfig",
     "TrainResult",
     "TrainedModel",
     "TrainerConfig",
+    "WandBTracker",
     "build_circuit",
+    "compare",
+    "configure_logging",
+    "gram_matrix",
     "open_backend",
+    "promote_model",
+    "register_model",
     "run_job",
+    "sync_run",
 ]
 
 

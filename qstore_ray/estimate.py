@@ -73,6 +73,8 @@ def estimate_job(config: JobConfig) -> Estimate:
         config.model,
         n_features=dataset.schema.n_features,
         n_classes=len(dataset.classes) or None,
+        task=dataset.config.task,
+        n_targets=dataset.schema.n_targets,
     )
     backend = StatevectorBackend(**config.trainer.backend_options)
     backend.check_width(model.circuit.template)
@@ -80,7 +82,7 @@ def estimate_job(config: JobConfig) -> Estimate:
     speed = calibrate(backend.engine, backend.precision)
     batch = min(config.trainer.batch_size, sizes["train"])
     steps = -(-sizes["train"] // config.trainer.batch_size)
-    step = cost(program, batch, rows_gradient=model.input_scaling, calibration=speed)
+    step = cost(program, batch, rows_gradient=model.rows_gradient, calibration=speed)
     training = step.seconds * sizes["train"] / batch
     validation = cost(program, sizes.get("val", 0), gradient=False, calibration=speed).seconds
     workers = max(1, config.trainer.num_workers)

@@ -88,10 +88,12 @@ def run_job(
         dataset, resume=resume, fresh=fresh, config_toml=config.to_toml(), known=known
     )
     metrics = dict(result.metrics)
-    return JobResult(result.run_dir, metrics, _verdict(metrics))
+    return JobResult(result.run_dir, metrics, _verdict(metrics, config.model.loss))
 
 
-def _verdict(metrics: dict[str, float]) -> str:
+def _verdict(metrics: dict[str, float], loss: str) -> str:
+    if "baseline_loss" in metrics and loss not in {"auto", "mse"}:
+        return ""  # a mean squared error can be compared with nothing else
     from qstore_ray.baseline import better_or_not
 
     return better_or_not(metrics)

@@ -1,15 +1,16 @@
-"""The letters of array shapes, and the two array types, used in every docstring of the package.
+"""The letters of array shapes used in every docstring, the array types, and the kinds of tasks.
 
 B  rows of a batch            P  parameters of a circuit
 F  raw features of a row      O  observables
 A  encoded angles of a row    K  outputs of a model
+T  labels or numbers that a row has, where it has several
 N  rows evaluated in one call (a gradient method may ask for many more than B)
 n  qubits; a state has 2^n amplitudes, qubit 0 is the least significant bit of the index
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,3 +20,6 @@ if TYPE_CHECKING:
     ComplexArray: TypeAlias = NDArray[np.complex128]
     IntArray: TypeAlias = NDArray[np.int64]
     AnyArray: TypeAlias = NDArray[Any]
+
+Task: TypeAlias = Literal["classification", "multilabel", "regression"]
+"""One class a row, several labels that each hold or not, or one or several numbers a row."""

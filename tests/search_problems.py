@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -98,8 +98,9 @@ class Energy:
 
     def fidelities(self, theta: FloatArray, others: FloatArray) -> FloatArray:
         n = self.n_circuit
-        points = [_bound(other[:n]) for other in others]
-        return fidelities(self.backend, self.template, _bound(theta[:n]), points)[:, 0]
+        points = Bindings(np.zeros((len(others), 0)), others[:, :n])
+        here = replace(points, params=np.tile(theta[:n], (len(others), 1)))
+        return fidelities(self.backend, self.template, here, [points])[0]
 
 
 def _bound(params: FloatArray) -> Bindings:

@@ -37,6 +37,8 @@ def made(
     steps: Sequence[dict[str, Any]] = (),
     raw: FloatArray | None = None,
     origin: Origin | None = None,
+    task: str | None = None,
+    n_targets: int = 1,
     **config: Any,
 ) -> TrainedModel:
     """A model of random parameters behind a preparation that is fitted on `raw`."""
@@ -45,11 +47,19 @@ def made(
         raw = rows(40, WIDTH.get(described.encoding, N))
     preparation = Preparation.fit([STEPS[step["name"]](**step) for step in steps], raw)
     n_features = preparation.transform(raw).shape[1]
-    model = build_model(described, n_features=n_features, n_classes=len(classes) or None)
+    model = build_model(
+        described,
+        n_features=n_features,
+        n_classes=len(classes) or None,
+        task=task,
+        n_targets=n_targets,
+    )
     about = {
         "config": described.to_dict(),
         "n_features": n_features,
         "classes": list(classes),
+        "task": task,
+        "n_targets": n_targets,
         "preparation": preparation.spec(),
     }
     return TrainedModel(

@@ -28,6 +28,7 @@ import record  # noqa: E402
 from driver import Driver, Row  # noqa: E402
 from environments import PACKAGES, InstallError, make, versions  # noqa: E402
 from families import FAMILIES, QUBITS, SEED, widths  # noqa: E402
+from kernel_page import section  # noqa: E402
 from page import page  # noqa: E402
 from peers import PEERS, ours  # noqa: E402
 from plot import plot  # noqa: E402
@@ -52,6 +53,8 @@ def main() -> None:
     plot(payload["rows"], docs / "performance.png")
     link = os.path.relpath(results / "peers.json", docs)
     text = page(payload, json=link, picture="performance.png")
+    kernels = record.RESULTS / "kernels.json"
+    text += section(kernels, os.path.relpath(kernels, docs))
     (docs / "performance.md").write_text(text)
     print(f"\nwrote {results / 'peers.json'}, {docs / 'performance.md'} and performance.png")
 

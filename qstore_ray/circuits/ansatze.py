@@ -5,9 +5,11 @@
     efficient_su2         RY RZ on each qubit, CX on the pairs; RY RZ at the end  2n(L + 1)
     strongly_entangling   U on each qubit, CX to the qubit r further on           3nL
     basic                 RX on each qubit, CX on the pairs                       nL
+    qcnn                  convolutions and pooling, half of the qubits a layer    17 a layer
 
 with the number of parameters for n qubits and L layers. A builder returns one template a layer (the
-closing rotations belong to the last), so that an encoding can be put before each of them.
+closing rotations belong to the last), so that an encoding can be put before each of them. All but
+qcnn, which is described at its function, leave every qubit to be measured.
 
 A trap: an RZ right before a measurement of Z changes nothing. efficient_su2 ends so (as in Qiskit),
 and strongly_entangling too; with Z observables those angles have gradient zero.
@@ -91,12 +93,36 @@ def strongly_entangling(n_qubits: int, layers: int, entanglement: str) -> tuple[
     )
 
 
+def qcnn(n_qubits: int, layers: int, entanglement: str) -> tuple[Template, ...]:
+    """L times a convolution and a pooling: Cong, Choi & Lukin, Nat. Phys. 15, 1273 (2019).
+
+    A convolution is one two-qubit unitary with 15 parameters, U⊗U · exp(−i(αXX + βYY + γZZ)/2) ·
+    U⊗U (any of SU(4)), put on each pair of neighbours that `entanglement` names, always with the
+    same parameters. Pooling (2 parameters, shared too) keeps every other qubit: its neighbour q
+    turns it by CRZ if q is 1 and by RX if q is 0, and is not used again, which has the effect of
+    measuring it. After L layers the qubits 0, 2^L, 2·2^L, … are left (`kept_qubits`). Once one is
+    left, a layer is a rotation U of it, 3 parameters.
+    """
+    return tuple(
+        _convolution_and_pooling(n_qubits, kept_qubits("qcnn", n_qubits, layer), entanglement)
+        for layer in range(layers)
+    )
+
+
+def kept_qubits(ansatz: str, n_qubits: int, layers: int) -> tuple[int, ...]:
+    """The qubits that are left to be measured after `layers` layers; all of them, but for qcnn."""
+    # Beyond n, a higher power of two leaves qubit 0 alone as well.
+    step = 2 ** min(layers, n_qubits) if ansatz == "qcnn" else 1
+    return tuple(range(0, n_qubits, step))
+
+
 ANSATZE: dict[str, AnsatzBuilder] = {
     "hardware_efficient": hardware_efficient,
     "real_amplitudes": real_amplitudes,
     "efficient_su2": efficient_su2,
     "strongly_entangling": strongly_entangling,
     "basic": basic,
+    "qcnn": qcnn,
 }
 
 
@@ -130,3 +156,34 @@ def _ranged_ring(n_qubits: int, layer: int) -> tuple[Op, ...]:
         return ()
     reach = layer % (n_qubits - 1) + 1
     return tuple(Op("cx", (q, (q + reach) % n_qubits)) for q in range(n_qubits))
+
+
+def _convolution_and_pooling(n_qubits: int, used: tuple[int, ...], entanglement: str) -> Template:
+    if len(used) == 1:
+        return Template(n_qubits, (_turn(used[0], 0),), n_params=3)
+    convolution = tuple(
+        op for a, b in pairs(len(used), entanglement) for op in _two_qubit_unitary(used[a], used[b])
+    )
+    pooling = tuple(
+        op
+        for kept, dropped in zip(used[::2], used[1::2], strict=False)
+        for op in (
+            Op("crz", (dropped, kept), (param(15),)),
+            Op("x", (dropped,)),
+            Op("crx", (dropped, kept), (param(16),)),
+        )
+    )
+    return Template(n_qubits, convolution + pooling, n_params=17)
+
+
+def _two_qubit_unitary(a: int, b: int) -> tuple[Op, ...]:
+    """Any two-qubit unitary up to a phase, in 15 parameters: its Cartan decomposition."""
+    interaction = tuple(Op(name, (a, b), (param(6 + k),)) for k, name in enumerate(_INTERACTION))
+    return (_turn(a, 0), _turn(b, 3), *interaction, _turn(a, 9), _turn(b, 12))
+
+
+_INTERACTION = ("rxx", "ryy", "rzz")
+
+
+def _turn(qubit: int, first: int) -> Op:
+    return Op("u", (qubit,), (param(first), param(first + 1), param(first + 2)))

@@ -10,14 +10,22 @@ slots of its own, so that it can be scaled on its own.
 
 from __future__ import annotations
 
-from qstore_ray.circuits.ansatze import ANSATZE, ENTANGLEMENTS, pairs
+from qstore_ray.circuits.ansatze import ANSATZE, ENTANGLEMENTS, kept_qubits, pairs
 from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.encodings import ENCODINGS, Encoded
 from qstore_ray.circuits.row_angles import Repeated
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import CircuitError, ResourceError, unknown_name
 
-__all__ = ["ANSATZE", "ENCODINGS", "ENTANGLEMENTS", "MAX_QUBITS", "build_circuit", "pairs"]
+__all__ = [
+    "ANSATZE",
+    "ENCODINGS",
+    "ENTANGLEMENTS",
+    "MAX_QUBITS",
+    "build_circuit",
+    "kept_qubits",
+    "pairs",
+]
 
 MAX_QUBITS = 30
 

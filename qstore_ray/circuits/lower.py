@@ -36,6 +36,22 @@ def lower(template: Template) -> Template:
     return replace(template, ops=tuple(_lowered(template.ops)))
 
 
+_INVERSES = {"s": "sdg", "sdg": "s", "t": "tdg", "tdg": "t", "sx": "sxdg", "sxdg": "sx"}
+
+
+def inverse(template: Template) -> Template:
+    """The circuit that undoes this one, up to a global phase, in lowered gates; from |0…0⟩ on."""
+    ops = tuple(
+        Op(
+            _INVERSES.get(op.gate, op.gate),
+            op.qubits,
+            tuple(_scaled(angle, -1.0) for angle in op.angles),
+        )
+        for op in reversed(lower(template).ops)
+    )
+    return replace(template, ops=ops, initial="zeros")
+
+
 def _lowered(ops: tuple[Op, ...]) -> Iterator[Op]:
     for op in ops:
         if op.gate in _KEPT:

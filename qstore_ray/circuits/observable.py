@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -85,15 +86,34 @@ class Observable(NamedTuple):
         return " ".join(parts).removeprefix("+ ")
 
 
-def z_observables(n_qubits: int) -> tuple[Observable, ...]:
-    """⟨Z_i⟩ for every qubit: n observables."""
-    return tuple(Observable((PauliTerm(0, 1 << q),)) for q in range(n_qubits))
+def z_observables(qubits: int | Sequence[int]) -> tuple[Observable, ...]:
+    """⟨Z_i⟩ for every one of n qubits, or of those named: n observables."""
+    return tuple(Observable((PauliTerm(0, 1 << q),)) for q in _numbers(qubits))
 
 
-def zz_observables(n_qubits: int) -> tuple[Observable, ...]:
-    """⟨Z_i Z_j⟩ for every pair i < j: n(n−1)/2 observables."""
-    pairs = combinations(range(n_qubits), 2)
+def zz_observables(qubits: int | Sequence[int]) -> tuple[Observable, ...]:
+    """⟨Z_i Z_j⟩ for every pair i < j of n qubits, or of those named: n(n−1)/2 observables."""
+    pairs = combinations(_numbers(qubits), 2)
     return tuple(Observable((PauliTerm(0, 1 << a | 1 << b),)) for a, b in pairs)
+
+
+def zeros_projector(qubits: Sequence[int]) -> Observable:
+    """The probability that all of t qubits are 0: ∏ (1 + Z_q)/2, as a sum of 2^t Pauli strings."""
+    masks = [0]
+    for qubit in qubits:
+        masks += [mask | 1 << qubit for mask in masks]
+    return Observable(tuple(PauliTerm(0, mask, 1.0 / len(masks)) for mask in masks))
+
+
+def zeros_mean(qubits: Sequence[int]) -> Observable:
+    """The mean over t qubits of the probability that one is 0: ½ + Σ Z_q / 2t."""
+    weight = 0.5 / len(qubits)
+    terms = (PauliTerm(0, 1 << qubit, weight) for qubit in qubits)
+    return Observable((PauliTerm(0, 0, 0.5), *terms))
+
+
+def _numbers(qubits: int | Sequence[int]) -> Sequence[int]:
+    return range(qubits) if isinstance(qubits, int) else qubits
 
 
 def _term(sign: str | None, coefficient: str | None, paulis: str, text: str) -> PauliTerm:

@@ -79,7 +79,7 @@ def _dataset(folder: Path) -> Dataset:
 def _scores(model: TrainedModel, dataset: Dataset, split: str) -> dict[str, Any]:
     scores: dict[str, Any] = model.evaluate(dataset, split)
     scores["rows"] = dataset.sizes[split]
-    if model.classes:
+    if model.tells_classes:
         scores["classes"] = list(dataset.schema.class_names)
         scores["confusion"] = model.confusion(dataset, split).tolist()
     return scores
@@ -87,8 +87,8 @@ def _scores(model: TrainedModel, dataset: Dataset, split: str) -> dict[str, Any]
 
 def _as_text(split: str, result: dict[str, Any]) -> str:
     lines = [("split", f"{split}, {result['rows']} rows"), ("loss", f"{result['loss']:.6g}")]
-    if "accuracy" in result:
-        lines.append(("accuracy", f"{result['accuracy']:.4f}"))
+    shown = ("accuracy", "hamming", "fidelity")
+    lines += [(name, f"{result[name]:.4f}") for name in shown if name in result]
     text = facts(lines)
     classes = result.get("classes", [])
     if not 0 < len(classes) <= _LARGEST_MATRIX:

@@ -89,6 +89,12 @@ def _columns(model: TrainedModel, rows: Any, proba: bool, workers: int) -> dict[
     else:
         found = model.predictions(rows)
     columns = {"prediction": found["prediction"].tolist()}
+    if proba and "probability" not in found:
+        raise UsageError(
+            f"a model trained with {model.model.loss_name} has no class probabilities",
+            field="--proba",
+            fix="Leave out --proba.",
+        )
     if proba:
         chances = found["probability"].T.tolist()
         names = [f"probability of {label}" for label in model.classes]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
 from qstore_ray.cli.pace import Fact, Pace, count, duration, fitting
 from qstore_ray.track.base import Record
+from qstore_ray.track.logging import get_logger, logged_as
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -25,7 +26,7 @@ _SHORTEST_BAR: Final = 8
 _ENDINGS: Final = {"finished": "finished", "failed": "FAILED", "interrupted": "interrupted"}
 
 
-class ProgressDisplay:
+class ProgressBar:
     """Shows one run from its records. Fed by the follower's thread.
 
     Args:
@@ -75,13 +76,48 @@ class ProgressDisplay:
             ending = _ENDINGS.get(record["status"], str(record["status"]))
             seconds = float(record.get("seconds", self._pace.seconds))
             epochs = f"{self._pace.epochs_done} of {count(self._pace.epochs, 'epoch')}"
-            self._view.end(f"{ending} after {epochs} in {duration(seconds)}")
+            why = f": {record['reason']}" if record.get("reason") else ""
+            self._view.end(f"{ending} after {epochs} in {duration(seconds)}{why}")
 
     def close(self) -> None:
         """Leave the terminal as it was; the last picture of the bar stays."""
         if self._view is not None:
             self._view.close()
             self._view = None
+
+
+class LoggedProgress:
+    """Logs one run, a JSON line an epoch: for jobs, whose output is read by programs.
+
+    Args:
+        run: the run's name, which stands on each line.
+    """
+
+    def __init__(self, run: str) -> None:
+        self._run = run
+
+    def start(self, record: Record) -> None:
+        """An attempt begins."""
+        self._log("attempt", record)
+
+    def step(self, record: Record) -> None:
+        """Nothing: a line a step would flood the log."""
+
+    def epoch(self, record: Record) -> None:
+        """An epoch was completed."""
+        self._log("epoch", record)
+
+    def end(self, record: Record) -> None:
+        """The attempt ended."""
+        self._log("end", record)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _log(self, event: str, record: Record) -> None:
+        facts = {name: value for name, value in record.items() if name not in ("event", "epoch")}
+        with logged_as(run=self._run, epoch=record.get("epoch")):
+            get_logger(__name__).info(event, **facts)
 
 
 class _View(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from qstore_ray.errors import UsageError
 
 if TYPE_CHECKING:
     from qstore_ray.job import JobConfig, JobResult
+    from qstore_ray.track.base import Display
 
 EXAMPLES = examples(
     "train jobs/digits.toml",
@@ -109,12 +111,15 @@ def _overrides(options: dict[str, Any]) -> list[str]:
 
 def _run(config: JobConfig, *, resume: bool, fresh: bool, shown: bool) -> JobResult:
     from qstore_ray.job import run_job
+    from qstore_ray.track.logging import configure_logging
 
-    display = None
+    in_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ  # set where `ray job submit` runs it
+    configure_logging(json=in_job, level="info" if in_job and shown else "warning")
+    display: Display | None = None
     if shown:
-        from qstore_ray.cli.progress import ProgressDisplay
+        from qstore_ray.cli.progress import LoggedProgress, ProgressBar
 
-        display = ProgressDisplay()
+        display = LoggedProgress(config.name) if in_job else ProgressBar()
     # Ray and other libraries print what they have to say where our results go.
     with contextlib.redirect_stdout(sys.stderr):
         return run_job(config, resume=resume, fresh=fresh, display=display)

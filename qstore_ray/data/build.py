@@ -18,7 +18,7 @@ from qstore_ray.config import fingerprint
 from qstore_ray.data.augment.expansion import Expansion, expansion_of
 from qstore_ray.data.cut import Cut, cut
 from qstore_ray.data.dataset import Dataset, Schema
-from qstore_ray.data.labels import ClassLabels, Targets
+from qstore_ray.data.labels import KINDS, Labels, find_labels
 from qstore_ray.data.plan import ReadPlan, SplitTask
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.survey import Part, check_parts, survey_part
@@ -47,7 +47,8 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
         )
     names, columns = _chosen(config, source)
     fills = bool(config.preprocessing) and config.preprocessing[0].accepts_nan
-    main = survey_part(source.tasks, columns, "the source", nan_allowed=fills)
+    several = KINDS[config.task].several
+    main = survey_part(source.tasks, columns, "the source", nan_allowed=fills, several=several)
     parts: dict[str, Part] = {"": main}
     for split in ("val", "test"):
         if split in source.official:
@@ -56,9 +57,10 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
                 columns,
                 f"the official {split} split",
                 nan_allowed=fills,
+                several=several,
             )
     check_parts(parts, names)
-    labels = ClassLabels.of(main.y) if config.task == "classification" else Targets()
+    labels = find_labels(config.task, main.y)
     numbers = {name: labels.encode(part.y) for name, part in parts.items()}
     kept = {name: _kept(config, part, name) for name, part in parts.items()}
     positions = _split(config, kept, main, numbers[""], labels)
@@ -139,11 +141,12 @@ def _split(
     kept: Mapping[str, IntArray],
     main: Part,
     numbers: AnyArray,
-    labels: ClassLabels | Targets,
+    labels: Labels,
 ) -> dict[str, IntArray]:
     """Positions within their part of the rows of every split; official splits stay whole."""
     rows = kept[""]
-    stratified = config.stratify and labels.classes and config.split.method == "seed"
+    classifies = config.task == "classification"
+    stratified = config.stratify and classifies and config.split.method == "seed"
     asked = Cut(
         n_rows=len(rows),
         seed=config.seed,
@@ -172,16 +175,11 @@ def _check_finite(
         )
 
 
-def _class_counts(
-    numbered: Mapping[str, AnyArray], labels: ClassLabels | Targets
-) -> dict[str, tuple[int, ...]]:
+def _class_counts(numbered: Mapping[str, AnyArray], labels: Labels) -> dict[str, tuple[int, ...]]:
     if not labels.classes:
         return {}
     size = len(labels.classes)
-    counts = {
-        split: tuple(np.bincount(numbers, minlength=size).tolist())
-        for split, numbers in numbered.items()
-    }
+    counts = {split: tuple(_of_each(numbers, size).tolist()) for split, numbers in numbered.items()}
     for label, n_rows in zip(labels.classes, counts["train"], strict=True):
         if n_rows == 0:
             raise DataError(
@@ -192,12 +190,17 @@ def _class_counts(
     return counts
 
 
+def _of_each(numbers: AnyArray, size: int) -> AnyArray:
+    """How many rows each class has; with several labels (N, L), for how many rows each holds."""
+    return numbers.sum(axis=0) if numbers.ndim == 2 else np.bincount(numbers, minlength=size)
+
+
 def _plan(
     split: str,
     part: Part,
     positions: IntArray,
     columns: tuple[int, ...] | None,
-    labels: ClassLabels | Targets,
+    labels: Labels,
     preparation: Preparation,
     expansion: Expansion | None,
 ) -> ReadPlan:
@@ -224,7 +227,7 @@ def _schema(
     config: DatasetConfig,
     source: SourceData,
     main: Part,
-    labels: ClassLabels | Targets,
+    labels: Labels,
     names: tuple[str, ...] | None,
     n_features: int,
 ) -> Schema:
@@ -240,6 +243,7 @@ def _schema(
         feature_names=names,
         image_shape=image if whole else None,
         class_names=called if labels.classes else (),
+        n_targets=main.y.shape[1] if main.y.ndim == 2 else 1,
     )
 
 
@@ -248,7 +252,7 @@ def _fingerprint(
     parts: Mapping[str, Part],
     positions: Mapping[str, IntArray],
     numbers: Mapping[str, AnyArray],
-    labels: ClassLabels | Targets,
+    labels: Labels,
     image_shape: tuple[int, ...] | None,
 ) -> str:
     """SHA-256 over every row, its label, the split it is in, preprocessing and augmentation."""

@@ -36,8 +36,8 @@ from qstore_ray.data.augment.config import ExpansionConfig
 from qstore_ray.data.sources.base import SourceConfig, open_source
 from qstore_ray.data.step_config import StepConfig
 from qstore_ray.errors import ConfigError, unknown_name
+from qstore_ray.types import Task
 
-Task: TypeAlias = Literal["classification", "regression"]
 Fraction: TypeAlias = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
@@ -147,7 +147,8 @@ class DatasetConfig(SourceConfig):
         seed: decides which row goes where, and the draws of the augmentation.
         revision: version of the data, for sources that have versions.
         cache_dir: folder for downloaded data, for sources that download.
-        task: whether labels are classes or numbers.
+        task: what labels are: one class a row (`classification`), rows of 0 and 1 in which several
+            may hold (`multilabel`), or one or several numbers a row (`regression`).
 
     Raises:
         ConfigError: a wrong value, an unknown source, step or key.

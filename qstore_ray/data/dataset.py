@@ -37,6 +37,7 @@ class Schema(NamedTuple):
         feature_names: names of the raw features, where they have names.
         image_shape: shape of a raw row, where it is an image.
         class_names: what the classes are called, in the order of `Dataset.classes`.
+        n_targets: T, how many labels or numbers a row has.
     """
 
     n_raw_features: int
@@ -45,6 +46,7 @@ class Schema(NamedTuple):
     feature_names: tuple[str, ...] | None = None
     image_shape: tuple[int, ...] | None = None
     class_names: tuple[str, ...] = ()
+    n_targets: int = 1
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,10 @@ class Dataset:
     Args:
         config: what was asked for.
         schema: the columns.
-        classes: the original label of every class number; empty for a regression.
-        class_counts: rows of each class, by split, copies included.
+        classes: the original label of every class number, or the name of each of several labels;
+            empty for a regression.
+        class_counts: rows of each class, by split, copies included; of several labels, rows for
+            which each holds.
         fingerprint: SHA-256 over the content of all splits, the preprocessing and the augmentation,
             64 hex digits; the same however many read tasks there are.
         preparation: the steps fitted on train; prepares raw rows for prediction too.
@@ -88,7 +92,7 @@ class Dataset:
         return self.plans[split]
 
     def materialize(self, split: str) -> Arrays:
-        """Read `split` in this process: x float64 (N, F), y (N,), in the order of the source.
+        """Read `split` in this process: x float64 (N, F), y (N,) or (N, T), by row number.
 
         Where train is augmented, the copies of a row stand behind it.
 

@@ -5,12 +5,15 @@ of them. Integers, bools and strings are taken as they are; floats must be whole
 the class 1); one-hot rows count as the number of their column; a column vector (N, 1) is
 flattened. Gaps and negative numbers are fine. What was found is kept in `classes`, so that a
 prediction can be given back as the label that the data had.
+
+Several labels that hold at once (task `multilabel`) are rows (N, L) of 0 and 1, kept as they are;
+label k is the k-th column. A regression may have several numbers a row (N, T).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -18,13 +21,17 @@ from qstore_ray.data.validate import as_array, check_two_classes
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray, FloatArray, IntArray
+    from qstore_ray.types import AnyArray, FloatArray, IntArray, Task
 
 Label: TypeAlias = int | str | bool
 
 
-def flat_labels(values: Any) -> AnyArray:
-    """`values` as one label a row (N,): numbers, bools or text.
+def flat_labels(values: Any, *, several: bool = False) -> AnyArray:
+    """`values` as one label a row (N,): numbers, bools or text; or several numbers a row (N, T).
+
+    Args:
+        several: whether rows (N, T) of several numbers are kept as they are, instead of being read
+            as one-hot.
 
     Raises:
         DataError: several labels a row that are not one-hot, NaN, or another type.
@@ -36,10 +43,10 @@ def flat_labels(values: Any) -> AnyArray:
         raise DataError(
             f"labels must be numbers, bools or text, these are of type {y.dtype}", field="y"
         )
-    if y.ndim > 1:
+    if y.ndim > 1 and not (several and y.ndim == 2 and y.dtype.kind != "U"):
         y = _one_a_row(y)
     if y.dtype.kind == "f" and not np.isfinite(y).all():
-        position = int(np.argmin(np.isfinite(y)))
+        position = int(np.argmin(np.isfinite(y).reshape(len(y), -1).all(axis=1)))
         raise DataError("a label is NaN or infinite", field="y", value=f"position {position}")
     return y
 
@@ -55,14 +62,17 @@ def _one_a_row(y: AnyArray) -> AnyArray:
 
 
 def join_labels(parts: list[AnyArray]) -> AnyArray:
-    """The labels of all blocks in order (N,).
+    """The labels of all blocks in order (N,) or (N, T).
 
     Raises:
-        DataError: numbers in one block and text in another.
+        DataError: numbers in one block and text in another, or another number of them a row.
     """
     kinds = sorted({"text" if y.dtype.kind == "U" else "numbers" for y in parts if len(y)})
     if len(kinds) > 1:
         raise DataError("labels are numbers in one block and text in another", field="y")
+    widths = sorted({y.shape[1:] for y in parts if len(y)})
+    if len(widths) > 1:
+        raise DataError("the number of labels differs from block to block", field="y", value=widths)
     return np.concatenate([y for y in parts if len(y)] or parts)
 
 
@@ -71,6 +81,7 @@ class ClassLabels:
     """The classes in order; `encode` gives each label the number of its class."""
 
     classes: tuple[Label, ...]
+    several: ClassVar[bool] = False
 
     @classmethod
     def of(cls, y: AnyArray) -> ClassLabels:
@@ -118,13 +129,57 @@ class ClassLabels:
 
 
 @dataclass(frozen=True)
+class SeveralLabels:
+    """Labels that hold or not, each on its own; `classes` names the L columns."""
+
+    classes: tuple[Label, ...]
+    several: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, y: AnyArray) -> SeveralLabels:
+        """The labels of rows `y` (N, L), called 0 to L−1.
+
+        Raises:
+            DataError: not rows of 0 and 1.
+        """
+        labels = cls(tuple(range(y.shape[1] if y.ndim == 2 else 1)))
+        labels.encode(y)
+        return labels
+
+    def encode(self, y: AnyArray) -> IntArray:
+        """Rows `y` (N, L) of 0 and 1 as integers.
+
+        Raises:
+            DataError: another number of columns, or other values.
+        """
+        if y.ndim != 2 or y.shape[1] != len(self.classes):
+            raise DataError(
+                "the labels of a multilabel task are rows of 0 and 1, one column a label",
+                field="y",
+                value=y.shape,
+                fix='Give y as (N, L), or set task = "classification".',
+            )
+        wrong = (y != 0) & (y != 1)
+        if wrong.any():
+            row, column = divmod(int(np.argmax(wrong)), y.shape[1])
+            raise DataError(
+                f"label {column} of a row is neither 0 nor 1",
+                field="y",
+                value=y[row, column].item(),
+                fix='Write 1 where a label holds; set task = "regression" for quantities.',
+            )
+        return np.ascontiguousarray(y, dtype=np.int64)
+
+
+@dataclass(frozen=True)
 class Targets:
     """Labels of a regression: numbers, kept as they are."""
 
     classes: tuple[Label, ...] = ()
+    several: ClassVar[bool] = True
 
     def encode(self, y: AnyArray) -> FloatArray:
-        """`y` (N,) as float64.
+        """`y` (N,) or (N, T) as float64; one column (N, 1) as (N,).
 
         Raises:
             DataError: the labels are text.
@@ -135,4 +190,25 @@ class Targets:
                 field="y",
                 fix='Set task = "classification".',
             )
-        return y.astype(np.float64)
+        numbers = np.ascontiguousarray(y, dtype=np.float64)
+        return numbers[:, 0] if y.ndim == 2 and y.shape[1] == 1 else numbers
+
+
+Labels: TypeAlias = ClassLabels | SeveralLabels | Targets
+
+KINDS: dict[str, type[Labels]] = {
+    "classification": ClassLabels,
+    "multilabel": SeveralLabels,
+    "regression": Targets,
+}
+
+
+def find_labels(task: Task, y: AnyArray) -> Labels:
+    """What the labels `y` of a whole source are, for `task`.
+
+    Raises:
+        DataError: labels that are not of this kind, or one class only.
+    """
+    if task == "multilabel":
+        return SeveralLabels.of(y)
+    return ClassLabels.of(y) if task == "classification" else Targets()

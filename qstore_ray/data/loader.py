@@ -18,7 +18,7 @@ import numpy as np
 from qstore_ray.data.build import build_dataset
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset
-from qstore_ray.data.labels import flat_labels
+from qstore_ray.data.labels import KINDS, flat_labels
 from qstore_ray.data.sources.base import (
     ReadTask,
     SourceAdapter,
@@ -59,7 +59,7 @@ class DatasetLoader:
         name: str = "arrays",
         **config: Any,
     ) -> Dataset:
-        """The dataset of rows `x` (N, …) and labels `y` (N,) that are in memory.
+        """The dataset of rows `x` (N, …) and labels `y` (N,) or (N, T) in memory.
 
         The arrays are not copied; changing them later makes reading the dataset an error.
 
@@ -83,7 +83,8 @@ class DatasetLoader:
         for split, pair in parts.items():
             if pair is None:
                 continue
-            rows, labels = as_array(pair[0], "x"), flat_labels(pair[1])
+            rows = as_array(pair[0], "x")
+            labels = flat_labels(pair[1], several=KINDS[checked.task].several)
             check_same_length(rows, labels)
             tasks[split] = array_tasks(
                 rows, labels, rows_per_task=rows_per_task, first_row=first_row

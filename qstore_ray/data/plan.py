@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import xxhash
 
-from qstore_ray.data.labels import ClassLabels, Targets, flat_labels
+from qstore_ray.data.labels import Labels, flat_labels
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.validate import as_array, as_features, check_same_length
 from qstore_ray.errors import DataError
@@ -33,14 +33,17 @@ if TYPE_CHECKING:
 
 
 class Arrays(NamedTuple):
-    """Rows of a split: features `x` float64 (N, F), `y` (N,) class numbers int64 or float64."""
+    """Rows of a split: features `x` float64 (N, F), `y` (N,) class numbers int64 or float64.
+
+    Several labels (int64, 0 or 1) or numbers (float64) a row are `y` (N, T).
+    """
 
     x: FloatArray
     y: AnyArray
 
 
 class Block(NamedTuple):
-    """Rows as a source gave them: features (N, F), labels (N,), row numbers (N,)."""
+    """Rows as a source gave them: features (N, F), labels (N,) or (N, T), row numbers (N,)."""
 
     x: FloatArray
     y: AnyArray
@@ -71,8 +74,11 @@ class RawRows(NamedTuple):
         return content.hexdigest()
 
 
-def read_raw(task: ReadTask) -> RawRows:
+def read_raw(task: ReadTask, *, several: bool = False) -> RawRows:
     """Call a source's read task, and check that its columns are there and of one length.
+
+    Args:
+        several: whether a row may have several labels, see `flat_labels`.
 
     Raises:
         DataError: a missing column, ragged rows, differing lengths.
@@ -81,7 +87,7 @@ def read_raw(task: ReadTask) -> RawRows:
     missing = {"x", "y", "row"} - set(columns)
     if missing:
         raise DataError("a read task left out columns", value=sorted(missing))
-    x, y = as_array(columns["x"], "x"), flat_labels(columns["y"])
+    x, y = as_array(columns["x"], "x"), flat_labels(columns["y"], several=several)
     check_same_length(x, y)
     row = np.asarray(columns["row"], dtype=np.int64)
     check_same_length(x, row, field="row")
@@ -158,7 +164,7 @@ class SplitTask:
     digest: str
     take: IntArray
     columns: tuple[int, ...] | None
-    labels: ClassLabels | Targets
+    labels: Labels
     preparation: Preparation
     split: str
     expansion: Expansion | None = None
@@ -197,7 +203,7 @@ class SplitTask:
         Raises:
             DataError: the block is not what it was when the dataset was loaded.
         """
-        raw = read_raw(self.source)
+        raw = read_raw(self.source, several=self.labels.several)
         block = to_block(raw, self.columns)
         if raw.digest() != self.digest:
             raise DataError(

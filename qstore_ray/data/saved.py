@@ -28,7 +28,7 @@ from qstore_ray.data.augment.expansion import Expansion, expansion_of
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset, Schema
 from qstore_ray.data.files import sha256_of
-from qstore_ray.data.labels import ClassLabels, Targets
+from qstore_ray.data.labels import KINDS, Labels
 from qstore_ray.data.plan import ReadPlan, SplitTask, read_raw
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.errors import DataError
@@ -106,7 +106,7 @@ def load_dataset(folder: Path) -> Dataset:
         preparation = Preparation.from_arrays(dict(arrays), manifest["preparation"])
     config = DatasetConfig(**manifest["config"])
     classes = tuple(manifest["classes"])
-    labels = ClassLabels(classes) if config.task == "classification" else Targets()
+    labels = KINDS[config.task](classes)
     schema: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in manifest["schema"].items()
@@ -155,10 +155,12 @@ class RowGroup:
                 f"a saved dataset cannot be read: {exc}", field="path", value=self.path
             ) from exc
         x, y, row = (table.column(name).combine_chunks() for name in ("x", "y", "row"))
-        labels = y.to_numpy(zero_copy_only=False)
+        labels = (
+            _matrix(y) if pa.types.is_fixed_size_list(y.type) else y.to_numpy(zero_copy_only=False)
+        )
         text = pa.types.is_string(y.type)
         return {
-            "x": x.flatten().to_numpy().reshape(len(x), x.type.list_size),
+            "x": _matrix(x),
             "y": labels.astype(str) if text else labels,
             "row": row.to_numpy(),
         }
@@ -172,8 +174,8 @@ def _write_rows(plan: ReadPlan, path: Path) -> list[str]:
             raw = task.raw()
             table = pa.table(
                 {
-                    "x": pa.FixedSizeListArray.from_arrays(raw.x.ravel(), raw.x.shape[1]),
-                    "y": pa.array(raw.y.tolist() if raw.y.dtype.kind == "U" else raw.y),
+                    "x": _lists(raw.x),
+                    "y": _label_column(raw.y),
                     "row": pa.array(raw.row),
                 }
             )
@@ -182,14 +184,34 @@ def _write_rows(plan: ReadPlan, path: Path) -> list[str]:
     finally:
         if writer is not None:
             writer.close()
-    return [read_raw(RowGroup(str(path), number)).digest() for number in range(len(plan.tasks))]
+    return [
+        read_raw(RowGroup(str(path), number), several=task.labels.several).digest()
+        for number, task in enumerate(plan.tasks)
+    ]
+
+
+def _label_column(y: AnyArray) -> pa.Array:
+    if y.ndim == 2:
+        return _lists(y)
+    return pa.array(y.tolist() if y.dtype.kind == "U" else y)
+
+
+def _lists(rows: AnyArray) -> pa.Array:
+    """Rows (N, F) as a column of lists."""
+    return pa.FixedSizeListArray.from_arrays(rows.ravel(), rows.shape[1])
+
+
+def _matrix(column: pa.Array) -> AnyArray:
+    """What `_lists` made, as rows (N, F) again."""
+    rows: AnyArray = column.flatten().to_numpy().reshape(len(column), column.type.list_size)
+    return rows
 
 
 def _plan(
     path: Path,
     split: str,
     digests: list[str],
-    labels: ClassLabels | Targets,
+    labels: Labels,
     preparation: Preparation,
     expansion: Expansion | None,
 ) -> ReadPlan:

@@ -53,6 +53,7 @@ def survey_part(
     what: str,
     *,
     nan_allowed: bool = False,
+    several: bool = False,
 ) -> Part:
     """Read every block once, keeping labels, row numbers and digests.
 
@@ -61,6 +62,7 @@ def survey_part(
         columns: positions of the chosen features; all of them where None.
         what: what the part is called in error messages.
         nan_allowed: whether the preparation will fill missing values.
+        several: whether a row may have several labels, see `flat_labels`.
     """
     content = xxhash.xxh3_128()
     digests: list[str] = []
@@ -69,7 +71,7 @@ def survey_part(
     bad, n_features, dtype = None, 0, ""
     bad_rows: list[IntArray] = []
     for task in tasks:
-        raw = read_raw(task)
+        raw = read_raw(task, several=several)
         block = to_block(raw, columns)
         if not digests:
             shape, dtype, n_features = raw.x.shape[1:], str(raw.x.dtype), block.x.shape[1]

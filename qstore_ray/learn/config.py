@@ -1,9 +1,19 @@
-"""What a model is made of, as configuration."""
+"""What a model is made of, as configuration.
+
+    features → [pre_layers] → encoding, ansatz, observables → [post_layers] → linear head → outputs
+
+What stands in brackets is absent by default. A hybrid model with 20 features and 4 qubits:
+
+    [model]
+    n_qubits = 4
+    pre_layers = [8, 4]     # 20 → 8 → 4 angles, trained together with the circuit
+    post_layers = [6]       # 4 expectation values → 6 → classes
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -12,9 +22,11 @@ from qstore_ray.circuits.load import QASM_ENDINGS
 from qstore_ray.config import Config
 from qstore_ray.errors import unknown_name
 
+Width: TypeAlias = Annotated[int, Field(ge=1, le=65_536)]
+
 
 class ModelConfig(Config):
-    """A circuit, what is measured after it, and a linear head.
+    """A circuit, what is measured after it, and the classical layers around it.
 
     Args:
         circuit: `library` builds encoding and ansatz from the fields below. A circuit of your own
@@ -23,16 +35,24 @@ class ModelConfig(Config):
         encoding: how features enter: angle, dense_angle, amplitude, basis, zz, iqp,
             hamiltonian (n − 1 features).
         ansatz: the trained layers: hardware_efficient, real_amplitudes, efficient_su2,
-            strongly_entangling, basic.
+            strongly_entangling, basic, qcnn.
         n_qubits: n, 1 to 30.
         layers: how often the ansatz (and, re-uploading, the encoding) is repeated.
         entanglement: which pairs of qubits are entangled: linear, ring, full, pairwise.
         reuploading: encode the data again before every layer.
         input_scaling: train a factor for every encoded angle.
         observables: `z` (every ⟨Z_i⟩), `z+zz` (and every ⟨Z_i Z_j⟩), or a list of Pauli sums such
-            as `["Z0", "0.5*X0 X1"]`.
+            as `["Z0", "0.5*X0 X1"]`. By name, they are of the qubits that qcnn's pooling leaves.
+        pre_layers: widths of dense layers before the circuit; the last one is the number of
+            features that the encoding takes. They turn into angles in (−π, π), see `activation`.
+        post_layers: widths of dense layers between the expectation values and the linear head.
+        activation: after every dense layer: tanh or relu, but π·tanh after the last one before the
+            circuit; `identity` puts none anywhere, so that the angles are affine in the features.
         head: `linear` trains weights (O, K) and bias (K,); `none` takes the O values as outputs.
-        loss: cross_entropy, binary_cross_entropy, mse, or auto: by the data's task and classes.
+        loss: one of the table in `losses.py`, or auto: by the data's task and classes.
+        huber_delta: δ of the loss huber, in units of the targets.
+        trash_qubits: for the loss compression: the qubits that the circuit shall leave in |0⟩, so
+            that what a row holds is on the others.
         initial_spread: standard deviation of the initial circuit parameters, radians.
     """
 
@@ -45,8 +65,24 @@ class ModelConfig(Config):
     reuploading: bool = False
     input_scaling: bool = False
     observables: Literal["z", "z+zz"] | list[str] = "z"
+    pre_layers: list[Width] = Field(default_factory=list)
+    post_layers: list[Width] = Field(default_factory=list)
+    activation: Literal["tanh", "relu", "identity"] = "tanh"
     head: Literal["linear", "none"] = "linear"
-    loss: Literal["auto", "cross_entropy", "binary_cross_entropy", "mse"] = "auto"
+    loss: Literal[
+        "auto",
+        "cross_entropy",
+        "binary_cross_entropy",
+        "hinge",
+        "multilabel_cross_entropy",
+        "mse",
+        "mae",
+        "huber",
+        "compression",
+        "compression_local",
+    ] = "auto"
+    huber_delta: float = Field(default=1.0, gt=0.0)
+    trash_qubits: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
     initial_spread: float = Field(default=0.1, ge=0.0, le=10.0)
 
     @field_validator("encoding", "ansatz", "entanglement")

@@ -18,6 +18,7 @@ import numpy as np
 
 from qstore_ray.backends.base import Backend
 from qstore_ray.learn.gradients.base import GradientMethod, linearize
+from qstore_ray.learn.layers import Tape
 from qstore_ray.learn.model import Parts, QuantumModel
 
 if TYPE_CHECKING:
@@ -51,41 +52,39 @@ def value_and_grad(
 
     Args:
         theta: parameters.
-        x: features (B, F). y: class numbers or values (B,).
+        x: features (B, F). y: class numbers or values (B,), or several labels or values (B, K).
     """
     x, y, weight = _blocks(x, y)
     n_blocks = len(x) // BLOCK
     parts = model.split(theta)
-    angles = model.circuit.angles(x)
-    bindings = model.bindings(parts, x, angles)
+    inputs, before = model.inputs(parts, _by_block(x))
+    inputs = inputs.reshape(len(x), -1)
+    angles = model.circuit.angles(inputs)
     estimates, pullback = linearize(
         method,
         backend,
         model.circuit.template,
         model.observables,
-        bindings,
-        rows_gradient=model.input_scaling,
+        model.bindings(parts, inputs, angles),
+        rows_gradient=model.rows_gradient,
     )
-    z = estimates.values.reshape(n_blocks, BLOCK, -1)
-    outputs = _head(parts, z)
-    targets, weight = y.reshape(n_blocks, BLOCK), weight.reshape(n_blocks, BLOCK)
+    outputs, hidden, after = _head(model, parts, _by_block(estimates.values))
+    targets, weight = _by_block(y), _by_block(weight)
     values, slopes = model.loss.value_and_grad(outputs, targets)
     slopes = slopes * weight[..., None]
     result = np.zeros((n_blocks, model.n_parameters + EXTRA))
-    if parts.weights is not None:
-        head = len(theta) - parts.weights.size - len(slopes[0, 0])
-        by_weight = z.transpose(0, 2, 1) @ slopes
-        result[:, head : head + parts.weights.size] = by_weight.reshape(n_blocks, -1)
-        result[:, head + parts.weights.size : -EXTRA] = slopes.sum(axis=1)
-        slopes = slopes @ parts.weights.T
+    found = model.split(result[:, :-EXTRA])  # views, filled part by part
+    slopes = _through_head(model, parts, found, hidden, after, slopes)
     gradients = pullback(slopes.reshape(len(x), -1))
-    n_circuit = len(parts.circuit)
-    result[:, :n_circuit] = gradients.params.reshape(n_blocks, BLOCK, -1).sum(axis=1)
-    if parts.input_scale is not None:
+    found.circuit[:] = _by_block(gradients.params).sum(axis=1)
+    by_angle = gradients.rows
+    if parts.input_scale is not None and found.input_scale is not None:
         # The angle is scale · encoded angle, so its derivative by the scale is the encoded angle.
-        by_scale = gradients.rows * angles
-        scales = slice(n_circuit, n_circuit + len(parts.input_scale))
-        result[:, scales] = by_scale.reshape(n_blocks, BLOCK, -1).sum(axis=1)
+        found.input_scale[:] = _by_block(by_angle * angles).sum(axis=1)
+        by_angle = by_angle * parts.input_scale
+    if model.pre is not None and parts.pre is not None and found.pre is not None:
+        by_input = model.circuit.pullback(inputs, by_angle, gradients.amplitudes)
+        model.pre.pullback(parts.pre, before, _by_block(by_input), found.pre)
     result[:, -EXTRA:] = _scores(model, outputs, targets, values, weight)
     return result
 
@@ -95,11 +94,11 @@ def evaluate(
 ) -> FloatArray:
     """The last three columns of `value_and_grad`, (blocks, 3): Σ loss, rows, correct."""
     x, y, weight = _blocks(x, y)
-    n_blocks = len(x) // BLOCK
     parts = model.split(theta)
-    z = _expectations(model, parts, x, backend).reshape(n_blocks, BLOCK, -1)
-    outputs = _head(parts, z)
-    targets, weight = y.reshape(n_blocks, BLOCK), weight.reshape(n_blocks, BLOCK)
+    inputs, _ = model.inputs(parts, _by_block(x))
+    z = _expectations(model, parts, inputs.reshape(len(x), -1), backend)
+    outputs, _, _ = _head(model, parts, _by_block(z))
+    targets, weight = _by_block(y), _by_block(weight)
     losses, _ = model.loss.value_and_grad(outputs, targets)
     return _scores(model, outputs, targets, losses, weight)
 
@@ -109,12 +108,14 @@ def outputs_of(
 ) -> FloatArray:
     """Outputs (B, K) for features (B, F); a row's do not depend on the other rows of the batch.
 
-    The head works on one row at a time: a matrix product rounds a row differently in batches of
+    The layers work on one row at a time: a matrix product rounds a row differently in batches of
     different sizes.
     """
     parts = model.split(theta)
-    z = _expectations(model, parts, x, backend)
-    return _head(parts, z[:, None])[:, 0]
+    inputs, _ = model.inputs(parts, x[:, None])
+    z = _expectations(model, parts, inputs[:, 0], backend)
+    outputs, _, _ = _head(model, parts, z[:, None])
+    return outputs[:, 0]
 
 
 def total(blocks: FloatArray) -> Sums:
@@ -137,18 +138,64 @@ def added(parts: Sequence[Sums]) -> Sums:
     return result
 
 
+def row_variance(blocks: FloatArray) -> FloatArray:
+    """The variance of ∂loss/∂θ from row to row (P,), estimated from the spread of blocks.
+
+    Σ_b n_b (m_b − m)² / (blocks − 1), for the means m_b of blocks of n_b rows: the mean square
+    between groups of an analysis of variance, whose mean is that variance where the rows come in a
+    random order. NaN for a single block.
+    """
+    counts = blocks[:, -2]
+    if len(counts) < 2:
+        return np.full(blocks.shape[1] - EXTRA, np.nan)
+    sums = blocks[:, :-EXTRA]
+    mean = sums.sum(axis=0) / counts.sum()
+    spread = counts[:, None] * (sums / counts[:, None] - mean) ** 2
+    variance: FloatArray = spread.sum(axis=0) / (len(counts) - 1)
+    return variance
+
+
 def _expectations(model: QuantumModel, parts: Parts, x: FloatArray, backend: Backend) -> FloatArray:
-    """Expectation values (B, O) for features (B, F)."""
+    """Expectation values (B, O) for the circuit's inputs (B, F′)."""
     bindings = model.bindings(parts, x, model.circuit.angles(x))
     return backend.evaluate(model.circuit.template, model.observables, bindings).values
 
 
-def _head(parts: Parts, z: FloatArray) -> FloatArray:
-    """Outputs (…, K) of expectation values (…, O)."""
+def _head(model: QuantumModel, parts: Parts, z: FloatArray) -> tuple[FloatArray, FloatArray, Tape]:
+    """Outputs (…, K) of expectation values (…, O); what the last layer was given, and its tape."""
+    hidden = z
+    tape: Tape = ()
+    if model.post is not None and parts.post is not None:
+        hidden, tape = model.post.forward(parts.post, z)
     if parts.weights is None or parts.bias is None:
-        return z
-    outputs: FloatArray = z @ parts.weights + parts.bias
-    return outputs
+        return hidden, hidden, tape
+    return hidden @ parts.weights + parts.bias, hidden, tape
+
+
+def _through_head(
+    model: QuantumModel,
+    parts: Parts,
+    found: Parts,
+    hidden: FloatArray,
+    tape: Tape,
+    slopes: FloatArray,
+) -> FloatArray:
+    """From the gradient of the outputs (blocks, 16, K) to that of the expectation values.
+
+    Fills the head's and the last layers' gradients in `found`.
+    """
+    if parts.weights is not None and found.weights is not None and found.bias is not None:
+        found.weights[:] = hidden.transpose(0, 2, 1) @ slopes
+        found.bias[:] = slopes.sum(axis=1)
+        slopes = slopes @ parts.weights.T
+    if model.post is not None and parts.post is not None and found.post is not None:
+        slopes = model.post.pullback(parts.post, tape, slopes, found.post)
+    return slopes
+
+
+def _by_block(rows: AnyArray) -> AnyArray:
+    """Rows (B, …) as blocks (blocks, 16, …)."""
+    return rows.reshape(len(rows) // BLOCK, BLOCK, *rows.shape[1:])
 
 
 def _blocks(x: FloatArray, y: AnyArray) -> tuple[FloatArray, AnyArray, FloatArray]:
@@ -169,7 +216,10 @@ def _scores(
     weight: FloatArray,
 ) -> FloatArray:
     """(blocks, 3): Σ loss, rows, rows whose prediction is the target."""
-    correct = (model.loss.predict(outputs) == targets) * weight
+    right = model.loss.predict(outputs) == targets
+    if right.ndim > weight.ndim:  # several labels or numbers: the row is right if all of them are
+        right = right.all(axis=-1)
+    correct = right * weight
     scores = np.empty((len(losses), EXTRA))
     scores[:, 0] = (losses * weight).sum(axis=1)
     scores[:, 1] = weight.sum(axis=1)

@@ -9,18 +9,17 @@ Nothing can be lost by that: the file is the truth, trackers are copies.
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from qstore_ray.errors import QStoreError, RunError
 from qstore_ray.track.base import Display, Outcome, Record, RunInfo, Status, Tracker
 from qstore_ray.track.config import TrackConfig
+from qstore_ray.track.logging import announce, logged_as
 from qstore_ray.track.mlflow import MLflowTracker
 from qstore_ray.track.tail import Tail
 from qstore_ray.track.tensorboard import TensorBoardTracker
@@ -125,8 +124,8 @@ class Follower:
             if record.get("event") == "epoch":
                 for lane in self._lanes:
                     lane.offer(record)
-            if shown and record.get("event") == "warning":
-                self._warn(str(record.get("message")))
+            if shown and record.get("event") in ("warning", "note"):
+                self._say(record["event"], str(record.get("message")))
             elif shown:
                 self._show(record)
         for error in self._tail.take_errors():
@@ -156,15 +155,15 @@ class Follower:
     def _failed(self, name: str, error: BaseException) -> None:
         self._failures.append((name, error))
         kind = "" if isinstance(error, QStoreError) else f"{type(error).__name__}: "
-        self._warn(f"{name}: {kind}{error}")
+        self._say("warning", f"{name}: {kind}{error}")
 
-    def _warn(self, text: str) -> None:
+    def _say(self, kind: Literal["warning", "note"], text: str) -> None:
         """Say it once: a server that is away for hours would fill the log."""
         if text in self._warned:
             return
         self._warned.add(text)
-        with contextlib.suppress(OSError):  # stderr is gone: `stop` still reports errors
-            sys.stderr.write(f"warning: {text}\n")
+        with logged_as(run=self._run.name):
+            announce(kind, text)
 
 
 class _Lane:

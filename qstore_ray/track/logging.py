@@ -21,8 +21,8 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, Literal, TextIO, TypeAlias
 
 import structlog
 from structlog.contextvars import bound_contextvars, merge_contextvars
@@ -92,7 +92,7 @@ def configure_logging(
         _Redaction(secrets),
         structlog.processors.JSONRenderer(sort_keys=True) if as_json else _console(),
     ]
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _JsonLines(sys.stderr) if as_json else logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         ProcessorFormatter(
             foreign_pre_chain=[*first, structlog.stdlib.ExtraAdder()], processors=last
@@ -111,6 +111,16 @@ def get_logger(name: str = _ROOT) -> structlog.stdlib.BoundLogger:
     return structlog.stdlib.get_logger(name)
 
 
+def announce(kind: Literal["warning", "note"], text: str) -> None:
+    """Tell the user: a line `warning: …` on stderr, or a JSON line where logs are JSON."""
+    handlers = logging.getLogger(_ROOT).handlers
+    if any(isinstance(handler, _JsonLines) for handler in handlers):
+        get_logger().warning(text, kind=kind)
+        return
+    with suppress(OSError):  # stderr is gone; nobody can be told
+        sys.stderr.write(f"{kind}: {text}\n")
+
+
 @contextmanager
 def logged_as(
     *,
@@ -126,6 +136,10 @@ def logged_as(
     given = {"run": run, "trial": trial, "worker": worker, "epoch": epoch}
     with bound_contextvars(**{key: value for key, value in given.items() if value is not None}):
         yield
+
+
+class _JsonLines(logging.StreamHandler[TextIO]):
+    """Writes JSON lines; its type says so to `announce`."""
 
 
 class _Redaction:

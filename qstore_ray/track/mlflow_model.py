@@ -175,12 +175,16 @@ def _signature(described: dict[str, Any]) -> ModelSignature:
     from mlflow.models import ModelSignature
     from mlflow.types.schema import Schema, TensorSpec
 
-    width = int(described["preparation"]["n_features"])
-    labels = np.array(described["classes"]) if described["classes"] else np.zeros(0)
-    kind = labels.dtype if labels.dtype.kind != "U" else np.dtype(str)
+    width, targets = int(described["preparation"]["n_features"]), int(described["n_targets"])
+    kind: np.dtype[Any] = np.dtype(np.float64)
+    if described["task"] in {None, "classification"} and described["classes"]:
+        kind = np.array(described["classes"]).dtype
+    if kind.kind == "U":
+        kind = np.dtype(str)  # of any length
+    shape = (-1,) if targets == 1 else (-1, targets)
     return ModelSignature(
         inputs=Schema([TensorSpec(np.dtype(np.float64), (-1, width), "rows")]),
-        outputs=Schema([TensorSpec(kind, (-1,), "prediction")]),
+        outputs=Schema([TensorSpec(kind, shape, "prediction")]),
     )
 
 

@@ -15,16 +15,20 @@ import stat
 import struct
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from tokenize import TokenError
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qstore_ray.errors import CheckpointError
+from qstore_ray.errors import CheckpointError, UsageError
+from qstore_ray.resilience import write_durably
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
 
+SUFFIX = ".qsm"
+LARGEST_BYTES = 2**31
 # The fixed parts of a local header, a directory entry and the end of the directory (APPNOTE 4.3).
 _LOCAL, _ENTRY, _END = 30, 46, 22
 _PLAIN_FILE = (stat.S_IFREG | 0o644) << 16
@@ -44,6 +48,50 @@ _DAMAGED = (
 _FLOAT64 = np.dtype("<f8")
 # NumPy reads a header that is no Python 3 once more, as one that Python 2 wrote: TokenError.
 _DAMAGED_HEADER = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, TokenError)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a model file, not looked at yet.
+
+    Raises:
+        CheckpointError: no such file, not readable, or too large.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_BYTES + 1)
+    except OSError as exc:
+        raise refused(f"cannot read the model file: {exc.strerror}", str(path)) from exc
+    if len(data) > LARGEST_BYTES:
+        raise refused(f"the model file is larger than {LARGEST_BYTES:,} bytes", str(path))
+    return data
+
+
+def check_suffix(path: Path) -> None:
+    """Raise `UsageError` unless a path ends as a model file does."""
+    if path.suffix != SUFFIX:
+        raise UsageError(
+            "a model file ends in .qsm",
+            field="path",
+            value=str(path),
+            fix=f"Write {path.with_suffix(SUFFIX)}.",
+        )
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a model file, whole or not at all.
+
+    Raises:
+        UsageError: it cannot be written there.
+    """
+    try:
+        write_durably(path, data)
+    except OSError as exc:
+        raise UsageError(
+            f"cannot write the model file: {exc.strerror or type(exc).__name__}",
+            field="path",
+            value=str(path),
+            fix="Give a file in a folder that exists and that you may write to.",
+        ) from exc
 
 
 def pack(members: Mapping[str, bytes]) -> bytes:
@@ -145,9 +193,9 @@ def _array(name: str, data: bytes, shape: tuple[int, ...]) -> FloatArray:
     """One array, whose header is believed only where it says what the manifest says."""
     stream = io.BytesIO(data)
     try:
-        if np.lib.format.read_magic(stream) != (1, 0):  # type: ignore[no-untyped-call]
+        if np.lib.format.read_magic(stream) != (1, 0):
             raise refused("an array of another version of NumPy's format", field=name)
-        found, column_major, dtype = np.lib.format.read_array_header_1_0(stream)  # type: ignore[no-untyped-call]
+        found, column_major, dtype = np.lib.format.read_array_header_1_0(stream)
     except _DAMAGED_HEADER as exc:
         raise refused(f"an array's header is damaged: {exc}", field=name) from exc
     if dtype != _FLOAT64:
@@ -166,5 +214,5 @@ def _array(name: str, data: bytes, shape: tuple[int, ...]) -> FloatArray:
 def _npy(array: AnyArray) -> bytes:
     stream = io.BytesIO()
     values = np.asanyarray(array, dtype=_FLOAT64)
-    np.lib.format.write_array(stream, values, version=(1, 0), allow_pickle=False)  # type: ignore[no-untyped-call]
+    np.lib.format.write_array(stream, values, version=(1, 0), allow_pickle=False)
     return stream.getvalue()

@@ -18,7 +18,7 @@ import numpy as np
 
 from qstore_ray.backends import open_backend
 from qstore_ray.data.batches import BalancedBatches, Batches, StandardBatches
-from qstore_ray.errors import CheckpointError, RunError
+from qstore_ray.errors import CheckpointError, RunError, under
 from qstore_ray.learn import step as blocks
 from qstore_ray.learn.schedules import Horizon
 from qstore_ray.learn.stopping import monitored
@@ -121,7 +121,8 @@ class _Loop:
 
     def _restore(self) -> TrainState:
         horizon = Horizon(self.steps_per_epoch * self.job.config.epochs, self.steps_per_epoch)
-        state = self.stepper.begin(self.job.model.initial(self.job.config.seed), horizon)
+        with under("trainer.schedule_options"):
+            state = self.stepper.begin(self.job.model.initial(self.job.config.seed), horizon)
         found: Checkpoint | None = None
         problems: list[CheckpointError] = []
         if self.job.run_dir:
@@ -163,6 +164,8 @@ class _Loop:
                 self.journal.step(state, done.loss)
             self._call("on_batch_end", state, done)
             wishes = self.objective.take_heard()
+            if self.reducer.world_size == 1:  # nobody else has to hear of it first
+                wishes |= self._callbacks_stop()
             if wishes & (_SAVE | _STOP):
                 self._save(state)
             if wishes & _STOP:
@@ -173,9 +176,12 @@ class _Loop:
         """Worker 0's wishes for this step."""
         if self.journal is None or self.hooks is None:
             return 0
-        ending = self.hooks.run.ending
-        stop = self.reporter.should_stop() or (ending is not None and ending[0] == "stop")
-        return (_STOP if stop else 0) | (_SAVE if self.journal.save_is_due() else 0)
+        stop = _STOP if self.reporter.should_stop() else self._callbacks_stop()
+        return stop | (_SAVE if self.journal.save_is_due() else 0)
+
+    def _callbacks_stop(self) -> int:
+        ending = self.hooks.run.ending if self.hooks else None
+        return _STOP if ending is not None and ending[0] == "stop" else 0
 
     # -------------------------------------------------------------------------- the end of an epoch
 

@@ -18,7 +18,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
 
 FORMAT = 1
-SUFFIX = ".qsm"
-LARGEST_BYTES = 2**31
 THETA, PREPARATION = "theta", "preparation."
 _MANIFEST, _ARRAYS, _CIRCUIT = "manifest.json", "arrays.npz", "circuit.qasm"
 _KIND = "qstore_ray model"
@@ -48,7 +45,8 @@ class ModelContents(NamedTuple):
     """A model file that was read and verified.
 
     Attributes:
-        about: the manifest's `model`: config, n_features, classes, preparation.
+        about: the manifest's `model`: config, n_features, classes, task, n_targets,
+            preparation.
     """
 
     about: Mapping[str, Any]
@@ -76,6 +74,8 @@ class _About(_Strict):
     config: dict[str, Any]
     n_features: Annotated[int, Field(ge=1, le=_MOST_FEATURES)]
     classes: list[str | int | bool]
+    task: str | None = None
+    n_targets: Annotated[int, Field(ge=1, le=_MOST_FEATURES)] = 1
     preparation: _Spec
 
 
@@ -102,7 +102,7 @@ def write_model(
             gate by gate.
     """
     known = _About.model_fields.keys() & about.keys()
-    described = {name: about[name] for name in sorted(known)}
+    described = {"task": None, "n_targets": 1, **{name: about[name] for name in sorted(known)}}
     described["config"] = {**about["config"], "circuit": _portable(about["config"], model)}
     members = {
         _ARRAYS: pack_arrays(arrays),
@@ -120,22 +120,6 @@ def write_model(
     }
     text = json.dumps(manifest, indent=1, allow_nan=False, ensure_ascii=False)
     return pack({**members, _MANIFEST: text.encode()})
-
-
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a model file, not looked at yet.
-
-    Raises:
-        CheckpointError: no such file, not readable, or too large.
-    """
-    try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_BYTES + 1)
-    except OSError as exc:
-        raise refused(f"cannot read the model file: {exc.strerror}", str(path)) from exc
-    if len(data) > LARGEST_BYTES:
-        raise refused(f"the model file is larger than {LARGEST_BYTES:,} bytes", str(path))
-    return data
 
 
 def read_model(data: bytes) -> ModelContents:
@@ -231,6 +215,8 @@ def _built(about: Mapping[str, Any]) -> QuantumModel:
         ModelConfig.from_dict(about["config"]),
         n_features=about["n_features"],
         n_classes=len(about["classes"]) or None,
+        task=about["task"],
+        n_targets=about["n_targets"],
     )
 
 

@@ -172,7 +172,7 @@ class BatchProblem:
         """The gradient over the first rows of the batch, and its variance from row to row."""
         found = self.objective.gradient(theta, self.rows.first(n_rows))
         sums = blocks.total(found)
-        return Slope(sums.gradient / sums.n_rows, row_variance(found))
+        return Slope(sums.gradient / sums.n_rows, blocks.row_variance(found))
 
     def metric(self, theta: FloatArray) -> FloatArray:
         """The Fubini–Study metric of the circuit's parameters, mean over the rows."""
@@ -206,21 +206,6 @@ class BatchProblem:
 
 def _bindings(model: QuantumModel, theta: FloatArray, x: FloatArray) -> Bindings:
     """The circuit's slots for features (B, F) at θ."""
-    return model.bindings(model.split(theta), x, model.circuit.angles(x))
-
-
-def row_variance(found: FloatArray) -> FloatArray:
-    """The variance of ∂loss/∂θ from row to row (P,), estimated from the spread of blocks.
-
-    Σ_b n_b (m_b − m)² / (blocks − 1), for the means m_b of blocks of n_b rows: the mean square
-    between groups of an analysis of variance, whose mean is that variance where the rows come in a
-    random order. NaN for a single block.
-    """
-    counts = found[:, -2]
-    if len(counts) < 2:
-        return np.full(found.shape[1] - blocks.EXTRA, np.nan)
-    sums = found[:, : -blocks.EXTRA]
-    mean = sums.sum(axis=0) / counts.sum()
-    spread = counts[:, None] * (sums / counts[:, None] - mean) ** 2
-    variance: FloatArray = spread.sum(axis=0) / (len(counts) - 1)
-    return variance
+    parts = model.split(theta)
+    inner, _ = model.inputs(parts, x)
+    return model.bindings(parts, inner, model.circuit.angles(inner))

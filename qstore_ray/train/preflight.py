@@ -9,9 +9,11 @@ from qstore_ray.errors import DataError, under
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.gradients import get_gradient
 from qstore_ray.learn.model import QuantumModel, build_model
+from qstore_ray.learn.schedules import Horizon, get_schedule
 from qstore_ray.learn.stopping import monitored
 from qstore_ray.train.assignment import TrainingRows
 from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.loop import batches_of
 
 
 def checked(
@@ -27,6 +29,8 @@ def checked(
         model_config,
         n_features=dataset.schema.n_features,
         n_classes=len(dataset.classes) or None,
+        task=dataset.config.task,
+        n_targets=dataset.schema.n_targets,
     )
     backend = open_backend(config.backend, config.backend_options)
     get_gradient(config.gradient, backend)
@@ -57,8 +61,13 @@ def check_rows(
     if config.monitor:
         with under("trainer"):
             monitored(dict.fromkeys(metric_names(model, len(rows.x_val)), 0.0), config.monitor)
-    parts, first = model.split(model.initial(0)), rows.x[:1]
+    steps = len(batches_of(config, rows.y).of_epoch(0))
+    with under("trainer.schedule_options"):
+        schedule = get_schedule(config.schedule, config.schedule_options)
+        schedule.init(Horizon(steps * config.epochs, steps))
+    parts = model.split(model.initial(0))
     with under("model"):
+        first, _ = model.inputs(parts, rows.x[:1])
         bindings = model.bindings(parts, first, model.circuit.angles(first))
         backend.check(model.circuit.template, model.observables, bindings)
 

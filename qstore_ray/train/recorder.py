@@ -47,6 +47,10 @@ class Journal(Protocol):
         """Something the user should know."""
         ...
 
+    def note(self, message: str, facts: Mapping[str, Any]) -> None:
+        """Something worth knowing, with its numbers."""
+        ...
+
     def save(self, state: TrainState, extra: Mapping[str, AnyArray]) -> None:
         """Keep `state`, which is never changed, only replaced, and the callbacks' arrays."""
         ...
@@ -123,6 +127,10 @@ class Recorder:
     def warn(self, message: str) -> None:
         """Record a warning; the driver shows it."""
         self._metrics.append({"event": "warning", "message": message})
+
+    def note(self, message: str, facts: Mapping[str, Any]) -> None:
+        """Record a note; the driver shows it."""
+        self._metrics.append({"event": "note", "message": message, **facts})
 
     def end(self, status: str, reason: str) -> None:
         """Record how the attempt ended."""
@@ -222,6 +230,9 @@ class Memory:
     def warn(self, message: str) -> None:
         """Say it."""
         sys.stderr.write(f"warning: {message}\n")
+
+    def note(self, message: str, facts: Mapping[str, Any]) -> None:
+        """Nothing: nobody asked."""
 
     def save(self, state: TrainState, extra: Mapping[str, AnyArray]) -> None:
         """Nothing: the caller gets the parameters."""

@@ -57,7 +57,7 @@ class Stepper:
         with np.errstate(over="ignore", invalid="ignore"):
             factor, schedule = self._schedule.update(dict(state.schedule), Tick(begins, metric))
             learning_rate = self._config.learning_rate * factor
-            sums, theta, optimizer = self._update(state, rows, learning_rate)
+            sums, found, theta, optimizer = self._update(state, rows, learning_rate)
             gradient = sums.gradient / sums.n_rows
             norm = float(np.sqrt(gradient @ gradient))
         if not (np.isfinite([sums.loss, norm]).all() and np.isfinite(theta).all()):
@@ -79,30 +79,29 @@ class Stepper:
             samples=state.samples + rows.count,
             usage=self._objective.usage,
         )
-        return after, Batch(sums.loss / sums.n_rows, gradient, rows.count)
+        return after, Batch(sums.loss / sums.n_rows, gradient, rows.count, found)
 
     def _update(
         self, state: TrainState, rows: Rows, learning_rate: float
-    ) -> tuple[blocks.Sums, FloatArray, dict[str, FloatArray]]:
-        """Sums over the batch at the present parameters, the next parameters and their state."""
+    ) -> tuple[blocks.Sums, FloatArray, FloatArray, dict[str, FloatArray]]:
+        """Sums over the batch and its blocks, the next parameters and the optimizer's state."""
         if isinstance(self._optimizer, SearchOptimizer):
             problem = BatchProblem(self._objective, rows, (self._config.seed, state.step))
-            scores = blocks.total(self._objective.scores(state.theta, rows))
+            found = self._objective.scores(state.theta, rows)
             theta, optimizer = self._optimizer.search(
                 dict(state.optimizer), state.theta, problem, learning_rate
             )
-            return scores, theta, optimizer
-        sums = self._gradient(state.theta, rows)
+            return blocks.total(found), found, theta, optimizer
+        parts = [
+            self._objective.gradient(state.theta, part)
+            for part in rows.split(self._config.batch_size)
+        ]
+        sums = blocks.added([blocks.total(part) for part in parts])
         theta, optimizer = self._optimizer.update(
             dict(state.optimizer), state.theta, self._clipped(sums.gradient / sums.n_rows),
             learning_rate,
         )  # fmt: skip
-        return sums, theta, optimizer
-
-    def _gradient(self, theta: FloatArray, rows: Rows) -> blocks.Sums:
-        """Sums over a batch, `batch_size` rows at a time where several are accumulated."""
-        parts = rows.split(self._config.batch_size)
-        return blocks.added([blocks.total(self._objective.gradient(theta, part)) for part in parts])
+        return sums, parts[0] if len(parts) == 1 else np.concatenate(parts), theta, optimizer
 
     def _clipped(self, gradient: FloatArray) -> FloatArray:
         if self._config.clip_value is not None:

@@ -18,21 +18,14 @@ from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.prepare import Preparation
-from qstore_ray.errors import CheckpointError, DataError, UsageError
+from qstore_ray.errors import DataError, UsageError
 from qstore_ray.learn import step
 from qstore_ray.learn.config import ModelConfig
-from qstore_ray.learn.losses import probabilities
+from qstore_ray.learn.losses import hamming
 from qstore_ray.learn.model import QuantumModel, build_model
-from qstore_ray.resilience import write_durably
-from qstore_ray.train.checkpoint import Checkpoint, latest_checkpoint, read_checkpoint
-from qstore_ray.train.modelfile import (
-    PREPARATION,
-    SUFFIX,
-    THETA,
-    read_bytes,
-    read_model,
-    write_model,
-)
+from qstore_ray.train.archive import SUFFIX, check_suffix, read_bytes, write_bytes
+from qstore_ray.train.checkpoint import find_checkpoint
+from qstore_ray.train.modelfile import PREPARATION, THETA, read_model, write_model
 from qstore_ray.train.origin import Origin, data_origin, origin_of, with_run
 
 if TYPE_CHECKING:
@@ -48,7 +41,8 @@ class TrainedModel:
     Attributes:
         model: the function. theta: its parameters (P + head,).
         preparation: raw rows (N, …) to features (N, F), as fitted on the training rows.
-        classes: the label of each class number; empty for regression.
+        classes: the label of each class number, or the name of each of several labels; empty for a
+            regression.
         backend: where circuits are evaluated.
         about: what a checkpoint says under `model`: config, n_features, classes, preparation.
         origin: where it comes from, as far as it was known when it was loaded.
@@ -77,12 +71,14 @@ class TrainedModel:
         path = Path(path).expanduser()
         if path.suffix == SUFFIX and not path.is_dir():
             return cls.from_bytes(read_bytes(path), backend)
-        checkpoint = _find(path)
+        checkpoint = find_checkpoint(path)
         about = checkpoint.manifest["model"]
         model = build_model(
             ModelConfig.from_dict(about["config"]),
             n_features=about["n_features"],
             n_classes=len(about["classes"]) or None,
+            task=about.get("task"),
+            n_targets=about.get("n_targets", 1),
         )
         own = {
             name.removeprefix(PREPARATION): array
@@ -136,23 +132,8 @@ class TrainedModel:
             CircuitError: a circuit of the user's own that cannot be written as OpenQASM.
         """
         path = Path(path).expanduser()
-        if path.suffix != SUFFIX:
-            raise UsageError(
-                "a model file ends in .qsm",
-                field="path",
-                value=str(path),
-                fix=f"Write {path.with_suffix(SUFFIX)}.",
-            )
-        data = self.to_bytes()
-        try:
-            write_durably(path, data)
-        except OSError as exc:
-            raise UsageError(
-                f"cannot write the model file: {exc.strerror or type(exc).__name__}",
-                field="path",
-                value=str(path),
-                fix="Give a file in a folder that exists and that you may write to.",
-            ) from exc
+        check_suffix(path)
+        write_bytes(path, self.to_bytes())
         return path
 
     def known_origin(self) -> Origin:
@@ -165,24 +146,40 @@ class TrainedModel:
         Raises:
             DataError: a wrong width, NaN or infinity.
         """
-        return step.outputs_of(self.model, self.theta, self._features(raw), self.backend)
+        return step.outputs_of(
+            self.model, self.theta, self.preparation.transform(raw), self.backend
+        )
 
     def predict(self, raw: AnyArray) -> AnyArray:
-        """Labels (N,) of raw rows (N, …), as they were in the data; values for a regression."""
+        """Labels (N,) of raw rows (N, …), as they were in the data.
+
+        Several labels are rows (N, T) of 0 and 1; a regression gives values (N,) or (N, T), and
+        compression the probability (N,) that the trash qubits are all 0.
+        """
         return self._labels(self.model.loss.predict(self.outputs(raw)))
 
     def predict_proba(self, raw: AnyArray) -> FloatArray:
         """Class probabilities (N, classes) of raw rows (N, …), in the order of `classes`.
 
+        Of several labels, each has a probability of its own.
+
         Raises:
-            UsageError: the model is a regression.
+            UsageError: the model is a regression, or its loss gives no probabilities.
         """
         if not self.classes:
             raise UsageError("a regression has no class probabilities", fix="Use predict.")
-        return probabilities(self.outputs(raw))
+        chances = self.model.loss.probabilities
+        if chances is None:
+            raise UsageError(
+                f"a model trained with {self.model.loss_name} has no class probabilities",
+                field="model.loss",
+                value=self.model.loss_name,
+                fix="Use predict, or train with loss = 'auto'.",
+            )
+        return chances(self.outputs(raw))
 
     def predictions(self, rows: AnyArray, *, prepared: bool = False) -> dict[str, AnyArray]:
-        """Columns by name: `prediction` (N,), and `probability` (N, classes) if there are classes.
+        """Columns by name: `prediction`, and `probability` where `predict_proba` gives some.
 
         Args:
             rows: raw rows (N, …), or with `prepared` features (N, F) as a dataset's split has them.
@@ -190,7 +187,8 @@ class TrainedModel:
         x = rows if prepared else self.preparation.transform(rows)
         outputs = step.outputs_of(self.model, self.theta, x, self.backend)
         columns = {"prediction": self._labels(self.model.loss.predict(outputs))}
-        return {**columns, "probability": probabilities(outputs)} if self.classes else columns
+        chances = self.model.loss.probabilities if self.classes else None
+        return {**columns, "probability": chances(outputs)} if chances else columns
 
     def predict_dataset(
         self,
@@ -223,29 +221,52 @@ class TrainedModel:
         )
 
     def evaluate(self, dataset: Dataset, split: str = "test") -> dict[str, float]:
-        """Mean loss, and accuracy for a classification, on a split.
+        """Mean loss on a split, and what the task is judged by.
+
+        `accuracy` for classes; for several labels the share of rows with all of them right, and
+        `hamming`, the share of labels that are right; `fidelity` for compression: 1 − loss.
 
         Raises:
             DataError: the data have other features or classes than the model.
         """
         x, y = self._rows(dataset, split)
         loss, count, correct = step.evaluate(self.model, self.theta, x, y, self.backend).sum(axis=0)
-        scores = {"loss": float(loss / count)}
-        return {**scores, "accuracy": float(correct / count)} if self.classes else scores
+        scores, how = {"loss": float(loss / count)}, self.model.loss
+        if how.classification:
+            scores["accuracy"] = float(correct / count)
+        if how.goal == "multilabel":
+            outputs = step.outputs_of(self.model, self.theta, x, self.backend)
+            scores["hamming"] = float(hamming(how.predict(outputs), y).mean())
+        if how.goal == "compression":
+            scores["fidelity"] = 1.0 - scores["loss"]
+        return scores
+
+    @property
+    def tells_classes(self) -> bool:
+        """Whether a prediction is one class a row, so that there is a confusion matrix."""
+        return self.model.loss.goal == "classification"
 
     def confusion(self, dataset: Dataset, split: str = "test") -> AnyArray:
-        """Counts (classes, classes) of true class by predicted class on a split."""
+        """Counts (classes, classes) of true class by predicted class on a split.
+
+        Raises:
+            UsageError: a prediction is not one class a row, see `tells_classes`.
+        """
+        if not self.tells_classes:
+            raise UsageError(
+                "a confusion matrix is of models that tell one class a row",
+                field="model.loss",
+                value=self.model.loss_name,
+                fix="Use evaluate.",
+            )
         x, y = self._rows(dataset, split)
         outputs = step.outputs_of(self.model, self.theta, x, self.backend)
         matrix = np.zeros((len(self.classes), len(self.classes)), np.int64)
         np.add.at(matrix, (y, self.model.loss.predict(outputs)), 1)
         return matrix
 
-    def _features(self, raw: AnyArray) -> FloatArray:
-        return self.preparation.transform(raw)
-
     def _labels(self, predicted: AnyArray) -> AnyArray:
-        return np.array(self.classes)[predicted] if self.classes else predicted
+        return np.array(self.classes)[predicted] if self.tells_classes else predicted
 
     def _rows(self, dataset: Dataset, split: str) -> tuple[FloatArray, AnyArray]:
         if tuple(dataset.classes) != self.classes:
@@ -264,6 +285,8 @@ def model_manifest(config: ModelConfig, dataset: Dataset) -> dict[str, Any]:
         "config": config.to_dict(),
         "n_features": dataset.schema.n_features,
         "classes": list(dataset.classes),
+        "task": dataset.config.task,
+        "n_targets": dataset.schema.n_targets,
         "preparation": dataset.preparation.spec(),
         "data": data_origin(dataset),
     }
@@ -272,17 +295,3 @@ def model_manifest(config: ModelConfig, dataset: Dataset) -> dict[str, Any]:
 def preparation_arrays(dataset: Dataset) -> Mapping[str, AnyArray]:
     """The fitted preparation as arrays of a checkpoint."""
     return {PREPARATION + name: array for name, array in dataset.preparation.to_arrays().items()}
-
-
-def _find(path: Path) -> Checkpoint:
-    if (path / "manifest.json").exists():
-        return read_checkpoint(path)
-    found, problems = latest_checkpoint(path / "checkpoints")
-    if found is None:
-        raise CheckpointError(
-            "there is no checkpoint here",
-            field="run",
-            value=str(path),
-            fix="Give a run folder such as runs/digits, or a .qsm file; `qstore runs` lists runs.",
-        ) from (problems[0] if problems else None)
-    return found

@@ -9,8 +9,11 @@ from typing import ClassVar, Literal
 import numpy as np
 import pytest
 
+from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.errors import CallbackError, ConfigError, UnknownNameError
+from qstore_ray.learn import step
 from qstore_ray.learn.config import ModelConfig
+from qstore_ray.learn.gradients import get_gradient
 from qstore_ray.learn.model import build_model
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train import loop
@@ -26,6 +29,7 @@ EPOCHS, STEPS = 4, 2
 
 MEMBERS = [
     {"name": "budget", "circuits": 10**9},
+    {"name": "convergence_monitor", "window": 4},
     {"name": "early_stopping", "patience": 3, "monitor": "train_loss"},
     {"name": "gradient_stats"},
     {"name": "learning_rate_monitor", "every": 1},
@@ -281,3 +285,101 @@ def test_parameters_cannot_be_changed_by_a_callback(rows, tmp_path):
 
     with pytest.raises(CallbackError, match="read-only"):
         _train(rows, tmp_path, [Meddles()])
+
+
+# ------------------------------------------------------------------------ what single ones promise
+
+
+def test_early_stopping_ends_with_the_parameters_of_the_best_epoch(rows, tmp_path):
+    """A learning rate far too high: the loss rises after the first epochs."""
+    table = {"name": "early_stopping", "patience": 2, "monitor": "val_loss"}
+    options = {"learning_rate": 3.0, "schedule": "constant", "epochs": 30}
+    outcome = _train(rows, tmp_path / "run", [as_callback(table)], **options)
+    epochs = _epochs(tmp_path / "run")
+    best = min(range(len(epochs)), key=lambda e: epochs[e]["val_loss"])
+    assert len(epochs) == best + 3 < 30
+    assert outcome.status == "finished"
+    assert "2 of 2 epochs" in outcome.reason
+    until = _train(rows, tmp_path / "until", **{**options, "epochs": best + 1})
+    assert outcome.theta.tobytes() == until.theta.tobytes()
+    again = _train(rows, tmp_path / "run", [as_callback(table)], **options)
+    assert again.samples == 0, "a run that ended early is not gone on with"
+
+
+def test_the_best_models_are_kept_and_only_they(rows, tmp_path):
+    table = {"name": "model_checkpoint", "best": 2}
+    _train(rows, tmp_path, [as_callback(table)], learning_rate=2.0, schedule="constant", epochs=8)
+    epochs = _epochs(tmp_path)
+    ranked = sorted(epochs, key=lambda record: record["val_loss"])[:2]
+    index = json.loads((tmp_path / "models" / "index.json").read_text())
+    assert {entry["step"] for entry in index} == {record["step"] for record in ranked}
+    assert {entry["value"] for entry in index} == {record["val_loss"] for record in ranked}
+    folders = {path.name for path in (tmp_path / "models").glob("step-*")}
+    assert folders == {f"step-{record['step']:08d}" for record in ranked}
+
+
+def test_a_budget_interrupts_and_more_of_it_goes_on_to_the_same_bits(rows, tmp_path):
+    whole = _train(rows, tmp_path / "whole")
+    per_step = 32  # 30 rows are two blocks of 16
+    for steps in (1, 3):
+        small = as_callback({"name": "budget", "circuits": per_step * steps})
+        outcome = _train(rows, tmp_path / str(steps), [small])
+        assert outcome.status == "interrupted"
+        assert "budget" in outcome.reason
+        assert outcome.samples == 30 * steps, "it ends where the budget does"
+    large = as_callback({"name": "budget", "circuits": 10**9})
+    assert _train(rows, tmp_path / "3", [large]).theta.tobytes() == whole.theta.tobytes()
+
+
+def test_gradient_stats_are_those_of_the_gradients(rows, tmp_path):
+    class Collects(Callback):
+        def on_batch_end(self, run, batch):
+            with (tmp_path / "gradients").open("ab") as file:
+                np.save(file, batch.gradient)
+
+    _train(rows, tmp_path, [as_callback({"name": "gradient_stats"}), Collects()], epochs=1)
+    with (tmp_path / "gradients").open("rb") as file:
+        gradients = np.array([np.load(file) for _ in range(STEPS)])
+    (record,) = _epochs(tmp_path)
+    model = build_model(ModelConfig(n_qubits=4, layers=1), n_features=4, n_classes=3)
+    circuit = gradients[:, : model.sizes["circuit"]]
+    assert record["gradient_norm_circuit"] == pytest.approx(np.linalg.norm(circuit, axis=1).mean())
+    assert record["gradient_variance"] == pytest.approx(circuit.var(axis=0, ddof=1).mean())
+    assert record["gradient_norm"] == pytest.approx(np.linalg.norm(gradients, axis=1).mean())
+
+
+def test_a_plateau_is_told_once_with_its_number(rows, tmp_path):
+    flat = rows._replace(y=rows.y * 0, y_val=rows.y_val * 0)
+    table = {"name": "convergence_monitor", "window": 4}
+    _train(flat, tmp_path, [as_callback(table)], epochs=40, learning_rate=0.5)
+    notes = [r for r in read_records(tmp_path / "metrics.jsonl") if r["event"] == "note"]
+    assert notes
+    assert notes[0]["kind"] in ("converged", "plateau")
+    assert {"number", "threshold", "epoch", "message"} <= set(notes[0])
+    assert len(notes) < 10
+
+
+def test_the_gradients_noise_is_the_spread_of_the_rows(rows):
+    """Against the variance of ∂loss/∂θ over single rows, in the mean over many batches."""
+    noises: list[float] = []
+
+    class Collects(Callback):
+        def __deepcopy__(self, memo):
+            return self
+
+        def on_batch_end(self, run, batch):
+            noises.append(batch.gradient_noise())
+
+    _train(rows, None, [Collects()], learning_rate=1e-12, epochs=30, batch_size=60)
+    model = build_model(ModelConfig(n_qubits=4, layers=1), n_features=4, n_classes=3)
+    backend = StatevectorBackend(threads=1)
+    method = get_gradient("auto", backend)
+    theta = model.initial(3)
+    single = [
+        step.total(
+            step.value_and_grad(model, theta, rows.x[i : i + 1], rows.y[i : i + 1], backend, method)
+        ).gradient
+        for i in range(60)
+    ]
+    expected = np.sqrt(np.var(single, axis=0, ddof=1).sum() / 60)
+    assert np.mean(np.square(noises)) ** 0.5 == pytest.approx(expected, rel=0.15)

@@ -84,10 +84,20 @@ def test_every_head_and_kind_of_label(classes, config, tmp_path: Path):
     _assert_the_same(made(classes=classes, **config), rows(9, N, seed=1), tmp_path)
 
 
-def test_every_loss(tmp_path: Path):
-    for name, loss in LOSSES.items():
-        model = made(loss=name, classes=(0, 1) if loss.classification else ())
-        _assert_the_same(model, rows(9, N, seed=1), tmp_path)
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss(name: str, tmp_path: Path):
+    goal = LOSSES[name].goal
+    classes = {"classification": (0, 1), "multilabel": ("a", "b", "c")}.get(goal, ())
+    head = {"trash_qubits": [0], "head": "none"} if goal == "compression" else {}
+    task = "regression" if goal == "compression" else goal
+    _assert_the_same(made(loss=name, classes=classes, task=task, **head), rows(9, N), tmp_path)
+
+
+def test_layers_around_the_circuit_and_several_numbers(tmp_path: Path):
+    layers = {"pre_layers": [N], "post_layers": [4]}
+    model = made(classes=(), task="regression", n_targets=2, **layers)
+    assert model.predict(rows(3, N)).shape == (3, 2)
+    _assert_the_same(model, rows(9, N, seed=1), tmp_path)
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -170,7 +180,8 @@ def test_other_tools_can_read_every_member(encoding: str):
 
 
 def test_a_prediction_does_not_depend_on_the_other_rows():
-    for config in ({}, {"observables": "z+zz"}, {"encoding": "amplitude"}):
+    layers = {"pre_layers": [5, N], "post_layers": [4]}
+    for config in ({}, {"observables": "z+zz"}, {"encoding": "amplitude"}, layers):
         model = made(**config)
         raw = rows(67, WIDTH.get(config.get("encoding", ""), N), seed=1)
         whole = model.outputs(raw)

@@ -24,7 +24,16 @@ OBSERVABLES = [
     for qubit in range(3)
     for text in ("Xq + 0.5*Zq", "Zq - 0.3*Yq", "Yq + 0.7*Xq")
 ]
-CLASSES = {"cross_entropy": 3, "binary_cross_entropy": 2, "mse": None}
+LABELS, NUMBERS = 3, 2  # of a row, where it has several
+CLASSES = {
+    "cross_entropy": 3,
+    "binary_cross_entropy": 2,
+    "hinge": 2,
+    "multilabel_cross_entropy": LABELS,
+    **dict.fromkeys(("mse", "mae", "huber", "compression", "compression_local")),
+}
+TASKS = {"multilabel_cross_entropy": "multilabel"}
+COMPRESSION = {"head": "none", "observables": "z", "trash_qubits": [0, 2]}
 FEATURES = {"dense_angle": 6, "amplitude": 7, "hamiltonian": 2}
 
 NUMPY = StatevectorBackend("numpy")
@@ -32,10 +41,21 @@ NUMPY = StatevectorBackend("numpy")
 every_loss = pytest.mark.parametrize("loss", LOSSES)
 
 
-def _model(n_classes: int | None = 3, **fields) -> QuantumModel:
+def _model(n_classes: int | None = 3, n_targets: int = 1, **fields) -> QuantumModel:
     fields = {"n_qubits": 3, "layers": 1, "observables": OBSERVABLES, **fields}
+    if str(fields.get("loss")).startswith("compression"):
+        fields |= COMPRESSION
     n_features = FEATURES.get(fields.get("encoding", "angle"), 3)
-    return build_model(ModelConfig(**fields), n_features=n_features, n_classes=n_classes)
+    if fields.get("pre_layers"):
+        fields["pre_layers"] = [*fields["pre_layers"], n_features]
+        n_features = 5
+    return build_model(
+        ModelConfig(**fields),
+        n_features=n_features,
+        n_classes=n_classes,
+        task=TASKS.get(fields.get("loss", "auto")),
+        n_targets=n_targets,
+    )
 
 
 def _theta(model: QuantumModel) -> np.ndarray:
@@ -45,11 +65,13 @@ def _theta(model: QuantumModel) -> np.ndarray:
 
 def _rows(model: QuantumModel, n_rows: int, *, bits: bool = False):
     rng = np.random.default_rng(2)
-    shape = (n_rows, model.circuit.n_features)
+    shape = (n_rows, model.n_features)
     x = rng.integers(0, 2, shape).astype(float) if bits else rng.uniform(-2.0, 2.0, shape)
-    if model.loss.classification:
+    if model.loss.goal == "classification":
         return x, rng.integers(0, CLASSES[model.loss_name], n_rows)
-    return x, rng.normal(size=n_rows)
+    if model.loss.goal == "multilabel":
+        return x, rng.integers(0, 2, (n_rows, LABELS))
+    return x, rng.normal(size=n_rows if model.n_outputs == 1 else (n_rows, model.n_outputs))
 
 
 def _step(model, theta, x, y, backend=None, gradient="auto"):
@@ -99,6 +121,9 @@ def test_the_gradient_is_the_central_difference_in_every_parameter(loss: str, gr
         {"encoding": "zz", "input_scaling": True, "ansatz": "strongly_entangling"},
         {"encoding": "hamiltonian", "input_scaling": True, "reuploading": True, "layers": 2},
         {"observables": "z+zz", "input_scaling": True},
+        {"ansatz": "qcnn", "layers": 2, "n_qubits": 4, "encoding": "iqp"},
+        {"loss": "mse", "n_classes": None, "n_targets": NUMBERS},
+        {"loss": "huber", "n_classes": None, "n_targets": NUMBERS, "huber_delta": 0.3},
     ],
     ids=str,
 )
@@ -115,7 +140,8 @@ def test_correct_rows_are_those_whose_prediction_is_the_target(loss: str):
     model = _model(CLASSES[loss], loss=loss)
     theta, (x, y) = _theta(model), _rows(model, 37)
     predicted = model.loss.predict(step.outputs_of(model, theta, x, StatevectorBackend()))
-    assert step.total(_step(model, theta, x, y)).correct == np.count_nonzero(predicted == y)
+    right = (predicted == y).reshape(37, -1).all(axis=1)
+    assert step.total(_step(model, theta, x, y)).correct == np.count_nonzero(right)
     if model.loss.classification:
         assert step.total(_step(model, theta, x, predicted)).correct == 37
 
@@ -140,6 +166,11 @@ VARIANTS = {
     "no head": {"head": "none", "observables": ["Z0", "X1", "Y2"]},
     "no head, one output": {"n_classes": 2, "head": "none", "observables": ["Z0"]},
     "scaled inputs": {"input_scaling": True},
+    "dense layers": {"pre_layers": [6], "post_layers": [4], "input_scaling": True},
+    "pooled": {"ansatz": "qcnn", "n_qubits": 8, "observables": "z", "layers": 2},
+    "several labels": {"loss": "multilabel_cross_entropy", "n_classes": LABELS},
+    "several numbers": {"n_classes": None, "n_targets": NUMBERS},
+    "compression": {"loss": "compression", "n_classes": None},
     "amplitudes": {"encoding": "amplitude"},
     "phases": {"encoding": "iqp", "ansatz": "strongly_entangling"},
     "many observables": {"observables": "z+zz", "n_qubits": 6, "n_classes": 7},
@@ -161,8 +192,9 @@ def _variant(name: str):
     n_classes = fields.pop("n_classes", 3)
     model = _model(n_classes, **fields)
     rng = np.random.default_rng(4)
-    x = rng.uniform(-2, 2, (N_ROWS, model.circuit.n_features))
-    y = rng.normal(size=N_ROWS) if n_classes is None else rng.integers(0, n_classes, N_ROWS)
+    x = rng.uniform(-2, 2, (N_ROWS, model.n_features))
+    classes = model.loss.goal == "classification"
+    y = rng.integers(0, n_classes, N_ROWS) if classes else _rows(model, N_ROWS)[1]
     return model, _theta(model), x, y
 
 

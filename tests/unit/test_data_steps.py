@@ -36,7 +36,6 @@ from qstore_ray.data.steps import (
     Scale,
     Standard,
 )
-from qstore_ray.data.steps.row_dots import _compiled, row_dots
 from qstore_ray.errors import ConfigError, DataError, UsageError
 
 INVERTIBLE = [
@@ -182,24 +181,6 @@ def test_a_factor_of_0_cannot_be_undone():
     fitted = _fit(Scale(factor=0.0), [[1.0]])
     with pytest.raises(UsageError, match="its factor is 0"):
         fitted.inverse([[0.0]])
-
-
-@pytest.mark.parametrize("n_features", [1, 2, 7, 8, 9, 64, 100, 128, 129, 300, 784])
-def test_scalar_products_are_numpys_sums_of_rows_to_the_last_bit(n_features, rng):
-    x = rng.normal(size=(70, n_features))
-    directions, mean = rng.normal(size=(3, n_features)), rng.normal(size=n_features)
-    expected = np.stack([((x - mean) * v).sum(axis=1) for v in directions], axis=1)
-    np.testing.assert_array_equal(row_dots(x, directions, mean), expected)
-    np.testing.assert_array_equal(_compiled(x, directions, mean), expected)
-    one_by_one = np.concatenate([_compiled(row[None], directions, mean) for row in x])
-    np.testing.assert_array_equal(one_by_one, expected)
-
-
-def test_large_batches_are_compiled_and_give_the_same_bits(rng):
-    x, directions = rng.normal(size=(2**15 + 3, 128)), rng.normal(size=(64, 128))
-    whole = row_dots(x, directions)
-    for rows in (slice(0, 5), slice(2**14, 2**14 + 99), slice(-4, None)):
-        np.testing.assert_array_equal(whole[rows], row_dots(x[rows], directions))
 
 
 def test_robust_equals_a_reference_and_is_not_moved_by_an_outlier(rng):

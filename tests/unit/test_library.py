@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from qiskit.circuit.library import efficient_su2, real_amplitudes, zz_feature_ma
 
 from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.encodings import ENCODINGS
-from qstore_ray.circuits.library import ANSATZE, ENTANGLEMENTS, build_circuit, pairs
+from qstore_ray.circuits.library import ANSATZE, ENTANGLEMENTS, build_circuit, kept_qubits, pairs
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.qiskit import from_qiskit
 from qstore_ray.circuits.row_angles import Features
@@ -159,6 +160,7 @@ def test_the_number_of_parameters_is_the_documented_one(ansatz: str):
         "efficient_su2": 2 * n * (layers + 1),
         "strongly_entangling": 3 * n * layers,
         "basic": n * layers,
+        "qcnn": 17 + 17 + 3,  # on 4, 2, and 1 qubit
     }
     assert sum(t.n_params for t in ANSATZE[ansatz](n, layers, "ring")) == expected[ansatz]
 
@@ -294,3 +296,65 @@ def test_every_entanglement_builds(entanglement: str):
 def test_a_circuit_loads_amplitudes_exactly_where_its_template_starts_from_them():
     with pytest.raises(CircuitError, match="load"):
         Circuit(Template(1, (), initial="amplitudes"), 2, "wrong", Features())
+
+
+# ---------------------------------------------------------------------------------------- pooling
+
+
+@pytest.mark.parametrize(
+    ("n_qubits", "layers", "kept"),
+    [(8, 0, (0, 1, 2, 3, 4, 5, 6, 7)), (8, 1, (0, 2, 4, 6)), (8, 3, (0,)), (6, 2, (0, 4)),
+     (5, 1, (0, 2, 4)), (1, 4, (0,)), (30, 1000, (0,))],
+)  # fmt: skip
+def test_pooling_keeps_every_other_qubit(n_qubits: int, layers: int, kept: tuple[int, ...]):
+    assert kept_qubits("qcnn", n_qubits, layers) == kept
+    assert kept_qubits("basic", n_qubits, layers) == tuple(range(n_qubits))
+
+
+@pytest.mark.parametrize("entanglement", ENTANGLEMENTS)
+@pytest.mark.parametrize("n_qubits", [2, 5, 8])
+def test_a_layer_of_qcnn_acts_on_what_the_one_before_left(entanglement: str, n_qubits: int):
+    for layer, template in enumerate(ANSATZE["qcnn"](n_qubits, 4, entanglement)):
+        used = {qubit for op in template.ops for qubit in op.qubits}
+        assert used == set(kept_qubits("qcnn", n_qubits, layer))
+        pooled = {op.qubits for op in template.ops if op.gate in {"crz", "crx"}}
+        left = kept_qubits("qcnn", n_qubits, layer + 1)
+        assert {target for _, target in pooled} <= set(left)
+        assert {control for control, _ in pooled} == used - set(left)
+
+
+def test_a_convolution_reaches_every_two_qubit_unitary():
+    """Its 15 parameters move the unitary in 15 directions: as many as SU(4) has."""
+    (layer,) = ANSATZE["qcnn"](2, 1, "linear")
+    unitary = replace(
+        layer, ops=tuple(op for op in layer.ops if op.gate not in {"crz", "x", "crx"})
+    )
+    loaded, point = (
+        replace(unitary, initial="amplitudes"),
+        np.random.default_rng(6).uniform(0.3, 1.2, 17),
+    )
+
+    def column(params: np.ndarray) -> np.ndarray:
+        made = reference.states(loaded, np.zeros((4, 0)), params, np.eye(4))
+        # U ⊗ U*, in which a global phase of U cancels.
+        return np.einsum("ij,kl->ikjl", made, made.conj()).ravel()
+
+    step = 1e-6
+    columns = [(column(point + step * e) - column(point - step * e)) / (2 * step)
+               for e in np.eye(17)[:15]]  # fmt: skip
+    jacobian = np.array([np.concatenate([c.real, c.imag]) for c in columns])
+    assert np.linalg.matrix_rank(jacobian, tol=1e-5) == 15
+
+
+@pytest.mark.parametrize("n_qubits", [2, 3, 4])
+def test_pooling_turns_the_kept_qubit_by_what_the_dropped_one_is(n_qubits: int):
+    """With no convolution: RZ of the kept qubit where the other is 1, RX where it is 0."""
+    (layer,) = ANSATZE["qcnn"](n_qubits, 1, "ring")
+    params = np.zeros(17)
+    params[15:] = 0.7, 1.1
+    zero, one = np.zeros((2, 2**n_qubits))
+    zero[0], one[2] = 1.0, 1.0  # qubit 1 is the one that qubit 0 is paired with
+    seen = [Observable.parse("Z0")]
+    loaded = replace(layer, initial="amplitudes")
+    found = reference.expectations(loaded, seen, np.zeros((2, 0)), params, np.array([zero, one]))
+    np.testing.assert_allclose(found[:, 0], [np.cos(1.1), 1.0], atol=1e-14)

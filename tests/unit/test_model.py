@@ -17,7 +17,8 @@ def _model(n_features: int = 3, n_classes: int | None = 4, **fields) -> QuantumM
 
 def test_theta_is_circuit_then_scales_then_weights_then_bias():
     model = _model(input_scaling=True)
-    assert model.sizes == {"circuit": 9, "input_scale": 3, "weights": 12, "bias": 4}
+    sizes = {"pre": 0, "circuit": 9, "input_scale": 3, "post": 0, "weights": 12, "bias": 4}
+    assert model.sizes == sizes
     assert model.n_parameters == 28
     parts = model.split(np.arange(28.0))
     np.testing.assert_array_equal(parts.circuit, np.arange(9))
@@ -29,7 +30,8 @@ def test_theta_is_circuit_then_scales_then_weights_then_bias():
 def test_the_parts_are_views():
     model = _model(input_scaling=True)
     theta = np.zeros(model.n_parameters)
-    for value, part in enumerate(model.split(theta), start=1):
+    there = [part for part in model.split(theta) if part is not None]
+    for value, part in enumerate(there, start=1):
         part[:] = value
     np.testing.assert_array_equal(np.bincount(theta.astype(int)), [0, 9, 3, 12, 4])
 
@@ -104,13 +106,63 @@ def test_observables_by_name_or_as_text():
     assert own.label == "0.5*X0 Y1 - Z2"
 
 
+def test_by_name_observables_are_of_the_qubits_that_pooling_leaves():
+    fields = {"n_features": 6, "n_qubits": 6, "ansatz": "qcnn"}
+    assert [o.label for o in _model(**fields).observables] == ["Z0", "Z2", "Z4"]
+    (pair,) = _model(**fields, layers=2, observables="z+zz").observables[2:]
+    assert pair.label == "Z0 Z4"
+    assert [o.label for o in _model(**fields, layers=3).observables] == ["Z0"]
+
+
+@pytest.mark.parametrize(
+    ("task", "n_classes", "n_targets", "loss", "outputs"),
+    [
+        ("multilabel", 4, 1, "multilabel_cross_entropy", 4),
+        ("multilabel", 2, 1, "multilabel_cross_entropy", 2),
+        ("regression", None, 3, "mse", 3),
+        ("classification", 2, 1, "binary_cross_entropy", 1),
+    ],
+)
+def test_auto_takes_the_loss_of_several_labels_or_numbers(
+    task, n_classes, n_targets, loss, outputs
+):
+    model = build_model(
+        ModelConfig(n_qubits=3),
+        n_features=3,
+        n_classes=n_classes,
+        task=task,
+        n_targets=n_targets,
+    )
+    assert (model.loss_name, model.n_outputs) == (loss, outputs)
+    assert model.loss.goal == task
+
+
+def test_a_loss_for_several_labels_does_not_fit_one_class_a_row():
+    with pytest.raises(ConfigError, match="auto") as caught:
+        _model(loss="multilabel_cross_entropy")
+    assert caught.value.field == "model.loss"
+
+
+def test_theta_begins_with_the_circuit_and_ends_with_the_head():
+    model = _model(n_features=5, pre_layers=[2, 3], post_layers=[6])
+    assert list(model.sizes) == ["circuit", "pre", "input_scale", "post", "weights", "bias"]
+    assert model.sizes["pre"] == 5 * 2 + 2 + 2 * 3 + 3
+    assert model.sizes["post"] == 3 * 6 + 6
+    assert model.sizes["weights"] == 6 * 4
+    blocks = np.zeros((2, model.n_parameters))
+    for value, part in enumerate(model.split(blocks)):
+        if part is not None:
+            part[...] = value
+    np.testing.assert_array_equal(np.unique(blocks), [0, 1, 3, 4, 5])
+
+
 WRONG: dict[str, tuple[dict, type[QStoreError], str]] = {
     "a loss for numbers on classes": ({"loss": "mse"}, ConfigError, "loss"),
     "a loss for classes on numbers": (
         {"loss": "cross_entropy", "n_classes": None}, ConfigError, "loss",
     ),
     "two classes' loss on four": ({"loss": "binary_cross_entropy"}, ConfigError, "loss"),
-    "an unknown loss": ({"loss": "hinge"}, ConfigError, "loss"),
+    "an unknown loss": ({"loss": "hingue"}, ConfigError, "loss"),
     "no head and too few observables": ({"head": "none"}, ConfigError, "observables"),
     "no observables": ({"observables": []}, ConfigError, "observables"),
     "observables that are no text of Paulis": (

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qstore_ray.errors import CheckpointError, UsageError
-from qstore_ray.train import modelfile
+from qstore_ray.train import archive
 from qstore_ray.train.archive import pack, unpack
 from qstore_ray.train.trained import TrainedModel
 from tests.trained_models import N, made, rows
@@ -179,7 +179,7 @@ def test_a_file_that_is_not_there_or_no_file_is_named(tmp_path: Path, monkeypatc
         TrainedModel.load(tmp_path / "no.qsm")
     assert caught.value.value == str(tmp_path / "no.qsm")
     path = MODEL.save(tmp_path / "m.qsm")
-    monkeypatch.setattr(modelfile, "LARGEST_BYTES", len(DATA) - 1)
+    monkeypatch.setattr(archive, "LARGEST_BYTES", len(DATA) - 1)
     with pytest.raises(CheckpointError, match="larger than"):
         TrainedModel.load(path)
 

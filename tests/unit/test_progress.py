@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qstore_ray.cli.pace import Fact, Pace, duration, fitting
-from qstore_ray.cli.progress import ProgressDisplay
+from qstore_ray.cli.progress import ProgressBar
 from qstore_ray.track.base import Display, Record
 
 START = {
@@ -56,7 +56,7 @@ def _lines(stream: io.StringIO) -> list[str]:
 
 def test_without_a_terminal_there_is_a_line_an_epoch():
     stream, clock = io.StringIO(), Clock()
-    display: Display = ProgressDisplay(stream, clock=clock)
+    display: Display = ProgressBar(stream, clock=clock)
     display.start(START)
     for epoch in range(3):
         clock.now += 10.0
@@ -76,7 +76,7 @@ def test_without_a_terminal_there_is_a_line_an_epoch():
 @given(st.lists(st.floats(0.0, 3.0), min_size=1, max_size=30))
 def test_lines_are_a_second_apart_and_the_last_epoch_is_there(pauses: list[float]):
     stream, clock = io.StringIO(), Clock()
-    display = ProgressDisplay(stream, clock=clock)
+    display = ProgressBar(stream, clock=clock)
     display.start(START)
     times = []
     for epoch, pause in enumerate(pauses):
@@ -92,7 +92,7 @@ def test_lines_are_a_second_apart_and_the_last_epoch_is_there(pauses: list[float
 
 def test_a_run_that_ends_without_a_word_shows_its_last_epoch():
     stream, clock = io.StringIO(), Clock()
-    display = ProgressDisplay(stream, clock=clock)
+    display = ProgressBar(stream, clock=clock)
     display.start(START)
     display.epoch(_epoch(0))
     display.epoch(_epoch(1))
@@ -103,7 +103,7 @@ def test_a_run_that_ends_without_a_word_shows_its_last_epoch():
 
 def test_a_resumed_run_says_where_it_goes_on():
     stream = io.StringIO()
-    display = ProgressDisplay(stream, clock=Clock())
+    display = ProgressBar(stream, clock=Clock())
     display.start({**START, "resumed_from_epoch": 20, "resumed_from_step": 100})
     display.epoch(_epoch(20, seconds=2.0))
     opening, line = _lines(stream)
@@ -122,7 +122,7 @@ def test_a_resumed_run_says_where_it_goes_on():
 )
 def test_only_recorded_scores_are_shown(left_out: set[str], shown: str):
     stream = io.StringIO()
-    display = ProgressDisplay(stream, clock=Clock())
+    display = ProgressBar(stream, clock=Clock())
     display.start(START)
     display.epoch({key: value for key, value in _epoch(0).items() if key not in left_out})
     assert f"1/60  {shown}" in _lines(stream)[-1]
@@ -130,7 +130,7 @@ def test_only_recorded_scores_are_shown(left_out: set[str], shown: str):
 
 def test_quiet_shows_nothing():
     stream = io.StringIO()
-    display = ProgressDisplay(stream, quiet=True)
+    display = ProgressBar(stream, quiet=True)
     display.start(START)
     display.step({"event": "step", "epoch": 0, "step": 1, "loss": 2.0})
     display.epoch(_epoch(0))
@@ -140,7 +140,7 @@ def test_quiet_shows_nothing():
 
 
 def test_stdout_is_for_results(capsys: pytest.CaptureFixture[str]):
-    display = ProgressDisplay()
+    display = ProgressBar()
     display.start(START)
     display.epoch(_epoch(0))
     display.end(END)
@@ -185,7 +185,7 @@ def _on_terminal(monkeypatch: pytest.MonkeyPatch, width: int = 100, **environmen
         monkeypatch.setenv(name, value)
     with _terminal() as (stream, sent):
         monkeypatch.setattr(sys, "stderr", stream)
-        display = ProgressDisplay()
+        display = ProgressBar()
         display.start(START)
         display.step({"event": "step", "epoch": 0, "step": 1, "loss": 2.0})
         sys.stderr.write("warning: somebody else has a word\n")
@@ -235,7 +235,7 @@ def test_the_bar_is_one_line_at_any_width(monkeypatch: pytest.MonkeyPatch, width
 def test_force_color_makes_no_bar_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     stream = io.StringIO()
-    display = ProgressDisplay(stream)
+    display = ProgressBar(stream)
     display.start(START)
     display.epoch(_epoch(0))
     display.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from qstore_ray.data.quality.finding import Origin
+from qstore_ray.errors import UsageError
 
 if TYPE_CHECKING:
     from qstore_ray.data.dataset import Dataset
@@ -28,11 +29,19 @@ def read_splits(dataset: Dataset, *, prepared: bool = False) -> dict[str, Split]
 
     Raises:
         DataError: the source cannot be read any more, or has changed.
+        UsageError: rows with several labels.
     """
     whole = not prepared or not dataset.preparation.steps
     names = dataset.schema.feature_names if whole else None
     splits = {}
     for name, plan in dataset.plans.items():
         x, y = plan.unaugmented().read() if prepared else plan.read_raw()
+        if y.ndim > 1:
+            raise UsageError(
+                "the checks and the profile know data with one label a row",
+                field="dataset.task",
+                value=dataset.config.task,
+                fix="Look at one label at a time.",
+            )
         splits[name] = Split(x, y, Origin(name, plan.source_rows, names))
     return splits

@@ -11,7 +11,7 @@ Letters: N training rows, B rows of a batch, F features in, F' features out.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -57,20 +57,42 @@ def divide(x: FloatArray, by: FloatArray) -> FloatArray:
 
 
 def shift_and_divide(x: FloatArray, shift: FloatArray, by: FloatArray) -> FloatArray:
-    """(x − shift) / by, and 0 where `by` is 0."""
-    shifted = x - shift
-    if (by > 0.0).all():
-        return np.divide(shifted, by, out=shifted)
-    return divide(shifted, by)
+    """(x − shift) / by, and 0 where `by` is 0, for rows `x` (B, F), `shift` and `by` (F,)."""
+    out, constant = np.empty(x.shape), ~(by > 0.0)
+    divisor = np.where(constant, 1.0, by)
+    for rows in row_blocks(x):
+        part = np.subtract(x[rows], shift, out=out[rows])
+        np.divide(part, divisor, out=part)
+        part[:, constant] = 0.0
+    return out
 
 
-def mean_of(x: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
-    """Mean (F,) of the rows `x` (N, F) with these extremes.
-
-    Exact for a constant column, so that centring gives 0.
-    """
-    mean: FloatArray = np.where(low == high, low, x.mean(axis=0))
+def mean_of(x: FloatArray, constant: AnyArray) -> FloatArray:
+    """Mean (F,) of the rows `x` (N, F), exact for a `constant` column: centring gives 0."""
+    total = np.zeros(x.shape[1])
+    for rows in row_blocks(x):
+        total += x[rows].sum(axis=0)
+    mean: FloatArray = np.where(constant, x[0], total / len(x))
     return mean
+
+
+def constant_columns(x: FloatArray) -> AnyArray:
+    """Which columns (F,) of the rows `x` (N, F) hold one value only."""
+    # Most columns differ in a few rows already, and are not read as a whole.
+    constant: AnyArray = (x[:: max(1, len(x) // 1024)] == x[0]).all(axis=0)
+    for rows in row_blocks(x):
+        left = np.flatnonzero(constant)
+        if not left.size:
+            break
+        constant[left] = (x[rows][:, left] == x[0, left]).all(axis=0)
+    return constant
+
+
+def row_blocks(x: FloatArray) -> Iterator[slice]:
+    """The rows of `x` (N, F) in runs of half a MiB, on which several operations stay in cache."""
+    size = max(1, 2**16 // x.shape[1])
+    for start in range(0, len(x), size):
+        yield slice(start, start + size)
 
 
 def refuse(x: FloatArray, wrong: AnyArray, step: str, needs: str, *, fix: str = "") -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from qstore_ray.data.steps.base import State, Step, divide, mean_of
+from qstore_ray.data.steps.base import State, Step, constant_columns, divide, mean_of, row_blocks
 from qstore_ray.data.steps.row_dots import row_dots
 from qstore_ray.errors import ConfigError, DataError
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _TALL = 100  # rows a feature from which the covariance is tried first
 _LARGE = 10_000  # and rows in all: below, the decomposition of the rows takes milliseconds
-_BLOCK = 4096  # rows that are centred at a time
 _SPREAD = 1e-6  # smallest kept variance over the largest for which the covariance is trusted
 
 
@@ -46,7 +45,7 @@ class Pca(Step):
                 field="preprocessing.pca.components",
                 value=self.components,
             )
-        mean = mean_of(x, x.min(axis=0), x.max(axis=0))
+        mean = mean_of(x, constant_columns(x))
         try:
             singular, rows = _directions(x, mean, self.components)
         except np.linalg.LinAlgError as exc:
@@ -94,16 +93,16 @@ def _from_covariance(
     2⁻⁵²·λ₁/λ. So it counts only where the last variance kept is at least 1e-6 of the first.
     """
     product = np.zeros((x.shape[1], x.shape[1]))
-    for start in range(0, len(x), _BLOCK):
-        centred = x[start : start + _BLOCK] - mean
+    for rows in row_blocks(x):
+        centred = x[rows] - mean
         product += centred.T @ centred
     if not np.isfinite(product).all():
         return None
     variances, columns = np.linalg.eigh(product)
-    variances, rows = variances[::-1], columns.T[::-1]
+    variances = variances[::-1]
     if not variances[components - 1] > _SPREAD * variances[0]:
         return None
-    return np.sqrt(np.maximum(variances, 0.0)), rows
+    return np.sqrt(np.maximum(variances, 0.0)), columns.T[::-1]
 
 
 class RandomProjection(Step):

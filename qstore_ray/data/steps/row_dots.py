@@ -1,11 +1,11 @@
-"""Scalar products of rows with directions, summed in an order of their own.
+"""Scalar products of rows with directions, by BLAS, each row with the same bits in any company.
 
-A matrix product by BLAS rounds a row differently in batches of different sizes, on processors of
-different make and with different numbers of threads. Here every scalar product is the same sequence
-of additions wherever its row stands, so that rows are equal to the last bit however the data is
-cut into tasks: pairwise summation, the order in which numpy sums a contiguous row. Rows lie
-side by side while they are summed, so each addition is one vector instruction for several rows.
-Batches that numpy would take a second for go through compiled code with the same order.
+A matrix product by BLAS rounds a row differently in batches of different sizes, since it treats
+the rows left over at the end in another way. Here BLAS is only ever given one shape: tiles of 16
+rows, the last of which is filled up with zeros. 16 rows are whole vectors of every processor, so
+no row of a tile is treated unlike another, and a tile is too small for BLAS to share out among
+threads. numpy multiplies many tiles in one call. Processors of different make may differ in the
+last bit, as they do in every engine.
 """
 
 from __future__ import annotations
@@ -17,66 +17,36 @@ import numpy as np
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
 
-_LANES = 8  # partial sums of a run, as in numpy's pairwise summation
-_RUN = 128  # terms that are summed without being halved
-_COMPILED = 2**28  # products from which compiling pays
-_ELEMENTS = 2**14  # partial sums held at once: 128 KiB, which stays in the second cache
+_ROWS = 16  # of a tile
+_FEATURES = 256  # terms of a sum that BLAS sees; the sums of longer rows are added up
+_DIRECTIONS = 32  # 16 · 256 · 32 products: OpenBLAS starts threads above twice as many
+_ELEMENTS = 2**15  # of tiles multiplied in one call: 256 KiB, which stays in the second cache
 
 
 def row_dots(x: FloatArray, directions: FloatArray, mean: FloatArray | None = None) -> FloatArray:
     """(x − mean) · directionsᵀ for rows `x` (B, F) and `directions` (K, F): (B, K)."""
-    if len(x) * directions.size >= _COMPILED:
-        shift = np.zeros(x.shape[1]) if mean is None else mean
-        return _compiled(x, directions, shift)
-    out = np.empty((len(x), len(directions)))
-    size = max(16, _ELEMENTS // (_LANES * max(1, len(directions))))
-    for start in range(0, len(x), size):
-        columns = np.ascontiguousarray(x[start : start + size].T)
-        if mean is not None:
-            columns = columns - mean[:, None]
-        out[start : start + size] = _dots(columns, directions[:, :, None]).T
+    shift = np.zeros(x.shape[1]) if mean is None else mean
+    out = np.zeros((len(x), len(directions)))
+    for start in range(0, x.shape[1], _FEATURES):
+        part = slice(start, start + _FEATURES)
+        _add_dots(x[:, part], directions[:, part], shift[part], out)
     return out
 
 
-def _dots(columns: FloatArray, v: FloatArray) -> FloatArray:
-    """Σ_f v_kf · columns_fb for `columns` (F, B) and `v` (K, F, 1): (K, B)."""
-    n = len(columns)
-    if n > _RUN:
-        half = _half(n)
-        left: FloatArray = _dots(columns[:half], v[:, :half])
-        return left + _dots(columns[half:], v[:, half:])
-    whole = n - n % _LANES
-    if whole:
-        lanes = v[:, :_LANES] * columns[:_LANES]
-        products = np.empty_like(lanes)
-        for f in range(_LANES, whole, _LANES):
-            np.multiply(v[:, f : f + _LANES], columns[f : f + _LANES], out=products)
-            lanes += products
-        pairs = lanes[:, 0::2] + lanes[:, 1::2]
-        fours = pairs[:, 0::2] + pairs[:, 1::2]
-        total = fours[:, 0] + fours[:, 1]
-    else:
-        total = np.zeros((len(v), columns.shape[1]))
-    for f in range(whole, n):
-        total += v[:, f] * columns[f]
-    return total
-
-
-def _compiled(x: FloatArray, directions: FloatArray, mean: FloatArray) -> FloatArray:
-    """`row_dots` by compiled code."""
-    from qstore_ray.data.steps.row_dots_jit import compiled_dots  # numba is slow to import
-
-    n = x.shape[1]
-    if n > _RUN:
-        half = _half(n)
-        left = _compiled(x[:, :half], directions[:, :half], mean[:half])
-        return left + _compiled(x[:, half:], directions[:, half:], mean[half:])
-    out = np.empty((len(x), len(directions)))
-    # Contiguous, so that there is one kind of array to compile for.
-    compiled_dots(np.ascontiguousarray(x), np.ascontiguousarray(directions), mean, out)
-    return out
-
-
-def _half(n: int) -> int:
-    """Where a sum of n terms is cut in two: the middle, in whole lanes."""
-    return n // 2 - n // 2 % _LANES
+def _add_dots(x: FloatArray, directions: FloatArray, mean: FloatArray, out: FloatArray) -> None:
+    """out (B, K) += (x − mean) · directionsᵀ for rows of at most 256 features."""
+    n_rows, n_features = x.shape
+    n_tiles = min(_ELEMENTS // (_ROWS * n_features), -(-n_rows // _ROWS))
+    tiles = np.zeros((n_tiles, _ROWS, n_features))
+    rows = tiles.reshape(n_tiles * _ROWS, n_features)
+    groups = [
+        (slice(k, k + _DIRECTIONS), np.ascontiguousarray(directions[k : k + _DIRECTIONS].T))
+        for k in range(0, len(directions), _DIRECTIONS)
+    ]
+    for start in range(0, n_rows, max(1, len(rows))):
+        chunk = x[start : start + len(rows)]
+        np.subtract(chunk, mean, out=rows[: len(chunk)])
+        rows[len(chunk) :] = 0.0
+        for group, columns in groups:
+            products = np.matmul(tiles, columns).reshape(len(rows), -1)
+            out[start : start + len(rows), group] += products[: len(chunk)]

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from pydantic import model_validator
 
-from qstore_ray.data.steps.base import State, Step, mean_of, shift_and_divide
+from qstore_ray.data.steps.base import (
+    State,
+    Step,
+    constant_columns,
+    mean_of,
+    row_blocks,
+    shift_and_divide,
+)
 from qstore_ray.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -28,12 +35,12 @@ class Standard(Step):
 
     def fit(self, x: FloatArray) -> State:
         """Mean (F,) and population standard deviation (F,), which is 0 for a constant column."""
-        low, high = x.min(axis=0), x.max(axis=0)
-        # The computed deviation of a constant column may be 1e-17, not 0.
-        return {
-            "mean": mean_of(x, low, high),
-            "std": np.where(low == high, 0.0, x.std(axis=0)),
-        }
+        constant = constant_columns(x)
+        mean, squares = mean_of(x, constant), np.zeros(x.shape[1])
+        for rows in row_blocks(x):
+            centred = x[rows] - mean
+            squares += np.einsum("nf,nf->f", centred, centred)
+        return {"mean": mean, "std": np.sqrt(squares / len(x))}
 
     def apply(self, x: FloatArray, state: State) -> FloatArray:
         """The rows `x` (B, F) centred and scaled, (B, F)."""

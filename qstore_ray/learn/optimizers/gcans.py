@@ -116,4 +116,6 @@ class GCANS(Config):
 
 def _ratio(noise: FloatArray, signal: FloatArray) -> FloatArray:
     """noise / signal; 0 without noise, and as many rows as can be asked for without signal."""
-    return np.divide(noise, signal, out=np.where(noise > 0.0, _MOST_ROWS, 0.0), where=signal > 0.0)
+    unknown = np.where(noise > 0.0, _MOST_ROWS, 0.0)
+    ratio: FloatArray = np.divide(noise, signal, out=unknown, where=signal > 0.0)
+    return ratio

@@ -80,13 +80,15 @@ class SPSA(Config):
         signs = random_signs(problem.key, _CALIBRATION, (self.calibration, len(theta)))
         size = np.abs(slopes_along(problem, theta, signs, c)).mean(keepdims=True)
         rise = (1.0 + self.stability) ** self.alpha
-        return np.divide(rise, size, out=np.zeros(1), where=size != 0.0)
+        factor: FloatArray = np.divide(rise, size, out=np.zeros(1), where=size != 0.0)
+        return factor
 
 
 def random_signs(key: tuple[int, int], purpose: int, shape: tuple[int, int]) -> FloatArray:
     """An array of ±1, the same for the same key and purpose, independent for others."""
     rng = np.random.default_rng([*key, purpose])
-    return 2.0 * rng.integers(0, 2, size=shape) - 1.0
+    signs: FloatArray = np.where(rng.integers(0, 2, size=shape) == 1, 1.0, -1.0)
+    return signs
 
 
 def slopes_along(problem: Problem, theta: FloatArray, signs: FloatArray, c: float) -> FloatArray:

@@ -8,6 +8,7 @@ from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, unknown_name
 from qstore_ray.train.callbacks.base import Batch, Callback, Run
 from qstore_ray.train.callbacks.budget import Budget
+from qstore_ray.train.callbacks.convergence import ConvergenceMonitor
 from qstore_ray.train.callbacks.early_stopping import EarlyStopping
 from qstore_ray.train.callbacks.gradient_stats import GradientStats
 from qstore_ray.train.callbacks.learning_rate import LearningRateMonitor
@@ -20,6 +21,7 @@ __all__ = [
     "Batch",
     "Budget",
     "Callback",
+    "ConvergenceMonitor",
     "EarlyStopping",
     "GradientStats",
     "LearningRateMonitor",
@@ -29,10 +31,12 @@ __all__ = [
     "Timer",
     "as_callback",
     "as_table",
+    "described",
 ]
 
 CALLBACKS: dict[str, type[Config]] = {
     "budget": Budget,
+    "convergence_monitor": ConvergenceMonitor,
     "early_stopping": EarlyStopping,
     "gradient_stats": GradientStats,
     "learning_rate_monitor": LearningRateMonitor,
@@ -81,3 +85,11 @@ def as_table(callback: Any) -> dict[str, Any]:
             fix="Give your own to the trainer: QuantumTrainer(…, callbacks=[…]).",
         )
     return {"name": names[type(callback)], **callback.to_dict()}
+
+
+def described(callback: Callback) -> dict[str, Any]:
+    """What a fingerprint needs: a built-in callback's table, or the class of another one."""
+    if any(type(callback) is kind for kind in CALLBACKS.values()):
+        return as_table(callback)
+    kind = type(callback)
+    return {"class": f"{kind.__module__}.{kind.__qualname__}"}

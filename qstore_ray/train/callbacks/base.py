@@ -29,6 +29,7 @@ unless its `on_error` is "warn": then the warning is recorded and shown, and tra
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from qstore_ray.errors import ConfigError, unknown_name
+from qstore_ray.learn.step import row_variance
 
 if TYPE_CHECKING:
     from qstore_ray.learn.model import QuantumModel
@@ -54,11 +56,21 @@ class Batch(NamedTuple):
         loss: mean loss of its rows, before the step.
         gradient: ∂loss/∂θ (P,) that the step used; not to be changed.
         n_rows: rows of all workers together.
+        blocks: what the gradient is the sum of, (blocks, P + 3); see `learn.step`.
     """
 
     loss: float
     gradient: FloatArray
     n_rows: int
+    blocks: FloatArray
+
+    def gradient_noise(self) -> float:
+        """The standard error of the gradient's norm, from its spread over the rows.
+
+        √(Σ_i σ_i² / B) for the variance σ_i² of ∂loss/∂θ_i from row to row; NaN for fewer than two
+        blocks of rows, or an optimizer that takes no gradient.
+        """
+        return math.sqrt(row_variance(self.blocks).sum() / self.n_rows)
 
 
 @dataclass
@@ -105,12 +117,19 @@ class Run:
         """Record a warning and show it to the user."""
         self.journal.warn(message)
 
+    def note(self, message: str, **facts: float | str) -> None:
+        """Record something worth knowing, with its numbers, and show it to the user."""
+        self.journal.note(message, {"step": self.state.step, **facts})
+
     def end(self, reason: str) -> None:
         """Finish the run after this epoch, as if it had been the last."""
         self.ending = self.ending or ("end", reason)
 
     def stop(self, reason: str) -> None:
-        """Interrupt the run after this step, at a checkpoint: it can be resumed (exit code 5)."""
+        """Interrupt the run at a checkpoint: it can be resumed (exit code 5).
+
+        One worker stops after this step; several stop after the next one, when all have heard.
+        """
         self.ending = ("stop", reason)
 
     def replace_parameters(self, theta: FloatArray) -> None:

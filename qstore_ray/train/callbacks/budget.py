@@ -1,4 +1,9 @@
-"""A budget: stop, at a checkpoint, before a limit of time, shots or money is passed."""
+"""A budget: stop, at a checkpoint, before a limit of time, shots or money is passed.
+
+A step uses what the step before it used, or nearly so. The run is stopped when the next one would
+pass a limit (with several workers, the next but one, because they stop a step later). Only the very
+first steps of a run are taken without that knowledge.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +27,7 @@ _CIRCUITS, _SHOTS = 0, 1
 
 
 class Budget(Config, Callback):
-    """Stops the run when the first of its limits is used up. Runs in worker 0, after every step.
+    """Stops the run before any of its limits is passed. Runs in worker 0, after every step.
 
     The run ends as an interruption: a checkpoint is written, the exit code is 5, and with a larger
     budget `--resume` goes on. Seconds, circuits and shots are counted over all attempts.
@@ -45,6 +50,7 @@ class Budget(Config, Callback):
     price_per_qpu_second: float | None = Field(default=None, gt=0.0)
     _before: float = PrivateAttr(default=0.0)
     _began: float = PrivateAttr(default=0.0)
+    _earlier: dict[str, float] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _has_limits(self) -> Self:
@@ -71,16 +77,21 @@ class Budget(Config, Callback):
 
     def on_batch_end(self, run: Run, batch: Batch) -> None:
         """Look at every limit."""
-        self._check(run)
+        self._check(run, steps_ahead=2 if run.config.num_workers > 1 else 1)
 
     def on_epoch_end(self, run: Run, record: Record) -> None:
         """Log what was used."""
         run.log(**{f"budget_{name}": used for name, (used, _) in self._limits(run).items()})
 
-    def _check(self, run: Run) -> None:
+    def _check(self, run: Run, steps_ahead: int = 0) -> None:
         for name, (used, limit) in self._limits(run).items():
-            if used >= limit:
-                run.stop(f"the budget of {limit:g} {name.replace('_', ' ')} is used up")
+            step = used - self._earlier.get(name, used)
+            self._earlier[name] = used
+            if used >= limit or used + steps_ahead * step > limit:
+                run.stop(
+                    f"the budget of {limit:g} {name.replace('_', ' ')} is used up, or would be "
+                    f"by the next step ({used:g} used)"
+                )
 
     def _limits(self, run: Run) -> dict[str, tuple[float, float]]:
         """What was used and what is allowed, of every limit that is set."""

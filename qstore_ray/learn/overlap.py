@@ -1,0 +1,69 @@
+"""The overlap of two states by circuits alone, for a backend that cannot hand out states.
+
+U(x) makes ψ(x), U(y)† would take ψ(y) back to zeros: so |⟨ψ(y)|ψ(x)⟩|² is the probability that
+U(y)† U(x) leaves |0…0⟩ alone (Havlíček et al. 2019, Nature 567, 209). It is one circuit a pair, and
+the expectation value of the projector on zeros, Π_q (1 + Z_q)/2, a sum of 2^n Pauli strings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qstore_ray.backends.base import Backend, Bindings
+from qstore_ray.circuits.lower import inverse
+from qstore_ray.circuits.observable import Observable, PauliTerm
+from qstore_ray.circuits.template import Template
+from qstore_ray.errors import BackendError
+
+if TYPE_CHECKING:
+    from qstore_ray.types import AnyArray, FloatArray
+
+WIDEST = 10
+"""Qubits up to which the projector is written out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Overlaps:
+    """|⟨ψ(b_j)|ψ(a_i)⟩|² (N, M) of encoded rows (N, A) and (M, A)."""
+
+    template: Template
+    params: FloatArray
+    backend: Backend
+
+    def __call__(self, a: AnyArray, b: AnyArray) -> FloatArray:
+        """One circuit for each of the N·M pairs, in one evaluation."""
+        rows = np.hstack([np.repeat(a, len(b), axis=0), np.tile(b, (len(a), 1))])
+        there_and_back = self.template.then(inverse(self.template))
+        bindings = Bindings(rows, np.tile(self.params, 2))
+        zeros = (_zeros(self.template.n_qubits),)
+        found = self.backend.evaluate(there_and_back, zeros, bindings).values
+        return found.reshape(len(a), len(b))
+
+
+def check_overlaps(template: Template, backend: Backend) -> None:
+    """Raise `BackendError` where pairs of a circuit's states cannot be compared by circuits."""
+    fix = "Take the backend statevector, or the projected kernel."
+    if template.initial == "amplitudes":
+        raise BackendError(
+            "this backend has no states, and a start from amplitudes cannot be undone",
+            field="backend",
+            value=backend.name,
+            fix=fix,
+        )
+    if template.n_qubits > WIDEST:
+        raise BackendError(
+            f"this backend has no states, and pairs are compared by circuits of at most {WIDEST} "
+            f"qubits, the circuit has {template.n_qubits}",
+            field="backend",
+            value=backend.name,
+            fix=fix,
+        )
+
+
+def _zeros(n_qubits: int) -> Observable:
+    """The projector on |0…0⟩."""
+    size = 2**n_qubits
+    return Observable(tuple(PauliTerm(0, z, 1.0 / size) for z in range(size)))
