@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -21,12 +22,25 @@ class TrackConfig(Config):
         mlflow_uri: a database (`sqlite:////data/mlflow.db`, `postgresql://…`) or a server
             (`http://127.0.0.1:5000`). None is the file `mlflow.db` beside the run folders.
         experiment: the MLflow experiment that runs are listed under; created where missing.
+        mlflow_system_metrics: record processor and memory use of the driver process every epoch,
+            as `system/cpu_percent` and `system/peak_memory_mib`.
+        tensorboard: write TensorBoard's event files into `<run folder>/tensorboard/`.
+        wandb: record in Weights & Biases: "offline" keeps a copy in the run folder, which
+            `wandb sync` uploads later and which opens no connection; "online" sends it at once,
+            with the user's own login.
+        wandb_project: the W&B project that runs are listed under.
+        wandb_entity: the W&B user or team; None is the one of the login.
         tags: tags for every run.
     """
 
     mlflow: bool = True
     mlflow_uri: str | None = None
     experiment: str = Field(default="qstore_ray", min_length=1, max_length=256)
+    mlflow_system_metrics: bool = False
+    tensorboard: bool = False
+    wandb: Literal["off", "offline", "online"] = "off"
+    wandb_project: str = Field(default="qstore_ray", min_length=1, max_length=128)
+    wandb_entity: str | None = Field(default=None, min_length=1)
     tags: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("mlflow_uri")

@@ -23,6 +23,8 @@ from qstore_ray.track.base import Display, Outcome, Record, RunInfo, Status, Tra
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.mlflow import MLflowTracker
 from qstore_ray.track.tail import Tail
+from qstore_ray.track.tensorboard import TensorBoardTracker
+from qstore_ray.track.wandb import WandBTracker
 
 Failure = tuple[str, BaseException]
 """Which tracker failed, and with what."""
@@ -33,7 +35,12 @@ _RETRY_SECONDS = 30.0
 
 def open_trackers(config: TrackConfig) -> tuple[Tracker, ...]:
     """The trackers that the configuration asks for; none of them has connected yet."""
-    return (MLflowTracker(config),) if config.mlflow else ()
+    wanted: tuple[tuple[bool, Callable[[TrackConfig], Tracker]], ...] = (
+        (config.mlflow, MLflowTracker),
+        (config.tensorboard, TensorBoardTracker),
+        (config.wandb != "off", WandBTracker),
+    )
+    return tuple(open_one(config) for asked, open_one in wanted if asked)
 
 
 class Follower:

@@ -1,4 +1,4 @@
-"""Runs in MLflow: parameters, one point an epoch of every metric, tags, figures, the way it ended.
+"""Runs in MLflow: parameters, one point an epoch of every metric, data, figures, how it ended.
 
 Only `MlflowClient` is used, with the run's id in every call: MLflow's global active run and global
 store stay as the user's own program left them. The id is kept in the run folder, so that a resumed
@@ -12,55 +12,51 @@ answer is given up after seconds rather than MLflow's own minutes.
 
 from __future__ import annotations
 
-import logging
-import os
-import sqlite3
+import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
-from qstore_ray.errors import MissingDependencyError, RunError
-from qstore_ray.track.base import Outcome, Record, RunInfo, Status, write_atomically
+from qstore_ray.track.base import Record, RunInfo, Status, write_atomically
 from qstore_ray.track.config import TrackConfig, artifact_folder, default_uri
 from qstore_ray.track.jsonl import epoch_records, read_records
-from qstore_ray.track.text import as_text, cut, flatten, is_number, leaves, redact, redact_text
-
-if TYPE_CHECKING:
-    from mlflow.tracking import MlflowClient
+from qstore_ray.track.mlflow_store import (
+    RUN_ID_FILE,
+    experiment_id,
+    load_mlflow,
+    open_client,
+    translated,
+)
+from qstore_ray.track.text import (
+    as_text,
+    cut,
+    flatten,
+    is_number,
+    leaves,
+    metrics_of,
+    redact,
+)
+from qstore_ray.track.usage import ProcessUsage
 
 T = TypeVar("T")
 Point: TypeAlias = tuple[str, int, float]
 """A metric's name, the epoch, the value."""
-RUN_ID_FILE: Final = "mlflow_run_id"
 _STATUS: Final[Mapping[str, str]] = {
     "finished": "FINISHED",
     "failed": "FAILED",
     "interrupted": "KILLED",
 }
-_NOT_METRICS: Final = frozenset({"event", "epoch", "step", "generation"})
 _ATTEMPT_TAGS: Final = ("generation", "workers", "rows", "parameters")
 _LONGEST_PARAM: Final = 6000
 _LONGEST_TAG: Final = 5000
+_LONGEST_DIGEST: Final = 36
 _MOST_PARAMS: Final = 100  # in one request; so many tags too
 _MOST_METRICS: Final = 1000
-_LOGGERS: Final[Mapping[str, int]] = {
-    "mlflow": logging.WARNING,
-    "alembic": logging.WARNING,
-    "mlflow.store.db.utils": logging.CRITICAL,
-}
-_ENVIRONMENT: Final[Mapping[str, str]] = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-}
 
 
 class MLflowTracker:
-    """Records one run in MLflow.
+    """Records one run in MLflow. Runs in the driver process, in its own thread.
 
     Args:
         config: where; `TrackConfig.mlflow_uri` None means `mlflow.db` beside the run folders.
@@ -72,28 +68,31 @@ class MLflowTracker:
         self._config = config
         self._logged: set[tuple[str, int]] | None = None
         self._attempt: Record = {}
+        self._usage = ProcessUsage()
 
     def start(self, run: RunInfo) -> None:
         """Open the store and create the MLflow run, or continue the one named in the run folder."""
-        _load_mlflow()
-        from mlflow.tracking import MlflowClient
-
+        load_mlflow()
         self._run = run
         self._uri = self._config.mlflow_uri or default_uri(run.run_dir.parent)
-        with self._translated("open the run"):
-            self._client = MlflowClient(tracking_uri=self._uri)
+        with translated(self._uri, "open the run"):
+            self._client = open_client(self._uri)
             self._run_id = self._continued() or self._created(run)
             self._describe()
 
     def epoch(self, record: Record) -> None:
         """Log every number of an epoch record, with the epoch as MLflow's step."""
-        with self._translated("log an epoch"):
+        with translated(self._uri, "log an epoch"):
             self._log_epochs([record])
+            if self._config.mlflow_system_metrics:
+                epoch = int(record["epoch"])
+                sampled = self._usage.sample().items()
+                self._log_points((f"system/{key}", epoch, value) for key, value in sampled)
 
     def finish(self, status: Status, summary: Mapping[str, Any], artifacts: Sequence[Path]) -> None:
         """Fill gaps from the metrics file, log summary and files; the run is RUNNING no more."""
         self._logged = None
-        with self._translated("finish the run"):
+        with translated(self._uri, "finish the run"):
             try:
                 epochs = epoch_records(read_records(self._run.metrics_path))
                 self._log_epochs(epochs)
@@ -114,7 +113,7 @@ class MLflowTracker:
         return run_id
 
     def _created(self, run: RunInfo) -> str:
-        experiment = _experiment_id(
+        experiment = experiment_id(
             self._client, self._config.experiment, artifact_folder(self._uri, run.run_dir.parent)
         )
         run_id: str = self._client.create_run(experiment, run_name=run.name).info.run_id
@@ -142,13 +141,29 @@ class MLflowTracker:
         for some in _chunks([Param(*item) for item in new.items()], _MOST_PARAMS):
             self._client.log_batch(self._run_id, params=some)
         self._tag(tags)
+        self._log_dataset()
+
+    def _log_dataset(self) -> None:
+        """The data as MLflow's dataset input, told apart by their fingerprint; once a run."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        digest, data = self._run.fingerprints.get("data"), self._run.config.get("dataset")
+        if not digest or not isinstance(data, Mapping):
+            return
+        dataset = Dataset(
+            name=str(data.get("name", "dataset")),
+            digest=digest[:_LONGEST_DIGEST],
+            source_type=str(data.get("source", "qstore_ray")),
+            source=json.dumps(redact(data), default=str),
+        )
+        tags = [InputTag("mlflow.data.context", "training"), InputTag("fingerprint", digest)]
+        self._client.log_inputs(self._run_id, [DatasetInput(dataset, tags)])
 
     def _log_epochs(self, records: Sequence[Record]) -> None:
         self._log_points(
-            (key, int(record["epoch"]), float(value))
+            (key, int(record["epoch"]), value)
             for record in records
-            for key, value in record.items()
-            if key not in _NOT_METRICS and is_number(value)
+            for key, value in metrics_of(record)
         )
         if not self._attempt:
             self._tag_attempt()
@@ -208,80 +223,6 @@ class MLflowTracker:
         """When the metrics file was last written, in milliseconds: a late `sync` ends no later."""
         path = self._run.metrics_path
         return int(1000 * (path.stat().st_mtime if path.exists() else time.time()))
-
-    @contextmanager
-    def _translated(self, doing: str) -> Iterator[None]:
-        """Turn the errors of MLflow, its database driver and its HTTP client into `RunError`."""
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
-        try:
-            yield
-        except (MlflowException, SQLAlchemyError, OSError) as exc:
-            raise RunError(
-                f"MLflow could not {doing}: {_reason(exc)}",
-                field="track.mlflow_uri",
-                value=redact_text(self._uri),
-                fix="The run folder keeps all of it; qstore_ray.track.mlflow.sync copies it later.",
-            ) from exc
-
-
-def sync(run_dir: Path, config: TrackConfig) -> None:
-    """Bring MLflow up to date from a run folder alone, after its store was away.
-
-    For a run that is over: one whose driver was killed counts as interrupted.
-
-    Raises:
-        RunError: no run in that folder, or the store still does not answer.
-    """
-    run, outcome = RunInfo.load(run_dir)
-    ended = outcome or Outcome(status="interrupted")
-    tracker = MLflowTracker(config)
-    tracker.start(run)
-    tracker.finish(ended.status, ended.summary, [p for p in ended.artifacts if p.exists()])
-
-
-def _load_mlflow() -> None:
-    """Import MLflow, which reads its environment first, and keep its own loggers to warnings.
-
-    The database logger goes silent: it prints the traceback of an error that is raised here too.
-    """
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    try:
-        import mlflow.tracking  # noqa: F401  (the seconds it takes are spent here)
-    except ImportError as exc:
-        raise MissingDependencyError(
-            f"MLflow cannot be imported: {exc}",
-            field="track.mlflow",
-            fix="Install it with `pip install mlflow`, or set track.mlflow=false.",
-        ) from exc
-    for logger, level in _LOGGERS.items():
-        logging.getLogger(logger).setLevel(level)
-
-
-def _experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str:
-    from mlflow.exceptions import MlflowException
-
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        try:
-            return str(client.create_experiment(name, artifact_location=artifacts))
-        except MlflowException:
-            experiment = client.get_experiment_by_name(name)  # another run was faster
-            if experiment is None:
-                raise
-    return str(experiment.experiment_id)
-
-
-def _reason(exc: BaseException) -> str:
-    """The first line of the error at the root (connection refused, database is locked), if any."""
-    chain: list[BaseException] = [exc]
-    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
-        chain.append(inner)
-    roots = [error for error in chain if isinstance(error, OSError | sqlite3.Error)]
-    text = str((roots or chain[:1])[-1]).strip() or type(exc).__name__
-    return redact_text(cut(text.splitlines()[0], 300))
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

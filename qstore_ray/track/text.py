@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pydantic import SecretBytes, SecretStr
@@ -25,8 +25,14 @@ _USER_INFO = re.compile(r"(://)[^\s/]*@")
 _SECRET_QUERY = re.compile(
     r"([?&][^=&\s]*(?:token|password|passwd|secret|key|sig)[^=&\s]*=)[^&\s]+", re.IGNORECASE
 )
+_SAID = re.compile(
+    r"(?<![a-z])((?:token|password|passwd|passphrase|secret|credentials?"
+    r"|(?:api|access|private)_?key)[\"']?\s*[=:]\s*[\"']?|bearer\s+)[^\s\"',;)}\]]+",
+    re.IGNORECASE,
+)
 _NOT_IN_A_KEY = re.compile(r"[^\w. /:-]")
 _LONGEST_KEY: Final = 250
+_NOT_METRICS: Final = frozenset({"event", "epoch", "step", "generation"})
 
 
 def redact(value: Any, key: str = "") -> Any:
@@ -37,7 +43,7 @@ def redact(value: Any, key: str = "") -> Any:
     """
     if isinstance(value, SecretStr | SecretBytes):
         return HIDDEN
-    if key and value is not None and _is_secret(key):
+    if key and value is not None and is_secret(key):
         return HIDDEN
     if isinstance(value, Mapping):
         return {str(name): redact(item, str(name)) for name, item in value.items()}
@@ -49,6 +55,16 @@ def redact(value: Any, key: str = "") -> Any:
 def redact_text(text: str) -> str:
     """`text` with user, password and token of every URL in it replaced by `***`."""
     return _SECRET_QUERY.sub(rf"\1{HIDDEN}", _USER_INFO.sub(rf"\1{HIDDEN}@", text))
+
+
+def redact_message(text: str, secrets: Iterable[str] = ()) -> str:
+    """A sentence without `token=…`, `password: …`, `Bearer …`, secrets in URLs, and `secrets`.
+
+    For what people and other programs wrote: there is no key beside a value to judge it by.
+    """
+    for secret in secrets:
+        text = text.replace(secret, HIDDEN)
+    return redact_text(_SAID.sub(rf"\1{HIDDEN}", text))
 
 
 def flatten(values: Mapping[str, Any], longest: int) -> dict[str, str]:
@@ -84,5 +100,13 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_secret(key: str) -> bool:
+def metrics_of(record: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Name and value of every metric of an `epoch` record, without what says where it stands."""
+    for key, value in record.items():
+        if key not in _NOT_METRICS and is_number(value):
+            yield key, float(value)
+
+
+def is_secret(key: str) -> bool:
+    """Whether what stands under this name is hidden."""
     return _SECRET_KEY.search(_HUMP.sub("_", key).lower()) is not None

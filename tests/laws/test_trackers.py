@@ -1,24 +1,21 @@
 """The laws of a tracker, on every tracker: what a run recorded is there, once, and the run ends.
 
-A member is a tracker together with a place to record in, and a way to look into that place.
-MLflow is here twice, since a database and a server are two programs behind its one client.
+A member is a tracker together with a place to record in, a way to look into that place, and one to
+break it. MLflow is here twice: a database and a server are two programs behind its one client.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
-import signal
-import socket
-import subprocess
-import sys
-import threading
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from qstore_ray.errors import RunError
 from qstore_ray.track.base import Record, RunInfo, Tracker
@@ -26,9 +23,12 @@ from qstore_ray.track.config import TrackConfig, default_uri
 from qstore_ray.track.follow import Follower, open_trackers
 from qstore_ray.track.jsonl import MetricsFile
 from qstore_ray.track.mlflow import MLflowTracker
+from qstore_ray.track.tensorboard import TensorBoardTracker, read_events
+from qstore_ray.track.wandb import WandBTracker
+from tests.mlflow_server import mlflow_server
+from tests.wandb_log import look_at_wandb_log
 
 PLANTED = "hunter2-planted"
-START_UP = 120.0  # seconds; a server needs ten on an idle machine
 NUMBERS = {"samples", "train_loss", "val_accuracy", "seconds"}
 _number = itertools.count()
 
@@ -50,6 +50,9 @@ class Place:
     storage: Path
     open: Callable[[], Tracker]
     look: Callable[[Path], Seen]
+    lose: Callable[[Path], object]
+    kept: Callable[[float], float] = float
+    seen_at_once: bool = True
 
 
 # ----------------------------------------------------------------------------------------- members
@@ -58,46 +61,22 @@ class Place:
 @contextmanager
 def _mlflow_on_sqlite(folder: Path) -> Iterator[Place]:
     config = TrackConfig(mlflow_uri=default_uri(folder))
-    yield Place(folder, lambda: MLflowTracker(config), lambda run: _look(config, run))
+    yield _mlflow_place(folder, config)
+
+
+def _mlflow_place(folder: Path, config: TrackConfig) -> Place:
+    return Place(
+        folder,
+        lambda: MLflowTracker(config),
+        lambda run: _look(config, run),
+        lambda run: (run / "mlflow_run_id").write_text("0" * 32),
+    )
 
 
 @contextmanager
 def _mlflow_on_a_server(folder: Path) -> Iterator[Place]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
-        "--workers", "1", "--backend-store-uri", default_uri(folder),
-        "--artifacts-destination", str(folder / "files"),
-    ]  # fmt: skip
-    server = subprocess.Popen(
-        command,
-        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    ready, said = threading.Event(), []
-
-    def listen() -> None:
-        for line in server.stdout:
-            said.append(line)
-            if "Application startup complete" in line:
-                ready.set()
-
-    listener = threading.Thread(target=listen)
-    listener.start()
-    config = TrackConfig(mlflow_uri=f"http://127.0.0.1:{port}")
-    try:
-        assert ready.wait(START_UP), "".join(said)
-        yield Place(folder, lambda: MLflowTracker(config), lambda run: _look(config, run))
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=START_UP)
-        listener.join()
-        server.stdout.close()
+    with mlflow_server(folder) as uri:
+        yield _mlflow_place(folder, TrackConfig(mlflow_uri=uri))
 
 
 def _look(config: TrackConfig, run_dir: Path) -> Seen:
@@ -122,7 +101,60 @@ def _look(config: TrackConfig, run_dir: Path) -> Seen:
     )
 
 
-MEMBERS = {"mlflow on sqlite": _mlflow_on_sqlite, "mlflow on a server": _mlflow_on_a_server}
+@contextmanager
+def _tensorboard(folder: Path) -> Iterator[Place]:
+    yield Place(
+        folder,
+        lambda: TensorBoardTracker(TrackConfig()),
+        _look_at_events,
+        lambda run: (run / "tensorboard").write_text("no folder"),
+        lambda value: float(np.float32(value)),
+    )
+
+
+def _look_at_events(run_dir: Path) -> Seen:
+    points: dict[str, list[tuple[int, float]]] = {}
+    said: dict[str, str] = {}
+    files = []
+    for path in sorted((run_dir / "tensorboard").iterdir()):
+        for event in read_events(path):
+            for value in event.summary.value:
+                if value.HasField("simple_value"):
+                    points.setdefault(value.tag, []).append((event.step, value.simple_value))
+                elif value.HasField("image"):
+                    files.append(value.tag)
+                elif value.metadata.plugin_data.plugin_name == "text":
+                    said[value.tag] = value.tensor.string_val[0].decode()
+    texts = dict(re.findall(r"^\| (\S+) \| (.*) \|$", "\n".join(said.values()), re.MULTILINE))
+    files += [tag.removesuffix("/text_summary") for tag in said if ".toml" in tag]
+    ended = texts["status"] if texts["status"] != "running" else None
+    return Seen({k: sorted(v) for k, v in points.items()}, texts, sorted(files), ended)
+
+
+@contextmanager
+def _wandb_offline(folder: Path) -> Iterator[Place]:
+    config = TrackConfig(wandb="offline")
+    yield Place(
+        folder,
+        lambda: WandBTracker(config),
+        _look_at_wandb,
+        lambda run: (run / "wandb").write_text("no folder"),
+        seen_at_once=False,  # W&B keeps its log in memory for a while
+    )
+
+
+def _look_at_wandb(run_dir: Path) -> Seen:
+    seen = look_at_wandb_log(run_dir)
+    endings = {0: "finished", 1: "failed", 130: "interrupted", None: None}
+    return Seen(seen.points, seen.texts, seen.files, endings[seen.exit_code])
+
+
+MEMBERS = {
+    "mlflow on sqlite": _mlflow_on_sqlite,
+    "mlflow on a server": _mlflow_on_a_server,
+    "tensorboard": _tensorboard,
+    "wandb offline": _wandb_offline,
+}
 
 
 @pytest.fixture(scope="module", params=MEMBERS)
@@ -160,17 +192,17 @@ def _write(run: RunInfo, *records: Record) -> None:
             metrics.append(record)
 
 
-def _expected(epochs: int) -> dict[str, list[tuple[int, float]]]:
-    return {key: [(e, float(_epoch(e)[key])) for e in range(epochs)] for key in NUMBERS}
+def _expected(place: Place, epochs: int) -> dict[str, list[tuple[int, float]]]:
+    return {key: [(e, place.kept(_epoch(e)[key])) for e in range(epochs)] for key in NUMBERS}
 
 
 # -------------------------------------------------------------------------------------------- laws
 
 
 def test_every_configured_tracker_is_a_member():
-    opened = {type(tracker) for tracker in open_trackers(TrackConfig())}
-    assert opened == {MLflowTracker}
-    assert all(isinstance(tracker, Tracker) for tracker in open_trackers(TrackConfig()))
+    opened = open_trackers(TrackConfig(tensorboard=True, wandb="offline"))
+    assert [type(t) for t in opened] == [MLflowTracker, TensorBoardTracker, WandBTracker]
+    assert all(isinstance(tracker, Tracker) for tracker in opened)
 
 
 def test_what_was_logged_epoch_by_epoch_is_there_once(place: Place, run: RunInfo):
@@ -181,11 +213,11 @@ def test_what_was_logged_epoch_by_epoch_is_there_once(place: Place, run: RunInfo
         tracker.epoch(_epoch(epoch))
         tracker.epoch(_epoch(epoch))
     before = place.look(run.run_dir)
-    assert before.points == _expected(4)
+    assert before.points == (_expected(place, 4) if place.seen_at_once else {})
     assert before.ended is None
     tracker.finish("finished", {}, [])
     after = place.look(run.run_dir)
-    assert after.points == before.points
+    assert after.points == _expected(place, 4)
     assert after.ended == "finished"
 
 
@@ -195,14 +227,14 @@ def test_finish_makes_up_for_every_epoch_that_was_missed(place: Place, run: RunI
     tracker.start(run)
     tracker.epoch(_epoch(1))
     tracker.finish("finished", {}, [])
-    assert place.look(run.run_dir).points == _expected(4)
+    assert place.look(run.run_dir).points == _expected(place, 4)
 
 
 @pytest.mark.parametrize("status", ["finished", "failed", "interrupted"])
 def test_a_run_ends_as_it_did_with_summary_and_files(place: Place, run: RunInfo, status):
     _write(run, _start())
     (run.run_dir / "figures").mkdir()
-    (run.run_dir / "figures" / "loss.png").write_bytes(b"a picture")
+    Image.new("RGB", (3, 2), "red").save(run.run_dir / "figures" / "loss.png")
     (run.run_dir / "config.toml").write_text("name = 'r'\n")
     tracker = place.open()
     tracker.start(run)
@@ -233,7 +265,7 @@ def test_a_resumed_run_is_the_same_run_and_counts_nothing_twice(place: Place, ru
     assert follower.stop("finished") == []
     assert follower.incomplete == []
     seen = place.look(run.run_dir)
-    assert seen.points == _expected(4)
+    assert seen.points == _expected(place, 4)
     assert seen.ended == "finished"
     assert seen.texts["generation"] == "2"
 
@@ -275,8 +307,8 @@ def test_no_secret_is_recorded(place: Place, run: RunInfo):
 
 
 def test_a_place_that_went_away_is_a_run_error(place: Place, run: RunInfo):
-    """The run's own id is lost from the place: nothing is made up, the error says so."""
-    (run.run_dir / "mlflow_run_id").write_text("0" * 32)
+    """The run is not where it was, or the place is no place: nothing is made up."""
+    place.lose(run.run_dir)
     with pytest.raises(RunError) as caught:
         place.open().start(run)
     assert caught.value.fix

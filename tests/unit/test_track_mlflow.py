@@ -22,7 +22,8 @@ from qstore_ray.track.base import RunInfo
 from qstore_ray.track.config import TrackConfig, default_uri
 from qstore_ray.track.follow import Follower
 from qstore_ray.track.jsonl import MetricsFile
-from qstore_ray.track.mlflow import MLflowTracker, sync
+from qstore_ray.track.mlflow import MLflowTracker
+from qstore_ray.track.sync import sync_run
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -219,6 +220,40 @@ def test_runs_that_begin_together_share_their_experiment(client: MlflowClient, s
     assert sorted(run.info.run_name for run in runs) == [folder.name for folder in folders]
 
 
+def test_the_data_are_an_input_of_the_run_once(client: MlflowClient, run_dir: Path):
+    """MLflow's digest has 36 characters; the whole fingerprint is a tag of the input."""
+    config = {"dataset": {"name": "digits", "source": "sklearn", "params": {"token": PLANTED}}}
+    for _ in range(2):
+        run = RunInfo(name="r", run_dir=run_dir, config=config, fingerprints={"data": "ab" * 32})
+        tracker = MLflowTracker(TrackConfig())
+        tracker.start(run)
+        tracker.finish("finished", {}, [])
+    (given,) = _found(client, run_dir).inputs.dataset_inputs
+    data = given.dataset
+    assert (data.name, data.digest, data.source_type) == ("digits", "ab" * 18, "sklearn")
+    assert '"source": "sklearn"' in data.source
+    assert PLANTED not in data.source
+    assert {tag.key: tag.value for tag in given.tags} == {
+        "mlflow.data.context": "training", "fingerprint": "ab" * 32
+    }  # fmt: skip
+
+
+def test_what_the_driver_costs_is_recorded_where_it_is_asked_for(
+    client: MlflowClient, run_dir: Path
+):
+    _write(run_dir, START, _epoch(0), _epoch(1))
+    tracker = MLflowTracker(TrackConfig(mlflow_system_metrics=True))
+    tracker.start(RunInfo(name="r", run_dir=run_dir))
+    for epoch in range(2):
+        tracker.epoch(_epoch(epoch))
+    tracker.finish("finished", {}, [])
+    busy = _points(client, run_dir, "system/cpu_percent")
+    memory = _points(client, run_dir, "system/peak_memory_mib")
+    assert [epoch for epoch, _ in busy] == [epoch for epoch, _ in memory] == [0, 1]
+    assert all(value >= 0.0 for _, value in busy)
+    assert all(20.0 < value < 100_000.0 for _, value in memory)
+
+
 # ------------------------------------------------------------------------- what must not be there
 
 
@@ -321,7 +356,7 @@ def test_a_server_that_refuses_costs_a_warning_and_is_made_up_for(
     assert not (run_dir / "mlflow_run_id").exists()
 
     for _ in range(2):  # the second time changes nothing
-        sync(run_dir, TrackConfig())
+        assert sync_run(run_dir, TrackConfig()) == ["mlflow"]
         found = _found(client, run_dir)
         assert found.info.status == "FINISHED"
         assert _points(client, run_dir, "train_loss") == [(0, 2.0), (1, 1.0)]
@@ -400,7 +435,7 @@ def test_a_run_whose_driver_was_killed_is_synced_as_interrupted(
 ):
     RunInfo(name="r", run_dir=run_dir).save()
     _write(run_dir, START, _epoch(0))
-    sync(run_dir, TrackConfig())
+    assert sync_run(run_dir, TrackConfig()) == ["mlflow"]
     assert _found(client, run_dir).info.status == "KILLED"
     assert _points(client, run_dir, "train_loss") == [(0, 2.0)]
 

@@ -1,0 +1,49 @@
+"""Making trackers complete from a run folder alone, after a server was away or a driver killed.
+
+The metrics file is the truth and buffers everything: nothing else has to be kept for a server that
+does not answer. `sync_run` starts every tracker on the folder and finishes it, and a tracker that
+already has everything is not changed by it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qstore_ray.errors import RunError
+from qstore_ray.track.base import Outcome, RunInfo
+from qstore_ray.track.config import TrackConfig
+from qstore_ray.track.follow import open_trackers
+
+
+def sync_run(run_dir: str | Path, config: TrackConfig | None = None) -> list[str]:
+    """Bring every configured tracker up to date with a run that is over; their names.
+
+    Runs in the calling process, which must be the only one that writes to these trackers. A run
+    whose driver was killed counts as interrupted. Every tracker is tried before an error is raised.
+
+    Raises:
+        MissingDependencyError: a tracker's package is not installed.
+        RunError: no run in that folder, or a tracker still cannot be reached.
+    """
+    run, outcome = RunInfo.load(Path(run_dir))
+    ended = outcome or Outcome(status="interrupted")
+    kept = [path for path in ended.artifacts if path.exists()]
+    failed: list[tuple[str, RunError]] = []
+    done = []
+    for tracker in open_trackers(config or TrackConfig()):
+        try:
+            tracker.start(run)
+            tracker.finish(ended.status, ended.summary, kept)
+        except RunError as exc:
+            failed.append((tracker.name, exc))
+        else:
+            done.append(tracker.name)
+    if failed:
+        _, first = failed[0]
+        raise RunError(
+            f"not complete: {'; '.join(f'{name}: {exc.message}' for name, exc in failed)}",
+            field=first.field,
+            value=first.value,
+            fix="Call it again when the server answers; the run folder keeps all of it.",
+        ) from first
+    return done

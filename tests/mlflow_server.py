@@ -1,0 +1,61 @@
+"""A real MLflow server on loopback, with a sqlite file behind it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from qstore_ray.track.config import default_uri
+
+START_UP = 120.0  # seconds; a server needs ten on an idle machine
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@contextmanager
+def mlflow_server(folder: Path, port: int | None = None) -> Iterator[str]:
+    """The address of a server that is up for as long as the block runs."""
+    port = port or free_port()
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
+        "--workers", "1", "--backend-store-uri", default_uri(folder),
+        "--artifacts-destination", str(folder / "files"),
+    ]  # fmt: skip
+    server = subprocess.Popen(
+        command,
+        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    ready, said = threading.Event(), []
+
+    def listen() -> None:
+        for line in server.stdout:
+            said.append(line)
+            if "Application startup complete" in line:
+                ready.set()
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    try:
+        assert ready.wait(START_UP), "".join(said)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=START_UP)
+        listener.join()
+        server.stdout.close()
