@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qstore_ray.cli.output import AsJson, Storage, examples, facts, note, say, say_json, table
-from qstore_ray.errors import DataError, UsageError
+from qstore_ray.errors import UsageError
 
 if TYPE_CHECKING:
     from qstore_ray.data.dataset import Dataset
@@ -48,12 +48,13 @@ def evaluate(
     The data are loaded again as the run's config.toml says. If they are no longer what the model
     was trained on, nothing is computed: its test rows may have become training rows.
     """
-    from qstore_ray.cli.run_summary import find_run
+    from qstore_ray.cli.reopen import dataset_of, model_of
+    from qstore_ray.train.run_summary import find_run
 
     folder = find_run(run, storage)
     with contextlib.redirect_stdout(sys.stderr):
-        dataset = _dataset(folder)
-        result = _scores(_model(folder), dataset, split)
+        dataset = dataset_of(folder)
+        result = _scores(model_of(folder), dataset, split)
     if as_json:
         say_json({"name": folder.name, "run_dir": str(folder), "split": split, **result})
     else:
@@ -80,8 +81,9 @@ def predict(
 
     They are prepared as the training rows were.
     """
+    from qstore_ray.cli.reopen import model_of
     from qstore_ray.cli.rows import read_rows
-    from qstore_ray.cli.run_summary import find_run
+    from qstore_ray.train.run_summary import find_run
 
     folder = find_run(run, storage)
     if output is not None and not Path(output).expanduser().absolute().parent.is_dir():
@@ -92,7 +94,7 @@ def predict(
             fix="Make it first, or give another file.",
         )
     with contextlib.redirect_stdout(sys.stderr):
-        columns = _predictions(_model(folder), read_rows(rows), proba)
+        columns = _predictions(model_of(folder), read_rows(rows), proba)
     text = _json_lines(columns) if as_json else _csv(columns)
     if output is None:
         say(text)
@@ -103,46 +105,6 @@ def predict(
         say_json({"output": output, "rows": count})
     else:
         note(f"{count} predictions are in {output}.")
-
-
-def _dataset(folder: Path) -> Dataset:
-    """The data of the run, loaded again and equal to what it was trained on.
-
-    Raises:
-        DataError: they cannot be loaded, or have changed.
-    """
-    from qstore_ray.cli.run_summary import read_record
-    from qstore_ray.config import read_toml
-    from qstore_ray.data.config import DatasetConfig
-    from qstore_ray.data.loader import DatasetLoader
-
-    trained_on = read_record(folder).fingerprints.get("data")
-    config = DatasetConfig.from_dict(read_toml(folder / "config.toml").get("dataset", {}))
-    dataset = DatasetLoader.load(config)
-    if dataset.fingerprint != trained_on:
-        raise DataError(
-            f"the data have changed since the run: their fingerprint was {trained_on}",
-            field="dataset",
-            value=dataset.fingerprint,
-            fix="Bring the data back as they were, or train on the new ones under another name.",
-        )
-    return dataset
-
-
-def _model(folder: Path) -> TrainedModel:
-    """The model of the run's newest sound checkpoint, on the backend that it was trained with."""
-    from qstore_ray.backends import open_backend
-    from qstore_ray.config import read_toml
-    from qstore_ray.train.checkpoint import latest_checkpoint
-    from qstore_ray.train.config import TrainerConfig
-    from qstore_ray.train.trained import TrainedModel
-
-    config = TrainerConfig.from_dict(read_toml(folder / "config.toml").get("trainer", {}))
-    checkpoint, problems = latest_checkpoint(folder / "checkpoints")
-    for problem in problems:
-        note(f"warning: passed over a checkpoint: {problem}")
-    path = checkpoint.path if checkpoint else folder  # which then says that there is none
-    return TrainedModel.load(path, open_backend(config.backend, config.backend_options))
 
 
 def _scores(model: TrainedModel, dataset: Dataset, split: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from qstore_ray.backends import open_backend
 from qstore_ray.config import dump_toml
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.errors import ConfigError, InterruptedRunError, QStoreError
-from qstore_ray.figures import draw_run
+from qstore_ray.figures.run import draw_run
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.resilience import available_cpus
