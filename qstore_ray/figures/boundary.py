@@ -176,7 +176,7 @@ def _draw_rows(
             edgecolors="white", linewidths=0.6, label=short(name), zorder=3,
         )  # fmt: skip
     if wrong.any():
-        ring = {"facecolors": "none", "edgecolors": "black", "linewidths": 1.3}
+        ring: dict[str, Any] = {"facecolors": "none", "edgecolors": "black", "linewidths": 1.3}
         axes.scatter(across[wrong], along[wrong], s=80, label="wrong", zorder=4, **ring)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from qstore_ray.circuits.template import Angle, Op, Template
 from qstore_ray.figures.base import BLUE, ORANGE, new_figure
@@ -185,7 +185,13 @@ def _load(axes: Axes, template: Template) -> None:
     low, high = _TOP - 0.46, _TOP + (template.n_qubits - 1) * _LINE + 0.46
     x, y = 1.34, (low + high) / 2
     _box(axes, x, y, 0.42, high - low, "row")
-    style = {"ha": "center", "va": "center", "fontsize": 8, "rotation": 90, "color": _INK}
+    style: dict[str, Any] = {
+        "ha": "center",
+        "va": "center",
+        "fontsize": 8,
+        "rotation": 90,
+        "color": _INK,
+    }
     axes.text(x, y, "ψ(x)", zorder=4, **style)
 
 

@@ -7,7 +7,7 @@ the picture of several runs it tells the runs apart, and the line is broken for 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -154,7 +154,7 @@ def _draw(axes: Axes, lines: Sequence[_Line]) -> None:
         )
     if len(lines) > 1:
         many = len(lines) > 4
-        below = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if many else {}
+        below: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if many else {}
         axes.legend(frameon=False, fontsize=8 if many else 10, **below)
     axes.margins(x=0.02)
     axes.set_xlabel("epoch")

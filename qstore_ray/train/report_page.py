@@ -191,7 +191,9 @@ def _data(facts: RunFacts) -> str:
     said = {"name": str(settings.get("name", "unknown"))}
     said |= {name: str(value) for name, value in facts.provenance.items()}
     starts = [r for r in facts.records if r.get("event") == "start"]
-    sizes = dict(facts.sizes) or ({"train": starts[-1].get("rows")} if starts else {})
+    sizes = dict(facts.sizes)
+    if not sizes and starts and "rows" in starts[-1]:
+        sizes["train"] = int(starts[-1]["rows"])
     if sizes:
         said["rows"] = ", ".join(f"{split} {rows:,}" for split, rows in sizes.items())
     if facts.about:
