@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from qstore_ray.circuits.template import Angle, Op, Template
-from qstore_ray.figures.base import BLUE, ORANGE, new_figure
+from qstore_ray.figures.base import BLUE, ORANGE, new_figure, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -152,7 +152,7 @@ def _head(axes: Axes, template: Template, title: str, n_columns: int) -> None:
         if template.initial == "amplitudes"
         else _count(template.n_rows, "encoded angle")
     )
-    axes.text(0.35, 0.55, title, fontsize=12, fontweight="bold", va="center")
+    axes.text(0.35, 0.55, short(title, 60), fontsize=12, fontweight="bold", va="center")
     said = " · ".join(facts)
     if n_columns > MOST_COLUMNS:
         said += f" · only the first {MOST_COLUMNS} of {n_columns} columns are drawn"

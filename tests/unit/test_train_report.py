@@ -23,8 +23,8 @@ from qstore_ray.train.report import write_report
 
 FLOWERS = DatasetConfig(
     name="iris",
-    params={"dataset": "iris", "token": "s3cret"},
-    split={"train": 0.8, "val": 0.0, "test": 0.2},
+    params={"dataset": "iris"},
+    split={"train": 0.8, "test": 0.2},
     preprocessing=[{"name": "minmax"}],
 )
 HOSTILE = '<script>alert("x")</script>'
@@ -79,8 +79,7 @@ def _page(path: Path) -> Page:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> tuple[Path, object, np.ndarray]:
     """A finished run without validation; nobody may change it."""
-    config = FLOWERS.model_copy(update={"params": {"dataset": "iris"}})
-    dataset = DatasetLoader.load(config)
+    dataset = DatasetLoader.load(FLOWERS)
     trainer = QuantumTrainer(
         ModelConfig(layers=1),
         TrainerConfig(epochs=3, callbacks=[{"name": "model_checkpoint", "monitor": "train_loss"}]),
@@ -108,7 +107,7 @@ def test_the_numbers_are_those_of_the_run(trained, copied):
     for wanted in (
         *record["fingerprints"].values(), *record["versions"].values(),
         "train 120, test 30", "baseline accuracy", "96.88%", "scikit-learn", "finished", "3 of 3",
-        "There was no validation split", "hardware_efficient", "Kept models", "+ Z0", "worse than",
+        "There was no validation split", "hardware_efficient", "Kept models", "Z0, Z1", "worse",
     ):  # fmt: skip
         assert wanted in page.words, wanted
 
