@@ -14,7 +14,7 @@ from qstore_ray.cli.output import AsJson, Storage, examples, note, say, say_json
 from qstore_ray.errors import QStoreError, UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from qstore_ray.figures.base import Picture
 
 PLOT_EXAMPLES = examples(
     "runs plot digits",
@@ -116,7 +116,7 @@ def _draw(
     return paths
 
 
-def _curves(folders: Sequence[Path], kind: str) -> Figure:
+def _curves(folders: Sequence[Path], kind: str) -> Picture:
     from qstore_ray.figures.curves import curves_figure
     from qstore_ray.track.jsonl import read_records
 
@@ -134,7 +134,7 @@ def _curves(folders: Sequence[Path], kind: str) -> Figure:
     return figure
 
 
-def _model(folder: Path, kind: str, split: str) -> Figure:
+def _model(folder: Path, kind: str, split: str) -> Picture:
     """A picture of the trained model, exactly evaluated.
 
     Raises:

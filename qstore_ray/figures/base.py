@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Format: TypeAlias = Literal["png", "svg"]
 
+Picture: TypeAlias = "Figure"
+"""A figure, for callers that know nothing of matplotlib."""
+
 BLUE: Final = "#0072B2"
 VERMILION: Final = "#D55E00"
 GREEN: Final = "#009E73"

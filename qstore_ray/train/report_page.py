@@ -21,7 +21,7 @@ from qstore_ray.track.text import as_text, cut, leaves
 from qstore_ray.train.report import RunFacts
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from qstore_ray.figures.base import Picture
 
 _LONGEST: Final = 300
 _MOST_EVENTS: Final = 200
@@ -170,7 +170,7 @@ def _curves(facts: RunFacts) -> str:
     return section("Curves", f'<div class="curves">{shown}</div>') if shown else ""
 
 
-def _plot(figure: Figure, name: str) -> str:
+def _plot(figure: Picture, name: str) -> str:
     return f'<div class="plot">{svg(figure, f"{name}-", transparent=True)}</div>'
 
 
