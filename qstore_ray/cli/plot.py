@@ -153,9 +153,12 @@ def _model(folder: Path, kind: str, split: str) -> Picture:
     model = trained.model
     if kind == "circuit":
         return circuit_figure(model.circuit.template, model.circuit.name)
-    if kind == "confusion" and not trained.classes:
+    if kind == "confusion" and not trained.tells_classes:
         raise UsageError(
-            "a regression has no classes", field="--kind", value=kind, fix="Take another kind."
+            "only a model with one class a row has a confusion matrix",
+            field="--kind",
+            value=kind,
+            fix="Take another kind.",
         )
     dataset = dataset_of(folder)
     names = dataset.schema.class_names

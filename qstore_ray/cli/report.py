@@ -53,7 +53,7 @@ def _scored(folder: Path) -> tuple[Dataset | None, AnyArray | None]:
     try:
         model = TrainedModel.load(folder)
         dataset = dataset_of(folder)
-        scored = bool(model.classes) and "test" in dataset.plans
+        scored = model.tells_classes and "test" in dataset.plans
         return dataset, model.confusion(dataset, "test") if scored else None
     except QStoreError as exc:
         note(f"warning: the report is without scores by class: {exc.message}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qstore_ray.cli import compare, plot, report
+from qstore_ray.cli import compare, plot, report, sync
 from qstore_ray.cli.output import AsJson, Storage, examples, facts, note, say, say_json, table
 from qstore_ray.errors import UsageError
 
@@ -24,11 +24,13 @@ app = typer.Typer(
         "runs compare digits-1 digits-2",
         "runs plot digits --kind loss",
         "runs report digits",
+        "runs sync digits",
     )
 )
 app.command("compare", epilog=compare.COMPARE_EXAMPLES)(compare.compare)
 app.command("plot", epilog=plot.PLOT_EXAMPLES)(plot.plot)
 app.command("report", epilog=report.REPORT_EXAMPLES)(report.report)
+app.command("sync", epilog=sync.SYNC_EXAMPLES)(sync.sync)
 
 
 @app.callback(invoke_without_command=True)

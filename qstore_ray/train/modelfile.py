@@ -142,7 +142,7 @@ def read_model(data: bytes) -> ModelContents:
     _check_source(about["config"].get("circuit", "library"))
     own = {n.removeprefix(PREPARATION): array for n, array in arrays.items() if n != THETA}
     try:
-        model = _built(about)
+        model = described_model(about)
         preparation = Preparation.from_arrays(own, about["preparation"])
         width = preparation.checked_width()
     except (QStoreError, RecursionError) as exc:
@@ -210,13 +210,14 @@ def _check_source(circuit: Any) -> None:
         )
 
 
-def _built(about: Mapping[str, Any]) -> QuantumModel:
+def described_model(about: Mapping[str, Any]) -> QuantumModel:
+    """The model that a checkpoint's or a model file's manifest describes, without parameters."""
     return build_model(
         ModelConfig.from_dict(about["config"]),
         n_features=about["n_features"],
         n_classes=len(about["classes"]) or None,
-        task=about["task"],
-        n_targets=about["n_targets"],
+        task=about.get("task"),
+        n_targets=about.get("n_targets", 1),
     )
 
 

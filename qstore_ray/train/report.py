@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from qstore_ray.config import read_toml
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.errors import QStoreError
-from qstore_ray.learn.config import ModelConfig
-from qstore_ray.learn.model import QuantumModel, build_model
+from qstore_ray.learn.model import QuantumModel
 from qstore_ray.track.base import Record, write_atomically
 from qstore_ray.track.jsonl import read_records
 from qstore_ray.track.text import redact
 from qstore_ray.train.checkpoint import latest_checkpoint
+from qstore_ray.train.modelfile import described_model
 from qstore_ray.train.run_summary import RunSummary, checkpoints, summarize
 
 if TYPE_CHECKING:
@@ -144,11 +144,7 @@ def _model(run_dir: Path, problems: list[str]) -> tuple[dict[str, Any], QuantumM
         about = dict(checkpoint.manifest.get("model", {})) if checkpoint else {}
         if not about:
             return {}, None
-        model = build_model(
-            ModelConfig.from_dict(about["config"]),
-            n_features=about["n_features"],
-            n_classes=len(about["classes"]) or None,
-        )
+        model = described_model(about)
     except QStoreError as exc:
         problems.append(f"The model cannot be shown: {exc.message}.")
         return {}, None

@@ -22,10 +22,10 @@ from qstore_ray.errors import DataError, UsageError
 from qstore_ray.learn import step
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.losses import hamming
-from qstore_ray.learn.model import QuantumModel, build_model
+from qstore_ray.learn.model import QuantumModel
 from qstore_ray.train.archive import SUFFIX, check_suffix, read_bytes, write_bytes
 from qstore_ray.train.checkpoint import find_checkpoint
-from qstore_ray.train.modelfile import PREPARATION, THETA, read_model, write_model
+from qstore_ray.train.modelfile import PREPARATION, THETA, described_model, read_model, write_model
 from qstore_ray.train.origin import Origin, data_origin, origin_of, with_run
 
 if TYPE_CHECKING:
@@ -73,13 +73,7 @@ class TrainedModel:
             return cls.from_bytes(read_bytes(path), backend)
         checkpoint = find_checkpoint(path)
         about = checkpoint.manifest["model"]
-        model = build_model(
-            ModelConfig.from_dict(about["config"]),
-            n_features=about["n_features"],
-            n_classes=len(about["classes"]) or None,
-            task=about.get("task"),
-            n_targets=about.get("n_targets", 1),
-        )
+        model = described_model(about)
         own = {
             name.removeprefix(PREPARATION): array
             for name, array in checkpoint.arrays.items()

@@ -139,3 +139,42 @@ def test_a_report_without_the_data_says_so(storage, tmp_path, capsys):
     assert json.loads(out)["confusion"] is False
     assert "in memory" in err
     assert (run / "report.html").exists()
+
+
+def test_a_run_whose_tracker_was_away_is_completed(tmp_path, capsys):
+    """The store is a file in a folder that cannot be made while the run goes on."""
+    blocked = tmp_path / "store"
+    blocked.write_text("not a folder")
+    uri = f"sqlite:///{blocked}/mlflow.db"
+    job = tmp_path / "job.toml"
+    job.write_text(
+        f"""
+        name = "late"
+        storage = "{tmp_path / "runs"}"
+        [dataset]
+        name = "iris"
+        params = {{ dataset = "iris" }}
+        preprocessing = [{{ name = "minmax" }}]
+        [model]
+        layers = 1
+        [trainer]
+        epochs = 2
+        [track]
+        mlflow_uri = "{uri}"
+        figures = false
+        """
+    )
+    assert main(["train", str(job), "--quiet"]) == 0
+    assert "mlflow" in capsys.readouterr().err
+    blocked.unlink()
+    blocked.mkdir()
+    assert main(["runs", "sync", "late", "--storage", str(tmp_path / "runs"), "--json"]) == 0
+    assert _json(capsys)["trackers"] == ["mlflow"]
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(uri)
+    (experiment,) = (e for e in client.search_experiments() if e.name == "qstore_ray")
+    (run,) = client.search_runs([experiment.experiment_id])
+    points = client.get_metric_history(run.info.run_id, "train_loss")
+    assert [point.step for point in points] == [0, 1]
+    assert run.info.status == "FINISHED"
