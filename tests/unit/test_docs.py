@@ -68,7 +68,7 @@ def test_the_tables_of_a_guide_are_parts_of_a_job(guide: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "family", [ANSATZE, CALLBACKS, ENCODINGS, LOSSES, OPTIMIZERS, SCHEDULES], ids=lambda f: min(f)
+    "family", [ANSATZE, CALLBACKS, ENCODINGS, LOSSES, OPTIMIZERS, SCHEDULES], ids=min
 )
 def test_every_name_has_its_row_in_the_guide_to_training(family: Mapping[str, object]) -> None:
     rows = re.findall(r"^\|(.*?)\|", (DOCS / "training.md").read_text("utf-8"), re.MULTILINE)
