@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from qstore_ray.data.loader import DatasetLoader as DatasetLoader
     from qstore_ray.data.sources.base import SourceAdapter as SourceAdapter
     from qstore_ray.errors import QStoreError as QStoreError
+    from qstore_ray.estimator import QuantumClassifier as QuantumClassifier
+    from qstore_ray.estimator import QuantumKernelClassifier as QuantumKernelClassifier
+    from qstore_ray.estimator import QuantumRegressor as QuantumRegressor
     from qstore_ray.job import JobConfig as JobConfig
     from qstore_ray.job import run_job as run_job
     from qstore_ray.learn.config import ModelConfig as ModelConfig
@@ -90,6 +93,9 @@ _EXPORTS = {
     "ProgressBar": "qstore_ray.cli.progress",
     "ProjectedKernel": "qstore_ray.learn.kernel",
     "QStoreError": "qstore_ray.errors",
+    "QuantumClassifier": "qstore_ray.estimator",
+    "QuantumKernelClassifier": "qstore_ray.estimator",
+    "QuantumRegressor": "qstore_ray.estimator",
     "QuantumTrainer": "qstore_ray.train.trainer",
     "SourceAdapter": "qstore_ray.data.sources.base",
     "Template": "qstore_ray.circuits.template",
@@ -138,6 +144,9 @@ __all__ = [
     "ProgressBar",
     "ProjectedKernel",
     "QStoreError",
+    "QuantumClassifier",
+    "QuantumKernelClassifier",
+    "QuantumRegressor",
     "QuantumTrainer",
     "SourceAdapter",
     "Template",

@@ -76,7 +76,8 @@ class ProgressBar:
             ending = _ENDINGS.get(record["status"], str(record["status"]))
             seconds = float(record.get("seconds", self._pace.seconds))
             epochs = f"{self._pace.epochs_done} of {count(self._pace.epochs, 'epoch')}"
-            self._view.end(f"{ending} after {epochs} in {duration(seconds)}")
+            why = f": {record['reason']}" if record.get("reason") else ""
+            self._view.end(f"{ending} after {epochs} in {duration(seconds)}{why}")
 
     def close(self) -> None:
         """Leave the terminal as it was; the last picture of the bar stays."""

@@ -14,21 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import xxhash
 
-from qstore_ray.data.labels import Labels, flat_labels
+from qstore_ray.data.labels import Labels
 from qstore_ray.data.prepare import Preparation
-from qstore_ray.data.validate import as_array, as_features, check_same_length
+from qstore_ray.data.raw import Block, read_raw, to_block
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from qstore_ray.data.augment.expansion import Expansion
-    from qstore_ray.data.sources.base import RawBlock, ReadTask
+    from qstore_ray.data.sources.base import ReadTask
     from qstore_ray.types import AnyArray, FloatArray, IntArray
 
 
@@ -40,109 +37,6 @@ class Arrays(NamedTuple):
 
     x: FloatArray
     y: AnyArray
-
-
-class Block(NamedTuple):
-    """Rows as a source gave them: features (N, F), labels (N,) or (N, T), row numbers (N,)."""
-
-    x: FloatArray
-    y: AnyArray
-    row: IntArray
-
-
-class RawRows(NamedTuple):
-    """A source's block as arrays, features still in their own type and shape (N, …).
-
-    `group` (N,) says as text which rows belong together; None where the source does not.
-    """
-
-    x: AnyArray
-    y: AnyArray
-    row: IntArray
-    group: AnyArray | None = None
-
-    def digest(self) -> str:
-        """XXH3 of the rows, 128 bits as 32 hex digits.
-
-        It is taken at every read, to notice changes and not attacks; SHA-256 would take longer
-        than the reading itself.
-        """
-        content = xxhash.xxh3_128()
-        for column in (part for part in self if part is not None):
-            content.update(f"{column.dtype.str}{column.shape}".encode())
-            content.update(np.ascontiguousarray(column).data)
-        return content.hexdigest()
-
-
-def read_raw(task: ReadTask, *, several: bool = False) -> RawRows:
-    """Call a source's read task, and check that its columns are there and of one length.
-
-    Args:
-        several: whether a row may have several labels, see `flat_labels`.
-
-    Raises:
-        DataError: a missing column, ragged rows, differing lengths.
-    """
-    columns = _columns(task())
-    missing = {"x", "y", "row"} - set(columns)
-    if missing:
-        raise DataError("a read task left out columns", value=sorted(missing))
-    x, y = as_array(columns["x"], "x"), flat_labels(columns["y"], several=several)
-    check_same_length(x, y)
-    row = np.asarray(columns["row"], dtype=np.int64)
-    check_same_length(x, row, field="row")
-    if "group" not in columns:
-        return RawRows(x, y, row)
-    group = np.asarray(columns["group"])
-    check_same_length(x, group, field="group")
-    if group.dtype.kind not in "iuU":
-        raise DataError(
-            "groups are whole numbers or text", field="columns.group", value=str(group.dtype)
-        )
-    return RawRows(x, y, row, group.astype(str))  # a number is the group of the same text
-
-
-def to_block(raw: RawRows, columns: tuple[int, ...] | None) -> Block:
-    """The rows with features as float64 (N, F), reduced to the chosen columns."""
-    x = as_features(raw.x)
-    if columns is not None:
-        x = np.ascontiguousarray(x[:, columns])
-    return Block(x, raw.y, raw.row)
-
-
-def _columns(block: RawBlock) -> dict[str, Any]:
-    if isinstance(block, dict):
-        return block
-    return {name: _from_arrow(block.column(name), name) for name in block.column_names}
-
-
-def _from_arrow(column: pa.ChunkedArray, name: str) -> AnyArray:
-    """A pyarrow column as an array; lists and tensors become (N, F)."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if column.null_count and name == "x" and pa.types.is_floating(column.type):
-        column = pc.fill_null(column, float("nan"))
-    if column.null_count:
-        row = pc.index(pc.is_null(column), True).as_py()
-        raise DataError("a value is missing", field=name, value=f"position {row}")
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    kind = column.type
-    values: AnyArray
-    if isinstance(kind, pa.FixedShapeTensorType):
-        chunks = [chunk.to_numpy_ndarray() for chunk in column.chunks]
-        none = np.zeros((0, *kind.shape), kind.value_type.to_pandas_dtype())
-        return np.concatenate([none, *chunks])
-    if pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        widths = pc.unique(pc.list_value_length(column)).to_pylist()
-        if len(widths) > 1:
-            raise DataError("the rows have different lengths", field=name, value=sorted(widths))
-        values = pc.list_flatten(column).to_numpy()
-        return values.reshape(len(column), widths[0] if widths else 0)
-    values = column.to_numpy()
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    return values.astype(str) if text else values
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,9 @@ from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset, Schema
 from qstore_ray.data.files import sha256_of
 from qstore_ray.data.labels import KINDS, Labels
-from qstore_ray.data.plan import ReadPlan, SplitTask, read_raw
+from qstore_ray.data.plan import ReadPlan, SplitTask
 from qstore_ray.data.prepare import Preparation
+from qstore_ray.data.raw import read_raw
 from qstore_ray.errors import DataError
 from qstore_ray.resilience import write_durably
 

@@ -14,7 +14,7 @@ import numpy as np
 import xxhash
 
 from qstore_ray.data.labels import join_labels
-from qstore_ray.data.plan import read_raw, to_block
+from qstore_ray.data.raw import read_raw, to_block
 from qstore_ray.data.validate import (
     BadValue,
     bad_values,

@@ -40,6 +40,7 @@ class Assignment:
         threads: CPUs of one worker.
         callbacks: run in worker 0.
         backend: where circuits run; None opens the one that `config` names.
+        theta: parameters (P,) to begin with; None takes those of the model under the seed.
     """
 
     model: QuantumModel
@@ -51,6 +52,7 @@ class Assignment:
     threads: int = 1
     callbacks: tuple[Callback, ...] = ()
     backend: Backend | None = None
+    theta: FloatArray | None = None
 
 
 class Outcome(NamedTuple):

@@ -128,6 +128,9 @@ class ClusterConfig(Config):
         max_failures: how often workers may die before the run fails.
         object_store_mb: shared memory of a Ray of our own, MiB.
         start_timeout: seconds to wait for the cluster to have room for all workers.
+        worker_timeout: seconds without progress after which a worker counts as hung: its stack is
+            written to the run folder, and it is ended and counted as a failure; 0 for never. A
+            step and a callback must take less.
     """
 
     address: str | None = None
@@ -135,3 +138,4 @@ class ClusterConfig(Config):
     max_failures: int = Field(default=3, ge=0)
     object_store_mb: int = Field(default=256, ge=80)
     start_timeout: float = Field(default=60.0, gt=0.0)
+    worker_timeout: float = Field(default=600.0, ge=0.0)

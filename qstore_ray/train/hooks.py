@@ -32,11 +32,12 @@ class Hooks:
     def __init__(self, callbacks: Iterable[Callback], run: Run) -> None:
         self.run = run
         self._callbacks = named(copy.deepcopy(list(callbacks)))
+        in_order = sorted(self._callbacks.items(), key=lambda item: item[1].comes_last)
         # Only what is overridden is called: a hook at every step that does nothing costs nothing.
         self._calls = {
             hook: [
                 (name, callback)
-                for name, callback in self._callbacks.items()
+                for name, callback in in_order
                 if getattr(type(callback), hook) is not getattr(Callback, hook)
             ]
             for hook in HOOKS

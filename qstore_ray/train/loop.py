@@ -122,7 +122,10 @@ class _Loop:
     def _restore(self) -> TrainState:
         horizon = Horizon(self.steps_per_epoch * self.job.config.epochs, self.steps_per_epoch)
         with under("trainer.schedule_options"):
-            state = self.stepper.begin(self.job.model.initial(self.job.config.seed), horizon)
+            theta = self.job.theta
+            if theta is None:
+                theta = self.job.model.initial(self.job.config.seed)
+            state = self.stepper.begin(theta, horizon)
         found: Checkpoint | None = None
         problems: list[CheckpointError] = []
         if self.job.run_dir:

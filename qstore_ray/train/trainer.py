@@ -17,24 +17,25 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from qstore_ray.backends import open_backend
 from qstore_ray.config import dump_toml
 from qstore_ray.data.dataset import Dataset
-from qstore_ray.errors import ConfigError, InterruptedRunError, QStoreError
-from qstore_ray.figures import draw_run
+from qstore_ray.errors import ConfigError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.resilience import available_cpus
 from qstore_ray.track.base import Display, Record, RunInfo, Status, Tracker
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.follow import Follower, open_trackers
-from qstore_ray.track.jsonl import MetricsFile, epoch_records, read_records
+from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train import loop
 from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
-from qstore_ray.train.callbacks import Callback
+from qstore_ray.train.callbacks import Callback, described
 from qstore_ray.train.checkpoint import latest_checkpoint
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
+from qstore_ray.train.finish import artifacts, close_metrics, draw, interrupted
 from qstore_ray.train.interrupt import stop_on_signal
 from qstore_ray.train.preflight import checked
 from qstore_ray.train.reporter import LocalReporter
@@ -145,7 +146,7 @@ class QuantumTrainer:
             folder = open_run_folder(
                 self.storage,
                 name,
-                recipe={"model": self.model.to_dict(), "trainer": self.trainer.recipe()},
+                recipe=self._recipe(),
                 data_fingerprint=dataset.fingerprint,
                 config_toml=toml,
                 resume=resume,
@@ -163,6 +164,13 @@ class QuantumTrainer:
         from qstore_ray.train.cluster import ray_session  # Ray only where it is used
 
         return ray_session(self.cluster, self.trainer.num_workers)
+
+    def _recipe(self) -> dict[str, Any]:
+        """What decides the result: a resumed run must have it in common."""
+        recipe = {"model": self.model.to_dict(), "trainer": self.trainer.recipe()}
+        given = self.callbacks[len(self.trainer.callbacks) :]
+        deciding = [described(callback) for callback in given if callback.decides]
+        return recipe | ({"callbacks": deciding} if deciding else {})
 
     def _to_toml(self, dataset: Dataset) -> str:
         parts = (("model", self.model), ("trainer", self.trainer), ("cluster", self.cluster))
@@ -188,17 +196,17 @@ class QuantumTrainer:
             outcome = self._train(folder, dataset, model, rows)
             if outcome.status == "interrupted":
                 status = "interrupted"
-                raise _interrupted(folder, outcome.reason)
+                raise interrupted(folder, outcome.reason)
             result = self._result(folder, dataset, metrics, outcome)
-            figures = _draw(folder, dataset, result.model)
+            figures = draw(folder, dataset, result.model)
             status = "finished"
         except KeyboardInterrupt as exc:
             status = "interrupted"
-            raise _interrupted(folder) from exc
+            raise interrupted(folder) from exc
         finally:
-            _close_metrics(folder, status)
+            close_metrics(folder, status)
             metrics["train_seconds"] = round(time.monotonic() - began, 3)
-            follower.stop(status, summary=metrics, artifacts=_artifacts(folder, figures))
+            follower.stop(status, summary=metrics, artifacts=artifacts(folder, figures))
             folder.set_status(status, metrics=metrics)
         return result
 
@@ -264,34 +272,3 @@ class QuantumTrainer:
         metrics["epochs"] = len(history)
         metrics["samples_per_second"] = round(outcome.samples / outcome.seconds, 1)
         return TrainResult(trained, metrics, history, folder.path, checkpoint.path)
-
-
-def _draw(folder: RunFolder, dataset: Dataset, model: TrainedModel) -> list[Path]:
-    confusion = None
-    if model.tells_classes and "test" in dataset.plans:
-        confusion = model.confusion(dataset, "test")
-    records = read_records(folder.metrics)
-    return draw_run(folder.path, records, confusion, dataset.schema.class_names)
-
-
-def _artifacts(folder: RunFolder, figures: list[Path]) -> list[Path]:
-    files = (folder.path / "config.toml", folder.metrics, *figures)
-    return [path for path in files if path.exists()]
-
-
-def _close_metrics(folder: RunFolder, status: Status) -> None:
-    """Say how the run ended where the loop could not say it any more."""
-    records = read_records(folder.metrics)
-    if records and records[-1].get("event") == "end":
-        return
-    with MetricsFile(folder.metrics) as metrics:
-        metrics.append({"event": "end", "status": status})
-
-
-def _interrupted(folder: RunFolder, reason: str = "") -> QStoreError:
-    return InterruptedRunError(
-        reason or "stopped on request",
-        field="run",
-        value=str(folder.path),
-        fix=f"Go on with --resume (name {folder.name!r}).",
-    )

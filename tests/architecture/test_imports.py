@@ -69,6 +69,7 @@ ALLOWED = {
         "qstore_ray.data.service.label_studio",
         "qstore_ray.data.sources.sklearn",
         "qstore_ray.data.steps.projection",
+        "qstore_ray.estimator",
     ),
     "sqlalchemy": ("qstore_ray.track.mlflow_store",),
     "starlette": ("qstore_ray.data.service",),

@@ -253,6 +253,12 @@ def test_a_callback_that_may_fail_is_recorded_and_changes_nothing(hook, rows, tm
     assert f"BreaksMildly.{hook}: KeyError" in warnings[0]["message"]
 
 
+def test_the_table_has_what_callbacks_after_it_log(rows, tmp_path):
+    tables = ({"name": "metrics_logger"}, {"name": "gradient_stats"})
+    _train(rows, tmp_path, [as_callback(table) for table in tables], epochs=1)
+    assert "gradient_norm_circuit" in (tmp_path / "metrics.csv").read_text()
+
+
 def test_a_misspelt_hook_is_found_where_it_is_written():
     with pytest.raises(UnknownNameError, match="on_epoch_end") as caught:
         type("Mine", (Callback,), {"on_epoch_ends": lambda self, run, record: None})

@@ -95,7 +95,7 @@ def _read(split: str, tasks: Iterable[ReadTask], chosen: list[int] | None) -> Ro
     import numpy as np
 
     from qstore_ray.data.labels import join_labels
-    from qstore_ray.data.plan import read_raw
+    from qstore_ray.data.raw import read_raw
     from qstore_ray.data.service.arrays import Rows
 
     blocks = [read_raw(task) for task in tasks]

@@ -1,0 +1,108 @@
+"""A quantum classifier for scikit-learn.
+
+QuantumClassifier(n_layers=3, random_state=0).fit(x_train, y_train).predict(x_test)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
+
+from qstore_ray.errors import ConfigError, UsageError
+from qstore_ray.estimator.base import TrainedEstimator
+
+if TYPE_CHECKING:
+    from qstore_ray.track.base import Record
+    from qstore_ray.types import AnyArray, FloatArray
+
+
+class QuantumClassifier(ClassifierMixin, TrainedEstimator):  # type: ignore[misc]  # no types
+    """Classes by a trained circuit: softmax of a linear function of its expectation values.
+
+    The parameters are those of `TrainedEstimator`. Two classes share one output.
+
+    Attributes:
+        classes_: the labels (C,), sorted.
+        n_features_in_, feature_names_in_: of the rows `fit` was given.
+        preparation_: raw rows to the circuit's features. n_qubits_: of the circuit.
+        model_, theta_, n_parameters_: the function, its parameters (P,), and P.
+        loss_curve_: mean training loss of each epoch; n_iter_: epochs.
+        validation_scores_: accuracy on the rows held out, each epoch; None without early stopping.
+    """
+
+    classes_: AnyArray
+
+    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803 - scikit-learn's name
+        """Train on rows X (N, F) with labels y (N,) of any kind.
+
+        Raises:
+            ValueError: scikit-learn's, for rows and labels that it would not take either.
+            ConfigError: a wrong parameter, or one class only.
+            DivergenceError: the loss became NaN or infinite.
+        """
+        x, y = validate_data(self, X, y, reset=not self._continues(), dtype=np.float64)
+        classes, numbers = class_numbers(y)
+        if self._continues() and not np.array_equal(classes, self.classes_):
+            raise ConfigError(
+                "the labels have other classes than those of the last fit",
+                field="warm_start",
+                value=classes.tolist(),
+                fix="Set warm_start=False to begin anew.",
+            )
+        self._train(x, numbers, len(classes))
+        self.classes_ = classes
+        return self
+
+    def predict(self, X: Any) -> AnyArray:  # noqa: N803
+        """The likeliest labels (N,) of rows X (N, F)."""
+        outputs = self._outputs(X)
+        labels: AnyArray = self.classes_[self.model_.loss.predict(outputs)]
+        return labels
+
+    def predict_proba(self, X: Any) -> FloatArray:  # noqa: N803
+        """Probabilities (N, C) of rows X (N, F), in the order of `classes_`.
+
+        Raises:
+            UsageError: the loss gives none.
+        """
+        outputs = self._outputs(X)
+        probabilities = self.model_.loss.probabilities
+        if probabilities is None:
+            raise UsageError(
+                f"a model trained with {self.model_.loss_name} has no class probabilities",
+                field="model_options",
+                value=self.model_options,
+                fix="Use decision_function, or leave the loss out.",
+            )
+        return probabilities(outputs)
+
+    def decision_function(self, X: Any) -> FloatArray:  # noqa: N803
+        """Scores of rows X (N, F): (N, C), of two classes the log-odds of the second (N,)."""
+        outputs = self._outputs(X)
+        return outputs[:, 0] if len(self.classes_) == 2 else outputs
+
+    def _validation_score(self, record: Record, y_val: AnyArray) -> float:
+        return float(record["val_accuracy"])
+
+
+def class_numbers(y: AnyArray) -> tuple[AnyArray, AnyArray]:
+    """The sorted labels (C,) in `y` (N,), and the number of each row's (N,).
+
+    Raises:
+        ValueError: labels that are quantities (scikit-learn's).
+        ConfigError: one class only.
+    """
+    check_classification_targets(y)
+    classes, numbers = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise ConfigError(
+            "a classifier needs 2 classes or more, y holds one class",
+            field="y",
+            value=classes.tolist(),
+            fix="Give rows of another class too.",
+        )
+    return classes, numbers

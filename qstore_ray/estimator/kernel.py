@@ -1,0 +1,176 @@
+"""A support vector machine on a quantum kernel, for scikit-learn.
+
+    QuantumKernelClassifier(encoding="iqp", bandwidth=0.5, C=10.0).fit(x_train, y_train)
+
+The kernel k(x, y) of `learn/kernel.py` compares the states that the encoding makes of two rows; it
+has no trained parameters, and the machine on top of it is a convex problem with one solution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.svm import SVC
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from qstore_ray.backends.base import Backend
+from qstore_ray.circuits.circuit import Circuit
+from qstore_ray.circuits.encodings import ENCODINGS
+from qstore_ray.data.steps import Scale
+from qstore_ray.errors import ConfigError, unknown_name
+from qstore_ray.estimator.classifier import class_numbers
+from qstore_ray.estimator.features import Reduce, fit_features
+from qstore_ray.estimator.parameters import backend_of
+from qstore_ray.learn.kernel import (
+    FidelityKernel,
+    FidelityKernelConfig,
+    ProjectedKernel,
+    ProjectedKernelConfig,
+    build_kernel,
+    kernel_matrix,
+)
+
+if TYPE_CHECKING:
+    from qstore_ray.types import AnyArray, FloatArray
+
+_KERNELS = ("fidelity", "projected")
+
+
+class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
+    """Classes by a support vector machine on k(x, y), which compares encoded rows.
+
+    Args:
+        kernel: `fidelity`, |⟨ψ(x)|ψ(y)⟩|², or `projected`, a Gaussian of one-qubit expectations.
+        gamma: of the projected kernel, see `learn.kernel.ProjectedKernelConfig`.
+        encoding: see `circuits.encodings`.
+        n_qubits: None takes as many as the features need, 8 at most; see `estimator.features`.
+        bandwidth: factor of the features before they are encoded. Small factors make rows more
+            alike, which keeps kernels of many qubits from becoming an identity matrix
+            (Shaydulin & Wild 2022, Phys. Rev. A 106, 042407).
+        scale_features: bring every feature into the encoding's range, as seen in `fit`.
+        reduce: `pca` projects features that do not fit on the qubits; None refuses them.
+        C: strength of the penalty for rows on the wrong side.
+        class_weight: as in `sklearn.svm.SVC`.
+        backend: a name, with `backend_options`, or a backend.
+        n_threads: of the simulator; the result does not depend on it.
+
+    Attributes:
+        classes_: the labels (C,), sorted.
+        n_features_in_, feature_names_in_: of the rows `fit` was given.
+        preparation_: raw rows to the circuit's features. circuit_: the encoding. n_qubits_: its.
+        svc_: the support vector machine, on the matrix of the training rows.
+        support_: which training rows are support vectors (S,).
+        support_vectors_: their features as the circuit takes them (S, …).
+    """
+
+    def __init__(
+        self,
+        *,
+        kernel: Literal["fidelity", "projected"] = "fidelity",
+        gamma: float | Literal["scale"] = "scale",
+        encoding: str = "angle",
+        n_qubits: int | None = None,
+        bandwidth: float = 1.0,
+        scale_features: bool = True,
+        reduce: Reduce = "pca",
+        C: float = 1.0,  # noqa: N803 - scikit-learn's name
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+        backend: str | Backend = "statevector",
+        backend_options: Mapping[str, Any] | None = None,
+        n_threads: int = 1,
+    ) -> None:
+        self.kernel = kernel
+        self.gamma = gamma
+        self.encoding = encoding
+        self.n_qubits = n_qubits
+        self.bandwidth = bandwidth
+        self.scale_features = scale_features
+        self.reduce = reduce
+        self.C = C
+        self.class_weight = class_weight
+        self.backend = backend
+        self.backend_options = backend_options
+        self.n_threads = n_threads
+
+    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803
+        """Compute the kernel's matrix of rows X (N, F) with labels y (N,), and fit the machine.
+
+        Raises:
+            ValueError: scikit-learn's, for rows and labels that it would not take either.
+            ConfigError: a wrong parameter, or one class only.
+        """
+        x, y = validate_data(self, X, y, dtype=np.float64)
+        self.classes_, _ = class_numbers(y)
+        self.preparation_, self.n_qubits_, width = fit_features(
+            x,
+            encoding=self.encoding,
+            n_qubits=self.n_qubits,
+            scale=self.scale_features,
+            reduce=self.reduce,
+            after=self._narrowed(),
+        )
+        encoded = ENCODINGS[self.encoding](self.n_qubits_, width)
+        self.circuit_ = Circuit(
+            encoded.template, width, self.encoding, encoded.encode, encoded.load
+        )
+        rows = self.preparation_.apply(x)
+        kernel = self._kernel()
+        matrix = kernel_matrix(kernel, rows)
+        self.svc_ = SVC(kernel="precomputed", C=self.C, class_weight=self.class_weight)
+        self.svc_.fit(matrix, y)
+        self.support_ = self.svc_.support_
+        self.support_vectors_ = rows[self.support_]
+        # With gamma="scale" the training rows as a whole decide γ, so it is kept from here.
+        self._compare = kernel.comparison(lambda: kernel.embed(rows))
+        return self
+
+    def predict(self, X: Any) -> AnyArray:  # noqa: N803
+        """Labels (N,) of rows X (N, F)."""
+        matrix = self._against_support(X)
+        labels: AnyArray = self.svc_.predict(matrix)
+        return labels
+
+    def decision_function(self, X: Any) -> FloatArray:  # noqa: N803
+        """Scores of rows X (N, F): (N, C), of two classes the signed distance (N,)."""
+        matrix = self._against_support(X)
+        scores: FloatArray = self.svc_.decision_function(matrix)
+        return scores
+
+    def _narrowed(self) -> tuple[Scale, ...]:
+        if self.bandwidth == 1.0:
+            return ()
+        if not self.bandwidth > 0.0:
+            raise ConfigError(
+                "a bandwidth is above 0", field="bandwidth", value=self.bandwidth, fix="Take 0.5."
+            )
+        if self.encoding in ("amplitude", "basis"):
+            raise ConfigError(
+                f"the encoding {self.encoding} has no angles that a bandwidth could scale",
+                field="bandwidth",
+                value=self.bandwidth,
+                fix="Take 1.0, or the encoding angle, dense_angle, iqp or zz.",
+            )
+        return (Scale(factor=float(self.bandwidth)),)
+
+    def _kernel(self) -> FidelityKernel | ProjectedKernel:
+        if self.kernel not in _KERNELS:
+            raise unknown_name("kernel", self.kernel, _KERNELS, field="kernel")
+        config = (
+            FidelityKernelConfig()
+            if self.kernel == "fidelity"
+            else ProjectedKernelConfig(gamma=self.gamma)
+        )
+        return build_kernel(config, self.circuit_, backend=backend_of(self))
+
+    def _against_support(self, x: Any) -> FloatArray:
+        """k of rows x (N, F) with the training rows; 0 for those that are no support vectors."""
+        check_is_fitted(self)
+        rows = validate_data(self, x, reset=False, dtype=np.float64)
+        kernel = self._kernel()
+        a, b = (kernel.embed(r) for r in (self.preparation_.apply(rows), self.support_vectors_))
+        matrix = np.zeros((len(a), self.svc_.shape_fit_[0]))
+        matrix[:, self.support_] = self._compare(a, b)
+        return matrix

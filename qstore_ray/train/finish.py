@@ -1,0 +1,47 @@
+"""What is done when a run ends: figures, the files trackers keep, the last line of the metrics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qstore_ray.data.dataset import Dataset
+from qstore_ray.errors import InterruptedRunError, QStoreError
+from qstore_ray.figures import draw_run
+from qstore_ray.track.base import Status
+from qstore_ray.track.jsonl import MetricsFile, read_records
+from qstore_ray.train.run_folder import RunFolder
+from qstore_ray.train.trained import TrainedModel
+
+
+def draw(folder: RunFolder, dataset: Dataset, model: TrainedModel) -> list[Path]:
+    """Draw the run's figures into its folder; the files written."""
+    confusion = None
+    if model.tells_classes and "test" in dataset.plans:
+        confusion = model.confusion(dataset, "test")
+    records = read_records(folder.metrics)
+    return draw_run(folder.path, records, confusion, dataset.schema.class_names)
+
+
+def artifacts(folder: RunFolder, figures: list[Path]) -> list[Path]:
+    """The files that trackers keep a copy of."""
+    files = (folder.path / "config.toml", folder.metrics, *figures)
+    return [path for path in files if path.exists()]
+
+
+def close_metrics(folder: RunFolder, status: Status) -> None:
+    """Say how the run ended where the loop could not say it any more."""
+    records = read_records(folder.metrics)
+    if records and records[-1].get("event") == "end":
+        return
+    with MetricsFile(folder.metrics) as metrics:
+        metrics.append({"event": "end", "status": status})
+
+
+def interrupted(folder: RunFolder, reason: str = "") -> QStoreError:
+    """The error that says how to go on."""
+    return InterruptedRunError(
+        reason or "stopped on request",
+        field="run",
+        value=str(folder.path),
+        fix=f"Go on with --resume (name {folder.name!r}).",
+    )
