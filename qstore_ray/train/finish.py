@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import TracebackType
 
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.errors import InterruptedRunError, QStoreError
@@ -11,6 +14,41 @@ from qstore_ray.track.base import Status
 from qstore_ray.track.jsonl import MetricsFile, read_records
 from qstore_ray.train.run_folder import RunFolder
 from qstore_ray.train.trained import TrainedModel
+
+
+@contextmanager
+def always(*steps: Callable[[], object]) -> Iterator[None]:
+    """Take all steps in order however the block ends.
+
+    The error that is raised is the first one; what went wrong after it becomes its notes.
+    """
+    with ExitStack() as stack:
+        for step in reversed(steps):
+            stack.push(_Step(step))
+        yield
+
+
+class _Step:
+    """One step at the end of a block."""
+
+    def __init__(self, step: Callable[[], object]) -> None:
+        self._step = step
+
+    def __enter__(self) -> None:
+        """Nothing: it is taken at the end."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._step()
+        except QStoreError as exc:
+            if error is None:
+                raise
+            error.add_note(f"And then: {exc}")
 
 
 def draw(folder: RunFolder, dataset: Dataset, model: TrainedModel) -> list[Path]:

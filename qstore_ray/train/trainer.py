@@ -35,7 +35,7 @@ from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
 from qstore_ray.train.callbacks import Callback, described
 from qstore_ray.train.checkpoint import latest_checkpoint
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
-from qstore_ray.train.finish import artifacts, close_metrics, draw, interrupted
+from qstore_ray.train.finish import always, artifacts, close_metrics, draw, interrupted
 from qstore_ray.train.interrupt import stop_on_signal
 from qstore_ray.train.preflight import checked
 from qstore_ray.train.reporter import LocalReporter
@@ -192,22 +192,27 @@ class QuantumTrainer:
         status: Status = "failed"
         metrics: dict[str, float] = dict(known)
         figures: list[Path] = []
-        try:
-            outcome = self._train(folder, dataset, model, rows)
+
+        def count_seconds() -> None:
+            metrics["train_seconds"] = round(time.monotonic() - began, 3)
+
+        with always(
+            lambda: close_metrics(folder, status),
+            count_seconds,
+            lambda: follower.stop(status, summary=metrics, artifacts=artifacts(folder, figures)),
+            lambda: folder.set_status(status, metrics=metrics),
+        ):
+            try:
+                outcome = self._train(folder, dataset, model, rows)
+            except KeyboardInterrupt as exc:
+                status = "interrupted"
+                raise interrupted(folder) from exc
             if outcome.status == "interrupted":
                 status = "interrupted"
                 raise interrupted(folder, outcome.reason)
             result = self._result(folder, dataset, metrics, outcome)
             figures = draw(folder, dataset, result.model)
             status = "finished"
-        except KeyboardInterrupt as exc:
-            status = "interrupted"
-            raise interrupted(folder) from exc
-        finally:
-            close_metrics(folder, status)
-            metrics["train_seconds"] = round(time.monotonic() - began, 3)
-            follower.stop(status, summary=metrics, artifacts=artifacts(folder, figures))
-            folder.set_status(status, metrics=metrics)
         return result
 
     def _follower(self, folder: RunFolder, dataset: Dataset, resume: bool) -> Follower:

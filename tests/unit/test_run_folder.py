@@ -14,6 +14,7 @@ import pytest
 from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError
 from qstore_ray.track.jsonl import read_records
+from qstore_ray.train.finish import always
 from qstore_ray.train.run_folder import RunFolder, check_name, open_run_folder, read_run_record
 
 RECIPE = {"model": {"n_qubits": 4}, "trainer": {"epochs": 3, "optimizer_options": {"beta1": 0.5}}}
@@ -247,6 +248,7 @@ HOLD = """
 import json
 import sys
 from pathlib import Path
+from qstore_ray.train.finish import always
 from qstore_ray.train.run_folder import open_run_folder
 
 folder = open_run_folder(
@@ -311,3 +313,33 @@ def test_storage_that_cannot_be_written_to_is_our_error(tmp_path: Path):
     (tmp_path / "runs").write_text("a file is in the way")
     with pytest.raises(RunError, match="cannot write into the run folder"):
         _open(tmp_path / "runs")
+
+
+# ------------------------------------------------------------------- the steps at the end of a run
+
+
+def test_every_last_step_is_taken_and_the_first_error_is_the_one_that_is_told():
+    taken = []
+
+    def fails(name: str) -> None:
+        taken.append(name)
+        raise RunError(f"{name} failed")
+
+    with (
+        pytest.raises(RunError, match="training failed") as caught,
+        always(lambda: fails("metrics"), lambda: taken.append("follower"), lambda: fails("record")),
+    ):
+        raise RunError("training failed")
+    assert taken == ["metrics", "follower", "record"]
+    assert caught.value.__notes__ == ["And then: metrics failed.", "And then: record failed."]
+
+
+def test_an_error_in_a_last_step_alone_is_raised_after_the_other_steps():
+    taken = []
+
+    def fails() -> None:
+        raise RunError("metrics failed")
+
+    with pytest.raises(RunError, match="metrics failed"), always(fails, lambda: taken.append(1)):
+        pass
+    assert taken == [1]
