@@ -12,6 +12,7 @@ from qstore_ray.errors import ConfigError, unknown_name
 from qstore_ray.learn.gradients import GRADIENTS
 from qstore_ray.learn.optimizers import GCANS, get_optimizer
 from qstore_ray.learn.schedules import get_schedule
+from qstore_ray.learn.step import BLOCK
 from qstore_ray.train.callbacks import Callback, as_callback, as_table
 
 
@@ -82,15 +83,26 @@ class TrainerConfig(Config):
         if self.gradient not in ("auto", *GRADIENTS):
             raise unknown_name("gradient", self.gradient, ("auto", *GRADIENTS), field="gradient")
         optimizer = get_optimizer(self.optimizer, self.optimizer_options)
-        if isinstance(optimizer, GCANS) and optimizer.min_rows > self.batch_size * self.accumulate:
+        if isinstance(optimizer, GCANS):
+            self._check_rows_of_a_step(optimizer)
+        get_schedule(self.schedule, self.schedule_options)
+        return self
+
+    def _check_rows_of_a_step(self, optimizer: GCANS) -> None:
+        if optimizer.min_rows <= BLOCK:
+            raise ConfigError(
+                f"the variance of the gradient needs more than {BLOCK} rows",
+                field="optimizer_options.min_rows",
+                value=optimizer.min_rows,
+                fix=f"Take {BLOCK + 1} or more.",
+            )
+        if optimizer.min_rows > self.batch_size * self.accumulate:
             raise ConfigError(
                 f"gcans takes {optimizer.min_rows} rows a step at least",
                 field="batch_size",
                 value=self.batch_size,
                 fix=f"Take {optimizer.min_rows} or more, or a smaller optimizer_options.min_rows.",
             )
-        get_schedule(self.schedule, self.schedule_options)
-        return self
 
     def recipe(self) -> dict[str, Any]:
         """The fields that decide the result: what a resumed run must have in common."""

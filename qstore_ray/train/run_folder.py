@@ -30,7 +30,7 @@ from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError
 from qstore_ray.resilience import sweep_parts, write_durably
 from qstore_ray.track.jsonl import MetricsFile
-from qstore_ray.train.origin import changed_versions, check_same, versions
+from qstore_ray.train.same_run import changed_versions, check_same, versions
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LOCK, _RECORD = ".lock", "run.json"

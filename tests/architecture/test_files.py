@@ -98,6 +98,7 @@ DATED = {
     "qstore_ray/data/service/answers.py",  # a server says a date until which to wait
     "qstore_ray/data/service/store.py",
     "qstore_ray/track/mlflow.py",
+    "qstore_ray/track/tensorboard.py",
     "qstore_ray/train/run_folder.py",
 }
 

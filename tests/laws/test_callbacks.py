@@ -284,6 +284,19 @@ def test_a_wrong_table_is_refused_with_its_place(table, field):
     assert caught.value.field == field
 
 
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"optimizer_options": {"min_rows": 16}}, "optimizer_options.min_rows"),
+        ({"batch_size": 20}, "batch_size"),
+    ],
+)
+def test_too_few_rows_to_tell_a_variance_are_refused(options, field):
+    with pytest.raises(ConfigError) as caught:
+        TrainerConfig(optimizer="gcans", **options)
+    assert caught.value.field == field
+
+
 def test_parameters_cannot_be_changed_by_a_callback(rows, tmp_path):
     class Meddles(Callback):
         def on_batch_end(self, run, batch):
