@@ -92,7 +92,10 @@ def train(config: JobConfig, dataset: Dataset) -> dict[str, float]:
     """Metrics of one training."""
     with tempfile.TemporaryDirectory() as folder:
         trainer = QuantumTrainer(
-            config.model, config.trainer, storage=folder, track=TrackConfig(mlflow=False)
+            config.model,
+            config.trainer,
+            storage=folder,
+            track=TrackConfig(mlflow=False, figures=False),
         )
         return dict(trainer.fit(dataset).metrics)
 

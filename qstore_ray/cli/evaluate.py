@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from qstore_ray.cli.output import AsJson, Storage, examples, facts, say, say_json, table
-from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
     from qstore_ray.data.dataset import Dataset
@@ -40,40 +38,17 @@ def evaluate(
     was trained on, nothing is computed: its test rows may have become training rows.
     """
     from qstore_ray.cli.models import open_model
-    from qstore_ray.cli.run_summary import find_run
+    from qstore_ray.cli.reopen import dataset_of
+    from qstore_ray.train.run_summary import find_run
 
     folder = find_run(run, storage)
     with contextlib.redirect_stdout(sys.stderr):
-        dataset = _dataset(folder)
+        dataset = dataset_of(folder)
         result = _scores(open_model(folder), dataset, split)
     if as_json:
         say_json({"name": folder.name, "run_dir": str(folder), "split": split, **result})
     else:
         say(_as_text(split, result))
-
-
-def _dataset(folder: Path) -> Dataset:
-    """The data of the run, loaded again and equal to what it was trained on.
-
-    Raises:
-        DataError: they cannot be loaded, or have changed.
-    """
-    from qstore_ray.cli.run_summary import read_record
-    from qstore_ray.config import read_toml
-    from qstore_ray.data.config import DatasetConfig
-    from qstore_ray.data.loader import DatasetLoader
-
-    trained_on = read_record(folder).fingerprints.get("data")
-    config = DatasetConfig.from_dict(read_toml(folder / "config.toml").get("dataset", {}))
-    dataset = DatasetLoader.load(config)
-    if dataset.fingerprint != trained_on:
-        raise DataError(
-            f"the data have changed since the run: their fingerprint was {trained_on}",
-            field="dataset",
-            value=dataset.fingerprint,
-            fix="Bring the data back as they were, or train on the new ones under another name.",
-        )
-    return dataset
 
 
 def _scores(model: TrainedModel, dataset: Dataset, split: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def find_model(model: str, storage: str) -> Path:
     Raises:
         UsageError: there is none.
     """
-    from qstore_ray.cli.run_summary import find_run
+    from qstore_ray.train.run_summary import find_run
 
     path = Path(model).expanduser()
     if path.suffix == SUFFIX and not path.is_dir():

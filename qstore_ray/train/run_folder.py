@@ -4,7 +4,7 @@
                 run.json         name, status, generation, fingerprints, versions
                 metrics.jsonl    every epoch, written by worker 0
                 checkpoints/     the newest ones
-                figures/         PNG
+                figures/         PNG or SVG
 
 A run is known by its name. Meeting the name again is an error, unless the caller says `resume`
 (go on from the last checkpoint) or `fresh` (delete it and start again). Every attempt takes a
