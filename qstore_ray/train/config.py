@@ -10,7 +10,7 @@ from qstore_ray.backends import check_backend
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, unknown_name
 from qstore_ray.learn.gradients import GRADIENTS
-from qstore_ray.learn.optimizers import GCANS, get_optimizer
+from qstore_ray.learn.optimizers import GCANS, SearchOptimizer, get_optimizer
 from qstore_ray.learn.schedules import get_schedule
 from qstore_ray.learn.step import BLOCK
 from qstore_ray.train.callbacks import Callback, as_callback, as_table
@@ -83,10 +83,22 @@ class TrainerConfig(Config):
         if self.gradient not in ("auto", *GRADIENTS):
             raise unknown_name("gradient", self.gradient, ("auto", *GRADIENTS), field="gradient")
         optimizer = get_optimizer(self.optimizer, self.optimizer_options)
+        if isinstance(optimizer, SearchOptimizer):
+            self._check_nothing_is_ignored()
         if isinstance(optimizer, GCANS):
             self._check_rows_of_a_step(optimizer)
         get_schedule(self.schedule, self.schedule_options)
         return self
+
+    def _check_nothing_is_ignored(self) -> None:
+        for field, value in (("clip_norm", self.clip_norm), ("clip_value", self.clip_value)):
+            if value is not None:
+                raise ConfigError(
+                    f"{self.optimizer} chooses its own step, there is no gradient to clip",
+                    field=field,
+                    value=value,
+                    fix="Leave it out, or take an optimizer such as adam.",
+                )
 
     def _check_rows_of_a_step(self, optimizer: GCANS) -> None:
         if optimizer.min_rows <= BLOCK:

@@ -93,14 +93,15 @@ class _Guard:
     ) -> bool:
         if not isinstance(error, Exception):
             return False  # nothing, or Ctrl-C, which is nobody's fault
-        said = str(error) if isinstance(error, QStoreError) else f"{type(error).__name__}: {error}"
+        own = isinstance(error, QStoreError)
+        said = str(error).rstrip(".") if own else f"{type(error).__name__}: {error}"
         if self._callback.on_error == "warn":
             self._run.warn(f"callback {self._where}: {said}")
             return True
         raise CallbackError(
             f"a callback raised: {said}",
             field=self._where,
-            fix="Mend it and go on with --resume, or set its on_error to 'warn'.",
+            fix="Mend it, or set its on_error to 'warn'. A run in a folder goes on with --resume.",
         ) from error
 
 

@@ -402,3 +402,29 @@ def test_the_gradients_noise_is_the_spread_of_the_rows(rows):
     ]
     expected = np.sqrt(np.var(single, axis=0, ddof=1).sum() / 60)
     assert np.mean(np.square(noises)) ** 0.5 == pytest.approx(expected, rel=0.15)
+
+
+@pytest.mark.parametrize("field", ["clip_norm", "clip_value"])
+def test_clipping_is_refused_where_there_is_no_gradient(field):
+    with pytest.raises(ConfigError, match="spsa") as caught:
+        TrainerConfig(optimizer="spsa", **{field: 1.0})
+    assert caught.value.field == field
+
+
+def test_states_count_as_circuits(rows):
+    """A metric of P parameters takes P + 1 states a row, besides the gradient and the loss."""
+    seen = []
+
+    class Collects(Callback):
+        def __deepcopy__(self, memo):
+            return self
+
+        def on_batch_end(self, run, batch):
+            seen.append(run.state.usage[0])
+
+    frozen = {"epochs": 1, "batch_size": 60}
+    _train(rows, None, [Collects()], optimizer="sgd", **frozen)
+    _train(rows, None, [Collects()], optimizer="qng", **frozen)
+    model = build_model(ModelConfig(n_qubits=4, layers=1), n_features=4, n_classes=3)
+    by_gradient, by_metric = seen
+    assert by_metric - 2 * by_gradient >= 60 * model.sizes["circuit"]

@@ -76,7 +76,7 @@ def test_compared_runs_show_what_differs_and_who_is_best(storage, capsys):
         (["plot", "one", "--kind", "los"], "Did you mean 'loss'"),
         (["plot", "one", "--format", "pdf"], "png"),
         (["plot", "numbers", "--kind", "accuracy"], "nothing of this kind"),
-        (["plot", "numbers", "--kind", "confusion"], "no classes"),
+        (["plot", "numbers", "--kind", "confusion"], "one class a row"),
         (["report", "three"], "run"),
     ],
     ids=" ".join,
