@@ -81,7 +81,7 @@ ALLOWED = {
     "uvicorn": ("qstore_ray.data.service",),
     "wandb": ("qstore_ray.track.wandb",),
     "xgboost": ("qstore_ray.train.sync",),
-    "xxhash": ("qstore_ray.data.plan", "qstore_ray.data.survey"),
+    "xxhash": ("qstore_ray.data.raw", "qstore_ray.data.survey"),
 }
 
 # The rest is at everybody's hand.

@@ -313,7 +313,7 @@ def test_the_configuration_survives_toml_and_pickle(member: Member, folder: Path
 
 
 def test_every_built_in_source_is_a_member():
-    sources = {"huggingface", "keras", "local", "numpy", "sklearn", "arrow-for-tests"}
+    sources = {"function", "huggingface", "keras", "local", "numpy", "sklearn", "arrow-for-tests"}
     assert set(DatasetLoader.available()) >= sources
     from qstore_ray.data.sources.base import _BUILT_IN
 

@@ -159,7 +159,7 @@ class CsvFormat(Format):
         return Contents(
             chunks={part: chunks[part] for part in files},
             feature_names=features,
-            notes={"labels": label_type},
+            notes={"labels": f"{label_type} labels"},
         )
 
 
