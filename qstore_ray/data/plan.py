@@ -74,7 +74,7 @@ class SplitTask:
         return len(self.take) * self.times
 
     def __call__(self) -> dict[str, AnyArray]:
-        """Columns x (N, F'), y (N,), row (N,) of the split's rows in this block.
+        """Columns x (N, F'), y (N,) or (N, T), row (N,) of the split's rows in this block.
 
         Copies have the label and the row number of their original, and stand behind it.
 
@@ -87,7 +87,7 @@ class SplitTask:
             return {"x": self.preparation.apply(block.x), "y": y, "row": block.row}
         return {
             "x": self.expansion.expand(block.x, block.row, self.preparation),
-            "y": np.repeat(y, self.times),
+            "y": np.repeat(y, self.times, axis=0),
             "row": np.repeat(block.row, self.times),
         }
 
