@@ -63,7 +63,7 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
     labels = find_labels(config.task, main.y)
     numbers = {name: labels.encode(part.y) for name, part in parts.items()}
     kept = {name: _kept(config, part, name) for name, part in parts.items()}
-    positions = _split(config, kept, main, numbers[""], labels)
+    positions = _split(config, source, kept, main, numbers[""], labels)
     if config.bad_values == "error":
         _check_finite(parts, positions, names)
     home = {split: (split if split in parts else "") for split in positions}
@@ -143,6 +143,7 @@ def _dropped(parts: Mapping[str, Part], kept: Mapping[str, IntArray]) -> dict[st
 
 def _split(
     config: DatasetConfig,
+    source: SourceData,
     kept: Mapping[str, IntArray],
     main: Part,
     numbers: AnyArray,
@@ -156,6 +157,7 @@ def _split(
         n_rows=len(rows),
         seed=config.seed,
         official=frozenset(kept) - {""},
+        uncut=source.uncut,
         rows=main.row[rows],
         groups=None if main.group is None else main.group[rows],
         labels=numbers[rows] if stratified else None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from qstore_ray.data.service.records import Transformation
@@ -67,7 +68,7 @@ def augmented(content: Content, transform: Transform, copies: int, seed: int) ->
     """
     import numpy as np
 
-    from qstore_ray.data.service.arrays import Content, Rows
+    from qstore_ray.data.service.arrays import Rows
 
     train = content.parts["train"]
     blocks = [train.x]
@@ -81,4 +82,5 @@ def augmented(content: Content, transform: Transform, copies: int, seed: int) ->
             )
         blocks.append(x)
     rows = Rows(np.concatenate(blocks), np.concatenate([train.y] * (copies + 1)))
-    return Content({**content.parts, "train": rows}, content.feature_names, content.class_names)
+    times = (1 + content.copies) * (1 + copies)
+    return replace(content, parts={**content.parts, "train": rows}, copies=times - 1)

@@ -110,6 +110,7 @@ class BackendAPISourceAdapter(SourceAdapter[BackendAPIParams]):
             feature_names=record.feature_names,
             image_shape=record.shape if len(record.shape) > 1 else None,
             class_names=record.class_names,
+            uncut=record.copies > 0,
             provenance=_provenance(record, client.base_url),
         )
 

@@ -147,6 +147,8 @@ class SourceData:
         image_shape: shape of one row where it is an image that `x` holds flattened.
         class_names: what the classes are called, in the order of their sorted labels.
         task: what the labels are good for, where the source knows.
+        uncut: whether `tasks` may not be split, because some of their rows are changed copies of
+            others.
         provenance: where the data comes from, in words.
     """
 
@@ -157,6 +159,7 @@ class SourceData:
     image_shape: tuple[int, ...] | None = None
     class_names: tuple[str, ...] | None = None
     task: Literal["classification", "regression"] | None = None
+    uncut: bool = False
     provenance: Mapping[str, str] = field(default_factory=dict)
 
 
