@@ -1,6 +1,6 @@
 """`DatasetLoader`: the one door to data.
 
-    DatasetLoader.available()                       ('local', 'numpy', 'sklearn')
+    DatasetLoader.available()                       ('backend_api', 'function', …)
     DatasetLoader.load(DatasetConfig(...))          from a source
     DatasetLoader.from_arrays(x, y)                 from arrays in memory
     DatasetLoader.register("squares", Squares)      a source of your own
@@ -36,7 +36,7 @@ class DatasetLoader:
 
     @classmethod
     def load(cls, config: DatasetConfig) -> Dataset:
-        """The dataset that `config` describes: read once, checked, split, preparation fitted.
+        """The dataset that `config` describes: surveyed, checked, split, preparation fitted.
 
         Raises:
             ConfigError: parameters that the source cannot use.
