@@ -43,11 +43,11 @@ class Manifest:
     config: dict[str, Any]
     schema: Schema
     classes: tuple[Label, ...]
-    class_counts: dict[_SplitName, tuple[int, ...]]
+    class_counts: dict[str, tuple[int, ...]]
     fingerprint: str
     preparation: PreparationSpec
     provenance: dict[str, str]
-    rows: dict[_SplitName, int]
+    rows: dict[str, int]
     blocks: dict[_SplitName, tuple[str, ...]]
     sha256: dict[str, str]
 

@@ -178,18 +178,6 @@ def _filled(blocks: Iterable[Arrays], n_rows: int) -> Arrays:
     return found
 
 
-def in_order(blocks: list[dict[str, AnyArray]]) -> Arrays:
-    """Blocks in any order, joined into rows in the order of their row numbers.
-
-    Rows of one number, an original and its copies, stay in the order of their block.
-    """
-    row, x, y = (np.concatenate([block[name] for block in blocks]) for name in ("row", "x", "y"))
-    if (np.diff(row) >= 0).all():  # as they come when they are read in this process
-        return Arrays(x, y)
-    order = np.argsort(row, kind="stable")
-    return Arrays(x[order], y[order])
-
-
 def _as_slice(positions: IntArray) -> IntArray | slice:
     """Ascending positions as a slice where none is left out: taking them then copies nothing."""
     if len(positions) and positions[-1] - positions[0] == len(positions) - 1:
