@@ -103,17 +103,9 @@ def _label(names: Sequence[str], asked: str | None, where: str) -> str:
             else f"no column is called {', '.join(LABELS[:-1])} or {LABELS[-1]}",
             field=where,
             value=found or None,
-            fix=_separated(names) or f"Set columns.label to one of: {shown}.",
+            fix=f"Set columns.label to one of: {shown}.",
         )
     return found[0]
-
-
-def _separated(names: Sequence[str]) -> str:
-    """What to write where a table has one column because its values are separated otherwise."""
-    for sign, written in ((";", ";"), ("\t", "\\t"), ("|", "|")):
-        if len(names) == 1 and sign in names[0]:
-            return f'Set params.delimiter = "{written}", which its first line has.'
-    return ""
 
 
 def same_columns(names: Sequence[str], first: Sequence[str], where: str, first_file: str) -> None:
@@ -205,7 +197,7 @@ def label_array(column: pa.ChunkedArray, where: str, *, what: str = "label") -> 
             value=f"position {int(np.argmax(missing))}",
             fix=f"Remove the row, or fill in its {what}.",
         )
-    if values.dtype.kind == "f" and (np.abs(values) > _EXACT).any() and np.isfinite(values).all():
+    if values.dtype.kind == "f" and (np.abs(values) >= _EXACT).any() and np.isfinite(values).all():
         raise DataError(
             "a label is too large to be told from its neighbours",
             field=where,
