@@ -18,9 +18,9 @@ from qstore_ray.config import Config
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.data.plan import in_order
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.sources.base import SourceAdapter, SourceData
+from tests.blocks import in_order
 from tests.hub_stand_in import HubStandIn, parquet, png
 from tests.keras_cache import WRITERS
 from tests.local_files import OFFICIAL, PICTURES, TABLES, write_all
