@@ -54,7 +54,7 @@ SCALES = {
     "mnist": (0.0005, 0.001, 0.002),
     "fashion": (0.0001, 0.0002, 0.0003, 0.0005),
 }
-LAYERS = {"digits": (4, 6), "mnist": (6, 10, 14), "fashion": (2, 3, 4, 6)}
+LAYERS = {"digits": (4, 6), "mnist": (10, 16), "fashion": (2, 4, 6, 8)}
 
 
 def job(name: str, seed: int, overrides: tuple[str, ...] = ()) -> JobConfig:
