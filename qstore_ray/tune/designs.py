@@ -49,7 +49,8 @@ class Random(Config):
 
     def points(self, space: Space, *, seed: int, limit: int) -> Points:
         """Point i is drawn from a generator keyed by (seed, i)."""
-        return lambda index: space.at(np.random.default_rng([seed, index]).random(len(space.order)))
+        d = len(space.order)
+        return lambda index: space.at(np.random.default_rng([seed, index]).random(d).tolist())
 
 
 class QuasiRandom(Config):

@@ -148,8 +148,8 @@ class CMAES(Config):
         )
 
 
-class NSGA2(Config):
-    """Non-dominated sorting and crowding distance (Deb et al. 2002), for two objectives or so.
+class Genetic(Config):
+    """What genetic samplers have in common; crossover is uniform.
 
     Args:
         population: trials of a generation.
@@ -164,13 +164,8 @@ class NSGA2(Config):
     def check(self, space: Space, objectives: int) -> None:
         """Searches everything."""
 
-    def open(self, seed: int) -> BaseSampler:
-        """With uniform crossover."""
-        from optuna.samplers import NSGAIISampler
-
-        return _quietly(NSGAIISampler, **self._genetic(), seed=seed)
-
-    def _genetic(self) -> dict[str, Any]:
+    def shared(self) -> dict[str, Any]:
+        """The options under Optuna's names."""
         return {
             "population_size": self.population,
             "mutation_prob": self.mutation,
@@ -178,7 +173,17 @@ class NSGA2(Config):
         }
 
 
-class NSGA3(NSGA2):
+class NSGA2(Genetic):
+    """Non-dominated sorting and crowding distance (Deb et al. 2002), for two objectives or so."""
+
+    def open(self, seed: int) -> BaseSampler:
+        """Optuna's, with these options."""
+        from optuna.samplers import NSGAIISampler
+
+        return _quietly(NSGAIISampler, **self.shared(), seed=seed)
+
+
+class NSGA3(Genetic):
     """The same with reference directions (Deb & Jain 2014), for three objectives and more.
 
     Args:
@@ -188,11 +193,11 @@ class NSGA3(NSGA2):
     divisions: int = Field(default=3, ge=1)
 
     def open(self, seed: int) -> BaseSampler:
-        """With uniform crossover."""
+        """Optuna's, with these options."""
         from optuna.samplers import NSGAIIISampler
 
         return _quietly(
-            NSGAIIISampler, **self._genetic(), dividing_parameter=self.divisions, seed=seed
+            NSGAIIISampler, **self.shared(), dividing_parameter=self.divisions, seed=seed
         )
 
 
