@@ -87,8 +87,9 @@ def _ways(space: Space, field: str) -> Counter[Met]:
         if field in parameter.when
     }
     named: list[Any] = []
-    for allowed in asked.values():
-        named += [value for value in allowed if value not in named and value in values]
+    for value in (value for allowed in asked.values() for value in allowed):
+        if value in values and value not in named:
+            named.append(value)
     ways: Counter[Met] = Counter()
     for value in named:
         ways[frozenset((later, field) for later, ok in asked.items() if value in ok)] += 1

@@ -43,6 +43,15 @@ class FloatParameter(Parameter):
             )
         if self.points is not None:
             raise two_ways(self.points)
+        # Optuna computes in decimals too, and would else take the last step for a part of one.
+        exact = Decimal(str(self.low)) + self._steps() * Decimal(str(self.step))
+        if Decimal(str(float(exact))) != exact:
+            raise ConfigError(
+                f"the last step would be {exact}, which has too many digits",
+                field="step",
+                value=self.step,
+                fix="Write low and step with fewer digits.",
+            )
         return self
 
     def suggest(self, trial: BaseTrial, field: str) -> float:
@@ -87,7 +96,7 @@ class FloatParameter(Parameter):
 
     def _steps(self) -> int:
         low, high, step = (Decimal(str(x)) for x in (self.low, self.high, self.step))
-        return int((high - low) / step)
+        return int((high - low) // step)
 
     def _nth(self, k: int) -> float:
         return float(Decimal(str(self.low)) + k * Decimal(str(self.step)))
