@@ -178,13 +178,13 @@ def _load(
     import optuna
 
     storage = open_storage(folder, url, writing=True)
-    known = name in _names(storage, name_of(folder, url))
-    directions = [direction for _, direction in recipe["objectives"]]
-    study = optuna.create_study(
-        study_name=name, storage=storage, directions=directions, load_if_exists=True
-    ) if known or not resume else None  # fmt: skip
-    if study is None:
+    if name in _names(storage, name_of(folder, url)):
+        study = optuna.load_study(study_name=name, storage=storage)
+    elif resume:
         raise _none_to_resume(name)
+    else:
+        directions = [direction for _, direction in recipe["objectives"]]
+        study = optuna.create_study(study_name=name, storage=storage, directions=directions)
     made_of = study.user_attrs.get(KEY)
     if made_of is None and not study.get_trials(deepcopy=False):  # killed before it was recorded
         study.set_user_attr(KEY, recipe)

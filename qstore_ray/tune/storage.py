@@ -19,6 +19,7 @@ from qstore_ray.errors import ConfigError, MissingDependencyError, StudyError
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
+    from sqlalchemy.engine import URL
 
 JOURNAL = "study.journal"
 
@@ -74,12 +75,12 @@ def translated(where: str) -> Iterator[None]:
 
 
 def name_of(folder: Path, url: str | None) -> str:
-    """The storage as messages name it: without a password."""
-    if url is None:
-        return str(folder / JOURNAL)
-    from sqlalchemy.engine import make_url
+    """The storage as messages name it: without a password.
 
-    return make_url(url).render_as_string(hide_password=True)
+    Raises:
+        ConfigError: not the URL of a database.
+    """
+    return str(folder / JOURNAL) if url is None else _parsed(url).render_as_string()
 
 
 def _check_journal(file: Path, *, mend: bool) -> None:
@@ -97,22 +98,28 @@ def _check_journal(file: Path, *, mend: bool) -> None:
             journal.truncate(whole)
 
 
-def _database(url: str) -> BaseStorage:
-    import optuna
+def _parsed(url: str) -> URL:
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
     fix = "For example sqlite:///runs/studies.db, or leave it out for a journal file."
     try:
         parsed = make_url(url)
+    except (ArgumentError, ValueError) as exc:  # whose text may hold a password, as `url` may
+        raise ConfigError("not the URL of a database", field="storage_url", fix=fix) from exc
+    try:
         parsed.get_dialect()
     except NoSuchModuleError as exc:
         raise ConfigError(
             "no such kind of database", field="storage_url", value=parsed.drivername, fix=fix
         ) from exc
-    except ArgumentError as exc:  # its text may hold a password
-        raise ConfigError("not the URL of a database", field="storage_url", fix=fix) from exc
-    where = parsed.render_as_string(hide_password=True)
+    return parsed
+
+
+def _database(url: str) -> BaseStorage:
+    import optuna
+
+    where = _parsed(url).render_as_string()  # the password is hidden
     try:
         with translated(where):
             return optuna.storages.RDBStorage(url)

@@ -6,6 +6,7 @@ learn. Those whose parameters do not fit the new space are left out.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,22 +89,24 @@ def _none(reference: str) -> ConfigError:
     )
 
 
-def values_of(space: Space, params: dict[str, Any]) -> dict[str, Any] | None:
+def values_of(space: Space, params: Mapping[str, Any]) -> dict[str, Any] | None:
     """The overrides that parameters in Optuna's storage mean, None where they do not fit."""
-    from optuna.trial import FixedTrial
-
-    try:
-        values = space.suggest(FixedTrial(params))
-    except ValueError:  # one is missing, or of a kind that the distribution cannot hold
-        return None
+    values: dict[str, Any] = {}
+    for field in space.order:
+        parameter = space.parameters[field]
+        if not space.is_there(field, values):
+            continue
+        if parameter.type == "fixed":
+            values[field] = parameter.at(0.0)
+        elif field in params:
+            values[field] = parameter.restored(params[field])
     return values if space.contains(values) else None
 
 
 def _fitting(space: Space, trial: FrozenTrial, source: str) -> FrozenTrial | None:
     import optuna
 
-    values = values_of(space, trial.params)
-    if values is None:
+    if values_of(space, trial.params) is None:
         return None
     recorder = optuna.trial.FixedTrial(trial.params)
     space.suggest(recorder)

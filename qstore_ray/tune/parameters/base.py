@@ -85,6 +85,10 @@ class Parameter(Config, ABC):
         """The value as it stands in Optuna's storage."""
         return value
 
+    def restored(self, stored: Any) -> Any:
+        """The value that stands in Optuna's storage; the inverse of `stored`."""
+        return stored
+
     def table(self) -> dict[str, Any]:
         """The parameter as a TOML file holds it: nothing that is so by itself."""
         silent: dict[str, Any] = {"when": {}, "log": False, "step": 1}

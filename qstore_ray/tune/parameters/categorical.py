@@ -61,3 +61,7 @@ class CategoricalParameter(Parameter):
     def stored(self, value: Any) -> Any:
         """Lists and tables as JSON text."""
         return as_stored(value)
+
+    def restored(self, stored: Any) -> Any:
+        """The choice of this text; anything else as it is, which is no choice."""
+        return next((c for c in self.choices if same_value(as_stored(c), stored)), stored)
