@@ -36,6 +36,7 @@ def open_storage(folder: Path, url: str | None, *, writing: bool) -> BaseStorage
         StudyError: locked, damaged, or out of reach.
     """
     import optuna
+    from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # we say ourselves what happens
     if url is not None:
@@ -44,7 +45,7 @@ def open_storage(folder: Path, url: str | None, *, writing: bool) -> BaseStorage
     with translated(str(file)):
         if file.exists():
             _check_journal(file, mend=writing)
-        return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(file)))
+        return optuna.storages.JournalStorage(JournalFileBackend(str(file)))
 
 
 @contextmanager
