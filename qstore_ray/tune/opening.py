@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -137,7 +137,7 @@ def _check_folder(folder: Path, url: str | None, *, resume: bool, fresh: bool) -
             raise _exists(folder.name)
 
 
-def _locked(folder: Path) -> Any:
+def _locked(folder: Path) -> IO[str]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return lock_folder(folder)

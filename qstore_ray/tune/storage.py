@@ -45,7 +45,12 @@ def open_storage(folder: Path, url: str | None, *, writing: bool) -> BaseStorage
     with translated(str(file)):
         if file.exists():
             _check_journal(file, mend=writing)
-        return optuna.storages.JournalStorage(JournalFileBackend(str(file)))
+        backend = JournalFileBackend(str(file))
+        try:
+            return optuna.storages.JournalStorage(backend)
+        except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError) as exc:
+            # The journal is replayed here; a record that lacks something ends in one of these.
+            raise _damaged(str(file), f"its records do not fit together ({exc!r})") from exc
 
 
 @contextmanager
@@ -70,9 +75,6 @@ def translated(where: str) -> Iterator[None]:
             value=where,
             fix="Give a folder that you may write to and that has room, then --resume.",
         ) from exc
-    except (AssertionError, IndexError, KeyError, TypeError) as exc:
-        # Optuna replays what it finds; a record that refers to nothing ends in one of these.
-        raise _damaged(where, f"its records do not fit together ({exc!r})") from exc
 
 
 def name_of(folder: Path, url: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
 
@@ -50,6 +51,17 @@ def test_a_lost_beginning_is_noticed(tmp_path, gone, words):
     journal.write_bytes(b"".join(lines[:gone] + lines[gone + 1 :]))
     with pytest.raises(RunExistsError, match=words):
         _open(tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("record", [{"op_code": 4}, {"op_code": 99}, {"op_code": 0, "study": 1}])
+def test_a_record_that_lacks_something_is_damage(tmp_path, record):
+    journal = _left(tmp_path)
+    with journal.open("a") as file:
+        file.write(json.dumps(record) + "\n")
+    with pytest.raises(StudyError) as caught:
+        _open(tmp_path, resume=True)
+    assert "do not fit together" in caught.value.message
+    assert "--fresh" in caught.value.fix
 
 
 def test_a_torn_last_line_is_cut_off_by_the_writer_alone(tmp_path):

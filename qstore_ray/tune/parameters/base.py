@@ -98,7 +98,7 @@ class Parameter(Config, ABC):
 
 
 def _values(field: str, value: Any) -> list[Any]:
-    values = list(value) if isinstance(value, list | tuple) else [value]
+    values = [plain(v, field) for v in (value if isinstance(value, list | tuple) else [value])]
     if not values:
         raise ConfigError("no value is named, so it is never there", field=field, fix="Name one.")
     return values
@@ -142,17 +142,16 @@ def two_ways(points: int) -> ConfigError:
     )
 
 
-def check_plain(value: Any, field: str) -> None:
-    """Check that TOML and JSON can say a value.
+def plain(value: Any, field: str) -> Any:
+    """A value as TOML and JSON say it: a tuple is a list.
 
     Raises:
         ConfigError: None, NaN, infinity, a date, an object of Python.
     """
-    if isinstance(value, list | tuple | Mapping):
-        pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
-        for key, inner in pairs:
-            check_plain(inner, f"{field}.{key}".removeprefix("."))
-        return
+    if isinstance(value, list | tuple):
+        return [plain(inner, _below(field, place)) for place, inner in enumerate(value)]
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: plain(inner, _below(field, key)) for key, inner in value.items()}
     finite = not isinstance(value, float) or math.isfinite(value)
     if not isinstance(value, bool | int | float | str) or not finite:
         raise ConfigError(
@@ -161,6 +160,11 @@ def check_plain(value: Any, field: str) -> None:
             value=repr(value),
             fix="Leave it out.",
         )
+    return value
+
+
+def _below(field: str, key: str | int) -> str:
+    return f"{field}.{key}".removeprefix(".")
 
 
 def as_stored(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import field_validator
 
 from qstore_ray.errors import ConfigError
-from qstore_ray.tune.parameters.base import Parameter, as_stored, check_plain, same_value
+from qstore_ray.tune.parameters.base import Parameter, as_stored, plain, same_value
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -25,8 +25,8 @@ class CategoricalParameter(Parameter):
     def _different(cls, choices: list[Any]) -> list[Any]:
         if not choices:
             raise ConfigError("there is nothing to choose from", value=choices, fix="Name choices.")
+        choices = [plain(choice, str(place)) for place, choice in enumerate(choices)]
         for place, choice in enumerate(choices):
-            check_plain(choice, str(place))
             # 1, 1.0 and true are equal in Python, and Optuna could not tell them apart.
             if any(as_stored(choice) == as_stored(earlier) for earlier in choices[:place]):
                 raise ConfigError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import field_validator
 
-from qstore_ray.tune.parameters.base import Parameter, check_plain, same_value
+from qstore_ray.tune.parameters.base import Parameter, plain, same_value
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -22,8 +22,7 @@ class FixedParameter(Parameter):
     @field_validator("value")
     @classmethod
     def _plain(cls, value: Any) -> Any:
-        check_plain(value, "")
-        return value
+        return plain(value, "")
 
     def suggest(self, trial: BaseTrial, field: str) -> Any:
         """The value; nothing is drawn."""
