@@ -156,7 +156,8 @@ def _delete(folder: Path, name: str, url: str | None) -> None:
     import optuna
 
     if url is None:
-        (folder / JOURNAL).unlink(missing_ok=True)
+        for file in (JOURNAL, f"{JOURNAL}.lock"):
+            (folder / file).unlink(missing_ok=True)
     else:
         storage = open_storage(folder, url, writing=True)
         if name in _names(storage, name_of(folder, url)):

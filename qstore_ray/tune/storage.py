@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 JOURNAL = "study.journal"
 
+# Optuna holds a lock file beside the journal while it writes, for milliseconds. One that a killed
+# writer has left is taken away after this many seconds in which nothing was written.
+_GRACE = 5
+
 
 def open_storage(folder: Path, url: str | None, *, writing: bool) -> BaseStorage:
     """The storage of a study: its journal in `folder`, or the database at `url`.
@@ -36,7 +40,7 @@ def open_storage(folder: Path, url: str | None, *, writing: bool) -> BaseStorage
         StudyError: locked, damaged, or out of reach.
     """
     import optuna
-    from optuna.storages.journal import JournalFileBackend
+    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # we say ourselves what happens
     if url is not None:
@@ -45,7 +49,8 @@ def open_storage(folder: Path, url: str | None, *, writing: bool) -> BaseStorage
     with translated(str(file)):
         if file.exists():
             _check_journal(file, mend=writing)
-        backend = JournalFileBackend(str(file))
+        lock = JournalFileSymlinkLock(str(file), grace_period=_GRACE)
+        backend = JournalFileBackend(str(file), lock_obj=lock)
         try:
             return optuna.storages.JournalStorage(backend)
         except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError) as exc:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from pathlib import Path
 
 import optuna
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qstore_ray.errors import ConfigError, MissingDependencyError, RunExistsError, StudyError
 from qstore_ray.tune.result import read_result
 from qstore_ray.tune.space import Space
+from qstore_ray.tune.study import enqueue
+from qstore_ray.tune.warm import values_of
+from tests.search_spaces import spaces
 from tests.unit.test_tune_study import COMBINATIONS, TABLE, _journal, _open, _run, _whole
 
 
@@ -73,6 +79,17 @@ def test_a_torn_last_line_is_cut_off_by_the_writer_alone(tmp_path):
     with _open(tmp_path, resume=True) as study:
         assert journal.read_bytes().startswith(whole)
         _run(study)
+    _whole(tmp_path)
+
+
+def test_a_lock_that_a_killed_writer_left_is_taken_away_after_seconds(tmp_path):
+    journal = _left(tmp_path)
+    journal.with_name("study.journal.lock").symlink_to(journal)
+    assert len(read_result(tmp_path, "s").trials) == 3, "a reader does not wait"
+    begin = time.monotonic()
+    with _open(tmp_path, resume=True) as study:
+        _run(study)
+    assert 4.0 < time.monotonic() - begin < 25.0
     _whole(tmp_path)
 
 
@@ -172,6 +189,17 @@ def test_points_are_tried_first_and_once(tmp_path):
     assert second.values["model.layers"] == 2
     assert (again.values, again.repeats) == (first.values, 0)
     assert other.repeats is None
+
+
+@pytest.mark.filterwarnings("error::UserWarning")  # Optuna warns of a value it will not take
+@given(space=spaces(), shares=st.lists(st.floats(0.0, 1.0, exclude_max=True), min_size=6))
+def test_a_point_in_the_queue_is_tried_as_it_was_given_and_read_back(space, shares):
+    point = space.at(shares[: len(space.order)])
+    study = optuna.create_study()
+    enqueue(study, space, point, {})
+    trial = study.ask()
+    assert space.suggest(trial) == point
+    assert values_of(space, trial.params) == point
 
 
 @pytest.mark.parametrize(
