@@ -41,8 +41,8 @@ WATCHED: list[dict[str, Any]] = [
     {"name": "model_checkpoint", "best": 2, "last": True},
     {"name": "timer"},
 ]
-ON = TrackConfig(mlflow=True, tensorboard=True)
-OFF = TrackConfig(mlflow=False)
+ON = TrackConfig(mlflow=True, tensorboard=True, figures=False)
+OFF = TrackConfig(mlflow=False, figures=False)
 
 
 class Clock:

@@ -60,7 +60,11 @@ def fit_rate(config: ModelConfig, dataset: object, folder: str, number: int) -> 
         epochs=EPOCHS, batch_size=BATCH, seed=SEED, backend_options={"threads": 1}
     )
     result = QuantumTrainer(
-        config, trainer, name=f"fit{number}", storage=folder, track=TrackConfig(mlflow=False)
+        config,
+        trainer,
+        name=f"fit{number}",
+        storage=folder,
+        track=TrackConfig(mlflow=False, figures=False),
     ).fit(dataset)
     return result.metrics["samples_per_second"]
 

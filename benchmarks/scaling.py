@@ -21,7 +21,11 @@ def rate(dataset: object, workers: int, folder: str, number: int) -> tuple[float
     model = ModelConfig(n_qubits=12, layers=4, ansatz="hardware_efficient", observables="z")
     trainer = TrainerConfig(epochs=EPOCHS, batch_size=BATCH, num_workers=workers, seed=SEED)
     result = QuantumTrainer(
-        model, trainer, name=f"w{workers}-{number}", storage=folder, track=TrackConfig(mlflow=False)
+        model,
+        trainer,
+        name=f"w{workers}-{number}",
+        storage=folder,
+        track=TrackConfig(mlflow=False, figures=False),
     ).fit(dataset)
     # The first epoch loads the compiled kernels, which takes as long for any number of workers.
     first, last = result.history[0], result.history[-1]

@@ -202,26 +202,38 @@ def _one_error(detail: ErrorDetails, model: type[BaseModel]) -> ConfigError:
         inner_field = ".".join(part for part in (field, *own) if part)
         return type(inner)(inner.message, field=inner_field, value=inner.value, fix=inner.fix)
     if detail["type"] == "extra_forbidden":
-        known = _fields_at(model, location[:-1])
-        error = unknown_name("key", location[-1], known)
+        owner = _model_at(model, location[:-1])
+        error = unknown_name("key", location[-1], [] if owner is None else owner.model_fields)
         return ConfigError(error.message, field=field, value=detail["input"], fix=error.fix)
     if detail["type"] == "missing":
-        return ConfigError("this field is required", field=field)
+        fix = f"Write {location[-1]} = {_example(model, location)}."
+        return ConfigError("this field is required", field=field, fix=fix)
     message = detail["msg"].removeprefix("Value error, ")
     fix = _FIXES.get(detail["type"], "").format(**detail.get("ctx", {}))
+    if detail["type"] == "model_type" and (inside := _model_at(model, location)) is not None:
+        fix = f"Write a table, with keys of its own: {', '.join(sorted(inside.model_fields))}."
+    if detail["type"] == "string_pattern_mismatch":
+        fix = f"Write for example {location[-1]} = {_example(model, location)}."
     return ConfigError(
         message[0].lower() + message[1:], field=field, value=detail["input"], fix=fix
     )
 
 
-def _fields_at(model: type[BaseModel], path: list[str]) -> list[str]:
-    """Names of the fields of the model found by walking `path` from `model`, if it is a model."""
+def _example(model: type[BaseModel], path: list[str]) -> str:
+    """What may stand in the field at `path`: the example that it declares, as TOML, or …"""
+    owner = _model_at(model, path[:-1])
+    info = None if owner is None else owner.model_fields.get(path[-1])
+    return json.dumps(info.examples[0]) if info is not None and info.examples else "…"
+
+
+def _model_at(model: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
+    """The model found by walking `path` from `model`, if it is one."""
     for part in path:
         info = model.model_fields.get(part)
         annotation = None if info is None else info.annotation
         candidates = [annotation, *getattr(annotation, "__args__", ())]
         models = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
         if not models:
-            return []
+            return None
         model = models[0]
-    return list(model.model_fields)
+    return model

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from qstore_ray.config import Config
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.learn.config import ModelConfig
@@ -32,7 +34,7 @@ class JobConfig(Config):
         baseline: also fit a linear classical model on the same features and splits.
     """
 
-    name: str
+    name: str = Field(examples=["digits"])
     storage: str = "runs"
     baseline: bool = True
     dataset: DatasetConfig

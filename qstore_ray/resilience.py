@@ -73,13 +73,23 @@ def available_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def sweep_parts(folder: Path) -> None:
+    """Delete what writers that were killed have left below `folder`; nobody may be writing there.
+
+    Raises:
+        OSError: as the system says.
+    """
+    for part in folder.rglob(".*.part"):
+        part.unlink(missing_ok=True)
+
+
 def write_durably(path: Path, data: bytes) -> None:
     """Write a file so that after a crash it is there whole or not at all.
 
     Raises:
         OSError: as the system says.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
             file.write(data)

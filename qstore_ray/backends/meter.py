@@ -7,7 +7,7 @@ circuits and shots. Budgets are kept by these numbers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qstore_ray.backends.base import (
     Backend,
@@ -20,6 +20,9 @@ from qstore_ray.backends.base import (
 )
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
+
+if TYPE_CHECKING:
+    from qstore_ray.types import ComplexArray
 
 
 class Meter:
@@ -34,7 +37,9 @@ class Meter:
         self.usage = Usage(0, 0)
 
     def __getattr__(self, name: str) -> Any:
-        # Whatever else the backend can do (its name, states, …) costs nothing that is counted.
+        # What else the backend can do, under its own name: only preparing states is work.
+        if name == "states" and hasattr(self._backend, "states"):
+            return self._counted_states
         if name.startswith("_"):
             raise AttributeError(name)  # asked for by pickle and copy, before there is a backend
         return getattr(self._backend, name)
@@ -48,16 +53,20 @@ class Meter:
     ) -> Estimates:
         """See `Backend.evaluate`."""
         estimates = self._backend.evaluate(template, observables, bindings, **options)
-        self._count(estimates)
+        self._add(estimates.usage)
         return estimates
+
+    def _counted_states(self, template: Template, bindings: Bindings) -> ComplexArray:
+        states: ComplexArray = self._backend.states(template, bindings)  # type: ignore[attr-defined]
+        self._add(Usage(len(bindings)))
+        return states
 
     def take(self) -> Usage:
         """What was used since the last call."""
         used, self.usage = self.usage, Usage(0, 0)
         return used
 
-    def _count(self, estimates: Estimates) -> None:
-        used = estimates.usage
+    def _add(self, used: Usage) -> None:
         self.usage = Usage(self.usage.circuits + used.circuits, self.usage.shots + used.shots)
 
 
@@ -78,7 +87,7 @@ class DifferentiableMeter(Meter):
         estimates, pullback = self._backend.vjp(
             template, observables, bindings, rows_gradient=rows_gradient
         )
-        self._count(estimates)
+        self._add(estimates.usage)
         return estimates, pullback
 
 

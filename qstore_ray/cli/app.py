@@ -19,7 +19,7 @@ from typing import Annotated, cast
 import typer
 
 from qstore_ray import __version__
-from qstore_ray.cli import config, data, evaluate, machine, output, runs, train
+from qstore_ray.cli import config, data, evaluate, export, machine, output, predict, runs, train
 from qstore_ray.errors import InterruptedRunError, QStoreError, UsageError
 
 app = typer.Typer(
@@ -37,8 +37,9 @@ app = typer.Typer(
     ),
 )
 app.command("train", epilog=train.EXAMPLES)(train.train)
-app.command("evaluate", epilog=evaluate.EVALUATE_EXAMPLES)(evaluate.evaluate)
-app.command("predict", epilog=evaluate.PREDICT_EXAMPLES)(evaluate.predict)
+app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
+app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("estimate", epilog=machine.ESTIMATE_EXAMPLES)(machine.estimate)
 app.command("doctor", epilog=machine.DOCTOR_EXAMPLES)(machine.doctor)
 app.add_typer(runs.app, name="runs")

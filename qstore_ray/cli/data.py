@@ -26,19 +26,21 @@ Target = Annotated[
 ]
 
 app = typer.Typer(
-    help="List sources, look at datasets, prepare and check them.",
+    help="List sources; look at, prepare, check and serve datasets.",
     epilog=examples(
         "data list",
         "data info jobs/digits.toml",
         "data prepare jobs/digits.toml prepared/digits",
         "data verify prepared/digits",
+        "data profile jobs/digits.toml digits-profile",
+        "data serve datasets",
     ),
 )
 
 
 @app.command("list", epilog=examples("data list", "data list --json"))
 def list_sources(as_json: AsJson = False) -> None:
-    """List the sources of data, with the parameters that each one takes."""
+    """List the sources of data and the parameters of each."""
     from qstore_ray.data.sources.base import open_source, source_names
 
     found = {name: open_source(name) for name in source_names()}
@@ -83,7 +85,10 @@ def prepare(
     changes: Set = None,
     as_json: AsJson = False,
 ) -> None:
-    """Load a job's dataset and write it as Parquet, with what its preparation learnt."""
+    """Write a job's dataset as Parquet, to be loaded again.
+
+    With the rows go what the preparation learnt from train, and a SHA-256 of every file.
+    """
     dataset = _open(job, changes or [])
     path = dataset.save(folder)
     if as_json:
@@ -94,7 +99,10 @@ def prepare(
 
 @app.command("verify", epilog=examples("data verify prepared/digits"))
 def verify(target: Target, changes: Set = None, as_json: AsJson = False) -> None:
-    """Read every row of a dataset and check it against what was recorded when it was made."""
+    """Read every row of a dataset and check that none has changed.
+
+    Rows are compared with what was recorded when the dataset was made.
+    """
     dataset = _open(target, changes or [])
     rows = {split: len(dataset.materialize(split).y) for split in dataset.plans}
     if as_json:
@@ -116,9 +124,10 @@ def profile(
     changes: Set = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a dataset and describe its columns: profile.html and profile.json.
+    """Check a dataset and write a page about its columns.
 
-    Looks for duplicates, rows shared by splits, rare classes, drift, constant columns, outliers.
+    OUT gets profile.html and profile.json. Looks for duplicates, rows shared by splits, rare
+    classes, drift, constant columns, outliers.
     """
     from qstore_ray.data.quality.profile import profile as make_profile
 
@@ -138,7 +147,9 @@ def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any.")] = 8321,
 ) -> None:
-    """Serve datasets over HTTP until Ctrl-C; /docs describes the routes.
+    """Serve datasets over HTTP until Ctrl-C.
+
+    The page /docs of the service describes its routes.
 
     The token that clients must send is read from QSTORE_DATA_TOKEN; without one, only this machine
     is served.
@@ -148,9 +159,12 @@ def serve(
     from qstore_ray.data.service.app import serve as run
 
     token = os.environ.get("QSTORE_DATA_TOKEN")
-    note(f"Datasets in {folder} are served at http://{host}:{port}; routes: /docs. Ctrl-C ends it.")
+
+    def ready(url: str) -> None:
+        note(f"Datasets in {folder} are served at {url}; routes: {url}/docs. Ctrl-C ends it.")
+
     with contextlib.suppress(KeyboardInterrupt):  # the server has closed by then
-        run(Path(folder), host, port, SecretStr(token) if token else None)
+        run(folder, host, port, SecretStr(token) if token else None, ready=ready)
 
 
 def _open(target: str, changes: list[str]) -> Dataset:

@@ -60,6 +60,8 @@ def report(error: QStoreError, *, as_json: bool) -> None:
     fields = error.as_dict()
     names = {"error": "message", "field": "field", "value": "value", "instead": "fix"}
     note(facts((label, fields[name]) for label, name in names.items() if fields[name]))
+    for line in getattr(error, "__notes__", []):  # what went wrong after it
+        note(line)
     if as_json:
         say_json(fields)
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qstore_ray.cli import compare, plot, report, sync
 from qstore_ray.cli.output import AsJson, Storage, examples, facts, note, say, say_json, table
 from qstore_ray.errors import UsageError
 
 if TYPE_CHECKING:
-    from qstore_ray.cli.run_summary import RunSummary
+    from qstore_ray.train.run_summary import RunSummary
 
 _STORAGE = "runs"
 
@@ -20,13 +21,21 @@ app = typer.Typer(
         "runs",
         "runs --storage /data/runs --json",
         "runs show digits",
+        "runs compare digits-1 digits-2",
+        "runs plot digits --kind loss",
+        "runs report digits",
+        "runs sync digits",
     )
 )
+app.command("compare", epilog=compare.COMPARE_EXAMPLES)(compare.compare)
+app.command("plot", epilog=plot.PLOT_EXAMPLES)(plot.plot)
+app.command("report", epilog=report.REPORT_EXAMPLES)(report.report)
+app.command("sync", epilog=sync.SYNC_EXAMPLES)(sync.sync)
 
 
 @app.callback(invoke_without_command=True)
 def _runs(context: typer.Context, storage: Storage = _STORAGE, as_json: AsJson = False) -> None:
-    """List and show runs. Without a command: list."""
+    """List, show, compare and draw runs. Without a command: list."""
     command = context.invoked_subcommand
     if command is None:
         list_runs(storage, as_json)
@@ -43,7 +52,7 @@ def list_runs(storage: Storage = _STORAGE, as_json: AsJson = False) -> None:
 
     `val` and `test` are accuracies, or losses where there is none.
     """
-    from qstore_ray.cli.run_summary import run_folders, summarize
+    from qstore_ray.train.run_summary import run_folders, summarize
 
     summaries = [summarize(path) for path in run_folders(storage)]
     if as_json:
@@ -71,7 +80,7 @@ def show_run(
     as_json: AsJson = False,
 ) -> None:
     """Show all there is to know about one run."""
-    from qstore_ray.cli.run_summary import checkpoints, find_run, summarize
+    from qstore_ray.train.run_summary import checkpoints, find_run, summarize
 
     path = find_run(run, storage)
     summary, kept = summarize(path), checkpoints(path)

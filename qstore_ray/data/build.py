@@ -63,12 +63,12 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
     labels = find_labels(config.task, main.y)
     numbers = {name: labels.encode(part.y) for name, part in parts.items()}
     kept = {name: _kept(config, part, name) for name, part in parts.items()}
-    positions = _split(config, kept, main, numbers[""], labels)
+    positions = _split(config, source, kept, main, numbers[""], labels)
     if config.bad_values == "error":
         _check_finite(parts, positions, names)
     home = {split: (split if split in parts else "") for split in positions}
     numbered = {split: numbers[home[split]][positions[split]] for split in positions}
-    counts = _class_counts(numbered, labels)
+    counts = _class_counts(config, numbered, labels)
 
     def plan(split: str, preparation: Preparation, expansion: Expansion | None = None) -> ReadPlan:
         part = parts[home[split]]
@@ -107,7 +107,12 @@ def _chosen(
     if wanted is None or source.one_column:
         return source.feature_names, None
     if source.feature_names is None:
-        raise ConfigError("this source does not name its features", field="columns.features")
+        raise ConfigError(
+            "this source does not name its features",
+            field="columns.features",
+            value=wanted,
+            fix="Leave it out; the features are numbered, and all of them are used.",
+        )
     for name in wanted:
         if name not in source.feature_names:
             raise unknown_name("feature", name, source.feature_names, field="columns.features")
@@ -138,6 +143,7 @@ def _dropped(parts: Mapping[str, Part], kept: Mapping[str, IntArray]) -> dict[st
 
 def _split(
     config: DatasetConfig,
+    source: SourceData,
     kept: Mapping[str, IntArray],
     main: Part,
     numbers: AnyArray,
@@ -151,6 +157,7 @@ def _split(
         n_rows=len(rows),
         seed=config.seed,
         official=frozenset(kept) - {""},
+        uncut=source.uncut,
         rows=main.row[rows],
         groups=None if main.group is None else main.group[rows],
         labels=numbers[rows] if stratified else None,
@@ -175,7 +182,18 @@ def _check_finite(
         )
 
 
-def _class_counts(numbered: Mapping[str, AnyArray], labels: Labels) -> dict[str, tuple[int, ...]]:
+_RARE_CLASS = {
+    "seed": "Set stratify = true, or use another seed.",
+    "hash": 'Use another seed, or set split.method = "seed" and stratify = true.',
+    "group": "Use another seed, or ask for a larger train.",
+    "time": 'Ask for a larger train, or set split.method = "seed" and stratify = true.',
+}
+"""What to do where train lacks a class, by the method of the split."""
+
+
+def _class_counts(
+    config: DatasetConfig, numbered: Mapping[str, AnyArray], labels: Labels
+) -> dict[str, tuple[int, ...]]:
     if not labels.classes:
         return {}
     size = len(labels.classes)
@@ -185,7 +203,7 @@ def _class_counts(numbered: Mapping[str, AnyArray], labels: Labels) -> dict[str,
             raise DataError(
                 f"no row of class {label!r} fell into train",
                 field="split",
-                fix="Set stratify = true, or use another seed.",
+                fix=_RARE_CLASS[config.split.method],
             )
     return counts
 

@@ -97,7 +97,7 @@ class SplitConfig(Config):
     def _check_folds(self, k: int) -> None:
         if self.fold is None or self.fold >= k:
             raise ConfigError(
-                f"which of the {k} folds is val?"
+                f"it is not said which of the {k} folds is val"
                 if self.fold is None
                 else f"there are only {k} folds",
                 field="fold",
@@ -191,6 +191,7 @@ class DatasetConfig(SourceConfig):
         group = None if self.columns is None else self.columns.group
         given = {
             "revision": self.revision,
+            "cache_dir": self.cache_dir,
             "columns.label": None if self.columns is None else self.columns.label,
             "columns.group": group,
         }

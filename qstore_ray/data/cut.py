@@ -34,6 +34,7 @@ class Cut:
         groups: groups of the rows (N,), as text.
         labels: class numbers (N,), where each class is to be divided on its own.
         classes: what the classes are called in error messages.
+        uncut: whether they may not be cut, because some are changed copies of others.
     """
 
     n_rows: int
@@ -43,18 +44,27 @@ class Cut:
     groups: AnyArray | None
     labels: IntArray | None
     classes: Sequence[Any]
+    uncut: bool = False
 
 
 def cut(split: SplitConfig, asked: Cut) -> dict[str, IntArray]:
     """Positions 0 … N−1 of the parts of `split` that are not official, sorted within a part.
 
     Raises:
-        ConfigError: folds of a source that brings its own val.
+        ConfigError: folds of a source that brings its own val; rows that may not be cut.
         DataError: too few rows, rows of a class, or groups; a source that left out the groups.
     """
     wanted = {
         name: fraction for name, fraction in split.fractions().items() if name not in asked.official
     }
+    if asked.uncut and (split.folds is not None or set(wanted) != {"train"}):
+        raise ConfigError(
+            "the source holds changed copies of its rows, which the parts would share",
+            field="split",
+            value=split.to_dict(),
+            fix='Set split = {"train": 1.0}. To have other parts, take the dataset without copies '
+            "and set augmentation here: it is applied after the split.",
+        )
     if split.folds is None:
         return _dealt(split, asked, wanted)
     if "val" in asked.official:

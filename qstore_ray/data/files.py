@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -134,6 +135,16 @@ def reading(where: str) -> Iterator[None]:
         raise DataError(
             f"cannot read: {exc.strerror or exc}", field="params.path", value=where
         ) from exc
+    except _http_errors() as exc:
+        raise DataError(
+            f"cannot read: {exc}", field="params.path", value=where, fix="Check the address."
+        ) from exc
+
+
+def _http_errors() -> tuple[type[Exception], ...]:
+    """What `https://` raises beside OSError, where fsspec has imported the package for it."""
+    aiohttp = sys.modules.get("aiohttp")
+    return () if aiohttp is None else (aiohttp.ClientError,)
 
 
 def _walk(folder: str) -> Iterator[str]:

@@ -47,7 +47,12 @@ def flat_labels(values: Any, *, several: bool = False) -> AnyArray:
         y = _one_a_row(y)
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         position = int(np.argmin(np.isfinite(y).reshape(len(y), -1).all(axis=1)))
-        raise DataError("a label is NaN or infinite", field="y", value=f"position {position}")
+        raise DataError(
+            "a label is NaN or infinite",
+            field="y",
+            value=f"position {position}",
+            fix="Remove the row, or fill in its label.",
+        )
     return y
 
 
@@ -58,7 +63,12 @@ def _one_a_row(y: AnyArray) -> AnyArray:
     if numeric and bool(((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all()):
         hot: IntArray = np.argmax(y, axis=1)
         return hot
-    raise DataError("labels must be one a row, or one-hot rows", field="y", value=y.shape)
+    raise DataError(
+        "labels must be one a row, or one-hot rows",
+        field="y",
+        value=y.shape,
+        fix='Set task = "multilabel" for several labels a row, "regression" for several numbers.',
+    )
 
 
 def join_labels(parts: list[AnyArray]) -> AnyArray:

@@ -1,6 +1,6 @@
 """`DatasetLoader`: the one door to data.
 
-    DatasetLoader.available()                       ('local', 'numpy', 'sklearn')
+    DatasetLoader.available()                       ('backend_api', 'function', …)
     DatasetLoader.load(DatasetConfig(...))          from a source
     DatasetLoader.from_arrays(x, y)                 from arrays in memory
     DatasetLoader.register("squares", Squares)      a source of your own
@@ -29,6 +29,7 @@ from qstore_ray.data.sources.base import (
     source_names,
 )
 from qstore_ray.data.validate import as_array, check_same_length
+from qstore_ray.errors import ConfigError
 
 
 class DatasetLoader:
@@ -36,7 +37,7 @@ class DatasetLoader:
 
     @classmethod
     def load(cls, config: DatasetConfig) -> Dataset:
-        """The dataset that `config` describes: read once, checked, split, preparation fitted.
+        """The dataset that `config` describes: surveyed, checked, split, preparation fitted.
 
         Raises:
             ConfigError: parameters that the source cannot use.
@@ -75,6 +76,13 @@ class DatasetLoader:
             ConfigError: a wrong field.
             DataError: as for `load`.
         """
+        if rows_per_task < 1:
+            raise ConfigError(
+                "a read task carries one row or more",
+                field="rows_per_task",
+                value=rows_per_task,
+                fix="Take 1 or more; 65536 by default.",
+            )
         settings = {"source": "numpy", "params": {"in_memory": True}, **config}
         checked = DatasetConfig(name=name, **settings)
         parts = {"train": (x, y), "val": val, "test": test}

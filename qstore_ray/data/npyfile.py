@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -228,8 +229,10 @@ def _translated(where: str) -> Iterator[None]:
         KeyError,
         NotImplementedError,
         RuntimeError,
+        SyntaxError,
         ValueError,
         struct.error,
+        tokenize.TokenError,  # NumPy reads a header that is no Python as one of Python 2
     ) as exc:
         raise DataError(
             f"a damaged or foreign file: {exc}", value=where, fix="Write it again with numpy.savez."

@@ -74,7 +74,7 @@ class SplitTask:
         return len(self.take) * self.times
 
     def __call__(self) -> dict[str, AnyArray]:
-        """Columns x (N, F'), y (N,), row (N,) of the split's rows in this block.
+        """Columns x (N, F'), y (N,) or (N, T), row (N,) of the split's rows in this block.
 
         Copies have the label and the row number of their original, and stand behind it.
 
@@ -87,7 +87,7 @@ class SplitTask:
             return {"x": self.preparation.apply(block.x), "y": y, "row": block.row}
         return {
             "x": self.expansion.expand(block.x, block.row, self.preparation),
-            "y": np.repeat(y, self.times),
+            "y": np.repeat(y, self.times, axis=0),
             "row": np.repeat(block.row, self.times),
         }
 
@@ -176,18 +176,6 @@ def _filled(blocks: Iterable[Arrays], n_rows: int) -> Arrays:
     assert found is not None, "a split has rows"
     assert filled == n_rows, "each row is in one task"
     return found
-
-
-def in_order(blocks: list[dict[str, AnyArray]]) -> Arrays:
-    """Blocks in any order, joined into rows in the order of their row numbers.
-
-    Rows of one number, an original and its copies, stay in the order of their block.
-    """
-    row, x, y = (np.concatenate([block[name] for block in blocks]) for name in ("row", "x", "y"))
-    if (np.diff(row) >= 0).all():  # as they come when they are read in this process
-        return Arrays(x, y)
-    order = np.argsort(row, kind="stable")
-    return Arrays(x[order], y[order])
 
 
 def _as_slice(positions: IntArray) -> IntArray | slice:

@@ -87,6 +87,32 @@ class Preparation:
         check_finite(x)
         return x
 
+    def checked_width(self) -> int:
+        """F', the features of a prepared row, after a check that every state fits its step.
+
+        For states that come from a file: a step trusts the shapes of its state.
+
+        Raises:
+            CheckpointError: a state that lacks an array, or has one of another shape.
+        """
+        x = np.zeros((0, self.n_features))
+        for position, (step, state) in enumerate(zip(self.steps, self.states, strict=True)):
+            field = f"preparation.{position}.{step.name}"
+            try:
+                after = step.apply(x, state)
+            except (KeyError, IndexError, ValueError, DataError) as exc:
+                raise CheckpointError(
+                    f"the step's state does not fit it: {exc}", field=field
+                ) from exc
+            expected = _shapes(step, state, x.shape[1], after.shape[1])
+            found = {name: array.shape for name, array in state.items()}
+            if found != expected:
+                raise CheckpointError(
+                    f"the step's state should have the shapes {expected}", field=field, value=found
+                )
+            x = after
+        return x.shape[1]
+
     def inverse(self, prepared: Any) -> FloatArray:
         """Rows (B, F) that `transform` makes into `prepared` (B, F'): the steps undone in turn.
 
@@ -137,6 +163,19 @@ class Preparation:
         return cls(int(spec["n_features"]), steps, tuple(states))
 
 
+def _shapes(step: Step, state: State, before: int, after: int) -> dict[str, tuple[int, ...]]:
+    """The shapes of a step's state, given the widths F `before` and F' `after` it."""
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(state, (before,))
+    own: dict[str, dict[str, tuple[int, ...]]] = {
+        "pca": {"mean": (before,), "directions": (after, before), "std": (after,)},
+        "random_projection": {"directions": (after, before)},
+        "amplitudes": {"n_features": (1,)},
+    }
+    if step.name == "one_hot":
+        return {name: array.shape for name, array in state.items()}  # `apply` has looked at them
+    return own.get(step.name, shapes)
+
+
 def _check_incoming(x: FloatArray, steps: Sequence[Step]) -> None:
     """Raise `DataError` where `x` (B, F) is infinite, or NaN and the first step does not take it.
 
@@ -147,6 +186,7 @@ def _check_incoming(x: FloatArray, steps: Sequence[Step]) -> None:
 
 
 def _step_from(values: Mapping[str, Any]) -> Step:
-    if values.get("name") not in STEPS:
-        raise unknown_name("step", str(values.get("name")), STEPS, field="preparation")
-    return STEPS[values["name"]](**values)
+    name = str(values.get("name"))
+    if name not in STEPS:
+        raise unknown_name("step", name, STEPS, field="preparation")
+    return STEPS[name](**values)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,14 @@ from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset, Schema
 from qstore_ray.data.files import sha256_of
 from qstore_ray.data.labels import KINDS, Labels
+from qstore_ray.data.manifest import (
+    FORMAT,
+    MANIFEST,
+    PREPARATION,
+    files_of,
+    no_manifest,
+    read_manifest,
+)
 from qstore_ray.data.plan import ReadPlan, SplitTask
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.raw import read_raw
@@ -37,9 +45,6 @@ from qstore_ray.resilience import write_durably
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
-
-FORMAT = 1
-_MANIFEST, _PREPARATION = "dataset.json", "preparation.npz"
 
 
 def save_dataset(dataset: Dataset, folder: Path) -> Path:
@@ -62,8 +67,7 @@ def save_dataset(dataset: Dataset, folder: Path) -> Path:
             split: _write_rows(plan, folder / f"{split}.parquet")
             for split, plan in dataset.plans.items()
         }
-        _write_arrays(dataset.preparation.to_arrays(), folder / _PREPARATION)
-        files = [*(f"{split}.parquet" for split in dataset.plans), _PREPARATION]
+        _write_arrays(dataset.preparation.to_arrays(), folder / PREPARATION)
         manifest = {
             "format": FORMAT,
             "config": dataset.config.to_dict(),
@@ -75,9 +79,9 @@ def save_dataset(dataset: Dataset, folder: Path) -> Path:
             "provenance": dict(dataset.provenance),
             "rows": dataset.sizes,
             "blocks": digests,
-            "sha256": {name: sha256_of(folder / name) for name in files},
+            "sha256": {name: sha256_of(folder / name) for name in files_of(dataset.plans)},
         }
-        write_durably(folder / _MANIFEST, json.dumps(manifest, indent=1).encode())
+        write_durably(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
     except OSError as exc:
         raise DataError(
             f"the dataset cannot be written: {exc.strerror or exc}",
@@ -93,34 +97,29 @@ def load_dataset(folder: Path) -> Dataset:
     Raises:
         DataError: no dataset, an unknown format, or a file that is not what was written.
     """
-    manifest = _manifest(folder)
-    for name, expected in manifest["sha256"].items():
-        path = folder / Path(name).name
+    manifest = read_manifest(folder)
+    for name, expected in manifest.sha256.items():
+        path = folder / name
         if not path.is_file() or sha256_of(path) != expected:
             raise DataError(
-                f"{path.name} is missing or not what was written",
+                f"{name} is missing or not what was written",
                 field="folder",
                 value=str(folder),
                 fix="Copy the folder again, or make it again with Dataset.save.",
             )
-    with np.load(folder / _PREPARATION, allow_pickle=False) as arrays:
-        preparation = Preparation.from_arrays(dict(arrays), manifest["preparation"])
-    config = DatasetConfig(**manifest["config"])
-    classes = tuple(manifest["classes"])
-    labels = KINDS[config.task](classes)
-    schema: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in manifest["schema"].items()
-    }
-    expansion = expansion_of(config, Schema(**schema))
+    with np.load(folder / PREPARATION, allow_pickle=False) as arrays:
+        preparation = Preparation.from_arrays(dict(arrays), asdict(manifest.preparation))
+    config = DatasetConfig(**manifest.config)
+    labels = KINDS[config.task](manifest.classes)
+    expansion = expansion_of(config, manifest.schema)
     return Dataset(
         config=config,
-        schema=Schema(**schema),
-        classes=classes,
-        class_counts={name: tuple(c) for name, c in manifest["class_counts"].items()},
-        fingerprint=manifest["fingerprint"],
+        schema=manifest.schema,
+        classes=manifest.classes,
+        class_counts=manifest.class_counts,
+        fingerprint=manifest.fingerprint,
         preparation=preparation,
-        provenance=manifest["provenance"],
+        provenance=manifest.provenance,
         plans={
             split: _plan(
                 folder / f"{split}.parquet",
@@ -130,7 +129,7 @@ def load_dataset(folder: Path) -> Dataset:
                 preparation,
                 expansion if split == "train" else None,
             )
-            for split, digests in manifest["blocks"].items()
+            for split, digests in manifest.blocks.items()
         },
     )
 
@@ -211,12 +210,14 @@ def _matrix(column: pa.Array) -> AnyArray:
 def _plan(
     path: Path,
     split: str,
-    digests: list[str],
+    digests: tuple[str, ...],
     labels: Labels,
     preparation: Preparation,
     expansion: Expansion | None,
 ) -> ReadPlan:
     with pq.ParquetFile(path) as file:
+        if file.num_row_groups != len(digests):
+            raise no_manifest(path.parent, f"{path.name} has {file.num_row_groups} blocks")
         sizes = [file.metadata.row_group(number).num_rows for number in range(len(digests))]
         rows = file.read(columns=["row"]).column("row").to_numpy()
     tasks = tuple(
@@ -233,27 +234,6 @@ def _plan(
         for number, (digest, size) in enumerate(zip(digests, sizes, strict=True))
     )
     return ReadPlan(tasks, rows)
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / _MANIFEST
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError) as exc:
-        raise DataError(
-            "this folder holds no saved dataset",
-            field="folder",
-            value=str(folder),
-            fix="Give the folder that Dataset.save wrote; its dataset.json is written last.",
-        ) from exc
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise DataError(
-            "this dataset was saved by another version of qstore_ray",
-            field="folder",
-            value=manifest.get("format") if isinstance(manifest, dict) else None,
-            fix="Save it again with this version.",
-        )
-    return manifest
 
 
 def _plain_schema(schema: Schema) -> dict[str, Any]:

@@ -20,7 +20,9 @@ from pydantic import Field, ValidationInfo, field_validator
 from qstore_ray.circuits.library import ANSATZE, ENCODINGS, ENTANGLEMENTS
 from qstore_ray.circuits.load import QASM_ENDINGS
 from qstore_ray.config import Config
-from qstore_ray.errors import unknown_name
+from qstore_ray.errors import ConfigError, unknown_name
+
+_MOST_QUBITS = 30
 
 Width: TypeAlias = Annotated[int, Field(ge=1, le=65_536)]
 
@@ -59,7 +61,7 @@ class ModelConfig(Config):
     circuit: str = "library"
     encoding: str = "angle"
     ansatz: str = "hardware_efficient"
-    n_qubits: int = Field(default=4, ge=1, le=30)
+    n_qubits: int = Field(default=4, ge=1, le=_MOST_QUBITS)
     layers: int = Field(default=2, ge=1, le=1000)
     entanglement: str = "ring"
     reuploading: bool = False
@@ -84,6 +86,17 @@ class ModelConfig(Config):
     huber_delta: float = Field(default=1.0, gt=0.0)
     trash_qubits: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
     initial_spread: float = Field(default=0.1, ge=0.0, le=10.0)
+
+    @field_validator("n_qubits", mode="before")
+    @classmethod
+    def _state_fits_somewhere(cls, n_qubits: Any) -> Any:
+        if isinstance(n_qubits, int) and n_qubits > _MOST_QUBITS:
+            raise ConfigError(
+                f"a state of n qubits takes 16 · 2^n bytes, {2.0 ** (n_qubits - 26):,.0f} GiB here",
+                value=n_qubits,
+                fix=f"Take at most {_MOST_QUBITS}, as the memory of the machine allows.",
+            )
+        return n_qubits
 
     @field_validator("encoding", "ansatz", "entanglement")
     @classmethod

@@ -106,11 +106,16 @@ def evaluate(
 def outputs_of(
     model: QuantumModel, theta: FloatArray, x: FloatArray, backend: Backend
 ) -> FloatArray:
-    """Outputs (B, K) for features (B, F)."""
+    """Outputs (B, K) for features (B, F); a row's do not depend on the other rows of the batch.
+
+    The layers work on one row at a time: a matrix product rounds a row differently in batches of
+    different sizes.
+    """
     parts = model.split(theta)
-    inputs, _ = model.inputs(parts, x)
-    outputs, _, _ = _head(model, parts, _expectations(model, parts, inputs, backend))
-    return outputs
+    inputs, _ = model.inputs(parts, x[:, None])
+    z = _expectations(model, parts, inputs[:, 0], backend)
+    outputs, _, _ = _head(model, parts, z[:, None])
+    return outputs[:, 0]
 
 
 def total(blocks: FloatArray) -> Sums:

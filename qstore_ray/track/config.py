@@ -30,6 +30,8 @@ class TrackConfig(Config):
             with the user's own login.
         wandb_project: the W&B project that runs are listed under.
         wandb_entity: the W&B user or team; None is the one of the login.
+        figures: draw the figures and write `report.html` when a run ends, which takes a second or
+            two.
         tags: tags for every run.
     """
 
@@ -41,6 +43,7 @@ class TrackConfig(Config):
     wandb: Literal["off", "offline", "online"] = "off"
     wandb_project: str = Field(default="qstore_ray", min_length=1, max_length=128)
     wandb_entity: str | None = Field(default=None, min_length=1)
+    figures: bool = True
     tags: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("mlflow_uri")

@@ -3,9 +3,9 @@
 A registered model is a name, its versions are models of runs, and an alias points at one version.
 Promotion moves the alias, and whoever asks for `champion` gets the other model from then on.
 
-What is registered is a checkpoint, `arrays.npz` and `manifest.json`, uploaded as an artifact of its
-run. Nothing in it is a pickle and MLflow's own model loaders, which execute what they load, are not
-involved: download the files and open them with `TrainedModel.load`.
+What is registered is a model file, logged with its run as an MLflow model (`mlflow_model.py`): the
+source of a version is the folder of its MLmodel file. `download_model("models:/name@champion", …)`
+brings the file back. Nothing in it is a pickle, and MLflow's own loaders are not involved.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Final
 
 from qstore_ray.errors import ConfigError, RunError
 from qstore_ray.track.config import TrackConfig, default_uri
+from qstore_ray.track.mlflow_model import Savable, log_model
 from qstore_ray.track.mlflow_store import RUN_ID_FILE, load_mlflow, open_client, translated
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
-_FILES: Final = ("arrays.npz", "manifest.json")
-_FOLDER: Final = "model"
+_FILE: Final = "model.qsm"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class RegisteredModel:
 
     Attributes:
         name: of the registered model. version: counts from 1. run_id: MLflow's id of its run.
-        source: URI of the artifact folder with the model's files.
+        source: URI of the artifact folder with the MLmodel file.
         aliases: that point at this version.
     """
 
@@ -48,10 +48,10 @@ def register_model(
     name: str,
     alias: str | None = "champion",
     *,
-    checkpoint: str | Path | None = None,
+    model: Savable | str | Path | None = None,
     config: TrackConfig | None = None,
 ) -> RegisteredModel:
-    """Upload a run's model, make it the next version of `name`, and point `alias` at it.
+    """Log a run's model, make it the next version of `name`, and point `alias` at it.
 
     The same model of the same run is registered once: a second call moves the alias only.
 
@@ -59,32 +59,29 @@ def register_model(
         run_dir: the folder of a run that MLflow has (`sync_run` it first where it has not).
         name: of the registered model; created where it is missing.
         alias: set on the new version and taken off another; None sets nothing.
-        checkpoint: the folder to register; None is the run's last one.
+        model: a trained model, or its file; None is `model.qsm` in the run folder, which
+            `qstore export` writes.
         config: where MLflow is, as the run had it.
 
     Raises:
         ConfigError: a name that MLflow does not take.
-        RunError: no checkpoint, no such run in the store, or no answer.
+        UsageError: something else than a model file.
+        RunError: no model file, no such run in the store, or no answer.
     """
     run_dir = Path(run_dir)
-    folder = Path(checkpoint) if checkpoint is not None else _last_checkpoint(run_dir)
-    files = [folder / name for name in _FILES]
-    _check(run_dir, files)
+    model = run_dir / _FILE if model is None else model
+    _check(run_dir, model)
     run_id = (run_dir / RUN_ID_FILE).read_text(encoding="utf-8").strip()
     _check_name(name)
     uri = _uri(config, run_dir.parent)
-    load_mlflow()
+    logged = log_model(model, run_id=run_id, tracking_uri=uri)
     with translated(uri, "register the model"):
         client = open_client(uri)
-        run = client.get_run(run_id)
-        target = f"{_FOLDER}/{folder.name}"
-        source = f"{run.info.artifact_uri.rstrip('/')}/{target}"
         _ensure(client, name)
-        version = _version_of(client, name, run_id, source)
+        version = _version_of(client, name, run_id, logged.source)
         if version is None:
-            for file in files:
-                client.log_artifact(run_id, str(file), target)
-            version = int(client.create_model_version(name, source, run_id).version)
+            made = client.create_model_version(name, logged.source, run_id)
+            version = int(made.version)
         if alias is not None:
             client.set_registered_model_alias(name, alias, str(version))
         return _record(client.get_model_version(name, str(version)))
@@ -136,27 +133,13 @@ def _uri(config: TrackConfig | None, storage: Path) -> str:
     return (config.mlflow_uri if config else None) or default_uri(storage)
 
 
-def _last_checkpoint(run_dir: Path) -> Path:
-    """The newest complete one: the manifest is written last."""
-    found = sorted((run_dir / "checkpoints").glob("step-*/manifest.json"))
-    if not found:
+def _check(run_dir: Path, model: Savable | str | Path) -> None:
+    if isinstance(model, str | Path) and not Path(model).is_file():
         raise RunError(
-            "this run has no checkpoint to register",
-            field="run_dir",
-            value=str(run_dir),
-            fix="Give the folder of a run that was trained, or name a checkpoint.",
-        )
-    return found[-1].parent
-
-
-def _check(run_dir: Path, files: list[Path]) -> None:
-    missing = [str(file) for file in files if not file.is_file()]
-    if missing:
-        raise RunError(
-            "a model's files are arrays.npz and manifest.json",
-            field="checkpoint",
-            value=missing[0],
-            fix="Name a folder checkpoints/step-… of the run.",
+            "there is no model file to register",
+            field="model",
+            value=str(model),
+            fix=f"Write it with `qstore export {run_dir}`, or give a model.",
         )
     if not (run_dir / RUN_ID_FILE).is_file():
         raise RunError(

@@ -123,6 +123,25 @@ def latest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[CheckpointE
     return None, problems
 
 
+def find_checkpoint(path: Path) -> Checkpoint:
+    """The checkpoint that `path` is, or the newest readable one of the run folder that it is.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if (path / "manifest.json").exists():
+        return read_checkpoint(path)
+    found, problems = latest_checkpoint(path / "checkpoints")
+    if found is None:
+        raise CheckpointError(
+            "there is no checkpoint here",
+            field="run",
+            value=str(path),
+            fix="Give a run folder such as runs/digits, or a .qsm file; `qstore runs` lists runs.",
+        ) from (problems[0] if problems else None)
+    return found
+
+
 def prune_checkpoints(folder: Path, keep: int) -> None:
     """Delete all but the newest `keep` checkpoint folders."""
     for path in sorted(folder.glob("step-*"), reverse=True)[keep:]:

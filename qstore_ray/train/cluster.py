@@ -102,12 +102,18 @@ def _join(address: str) -> None:
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (RayError, ConnectionError, RuntimeError, ValueError) as exc:
+        lines = [line.strip() for line in str(exc).splitlines()]
+        mismatch = "ersion mismatch" in lines[0]  # followed by both sides' versions
+        check = (
+            "Install the cluster's versions of Ray and Python"
+            if mismatch
+            else "Check the address and that RAY_AUTH_TOKEN holds the cluster's token"
+        )
         raise BackendError(
-            f"cannot join the Ray cluster: {str(exc).splitlines()[0]}",
+            f"cannot join the Ray cluster: {' '.join(lines) if mismatch else lines[0]}",
             field="cluster.address",
             value=address,
-            fix="Check the address and that RAY_AUTH_TOKEN holds the cluster's token, or leave the "
-            "address out to train on this machine.",
+            fix=f"{check}, or leave the address out to train on this machine.",
         ) from exc
 
 

@@ -10,8 +10,9 @@ from qstore_ray.backends import check_backend
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, unknown_name
 from qstore_ray.learn.gradients import GRADIENTS
-from qstore_ray.learn.optimizers import GCANS, get_optimizer
+from qstore_ray.learn.optimizers import GCANS, SearchOptimizer, get_optimizer
 from qstore_ray.learn.schedules import get_schedule
+from qstore_ray.learn.step import BLOCK
 from qstore_ray.train.callbacks import Callback, as_callback, as_table
 
 
@@ -82,15 +83,38 @@ class TrainerConfig(Config):
         if self.gradient not in ("auto", *GRADIENTS):
             raise unknown_name("gradient", self.gradient, ("auto", *GRADIENTS), field="gradient")
         optimizer = get_optimizer(self.optimizer, self.optimizer_options)
-        if isinstance(optimizer, GCANS) and optimizer.min_rows > self.batch_size * self.accumulate:
+        if isinstance(optimizer, SearchOptimizer):
+            self._check_nothing_is_ignored()
+        if isinstance(optimizer, GCANS):
+            self._check_rows_of_a_step(optimizer)
+        get_schedule(self.schedule, self.schedule_options)
+        return self
+
+    def _check_nothing_is_ignored(self) -> None:
+        for field, value in (("clip_norm", self.clip_norm), ("clip_value", self.clip_value)):
+            if value is not None:
+                raise ConfigError(
+                    f"{self.optimizer} chooses its own step, there is no gradient to clip",
+                    field=field,
+                    value=value,
+                    fix="Leave it out, or take an optimizer such as adam.",
+                )
+
+    def _check_rows_of_a_step(self, optimizer: GCANS) -> None:
+        if optimizer.min_rows <= BLOCK:
+            raise ConfigError(
+                f"the variance of the gradient needs more than {BLOCK} rows",
+                field="optimizer_options.min_rows",
+                value=optimizer.min_rows,
+                fix=f"Take {BLOCK + 1} or more.",
+            )
+        if optimizer.min_rows > self.batch_size * self.accumulate:
             raise ConfigError(
                 f"gcans takes {optimizer.min_rows} rows a step at least",
                 field="batch_size",
                 value=self.batch_size,
                 fix=f"Take {optimizer.min_rows} or more, or a smaller optimizer_options.min_rows.",
             )
-        get_schedule(self.schedule, self.schedule_options)
-        return self
 
     def recipe(self) -> dict[str, Any]:
         """The fields that decide the result: what a resumed run must have in common."""
@@ -128,6 +152,9 @@ class ClusterConfig(Config):
         max_failures: how often workers may die before the run fails.
         object_store_mb: shared memory of a Ray of our own, MiB.
         start_timeout: seconds to wait for the cluster to have room for all workers.
+        worker_timeout: seconds without progress after which a worker counts as hung: its stack is
+            written to the run folder, and it is ended and counted as a failure; 0 for never. A
+            step and a callback must take less.
     """
 
     address: str | None = None
@@ -135,3 +162,4 @@ class ClusterConfig(Config):
     max_failures: int = Field(default=3, ge=0)
     object_store_mb: int = Field(default=256, ge=80)
     start_timeout: float = Field(default=60.0, gt=0.0)
+    worker_timeout: float = Field(default=600.0, ge=0.0)

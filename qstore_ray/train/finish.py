@@ -2,24 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
 
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.errors import InterruptedRunError, QStoreError
-from qstore_ray.figures import draw_run
+from qstore_ray.figures.run import draw_run
 from qstore_ray.track.base import Status
 from qstore_ray.track.jsonl import MetricsFile, read_records
+from qstore_ray.train.report import write_report
 from qstore_ray.train.run_folder import RunFolder
 from qstore_ray.train.trained import TrainedModel
 
+if TYPE_CHECKING:
+    from qstore_ray.types import AnyArray
 
-def draw(folder: RunFolder, dataset: Dataset, model: TrainedModel) -> list[Path]:
-    """Draw the run's figures into its folder; the files written."""
-    confusion = None
-    if model.tells_classes and "test" in dataset.plans:
-        confusion = model.confusion(dataset, "test")
-    records = read_records(folder.metrics)
-    return draw_run(folder.path, records, confusion, dataset.schema.class_names)
+
+@contextmanager
+def always(*steps: Callable[[], object]) -> Iterator[None]:
+    """Take all steps in order however the block ends.
+
+    The error that is raised is the first one; what went wrong after it becomes its notes.
+    """
+    with ExitStack() as stack:
+        for step in reversed(steps):
+            stack.push(_Step(step))
+        yield
+
+
+class _Step:
+    """One step at the end of a block."""
+
+    def __init__(self, step: Callable[[], object]) -> None:
+        self._step = step
+
+    def __enter__(self) -> None:
+        """Nothing: it is taken at the end."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._step()
+        except QStoreError as exc:
+            if error is None:
+                raise
+            error.add_note(f"And then: {exc}")
+
+
+class Pictures:
+    """What a run leaves to look at: figures, and the report. Made in the driver process."""
+
+    def __init__(self, folder: RunFolder, dataset: Dataset, *, wanted: bool) -> None:
+        self._wanted = wanted
+        self._folder = folder
+        self._dataset = dataset
+        self._confusion: AnyArray | None = None
+        self.files: list[Path] = []
+
+    def draw(self, model: TrainedModel) -> None:
+        """Draw the figures of a run that finished."""
+        if not self._wanted:
+            return
+        if model.tells_classes and "test" in self._dataset.plans:
+            self._confusion = model.confusion(self._dataset, "test")
+        records = read_records(self._folder.metrics)
+        names = self._dataset.schema.class_names
+        self.files += draw_run(self._folder.path, records, self._confusion, names)
+
+    def report(self) -> None:
+        """Write `report.html`, however the run ended; its status is already recorded."""
+        if not self._wanted:
+            return
+        page = write_report(self._folder.path, dataset=self._dataset, confusion=self._confusion)
+        self.files.append(page)
 
 
 def artifacts(folder: RunFolder, figures: list[Path]) -> list[Path]:

@@ -32,11 +32,12 @@ class Hooks:
     def __init__(self, callbacks: Iterable[Callback], run: Run) -> None:
         self.run = run
         self._callbacks = named(copy.deepcopy(list(callbacks)))
+        in_order = sorted(self._callbacks.items(), key=lambda item: item[1].comes_last)
         # Only what is overridden is called: a hook at every step that does nothing costs nothing.
         self._calls = {
             hook: [
                 (name, callback)
-                for name, callback in self._callbacks.items()
+                for name, callback in in_order
                 if getattr(type(callback), hook) is not getattr(Callback, hook)
             ]
             for hook in HOOKS
@@ -92,14 +93,15 @@ class _Guard:
     ) -> bool:
         if not isinstance(error, Exception):
             return False  # nothing, or Ctrl-C, which is nobody's fault
-        said = str(error) if isinstance(error, QStoreError) else f"{type(error).__name__}: {error}"
+        own = isinstance(error, QStoreError)
+        said = str(error).rstrip(".") if own else f"{type(error).__name__}: {error}"
         if self._callback.on_error == "warn":
             self._run.warn(f"callback {self._where}: {said}")
             return True
         raise CallbackError(
             f"a callback raised: {said}",
             field=self._where,
-            fix="Mend it and go on with --resume, or set its on_error to 'warn'.",
+            fix="Mend it, or set its on_error to 'warn'. A run in a folder goes on with --resume.",
         ) from error
 
 

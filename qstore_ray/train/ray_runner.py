@@ -30,11 +30,14 @@ from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
 from qstore_ray.train.config import ClusterConfig
 from qstore_ray.train.reporter import STOP_FILE, RayTrainReporter
 from qstore_ray.train.sync import CollectiveReducer
+from qstore_ray.train.watchdog import stack_dumps, watched
 
 _CONTROLLER_RESTARTS = 3
 _POLL_SECONDS = "0.1"
 _WAIT_SECONDS = 0.1
 _SCRATCH = ".ray"
+_NO_ANSWER = "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S"
+"""Ray ends its message about a worker that does not answer by naming this."""
 
 
 def fit_on_ray(
@@ -56,10 +59,13 @@ def fit_on_ray(
     """
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", _POLL_SECONDS)
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", f"{cluster.start_timeout:g}")
+    # Ray asks every worker whether it lives, which one that is stopped as a whole cannot answer.
+    never = float("inf")
+    os.environ[_NO_ANSWER] = f"{cluster.worker_timeout or never:g}"
     try:
         return _fit(job, ray.put(rows), cluster, stop)
     finally:
-        (_run_dir(job) / STOP_FILE).unlink(missing_ok=True)
+        stack_dumps(_run_dir(job))
         shutil.rmtree(_run_dir(job) / _SCRATCH, ignore_errors=True)
 
 
@@ -72,16 +78,18 @@ def _fit(
     # Ray's `fit` blocks, and in the main thread it takes Ctrl-C for itself: so it gets another one.
     pool = ThreadPoolExecutor(1, thread_name_prefix="qstore_ray-fit")
     fitting = pool.submit(_trainer(job, rows, cluster).fit)
-    asked = False
+    stop_file, asked = _run_dir(job) / STOP_FILE, False
+    # A second Ctrl-C leaves this loop and the file: where Ray goes on, the workers still stop.
     while not fitting.done():
         wait([fitting], timeout=_WAIT_SECONDS)
         if stop.is_set() and not asked:
             asked = True
-            (_run_dir(job) / STOP_FILE).touch()
+            stop_file.touch()
+    stop_file.unlink(missing_ok=True)
     try:
         result: Any = fitting.result()
     except (TrainingFailedError, RayError) as exc:
-        raise _translated(exc, cluster) from exc
+        raise _translated(exc, cluster, stack_dumps(_run_dir(job))) from exc
     outcome: Outcome | DivergenceError = result.return_value
     if isinstance(outcome, DivergenceError):
         raise outcome
@@ -105,7 +113,7 @@ def _trainer(
 ) -> DataParallelTrainer:
     return _Trainer(
         _worker,
-        train_loop_config={"job": job, "rows": rows},
+        train_loop_config={"job": job, "rows": rows, "timeout": cluster.worker_timeout},
         backend_config=XGBoostConfig(),
         scaling_config=ScalingConfig(
             num_workers=job.config.num_workers,
@@ -133,8 +141,9 @@ def _worker(config: dict[str, Any]) -> Outcome | DivergenceError:
     context = ray.train.get_context()
     reducer = CollectiveReducer(context.get_world_rank(), context.get_world_size())
     try:
-        rows: TrainingRows = ray.get(config["rows"])
-        return loop.run(job, rows, reducer, RayTrainReporter(_run_dir(job)))
+        with watched(reducer, _run_dir(job), config["timeout"]) as under_deadline:
+            rows: TrainingRows = ray.get(config["rows"])
+            return loop.run(job, rows, under_deadline, RayTrainReporter(_run_dir(job)))
     except DivergenceError as exc:
         return exc
 
@@ -145,19 +154,34 @@ def _run_dir(job: Assignment) -> Path:
     return job.run_dir
 
 
-def _translated(exc: BaseException, cluster: ClusterConfig) -> QStoreError:
+def _translated(exc: BaseException, cluster: ClusterConfig, dumps: list[Path]) -> QStoreError:
     """Ray's error as ours: which worker failed, and of what."""
     failures: dict[int, BaseException] = getattr(exc, "worker_failures", {})
     for failure in failures.values():
         if isinstance(failure, QStoreError):
             return failure
-    causes = "; ".join(f"worker {rank}: {_last_line(e)}" for rank, e in sorted(failures.items()))
+    causes = {rank: _last_line(failure) for rank, failure in sorted(failures.items())}
+    frozen = [rank for rank, cause in causes.items() if _NO_ANSWER in cause]
+    causes |= dict.fromkeys(frozen, f"no answer for {cluster.worker_timeout:g} s")
+    said = "; ".join(f"worker {rank}: {cause}" for rank, cause in causes.items())
     return WorkerError(
-        f"the workers failed more than {cluster.max_failures} times: {causes or _last_line(exc)}",
+        f"the workers failed more than {cluster.max_failures} times: {said or _last_line(exc)}",
         field="cluster.max_failures",
         value=cluster.max_failures,
-        fix="If they ran out of memory, take fewer qubits, a smaller batch or fewer workers; then "
-        "go on with --resume.",
+        fix=_advice(cluster, bool(frozen), dumps),
+    )
+
+
+def _advice(cluster: ClusterConfig, frozen: bool, dumps: list[Path]) -> str:
+    if frozen or dumps:
+        where = f"{dumps[0]} says where one stood. " if dumps else ""
+        return (
+            f"They made no progress for {cluster.worker_timeout:g} s. {where}If they were only "
+            "slow, set a larger cluster.worker_timeout; then go on with --resume."
+        )
+    return (
+        "If they ran out of memory, take fewer qubits, a smaller batch or fewer workers; then go "
+        "on with --resume."
     )
 
 

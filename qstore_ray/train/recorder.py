@@ -133,7 +133,8 @@ class Recorder:
         self._metrics.append({"event": "note", "message": message, **facts})
 
     def end(self, status: str, reason: str) -> None:
-        """Record how the attempt ended."""
+        """Record how the attempt ended, and finish deleting what a killed one had begun to."""
+        prune_checkpoints(self._run_dir / "checkpoints", self._job.config.checkpoints_kept)
         seconds = time.monotonic() - self._began
         why = {"reason": reason} if reason else {}
         self._metrics.append(

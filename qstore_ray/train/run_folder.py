@@ -4,7 +4,7 @@
                 run.json         name, status, generation, fingerprints, versions
                 metrics.jsonl    every epoch, written by worker 0
                 checkpoints/     the newest ones
-                figures/         PNG
+                figures/         PNG or SVG
 
 A run is known by its name. Meeting the name again is an error, unless the caller says `resume`
 (go on from the last checkpoint) or `fresh` (delete it and start again). Every attempt takes a
@@ -15,11 +15,10 @@ never write into one folder.
 from __future__ import annotations
 
 import fcntl
-import importlib.metadata
 import json
-import platform
 import re
 import shutil
+import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -29,11 +28,12 @@ from typing import IO, Any
 
 from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError
-from qstore_ray.resilience import write_durably
+from qstore_ray.resilience import sweep_parts, write_durably
+from qstore_ray.track.jsonl import MetricsFile
+from qstore_ray.train.same_run import changed_versions, check_same, versions
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_LOCK = ".lock"
-_VERSIONED = ("qstore-ray", "numpy", "numba", "qiskit", "ray")
+_LOCK, _RECORD = ".lock", "run.json"
 
 
 @dataclass
@@ -65,9 +65,16 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     def set_status(self, status: str, **more: Any) -> None:
-        """Record how the run stands: running, finished, failed or interrupted."""
+        """Record how the run stands: running, finished, failed or interrupted.
+
+        Raises:
+            RunError: the folder cannot be written to.
+        """
         self.record = {**self.record, **more, "status": status}
-        write_durably(self.path / "run.json", json.dumps(self.record, indent=1).encode())
+        try:
+            write_durably(self.path / _RECORD, json.dumps(self.record, indent=1).encode())
+        except OSError as exc:
+            raise _unwritable(self.path, exc) from exc
 
     def close(self) -> None:
         """Give up the lock."""
@@ -95,12 +102,13 @@ def check_run(storage: str | Path, name: str, *, resume: bool = False, fresh: bo
     """The folder of a run, if an attempt with these flags may begin in it; writes nothing.
 
     Raises:
-        ConfigError: a name that is no name of a folder.
+        ConfigError: a name that is no name of a folder, or a folder whose name is no text.
         RunExistsError: the run exists and neither flag allows to go on, it has finished, or there
             is nothing to resume.
     """
     path = Path(storage).expanduser().resolve() / check_name(name)
-    if not (path / "run.json").exists():
+    _check_text(path)
+    if not (path / _RECORD).exists():
         _check_new(path, resume)
         return path
     if fresh:
@@ -118,6 +126,18 @@ def check_run(storage: str | Path, name: str, *, resume: bool = False, fresh: bo
     return path
 
 
+def _check_text(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as exc:
+        raise ConfigError(
+            "the folder has letters that this process's locale cannot read",
+            field="storage",
+            value=str(path),
+            fix="Set LC_ALL=C.UTF-8 or PYTHONUTF8=1, or take a folder with plain letters.",
+        ) from exc
+
+
 def _check_new(path: Path, resume: bool) -> None:
     if resume:
         raise RunExistsError(
@@ -127,13 +147,19 @@ def _check_new(path: Path, resume: bool) -> None:
             fix="Leave out --resume.",
         )
     # Deleting or filling a folder that is no run of ours would be the worst of surprises.
-    if path.exists() and (not path.is_dir() or any(c.name != _LOCK for c in path.iterdir())):
+    if path.exists() and not (path.is_dir() and all(map(_is_of_a_beginning, path.iterdir()))):
         raise RunExistsError(
             "there is something of this name that is not a run",
             field="name",
             value=str(path),
             fix="Take another name or another storage folder.",
         )
+
+
+def _is_of_a_beginning(child: Path) -> bool:
+    """Whether an attempt that was killed before it had written its record can have left it."""
+    part = child.name.startswith(f".{_RECORD}.") and child.suffix == ".part"
+    return part or child.name == _LOCK
 
 
 def open_run_folder(
@@ -164,7 +190,7 @@ def open_run_folder(
         "fingerprints": made,
         "recipe": recipe,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": _versions(),
+        "versions": versions(),
     }
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -173,8 +199,10 @@ def open_run_folder(
             generation = 1
             if resume:
                 earlier = read_run_record(path)
-                _check_same(earlier, recipe, data_fingerprint)
+                check_same(earlier, recipe, data_fingerprint)
+                _warn(path, changed_versions(earlier))
                 generation += int(earlier["generation"])
+            sweep_parts(path)
             if fresh:
                 _empty(path)
             folder = RunFolder(path, {**about, "generation": generation}, lock)
@@ -183,13 +211,7 @@ def open_run_folder(
             (path / "stop").unlink(missing_ok=True)
             until_opened.pop_all()  # from here on the folder holds the lock
     except OSError as exc:
-        reason = exc.strerror or type(exc).__name__
-        raise RunError(
-            f"cannot write into the run folder: {reason}",
-            field="storage",
-            value=str(path),
-            fix="Give a folder that you may write to, with --storage.",
-        ) from exc
+        raise _unwritable(path, exc) from exc
     return folder
 
 
@@ -200,12 +222,29 @@ def read_run_record(path: Path) -> dict[str, Any]:
         RunError: it is missing or damaged.
     """
     try:
-        record = json.loads((path / "run.json").read_bytes())
+        record = json.loads((path / _RECORD).read_bytes())
     except (OSError, ValueError) as exc:
         raise _no_run(path, str(exc)) from exc
     if not isinstance(record, dict) or "generation" not in record:
         raise _no_run(path, "run.json is not the record of a run")
     return record
+
+
+def _warn(path: Path, message: str) -> None:
+    """Say it, and keep it with the run."""
+    if message:
+        sys.stderr.write(f"warning: {message}\n")
+        with MetricsFile(path / "metrics.jsonl") as metrics:
+            metrics.append({"event": "warning", "message": message})
+
+
+def _unwritable(path: Path, exc: OSError) -> RunError:
+    return RunError(
+        f"cannot write into the run folder: {exc.strerror or type(exc).__name__}",
+        field="storage",
+        value=str(path),
+        fix="Free some space, or give a folder that you may write to, with --storage.",
+    )
 
 
 def _no_run(path: Path, reason: str) -> RunError:
@@ -215,37 +254,6 @@ def _no_run(path: Path, reason: str) -> RunError:
         value=str(path),
         fix="`qstore runs` lists the runs.",
     )
-
-
-def _check_same(
-    earlier: Mapping[str, Any], recipe: Mapping[str, Any], data_fingerprint: str
-) -> None:
-    if earlier.get("fingerprints", {}).get("data") != data_fingerprint:
-        raise RunExistsError(
-            "the run was started with other data",
-            field="dataset",
-            value=data_fingerprint[:16],
-            fix="Resume it with the data, split and preprocessing of its config.toml, or use "
-            "--fresh.",
-        )
-    before, now = _flat(earlier.get("recipe", {})), _flat(recipe)
-    for field in sorted(before.keys() | now.keys()):
-        if before.get(field) != now.get(field):
-            raise RunExistsError(
-                f"the run was started with {before.get(field)!r}",
-                field=field,
-                value=now.get(field),
-                fix="Resume it with what it was started with (its config.toml), or use --fresh.",
-            )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as one, with dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        inner = isinstance(value, Mapping)
-        flat |= _flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
-    return flat
 
 
 def lock_folder(path: Path) -> IO[str]:
@@ -269,20 +277,9 @@ def lock_folder(path: Path) -> IO[str]:
 
 
 def _empty(path: Path) -> None:
-    for child in path.iterdir():
-        if child.name == _LOCK:
-            continue
+    """Delete a run; its record last, because without it the rest would be nobody's."""
+    for child in sorted(path.iterdir(), key=lambda child: child.name == _RECORD):
         if child.is_dir():
             shutil.rmtree(child)
-        else:
+        elif child.name != _LOCK:
             child.unlink()
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in _VERSIONED:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found

@@ -35,7 +35,7 @@ from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
 from qstore_ray.train.callbacks import Callback, described
 from qstore_ray.train.checkpoint import latest_checkpoint
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
-from qstore_ray.train.finish import artifacts, close_metrics, draw, interrupted
+from qstore_ray.train.finish import Pictures, always, artifacts, close_metrics, interrupted
 from qstore_ray.train.interrupt import stop_on_signal
 from qstore_ray.train.preflight import checked
 from qstore_ray.train.reporter import LocalReporter
@@ -191,23 +191,31 @@ class QuantumTrainer:
         follower.start()
         status: Status = "failed"
         metrics: dict[str, float] = dict(known)
-        figures: list[Path] = []
-        try:
-            outcome = self._train(folder, dataset, model, rows)
+        pictures = Pictures(folder, dataset, wanted=self.track.figures)
+
+        def count_seconds() -> None:
+            metrics["train_seconds"] = round(time.monotonic() - began, 3)
+
+        with always(
+            lambda: close_metrics(folder, status),
+            count_seconds,
+            lambda: folder.set_status(status, metrics=metrics),
+            pictures.report,
+            lambda: follower.stop(
+                status, summary=metrics, artifacts=artifacts(folder, pictures.files)
+            ),
+        ):
+            try:
+                outcome = self._train(folder, dataset, model, rows)
+            except KeyboardInterrupt as exc:
+                status = "interrupted"
+                raise interrupted(folder) from exc
             if outcome.status == "interrupted":
                 status = "interrupted"
                 raise interrupted(folder, outcome.reason)
             result = self._result(folder, dataset, metrics, outcome)
-            figures = draw(folder, dataset, result.model)
+            pictures.draw(result.model)
             status = "finished"
-        except KeyboardInterrupt as exc:
-            status = "interrupted"
-            raise interrupted(folder) from exc
-        finally:
-            close_metrics(folder, status)
-            metrics["train_seconds"] = round(time.monotonic() - began, 3)
-            follower.stop(status, summary=metrics, artifacts=artifacts(folder, figures))
-            folder.set_status(status, metrics=metrics)
         return result
 
     def _follower(self, folder: RunFolder, dataset: Dataset, resume: bool) -> Follower:

@@ -91,6 +91,28 @@ def _functions(tree: ast.AST, inside: str = "") -> Iterator[tuple[str, ast.AST]]
         yield from _functions(child, name)
 
 
+WALL_CLOCK = {"time.time", "datetime.now", "datetime.utcnow"}
+
+# files that want the date; everything that measures a duration asks `time.monotonic`
+DATED = {
+    "qstore_ray/data/service/answers.py",  # a server says a date until which to wait
+    "qstore_ray/data/service/store.py",
+    "qstore_ray/track/mlflow.py",
+    "qstore_ray/track/tensorboard.py",
+    "qstore_ray/train/run_folder.py",
+}
+
+
+def test_a_clock_that_jumps_changes_no_duration():
+    asked = {
+        module.path
+        for module in MODULES
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in WALL_CLOCK
+    }
+    assert asked == DATED
+
+
 def test_importing_a_file_prints_nothing():
     prints = [
         f"{module.path}:{node.lineno}"

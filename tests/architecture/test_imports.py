@@ -25,6 +25,7 @@ ALLOWED = {
     "matplotlib": ("qstore_ray.figures",),
     "mlflow": (
         "qstore_ray.track.mlflow",
+        "qstore_ray.track.mlflow_model",
         "qstore_ray.track.mlflow_registry",
         "qstore_ray.track.mlflow_store",
     ),
@@ -49,8 +50,10 @@ ALLOWED = {
         "qstore_ray.data.ray_reader",
         "qstore_ray.train.cluster",
         "qstore_ray.train.gram",
+        "qstore_ray.train.ray_predict",
         "qstore_ray.train.ray_runner",
         "qstore_ray.train.reporter",
+        "qstore_ray.train.trained",  # for the type checker
     ),
     "requests": ("qstore_ray.data.service", "qstore_ray.data.sources"),
     "rich": ("qstore_ray.cli",),
@@ -82,7 +85,7 @@ ALLOWED = {
     "uvicorn": ("qstore_ray.data.service",),
     "wandb": ("qstore_ray.track.wandb",),
     "xgboost": ("qstore_ray.train.sync",),
-    "xxhash": ("qstore_ray.data.plan", "qstore_ray.data.survey"),
+    "xxhash": ("qstore_ray.data.raw", "qstore_ray.data.survey"),
 }
 
 # The rest is at everybody's hand.

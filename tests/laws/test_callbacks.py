@@ -253,6 +253,12 @@ def test_a_callback_that_may_fail_is_recorded_and_changes_nothing(hook, rows, tm
     assert f"BreaksMildly.{hook}: KeyError" in warnings[0]["message"]
 
 
+def test_the_table_has_what_callbacks_after_it_log(rows, tmp_path):
+    tables = ({"name": "metrics_logger"}, {"name": "gradient_stats"})
+    _train(rows, tmp_path, [as_callback(table) for table in tables], epochs=1)
+    assert "gradient_norm_circuit" in (tmp_path / "metrics.csv").read_text()
+
+
 def test_a_misspelt_hook_is_found_where_it_is_written():
     with pytest.raises(UnknownNameError, match="on_epoch_end") as caught:
         type("Mine", (Callback,), {"on_epoch_ends": lambda self, run, record: None})
@@ -275,6 +281,19 @@ def test_a_misspelt_hook_is_found_where_it_is_written():
 def test_a_wrong_table_is_refused_with_its_place(table, field):
     with pytest.raises(ConfigError) as caught:
         TrainerConfig(callbacks=[table])
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"optimizer_options": {"min_rows": 16}}, "optimizer_options.min_rows"),
+        ({"batch_size": 20}, "batch_size"),
+    ],
+)
+def test_too_few_rows_to_tell_a_variance_are_refused(options, field):
+    with pytest.raises(ConfigError) as caught:
+        TrainerConfig(optimizer="gcans", **options)
     assert caught.value.field == field
 
 
@@ -383,3 +402,29 @@ def test_the_gradients_noise_is_the_spread_of_the_rows(rows):
     ]
     expected = np.sqrt(np.var(single, axis=0, ddof=1).sum() / 60)
     assert np.mean(np.square(noises)) ** 0.5 == pytest.approx(expected, rel=0.15)
+
+
+@pytest.mark.parametrize("field", ["clip_norm", "clip_value"])
+def test_clipping_is_refused_where_there_is_no_gradient(field):
+    with pytest.raises(ConfigError, match="spsa") as caught:
+        TrainerConfig(optimizer="spsa", **{field: 1.0})
+    assert caught.value.field == field
+
+
+def test_states_count_as_circuits(rows):
+    """A metric of P parameters takes P + 1 states a row, besides the gradient and the loss."""
+    seen = []
+
+    class Collects(Callback):
+        def __deepcopy__(self, memo):
+            return self
+
+        def on_batch_end(self, run, batch):
+            seen.append(run.state.usage[0])
+
+    frozen = {"epochs": 1, "batch_size": 60}
+    _train(rows, None, [Collects()], optimizer="sgd", **frozen)
+    _train(rows, None, [Collects()], optimizer="qng", **frozen)
+    model = build_model(ModelConfig(n_qubits=4, layers=1), n_features=4, n_classes=3)
+    by_gradient, by_metric = seen
+    assert by_metric - 2 * by_gradient >= 60 * model.sizes["circuit"]

@@ -18,9 +18,9 @@ from qstore_ray.config import Config
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.data.plan import in_order
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.sources.base import SourceAdapter, SourceData
+from tests.blocks import in_order
 from tests.hub_stand_in import HubStandIn, parquet, png
 from tests.keras_cache import WRITERS
 from tests.local_files import OFFICIAL, PICTURES, TABLES, write_all
@@ -313,7 +313,7 @@ def test_the_configuration_survives_toml_and_pickle(member: Member, folder: Path
 
 
 def test_every_built_in_source_is_a_member():
-    sources = {"huggingface", "keras", "local", "numpy", "sklearn", "arrow-for-tests"}
+    sources = {"function", "huggingface", "keras", "local", "numpy", "sklearn", "arrow-for-tests"}
     assert set(DatasetLoader.available()) >= sources
     from qstore_ray.data.sources.base import _BUILT_IN
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train import loop
 from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
+from qstore_ray.train.callbacks import Callback
 from qstore_ray.train.checkpoint import latest_checkpoint
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.reporter import LocalReporter
@@ -462,3 +464,42 @@ def test_the_loss_curve_of_iris_is_the_recorded_one(tmp_path):
     assert result.metrics["test_accuracy"] == golden["test_accuracy"]
     loaded = TrainedModel.load(result.run_dir)
     assert loaded.theta.tobytes() == result.model.theta.tobytes()
+
+
+# --------------------------------------------------------------------- callbacks and the workers
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"name": "early_stopping", "patience": 2},
+        {"name": "convergence_monitor", "window": 4, "end_on": ["plateau", "converged"]},
+    ],
+    ids=str,
+)
+def test_a_callback_that_ends_the_run_ends_it_for_all_workers(rows, tmp_path, workers, table):
+    """The best parameters, put in place by worker 0, are those of every worker."""
+    options = {"learning_rate": 2.0, "schedule": "constant", "schedule_options": {}, "epochs": 25}
+    ends = []
+    for count in (0, workers):
+        job = _job(tmp_path / str(count), **options, callbacks=[table])
+        job = replace(job, callbacks=tuple(job.config.open_callbacks()))
+        ends.append(_end(job, _train(job, rows, count)))
+    assert ends[0] == ends[1]
+    if table["name"] == "early_stopping":
+        assert len(ends[0].epochs) < 25
+
+
+def test_a_callback_that_stops_the_run_stops_all_workers_a_step_later(rows, tmp_path):
+    class Stops(Callback):
+        def on_batch_end(self, run, batch):
+            if run.state.step == 1:
+                run.stop("enough")
+
+    for count, steps in ((0, 1), (3, 2)):
+        job = replace(_job(tmp_path / str(count)), callbacks=(Stops(),))
+        outcome = _train(job, rows, count)
+        assert outcome.status == "interrupted"
+        found, _ = latest_checkpoint(tmp_path / str(count) / "checkpoints")
+        assert found.manifest["step"] == steps

@@ -8,8 +8,8 @@ import pytest
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.data.plan import in_order
 from qstore_ray.errors import DataError, UsageError
+from tests.blocks import in_order
 
 STEPS = [
     {"name": "rotate", "degrees": 10.0},

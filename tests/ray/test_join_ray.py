@@ -31,7 +31,7 @@ print(json.dumps({"epochs": result.metrics["epochs"], "left": not ray.is_initial
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def head() -> Iterator[dict[str, str]]:
     """The environment in which a Ray head of two CPUs is found; the head ends with the test."""
     with socket.socket() as probe:
@@ -69,6 +69,39 @@ def test_ray_address_is_joined_and_left_running(head: dict[str, str], tmp_path: 
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:] + Path(head["HEAD_LOG"]).read_text()[-2000:]
     assert json.loads(done.stdout.splitlines()[-1]) == {"epochs": 2, "left": True}
+
+
+@pytest.mark.parametrize("token", ["0" * 64, None], ids=["wrong", "missing"])
+def test_a_cluster_is_not_joined_without_its_token(head, token, tmp_path: Path) -> None:
+    """An error that says where the token goes; nothing of the run is written."""
+    environment = {**head, "RAY_AUTH_TOKEN": token} if token else dict(head)
+    if token is None:
+        del environment["RAY_AUTH_TOKEN"]
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN, str(tmp_path)],
+        env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith("qstore_ray.errors.BackendError: cluster.address")
+    assert "RAY_AUTH_TOKEN" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cluster_of_another_version_is_not_joined(head, tmp_path: Path) -> None:
+    """The versions of both sides are named."""
+    other = "import ray\nray.__version__ = '1.2.3'\n"
+    done = subprocess.run(
+        [sys.executable, "-c", other + TRAIN, str(tmp_path)],
+        env=head, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith("qstore_ray.errors.BackendError: cluster.address: cannot join")
+    assert "1.2.3" in said
+    assert sys.version.split()[0] in said
+    assert "Install the cluster's versions" in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_address_where_nothing_listens_is_a_backend_error(tmp_path: Path) -> None:

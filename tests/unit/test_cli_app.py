@@ -30,7 +30,8 @@ qstore data verify JOB.toml|FOLDER --set --json
 qstore doctor --json
 qstore estimate JOB.toml --set --json
 qstore evaluate RUN --split --storage --json
-qstore predict RUN INPUT --output --proba --storage --json
+qstore export MODEL --output --card --storage --json
+qstore predict MODEL INPUT --output --proba --workers --storage --json
 qstore runs --storage --json
 qstore runs list --storage --json
 qstore runs show NAME --storage --json

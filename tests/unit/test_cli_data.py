@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
+import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+import requests
 
 from qstore_ray import DatasetLoader
 from qstore_ray.cli.app import main
@@ -107,16 +110,39 @@ def test_a_service_is_not_opened_with_a_token_that_can_be_guessed(
     assert "guessed" in capsys.readouterr().err
     monkeypatch.delenv("QSTORE_DATA_TOKEN")
     assert main(["data", "serve", str(tmp_path), "--host", "0.0.0.0"]) == 2
-    assert "token" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "QSTORE_DATA_TOKEN" in told
+    assert "are served" not in told
 
 
-def test_the_service_runs_until_ctrl_c_and_ends_well(tmp_path) -> None:
+def test_a_port_that_is_taken_is_our_error_before_anything_is_said(tmp_path, capsys) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["data", "serve", str(tmp_path / "datasets"), "--port", port]) == 4
+    told = capsys.readouterr().err
+    assert "cannot listen" in told
+    assert port in told
+    assert "are served" not in told
+
+
+def test_the_help_of_the_commands_is_not_cut_off(capsys) -> None:
+    assert main(["data", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert not [line for line in shown.splitlines()[1:] if line.endswith("...")]
+    for command in ("list", "info", "prepare", "verify", "profile", "serve"):
+        assert f"qstore data {command}" in shown
+
+
+def test_the_service_runs_until_ctrl_c_and_ends_well(tmp_path, repository) -> None:
     words = [sys.executable, "-m", "qstore_ray", "data", "serve", "datasets", "--port", "0"]
-    server = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    server = subprocess.Popen(
+        words, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
     assert server.stderr is not None
-    assert "/docs" in server.stderr.readline()
-    while not (tmp_path / "datasets").exists():  # pytest's time limit ends this if it never comes
-        time.sleep(0.05)
-    time.sleep(1.0)  # the signal handlers come a moment after the folder
+    url = re.search(r"http://127\.0\.0\.1:\d+", server.stderr.readline())
+    assert url is not None
+    # Listening already: this waits until the service is up, and with it its signal handlers.
+    assert requests.get(f"{url[0]}/health", timeout=60).ok
     server.send_signal(signal.SIGINT)
     assert server.wait(20) == 0, server.stderr.read()

@@ -21,7 +21,7 @@ from qstore_ray import (
     TrainerConfig,
 )
 from qstore_ray.cli.app import main
-from qstore_ray.cli.run_summary import summarize
+from qstore_ray.train.run_summary import summarize
 
 FLOWERS = DatasetConfig(name="iris", params={"dataset": "iris"}, preprocessing=[{"name": "minmax"}])
 

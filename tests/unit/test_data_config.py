@@ -41,7 +41,7 @@ def test_defaults():
 
 
 def test_toml_and_json_give_the_configuration_back(tmp_path):
-    config = DatasetConfig(**DIGITS, columns={"features": ["pixel_0_1"]}, cache_dir="cache")
+    config = DatasetConfig(**DIGITS, columns={"features": ["pixel_0_1"]})
     file = tmp_path / "dataset.toml"
     file.write_text(config.to_toml(), encoding="utf-8")
     assert DatasetConfig.from_toml(file) == config
@@ -72,7 +72,35 @@ def test_overrides_reach_into_steps():
 
 @pytest.mark.parametrize("name", ["", "a/b", "../x", ".hidden", "a b", "x" * 101])
 def test_a_name_is_no_path(name: str):
-    assert _refused(name=name).field == "name"
+    error = _refused(name=name)
+    assert error.field == "name"
+    assert "letters" in error.fix
+
+
+@pytest.mark.parametrize(
+    ("fields", "fix"),
+    [
+        ({"params": {}}, 'Write dataset = "digits".'),
+        ({"source": "local", "params": {}}, 'Write path = "data/*.csv".'),
+        ({"preprocessing": [{"name": "pca"}]}, "Write components = 8."),
+        ({"preprocessing": [{"name": "scale"}]}, "Write factor = …."),
+        ({"augmentation": {"copies": 2}}, 'Write steps = [{"name": "gaussian_noise"}].'),
+        (
+            {"augmentation": [{"name": "rotate"}]},
+            "Write a table, with keys of its own: copies, keep_original, shape, steps.",
+        ),
+        (
+            {"columns": ["a", "b"]},
+            "Write a table, with keys of its own: features, group, label.",
+        ),
+        (
+            {"source": "backend_api", "params": {"dataset_id": "mine"}},
+            'Write for example dataset_id = "0123456789abcdef".',
+        ),
+    ],
+)
+def test_what_is_missing_comes_with_what_to_write(fields: dict, fix: str):
+    assert _refused(**fields).fix == fix
 
 
 @pytest.mark.parametrize(
@@ -100,6 +128,7 @@ def test_a_name_is_no_path(name: str):
         ({"source": "sklern"}, "source"),
         ({"source": "local", "params": {}}, "params.path"),
         ({"revision": "v2"}, "revision"),
+        ({"cache_dir": "cache"}, "cache_dir"),
         ({"columns": {"label": "y"}}, "columns.label"),
         ({"columns": {"features": ["a", "b", "a"]}}, "columns.features"),
         ({"seed": -1}, "seed"),

@@ -13,7 +13,6 @@ from qstore_ray.cli.app import main
 from qstore_ray.data.augment.config import PipelineConfig
 from qstore_ray.data.augment.pipeline import AUGMENTATIONS, AugmentationPipeline
 from qstore_ray.data.dataset import Dataset
-from qstore_ray.data.plan import in_order
 from qstore_ray.data.quality.report import validate
 from qstore_ray.data.streaming import StreamingBatches
 from qstore_ray.job import JobConfig
@@ -21,6 +20,7 @@ from qstore_ray.learn.config import ModelConfig
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.trainer import QuantumTrainer
+from tests.blocks import in_order
 
 STANDARD = [{"name": "standard"}, {"name": "pca", "components": 3}]
 NOISE = {"name": "gaussian_noise", "std": 0.5, "probability": 1.0}

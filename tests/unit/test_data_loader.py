@@ -165,6 +165,13 @@ def test_selected_features_come_in_the_order_asked_for():
         DatasetLoader.from_arrays(X, Y, feature_names=("a", "b"))
 
 
+def test_a_read_task_has_rows():
+    with pytest.raises(ConfigError, match="one row or more") as caught:
+        DatasetLoader.from_arrays(X, Y, rows_per_task=0)
+    assert (caught.value.field, caught.value.value) == ("rows_per_task", 0)
+    assert "1 or more" in caught.value.fix
+
+
 def test_the_task_must_be_the_source_s():
     for name, task in (("diabetes", "classification"), ("iris", "regression")):
         with pytest.raises(ConfigError) as caught:

@@ -281,5 +281,24 @@ def test_a_setting_that_the_format_would_ignore_is_an_error(folder: Path):
         load(folder / "t.csv", size=[2, 2])
     with pytest.raises(ConfigError, match=r"columns\.label"):
         load(folder / "t.npz", {"label": "y"})
-    with pytest.raises(ConfigError, match="does not name its features"):
+    with pytest.raises(ConfigError, match="does not name its features") as caught:
         load(folder / "t.npz", {"features": ["a"]})
+    assert (caught.value.value, caught.value.fix[:12]) == (("a",), "Leave it out")
+
+
+def test_a_file_of_other_names_or_separators_says_which_setting_is_meant(tmp_path: Path):
+    np.savez(tmp_path / "t.npz", features=np.eye(4), labels=np.arange(4))
+    with pytest.raises(UnknownNameError) as caught:
+        load(tmp_path / "t.npz")
+    assert caught.value.field == "params.x"
+    assert "Name the two that are meant in params.x and params.y." in caught.value.fix
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        file["features"], file["labels"] = np.eye(4), np.arange(4)
+    with pytest.raises(UnknownNameError) as caught:
+        load(tmp_path / "t.h5")
+    assert caught.value.field == "params.x"
+    for sign, written in ((";", ";"), ("\t", "\\t")):
+        (tmp_path / "t.csv").write_text(f"a{sign}label\n1{sign}0\n2{sign}1\n")
+        with pytest.raises(DataError) as error:
+            load(tmp_path / "t.csv")
+        assert f'params.delimiter = "{written}"' in error.value.fix

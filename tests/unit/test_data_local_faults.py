@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from qstore_ray.errors import ConfigError, DataError, QStoreError
+from tests.dataset_service import breaking, send
 from tests.local_files import (
     IMAGES,
     NUMBERS,
@@ -125,6 +126,18 @@ def test_labels_that_float64_would_confuse(tmp_path: Path):
     (tmp_path / "t.csv").write_text(csv_text(y=[2**60 + k % 2 for k in range(N)]))
     _refused(tmp_path / "t.csv", "too large", 'params.label_type = "text"')
     assert len(load(tmp_path / "t.csv", label_type="text").classes) == 2
+    # 2**53 + 1 is read as 2**53, so that the two would be one class.
+    (tmp_path / "t.csv").write_text(csv_text(y=[(1, 2**53, 2**53 + 1)[k % 3] for k in range(N)]))
+    _refused(tmp_path / "t.csv", "too large", 'params.label_type = "text"')
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_a_web_server_that_refuses_is_our_error(status: int):
+    with breaking(lambda handler, _: send(handler, status=status)) as server:
+        with pytest.raises(DataError) as caught:
+            load(f"{server.url}/t.csv")
+        assert caught.value.field == "params.path"
+        assert server.url in caught.value.value
 
 
 def test_labels_that_are_no_classes(tmp_path: Path):
@@ -359,7 +372,7 @@ def test_a_bad_image_is_named_or_left_out(tmp_path: Path, kind: str, expected: s
     _refused(tmp_path, str(bad), "1 of 60 images are bad", expected, bad_images="skip")
     dataset = load(tmp_path, bad_images="skip", max_bad_share=0.02)
     assert sum(dataset.sizes.values()) == N - 1
-    assert dataset.provenance["left_out"] == "1 of 60 images: 031.png"
+    assert dataset.provenance["left_out"] == "1 of 60 images left out: 031.png"
 
 
 def test_colours_of_16_bits_are_not_cut_to_8(tmp_path: Path):

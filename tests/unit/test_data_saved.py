@@ -87,8 +87,34 @@ def test_a_manifest_cannot_point_outside_its_folder(tmp_path) -> None:
     manifest = json.loads((folder / "dataset.json").read_text())
     manifest["sha256"]["../../elsewhere"] = "0" * 64
     (folder / "dataset.json").write_text(json.dumps(manifest))
-    with pytest.raises(DataError, match="elsewhere is missing"):
+    with pytest.raises(DataError, match=r"lists the files.*elsewhere"):
         Dataset.load(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda manifest: manifest.pop("sha256"),
+        lambda manifest: manifest.update(sha256=["train.parquet"]),
+        lambda manifest: manifest.update(sha256={}),
+        lambda manifest: manifest["sha256"].pop("train.parquet"),
+        lambda manifest: manifest.update(blocks={"../elsewhere": ["0"]}),
+        lambda manifest: manifest.update(blocks={}),
+        lambda manifest: manifest["blocks"]["train"].append("0"),
+        lambda manifest: manifest["schema"].update(surprise=1),
+        lambda manifest: manifest["preparation"].pop("steps"),
+        lambda manifest: manifest.update(extra=1),
+    ],
+)
+def test_a_damaged_manifest_is_our_error(change, tmp_path) -> None:
+    folder = _flowers().save(tmp_path / "saved")
+    manifest = json.loads((folder / "dataset.json").read_text())
+    change(manifest)
+    (folder / "dataset.json").write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match=r"not what Dataset\.save writes") as caught:
+        Dataset.load(folder)
+    assert (caught.value.field, caught.value.value) == ("folder", str(folder))
+    assert "again" in caught.value.fix
 
 
 def test_rows_that_change_after_loading_are_noticed(tmp_path) -> None:

@@ -13,6 +13,7 @@ from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.service.client import DatasetServiceClient
+from qstore_ray.data.service.records import PipelineApply, PipelineRequest
 from qstore_ray.data.sources.backend_api import BackendAPIParams, BackendAPISourceAdapter
 from qstore_ray.data.sources.base import SourceConfig
 from qstore_ray.errors import BackendError, ConfigError, DataError
@@ -119,6 +120,22 @@ def test_a_missing_address_or_folder_is_an_error(tmp_path: Path):
     with pytest.raises(ConfigError) as caught:
         _config(tmp_path, "../../etc", "http://127.0.0.1:1")
     assert caught.value.field == "params.dataset_id"
+
+
+def test_copies_of_a_row_do_not_fall_into_other_splits(tmp_path: Path):
+    with running(tmp_path / "service") as url:
+        client = DatasetServiceClient(url)
+        old = made(url, x=X, y=Y, x_test=X[:6] + 9.0, y_test=Y[:6])
+        steps = [{"type": "scale_jitter"}]
+        pipeline = client.create_pipeline(PipelineRequest(dataset_id=old.id, transformations=steps))
+        asked = PipelineApply(pipeline_id=pipeline.pipeline_id, name="more", copies=2)
+        new = client.wait(client.apply_pipeline(asked), pause=0.01).dataset_id
+        with pytest.raises(ConfigError, match="which the parts would share") as caught:
+            _load(tmp_path / "cache", new, url, split={"train": 0.8, "val": 0.2})
+        assert caught.value.field == "split"
+        assert "augmentation" in caught.value.fix
+        whole = _load(tmp_path / "cache", new, url, split={"train": 1.0})
+    assert whole.sizes == {"train": 3 * len(X), "test": 6}
 
 
 def test_a_revision_pins_the_content(tmp_path: Path):

@@ -91,6 +91,14 @@ def test_a_saved_dataset_comes_back_with_its_labels(task: str, y: np.ndarray, tm
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize(("task", "y"), [("multilabel", LABELS), ("regression", NUMBERS)])
+def test_a_copy_of_a_row_has_all_its_labels(task: str, y: np.ndarray):
+    copies = {"copies": 2, "steps": [{"name": "gaussian_noise"}]}
+    dataset = DatasetLoader.from_arrays(X, y, task=task, augmentation=copies)
+    np.testing.assert_array_equal(dataset.materialize("train").y, y[dataset.rows("train")])
+    assert dataset.sizes["train"] == 3 * len(dataset.plan("train").source_rows)
+
+
 def test_the_fingerprint_sees_every_label():
     changed = LABELS.copy()
     changed[5, 2] ^= 1

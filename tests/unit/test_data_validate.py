@@ -97,6 +97,9 @@ def test_a_class_that_missed_train_is_named():
     seeds = [s for s in range(20) if 19 not in _rows_in_train(s)]
     message = _refused(X, y, stratify=False, seed=seeds[0])
     assert "no row of class 1 fell into train" in message
+    assert "Set stratify = true" in message
+    in_time = {"train": 0.5, "test": 0.5, "method": "time"}
+    assert 'split.method = "seed"' in _refused(X, y, split=in_time)
 
 
 def _rows_in_train(seed: int) -> np.ndarray:

@@ -13,6 +13,7 @@ import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
+WITH_OPTIONS = [name for name in SCRIPTS if "argparse" in (EXAMPLES / name).read_text("utf-8")]
 JOBS = sorted(path.name for path in EXAMPLES.glob("*.toml"))
 
 
@@ -41,6 +42,12 @@ def test_a_script_prints_a_good_accuracy(script, tmp_path):
     (run,) = re.findall(r"^run folder +(\S+)$", out, re.MULTILINE)
     assert (Path(run) / "figures").is_dir()
     assert Path(run).is_relative_to(tmp_path)
+
+
+@pytest.mark.parametrize("script", WITH_OPTIONS)
+def test_a_script_explains_its_options(script, tmp_path):
+    assert "--help" in _run(str(EXAMPLES / script), "--help", cwd=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("job", JOBS)

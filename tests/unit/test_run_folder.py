@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError
+from qstore_ray.track.jsonl import read_records
+from qstore_ray.train.finish import always
 from qstore_ray.train.run_folder import RunFolder, check_name, open_run_folder, read_run_record
 
 RECIPE = {"model": {"n_qubits": 4}, "trainer": {"epochs": 3, "optimizer_options": {"beta1": 0.5}}}
@@ -181,6 +184,56 @@ def test_a_run_of_another_recipe_is_not_resumed(tmp_path: Path, field, then, now
     assert _content(path) == before
 
 
+def test_a_run_of_other_versions_is_resumed_and_says_so(tmp_path: Path, capsys):
+    path = _left(tmp_path)
+    path.joinpath("metrics.jsonl").unlink()
+    record = json.loads((path / "run.json").read_text())
+    record["versions"] |= {"numpy": "1.0", "python": "3.1.4"}
+    (path / "run.json").write_text(json.dumps(record))
+    _open(tmp_path, resume=True).close()
+    (warning,) = read_records(path / "metrics.jsonl")
+    assert "started with python 3.1.4, numpy 1.0, and goes on with" in warning["message"]
+    assert f"numpy {np.__version__}" in warning["message"]
+    assert capsys.readouterr().err == f"warning: {warning['message']}\n"
+    _open(tmp_path, resume=True).close()
+    assert capsys.readouterr().err == "", "once"
+
+
+# A process that is killed before it has written a run's record leaves these.
+BEGUN = [[], [".lock"], [".lock", ".run.json.123.part"]]
+
+
+@pytest.mark.parametrize("left", BEGUN, ids=str)
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_run_that_had_hardly_begun_does_not_stand_in_its_own_way(tmp_path: Path, left, fresh):
+    (tmp_path / "digits").mkdir()
+    for name in left:
+        (tmp_path / "digits" / name).write_text("{")
+    _open(tmp_path, fresh=fresh).close()
+    assert set(_content(tmp_path / "digits")) == {"config.toml", "run.json"}
+
+
+def test_what_killed_writers_have_left_is_swept(tmp_path: Path):
+    path = _left(tmp_path)
+    part = path / "checkpoints" / "step-00000001" / ".arrays.npz.77.part"
+    part.parent.mkdir()
+    part.touch()
+    _open(tmp_path, resume=True).close()
+    assert not part.exists()
+    assert (path / "checkpoints" / "something").exists()
+
+
+def test_a_record_that_cannot_be_written_is_our_error(tmp_path: Path):
+    folder = _open(tmp_path)
+    (folder.path / "run.json").unlink()
+    (folder.path / "run.json").mkdir()
+    with pytest.raises(RunError, match="cannot write into the run folder") as caught:
+        folder.set_status("finished")
+    folder.close()
+    assert caught.value.field == "storage"
+    assert "Free some space" in caught.value.fix
+
+
 def test_a_left_over_wish_to_stop_does_not_stop_the_next_attempt(tmp_path: Path):
     path = _left(tmp_path)
     (path / "stop").touch()
@@ -195,6 +248,7 @@ HOLD = """
 import json
 import sys
 from pathlib import Path
+from qstore_ray.train.finish import always
 from qstore_ray.train.run_folder import open_run_folder
 
 folder = open_run_folder(
@@ -259,3 +313,33 @@ def test_storage_that_cannot_be_written_to_is_our_error(tmp_path: Path):
     (tmp_path / "runs").write_text("a file is in the way")
     with pytest.raises(RunError, match="cannot write into the run folder"):
         _open(tmp_path / "runs")
+
+
+# ------------------------------------------------------------------- the steps at the end of a run
+
+
+def test_every_last_step_is_taken_and_the_first_error_is_the_one_that_is_told():
+    taken = []
+
+    def fails(name: str) -> None:
+        taken.append(name)
+        raise RunError(f"{name} failed")
+
+    with (
+        pytest.raises(RunError, match="training failed") as caught,
+        always(lambda: fails("metrics"), lambda: taken.append("follower"), lambda: fails("record")),
+    ):
+        raise RunError("training failed")
+    assert taken == ["metrics", "follower", "record"]
+    assert caught.value.__notes__ == ["And then: metrics failed.", "And then: record failed."]
+
+
+def test_an_error_in_a_last_step_alone_is_raised_after_the_other_steps():
+    taken = []
+
+    def fails() -> None:
+        raise RunError("metrics failed")
+
+    with pytest.raises(RunError, match="metrics failed"), always(fails, lambda: taken.append(1)):
+        pass
+    assert taken == [1]

@@ -138,7 +138,7 @@ def test_without_noise_the_fewest_rows_are_enough(rule):
     assert state["rows"].tolist() == [4.0]
     at_minimum, state = _first_step("gcans", {"rule": rule}, _noisy(0.0), 0.2, MINIMUM)
     assert at_minimum.tolist() == MINIMUM.tolist()
-    assert state["rows"].tolist() == [16.0]
+    assert state["rows"].tolist() == [32.0]
 
 
 def test_a_batch_of_one_row_is_stepped_on_but_teaches_no_variance():

@@ -5,17 +5,20 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from qstore_ray.errors import ConfigError, RunError
 from qstore_ray.track.base import RunInfo
 from qstore_ray.track.config import TrackConfig, default_uri
 from qstore_ray.track.jsonl import MetricsFile
+from qstore_ray.track.mlflow_model import download_model
 from qstore_ray.track.mlflow_registry import find_model, promote_model, register_model
 from qstore_ray.track.sync import sync_run
+from qstore_ray.train.trained import TrainedModel
+from tests.trained_models import made
 
 _number = itertools.count()
+MODEL, OTHER = made(layers=1), made(layers=2)
 
 
 @pytest.fixture(scope="module")
@@ -25,23 +28,14 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run_dir(storage: Path) -> Path:
-    """A run that MLflow has, with two checkpoints."""
+    """A run that MLflow has, with a model file."""
     folder = storage / f"run-{next(_number)}"
     folder.mkdir()
     RunInfo(name=folder.name, run_dir=folder).save()
     with MetricsFile(folder / "metrics.jsonl") as metrics:
         metrics.append({"event": "epoch", "epoch": 0, "step": 1, "train_loss": 1.0})
-    _checkpoint(folder, 5)
-    _checkpoint(folder, 10)
+    MODEL.save(folder / "model.qsm")
     sync_run(folder)
-    return folder
-
-
-def _checkpoint(run_dir: Path, step: int) -> Path:
-    folder = run_dir / "checkpoints" / f"step-{step:08d}"
-    folder.mkdir(parents=True)
-    np.savez(folder / "arrays.npz", parameters=np.full(3, step))
-    (folder / "manifest.json").write_text('{"epoch": 1}')
     return folder
 
 
@@ -49,30 +43,36 @@ def _run_id(run_dir: Path) -> str:
     return (run_dir / "mlflow_run_id").read_text().strip()
 
 
-def test_a_registered_model_is_the_last_checkpoint_of_its_run(storage: Path, run_dir: Path):
+def test_a_registered_model_is_the_model_file_of_its_run(storage: Path, run_dir: Path):
     from mlflow.tracking import MlflowClient
 
     model = register_model(run_dir, "one")
     assert (model.name, model.version, model.aliases) == ("one", 1, ("champion",))
     assert model.run_id == _run_id(run_dir)
     client = MlflowClient(tracking_uri=default_uri(storage))
-    listed = client.list_artifacts(model.run_id, "model/step-00000010")
-    assert [Path(item.path).name for item in listed] == ["arrays.npz", "manifest.json"]
-    kept = Path(client.download_artifacts(model.run_id, "model/step-00000010"))
-    with np.load(kept / "arrays.npz", allow_pickle=False) as arrays:
-        assert arrays["parameters"].tolist() == [10, 10, 10]
-    assert model.source == client.get_run(model.run_id).info.artifact_uri + "/model/step-00000010"
+    root = client.get_run(model.run_id).info.artifact_uri
+    path = model.source.removeprefix(f"{root}/")
+    listed = client.list_artifacts(model.run_id, path)
+    assert [Path(item.path).name for item in listed] == ["MLmodel", "model.qsm"]
+    kept = Path(client.download_artifacts(model.run_id, f"{path}/model.qsm"))
+    assert kept.read_bytes() == MODEL.to_bytes()
     assert client.get_model_version_download_uri("one", "1") == model.source
 
 
-def test_a_second_version_takes_the_alias_and_promotion_gives_it_back(storage: Path, run_dir):
-    first = register_model(run_dir, "two", checkpoint=run_dir / "checkpoints" / "step-00000005")
-    second = register_model(run_dir, "two")
+def test_a_second_version_takes_the_alias_and_promotion_gives_it_back(
+    storage: Path, run_dir: Path, tmp_path: Path
+):
+    first = register_model(run_dir, "two")
+    second = register_model(run_dir, "two", model=OTHER)
     assert (first.version, second.version) == (1, 2)
     assert find_model("two", storage=storage) == second
+    file = download_model("models:/two@champion", tmp_path, storage=storage)
+    assert TrainedModel.load(file).to_bytes() == OTHER.to_bytes()
     back = promote_model("two", 1, storage=storage)
     assert back.aliases == ("champion",)
     assert find_model("two", storage=storage).version == 1
+    file = download_model("models:/two@champion", tmp_path, storage=storage)
+    assert TrainedModel.load(file).to_bytes() == MODEL.to_bytes()
     assert promote_model("two", 2, "challenger", storage=storage).aliases == ("challenger",)
     assert find_model("two", storage=storage).version == 1
 
@@ -85,22 +85,19 @@ def test_the_same_model_is_registered_once(storage: Path, run_dir: Path):
 
 
 def test_a_run_that_mlflow_does_not_have_is_named(tmp_path: Path):
-    _checkpoint(tmp_path, 5)
+    MODEL.save(tmp_path / "model.qsm")
     with pytest.raises(RunError, match="MLflow does not have this run") as caught:
         register_model(tmp_path, "model")
     assert (caught.value.field, caught.value.value) == ("run_dir", str(tmp_path))
     assert "sync_run" in caught.value.fix
 
 
-def test_a_run_without_a_complete_checkpoint_is_named(run_dir: Path, tmp_path: Path):
-    with pytest.raises(RunError, match="no checkpoint") as caught:
-        register_model(tmp_path, "model")
-    assert caught.value.field == "run_dir"
-    (run_dir / "checkpoints" / "step-00000010" / "arrays.npz").unlink()
-    with pytest.raises(RunError, match=r"arrays\.npz and manifest\.json") as caught:
+def test_a_run_without_a_model_file_is_named(run_dir: Path):
+    (run_dir / "model.qsm").unlink()
+    with pytest.raises(RunError, match="no model file") as caught:
         register_model(run_dir, "model")
-    assert caught.value.field == "checkpoint"
-    assert caught.value.value.endswith("step-00000010/arrays.npz")
+    assert (caught.value.field, caught.value.value) == ("model", str(run_dir / "model.qsm"))
+    assert f"qstore export {run_dir}" in caught.value.fix
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a/b", "models:x", "it's"])
@@ -121,6 +118,6 @@ def test_an_alias_or_version_that_is_not_there_is_an_error(storage: Path, run_di
 def test_a_store_that_is_away_is_an_error_with_its_address(run_dir: Path, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     config = TrackConfig(mlflow_uri="http://127.0.0.1:9")
-    with pytest.raises(RunError, match="could not register the model") as caught:
+    with pytest.raises(RunError, match="could not log the model") as caught:
         register_model(run_dir, "five", config=config)
     assert caught.value.value == "http://127.0.0.1:9"

@@ -15,6 +15,7 @@ from qstore_ray.track.mlflow_registry import find_model, register_model
 from qstore_ray.track.sync import sync_run
 from qstore_ray.track.tensorboard import read_events
 from tests.mlflow_server import free_port, mlflow_server
+from tests.trained_models import made
 from tests.wandb_log import look_at_wandb_log
 
 START = {"event": "start", "generation": 1, "workers": 2}
@@ -45,13 +46,6 @@ def _train(run_dir: Path, config: TrackConfig) -> Follower:
     return follower
 
 
-def _checkpoint(run_dir: Path) -> None:
-    folder = run_dir / "checkpoints" / "step-00000015"
-    folder.mkdir(parents=True)
-    (folder / "arrays.npz").write_bytes(b"arrays")
-    (folder / "manifest.json").write_text("{}")
-
-
 @pytest.mark.timeout(400)  # a server is started, and makes its database
 def test_a_server_that_was_down_for_the_whole_run_has_all_of_it_later(tmp_path: Path, run_dir):
     from mlflow.tracking import MlflowClient
@@ -76,7 +70,7 @@ def test_a_server_that_was_down_for_the_whole_run_has_all_of_it_later(tmp_path: 
             assert run.info.status == "FINISHED"
             assert run.data.metrics["summary.accuracy"] == 0.75
             assert [a.path for a in client.list_artifacts(run.info.run_id)] == ["config.toml"]
-        _checkpoint(run_dir)
+        made().save(run_dir / "model.qsm")
         registered = register_model(run_dir, "digits", config=config)
         assert find_model("digits", config=config) == registered
         assert registered.run_id == run.info.run_id

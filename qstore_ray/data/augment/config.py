@@ -51,7 +51,10 @@ class StepsConfig(Config):
         ConfigError: an unknown step or key, or a wrong value.
     """
 
-    steps: Annotated[tuple[SerializeAsAny[AugmentationConfig], ...], Field(min_length=1)]
+    steps: Annotated[
+        tuple[SerializeAsAny[AugmentationConfig], ...],
+        Field(min_length=1, examples=[[{"name": "gaussian_noise"}]]),
+    ]
 
     @field_validator("steps", mode="before")
     @classmethod

@@ -73,7 +73,7 @@ def find_missing_classes(
             f"no row of class {class_names[k]!r}{origin.inside} (rows by class: {shown})",
             field="y",
             value=0,
-            fix="Set stratify = true, or ask for larger splits.",
+            fix="Split by seed with stratify = true, or ask for larger splits.",
         )
         for k in np.flatnonzero(counts == 0).tolist()
     ]

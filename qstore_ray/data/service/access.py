@@ -105,7 +105,7 @@ def check_address(host: str, settings: ServiceSettings) -> None:
             "other machines could read and delete every dataset without a token",
             field="host",
             value=host,
-            fix="Set a token, or listen on 127.0.0.1.",
+            fix="Set QSTORE_DATA_TOKEN (the argument token in Python), or listen on 127.0.0.1.",
         )
 
 

@@ -1,6 +1,6 @@
 """The dataset service: a small HTTP server that keeps datasets and hands them to training jobs.
 
-    qstore data serve --folder datasets
+    qstore data serve datasets
 
 Records are in one SQLite file, rows in files named by the SHA-256 of their content. The service
 listens on this machine alone unless it was given a token; `/docs` describes every route.
@@ -8,7 +8,8 @@ listens on this machine alone unless it was given a token; `/docs` describes eve
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +24,7 @@ from qstore_ray.data.service.jobs import JobPool
 from qstore_ray.data.service.records import Health
 from qstore_ray.data.service.settings import ServiceSettings
 from qstore_ray.data.service.store import DatasetStore
+from qstore_ray.errors import BackendError
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -36,15 +38,43 @@ def serve(
     port: int = DEFAULT_PORT,
     token: SecretStr | None = None,
     api_key: SecretStr | None = None,
+    ready: Callable[[str], None] | None = None,
 ) -> None:
     """Run the service until it is stopped by Ctrl-C or SIGTERM.
 
+    Args:
+        folder: where the datasets are kept.
+        host: address to listen at.
+        port: 0 takes a free one.
+        token: what clients have to send, as a bearer token.
+        api_key: what they may send instead, as `X-API-Key`.
+        ready: called with the service's address once it can be connected to.
+
     Raises:
         ConfigError: `host` is open to other machines and there is neither token nor key.
-        BackendError: the folder cannot be used.
+        BackendError: the folder cannot be used, or the address cannot be listened at.
     """
     settings = ServiceSettings(folder=Path(folder), token=token, api_key=api_key)
-    make_server(settings, host, port).run()
+    server = make_server(settings, host, port)
+    with _listening(host, port) as listener:
+        if ready is not None:
+            shown = f"[{host}]" if ":" in host else host
+            ready(f"http://{shown}:{listener.getsockname()[1]}")
+        server.run(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens already, so that who connects early waits instead of being refused."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as exc:
+        raise BackendError(
+            f"cannot listen at {host}, port {port}: {exc.strerror or exc}",
+            field="port",
+            value=port,
+            fix="Is a service running there already? Port 0 takes a free port.",
+        ) from exc
 
 
 def make_server(settings: ServiceSettings, host: str, port: int) -> uvicorn.Server:

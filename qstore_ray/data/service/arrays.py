@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,11 +37,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class Content:
-    """All parts of a dataset, and what its columns and classes are called."""
+    """All parts of a dataset, what its columns and classes are called, and the copies in train."""
 
     parts: Mapping[Split, Rows]
     feature_names: tuple[str, ...] | None = None
     class_names: tuple[str, ...] | None = None
+    copies: int = 0
 
 
 def read_npz(path: Path, max_bytes: int) -> Content:
@@ -169,7 +170,7 @@ def check_content(content: Content) -> Content:
     kinds = {rows.y.dtype.kind == "U" for rows in parts.values()}
     if len(kinds) > 1:
         raise DataError("labels are text in one part and numbers in another", field="body")
-    return Content(parts, content.feature_names, content.class_names)
+    return replace(content, parts=parts)
 
 
 def _checked(split: str, rows: Rows) -> Rows:

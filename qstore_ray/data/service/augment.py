@@ -6,12 +6,12 @@ val and test stay untouched, because a score on changed rows says nothing about 
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from qstore_ray.data.service.records import Transformation
-from qstore_ray.errors import DataError, MissingDependencyError, unknown_name
+from qstore_ray.errors import DataError, unknown_name
 
 if TYPE_CHECKING:
     from qstore_ray.data.service.arrays import Content
@@ -27,14 +27,9 @@ def open_augmentations(steps: tuple[Transformation, ...]) -> Transform:
     Raises:
         UnknownNameError: no augmentation is called so.
         ConfigError: a parameter that it does not have, or a wrong value.
-        MissingDependencyError: this installation has no augmentations.
     """
-    try:
-        augment = importlib.import_module("qstore_ray.data.augment.pipeline")
-    except ImportError as exc:
-        raise MissingDependencyError(
-            f"augmentations cannot be imported: {exc}", fix="Install qstore_ray completely."
-        ) from exc
+    from qstore_ray.data.augment import pipeline as augment  # here, because it needs SciPy
+
     opened = []
     for position, step in enumerate(steps):
         if step.type not in augment.AUGMENTATIONS:
@@ -67,7 +62,7 @@ def augmented(content: Content, transform: Transform, copies: int, seed: int) ->
     """
     import numpy as np
 
-    from qstore_ray.data.service.arrays import Content, Rows
+    from qstore_ray.data.service.arrays import Rows
 
     train = content.parts["train"]
     blocks = [train.x]
@@ -81,4 +76,5 @@ def augmented(content: Content, transform: Transform, copies: int, seed: int) ->
             )
         blocks.append(x)
     rows = Rows(np.concatenate(blocks), np.concatenate([train.y] * (copies + 1)))
-    return Content({**content.parts, "train": rows}, content.feature_names, content.class_names)
+    times = (1 + content.copies) * (1 + copies)
+    return replace(content, parts={**content.parts, "train": rows}, copies=times - 1)

@@ -58,6 +58,8 @@ class DatasetRecord(Answer):
         shape: of one row of x.
         num_classes: distinct labels of all parts together.
         splits: the parts that exist, by name.
+        copies: changed copies of each row that train holds behind its rows; such a train is not
+            cut, because val and test would have copies of its rows.
         revision: changes with the content of any part, and with nothing else.
     """
 
@@ -72,6 +74,7 @@ class DatasetRecord(Answer):
     feature_names: tuple[str, ...] | None = None
     class_names: tuple[str, ...] | None = None
     splits: dict[Split, SplitRecord] = Field(default_factory=dict)
+    copies: int = Field(default=0, ge=0)
     revision: str = ""
     metadata: dict[str, str] = Field(default_factory=dict)
     created: str = ""

@@ -126,7 +126,7 @@ def apply_pipeline(asked: PipelineApply, settings: Settings, store: Store, jobs:
     old = store.get(pipeline.dataset_id)
     transform = settings.open_augmentations(pipeline.transformations)
     parts = {split: store.rows(old, split) for split in splits_of(old)}
-    content = Content(parts, old.feature_names, old.class_names)
+    content = Content(parts, old.feature_names, old.class_names, old.copies)
     made = store.reserve(asked.name, old.source, old.description)
 
     def work() -> Mapping[str, int]:

@@ -98,6 +98,7 @@ class DatasetStore:
                     "shape": content.parts["train"].x.shape[1:],
                     "feature_names": content.feature_names,
                     "class_names": content.class_names,
+                    "copies": content.copies,
                     "revision": revision.hexdigest(),
                 }
             )

@@ -13,6 +13,7 @@ fetched files and check their SHA-256, so on a cluster `cache_dir` must be seen 
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ class BackendAPIParams(Config):
         rows_per_task: rows that one read task returns.
     """
 
-    dataset_id: str = Field(pattern=ID_PATTERN)
+    dataset_id: str = Field(pattern=ID_PATTERN, examples=["0123456789abcdef"])
     base_url: str | None = None
     plain_http: bool = False
     timeout: float = Field(default=30.0, gt=0.0)
@@ -64,7 +65,7 @@ class BackendAPISourceAdapter(SourceAdapter[BackendAPIParams]):
     """Datasets of a dataset service."""
 
     Params: ClassVar[type[Config]] = BackendAPIParams
-    accepts: ClassVar[frozenset[str]] = frozenset({"revision"})
+    accepts: ClassVar[frozenset[str]] = frozenset({"revision", "cache_dir"})
 
     def read(self, params: BackendAPIParams, config: SourceConfig) -> SourceData:
         """Fetch the parts of the dataset into `cache_dir`; read tasks for ranges of their rows.
@@ -109,6 +110,7 @@ class BackendAPISourceAdapter(SourceAdapter[BackendAPIParams]):
             feature_names=record.feature_names,
             image_shape=record.shape if len(record.shape) > 1 else None,
             class_names=record.class_names,
+            uncut=record.copies > 0,
             provenance=_provenance(record, client.base_url),
         )
 
@@ -128,7 +130,8 @@ class CheckedFileTask:
             DataError: the file is gone, or no longer what was fetched.
         """
         try:
-            found = sha256_of(Path(self.path))
+            about = Path(self.path).stat()
+            found = _hash(self.path, (about.st_ino, about.st_size, about.st_mtime_ns))
         except OSError as exc:
             raise DataError(
                 f"the fetched file cannot be read: {exc.strerror}",
@@ -144,6 +147,12 @@ class CheckedFileTask:
                 fix="Delete it and load the dataset again.",
             )
         return self.task()
+
+
+@functools.lru_cache(maxsize=64)
+def _hash(path: str, _state: tuple[int, int, int]) -> str:
+    """SHA-256 of the file, once for all tasks of a process while its inode, size, time stay."""
+    return sha256_of(Path(path))
 
 
 def _client(params: BackendAPIParams) -> DatasetServiceClient:

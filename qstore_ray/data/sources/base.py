@@ -26,6 +26,7 @@ or an entry point in the group `qstore_ray.sources`, which is found without bein
 from __future__ import annotations
 
 import importlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -115,10 +116,21 @@ class SourceConfig(Config):
         cache_dir: folder for downloaded data, for sources that download.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    name: str = Field(examples=["digits"])
     columns: ColumnsConfig | None = None
     revision: str | None = None
     cache_dir: str | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _is_no_path(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+            raise ConfigError(
+                "this is not a name of data",
+                value=name,
+                fix="Use up to 100 letters, digits, '-', '_' and '.', the first a letter or digit.",
+            )
+        return name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +147,8 @@ class SourceData:
         image_shape: shape of one row where it is an image that `x` holds flattened.
         class_names: what the classes are called, in the order of their sorted labels.
         task: what the labels are good for, where the source knows.
+        uncut: whether `tasks` may not be split, because some of their rows are changed copies of
+            others.
         provenance: where the data comes from, in words.
     """
 
@@ -145,6 +159,7 @@ class SourceData:
     image_shape: tuple[int, ...] | None = None
     class_names: tuple[str, ...] | None = None
     task: Literal["classification", "regression"] | None = None
+    uncut: bool = False
     provenance: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -152,8 +167,8 @@ class SourceAdapter(ABC, Generic[P]):
     """Turns parameters into read tasks.
 
     `Params` declares the fields of `dataset.params`. `accepts` names the general fields that this
-    source understands beyond its own: `revision`, `columns.label`, `columns.group`; given to
-    another source they are an error, because a setting is never ignored.
+    source understands beyond its own: `revision`, `cache_dir`, `columns.label`, `columns.group`;
+    given to another source they are an error, because a setting is never ignored.
     """
 
     Params: ClassVar[type[Config]]

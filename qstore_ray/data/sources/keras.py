@@ -45,7 +45,9 @@ class KerasParams(Config):
         rows_per_task: rows that one read task returns.
     """
 
-    dataset: Literal["mnist", "fashion_mnist", "cifar10", "cifar100"]
+    dataset: Literal["mnist", "fashion_mnist", "cifar10", "cifar100"] = Field(
+        examples=["fashion_mnist"]
+    )
     label_mode: Literal["fine", "coarse"] | None = None
     download: bool = False
     sha256: dict[str, str] = Field(default_factory=dict)
@@ -86,6 +88,7 @@ class KerasSourceAdapter(SourceAdapter[KerasParams]):
     """MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100 from Keras's cache."""
 
     Params: ClassVar[type[Config]] = KerasParams
+    accepts: ClassVar[frozenset[str]] = frozenset({"cache_dir"})
 
     def read(self, params: KerasParams, config: SourceConfig) -> SourceData:
         """Read tasks for train, and for Keras's test set as the official `test`."""

@@ -47,7 +47,7 @@ class SklearnParams(Config):
     scikit-learn's defaults.
     """
 
-    dataset: str
+    dataset: str = Field(examples=["digits"])
     random_state: int | None = Field(default=None, ge=0, lt=2**32)
     n_samples: int | None = Field(default=None, ge=1, le=10_000_000)
     n_features: int | None = Field(default=None, ge=1, le=100_000)

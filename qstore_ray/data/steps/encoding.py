@@ -51,7 +51,7 @@ class Amplitudes(Step):
     """
 
     name: Literal["amplitudes"] = "amplitudes"
-    width: int = Field(ge=1)
+    width: int = Field(ge=1, examples=[16])
     constant: float = Field(default=0.0, ge=0.0)
 
     def fit(self, x: FloatArray) -> State:

@@ -33,7 +33,7 @@ class Pca(Step):
     """
 
     name: Literal["pca"] = "pca"
-    components: int = Field(ge=1)
+    components: int = Field(ge=1, examples=[8])
     whiten: bool = False
 
     def fit(self, x: FloatArray) -> State:

@@ -42,8 +42,8 @@ class GCANS(Config):
     Args:
         rule: `global` (gCANS) or `individual` (iCANS); see the module.
         lipschitz: L, a bound of the loss's second derivative; L · learning rate is below 2.
-        min_rows: the rows of the first step, and the fewest of any. The loop tells the variance
-            from two blocks of 16 rows on.
+        min_rows: the rows of the first step, and the fewest of any; in training at least 17,
+            because the variance is told from two blocks of 16 rows.
         decay: μ, of the running means of g and σ².
         bias: b; the square of the gradient has b μ^k added, so that an early small gradient does
             not ask for the whole batch.
@@ -51,7 +51,7 @@ class GCANS(Config):
 
     rule: Literal["global", "individual"] = "global"
     lipschitz: float = Field(default=1.0, gt=0.0)
-    min_rows: int = Field(default=32, ge=17)
+    min_rows: int = Field(default=32, ge=2)
     decay: float = Field(default=0.99, ge=0.0, lt=1.0)
     bias: float = Field(default=1e-6, ge=0.0)
 

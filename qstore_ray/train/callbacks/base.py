@@ -162,10 +162,12 @@ class Callback:
         on_error: `raise` ends the run when a hook raises, `warn` records it and goes on.
         decides: whether the trained parameters depend on it (as with early stopping). Such a
             callback cannot be changed when a run is resumed.
+        comes_last: whether it is called after the others, to see what they have logged.
     """
 
     on_error: ClassVar[Literal["raise", "warn"]] = "raise"
     decides: ClassVar[bool] = False
+    comes_last: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -37,7 +37,7 @@ class EarlyStopping(StoppingRule, Callback):
     def on_epoch_end(self, run: Run, record: Record) -> None:
         """Look at the metric; raises `ConfigError` if there is none of that name."""
         value = monitored({**record, **run.logged}, self.monitor)
-        verdict, self._state = self.update(self._state, int(record["epoch"]), value)
+        verdict, self._state = self.update(self._state, run.state.epoch, value)
         if verdict.improved and self.restore_best:
             self._theta = np.array(run.state.theta)
         if verdict.stop:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import ClassVar
 
 from pydantic import PrivateAttr
 
@@ -26,6 +27,7 @@ class MetricsLogger(Config, Callback):
         file: name of the file in the run folder.
     """
 
+    comes_last: ClassVar[bool] = True
     file: str = "metrics.csv"
     _earlier: list[Record] = PrivateAttr(default_factory=list)
 

@@ -64,7 +64,7 @@ class HuggingFaceParams(Config):
         rows_per_task: rows that one read task returns.
     """
 
-    path: str
+    path: str = Field(examples=["zalando-datasets/fashion_mnist"])
     config: str | None = None
     feature_column: str | None = None
     split_mapping: dict[str, Literal["train", "val", "test"]] | None = None
@@ -95,7 +95,9 @@ class HuggingFaceSourceAdapter(SourceAdapter[HuggingFaceParams]):
     """Parquet files of a dataset on the Hugging Face hub."""
 
     Params: ClassVar[type[Config]] = HuggingFaceParams
-    accepts: ClassVar[frozenset[str]] = frozenset({"revision", "columns.label", "columns.group"})
+    accepts: ClassVar[frozenset[str]] = frozenset(
+        {"revision", "cache_dir", "columns.label", "columns.group"}
+    )
 
     def read(self, params: HuggingFaceParams, config: SourceConfig) -> SourceData:
         """Read tasks for ranges of rows of the Parquet files of one commit."""

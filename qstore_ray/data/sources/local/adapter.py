@@ -69,7 +69,7 @@ class LocalFilesSourceAdapter(SourceAdapter[LocalParams]):
                 "source": "local",
                 "path": params.path,
                 "format": name,
-                "files": str(len(found)),
+                "files": f"{len(found)} file{'s' * (len(found) > 1)}",
                 **contents.notes,
             },
         )

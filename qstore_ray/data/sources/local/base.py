@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias
 import numpy as np
 
 from qstore_ray.data.sources.base import ColumnsConfig
-from qstore_ray.errors import ConfigError, DataError, unknown_name
+from qstore_ray.errors import ConfigError, DataError, UnknownNameError, unknown_name
 
 if TYPE_CHECKING:
     from qstore_ray.data.sources.local.params import LocalParams
@@ -119,10 +119,18 @@ def named_parts(
                     f"{found[0]} is there and its other half is not", field=where, value=names
                 )
             parts[split] = usual
-    for pair in parts.values():
-        for name in pair:
+    for split, pair in parts.items():
+        for axis, name in zip("xy", pair, strict=True):
             if name not in names:
-                raise unknown_name("array", name, names, field="params")
+                end = "" if split == "train" else f"_{split}"
+                fields = f"params.x{end} and params.y{end}"
+                error = unknown_name("array", name, names, field=f"params.{axis}{end}")
+                raise UnknownNameError(
+                    error.message,
+                    field=error.field,
+                    value=name,
+                    fix=f"{error.fix} Name the two that are meant in {fields}.",
+                )
     return parts
 
 

@@ -159,7 +159,7 @@ class CsvFormat(Format):
         return Contents(
             chunks={part: chunks[part] for part in files},
             feature_names=features,
-            notes={"labels": label_type},
+            notes={"labels": f"{label_type} labels"},
         )
 
 
@@ -192,6 +192,14 @@ def _names(head: str, delimiter: str, header: bool, path: str) -> tuple[str, ...
         raise DataError(
             f"the first line is not CSV: {exc}", field=f"{path}, line 1", fix="Check params.format."
         ) from exc
+    for sign, written in ((";", ";"), ("\t", "\\t"), ("|", "|")):
+        if len(values) == 1 and sign in values[0]:
+            raise DataError(
+                "the first line is one value, which could be several",
+                field=f"{path}, line 1",
+                value=values[0],
+                fix=f'Set params.delimiter = "{written}".',
+            )
     if not header:
         return tuple(f"f{position}" for position in range(len(values)))
     return tuple(value.strip() for value in values)

@@ -29,7 +29,7 @@ from qstore_ray.data.sources.local.base import (
     row_ranges,
 )
 from qstore_ray.data.sources.local.hdf5_text import check_readable, read_texts
-from qstore_ray.errors import DataError, MissingDependencyError
+from qstore_ray.errors import DataError, MissingDependencyError, QStoreError
 
 if TYPE_CHECKING:
     from qstore_ray.data.sources.local.params import LocalParams
@@ -122,6 +122,8 @@ def _opened(path: str) -> Iterator[Any]:
         try:
             with h5py.File(stream, "r") as file:
                 yield file
+        except QStoreError:  # some are ValueErrors too
+            raise
         except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as exc:
             raise DataError(
                 f"a damaged or foreign file: {exc}",

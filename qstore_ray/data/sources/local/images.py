@@ -106,7 +106,9 @@ class ImagesFormat(Format):
                 ImagesChunk(tuple(paths[k] for k in kept[a:b]), labels[kept[a:b]], look)
                 for a, b in row_ranges(len(kept), params.rows_per_task)
             )
-        notes = {"left_out": f"{len(bad)} of {len(every)} images: {_some(bad)}"} if bad else {}
+        notes = (
+            {"left_out": f"{len(bad)} of {len(every)} images left out: {_some(bad)}"} if bad else {}
+        )
         return Contents(chunks=chunks, notes=notes)
 
 

@@ -43,7 +43,7 @@ class LocalParams(Config):
         rows_per_task: rows that one read task returns; Parquet is cut between row groups only.
     """
 
-    path: str = Field(min_length=1)
+    path: str = Field(min_length=1, examples=["data/*.csv"])
     format: Literal["auto"] | FormatName = "auto"
     y_path: str | None = None
     x: str | None = None

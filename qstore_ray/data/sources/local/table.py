@@ -197,7 +197,7 @@ def label_array(column: pa.ChunkedArray, where: str, *, what: str = "label") -> 
             value=f"position {int(np.argmax(missing))}",
             fix=f"Remove the row, or fill in its {what}.",
         )
-    if values.dtype.kind == "f" and (np.abs(values) > _EXACT).any() and np.isfinite(values).all():
+    if values.dtype.kind == "f" and (np.abs(values) >= _EXACT).any() and np.isfinite(values).all():
         raise DataError(
             "a label is too large to be told from its neighbours",
             field=where,

@@ -1,0 +1,119 @@
+"""What all pictures share: colours, an empty figure, and how it becomes a PNG or an SVG.
+
+Drawn on Figure objects of their own, never through pyplot, so nothing of matplotlib's global state
+is touched and any thread may draw. The colours are Okabe and Ito's (2008), which are told apart
+under every common colour blindness; training is always blue, validation always vermilion.
+
+Equal figures are equal files: neither format says when or by which version it was written, and the
+names inside an SVG, which matplotlib draws at random, are counted instead.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from qstore_ray.errors import RunError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Format: TypeAlias = Literal["png", "svg"]
+
+Picture: TypeAlias = "Figure"
+"""A figure, for callers that know nothing of matplotlib."""
+
+BLUE: Final = "#0072B2"
+VERMILION: Final = "#D55E00"
+GREEN: Final = "#009E73"
+PURPLE: Final = "#CC79A7"
+ORANGE: Final = "#E69F00"
+SKY: Final = "#56B4E9"
+BLACK: Final = "#000000"
+PALETTE: Final = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+"""Okabe and Ito's colours without their yellow, which is hardly seen on white."""
+
+SEQUENTIAL: Final = "cividis"
+"""A colour map made to look the same to the colour-blind, told by its lightness alone."""
+
+_DPI: Final = 120
+_HEAD = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>", re.DOTALL)
+_NAME = re.compile(r'\bid="([^"]+)"')
+_NAMED = re.compile(r'\bid="([^"]+)"|(?<=["(])#([^")]+)(?=[")])')
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, in inches, that leaves room for its labels."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def plain(text: str) -> str:
+    """`text` to be shown as it is: a dollar sign begins no formula, control characters are gone."""
+    return "".join(c if c.isprintable() else "�" for c in text).replace("$", r"\$")
+
+
+def short(name: str, longest: int = 18) -> str:
+    """A name in at most `longest` characters, shown as it is."""
+    return plain(name if len(name) <= longest else name[: longest - 1] + "…")
+
+
+def finish(axes: Axes) -> None:
+    """Light grid, no box: the look of everything with two numeric axes."""
+    axes.grid(alpha=0.25, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure as the suffix of `path` says, .png or .svg; the path.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    try:
+        if path.suffix == ".svg":
+            head = '<?xml version="1.0" encoding="utf-8" standalone="no"?>\n'
+            path.write_text(head + svg(figure) + "\n", encoding="utf-8")
+        else:
+            # No version inside: equal runs, equal files.
+            details: dict[str, Any] = {"Software": None}
+            figure.savefig(path, dpi=_DPI, metadata=details)
+    except OSError as exc:
+        raise unwritable(path, exc) from exc
+    return path
+
+
+def svg(figure: Figure, name: str = "", *, transparent: bool = False) -> str:
+    """The figure as one <svg> element, which may stand in a file or in an HTML page.
+
+    Args:
+        name: what the names inside begin with: several figures in a page must differ in it.
+        transparent: without the white ground, for a page that has its own.
+    """
+    buffer = io.BytesIO()
+    nothing: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(buffer, format="svg", metadata=nothing, transparent=transparent)
+    text = _HEAD.sub("", buffer.getvalue().decode())
+    counted = {old: f"{name}{n}" for n, old in enumerate(dict.fromkeys(_NAME.findall(text)))}
+
+    def renamed(found: re.Match[str]) -> str:
+        own, other = found.groups()
+        return f'id="{counted[own]}"' if own else f"#{counted.get(other, other)}"
+
+    return "\n".join(line.rstrip() for line in _NAMED.sub(renamed, text).splitlines() if line)
+
+
+def unwritable(path: Path, exc: OSError) -> RunError:
+    """A file or folder of figures that cannot be written."""
+    reason = exc.strerror or type(exc).__name__
+    return RunError(f"cannot write a figure: {reason}", value=str(path))

@@ -1,0 +1,256 @@
+"""The model file, `.qsm`: everything a trained model needs to predict, in one file without code.
+
+    model.qsm   arrays.npz      the parameters and the fitted preparation, float64
+                circuit.qasm    the circuit as OpenQASM 3, for people and other tools
+                manifest.json   configuration, classes, origin; SHA-256 and size of the other two
+
+It is a zip archive (`archive.py`), and equal models give equal bytes. A file may come from anybody,
+so it is verified from the outside in, and each layer before the next is looked at: the members,
+the manifest, their hashes, the arrays' headers, the circuit. Objects are never unpickled, nothing
+is imported by a name in the file, and the circuit that is built from the configuration must be the
+one that was written: a version of this program that would build another one refuses the file
+instead of predicting something else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from qstore_ray.circuits.qasm import to_qasm3
+from qstore_ray.data.prepare import Preparation
+from qstore_ray.errors import CheckpointError, CircuitError, QStoreError
+from qstore_ray.learn.config import ModelConfig
+from qstore_ray.learn.model import QuantumModel, build_model
+from qstore_ray.train.archive import pack, pack_arrays, refused, unpack, unpack_arrays
+from qstore_ray.train.origin import Origin
+
+if TYPE_CHECKING:
+    from qstore_ray.types import AnyArray, FloatArray
+
+FORMAT = 1
+THETA, PREPARATION = "theta", "preparation."
+_MANIFEST, _ARRAYS, _CIRCUIT = "manifest.json", "arrays.npz", "circuit.qasm"
+_KIND = "qstore_ray model"
+_OWN_QASM = "OPENQASM 3.0;\n"
+_MOST_FEATURES = 2**24
+
+
+class ModelContents(NamedTuple):
+    """A model file that was read and verified.
+
+    Attributes:
+        about: the manifest's `model`: config, n_features, classes, task, n_targets,
+            preparation.
+    """
+
+    about: Mapping[str, Any]
+    model: QuantumModel
+    theta: FloatArray
+    preparation: Preparation
+    origin: Origin
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Member(_Strict):
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    bytes: Annotated[int, Field(ge=0)]
+
+
+class _Spec(_Strict):
+    n_features: Annotated[int, Field(ge=1, le=_MOST_FEATURES)]
+    steps: list[dict[str, Any]]
+
+
+class _About(_Strict):
+    config: dict[str, Any]
+    n_features: Annotated[int, Field(ge=1, le=_MOST_FEATURES)]
+    classes: list[str | int | bool]
+    task: str | None = None
+    n_targets: Annotated[int, Field(ge=1, le=_MOST_FEATURES)] = 1
+    preparation: _Spec
+
+
+class _Manifest(_Strict):
+    kind: Literal["qstore_ray model"]
+    format: Literal[1]
+    model: _About
+    origin: Origin
+    arrays: dict[str, list[Annotated[int, Field(ge=0)]]]
+    members: dict[str, _Member]
+
+
+def write_model(
+    about: Mapping[str, Any], model: QuantumModel, arrays: Mapping[str, AnyArray], origin: Origin
+) -> bytes:
+    """The bytes of a model file.
+
+    Args:
+        about: what a checkpoint's manifest says under `model`.
+        arrays: `theta` and the preparation's, as in a checkpoint.
+
+    Raises:
+        CircuitError: a circuit by a function that cannot be written as OpenQASM and read back
+            gate by gate.
+    """
+    known = _About.model_fields.keys() & about.keys()
+    described = {"task": None, "n_targets": 1, **{name: about[name] for name in sorted(known)}}
+    described["config"] = {**about["config"], "circuit": _portable(about["config"], model)}
+    members = {
+        _ARRAYS: pack_arrays(arrays),
+        _CIRCUIT: _circuit_text(model).encode(),
+    }
+    manifest = {
+        "kind": _KIND,
+        "format": FORMAT,
+        "model": described,
+        "origin": origin.model_dump(),
+        "arrays": {name: list(array.shape) for name, array in arrays.items()},
+        "members": {
+            name: {"sha256": _sha256(data), "bytes": len(data)} for name, data in members.items()
+        },
+    }
+    text = json.dumps(manifest, indent=1, allow_nan=False, ensure_ascii=False)
+    return pack({**members, _MANIFEST: text.encode()})
+
+
+def read_model(data: bytes) -> ModelContents:
+    """What the bytes of a model file hold.
+
+    Raises:
+        CheckpointError: not exactly what `write_model` writes: damaged, changed, of another format,
+            or describing a model that cannot be.
+    """
+    members = unpack(data, (_ARRAYS, _CIRCUIT, _MANIFEST))
+    manifest = _parsed(members.pop(_MANIFEST))
+    described = {name: (_sha256(text), len(text)) for name, text in members.items()}
+    if {name: (m.sha256, m.bytes) for name, m in manifest.members.items()} != described:
+        raise refused("a member does not have the size and SHA-256 that the manifest says")
+    shapes = manifest.arrays
+    if THETA not in shapes or not all(n == THETA or n.startswith(PREPARATION) for n in shapes):
+        raise refused("the arrays are not those of a model", sorted(shapes), field="model.arrays")
+    arrays = unpack_arrays(members[_ARRAYS], shapes)
+    about = manifest.model.model_dump()
+    _check_source(about["config"].get("circuit", "library"))
+    own = {n.removeprefix(PREPARATION): array for n, array in arrays.items() if n != THETA}
+    try:
+        model = described_model(about)
+        preparation = Preparation.from_arrays(own, about["preparation"])
+        width = preparation.checked_width()
+    except (QStoreError, RecursionError) as exc:
+        field = f"model.{getattr(exc, 'field', '')}".rstrip(".")
+        raise refused(f"the file describes no model: {exc}", field=field) from exc
+    if _circuit_text(model).encode() != members[_CIRCUIT]:
+        raise refused(
+            "this version builds another circuit from the configuration than the model was trained "
+            "with",
+            about["config"],
+            field="model.config",
+        )
+    if width != about["n_features"]:
+        raise refused(
+            f"the preparation gives {width} features, the model takes {about['n_features']}",
+            field="model.preparation",
+        )
+    theta = arrays[THETA]
+    if theta.shape != (model.n_parameters,):
+        raise refused(f"the model has {model.n_parameters} parameters", theta.shape, field=THETA)
+    return ModelContents(about, model, theta, preparation, manifest.origin)
+
+
+def _parsed(text: bytes) -> _Manifest:
+    try:
+        values = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_repetition)
+    except (ValueError, RecursionError) as exc:
+        raise refused(f"the manifest is not JSON: {exc}") from exc
+    if isinstance(values, dict) and values.get("kind") == _KIND and values.get("format") != FORMAT:
+        raise CheckpointError(
+            f"this version reads model files of format {FORMAT}",
+            field="model.format",
+            value=values.get("format"),
+            fix="Install the version of qstore_ray that wrote the file.",
+        )
+    try:
+        return _Manifest.model_validate(values)
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        where = ".".join(map(str, ("model", *first["loc"])))
+        raise refused(f"the manifest: {first['msg'].lower()}", first["input"], field=where) from exc
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _no_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a key is there twice")
+    return values
+
+
+def _check_source(circuit: Any) -> None:
+    """Refuse a circuit that would be opened by its path or imported by its name."""
+    if circuit != "library" and not (
+        isinstance(circuit, str) and circuit.startswith(_OWN_QASM) and circuit.endswith(";\n")
+    ):
+        raise refused(
+            "a model file's circuit is of the library or OpenQASM source, never a path or a "
+            "function, which would be opened or imported",
+            circuit,
+            field="model.config.circuit",
+        )
+
+
+def described_model(about: Mapping[str, Any]) -> QuantumModel:
+    """The model that a checkpoint's or a model file's manifest describes, without parameters."""
+    return build_model(
+        ModelConfig.from_dict(about["config"]),
+        n_features=about["n_features"],
+        n_classes=len(about["classes"]) or None,
+        task=about.get("task"),
+        n_targets=about.get("n_targets", 1),
+    )
+
+
+def _portable(config: Mapping[str, Any], model: QuantumModel) -> str:
+    """The circuit as a model file may name it: `library`, or exact OpenQASM 3 source."""
+    if config.get("circuit", "library") == "library":
+        return "library"
+    # Needs Qiskit, as reading it will.
+    from qstore_ray.circuits.qasm_reader import circuit_text, from_text
+
+    source = circuit_text(model.circuit)
+    if from_text(source).template != model.circuit.template:
+        raise CircuitError(
+            "read back from OpenQASM, the circuit's gates stand in another order, and predictions "
+            "would differ in their last digits",
+            field="model.circuit",
+            value=config["circuit"],
+            fix="Train with the circuit as OpenQASM: ModelConfig(circuit=circuit_text(circuit)), "
+            "from qstore_ray.circuits.qasm_reader.",
+        )
+    return source
+
+
+def _circuit_text(model: QuantumModel) -> str:
+    """The circuit as OpenQASM 3; loading amplitudes is beyond OpenQASM and said in a comment."""
+    template = model.circuit.template
+    text = to_qasm3(replace(template, initial="zeros"))
+    if template.initial == "zeros":
+        return text
+    first, _, rest = text.partition("\n")
+    note = f"// starts from the row's amplitudes on q[0..{template.n_qubits - 1}], not from zeros"
+    return f"{first}\n{note}\n{rest}"
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

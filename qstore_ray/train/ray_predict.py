@@ -1,0 +1,147 @@
+"""Predicting on Ray: actors that load the model once and are given batches of rows.
+
+The model travels as the bytes of its file, which an actor verifies as it would any other. A row's
+prediction does not depend on its batch, so it has the same bits here as in one process, however
+the rows are cut and on however many actors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import ray
+import ray.data
+from ray.data.block import BlockAccessor
+from ray.exceptions import RayError
+
+from qstore_ray.errors import DataError, QStoreError, UsageError, WorkerError
+from qstore_ray.train.cluster import ray_session
+from qstore_ray.train.config import ClusterConfig
+from qstore_ray.train.trained import TrainedModel
+
+if TYPE_CHECKING:
+    from qstore_ray.backends.base import Backend
+    from qstore_ray.types import AnyArray
+
+_BLOCKS_PER_WORKER = 4  # so that a slow actor does not keep the others waiting
+
+
+class _Predictor:
+    """Predicts batch after batch. Lives in an actor of Ray Data."""
+
+    def __init__(self, model: bytes, backend: Backend, prepared: bool) -> None:
+        self._model = TrainedModel.from_bytes(model, backend)
+        self._prepared = prepared
+
+    def __call__(self, batch: dict[str, AnyArray]) -> dict[str, AnyArray]:
+        """The batch with its predictions in place of its rows."""
+        rows = batch.pop("x")
+        return {**batch, **self._model.predictions(rows, prepared=self._prepared)}
+
+
+def predict_on_ray(
+    model: TrainedModel,
+    rows: ray.data.Dataset,
+    *,
+    prepared: bool,
+    num_workers: int,
+    batch_size: int,
+) -> ray.data.Dataset:
+    """`rows` with predictions in place of column `x`; see `TrainedModel.predict_dataset`."""
+    _check_numbers(num_workers, batch_size)
+    columns = rows.columns() or []
+    if "x" not in columns:
+        raise DataError(
+            "the rows are taken from the column x",
+            field="rows",
+            value=columns,
+            fix="Put the features of a row into one column: rows.map_batches(...).",
+        )
+    return rows.map_batches(
+        _Predictor,
+        batch_size=batch_size,
+        batch_format="numpy",
+        compute=ray.data.ActorPoolStrategy(size=num_workers),
+        num_cpus=1,
+        fn_constructor_args=(model.to_bytes(), model.backend, prepared),
+    )
+
+
+def predict_rows(
+    model: TrainedModel,
+    raw: AnyArray,
+    *,
+    num_workers: int,
+    batch_size: int = 1024,
+    cluster: ClusterConfig | None = None,
+) -> dict[str, AnyArray]:
+    """`model.predictions` of raw rows (N, …) by actors, in the order of the rows.
+
+    Joins or starts Ray as a training does.
+
+    Raises:
+        DataError: rows that the model does not take.
+        ResourceError: more workers than there are CPUs.
+        WorkerError: the actors failed.
+    """
+    _check_numbers(num_workers, batch_size)
+    size = max(1, math.ceil(len(raw) / (_BLOCKS_PER_WORKER * num_workers)))
+    numbers = np.arange(len(raw))
+    with ray_session(cluster or ClusterConfig(), num_workers), _quiet_ray_data():
+        blocks = [
+            BlockAccessor.batch_to_block({"x": raw[part], "row": part})
+            for part in np.split(numbers, range(size, len(raw), size))
+        ]
+        predicted = predict_on_ray(
+            model,
+            ray.data.from_arrow(blocks),
+            prepared=False,
+            num_workers=num_workers,
+            batch_size=batch_size,
+        )
+        try:
+            found = list(predicted.iter_batches(batch_size=None, batch_format="numpy"))
+        except RayError as exc:
+            raise _translated(exc) from exc
+    columns: dict[str, Any] = {
+        name: np.concatenate([batch[name] for batch in found]) for name in found[0]
+    }
+    order = np.argsort(columns.pop("row"))
+    return {name: column[order] for name, column in columns.items()}
+
+
+@contextmanager
+def _quiet_ray_data() -> Iterator[None]:
+    """Ray Data without its own display, and with the errors of an actor as they were raised."""
+    context = ray.data.DataContext.get_current()
+    names = ("enable_progress_bars", "raise_original_map_exception")
+    before = {name: getattr(context, name) for name in names}
+    context.enable_progress_bars, context.raise_original_map_exception = False, True
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(context, name, value)
+
+
+def _check_numbers(num_workers: int, batch_size: int) -> None:
+    for field, value in (("num_workers", num_workers), ("batch_size", batch_size)):
+        if value < 1:
+            raise UsageError("must be at least 1", field=field, value=value, fix="Give 1 or more.")
+
+
+def _translated(exc: RayError) -> QStoreError:
+    """Ray's error as ours."""
+    cause = getattr(exc, "cause", None)
+    if isinstance(cause, QStoreError):
+        return cause
+    lines = [line for line in str(exc).splitlines() if line.strip()]
+    return WorkerError(
+        f"predicting on Ray failed: {lines[-1].strip() if lines else type(exc).__name__}",
+        field="num_workers",
+        fix="Predict in this process (no workers) to see the error where it happens.",
+    )

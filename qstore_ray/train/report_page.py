@@ -1,0 +1,254 @@
+"""The page of a run's report: what `RunFacts` holds, as HTML with its pictures inside.
+
+Curves, matrix and circuit are the figures of `qstore_ray.figures`, as SVG; they are turned to light
+on dark where the reader's system is dark. Whatever comes from the run is escaped in the means of
+`data/quality/html.py`, or drawn as paths by matplotlib.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
+
+from qstore_ray.data.quality.html import document, listing, section, table
+from qstore_ray.figures.base import svg
+from qstore_ray.figures.circuit import circuit_figure
+from qstore_ray.figures.confusion import class_scores, confusion_figure
+from qstore_ray.figures.curves import CURVES, curves_figure
+from qstore_ray.track.metrics import MetricsTracker, better_mode
+from qstore_ray.track.text import as_text, cut, leaves
+from qstore_ray.train.report import RunFacts
+
+if TYPE_CHECKING:
+    from qstore_ray.figures.base import Picture
+
+_LONGEST: Final = 300
+_MOST_EVENTS: Final = 200
+
+_STYLE: Final = """
+h1 .tag { font-size: 13px; vertical-align: middle; padding: 3px 10px; border-radius: 999px;
+  margin-left: 12px; }
+h3 { font-size: 14px; margin: 0 0 4px; color: #556; }
+.tiles { display: flex; flex-wrap: wrap; gap: 12px; margin-top: 16px; }
+.tile { background: #fff; border: 1px solid #e1e4e8; border-radius: 8px; padding: 10px 18px; }
+.tile b { display: block; font-size: 22px; font-weight: 600; font-variant-numeric: tabular-nums; }
+.curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 14px; }
+.beside { display: flex; flex-wrap: wrap; gap: 26px; align-items: flex-start; }
+.config { columns: 2; column-gap: 34px; } .config > div { break-inside: avoid; margin: 0 0 16px; }
+.config dl { margin: 0; font-size: 13px; }
+.config dd { font: 12.5px/19.5px ui-monospace, "DejaVu Sans Mono", monospace; }
+@media (max-width: 760px) { .config { columns: 1; } .curves { grid-template-columns: 1fr; } }
+@media (prefers-color-scheme: dark) {
+  :root { color-scheme: dark; }
+  body { background: #14171c; color: #e3e6ea; }
+  section, .tile, th { background: #1d2127; } section, .tile, th, td { border-color: #343b44; }
+  .muted, dt, th, h3 { color: #9aa4b0; }
+  .error { background: #3b1d1b; } .warning { background: #38260f; } .info { background: #12293a; }
+  .good { background: #0f2f27; }
+  .plot svg { filter: invert(0.9) hue-rotate(180deg); }
+}
+"""
+
+_BADGES: Final[Mapping[str, str]] = {
+    "finished": "good",
+    "running": "info",
+    "interrupted": "warning",
+}
+
+
+def render(facts: RunFacts) -> str:
+    """The report as the text of an HTML page."""
+    parts = [
+        _head(facts),
+        _messages(facts),
+        _results(facts),
+        _curves(facts),
+        _classes(facts),
+        _data(facts),
+        _circuit(facts),
+        _config(facts),
+        _kept(facts),
+        _environment(facts),
+    ]
+    return document(f"{facts.summary.name} · run", "".join(parts), _STYLE)
+
+
+def _head(facts: RunFacts) -> str:
+    summary = facts.summary
+    badge = _BADGES.get(summary.status, "error")
+    ends = [r for r in facts.records if r.get("event") == "end" and r.get("reason")]
+    said = {
+        "started": summary.started.replace("T", " ") or "unknown",
+        "epochs": f"{summary.epochs} of {summary.epochs_planned or 'an unknown number'}",
+        "attempts": str(summary.attempts or "unknown"),
+        "folder": str(summary.path),
+    }
+    if ends:
+        said["ended because"] = str(ends[-1]["reason"])
+    tiles = "".join(
+        f'<div class="tile"><span class="muted">{escape(name)}</span><b>{escape(value)}</b></div>'
+        for name, value in _headline(facts)
+    )
+    return (
+        f'<header><h1>{escape(summary.name)}<span class="tag {badge}">{escape(summary.status)}'
+        f'</span></h1>{listing(said)}<div class="tiles">{tiles}</div></header>'
+    )
+
+
+def _headline(facts: RunFacts) -> Iterator[tuple[str, str]]:
+    metrics = facts.summary.metrics
+    score = "accuracy" if any(name.endswith("_accuracy") for name in metrics) else "loss"
+    form = "{:.2%}" if score == "accuracy" else "{:.4g}"
+    for name, part in (("test", "test"), ("baseline", "baseline"), ("validation", "val")):
+        if f"{part}_{score}" in metrics:
+            yield f"{name} {score}", form.format(metrics[f"{part}_{score}"])
+    if facts.model is not None:
+        yield "parameters", f"{facts.model.n_parameters:,}"
+    if facts.summary.seconds is not None:
+        yield "seconds", f"{facts.summary.seconds:,.1f}"
+    if "samples_per_second" in metrics:
+        yield "samples a second", f"{metrics['samples_per_second']:,.0f}"
+
+
+def _messages(facts: RunFacts) -> str:
+    """What could not be read, and what the run warned of and noted, in the order of writing."""
+    said = [("error", problem, "") for problem in facts.problems]
+    for record in facts.records:
+        kind = record.get("event")
+        if kind in {"warning", "note"}:
+            rest = {k: v for k, v in record.items() if k not in {"event", "message"}}
+            details = ", ".join(f"{name} {_short(value)}" for name, value in leaves(rest))
+            said.append(("warning" if kind == "warning" else "info", record["message"], details))
+    if not said:
+        return ""
+    shown = "".join(
+        f'<div class="finding {kind}">{escape(str(text))} <span class="muted">{escape(details)}'
+        "</span></div>"
+        for kind, text, details in said[:_MOST_EVENTS]
+    )
+    left = len(said) - _MOST_EVENTS
+    more = f'<p class="muted">and {left} more in metrics.jsonl</p>' if left > 0 else ""
+    return section("Warnings and notes", shown + more)
+
+
+def _results(facts: RunFacts) -> str:
+    metrics = facts.summary.metrics
+    if not metrics:
+        return section("Results", '<p class="muted">No epoch was completed.</p>')
+    tracker = MetricsTracker(facts.records)
+    rows: list[list[Any]] = []
+    for name, value in metrics.items():
+        best = tracker.best(name) if name in tracker.names and better_mode(name) else None
+        known = [best.value, best.epoch + 1] if best else [None, None]
+        rows.append([name.replace("_", " "), value, *known])
+    verdict = _verdict(metrics)
+    shown = table(["metric", "at the end", "best", "in epoch"], rows)
+    without = [] if "val_loss" in metrics else ["There was no validation split."]
+    without += [] if "test_loss" in metrics else ["The run was not scored on a test split."]
+    missing = f'<p class="muted">{" ".join(without)}</p>' if without else ""
+    return section("Results", verdict + shown + missing)
+
+
+def _verdict(metrics: Mapping[str, Any]) -> str:
+    if not any(name.startswith("baseline_") for name in metrics):
+        return '<p class="muted">There is no classical baseline to compare with.</p>'
+    from qstore_ray.baseline import better_or_not  # scikit-learn only where it was used
+
+    said = better_or_not(metrics)
+    kind = "info" if not said or said.startswith("as good") else (
+        "good" if said.startswith("better") else "warning"
+    )  # fmt: skip
+    text = f"The model is {said}." if said else "The run ended before the model was scored."
+    return f'<div class="finding {kind}">{escape(text)}</div>'
+
+
+def _curves(facts: RunFacts) -> str:
+    runs = {facts.summary.name: facts.records}
+    drawn = [(kind, curves_figure(kind, runs)) for kind in CURVES]
+    shown = "".join(_plot(figure, kind) for kind, figure in drawn if figure is not None)
+    return section("Curves", f'<div class="curves">{shown}</div>') if shown else ""
+
+
+def _plot(figure: Picture, name: str) -> str:
+    return f'<div class="plot">{svg(figure, f"{name}-", transparent=True)}</div>'
+
+
+def _classes(facts: RunFacts) -> str:
+    if not facts.about.get("classes"):
+        return ""
+    if facts.confusion is None:
+        return section("Classes", '<p class="muted">Without the data there is no matrix here.</p>')
+    names = list(facts.classes)
+    scores = class_scores(facts.confusion, names)
+    scored = table(["class", "rows", "precision", "recall", "F1"], [list(each) for each in scores])
+    drawn = _plot(confusion_figure(facts.confusion, names), "confusion")
+    return section("Classes, on the test split", f'<div class="beside">{drawn}{scored}</div>')
+
+
+def _data(facts: RunFacts) -> str:
+    settings = facts.config.get("dataset", {})
+    said = {"name": str(settings.get("name", "unknown"))}
+    said |= {name: str(value) for name, value in facts.provenance.items()}
+    starts = [r for r in facts.records if r.get("event") == "start"]
+    sizes = dict(facts.sizes)
+    if not sizes and starts and "rows" in starts[-1]:
+        sizes["train"] = int(starts[-1]["rows"])
+    if sizes:
+        said["rows"] = ", ".join(f"{split} {rows:,}" for split, rows in sizes.items())
+    if facts.about:
+        said["features"] = f"{facts.about['n_features']:,}"
+    if facts.classes:
+        said["classes"] = cut(", ".join(facts.classes), _LONGEST)
+    prints = facts.summary.fingerprints
+    data = {"fingerprint": prints["data"]} if "data" in prints else {}
+    return section("Data", listing(said, data))
+
+
+def _circuit(facts: RunFacts) -> str:
+    if facts.model is None:
+        why = "Without a readable checkpoint the circuit is not known."
+        return section("Circuit", f'<p class="muted">{why}</p>')
+    circuit = facts.model.circuit
+    drawn = _plot(circuit_figure(circuit.template, circuit.name), "circuit")
+    sizes = ", ".join(f"{name} {n:,}" for name, n in facts.model.sizes.items() if n)
+    observables = cut(", ".join(each.label for each in facts.model.observables), _LONGEST)
+    said = {"trained numbers": sizes, "observables": observables, "loss": facts.model.loss_name}
+    return section("Circuit", f"{drawn}{listing(said)}")
+
+
+def _config(facts: RunFacts) -> str:
+    config, prints = facts.config, facts.summary.fingerprints
+    if not config:
+        return ""
+    top = {name: value for name, value in config.items() if not isinstance(value, Mapping)}
+    tables = {"run": top, **{k: v for k, v in config.items() if isinstance(v, Mapping)}}
+    shown = "".join(
+        f"<div><h3>{escape(name)}</h3>{listing({k: _short(v) for k, v in leaves(values)})}</div>"
+        for name, values in tables.items()
+        if values
+    )
+    made = {"fingerprint": prints["configuration"]} if "configuration" in prints else {}
+    return section("Configuration", f'<div class="config">{shown}</div>{listing({}, made)}')
+
+
+def _short(value: Any) -> str:
+    return cut(as_text(value), _LONGEST)
+
+
+def _kept(facts: RunFacts) -> str:
+    rows = [[c["name"], c["epoch"], c["step"], c["problem"] or "sound"] for c in facts.checkpoints]
+    shown = table(["checkpoint", "epochs", "steps", "state"], rows)
+    if facts.models:
+        head = ["model", "epoch", "step", "monitor", "value", "kept because"]
+        kept = [
+            [*(entry.get(key) for key in head[:5]), ", ".join(map(str, entry.get("why", ())))]
+            for entry in facts.models
+        ]
+        shown += f"<h3>Kept models</h3>{table(head, kept)}"
+    return section("Checkpoints", shown)
+
+
+def _environment(facts: RunFacts) -> str:
+    versions: Sequence[Sequence[Any]] = list(facts.summary.versions.items())
+    return section("Environment", table(["package", "version"], versions))
