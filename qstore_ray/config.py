@@ -137,7 +137,7 @@ def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> dict[st
                 value=override,
                 fix="For example trainer.epochs=5.",
             )
-        _set_path(result, path.strip().split("."), _toml_value(text.strip()), override)
+        set_field(result, path.strip(), _toml_value(text.strip()))
     return result
 
 
@@ -148,14 +148,22 @@ def _toml_value(text: str) -> Any:
         return text
 
 
-def _set_path(node: Any, keys: list[str], value: Any, override: str) -> None:
+def set_field(values: dict[str, Any], field: str, value: Any) -> None:
+    """Set the dotted `field` in nested tables and lists, as `apply_overrides` does, in place.
+
+    Raises:
+        ConfigError: it leads through a list at an index that is not there, or through a value.
+    """
+    node: Any = values
+    keys = field.split(".")
     for position, key in enumerate(keys):
         last = position == len(keys) - 1
         if isinstance(node, list):
             if not key.isdigit() or int(key) >= len(node):
                 raise ConfigError(
                     f"{'.'.join(keys[:position])} is a list of {len(node)}",
-                    value=override,
+                    field=field,
+                    value=key,
                     fix=f"Use an index from 0 to {len(node) - 1} here.",
                 )
             index: Any = int(key)
@@ -165,7 +173,9 @@ def _set_path(node: Any, keys: list[str], value: Any, override: str) -> None:
                 node.setdefault(key, {})
         else:
             raise ConfigError(
-                f"{'.'.join(keys[:position])} is a single value, it has no fields", value=override
+                f"{'.'.join(keys[:position])} is a single value, it has no fields",
+                field=field,
+                value=node,
             )
         if last:
             node[index] = value

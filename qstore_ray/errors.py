@@ -14,6 +14,7 @@
     │   ├── CheckpointError                    no readable checkpoint, or a stale writer
     │   ├── DivergenceError                    loss or gradient became NaN or infinite
     │   ├── CallbackError                      a callback raised
+    │   ├── StudyError                         a study's storage is locked, damaged or out of reach
     │   └── WorkerError                        a worker process died more often than allowed
     └── InterruptedRunError      exit code 5   stopped on request; the run can be resumed
 
@@ -128,6 +129,10 @@ class DivergenceError(RunError):
 
 class CallbackError(RunError):
     """A callback raised, and its policy is to end the run."""
+
+
+class StudyError(RunError):
+    """The storage of a study is locked by another process, damaged, or cannot be reached."""
 
 
 class WorkerError(RunError):

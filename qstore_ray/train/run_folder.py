@@ -195,7 +195,7 @@ def open_run_folder(
     try:
         path.mkdir(parents=True, exist_ok=True)
         with ExitStack() as until_opened:
-            lock = until_opened.enter_context(_locked(path))
+            lock = until_opened.enter_context(lock_folder(path))
             generation = 1
             if resume:
                 earlier = read_run_record(path)
@@ -256,7 +256,12 @@ def _no_run(path: Path, reason: str) -> RunError:
     )
 
 
-def _locked(path: Path) -> IO[str]:
+def lock_folder(path: Path) -> IO[str]:
+    """Lock a folder for as long as the file stays open and this process lives.
+
+    Raises:
+        RunExistsError: another process holds the lock.
+    """
     lock = (path / _LOCK).open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -30,7 +30,7 @@ ALLOWED = {
         "qstore_ray.track.mlflow_store",
     ),
     "numba": ("qstore_ray.simulate",),
-    "optuna": (),
+    "optuna": ("qstore_ray.tune",),
     "pandas": ("qstore_ray.data.sources",),
     "PIL": (
         "qstore_ray.data.sources",
@@ -63,6 +63,7 @@ ALLOWED = {
         "qstore_ray.data.quality.statistics",
         "qstore_ray.data.steps.projection",
         "qstore_ray.track.statistics",
+        "qstore_ray.tune.designs",
     ),
     "skimage": ("qstore_ray.data.steps.images",),
     "sklearn": (
@@ -74,7 +75,7 @@ ALLOWED = {
         "qstore_ray.data.steps.projection",
         "qstore_ray.estimator",
     ),
-    "sqlalchemy": ("qstore_ray.track.mlflow_store",),
+    "sqlalchemy": ("qstore_ray.track.mlflow_store", "qstore_ray.tune.storage"),
     "starlette": ("qstore_ray.data.service",),
     "structlog": ("qstore_ray.track.logging",),
     "tensorboardX": ("qstore_ray.track.tensorboard",),

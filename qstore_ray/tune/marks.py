@@ -1,0 +1,43 @@
+"""What we write beside a trial in Optuna's storage: where it came from, and how it ended.
+
+A mark is a user attribute of the trial. Those that say where a trial came from are written together
+with the trial, in one record, which is what makes every way into the queue happen once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+DESIGN = "design"
+"""The index of a point of a design."""
+POINT = "point"
+"""The fingerprint of a point to try first."""
+COPIED = "copied_from"
+"""The study and number of a trial of an earlier study."""
+REPEATS = "repeats"
+"""The number of the interrupted trial that this one repeats."""
+ROOT = "root"
+"""The number of the first trial of a chain of repetitions."""
+INTERRUPTED = "interrupted"
+"""The trial was running when its driver ended."""
+ERROR = "error"
+"""Why a trial failed."""
+EVALUATIONS = "circuit_evaluations"
+"""Circuits that a trial had evaluated."""
+
+
+def counts(trial: FrozenTrial) -> bool:
+    """Whether a trial counts: it runs or has ended, in this study, and was not interrupted."""
+    from optuna.trial import TrialState
+
+    own = COPIED not in trial.user_attrs and INTERRUPTED not in trial.user_attrs
+    return own and trial.state != TrialState.WAITING
+
+
+def root(number: int, marks: Mapping[str, Any]) -> tuple[int, int | None]:
+    """The first trial of a chain of repetitions, and the one that is repeated."""
+    return marks.get(ROOT, number), marks.get(REPEATS)

@@ -1,0 +1,59 @@
+"""What a search makes small or large: metrics of a trial by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qstore_ray.config import Config
+from qstore_ray.errors import ConfigError
+from qstore_ray.learn.stopping import Mode, larger_is_better
+
+
+class Objective(Config):
+    """One metric and its direction.
+
+    Args:
+        metric: a number of the epoch records, such as val_accuracy or circuit_evaluations.
+        mode: min, max, or auto: by the words of the name.
+    """
+
+    metric: str
+    mode: Mode = "auto"
+
+    @property
+    def larger_is_better(self) -> bool:
+        """The direction.
+
+        Raises:
+            ConfigError: auto, and a name that does not tell.
+        """
+        return larger_is_better(self.metric, self.mode)
+
+    @property
+    def direction(self) -> str:
+        """The direction in Optuna's words: maximize or minimize."""
+        return "maximize" if self.larger_is_better else "minimize"
+
+
+def check_objectives(objectives: Sequence[Objective]) -> None:
+    """Check that there is an objective, and each metric once.
+
+    Raises:
+        ConfigError: none, one twice, or one whose direction nobody said.
+    """
+    names = [objective.metric for objective in objectives]
+    if not names:
+        raise ConfigError(
+            "a search needs an objective",
+            field="objectives",
+            fix='Write [{ metric = "val_accuracy" }].',
+        )
+    for place, objective in enumerate(objectives):
+        if objective.metric in names[:place]:
+            raise ConfigError(
+                "this metric is there twice",
+                field=f"objectives.{place}.metric",
+                value=objective.metric,
+                fix="Leave one of them out.",
+            )
+        _ = objective.larger_is_better

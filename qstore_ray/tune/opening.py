@@ -1,0 +1,256 @@
+"""Opening a study: a new one, or one to go on with; every step can be killed and done again.
+
+A study lives in `<storage>/<name>/`, beside the run folders of its trials (`trial-0007`), or, with
+a URL, in a database, and only the run folders are there.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from qstore_ray.config import Config, fingerprint
+from qstore_ray.errors import ConfigError, RunExistsError, StudyError
+from qstore_ray.train.run_folder import check_name, lock_folder
+from qstore_ray.tune.designs import Design
+from qstore_ray.tune.marks import INTERRUPTED, POINT, REPEATS, ROOT, root
+from qstore_ray.tune.objective import Objective, check_objectives
+from qstore_ray.tune.recipe import KEY, check_same, study_recipe
+from qstore_ray.tune.samplers import Learner, get_sampler
+from qstore_ray.tune.space import Space
+from qstore_ray.tune.storage import JOURNAL, name_of, open_storage, translated
+from qstore_ray.tune.study import Study, enqueue
+from qstore_ray.tune.warm import copy_trials
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.samplers import BaseSampler
+
+
+def open_study(
+    storage: str | Path,
+    name: str,
+    *,
+    space: Space,
+    job: Config,
+    objectives: Sequence[Objective],
+    trials: int,
+    sampler: str = "tpe",
+    sampler_options: dict[str, Any] | None = None,
+    seed: int = 0,
+    points: Sequence[Mapping[str, Any]] = (),
+    warm_start: Sequence[str] = (),
+    storage_url: str | None = None,
+    data_fingerprint: str = "",
+    resume: bool = False,
+    fresh: bool = False,
+) -> Study:
+    """Create the study of a search, or go on with the one that is there.
+
+    Everything is checked before anything is written.
+
+    Args:
+        storage: the folder of run folders.
+        job: what trials are made from, a `JobConfig`.
+        trials: how many count; a resumed study may be given more.
+        sampler: a name of `samplers.SAMPLERS`; `sampler_options` are its own. A resumed study may
+            go on with another one.
+        seed: of the sampler.
+        points: to try first, each dotted field → value; what a point leaves out is sampled.
+        warm_start: earlier studies to learn from, see `warm.copy_trials`.
+        storage_url: of a database, instead of the journal file.
+        data_fingerprint: of the data; it must be equal for a study to be resumed.
+
+    Raises:
+        ConfigError: a wrong space, sampler, point or objective, or more points than trials.
+        RunExistsError: the study exists and neither flag allows to go on, it is made of something
+            else, another process has it open, or there is none to resume.
+        StudyError: its storage is locked, damaged or out of reach.
+    """
+    check_objectives(objectives)
+    space.check(job)
+    _check_points(space, points, trials)
+    chosen = get_sampler(sampler, sampler_options)
+    if isinstance(chosen, Learner):
+        chosen.check(space, len(objectives))
+    design = chosen.points(space, seed=seed, limit=trials) if isinstance(chosen, Design) else None
+    recipe = study_recipe(space, job, objectives, data_fingerprint)
+    folder = Path(storage).expanduser().resolve() / check_name(name)
+    _check_folder(folder, storage_url, resume=resume, fresh=fresh)
+    where = name_of(folder, storage_url)
+    with ExitStack() as until_opened:
+        lock = until_opened.enter_context(_locked(folder))
+        with translated(where):
+            if fresh:
+                _delete(folder, name, storage_url)
+            study = _load(folder, name, storage_url, recipe, resume=resume)
+            for reference in warm_start:
+                copy_trials(study, space, reference)
+            _enqueue_points(study, space, points)
+            _repeat_interrupted(study)
+            # Where it left off, a seeded generator must not begin from the start again.
+            study.sampler = _optuna_sampler(chosen, seed, len(study.get_trials(deepcopy=False)))
+        until_opened.pop_all()
+    return Study(
+        folder,
+        study,
+        space=space,
+        objectives=objectives,
+        trials=trials,
+        points=design,
+        where=where,
+        lock=lock,
+    )
+
+
+def _check_points(space: Space, points: Sequence[Mapping[str, Any]], trials: int) -> None:
+    for place, point in enumerate(points):
+        space.check_point(point, field=f"points.{place}")
+    if trials < max(1, len(points)):
+        raise ConfigError(
+            f"there are {len(points)} points to try first" if points else "no trials are allowed",
+            field="trials",
+            value=trials,
+            fix=f"Set trials = {max(1, len(points))} or more.",
+        )
+
+
+def _check_folder(folder: Path, url: str | None, *, resume: bool, fresh: bool) -> None:
+    """Refuse what can be refused before the folder is touched."""
+    if (folder / "run.json").exists():
+        raise RunExistsError(
+            "there is a run of this name",
+            field="name",
+            value=str(folder),
+            fix="Take another name for the study.",
+        )
+    if url is None and resume and not (folder / JOURNAL).exists():
+        raise _none_to_resume(folder.name)
+    if url is None and not (resume or fresh) and (folder / JOURNAL).exists():
+        names = _names(open_storage(folder, url, writing=False), str(folder / JOURNAL))
+        if names:
+            raise _exists(folder.name)
+
+
+def _locked(folder: Path) -> IO[str]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return lock_folder(folder)
+    except OSError as exc:
+        reason = exc.strerror or type(exc).__name__
+        raise StudyError(
+            f"cannot write into the study's folder: {reason}",
+            field="storage",
+            value=str(folder),
+            fix="Give a folder that you may write to, with --storage.",
+        ) from exc
+
+
+def _delete(folder: Path, name: str, url: str | None) -> None:
+    """Delete a study and the runs of its trials; what else lies in the folder stays."""
+    import optuna
+
+    if url is None:
+        for file in (JOURNAL, f"{JOURNAL}.lock"):
+            (folder / file).unlink(missing_ok=True)
+    else:
+        storage = open_storage(folder, url, writing=True)
+        if name in _names(storage, name_of(folder, url)):
+            optuna.delete_study(study_name=name, storage=storage)
+    for run in folder.glob("trial-*"):
+        shutil.rmtree(run)
+
+
+def _names(storage: optuna.storages.BaseStorage, where: str) -> list[str]:
+    import optuna
+
+    with translated(where):
+        return optuna.get_all_study_names(storage)
+
+
+def _load(
+    folder: Path, name: str, url: str | None, recipe: dict[str, Any], *, resume: bool
+) -> optuna.Study:
+    import optuna
+
+    storage = open_storage(folder, url, writing=True)
+    if name in _names(storage, name_of(folder, url)):
+        study = optuna.load_study(study_name=name, storage=storage)
+    elif resume:
+        raise _none_to_resume(name)
+    else:
+        directions = [direction for _, direction in recipe["objectives"]]
+        study = optuna.create_study(study_name=name, storage=storage, directions=directions)
+    made_of = study.user_attrs.get(KEY)
+    if made_of is None and not study.get_trials(deepcopy=False):  # killed before it was recorded
+        study.set_user_attr(KEY, recipe)
+        return study
+    if made_of is None:
+        raise RunExistsError(
+            "there is a study of this name that is not ours",
+            field="name",
+            value=name,
+            fix="Take another name; warm_start can learn from it.",
+        )
+    if not resume:
+        raise _exists(name)
+    check_same(made_of, recipe)
+    return study
+
+
+def _enqueue_points(study: optuna.Study, space: Space, points: Sequence[Mapping[str, Any]]) -> None:
+    there = {trial.user_attrs.get(POINT) for trial in study.get_trials(deepcopy=False)}
+    for point in points:
+        mark = fingerprint(dict(point))
+        if mark not in there:
+            enqueue(study, space, point, {POINT: mark})
+            there.add(mark)
+
+
+def _repeat_interrupted(study: optuna.Study) -> None:
+    """Fail the trials that a driver left running, after each is in the queue once more."""
+    from optuna.trial import TrialState
+
+    trials = study.get_trials(deepcopy=False)
+    repeated = {trial.user_attrs.get(REPEATS) for trial in trials}
+    for trial in trials:
+        if trial.state != TrialState.RUNNING:
+            continue
+        if trial.number not in repeated:
+            first, _ = root(trial.number, trial.user_attrs)
+            chosen = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+            study.enqueue_trial(chosen, user_attrs={REPEATS: trial.number, ROOT: first})
+        trial_id = trial._trial_id  # noqa: SLF001 - a trial of another process has no public way
+        study._storage.set_trial_user_attr(trial_id, INTERRUPTED, value=True)  # noqa: SLF001
+        study._storage.set_trial_state_values(trial_id, TrialState.FAIL)  # noqa: SLF001
+
+
+def _optuna_sampler(chosen: Design | Learner, seed: int, trials: int) -> BaseSampler:
+    from optuna.samplers import RandomSampler
+
+    state = np.random.SeedSequence([seed, trials]).generate_state(1)
+    key = int(state[0])
+    return chosen.open(key) if isinstance(chosen, Learner) else RandomSampler(key)
+
+
+def _exists(name: str) -> RunExistsError:
+    return RunExistsError(
+        "a study of this name exists",
+        field="name",
+        value=name,
+        fix="--resume continues it, --fresh deletes it and starts again, another name leaves it.",
+    )
+
+
+def _none_to_resume(name: str) -> RunExistsError:
+    return RunExistsError(
+        "there is no study of this name to resume",
+        field="name",
+        value=name,
+        fix="Leave out --resume.",
+    )

@@ -1,0 +1,236 @@
+"""A study: the trials of one search, in storage that outlives every process.
+
+The driver asks for a trial, has it run somewhere, reports its epochs and tells how it ended:
+
+    study = open_study("runs", "digits-tune", space=space, job=job, objectives=…, trials=40)
+    while trial := study.ask():
+        study.tell(trial.number, [run(space.apply(job, trial.values))])
+
+Every step is in the storage before it returns. A driver that is killed leaves trials marked as
+running. With `resume`, each of them is failed as interrupted, and what it was trying is put in the
+queue once more, to go on in the same run folder; a trial that was interrupted does not count. The
+new trial names the one that it repeats, so however often a resumption is itself killed, there is
+one repetition.
+
+Only the driver's process opens a study (a lock in its folder sees to it); readers need no lock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Self, TypeAlias
+
+from qstore_ray.errors import ConfigError, DivergenceError, RunError
+from qstore_ray.tune.designs import Points
+from qstore_ray.tune.marks import DESIGN, ERROR, EVALUATIONS, counts, root
+from qstore_ray.tune.objective import Objective
+from qstore_ray.tune.space import Space
+from qstore_ray.tune.storage import translated
+
+if TYPE_CHECKING:
+    import optuna
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial to run.
+
+    Args:
+        number: its number in the study.
+        values: what it tries, dotted field → value; `Space.apply` makes the job.
+        name: of its run folder, beside those of the other trials; a repetition has the name, and
+            finds the checkpoints, of the trial that was interrupted.
+        repeats: the number of the trial that it repeats, if it does.
+    """
+
+    number: int
+    values: dict[str, Any]
+    name: str
+    repeats: int | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A trial that ended without a result, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """A trial that was ended early because others do better; its last report stands."""
+
+
+Outcome: TypeAlias = Sequence[float] | Failure | Pruned
+
+
+class Study:
+    """An opened study, locked by this process until `close`; made by `open_study`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        study: optuna.Study,
+        *,
+        space: Space,
+        objectives: Sequence[Objective],
+        trials: int,
+        points: Points | None,
+        where: str,
+        lock: IO[str],
+    ) -> None:
+        self.folder = folder
+        self.space = space
+        self.objectives = tuple(objectives)
+        self.limit = trials
+        self._study = study
+        self._points = points
+        self._where = where
+        self._lock = lock
+        self._live: dict[int, optuna.Trial] = {}
+        designed = [t.user_attrs[DESIGN] for t in study.get_trials() if DESIGN in t.user_attrs]
+        self._next_point = max(designed, default=-1) + 1
+
+    @property
+    def asked(self) -> int:
+        """Trials that count: running here, or ended; neither waiting nor interrupted ones."""
+        return sum(counts(trial) for trial in self._study.get_trials(deepcopy=False))
+
+    def ask(self) -> Trial | None:
+        """The next trial, or None when all are asked for: the limit is reached, or the grid done.
+
+        Raises:
+            StudyError: the storage cannot be written.
+        """
+        from optuna.trial import TrialState
+
+        with translated(self._where):
+            if self.asked >= self.limit:
+                return None
+            waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+            if not waiting and self._points is not None and not self._enqueue_point():
+                return None
+            trial = self._study.ask()
+            values = self.space.suggest(trial)
+            self._live[trial.number] = trial
+            first, repeats = root(trial.number, trial.user_attrs)
+            return Trial(trial.number, values, f"trial-{first:04d}", repeats)
+
+    def report(self, number: int, epoch: int, value: float) -> None:
+        """Record the first objective after an epoch, from 0; of an epoch met twice, the first one.
+
+        Raises:
+            DivergenceError: the value is NaN or infinite. Nothing is recorded.
+            StudyError: the storage cannot be written.
+        """
+        trial = self._running(number)
+        if not math.isfinite(value):
+            metric = self.objectives[0].metric
+            raise DivergenceError(
+                f"{metric} is {value} after epoch {epoch}",
+                field=metric,
+                value=str(value),
+                fix="Take a smaller learning rate into the space.",
+            )
+        with translated(self._where):
+            # Not Optuna's Trial.report, which has no place for a study of several objectives.
+            keep, key = self._study._storage, trial._trial_id  # noqa: SLF001
+            if epoch not in keep.get_trial(key).intermediate_values:
+                keep.set_trial_intermediate_value(key, epoch, float(value))
+
+    def tell(
+        self, number: int, outcome: Outcome, *, circuit_evaluations: int | None = None
+    ) -> bool:
+        """Record how a trial ended: a value for each objective, a failure, or that it was pruned.
+
+        A value that is NaN or infinite is a failure. What is told of a trial that has ended
+        already changes nothing.
+
+        Returns:
+            Whether this was the trial's end.
+
+        Raises:
+            ConfigError: not as many values as objectives.
+            RunError: no trial of this number runs.
+            StudyError: the storage cannot be written.
+        """
+        from optuna.trial import TrialState
+
+        if self._ended(number):
+            return False
+        trial = self._running(number)
+        outcome = self._finite(outcome)
+        with translated(self._where):
+            if circuit_evaluations is not None:
+                trial.set_user_attr(EVALUATIONS, circuit_evaluations)
+            if isinstance(outcome, Failure):
+                trial.set_user_attr(ERROR, outcome.reason)
+                self._study.tell(trial, state=TrialState.FAIL)
+            elif isinstance(outcome, Pruned):
+                self._study.tell(trial, state=TrialState.PRUNED)
+            else:
+                self._study.tell(trial, list(outcome), state=TrialState.COMPLETE)
+        del self._live[number]
+        return True
+
+    def close(self) -> None:
+        """Give up the lock; trials that run are repeated when the study is resumed."""
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def _finite(self, outcome: Outcome) -> Outcome:
+        if isinstance(outcome, Failure | Pruned):
+            return outcome
+        if len(outcome) != len(self.objectives):
+            raise ConfigError(
+                f"the study has {len(self.objectives)} objectives",
+                field="values",
+                value=list(outcome),
+                fix="Give one value for each, in their order.",
+            )
+        for objective, value in zip(self.objectives, outcome, strict=True):
+            if not math.isfinite(value):
+                return Failure(f"{objective.metric} is {value}")
+        return outcome
+
+    def _enqueue_point(self) -> bool:
+        assert self._points is not None
+        point = self._points(self._next_point)
+        if point is None:
+            return False
+        enqueue(self._study, self.space, point, {DESIGN: self._next_point})
+        self._next_point += 1
+        return True
+
+    def _ended(self, number: int) -> bool:
+        if number in self._live:
+            return False
+        trials = self._study.get_trials(deepcopy=False)
+        return number < len(trials) and trials[number].state.is_finished()
+
+    def _running(self, number: int) -> optuna.Trial:
+        if number not in self._live:
+            raise RunError(
+                "no trial of this number runs",
+                field="number",
+                value=number,
+                fix=f"Running: {', '.join(map(str, self._live)) or 'none'}.",
+            )
+        return self._live[number]
+
+
+def enqueue(
+    study: optuna.Study, space: Space, values: Mapping[str, Any], marks: dict[str, Any]
+) -> None:
+    """Put a point in the queue of a study; what it leaves out, the sampler will choose."""
+    searched = {field: v for field, v in values.items() if space.parameters[field].type != "fixed"}
+    stored = {field: space.parameters[field].stored(value) for field, value in searched.items()}
+    study.enqueue_trial(stored, user_attrs=marks)
