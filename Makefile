@@ -21,10 +21,11 @@ run: $(STAMP) ## train the digits classifier (JOB=, ARGS=)
 	$(BIN)/qstore train $(JOB) --fresh $(ARGS)
 
 test: $(STAMP) ## run the tests (ARGS=tests/laws)
-# A short folder, because tests look for paths in messages, which shorten long ones.
+# A short folder, because tests look for paths in messages, which shorten long ones. Three processes,
+# because many tests wait for servers and disks.
 ifeq ($(strip $(ARGS)),)
 	$(BIN)/python -m pytest tests/ray
-	$(BIN)/python -m pytest --ignore tests/ray --numprocesses auto --dist loadfile \
+	$(BIN)/python -m pytest --ignore tests/ray --numprocesses 3 --dist loadfile \
 		--basetemp $$(mktemp -d -t XXXXXX)/t
 else
 	$(BIN)/python -m pytest $(ARGS)

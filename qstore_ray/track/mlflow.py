@@ -13,6 +13,7 @@ answer is given up after seconds rather than MLflow's own minutes.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -48,6 +49,7 @@ _STATUS: Final[Mapping[str, str]] = {
     "interrupted": "KILLED",
 }
 _ATTEMPT_TAGS: Final = ("generation", "workers", "rows", "parameters")
+_SECONDS_BETWEEN_REQUESTS: Final = 2.0
 _LONGEST_PARAM: Final = 6000
 _LONGEST_TAG: Final = 5000
 _LONGEST_DIGEST: Final = 36
@@ -60,14 +62,18 @@ class MLflowTracker:
 
     Args:
         config: where; `TrackConfig.mlflow_uri` None means `mlflow.db` beside the run folders.
+        interval: seconds at least between two requests that log epochs.
     """
 
     name = "mlflow"
 
-    def __init__(self, config: TrackConfig) -> None:
+    def __init__(self, config: TrackConfig, *, interval: float = _SECONDS_BETWEEN_REQUESTS) -> None:
         self._config = config
+        self._interval = interval
         self._logged: set[tuple[str, int]] | None = None
         self._attempt: Record = {}
+        self._waiting: list[Record] = []
+        self._asked = -math.inf
         self._usage = ProcessUsage()
 
     def start(self, run: RunInfo) -> None:
@@ -81,9 +87,17 @@ class MLflowTracker:
             self._describe()
 
     def epoch(self, record: Record) -> None:
-        """Log every number of an epoch record, with the epoch as MLflow's step."""
+        """Log every number of an epoch record, with the epoch as MLflow's step.
+
+        A request takes as long as many a small epoch. So epochs that follow fast are logged
+        together, every `interval` seconds; `finish` logs what is left.
+        """
+        self._waiting.append(record)
+        if time.monotonic() - self._asked < self._interval:
+            return
         with translated(self._uri, "log an epoch"):
-            self._log_epochs([record])
+            self._log_epochs(self._waiting)
+            self._asked, self._waiting = time.monotonic(), []
             if self._config.mlflow_system_metrics:
                 epoch = int(record["epoch"])
                 sampled = self._usage.sample().items()

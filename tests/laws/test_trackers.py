@@ -213,7 +213,9 @@ def test_what_was_logged_epoch_by_epoch_is_there_once(place: Place, run: RunInfo
         tracker.epoch(_epoch(epoch))
         tracker.epoch(_epoch(epoch))
     before = place.look(run.run_dir)
-    assert before.points == (_expected(place, 4) if place.seen_at_once else {})
+    for name, points in before.points.items():  # maybe not all: fast epochs go together
+        assert points == _expected(place, 4)[name][: len(points)]
+    assert bool(before.points) == place.seen_at_once
     assert before.ended is None
     tracker.finish("finished", {}, [])
     after = place.look(run.run_dir)

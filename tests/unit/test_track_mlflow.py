@@ -242,7 +242,7 @@ def test_what_the_driver_costs_is_recorded_where_it_is_asked_for(
     client: MlflowClient, run_dir: Path
 ):
     _write(run_dir, START, _epoch(0), _epoch(1))
-    tracker = MLflowTracker(TrackConfig(mlflow_system_metrics=True))
+    tracker = MLflowTracker(TrackConfig(mlflow_system_metrics=True), interval=0.0)
     tracker.start(RunInfo(name="r", run_dir=run_dir))
     for epoch in range(2):
         tracker.epoch(_epoch(epoch))
@@ -252,6 +252,17 @@ def test_what_the_driver_costs_is_recorded_where_it_is_asked_for(
     assert [epoch for epoch, _ in busy] == [epoch for epoch, _ in memory] == [0, 1]
     assert all(value >= 0.0 for _, value in busy)
     assert all(20.0 < value < 100_000.0 for _, value in memory)
+
+
+def test_epochs_that_follow_fast_are_logged_together(client: MlflowClient, run_dir: Path):
+    _write(run_dir, START, *map(_epoch, range(4)))
+    tracker = MLflowTracker(TrackConfig(), interval=3600.0)
+    tracker.start(RunInfo(name="r", run_dir=run_dir))
+    for epoch in range(4):
+        tracker.epoch(_epoch(epoch))
+    assert [epoch for epoch, _ in _points(client, run_dir, "samples")] == [0]
+    tracker.finish("finished", {}, [])
+    assert [epoch for epoch, _ in sorted(_points(client, run_dir, "samples"))] == [0, 1, 2, 3]
 
 
 # ------------------------------------------------------------------------- what must not be there
@@ -382,7 +393,7 @@ def test_points_that_the_store_refused_are_made_up_for_at_the_end(
     client: MlflowClient, storage: Path, run_dir: Path
 ):
     _write(run_dir, START, _epoch(0), _epoch(1), _epoch(2))
-    tracker = MLflowTracker(TrackConfig())
+    tracker = MLflowTracker(TrackConfig(), interval=0.0)
     tracker.start(RunInfo(name="r", run_dir=run_dir))
     tracker.epoch(_epoch(0))
     with (

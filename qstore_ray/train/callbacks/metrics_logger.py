@@ -10,7 +10,6 @@ from pydantic import PrivateAttr
 
 from qstore_ray.config import Config
 from qstore_ray.errors import UsageError
-from qstore_ray.resilience import write_durably
 from qstore_ray.track.base import Record
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.callbacks.base import Callback, Run
@@ -51,4 +50,7 @@ class MetricsLogger(Config, Callback):
         table = csv.DictWriter(text, names, restval="", extrasaction="ignore")
         table.writeheader()
         table.writerows(self._earlier)
-        write_durably(run.run_dir / self.file, text.getvalue().encode())
+        # Not flushed to the disk: metrics.jsonl is, and the table follows from it.
+        part = run.run_dir / f".{self.file}.part"
+        part.write_text(text.getvalue(), encoding="utf-8", newline="")
+        part.replace(run.run_dir / self.file)
