@@ -41,7 +41,7 @@ format: $(STAMP) ## let ruff rewrite the files
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## measure: engine, overhead, scaling, start-up, callbacks, digits (about 10 minutes)
+bench: $(STAMP) ## measure: engine, overhead, scaling, start-up, callbacks, digits (about 15 minutes)
 	set -e; for name in engine overhead scaling startup callbacks "accuracy digits"; do set -- $$name; $(BIN)/python benchmarks/$$1.py $$2; done
 
 bench-engine: $(STAMP) ## measure the exact engine alone, beside the last comparison (1 minute)
