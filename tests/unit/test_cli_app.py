@@ -33,8 +33,12 @@ qstore evaluate RUN --split --storage --json
 qstore export MODEL --output --card --storage --json
 qstore predict MODEL INPUT --output --proba --workers --storage --json
 qstore runs --storage --json
+qstore runs compare RUN... --storage --json
 qstore runs list --storage --json
+qstore runs plot RUN... --kind --format --output --split --storage --json
+qstore runs report NAME --storage --json
 qstore runs show NAME --storage --json
+qstore runs sync NAME --storage --json
 qstore train JOB.toml --set --seed --workers --epochs --name --storage --resume --fresh --json \
 --quiet
 """
