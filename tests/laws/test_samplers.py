@@ -73,8 +73,8 @@ def _run(study: Study, trials: int = TRIALS) -> list[dict]:
 @every_sampler
 @pytest.mark.parametrize("goals", [GOAL, GOALS], ids=["one", "two"])
 def test_all_it_chooses_is_in_the_space_and_whole_numbers_are_whole(tmp_path, name, goals):
-    if name == "cmaes" and len(goals) > 1:
-        pytest.skip("cmaes has one objective, and says so")
+    if name == "cmaes":
+        goals = GOAL  # it refuses several, see below
     with _open(tmp_path, name, objectives=goals) as study:
         chosen = _run(study)
     assert len(chosen) == TRIALS
