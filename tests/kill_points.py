@@ -37,10 +37,11 @@ from qstore_ray.track import follow
 from qstore_ray.track.base import Record, RunInfo, write_atomically
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import encode, epoch_records, read_records
-from qstore_ray.train import recorder, trainer
+from qstore_ray.train import finish, recorder
 from qstore_ray.train.checkpoint import latest_checkpoint, read_checkpoint
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.run_folder import read_run_record
+from qstore_ray.train.trainer import QuantumTrainer
 from tests.effects import Effect, Watch
 
 EPOCHS = 3
@@ -90,7 +91,7 @@ def train(storage: Path, resume: bool, fresh: bool = False, kept: int = 2) -> No
         epochs=EPOCHS, batch_size=18, learning_rate=0.2, seed=1, callbacks=CALLBACKS,
         checkpoints_kept=kept, backend_options={"threads": 1},
     )  # fmt: skip
-    trainer.QuantumTrainer(
+    QuantumTrainer(
         ModelConfig(n_qubits=2, layers=1), config, name="run", storage=storage,
         track=TrackConfig(mlflow=False), callbacks=[LinesTracker(storage / "told.jsonl")],
     ).fit(data, resume=resume, fresh=fresh)  # fmt: skip
@@ -275,12 +276,17 @@ def _figure(run_dir: Path, *_: Any) -> list[Path]:
     return []
 
 
+def _report(run_dir: Path, **_: Any) -> Path:
+    write_atomically(run_dir / "report.html", "written")
+    return run_dir / "report.html"
+
+
 def main(folder: Path, how: str) -> None:
     """Enumerate, and print what was found."""
     recorder._SECONDS_BETWEEN_STEP_RECORDS = 0.0  # a line for every step, however fast it is
     follow._POLL_SECONDS = 0.001
-    # Drawing takes longer than training here; a file stands for the figures.
-    trainer.draw_run = _figure  # type: ignore[assignment]
+    # Drawing takes longer than training here; a file stands for the figures, one for the report.
+    finish.draw_run, finish.write_report = _figure, _report  # type: ignore[assignment]
     (folder / "first").mkdir()
     train(folder / "first", resume=False)  # imports and compiles all that the children will need
     assert len(list(Path("/proc/self/task").iterdir())) == 1, (

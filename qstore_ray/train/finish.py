@@ -13,7 +13,7 @@ from qstore_ray.errors import InterruptedRunError, QStoreError
 from qstore_ray.figures.run import draw_run
 from qstore_ray.track.base import Status
 from qstore_ray.track.jsonl import MetricsFile, read_records
-from qstore_ray.train.report import write_report
+from qstore_ray.train.report import Ending, write_report
 from qstore_ray.train.run_folder import RunFolder
 from qstore_ray.train.trained import TrainedModel
 
@@ -76,11 +76,13 @@ class Pictures:
         names = self._dataset.schema.class_names
         self.files += draw_run(self._folder.path, records, self._confusion, names)
 
-    def report(self) -> None:
-        """Write `report.html`, however the run ended; its status is already recorded."""
+    def report(self, ending: Ending) -> None:
+        """Write `report.html`, however the run ended."""
         if not self._wanted:
             return
-        page = write_report(self._folder.path, dataset=self._dataset, confusion=self._confusion)
+        page = write_report(
+            self._folder.path, dataset=self._dataset, confusion=self._confusion, ending=ending
+        )
         self.files.append(page)
 
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qstore_ray.config import read_toml
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.errors import QStoreError
 from qstore_ray.learn.model import QuantumModel
-from qstore_ray.track.base import Record, write_atomically
+from qstore_ray.track.base import Record, Status, write_atomically
 from qstore_ray.track.jsonl import read_records
 from qstore_ray.track.text import redact
 from qstore_ray.train.checkpoint import latest_checkpoint
@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
 
 REPORT = "report.html"
+
+
+class Ending(NamedTuple):
+    """How a run ends, and its results by name."""
+
+    status: Status
+    metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -59,16 +66,20 @@ class RunFacts:
 
 
 def write_report(
-    run_dir: Path, *, dataset: Dataset | None = None, confusion: AnyArray | None = None
+    run_dir: Path,
+    *,
+    dataset: Dataset | None = None,
+    confusion: AnyArray | None = None,
+    ending: Ending | None = None,
 ) -> Path:
     """Write `<run_dir>/report.html`; its path. Damage in the folder is reported, never raised.
-
-    The status is that of run.json: call it after `RunFolder.set_status`.
 
     Args:
         run_dir: the run folder.
         dataset: of the run: sizes of the splits, provenance, names of the classes.
         confusion: counts (K, K) on the test split, as `TrainedModel.confusion` gives them.
+        ending: of a run that is about to end. It is in run.json last of all, since a run that
+            counts as finished is not taken up again.
 
     Raises:
         ConfigError: the matrix is not one of counts, or the classes do not fit it.
@@ -76,17 +87,25 @@ def write_report(
     """
     from qstore_ray.train.report_page import render  # matplotlib only where it is used
 
-    facts = gather(run_dir, dataset=dataset, confusion=confusion)
+    facts = gather(run_dir, dataset=dataset, confusion=confusion, ending=ending)
     path = run_dir / REPORT
     write_atomically(path, render(facts))
     return path
 
 
 def gather(
-    run_dir: Path, *, dataset: Dataset | None = None, confusion: AnyArray | None = None
+    run_dir: Path,
+    *,
+    dataset: Dataset | None = None,
+    confusion: AnyArray | None = None,
+    ending: Ending | None = None,
 ) -> RunFacts:
     """Everything that the report shows; the arguments are those of `write_report`."""
     summary = summarize(run_dir)
+    if ending is not None:
+        metrics = {**summary.metrics, **ending.metrics}
+        seconds = metrics.get("train_seconds", summary.seconds)
+        summary = replace(summary, status=ending.status, metrics=metrics, seconds=seconds)
     problems = [summary.problem] if summary.problem else []
     about, model = _model(run_dir, problems)
     labels = [str(label) for label in about.get("classes", ())]

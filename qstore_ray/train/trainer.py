@@ -38,6 +38,7 @@ from qstore_ray.train.config import ClusterConfig, TrainerConfig
 from qstore_ray.train.finish import Pictures, always, artifacts, close_metrics, interrupted
 from qstore_ray.train.interrupt import stop_on_signal
 from qstore_ray.train.preflight import checked
+from qstore_ray.train.report import Ending
 from qstore_ray.train.reporter import LocalReporter
 from qstore_ray.train.run_folder import RunFolder, check_run, open_run_folder
 from qstore_ray.train.sync import LocalReducer
@@ -199,11 +200,11 @@ class QuantumTrainer:
         with always(
             lambda: close_metrics(folder, status),
             count_seconds,
-            lambda: folder.set_status(status, metrics=metrics),
-            pictures.report,
+            lambda: pictures.report(Ending(status, metrics)),
             lambda: follower.stop(
                 status, summary=metrics, artifacts=artifacts(folder, pictures.files)
             ),
+            lambda: folder.set_status(status, metrics=metrics),
         ):
             try:
                 outcome = self._train(folder, dataset, model, rows)

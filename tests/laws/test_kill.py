@@ -29,6 +29,7 @@ AMONG = [
     "mkdir step-00000002",
     "rmdir step-00000002",
     "rename figure",
+    "rename report.html",
 ]
 
 

@@ -85,7 +85,7 @@ def trained(tmp_path_factory) -> tuple[Path, object, np.ndarray]:
         TrainerConfig(epochs=3, callbacks=[{"name": "model_checkpoint", "monitor": "train_loss"}]),
         name="flowers",
         storage=tmp_path_factory.mktemp("runs"),
-        track=TrackConfig(mlflow=False),
+        track=TrackConfig(mlflow=False, figures=False),
     )
     result = trainer.fit(dataset, known={"baseline_accuracy": 0.96875})
     return result.run_dir, dataset, result.model.confusion(dataset, "test")
