@@ -5,6 +5,7 @@
                              [trainer]  optimisation, workers, seed
                              [cluster]  where Ray runs
                              [track]    MLflow
+                             [tune]     what a search varies, and how
 
 `run_job` loads the data, fits the classical baseline, trains, and returns both scores.
 """
@@ -15,33 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
-from qstore_ray.config import Config
-from qstore_ray.data.config import DatasetConfig
-from qstore_ray.learn.config import ModelConfig
 from qstore_ray.track.base import Display
-from qstore_ray.track.config import TrackConfig
-from qstore_ray.train.config import ClusterConfig, TrainerConfig
+from qstore_ray.train.config import TrainingJob
+from qstore_ray.tune.config import TuneConfig
 
 
-class JobConfig(Config):
-    """One training job, as a TOML file holds it.
+class JobConfig(TrainingJob):
+    """One job, as a TOML file holds it.
 
     Args:
-        name: of the run; its folder is `<storage>/<name>`.
-        storage: the folder of run folders; on a cluster all nodes must see it.
-        baseline: also fit a linear classical model on the same features and splits.
+        tune: for `qstore tune`; `qstore train` leaves it alone.
     """
 
-    name: str = Field(examples=["digits"])
-    storage: str = "runs"
-    baseline: bool = True
-    dataset: DatasetConfig
-    model: ModelConfig = ModelConfig()
-    trainer: TrainerConfig = TrainerConfig()
-    cluster: ClusterConfig = ClusterConfig()
-    track: TrackConfig = TrackConfig()
+    tune: TuneConfig | None = None
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,14 @@ from pydantic import Field, field_validator, model_validator
 
 from qstore_ray.backends import check_backend
 from qstore_ray.config import Config
+from qstore_ray.data.config import DatasetConfig
 from qstore_ray.errors import ConfigError, unknown_name
+from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.gradients import GRADIENTS
 from qstore_ray.learn.optimizers import GCANS, SearchOptimizer, get_optimizer
 from qstore_ray.learn.schedules import get_schedule
 from qstore_ray.learn.step import BLOCK
+from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.callbacks import Callback, as_callback, as_table
 
 
@@ -163,3 +166,22 @@ class ClusterConfig(Config):
     object_store_mb: int = Field(default=256, ge=80)
     start_timeout: float = Field(default=60.0, gt=0.0)
     worker_timeout: float = Field(default=600.0, ge=0.0)
+
+
+class TrainingJob(Config):
+    """Everything that one training is made from.
+
+    Args:
+        name: of the run; its folder is `<storage>/<name>`.
+        storage: the folder of run folders; on a cluster all nodes must see it.
+        baseline: also fit a linear classical model on the same features and splits.
+    """
+
+    name: str = Field(examples=["digits"])
+    storage: str = "runs"
+    baseline: bool = True
+    dataset: DatasetConfig
+    model: ModelConfig = ModelConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    cluster: ClusterConfig = ClusterConfig()
+    track: TrackConfig = TrackConfig()
