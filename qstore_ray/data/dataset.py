@@ -11,11 +11,11 @@ can be had as arrays in this process or as a `ray.data.Dataset` on a cluster, wi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from qstore_ray.data.plan import Arrays, ReadPlan
+from qstore_ray.data.plan import Arrays, HeldPlan, ReadPlan
 from qstore_ray.errors import unknown_name
 
 if TYPE_CHECKING:
@@ -101,6 +101,20 @@ class Dataset:
             DataError: the source cannot be read any more, or has changed.
         """
         return self.plan(split).read()
+
+    def in_memory(self) -> Dataset:
+        """The same dataset with its rows read already: `materialize` gives them at once.
+
+        Pickled, it carries them along; the arrays are not to be changed.
+
+        Raises:
+            DataError: see `materialize`.
+        """
+        held = {
+            split: HeldPlan(plan.tasks, plan.source_rows, plan.read())
+            for split, plan in self.plans.items()
+        }
+        return replace(self, plans=held)
 
     def rows(self, split: str) -> IntArray:
         """Row numbers (N,) in the source, in the order of `materialize`; a copy has its row's."""

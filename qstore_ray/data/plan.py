@@ -162,6 +162,21 @@ class ReadPlan:
         )
 
 
+@dataclass(frozen=True)
+class HeldPlan(ReadPlan):
+    """A plan whose rows were read already.
+
+    Args:
+        arrays: what `read` gives.
+    """
+
+    arrays: Arrays
+
+    def read(self) -> Arrays:
+        """The rows that are held."""
+        return self.arrays
+
+
 def _filled(blocks: Iterable[Arrays], n_rows: int) -> Arrays:
     """All rows in one array; a block goes into it as it comes, and is let go."""
     found: Arrays | None = None

@@ -236,6 +236,7 @@ class _Loop:
         record["learning_rate"] = state.learning_rate
         if norm:
             record["gradient_norm"] = norm / self.steps_per_epoch
+        record["circuit_evaluations"] = int(self.objective.usage[0])
         return record
 
     def _scores(self, split: str, loss: float, count: float, correct: float) -> dict[str, float]:

@@ -75,6 +75,7 @@ class QuantumTrainer:
         display: shows progress; None for silence.
         callbacks: besides those of `trainer.callbacks`; objects of your own classes too. A
             `Tracker` or a `Display` among them is used as such, in the driver process.
+        threads: of a training in this process; without it as many as there are CPUs.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class QuantumTrainer:
         track: TrackConfig | None = None,
         display: Display | None = None,
         callbacks: Sequence[Callback | Tracker | Display] = (),
+        threads: int | None = None,
     ) -> None:
         self.model = model or ModelConfig()
         self.trainer = trainer or TrainerConfig()
@@ -96,6 +98,7 @@ class QuantumTrainer:
         self.cluster = cluster or ClusterConfig()
         self.track = track or TrackConfig()
         self.display = display
+        self.threads = threads
         self.callbacks = self.trainer.open_callbacks()
         self.trackers: list[Tracker] = []
         for each in callbacks:
@@ -124,6 +127,7 @@ class QuantumTrainer:
         fresh: bool = False,
         config_toml: str | None = None,
         known: Mapping[str, float] | None = None,
+        stop: threading.Event | None = None,
     ) -> TrainResult:
         """Train, validate every epoch, score on the test split, draw the figures.
 
@@ -131,6 +135,7 @@ class QuantumTrainer:
             resume: go on with the run of this name. fresh: delete it and start again.
             config_toml: the whole configuration, to be kept in the run folder as it was read.
             known: numbers known beforehand (a baseline's accuracy), recorded with the run's.
+            stop: when set, by another thread, the run stops at a checkpoint as by Ctrl-C.
 
         Raises:
             ConfigError, CircuitError, ResourceError, RunExistsError: nothing was written.
@@ -154,7 +159,8 @@ class QuantumTrainer:
                 fresh=fresh,
             )
             try:
-                return self._run(folder, dataset, model, rows, known or {}, began, resume)
+                halt = stop or threading.Event()
+                return self._run(folder, dataset, model, rows, known or {}, began, resume, halt)
             finally:
                 folder.close()
 
@@ -187,6 +193,7 @@ class QuantumTrainer:
         known: Mapping[str, float],
         began: float,
         resume: bool,
+        stop: threading.Event,
     ) -> TrainResult:
         follower = self._follower(folder, dataset, resume)
         follower.start()
@@ -207,7 +214,7 @@ class QuantumTrainer:
             lambda: folder.set_status(status, metrics=metrics),
         ):
             try:
-                outcome = self._train(folder, dataset, model, rows)
+                outcome = self._train(folder, dataset, model, rows, stop)
             except KeyboardInterrupt as exc:
                 status = "interrupted"
                 raise interrupted(folder) from exc
@@ -235,7 +242,12 @@ class QuantumTrainer:
         return Follower(info, trackers, self.display)
 
     def _train(
-        self, folder: RunFolder, dataset: Dataset, model: QuantumModel, rows: TrainingRows
+        self,
+        folder: RunFolder,
+        dataset: Dataset,
+        model: QuantumModel,
+        rows: TrainingRows,
+        stop: threading.Event,
     ) -> Outcome:
         manifest = {
             "model": model_manifest(self.model, dataset),
@@ -251,7 +263,6 @@ class QuantumTrainer:
             threads=self._threads(),
             callbacks=tuple(self.callbacks),
         )
-        stop = threading.Event()
         with stop_on_signal(stop):
             if self.trainer.num_workers == 0:
                 return loop.run(job, rows, LocalReducer(), LocalReporter(stop))
@@ -262,7 +273,7 @@ class QuantumTrainer:
     def _threads(self) -> int:
         if self.trainer.num_workers:
             return max(1, int(self.cluster.cpus_per_worker))
-        return available_cpus()
+        return self.threads or available_cpus()
 
     def _result(
         self, folder: RunFolder, dataset: Dataset, metrics: dict[str, float], outcome: Outcome

@@ -41,6 +41,8 @@ class TuneConfig(Config):
         storage_url: a database for the study (`sqlite:///studies.db`); without it a journal file
             in the study's folder.
         concurrency: trials at a time; without it as many as the cluster has room for.
+        workers_per_trial: Ray Train workers of a trial, instead of `trainer.num_workers`; 0 trains
+            in the trial's own process, which is faster wherever one process can hold the model.
         cpus_per_trial, gpus_per_trial: what a trial without workers takes; fractions are allowed.
         resources: further resources of a trial by name, such as `{"qpu_gateway": 0.25}`.
         trial_failures: how often the process of a trial may die before the trial has failed.
@@ -64,6 +66,7 @@ class TuneConfig(Config):
     warm_start: tuple[str, ...] = ()
     storage_url: str | None = None
     concurrency: int | None = Field(default=None, ge=1)
+    workers_per_trial: int = Field(default=0, ge=0, le=1024)
     cpus_per_trial: float = Field(default=1.0, gt=0.0)
     gpus_per_trial: float = Field(default=0.0, ge=0.0)
     resources: dict[str, float] = Field(default_factory=dict)

@@ -1,0 +1,242 @@
+"""One attempt at a trial: its training in a thread, handed on report by report.
+
+A training runs from its first epoch to its last; Ray Tune wants to ask for the next report, and to
+decide after each whether there is to be another. So the training has a thread of its own, in which
+a callback hands over a report and waits there until the next one is asked for:
+
+    attempt = Attempt(train)          # train(link) → the last message
+    while not (message := attempt.next()).get("done"):
+        ...                           # the training waits at the end of an epoch
+    attempt.stop()                    # or earlier: it stops at a checkpoint
+
+Runs in the process of the trial.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeAlias
+
+from qstore_ray.errors import DivergenceError, QStoreError, unknown_name
+from qstore_ray.track.base import Record, RunInfo, Status
+from qstore_ray.train.callbacks.base import Callback, Run
+from qstore_ray.tune.objective import Objective
+
+Message: TypeAlias = dict[str, Any]
+"""What a trial reports: `epoch`, `score`, `progress`, …; at its end `done`."""
+
+_SECONDS_BETWEEN_REPORTS = 1.0
+
+
+class Link:
+    """What ties a training to whoever asks for its reports.
+
+    Attributes:
+        stopping: set when the training shall stop at a checkpoint.
+    """
+
+    def __init__(self) -> None:
+        self.stopping = threading.Event()
+        self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._go = threading.Semaphore(0)
+
+    def report(self, message: Message) -> None:
+        """Hand over a report and wait until the next one is asked for. The training's side."""
+        self._messages.put(message)
+        self._go.acquire()
+
+    def go_on(self) -> None:
+        """Let the training go on after a report."""
+        self._go.release()
+
+    def take(self) -> Message | None:
+        """Wait for a report; None when there will be no more."""
+        return self._messages.get()
+
+    def end(self) -> None:
+        """There will be no more reports."""
+        self._messages.put(None)
+
+
+class Attempt:
+    """A training in a thread; `next` gives its reports one by one.
+
+    Args:
+        train: does it; returns the last message.
+        trace: the file that the traceback of an unforeseen error is written to.
+    """
+
+    def __init__(self, train: Callable[[Link], Message], trace: Path) -> None:
+        self._train = train
+        self._trace = trace
+        self._link = Link()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="qstore_ray-trial")
+        self._training: Future[Message] | None = None
+
+    def next(self) -> Message:
+        """The next report; the last one has `done`, and `failure` where the training failed."""
+        if self._training is None:
+            self._training = self._pool.submit(self._train, self._link)
+            self._training.add_done_callback(lambda _: self._link.end())
+        else:
+            self._link.go_on()
+        message = self._link.take()
+        return {"done": False, **message} if message is not None else self._ending(self._training)
+
+    def stop(self) -> None:
+        """Stop at a checkpoint, and wait until it is there."""
+        self._link.stopping.set()
+        self._link.go_on()
+        self._pool.shutdown()
+
+    def _ending(self, training: Future[Message]) -> Message:
+        error = training.exception()
+        if error is None:
+            return {"done": True, **training.result()}
+        if not isinstance(error, QStoreError):
+            self._trace.parent.mkdir(parents=True, exist_ok=True)
+            self._trace.write_text("".join(traceback.format_exception(error)))
+        return {"done": True, "failure": cause(error)}
+
+
+def cause(error: BaseException) -> str:
+    """An error in one line: by it, failed trials are counted."""
+    if isinstance(error, QStoreError):
+        return f"{type(error).__name__}: {error.message}"
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"
+
+
+class Progress:
+    """Collects the epochs of one training, and reports them when a decision is due.
+
+    Args:
+        decides: epochs done → whether the scheduler may act; other epochs wait for the next one
+            that does, a second at most.
+    """
+
+    def __init__(
+        self, link: Link, objective: Objective, decides: Callable[[int], bool]
+    ) -> None:
+        self._link = link
+        self._objective = objective
+        self._decides = decides
+        self._began = self._reported = time.monotonic()
+        self._epochs: list[tuple[int, float]] = []
+        self._latest: Record = {}
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Take the record of an epoch.
+
+        Raises:
+            UnknownNameError: it lacks the objective's metric.
+            DivergenceError: the metric is NaN or infinite.
+        """
+        self._latest = dict(record)
+        self._epochs.append((int(record["epoch"]), value_of(self._objective, record)))
+
+    def report(self) -> None:
+        """Report what was taken since the last report, if it is time to; waits for the answer."""
+        if not self._epochs or self._link.stopping.is_set():
+            return
+        epoch, value = self._epochs[-1]
+        now = time.monotonic()
+        late = now - self._reported >= _SECONDS_BETWEEN_REPORTS
+        if not (late or any(self._decides(number + 1) for number, _ in self._epochs)):
+            return
+        self._reported = now
+        self._link.report(
+            {
+                "epoch": epoch + 1,
+                "score": score(self._objective, value),
+                "seconds": now - self._began,
+                "circuit_evaluations": self._latest.get("circuit_evaluations", 0),
+                "progress": self.left(),
+            }
+        )
+
+    def left(self) -> list[tuple[int, float]]:
+        """The epochs that were not reported yet, each with its value; they count as reported."""
+        epochs, self._epochs = self._epochs, []
+        return epochs
+
+
+class ReportEpochs(Callback):
+    """Reports at the beginning of the next epoch, when the last one is on its way to the disk.
+
+    For a training in the trial's own process: it waits there for the scheduler's decision. After
+    the last epoch there is nothing to decide.
+    """
+
+    comes_last: ClassVar[bool] = True
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self  # of one run only, and tied to it
+
+    def on_epoch_end(self, run: Run, record: Record) -> None:
+        """Take the epoch."""
+        self._progress.add({**record, **run.logged})
+
+    def on_epoch_begin(self, run: Run) -> None:
+        """Report, and wait."""
+        self._progress.report()
+
+
+class FollowEpochs:
+    """The same for a training in Ray Train workers, fed from its metrics file.
+
+    The training does not wait for the scheduler, only this thread does.
+    """
+
+    name = "search"
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def start(self, run: RunInfo) -> None:
+        """Nothing to prepare."""
+
+    def epoch(self, record: Record) -> None:
+        """Take the epoch, and report."""
+        self._progress.add(record)
+        self._progress.report()
+
+    def finish(self, status: Status, summary: Mapping[str, Any], artifacts: Sequence[Path]) -> None:
+        """Nothing to finish."""
+
+
+def score(objective: Objective, value: float) -> float:
+    """The value with its sign such that larger is better."""
+    return value if objective.larger_is_better else -value
+
+
+def value_of(objective: Objective, metrics: Mapping[str, Any]) -> float:
+    """The objective's metric.
+
+    Raises:
+        UnknownNameError: it is not there.
+        DivergenceError: it is NaN or infinite.
+    """
+    if objective.metric not in metrics:
+        names = [name for name, value in metrics.items() if isinstance(value, int | float)]
+        raise unknown_name("metric", objective.metric, names, field="tune.objectives")
+    value = float(metrics[objective.metric])
+    if value - value != 0.0:
+        raise DivergenceError(
+            f"{objective.metric} is {value}",
+            field=objective.metric,
+            value=str(value),
+            fix="Take a smaller learning rate into the space.",
+        )
+    return value
+
+

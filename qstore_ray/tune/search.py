@@ -1,0 +1,120 @@
+"""Ray Tune's side of a study: which trial is next, and what became of each.
+
+Ray Tune asks for trials and tells what they report; both go straight into the study, which is on
+disk before Tune goes on. So Tune's own state may be lost at any moment. (Its `OptunaSearch` leaves
+trials of a killed driver running for ever, and neither knows causes nor fixed designs.)
+
+A trial's id in Ray Tune is the name of its run folder. Runs in the driver process, in the thread of
+Ray Tune's loop.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Protocol
+
+from ray.tune.experiment import Experiment, Trial
+from ray.tune.experiment.config_parser import _create_trial_from_spec, _make_parser
+from ray.tune.search import SearchAlgorithm
+
+from qstore_ray.tune import study as studies
+from qstore_ray.tune.study import Failure, Outcome, Pruned, Study
+
+
+class Watcher(Protocol):
+    """Is told what happens in a search, in the driver process; no call may take long."""
+
+    def trial_started(self, trial: studies.Trial) -> None:
+        """A trial was asked for."""
+        ...
+
+    def trial_reported(self, trial: studies.Trial, epochs: list[tuple[int, float]]) -> None:
+        """Epochs, from 0, each with the first objective's value."""
+        ...
+
+    def trial_ended(
+        self, trial: studies.Trial, outcome: Outcome, result: dict[str, Any]
+    ) -> None:
+        """A trial ended; `result` is its last report."""
+        ...
+
+
+class StudySearch(SearchAlgorithm):
+    """Gives Ray Tune the trials of a study.
+
+    Args:
+        at_a_time: trials that run; None where the scheduler needs all of them to exist.
+    """
+
+    def __init__(self, study: Study, watcher: Watcher, *, at_a_time: int | None) -> None:
+        self._study = study
+        self._watcher = watcher
+        self._at_a_time = at_a_time
+        self._spec: dict[str, Any] = {}
+        self._parser = _make_parser()
+        self._running: dict[str, studies.Trial] = {}
+        self._trials: dict[str, Trial] = {}
+        self.leaving = False
+        """Set when the search is to stop: trials that run are left as they are, to be repeated."""
+
+    def add_configurations(self, experiments: list[Experiment]) -> None:
+        """Take the experiment that trials are made for."""
+        (experiment,) = experiments
+        self._spec = experiment.spec
+
+    def next_trial(self) -> Trial | None:
+        """The next trial, if there is one and it may run."""
+        full = self._at_a_time is not None and len(self._running) >= self._at_a_time
+        if self._finished or self.leaving or full:
+            return None
+        trial = self._study.ask()
+        if trial is None:
+            self.set_finished()
+            return None
+        self._running[trial.name] = trial
+        spec = {**copy.copy(self._spec), "config": {"values": trial.values}}
+        made: Trial = _create_trial_from_spec(spec, self._parser, trial_id=trial.name)
+        self._trials[trial.name] = made
+        self._watcher.trial_started(trial)
+        return made
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Record the epochs of a report."""
+        if trial_id in self._running:
+            self._record(self._running[trial_id], result)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Record how a trial ended, unless the search is being left."""
+        trial = self._running.pop(trial_id, None)
+        made = self._trials.pop(trial_id, None)
+        if trial is None or (self.leaving and not (result or {}).get("done")):
+            return
+        result = result or {}
+        outcome: Outcome
+        if error:
+            outcome = Failure(_death(made))
+        elif "failure" in result:
+            outcome = Failure(result["failure"])
+        elif "values" in result:
+            self._record(trial, result)
+            outcome = result["values"]
+        else:
+            outcome = Pruned()
+        evaluations = result.get("circuit_evaluations")
+        self._study.tell(trial.number, outcome, circuit_evaluations=evaluations)
+        self._watcher.trial_ended(trial, outcome, result)
+
+    def _record(self, trial: studies.Trial, result: dict[str, Any]) -> None:
+        epochs = result.get("progress", [])
+        for epoch, value in epochs:
+            self._study.report(trial.number, epoch, value)
+        self._watcher.trial_reported(trial, epochs)
+
+
+def _death(trial: Trial | None) -> str:
+    """Why the process of a trial was given up, in a line."""
+    said = str(trial.get_error() or "") if trial else ""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return f"its process died: {lines[-1] if lines else 'no message'}"

@@ -1,0 +1,226 @@
+"""`Tuner`: search the fields of a job for the values that do best, with Ray Tune.
+
+    tuner = Tuner(job, {"model.layers": {"type": "int", "low": 1, "high": 8}}, trials=20)
+    result = tuner.fit()
+    print(result.best_toml())
+
+Everything is checked before anything is written: the space against the job, the objectives against
+the metrics that a trial will have, the trials against the cluster. Then the study is opened, and
+Ray Tune runs its trials in actors that are used again for one trial after another. The study's
+storage is the only truth. Ray Tune's own records are scratch: a search that was killed is gone on
+with by a new Ray Tune, from what the study and the run folders have.
+
+`fit` runs in the driver process.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray.tune
+from ray.tune.stopper import Stopper
+
+from qstore_ray.data.dataset import Dataset
+from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.errors import InterruptedRunError
+from qstore_ray.train.cluster import ray_session
+from qstore_ray.train.config import TrainingJob
+from qstore_ray.train.interrupt import stop_on_signal
+from qstore_ray.tune.config import TuneConfig
+from qstore_ray.tune.opening import open_study
+from qstore_ray.tune.result import StudyResult, read_result
+from qstore_ray.tune.search import StudySearch, Watcher
+from qstore_ray.tune.space import Space
+from qstore_ray.tune.study import Study
+from qstore_ray.tune.trial import Plan, for_trials
+
+_SCRATCH = ".ray"
+_WAIT_SECONDS = 0.1
+_SETTINGS = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the run folder has the metrics
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # they are counted, with their causes
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial that failed has none
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # nobody reads Ray Tune's own records
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean what they mean in the driver
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+"""Of Ray Tune, for the time of a search."""
+
+
+class Tuner:
+    """Searches the fields of `base` as `space` says.
+
+    Args:
+        base: what trials are made from; the study is `<storage>/<name>`.
+        space: a `Space` or its table, or a whole `TuneConfig`.
+        dataset: of the job; without it the job's is loaded.
+        options: further fields of `TuneConfig`, such as trials=40.
+
+    Raises:
+        ConfigError: a wrong space or option.
+    """
+
+    def __init__(
+        self,
+        base: TrainingJob,
+        space: TuneConfig | Space | Mapping[str, Any],
+        dataset: Dataset | None = None,
+        **options: Any,
+    ) -> None:
+        if isinstance(space, TuneConfig):
+            self.config = TuneConfig.from_dict({**space.to_dict(), **options})
+        else:
+            self.config = TuneConfig(space=space, **options)
+        self.base = base
+        self.dataset = dataset
+
+    def fit(self, *, resume: bool = False, fresh: bool = False) -> StudyResult:
+        """Run the trials that are left; the study.
+
+        Args:
+            resume: go on with the study of this name. fresh: delete it and start again.
+
+        Raises:
+            ConfigError, ResourceError: nothing was written.
+            RunExistsError: the study exists and neither flag allows to go on.
+            StudyError: its storage is locked, damaged or out of reach.
+            InterruptedRunError: stopped by Ctrl-C; `resume` goes on.
+            RunError: no trial was completed; the error tells the causes.
+        """
+        base, config = self.base, self.config
+        dataset = self.dataset or DatasetLoader.load(base.dataset)
+        with (
+            ray_session(base.cluster, 0),
+            open_study(
+                base.storage,
+                base.name,
+                space=config.space,
+                job=base,
+                objectives=config.objectives,
+                trials=config.trials,
+                sampler=config.sampler,
+                sampler_options=config.sampler_options,
+                seed=config.seed,
+                points=config.points,
+                warm_start=config.warm_start,
+                storage_url=config.storage_url,
+                data_fingerprint=dataset.fingerprint,
+                resume=resume,
+                fresh=fresh,
+            ) as study,
+        ):
+            plan = Plan(base, config, study.folder, for_trials(dataset), lambda epoch: False)
+            stopped = self._run(study, plan)
+        result = read_result(base.storage, base.name, storage_url=config.storage_url)
+        result.write(study.folder)
+        if stopped:
+            raise InterruptedRunError(
+                "the search was stopped on request",
+                field="study",
+                value=str(study.folder),
+                fix=f"Go on with --resume (name {base.name!r}).",
+            )
+        result.best_trials()  # raises where no trial was completed
+        return result
+
+    def _run(self, study: Study, plan: Plan) -> bool:
+        """Run Ray Tune until the study is done; whether it was stopped before."""
+        stop = threading.Event()
+        search = StudySearch(study, Silence(), at_a_time=2)
+        scratch = study.folder / _SCRATCH
+        try:
+            with _settings(), stop_on_signal(stop):
+                tuner = self._tuner(plan, search, stop, scratch)
+                _wait(tuner, lambda: setattr(search, "leaving", True) if stop.is_set() else None)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return stop.is_set()
+
+    def _tuner(
+        self, plan: Plan, search: StudySearch, stop: threading.Event, scratch: Path
+    ) -> Callable[[], object]:
+        from qstore_ray.tune.actor import TrialActor
+
+        trainable = ray.tune.with_resources(
+            ray.tune.with_parameters(TrialActor, plan=plan),
+            ray.tune.PlacementGroupFactory([{"CPU": self.config.cpus_per_trial}]),
+        )
+        # Not its Tuner, which pickles all it is given, the study too.
+        return lambda: ray.tune.run(
+            trainable,
+            metric="score",
+            mode="max",
+            num_samples=-1,
+            search_alg=search,
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: str(trial.trial_id),
+            name="trials",
+            storage_path=str(scratch),
+            max_failures=self.config.trial_failures,
+            stop=_StopWhen(stop),
+            verbose=0,
+            raise_on_failed_trial=False,
+        )
+
+
+class Silence(Watcher):
+    """Nobody watches."""
+
+    def trial_started(self, trial): ...
+    def trial_reported(self, trial, epochs): ...
+    def trial_ended(self, trial, outcome, result): ...
+
+
+class _StopWhen(Stopper):
+    """Ends the experiment when an event is set."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Trials end by themselves."""
+        return False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Ray Tune keeps a copy on disk, for a use that we do not make of it
+
+    def stop_all(self) -> bool:
+        """Whether the event is set."""
+        return self._stop.is_set()
+
+
+def _wait(fit: Callable[[], object], look: Callable[[], object]) -> None:
+    """Call `fit` in another thread: in the main one, Ray Tune takes Ctrl-C for itself."""
+    with ThreadPoolExecutor(1, thread_name_prefix="qstore_ray-tune") as pool:
+        fitting = pool.submit(fit)
+        while not fitting.done():
+            wait([fitting], timeout=_WAIT_SECONDS)
+            look()
+        fitting.result()
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in _SETTINGS}
+    level = logging.getLogger("ray.tune").level
+    os.environ.update(_SETTINGS)
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.getLogger("ray.tune").setLevel(level)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
