@@ -59,6 +59,10 @@ class Journal(Protocol):
         """A checkpoint that was completed since the last call; `wait` for one under way."""
         ...
 
+    def settle(self) -> None:
+        """Wait until the checkpoint that is being written is there."""
+        ...
+
     def write_model(self, folder: Path, theta: FloatArray, state: TrainState) -> Path:
         """Write parameters as a checkpoint of their own."""
         ...
@@ -152,7 +156,7 @@ class Recorder:
         Raises:
             CheckpointError: the one before could not be written.
         """
-        self._wait()
+        self.settle()
         self._saved = time.monotonic()
         arrays = {**state.to_arrays(), **extra}
         self._writing = self._writer.submit(self._write, state, arrays)
@@ -164,7 +168,7 @@ class Recorder:
             CheckpointError: it could not be written.
         """
         if wait or (self._writing is not None and self._writing.done()):
-            self._wait()
+            self.settle()
         completed, self._completed = self._completed, None
         return completed
 
@@ -188,8 +192,12 @@ class Recorder:
     def _manifest(self, state: TrainState) -> dict[str, Any]:
         return {**self._job.manifest, "epoch": state.epoch, "generation": self._job.generation}
 
-    def _wait(self) -> None:
-        """Until the checkpoint that is being written is there."""
+    def settle(self) -> None:
+        """Wait until the checkpoint that is being written is there.
+
+        Raises:
+            CheckpointError: it could not be written.
+        """
         if self._writing is not None:
             writing, self._writing = self._writing, None
             self._completed = writing.result()
@@ -241,6 +249,9 @@ class Memory:
     def written(self, *, wait: bool = False) -> Path | None:
         """Never one."""
         return None
+
+    def settle(self) -> None:
+        """Nothing: none is written."""
 
     def write_model(self, folder: Path, theta: FloatArray, state: TrainState) -> Path:
         """Raise `UsageError`: there is nowhere to write to."""

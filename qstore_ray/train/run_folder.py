@@ -171,12 +171,14 @@ def open_run_folder(
     config_toml: str,
     resume: bool = False,
     fresh: bool = False,
+    changed: bool = False,
 ) -> RunFolder:
     """Create the folder of a run, or take up or replace the one that is there; status `running`.
 
     Args:
         recipe: the configuration that decides the result; it must be equal for a run to be resumed.
         data_fingerprint: likewise, of the data.
+        changed: a resumed run goes on with another recipe, which it has from now on.
 
     Raises:
         RunExistsError: as `check_run` says, the run was made of something else, or another process
@@ -199,7 +201,7 @@ def open_run_folder(
             generation = 1
             if resume:
                 earlier = read_run_record(path)
-                check_same(earlier, recipe, data_fingerprint)
+                check_same(earlier, earlier["recipe"] if changed else recipe, data_fingerprint)
                 _warn(path, changed_versions(earlier))
                 generation += int(earlier["generation"])
             sweep_parts(path)

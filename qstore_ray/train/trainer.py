@@ -128,6 +128,7 @@ class QuantumTrainer:
         config_toml: str | None = None,
         known: Mapping[str, float] | None = None,
         stop: threading.Event | None = None,
+        changed: bool = False,
     ) -> TrainResult:
         """Train, validate every epoch, score on the test split, draw the figures.
 
@@ -136,6 +137,7 @@ class QuantumTrainer:
             config_toml: the whole configuration, to be kept in the run folder as it was read.
             known: numbers known beforehand (a baseline's accuracy), recorded with the run's.
             stop: when set, by another thread, the run stops at a checkpoint as by Ctrl-C.
+            changed: a resumed run goes on with another configuration; its model must be the same.
 
         Raises:
             ConfigError, CircuitError, ResourceError, RunExistsError: nothing was written.
@@ -157,6 +159,7 @@ class QuantumTrainer:
                 config_toml=toml,
                 resume=resume,
                 fresh=fresh,
+                changed=changed,
             )
             try:
                 halt = stop or threading.Event()

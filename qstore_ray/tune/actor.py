@@ -6,11 +6,13 @@ in place. Ray Tune's decisions come as calls: another `step`, or a reset for ano
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Trainable
 
 from qstore_ray.tune.attempt import Attempt, Message
+from qstore_ray.tune.handover import pack, unpack
 from qstore_ray.tune.trial import Plan, Trials
 
 
@@ -27,12 +29,19 @@ class TrialActor(Trainable):
     def step(self) -> Message:
         """The next report of the trial."""
         if self._attempt is None:
-            name, values = str(self.trial_id), self._values
+            name, values = self._folder.name, self._values
             self._attempt = Attempt(
-                lambda link: self._trials.run(name, values, link),
-                trace=self._plan.folder / name / "error.txt",
+                lambda link: self._trials.run(name, values, link), trace=self._folder / "error.txt"
             )
         return self._attempt.next()
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Copy the trial's newest checkpoint: it is paused, or another trial is to have it."""
+        pack(self._folder, Path(checkpoint_dir))
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:
+        """Go on from a checkpoint, the trial's own or another's."""
+        unpack(Path(checkpoint_dir), self._folder)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Leave the trial, and get ready for another one."""
@@ -43,6 +52,11 @@ class TrialActor(Trainable):
     def cleanup(self) -> None:
         """Leave the trial; this process will end."""
         self._leave()
+
+    @property
+    def _folder(self) -> Path:
+        """The trial's run folder."""
+        return self._plan.folder / str(self.trial_id)
 
     def _leave(self) -> None:
         if self._attempt is not None:

@@ -121,9 +121,7 @@ class Progress:
             that does, a second at most.
     """
 
-    def __init__(
-        self, link: Link, objective: Objective, decides: Callable[[int], bool]
-    ) -> None:
+    def __init__(self, link: Link, objective: Objective, decides: Callable[[int], bool]) -> None:
         self._link = link
         self._objective = objective
         self._decides = decides
@@ -141,16 +139,17 @@ class Progress:
         self._latest = dict(record)
         self._epochs.append((int(record["epoch"]), value_of(self._objective, record)))
 
-    def report(self) -> None:
-        """Report what was taken since the last report, if it is time to; waits for the answer."""
+    def is_due(self) -> bool:
+        """Whether it is time to report."""
         if not self._epochs or self._link.stopping.is_set():
-            return
+            return False
+        late = time.monotonic() - self._reported >= _SECONDS_BETWEEN_REPORTS
+        return late or any(self._decides(number + 1) for number, _ in self._epochs)
+
+    def report(self) -> None:
+        """Report what was taken since the last report; waits for the answer."""
         epoch, value = self._epochs[-1]
-        now = time.monotonic()
-        late = now - self._reported >= _SECONDS_BETWEEN_REPORTS
-        if not (late or any(self._decides(number + 1) for number, _ in self._epochs)):
-            return
-        self._reported = now
+        now = self._reported = time.monotonic()
         self._link.report(
             {
                 "epoch": epoch + 1,
@@ -187,8 +186,10 @@ class ReportEpochs(Callback):
         self._progress.add({**record, **run.logged})
 
     def on_epoch_begin(self, run: Run) -> None:
-        """Report, and wait."""
-        self._progress.report()
+        """Report, and wait; the checkpoint of the epoch is on disk, for whoever is to have it."""
+        if self._progress.is_due():
+            run.journal.settle()
+            self._progress.report()
 
 
 class FollowEpochs:
@@ -208,7 +209,8 @@ class FollowEpochs:
     def epoch(self, record: Record) -> None:
         """Take the epoch, and report."""
         self._progress.add(record)
-        self._progress.report()
+        if self._progress.is_due():
+            self._progress.report()
 
     def finish(self, status: Status, summary: Mapping[str, Any], artifacts: Sequence[Path]) -> None:
         """Nothing to finish."""
@@ -238,5 +240,3 @@ def value_of(objective: Objective, metrics: Mapping[str, Any]) -> float:
             fix="Take a smaller learning rate into the space.",
         )
     return value
-
-

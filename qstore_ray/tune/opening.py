@@ -18,7 +18,7 @@ from qstore_ray.config import Config, fingerprint
 from qstore_ray.errors import ConfigError, RunExistsError, StudyError
 from qstore_ray.train.run_folder import check_name, lock_folder
 from qstore_ray.tune.designs import Design
-from qstore_ray.tune.marks import INTERRUPTED, POINT, REPEATS, ROOT, root
+from qstore_ray.tune.marks import CHANGED, INTERRUPTED, POINT, REPEATS, ROOT, root
 from qstore_ray.tune.objective import Objective, check_objectives
 from qstore_ray.tune.recipe import KEY, check_same, study_recipe
 from qstore_ray.tune.samplers import Learner, get_sampler
@@ -224,7 +224,10 @@ def _repeat_interrupted(study: optuna.Study) -> None:
         if trial.number not in repeated:
             first, _ = root(trial.number, trial.user_attrs)
             chosen = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-            study.enqueue_trial(chosen, user_attrs={REPEATS: trial.number, ROOT: first})
+            marks = {REPEATS: trial.number, ROOT: first}
+            if CHANGED in trial.user_attrs:
+                marks[CHANGED] = trial.user_attrs[CHANGED]
+            study.enqueue_trial(chosen, user_attrs=marks)
         trial_id = trial._trial_id  # noqa: SLF001 - a trial of another process has no public way
         study._storage.set_trial_user_attr(trial_id, INTERRUPTED, value=True)  # noqa: SLF001
         study._storage.set_trial_state_values(trial_id, TrialState.FAIL)  # noqa: SLF001

@@ -17,7 +17,7 @@ from qstore_ray.errors import RunError
 from qstore_ray.resilience import write_durably
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.run_folder import check_name
-from qstore_ray.tune.marks import COPIED, ERROR, EVALUATIONS, INTERRUPTED, root
+from qstore_ray.tune.marks import CHANGED, COPIED, ERROR, EVALUATIONS, INTERRUPTED, root
 from qstore_ray.tune.recipe import KEY
 from qstore_ray.tune.space import Space
 from qstore_ray.tune.storage import JOURNAL, name_of, open_storage, translated
@@ -36,7 +36,8 @@ class TrialResult:
     Args:
         number: in the study.
         status: waiting, running, completed, pruned, failed or interrupted.
-        parameters: what it tried, dotted field → value.
+        parameters: what it tried, dotted field → value; the last ones, where a scheduler changed
+            them.
         objectives: metric → value, of trials that have one.
         seconds: from its start to its end.
         epochs: a table an epoch: the run folder's records, or what was reported of the first
@@ -214,7 +215,7 @@ def _trial(trial: FrozenTrial, space: Space, metrics: Sequence[str], folder: Pat
     return TrialResult(
         number=trial.number,
         status=_status(trial),
-        parameters=values_of(space, chosen) or dict(chosen),
+        parameters=trial.user_attrs.get(CHANGED) or values_of(space, chosen) or dict(chosen),
         objectives=dict(zip(metrics, values, strict=False)),  # pruned: of the first one
         seconds=None if trial.duration is None else trial.duration.total_seconds(),
         epochs=_epochs(trial, folder / run / "metrics.jsonl", metrics[0]),

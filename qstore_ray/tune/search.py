@@ -11,6 +11,7 @@ Ray Tune's loop.
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any, Protocol
 
 from ray.tune.experiment import Experiment, Trial
@@ -32,9 +33,7 @@ class Watcher(Protocol):
         """Epochs, from 0, each with the first objective's value."""
         ...
 
-    def trial_ended(
-        self, trial: studies.Trial, outcome: Outcome, result: dict[str, Any]
-    ) -> None:
+    def trial_ended(self, trial: studies.Trial, outcome: Outcome, result: dict[str, Any]) -> None:
         """A trial ended; `result` is its last report."""
         ...
 
@@ -87,11 +86,9 @@ class StudySearch(SearchAlgorithm):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Record how a trial ended, unless the search is being left."""
-        trial = self._running.pop(trial_id, None)
-        made = self._trials.pop(trial_id, None)
-        if trial is None or (self.leaving and not (result or {}).get("done")):
+        trial, made, result = self._running.get(trial_id), self._trials.get(trial_id), result or {}
+        if trial is None or (self.leaving and not result.get("done")):
             return
-        result = result or {}
         outcome: Outcome
         if error:
             outcome = Failure(_death(made))
@@ -102,11 +99,16 @@ class StudySearch(SearchAlgorithm):
             outcome = result["values"]
         else:
             outcome = Pruned()
+        del self._running[trial_id], self._trials[trial_id]
         evaluations = result.get("circuit_evaluations")
         self._study.tell(trial.number, outcome, circuit_evaluations=evaluations)
         self._watcher.trial_ended(trial, outcome, result)
 
     def _record(self, trial: studies.Trial, result: dict[str, Any]) -> None:
+        now = self._trials[trial.name].config["values"]
+        if now != trial.values:  # a scheduler has changed them
+            self._study.change(trial.number, now)
+            trial = self._running[trial.name] = replace(trial, values=now)
         epochs = result.get("progress", [])
         for epoch, value in epochs:
             self._study.report(trial.number, epoch, value)

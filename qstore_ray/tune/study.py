@@ -25,7 +25,7 @@ from typing import IO, TYPE_CHECKING, Any, Self, TypeAlias
 
 from qstore_ray.errors import ConfigError, DivergenceError, RunError
 from qstore_ray.tune.designs import Points
-from qstore_ray.tune.marks import DESIGN, ERROR, EVALUATIONS, counts, root
+from qstore_ray.tune.marks import CHANGED, DESIGN, ERROR, EVALUATIONS, counts, root
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space import Space
 from qstore_ray.tune.storage import translated
@@ -115,6 +115,7 @@ class Study:
                 return None
             trial = self._study.ask()
             values = self.space.suggest(trial)
+            values = trial.user_attrs.get(CHANGED, values)
             self._live[trial.number] = trial
             first, repeats = root(trial.number, trial.user_attrs)
             return Trial(trial.number, values, f"trial-{first:04d}", repeats)
@@ -140,6 +141,15 @@ class Study:
             keep, key = self._study._storage, trial._trial_id  # noqa: SLF001
             if epoch not in keep.get_trial(key).intermediate_values:
                 keep.set_trial_intermediate_value(key, epoch, float(value))
+
+    def change(self, number: int, values: Mapping[str, Any]) -> None:
+        """Record that a trial goes on with other values.
+
+        Raises:
+            StudyError: the storage cannot be written.
+        """
+        with translated(self._where):
+            self._running(number).set_user_attr(CHANGED, dict(values))
 
     def tell(
         self, number: int, outcome: Outcome, *, circuit_evaluations: int | None = None

@@ -32,6 +32,8 @@ from qstore_ray.tune.attempt import (
     value_of,
 )
 from qstore_ray.tune.config import TuneConfig
+from qstore_ray.tune.handover import adopt
+from qstore_ray.tune.schedulers import Scheduler
 
 _LOCK_SECONDS = 30.0
 """A process that was killed a moment ago may still hold the run folder."""
@@ -46,14 +48,14 @@ class Plan:
         config: the search.
         folder: of the study.
         dataset: of the job, in memory, without its test split.
-        decides: epochs done → whether the scheduler may act on the report.
+        scheduler: ends, pauses or changes trials.
     """
 
     job: TrainingJob
     config: TuneConfig
     folder: Path
     dataset: Dataset
-    decides: Callable[[int], bool]
+    scheduler: Scheduler
 
 
 class Trials:
@@ -72,7 +74,11 @@ class Trials:
         """
         plan = self._plan
         job = trial_job(plan, name, values)
-        progress = Progress(link, plan.config.objectives[0], plan.decides)
+        progress = Progress(
+            link,
+            plan.config.objectives[0],
+            lambda epoch: plan.scheduler.decides(epoch, job.trainer.epochs),
+        )
         metrics = self._train(job, progress, link)
         found = [value_of(objective, metrics) for objective in plan.config.objectives]
         return {
@@ -88,6 +94,7 @@ class Trials:
         folder = Path(job.storage) / job.name
         status = read_run_record(folder)["status"] if (folder / "run.json").exists() else None
         if status != "finished":
+            adopt(folder)
             report = FollowEpochs if job.trainer.num_workers else ReportEpochs
             trainer = QuantumTrainer(
                 job.model,
@@ -106,6 +113,7 @@ class Trials:
                     resume=status is not None,
                     config_toml=job.to_toml(),
                     stop=link.stopping,
+                    changed=self._plan.scheduler.mutates,
                 )
             )
         return metrics_of_run(folder)
@@ -121,11 +129,14 @@ class Trials:
 def trial_job(plan: Plan, name: str, values: dict[str, Any]) -> TrainingJob:
     """The job of a trial: its values in place, its run folder inside the study's."""
     job = plan.config.space.apply(plan.job, values)
+    trainer: dict[str, Any] = {"num_workers": plan.config.workers_per_trial}
+    if plan.scheduler.pauses:
+        trainer["checkpoint_every_epochs"] = 1
     changes = {
         "name": name,
         "storage": str(plan.folder),
         "baseline": False,
-        "trainer": job.trainer.model_copy(update={"num_workers": plan.config.workers_per_trial}),
+        "trainer": job.trainer.model_copy(update=trainer),
         "track": TrackConfig(mlflow=False, figures=False),  # the search has its own
     }
     return job.model_copy(update=changes)

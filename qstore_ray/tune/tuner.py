@@ -37,6 +37,7 @@ from qstore_ray.train.interrupt import stop_on_signal
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.opening import open_study
 from qstore_ray.tune.result import StudyResult, read_result
+from qstore_ray.tune.schedulers import get_scheduler, horizon
 from qstore_ray.tune.search import StudySearch, Watcher
 from qstore_ray.tune.space import Space
 from qstore_ray.tune.study import Study
@@ -119,7 +120,8 @@ class Tuner:
                 fresh=fresh,
             ) as study,
         ):
-            plan = Plan(base, config, study.folder, for_trials(dataset), lambda epoch: False)
+            scheduler = get_scheduler(config.scheduler, config.scheduler_options)
+            plan = Plan(base, config, study.folder, for_trials(dataset), scheduler)
             stopped = self._run(study, plan)
         result = read_result(base.storage, base.name, storage_url=config.storage_url)
         result.write(study.folder)
@@ -136,7 +138,7 @@ class Tuner:
     def _run(self, study: Study, plan: Plan) -> bool:
         """Run Ray Tune until the study is done; whether it was stopped before."""
         stop = threading.Event()
-        search = StudySearch(study, Silence(), at_a_time=2)
+        search = StudySearch(study, Silence(), at_a_time=None if plan.scheduler.pauses else 2)
         scratch = study.folder / _SCRATCH
         try:
             with _settings(), stop_on_signal(stop):
@@ -155,13 +157,14 @@ class Tuner:
             ray.tune.with_parameters(TrialActor, plan=plan),
             ray.tune.PlacementGroupFactory([{"CPU": self.config.cpus_per_trial}]),
         )
+        epochs = horizon(self.config.space, self.base.trainer.epochs, self.config.parts)
+        scheduler = plan.scheduler.open(self.config.space, epochs=epochs, seed=self.config.seed)
         # Not its Tuner, which pickles all it is given, the study too.
         return lambda: ray.tune.run(
             trainable,
-            metric="score",
-            mode="max",
             num_samples=-1,
             search_alg=search,
+            scheduler=scheduler,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: str(trial.trial_id),
             name="trials",
