@@ -20,6 +20,7 @@ from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError
 from qstore_ray.tune.objective import Objective, check_objectives
 from qstore_ray.tune.samplers import get_sampler
+from qstore_ray.tune.schedulers import get_scheduler
 from qstore_ray.tune.space import Space
 
 
@@ -82,6 +83,7 @@ class TuneConfig(Config):
         """Names and options are checked where they are written, not where they are used."""
         check_objectives(self.objectives)
         get_sampler(self.sampler, self.sampler_options)
+        get_scheduler(self.scheduler, self.scheduler_options)
         for name, amount in self.resources.items():
             if name in ("CPU", "GPU") or amount <= 0:
                 raise ConfigError(

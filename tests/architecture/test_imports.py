@@ -54,6 +54,8 @@ ALLOWED = {
         "qstore_ray.train.ray_runner",
         "qstore_ray.train.reporter",
         "qstore_ray.train.trained",  # for the type checker
+        "qstore_ray.tune.ray_schedulers",
+        "qstore_ray.tune.schedulers",
     ),
     "requests": ("qstore_ray.data.service", "qstore_ray.data.sources"),
     "rich": ("qstore_ray.cli",),

@@ -1,0 +1,126 @@
+"""What Ray Tune's loop does with a scheduler, in one process: trials take turns, an epoch each.
+
+Trials are Ray's own objects; only what runs them is missing. A trial's turn is one epoch whether
+it is reported or not, so that two loops that report differently go through the same history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ray.tune import Checkpoint
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import TrialScheduler
+
+from qstore_ray.tune.space import Space
+
+Score = Callable[[int, int, dict[str, Any]], float]  # of trial, epoch and values
+
+
+class Loop:
+    """The part of Ray's TuneController that schedulers know."""
+
+    search_alg = None
+
+    def __init__(
+        self,
+        scheduler: TrialScheduler,
+        points: Sequence[dict[str, Any]],
+        score: Score,
+        *,
+        price: Callable[[int], int] = lambda number: 1,
+    ) -> None:
+        self.scheduler, self._score, self._price = scheduler, score, price
+        self.trials = [
+            Trial("any", stub=True, trial_id=str(k), config={"number": k, "name": "", "values": v})
+            for k, v in enumerate(points)
+        ]
+        self.epochs = dict.fromkeys(self.trials, 0)
+        self.acted: set[int] = set()  # epochs after which anything but "go on" was answered
+        self.courses: list[tuple[str, int, dict[str, Any]]] = []  # who took over what, and when
+        self.saved: dict[Trial, int] = {}
+
+    def get_trials(self) -> list[Trial]:
+        return self.trials
+
+    def get_live_trials(self) -> list[Trial]:
+        return [trial for trial in self.trials if not trial.is_finished()]
+
+    def _schedule_trial_save(self, trial: Trial, result: dict[str, Any]) -> Checkpoint:
+        self.saved[trial] = self.epochs[trial]
+        return Checkpoint(path=f"/any/{trial.trial_id}/{self.epochs[trial]}")
+
+    def pause_trial(self, trial: Trial, should_checkpoint: bool = True) -> None:
+        trial.set_status(Trial.PAUSED)
+
+    def stop_trial(self, trial: Trial) -> None:
+        if trial.is_finished():
+            return
+        if trial.status in (Trial.PENDING, Trial.PAUSED):
+            self.scheduler.on_trial_remove(self, trial)
+        else:
+            self.scheduler.on_trial_complete(self, trial, self._result(trial))
+        trial.set_status(Trial.TERMINATED)
+
+    def fail(self, trial: Trial) -> None:
+        self.scheduler.on_trial_error(self, trial)
+        trial.set_status(Trial.ERROR)
+
+    def run(
+        self,
+        epochs: int,
+        reports: Callable[[int], bool] = lambda epoch: True,
+        *,
+        at_once: int | None = None,
+        fails: Callable[[int, int], bool] = lambda number, epoch: False,
+    ) -> dict[str, int]:
+        """Epochs of every trial when nothing runs any more."""
+        for trial in self.trials:
+            self.scheduler.on_trial_add(self, trial)
+        while True:
+            running = [trial for trial in self.trials if trial.status == Trial.RUNNING]
+            while len(running) < (at_once or len(self.trials)):
+                chosen = self.scheduler.choose_trial_to_run(self)
+                if chosen is None:
+                    break
+                chosen.set_status(Trial.RUNNING)
+                running.append(chosen)
+            if not running:
+                return {trial.trial_id: self.epochs[trial] for trial in self.trials}
+            for trial in running:
+                if trial.status == Trial.RUNNING:
+                    self._turn(trial, epochs, reports, fails)
+
+    def _turn(self, trial, epochs, reports, fails) -> None:
+        self.epochs[trial] = epoch = self.epochs[trial] + 1
+        if fails(trial.config["number"], epoch):
+            self.fail(trial)
+        elif epoch == epochs:
+            self.stop_trial(trial)
+        elif reports(epoch):
+            config = trial.config
+            action = self.scheduler.on_trial_result(self, trial, self._result(trial))
+            if action != TrialScheduler.CONTINUE:
+                self.acted.add(epoch)
+            if trial.config is not config:  # has taken over another's
+                latest = trial.run_metadata.checkpoint_manager._latest_checkpoint_result
+                self.epochs[trial] = latest.metrics["epoch"]
+                self.courses.append((trial.trial_id, epoch, trial.config["values"]))
+            if action == TrialScheduler.STOP:
+                self.stop_trial(trial)
+            elif action == TrialScheduler.PAUSE:
+                trial.set_status(Trial.PAUSED)
+
+    def _result(self, trial: Trial) -> dict[str, Any]:
+        number, epoch = trial.config["number"], self.epochs[trial]
+        return {
+            "score": self._score(int(trial.trial_id), epoch, trial.config["values"]),
+            "epoch": epoch,
+            "circuit_evaluations": epoch * self._price(number),
+            "seconds": 0.1 * epoch,
+        }
+
+
+def points_of(space: Space, count: int, rng: Any) -> list[dict[str, Any]]:
+    return [space.at([float(u) for u in rng.random(len(space.order))]) for _ in range(count)]
