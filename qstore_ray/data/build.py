@@ -19,6 +19,7 @@ from qstore_ray.data.augment.expansion import Expansion, expansion_of
 from qstore_ray.data.cut import Cut, cut
 from qstore_ray.data.dataset import Dataset, Schema
 from qstore_ray.data.labels import KINDS, Labels, find_labels
+from qstore_ray.data.merge import with_val_in_train
 from qstore_ray.data.plan import ReadPlan, SplitTask
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.survey import Part, check_parts, survey_part
@@ -87,7 +88,7 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
     read = {split: plan(split, preparation) for split in positions}
     read["train"] = plan("train", preparation, expansion)
     times = {split: found.times for split, found in read.items()}
-    return Dataset(
+    dataset = Dataset(
         config=config,
         schema=schema,
         classes=labels.classes,
@@ -97,6 +98,7 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
         provenance={**source.provenance, **_dropped(parts, kept)},
         plans=read,
     )
+    return with_val_in_train(dataset) if config.split.merge_val else dataset
 
 
 def _chosen(

@@ -57,6 +57,9 @@ class SplitConfig(Config):
             train first.
         folds: k for cross-validation: what is not test is cut into k parts.
         fold: which of them, 0 to k − 1, is val; the others are train.
+        merge_val: cut as the fields above say, or as the source does, then add the rows of val to
+            train: for a final training, when val has served its purpose. There is no val then, and
+            test has the same rows.
     """
 
     train: Fraction | None = None
@@ -65,6 +68,7 @@ class SplitConfig(Config):
     method: Literal["seed", "hash", "group", "time"] = "seed"
     folds: int | None = Field(default=None, ge=2)
     fold: int | None = Field(default=None, ge=0)
+    merge_val: bool = False
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

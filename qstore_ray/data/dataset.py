@@ -120,6 +120,19 @@ class Dataset:
         """Row numbers (N,) in the source, in the order of `materialize`; a copy has its row's."""
         return self.plan(split).rows
 
+    def with_val_in_train(self) -> Dataset:
+        """The same dataset with the rows of val in train, as `split.merge_val` loads it.
+
+        Test keeps its rows; preparation and augmentation are made anew from the larger train.
+
+        Raises:
+            ConfigError: there is no val.
+            UsageError: a saved dataset, whose rows of train and val are in files of their own.
+        """
+        from qstore_ray.data.merge import with_val_in_train
+
+        return with_val_in_train(self)
+
     def to_ray(self, split: str) -> ray.data.Dataset:
         """`split` as a `ray.data.Dataset` with columns x, y, row, read by the same tasks.
 
