@@ -9,7 +9,7 @@ as it was.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
@@ -73,14 +73,18 @@ def available_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def sweep_parts(folder: Path) -> None:
+def sweep_parts(folder: Path, *, spare: Collection[str] = ()) -> None:
     """Delete what writers that were killed have left below `folder`; nobody may be writing there.
+
+    Args:
+        spare: names of files that another process may be writing.
 
     Raises:
         OSError: as the system says.
     """
     for part in folder.rglob(".*.part"):
-        part.unlink(missing_ok=True)
+        if not part.name.startswith(tuple(f".{name}." for name in spare)):
+            part.unlink(missing_ok=True)
 
 
 def write_durably(path: Path, data: bytes) -> None:

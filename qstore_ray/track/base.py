@@ -9,10 +9,11 @@ what is missing, and `sync` does it later from a run folder alone.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from qstore_ray.errors import RunError
 from qstore_ray.resilience import write_durably
@@ -24,7 +25,11 @@ Record: TypeAlias = dict[str, Any]
 Status: TypeAlias = Literal["finished", "failed", "interrupted"]
 """How a run ended; an interrupted run can be resumed."""
 
-_RUN_INFO_FILE = "tracking.json"
+RUN_INFO_FILE: Final = "tracking.json"
+"""The file of a run folder that describes the run to its trackers."""
+
+KEPT: Final = (RUN_INFO_FILE, "mlflow_run_id", "wandb_run_id", "tensorboard", "wandb")
+"""What the driver keeps in a run folder for the trackers; it may be there before the run begins."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +51,9 @@ class RunInfo:
         config: the resolved configuration, nested; secrets are hidden before anything is written.
         fingerprints: what the run was made of (`config`, `data`, `code`, …), as hex digests.
         resumed: an earlier attempt in the same folder is continued.
-        tags: anything else to tag the run with. MLflow shows a run under another one where
-            `mlflow.parentRunId` names that one.
+        tags: anything else to tag the run with.
+        parent: the run folder of the run that this one is part of: the study of a trial. MLflow
+            shows it under that one, W&B in its group.
     """
 
     name: str
@@ -56,6 +62,12 @@ class RunInfo:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     resumed: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
+    parent: Path | None = None
+
+    @property
+    def storage(self) -> Path:
+        """The folder of run folders, beside which the default stores are."""
+        return (self.parent or self.run_dir).parent
 
     @property
     def metrics_path(self) -> Path:
@@ -74,10 +86,12 @@ class RunInfo:
             "fingerprints": dict(self.fingerprints),
             "resumed": self.resumed,
             "tags": redact(self.tags),
+            # From here, so that a storage folder can be moved.
+            "parent": self.parent and os.path.relpath(self.parent, self.run_dir),
         }
         ended = None if outcome is None else redact(asdict(outcome))
         text = json.dumps({"run": values, "outcome": ended}, indent=1, default=str)
-        write_atomically(self.run_dir / _RUN_INFO_FILE, text + "\n")
+        write_atomically(self.run_dir / RUN_INFO_FILE, text + "\n")
 
     @classmethod
     def load(cls, run_dir: Path) -> tuple[RunInfo, Outcome | None]:
@@ -86,10 +100,12 @@ class RunInfo:
         Raises:
             RunError: there is nothing, or it cannot be read.
         """
-        path = run_dir / _RUN_INFO_FILE
+        path = run_dir / RUN_INFO_FILE
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            run = cls(run_dir=run_dir, **values["run"])
+            about = values["run"]
+            parent = about.pop("parent", None)
+            run = cls(run_dir=run_dir, parent=parent and (run_dir / parent).resolve(), **about)
             outcome = Outcome(**values["outcome"]) if values["outcome"] else None
         except (OSError, ValueError, KeyError, TypeError) as exc:
             raise RunError(

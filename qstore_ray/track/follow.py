@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qstore_ray.errors import QStoreError, RunError
-from qstore_ray.track.base import Display, Outcome, Record, RunInfo, Status, Tracker
+from qstore_ray.track.base import KEPT, Display, Outcome, Record, RunInfo, Status, Tracker
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.logging import announce, logged_as
 from qstore_ray.track.mlflow import MLflowTracker
@@ -50,6 +50,8 @@ class Follower:
         trackers: where to record it.
         display: who shows it; sees only records that are written after `start`.
         retry_seconds: how long a tracker that failed is left alone.
+        said: warnings that were given already and are not repeated; runs that are followed side by
+            side may share them.
     """
 
     def __init__(
@@ -59,12 +61,13 @@ class Follower:
         display: Display | None = None,
         *,
         retry_seconds: float = _RETRY_SECONDS,
+        said: set[str] | None = None,
     ) -> None:
         self._run = run
         self._display = display
         self._tail = Tail(run.metrics_path)
         self._failures: list[Failure] = []
-        self._warned: set[str] = set()
+        self._said = set[str]() if said is None else said
         self._lanes = [_Lane(t, run, retry_seconds, self._failed) for t in trackers]
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="follow", daemon=True)
@@ -81,6 +84,9 @@ class Follower:
         Raises:
             RunError: the run folder cannot be written to.
         """
+        for part in self._run.run_dir.glob(".*.part"):  # of a driver that was killed
+            if part.name.startswith(tuple(f".{name}." for name in KEPT)):
+                part.unlink(missing_ok=True)
         self._run.save()
         self._hand_on(shown=False)
         self._thread.start()
@@ -159,9 +165,9 @@ class Follower:
 
     def _say(self, kind: Literal["warning", "note"], text: str) -> None:
         """Say it once: a server that is away for hours would fill the log."""
-        if text in self._warned:
+        if text in self._said:
             return
-        self._warned.add(text)
+        self._said.add(text)
         with logged_as(run=self._run.name):
             announce(kind, text)
 

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
+from qstore_ray.errors import RunError
 from qstore_ray.track.base import Record, RunInfo, Status, write_atomically
 from qstore_ray.track.config import TrackConfig, artifact_folder, default_uri
 from qstore_ray.track.jsonl import epoch_records, read_records
@@ -77,10 +78,15 @@ class MLflowTracker:
         self._usage = ProcessUsage()
 
     def start(self, run: RunInfo) -> None:
-        """Open the store and create the MLflow run, or continue the one named in the run folder."""
+        """Open the store and create the MLflow run, or continue the one named in the run folder.
+
+        Raises:
+            RunError: no answer; or the run is part of one that MLflow does not have yet.
+        """
         load_mlflow()
         self._run = run
-        self._uri = self._config.mlflow_uri or default_uri(run.run_dir.parent)
+        self._uri = self._config.mlflow_uri or default_uri(run.storage)
+        self._parent = _parent_tag(run)
         with translated(self._uri, "open the run"):
             self._client = open_client(self._uri)
             self._run_id = self._continued() or self._created(run)
@@ -128,7 +134,7 @@ class MLflowTracker:
 
     def _created(self, run: RunInfo) -> str:
         experiment = experiment_id(
-            self._client, self._config.experiment, artifact_folder(self._uri, run.run_dir.parent)
+            self._client, self._config.experiment, artifact_folder(self._uri, run.storage)
         )
         run_id: str = self._client.create_run(experiment, run_name=run.name).info.run_id
         write_atomically(run.run_dir / RUN_ID_FILE, run_id + "\n")
@@ -151,6 +157,7 @@ class MLflowTracker:
             **{f"resumed_with.{key}": value for key, value in changed.items()},
             **redact(self._config.tags),
             **redact(self._run.tags),
+            **self._parent,
         }
         for some in _chunks([Param(*item) for item in new.items()], _MOST_PARAMS):
             self._client.log_batch(self._run_id, params=some)
@@ -237,6 +244,21 @@ class MLflowTracker:
         """When the metrics file was last written, in milliseconds: a late `sync` ends no later."""
         path = self._run.metrics_path
         return int(1000 * (path.stat().st_mtime if path.exists() else time.time()))
+
+
+def _parent_tag(run: RunInfo) -> dict[str, str]:
+    """What makes MLflow show a run under the one that it is part of."""
+    if run.parent is None:
+        return {}
+    path = run.parent / RUN_ID_FILE
+    if not path.exists():
+        raise RunError(
+            "MLflow does not have the run that this one is part of",
+            field="run_dir",
+            value=str(run.parent),
+            fix=f"`qstore runs sync {run.parent}` copies it, and then its parts.",
+        )
+    return {"mlflow.parentRunId": path.read_text(encoding="utf-8").strip()}
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qstore_ray.errors import ConfigError, RunError
+from qstore_ray.track.base import RUN_INFO_FILE, RunInfo
 from qstore_ray.track.config import TrackConfig, default_uri
 from qstore_ray.track.mlflow_model import Savable, log_model
 from qstore_ray.track.mlflow_store import RUN_ID_FILE, load_mlflow, open_client, translated
@@ -73,7 +74,9 @@ def register_model(
     _check(run_dir, model)
     run_id = (run_dir / RUN_ID_FILE).read_text(encoding="utf-8").strip()
     _check_name(name)
-    uri = _uri(config, run_dir.parent)
+    described = (run_dir / RUN_INFO_FILE).exists()
+    storage = RunInfo.load(run_dir)[0].storage if described else run_dir.parent
+    uri = _uri(config, storage)
     logged = log_model(model, run_id=run_id, tracking_uri=uri)
     with translated(uri, "register the model"):
         client = open_client(uri)

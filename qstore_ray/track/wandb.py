@@ -150,6 +150,7 @@ class WandBTracker:
             project=self._config.wandb_project,
             entity=self._config.wandb_entity,
             name=self._run.name,
+            group=self._run.parent.name if self._run.parent else None,
             id=run_id,
             config=config,
             resume="allow" if self._online else None,

@@ -29,6 +29,7 @@ from typing import IO, Any
 from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError
 from qstore_ray.resilience import sweep_parts, write_durably
+from qstore_ray.track.base import KEPT
 from qstore_ray.track.jsonl import MetricsFile
 from qstore_ray.train.same_run import changed_versions, check_same, versions
 
@@ -157,9 +158,12 @@ def _check_new(path: Path, resume: bool) -> None:
 
 
 def _is_of_a_beginning(child: Path) -> bool:
-    """Whether an attempt that was killed before it had written its record can have left it."""
-    part = child.name.startswith(f".{_RECORD}.") and child.suffix == ".part"
-    return part or child.name == _LOCK
+    """Whether an attempt that was killed before it had written its record can have left it, or a
+    driver that follows a run which begins elsewhere.
+    """
+    names = (_RECORD, *KEPT)
+    part = child.name.startswith(tuple(f".{n}." for n in names)) and child.suffix == ".part"
+    return part or child.name in (_LOCK, *KEPT)
 
 
 def open_run_folder(
@@ -204,7 +208,7 @@ def open_run_folder(
                 check_same(earlier, earlier["recipe"] if changed else recipe, data_fingerprint)
                 _warn(path, changed_versions(earlier))
                 generation += int(earlier["generation"])
-            sweep_parts(path)
+            sweep_parts(path, spare=KEPT)  # a study's driver may be following this run
             if fresh:
                 _empty(path)
             folder = RunFolder(path, {**about, "generation": generation}, lock)

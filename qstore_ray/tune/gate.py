@@ -1,0 +1,105 @@
+"""Trackers of a study and of its trials, in step: a trial's run begins after the study's.
+
+MLflow shows a trial under its study, whose run it must have by then. Both begin in threads of their
+own, so a trial's thread waits at a gate, one for each tracker, that opens when the study's run is
+there. It closes for a while where a tracker cannot be reached: then one attempt a while is made for
+all trials together, instead of one for each that waits for the server's time-out.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from qstore_ray.errors import RunError
+from qstore_ray.track.base import RunInfo, Tracker
+
+_LONGEST_WAIT = 300.0
+_REST = 30.0
+
+
+class Gate:
+    """Whether the runs of trials may begin in one tracker. Shared by its threads in the driver.
+
+    Args:
+        rest: seconds in which nothing is tried after a trial's run could not begin.
+    """
+
+    def __init__(self, rest: float = _REST) -> None:
+        self._rest = rest
+        self._tried = threading.Event()
+        self._open = False
+        self._closed_until = 0.0
+
+    def set(self, opened: bool) -> None:
+        """The study's run has begun, or could not."""
+        self._open = opened
+        self._tried.set()
+
+    def close_for_a_while(self) -> None:
+        """A trial's run could not begin."""
+        self._closed_until = time.monotonic() + self._rest
+
+    def check(self, tracker: str) -> None:
+        """Wait until the study's run was tried.
+
+        Raises:
+            RunError: it could not begin, or the tracker was out of reach moments ago.
+        """
+        tried = self._tried.wait(_LONGEST_WAIT)
+        if tried and self._open and time.monotonic() >= self._closed_until:
+            return
+        raise RunError(
+            "trials wait until it can be reached",
+            field="track",
+            value=tracker,
+            fix="They are recorded later; if the search ends before, by `qstore runs sync STUDY`.",
+        )
+
+
+class StudyTracker:
+    """The tracker of the study's own run: opens the gate. Used in its thread in the driver."""
+
+    def __init__(self, tracker: Tracker, gate: Gate) -> None:
+        self.name = tracker.name
+        self.epoch, self.finish = tracker.epoch, tracker.finish
+        self._start = tracker.start
+        self._gate = gate
+
+    def start(self, run: RunInfo) -> None:
+        """Begin the run, and let those of trials begin, or not.
+
+        Raises:
+            RunError: as the tracker says.
+        """
+        opened = False
+        try:
+            self._start(run)
+            opened = True
+        finally:
+            self._gate.set(opened)
+
+
+class TrialTracker:
+    """The tracker of a trial's run: waits at the gate. Used in its thread in the driver."""
+
+    def __init__(self, tracker: Tracker, gate: Gate) -> None:
+        self.name = tracker.name
+        self.epoch, self.finish = tracker.epoch, tracker.finish
+        self._start = tracker.start
+        self._gate = gate
+
+    def start(self, run: RunInfo) -> None:
+        """Begin the run once that of the study is there.
+
+        Raises:
+            RunError: the study's run is not there, or as the tracker says.
+        """
+        self._gate.check(self.name)
+        opened = False
+        try:
+            self._start(run)
+            opened = True
+        finally:
+            if not opened:
+                self._gate.close_for_a_while()
