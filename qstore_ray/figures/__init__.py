@@ -7,4 +7,6 @@ circuit     gates on wires
 landscape   the loss on a plane through the trained parameters
 boundary    what the model says on a plane of features
 run         everything that a finished run gets
+study       pictures of a search
+page        what HTML reports have in common
 """

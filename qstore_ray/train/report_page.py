@@ -1,54 +1,26 @@
 """The page of a run's report: what `RunFacts` holds, as HTML with its pictures inside.
 
-Curves, matrix and circuit are the figures of `qstore_ray.figures`, as SVG; they are turned to light
-on dark where the reader's system is dark. Whatever comes from the run is escaped in the means of
-`data/quality/html.py`, or drawn as paths by matplotlib.
+Curves, matrix and circuit are the figures of `qstore_ray.figures`. Whatever comes from the run is
+escaped in the means of `figures/page.py` and `data/quality/html.py`, or drawn as paths.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from qstore_ray.data.quality.html import document, listing, section, table
-from qstore_ray.figures.base import svg
 from qstore_ray.figures.circuit import circuit_figure
 from qstore_ray.figures.confusion import class_scores, confusion_figure
 from qstore_ray.figures.curves import CURVES, curves_figure
+from qstore_ray.figures.page import REPORT_STYLE, brief, configuration, head, plot
 from qstore_ray.track.metrics import MetricsTracker, better_mode
-from qstore_ray.track.text import as_text, cut, leaves
+from qstore_ray.track.text import cut, leaves
 from qstore_ray.train.report import RunFacts
-
-if TYPE_CHECKING:
-    from qstore_ray.figures.base import Picture
 
 _LONGEST: Final = 300
 _MOST_EVENTS: Final = 200
-
-_STYLE: Final = """
-h1 .tag { font-size: 13px; vertical-align: middle; padding: 3px 10px; border-radius: 999px;
-  margin-left: 12px; }
-h3 { font-size: 14px; margin: 0 0 4px; color: #556; }
-.tiles { display: flex; flex-wrap: wrap; gap: 12px; margin-top: 16px; }
-.tile { background: #fff; border: 1px solid #e1e4e8; border-radius: 8px; padding: 10px 18px; }
-.tile b { display: block; font-size: 22px; font-weight: 600; font-variant-numeric: tabular-nums; }
-.curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 14px; }
-.beside { display: flex; flex-wrap: wrap; gap: 26px; align-items: flex-start; }
-.config { columns: 2; column-gap: 34px; } .config > div { break-inside: avoid; margin: 0 0 16px; }
-.config dl { margin: 0; font-size: 13px; }
-.config dd { font: 12.5px/19.5px ui-monospace, "DejaVu Sans Mono", monospace; }
-@media (max-width: 760px) { .config { columns: 1; } .curves { grid-template-columns: 1fr; } }
-@media (prefers-color-scheme: dark) {
-  :root { color-scheme: dark; }
-  body { background: #14171c; color: #e3e6ea; }
-  section, .tile, th { background: #1d2127; } section, .tile, th, td { border-color: #343b44; }
-  .muted, dt, th, h3 { color: #9aa4b0; }
-  .error { background: #3b1d1b; } .warning { background: #38260f; } .info { background: #12293a; }
-  .good { background: #0f2f27; }
-  .plot svg { filter: invert(0.9) hue-rotate(180deg); }
-}
-"""
 
 _BADGES: Final[Mapping[str, str]] = {
     "finished": "good",
@@ -71,7 +43,7 @@ def render(facts: RunFacts) -> str:
         _kept(facts),
         _environment(facts),
     ]
-    return document(f"{facts.summary.name} · run", "".join(parts), _STYLE)
+    return document(f"{facts.summary.name} · run", "".join(parts), REPORT_STYLE)
 
 
 def _head(facts: RunFacts) -> str:
@@ -86,14 +58,7 @@ def _head(facts: RunFacts) -> str:
     }
     if ends:
         said["ended because"] = str(ends[-1]["reason"])
-    tiles = "".join(
-        f'<div class="tile"><span class="muted">{escape(name)}</span><b>{escape(value)}</b></div>'
-        for name, value in _headline(facts)
-    )
-    return (
-        f'<header><h1>{escape(summary.name)}<span class="tag {badge}">{escape(summary.status)}'
-        f'</span></h1>{listing(said)}<div class="tiles">{tiles}</div></header>'
-    )
+    return head(summary.name, badge, summary.status, said, _headline(facts))
 
 
 def _headline(facts: RunFacts) -> Iterator[tuple[str, str]]:
@@ -118,7 +83,7 @@ def _messages(facts: RunFacts) -> str:
         kind = record.get("event")
         if kind in {"warning", "note"}:
             rest = {k: v for k, v in record.items() if k not in {"event", "message"}}
-            details = ", ".join(f"{name} {_short(value)}" for name, value in leaves(rest))
+            details = ", ".join(f"{name} {brief(value)}" for name, value in leaves(rest))
             said.append(("warning" if kind == "warning" else "info", record["message"], details))
     if not said:
         return ""
@@ -166,12 +131,8 @@ def _verdict(metrics: Mapping[str, Any]) -> str:
 def _curves(facts: RunFacts) -> str:
     runs = {facts.summary.name: facts.records}
     drawn = [(kind, curves_figure(kind, runs)) for kind in CURVES]
-    shown = "".join(_plot(figure, kind) for kind, figure in drawn if figure is not None)
+    shown = "".join(plot(figure, kind) for kind, figure in drawn if figure is not None)
     return section("Curves", f'<div class="curves">{shown}</div>') if shown else ""
-
-
-def _plot(figure: Picture, name: str) -> str:
-    return f'<div class="plot">{svg(figure, f"{name}-", transparent=True)}</div>'
 
 
 def _classes(facts: RunFacts) -> str:
@@ -182,7 +143,7 @@ def _classes(facts: RunFacts) -> str:
     names = list(facts.classes)
     scores = class_scores(facts.confusion, names)
     scored = table(["class", "rows", "precision", "recall", "F1"], [list(each) for each in scores])
-    drawn = _plot(confusion_figure(facts.confusion, names), "confusion")
+    drawn = plot(confusion_figure(facts.confusion, names), "confusion")
     return section("Classes, on the test split", f'<div class="beside">{drawn}{scored}</div>')
 
 
@@ -210,7 +171,7 @@ def _circuit(facts: RunFacts) -> str:
         why = "Without a readable checkpoint the circuit is not known."
         return section("Circuit", f'<p class="muted">{why}</p>')
     circuit = facts.model.circuit
-    drawn = _plot(circuit_figure(circuit.template, circuit.name), "circuit")
+    drawn = plot(circuit_figure(circuit.template, circuit.name), "circuit")
     sizes = ", ".join(f"{name} {n:,}" for name, n in facts.model.sizes.items() if n)
     observables = cut(", ".join(each.label for each in facts.model.observables), _LONGEST)
     said = {"trained numbers": sizes, "observables": observables, "loss": facts.model.loss_name}
@@ -221,19 +182,8 @@ def _config(facts: RunFacts) -> str:
     config, prints = facts.config, facts.summary.fingerprints
     if not config:
         return ""
-    top = {name: value for name, value in config.items() if not isinstance(value, Mapping)}
-    tables = {"run": top, **{k: v for k, v in config.items() if isinstance(v, Mapping)}}
-    shown = "".join(
-        f"<div><h3>{escape(name)}</h3>{listing({k: _short(v) for k, v in leaves(values)})}</div>"
-        for name, values in tables.items()
-        if values
-    )
     made = {"fingerprint": prints["configuration"]} if "configuration" in prints else {}
-    return section("Configuration", f'<div class="config">{shown}</div>{listing({}, made)}')
-
-
-def _short(value: Any) -> str:
-    return cut(as_text(value), _LONGEST)
+    return section("Configuration", configuration(config) + listing({}, made))
 
 
 def _kept(facts: RunFacts) -> str:

@@ -71,6 +71,7 @@ class StudyResult:
         best: numbers of the best trial, or of the Pareto front where there are several objectives;
             empty where no trial was completed.
         job: the job that trials were made from.
+        space: what was searched, as the table of a `Space`.
     """
 
     study: str
@@ -78,6 +79,7 @@ class StudyResult:
     trials: list[TrialResult]
     best: list[int]
     job: dict[str, Any]
+    space: dict[str, Any]
 
     @property
     def statuses(self) -> dict[str, int]:
@@ -204,7 +206,8 @@ def read_result(storage: str | Path, name: str, *, storage_url: str | None = Non
     objectives = dict(recipe["objectives"])
     space = Space.from_dict(recipe["space"])
     results = [_trial(trial, space, list(objectives), folder) for trial in trials]
-    return StudyResult(name, objectives, results, _best(results, objectives), recipe["job"])
+    best = _best(results, objectives)
+    return StudyResult(name, objectives, results, best, recipe["job"], recipe["space"])
 
 
 def _trial(trial: FrozenTrial, space: Space, metrics: Sequence[str], folder: Path) -> TrialResult:
