@@ -52,6 +52,7 @@ class Follower:
         retry_seconds: how long a tracker that failed is left alone.
         said: warnings that were given already and are not repeated; runs that are followed side by
             side may share them.
+        describes: write what `sync` needs into the run folder; not where another process does.
     """
 
     def __init__(
@@ -62,8 +63,10 @@ class Follower:
         *,
         retry_seconds: float = _RETRY_SECONDS,
         said: set[str] | None = None,
+        describes: bool = True,
     ) -> None:
         self._run = run
+        self._describes = describes
         self._display = display
         self._tail = Tail(run.metrics_path)
         self._failures: list[Failure] = []
@@ -87,7 +90,8 @@ class Follower:
         for part in self._run.run_dir.glob(".*.part"):  # of a driver that was killed
             if part.name.startswith(tuple(f".{name}." for name in KEPT)):
                 part.unlink(missing_ok=True)
-        self._run.save()
+        if self._describes:
+            self._run.save()
         self._hand_on(shown=False)
         self._thread.start()
 
@@ -112,7 +116,8 @@ class Follower:
         self._show(None)
         outcome = Outcome(status=status, summary=summary or {}, artifacts=artifacts)
         try:
-            self._run.save(outcome)
+            if self._describes:
+                self._run.save(outcome)
         except RunError as exc:
             self._failed("tracking.json", exc)
         for lane in self._lanes:

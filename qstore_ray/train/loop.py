@@ -236,7 +236,10 @@ class _Loop:
         record["learning_rate"] = state.learning_rate
         if norm:
             record["gradient_norm"] = norm / self.steps_per_epoch
-        record["circuit_evaluations"] = int(self.objective.usage[0])
+        circuits, shots = map(int, self.objective.usage)
+        record["circuit_evaluations"] = circuits
+        if shots:
+            record["shots"] = shots
         return record
 
     def _scores(self, split: str, loss: float, count: float, correct: float) -> dict[str, float]:

@@ -25,13 +25,7 @@ def checked(
         ConfigError, CircuitError, ResourceError: what does not fit, or cannot be run.
         DataError: fewer rows than workers.
     """
-    model = build_model(
-        model_config,
-        n_features=dataset.schema.n_features,
-        n_classes=len(dataset.classes) or None,
-        task=dataset.config.task,
-        n_targets=dataset.schema.n_targets,
-    )
+    model = model_for(model_config, dataset)
     backend = open_backend(config.backend, config.backend_options)
     get_gradient(config.gradient, backend)
     x, y = dataset.materialize("train")
@@ -39,6 +33,21 @@ def checked(
     rows = TrainingRows(x, y, *held_out)
     check_rows(model, config, rows, backend)
     return model, rows
+
+
+def model_for(config: ModelConfig, dataset: Dataset) -> QuantumModel:
+    """The model that `config` means for this dataset.
+
+    Raises:
+        ConfigError, CircuitError: they do not fit.
+    """
+    return build_model(
+        config,
+        n_features=dataset.schema.n_features,
+        n_classes=len(dataset.classes) or None,
+        task=dataset.config.task,
+        n_targets=dataset.schema.n_targets,
+    )
 
 
 def check_rows(

@@ -76,6 +76,7 @@ class QuantumTrainer:
         callbacks: besides those of `trainer.callbacks`; objects of your own classes too. A
             `Tracker` or a `Display` among them is used as such, in the driver process.
         threads: of a training in this process; without it as many as there are CPUs.
+        part_of_search: the driver of a search describes the run to its trackers.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class QuantumTrainer:
         display: Display | None = None,
         callbacks: Sequence[Callback | Tracker | Display] = (),
         threads: int | None = None,
+        part_of_search: bool = False,
     ) -> None:
         self.model = model or ModelConfig()
         self.trainer = trainer or TrainerConfig()
@@ -99,6 +101,7 @@ class QuantumTrainer:
         self.track = track or TrackConfig()
         self.display = display
         self.threads = threads
+        self.part_of_search = part_of_search
         self.callbacks = self.trainer.open_callbacks()
         self.trackers: list[Tracker] = []
         for each in callbacks:
@@ -242,7 +245,7 @@ class QuantumTrainer:
             resumed=resume,
         )
         trackers = (*open_trackers(self.track), *self.trackers)
-        return Follower(info, trackers, self.display)
+        return Follower(info, trackers, self.display, describes=not self.part_of_search)
 
     def _train(
         self,

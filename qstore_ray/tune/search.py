@@ -11,6 +11,8 @@ Ray Tune's loop.
 from __future__ import annotations
 
 import copy
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -29,12 +31,16 @@ class Watcher(Protocol):
         """A trial was asked for."""
         ...
 
-    def trial_reported(self, trial: studies.Trial, epochs: list[tuple[int, float]]) -> None:
+    def trial_reported(self, trial: studies.Trial, epochs: Sequence[tuple[int, float]]) -> None:
         """Epochs, from 0, each with the first objective's value."""
         ...
 
     def trial_ended(self, trial: studies.Trial, outcome: Outcome, result: dict[str, Any]) -> None:
         """A trial ended; `result` is its last report."""
+        ...
+
+    def trials_left(self, running: Sequence[studies.Trial]) -> None:
+        """The search stops while these trials run."""
         ...
 
 
@@ -53,7 +59,7 @@ class StudySearch(SearchAlgorithm):
         self._parser = _make_parser()
         self._running: dict[str, studies.Trial] = {}
         self._trials: dict[str, Trial] = {}
-        self.leaving = False
+        self.leaving = threading.Event()
         """Set when the search is to stop: trials that run are left as they are, to be repeated."""
 
     def add_configurations(self, experiments: list[Experiment]) -> None:
@@ -64,7 +70,7 @@ class StudySearch(SearchAlgorithm):
     def next_trial(self) -> Trial | None:
         """The next trial, if there is one and it may run."""
         full = self._at_a_time is not None and len(self._running) >= self._at_a_time
-        if self._finished or self.leaving or full:
+        if self._finished or self.leaving.is_set() or full:
             return None
         trial = self._study.ask()
         if trial is None:
@@ -87,7 +93,7 @@ class StudySearch(SearchAlgorithm):
     ) -> None:
         """Record how a trial ended, unless the search is being left."""
         trial, made, result = self._running.get(trial_id), self._trials.get(trial_id), result or {}
-        if trial is None or (self.leaving and not result.get("done")):
+        if trial is None or (self.leaving.is_set() and not result.get("done")):
             return
         outcome: Outcome
         if error:
@@ -97,12 +103,17 @@ class StudySearch(SearchAlgorithm):
         elif "values" in result:
             self._record(trial, result)
             outcome = result["values"]
+            result = {**result, "metrics": _nested(result, "metrics")}
         else:
             outcome = Pruned()
         del self._running[trial_id], self._trials[trial_id]
         evaluations = result.get("circuit_evaluations")
         self._study.tell(trial.number, outcome, circuit_evaluations=evaluations)
         self._watcher.trial_ended(trial, outcome, result)
+
+    def leave(self) -> None:
+        """Nothing runs any more; what had not ended is told to whoever watches."""
+        self._watcher.trials_left(list(self._running.values()))
 
     def _record(self, trial: studies.Trial, result: dict[str, Any]) -> None:
         now = self._trials[trial.name].config["values"]
@@ -113,6 +124,12 @@ class StudySearch(SearchAlgorithm):
         for epoch, value in epochs:
             self._study.report(trial.number, epoch, value)
         self._watcher.trial_reported(trial, epochs)
+
+
+def _nested(flat: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A table of a report, which Ray Tune has made flat: `metrics/val_loss`."""
+    prefix = f"{name}/"
+    return {key.removeprefix(prefix): v for key, v in flat.items() if key.startswith(prefix)}
 
 
 def _death(trial: Trial | None) -> str:

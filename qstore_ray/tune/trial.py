@@ -1,27 +1,22 @@
-"""What a trial does: the job with its values in place, trained in a run folder of the study.
+"""What a trial does: one training, or several of which the mean counts.
 
-The run folder is all that a trial leaves. One that is there already is gone on with: a training
-that was interrupted continues from its checkpoint, one that had finished is read.
+A trial of one training reports its epochs. One of several (seeds × folds) reports after each of
+them the mean so far; up to `parts_at_once` of them run at the same time, the first in this process
+and the others as Ray tasks beside it, in the room that Ray Tune has reserved for the trial.
 
 Runs in the process of the trial.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
 
-from qstore_ray.data.dataset import Dataset
-from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.errors import RunExistsError
-from qstore_ray.track.config import TrackConfig
-from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.config import TrainingJob
-from qstore_ray.train.run_folder import read_run_record
-from qstore_ray.train.trainer import QuantumTrainer
 from qstore_ray.tune.attempt import (
     FollowEpochs,
     Link,
@@ -31,39 +26,21 @@ from qstore_ray.tune.attempt import (
     score,
     value_of,
 )
-from qstore_ray.tune.config import TuneConfig
-from qstore_ray.tune.handover import adopt
-from qstore_ray.tune.schedulers import Scheduler
+from qstore_ray.tune.parts import Part, combine, part_job, parts_of
+from qstore_ray.tune.plan import Plan
+from qstore_ray.tune.training import Trainings
 
-_LOCK_SECONDS = 30.0
-"""A process that was killed a moment ago may still hold the run folder."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What all trials of a search have in common; sent to every process once.
-
-    Args:
-        job: what trials are made from.
-        config: the search.
-        folder: of the study.
-        dataset: of the job, in memory, without its test split.
-        scheduler: ends, pauses or changes trials.
-    """
-
-    job: TrainingJob
-    config: TuneConfig
-    folder: Path
-    dataset: Dataset
-    scheduler: Scheduler
+if TYPE_CHECKING:
+    import ray
 
 
 class Trials:
-    """Runs trials one after another in this process, and keeps what they share."""
+    """Runs trials one after another in this process."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._datasets = {plan.job.dataset.fingerprint(): plan.dataset}
+        self._trainings = Trainings(plan)
+        self._elsewhere: ray.ObjectRef[Plan] | None = None
 
     def run(self, name: str, values: dict[str, Any], link: Link) -> Message:
         """Run a trial to its end; its last message.
@@ -72,97 +49,96 @@ class Trials:
             QStoreError: whatever its training raises.
             InterruptedRunError: `link` asked it to stop.
         """
-        plan = self._plan
-        job = trial_job(plan, name, values)
-        progress = Progress(
-            link,
-            plan.config.objectives[0],
-            lambda epoch: plan.scheduler.decides(epoch, job.trainer.epochs),
-        )
-        metrics = self._train(job, progress, link)
-        found = [value_of(objective, metrics) for objective in plan.config.objectives]
+        job = self._plan.trial_job(name, values)
+        parts = parts_of(self._plan.config, job)
+        if len(parts) == 1:
+            return self._one(job, link)
+        return self._several([self._part_job(job, part) for part in parts], parts, link)
+
+    def _one(self, job: TrainingJob, link: Link) -> Message:
+        decides, epochs = self._plan.scheduler.decides, job.trainer.epochs
+        progress = Progress(link, self._first, lambda epoch: decides(epoch, epochs))
+        report = FollowEpochs if job.trainer.num_workers else ReportEpochs
+        metrics = self._trainings.train(job, link.stopping, [report(progress)])
+        return {**self._ending(metrics), "progress": progress.left()}
+
+    def _several(self, jobs: list[TrainingJob], parts: Sequence[Part], link: Link) -> Message:
+        found: list[dict[str, Any]] = []
+        for metrics in self._trained(jobs, link.stopping):
+            found.append(_numbers(metrics))
+            so_far = combine(parts[: len(found)], found)
+            value = value_of(self._first, so_far.values)
+            message = {"epoch": len(found), "progress": [(len(found) - 1, value)]}
+            if len(found) < len(parts):
+                link.report({**self._costs(so_far.values), "score": self._score(value), **message})
+        of_first = so_far.metrics[self._first.metric]
+        spread = {"std": of_first.std, "low": of_first.low, "high": of_first.high, "n": of_first.n}
+        return {**self._ending(so_far.values), **message, "spread": spread}
+
+    def _trained(
+        self, jobs: list[TrainingJob], stop: threading.Event
+    ) -> Iterator[dict[str, Any]]:
+        """The metrics of every job, in their order, as soon as all before it are there."""
+        at_once = min(self._plan.config.parts_at_once, len(jobs))
+        if at_once == 1:
+            for job in jobs:
+                yield self._trainings.train(job, stop)
+            return
+        places: SimpleQueue[bool] = SimpleQueue()  # True: in this process, of which there is one
+        for number in range(at_once):
+            places.put(number == 0)
+
+        def train(job: TrainingJob) -> dict[str, Any]:
+            here = places.get()
+            try:
+                return self._trainings.train(job, stop) if here else self._train_beside(job, stop)
+            finally:
+                places.put(here)
+
+        with ThreadPoolExecutor(at_once, thread_name_prefix="qstore_ray-part") as pool:
+            try:
+                yield from pool.map(train, jobs)
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _train_beside(self, job: TrainingJob, stop: threading.Event) -> dict[str, Any]:
+        """Train in a Ray task, in one of the trial's further places."""
+        from qstore_ray.tune.actor import train_in_task
+
+        if self._elsewhere is None:
+            import ray
+
+            self._elsewhere = ray.put(self._plan)
+        return train_in_task(self._plan.config, self._elsewhere, job, stop)
+
+    def _part_job(self, job: TrainingJob, part: Part) -> TrainingJob:
+        """The job of a part, its run folder inside the trial's."""
+        place = {"name": part.name, "storage": str(Path(job.storage) / job.name)}
+        return part_job(job, part, self._plan.config.folds).model_copy(update=place)
+
+    @property
+    def _first(self) -> Any:
+        return self._plan.config.objectives[0]
+
+    def _score(self, value: float) -> float:
+        return score(self._first, value)
+
+    def _ending(self, metrics: dict[str, Any]) -> Message:
+        found = [value_of(objective, metrics) for objective in self._plan.config.objectives]
         return {
+            **self._costs(metrics),
             "epoch": int(metrics["epochs"]),
-            "score": score(plan.config.objectives[0], found[0]),
+            "score": self._score(found[0]),
             "values": found,
-            "circuit_evaluations": int(metrics["circuit_evaluations"]),
-            "progress": progress.left(),
+            "metrics": _numbers(metrics),
         }
 
-    def _train(self, job: TrainingJob, progress: Progress, link: Link) -> dict[str, Any]:
-        """Train, or go on, or read what was trained; the metrics."""
-        folder = Path(job.storage) / job.name
-        status = read_run_record(folder)["status"] if (folder / "run.json").exists() else None
-        if status != "finished":
-            adopt(folder)
-            report = FollowEpochs if job.trainer.num_workers else ReportEpochs
-            trainer = QuantumTrainer(
-                job.model,
-                job.trainer,
-                name=job.name,
-                storage=job.storage,
-                cluster=job.cluster,
-                track=job.track,
-                callbacks=[report(progress)],
-                threads=max(1, int(self._plan.config.cpus_per_trial)),
-            )
-            dataset = self._dataset(job)
-            _patiently(
-                lambda: trainer.fit(
-                    dataset,
-                    resume=status is not None,
-                    config_toml=job.to_toml(),
-                    stop=link.stopping,
-                    changed=self._plan.scheduler.mutates,
-                )
-            )
-        return metrics_of_run(folder)
-
-    def _dataset(self, job: TrainingJob) -> Dataset:
-        """The data of a job; those of the search are there, others are loaded once."""
-        key = job.dataset.fingerprint()
-        if key not in self._datasets:
-            self._datasets[key] = for_trials(DatasetLoader.load(job.dataset))
-        return self._datasets[key]
+    def _costs(self, metrics: dict[str, Any]) -> Message:
+        return {
+            "circuit_evaluations": int(metrics["circuit_evaluations"]),
+            "seconds": float(metrics["train_seconds"]),
+        }
 
 
-def trial_job(plan: Plan, name: str, values: dict[str, Any]) -> TrainingJob:
-    """The job of a trial: its values in place, its run folder inside the study's."""
-    job = plan.config.space.apply(plan.job, values)
-    trainer: dict[str, Any] = {"num_workers": plan.config.workers_per_trial}
-    if plan.scheduler.pauses:
-        trainer["checkpoint_every_epochs"] = 1
-    changes = {
-        "name": name,
-        "storage": str(plan.folder),
-        "baseline": False,
-        "trainer": job.trainer.model_copy(update=trainer),
-        "track": TrackConfig(mlflow=False, figures=False),  # the search has its own
-    }
-    return job.model_copy(update=changes)
-
-
-def for_trials(dataset: Dataset) -> Dataset:
-    """The dataset held in memory, without the test split: no trial may see it."""
-    plans = {name: plan for name, plan in dataset.plans.items() if name != "test"}
-    return replace(dataset, plans=plans).in_memory()
-
-
-def metrics_of_run(folder: Path) -> dict[str, Any]:
-    """The numbers that a finished run left: those of its last epoch, and those of the whole."""
-    epochs = epoch_records(read_records(folder / "metrics.jsonl"))
-    return {**epochs[-1], **read_run_record(folder)["metrics"]}
-
-
-def _patiently(train: Callable[[], object]) -> None:
-    began = time.monotonic()
-    while True:
-        try:
-            train()
-        except RunExistsError as exc:
-            # Nobody else trains in this folder, so it can only be a process that is about to end.
-            if "another process" not in exc.message or time.monotonic() - began > _LOCK_SECONDS:
-                raise
-            time.sleep(0.2)
-        else:
-            return
+def _numbers(metrics: dict[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if isinstance(value, int | float)}

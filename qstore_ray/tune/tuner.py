@@ -31,17 +31,24 @@ from ray.tune.stopper import Stopper
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.errors import InterruptedRunError
-from qstore_ray.train.cluster import ray_session
+from qstore_ray.track.base import Status
 from qstore_ray.train.config import TrainingJob
+from qstore_ray.train.finish import always
 from qstore_ray.train.interrupt import stop_on_signal
+from qstore_ray.tune.actor import TrialActor
 from qstore_ray.tune.config import TuneConfig
+from qstore_ray.tune.display import SearchDisplay
+from qstore_ray.tune.ending import finish, leave_files, summary_of
 from qstore_ray.tune.opening import open_study
+from qstore_ray.tune.plan import Plan, for_trials
+from qstore_ray.tune.preflight import Room
+from qstore_ray.tune.readiness import checked_search, search_session
 from qstore_ray.tune.result import StudyResult, read_result
-from qstore_ray.tune.schedulers import get_scheduler, horizon
-from qstore_ray.tune.search import StudySearch, Watcher
+from qstore_ray.tune.search import StudySearch
 from qstore_ray.tune.space import Space
 from qstore_ray.tune.study import Study
-from qstore_ray.tune.trial import Plan, for_trials
+from qstore_ray.tune.tracking import SearchTracking
+from qstore_ray.tune.watch import Watch, artifacts_of
 
 _SCRATCH = ".ray"
 _WAIT_SECONDS = 0.1
@@ -65,6 +72,7 @@ class Tuner:
         base: what trials are made from; the study is `<storage>/<name>`.
         space: a `Space` or its table, or a whole `TuneConfig`.
         dataset: of the job; without it the job's is loaded.
+        display: shows progress; None for silence.
         options: further fields of `TuneConfig`, such as trials=40.
 
     Raises:
@@ -76,6 +84,8 @@ class Tuner:
         base: TrainingJob,
         space: TuneConfig | Space | Mapping[str, Any],
         dataset: Dataset | None = None,
+        *,
+        display: SearchDisplay | None = None,
         **options: Any,
     ) -> None:
         if isinstance(space, TuneConfig):
@@ -84,24 +94,26 @@ class Tuner:
             self.config = TuneConfig(space=space, **options)
         self.base = base
         self.dataset = dataset
+        self.display = display
 
     def fit(self, *, resume: bool = False, fresh: bool = False) -> StudyResult:
-        """Run the trials that are left; the study.
+        """Run the trials that are left, and the final training if it was asked for; the study.
 
         Args:
             resume: go on with the study of this name. fresh: delete it and start again.
 
         Raises:
             ConfigError, ResourceError: nothing was written.
-            RunExistsError: the study exists and neither flag allows to go on.
+            RunExistsError: the study exists and neither flag allows to go on; nothing was written.
             StudyError: its storage is locked, damaged or out of reach.
             InterruptedRunError: stopped by Ctrl-C; `resume` goes on.
             RunError: no trial was completed; the error tells the causes.
         """
         base, config = self.base, self.config
         dataset = self.dataset or DatasetLoader.load(base.dataset)
+        scheduler = checked_search(base, config, dataset)
         with (
-            ray_session(base.cluster, 0),
+            search_session(base.cluster, config) as room,
             open_study(
                 base.storage,
                 base.name,
@@ -120,68 +132,77 @@ class Tuner:
                 fresh=fresh,
             ) as study,
         ):
-            scheduler = get_scheduler(config.scheduler, config.scheduler_options)
             plan = Plan(base, config, study.folder, for_trials(dataset), scheduler)
-            stopped = self._run(study, plan)
-        result = read_result(base.storage, base.name, storage_url=config.storage_url)
-        result.write(study.folder)
-        if stopped:
-            raise InterruptedRunError(
-                "the search was stopped on request",
-                field="study",
-                value=str(study.folder),
-                fix=f"Go on with --resume (name {base.name!r}).",
-            )
-        result.best_trials()  # raises where no trial was completed
+            return self._followed(study, plan, room, resume)
+
+    def _followed(self, study: Study, plan: Plan, room: Room, resume: bool) -> StudyResult:
+        """Run, with the study's trackers open, and leave the study's files."""
+        status: Status = "failed"
+        tracking = SearchTracking(
+            study.folder,
+            plan.job.track,
+            name=study.folder.name,
+            job_config={**plan.job.to_dict(), "tune": plan.config.to_dict()},
+            fingerprints={"data": plan.dataset.fingerprint},
+        )
+        tracking.start(resume)
+        summary: dict[str, Any] = {}
+        with always(lambda: tracking.close(status, summary, artifacts_of(study.folder))):
+            stopped = self._run(study, plan, room, Watch(plan, tracking, self.display, self._read()))
+            result = self._read()
+            summary |= summary_of(result)
+            leave_files(result, study.folder, figures=plan.job.track.figures)
+            if stopped:
+                status = "interrupted"
+                raise _stopped(study.folder)
+            result.best_trials()  # raises where no trial was completed
+            status = "finished"
+        finish(plan, result, tracking.mlflow_run_id)
         return result
 
-    def _run(self, study: Study, plan: Plan) -> bool:
+    def _read(self) -> StudyResult:
+        return read_result(self.base.storage, self.base.name, storage_url=self.config.storage_url)
+
+    def _run(self, study: Study, plan: Plan, room: Room, watch: Watch) -> bool:
         """Run Ray Tune until the study is done; whether it was stopped before."""
         stop = threading.Event()
-        search = StudySearch(study, Silence(), at_a_time=None if plan.scheduler.pauses else 2)
+        search = StudySearch(
+            study, watch, at_a_time=None if plan.scheduler.pauses else room.concurrency
+        )
         scratch = study.folder / _SCRATCH
         try:
             with _settings(), stop_on_signal(stop):
-                tuner = self._tuner(plan, search, stop, scratch)
-                _wait(tuner, lambda: setattr(search, "leaving", True) if stop.is_set() else None)
+                _wait(lambda: _tune(plan, room, search, stop, scratch), stop, search.leaving)
         finally:
+            search.leave()
             shutil.rmtree(scratch, ignore_errors=True)
         return stop.is_set()
 
-    def _tuner(
-        self, plan: Plan, search: StudySearch, stop: threading.Event, scratch: Path
-    ) -> Callable[[], object]:
-        from qstore_ray.tune.actor import TrialActor
 
-        trainable = ray.tune.with_resources(
-            ray.tune.with_parameters(TrialActor, plan=plan),
-            ray.tune.PlacementGroupFactory([{"CPU": self.config.cpus_per_trial}]),
-        )
-        epochs = horizon(self.config.space, self.base.trainer.epochs, self.config.parts)
-        scheduler = plan.scheduler.open(self.config.space, epochs=epochs, seed=self.config.seed)
-        # Not its Tuner, which pickles all it is given, the study too.
-        return lambda: ray.tune.run(
-            trainable,
-            num_samples=-1,
-            search_alg=search,
-            scheduler=scheduler,
-            reuse_actors=True,
-            trial_dirname_creator=lambda trial: str(trial.trial_id),
-            name="trials",
-            storage_path=str(scratch),
-            max_failures=self.config.trial_failures,
-            stop=_StopWhen(stop),
-            verbose=0,
-            raise_on_failed_trial=False,
-        )
-
-
-class Silence(Watcher):
-    """Nobody watches."""
-
-    def trial_started(self, trial): ...
-    def trial_reported(self, trial, epochs): ...
-    def trial_ended(self, trial, outcome, result): ...
+def _tune(
+    plan: Plan, room: Room, search: StudySearch, stop: threading.Event, scratch: Path
+) -> None:
+    """Ray Tune's loop. In a thread of its own: in the main one, it takes Ctrl-C for itself."""
+    config = plan.config
+    trainable = ray.tune.with_resources(
+        ray.tune.with_parameters(TrialActor, plan=plan),
+        ray.tune.PlacementGroupFactory(room.bundles),
+    )
+    # Not its Tuner, which pickles all it is given, the study too.
+    ray.tune.run(
+        trainable,
+        num_samples=-1,
+        search_alg=search,
+        scheduler=plan.scheduler.open(config.space, epochs=plan.horizon, seed=config.seed),
+        reuse_actors=True,
+        trial_dirname_creator=lambda trial: str(trial.trial_id),
+        name="trials",
+        storage_path=str(scratch),
+        max_failures=config.trial_failures,
+        stop=_StopWhen(stop),
+        verbose=0,
+        raise_on_failed_trial=False,
+    )
 
 
 class _StopWhen(Stopper):
@@ -202,14 +223,24 @@ class _StopWhen(Stopper):
         return self._stop.is_set()
 
 
-def _wait(fit: Callable[[], object], look: Callable[[], object]) -> None:
-    """Call `fit` in another thread: in the main one, Ray Tune takes Ctrl-C for itself."""
+def _wait(tune: Callable[[], None], stop: threading.Event, leaving: threading.Event) -> None:
+    """Call `tune` in another thread; tell the search when it is to stop."""
     with ThreadPoolExecutor(1, thread_name_prefix="qstore_ray-tune") as pool:
-        fitting = pool.submit(fit)
-        while not fitting.done():
-            wait([fitting], timeout=_WAIT_SECONDS)
-            look()
-        fitting.result()
+        tuning = pool.submit(tune)
+        while not tuning.done():
+            wait([tuning], timeout=_WAIT_SECONDS)
+            if stop.is_set():
+                leaving.set()
+        tuning.result()
+
+
+def _stopped(folder: Path) -> InterruptedRunError:
+    return InterruptedRunError(
+        "the search was stopped on request",
+        field="study",
+        value=str(folder),
+        fix=f"Go on with --resume (name {folder.name!r}).",
+    )
 
 
 @contextmanager
