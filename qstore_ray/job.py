@@ -14,11 +14,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from qstore_ray.errors import ConfigError
 from qstore_ray.track.base import Display
 from qstore_ray.train.config import TrainingJob
 from qstore_ray.tune.config import TuneConfig
+
+if TYPE_CHECKING:
+    from qstore_ray.tune.display import SearchDisplay
+    from qstore_ray.tune.result import StudyResult
 
 
 class JobConfig(TrainingJob):
@@ -78,6 +83,31 @@ def run_job(
     )
     metrics = dict(result.metrics)
     return JobResult(result.run_dir, metrics, _verdict(metrics, config.model.loss))
+
+
+def run_search(
+    config: JobConfig,
+    *,
+    resume: bool = False,
+    fresh: bool = False,
+    display: SearchDisplay | None = None,
+) -> StudyResult:
+    """Search what `config.tune` says; the study. Runs in the driver process.
+
+    Raises:
+        ConfigError: the job has no `[tune]` table.
+        QStoreError: see `Tuner.fit`.
+    """
+    if config.tune is None:
+        raise ConfigError(
+            "the job has no [tune] table, so there is nothing to search",
+            field="tune",
+            fix='Write [tune.space] with for example "model.layers" = '
+            '{ type = "int", low = 1, high = 8 }.',
+        )
+    from qstore_ray.tune.tuner import Tuner
+
+    return Tuner(config, config.tune, display=display).fit(resume=resume, fresh=fresh)
 
 
 def _verdict(metrics: dict[str, float], loss: str) -> str:

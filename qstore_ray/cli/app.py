@@ -19,7 +19,19 @@ from typing import Annotated, cast
 import typer
 
 from qstore_ray import __version__
-from qstore_ray.cli import config, data, evaluate, export, machine, output, predict, runs, train, ui
+from qstore_ray.cli import (
+    config,
+    data,
+    evaluate,
+    export,
+    machine,
+    output,
+    predict,
+    runs,
+    train,
+    tune,
+    ui,
+)
 from qstore_ray.errors import InterruptedRunError, QStoreError, UsageError
 
 app = typer.Typer(
@@ -43,6 +55,7 @@ app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("estimate", epilog=machine.ESTIMATE_EXAMPLES)(machine.estimate)
 app.command("doctor", epilog=machine.DOCTOR_EXAMPLES)(machine.doctor)
 app.command("ui", epilog=ui.EXAMPLES)(ui.ui)
+app.add_typer(tune.app, name="tune")
 app.add_typer(runs.app, name="runs")
 app.add_typer(config.app, name="config")
 app.add_typer(data.app, name="data")

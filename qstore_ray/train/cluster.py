@@ -31,8 +31,13 @@ def uses_own_ray(config: ClusterConfig) -> bool:
 
 
 @contextmanager
-def ray_session(config: ClusterConfig, num_workers: int) -> Iterator[None]:
+def ray_session(
+    config: ClusterConfig, num_workers: int, *, dashboard: bool = False
+) -> Iterator[None]:
     """An initialised Ray with room for the workers, for the time of the block.
+
+    Args:
+        dashboard: start one where a Ray of our own is started.
 
     Raises:
         ResourceError: the workers need more CPUs than the cluster has.
@@ -41,7 +46,7 @@ def ray_session(config: ClusterConfig, num_workers: int) -> Iterator[None]:
     needed = num_workers * config.cpus_per_worker
     if uses_own_ray(config):
         _check_cpus(needed, available_cpus(), num_workers, config)
-        with _own_ray(config):
+        with _own_ray(config, dashboard):
             yield
         return
     joined_here = not ray.is_initialized()
@@ -69,7 +74,7 @@ def _check_cpus(needed: float, present: float, num_workers: int, config: Cluster
 
 
 @contextmanager
-def _own_ray(config: ClusterConfig) -> Iterator[None]:
+def _own_ray(config: ClusterConfig, dashboard: bool) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Ray switches token authentication on for a local cluster; with a token in the environment it
     # writes none to the home directory. Ray remembers it, so it must stay the same in a process.
@@ -87,7 +92,7 @@ def _own_ray(config: ClusterConfig) -> Iterator[None]:
         ray.init(
             "local",
             num_cpus=available_cpus(),
-            include_dashboard=False,
+            include_dashboard=dashboard,
             object_store_memory=config.object_store_mb * 2**20,
             log_to_driver=False,
             logging_level=logging.ERROR,

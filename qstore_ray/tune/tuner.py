@@ -157,7 +157,7 @@ class Tuner:
                 raise _stopped(study.folder)
             result.best_trials()  # raises where no trial was completed
             status = "finished"
-        finish(plan, result, tracking.mlflow_run_id)
+        finish(plan, result)
         return result
 
     def _read(self) -> StudyResult:

@@ -1,0 +1,111 @@
+"""What a search leaves when it ends: its files, the final training, the registered model.
+
+Runs in the driver process.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.errors import RunError
+from qstore_ray.resilience import write_durably
+from qstore_ray.track.config import default_uri
+from qstore_ray.train.config import TrainingJob
+from qstore_ray.train.run_folder import read_run_record
+from qstore_ray.train.trainer import QuantumTrainer
+from qstore_ray.tune.page import write_page
+from qstore_ray.tune.parts import parts_of
+from qstore_ray.tune.pictures import draw_study
+from qstore_ray.tune.plan import Plan
+from qstore_ray.tune.refit import refit_job
+from qstore_ray.tune.result import StudyResult
+from qstore_ray.tune.tracking import register_best
+
+REFIT = "refit"
+"""The name of the final training's run folder inside the study's."""
+
+
+def leave_files(result: StudyResult, folder: Path, *, figures: bool) -> None:
+    """Write `result.json`, `trials.parquet`, `best.toml`, and where wanted figures and the report.
+
+    Raises:
+        RunError: the study's folder cannot be written to.
+    """
+    try:
+        result.write(folder)
+    except OSError as exc:
+        raise RunError(
+            f"cannot write into the study's folder: {exc.strerror or type(exc).__name__}",
+            field="storage",
+            value=str(folder),
+            fix="Free some space; `qstore tune show` reads the study's storage.",
+        ) from exc
+    if figures and result.best:
+        draw_study(result, folder / "figures")
+        write_page(result, folder)
+
+
+def summary_of(result: StudyResult) -> dict[str, Any]:
+    """The study in numbers, for its trackers."""
+    summary: dict[str, Any] = {f"trials_{name}": n for name, n in result.statuses.items()}
+    if result.best:
+        best = result.best_trials()[0]
+        summary["best_trial"] = best.number
+        summary |= {f"best_{metric}": value for metric, value in best.objectives.items()}
+    return summary
+
+
+def finish(plan: Plan, result: StudyResult) -> None:
+    """Train the best job once more on train and val, and register a model, if asked for.
+
+    Raises:
+        QStoreError: see `QuantumTrainer.fit` and `register_best`.
+    """
+    if plan.config.refit:
+        refit(plan, result)
+    if plan.config.register_as:
+        best = result.best_trials()[0]
+        job = plan.trial_job(best.run, best.parameters)
+        name = str(Path(best.run) / parts_of(plan.config, job)[0].name)
+        chosen = REFIT if plan.config.refit else name
+        register_best(plan.folder, chosen, plan.config.register_as, plan.job.track)
+
+
+def refit(plan: Plan, result: StudyResult) -> None:
+    """Train the best job on train and val; the notes of what is different go to `refit.txt`.
+
+    A final training of the same job that had finished is left alone, one that had not goes on.
+    """
+    best = result.best_trials()[0]
+    job: TrainingJob = plan.config.space.apply(plan.job, best.parameters)
+    epochs = len(best.epochs) if plan.config.parts == 1 else None
+    job, notes = refit_job(job, epochs, folds=plan.config.folds)
+    job = job.model_copy(update={"name": REFIT, "storage": str(plan.folder)})
+    toml, folder = job.to_toml(), plan.folder / REFIT
+    status = _status(folder, toml)
+    if status == "finished":
+        return
+    track = plan.job.track
+    uri = track.mlflow_uri or default_uri(plan.folder.parent)
+    trainer = QuantumTrainer(
+        job.model,
+        job.trainer,
+        name=REFIT,
+        storage=plan.folder,
+        cluster=job.cluster,
+        track=track.model_copy(update={"mlflow_uri": uri}),
+    )
+    dataset = DatasetLoader.load(job.dataset)
+    trainer.fit(dataset, resume=status is not None, fresh=status is None, config_toml=toml)
+    write_durably(folder / "refit.txt", ("\n".join(notes) + "\n").encode())
+
+
+def _status(folder: Path, toml: str) -> str | None:
+    """How an earlier final training of the same job stands; None if there is none."""
+    try:
+        same = (folder / "config.toml").read_text() == toml
+        return str(read_run_record(folder)["status"]) if same else None
+    except (OSError, RunError):
+        return None

@@ -1,0 +1,60 @@
+"""What is checked before a search writes anything, and the Ray that it runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+from qstore_ray.data.dataset import Dataset
+from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.train.cluster import ray_session, uses_own_ray
+from qstore_ray.train.config import ClusterConfig, TrainerConfig, TrainingJob
+from qstore_ray.train.preflight import model_for
+from qstore_ray.tune.config import TuneConfig
+from qstore_ray.tune.metrics import check_objective_metrics, trial_metric_names
+from qstore_ray.tune.parts import check_parts, part_job, parts_of
+from qstore_ray.tune.preflight import Room, check_dashboard, needs_dashboard, room
+from qstore_ray.tune.schedulers import Scheduler, get_scheduler
+
+
+def checked_search(base: TrainingJob, config: TuneConfig, dataset: Dataset) -> Scheduler:
+    """Check that the parts of a search fit each other; its scheduler.
+
+    Raises:
+        ConfigError, CircuitError: they do not.
+        DataError: rows that cannot be cut into the folds.
+    """
+    config.space.check(base)
+    check_parts(config, base)
+    scheduler = get_scheduler(config.scheduler, config.scheduler_options)
+    scheduler.check(config.space, len(config.objectives), base.trainer.epochs, config.parts)
+    first = part_job(base, parts_of(config, base)[0], config.folds)
+    judged = dataset if first.dataset == base.dataset else DatasetLoader.load(first.dataset)
+    names = trial_metric_names(
+        model_for(base.model, judged), base.trainer, judged.sizes.get("val", 0)
+    )
+    check_objective_metrics(config.objectives, names)
+    return scheduler
+
+
+@contextmanager
+def search_session(cluster: ClusterConfig, config: TuneConfig) -> Iterator[Room]:
+    """An initialised Ray with room for a trial at least, and how many it has room for.
+
+    Raises:
+        ConfigError, ResourceError: no trial would ever start, or not as many as were asked for.
+        BackendError: the cluster cannot be reached.
+    """
+    trainer = TrainerConfig(num_workers=config.workers_per_trial)
+    wanted = needs_dashboard(config, trainer)
+    own = uses_own_ray(cluster)
+    with ray_session(cluster, config.workers_per_trial, dashboard=wanted):
+        check_dashboard(config, trainer, own or _has_dashboard())
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        yield room(config, cluster, trainer, ray.cluster_resources(), nodes)
+
+
+def _has_dashboard() -> bool:
+    return bool(ray._private.worker.global_worker.node.webui_url)  # noqa: SLF001
