@@ -27,7 +27,7 @@ from qstore_ray.tune.trial import Trials
 class TrialActor(Trainable):
     """Runs trials, as Ray Tune asks for their reports. Lives in a Ray actor."""
 
-    def setup(self, config: dict[str, Any], plan: Plan) -> None:
+    def setup(self, config: dict[str, Any], plan: Plan) -> None:  # type: ignore[override]
         """The first trial of this process."""
         self._plan = plan
         self._trials = Trials(plan)
@@ -47,7 +47,7 @@ class TrialActor(Trainable):
         """Copy the trial's newest checkpoint: it is paused, or another trial is to have it."""
         pack(self._folder, Path(checkpoint_dir))
 
-    def load_checkpoint(self, checkpoint_dir: str) -> None:
+    def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
         """Go on from a checkpoint, the trial's own or another's."""
         unpack(Path(checkpoint_dir), self._folder)
 

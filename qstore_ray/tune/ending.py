@@ -17,7 +17,7 @@ from qstore_ray.train.run_folder import read_run_record
 from qstore_ray.train.trainer import QuantumTrainer
 from qstore_ray.tune.page import write_page
 from qstore_ray.tune.parts import parts_of
-from qstore_ray.tune.pictures import draw_study
+from qstore_ray.tune.pictures import draw_possible, search_of
 from qstore_ray.tune.plan import Plan
 from qstore_ray.tune.refit import refit_job
 from qstore_ray.tune.result import StudyResult
@@ -43,7 +43,7 @@ def leave_files(result: StudyResult, folder: Path, *, figures: bool) -> None:
             fix="Free some space; `qstore tune show` reads the study's storage.",
         ) from exc
     if figures and result.best:
-        draw_study(result, folder / "figures")
+        draw_possible(search_of(result), folder / "figures")
         write_page(result, folder)
 
 

@@ -52,9 +52,12 @@ def search_session(cluster: ClusterConfig, config: TuneConfig) -> Iterator[Room]
     own = uses_own_ray(cluster)
     with ray_session(cluster, config.workers_per_trial, dashboard=wanted):
         check_dashboard(config, trainer, own or _has_dashboard())
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        yield room(config, cluster, trainer, ray.cluster_resources(), nodes)
+        alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        nodes = [node["Resources"] for node in alive]
+        total = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        yield room(config, cluster, trainer, total, nodes)
 
 
 def _has_dashboard() -> bool:
-    return bool(ray._private.worker.global_worker.node.webui_url)  # noqa: SLF001
+    node = ray._private.worker.global_worker.node  # noqa: SLF001 - no public way to ask
+    return bool(node and node.webui_url)

@@ -14,14 +14,16 @@ import copy
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ray.tune.experiment import Experiment, Trial
 from ray.tune.experiment.config_parser import _create_trial_from_spec, _make_parser
 from ray.tune.search import SearchAlgorithm
 
 from qstore_ray.tune import study as studies
 from qstore_ray.tune.study import Failure, Outcome, Pruned, Study
+
+if TYPE_CHECKING:
+    from ray.tune.experiment import Experiment, Trial
 
 
 class Watcher(Protocol):
@@ -62,8 +64,11 @@ class StudySearch(SearchAlgorithm):
         self.leaving = threading.Event()
         """Set when the search is to stop: trials that run are left as they are, to be repeated."""
 
-    def add_configurations(self, experiments: list[Experiment]) -> None:
+    def add_configurations(
+        self, experiments: Experiment | list[Experiment] | dict[str, dict[str, Any]]
+    ) -> None:
         """Take the experiment that trials are made for."""
+        assert isinstance(experiments, list), "what ray.tune.run gives"
         (experiment,) = experiments
         self._spec = experiment.spec
 
@@ -74,7 +79,7 @@ class StudySearch(SearchAlgorithm):
             return None
         trial = self._study.ask()
         if trial is None:
-            self.set_finished()
+            self._finished = True
             return None
         self._running[trial.name] = trial
         spec = {**copy.copy(self._spec), "config": {"values": trial.values}}

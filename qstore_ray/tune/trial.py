@@ -75,9 +75,7 @@ class Trials:
         spread = {"std": of_first.std, "low": of_first.low, "high": of_first.high, "n": of_first.n}
         return {**self._ending(so_far.values), **message, "spread": spread}
 
-    def _trained(
-        self, jobs: list[TrainingJob], stop: threading.Event
-    ) -> Iterator[dict[str, Any]]:
+    def _trained(self, jobs: list[TrainingJob], stop: threading.Event) -> Iterator[dict[str, Any]]:
         """The metrics of every job, in their order, as soon as all before it are there."""
         at_once = min(self._plan.config.parts_at_once, len(jobs))
         if at_once == 1:

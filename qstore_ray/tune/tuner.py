@@ -148,7 +148,8 @@ class Tuner:
         tracking.start(resume)
         summary: dict[str, Any] = {}
         with always(lambda: tracking.close(status, summary, artifacts_of(study.folder))):
-            stopped = self._run(study, plan, room, Watch(plan, tracking, self.display, self._read()))
+            watch = Watch(plan, tracking, self.display, self._read())
+            stopped = self._run(study, plan, room, watch)
             result = self._read()
             summary |= summary_of(result)
             leave_files(result, study.folder, figures=plan.job.track.figures)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from qstore_ray.track.base import Status
 from qstore_ray.tune.attempt import score
 from qstore_ray.tune.display import BestTrial, SearchDisplay
 from qstore_ray.tune.objective import Objective
@@ -42,14 +43,13 @@ class Watch:
         for trial in earlier.trials:
             self._catch_up(trial)
         if display:
-            best = earlier.trials_by_number()[earlier.best[0]] if earlier.best else None
             display.start(
                 earlier.study,
                 plan.config.trials,
                 self._first.metric,
                 self._ended,
                 mode=self._first.mode,
-                best=best and BestTrial(best.number, self._value(best), best.parameters),
+                best=self._best_trial(earlier),
             )
 
     def trial_started(self, trial: Trial) -> None:
@@ -90,11 +90,11 @@ class Watch:
         record: dict[str, Any] = {}
         if values:
             self._best = max(self._best, score(self._first, values[0]))
-            record = {o.metric: v for o, v in zip(self._plan.config.objectives, values, strict=True)}
-            record["value"] = values[0]
+            names = [objective.metric for objective in self._plan.config.objectives]
+            record = {"value": values[0], **dict(zip(names, values, strict=True))}
         if math.isfinite(self._best):
             record["best_value"] = score(self._first, self._best)  # the sign turned back
-        ending = "failed" if status == "failed" else "finished"
+        ending: Status = "failed" if status == "failed" else "finished"
         self._tracking.end(number, ending, summary, record)
 
     def _catch_up(self, trial: TrialResult) -> None:
@@ -106,8 +106,11 @@ class Watch:
         summary = {"outcome": trial.status, "error": trial.error} if trial.error else {}
         self._record(trial.number, trial.status, values, summary)
 
-    def _value(self, trial: TrialResult) -> float:
-        return trial.objectives[self._first.metric]
+    def _best_trial(self, earlier: StudyResult) -> BestTrial | None:
+        if not earlier.best:
+            return None
+        best = earlier.best_trials()[0]
+        return BestTrial(best.number, best.objectives[self._first.metric], best.parameters)
 
 
 def _told(outcome: Outcome) -> tuple[str, Sequence[float], str | None]:
