@@ -199,20 +199,20 @@ def test_a_saved_dataset_is_joined_where_its_files_allow_it(tmp_path: Path):
 def test_what_reads_datasets_reads_this_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = tmp_path / "job.toml"
     path.write_text(
-        'name = "iris"\n[dataset]\nname = "iris"\nparams = { dataset = "iris" }\n'
+        'name = "wine"\n[dataset]\nname = "wine"\nparams = { dataset = "wine" }\n'
         "split = { train = 0.7, val = 0.1, test = 0.2, merge_val = true }\n"
     )
     folder = str(tmp_path / "prepared")
     assert main(["data", "info", str(path)]) == 0
     shown = capsys.readouterr().out
-    assert "splits       train 120, test 30" in shown
+    assert "splits       train 142, test 36" in shown
     assert main(["data", "prepare", str(path), folder]) == 0
     assert main(["data", "profile", str(path), str(tmp_path / "profile"), "--json"]) == 0
     capsys.readouterr()
     assert main(["data", "info", folder]) == 0
     assert capsys.readouterr().out == shown
     assert main(["data", "verify", folder, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["rows"] == {"train": 120, "test": 30}
+    assert json.loads(capsys.readouterr().out)["rows"] == {"train": 142, "test": 36}
     joined = Dataset.load(folder)
     assert validate(joined).ok
     batches = StreamingBatches(source=joined.plan("train"), batch_size=7, buffer_rows=20)
