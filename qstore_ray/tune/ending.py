@@ -11,7 +11,8 @@ from typing import Any
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.errors import RunError
 from qstore_ray.resilience import write_durably
-from qstore_ray.track.config import default_uri
+from qstore_ray.track.config import TrackConfig, default_uri
+from qstore_ray.track.mlflow_store import RUN_ID_FILE
 from qstore_ray.train.config import TrainingJob
 from qstore_ray.train.run_folder import read_run_record
 from qstore_ray.train.trainer import QuantumTrainer
@@ -70,7 +71,7 @@ def finish(plan: Plan, result: StudyResult) -> None:
         job = plan.trial_job(best.run, best.parameters)
         name = str(Path(best.run) / parts_of(plan.config, job)[0].name)
         chosen = REFIT if plan.config.refit else name
-        register_best(plan.folder, chosen, plan.config.register_as, plan.job.track)
+        register_best(plan.folder, chosen, plan.config.register_as, _track(plan))
 
 
 def refit(plan: Plan, result: StudyResult) -> None:
@@ -87,19 +88,25 @@ def refit(plan: Plan, result: StudyResult) -> None:
     status = _status(folder, toml)
     if status == "finished":
         return
-    track = plan.job.track
-    uri = track.mlflow_uri or default_uri(plan.folder.parent)
     trainer = QuantumTrainer(
         job.model,
         job.trainer,
         name=REFIT,
         storage=plan.folder,
         cluster=job.cluster,
-        track=track.model_copy(update={"mlflow_uri": uri}),
+        track=_track(plan),
     )
     dataset = DatasetLoader.load(job.dataset)
     trainer.fit(dataset, resume=status is not None, fresh=status is None, config_toml=toml)
     write_durably(folder / "refit.txt", ("\n".join(notes) + "\n").encode())
+
+
+def _track(plan: Plan) -> TrackConfig:
+    """The study's trackers, for a run inside its folder; MLflow shows it under the study."""
+    track, study = plan.job.track, plan.folder / RUN_ID_FILE
+    parent = {"mlflow.parentRunId": study.read_text().strip()} if study.exists() else {}
+    uri = track.mlflow_uri or default_uri(plan.folder.parent)
+    return track.model_copy(update={"mlflow_uri": uri, "tags": {**track.tags, **parent}})
 
 
 def _status(folder: Path, toml: str) -> str | None:

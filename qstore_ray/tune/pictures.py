@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from qstore_ray.errors import UsageError
 from qstore_ray.figures.base import Format, save, unwritable
 from qstore_ray.figures.study.base import Dimension, Search, TrialPoint
-from qstore_ray.figures.study.draw import study_figure
+from qstore_ray.figures.study.draw import study_figure, study_figures
 from qstore_ray.track.text import as_text, is_number
 from qstore_ray.tune.importance import importances
 from qstore_ray.tune.parameters import (
@@ -55,11 +56,34 @@ def draw_study(
         UsageError: there is nothing to draw in a picture. What was drawn before it is there.
         RunError: a file cannot be written.
     """
+    _make(folder)
+    return {kind: save(study_figure(kind, search), folder / f"{kind}.{form}") for kind in kinds}
+
+
+def draw_possible(
+    search: Search, folder: Path, form: Format = "png"
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """Draw every picture that there is something to draw in: kind → file, and kind → why not.
+
+    Raises:
+        RunError: a file cannot be written.
+    """
+    files: dict[str, Path] = {}
+    reasons: dict[str, str] = {}
+    _make(folder)
+    for kind, figure in study_figures(search):
+        if not isinstance(figure, UsageError):
+            files[kind] = save(figure, folder / f"{kind}.{form}")
+        elif kind != "front" or len(search.metrics) > 1:  # of one objective, nobody expects it
+            reasons[kind] = figure.message
+    return files, reasons
+
+
+def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise unwritable(folder, exc) from exc
-    return {kind: save(study_figure(kind, search), folder / f"{kind}.{form}") for kind in kinds}
 
 
 def _dimension(name: str, parameter: Parameter) -> Dimension | None:

@@ -9,6 +9,7 @@ import ray
 
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.errors import ConfigError
 from qstore_ray.train.cluster import ray_session, uses_own_ray
 from qstore_ray.train.config import ClusterConfig, TrainerConfig, TrainingJob
 from qstore_ray.train.preflight import model_for
@@ -32,6 +33,13 @@ def checked_search(base: TrainingJob, config: TuneConfig, dataset: Dataset) -> S
     scheduler.check(config.space, len(config.objectives), base.trainer.epochs, config.parts)
     first = part_job(base, parts_of(config, base)[0], config.folds)
     judged = dataset if first.dataset == base.dataset else DatasetLoader.load(first.dataset)
+    if config.refit and "val" not in judged.plans:
+        raise ConfigError(
+            "the data have no validation rows that a refit could add to train",
+            field="tune.refit",
+            value=True,
+            fix="Set dataset.split.val or tune.folds, or refit = false.",
+        )
     names = trial_metric_names(
         model_for(base.model, judged), base.trainer, judged.sizes.get("val", 0)
     )
