@@ -101,12 +101,12 @@ class StudySearch(SearchAlgorithm):
         if trial is None or (self.leaving.is_set() and not result.get("done")):
             return
         outcome: Outcome
+        self._record(trial, result)  # where it ends a trial, Ray Tune tells of the report here only
         if error:
             outcome = Failure(_death(made))
         elif "failure" in result:
             outcome = Failure(result["failure"])
         elif "values" in result:
-            self._record(trial, result)
             outcome = result["values"]
             result = {**result, "metrics": _nested(result, "metrics")}
         else:
