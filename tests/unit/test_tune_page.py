@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,9 +74,16 @@ def test_the_best_job_stands_in_it_as_toml(tmp_path):
 
 
 def test_what_a_study_says_is_text_and_secrets_are_hidden(tmp_path):
-    space = {"dataset.params.note": {"type": "categorical", "choices": [HOSTILE, [1], True]}}
     job = JobConfig.from_dict({**JOB.to_dict(), "track": {"mlflow_uri": "http://me:pass@host"}})
-    result = _searched(tmp_path, [[0.1], [0.2], Failure(HOSTILE)], space=space, job=job)
+    result = _searched(tmp_path, [[0.1], [0.2], Failure(HOSTILE)], job=job)
+    field = "trainer.optimizer_options.x"
+    choices = [HOSTILE, [1], True]
+    trials = [
+        replace(trial, parameters={field: choice})
+        for trial, choice in zip(result.trials, choices, strict=True)
+    ]
+    space = {field: {"type": "categorical", "choices": choices}}
+    result = replace(result, study=HOSTILE, space=space, trials=trials)
     text = render(result)
     assert text.count("<script>") == 1  # ours, which sorts
     assert "alert(&quot;x&quot;)" in text
