@@ -145,7 +145,7 @@ def _details(progress: Progress) -> Table:
     from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True, style="bold")
+    table.add_column(no_wrap=True, style="bold", min_width=len("running"))
     table.add_column(no_wrap=True, overflow="ellipsis")
     if progress.best is not None:
         number, value, values = progress.best

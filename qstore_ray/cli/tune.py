@@ -16,6 +16,7 @@ from qstore_ray.cli.tune_group import RUN, JobOrCommand
 from qstore_ray.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
+    from qstore_ray.figures.base import Format
     from qstore_ray.tune.result import StudyResult
 
 KINDS = ("history", "epochs", "front", "importance", "slices", "parallel")
@@ -127,7 +128,7 @@ def plot(
         raise unknown_name("kind", kind, (*KINDS, _ALL), field="--kind")
     result, folder = _read(name, storage, storage_url)
     with contextlib.redirect_stdout(sys.stderr):
-        paths = _draw(result, folder, kind, form)
+        paths = _draw(result, folder, kind, "svg" if form == "svg" else "png")
     if as_json:
         say_json({"files": [str(path) for path in paths]})
     else:
@@ -188,13 +189,13 @@ def _write(path: Path, text: str) -> None:
         ) from exc
 
 
-def _draw(result: StudyResult, folder: Path, kind: str, form: str) -> list[Path]:
+def _draw(result: StudyResult, folder: Path, kind: str, form: Format) -> list[Path]:
     """The files written; a picture that cannot be drawn is an error if it was asked for alone."""
     from qstore_ray.tune.page import write_page
     from qstore_ray.tune.pictures import draw_study, search_of
 
     search = search_of(result)
-    paths = []
+    paths: list[Path] = []
     for each in KINDS if kind == _ALL else (kind,):
         try:
             paths += draw_study(search, folder / "figures", [each], form).values()

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from typer.core import TyperGroup
-
-if TYPE_CHECKING:
-    from typer import Context
 
 RUN: Final = "run"
 """The hidden command."""
@@ -24,7 +21,7 @@ _HELP: Final = ("--help", "-h")
 class JobOrCommand(TyperGroup):
     """A group of commands whose first word may be a job file, or an option of its command."""
 
-    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the hidden command before what is no command."""
         if args and args[0] not in self.commands and args[0] not in _HELP:
             file = args[0].endswith(".toml") or Path(args[0]).exists()
@@ -32,12 +29,12 @@ class JobOrCommand(TyperGroup):
                 args = [RUN, *args]
         return super().parse_args(ctx, args)
 
-    def format_usage(self, ctx: Context, formatter: Any) -> None:
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
         """Both forms."""
         formatter.write_usage(ctx.command_path, "JOB.toml [OPTIONS]")
         formatter.write_usage(ctx.command_path, "COMMAND NAME [OPTIONS]", prefix="       ")
 
-    def format_options(self, ctx: Context, formatter: Any) -> None:
+    def format_options(self, ctx: Any, formatter: Any) -> None:
         """The options of a search, before the commands."""
         run = self.commands[RUN]
         records = [parameter.get_help_record(ctx) for parameter in run.params]
