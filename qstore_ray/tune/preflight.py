@@ -12,6 +12,7 @@ Ray Train reserves the pieces, outside of what Tune knows of.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -55,34 +56,32 @@ def room(
         config: of the search.
         cluster: what a worker takes.
         trainer: how many workers a training has.
-        available: resources of the whole cluster by name, for the messages.
-        nodes: resources of each node by name.
+        available: what is free in the whole cluster, by name of the resource.
+        nodes: what each node has.
 
     Raises:
         ConfigError: an amount that Ray cannot hand out.
         ResourceError: not even one trial fits, or fewer than were asked for.
     """
     _check_amounts(config)
-    bundles = trial_bundles(config, trainer)
-    pieces = _pieces(config, cluster, trainer, bundles)
-    need = _total(pieces)
-    found = _fits(pieces, nodes, config.concurrency or config.trials)
+    demand = _Demand.of(config, cluster, trainer)
+    there = f"there are {_text(available, demand.total)}"
+    found = demand.trials_on(nodes, available)
     if not found:
-        raise _no_room(config, cluster, trainer, pieces, available, nodes)
+        raise _no_room(demand, available, nodes)
     if config.concurrency is not None and found < config.concurrency:
         raise ResourceError(
-            f"a trial takes {_text(need)}, so that {found} fit at a time into "
-            f"{_text(available, need)}",
+            f"a trial takes {_text(demand.total)}, {there}: {found} fit at a time",
             field="concurrency",
             value=config.concurrency,
             fix=f"Write concurrency = {found}, or leave it out.",
         )
-    why = f"a trial takes {_text(need)}, and there are {_text(available, need)}"
+    bundles = trial_bundles(config, trainer)
     if config.concurrency is not None:
-        why = f"concurrency is {config.concurrency}"
-    elif found == config.trials:
-        why = f"there are {config.trials} trials"
-    return Room(found, bundles, why)
+        return Room(config.concurrency, bundles, f"concurrency is {config.concurrency}")
+    if config.trials <= found:
+        return Room(config.trials, bundles, f"there are {config.trials} trials")
+    return Room(found, bundles, f"a trial takes {_text(demand.total)}, {there}")
 
 
 def trial_bundles(config: TuneConfig, trainer: TrainerConfig) -> list[Bundle]:
@@ -141,34 +140,59 @@ def _check_amounts(config: TuneConfig) -> None:
         )
 
 
-def _pieces(
-    config: TuneConfig, cluster: ClusterConfig, trainer: TrainerConfig, bundles: list[Bundle]
-) -> list[Bundle]:
-    """What has to find a place for one trial to run, each piece on a single node."""
-    if not trainer.num_workers:
-        return bundles
-    at_once = min(config.parts_at_once, config.parts)
-    worker = {"CPU": cluster.cpus_per_worker}
-    return [dict(worker) for _ in range(trainer.num_workers * at_once)] + bundles
+@dataclass(frozen=True)
+class _Demand:
+    """What one trial needs: `at_once` equal pieces, and of its workers `workers` equal ones."""
+
+    piece: Bundle
+    at_once: int
+    worker: Bundle
+    workers: int
+
+    @classmethod
+    def of(cls, config: TuneConfig, cluster: ClusterConfig, trainer: TrainerConfig) -> _Demand:
+        bundles = trial_bundles(config, trainer)
+        workers = trainer.num_workers * min(config.parts_at_once, config.parts)
+        return cls(bundles[0], len(bundles), {"CPU": cluster.cpus_per_worker}, workers)
+
+    @property
+    def total(self) -> Bundle:
+        total = {name: amount * self.at_once for name, amount in self.piece.items()}
+        if self.workers:
+            total["CPU"] += self.workers * self.worker["CPU"]
+        return total
+
+    def trials_on(
+        self, nodes: Sequence[Mapping[str, float]], available: Mapping[str, float]
+    ) -> int:
+        """Trials that have room at a time, wherever Ray puts what is alike.
+
+        Pieces that are alike leave no gaps, so they are counted node by node. A trial with workers
+        may be put on any node, in the way of a worker: what all trials take is left free on each.
+        """
+        most = sum(_copies(self.piece, node) for node in nodes) // self.at_once
+        for name, amount in self.total.items():
+            most = min(most, _units(available.get(name, 0.0)) // _units(amount))
+        while most and self.workers and self._workers_beside(most, nodes) < most * self.workers:
+            most -= 1
+        return most
+
+    def _workers_beside(self, trials: int, nodes: Sequence[Mapping[str, float]]) -> int:
+        taken = trials * self.piece["CPU"]
+        free = [{"CPU": max(node.get("CPU", 0.0) - taken, 0.0)} for node in nodes]
+        return sum(_copies(self.worker, node) for node in free)
 
 
-def _fits(pieces: Sequence[Bundle], nodes: Sequence[Mapping[str, float]], most: int) -> int:
-    """Trials of these pieces, each into the first node that has room, up to `most` of them."""
-    free = [{name: _units(amount) for name, amount in node.items()} for node in nodes]
-    wanted = [{name: _units(amount) for name, amount in piece.items()} for piece in pieces]
-    for trial in range(most):
-        if not all(_place(piece, free) for piece in wanted):
-            return trial
-    return most
-
-
-def _place(piece: Mapping[str, int], free: list[dict[str, int]]) -> bool:
-    for node in free:
-        if all(node.get(name, 0) >= amount for name, amount in piece.items()):
-            for name, amount in piece.items():
-                node[name] -= amount
-            return True
-    return False
+def _copies(piece: Bundle, node: Mapping[str, float]) -> int:
+    """How often a piece fits on a node; a share of a GPU is a share of one GPU."""
+    copies = []
+    for name, amount in piece.items():
+        there = node.get(name, 0.0)
+        if name == "GPU" and amount < 1:
+            copies.append(int(there) * (_UNIT // _units(amount)))
+        else:
+            copies.append(_units(there) // _units(amount))
+    return min(copies)
 
 
 def _units(amount: float) -> int:
@@ -176,62 +200,74 @@ def _units(amount: float) -> int:
 
 
 def _no_room(
-    config: TuneConfig,
-    cluster: ClusterConfig,
-    trainer: TrainerConfig,
-    pieces: Sequence[Bundle],
-    available: Mapping[str, float],
-    nodes: Sequence[Mapping[str, float]],
+    demand: _Demand, available: Mapping[str, float], nodes: Sequence[Mapping[str, float]]
 ) -> ResourceError:
-    need = _total(pieces)
-    fields = {"CPU": "cpus_per_trial", "GPU": "gpus_per_trial"}
-    if trainer.num_workers:
-        fields["CPU"] = "trainer.num_workers"
-    for name in need:
-        field = fields.get(name, f"resources.{name}")
-        largest = max((node.get(name, 0.0) for node in nodes), default=0.0)
-        piece = max(bundle.get(name, 0.0) for bundle in pieces)
-        if _units(piece) > _units(largest):
-            if trainer.num_workers and name == "CPU":
-                field = "cluster.cpus_per_worker"
+    """The first of the resources of which there is not enough, and what would be."""
+    if demand.workers:
+        largest = max((node.get("CPU", 0.0) for node in nodes), default=0.0)
+        cpus = demand.worker["CPU"]
+        if cpus > largest:
             return ResourceError(
-                f"{field} is {piece:g}, and no node has more than {largest:g} {name}",
+                f"a worker takes {cpus:g} CPUs, and no node has more than {largest:g}",
+                field="cluster.cpus_per_worker",
+                value=cpus,
+                fix=f"Take {_below(largest - demand.piece['CPU'])} or less.",
+            )
+    for name, amount in demand.piece.items():
+        largest = max((node.get(name, 0.0) for node in nodes), default=0.0)
+        if amount > largest:
+            field = _field(name)
+            return ResourceError(
+                f"a trial takes {amount:g} {name}, and no node has more than {largest:g}",
                 field=field,
-                value=piece,
+                value=amount,
                 fix=f"Take {largest:g} or less." if largest else _absent(name, field),
             )
-    name = next((n for n in need if _units(need[n]) > _units(available.get(n, 0.0))), "CPU")
-    field = fields.get(name, f"resources.{name}")
-    if trainer.num_workers and name == "CPU":
-        at_once = min(config.parts_at_once, config.parts)
-        most = _fits([{"CPU": cluster.cpus_per_worker}], nodes, trainer.num_workers * at_once)
-        if most * cluster.cpus_per_worker + TRIAL_CPUS > available.get("CPU", 0.0):
-            most -= 1
+    there = f"there are {_text(available, demand.total)} on {len(nodes)} nodes"
+    if demand.workers:
         return ResourceError(
-            f"a trial has {trainer.num_workers * at_once} workers of {cluster.cpus_per_worker:g} "
-            f"CPUs and needs {need['CPU']:g} CPUs, there are {_text(available, need)}",
-            field=field,
-            value=trainer.num_workers,
-            fix=f"Take at most {most // at_once} workers, or a smaller cluster.cpus_per_worker"
-            + (" or parts_at_once." if at_once > 1 else "."),
+            f"a trial with {demand.workers} workers of {demand.worker['CPU']:g} CPUs takes "
+            f"{_text(demand.total)}, {there}",
+            field="trainer.num_workers",
+            value=demand.workers,
+            fix=f"Take fewer workers, or cluster.cpus_per_worker = {_share(demand, nodes)}.",
+        )
+    if demand.at_once > 1:
+        return ResourceError(
+            f"a trial of {demand.at_once} trainings at once takes {_text(demand.total)}, {there}",
+            field="parts_at_once",
+            value=demand.at_once,
+            fix="Take fewer at once, or less for each.",
         )
     return ResourceError(
-        f"a trial takes {_text(need)} in {len(pieces)} pieces, there are {_text(available, need)}",
-        field="parts_at_once" if len(pieces) > 1 else field,
-        value=len(pieces) if len(pieces) > 1 else need[name],
-        fix="Take fewer parts_at_once." if len(pieces) > 1 else "Take less, or a larger node.",
+        f"a trial takes {_text(demand.total)}, {there}",
+        field="cpus_per_trial",
+        value=demand.piece["CPU"],
+        fix="Take less, or wait until others have ended.",
     )
+
+
+def _share(demand: _Demand, nodes: Sequence[Mapping[str, float]]) -> str:
+    """The CPUs of a worker with which one trial fits: those of some node in equal parts."""
+    free = [node.get("CPU", 0.0) - demand.piece["CPU"] for node in nodes]
+    parts = [cpus / k for cpus in free for k in range(1, demand.workers + 1) if cpus > 0]
+    fitting = [part for part in parts if sum(cpus // part for cpus in free) >= demand.workers]
+    return _below(max(fitting, default=0.0))
+
+
+def _below(amount: float) -> str:
+    """As text, down to hundredths."""
+    return f"{max(math.floor(100 * amount) / 100, 0.01):g}"
+
+
+def _field(name: str) -> str:
+    return {"CPU": "cpus_per_trial", "GPU": "gpus_per_trial"}.get(name, f"resources.{name}")
 
 
 def _absent(name: str, field: str) -> str:
     if name == "GPU":
         return "Write gpus_per_trial = 0."
     return f"Leave out {field}, or start a node with --resources='{{\"{name}\": 1}}'."
-
-
-def _total(pieces: Sequence[Bundle]) -> Bundle:
-    names = dict.fromkeys(name for piece in pieces for name in piece)
-    return {name: sum(piece.get(name, 0.0) for piece in pieces) for name in names}
 
 
 def _text(resources: Mapping[str, float], names: Mapping[str, float] | None = None) -> str:

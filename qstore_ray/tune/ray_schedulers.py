@@ -4,12 +4,11 @@ Ray's own act on whatever report happens to reach them. Here a report reaches th
 configuration `decides`, so that a search does not depend on how many reports there are. The rest is
 what Ray leaves open:
 
-* The seed: Ray draws from the global state of `random` and numpy. `_Draws` puts a state of its own
+* The seed: Ray draws from the global state of `random` and numpy. `Draws` puts a state of its own
   in its place for as long as Ray draws, and then puts back what was there.
 * A median without pauses, and without an error where a trial failed before its first score.
 * Hyperband without waiting for ever: where the trial that others wait for dies, they go on.
-* Values that stay in their space when they change, and are searched in the logarithm where the
-  space says so.
+* Values that stay in their space when they change.
 
 A trial's configuration is {"number": int, "name": str, "values": {dotted field: value}}, and it
 reports `score` (larger is better), `epoch`, `circuit_evaluations` and `seconds`. All of this runs
@@ -18,10 +17,9 @@ in the driver process, in Tune's own loop.
 
 from __future__ import annotations
 
-import copy
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -33,13 +31,12 @@ from ray.tune.schedulers import (
     PopulationBasedTraining,
     TrialScheduler,
 )
-from ray.tune.schedulers import pb2 as ray_pb2
 
-from qstore_ray.tune.mutation import continuous, mutable, mutated, share
+from qstore_ray.tune.mutation import mutable, mutated
 from qstore_ray.tune.schedulers.asha import ASHA
 from qstore_ray.tune.schedulers.hyperband import HyperBand
 from qstore_ray.tune.schedulers.median import Median
-from qstore_ray.tune.schedulers.population import PB2, PBT
+from qstore_ray.tune.schedulers.population import PBT
 from qstore_ray.tune.space import Space
 
 if TYPE_CHECKING:
@@ -49,10 +46,9 @@ if TYPE_CHECKING:
     Result = dict[str, Any]
 
 METRIC, MODE = "score", "max"
-_DIGITS = 9  # of a share of a range; Ray's own shares have 7
 
 
-class _Draws:
+class Draws:
     """A state of `random` and of numpy's global generator, apart from everybody else's.
 
     Other threads that draw from the global generators at that moment draw from this one.
@@ -77,7 +73,7 @@ class _Draws:
             np.random.set_state(numbers)  # noqa: NPY002 — the same
 
 
-class _OurMetric(TrialScheduler):
+class OurMetric(TrialScheduler):
     """Has its metric already, and accepts to be told the same again."""
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
@@ -94,7 +90,7 @@ class _Rungs:
 
     def is_new(self, trial: Trial, result: Result) -> bool:
         """Whether this report is the first on a higher rung; if so, it is remembered."""
-        if not _has_score(result):
+        if not has_score(result):
             return False
         rung = self._rung(result[self._resource])
         if rung <= self._compared.get(trial.trial_id, -1):
@@ -103,13 +99,13 @@ class _Rungs:
         return True
 
 
-def _has_score(result: Result) -> bool:
+def has_score(result: Result) -> bool:
     """A trial that failed has none; one that is not a number cannot be compared."""
     score = result.get(METRIC)
     return score is not None and not math.isnan(score)
 
 
-class OnceARung(_OurMetric, ASHAScheduler):
+class OnceARung(OurMetric, ASHAScheduler):
     """Asynchronous halving, in which a trial that skips rungs is compared at the highest only."""
 
     def __init__(self, config: ASHA, end: float, seed: int) -> None:
@@ -122,7 +118,7 @@ class OnceARung(_OurMetric, ASHAScheduler):
             reduction_factor=config.reduction_factor,
             brackets=config.brackets,
         )
-        self._config, self._draws = config, _Draws(seed)
+        self._config, self._draws = config, Draws(seed)
         self._rungs = _Rungs(config.rung, config.resource)
 
     def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
@@ -149,7 +145,7 @@ class OnceARung(_OurMetric, ASHAScheduler):
         self._trial_info.pop(trial.trial_id, None)
 
 
-class OnceAnInterval(_OurMetric, MedianStoppingRule):
+class OnceAnInterval(OurMetric, MedianStoppingRule):
     """The median rule over one report an interval; trials never wait."""
 
     def __init__(self, config: Median) -> None:
@@ -173,11 +169,11 @@ class OnceAnInterval(_OurMetric, MedianStoppingRule):
         self, tune_controller: TuneController, trial: Trial, result: Result
     ) -> None:
         """Let others be compared with it, if it has a score."""
-        if _has_score(result):
+        if has_score(result):
             super().on_trial_complete(tune_controller, trial, result)
 
 
-class AtMilestones(_OurMetric, HyperBandScheduler):
+class AtMilestones(OurMetric, HyperBandScheduler):
     """Hyperband in which no bracket waits for a trial that is gone."""
 
     def __init__(self, config: HyperBand, end: int) -> None:
@@ -192,7 +188,7 @@ class AtMilestones(_OurMetric, HyperBandScheduler):
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: Result) -> str:
         """Let it wait, or end, if this is a milestone."""
-        if not _has_score(result) or not self._config.decides(result["epoch"], self._end):
+        if not has_score(result) or not self._config.decides(result["epoch"], self._end):
             return TrialScheduler.CONTINUE
         return str(super().on_trial_result(tune_controller, trial, result))
 
@@ -228,7 +224,7 @@ class AtMilestones(_OurMetric, HyperBandScheduler):
                 tune_controller.stop_trial(trial)  # type: ignore[no-untyped-call]
 
 
-class Mutating(_OurMetric, PopulationBasedTraining):
+class Mutating(OurMetric, PopulationBasedTraining):
     """Population-based training whose changed values stay in the space."""
 
     def __init__(self, config: PBT, space: Space, end: int, seed: int) -> None:
@@ -241,13 +237,13 @@ class Mutating(_OurMetric, PopulationBasedTraining):
             custom_explore_fn=self._explore,
             log_config=False,
         )
-        self._config, self._end, self._draws = config, end, _Draws(seed)
+        self._config, self._end, self._draws = config, end, Draws(seed)
         self._parameters = mutable(space)
         self._rng = np.random.default_rng(seed)
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: Result) -> str:
         """Let it take over another's parameters, if this is the end of an interval."""
-        if not _has_score(result) or not self._config.decides(result["epoch"], self._end):
+        if not has_score(result) or not self._config.decides(result["epoch"], self._end):
             return TrialScheduler.CONTINUE
         with self._draws():
             return str(super().on_trial_result(tune_controller, trial, result))
@@ -261,63 +257,3 @@ class Mutating(_OurMetric, PopulationBasedTraining):
             rng=self._rng,
         )
         return {**config, "values": values}
-
-
-class InUnitCube(_OurMetric, ray_pb2.PB2):
-    """Population-based bandits over shares of ranges, evenly or in the logarithm."""
-
-    def __init__(self, config: PB2, space: Space, end: int, seed: int) -> None:
-        self._parameters = continuous(space)
-        super().__init__(
-            time_attr="epoch",
-            metric=METRIC,
-            mode=MODE,
-            perturbation_interval=config.interval,
-            quantile_fraction=config.quantile_fraction,
-            hyperparam_bounds={"values": dict.fromkeys(self._parameters, (0.0, 1.0))},
-            log_config=False,
-        )
-        self._config, self._end, self._draws = config, end, _Draws(seed)
-
-    def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: Result) -> str:
-        """Let it take over another's parameters, if this is the end of an interval."""
-        if not _has_score(result) or not self._config.decides(result["epoch"], self._end):
-            return TrialScheduler.CONTINUE
-        with self._draws():
-            return str(super().on_trial_result(tune_controller, trial, result))
-
-    def _save_trial_state(self, state: Any, time: int, result: Result, trial: Trial) -> Any:
-        return super()._save_trial_state(state, time, result, self._in_shares(trial))
-
-    def _get_new_config(
-        self, trial: Trial, trial_to_clone: Trial
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        found, operations = super()._get_new_config(
-            self._in_shares(trial), self._in_shares(trial_to_clone)
-        )
-        # The process is fitted to differences between reports under equal values: the shares that
-        # stand in its table now must be equal to those that the next report is entered with.
-        names = list(self._hyperparam_bounds_flat)
-        self.data[names] = self.data[names].astype(float).round(_DIGITS)
-        config = copy.deepcopy(trial_to_clone.config)
-        for field, u in found["values"].items():
-            config["values"][field] = self._parameters[field].at(round(float(u), _DIGITS))
-        return config, operations
-
-    def _in_shares(self, trial: Trial) -> Any:
-        return _Shares(str(trial), _shares(self._parameters, trial.config["values"]))
-
-
-class _Shares:
-    """A trial as Ray's Gaussian process sees it: its name, and where its values lie."""
-
-    def __init__(self, name: str, shares: dict[str, float]) -> None:
-        self._name = name
-        self.config = {"values": shares}
-
-    def __str__(self) -> str:
-        return self._name
-
-
-def _shares(parameters: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, float]:
-    return {field: round(share(p, values[field]), _DIGITS) for field, p in parameters.items()}

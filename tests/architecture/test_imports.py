@@ -54,6 +54,7 @@ ALLOWED = {
         "qstore_ray.train.ray_runner",
         "qstore_ray.train.reporter",
         "qstore_ray.train.trained",  # for the type checker
+        "qstore_ray.tune.ray_bandits",
         "qstore_ray.tune.ray_schedulers",
         "qstore_ray.tune.schedulers",
     ),

@@ -128,6 +128,6 @@ class PB2(Population):
 
     def open(self, space: Space, *, epochs: int | None, seed: int) -> TrialScheduler:
         """Ray's, in the unit cube."""
-        from qstore_ray.tune.ray_schedulers import InUnitCube
+        from qstore_ray.tune.ray_bandits import InUnitCube
 
         return InUnitCube(self, space, epochs or 0, seed)
