@@ -17,7 +17,6 @@ import http.server
 import io
 import json
 import threading
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -70,10 +69,12 @@ class HubStandIn:
         self.html = False
         self.status: int | None = None
         self.broken = 0
+        self.closed = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.hub = self
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        serve = {"poll_interval": 0.01}
+        threading.Thread(target=self._server.serve_forever, kwargs=serve, daemon=True).start()
 
     def add(self, name: str, files: dict[str, bytes], revision: str = "main") -> str:
         """Make `revision` of the dataset `name` a new commit with `files`; returns the commit."""
@@ -86,7 +87,8 @@ class HubStandIn:
         return commit
 
     def close(self) -> None:
-        """Stop answering."""
+        """Take no more questions; who still waits for an answer gets it now."""
+        self.closed.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -120,7 +122,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         token, span = self.headers.get("Authorization"), self.headers.get("Range")
         self.server.hub.asked.append(Asked(self.command, path, token, span))
-        time.sleep(
+        self.server.hub.closed.wait(
             self.server.hub.hang + (self.server.hub.hang_files if "/resolve/" in path else 0.0)
         )
         if self.server.hub.broken:
@@ -196,7 +198,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         for start in range(0, len(body), 1 if self.server.hub.drip else max(len(body), 1)):
             self.wfile.write(body[start : start + 1] if self.server.hub.drip else body)
-            time.sleep(0.1 if self.server.hub.drip else 0.0)
+            self.server.hub.closed.wait(0.1 if self.server.hub.drip else 0.0)
 
 
 def _inside(folder: str, files: dict[str, bytes]) -> list[str]:

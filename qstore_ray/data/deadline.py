@@ -15,6 +15,8 @@ from typing import TypeVar
 from qstore_ray.errors import DataError
 
 T = TypeVar("T")
+CALL = "call: "
+"""How the names of the threads begin; what the call does follows."""
 
 
 def within(seconds: float, call: Callable[[], T], *, what: str, field: str) -> T:
@@ -34,7 +36,7 @@ def within(seconds: float, call: Callable[[], T], *, what: str, field: str) -> T
         except BaseException as exc:  # noqa: BLE001 - handed to the caller, whatever it is
             outcome.set_exception(exc)
 
-    threading.Thread(target=run, daemon=True).start()
+    threading.Thread(target=run, name=f"{CALL}{what}", daemon=True).start()
     try:
         return outcome.result(timeout=seconds)
     except TimeoutError as exc:

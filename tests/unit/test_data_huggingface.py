@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from PIL import Image
 
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset
+from qstore_ray.data.deadline import CALL
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.sources.huggingface.layout import parts_of, shards_by_split
 from qstore_ray.data.sources.huggingface.stream import ATTEMPTS, Deadline, connection_broke
@@ -53,10 +55,17 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStandIn]:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # the hub is on this machine
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.delenv("HF_ENDPOINT", raising=False)
-    close_session()  # whatever a call that was given up still holds is not used again
     hub = HubStandIn()
     yield hub
+    # A call that was given up would try again for half a minute, closing the client that all
+    # threads share each time, under the tests that follow. Offline, it ends with its next question.
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     hub.close()
+    for thread in threading.enumerate():
+        if thread.name.startswith(CALL):
+            thread.join(30.0)
+            assert not thread.is_alive()
+    close_session()
 
 
 def load(hub: HubStandIn, cache: Path, path: str = NAME, **fields: Any) -> Dataset:
