@@ -128,19 +128,19 @@ class QuantumTrainer:
         *,
         resume: bool = False,
         fresh: bool = False,
+        changed: bool = False,
         config_toml: str | None = None,
         known: Mapping[str, float] | None = None,
         stop: threading.Event | None = None,
-        changed: bool = False,
     ) -> TrainResult:
         """Train, validate every epoch, score on the test split, draw the figures.
 
         Args:
             resume: go on with the run of this name. fresh: delete it and start again.
+            changed: a resumed run goes on with another configuration of the same model.
             config_toml: the whole configuration, to be kept in the run folder as it was read.
             known: numbers known beforehand (a baseline's accuracy), recorded with the run's.
             stop: when set, by another thread, the run stops at a checkpoint as by Ctrl-C.
-            changed: a resumed run goes on with another configuration; its model must be the same.
 
         Raises:
             ConfigError, CircuitError, ResourceError, RunExistsError: nothing was written.
@@ -153,13 +153,12 @@ class QuantumTrainer:
         name = self.name or f"{dataset.config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
         check_run(self.storage, name, resume=resume, fresh=fresh)
         with self._session():
-            toml = config_toml or self._to_toml(dataset)
             folder = open_run_folder(
                 self.storage,
                 name,
                 recipe=self._recipe(),
                 data_fingerprint=dataset.fingerprint,
-                config_toml=toml,
+                config_toml=config_toml or self._to_toml(dataset),
                 resume=resume,
                 fresh=fresh,
                 changed=changed,
