@@ -1,0 +1,94 @@
+"""A search of a very small problem: iris with two qubits, of which a training takes milliseconds."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from qstore_ray.data.dataset import Dataset
+from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.job import JobConfig
+from qstore_ray.tune.attempt import Link, Message
+from qstore_ray.tune.config import TuneConfig
+from qstore_ray.tune.opening import open_study
+from qstore_ray.tune.plan import Plan, for_trials
+from qstore_ray.tune.schedulers import get_scheduler
+from qstore_ray.tune.study import Study
+
+RATE = "trainer.learning_rate"
+SPACE = {RATE: {"type": "float", "low": 0.01, "high": 0.5, "log": True}}
+TABLE: dict[str, Any] = {
+    "name": "s",
+    "dataset": {
+        "name": "iris",
+        "source": "sklearn",
+        "params": {"dataset": "iris"},
+        "split": {"train": 0.6, "val": 0.2, "test": 0.2},
+        "preprocessing": [{"name": "standard"}, {"name": "pca", "components": 2}],
+    },
+    "model": {"n_qubits": 2, "layers": 1},
+    "trainer": {"epochs": 3, "batch_size": 45, "backend_options": {"threads": 1}},
+    "track": {"mlflow": False, "figures": False},
+}
+
+
+def job_of(storage: Path, **trainer: Any) -> JobConfig:
+    """The job, with further fields of its trainer."""
+    tables = {**TABLE, "storage": str(storage), "trainer": {**TABLE["trainer"], **trainer}}
+    return JobConfig.from_dict(tables)
+
+
+def config_of(**options: Any) -> TuneConfig:
+    """The search, with further fields."""
+    return TuneConfig.from_dict({"space": SPACE, "trials": 3, "sampler": "random", **options})
+
+
+def study_of(job: JobConfig, config: TuneConfig, dataset: Dataset, **options: Any) -> Study:
+    """The study of such a search, as the driver opens it."""
+    names = ("space", "objectives", "trials", "sampler", "seed", "points", "storage_url")
+    return open_study(
+        job.storage,
+        job.name,
+        job=job,
+        data_fingerprint=dataset.fingerprint,
+        **{name: getattr(config, name) for name in names},
+        **options,
+    )
+
+
+def plan_of(job: JobConfig, config: TuneConfig, dataset: Dataset | None = None) -> Plan:
+    """What the driver sends to its trials."""
+    dataset = dataset or DatasetLoader.load(job.dataset)
+    scheduler = get_scheduler(config.scheduler, config.scheduler_options)
+    return Plan(job, config, Path(job.storage) / job.name, for_trials(dataset), scheduler)
+
+
+class Listener(Link):
+    """Never makes a training wait; keeps what it reports.
+
+    Args:
+        heard: is called with every report, in the training's thread.
+    """
+
+    def __init__(self, heard: Callable[[Message], None] = lambda message: None) -> None:
+        super().__init__()
+        self.messages: list[Message] = []
+        self._heard = heard
+
+    def report(self, message: Message) -> None:
+        self.messages.append(message)
+        self._heard(message)
+
+
+def progress_of(messages: Sequence[Mapping[str, Any]]) -> list[tuple[int, float]]:
+    """The epochs of all reports, in their order."""
+    return [pair for message in messages for pair in message.get("progress", [])]
+
+
+def stopped() -> threading.Event:
+    """An event that is set already."""
+    event = threading.Event()
+    event.set()
+    return event
