@@ -1,9 +1,9 @@
-"""A search of a very small problem: iris with two qubits, of which a training takes milliseconds."""
+"""A search of a very small problem: iris with two qubits; a training takes milliseconds."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,20 +66,14 @@ def plan_of(job: JobConfig, config: TuneConfig, dataset: Dataset | None = None) 
 
 
 class Listener(Link):
-    """Never makes a training wait; keeps what it reports.
+    """Never makes a training wait; keeps what it reports."""
 
-    Args:
-        heard: is called with every report, in the training's thread.
-    """
-
-    def __init__(self, heard: Callable[[Message], None] = lambda message: None) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.messages: list[Message] = []
-        self._heard = heard
 
     def report(self, message: Message) -> None:
         self.messages.append(message)
-        self._heard(message)
 
 
 def progress_of(messages: Sequence[Mapping[str, Any]]) -> list[tuple[int, float]]:

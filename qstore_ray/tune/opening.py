@@ -16,6 +16,7 @@ import numpy as np
 
 from qstore_ray.config import Config, fingerprint
 from qstore_ray.errors import ConfigError, RunExistsError, StudyError
+from qstore_ray.track.base import KEPT
 from qstore_ray.train.run_folder import check_name, lock_folder
 from qstore_ray.tune.designs import Design
 from qstore_ray.tune.marks import CHANGED, INTERRUPTED, POINT, REPEATS, ROOT, root
@@ -86,6 +87,7 @@ def open_study(
     with ExitStack() as until_opened:
         lock = until_opened.enter_context(_locked(folder))
         with translated(where):
+            _sweep(folder)
             if fresh:
                 _delete(folder, name, storage_url)
             study = _load(folder, name, storage_url, recipe, resume=resume)
@@ -149,6 +151,13 @@ def _locked(folder: Path) -> IO[str]:
             value=str(folder),
             fix="Give a folder that you may write to, with --storage.",
         ) from exc
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what drivers that were killed had half written; trials may be writing yet."""
+    of_trials = [part for name in KEPT for part in folder.glob(f"trial-*/.{name}.*.part")]
+    for part in (*folder.glob(".*.part"), *of_trials):
+        part.unlink(missing_ok=True)
 
 
 def _delete(folder: Path, name: str, url: str | None) -> None:

@@ -111,7 +111,7 @@ def check_dashboard(config: TuneConfig, trainer: TrainerConfig, dashboard: bool)
             field="scheduler",
             value=config.scheduler,
             fix="Start the cluster with its dashboard (pip install 'ray[default]'), or write "
-            'scheduler = "none" or trainer.num_workers = 0.',
+            'scheduler = "none" or workers_per_trial = 0.',
         )
 
 
@@ -228,7 +228,7 @@ def _no_room(
         return ResourceError(
             f"a trial with {demand.workers} workers of {demand.worker['CPU']:g} CPUs takes "
             f"{_text(demand.total)}, {there}",
-            field="trainer.num_workers",
+            field="workers_per_trial",
             value=demand.workers,
             fix=f"Take fewer workers, or cluster.cpus_per_worker = {_share(demand, nodes)}.",
         )

@@ -58,7 +58,7 @@ def search_session(cluster: ClusterConfig, config: TuneConfig) -> Iterator[Room]
     trainer = TrainerConfig(num_workers=config.workers_per_trial)
     wanted = needs_dashboard(config, trainer)
     own = uses_own_ray(cluster)
-    with ray_session(cluster, config.workers_per_trial, dashboard=wanted):
+    with ray_session(cluster, 0, dashboard=wanted):  # `room` counts the workers too
         check_dashboard(config, trainer, own or _has_dashboard())
         alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
         nodes = [node["Resources"] for node in alive]

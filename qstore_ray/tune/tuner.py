@@ -173,16 +173,14 @@ class Tuner:
         scratch = study.folder / _SCRATCH
         try:
             with _settings(), stop_on_signal(stop):
-                _wait(lambda: _tune(plan, room, search, stop, scratch), stop, search.leaving)
+                _wait(lambda: _tune(plan, room, search, scratch), stop, search.leaving)
         finally:
             search.leave()
             shutil.rmtree(scratch, ignore_errors=True)
         return stop.is_set()
 
 
-def _tune(
-    plan: Plan, room: Room, search: StudySearch, stop: threading.Event, scratch: Path
-) -> None:
+def _tune(plan: Plan, room: Room, search: StudySearch, scratch: Path) -> None:
     """Ray Tune's loop. In a thread of its own: in the main one, it takes Ctrl-C for itself."""
     config = plan.config
     trainable = ray.tune.with_resources(
@@ -200,7 +198,7 @@ def _tune(
         name="trials",
         storage_path=str(scratch),
         max_failures=config.trial_failures,
-        stop=_StopWhen(stop),
+        stop=_StopWhen(search.leaving),  # which then records no ending of what Ray Tune ends
         verbose=0,
         raise_on_failed_trial=False,
     )

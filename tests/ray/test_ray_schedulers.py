@@ -130,7 +130,7 @@ def test_workers_that_would_wait_for_each_other_are_refused_with_the_clusters_nu
     args = (TrainerConfig(num_workers=2), ray.cluster_resources(), nodes)
     with pytest.raises(ResourceError) as caught:
         room(config, ClusterConfig(), *args)
-    assert caught.value.field == "trainer.num_workers"
+    assert caught.value.field == "workers_per_trial"
     assert "takes 2.01 CPU, there are 2 CPU" in caught.value.message
     found = room(config, ClusterConfig(cpus_per_worker=0.99), *args)
     assert found.concurrency == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from pathlib import Path
@@ -37,6 +36,14 @@ def _bits(folder: Path) -> bytes:
     assert found is not None
     assert problems == []
     return b"".join(found.arrays[name].tobytes() for name in sorted(found.arrays))
+
+
+class StopsAtOnce(Listener):
+    """Stops a training at its first report."""
+
+    def report(self, message):
+        super().report(message)
+        self.stopping.set()
 
 
 @pytest.fixture(scope="module")
@@ -110,10 +117,9 @@ def test_a_training_that_was_stopped_goes_on_and_ends_with_the_same_bits(plan):
     made = plan()
     whole = Trainings(made).train(made.trial_job("whole", VALUES), threading.Event())
     trials = Trials(made)
-    link = Listener(lambda message: link.stopping.set())
     made_often = plan(scheduler="asha", scheduler_options={"grace_period": 1})
     with pytest.raises(InterruptedRunError):
-        Trials(made_often).run("trial-0000", VALUES, link)
+        Trials(made_often).run("trial-0000", VALUES, StopsAtOnce())
     folder = made.folder / "trial-0000"
     assert read_run_record(folder)["status"] == "interrupted"
     assert 0 < len(_epochs(folder)) < 3
@@ -182,9 +188,8 @@ def test_a_trial_of_several_trainings_reports_the_mean_after_each(plan):
 
 def test_of_a_trial_of_several_trainings_only_what_is_missing_is_trained_again(plan):
     made = plan(seeds=3)
-    stop = Listener(lambda message: stop.stopping.set())
     with pytest.raises(InterruptedRunError):
-        Trials(made).run("trial-0000", VALUES, stop)
+        Trials(made).run("trial-0000", VALUES, StopsAtOnce())
     folder = made.folder / "trial-0000"
     first = (folder / "seed-0" / "run.json").stat().st_mtime_ns
     ending = Trials(made).run("trial-0000", VALUES, Listener())
@@ -212,9 +217,8 @@ def two_runs(plan):
     """The run folders of two trials that have an epoch, and the plan."""
     made = plan(scheduler="pbt", scheduler_options={"interval": 1})
     for name, rate in (("trial-0000", 0.02), ("trial-0001", 0.3)):
-        link = Listener(lambda message: link.stopping.set())
         with pytest.raises(InterruptedRunError):
-            Trials(made).run(name, {RATE: rate}, link)
+            Trials(made).run(name, {RATE: rate}, StopsAtOnce())
     return made, made.folder / "trial-0000", made.folder / "trial-0001"
 
 
