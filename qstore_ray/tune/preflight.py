@@ -87,7 +87,7 @@ def room(
 def trial_bundles(config: TuneConfig, trainer: TrainerConfig) -> list[Bundle]:
     """What Tune reserves for one trial."""
     if trainer.num_workers:
-        return [{"CPU": TRIAL_CPUS, **config.resources}]
+        return [{"memory": 2**20, **config.resources}]
     bundle = {"CPU": config.cpus_per_trial, "GPU": config.gpus_per_trial, **config.resources}
     bundle = {name: amount for name, amount in bundle.items() if amount}
     at_once = min(config.parts_at_once, config.parts)
@@ -111,7 +111,7 @@ def check_dashboard(config: TuneConfig, trainer: TrainerConfig, dashboard: bool)
             field="scheduler",
             value=config.scheduler,
             fix="Start the cluster with its dashboard (pip install 'ray[default]'), or write "
-            'scheduler = "none" or trainer.num_workers = 0.',
+            'scheduler = "none" or tune.workers_per_trial = 0.',
         )
 
 
@@ -159,7 +159,7 @@ class _Demand:
     def total(self) -> Bundle:
         total = {name: amount * self.at_once for name, amount in self.piece.items()}
         if self.workers:
-            total["CPU"] += self.workers * self.worker["CPU"]
+            total["CPU"] = total.get("CPU", 0.0) + self.workers * self.worker["CPU"]
         return total
 
     def trials_on(
@@ -178,7 +178,7 @@ class _Demand:
         return most
 
     def _workers_beside(self, trials: int, nodes: Sequence[Mapping[str, float]]) -> int:
-        taken = trials * self.piece["CPU"]
+        taken = trials * self.piece.get("CPU", 0.0)
         free = [{"CPU": max(node.get("CPU", 0.0) - taken, 0.0)} for node in nodes]
         return sum(_copies(self.worker, node) for node in free)
 
@@ -228,7 +228,7 @@ def _no_room(
         return ResourceError(
             f"a trial with {demand.workers} workers of {demand.worker['CPU']:g} CPUs takes "
             f"{_text(demand.total)}, {there}",
-            field="trainer.num_workers",
+            field="tune.workers_per_trial",
             value=demand.workers,
             fix=f"Take fewer workers, or cluster.cpus_per_worker = {_share(demand, nodes)}.",
         )
@@ -242,14 +242,14 @@ def _no_room(
     return ResourceError(
         f"a trial takes {_text(demand.total)}, {there}",
         field="cpus_per_trial",
-        value=demand.piece["CPU"],
+        value=demand.piece.get("CPU", 0.0),
         fix="Take less, or wait until others have ended.",
     )
 
 
 def _share(demand: _Demand, nodes: Sequence[Mapping[str, float]]) -> str:
     """The CPUs of a worker with which one trial fits: those of some node in equal parts."""
-    free = [node.get("CPU", 0.0) - demand.piece["CPU"] for node in nodes]
+    free = [node.get("CPU", 0.0) - demand.piece.get("CPU", 0.0) for node in nodes]
     parts = [cpus / k for cpus in free for k in range(1, demand.workers + 1) if cpus > 0]
     fitting = [part for part in parts if sum(cpus // part for cpus in free) >= demand.workers]
     return _below(max(fitting, default=0.0))
