@@ -41,6 +41,7 @@ qstore runs show NAME --storage --json
 qstore runs sync NAME --storage --json
 qstore train JOB.toml --set --seed --workers --epochs --name --storage --resume --fresh --json \
 --quiet
+qstore ui STUDY --storage --mlflow-uri --mlflow-port --optuna-port --json
 """
 
 HEAVY = ("numpy", "pyarrow", "ray", "qiskit", "mlflow", "sklearn", "numba", "rich")
