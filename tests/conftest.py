@@ -13,6 +13,11 @@ ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": secrets.token_hex(32),
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    # As `ray_session` sets them where it starts Ray: no worker waits behind everything else on the
+    # machine, and no actors beside the workers.
+    "RAY_worker_niceness": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
     # One thread: the same bits on every machine, and no oversubscription by several workers.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -78,6 +83,19 @@ class SkipReasons:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(SkipReasons(), "skip-reasons")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes test, each file goes to one of them, and `tests/ray` as a whole.
+
+    It is the longest group by far and mostly waits, so it is begun first. Tests that start Ray in
+    processes of their own are in no need of the cluster: they are a group for themselves.
+    """
+    items.sort(key=lambda item: item.path.parent.name != "ray")
+    for item in items:
+        group = "ray" if "ray_cluster" in item.fixturenames else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
