@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 ENVIRONMENT = {
     # Ray: no telemetry, authentication as in production but with a token of this session alone
@@ -85,17 +86,31 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(SkipReasons(), "skip-reasons")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes test, each file goes to one of them, and `tests/ray` as a whole.
-
-    It is the longest group by far and mostly waits, so it is begun first. Tests that start Ray in
-    processes of their own are in no need of the cluster: they are a group for themselves.
-    """
+    """Ray's tests take longest, so they come first."""
     items.sort(key=lambda item: item.path.parent.name != "ray")
-    for item in items:
-        group = "ray" if "ray_cluster" in item.fixturenames else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
+
+
+OWN_RAY = ("test_driver_ray", "test_join_ray")
+"""These start Ray in processes of their own, and do not need the shared cluster."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where several processes test, each file goes to one of them.
+
+    The files of `tests/ray` go there as two groups: no more than two clusters run at a time.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = Path(nodeid.partition("::")[0])
+            if path.parent.name != "ray":
+                return str(path)
+            return "own Ray" if path.stem in OWN_RAY else "shared Ray"
+
+    return ByGroup(config, log)
 
 
 @pytest.fixture(scope="session")

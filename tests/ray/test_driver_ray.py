@@ -56,7 +56,7 @@ class Driver:
 
     def wait_for_step(self, step: int) -> None:
         """Return when the run has done so many steps, and more are to come."""
-        assert _wait_until(lambda: self.steps_done() >= step, 90), "the driver does not train"
+        assert _wait_until(lambda: self.steps_done() >= step, 180), "the driver does not train"
         assert self.process.poll() is None
         assert self.steps_done() < 11 * EPOCHS
 
@@ -76,7 +76,7 @@ class Driver:
 
     def end(self) -> tuple[str, list[dict]]:
         """θ as bits, and the epochs."""
-        assert self.process.wait(120) == 0
+        assert self.process.wait(180) == 0
         return self.result()["theta"], _epochs(self.run_dir)
 
     def assert_nothing_is_left(self) -> None:
@@ -154,7 +154,7 @@ def test_a_killed_driver_leaves_no_process_and_its_run_is_resumed_to_the_same_bi
     assert read_run_record(killed.run_dir)["status"] == "running"
 
     resumed = drive(tmp_path, "resume")
-    assert _wait_until(lambda: len(resumed.starts()) == 2, 90), "the driver does not resume"
+    assert _wait_until(lambda: len(resumed.starts()) == 2, 180), "the driver does not resume"
     ports = _ports(resumed.descendants())
     assert ports, "while it runs, Ray listens"
     assert resumed.end() == uninterrupted
@@ -179,7 +179,7 @@ def test_an_interrupted_driver_writes_a_checkpoint_and_can_be_resumed(
     driver = drive(tmp_path)
     driver.wait_for_step(15)
     os.kill(driver.process.pid, number)
-    assert driver.process.wait(60) == InterruptedRunError.exit_code
+    assert driver.process.wait(180) == InterruptedRunError.exit_code
     error = driver.result()
     assert error["error"] == "InterruptedRunError"
     assert "--resume" in error["fix"]
