@@ -30,6 +30,12 @@ def checked_search(base: TrainingJob, config: TuneConfig, dataset: Dataset) -> S
     """
     config.space.check(base)
     check_parts(config, base)
+    if "trainer.num_workers" in config.space.parameters:
+        raise ConfigError(
+            "the number of workers does not change what is trained",
+            field="tune.space.trainer.num_workers",
+            fix="Leave it out; tune.workers_per_trial is for all trials.",
+        )
     scheduler = get_scheduler(config.scheduler, config.scheduler_options)
     scheduler.check(config.space, len(config.objectives), base.trainer.epochs, config.parts)
     first = part_job(base, parts_of(config, base)[0], config.folds)
