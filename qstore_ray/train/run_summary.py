@@ -109,7 +109,8 @@ def run_folders(storage: str) -> list[Path]:
             value=storage,
             fix="Give the folder that holds the run folders.",
         ) from exc
-    return [path for path in children if _is_run(path)]
+    # A study has some of a run's files; `qstore tune show` shows it, and its trials are runs.
+    return [path for path in children if _is_run(path) and not (path / STUDY).exists()]
 
 
 def read_record(path: Path) -> RunRecord:
@@ -175,6 +176,10 @@ def checkpoints(path: Path) -> list[dict[str, Any]]:
             known = {"step": int(digits or 0), "epoch": None, "problem": exc.message}
         found.append({"name": folder.name, **known})
     return found
+
+
+STUDY = "study.journal"
+"""The file of a study that is kept in its own folder."""
 
 
 def _is_run(path: Path) -> bool:
