@@ -91,7 +91,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.parent.name != "ray")
 
 
-OWN_RAY = ("test_driver_ray", "test_join_ray")
+OWN_RAY = ("test_driver_ray", "test_join_ray", "test_tune_driver_ray")
 """These start Ray in processes of their own, and do not need the shared cluster."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qstore_ray.config import Config
-from qstore_ray.errors import ConfigError
+from qstore_ray.errors import ConfigError, under
 from qstore_ray.learn.stopping import Mode, larger_is_better
 
 
@@ -56,4 +56,5 @@ def check_objectives(objectives: Sequence[Objective]) -> None:
                 value=objective.metric,
                 fix="Leave one of them out.",
             )
-        _ = objective.larger_is_better
+        with under(f"objectives.{place}"):
+            _ = objective.larger_is_better

@@ -162,12 +162,19 @@ def _check_folder(folder: Path, url: str | None, *, resume: bool, fresh: bool) -
             value=str(folder),
             fix="Take another name for the study.",
         )
-    if url is None and resume and not (folder / JOURNAL).exists():
+    where = name_of(folder, url)
+    if fresh:
+        return
+    if url is None and not (folder / JOURNAL).exists():
+        names = []
+    elif url is None or resume:  # a database is made where there is none
+        names = _names(open_storage(folder, url, writing=False), where)
+    else:
+        return
+    if resume and folder.name not in names:
         raise _none_to_resume(folder.name)
-    if url is None and not (resume or fresh) and (folder / JOURNAL).exists():
-        names = _names(open_storage(folder, url, writing=False), str(folder / JOURNAL))
-        if names:
-            raise _exists(folder.name)
+    if names and not resume:
+        raise _exists(folder.name)
 
 
 def _locked(folder: Path) -> IO[str]:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import re
 from pathlib import Path
 
+import pytest
+import ray.tune
+from ray._private.node import Node
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.tune.experiment.config_parser import _create_trial_from_spec, _make_parser
 
 from qstore_ray.train.ray_runner import DataParallelTrainer, RunConfig, ScalingConfig, _Trainer
+from qstore_ray.tune import readiness, tuner
 
 
 def test_the_trainer_starts_without_rays_data_manager_and_with_all_else(tmp_path: Path) -> None:
@@ -21,3 +29,45 @@ def test_the_trainer_starts_without_rays_data_manager_and_with_all_else(tmp_path
     usual = callbacks(DataParallelTrainer)
     assert DatasetsCallback in usual
     assert callbacks(_Trainer) == [kind for kind in usual if kind is not DatasetsCallback]
+
+
+# ------------------------------------------------------------------------------------------- tune
+
+
+def test_tune_makes_a_trial_with_the_id_and_the_values_that_it_is_given() -> None:
+    ray.tune.register_trainable("any", lambda config: None)
+    spec = {"run": "any", "config": {"values": {"a": 1}}}
+    trial = _create_trial_from_spec(spec, _make_parser(), trial_id="trial-0007")
+    assert trial.trial_id == "trial-0007"
+    assert trial.config == {"values": {"a": 1}}
+    trial.set_config({"values": {"a": 2}})
+    assert trial.config["values"] == {"a": 2}
+    assert trial.get_error() is None
+
+
+def test_tune_runs_with_all_that_we_ask_of_it() -> None:
+    source = inspect.getsource(tuner._tune)
+    (call,) = [
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "ray.tune.run"
+    ]
+    given = {keyword.arg for keyword in call.keywords}
+    assert len(given) > 5
+    assert given <= set(inspect.signature(ray.tune.run).parameters)
+
+
+@pytest.mark.parametrize("name", tuner._SETTINGS)
+def test_tune_still_reads_the_settings_that_we_make(name: str) -> None:
+    """Each is asked for somewhere by its name, or by a constant of this name."""
+    asks = re.compile(rf"(getenv|environ\.get|env_\w+|bool_env)\(\s*\"?{name}\b", re.MULTILINE)
+    root = Path(ray.__file__).parent
+    files = [f for part in ("tune", "air", "train") for f in (root / part).rglob("*.py")]
+    used = (file for file in files if "tests" not in file.relative_to(root).parts)
+    assert any(asks.search(file.read_text(encoding="utf-8")) for file in used)
+
+
+def test_ray_keeps_the_address_of_its_dashboard_where_we_look() -> None:
+    assert isinstance(inspect.getattr_static(Node, "webui_url"), property)
+    assert hasattr(ray._private.worker.global_worker, "node")
+    assert not readiness._has_dashboard(), "there is no Ray in this process"

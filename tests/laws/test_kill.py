@@ -6,8 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,19 +34,6 @@ AMONG = [
 
 
 WRITTEN = [name for name in AMONG if name.startswith(("write met", "mkdir"))]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """In memory, where there is such a folder: hundreds of runs wait for each of their writes.
-
-    A process that is killed, unlike a machine that stops, loses nothing that it has written.
-    """
-    if not os.access("/dev/shm", os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
-        yield Path(name)
 
 
 def _enumerate(how: str, repository: Path, folder: Path) -> dict:

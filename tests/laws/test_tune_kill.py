@@ -27,12 +27,12 @@ OF_A_HANDOVER = ["mkdir .adopted.part", "rename adopted", "rmdir checkpoints", "
 
 
 @pytest.mark.timeout(900)
-def test_killed_anywhere_and_resumed_no_trial_is_lost_and_none_counted_twice(repository, tmp_path):
+def test_killed_anywhere_and_resumed_no_trial_is_lost_and_none_counted_twice(repository, folder):
     """What was completed stays as it was, what was interrupted ends with the same bits, trackers
     have a record a trial; and a checkpoint that was being handed over is the one or the other.
     """
     done = subprocess.run(
-        [sys.executable, str(repository / "tests" / "search_kill_points.py"), str(tmp_path)],
+        [sys.executable, str(repository / "tests" / "search_kill_points.py"), str(folder)],
         env={**os.environ, "PYTHONPATH": str(repository)},
         check=False, capture_output=True, text=True,
     )  # fmt: skip

@@ -16,8 +16,9 @@ from qstore_ray.train.config import ClusterConfig
 from qstore_ray.train.run_folder import read_run_record
 from qstore_ray.tune.result import StudyResult
 from qstore_ray.tune.space import Space
+from qstore_ray.tune.trial import Trials
 from qstore_ray.tune.tuner import Tuner
-from tests.small_search import RATE, SPACE, config_of, job_of
+from tests.small_search import RATE, SPACE, Listener, config_of, job_of, plan_of
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
@@ -74,6 +75,14 @@ def _search(
     result = Tuner(job, config, display=onlooker).fit()
     assert not (storage / "s" / ".ray").exists(), "Ray Tune's scratch is gone"
     return result
+
+
+def _trained_here(storage: Path, points: list[dict], **trainer: Any) -> list[float]:
+    """The first objective of the same trainings in this process."""
+    trials = Trials(plan_of(job_of(storage, **trainer), config_of()))
+    names = [f"trial-{number}" for number in range(len(points))]
+    ends = [trials.run(n, p, Listener()) for n, p in zip(names, points, strict=True)]
+    return [end["values"][0] for end in ends]
 
 
 def _found(result: StudyResult) -> list[tuple]:
@@ -172,29 +181,27 @@ def test_folds_and_seeds_are_trained_beside_each_other(tmp_path):
 def test_a_trial_of_two_workers_finds_what_a_trial_in_one_process_finds(tmp_path):
     points = [{RATE: 0.1}]
     cluster = ClusterConfig(cpus_per_worker=0.9)
-    job = job_of(tmp_path / "two").model_copy(update={"cluster": cluster})
-    two = Tuner(job, config_of(trials=1, points=points, workers_per_trial=2)).fit()
-    one = _search(tmp_path / "one", trials=1, points=points)
-    value, expected = (r.trials[0].objectives["val_loss"] for r in (two, one))
-    assert value == pytest.approx(expected, rel=1e-9)
-    assert _epochs(tmp_path / "two" / "s" / "trial-0000") == [0, 1, 2]
+    job = job_of(tmp_path).model_copy(update={"cluster": cluster})
+    result = Tuner(job, config_of(trials=1, points=points, workers_per_trial=2)).fit()
+    (expected,) = _trained_here(tmp_path / "one", points)
+    assert result.trials[0].objectives["val_loss"] == pytest.approx(expected, rel=1e-9)
+    assert _epochs(tmp_path / "s" / "trial-0000") == [0, 1, 2]
 
 
 def test_a_trial_whose_process_is_killed_goes_on_from_its_checkpoint(tmp_path):
     onlooker = Onlooker(kills=True)
     every = {"epochs": 6, "checkpoint_every_epochs": 1}
-    asha = {"scheduler": "asha", "scheduler_options": {"grace_period": 5}}
-    options = {"trials": 2, "concurrency": 1, "points": [{RATE: 0.1}, {RATE: 0.2}], **asha}
-    options["scheduler_options"]["max_period"] = 6
-    result = _search(tmp_path / "killed", onlooker, every, **options)
+    points = [{RATE: 0.1}, {RATE: 0.2}]
+    asha = {"scheduler": "asha", "scheduler_options": {"grace_period": 2, "reduction_factor": 4}}
+    result = _search(tmp_path, onlooker, every, trials=2, concurrency=1, points=points, **asha)
     assert result.statuses == {"completed": 2}
-    whole = _search(tmp_path / "whole", None, every, **options)
-    assert [t.objectives for t in result.trials] == [t.objectives for t in whole.trials]
+    found = [trial.objectives["val_loss"] for trial in result.trials]
+    assert found == _trained_here(tmp_path / "here", points, **every)
     for trial in result.trials:
-        assert _epochs(tmp_path / "killed" / "s" / trial.run) == list(range(6))
+        assert _epochs(tmp_path / "s" / trial.run) == list(range(6))
     starts = [
         record
-        for record in read_records(tmp_path / "killed" / "s" / "trial-0000" / "metrics.jsonl")
+        for record in read_records(tmp_path / "s" / "trial-0000" / "metrics.jsonl")
         if record["event"] == "start"
     ]
     assert [record.get("resumed_from_step", 0) > 0 for record in starts] == [False, True]
@@ -226,7 +233,7 @@ def test_trials_that_diverge_are_failed_and_counted_by_their_cause(tmp_path):
         ({"gpus_per_trial": 1.0}, "gpus_per_trial"),
         ({"resources": {"qpu": 1.0}}, "resources.qpu"),
         ({"concurrency": 3}, "concurrency"),
-        ({"workers_per_trial": 2}, "workers_per_trial"),
+        ({"workers_per_trial": 3}, "tune.workers_per_trial"),
     ],
 )
 def test_a_cluster_without_room_is_said_before_anything_is_written(tmp_path, options, field):

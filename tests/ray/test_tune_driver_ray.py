@@ -1,0 +1,149 @@
+"""`qstore tune` as a process with a Ray of its own: killed, interrupted, and brought to its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qstore_ray.cli.app import main
+from qstore_ray.errors import InterruptedRunError
+from qstore_ray.job import JobConfig
+from qstore_ray.track.config import default_uri
+from qstore_ray.track.jsonl import epoch_records, read_records
+from qstore_ray.train.run_folder import read_run_record
+from qstore_ray.tune.result import StudyResult, read_result
+from tests.small_search import SPACE, TABLE
+
+TRIALS = 4
+EPOCHS = 400
+LONGEST = 150.0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds the job file; trials take some seconds, so that they can be interrupted."""
+    place = tmp_path_factory.mktemp("tune")
+    trainer = {**TABLE["trainer"], "epochs": EPOCHS, "checkpoint_every_epochs": 5}
+    tune = {
+        "space": SPACE, "trials": TRIALS, "sampler": "random", "concurrency": 1,
+        "objectives": [{"metric": "val_accuracy"}], "refit": True, "register_as": "flowers",
+    }  # fmt: skip
+    track = {"mlflow": True, "figures": False}
+    tables = {**TABLE, "storage": str(place), "trainer": trainer, "tune": tune, "track": track}
+    (place / "job.toml").write_text(JobConfig.from_dict(tables).to_toml(), encoding="utf-8")
+    return place
+
+
+def _start(folder: Path, repository: Path, *words: str) -> subprocess.Popen[str]:
+    code = f"import sys; sys.path.insert(0, {str(repository)!r}); sys.argv[0] = 'qstore'; "
+    code += "from qstore_ray.cli.app import main; sys.exit(main())"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, "tune", str(folder / "job.toml"), "--json", "--quiet", *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=(folder / "stderr.txt").open("w"),
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _wait_for(condition: Callable[[], bool], driver: subprocess.Popen[str]) -> None:
+    end, pause = time.monotonic() + LONGEST, threading.Event()
+    while not condition():
+        assert time.monotonic() < end
+        assert driver.poll() is None, driver.communicate()[0]
+        pause.wait(0.02)
+
+
+def _epochs(run: Path) -> list[int]:
+    return [int(r["epoch"]) for r in epoch_records(read_records(run / "metrics.jsonl"))]
+
+
+def _is_training(folder: Path, trial: str) -> bool:
+    return len(_epochs(folder / "s" / trial)) > 10
+
+
+def _counted(result: StudyResult) -> dict[str, tuple]:
+    """Run folder → what a trial that was completed tried and found."""
+    return {t.run: (t.parameters, t.objectives) for t in result.trials if t.status == "completed"}
+
+
+@pytest.mark.timeout(600)
+def test_killed_then_interrupted_then_resumed_it_ends_with_every_trial_once(folder, repository):
+    driver = _start(folder, repository)
+    _wait_for(lambda: _is_training(folder, "trial-0001"), driver)
+    os.kill(driver.pid, signal.SIGKILL)
+    assert driver.wait(LONGEST) == -signal.SIGKILL
+    killed = read_result(folder, "s")
+    assert [trial.status for trial in killed.trials] == ["completed", "running"]
+    done = len(_epochs(folder / "s" / "trial-0001"))
+
+    driver = _start(folder, repository, "--resume")
+    _wait_for(lambda: _is_training(folder, "trial-0002"), driver)
+    os.killpg(driver.pid, signal.SIGINT)  # as a terminal does, to all that run in it
+    said, _ = driver.communicate(timeout=LONGEST)
+    assert driver.returncode == InterruptedRunError.exit_code
+    assert json.loads(said.splitlines()[-1])["error"] == "InterruptedRunError"
+    stopped = read_result(folder, "s")
+    assert stopped.statuses == {"completed": 2, "interrupted": 1, "running": 1}
+    assert read_run_record(folder / "s" / "trial-0002")["status"] == "interrupted"
+    assert not (folder / "s" / ".ray").exists()
+    assert _counted(killed).items() <= _counted(stopped).items()
+    continued = _starts(folder / "s" / "trial-0001")[-1]
+    assert 0 < continued["resumed_from_step"] <= 2 * (done + 5), "from its checkpoint"
+
+    driver = _start(folder, repository, "--resume")
+    said, _ = driver.communicate(timeout=LONGEST)
+    assert driver.returncode == os.EX_OK, (folder / "stderr.txt").read_text()
+    found = json.loads(said.splitlines()[-1])
+    result = read_result(folder, "s")
+    assert found["best"] == result.best
+    assert result.statuses == {"completed": TRIALS, "interrupted": 2}
+    assert _counted(stopped).items() <= _counted(result).items()
+    assert set(_counted(result)) == {f"trial-{number:04d}" for number in range(TRIALS)}
+    for run in _counted(result):
+        assert _epochs(folder / "s" / run) == list(range(EPOCHS)), "every epoch once"
+    records = epoch_records(read_records(folder / "s" / "metrics.jsonl"))
+    completed = [t.number for t in result.trials if t.status == "completed"]
+    assert sorted(record["trial"] for record in records) == completed
+
+
+def _starts(run: Path) -> list[dict]:
+    return [r for r in read_records(run / "metrics.jsonl") if r["event"] == "start"]
+
+
+def test_mlflow_then_has_the_study_and_each_trial_once_and_the_model_is_registered(folder):
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=default_uri(folder))
+    (experiment,) = [e for e in client.search_experiments() if e.name != "Default"]
+    runs = client.search_runs([experiment.experiment_id])
+    (study,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if run.info.run_id != study.info.run_id]
+    assert sorted(run.info.run_name for run in children) == [
+        "refit",
+        *(f"trial-{number:04d}" for number in range(TRIALS)),
+    ]
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {study.info.run_id}
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    (version,) = client.search_model_versions("name='flowers'")
+    (refit,) = [run for run in children if run.info.run_name == "refit"]
+    assert version.run_id == refit.info.run_id
+    assert read_run_record(folder / "s" / "refit")["status"] == "finished"
+    assert (folder / "s" / "refit" / "refit.txt").exists()
+
+
+def test_once_it_is_done_resuming_it_starts_nothing(folder, repository, capsys):
+    before = (folder / "s" / "study.journal").read_bytes()
+    assert main(["tune", str(folder / "job.toml"), "--resume", "--json", "--quiet"]) == os.EX_OK
+    assert (folder / "s" / "study.journal").read_bytes() == before
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["status"] == "finished"
