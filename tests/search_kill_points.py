@@ -45,7 +45,7 @@ from tests.kill_points import child
 from tests.small_search import RATE, Listener, config_of, job_of, plan_of, study_of
 
 EPOCHS = 2
-POINTS = [{RATE: rate} for rate in (0.05, 0.2, 0.1)]
+POINTS = [{RATE: rate} for rate in (0.05, 0.2)]
 TRAINER = {"epochs": EPOCHS, "checkpoint_every_epochs": 1}
 CONFIG = config_of(trials=len(POINTS), points=POINTS)
 DATA: Dataset = DatasetLoader.load(job_of(Path("runs")).dataset)
@@ -65,7 +65,7 @@ class Reports(Listener):
 
 
 def search(folder: Path, *, resume: bool) -> None:
-    """The command: a search of three trials."""
+    """The command: a search of two trials."""
     job = job_of(folder, **TRAINER)
     with study_of(job, CONFIG, DATA, resume=resume) as study:
         plan = plan_of(job, CONFIG, DATA)
@@ -224,7 +224,7 @@ def killed_handovers(folder: Path) -> Enumeration:
     plan = plan_of(job_of(made, **TRAINER), CONFIG, DATA)
 
     def train() -> None:
-        for number, point in enumerate(POINTS[:2]):
+        for number, point in enumerate(POINTS):
             Trials(plan).run(f"trial-{number}", point, Listener())
         handover.pack(plan.folder / "trial-1", made / "packed")
 

@@ -163,14 +163,8 @@ def _check_folder(folder: Path, url: str | None, *, resume: bool, fresh: bool) -
             fix="Take another name for the study.",
         )
     where = name_of(folder, url)
-    if fresh:
-        return
-    if url is None and not (folder / JOURNAL).exists():
-        names = []
-    elif url is None or resume:  # a database is made where there is none
-        names = _names(open_storage(folder, url, writing=False), where)
-    else:
-        return
+    there = resume if url else (folder / JOURNAL).exists()
+    names = _names(open_storage(folder, url, writing=False), where) if there and not fresh else []
     if resume and folder.name not in names:
         raise _none_to_resume(folder.name)
     if names and not resume:
@@ -193,9 +187,9 @@ def _locked(folder: Path) -> IO[str]:
 
 def _sweep(folder: Path) -> None:
     """Delete what drivers that were killed had half written; trials may be writing yet."""
-    of_trials = [part for name in KEPT for part in folder.glob(f"trial-*/.{name}.*.part")]
-    for part in (*folder.glob(".*.part"), *of_trials):
-        part.unlink(missing_ok=True)
+    for pattern in (".*.part", *(f"trial-*/.{name}.*.part" for name in KEPT)):
+        for part in folder.glob(pattern):
+            part.unlink(missing_ok=True)
 
 
 def _delete(folder: Path, name: str, url: str | None) -> None:

@@ -16,7 +16,7 @@ OF_A_SEARCH = [
     "write metrics.jsonl",  # a record of a trial, or of an epoch
     "rename tracking.json",
     "mkdir trial-0000",
-    "mkdir trial-0002",
+    "mkdir trial-0001",
     "rename run.json",
     "rename manifest.json",
     "rename result.json",
