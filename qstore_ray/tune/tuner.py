@@ -158,6 +158,8 @@ class Tuner:
                 raise _stopped(study.folder)
             result.best_trials()  # raises where no trial was completed
             status = "finished"
+        if self.display and plan.config.refit:
+            self.display.note("the best configuration is trained once more, on train and val")
         finish(plan, result)
         return result
 
