@@ -149,6 +149,8 @@ class Tuner:
         summary: dict[str, Any] = {}
         with always(lambda: tracking.close(status, summary, artifacts_of(study.folder))):
             watch = Watch(plan, tracking, self.display, self._read())
+            if self.display:
+                self.display.note(f"{room.concurrency} at a time: {room.why}")
             stopped = self._run(study, plan, room, watch)
             result = self._read()
             summary |= summary_of(result)
