@@ -22,10 +22,9 @@ run: $(STAMP) ## train the digits classifier (JOB=, ARGS=)
 
 test: $(STAMP) ## run the tests (ARGS=tests/laws)
 # A short folder, because tests look for paths in messages, which shorten long ones. Three processes,
-# because many tests wait for servers and disks.
+# because many tests wait for servers, disks and Ray; tests/conftest.py says what goes where.
 ifeq ($(strip $(ARGS)),)
-	$(BIN)/python -m pytest tests/ray
-	$(BIN)/python -m pytest --ignore tests/ray --numprocesses 3 --dist loadfile \
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder \
 		--basetemp $$(mktemp -d -t XXXXXX)/t
 else
 	$(BIN)/python -m pytest $(ARGS)

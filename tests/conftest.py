@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 ENVIRONMENT = {
     # Ray: no telemetry, authentication as in production but with a token of this session alone
@@ -13,6 +14,11 @@ ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": secrets.token_hex(32),
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    # As `ray_session` sets them where it starts Ray: no worker waits behind everything else on the
+    # machine, and no actors beside the workers.
+    "RAY_worker_niceness": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
     # One thread: the same bits on every machine, and no oversubscription by several workers.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -78,6 +84,33 @@ class SkipReasons:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(SkipReasons(), "skip-reasons")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Ray's tests take longest, so they come first."""
+    items.sort(key=lambda item: item.path.parent.name != "ray")
+
+
+OWN_RAY = ("test_driver_ray", "test_join_ray")
+"""These start Ray in processes of their own, and do not need the shared cluster."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where several processes test, each file goes to one of them.
+
+    The files of `tests/ray` go there as two groups: no more than two clusters run at a time.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = Path(nodeid.partition("::")[0])
+            if path.parent.name != "ray":
+                return str(path)
+            return "own Ray" if path.stem in OWN_RAY else "shared Ray"
+
+    return ByGroup(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -54,6 +55,7 @@ class RunInfo:
         tags: anything else to tag the run with.
         parent: the run folder of the run that this one is part of: the study of a trial. MLflow
             shows it under that one, W&B in its group.
+        began: when, in seconds since 1970; a tracker may hear of the run later.
     """
 
     name: str
@@ -63,6 +65,7 @@ class RunInfo:
     resumed: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
     parent: Path | None = None
+    began: float = field(default_factory=time.time)
 
     @property
     def storage(self) -> Path:
@@ -88,6 +91,7 @@ class RunInfo:
             "tags": redact(self.tags),
             # From here, so that a storage folder can be moved.
             "parent": self.parent and os.path.relpath(self.parent, self.run_dir),
+            "began": self.began,
         }
         ended = None if outcome is None else redact(asdict(outcome))
         text = json.dumps({"run": values, "outcome": ended}, indent=1, default=str)

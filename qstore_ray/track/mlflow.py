@@ -136,7 +136,9 @@ class MLflowTracker:
         experiment = experiment_id(
             self._client, self._config.experiment, artifact_folder(self._uri, run.storage)
         )
-        run_id: str = self._client.create_run(experiment, run_name=run.name).info.run_id
+        began = int(1000 * run.began)
+        made = self._client.create_run(experiment, start_time=began, run_name=run.name)
+        run_id: str = made.info.run_id
         write_atomically(run.run_dir / RUN_ID_FILE, run_id + "\n")
         self._logged = set()
         return run_id
@@ -243,7 +245,8 @@ class MLflowTracker:
     def _last_written(self) -> int:
         """When the metrics file was last written, in milliseconds: a late `sync` ends no later."""
         path = self._run.metrics_path
-        return int(1000 * (path.stat().st_mtime if path.exists() else time.time()))
+        written = path.stat().st_mtime if path.exists() else time.time()
+        return int(1000 * max(written, self._run.began))
 
 
 def _parent_tag(run: RunInfo) -> dict[str, str]:

@@ -189,14 +189,17 @@ def checkpoints(path: Path) -> list[dict[str, Any]]:
     return found
 
 
+STUDY = "study.journal"
+"""The file of a study that is kept in its own folder."""
+
+
 def _is_run(path: Path) -> bool:
     return any((path / name).exists() for name in _SIGNS_OF_A_RUN)
 
 
 def _is_study(path: Path) -> bool:
-    if (path / "run.json").exists():
-        return False
-    return (path / "study.journal").exists() or any(path.glob("trial-*/run.json"))
+    """A study has some of a run's files."""
+    return (path / STUDY).exists()
 
 
 def _record(path: Path, problems: list[str]) -> RunRecord | None:

@@ -13,13 +13,12 @@ from qstore_ray.errors import RunError
 from qstore_ray.resilience import write_durably
 from qstore_ray.track.config import TrackConfig, default_uri
 from qstore_ray.track.mlflow_store import RUN_ID_FILE
-from qstore_ray.train.config import TrainingJob
 from qstore_ray.train.run_folder import read_run_record
 from qstore_ray.train.trainer import QuantumTrainer
 from qstore_ray.tune.page import write_page
 from qstore_ray.tune.parts import parts_of
 from qstore_ray.tune.pictures import draw_possible, search_of
-from qstore_ray.tune.plan import Plan
+from qstore_ray.tune.plan import Plan, alone
 from qstore_ray.tune.refit import refit_job
 from qstore_ray.tune.result import StudyResult
 from qstore_ray.tune.tracking import register_best
@@ -80,7 +79,7 @@ def refit(plan: Plan, result: StudyResult) -> None:
     A final training of the same job that had finished is left alone, one that had not goes on.
     """
     best = result.best_trials()[0]
-    job: TrainingJob = plan.config.space.apply(plan.job, best.parameters)
+    job = alone(plan.config.space.apply(plan.job, best.parameters))
     epochs = len(best.epochs) if plan.config.parts == 1 else None
     job, notes = refit_job(job, epochs, folds=plan.config.folds)
     job = job.model_copy(update={"name": REFIT, "storage": str(plan.folder)})

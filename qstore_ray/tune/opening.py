@@ -72,16 +72,14 @@ def open_study(
             else, another process has it open, or there is none to resume.
         StudyError: its storage is locked, damaged or out of reach.
     """
-    check_objectives(objectives)
-    space.check(job)
-    _check_points(space, points, trials)
+    folder = check_study(
+        storage, name, space=space, job=job, objectives=objectives, trials=trials, sampler=sampler,
+        sampler_options=sampler_options, points=points, storage_url=storage_url, resume=resume,
+        fresh=fresh,
+    )  # fmt: skip
     chosen = get_sampler(sampler, sampler_options)
-    if isinstance(chosen, Learner):
-        chosen.check(space, len(objectives))
     design = chosen.points(space, seed=seed, limit=trials) if isinstance(chosen, Design) else None
     recipe = study_recipe(space, job, objectives, data_fingerprint)
-    folder = Path(storage).expanduser().resolve() / check_name(name)
-    _check_folder(folder, storage_url, resume=resume, fresh=fresh)
     where = name_of(folder, storage_url)
     with ExitStack() as until_opened:
         lock = until_opened.enter_context(_locked(folder))
@@ -106,6 +104,39 @@ def open_study(
         where=where,
         lock=lock,
     )
+
+
+def check_study(
+    storage: str | Path,
+    name: str,
+    *,
+    space: Space,
+    job: Config,
+    objectives: Sequence[Objective],
+    trials: int,
+    sampler: str = "tpe",
+    sampler_options: dict[str, Any] | None = None,
+    points: Sequence[Mapping[str, Any]] = (),
+    storage_url: str | None = None,
+    resume: bool = False,
+    fresh: bool = False,
+) -> Path:
+    """Refuse what can be refused before anything is started or written; the study's folder.
+
+    Raises:
+        ConfigError, RunExistsError, StudyError: see `open_study`.
+    """
+    check_objectives(objectives)
+    space.check(job)
+    _check_points(space, points, trials)
+    chosen = get_sampler(sampler, sampler_options)
+    if isinstance(chosen, Learner):
+        chosen.check(space, len(objectives))
+    if isinstance(chosen, Design):
+        chosen.points(space, seed=0, limit=trials)
+    folder = Path(storage).expanduser().resolve() / check_name(name)
+    _check_folder(folder, storage_url, resume=resume, fresh=fresh)
+    return folder
 
 
 def _check_points(space: Space, points: Sequence[Mapping[str, Any]], trials: int) -> None:

@@ -54,6 +54,10 @@ def find_study(study: str, storage: Path) -> StudyStores:
             track = TrackConfig.from_dict(job.get("track", {}))
             return StudyStores(optuna=url or str((folder / JOURNAL).resolve()), track=track)
     names = [path.parent.name for path in storage.glob(f"*/{JOURNAL}")]
+    if not names:
+        raise UsageError(
+            f"there are no studies in {storage}", field="study", value=study, fix="Give --storage."
+        )
     raise unknown_name("study", study, names, field="study")
 
 

@@ -59,7 +59,12 @@ class Plan:
             "trainer": job.trainer.model_copy(update=trainer),
             "track": TrackConfig(mlflow=False, figures=False),  # the search has its own
         }
-        return job.model_copy(update=changes)
+        return alone(job).model_copy(update=changes)
+
+
+def alone(job: TrainingJob) -> TrainingJob:
+    """The job without the search that it may be the beginning of."""
+    return TrainingJob(**{name: getattr(job, name) for name in TrainingJob.model_fields})
 
 
 def for_trials(dataset: Dataset) -> Dataset:

@@ -6,8 +6,8 @@ arithmetic, which is done here, on numbers that the caller has asked the cluster
 
 A trial that trains in its own process takes its CPUs, GPUs and further resources in one piece, on
 one node; each of its trainings beyond the first that run at the same time takes as much again. A
-trial with Ray Train workers takes next to nothing itself: every worker is a piece of its own, and
-Ray Train reserves the pieces, outside of what Tune knows of.
+trial with Ray Train workers takes no CPU itself, it only waits for them: every worker is a piece of
+its own, and Ray Train reserves the pieces, outside of what Tune knows of.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from qstore_ray.errors import ConfigError, ResourceError
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
 from qstore_ray.tune.config import TuneConfig
 
-TRIAL_CPUS = 0.01
-"""Of a trial that only starts workers and waits for them."""
+TRIAL_MEMORY = 2**20
+"""Bytes that Tune reserves for a trial that only starts workers: it does not reserve nothing."""
 
 _UNIT = 10_000  # Ray counts resources in ten-thousandths
 Bundle = dict[str, float]
@@ -87,7 +87,7 @@ def room(
 def trial_bundles(config: TuneConfig, trainer: TrainerConfig) -> list[Bundle]:
     """What Tune reserves for one trial."""
     if trainer.num_workers:
-        return [{"CPU": TRIAL_CPUS, **config.resources}]
+        return [{"memory": TRIAL_MEMORY, **config.resources}]
     bundle = {"CPU": config.cpus_per_trial, "GPU": config.gpus_per_trial, **config.resources}
     bundle = {name: amount for name, amount in bundle.items() if amount}
     at_once = min(config.parts_at_once, config.parts)
@@ -111,7 +111,7 @@ def check_dashboard(config: TuneConfig, trainer: TrainerConfig, dashboard: bool)
             field="scheduler",
             value=config.scheduler,
             fix="Start the cluster with its dashboard (pip install 'ray[default]'), or write "
-            'scheduler = "none" or trainer.num_workers = 0.',
+            'scheduler = "none" or tune.workers_per_trial = 0.',
         )
 
 
@@ -152,35 +152,28 @@ class _Demand:
     @classmethod
     def of(cls, config: TuneConfig, cluster: ClusterConfig, trainer: TrainerConfig) -> _Demand:
         bundles = trial_bundles(config, trainer)
+        piece = {name: amount for name, amount in bundles[0].items() if name != "memory"}
         workers = trainer.num_workers * min(config.parts_at_once, config.parts)
-        return cls(bundles[0], len(bundles), {"CPU": cluster.cpus_per_worker}, workers)
+        return cls(piece, len(bundles), {"CPU": cluster.cpus_per_worker}, workers)
 
     @property
     def total(self) -> Bundle:
         total = {name: amount * self.at_once for name, amount in self.piece.items()}
-        if self.workers:
-            total["CPU"] += self.workers * self.worker["CPU"]
-        return total
+        return {"CPU": self.workers * self.worker["CPU"], **total} if self.workers else total
 
     def trials_on(
         self, nodes: Sequence[Mapping[str, float]], available: Mapping[str, float]
     ) -> int:
         """Trials that have room at a time, wherever Ray puts what is alike.
 
-        Pieces that are alike leave no gaps, so they are counted node by node. A trial with workers
-        may be put on any node, in the way of a worker: what all trials take is left free on each.
+        Pieces that are alike leave no gaps, so they are counted node by node.
         """
-        most = sum(_copies(self.piece, node) for node in nodes) // self.at_once
-        for name, amount in self.total.items():
-            most = min(most, _units(available.get(name, 0.0)) // _units(amount))
-        while most and self.workers and self._workers_beside(most, nodes) < most * self.workers:
-            most -= 1
-        return most
-
-    def _workers_beside(self, trials: int, nodes: Sequence[Mapping[str, float]]) -> int:
-        taken = trials * self.piece["CPU"]
-        free = [{"CPU": max(node.get("CPU", 0.0) - taken, 0.0)} for node in nodes]
-        return sum(_copies(self.worker, node) for node in free)
+        most = [_units(available.get(name, 0.0)) // _units(a) for name, a in self.total.items()]
+        if self.piece:
+            most.append(sum(_copies(self.piece, node) for node in nodes) // self.at_once)
+        if self.workers:
+            most.append(sum(_copies(self.worker, node) for node in nodes) // self.workers)
+        return min(most)
 
 
 def _copies(piece: Bundle, node: Mapping[str, float]) -> int:
@@ -211,7 +204,7 @@ def _no_room(
                 f"a worker takes {cpus:g} CPUs, and no node has more than {largest:g}",
                 field="cluster.cpus_per_worker",
                 value=cpus,
-                fix=f"Take {_below(largest - demand.piece['CPU'])} or less.",
+                fix=f"Take {_below(largest)} or less.",
             )
     for name, amount in demand.piece.items():
         largest = max((node.get(name, 0.0) for node in nodes), default=0.0)
@@ -228,7 +221,7 @@ def _no_room(
         return ResourceError(
             f"a trial with {demand.workers} workers of {demand.worker['CPU']:g} CPUs takes "
             f"{_text(demand.total)}, {there}",
-            field="trainer.num_workers",
+            field="tune.workers_per_trial",
             value=demand.workers,
             fix=f"Take fewer workers, or cluster.cpus_per_worker = {_share(demand, nodes)}.",
         )
@@ -249,9 +242,9 @@ def _no_room(
 
 def _share(demand: _Demand, nodes: Sequence[Mapping[str, float]]) -> str:
     """The CPUs of a worker with which one trial fits: those of some node in equal parts."""
-    free = [node.get("CPU", 0.0) - demand.piece["CPU"] for node in nodes]
-    parts = [cpus / k for cpus in free for k in range(1, demand.workers + 1) if cpus > 0]
-    fitting = [part for part in parts if sum(cpus // part for cpus in free) >= demand.workers]
+    there = [node.get("CPU", 0.0) for node in nodes]
+    parts = [cpus / k for cpus in there for k in range(1, demand.workers + 1) if cpus > 0]
+    fitting = [part for part in parts if sum(cpus // part for cpus in there) >= demand.workers]
     return _below(max(fitting, default=0.0))
 
 

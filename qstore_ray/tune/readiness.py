@@ -10,6 +10,7 @@ import ray
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.errors import ConfigError
+from qstore_ray.resilience import available_cpus
 from qstore_ray.train.cluster import ray_session, uses_own_ray
 from qstore_ray.train.config import ClusterConfig, TrainerConfig, TrainingJob
 from qstore_ray.train.preflight import model_for
@@ -29,6 +30,12 @@ def checked_search(base: TrainingJob, config: TuneConfig, dataset: Dataset) -> S
     """
     config.space.check(base)
     check_parts(config, base)
+    if "trainer.num_workers" in config.space.parameters:
+        raise ConfigError(
+            "the number of workers does not change what is trained",
+            field="tune.space.trainer.num_workers",
+            fix="Leave it out; tune.workers_per_trial is for all trials.",
+        )
     scheduler = get_scheduler(config.scheduler, config.scheduler_options)
     scheduler.check(config.space, len(config.objectives), base.trainer.epochs, config.parts)
     first = part_job(base, parts_of(config, base)[0], config.folds)
@@ -58,7 +65,10 @@ def search_session(cluster: ClusterConfig, config: TuneConfig) -> Iterator[Room]
     trainer = TrainerConfig(num_workers=config.workers_per_trial)
     wanted = needs_dashboard(config, trainer)
     own = uses_own_ray(cluster)
-    with ray_session(cluster, config.workers_per_trial, dashboard=wanted):
+    if own and not (config.gpus_per_trial or config.resources):
+        cpus = {"CPU": float(available_cpus())}  # what it will have; it takes seconds to start
+        room(config, cluster, trainer, cpus, [cpus])
+    with ray_session(cluster, 0, dashboard=wanted):
         check_dashboard(config, trainer, own or _has_dashboard())
         alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
         nodes = [node["Resources"] for node in alive]

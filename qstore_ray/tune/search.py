@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ray.tune.experiment.config_parser import _create_trial_from_spec, _make_parser
 from ray.tune.search import SearchAlgorithm
 
+from qstore_ray.errors import QStoreError
 from qstore_ray.tune import study as studies
 from qstore_ray.tune.study import Failure, Outcome, Pruned, Study
 
@@ -61,6 +63,8 @@ class StudySearch(SearchAlgorithm):
         self._parser = _make_parser()
         self._running: dict[str, studies.Trial] = {}
         self._trials: dict[str, Trial] = {}
+        self.error: QStoreError | None = None
+        """What went wrong with the study; the search is left then."""
         self.leaving = threading.Event()
         """Set when the search is to stop: trials that run are left as they are, to be repeated."""
 
@@ -77,21 +81,24 @@ class StudySearch(SearchAlgorithm):
         full = self._at_a_time is not None and len(self._running) >= self._at_a_time
         if self._finished or self.leaving.is_set() or full:
             return None
-        trial = self._study.ask()
-        if trial is None:
-            self._finished = True
-            return None
-        self._running[trial.name] = trial
-        spec = {**copy.copy(self._spec), "config": {"values": trial.values}}
-        made: Trial = _create_trial_from_spec(spec, self._parser, trial_id=trial.name)
-        self._trials[trial.name] = made
-        self._watcher.trial_started(trial)
-        return made
+        with self._kept():
+            trial = self._study.ask()
+            if trial is None:
+                self._finished = True
+                return None
+            self._running[trial.name] = trial
+            self._watcher.trial_started(trial)
+            spec = {**copy.copy(self._spec), "config": {"values": trial.values}}
+            made: Trial = _create_trial_from_spec(spec, self._parser, trial_id=trial.name)
+            self._trials[trial.name] = made
+            return made
+        return None
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Record the epochs of a report."""
         if trial_id in self._running:
-            self._record(self._running[trial_id], result)
+            with self._kept():
+                self._record(self._running[trial_id], result)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -100,6 +107,16 @@ class StudySearch(SearchAlgorithm):
         trial, made, result = self._running.get(trial_id), self._trials.get(trial_id), result or {}
         if trial is None or (self.leaving.is_set() and not result.get("done")):
             return
+        with self._kept():
+            self._end(trial, made, result, error)
+
+    def leave(self) -> None:
+        """Nothing runs any more; what had not ended is told to whoever watches."""
+        self._watcher.trials_left(list(self._running.values()))
+
+    def _end(
+        self, trial: studies.Trial, made: Trial | None, result: dict[str, Any], error: bool
+    ) -> None:
         outcome: Outcome
         self._record(trial, result)  # where it ends a trial, Ray Tune tells of the report here only
         if error:
@@ -111,14 +128,19 @@ class StudySearch(SearchAlgorithm):
             result = {**result, "metrics": _nested(result, "metrics")}
         else:
             outcome = Pruned()
-        del self._running[trial_id], self._trials[trial_id]
         evaluations = result.get("circuit_evaluations")
         self._study.tell(trial.number, outcome, circuit_evaluations=evaluations)
+        del self._running[trial.name], self._trials[trial.name]
         self._watcher.trial_ended(trial, outcome, result)
 
-    def leave(self) -> None:
-        """Nothing runs any more; what had not ended is told to whoever watches."""
-        self._watcher.trials_left(list(self._running.values()))
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Keep an error for the driver, and leave: Ray Tune would make a text of it, and go on."""
+        try:
+            yield
+        except QStoreError as exc:
+            self.error = self.error or exc
+            self.leaving.set()
 
     def _record(self, trial: studies.Trial, result: dict[str, Any]) -> None:
         now = self._trials[trial.name].config["values"]

@@ -99,6 +99,17 @@ class Study:
         """Trials that count: running here, or ended; neither waiting nor interrupted ones."""
         return sum(counts(trial) for trial in self._study.get_trials(deepcopy=False))
 
+    @property
+    def is_done(self) -> bool:
+        """Whether no trial is left: as many as count were asked for, or the grid was walked."""
+        from optuna.trial import TrialState
+
+        with translated(self._where):
+            if self.asked >= self.limit:
+                return True
+            waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return not waiting and self._points is not None and self._points(self._next_point) is None
+
     def ask(self) -> Trial | None:
         """The next trial, or None when all are asked for: the limit is reached, or the grid done.
 

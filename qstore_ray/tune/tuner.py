@@ -26,11 +26,13 @@ from pathlib import Path
 from typing import Any
 
 import ray.tune
+from ray.exceptions import RayError
+from ray.tune import TuneError
 from ray.tune.stopper import Stopper
 
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.errors import InterruptedRunError
+from qstore_ray.errors import InterruptedRunError, WorkerError
 from qstore_ray.track.base import Status
 from qstore_ray.train.config import TrainingJob
 from qstore_ray.train.finish import always
@@ -39,7 +41,7 @@ from qstore_ray.tune.actor import TrialActor
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.display import SearchDisplay
 from qstore_ray.tune.ending import finish, leave_files, summary_of
-from qstore_ray.tune.opening import open_study
+from qstore_ray.tune.opening import check_study, open_study
 from qstore_ray.tune.plan import Plan, for_trials
 from qstore_ray.tune.preflight import Room
 from qstore_ray.tune.readiness import checked_search, search_session
@@ -112,24 +114,28 @@ class Tuner:
         base, config = self.base, self.config
         dataset = self.dataset or DatasetLoader.load(base.dataset)
         scheduler = checked_search(base, config, dataset)
+        study_of: dict[str, Any] = {
+            "space": config.space,
+            "job": base,
+            "objectives": config.objectives,
+            "trials": config.trials,
+            "sampler": config.sampler,
+            "sampler_options": config.sampler_options,
+            "points": config.points,
+            "storage_url": config.storage_url,
+            "resume": resume,
+            "fresh": fresh,
+        }
+        check_study(base.storage, base.name, **study_of)
         with (
             search_session(base.cluster, config) as room,
             open_study(
                 base.storage,
                 base.name,
-                space=config.space,
-                job=base,
-                objectives=config.objectives,
-                trials=config.trials,
-                sampler=config.sampler,
-                sampler_options=config.sampler_options,
+                **study_of,
                 seed=config.seed,
-                points=config.points,
                 warm_start=config.warm_start,
-                storage_url=config.storage_url,
                 data_fingerprint=dataset.fingerprint,
-                resume=resume,
-                fresh=fresh,
             ) as study,
         ):
             plan = Plan(base, config, study.folder, for_trials(dataset), scheduler)
@@ -170,23 +176,25 @@ class Tuner:
 
     def _run(self, study: Study, plan: Plan, room: Room, watch: Watch) -> bool:
         """Run Ray Tune until the study is done; whether it was stopped before."""
-        stop = threading.Event()
-        search = StudySearch(
-            study, watch, at_a_time=None if plan.scheduler.pauses else room.concurrency
-        )
-        scratch = study.folder / _SCRATCH
+        at_a_time = None if plan.scheduler.pauses else room.concurrency
+        search = StudySearch(study, watch, at_a_time=at_a_time)
+        if study.is_done:
+            return False
+        scratch, stop = study.folder / _SCRATCH, threading.Event()
         try:
             with _settings(), stop_on_signal(stop):
-                _wait(lambda: _tune(plan, room, search, stop, scratch), stop, search.leaving)
+                _wait(lambda: _tune(plan, room, search, scratch), stop, search.leaving)
+        except (RayError, TuneError) as exc:
+            raise search.error or _broken(exc, study.folder) from exc
         finally:
             search.leave()
             shutil.rmtree(scratch, ignore_errors=True)
+        if search.error:
+            raise search.error
         return stop.is_set()
 
 
-def _tune(
-    plan: Plan, room: Room, search: StudySearch, stop: threading.Event, scratch: Path
-) -> None:
+def _tune(plan: Plan, room: Room, search: StudySearch, scratch: Path) -> None:
     """Ray Tune's loop. In a thread of its own: in the main one, it takes Ctrl-C for itself."""
     config = plan.config
     trainable = ray.tune.with_resources(
@@ -204,7 +212,7 @@ def _tune(
         name="trials",
         storage_path=str(scratch),
         max_failures=config.trial_failures,
-        stop=_StopWhen(stop),
+        stop=_StopWhen(search.leaving),
         verbose=0,
         raise_on_failed_trial=False,
     )
@@ -229,14 +237,28 @@ class _StopWhen(Stopper):
 
 
 def _wait(tune: Callable[[], None], stop: threading.Event, leaving: threading.Event) -> None:
-    """Call `tune` in another thread; tell the search when it is to stop."""
-    with ThreadPoolExecutor(1, thread_name_prefix="qstore_ray-tune") as pool:
-        tuning = pool.submit(tune)
-        while not tuning.done():
-            wait([tuning], timeout=_WAIT_SECONDS)
-            if stop.is_set():
-                leaving.set()
-        tuning.result()
+    """Call `tune` in another thread; tell the search when it is to stop.
+
+    A second Ctrl-C leaves at once; what the thread does then ends with Ray.
+    """
+    pool = ThreadPoolExecutor(1, thread_name_prefix="qstore_ray-tune")
+    tuning = pool.submit(tune)
+    pool.shutdown(wait=False)
+    while not tuning.done():
+        wait([tuning], timeout=_WAIT_SECONDS)
+        if stop.is_set():
+            leaving.set()
+    tuning.result()
+
+
+def _broken(exc: Exception, folder: Path) -> WorkerError:
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
+    return WorkerError(
+        f"Ray Tune ended with an error: {lines[-1] if lines else type(exc).__name__}",
+        field="study",
+        value=str(folder),
+        fix="The study has all that was done: go on with --resume.",
+    )
 
 
 def _stopped(folder: Path) -> InterruptedRunError:

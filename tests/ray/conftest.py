@@ -1,4 +1,8 @@
-"""One small Ray cluster a module, started in this process's name and gone afterwards."""
+"""One small Ray cluster for this folder, started in this process's name and gone afterwards.
+
+A start takes about ten seconds of processor time, so all tests share it; those that kill a cluster,
+or look at what one leaves behind, start their own in another process.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +15,20 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 OBJECT_STORE_BYTES = 200 * 1024**2
+LONGEST_SECONDS = 400
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what lies in this folder, so that `-m "not ray"` runs everything else."""
+    """Mark what lies in this folder: `-m "not ray"` runs everything else."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.ray)
+            # Workers start and start again, perhaps beside two other processes full of tests.
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(LONGEST_SECONDS))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def ray_cluster() -> Iterator[None]:
     """A local cluster of 2 CPUs without a dashboard.
 

@@ -8,7 +8,7 @@ import pytest
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.errors import DataError, UsageError
+from qstore_ray.errors import DataError
 from tests.blocks import in_order
 
 STEPS = [
@@ -26,12 +26,6 @@ def _digits(**fields) -> Dataset:
             **fields,
         )
     )
-
-
-def test_ray_is_not_started_behind_one_s_back():
-    dataset = DatasetLoader.from_arrays(np.eye(6), [0, 1] * 3, split={"train": 1.0})
-    with pytest.raises(UsageError, match="Ray is not running"):
-        dataset.to_ray("train")
 
 
 @pytest.mark.parametrize("fields", [{}, {"augmentation": {"copies": 2, "steps": STEPS}}])

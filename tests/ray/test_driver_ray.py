@@ -20,61 +20,22 @@ from qstore_ray.errors import InterruptedRunError
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.checkpoint import latest_checkpoint
 from qstore_ray.train.run_folder import read_run_record
+from tests.ray.driver import EPOCHS, train
 
-# Arguments: storage, workers, "resume" or "new". The result goes to <storage>/result.json.
-DRIVER = """
-import json
-import sys
-from pathlib import Path
-
-from qstore_ray.data.config import DatasetConfig
-from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.errors import QStoreError
-from qstore_ray.learn.config import ModelConfig
-from qstore_ray.track.config import TrackConfig
-from qstore_ray.train.config import ClusterConfig, TrainerConfig
-from qstore_ray.train.trainer import QuantumTrainer
-
-storage, workers, how = sys.argv[1:]
-dataset = DatasetLoader.load(
-    DatasetConfig(
-        name="digits",
-        params={"dataset": "digits"},
-        preprocessing=[{"name": "standard"}, {"name": "pca", "components": 8}],
-        split={"train": 0.6, "val": 0.1, "test": 0.3},
-    )
-)
-trainer = QuantumTrainer(
-    ModelConfig(n_qubits=8, layers=6),
-    TrainerConfig(epochs=12, batch_size=100, seed=3, num_workers=int(workers)),
-    name="run",
-    storage=storage,
-    cluster=ClusterConfig(cpus_per_worker=0.5),
-    track=TrackConfig(mlflow=False),
-)
-try:
-    result = trainer.fit(dataset, resume=how == "resume")
-except QStoreError as error:
-    Path(storage, "result.json").write_text(json.dumps(error.as_dict()))
-    sys.exit(error.exit_code)
-Path(storage, "result.json").write_text(json.dumps({"theta": result.model.theta.tobytes().hex()}))
-"""
-EPOCHS = 12
 LEFT_OVER_SECONDS = 20.0
 
 
 class Driver:
     """A driver process, and every process that descends from it, known by a mark they inherit."""
 
-    def __init__(self, storage: Path, workers: int, how: str, repository: Path) -> None:
+    def __init__(self, storage: Path, how: str, repository: Path) -> None:
         self.storage = storage
         self.run_dir = storage / "run"
         self._mark = secrets.token_hex(8)
-        script = storage / "driver.py"
-        script.write_text(DRIVER)
         self.process = subprocess.Popen(
-            [sys.executable, str(script), str(storage), str(workers), how],
-            env={**os.environ, "QSTORE_TEST_MARK": self._mark, "PYTHONPATH": str(repository)},
+            [sys.executable, "-m", "tests.ray.driver", str(storage), how],
+            cwd=repository,
+            env={**os.environ, "QSTORE_TEST_MARK": self._mark},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -95,7 +56,7 @@ class Driver:
 
     def wait_for_step(self, step: int) -> None:
         """Return when the run has done so many steps, and more are to come."""
-        assert _wait_until(lambda: self.steps_done() >= step, 90), "the driver does not train"
+        assert _wait_until(lambda: self.steps_done() >= step, 180), "the driver does not train"
         assert self.process.poll() is None
         assert self.steps_done() < 11 * EPOCHS
 
@@ -104,22 +65,36 @@ class Driver:
         records = read_records(self.run_dir / "metrics.jsonl")
         return max((int(record.get("step", 0)) for record in records), default=0)
 
+    def starts(self) -> list[dict]:
+        """The starts in the metrics file."""
+        records = read_records(self.run_dir / "metrics.jsonl")
+        return [record for record in records if record["event"] == "start"]
+
     def result(self) -> dict:
         """What the driver has written at its end."""
         return json.loads((self.storage / "result.json").read_text())
 
     def end(self) -> tuple[str, list[dict]]:
         """θ as bits, and the epochs."""
-        assert self.process.wait(120) == 0
-        records = epoch_records(read_records(self.run_dir / "metrics.jsonl"))
-        epochs = [{k: v for k, v in record.items() if k != "seconds"} for record in records]
-        assert len(epochs) == EPOCHS
-        return self.result()["theta"], epochs
+        assert self.process.wait(180) == 0
+        return self.result()["theta"], _epochs(self.run_dir)
 
     def assert_nothing_is_left(self) -> None:
         """No descendant runs, at the latest after some seconds."""
         gone = _wait_until(lambda: not self.descendants(), LEFT_OVER_SECONDS)
         assert gone, f"still running: {[process.cmdline()[:3] for process in self.descendants()]}"
+
+
+def _epochs(run_dir: Path) -> list[dict]:
+    records = epoch_records(read_records(run_dir / "metrics.jsonl"))
+    epochs = [{k: v for k, v in record.items() if k != "seconds"} for record in records]
+    assert len(epochs) == EPOCHS
+    return epochs
+
+
+def _here(storage: Path, how: str) -> tuple[str, list[dict]]:
+    """θ as bits, and the epochs, of the same training without Ray, in this process."""
+    return train(storage, 0, how), _epochs(storage / "run")
 
 
 def _wait_until(condition: Callable[[], object], seconds: float) -> bool:
@@ -148,9 +123,8 @@ def drive(repository: Path) -> Iterator[Callable[..., Driver]]:
     """Starts drivers; what is left of them at the end is killed."""
     drivers: list[Driver] = []
 
-    def start(storage: Path, workers: int = 2, how: str = "new") -> Driver:
-        storage.mkdir(exist_ok=True)
-        drivers.append(Driver(storage, workers, how, repository))
+    def start(storage: Path, how: str = "new") -> Driver:
+        drivers.append(Driver(storage, how, repository))
         return drivers[-1]
 
     yield start
@@ -163,14 +137,15 @@ def drive(repository: Path) -> Iterator[Callable[..., Driver]]:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(repository: Path, tmp_path_factory) -> tuple[str, list[dict]]:
+def uninterrupted(tmp_path_factory) -> tuple[str, list[dict]]:
     """The same training without Ray, from start to end."""
-    return Driver(tmp_path_factory.mktemp("alone"), 0, "new", repository).end()
+    return _here(tmp_path_factory.mktemp("alone"), "new")
 
 
 def test_a_killed_driver_leaves_no_process_and_its_run_is_resumed_to_the_same_bits(
     drive, uninterrupted, tmp_path
 ):
+    """And after the resumed run's normal end nothing runs or listens either."""
     killed = drive(tmp_path)
     killed.wait_for_step(20)
     assert killed.descendants(), "Ray's processes carry the mark"
@@ -178,14 +153,23 @@ def test_a_killed_driver_leaves_no_process_and_its_run_is_resumed_to_the_same_bi
     assert killed.process.wait(10) == -signal.SIGKILL
     assert read_run_record(killed.run_dir)["status"] == "running"
 
-    resumed = drive(tmp_path, how="resume")
+    resumed = drive(tmp_path, "resume")
+    assert _wait_until(lambda: len(resumed.starts()) == 2, 180), "the driver does not resume"
+    ports = _ports(resumed.descendants())
+    assert ports, "while it runs, Ray listens"
     assert resumed.end() == uninterrupted
     record = read_run_record(resumed.run_dir)
     assert (record["status"], record["generation"]) == ("finished", 2)
-    starts = [r for r in read_records(resumed.run_dir / "metrics.jsonl") if r["event"] == "start"]
-    assert starts[-1]["resumed_from_step"] > 0
+    assert resumed.starts()[-1]["resumed_from_step"] > 0
     killed.assert_nothing_is_left()
     resumed.assert_nothing_is_left()
+    listening = {
+        connection.laddr.port
+        for connection in psutil.net_connections(kind="tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert not ports & listening
+    assert not (resumed.run_dir / ".ray").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
@@ -195,7 +179,7 @@ def test_an_interrupted_driver_writes_a_checkpoint_and_can_be_resumed(
     driver = drive(tmp_path)
     driver.wait_for_step(15)
     os.kill(driver.process.pid, number)
-    assert driver.process.wait(60) == InterruptedRunError.exit_code
+    assert driver.process.wait(180) == InterruptedRunError.exit_code
     error = driver.result()
     assert error["error"] == "InterruptedRunError"
     assert "--resume" in error["fix"]
@@ -207,20 +191,4 @@ def test_an_interrupted_driver_writes_a_checkpoint_and_can_be_resumed(
     assert read_records(driver.run_dir / "metrics.jsonl")[-1]["status"] == "interrupted"
     driver.assert_nothing_is_left()
     # The other kind of run takes it up: the number of workers may change.
-    assert drive(tmp_path, workers=0, how="resume").end() == uninterrupted
-
-
-def test_after_a_normal_end_nothing_runs_or_listens(drive, uninterrupted, tmp_path):
-    driver = drive(tmp_path)
-    driver.wait_for_step(1)
-    ports = _ports(driver.descendants())
-    assert ports, "while it runs, Ray listens"
-    assert driver.end() == uninterrupted
-    driver.assert_nothing_is_left()
-    listening = {
-        connection.laddr.port
-        for connection in psutil.net_connections(kind="tcp")
-        if connection.status == psutil.CONN_LISTEN
-    }
-    assert not ports & listening
-    assert not (driver.run_dir / ".ray").exists()
+    assert _here(tmp_path, "resume") == uninterrupted

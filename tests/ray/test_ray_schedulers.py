@@ -127,14 +127,14 @@ def test_workers_that_would_wait_for_each_other_are_refused_with_the_clusters_nu
     """Two workers of a CPU each beside their trial, on two CPUs: Ray would wait without end."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     config = TuneConfig(space=SPACE.to_dict(), trials=2)
-    args = (TrainerConfig(num_workers=2), ray.cluster_resources(), nodes)
+    args = (ClusterConfig(), TrainerConfig(num_workers=2), ray.cluster_resources(), nodes)
     with pytest.raises(ResourceError) as caught:
-        room(config, ClusterConfig(), *args)
-    assert caught.value.field == "trainer.num_workers"
-    assert "takes 2.01 CPU, there are 2 CPU" in caught.value.message
-    found = room(config, ClusterConfig(cpus_per_worker=0.99), *args)
+        room(config.model_copy(update={"concurrency": 2}), *args)
+    assert caught.value.field == "concurrency"
+    assert "a trial takes 2 CPU, there are 2 CPU: 1 fit at a time" in caught.value.message
+    found = room(config, *args)
     assert found.concurrency == 1
-    pieces = [*found.bundles, {"CPU": 0.99}, {"CPU": 0.99}]
+    pieces = [*found.bundles, {"CPU": 1}, {"CPU": 1}]
     group = ray.util.placement_group(pieces)
     try:
         assert group.wait(30)

@@ -117,7 +117,7 @@ class Killer(threading.Thread):
 
     def run(self) -> None:
         for step in self._at:
-            if not _wait_until(lambda step=step: _steps_done(self._run_dir) >= step, 90):
+            if not _wait_until(lambda step=step: _steps_done(self._run_dir) >= step, 180):
                 return
             fresh = [p for p in _train_workers() if p.pid not in self.killed]
             if fresh:
@@ -126,7 +126,7 @@ class Killer(threading.Thread):
                 self.killed.append(victim.pid)
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("workers", [1, 3])
 def test_any_number_of_workers_ends_with_the_bits_of_this_process(
     ray_cluster, digits, in_process, tmp_path, workers
 ):
@@ -179,7 +179,7 @@ def test_an_error_of_one_worker_alone_does_not_leave_the_others_waiting(
 ):
     def put_a_file_in_the_way() -> None:
         """While the workers start: where worker 0 will want a folder for its checkpoints."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not (tmp_path / "ray" / "run.json").exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         (tmp_path / "ray" / "checkpoints").write_text("in the way")

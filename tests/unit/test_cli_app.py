@@ -47,6 +47,7 @@ qstore tune plot NAME --kind --format --storage --storage-url --json
 qstore tune run JOB.toml --set --trials --seed --concurrency --name --storage --resume --fresh \
 --json --quiet
 qstore tune show NAME --storage --storage-url --json
+qstore ui STUDY --storage --mlflow-uri --mlflow-port --optuna-port --json
 """
 
 HEAVY = ("numpy", "pyarrow", "ray", "qiskit", "mlflow", "sklearn", "numba", "rich")

@@ -318,7 +318,8 @@ class Server:
         self.server.daemon_threads = True
         self.server.block_on_close = False
         self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        serve = {"poll_interval": 0.01}
+        threading.Thread(target=self.server.serve_forever, kwargs=serve, daemon=True).start()
 
 
 @pytest.fixture

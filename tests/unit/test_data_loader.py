@@ -11,7 +11,7 @@ from qstore_ray.config import Config
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.sources.base import SourceAdapter, SourceData, array_tasks
-from qstore_ray.errors import ConfigError, DataError, UnknownNameError
+from qstore_ray.errors import ConfigError, DataError, UnknownNameError, UsageError
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 3))
@@ -226,3 +226,9 @@ def test_a_faulty_adapter_is_found_out(columns: dict, message: str, monkeypatch)
     monkeypatch.setattr(FaultyAdapter, "columns", columns)
     with pytest.raises(DataError, match=message):
         DatasetLoader.load(DatasetConfig(name="faulty", source="faulty-for-tests"))
+
+
+def test_ray_is_not_started_behind_one_s_back():
+    dataset = DatasetLoader.from_arrays(np.eye(6), [0, 1] * 3, split={"train": 1.0})
+    with pytest.raises(UsageError, match="Ray is not running"):
+        dataset.to_ray("train")

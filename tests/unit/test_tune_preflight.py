@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -47,9 +46,9 @@ def _refused(nodes: Sequence[Mapping[str, float]], **options) -> ResourceError:
         ([{"CPU": 8}], {"parts_at_once": 3, "seeds": 3}, 2),
         ([{"CPU": 8}], {"parts_at_once": 3, "seeds": 2}, 4),  # there are but two at once
         ([{"CPU": 4}] * 2, {"workers": 3}, 2),
-        ([{"CPU": 4}] * 2, {"workers": 1}, 6),  # each node has a hundredth a trial less
-        ([{"CPU": 2}], {"workers": 2, "cpus": 0.5}, 1),
-        ([{"CPU": 2}], {"workers": 2, "cpus": 0.49}, 2),
+        ([{"CPU": 4}] * 2, {"workers": 1}, 8),  # the trials themselves take none
+        ([{"CPU": 2}], {"workers": 2}, 1),
+        ([{"CPU": 2}], {"workers": 2, "cpus": 0.5}, 2),
         ([{"CPU": 8}], {"trials": 5}, 5),
         ([{"CPU": 8}], {"concurrency": 3}, 3),
     ],
@@ -63,8 +62,8 @@ def test_what_tune_reserves_and_why_there_are_no_more():
     assert found.bundles == [{"CPU": 1.0, "GPU": 0.5}, {"CPU": 1.0, "GPU": 0.5}]
     assert found.why == "a trial takes 2 CPU, 1 GPU, there are 8 CPU, 4 GPU"
     found = _room([{"CPU": 8, "q": 1}], workers=2, resources={"q": 0.25})
-    assert found.bundles == [{"CPU": 0.01, "q": 0.25}]
-    assert found.why == "a trial takes 2.01 CPU, 0.25 q, there are 8 CPU, 1 q"
+    assert found.bundles == [{"memory": 2**20, "q": 0.25}]
+    assert found.why == "a trial takes 2 CPU, 0.25 q, there are 8 CPU, 1 q"
     assert _room([{"CPU": 8}], trials=2).why == "there are 2 trials"
     assert _room([{"CPU": 8}], concurrency=2).why == "concurrency is 2"
 
@@ -78,11 +77,11 @@ def test_what_tune_reserves_and_why_there_are_no_more():
         ([{"CPU": 2}], {"resources": {"q": 1}}, "resources.q", "--resources='{\"q\": 1}'"),
         ([{"CPU": 2}], {"parts_at_once": 3, "seeds": 3}, "parts_at_once", "fewer at once"),
         ([{"CPU": 2}], {"concurrency": 3}, "concurrency", "concurrency = 2"),
-        ([{"CPU": 2}], {"workers": 2}, "trainer.num_workers", "cpus_per_worker = 0.99"),
-        ([{"CPU": 1}, {"CPU": 3}], {"workers": 5}, "trainer.num_workers", "worker = 0.74"),
-        ([{"CPU": 1}] * 4, {"workers": 1, "cpus": 2}, "cluster.cpus_per_worker", "Take 0.99"),
+        ([{"CPU": 2}], {"workers": 3}, "tune.workers_per_trial", "cpus_per_worker = 0.66"),
+        ([{"CPU": 1}, {"CPU": 3}], {"workers": 5}, "tune.workers_per_trial", "worker = 0.75"),
+        ([{"CPU": 1}] * 4, {"workers": 1, "cpus": 2}, "cluster.cpus_per_worker", "Take 1 or"),
         ([{"CPU": 4}], {"workers": 2, "resources": {"q": 1}}, "resources.q", "--resources"),
-        ([{"CPU": 4}], {"workers": 2, "concurrency": 2}, "concurrency", "concurrency = 1"),
+        ([{"CPU": 4}], {"workers": 2, "concurrency": 3}, "concurrency", "concurrency = 2"),
     ],
 )
 def test_what_has_no_room_is_refused_with_the_numbers(nodes, options, field, words):
@@ -94,9 +93,11 @@ def test_what_has_no_room_is_refused_with_the_numbers(nodes, options, field, wor
 
 def test_the_deadlock_of_trials_that_wait_for_each_others_workers_is_refused():
     """Two trials, two workers of a CPU each, two CPUs: Ray itself waits without end."""
-    error = _refused([{"CPU": 2}], workers=2, trials=2)
-    assert "2 workers of 1 CPUs takes 2.01 CPU, there are 2 CPU" in error.message
-    assert _room([{"CPU": 2}], workers=2, cpus=0.99, trials=2).concurrency == 1
+    assert _room([{"CPU": 2}], workers=2, trials=2).concurrency == 1
+    error = _refused([{"CPU": 2}], workers=2, trials=2, concurrency=2)
+    assert "a trial takes 2 CPU, there are 2 CPU: 1 fit at a time" in error.message
+    error = _refused([{"CPU": 2}], workers=3)
+    assert "3 workers of 1 CPUs takes 3 CPU, there are 2 CPU" in error.message
 
 
 @pytest.mark.parametrize(
@@ -175,22 +176,11 @@ def test_trials_in_one_process_fit_and_one_more_would_not(nodes, cpus, gateway, 
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=3), st.integers(1, 3), st.integers(20, 200))
-def test_workers_fit_wherever_ray_puts_the_trials(sizes, workers, hundredth):
+def test_workers_fit_and_those_of_one_trial_more_would_not(sizes, workers, hundredth):
     nodes, cpus = [{"CPU": size} for size in sizes], hundredth / 100
     try:
-        count = _room(nodes, workers=workers, cpus=cpus, trials=4).concurrency
+        count = _room(nodes, workers=workers, cpus=cpus).concurrency
     except ResourceError:
-        assert not _everywhere(1, nodes, workers, cpus) or len(nodes) > 1
-        return
-    assert _everywhere(count, nodes, workers, cpus)
-    if len(nodes) == 1 and count < 4:
-        assert not _everywhere(count + 1, nodes, workers, cpus)
-
-
-def _everywhere(trials: int, nodes: list[dict[str, float]], workers: int, cpus: float) -> bool:
-    """Whether the workers fit however the trials' own hundredths lie on the nodes."""
-    for homes in itertools.combinations_with_replacement(range(len(nodes)), trials):
-        free = [{"CPU": node["CPU"] - 0.01 * homes.count(k)} for k, node in enumerate(nodes)]
-        if not _packs([{"CPU": cpus}] * (workers * trials), free):
-            return False
-    return True
+        count = 0
+    assert _packs([{"CPU": cpus}] * (workers * count), nodes)
+    assert not _packs([{"CPU": cpus}] * (workers * (count + 1)), nodes)

@@ -236,6 +236,12 @@ def test_an_unknown_study_names_the_nearest(storage: Path):
     assert caught.value.fix == "Did you mean 'iris-tune'? Known: iris-tune."
 
 
+def test_a_folder_without_studies_is_named(tmp_path: Path):
+    with pytest.raises(UsageError, match=f"no studies in {tmp_path}") as caught:
+        find_study("digits", tmp_path)
+    assert (caught.value.value, caught.value.fix) == ("digits", "Give --storage.")
+
+
 def test_a_study_in_a_database_is_found_by_its_job(tmp_path: Path):
     url = "sqlite:///studies.db"
     (tmp_path / "s").mkdir()

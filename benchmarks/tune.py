@@ -1,0 +1,197 @@
+"""A search on Ray Tune beside plain Optuna, what a trial costs besides its training, and ASHA.
+
+1. The same 40 trials of jobs/digits_tune.toml without early ending, each side a program of its own
+   from its start to its end: `Tuner` (everything it leaves is on disk, trackers and figures off),
+   `study.optimize` of Optuna in one process whose trainings use both cores, and two processes of
+   Optuna on one journal, a core each. All train with `QuantumTrainer` in run folders.
+2. What a trial costs that is not training, from the first trial's start to the last one's end:
+   (places · wall − Σ seconds in the training loop) / trials.
+3. ASHA against the same search without early ending: epochs trained, and the best value found.
+
+Run: python benchmarks/tune.py [--trials 40] [--rounds 3] [--seeds 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from record import write
+
+JOB = Path(__file__).parents[1] / "jobs" / "digits_tune.toml"
+OFF = ("track.mlflow=false", "track.figures=false", "tune.refit=false", "tune.points=[]")
+PLACES = 2
+
+
+def job(folder: str, *overrides: str) -> Any:
+    """The job with its study in `folder`."""
+    from qstore_ray import JobConfig
+
+    return JobConfig.from_toml(JOB, [f"storage={json.dumps(folder)}", *OFF, *overrides])
+
+
+def search(folder: str, trials: int, seed: int, scheduler: str) -> dict[str, Any]:
+    """Our side: what the study found, and the times of its trials."""
+    from qstore_ray.job import run_search
+
+    plain = ('tune.scheduler="none"', "tune.scheduler_options={}") if scheduler == "none" else ()
+    config = job(folder, f"tune.trials={trials}", f"tune.seed={seed}", *plain)
+    result = run_search(config, fresh=True)
+    loops, epochs = 0.0, 0
+    for trial in result.trials:
+        loops += trial.epochs[-1]["seconds"]
+        epochs += len(trial.epochs)
+    return {
+        "loops_s": loops,
+        "epochs": epochs,
+        "best": max(t.objectives.get("val_accuracy", 0.0) for t in result.trials),
+        "trials": len(result.trials),
+        "span_s": span(Path(folder) / config.name / "study.journal"),
+    }
+
+
+def span(journal: Path) -> float:
+    """Seconds from the first trial's start to the last one's end, as the study recorded them."""
+    import optuna
+
+    backend = optuna.storages.journal.JournalFileBackend(str(journal))
+    study = optuna.load_study(study_name=None, storage=optuna.storages.JournalStorage(backend))
+    began = [t.datetime_start for t in study.get_trials() if t.datetime_start]
+    ended = [t.datetime_complete for t in study.get_trials() if t.datetime_complete]
+    return (max(ended) - min(began)).total_seconds()
+
+
+def optimize(folder: str, trials: int, seed: int, threads: int) -> None:
+    """Optuna's side: one process of `study.optimize` on the journal in `folder`."""
+    import optuna
+
+    from qstore_ray import DatasetLoader, QuantumTrainer
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    config = job(folder)
+    space = config.tune.space
+    dataset = DatasetLoader.load(config.dataset).in_memory()
+
+    def objective(trial: optuna.Trial) -> float:
+        chosen = space.apply(config, space.suggest(trial))
+        trainer = QuantumTrainer(
+            chosen.model, chosen.trainer, name=f"trial-{trial.number:04d}",
+            storage=folder, track=chosen.track, threads=threads,
+        )  # fmt: skip
+        return float(trainer.fit(dataset).metrics["val_accuracy"])
+
+    backend = optuna.storages.journal.JournalFileBackend(str(Path(folder) / "study.journal"))
+    study = optuna.create_study(
+        study_name="digits",
+        storage=optuna.storages.JournalStorage(backend),
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(
+            multivariate=True, group=True, constant_liar=True, n_startup_trials=8, seed=seed
+        ),
+        load_if_exists=True,
+    )
+    done = (optuna.trial.TrialState.COMPLETE,)
+    study.optimize(
+        objective, n_trials=trials, callbacks=[optuna.study.MaxTrialsCallback(trials, done)]
+    )
+
+
+def run(*sides: list[str]) -> tuple[float, str]:
+    """Seconds until programs that run side by side have ended, and what the first one printed."""
+    began = time.perf_counter()
+    running = [
+        subprocess.Popen(
+            [sys.executable, __file__, *side], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for side in sides
+    ]  # fmt: skip
+    texts = [process.communicate()[0] for process in running]
+    if any(process.returncode for process in running):
+        raise SystemExit(f"failed: {sides}")
+    return time.perf_counter() - began, texts[0]
+
+
+def side_by_side(trials: int, rounds: int) -> list[dict[str, Any]]:
+    """The three ways, in turns."""
+    seconds: dict[str, list[float]] = {}
+    overheads = []
+    for seed in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            args = [folder, str(trials), str(seed)]
+            took, said = run(["ours", *args, "none"])
+            found = json.loads(said.splitlines()[-1])
+            seconds.setdefault("ours", []).append(took)
+            overheads.append((PLACES * found["span_s"] - found["loops_s"]) / trials)
+        with tempfile.TemporaryDirectory() as folder:
+            args = [folder, str(trials), str(seed)]
+            seconds.setdefault("optuna", []).append(run(["optuna", *args, "2"])[0])
+        with tempfile.TemporaryDirectory() as folder:
+            args = [folder, str(trials)]
+            two = [["optuna", *args, str(seed + k * rounds), "1"] for k in (0, 1)]
+            seconds.setdefault("optuna2", []).append(run(*two)[0])
+        print({name: round(values[-1], 1) for name, values in seconds.items()}, flush=True)
+    rate = {name: [60 * trials / s for s in values] for name, values in seconds.items()}
+    ratio = {
+        name: statistics.median(a / b for a, b in zip(rate["ours"], rate[name], strict=True))
+        for name in ("optuna", "optuna2")
+    }
+    return [
+        {"what": "Tuner, trials a minute", "value": statistics.median(rate["ours"])},
+        {"what": "over Optuna in one process", "value": ratio["optuna"],
+         "plain": statistics.median(rate["optuna"]), "target": ">= 1.6"},
+        {"what": "over Optuna in two processes", "value": ratio["optuna2"],
+         "plain": statistics.median(rate["optuna2"]), "target": ">= 1.0"},
+        {"what": "seconds of a trial besides its training",
+         "value": statistics.median(overheads), "target": "< 0.3"},
+    ]  # fmt: skip
+
+
+def early_ending(trials: int, seeds: int) -> list[dict[str, Any]]:
+    """ASHA over the same search without it, seed by seed."""
+    shares, losses = [], []
+    for seed in range(seeds):
+        found = {}
+        for scheduler in ("none", "asha"):
+            with tempfile.TemporaryDirectory() as folder:
+                said = run(["ours", folder, str(trials), str(seed), scheduler])[1]
+                found[scheduler] = json.loads(said.splitlines()[-1])
+        shares.append(found["asha"]["epochs"] / found["none"]["epochs"])
+        losses.append(1 - found["asha"]["best"] / found["none"]["best"])
+        print(f"seed {seed}: {shares[-1]:.2f} of the epochs, best {-losses[-1]:+.2%}", flush=True)
+    return [
+        {"what": "ASHA: share of the epochs", "value": statistics.mean(shares),
+         "highest": max(shares), "target": "<= 0.4"},
+        {"what": "ASHA: best value lower by", "value": statistics.mean(losses),
+         "highest": max(losses), "target": "<= 0.01"},
+    ]  # fmt: skip
+
+
+def main() -> None:
+    """All of it, or one side."""
+    if len(sys.argv) > 1 and sys.argv[1] in ("ours", "optuna"):
+        side, folder, trials, seed, last = sys.argv[1:6]
+        if side == "ours":
+            print(json.dumps(search(folder, int(trials), int(seed), last)))
+        else:
+            optimize(folder, int(trials), int(seed), int(last))
+        return
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=5)
+    options = parser.parse_args()
+    results = side_by_side(options.trials, options.rounds)
+    results += early_ending(options.trials, options.seeds)
+    write("tune", 0, results, trials=options.trials, rounds=options.rounds, seeds=options.seeds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""A training of a few seconds: `python -m tests.ray.driver STORAGE new|resume` runs it on Ray.
+
+Its outcome, θ as bits or the error, goes to STORAGE/result.json.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from qstore_ray.data.config import DatasetConfig
+from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.errors import QStoreError
+from qstore_ray.learn.config import ModelConfig
+from qstore_ray.track.config import TrackConfig
+from qstore_ray.train.config import ClusterConfig, TrainerConfig
+from qstore_ray.train.trainer import QuantumTrainer
+
+EPOCHS = 12
+
+
+def train(storage: Path, workers: int, how: str) -> str:
+    """θ as bits, after a run of this process or of Ray's workers, `how` "new" or "resume"."""
+    dataset = DatasetLoader.load(
+        DatasetConfig(
+            name="digits",
+            params={"dataset": "digits"},
+            preprocessing=[{"name": "standard"}, {"name": "pca", "components": 8}],
+            split={"train": 0.6, "val": 0.1, "test": 0.3},
+        )
+    )
+    trainer = QuantumTrainer(
+        ModelConfig(n_qubits=8, layers=6),
+        TrainerConfig(epochs=EPOCHS, batch_size=100, seed=3, num_workers=workers),
+        name="run",
+        storage=storage,
+        cluster=ClusterConfig(cpus_per_worker=0.5),
+        track=TrackConfig(mlflow=False),
+    )
+    return trainer.fit(dataset, resume=how == "resume").model.theta.tobytes().hex()
+
+
+def main(storage: Path, how: str) -> int:
+    """The exit code of a run on two of Ray's workers."""
+    try:
+        result = {"theta": train(storage, 2, how)}
+    except QStoreError as error:
+        (storage / "result.json").write_text(json.dumps(error.as_dict()))
+        return error.exit_code
+    (storage / "result.json").write_text(json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
