@@ -156,6 +156,16 @@ def test_what_cannot_be_done_is_said(code, words, said, storage, capsys):
     assert said in err
 
 
+def test_the_list_of_runs_names_the_studies_and_calls_none_damaged(storage, capsys):
+    assert main(["runs", "--storage", str(storage)]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "Studies, for `qstore tune show NAME`: failed, one, two.\n"
+    assert main(["runs", "list", "--storage", str(storage), "--json"]) == 0
+    found = _json(capsys)
+    assert (found["runs"], found["studies"]) == ([], ["failed", "one", "two"])
+
+
 def test_a_storage_without_studies_is_said(tmp_path, capsys):
     assert main(["tune", "show", "one", "--storage", str(tmp_path), "--json"]) == 2
     assert "no studies" in _json(capsys)["message"]
