@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from qstore_ray.estimator import QuantumRegressor as QuantumRegressor
     from qstore_ray.job import JobConfig as JobConfig
     from qstore_ray.job import run_job as run_job
+    from qstore_ray.job import run_search as run_search
     from qstore_ray.learn.config import ModelConfig as ModelConfig
     from qstore_ray.learn.kernel import FidelityKernel as FidelityKernel
     from qstore_ray.learn.kernel import ProjectedKernel as ProjectedKernel
@@ -63,6 +64,12 @@ if TYPE_CHECKING:
     from qstore_ray.train.trained import TrainedModel as TrainedModel
     from qstore_ray.train.trainer import QuantumTrainer as QuantumTrainer
     from qstore_ray.train.trainer import TrainResult as TrainResult
+    from qstore_ray.tune.config import TuneConfig as TuneConfig
+    from qstore_ray.tune.objective import Objective as Objective
+    from qstore_ray.tune.result import StudyResult as StudyResult
+    from qstore_ray.tune.result import read_result as read_result
+    from qstore_ray.tune.space import Space as Space
+    from qstore_ray.tune.tuner import Tuner as Tuner
 
 __version__ = "0.1.0"
 
@@ -88,6 +95,7 @@ _EXPORTS = {
     "MetricsTracker": "qstore_ray.track.metrics",
     "ModelCheckpoint": "qstore_ray.train.callbacks",
     "ModelConfig": "qstore_ray.learn.config",
+    "Objective": "qstore_ray.tune.objective",
     "Observable": "qstore_ray.circuits.observable",
     "Op": "qstore_ray.circuits.template",
     "ProgressBar": "qstore_ray.cli.progress",
@@ -98,6 +106,8 @@ _EXPORTS = {
     "QuantumRegressor": "qstore_ray.estimator",
     "QuantumTrainer": "qstore_ray.train.trainer",
     "SourceAdapter": "qstore_ray.data.sources.base",
+    "Space": "qstore_ray.tune.space",
+    "StudyResult": "qstore_ray.tune.result",
     "Template": "qstore_ray.circuits.template",
     "TensorBoardTracker": "qstore_ray.track.tensorboard",
     "Timer": "qstore_ray.train.callbacks",
@@ -105,6 +115,8 @@ _EXPORTS = {
     "TrainResult": "qstore_ray.train.trainer",
     "TrainedModel": "qstore_ray.train.trained",
     "TrainerConfig": "qstore_ray.train.config",
+    "TuneConfig": "qstore_ray.tune.config",
+    "Tuner": "qstore_ray.tune.tuner",
     "WandBTracker": "qstore_ray.track.wandb",
     "build_circuit": "qstore_ray.circuits.library",
     "compare": "qstore_ray.track.compare",
@@ -112,8 +124,10 @@ _EXPORTS = {
     "gram_matrix": "qstore_ray.train.gram",
     "open_backend": "qstore_ray.backends",
     "promote_model": "qstore_ray.track.mlflow_registry",
+    "read_result": "qstore_ray.tune.result",
     "register_model": "qstore_ray.track.mlflow_registry",
     "run_job": "qstore_ray.job",
+    "run_search": "qstore_ray.job",
     "sync_run": "qstore_ray.track.sync",
 }
 
@@ -139,6 +153,7 @@ __all__ = [
     "MetricsTracker",
     "ModelCheckpoint",
     "ModelConfig",
+    "Objective",
     "Observable",
     "Op",
     "ProgressBar",
@@ -149,6 +164,8 @@ __all__ = [
     "QuantumRegressor",
     "QuantumTrainer",
     "SourceAdapter",
+    "Space",
+    "StudyResult",
     "Template",
     "TensorBoardTracker",
     "Timer",
@@ -156,6 +173,8 @@ __all__ = [
     "TrainResult",
     "TrainedModel",
     "TrainerConfig",
+    "TuneConfig",
+    "Tuner",
     "WandBTracker",
     "build_circuit",
     "compare",
@@ -163,8 +182,10 @@ __all__ = [
     "gram_matrix",
     "open_backend",
     "promote_model",
+    "read_result",
     "register_model",
     "run_job",
+    "run_search",
     "sync_run",
 ]
 

@@ -52,19 +52,24 @@ def list_runs(storage: Storage = _STORAGE, as_json: AsJson = False) -> None:
 
     `val` and `test` are accuracies, or losses where there is none.
     """
-    from qstore_ray.train.run_summary import run_folders, summarize
+    from qstore_ray.train.run_summary import run_folders, study_folders, summarize
 
     summaries = [summarize(path) for path in run_folders(storage)]
+    studies = [path.name for path in study_folders(storage)]
     if as_json:
-        say_json({"storage": storage, "runs": [_as_dict(summary) for summary in summaries]})
-    elif summaries:
+        runs = [_as_dict(summary) for summary in summaries]
+        say_json({"storage": storage, "runs": runs, "studies": studies})
+        return
+    if summaries:
         header = ("name", "status", "epochs", "val", "test", "started (UTC)", "seconds")
         say(table(header, [_row(summary) for summary in summaries]))
         for summary in summaries:
             if summary.problem:
                 note(f"{summary.name}: {summary.problem}")
-    else:
+    elif not studies:
         note(f"There are no runs in {storage}.")
+    if studies:
+        note(f"Studies, for `qstore tune show NAME`: {', '.join(studies)}.")
 
 
 @app.command(

@@ -156,7 +156,8 @@ def _details(progress: Progress) -> Table:
     for number, values in list(progress.running.items())[:_MOST_RUNNING]:
         epoch = progress.epochs.get(number)
         state = "started" if epoch is None else f"epoch {epoch[0]}  {epoch[1]:.4g}"
-        table.add_row(label, Text(f"trial {number}  {state:<17}  {described(values)}"))
+        running = f"trial {number}  {state:<17}  {described(values)}"
+        table.add_row(label, Text(running, overflow="ellipsis", no_wrap=True))
         label = ""
     hidden = len(progress.running) - _MOST_RUNNING
     if hidden > 0:

@@ -107,7 +107,8 @@ class Progress:
             best = (
                 f"; best {plain(self.objective)} {self.best.value:.4g} in trial {self.best.number}"
             )
-        return f"{place}: {self.counts() or 'none ended'}{best}"
+        nothing = "nothing was left to do" if self.done >= self.limit else "none ended"
+        return f"{place}: {self.counts() or nothing}{best}"
 
 
 def described(values: Mapping[str, Any]) -> str:

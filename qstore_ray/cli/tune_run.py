@@ -6,13 +6,12 @@ import contextlib
 import json
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from qstore_ray.cli.output import AsJson, examples, facts, say, say_json
-from qstore_ray.cli.study_text import summary_of
+from qstore_ray.cli.study_end import as_dict, as_facts
 from qstore_ray.cli.train import Set, read_job
 from qstore_ray.errors import ConfigError, UsageError
 
@@ -76,11 +75,9 @@ def run(
     )
     result = _searched(config, resume=resume, fresh=fresh, shown=not quiet)
     if as_json:
-        from qstore_ray.track.text import redact
-
-        say_json({"status": "finished", "folder": _folder(config), **redact(result.to_dict())})
+        say_json(as_dict(result, config))
     else:
-        say(facts([("study", _folder(config)), *summary_of(result)]))
+        say(facts(as_facts(result, config)))
 
 
 def _configured(
@@ -124,7 +121,3 @@ def _searched(config: JobConfig, *, resume: bool, fresh: bool, shown: bool) -> S
         if display is not None:
             until_shown.callback(display.close)
         return run_search(config, resume=resume, fresh=fresh, display=display)
-
-
-def _folder(config: JobConfig) -> str:
-    return str((Path(config.storage).expanduser() / config.name).resolve())

@@ -97,8 +97,21 @@ def run_folders(storage: str) -> list[Path]:
     Raises:
         UsageError: it is no folder, or may not be read.
     """
+    return [path for path in _children(storage) if _is_run(path) and not _is_study(path)]
+
+
+def study_folders(storage: str) -> list[Path]:
+    """The folders of searches in `storage`, by name; the runs of their trials are inside.
+
+    Raises:
+        UsageError: it is no folder, or may not be read.
+    """
+    return [path for path in _children(storage) if _is_study(path)]
+
+
+def _children(storage: str) -> list[Path]:
     try:
-        children = sorted(Path(storage).expanduser().resolve().iterdir())
+        return sorted(Path(storage).expanduser().resolve().iterdir())
     except FileNotFoundError:
         return []
     except OSError as exc:
@@ -109,8 +122,6 @@ def run_folders(storage: str) -> list[Path]:
             value=storage,
             fix="Give the folder that holds the run folders.",
         ) from exc
-    # A study has some of a run's files; `qstore tune show` shows it, and its trials are runs.
-    return [path for path in children if _is_run(path) and not (path / STUDY).exists()]
 
 
 def read_record(path: Path) -> RunRecord:
@@ -184,6 +195,11 @@ STUDY = "study.journal"
 
 def _is_run(path: Path) -> bool:
     return any((path / name).exists() for name in _SIGNS_OF_A_RUN)
+
+
+def _is_study(path: Path) -> bool:
+    """A study has some of a run's files."""
+    return (path / STUDY).exists()
 
 
 def _record(path: Path, problems: list[str]) -> RunRecord | None:

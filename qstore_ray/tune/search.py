@@ -125,7 +125,8 @@ class StudySearch(SearchAlgorithm):
             outcome = Failure(result["failure"])
         elif "values" in result:
             outcome = result["values"]
-            result = {**result, "metrics": _nested(result, "metrics")}
+            tables = {name: _nested(result, name) for name in ("metrics", "spread")}
+            result = {**result, **tables}
         else:
             outcome = Pruned()
         evaluations = result.get("circuit_evaluations")

@@ -155,6 +155,8 @@ class Tuner:
         summary: dict[str, Any] = {}
         with always(lambda: tracking.close(status, summary, artifacts_of(study.folder))):
             watch = Watch(plan, tracking, self.display, self._read())
+            if self.display:
+                self.display.note(f"{room.concurrency} at a time: {room.why}")
             stopped = self._run(study, plan, room, watch)
             result = self._read()
             summary |= summary_of(result)
@@ -164,6 +166,8 @@ class Tuner:
                 raise _stopped(study.folder)
             result.best_trials()  # raises where no trial was completed
             status = "finished"
+        if self.display and plan.config.refit:
+            self.display.note("the best configuration is trained once more, on train and val")
         finish(plan, result)
         return result
 

@@ -69,7 +69,7 @@ class Watch:
     def trial_ended(self, trial: Trial, outcome: Outcome, result: Mapping[str, Any]) -> None:
         """Record it, and show how it ended."""
         status, values, reason = _told(outcome)
-        summary = {"outcome": status, **result.get("metrics", {})}
+        summary = {"outcome": status, **result.get("metrics", {}), **_interval(result)}
         if reason:
             summary["error"] = reason
         self._record(trial.number, status, values, summary)
@@ -111,6 +111,12 @@ class Watch:
             return None
         best = earlier.best_trials()[0]
         return BestTrial(best.number, best.objectives[self._first.metric], best.parameters)
+
+
+def _interval(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a trial of several trainings, how far the first objective is from being known."""
+    spread = result.get("spread", {})
+    return {f"objective_{name}": value for name, value in spread.items() if value is not None}
 
 
 def _told(outcome: Outcome) -> tuple[str, Sequence[float], str | None]:

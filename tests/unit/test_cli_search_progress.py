@@ -63,6 +63,15 @@ def test_without_a_terminal_there_is_a_line_a_trial():
     ]
 
 
+def test_a_search_that_had_ended_says_that_nothing_was_left():
+    stream = io.StringIO()
+    display = SearchLines(stream, Clock())
+    display.start("digits", 4, "val_accuracy", 4, best=BestTrial(1, 0.25, VALUES))
+    display.close()
+    said = "4 of 4 trials in 0.0 s: nothing was left to do; best val_accuracy 0.25 in trial 1"
+    assert stream.getvalue().splitlines()[-1] == said
+
+
 def test_what_comes_from_a_trial_moves_no_cursor():
     display, stream, _ = _lines()
     display.trial_started(1, {"dataset.params.x": "\x1b[2J", "model.pre_layers": [8, 16]})

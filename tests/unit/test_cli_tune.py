@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import tomllib
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -158,6 +156,16 @@ def test_what_cannot_be_done_is_said(code, words, said, storage, capsys):
     assert said in err
 
 
+def test_the_list_of_runs_names_the_studies_and_calls_none_damaged(storage, capsys):
+    assert main(["runs", "--storage", str(storage)]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "Studies, for `qstore tune show NAME`: failed, one, two.\n"
+    assert main(["runs", "list", "--storage", str(storage), "--json"]) == 0
+    found = _json(capsys)
+    assert (found["runs"], found["studies"]) == ([], ["failed", "one", "two"])
+
+
 def test_a_storage_without_studies_is_said(tmp_path, capsys):
     assert main(["tune", "show", "one", "--storage", str(tmp_path), "--json"]) == 2
     assert "no studies" in _json(capsys)["message"]
@@ -175,11 +183,9 @@ def searched(monkeypatch, storage) -> list[tuple[JobConfig, dict]]:
         asked.append((config, options))
         if config.name == "stopped":
             raise InterruptedRunError("stopped on request", fix="--resume goes on.")
-        return read_result(storage, "one")
+        return read_result(storage, "two" if config.name == "two" else "one")
 
-    stand_in = ModuleType("qstore_ray.tune.tuner")
-    stand_in.run_search = run_search
-    monkeypatch.setitem(sys.modules, "qstore_ray.tune.tuner", stand_in)
+    monkeypatch.setattr("qstore_ray.job.run_search", run_search)
     return asked
 
 
@@ -215,6 +221,57 @@ def test_the_other_options_reach_the_search(job, searched, tmp_path, capsys):
     found = _json(capsys)
     assert found["folder"] == str(tmp_path / "77")
     assert found["status"] == "finished"
+
+
+def test_a_search_ends_with_what_was_found_and_where_it_is(job, searched, storage, capsys):
+    assert main(["tune", job, "--name", "one", "--storage", str(storage), "--json", "--quiet"]) == 0
+    found = _json(capsys)
+    assert found["trials"] == {"completed": 4, "failed": 1}
+    assert found["objectives"] == {"val_accuracy": "maximize"}
+    best = read_result(storage, "one").best_trials()[0]
+    values = {"val_accuracy": 0.9}
+    assert found["best"] == {"trial": 2, "values": values, "parameters": best.parameters}
+    assert found["failures"] == read_result(storage, "one").failures()
+    assert found["best_config"] is found["report"] is None, "nothing was written here"
+    assert "refit" not in found
+
+
+def test_several_objectives_end_with_the_front(job, searched, storage, capsys):
+    words = [job, "--name", "two", "--storage", str(storage), "--json", "--quiet"]
+    assert main(["tune", *words]) == 0
+    found = _json(capsys)
+    assert "best" not in found
+    assert [trial["trial"] for trial in found["front"]] == [0, 1]
+    assert found["front"][1]["values"] == {"val_accuracy": 0.9, "circuit_evaluations": 5.0}
+
+
+def test_a_final_training_ends_with_its_test_score(job, searched, storage, tmp_path, capsys):
+    folder = Path(shutil.copytree(storage / "one", tmp_path / "one"))
+    read_result(tmp_path, "one").write(folder)
+    (folder / "refit").mkdir()
+    scores = {"test_accuracy": 0.9583, "test_loss": 0.125}
+    record = {"generation": 1, "status": "finished", "started": "", "metrics": scores}
+    record |= {"fingerprints": {}, "versions": {}}
+    (folder / "refit" / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    words = ["tune", job, "--name", "one", "--storage", str(tmp_path), "--set", "tune.refit=true"]
+    assert main([*words, "--quiet", "--json"]) == 0
+    found = _json(capsys)
+    assert found["refit"] == {"run_dir": str(folder / "refit"), **scores}
+    assert found["best_config"] == str(folder / "best.toml")
+    assert main([*words, "--quiet"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "test accuracy 0.9583, test loss 0.1250; trained on train and val" in out
+    assert f"qstore evaluate {folder / 'refit'}" in out
+    assert f"qstore ui {folder}" in out
+
+
+def test_without_a_final_training_the_next_is_to_train_the_best(job, searched, storage, capsys):
+    url = "postgresql://me:secret@host/studies"
+    words = [job, "--name", "one", "--storage", str(storage), "--set", f"tune.storage_url={url}"]
+    assert main(["tune", *words, "--quiet"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"qstore train {storage / 'one' / 'best.toml'}" in out
+    assert f"tune show {storage / 'one'} --storage-url postgresql://***@host/studies" in out
 
 
 def test_a_search_that_was_stopped_exits_with_5(job, searched, capsys):

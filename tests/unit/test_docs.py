@@ -19,8 +19,11 @@ from qstore_ray.learn.losses import LOSSES
 from qstore_ray.learn.optimizers import OPTIMIZERS
 from qstore_ray.learn.schedules import SCHEDULES
 from qstore_ray.train.callbacks import CALLBACKS
-
-DOCS = Path(__file__).parents[2] / "docs"
+from qstore_ray.tune.metrics import TRIAL_METRICS
+from qstore_ray.tune.parameters import PARAMETERS
+from qstore_ray.tune.samplers import SAMPLERS
+from qstore_ray.tune.schedulers import SCHEDULERS
+from tests.guides import DOCS, blocks_of
 
 
 @pytest.fixture
@@ -38,17 +41,13 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 GUIDES = ["data.md", "training.md"]
-
-
-def _blocks(guide: str, language: str) -> list[str]:
-    text = (DOCS / guide).read_text("utf-8")
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+"""Those that run here; tests/ray has the one that needs Ray."""
 
 
 @pytest.mark.usefixtures("files")
 @pytest.mark.parametrize("guide", GUIDES)
 def test_a_guide_runs(guide: str) -> None:
-    blocks = _blocks(guide, "python")
+    blocks = blocks_of(guide, "python")
     assert blocks
     names: dict[str, object] = {"__name__": "guide"}
     for block in blocks:
@@ -57,9 +56,9 @@ def test_a_guide_runs(guide: str) -> None:
         exec(compile(block, guide, "exec"), names)  # the guide's own lines
 
 
-@pytest.mark.parametrize("guide", GUIDES)
+@pytest.mark.parametrize("guide", [*GUIDES, "tuning.md"])
 def test_the_tables_of_a_guide_are_parts_of_a_job(guide: str) -> None:
-    blocks = _blocks(guide, "toml")
+    blocks = blocks_of(guide, "toml")
     assert blocks
     for block in blocks:
         table = tomllib.loads(block)
@@ -67,10 +66,19 @@ def test_the_tables_of_a_guide_are_parts_of_a_job(guide: str) -> None:
         JobConfig.from_dict({"name": "job", "dataset": dataset, **table})
 
 
+TRAINING = [ANSATZE, CALLBACKS, ENCODINGS, LOSSES, OPTIMIZERS, SCHEDULES]
+TUNING = [PARAMETERS, SAMPLERS, SCHEDULERS, TRIAL_METRICS]
+
+
 @pytest.mark.parametrize(
-    "family", [ANSATZE, CALLBACKS, ENCODINGS, LOSSES, OPTIMIZERS, SCHEDULES], ids=min
+    ("guide", "family"),
+    [
+        *(("training.md", family) for family in TRAINING),
+        *(("tuning.md", family) for family in TUNING),
+    ],
+    ids=lambda value: value if isinstance(value, str) else min(value),
 )
-def test_every_name_has_its_row_in_the_guide_to_training(family: Mapping[str, object]) -> None:
-    rows = re.findall(r"^\|(.*?)\|", (DOCS / "training.md").read_text("utf-8"), re.MULTILINE)
+def test_every_name_has_its_row_in_its_guide(guide: str, family: Mapping[str, object]) -> None:
+    rows = re.findall(r"^\|(.*?)\|", (DOCS / guide).read_text("utf-8"), re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     assert set(family) <= named
