@@ -15,12 +15,13 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from qstore_ray.config import Config, fingerprint
-from qstore_ray.errors import ConfigError, RunExistsError, StudyError
+from qstore_ray.errors import RunExistsError, StudyError
 from qstore_ray.track.base import KEPT
-from qstore_ray.train.run_folder import check_name, lock_folder
+from qstore_ray.train.run_folder import lock_folder
+from qstore_ray.tune.admission import check_study, exists, none_to_resume, study_names
 from qstore_ray.tune.designs import Design
 from qstore_ray.tune.marks import CHANGED, INTERRUPTED, POINT, REPEATS, ROOT, root
-from qstore_ray.tune.objective import Objective, check_objectives
+from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.recipe import KEY, check_same, study_recipe
 from qstore_ray.tune.samplers import Learner, get_sampler
 from qstore_ray.tune.space import Space
@@ -108,69 +109,6 @@ def open_study(
     )
 
 
-def check_study(
-    storage: str | Path,
-    name: str,
-    *,
-    space: Space,
-    job: Config,
-    objectives: Sequence[Objective],
-    trials: int,
-    sampler: str = "tpe",
-    sampler_options: dict[str, Any] | None = None,
-    points: Sequence[Mapping[str, Any]] = (),
-    storage_url: str | None = None,
-    resume: bool = False,
-    fresh: bool = False,
-) -> Path:
-    """Refuse what can be refused before anything is started or written; the study's folder.
-
-    Raises:
-        ConfigError, RunExistsError, StudyError: see `open_study`.
-    """
-    check_objectives(objectives)
-    space.check(job)
-    _check_points(space, points, trials)
-    chosen = get_sampler(sampler, sampler_options)
-    if isinstance(chosen, Learner):
-        chosen.check(space, len(objectives))
-    if isinstance(chosen, Design):
-        chosen.points(space, seed=0, limit=trials)
-    folder = Path(storage).expanduser().resolve() / check_name(name)
-    _check_folder(folder, storage_url, resume=resume, fresh=fresh)
-    return folder
-
-
-def _check_points(space: Space, points: Sequence[Mapping[str, Any]], trials: int) -> None:
-    for place, point in enumerate(points):
-        space.check_point(point, field=f"points.{place}")
-    if trials < max(1, len(points)):
-        raise ConfigError(
-            f"there are {len(points)} points to try first" if points else "no trials are allowed",
-            field="trials",
-            value=trials,
-            fix=f"Set trials = {max(1, len(points))} or more.",
-        )
-
-
-def _check_folder(folder: Path, url: str | None, *, resume: bool, fresh: bool) -> None:
-    """Refuse what can be refused before the folder is touched."""
-    if (folder / "run.json").exists():
-        raise RunExistsError(
-            "there is a run of this name",
-            field="name",
-            value=str(folder),
-            fix="Take another name for the study.",
-        )
-    where = name_of(folder, url)
-    there = resume if url else (folder / JOURNAL).exists()
-    names = _names(open_storage(folder, url, writing=False), where) if there and not fresh else []
-    if resume and folder.name not in names:
-        raise _none_to_resume(folder.name)
-    if names and not resume:
-        raise _exists(folder.name)
-
-
 def _locked(folder: Path) -> IO[str]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -201,17 +139,10 @@ def _delete(folder: Path, name: str, url: str | None) -> None:
             (folder / file).unlink(missing_ok=True)
     else:
         storage = open_storage(folder, url, writing=True)
-        if name in _names(storage, name_of(folder, url)):
+        if name in study_names(storage, name_of(folder, url)):
             optuna.delete_study(study_name=name, storage=storage)
     for run in folder.glob("trial-*"):
         shutil.rmtree(run)
-
-
-def _names(storage: optuna.storages.BaseStorage, where: str) -> list[str]:
-    import optuna
-
-    with translated(where):
-        return optuna.get_all_study_names(storage)
 
 
 def _load(
@@ -220,10 +151,10 @@ def _load(
     import optuna
 
     storage = open_storage(folder, url, writing=True)
-    if name in _names(storage, name_of(folder, url)):
+    if name in study_names(storage, name_of(folder, url)):
         study = optuna.load_study(study_name=name, storage=storage)
     elif resume:
-        raise _none_to_resume(name)
+        raise none_to_resume(name)
     else:
         directions = [direction for _, direction in recipe["objectives"]]
         study = optuna.create_study(study_name=name, storage=storage, directions=directions)
@@ -239,7 +170,7 @@ def _load(
             fix="Take another name; warm_start can learn from it.",
         )
     if not resume:
-        raise _exists(name)
+        raise exists(name)
     check_same(made_of, recipe)
     return study
 
@@ -280,21 +211,3 @@ def _optuna_sampler(chosen: Design | Learner, seed: int, trials: int) -> BaseSam
     state = np.random.SeedSequence([seed, trials]).generate_state(1)
     key = int(state[0])
     return chosen.open(key) if isinstance(chosen, Learner) else RandomSampler(key)
-
-
-def _exists(name: str) -> RunExistsError:
-    return RunExistsError(
-        "a study of this name exists",
-        field="name",
-        value=name,
-        fix="--resume continues it, --fresh deletes it and starts again, another name leaves it.",
-    )
-
-
-def _none_to_resume(name: str) -> RunExistsError:
-    return RunExistsError(
-        "there is no study of this name to resume",
-        field="name",
-        value=name,
-        fix="Leave out --resume.",
-    )

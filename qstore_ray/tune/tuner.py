@@ -38,10 +38,11 @@ from qstore_ray.train.config import TrainingJob
 from qstore_ray.train.finish import always
 from qstore_ray.train.interrupt import stop_on_signal
 from qstore_ray.tune.actor import TrialActor
+from qstore_ray.tune.admission import check_study
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.display import SearchDisplay
 from qstore_ray.tune.ending import finish, leave_files, summary_of
-from qstore_ray.tune.opening import check_study, open_study
+from qstore_ray.tune.opening import open_study
 from qstore_ray.tune.plan import Plan, for_trials
 from qstore_ray.tune.preflight import Room
 from qstore_ray.tune.readiness import checked_search, search_session
