@@ -23,6 +23,7 @@ from qstore_ray.track.logging import announce, logged_as
 from qstore_ray.track.mlflow import MLflowTracker
 from qstore_ray.track.tail import Tail
 from qstore_ray.track.tensorboard import TensorBoardTracker
+from qstore_ray.track.turns import short_turns
 from qstore_ray.track.wandb import WandBTracker
 
 Failure = tuple[str, BaseException]
@@ -222,18 +223,22 @@ class _Lane:
         self._pending = self._pool.submit(self._catch_up)
         self._settle()
         if self._started:
-            ended = (outcome.status, outcome.summary, outcome.artifacts)
-            self._pending = self._pool.submit(self._tracker.finish, *ended)
+            self._pending = self._pool.submit(self._finish, outcome)
             self.complete = self._settle()
         self._pool.shutdown()
 
     def _catch_up(self) -> None:
-        if not self._started:
-            self._tracker.start(self._run)
-            self._started = True
-        while self._sent < len(self._records):
-            self._tracker.epoch(self._records[self._sent])
-            self._sent += 1
+        with short_turns():
+            if not self._started:
+                self._tracker.start(self._run)
+                self._started = True
+            while self._sent < len(self._records):
+                self._tracker.epoch(self._records[self._sent])
+                self._sent += 1
+
+    def _finish(self, outcome: Outcome) -> None:
+        with short_turns():
+            self._tracker.finish(outcome.status, outcome.summary, outcome.artifacts)
 
     def _settle(self) -> bool:
         """Wait for the call that is under way; whether it went well."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from qstore_ray.errors import CallbackError, QStoreError
 from qstore_ray.train.callbacks.base import HOOKS, Callback, Run
@@ -34,9 +34,10 @@ class Hooks:
         self._callbacks = named(copy.deepcopy(list(callbacks)))
         in_order = sorted(self._callbacks.items(), key=lambda item: item[1].comes_last)
         # Only what is overridden is called: a hook at every step that does nothing costs nothing.
+        # For the same reason guards are made here and not at every call.
         self._calls = {
             hook: [
-                (name, callback)
+                (getattr(callback, hook), _Guard(name, hook, callback, run))
                 for name, callback in in_order
                 if getattr(type(callback), hook) is not getattr(Callback, hook)
             ]
@@ -49,9 +50,9 @@ class Hooks:
         Raises:
             CallbackError: one raised, and its policy is to end the run.
         """
-        for name, callback in self._calls[hook]:
-            with _Guard(name, hook, callback, self.run):
-                getattr(callback, hook)(self.run, *arguments)
+        for call, guard in self._calls[hook]:
+            with guard:
+                call(self.run, *arguments)
 
     def wants(self, hook: str) -> bool:
         """Whether any callback has this hook."""
@@ -75,15 +76,15 @@ class Hooks:
 
 
 class _Guard:
-    """Turns what a hook raises into a `CallbackError`, or into a warning."""
+    """Turns what one hook of one callback raises into a `CallbackError`, or into a warning."""
 
     def __init__(self, name: str, hook: str, callback: Callback, run: Run) -> None:
         self._where = f"{name}.{hook}"
         self._callback = callback
         self._run = run
 
-    def __enter__(self) -> Self:
-        return self
+    def __enter__(self) -> None:
+        pass
 
     def __exit__(
         self,

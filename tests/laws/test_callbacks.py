@@ -160,6 +160,17 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(table, stop_after, rows, tmp
 
 
 @every_member
+def test_being_saved_after_every_step_changes_nothing(table, rows, tmp_path):
+    """What a callback adds up, it adds in one order, whenever it is asked for its state."""
+    small = {"batch_size": 4, "epochs": 3}
+    whole = _train(rows, tmp_path / "whole", [as_callback(table)], **small)
+    often = {**small, "checkpoint_every_seconds": 1e-9}
+    saved = _train(rows, tmp_path / "saved", [as_callback(table)], **often)
+    assert saved.theta.tobytes() == whole.theta.tobytes()
+    assert _epochs(tmp_path / "saved") == _epochs(tmp_path / "whole")
+
+
+@every_member
 def test_one_object_serves_several_runs(table, rows, tmp_path):
     callback = as_callback(table)
     first = _train(rows, tmp_path / "1", [callback])

@@ -7,7 +7,9 @@ first steps of a run are taken without that knowledge.
 
 from __future__ import annotations
 
+import math
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -18,12 +20,23 @@ from qstore_ray.errors import ConfigError
 from qstore_ray.train.callbacks.base import Batch, Callback, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from qstore_ray.track.base import Record
     from qstore_ray.types import AnyArray
 
 _CIRCUITS, _SHOTS = 0, 1
+
+
+@dataclass
+class _Limit:
+    """What is allowed of `factor` times a counter of the run; of seconds where it has none."""
+
+    name: str
+    allowed: float
+    counter: int | None = None
+    factor: float = 1.0
+    before: float = math.nan  # used up to the step before; NaN for no step
 
 
 class Budget(Config, Callback):
@@ -50,7 +63,7 @@ class Budget(Config, Callback):
     price_per_qpu_second: float | None = Field(default=None, gt=0.0)
     _before: float = PrivateAttr(default=0.0)
     _began: float = PrivateAttr(default=0.0)
-    _earlier: dict[str, float] = PrivateAttr(default_factory=dict)
+    _limits: list[_Limit] = PrivateAttr(default_factory=list)
 
     @model_validator(mode="after")
     def _has_limits(self) -> Self:
@@ -73,6 +86,7 @@ class Budget(Config, Callback):
     def on_train_begin(self, run: Run) -> None:
         """Start the clock; stop at once if an earlier attempt has used everything up."""
         self._began = time.monotonic()
+        self._limits = list(self._set())
         self._check(run)
 
     def on_batch_end(self, run: Run, batch: Batch) -> None:
@@ -81,31 +95,36 @@ class Budget(Config, Callback):
 
     def on_epoch_end(self, run: Run, record: Record) -> None:
         """Log what was used."""
-        run.log(**{f"budget_{name}": used for name, (used, _) in self._limits(run).items()})
+        run.log(**{f"budget_{limit.name}": self._used(run, limit) for limit in self._limits})
 
     def _check(self, run: Run, steps_ahead: int = 0) -> None:
-        for name, (used, limit) in self._limits(run).items():
-            step = used - self._earlier.get(name, used)
-            self._earlier[name] = used
-            if used >= limit or used + steps_ahead * step > limit:
+        for limit in self._limits:
+            used, allowed = self._used(run, limit), limit.allowed
+            step, limit.before = used - limit.before, used
+            if used >= allowed or used + steps_ahead * step > allowed:
                 run.stop(
-                    f"the budget of {limit:g} {name.replace('_', ' ')} is used up, or would be "
-                    f"by the next step ({used:g} used)"
+                    f"the budget of {allowed:g} {limit.name.replace('_', ' ')} is used up, or "
+                    f"would be by the next step ({used:g} used)"
                 )
 
-    def _limits(self, run: Run) -> dict[str, tuple[float, float]]:
-        """What was used and what is allowed, of every limit that is set."""
-        shots = float(run.state.usage[_SHOTS])
-        qpu_seconds = shots * (self.seconds_per_shot or 0.0)
-        used = {
-            "seconds": self._seconds(),
-            "circuits": float(run.state.usage[_CIRCUITS]),
-            "shots": shots,
-            "qpu_seconds": qpu_seconds,
-            "money": qpu_seconds * (self.price_per_qpu_second or 0.0),
-        }
-        limits = {name: getattr(self, name) for name in used}
-        return {name: (used[name], limit) for name, limit in limits.items() if limit is not None}
+    def _set(self) -> Iterator[_Limit]:
+        """The limits that are set."""
+        per_shot, price = self.seconds_per_shot or 0.0, self.price_per_qpu_second or 0.0
+        if self.seconds is not None:
+            yield _Limit("seconds", self.seconds)
+        if self.circuits is not None:
+            yield _Limit("circuits", self.circuits, _CIRCUITS)
+        if self.shots is not None:
+            yield _Limit("shots", self.shots, _SHOTS)
+        if self.qpu_seconds is not None:
+            yield _Limit("qpu_seconds", self.qpu_seconds, _SHOTS, per_shot)
+        if self.money is not None:
+            yield _Limit("money", self.money, _SHOTS, per_shot * price)
+
+    def _used(self, run: Run, limit: _Limit) -> float:
+        if limit.counter is None:
+            return self._seconds()
+        return limit.factor * float(run.state.usage[limit.counter])
 
     def _seconds(self) -> float:
         return self._before + time.monotonic() - self._began

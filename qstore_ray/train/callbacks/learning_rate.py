@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from array import array
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from qstore_ray.track.base import Record
-    from qstore_ray.types import AnyArray
+    from qstore_ray.types import AnyArray, FloatArray
+
+
+class _Rates:
+    """Of a run: the range of the running epoch, and the rates kept: step, rate, step, rate, …"""
+
+    def __init__(self, low: float = math.inf, high: float = -math.inf) -> None:
+        self.low, self.high = low, high
+        self.kept = array("d")
 
 
 class LearningRateMonitor(Config, Callback):
@@ -29,30 +39,33 @@ class LearningRateMonitor(Config, Callback):
     """
 
     every: int = Field(default=0, ge=0)
-    _range: list[float] = PrivateAttr(default_factory=list)
-    _kept: list[tuple[int, float]] = PrivateAttr(default_factory=list)
+    _rates: _Rates = PrivateAttr(default_factory=_Rates)
 
     def on_batch_end(self, run: Run, batch: Batch) -> None:
         """Note the rate."""
-        rate = run.state.learning_rate
-        low, high = self._range or (rate, rate)
-        self._range = [min(low, rate), max(high, rate)]
+        rate, seen = run.state.learning_rate, self._rates
+        seen.low, seen.high = min(seen.low, rate), max(seen.high, rate)
         if self.every and run.state.step % self.every == 0:
-            self._kept.append((run.state.step, rate))
+            seen.kept.extend((run.state.step, rate))
 
     def on_epoch_end(self, run: Run, record: Record) -> None:
         """Log the range of the epoch."""
-        if self._range:  # a run that stopped exactly at the end of an epoch has none
-            run.log(learning_rate_min=self._range[0], learning_rate_max=self._range[1])
-        self._range = []
+        seen = self._rates
+        if seen.low <= seen.high:  # a run that stopped exactly at the end of an epoch has none
+            run.log(learning_rate_min=seen.low, learning_rate_max=seen.high)
+        seen.low, seen.high = math.inf, -math.inf
         if self.every and run.run_dir is not None:
-            np.save(run.run_dir / "learning_rate.npy", np.array(self._kept).reshape(-1, 2))
+            np.save(run.run_dir / "learning_rate.npy", self._table())
 
     def state(self) -> Mapping[str, AnyArray]:
         """The range of the running epoch, and the rates kept."""
-        return {"range": np.array(self._range), "kept": np.array(self._kept).reshape(-1, 2)}
+        seen = self._rates
+        return {"range": np.array([seen.low, seen.high]), "kept": self._table()}
 
     def restore(self, state: Mapping[str, AnyArray]) -> None:
         """Go on within the epoch."""
-        self._range = state["range"].tolist()
-        self._kept = [(int(step), float(rate)) for step, rate in state["kept"]]
+        self._rates = _Rates(*state["range"].tolist())
+        self._rates.kept.extend(state["kept"].ravel().tolist())
+
+    def _table(self) -> FloatArray:
+        return np.array(self._rates.kept).reshape(-1, 2)
