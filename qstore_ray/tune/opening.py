@@ -98,15 +98,9 @@ def open_study(
             study.sampler = _optuna_sampler(chosen, seed, len(study.get_trials(deepcopy=False)))
         until_opened.pop_all()
     return Study(
-        folder,
-        study,
-        space=space,
-        objectives=objectives,
-        trials=trials,
-        points=design,
-        where=where,
-        lock=lock,
-    )
+        folder, study, space=space, objectives=objectives, trials=trials, points=design,
+        where=where, lock=lock,
+    )  # fmt: skip
 
 
 def _locked(folder: Path) -> IO[str]:

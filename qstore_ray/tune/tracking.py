@@ -19,7 +19,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qstore_ray.config import dump_toml, fingerprint
 from qstore_ray.errors import RunError
-from qstore_ray.track.base import KEPT, Record, RunInfo, Status, write_atomically
+from qstore_ray.track.base import (
+    KEPT,
+    RUN_INFO_FILE,
+    Outcome,
+    Record,
+    RunInfo,
+    Status,
+    write_atomically,
+)
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.follow import Failure, Follower, open_trackers
 from qstore_ray.track.jsonl import MetricsFile, epoch_records, read_records
@@ -69,6 +77,7 @@ class SearchTracking:
         self._stopper = ThreadPoolExecutor(1, thread_name_prefix="qstore_ray-trials-end")
         self._stopping: list[Future[list[Failure]]] = []
         self._behind: list[Path] = []
+        self._after_a_kill = False
         self.recorded: set[int] = set()
         """Numbers of the trials that have a record in the study's metrics.jsonl."""
         self.incomplete: list[str] = []
@@ -83,6 +92,8 @@ class SearchTracking:
         if not resumed:
             self._forget()
         write_atomically(self._folder / "config.toml", dump_toml(self._job))
+        last = read_records(self._folder / _METRICS)[-1:]
+        self._after_a_kill = any(record["event"] != "end" for record in last)
         self._metrics.trim(0)  # an unfinished line goes, and the `end` of an earlier attempt
         records = self._metrics.read()
         self.recorded = {int(r["trial"]) for r in records if r.get("event") == "epoch"}
@@ -160,6 +171,23 @@ class SearchTracking:
             run_dir, follower = self._trials.pop(number)
             work = (run_dir, follower, status, dict(summary or {}))
             self._stopping.append(self._stopper.submit(self._finish, *work))
+
+    def make_up(self, run_dir: Path, status: Status, summary: Mapping[str, Any]) -> None:
+        """Have `close` complete the trackers of a trial that an earlier driver had run.
+
+        Only where that driver was killed: else it has waited for them.
+
+        Raises:
+            RunError: the run folder cannot be read, or written to.
+        """
+        run_dir = run_dir.resolve()
+        if not self._after_a_kill or not (run_dir / RUN_INFO_FILE).exists():
+            return
+        _write_means(run_dir)
+        run, outcome = RunInfo.load(run_dir)
+        if outcome is None:
+            run.save(Outcome(status=status, summary=summary))
+        self._behind.append(run_dir)
 
     def close(
         self,

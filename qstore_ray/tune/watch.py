@@ -94,8 +94,7 @@ class Watch:
             record = {"value": values[0], **dict(zip(names, values, strict=True))}
         if math.isfinite(self._best):
             record["best_value"] = score(self._first, self._best)  # the sign turned back
-        ending: Status = "failed" if status == "failed" else "finished"
-        self._tracking.end(number, ending, summary, record)
+        self._tracking.end(number, _ending(status), summary, record)
 
     def _catch_up(self, trial: TrialResult) -> None:
         """A trial of an earlier driver, which may have been killed before it was recorded."""
@@ -103,8 +102,10 @@ class Watch:
             return
         self._ended += 1
         values = list(trial.objectives.values()) if trial.status == "completed" else []
-        summary = {"outcome": trial.status, "error": trial.error} if trial.error else {}
+        summary = {"outcome": trial.status, **({"error": trial.error} if trial.error else {})}
         self._record(trial.number, trial.status, values, summary)
+        run_dir = self._plan.folder / trial.run
+        self._tracking.make_up(run_dir, _ending(trial.status), summary)
 
     def _best_trial(self, earlier: StudyResult) -> BestTrial | None:
         if not earlier.best:
@@ -117,6 +118,11 @@ def _interval(result: Mapping[str, Any]) -> dict[str, Any]:
     """Of a trial of several trainings, how far the first objective is from being known."""
     spread = result.get("spread", {})
     return {f"objective_{name}": value for name, value in spread.items() if value is not None}
+
+
+def _ending(status: str) -> Status:
+    """Of a trial, in the words of a run."""
+    return "failed" if status == "failed" else "finished"
 
 
 def _told(outcome: Outcome) -> tuple[str, Sequence[float], str | None]:
