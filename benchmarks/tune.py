@@ -1,7 +1,7 @@
 """A search on Ray Tune beside plain Optuna, what a trial costs besides its training, and ASHA.
 
-1. The same 40 trials of jobs/digits_tune.toml without early ending, each side a program of its own
-   from its start to its end: `Tuner` (everything it leaves is on disk, trackers and figures off),
+1. The same 40 trials of jobs/digits_tune.toml without early ending and with the 60 epochs of
+   jobs/digits.toml, each side a program of its own from its start to its end: `Tuner` (everything it leaves is on disk, trackers and figures off),
    `study.optimize` of Optuna in one process whose trainings use both cores, and two processes of
    Optuna on one journal, a core each. All train with `QuantumTrainer` in run folders.
 2. What a trial costs that is not training, from the first trial's start to the last one's end:
@@ -27,6 +27,7 @@ from record import write
 
 JOB = Path(__file__).parents[1] / "jobs" / "digits_tune.toml"
 OFF = ("track.mlflow=false", "track.figures=false", "tune.refit=false", "tune.points=[]")
+LONG = "trainer.epochs=60"
 PLACES = 2
 
 
@@ -41,8 +42,9 @@ def search(folder: str, trials: int, seed: int, scheduler: str) -> dict[str, Any
     """Our side: what the study found, and the times of its trials."""
     from qstore_ray.job import run_search
 
-    plain = ('tune.scheduler="none"', "tune.scheduler_options={}") if scheduler == "none" else ()
-    config = job(folder, f"tune.trials={trials}", f"tune.seed={seed}", *plain)
+    plain = ('tune.scheduler="none"', "tune.scheduler_options={}")
+    overrides = {"asha": (), "none": plain, "long": (*plain, LONG)}[scheduler]
+    config = job(folder, f"tune.trials={trials}", f"tune.seed={seed}", *overrides)
     result = run_search(config, fresh=True)
     loops, epochs = 0.0, 0
     for trial in result.trials:
@@ -75,7 +77,7 @@ def optimize(folder: str, trials: int, seed: int, threads: int) -> None:
     from qstore_ray import DatasetLoader, QuantumTrainer
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    config = job(folder)
+    config = job(folder, LONG)
     space = config.tune.space
     dataset = DatasetLoader.load(config.dataset).in_memory()
 
@@ -126,7 +128,7 @@ def side_by_side(trials: int, rounds: int) -> list[dict[str, Any]]:
     for seed in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
             args = [folder, str(trials), str(seed)]
-            took, said = run(["ours", *args, "none"])
+            took, said = run(["ours", *args, "long"])
             found = json.loads(said.splitlines()[-1])
             seconds.setdefault("ours", []).append(took)
             overheads.append((PLACES * found["span_s"] - found["loops_s"]) / trials)

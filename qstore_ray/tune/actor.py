@@ -16,10 +16,11 @@ from ray.tune import Trainable
 
 from qstore_ray.errors import InterruptedRunError, QStoreError, WorkerError
 from qstore_ray.train.config import TrainingJob
+from qstore_ray.tune.assembly import Assembly
 from qstore_ray.tune.attempt import Attempt, Message
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.handover import pack, unpack
-from qstore_ray.tune.plan import Plan
+from qstore_ray.tune.plan import SCRATCH, Plan
 from qstore_ray.tune.training import Trainings
 from qstore_ray.tune.trial import Trials
 
@@ -33,6 +34,7 @@ class TrialActor(Trainable):
         self._trials = Trials(plan)
         self._values: dict[str, Any] = config["values"]
         self._attempt: Attempt | None = None
+        self._others = Assembly(plan.folder / SCRATCH / "processes", plan.places)
 
     def step(self) -> Message:
         """The next report of the trial."""
@@ -41,7 +43,9 @@ class TrialActor(Trainable):
             self._attempt = Attempt(
                 lambda link: self._trials.run(name, values, link), trace=self._folder / "error.txt"
             )
-        return self._attempt.next()
+        message = self._attempt.next()
+        self._others.wait()
+        return message
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Copy the trial's newest checkpoint: it is paused, or another trial is to have it."""

@@ -13,6 +13,9 @@ from qstore_ray.train.config import TrainingJob
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.schedulers import Scheduler, horizon
 
+SCRATCH = ".ray"
+"""The folder inside a study's that is deleted when Ray Tune ends."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -24,6 +27,7 @@ class Plan:
         folder: of the study.
         dataset: of the job, see `for_trials`.
         scheduler: ends, pauses or changes trials.
+        places: trials at a time.
     """
 
     job: TrainingJob
@@ -31,6 +35,7 @@ class Plan:
     folder: Path
     dataset: Dataset
     scheduler: Scheduler
+    places: int = 1
 
     @property
     def threads(self) -> int:

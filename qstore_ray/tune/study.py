@@ -100,6 +100,11 @@ class Study:
         return sum(counts(trial) for trial in self._study.get_trials(deepcopy=False))
 
     @property
+    def left(self) -> int:
+        """Trials that may still be asked for; a grid may end before."""
+        return max(0, self.limit - self.asked)
+
+    @property
     def is_done(self) -> bool:
         """Whether no trial is left: as many as count were asked for, or the grid was walked."""
         from optuna.trial import TrialState

@@ -43,7 +43,7 @@ from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.display import SearchDisplay
 from qstore_ray.tune.ending import finish, leave_files, summary_of
 from qstore_ray.tune.opening import open_study
-from qstore_ray.tune.plan import Plan, for_trials
+from qstore_ray.tune.plan import SCRATCH, Plan, for_trials
 from qstore_ray.tune.preflight import Room
 from qstore_ray.tune.readiness import checked_search, search_session
 from qstore_ray.tune.result import StudyResult, read_result
@@ -53,7 +53,6 @@ from qstore_ray.tune.study import Study
 from qstore_ray.tune.tracking import SearchTracking
 from qstore_ray.tune.watch import Watch, artifacts_of
 
-_SCRATCH = ".ray"
 _WAIT_SECONDS = 0.1
 _SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the run folder has the metrics
@@ -139,7 +138,8 @@ class Tuner:
                 data_fingerprint=dataset.fingerprint,
             ) as study,
         ):
-            plan = Plan(base, config, study.folder, for_trials(dataset), scheduler)
+            places = min(room.concurrency, study.left)
+            plan = Plan(base, config, study.folder, for_trials(dataset), scheduler, places)
             return self._followed(study, plan, room, resume)
 
     def _followed(self, study: Study, plan: Plan, room: Room, resume: bool) -> StudyResult:
@@ -181,9 +181,9 @@ class Tuner:
         search = StudySearch(study, watch, at_a_time=at_a_time)
         if study.is_done:
             return False
-        scratch, stop = study.folder / _SCRATCH, threading.Event()
+        scratch, stop = study.folder / SCRATCH, threading.Event()
         try:
-            with _settings(), stop_on_signal(stop):
+            with _settings(plan.places), stop_on_signal(stop):
                 _wait(lambda: _tune(plan, room, search, scratch), stop, search.leaving)
         except (RayError, TuneError) as exc:
             raise search.error or _broken(exc, study.folder) from exc
@@ -272,10 +272,12 @@ def _stopped(folder: Path) -> InterruptedRunError:
 
 
 @contextmanager
-def _settings() -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in _SETTINGS}
+def _settings(places: int) -> Iterator[None]:
+    # As many actors start at the same time; Ray Tune would start one after another.
+    wanted = {**_SETTINGS, "TUNE_MAX_PENDING_TRIALS_PG": str(places)}
+    before = {name: os.environ.get(name) for name in wanted}
     level = logging.getLogger("ray.tune").level
-    os.environ.update(_SETTINGS)
+    os.environ.update(wanted)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     try:
         yield
