@@ -1,9 +1,10 @@
 """A search on Ray Tune beside plain Optuna, what a trial costs besides its training, and ASHA.
 
-1. The same 40 trials of jobs/digits_tune.toml without early ending and with the 60 epochs of
-   jobs/digits.toml, each side a program of its own from its start to its end: `Tuner` (everything it leaves is on disk, trackers and figures off),
-   `study.optimize` of Optuna in one process whose trainings use both cores, and two processes of
-   Optuna on one journal, a core each. All train with `QuantumTrainer` in run folders.
+1. The same 40 trials, drawn evenly from the space of jobs/digits_tune.toml, with the 60 epochs of
+   jobs/digits.toml, each side a program of its own from its start to its end: `Tuner` (everything
+   it leaves is on disk; trackers and figures off), `study.optimize` of Optuna in one process whose
+   trainings use both cores, and two processes of Optuna on one journal, a core each. All train
+   with `QuantumTrainer` in run folders.
 2. What a trial costs that is not training, from the first trial's start to the last one's end:
    (places · wall − Σ seconds in the training loop) / trials.
 3. ASHA against the same search without early ending: epochs trained, and the best value found.
@@ -23,6 +24,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from record import write
 
 JOB = Path(__file__).parents[1] / "jobs" / "digits_tune.toml"
@@ -45,6 +47,9 @@ def search(folder: str, trials: int, seed: int, scheduler: str) -> dict[str, Any
     plain = ('tune.scheduler="none"', "tune.scheduler_options={}")
     overrides = {"asha": (), "none": plain, "long": (*plain, LONG)}[scheduler]
     config = job(folder, f"tune.trials={trials}", f"tune.seed={seed}", *overrides)
+    if scheduler == "long":
+        same = config.tune.model_copy(update={"points": tuple(points(config, trials, seed))})
+        config = config.model_copy(update={"tune": same})
     result = run_search(config, fresh=True)
     loops, epochs = 0.0, 0
     for trial in result.trials:
@@ -57,6 +62,12 @@ def search(folder: str, trials: int, seed: int, scheduler: str) -> dict[str, Any
         "trials": len(result.trials),
         "span_s": span(Path(folder) / config.name / "study.journal"),
     }
+
+
+def points(config: Any, trials: int, seed: int) -> list[dict[str, Any]]:
+    """The trials of a round: what is trained must not depend on who trains it."""
+    rng, space = np.random.default_rng(seed), config.tune.space
+    return [space.at(rng.random(len(space.order)).tolist()) for _ in range(trials)]
 
 
 def span(journal: Path) -> float:
@@ -89,20 +100,29 @@ def optimize(folder: str, trials: int, seed: int, threads: int) -> None:
         )  # fmt: skip
         return float(trainer.fit(dataset).metrics["val_accuracy"])
 
-    backend = optuna.storages.journal.JournalFileBackend(str(Path(folder) / "study.journal"))
-    study = optuna.create_study(
-        study_name="digits",
-        storage=optuna.storages.JournalStorage(backend),
-        direction="maximize",
-        sampler=optuna.samplers.TPESampler(
-            multivariate=True, group=True, constant_liar=True, n_startup_trials=8, seed=seed
-        ),
-        load_if_exists=True,
+    sampler = optuna.samplers.TPESampler(
+        multivariate=True, group=True, constant_liar=True, n_startup_trials=8, seed=seed
     )
+    study = optuna.load_study(study_name="digits", storage=journal(folder), sampler=sampler)
     done = (optuna.trial.TrialState.COMPLETE,)
-    study.optimize(
-        objective, n_trials=trials, callbacks=[optuna.study.MaxTrialsCallback(trials, done)]
-    )
+    study.optimize(objective, callbacks=[optuna.study.MaxTrialsCallback(trials, done)])
+
+
+def journal(folder: str) -> Any:
+    """Optuna's storage in `folder`."""
+    import optuna
+
+    path = str(Path(folder) / "study.journal")
+    return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(path))
+
+
+def prepare(folder: str, trials: int, seed: int) -> None:
+    """Optuna's study with its trials in the queue; not timed, and once for both processes."""
+    import optuna
+
+    study = optuna.create_study(study_name="digits", storage=journal(folder), direction="maximize")
+    for point in points(job(folder), trials, seed):
+        study.enqueue_trial(point)
 
 
 def run(*sides: list[str]) -> tuple[float, str]:
@@ -134,10 +154,12 @@ def side_by_side(trials: int, rounds: int) -> list[dict[str, Any]]:
             overheads.append((PLACES * found["span_s"] - found["loops_s"]) / trials)
         with tempfile.TemporaryDirectory() as folder:
             args = [folder, str(trials), str(seed)]
+            prepare(folder, trials, seed)
             seconds.setdefault("optuna", []).append(run(["optuna", *args, "2"])[0])
         with tempfile.TemporaryDirectory() as folder:
             args = [folder, str(trials)]
-            two = [["optuna", *args, str(seed + k * rounds), "1"] for k in (0, 1)]
+            prepare(folder, trials, seed)
+            two = [["optuna", *args, str(seed), "1"]] * 2
             seconds.setdefault("optuna2", []).append(run(*two)[0])
         print({name: round(values[-1], 1) for name, values in seconds.items()}, flush=True)
     rate = {name: [60 * trials / s for s in values] for name, values in seconds.items()}
