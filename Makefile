@@ -7,11 +7,12 @@ ARGS ?=
 
 BIN := .venv/bin
 STAMP := .venv/.stamp
+IN_PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench bench-engine bench-peers lock clean
+.PHONY: help setup run test test-all check format bench bench-engine bench-peers lock clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,15 +21,17 @@ setup: $(STAMP) ## install the locked packages and this one into .venv
 run: $(STAMP) ## train the digits classifier (JOB=, ARGS=)
 	$(BIN)/qstore train $(JOB) --fresh $(ARGS)
 
-test: $(STAMP) ## run the tests (ARGS=tests/laws)
+test: $(STAMP) ## run the tests but the slow ones (ARGS=tests/laws)
 # A short folder, because tests look for paths in messages, which shorten long ones. Three processes,
 # because many tests wait for servers, disks and Ray; tests/conftest.py says what goes where.
 ifeq ($(strip $(ARGS)),)
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder \
-		--basetemp $$(mktemp -d -t XXXXXX)/t
+	$(BIN)/python -m pytest $(IN_PARALLEL) --basetemp $$(mktemp -d -t XXXXXX)/t -m "not slow"
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
+
+test-all: $(STAMP) ## run all tests
+	$(BIN)/python -m pytest $(IN_PARALLEL) --basetemp $$(mktemp -d -t XXXXXX)/t
 
 check: $(STAMP) ## lint, format, types, layers
 	$(BIN)/ruff check .

@@ -91,6 +91,7 @@ class Stopper(threading.Thread):
                 self.stopped.append(process)
 
 
+@pytest.mark.slow
 def test_a_frozen_process_ends_the_run_with_what_to_do(ray_cluster, data, tmp_path):
     stopper = Stopper(tmp_path / "run" / "metrics.jsonl")
     stopper.start()

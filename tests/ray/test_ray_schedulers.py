@@ -93,16 +93,19 @@ def _search(name: str, options: dict[str, Any], storage: Path) -> list[dict[str,
     return [{**result.metrics, "values": result.config["values"]} for result in results]
 
 
+BY_COST = {"resource": "circuit_evaluations", "grace_period": 150, "max_period": 900}
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("none", {}),
-        ("asha", {}),
-        ("asha", {"resource": "circuit_evaluations", "grace_period": 150, "max_period": 900}),
+        pytest.param("none", {}, marks=pytest.mark.slow),
+        pytest.param("asha", {}, marks=pytest.mark.slow),
+        pytest.param("asha", BY_COST, marks=pytest.mark.slow),
         ("hyperband", {}),
-        ("median", {"grace_period": 2, "min_samples": 2}),
-        ("pbt", {"interval": 3}),
-        ("pb2", {"interval": 3}),
+        pytest.param("median", {"grace_period": 2, "min_samples": 2}, marks=pytest.mark.slow),
+        pytest.param("pbt", {"interval": 3}, marks=pytest.mark.slow),
+        pytest.param("pb2", {"interval": 3}, marks=pytest.mark.slow),
     ],
 )
 def test_ray_runs_a_search_with_it_to_its_end(ray_cluster, tmp_path, name, options):

@@ -126,7 +126,7 @@ class Killer(threading.Thread):
                 self.killed.append(victim.pid)
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_any_number_of_workers_ends_with_the_bits_of_this_process(
     ray_cluster, digits, in_process, tmp_path, workers
 ):
