@@ -12,6 +12,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qstore_ray.errors import MissingDependencyError, RunError
@@ -63,9 +64,27 @@ def open_client(uri: str) -> MlflowClient:
 
     scheme, _, rest = uri.partition("://")
     if scheme.partition("+")[0] == "sqlite":
+        file = Path(rest.partition("?")[0].removeprefix("/"))
         # MLflow would try for minutes to open a file that cannot be opened.
-        sqlite3.connect(rest.partition("?")[0].removeprefix("/")).close()
+        sqlite3.connect(file).close()
+        if not file.stat().st_size:
+            _create(file)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _create(file: Path) -> None:
+    """Make a new sqlite store whole: MLflow's tables take seconds, and one that was killed over
+    them leaves a file that it will not open again.
+    """
+    from mlflow.tracking import MlflowClient
+
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)
+    MlflowClient(tracking_uri=f"sqlite:///{part.absolute()}").search_experiments(max_results=1)
+    if file.stat().st_size:  # another process was faster
+        part.unlink()
+    else:
+        part.replace(file)
 
 
 @contextmanager

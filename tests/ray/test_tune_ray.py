@@ -38,6 +38,8 @@ class Onlooker:
 
     def start(self, *_: Any, **__: Any) -> None: ...
 
+    def note(self, text: str) -> None: ...
+
     def trial_started(self, number: int, values: dict[str, Any]) -> None:
         self._running.add(number)
         self.most = max(self.most, len(self._running))
@@ -178,6 +180,7 @@ def test_folds_and_seeds_are_trained_beside_each_other(tmp_path):
     assert trial.circuit_evaluations == sum(record["circuit_evaluations"] for record in last)
 
 
+@pytest.mark.slow
 def test_a_trial_of_two_workers_finds_what_a_trial_in_one_process_finds(tmp_path):
     points = [{RATE: 0.1}]
     cluster = ClusterConfig(cpus_per_worker=0.9)

@@ -39,7 +39,7 @@ CASES = [
     ("median", {}),
     ("median", {"grace_period": 5, "interval": 4, "min_samples": 1}),
     ("pbt", {"interval": 3}),
-    ("pb2", {"interval": 14}),
+    pytest.param("pb2", {"interval": 8}, marks=pytest.mark.slow),
 ]
 IDS = [f"{name}-{'-'.join(map(str, options.values()))}" for name, options in CASES]
 
@@ -63,7 +63,7 @@ def loop(scheduler: TrialScheduler, trials: int = 24, score=noise, **options) ->
 def test_it_acts_exactly_where_it_says(name, options):
     """Every epoch is reported, twice as many trials as places: it acts wherever it may."""
     config = get_scheduler(name, options)
-    run = loop(opened(name, options), 4 if name == "pb2" else 60)
+    run = loop(opened(name, options), 8 if name == "pb2" else 60)
     run.run(EPOCHS)
     expected = {epoch for epoch in range(1, EPOCHS) if config.decides(epoch, EPOCHS)}
     changed = {epoch for _, epoch, _ in run.courses}
@@ -84,7 +84,7 @@ def test_what_a_search_does_is_independent_of_further_reports(name, options, at_
         lambda epoch: config.decides(epoch, EPOCHS),
         lambda epoch: config.decides(epoch, EPOCHS) or epoch % 7 == 3,
     ):
-        run = loop(opened(name, options), 4 if name == "pb2" else 24)
+        run = loop(opened(name, options), 6 if name == "pb2" else 24)
         histories.append((run.run(EPOCHS, reports, at_once=at_once), run.courses))
     assert histories[0] == histories[1] == histories[2]
     assert (name == "none") == (set(histories[0][0].values()) == {EPOCHS} and not run.courses)

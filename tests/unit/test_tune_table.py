@@ -69,7 +69,7 @@ def test_an_error_has_the_whole_path(space, field):
     [
         ([], "objectives"),
         ([Objective(metric="val_loss")] * 2, "objectives.1.metric"),
-        ([Objective(metric="strange")], "mode"),
+        ([Objective(metric="strange")], "objectives.0.mode"),
     ],
 )
 def test_objectives_are_told_apart_and_have_a_direction(objectives, field):
