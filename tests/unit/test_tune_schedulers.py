@@ -28,7 +28,7 @@ SPACE = Space.from_dict(
     }
 )
 EPOCHS = 30
-CASES = [
+METHODS = [
     ("none", {}),
     ("asha", {}),
     ("asha", {"grace_period": 2, "reduction_factor": 2, "brackets": 2}),
@@ -39,9 +39,17 @@ CASES = [
     ("median", {}),
     ("median", {"grace_period": 5, "interval": 4, "min_samples": 1}),
     ("pbt", {"interval": 3}),
-    pytest.param("pb2", {"interval": 8}, marks=pytest.mark.slow),
+    ("pb2", {"interval": 8}),
 ]
-IDS = [f"{name}-{'-'.join(map(str, options.values()))}" for name, options in CASES]
+CASES = [
+    pytest.param(
+        name,
+        options,
+        id=f"{name}-{'-'.join(map(str, options.values()))}",
+        marks=[pytest.mark.slow] if name == "pb2" else [],
+    )
+    for name, options in METHODS
+]
 
 
 def noise(number: int, epoch: int, values: dict) -> float:
@@ -59,7 +67,7 @@ def loop(scheduler: TrialScheduler, trials: int = 24, score=noise, **options) ->
     return Loop(scheduler, points_of(SPACE, trials, np.random.default_rng(5)), score, **options)
 
 
-@pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
+@pytest.mark.parametrize(("name", "options"), CASES)
 def test_it_acts_exactly_where_it_says(name, options):
     """Every epoch is reported, twice as many trials as places: it acts wherever it may."""
     config = get_scheduler(name, options)
@@ -74,7 +82,7 @@ def test_it_acts_exactly_where_it_says(name, options):
         assert run.acted | changed == expected
 
 
-@pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
+@pytest.mark.parametrize(("name", "options"), CASES)
 @pytest.mark.parametrize("at_once", [3, 24])
 def test_what_a_search_does_is_independent_of_further_reports(name, options, at_once):
     config = get_scheduler(name, options)
@@ -129,7 +137,7 @@ def test_asha_ends_what_rays_own_ends():
     assert ours.run(EPOCHS) == rays.run(EPOCHS)
 
 
-@pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
+@pytest.mark.parametrize(("name", "options"), CASES)
 def test_the_seed_decides_and_the_global_generators_do_not(name, options):
     histories = []
     for state in (1, 2):
