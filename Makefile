@@ -30,8 +30,8 @@ else
 	$(BIN)/python -m pytest $(ARGS)
 endif
 
-test-all: $(STAMP) ## run all tests
-	$(BIN)/python -m pytest $(IN_PARALLEL) --basetemp $$(mktemp -d -t XXXXXX)/t
+test-all: $(STAMP) ## run all tests, and the laws on twice as many examples
+	TEST_ALL=1 $(BIN)/python -m pytest $(IN_PARALLEL) --basetemp $$(mktemp -d -t XXXXXX)/t
 
 check: $(STAMP) ## lint, format, types, layers
 	$(BIN)/ruff check .

@@ -45,6 +45,7 @@ from hypothesis import HealthCheck, settings  # noqa: E402
 # The same examples on every run, and no deadline: a busy machine is not a wrong answer.
 settings.register_profile(
     "repeatable",
+    max_examples=100 if "TEST_ALL" in os.environ else 50,  # set by `make test-all`
     derandomize=True,
     deadline=None,
     database=None,

@@ -29,7 +29,9 @@ def _run(script: str, *words: str, cwd: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("script", ["tuning.py", "workflow.py"])
+@pytest.mark.parametrize(
+    "script", [pytest.param("tuning.py", marks=pytest.mark.slow), "workflow.py"]
+)
 def test_a_search_ends_with_a_good_model(script, tmp_path):
     out = _run(script, cwd=tmp_path)
     (accuracy,) = re.findall(r"^test accuracy ([\d.]+)$", out, re.MULTILINE)

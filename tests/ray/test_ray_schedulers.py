@@ -102,7 +102,7 @@ BY_COST = {"resource": "circuit_evaluations", "grace_period": 150, "max_period":
         pytest.param("none", {}, marks=pytest.mark.slow),
         pytest.param("asha", {}, marks=pytest.mark.slow),
         pytest.param("asha", BY_COST, marks=pytest.mark.slow),
-        ("hyperband", {}),
+        pytest.param("hyperband", {}, marks=pytest.mark.slow),
         pytest.param("median", {"grace_period": 2, "min_samples": 2}, marks=pytest.mark.slow),
         pytest.param("pbt", {"interval": 3}, marks=pytest.mark.slow),
         pytest.param("pb2", {"interval": 3}, marks=pytest.mark.slow),

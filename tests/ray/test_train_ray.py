@@ -152,6 +152,7 @@ def test_a_run_whose_worker_is_killed_ends_with_the_same_bits(
     assert _bits(result) == in_process
 
 
+@pytest.mark.slow
 def test_workers_that_die_too_often_end_the_run_with_what_to_do(ray_cluster, digits, tmp_path):
     cluster = ClusterConfig(cpus_per_worker=0.5, max_failures=0)
     killer = Killer(tmp_path / "ray", at=[15])
@@ -174,6 +175,7 @@ def test_a_divergence_in_the_workers_reaches_the_driver_whole_and_at_once(
     assert len(_starts(tmp_path / "ray")) == 1, "it would come again, so it is not tried again"
 
 
+@pytest.mark.slow
 def test_an_error_of_one_worker_alone_does_not_leave_the_others_waiting(
     ray_cluster, digits, tmp_path
 ):
