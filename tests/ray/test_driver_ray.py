@@ -172,13 +172,8 @@ def test_a_killed_driver_leaves_no_process_and_its_run_is_resumed_to_the_same_bi
     assert not (resumed.run_dir / ".ray").exists()
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        pytest.param(signal.SIGINT, id="SIGINT"),
-        pytest.param(signal.SIGTERM, id="SIGTERM", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_an_interrupted_driver_writes_a_checkpoint_and_can_be_resumed(
     drive, uninterrupted, tmp_path, number
 ):
