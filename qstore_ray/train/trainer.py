@@ -51,8 +51,8 @@ class TrainResult:
 
     Attributes:
         model: the trained model.
-        metrics: the run in numbers: last losses and accuracies, `test_accuracy` where the data
-            have a test split, `train_seconds` (all of `fit`), `samples_per_second` (of the loop).
+        metrics: the run in numbers: `train_…` of the last epoch, `val_…` and `test_…` of the model
+            that is returned, `train_seconds` (all of `fit`), `samples_per_second` (of the loop).
         history: one record an epoch.
         run_dir: the run folder. checkpoint: its last checkpoint.
     """
@@ -289,11 +289,12 @@ class QuantumTrainer:
             checkpoint.path, open_backend(self.trainer.backend, self.trainer.backend_options)
         )
         history = epoch_records(read_records(folder.metrics))
-        names = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
-        metrics |= {name: history[-1][name] for name in names if name in history[-1]}
-        if "test" in dataset.plans:
-            scores = trained.evaluate(dataset, "test")
-            metrics |= {f"test_{name}": value for name, value in scores.items()}
+        metrics |= {k: float(v) for k, v in history[-1].items() if k.startswith("train_")}
+        # Not read from the last epoch: early stopping may have put back earlier parameters.
+        for split in ("val", "test"):
+            if split in dataset.plans:
+                scores = trained.evaluate(dataset, split)
+                metrics |= {f"{split}_{name}": value for name, value in scores.items()}
         metrics["epochs"] = len(history)
         metrics["samples_per_second"] = round(outcome.samples / outcome.seconds, 1)
         return TrainResult(trained, metrics, history, folder.path, checkpoint.path)

@@ -14,7 +14,7 @@ from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.tune.experiment.config_parser import _create_trial_from_spec, _make_parser
 
 from qstore_ray.train.ray_runner import DataParallelTrainer, RunConfig, ScalingConfig, _Trainer
-from qstore_ray.tune import readiness, tuner
+from qstore_ray.tune import experiment, readiness
 
 
 def test_the_trainer_starts_without_rays_data_manager_and_with_all_else(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_tune_makes_a_trial_with_the_id_and_the_values_that_it_is_given() -> Non
 
 
 def test_tune_runs_with_all_that_we_ask_of_it() -> None:
-    source = inspect.getsource(tuner._tune)
+    source = inspect.getsource(experiment._tune)
     (call,) = [
         node
         for node in ast.walk(ast.parse(source))
@@ -57,7 +57,7 @@ def test_tune_runs_with_all_that_we_ask_of_it() -> None:
     assert given <= set(inspect.signature(ray.tune.run).parameters)
 
 
-@pytest.mark.parametrize("name", tuner._SETTINGS)
+@pytest.mark.parametrize("name", experiment._SETTINGS)
 def test_tune_still_reads_the_settings_that_we_make(name: str) -> None:
     """Each is asked for somewhere by its name, or by a constant of this name."""
     asks = re.compile(rf"(getenv|environ\.get|env_\w+|bool_env)\(\s*\"?{name}\b", re.MULTILINE)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import ray
 
 from qstore_ray.cli.app import main
 from qstore_ray.errors import InterruptedRunError
@@ -162,7 +163,8 @@ def test_mlflow_then_has_the_study_and_each_trial_once_and_the_model_is_register
     assert (folder / "s" / "refit" / "refit.txt").exists()
 
 
-def test_once_it_is_done_resuming_it_starts_nothing(folder, capsys):
+def test_once_it_is_done_resuming_it_starts_nothing(folder, capsys, monkeypatch):
+    monkeypatch.setattr(ray, "init", None)  # Ray is not started either
     before = (folder / "s" / "study.journal").read_bytes()
     assert main(["tune", str(folder / "job.toml"), "--resume", "--json", "--quiet"]) == os.EX_OK
     assert (folder / "s" / "study.journal").read_bytes() == before
