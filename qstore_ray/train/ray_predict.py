@@ -89,17 +89,19 @@ def predict_rows(
         WorkerError: the actors failed.
     """
     _check_numbers(num_workers, batch_size)
-    size = max(1, math.ceil(len(raw) / (_BLOCKS_PER_WORKER * num_workers)))
-    numbers = np.arange(len(raw))
+    # In this process, where an error has the row's own number and no actor waits for anything.
+    x = model.preparation.transform(raw)
+    size = max(1, math.ceil(len(x) / (_BLOCKS_PER_WORKER * num_workers)))
+    numbers = np.arange(len(x))
     with ray_session(cluster or ClusterConfig(), num_workers), _quiet_ray_data():
         blocks = [
-            BlockAccessor.batch_to_block({"x": raw[part], "row": part})
-            for part in np.split(numbers, range(size, len(raw), size))
+            BlockAccessor.batch_to_block({"x": x[part], "row": part})
+            for part in np.split(numbers, range(size, len(x), size))
         ]
         predicted = predict_on_ray(
             model,
             ray.data.from_arrow(blocks),
-            prepared=False,
+            prepared=True,
             num_workers=num_workers,
             batch_size=batch_size,
         )

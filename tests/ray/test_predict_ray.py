@@ -46,6 +46,10 @@ def test_what_cannot_be_predicted_is_our_error(ray_cluster):
 
     with pytest.raises(DataError, match="5 features, 3 are expected"):
         predict_rows(MODEL, rows(9, 5), num_workers=1)
+    raw = rows(3000, N)
+    raw[2057, 1] = np.nan
+    with pytest.raises(DataError, match="column 1, first in row 2057"):
+        predict_rows(MODEL, raw, num_workers=1)
     with pytest.raises(UsageError) as caught:
         predict_rows(MODEL, rows(9, N), num_workers=0)
     assert (caught.value.field, caught.value.value) == ("num_workers", 0)
