@@ -23,7 +23,7 @@ import numpy as np
 from qstore_ray.circuits.ansatze import strongly_entangling
 from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.encodings import amplitude, angle
-from qstore_ray.circuits.observable import Observable, z_observables, zz_observables
+from qstore_ray.circuits.observable import Observable, named_observables, z_observables
 from qstore_ray.circuits.qiskit import from_qiskit
 from qstore_ray.circuits.template import Op, Template, param
 
@@ -64,7 +64,7 @@ def build(family: str, n: int) -> Built:
         case "F4":
             blocks = strongly_entangling(n, LAYERS, "ring")
             ansatz = blocks[0].then(blocks[1]).then(blocks[2])
-            return Built(_after_angles(ansatz), z + zz_observables(n), LAYERS)
+            return Built(_after_angles(ansatz), z + named_observables("zz", n), LAYERS)
         case "F5":
             return Built(_amplitudes(n), z, LAYERS)
         case "F6":

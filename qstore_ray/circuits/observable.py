@@ -13,12 +13,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import NamedTuple
 
 from qstore_ray.errors import CircuitError
 
 _TERM = re.compile(r"([+-])?\s*(?:([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*\*?\s*)?((?:[IXYZ][0-9]*\s*)+)")
+_WORD = re.compile("[xyz]{1,2}")
 
 
 class PauliTerm(NamedTuple):
@@ -91,10 +92,47 @@ def z_observables(qubits: int | Sequence[int]) -> tuple[Observable, ...]:
     return tuple(Observable((PauliTerm(0, 1 << q),)) for q in _numbers(qubits))
 
 
-def zz_observables(qubits: int | Sequence[int]) -> tuple[Observable, ...]:
-    """⟨Z_i Z_j⟩ for every pair i < j of n qubits, or of those named: n(n−1)/2 observables."""
-    pairs = combinations(_numbers(qubits), 2)
-    return tuple(Observable((PauliTerm(0, 1 << a | 1 << b),)) for a, b in pairs)
+def named_observables(name: str, qubits: int | Sequence[int]) -> tuple[Observable, ...]:
+    """The observables that a name stands for, of n qubits or of those named, in their order.
+
+    A name is made of words joined by `+`, in which the qubits are left out: `z` is every ⟨Z_i⟩ (n
+    of them), `zz` every ⟨Z_i Z_j⟩ with i < j (n(n−1)/2), `xy` every ⟨X_i Y_j⟩ with i ≠ j (n(n−1));
+    and so with all of x, y and z.
+
+    Raises:
+        CircuitError: another word, or one that says again what another says.
+    """
+    found: dict[PauliTerm, None] = {}
+    for word in name.split("+"):
+        if not _WORD.fullmatch(word):
+            raise _no_name(f"{word!r} is none of x, y, z, nor two of them", name)
+        for term in _terms_of(word, _numbers(qubits)):
+            if term in found:
+                raise _no_name(f"{term.label} is in it twice", name)
+            found[term] = None
+    return tuple(Observable((term,)) for term in found)
+
+
+def _terms_of(word: str, numbers: Sequence[int]) -> list[PauliTerm]:
+    if len(word) == 1:
+        return [_product(word, (qubit,)) for qubit in numbers]
+    pairs = combinations(numbers, 2) if word[0] == word[1] else permutations(numbers, 2)
+    return [_product(word, pair) for pair in pairs]
+
+
+def _product(letters: str, qubits: Sequence[int]) -> PauliTerm:
+    x = sum(1 << q for letter, q in zip(letters, qubits, strict=True) if letter in "xy")
+    z = sum(1 << q for letter, q in zip(letters, qubits, strict=True) if letter in "yz")
+    return PauliTerm(x, z)
+
+
+def _no_name(why: str, name: str) -> CircuitError:
+    return CircuitError(
+        f"not a name of observables: {why}",
+        field="observables",
+        value=name,
+        fix='Write for example "z", "z+zz" or "x+z+xx+zz", or a list of sums such as ["Z0 Z1"].',
+    )
 
 
 def zeros_projector(qubits: Sequence[int]) -> Observable:

@@ -19,6 +19,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from qstore_ray.circuits.library import ANSATZE, ENCODINGS, ENTANGLEMENTS
 from qstore_ray.circuits.load import QASM_ENDINGS
+from qstore_ray.circuits.observable import named_observables
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, unknown_name
 
@@ -43,8 +44,9 @@ class ModelConfig(Config):
         entanglement: which pairs of qubits are entangled: linear, ring, full, pairwise.
         reuploading: encode the data again before every layer.
         input_scaling: train a factor for every encoded angle.
-        observables: `z` (every ⟨Z_i⟩), `z+zz` (and every ⟨Z_i Z_j⟩), or a list of Pauli sums such
-            as `["Z0", "0.5*X0 X1"]`. By name, they are of the qubits that qcnn's pooling leaves.
+        observables: `z` (every ⟨Z_i⟩), `z+zz` (and every ⟨Z_i Z_j⟩) and so on with x, y and z, such
+            as `x+z+xx+zz`; or a list of Pauli sums such as `["Z0", "0.5*X0 X1"]`. By name, they are
+            of the qubits that qcnn's pooling leaves.
         pre_layers: widths of dense layers before the circuit; the last one is the number of
             features that the encoding takes. They turn into angles in (−π, π), see `activation`.
         post_layers: widths of dense layers between the expectation values and the linear head.
@@ -66,7 +68,7 @@ class ModelConfig(Config):
     entanglement: str = "ring"
     reuploading: bool = False
     input_scaling: bool = False
-    observables: Literal["z", "z+zz"] | list[str] = "z"
+    observables: str | list[str] = "z"
     pre_layers: list[Width] = Field(default_factory=list)
     post_layers: list[Width] = Field(default_factory=list)
     activation: Literal["tanh", "relu", "identity"] = "tanh"
@@ -110,6 +112,13 @@ class ModelConfig(Config):
         if name not in known[kind]:
             raise unknown_name(kind, name, known[kind])
         return name
+
+    @field_validator("observables")
+    @classmethod
+    def _known_observables(cls, value: str | list[str]) -> str | list[str]:
+        if isinstance(value, str):
+            named_observables(value, 2)
+        return value
 
     @field_validator("circuit", mode="before")
     @classmethod

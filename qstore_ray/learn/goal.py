@@ -22,10 +22,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from qstore_ray.circuits.library import kept_qubits
 from qstore_ray.circuits.observable import (
     Observable,
-    z_observables,
+    named_observables,
     zeros_mean,
     zeros_projector,
-    zz_observables,
 )
 from qstore_ray.errors import ConfigError
 from qstore_ray.learn.losses import TWO_CLASSES, get_loss, n_outputs
@@ -96,12 +95,17 @@ def observables_of(config: ModelConfig, n_qubits: int) -> tuple[Observable, ...]
         return (_trash(config, n_qubits, compresses),)
     if isinstance(config.observables, str):
         ansatz = config.ansatz if config.circuit == "library" else ""
-        kept = kept_qubits(ansatz, n_qubits, config.layers)
-        pairs = zz_observables(kept) if config.observables == "z+zz" else ()
-        return z_observables(kept) + pairs
-    if not config.observables:
-        raise ConfigError("at least one observable is needed", field="observables", value=[])
-    return tuple(Observable.parse(text) for text in config.observables)
+        found = named_observables(config.observables, kept_qubits(ansatz, n_qubits, config.layers))
+    else:
+        found = tuple(Observable.parse(text) for text in config.observables)
+    if not found:
+        raise ConfigError(
+            "at least one observable is needed",
+            field="observables",
+            value=config.observables,
+            fix='Write "z"; a pair takes two qubits.',
+        )
+    return found
 
 
 def _trash(config: ModelConfig, n_qubits: int, compresses: bool) -> Observable:

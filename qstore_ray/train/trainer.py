@@ -292,9 +292,8 @@ class QuantumTrainer:
         metrics |= {k: float(v) for k, v in history[-1].items() if k.startswith("train_")}
         # Not read from the last epoch: early stopping may have put back earlier parameters.
         for split in ("val", "test"):
-            if split in dataset.plans:
-                scores = trained.evaluate(dataset, split)
-                metrics |= {f"{split}_{name}": value for name, value in scores.items()}
+            scores = trained.evaluate(dataset, split) if split in dataset.plans else {}
+            metrics |= {f"{split}_{name}": value for name, value in scores.items()}
         metrics["epochs"] = len(history)
         metrics["samples_per_second"] = round(outcome.samples / outcome.seconds, 1)
         return TrainResult(trained, metrics, history, folder.path, checkpoint.path)

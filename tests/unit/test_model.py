@@ -102,6 +102,8 @@ def test_observables_by_name_or_as_text():
     assert [o.label for o in _model().observables] == ["Z0", "Z1", "Z2"]
     pairs = _model(observables="z+zz").observables
     assert [o.label for o in pairs] == ["Z0", "Z1", "Z2", "Z0 Z1", "Z0 Z2", "Z1 Z2"]
+    mixed = _model(observables="x+yz").observables
+    assert [o.label for o in mixed[:4]] == ["X0", "X1", "X2", "Y0 Z1"]
     (own,) = _model(observables=["0.5*X0 Y1 - Z2"]).observables
     assert own.label == "0.5*X0 Y1 - Z2"
 
