@@ -36,7 +36,10 @@ def summary_of(result: StudyResult) -> Iterable[tuple[str, Any]]:
 
 
 def _values(trial: TrialResult) -> str:
-    return ", ".join(f"{metric} {value:.6g}" for metric, value in trial.objectives.items())
+    values = [f"{metric} {value:.6g}" for metric, value in trial.objectives.items()]
+    if trial.interval:
+        values[0] += f" ({trial.interval[0]:.4g} to {trial.interval[1]:.4g})"
+    return ", ".join(values)
 
 
 def trial_table(result: StudyResult) -> str:

@@ -30,6 +30,8 @@ ERROR = "error"
 """Why a trial failed."""
 EVALUATIONS = "circuit_evaluations"
 """Circuits that a trial had evaluated."""
+INTERVAL = "interval"
+"""Of a trial of several trainings, the 95 % interval of its first objective."""
 
 
 def counts(trial: FrozenTrial) -> bool:

@@ -17,7 +17,7 @@ from qstore_ray.errors import RunError
 from qstore_ray.resilience import write_durably
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.run_folder import check_name
-from qstore_ray.tune.marks import CHANGED, COPIED, ERROR, EVALUATIONS, INTERRUPTED, root
+from qstore_ray.tune.marks import CHANGED, COPIED, ERROR, EVALUATIONS, INTERRUPTED, INTERVAL, root
 from qstore_ray.tune.recipe import KEY
 from qstore_ray.tune.space import Space
 from qstore_ray.tune.storage import JOURNAL, name_of, open_storage, translated
@@ -39,6 +39,8 @@ class TrialResult:
         parameters: what it tried, dotted field → value; the last ones, where a scheduler changed
             them.
         objectives: metric → value, of trials that have one.
+        interval: where a trial is several trainings, the 95 % interval [low, high] of the mean that
+            is its first objective; they share rows, so it is rather too narrow.
         seconds: from its start to its end.
         epochs: a table an epoch: the run folder's records, or what was reported of the first
             objective where there is no run folder.
@@ -52,6 +54,7 @@ class TrialResult:
     status: str
     parameters: dict[str, Any]
     objectives: dict[str, float] = field(default_factory=dict)
+    interval: list[float] | None = None
     seconds: float | None = None
     epochs: list[dict[str, Any]] = field(default_factory=list)
     circuit_evaluations: int | None = None
@@ -173,6 +176,7 @@ class StudyResult:
                 ("error", pa.string()),
                 ("run", pa.string()),
                 ("repeats", pa.int64()),
+                ("interval", pa.list_(pa.float64())),
             )
         }
         for part in ("parameters", "objectives"):
@@ -220,6 +224,7 @@ def _trial(trial: FrozenTrial, space: Space, metrics: Sequence[str], folder: Pat
         status=_status(trial),
         parameters=trial.user_attrs.get(CHANGED) or values_of(space, chosen) or dict(chosen),
         objectives=dict(zip(metrics, values, strict=False)),  # pruned: of the first one
+        interval=trial.user_attrs.get(INTERVAL),
         seconds=None if trial.duration is None else trial.duration.total_seconds(),
         epochs=_epochs(trial, folder / run / "metrics.jsonl", metrics[0]),
         circuit_evaluations=trial.user_attrs.get(EVALUATIONS),

@@ -129,8 +129,12 @@ class StudySearch(SearchAlgorithm):
             result = {**result, **tables}
         else:
             outcome = Pruned()
-        evaluations = result.get("circuit_evaluations")
-        self._study.tell(trial.number, outcome, circuit_evaluations=evaluations)
+        self._study.tell(
+            trial.number,
+            outcome,
+            circuit_evaluations=result.get("circuit_evaluations"),
+            interval=_interval(result.get("spread", {})),
+        )
         del self._running[trial.name], self._trials[trial.name]
         self._watcher.trial_ended(trial, outcome, result)
 
@@ -165,3 +169,8 @@ def _death(trial: Trial | None) -> str:
     said = str(trial.get_error() or "") if trial else ""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     return f"its process died: {lines[-1] if lines else 'no message'}"
+
+
+def _interval(spread: Mapping[str, float | None]) -> tuple[float, float] | None:
+    low, high = spread.get("low"), spread.get("high")
+    return None if low is None or high is None else (low, high)

@@ -25,7 +25,7 @@ from typing import IO, TYPE_CHECKING, Any, Self, TypeAlias
 
 from qstore_ray.errors import ConfigError, DivergenceError, RunError
 from qstore_ray.tune.designs import Points
-from qstore_ray.tune.marks import CHANGED, DESIGN, ERROR, EVALUATIONS, counts, root
+from qstore_ray.tune.marks import CHANGED, DESIGN, ERROR, EVALUATIONS, INTERVAL, counts, root
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space import Space
 from qstore_ray.tune.storage import translated
@@ -168,12 +168,21 @@ class Study:
             self._running(number).set_user_attr(CHANGED, dict(values))
 
     def tell(
-        self, number: int, outcome: Outcome, *, circuit_evaluations: int | None = None
+        self,
+        number: int,
+        outcome: Outcome,
+        *,
+        circuit_evaluations: int | None = None,
+        interval: tuple[float, float] | None = None,
     ) -> bool:
         """Record how a trial ended: a value for each objective, a failure, or that it was pruned.
 
         A value that is NaN or infinite is a failure. What is told of a trial that has ended
         already changes nothing.
+
+        Args:
+            circuit_evaluations: how many it took.
+            interval: of the first objective, where it is a mean over several trainings.
 
         Returns:
             Whether this was the trial's end.
@@ -192,6 +201,8 @@ class Study:
         with translated(self._where):
             if circuit_evaluations is not None:
                 trial.set_user_attr(EVALUATIONS, circuit_evaluations)
+            if interval is not None:
+                trial.set_user_attr(INTERVAL, list(interval))
             if isinstance(outcome, Failure):
                 trial.set_user_attr(ERROR, outcome.reason)
                 self._study.tell(trial, state=TrialState.FAIL)

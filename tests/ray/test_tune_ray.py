@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from qstore_ray.cli.study_text import summary_of
 from qstore_ray.errors import ResourceError, RunError
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.config import ClusterConfig
@@ -177,6 +178,9 @@ def test_folds_and_seeds_are_trained_beside_each_other(tmp_path):
     ]
     mean = sum(record["val_loss"] for record in last) / 4
     assert trial.objectives["val_loss"] == pytest.approx(mean)
+    low, high = trial.interval
+    assert low < mean < high
+    assert f"({low:.4g} to {high:.4g})" in dict(summary_of(result))["best"]
     assert trial.circuit_evaluations == sum(record["circuit_evaluations"] for record in last)
 
 

@@ -30,7 +30,9 @@ def _searched(storage, outcomes, **options):
     made_of = {"space": Space.from_dict(SPACE), "job": JOB, "sampler": "random", **options}
     with open_study(storage, "s", trials=len(outcomes), **made_of) as study:
         for outcome in outcomes:
-            study.tell(study.ask().number, outcome, circuit_evaluations=7)
+            interval = (outcome[0] - 0.1, outcome[0] + 0.1) if isinstance(outcome, list) else None
+            number = study.ask().number
+            study.tell(number, outcome, circuit_evaluations=7, interval=interval)
     return read_result(storage, "s")
 
 
@@ -65,12 +67,15 @@ def test_json_and_parquet_say_the_same(tmp_path):
     assert read["statuses"] == {"completed": 2, "failed": 1}
     rows = parquet.read_table(files["parquet"]).to_pylist()
     for row, trial in zip(rows, read["trials"], strict=True):
-        for name in ("number", "status", "seconds", "circuit_evaluations", "error", "run"):
+        same = ("number", "status", "seconds", "circuit_evaluations", "error", "run", "interval")
+        for name in same:
             assert row[name] == trial[name]
         assert row["objectives.val_accuracy"] == trial["objectives"].get("val_accuracy")
         for field, value in trial["parameters"].items():
             kept = row[f"parameters.{field}"]
             assert (json.loads(kept) if isinstance(value, list) else kept) == value
+    assert rows[0]["interval"] == pytest.approx([0.1, 0.3])
+    assert rows[1]["interval"] is None
     assert JobConfig.from_toml(files["best"]).name == "s-0002"
 
 
