@@ -18,6 +18,7 @@ Run: python benchmarks/accuracy.py digits|mnist|fashion [--images FILE.npz] [--t
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import tempfile
 import time
@@ -49,12 +50,15 @@ SEEDS = (0, 1, 2, 3, 4)
 FOLDS = 5
 STUDENT_95 = 2.776  # two-sided 95 % quantile of Student's t with four degrees of freedom
 TARGETS = {"digits": 0.95, "mnist": 0.92, "fashion": 0.78}
-SCALES = {
-    "digits": (0.03, 0.05, 0.07),
-    "mnist": (0.0005, 0.001, 0.002),
-    "fashion": (0.0001, 0.0002, 0.0003, 0.0005),
+GRIDS: dict[str, dict[str, tuple[Any, ...]]] = {
+    "digits": {"dataset.preprocessing.1.factor": (0.03, 0.05, 0.07), "model.layers": (4, 6)},
+    "mnist": {"dataset.preprocessing.1.factor": (0.0005, 0.001, 0.002), "model.layers": (10, 16)},
+    "fashion": {
+        "model.observables": ("z+zz", "x+y+z+xx+yy+zz"),
+        "dataset.preprocessing.1.feature_range": ([0.8, 2.34], [1.0, 2.14], [1.2, 1.94]),
+        "trainer.epochs": (20, 60),
+    },
 }
-LAYERS = {"digits": (4, 6), "mnist": (10, 16), "fashion": (2, 4, 6, 8)}
 
 
 def job(name: str, seed: int, overrides: tuple[str, ...] = ()) -> JobConfig:
@@ -83,16 +87,20 @@ def datasets(name: str, config: JobConfig, images: Path | None) -> Iterator[Data
         )  # fmt: skip
 
 
-def to_validate(name: str, config: JobConfig, images: Path | None) -> Dataset:
-    """Training rows of one seed, cut into train and val; the test rows are left out."""
+def to_validate(name: str, config: JobConfig, images: Path | None) -> Iterator[Dataset]:
+    """Training rows of one seed, with val or cut into five folds; test rows are left out."""
     dataset = next(datasets(name, config, images))
     if "val" in dataset.plans:
-        return dataset
-    x, y = dataset.plans["train"].read_raw()
-    return DatasetLoader.from_arrays(
-        x, np.array(dataset.classes)[y], split={"train": 0.8, "val": 0.2},
-        preprocessing=config.dataset.preprocessing, seed=config.dataset.seed,
-    )  # fmt: skip
+        yield dataset
+        return
+    x, numbers = dataset.plans["train"].read_raw()
+    y = np.array(dataset.classes)[numbers]
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=config.dataset.seed)
+    for train, val in folds.split(x, y):
+        yield DatasetLoader.from_arrays(
+            x[train], y[train], val=(x[val], y[val]), split={"train": 1.0},
+            preprocessing=config.dataset.preprocessing, seed=config.dataset.seed,
+        )  # fmt: skip
 
 
 def train(config: JobConfig, dataset: Dataset) -> dict[str, float]:
@@ -139,13 +147,15 @@ def interval(values: list[float]) -> dict[str, float]:
 def tune(name: str, images: Path | None) -> None:
     """Mean validation accuracy of every setting of the grid."""
     rows: list[dict[str, Any]] = []
-    scale = "dataset.preprocessing.1.factor"
-    for factor, layers in product(SCALES[name], LAYERS[name]):
-        overrides = (f"{scale}={factor}", f"model.layers={layers}")
-        found = []
-        for seed in SEEDS:
-            config = job(name, seed, overrides)
-            found.append(train(config, to_validate(name, config, images))["val_accuracy"])
+    for values in product(*GRIDS[name].values()):
+        chosen = zip(GRIDS[name], values, strict=True)
+        overrides = tuple(f"{field}={json.dumps(value)}" for field, value in chosen)
+        jobs = [job(name, seed, overrides) for seed in SEEDS]
+        found = [
+            train(config, dataset)["val_accuracy"]
+            for config in jobs
+            for dataset in to_validate(name, config, images)
+        ]
         rows.append({"settings": " ".join(overrides), "val_accuracy": statistics.mean(found)})
         print(rows[-1], flush=True)
     best = max(rows, key=lambda row: row["val_accuracy"])

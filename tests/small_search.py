@@ -47,14 +47,8 @@ def config_of(**options: Any) -> TuneConfig:
 
 def study_of(job: JobConfig, config: TuneConfig, dataset: Dataset, **options: Any) -> Study:
     """The study of such a search, as the driver opens it."""
-    names = ("space", "objectives", "trials", "sampler", "seed", "points", "storage_url")
     return open_study(
-        job.storage,
-        job.name,
-        job=job,
-        data_fingerprint=dataset.fingerprint,
-        **{name: getattr(config, name) for name in names},
-        **options,
+        job.storage, job.name, config, job=job, data_fingerprint=dataset.fingerprint, **options
     )
 
 

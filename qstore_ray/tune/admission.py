@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, RunExistsError
 from qstore_ray.train.run_folder import check_name
+from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.designs import Design
-from qstore_ray.tune.objective import Objective, check_objectives
 from qstore_ray.tune.samplers import Learner, get_sampler
 from qstore_ray.tune.space import Space
 from qstore_ray.tune.storage import JOURNAL, name_of, open_storage, translated
@@ -22,15 +22,9 @@ if TYPE_CHECKING:
 def check_study(
     storage: str | Path,
     name: str,
+    config: TuneConfig,
     *,
-    space: Space,
     job: Config,
-    objectives: Sequence[Objective],
-    trials: int,
-    sampler: str = "tpe",
-    sampler_options: dict[str, Any] | None = None,
-    points: Sequence[Mapping[str, Any]] = (),
-    storage_url: str | None = None,
     resume: bool = False,
     fresh: bool = False,
 ) -> Path:
@@ -39,28 +33,28 @@ def check_study(
     Raises:
         ConfigError, RunExistsError, StudyError: see `open_study`.
     """
-    check_objectives(objectives)
+    space = config.space
     space.check(job)
-    _check_points(space, points, trials)
-    chosen = get_sampler(sampler, sampler_options)
+    _check_points(space, config.points, config.trials)
+    chosen = get_sampler(config.sampler, config.sampler_options)
     if isinstance(chosen, Learner):
-        chosen.check(space, len(objectives))
+        chosen.check(space, len(config.objectives))
     if isinstance(chosen, Design):
-        chosen.points(space, seed=0, limit=trials)
+        chosen.points(space, seed=0, limit=config.trials)
     folder = Path(storage).expanduser().resolve() / check_name(name)
-    _check_folder(folder, storage_url, resume=resume, fresh=fresh)
+    _check_folder(folder, config.storage_url, resume=resume, fresh=fresh)
     return folder
 
 
 def _check_points(space: Space, points: Sequence[Mapping[str, Any]], trials: int) -> None:
     for place, point in enumerate(points):
         space.check_point(point, field=f"points.{place}")
-    if trials < max(1, len(points)):
+    if trials < len(points):
         raise ConfigError(
-            f"there are {len(points)} points to try first" if points else "no trials are allowed",
+            f"there are {len(points)} points to try first",
             field="trials",
             value=trials,
-            fix=f"Set trials = {max(1, len(points))} or more.",
+            fix=f"Set trials = {len(points)} or more.",
         )
 
 

@@ -19,9 +19,9 @@ from qstore_ray.errors import RunExistsError, StudyError
 from qstore_ray.track.base import KEPT
 from qstore_ray.train.run_folder import lock_folder
 from qstore_ray.tune.admission import check_study, exists, none_to_resume, study_names
+from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.designs import Design
 from qstore_ray.tune.marks import CHANGED, INTERRUPTED, POINT, REPEATS, ROOT, root
-from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.recipe import KEY, check_same, study_recipe
 from qstore_ray.tune.samplers import Learner, get_sampler
 from qstore_ray.tune.space import Space
@@ -37,35 +37,22 @@ if TYPE_CHECKING:
 def open_study(
     storage: str | Path,
     name: str,
+    config: TuneConfig,
     *,
-    space: Space,
     job: Config,
-    objectives: Sequence[Objective],
-    trials: int,
-    sampler: str = "tpe",
-    sampler_options: dict[str, Any] | None = None,
-    seed: int = 0,
-    points: Sequence[Mapping[str, Any]] = (),
-    warm_start: Sequence[str] = (),
-    storage_url: str | None = None,
     data_fingerprint: str = "",
     resume: bool = False,
     fresh: bool = False,
 ) -> Study:
     """Create the study of a search, or go on with the one that is there.
 
-    Everything is checked before anything is written.
+    Everything is checked before anything is written. A resumed study may be given more trials, and
+    another sampler.
 
     Args:
         storage: the folder of run folders.
+        config: the search.
         job: what trials are made from, a `JobConfig`.
-        trials: how many count; a resumed study may be given more.
-        sampler: a name of `samplers.SAMPLERS`; `sampler_options` are its own. A resumed study may
-            go on with another one.
-        seed: of the sampler.
-        points: to try first, each dotted field → value; what a point leaves out is sampled.
-        warm_start: earlier studies to learn from, see `warm.copy_trials`.
-        storage_url: of a database, instead of the journal file.
         data_fingerprint: of the data; it must be equal for a study to be resumed.
 
     Raises:
@@ -74,31 +61,28 @@ def open_study(
             else, another process has it open, or there is none to resume.
         StudyError: its storage is locked, damaged or out of reach.
     """
-    folder = check_study(
-        storage, name, space=space, job=job, objectives=objectives, trials=trials, sampler=sampler,
-        sampler_options=sampler_options, points=points, storage_url=storage_url, resume=resume,
-        fresh=fresh,
-    )  # fmt: skip
-    chosen = get_sampler(sampler, sampler_options)
+    folder = check_study(storage, name, config, job=job, resume=resume, fresh=fresh)
+    space, url, trials, seed = config.space, config.storage_url, config.trials, config.seed
+    chosen = get_sampler(config.sampler, config.sampler_options)
     design = chosen.points(space, seed=seed, limit=trials) if isinstance(chosen, Design) else None
-    recipe = study_recipe(space, job, objectives, data_fingerprint)
-    where = name_of(folder, storage_url)
+    recipe = study_recipe(space, job, config.objectives, data_fingerprint)
+    where = name_of(folder, url)
     with ExitStack() as until_opened:
         lock = until_opened.enter_context(_locked(folder))
         with translated(where):
             _sweep(folder)
             if fresh:
-                _delete(folder, name, storage_url)
-            study = _load(folder, name, storage_url, recipe, resume=resume)
-            for reference in warm_start:
+                _delete(folder, name, url)
+            study = _load(folder, name, url, recipe, resume=resume)
+            for reference in config.warm_start:
                 copy_trials(study, space, reference)
-            _enqueue_points(study, space, points)
+            _enqueue_points(study, space, config.points)
             _repeat_interrupted(study)
             # Where it left off, a seeded generator must not begin from the start again.
             study.sampler = _optuna_sampler(chosen, seed, len(study.get_trials(deepcopy=False)))
         until_opened.pop_all()
     return Study(
-        folder, study, space=space, objectives=objectives, trials=trials, points=design,
+        folder, study, space=space, objectives=config.objectives, trials=trials, points=design,
         where=where, lock=lock,
     )  # fmt: skip
 

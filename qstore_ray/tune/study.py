@@ -2,7 +2,7 @@
 
 The driver asks for a trial, has it run somewhere, reports its epochs and tells how it ended:
 
-    study = open_study("runs", "digits-tune", space=space, job=job, objectives=…, trials=40)
+    study = open_study("runs", "digits-tune", TuneConfig(space=space, trials=40), job=job)
     while trial := study.ask():
         study.tell(trial.number, [run(space.apply(job, trial.values))])
 

@@ -88,19 +88,8 @@ class Tuner:
         base, config = self.base, self.config
         dataset = self.dataset or DatasetLoader.load(base.dataset)
         scheduler = checked_search(base, config, dataset)
-        study_of: dict[str, Any] = {
-            "space": config.space,
-            "job": base,
-            "objectives": config.objectives,
-            "trials": config.trials,
-            "sampler": config.sampler,
-            "sampler_options": config.sampler_options,
-            "points": config.points,
-            "storage_url": config.storage_url,
-            "resume": resume,
-            "fresh": fresh,
-        }
-        check_study(base.storage, base.name, **study_of)
+        flags = {"resume": resume, "fresh": fresh}
+        check_study(base.storage, base.name, config, job=base, **flags)
         with ExitStack() as stack:
             # A new study is not begun where no trial would fit; one that is done needs no cluster.
             session = search_session(base.cluster, config)
@@ -109,10 +98,10 @@ class Tuner:
                 open_study(
                     base.storage,
                     base.name,
-                    **study_of,
-                    seed=config.seed,
-                    warm_start=config.warm_start,
+                    config,
+                    job=base,
                     data_fingerprint=dataset.fingerprint,
+                    **flags,
                 )
             )
             if room is None and not study.is_done:

@@ -13,11 +13,11 @@ from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, MissingDependencyError, UnknownNameError
 from qstore_ray.tune.designs import Design
 from qstore_ray.tune.objective import Objective
-from qstore_ray.tune.opening import open_study
 from qstore_ray.tune.samplers import SAMPLERS, get_sampler
 from qstore_ray.tune.space import Space
 from qstore_ray.tune.study import Study
 from tests.search_spaces import NUMBERS, SPACE, UNCONDITIONAL
+from tests.studies import opened
 from tests.unit.test_tune_space import JOB
 
 PACKAGES = {"gp": "torch", "cmaes": "cmaes"}
@@ -51,9 +51,7 @@ every_sampler = pytest.mark.parametrize(
 def _open(folder: Path, name: str, **options) -> Study:
     space = Space.from_dict(TABLES.get(name, SPACE))
     options = {"objectives": GOAL, "trials": 300 if name == "grid" else TRIALS, **options}
-    return open_study(
-        folder, "s", space=space, job=JOB, sampler=name, sampler_options=QUICK.get(name), **options
-    )
+    return opened(folder, space=space, sampler=name, sampler_options=QUICK.get(name, {}), **options)
 
 
 def _cost(values) -> float:
@@ -126,9 +124,7 @@ def test_points_of_a_design_do_not_depend_on_how_trials_end(tmp_path, name):
 def test_a_grid_tries_every_combination_once_and_ends(tmp_path):
     small = {field: SPACE[field] for field in ("model.layers", "trainer.optimizer")}
     space = Space.from_dict(small)
-    with open_study(
-        tmp_path, "s", space=space, job=JOB, sampler="grid", objectives=GOAL, trials=50
-    ) as study:
+    with opened(tmp_path, space=space, sampler="grid", objectives=GOAL, trials=50) as study:
         tried = []
         while trial := study.ask():
             tried.append((trial.values["model.layers"], trial.values["trainer.optimizer"]))

@@ -15,11 +15,10 @@ from qstore_ray.errors import InterruptedRunError
 from qstore_ray.figures.study.draw import FIGURES
 from qstore_ray.job import JobConfig
 from qstore_ray.tune.objective import Objective
-from qstore_ray.tune.opening import open_study
 from qstore_ray.tune.result import read_result
-from qstore_ray.tune.space import Space
 from qstore_ray.tune.study import Failure
 from tests.search_spaces import SPACE
+from tests.studies import opened
 from tests.unit.test_tune_space import JOB
 
 FEW = {name: SPACE[name] for name in ("trainer.learning_rate", "trainer.optimizer")}
@@ -28,10 +27,8 @@ OUTCOMES = [[0.5], Failure("out of \x1b[2J memory"), [0.9], [0.4], [0.8]]
 
 
 def _search(storage: Path, name: str, outcomes, goals: int = 1, **options) -> None:
-    with open_study(
-        storage, name, space=Space.from_dict(FEW), job=JOB, objectives=GOALS[:goals],
-        trials=len(outcomes) + 1, sampler="random", **options,
-    ) as study:  # fmt: skip
+    search = {"space": FEW, "trials": len(outcomes) + 1, "sampler": "random", **options}
+    with opened(storage, name, objectives=GOALS[:goals], **search) as study:
         for outcome in outcomes:
             study.tell(study.ask().number, outcome)
 

@@ -12,13 +12,13 @@ from qstore_ray.errors import RunError
 from qstore_ray.job import JobConfig
 from qstore_ray.tune.importance import FEWEST, importances
 from qstore_ray.tune.objective import Objective
-from qstore_ray.tune.opening import open_study
 from qstore_ray.tune.page import render, write_page
 from qstore_ray.tune.pictures import search_of
 from qstore_ray.tune.result import StudyResult, read_result
 from qstore_ray.tune.space import Space
 from qstore_ray.tune.study import Failure
 from tests.search_spaces import SPACE
+from tests.studies import opened
 from tests.unit.test_train_report import Page
 from tests.unit.test_tune_space import JOB
 
@@ -30,10 +30,10 @@ FRONT = [*ACCURACY, Objective(metric="circuit_evaluations", mode="min")]
 
 def _searched(storage: Path, outcomes, goals=ACCURACY, space=FEW, job=JOB) -> StudyResult:
     """A study whose trials end as told; a number is of the first objective."""
-    with open_study(
-        storage, "s", space=Space.from_dict(space), job=job, objectives=goals,
-        trials=max(1, len(outcomes)), sampler="random",
-    ) as study:  # fmt: skip
+    trials = max(1, len(outcomes))
+    with opened(
+        storage, job=job, space=space, objectives=goals, trials=trials, sampler="random"
+    ) as study:
         for outcome in outcomes:
             trial = study.ask()
             if not isinstance(outcome, Failure):
@@ -140,8 +140,8 @@ def _importance_of(storage: Path, cost, trials: int = 30) -> dict[str, dict[str,
             "trainer.optimizer": {"type": "categorical", "choices": ["adam"]},
         }
     )
-    with open_study(
-        storage, "i", space=space, job=JOB, objectives=ACCURACY, trials=trials, sampler="qmc"
+    with opened(
+        storage, "i", space=space, objectives=ACCURACY, trials=trials, sampler="qmc"
     ) as study:
         while trial := study.ask():
             study.tell(trial.number, [cost(trial.values)])

@@ -11,11 +11,11 @@ from pyarrow import parquet
 from qstore_ray.errors import RunError
 from qstore_ray.job import JobConfig
 from qstore_ray.tune.objective import Objective
-from qstore_ray.tune.opening import open_study
 from qstore_ray.tune.result import read_result
 from qstore_ray.tune.space import Space
 from qstore_ray.tune.study import Failure
 from tests.search_spaces import SPACE
+from tests.studies import opened
 from tests.unit.test_tune_space import JOB
 from tests.unit.test_tune_study import _cost, _open, _run
 
@@ -27,8 +27,8 @@ GOALS = [
 
 def _searched(storage, outcomes, **options):
     """A study whose trials end as told, read back."""
-    made_of = {"space": Space.from_dict(SPACE), "job": JOB, "sampler": "random", **options}
-    with open_study(storage, "s", trials=len(outcomes), **made_of) as study:
+    search = {"space": SPACE, "sampler": "random", "trials": len(outcomes), **options}
+    with opened(storage, **search) as study:
         for outcome in outcomes:
             interval = (outcome[0] - 0.1, outcome[0] + 0.1) if isinstance(outcome, list) else None
             number = study.ask().number

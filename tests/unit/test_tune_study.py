@@ -11,10 +11,10 @@ import pytest
 from qstore_ray.errors import ConfigError, DivergenceError, RunError, RunExistsError
 from qstore_ray.job import JobConfig
 from qstore_ray.tune.objective import Objective
-from qstore_ray.tune.opening import open_study
 from qstore_ray.tune.result import read_result
 from qstore_ray.tune.space import Space
 from qstore_ray.tune.study import Failure, Pruned, Study
+from tests.studies import opened
 from tests.unit.test_tune_space import JOB
 
 TABLE = {
@@ -28,8 +28,8 @@ COMBINATIONS = 6
 
 
 def _open(storage: Path, **options) -> Study:
-    made_of = {"space": SPACE, "job": JOB, "objectives": GOAL, "trials": 6, "sampler": "grid"}
-    return open_study(storage, "s", **{**made_of, **options})
+    search = {"space": SPACE, "objectives": GOAL, "trials": 6, "sampler": "grid"}
+    return opened(storage, **{**search, **options})
 
 
 def _cost(values) -> float:
@@ -231,4 +231,4 @@ def test_a_run_is_no_study(tmp_path):
         with pytest.raises(RunExistsError, match="there is a run of this name"):
             _open(tmp_path, **options)
     with pytest.raises(ConfigError):
-        open_study(tmp_path, "../up", space=SPACE, job=JOB, objectives=GOAL, trials=1)
+        opened(tmp_path, "../up", space=SPACE, objectives=GOAL, trials=1)

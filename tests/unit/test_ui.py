@@ -20,13 +20,11 @@ from qstore_ray.track.base import RunInfo
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.mlflow import MLflowTracker
 from qstore_ray.tune.objective import Objective
-from qstore_ray.tune.opening import open_study
 from qstore_ray.tune.pages import find_study, has_dashboard, mlflow_page, optuna_page, ray_page
 from qstore_ray.tune.servers import HOST, Page, serve
-from qstore_ray.tune.space import Space
 from tests.mlflow_server import free_port
 from tests.search_spaces import SPACE
-from tests.unit.test_tune_space import JOB
+from tests.studies import opened
 
 LONGEST = 60.0  # seconds for a server to start or to end; MLflow's needs ten on an idle machine
 
@@ -39,9 +37,9 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tracker = MLflowTracker(TrackConfig())
     tracker.start(RunInfo(name="first", run_dir=folder / "first"))
     tracker.finish("finished", {}, [])
-    made_of = {"space": Space.from_dict(SPACE), "job": JOB, "sampler": "random"}
     goals = [Objective(metric="val_accuracy")]
-    with open_study(folder, "iris-tune", objectives=goals, trials=1, **made_of) as study:
+    search = {"space": SPACE, "objectives": goals, "trials": 1, "sampler": "random"}
+    with opened(folder, "iris-tune", **search) as study:
         study.tell(study.ask().number, [0.5])
     return folder
 
