@@ -3,13 +3,13 @@
 1. The same 40 trials, drawn evenly from the space of jobs/digits_tune.toml, with the 60 epochs of
    jobs/digits.toml, each side a program of its own from its start to its end: `Tuner` (everything
    it leaves is on disk; trackers and figures off), `study.optimize` of Optuna in one process whose
-   trainings use both cores, and two processes of Optuna on one journal, a core each. All train
-   with `QuantumTrainer` in run folders.
+   trainings have one thread, as those of the `Tuner` have, or use both cores, and two processes of
+   Optuna on one journal, a core each. All train with `QuantumTrainer` in run folders.
 2. What a trial costs that is not training, from the first trial's start to the last one's end:
    (places · wall − Σ seconds in the training loop) / trials.
 3. ASHA against the same search without early ending: epochs trained, and the best value found.
 
-Run: python benchmarks/tune.py [--trials 40] [--rounds 3] [--seeds 5]
+Run: python benchmarks/tune.py [--trials 40] [--rounds 3] [--seeds 5]; 0 leaves 1 and 2, or 3, out.
 """
 
 from __future__ import annotations
@@ -31,6 +31,12 @@ JOB = Path(__file__).parents[1] / "jobs" / "digits_tune.toml"
 OFF = ("track.mlflow=false", "track.figures=false", "tune.refit=false", "tune.points=[]")
 LONG = "trainer.epochs=60"
 PLACES = 2
+OTHERS = (
+    ("one process, one thread", 1, 1),
+    ("one process, two threads", 1, 2),
+    ("two processes", 2, 1),
+)
+"""How Optuna is run: name, processes, threads of a training."""
 
 
 def job(folder: str, *overrides: str) -> Any:
@@ -142,7 +148,7 @@ def run(*sides: list[str]) -> tuple[float, str]:
 
 
 def side_by_side(trials: int, rounds: int) -> list[dict[str, Any]]:
-    """The three ways, in turns."""
+    """All ways, in turns."""
     seconds: dict[str, list[float]] = {}
     overheads = []
     for seed in range(rounds):
@@ -152,27 +158,27 @@ def side_by_side(trials: int, rounds: int) -> list[dict[str, Any]]:
             found = json.loads(said.splitlines()[-1])
             seconds.setdefault("ours", []).append(took)
             overheads.append((PLACES * found["span_s"] - found["loops_s"]) / trials)
-        with tempfile.TemporaryDirectory() as folder:
-            args = [folder, str(trials), str(seed)]
-            prepare(folder, trials, seed)
-            seconds.setdefault("optuna", []).append(run(["optuna", *args, "2"])[0])
-        with tempfile.TemporaryDirectory() as folder:
-            args = [folder, str(trials)]
-            prepare(folder, trials, seed)
-            two = [["optuna", *args, str(seed), "1"]] * 2
-            seconds.setdefault("optuna2", []).append(run(*two)[0])
+        for name, processes, threads in OTHERS:
+            with tempfile.TemporaryDirectory() as folder:
+                prepare(folder, trials, seed)
+                side = ["optuna", folder, str(trials), str(seed), str(threads)]
+                seconds.setdefault(name, []).append(run(*[side] * processes)[0])
         print({name: round(values[-1], 1) for name, values in seconds.items()}, flush=True)
     rate = {name: [60 * trials / s for s in values] for name, values in seconds.items()}
-    ratio = {
-        name: statistics.median(a / b for a, b in zip(rate["ours"], rate[name], strict=True))
-        for name in ("optuna", "optuna2")
-    }
+    ratios = [
+        {
+            "what": f"over Optuna in {name}",
+            "value": statistics.median(
+                a / b for a, b in zip(rate["ours"], rate[name], strict=True)
+            ),
+            "plain": statistics.median(rate[name]),
+            "target": target,
+        }
+        for (name, *_), target in zip(OTHERS, (">= 1.6", ">= 1.6", ">= 1.0"), strict=True)
+    ]
     return [
         {"what": "Tuner, trials a minute", "value": statistics.median(rate["ours"])},
-        {"what": "over Optuna in one process", "value": ratio["optuna"],
-         "plain": statistics.median(rate["optuna"]), "target": ">= 1.6"},
-        {"what": "over Optuna in two processes", "value": ratio["optuna2"],
-         "plain": statistics.median(rate["optuna2"]), "target": ">= 1.0"},
+        *ratios,
         {"what": "seconds of a trial besides its training",
          "value": statistics.median(overheads), "target": "< 0.3"},
     ]  # fmt: skip
@@ -212,9 +218,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
-    results = side_by_side(options.trials, options.rounds)
-    results += early_ending(options.trials, options.seeds)
-    write("tune", 0, results, trials=options.trials, rounds=options.rounds, seeds=options.seeds)
+    if options.rounds:
+        results = side_by_side(options.trials, options.rounds)
+        write("tune", 0, results, trials=options.trials, rounds=options.rounds)
+    if options.seeds:
+        results = early_ending(options.trials, options.seeds)
+        scheduler = job(".").tune.scheduler_options
+        write("tune_asha", 0, results, trials=options.trials, seeds=options.seeds, **scheduler)
 
 
 if __name__ == "__main__":
