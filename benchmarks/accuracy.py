@@ -79,12 +79,7 @@ def datasets(name: str, config: JobConfig, images: Path | None) -> Iterator[Data
     assert images is not None
     with np.load(images) as archive:
         x, y = archive["x"], archive["y"]
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=config.dataset.seed)
-    for train, test in folds.split(x, y):
-        yield DatasetLoader.from_arrays(
-            x[train], y[train], test=(x[test], y[test]), split={"train": 1.0},
-            preprocessing=config.dataset.preprocessing, seed=config.dataset.seed,
-        )  # fmt: skip
+    yield from folds_of(x, y, config, "test")
 
 
 def to_validate(name: str, config: JobConfig, images: Path | None) -> Iterator[Dataset]:
@@ -94,12 +89,17 @@ def to_validate(name: str, config: JobConfig, images: Path | None) -> Iterator[D
         yield dataset
         return
     x, numbers = dataset.plans["train"].read_raw()
-    y = np.array(dataset.classes)[numbers]
+    yield from folds_of(x, np.array(dataset.classes)[numbers], config, "val")
+
+
+def folds_of(x: Any, y: Any, config: JobConfig, held_out: str) -> Iterator[Dataset]:
+    """Rows cut five times into train and the split that is held out."""
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=config.dataset.seed)
-    for train, val in folds.split(x, y):
+    for train, rest in folds.split(x, y):
+        held: dict[str, Any] = {held_out: (x[rest], y[rest])}
         yield DatasetLoader.from_arrays(
-            x[train], y[train], val=(x[val], y[val]), split={"train": 1.0},
-            preprocessing=config.dataset.preprocessing, seed=config.dataset.seed,
+            x[train], y[train], split={"train": 1.0}, preprocessing=config.dataset.preprocessing,
+            seed=config.dataset.seed, **held,
         )  # fmt: skip
 
 

@@ -79,7 +79,8 @@ class Tuner:
             resume: go on with the study of this name. fresh: delete it and start again.
 
         Raises:
-            ConfigError, ResourceError: nothing was written.
+            ConfigError, ResourceError: nothing was written; of a study that is resumed, trials that
+                were interrupted may be in the queue again.
             RunExistsError: the study exists and neither flag allows to go on; nothing was written.
             StudyError: its storage is locked, damaged or out of reach.
             InterruptedRunError: stopped by Ctrl-C; `resume` goes on.
