@@ -264,6 +264,7 @@ def _schema(
         image_shape=image if whole else None,
         class_names=called if labels.classes else (),
         n_targets=main.y.shape[1] if main.y.ndim == 2 else 1,
+        table=source.table,
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.plan import Arrays, HeldPlan, ReadPlan
 from qstore_ray.errors import unknown_name
 
@@ -38,6 +39,7 @@ class Schema(NamedTuple):
         image_shape: shape of a raw row, where it is an image.
         class_names: what the classes are called, in the order of `Dataset.classes`.
         n_targets: T, how many labels or numbers a row has.
+        table: what the columns of a table mean; None where the source is no table.
     """
 
     n_raw_features: int
@@ -47,6 +49,7 @@ class Schema(NamedTuple):
     image_shape: tuple[int, ...] | None = None
     class_names: tuple[str, ...] = ()
     n_targets: int = 1
+    table: TableSchema | None = None
 
 
 @dataclass(frozen=True)

@@ -238,7 +238,9 @@ def _plan(
 
 def _plain_schema(schema: Schema) -> dict[str, Any]:
     """The schema as JSON holds it."""
-    return {key: list(v) if isinstance(v, tuple) else v for key, v in schema._asdict().items()}
+    table = None if schema.table is None else schema.table.to_dict()
+    fields = schema._replace(table=None)._asdict()
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()} | {"table": table}
 
 
 def _write_arrays(arrays: dict[str, Any], path: Path) -> None:

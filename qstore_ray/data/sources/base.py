@@ -46,6 +46,7 @@ from typing import (
 from pydantic import Field, field_validator, model_validator
 
 from qstore_ray.config import Config
+from qstore_ray.data.columns import TableSchema
 from qstore_ray.errors import ConfigError, MissingDependencyError, unknown_name
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ class SourceData:
         official: read tasks of parts that the source defines itself (`val`, `test`); they are
             kept as they are. Row numbers go on from part to part: tasks, val, test.
         feature_names: names of the F features, where they have names.
+        table: what the columns of a table mean; its features are `feature_names`.
         one_column: whether `x` is the one column, of images or vectors, that `columns.features`
             names; its F features then have no names to choose among.
         image_shape: shape of one row where it is an image that `x` holds flattened.
@@ -155,6 +157,7 @@ class SourceData:
     tasks: tuple[ReadTask, ...]
     official: Mapping[Literal["val", "test"], tuple[ReadTask, ...]] = field(default_factory=dict)
     feature_names: tuple[str, ...] | None = None
+    table: TableSchema | None = None
     one_column: bool = False
     image_shape: tuple[int, ...] | None = None
     class_names: tuple[str, ...] | None = None

@@ -1,0 +1,100 @@
+"""`TableSchema`: what the columns of a table mean, decided once and kept with the model.
+
+A reader decides when data are loaded which column is the label, which columns are features, how
+each is read (a number, true or false, a category by name), which values stand for a missing one,
+and which columns are left out and why. The same schema then reads the rows to predict on: columns
+are found by their names, never by their places, and a category has the number it had in training.
+
+    schema.line()     one line for the user, printed when data are loaded
+    schema.to_dict()  JSON-ready, in checkpoints and `.qsm` files
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
+
+ColumnKind: TypeAlias = Literal["number", "boolean", "category"]
+
+_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Column:
+    """One feature column.
+
+    Args:
+        name: as the header has it.
+        kind: `number` (float64), `boolean` (0 and 1) or `category` (text; the number of a value is
+            its place in `categories`, and NaN where it is missing).
+        categories: the texts of a category, sorted.
+    """
+
+    name: str
+    kind: ColumnKind = "number"
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """The columns of a table as a reader understood them.
+
+    Args:
+        features: the F feature columns, in the order in which a model is given them.
+        label: name of the label column; None for a table without one.
+        group: name of the column that says which rows belong together.
+        left_out: column name and reason of every column that is neither.
+        missing: texts that stand for a missing value.
+        parts: which official parts were found, and where, in words: ("train", "train.csv").
+    """
+
+    features: tuple[Column, ...]
+    label: str | None = None
+    group: str | None = None
+    left_out: tuple[tuple[str, str], ...] = ()
+    missing: tuple[str, ...] = ()
+    parts: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names (F,) of the features."""
+        return tuple(column.name for column in self.features)
+
+    def line(self) -> str:
+        """Label, features, what was left out and why, and the parts found, in one line."""
+        kinds = {"number": "", "boolean": " (true/false)", "category": " (category)"}
+        names = [f"{column.name}{kinds[column.kind]}" for column in self.features]
+        shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+        words = [f"label {self.label}"] if self.label is not None else []
+        words.append(f"{len(names)} feature{'s' * (len(names) != 1)}: {shown}")
+        if self.group is not None:
+            words.append(f"group {self.group}")
+        if self.left_out:
+            out = [f"{name} ({why})" for name, why in self.left_out]
+            rest = f", and {len(out) - _SHOWN} more" if len(out) > _SHOWN else ""
+            words.append(f"left out: {', '.join(out[:_SHOWN])}{rest}")
+        if self.parts:
+            words.append(
+                "parts: " + ", ".join(f"{part} from {where}" for part, where in self.parts)
+            )
+        return "; ".join(words)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The schema as JSON holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TableSchema:
+        """The schema that `to_dict` gave, also after a round trip through JSON."""
+        return cls(
+            features=tuple(
+                Column(found["name"], found["kind"], tuple(found["categories"]))
+                for found in data["features"]
+            ),
+            label=data["label"],
+            group=data["group"],
+            left_out=tuple((name, why) for name, why in data["left_out"]),
+            missing=tuple(data["missing"]),
+            parts=tuple((part, where) for part, where in data["parts"]),
+        )
