@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from qstore_ray.data.columns import Column, TableSchema
-from qstore_ray.data.values import category_numbers, column_array, column_of, numbers_of
+from qstore_ray.data.values import (
+    category_numbers,
+    column_array,
+    column_of,
+    is_number,
+    numbers_of,
+)
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
@@ -48,14 +54,24 @@ class Frame(NamedTuple):
         """
         return column_of(self.column(name), str(name))
 
+    def renamed(self, names: Sequence[str]) -> Frame:
+        """The same columns with other names, one for each in order."""
+        old = dict(zip(names, self.names, strict=True))
+        return Frame(tuple(names), lambda name: self.column(old[name]))
+
+    @property
+    def placed(self) -> bool:
+        """Whether the names say a place and nothing else: 0, 1, … or f0, f1, …."""
+        places = [[form.format(place) for place in range(self.width)] for form in _MADE]
+        return [str(name) for name in self.names] in places
+
     def unnamed(self, n_features: int) -> AnyArray:
         """The columns (N, F) by their places, for a model whose features have no names.
 
         Raises:
             DataError: names that say more than a place, or another number of columns.
         """
-        places = [[form.format(place) for place in range(self.width)] for form in _MADE]
-        if [str(name) for name in self.names] not in places:
+        if not self.placed:
             raise DataError(
                 "the columns have names, and the model has none: it was trained on an array",
                 field="columns",
@@ -72,11 +88,13 @@ class Frame(NamedTuple):
 
 
 def frame_of(given: Any) -> Frame | None:
-    """`given` as a table with columns; None where it has none, as an array.
+    """`given` as a table with columns; None where it has none, as an array has not.
 
     Raises:
         DataError: a dictionary of single values.
     """
+    if isinstance(given, Frame):
+        return given
     if isinstance(given, Mapping):
         for name, values in given.items():
             if np.ndim(values) == 0:
@@ -148,6 +166,14 @@ def check_names(names: Sequence[Any], table: TableSchema) -> None:
             field="columns",
             value=list(names),
             fix=f"{wanted} Name the columns so, or give an array with the columns in this order.",
+        )
+    if len(missing) == len(table.names) and all(is_number(str(name)) for name in names):
+        raise DataError(
+            "the first line has numbers where the names of the columns should be",
+            field="params.header",
+            value=list(names),
+            fix=f"{wanted} Write their names into the first line; or, if the columns are these "
+            "in this order, set params.header = false.",
         )
     found = [name for name in table.names if counts[name]]
     said = f"; found are {_listed(found)}" if found else "; none is there"

@@ -10,12 +10,15 @@ from qstore_ray.config import fingerprint
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset, Schema
+from qstore_ray.data.frame import frame_of
 from qstore_ray.data.labels import KINDS, Label, Targets, flat_labels
 from qstore_ray.data.plan import ReadPlan, SplitTask
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.raw import read_raw
 from qstore_ray.data.sources.base import array_tasks
 from qstore_ray.data.validate import as_array, check_not_empty, check_same_length
+from qstore_ray.data.values import labels_of
+from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, Task
@@ -30,8 +33,9 @@ def labelled_dataset(
     class_names: tuple[str, ...],
     preparation: Preparation,
     table: TableSchema | None,
+    split: str = "test",
 ) -> Dataset:
-    """Raw rows `x` (N, …) with labels `y` (N,) or (N, T), as the split `test` of a dataset.
+    """Raw rows `x` (N, …) with labels `y` (N,) or (N, T), as the split `split` of a dataset.
 
     The classes and the preparation are a model's, so the rows are numbered and prepared as its
     training rows were.
@@ -56,7 +60,7 @@ def labelled_dataset(
         columns=None,
         labels=labels,
         preparation=preparation,
-        split="test",
+        split=split,
     )
     counts = numbers.sum(axis=0) if numbers.ndim == 2 else None
     if counts is None and labels.classes:
@@ -73,9 +77,27 @@ def labelled_dataset(
             table=table,
         ),
         classes=labels.classes,
-        class_counts={} if not labels.classes else {"test": tuple(counts.tolist())},
+        class_counts={} if not labels.classes else {split: tuple(counts.tolist())},
         fingerprint=fingerprint(raw.digest()),
         preparation=preparation,
         provenance={"source": "rows to score"},
-        plans={"test": ReadPlan((only,), raw.row)},
+        plans={split: ReadPlan((only,), raw.row)},
     )
+
+
+def label_column(rows: Any, label: str | None, classes: tuple[Label, ...]) -> AnyArray:
+    """The labels (N,) of a table's rows, in the column called `label`.
+
+    Raises:
+        DataError: no table, no such column, or a label that is missing.
+    """
+    frame = frame_of(rows)
+    if frame is None or label is None or label not in frame.names:
+        which = "no label column is known" if label is None else f"there is no column {label!r}"
+        raise DataError(
+            f"{which}, and rows are scored against their labels",
+            field="columns.label",
+            value=None if frame is None else list(frame.names),
+            fix="Give rows with their labels, and say which column holds them.",
+        )
+    return labels_of(frame.arrow(label), classes, label)

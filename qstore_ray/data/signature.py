@@ -65,7 +65,9 @@ class Signature:
         if schema.feature_names is not None:
             known = {column.name: column for column in table.features} if table else {}
             features = tuple(known.get(name, Column(name)) for name in schema.feature_names)
-            table = TableSchema(features) if table is None else replace(table, features=features)
+            label = config.columns.label if config.columns else None
+            own = table or TableSchema(features, label=label)
+            table = replace(own, features=features)
         local = config.params if config.source == "local" else {}
         return cls(
             n_features=schema.n_raw_features,
@@ -88,9 +90,11 @@ class Signature:
         frame = frame_of(given)
         if frame is None:
             return by_position(given, self.table)
-        if self.table is not None and not (not self.named and frame.width == self.n_features):
-            return by_name(frame, self.table)
-        return by_position(frame.unnamed(self.n_features), self.table)
+        if self.table is None:
+            return frame.unnamed(self.n_features)
+        if not self.named and frame.placed and frame.width == self.n_features:
+            frame = frame.renamed(self.table.names)
+        return by_name(frame, self.table)
 
     def to_dict(self) -> dict[str, Any]:
         """The signature as JSON holds it."""

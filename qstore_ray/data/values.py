@@ -58,9 +58,7 @@ def numbers_of(column: Column, values: pa.ChunkedArray, missing: Sequence[str] =
         return _parsed(column, values, missing)
     if not (_is_number(kind) or pa.types.is_boolean(kind)):
         raise _wrong(column, f"values of type {kind} are no numbers")
-    numbers: FloatArray = np.asarray(
-        pc.cast(values, pa.float64(), safe=False).to_numpy(), np.float64
-    )
+    numbers = _as_floats(pc.cast(values, pa.float64(), safe=False))
     if signs := _as_numbers(missing):
         numbers = np.where(np.isin(numbers, signs), np.nan, numbers)
     if column.kind == "boolean":
@@ -118,6 +116,11 @@ def _as_numbers(missing: Sequence[str]) -> list[float]:
     return [number for text in missing if (number := _number(text)) is not None]
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is a number."""
+    return _number(text) is not None
+
+
 def _number(text: str) -> float | None:
     try:
         return float(text)
@@ -125,9 +128,20 @@ def _number(text: str) -> float | None:
         return None
 
 
+def _as_floats(values: pa.ChunkedArray) -> FloatArray:
+    return np.asarray(values.to_numpy(), np.float64)
+
+
 def _parsed(column: Column, values: pa.ChunkedArray, missing: Sequence[str]) -> FloatArray:
     """Numbers, or 1 and 0, from their texts."""
-    known = {text: np.nan for text in ("", *missing)}
+    if column.kind == "number":
+        texts = pc.utf8_trim_whitespace(values)
+        gone = pc.is_in(texts, value_set=pa.array(["", *missing], texts.type))
+        try:  # at once, and one by one only to say which is wrong
+            return _as_floats(pc.cast(pc.if_else(gone, None, texts), pa.float64()))
+        except pa.ArrowInvalid:
+            pass
+    known = dict.fromkeys(("", *missing), np.nan)
     found: list[float] = []
     for row, text in enumerate(values.to_pylist()):
         plain = None if text is None else text.strip()

@@ -90,7 +90,7 @@ def predict_rows(
     """
     _check_numbers(num_workers, batch_size)
     # In this process, where an error has the row's own number and no actor waits for anything.
-    x = model.preparation.transform(raw)
+    x = model.features(raw)
     size = max(1, math.ceil(len(x) / (_BLOCKS_PER_WORKER * num_workers)))
     numbers = np.arange(len(x))
     with ray_session(cluster or ClusterConfig(), num_workers), _quiet_ray_data():

@@ -19,11 +19,10 @@ from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.frame import frame_of
-from qstore_ray.data.labelled import labelled_dataset
+from qstore_ray.data.labelled import label_column, labelled_dataset
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.signature import Signature
 from qstore_ray.data.validate import as_array
-from qstore_ray.data.values import labels_of
 from qstore_ray.errors import DataError, UsageError
 from qstore_ray.learn import step
 from qstore_ray.learn.config import ModelConfig
@@ -151,7 +150,7 @@ class TrainedModel:
         return None if kept is None else Signature.from_dict(kept)
 
     def raw(self, rows: Any) -> AnyArray:
-        """Raw rows (N, F) or (N, …) of a table, an array or lists, as the model was trained on them.
+        """Raw rows (N, F) or (N, …) of a table, an array or lists, as the model is given them.
 
         Columns of a table are found by their names: in pandas, polars and Arrow tables, in a
         dictionary of columns, in a structured array. Their order does not matter, and columns that
@@ -247,8 +246,9 @@ class TrainedModel:
             batch_size: rows that an actor is given at a time; it changes no bit of the result.
 
         Returns:
-            What `rows` has beside the features or `x`, with columns `prediction` and, for a classification,
-            `probability` (classes,). Blocks may come in any order; `row` says which is which.
+            What `rows` has beside the features or `x`, with columns `prediction` and, for a
+            classification, `probability` (classes,). Blocks may come in any order; `row` says which
+            is which.
 
         Raises:
             UsageError: Ray is not running, or no worker was asked for.
@@ -261,26 +261,30 @@ class TrainedModel:
             self, found, prepared=prepared, num_workers=num_workers, batch_size=batch_size
         )
 
-    def labelled(self, rows: Any, y: Any = None) -> Dataset:
-        """Rows as `raw` takes them with their labels, as the split `test` of a dataset.
+    def labelled(
+        self, rows: Any, y: Any = None, *, label: str | None = None, split: str = "test"
+    ) -> Dataset:
+        """Rows as `raw` takes them with their labels, as the split `split` of a dataset.
 
         Args:
-            y: the labels (N,) or (N, T); of a table by default its label column, by its name.
+            y: the labels (N,) or (N, T); by default a column of the table.
+            label: the name of this column; by default the one that training had.
 
         Raises:
             DataError: as `features`; no label column, or a label that is none of the classes.
         """
         signature = self.signature
-        if y is None:
-            y = self._label_column(rows)
+        table = None if signature is None else signature.table
+        name = label or (None if table is None else table.label)
         return labelled_dataset(
             self.raw(rows),
-            y,
+            label_column(rows, name, self.classes) if y is None else y,
             task=self.task,
             classes=self.classes,
             class_names=tuple(self.origin.data.class_names) if self.origin.data else (),
             preparation=self.preparation,
-            table=None if signature is None else signature.table,
+            table=table,
+            split=split,
         )
 
     @property
@@ -337,20 +341,6 @@ class TrainedModel:
         matrix = np.zeros((len(self.classes), len(self.classes)), np.int64)
         np.add.at(matrix, (y, self.model.loss.predict(outputs)), 1)
         return matrix
-
-    def _label_column(self, rows: Any) -> AnyArray:
-        signature, frame = self.signature, frame_of(rows)
-        table = None if signature is None else signature.table
-        label = None if table is None else table.label
-        if frame is None or label is None or label not in frame.names:
-            missing = "the labels are missing" if label is None else f"there is no column {label!r}"
-            raise DataError(
-                f"{missing}, and rows are scored against their labels",
-                field="y",
-                value=None if frame is None else list(frame.names),
-                fix="Give the labels too, or a table with the label column of training.",
-            )
-        return labels_of(frame.arrow(label), self.classes, label)
 
     def _labels(self, predicted: AnyArray) -> AnyArray:
         return np.array(self.classes)[predicted] if self.tells_classes else predicted

@@ -58,9 +58,9 @@ class LocalFilesSourceAdapter(SourceAdapter[LocalParams]):
         root, found = find_files(params.path)
         if params.y_path is not None:  # it may lie among the files that it labels
             found = tuple(file for file in found if file != absolute(params.y_path))
-        name = _format_name(found, params)
-        form = _open_format(name)
-        _check_taken(name, form, params, config)
+        name = format_name(found, params)
+        form = open_format(name)
+        check_taken(name, form, params, config)
         contents = form.open(root, _parts(root, found), params, config.columns)
         return SourceData(
             **_tasks(contents, params.path),
@@ -104,7 +104,12 @@ def format_of(where: str) -> str | None:
     return next((form for form, ends in _SUFFIXES.items() if name.endswith(ends)), None)
 
 
-def _format_name(files: tuple[str, ...], params: LocalParams) -> str:
+def format_name(files: tuple[str, ...], params: LocalParams) -> str:
+    """The format of the files: as it was asked for, or by their suffix.
+
+    Raises:
+        DataError: no format has the suffix, or files of several formats.
+    """
     if params.format != "auto":
         return params.format
     known = {form: file for file in files if (form := format_of(file)) is not None}
@@ -129,7 +134,8 @@ def _format_name(files: tuple[str, ...], params: LocalParams) -> str:
     return next(iter(known))
 
 
-def _open_format(name: str) -> Format:
+def open_format(name: str) -> Format:
+    """The format called `name`; its module is imported for it."""
     module, _, attribute = _FORMATS[name].partition(":")
     opened: Format = getattr(
         importlib.import_module(f"qstore_ray.data.sources.local.{module}"), attribute
@@ -137,7 +143,12 @@ def _open_format(name: str) -> Format:
     return opened
 
 
-def _check_taken(name: str, form: Format, params: LocalParams, config: SourceConfig) -> None:
+def taken_by(form: Format) -> frozenset[str]:
+    """Names of the parameters that mean something to a format."""
+    return form.takes | _EVERYWHERE
+
+
+def check_taken(name: str, form: Format, params: LocalParams, config: SourceConfig) -> None:
     """Refuse a setting that this format would ignore."""
     for field, info in LocalParams.model_fields.items():
         value = getattr(params, field)

@@ -8,7 +8,7 @@ in parallel and never all at once. A new format is one file here and one line in
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias
 
@@ -18,6 +18,8 @@ from qstore_ray.data.sources.base import ColumnsConfig
 from qstore_ray.errors import ConfigError, DataError, UnknownNameError, unknown_name
 
 if TYPE_CHECKING:
+    from qstore_ray.data.frame import Frame
+    from qstore_ray.data.signature import Signature
     from qstore_ray.data.sources.local.params import LocalParams
     from qstore_ray.types import AnyArray
 
@@ -90,6 +92,16 @@ class Format(ABC):
             DataError: missing, damaged or refused.
         """
 
+    @abstractmethod
+    def unlabelled(
+        self, files: Sequence[str], params: LocalParams, signature: Signature
+    ) -> Frame | AnyArray:
+        """All rows of `files` without labels: a table with every column there is, or an array.
+
+        Raises:
+            DataError: missing, damaged or refused.
+        """
+
 
 def named_parts(
     names: Sequence[str], params: LocalParams, where: str
@@ -137,6 +149,42 @@ def named_parts(
 def _asked(params: LocalParams, suffix: str) -> tuple[str, str] | None:
     x, y = getattr(params, f"x{suffix}"), getattr(params, f"y{suffix}")
     return None if x is None else (x, y)
+
+
+def features_name(names: Sequence[str], params: LocalParams, where: str) -> str:
+    """Which of a file's arrays holds features: `params.x`, `x`, or the only one but labels.
+
+    Raises:
+        UnknownNameError: `params.x` is not there.
+        DataError: there are several that may be meant.
+    """
+    if params.x is not None and params.x not in names:
+        raise unknown_name("array", params.x, names, field="params.x")
+    others = [name for name in names if not name.lower().startswith(("y", "label", "target"))]
+    for found in ([params.x], [name for name in names if name.lower() == "x"], names, others):
+        if len(found) == 1 and found[0] is not None:
+            return found[0]
+    raise DataError(
+        f"it is not said which of the {len(names)} arrays holds the rows: {', '.join(names)}",
+        field="params.x",
+        value=where,
+        fix=f'Name it, for example params.x = "{(others or ["x"])[0]}".',
+    )
+
+
+def joined(parts: Iterable[AnyArray]) -> AnyArray:
+    """The rows of several files, one behind the other.
+
+    Raises:
+        DataError: rows of different shapes.
+    """
+    found = list(parts)
+    shapes = sorted({part.shape[1:] for part in found})
+    if len(shapes) > 1:
+        raise DataError(
+            "the files have rows of different shapes", field="params.path", value=shapes
+        )
+    return found[0] if len(found) == 1 else np.concatenate(found)
 
 
 def row_ranges(n_rows: int, rows: int) -> list[tuple[int, int]]:

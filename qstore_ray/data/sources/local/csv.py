@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from qstore_ray.data.frame import Frame
 from qstore_ray.data.sources.base import ColumnsConfig
 from qstore_ray.data.sources.local.base import Chunk, Contents, Files, Format
 from qstore_ray.data.sources.local.lines import LineRange, cut_lines
@@ -33,6 +34,7 @@ from qstore_ray.data.sources.local.table import (
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
+    from qstore_ray.data.signature import Signature
     from qstore_ray.data.sources.local.params import LocalParams
     from qstore_ray.types import AnyArray
 
@@ -161,6 +163,46 @@ class CsvFormat(Format):
             feature_names=features,
             notes={"labels": f"{label_type} labels"},
         )
+
+    def unlabelled(self, files: Sequence[str], params: LocalParams, signature: Signature) -> Frame:
+        """Every column as text, to be read by the model's schema."""
+        names: tuple[str, ...] = ()
+        tables = []
+        for path in files:
+            delimiter = params.delimiter or ("\t" if path.endswith(".tsv") else ",")
+            cut = cut_lines(path, params, quotes=True, header=params.header)
+            found = _names(cut.head, delimiter, params.header, path)
+            names = names or found
+            same_columns(found, names, path, files[0])
+            tables += [_texts(lines, len(names), delimiter, params) for lines in cut.ranges]
+        if not tables:
+            raise DataError(
+                "there are 0 rows",
+                field="params.path",
+                value=files[0],
+                fix="Give at least one row.",
+            )
+        table = pa.concat_tables(tables)
+        return Frame(names, lambda name: table.column(names.index(name)))
+
+
+def _texts(lines: LineRange, width: int, delimiter: str, params: LocalParams) -> pa.Table:
+    check_range(lines, params.max_bytes)
+    content = lines.read()
+    places = [str(place) for place in range(width)]
+    try:
+        return pyarrow.csv.read_csv(
+            pa.BufferReader(content),
+            pyarrow.csv.ReadOptions(
+                use_threads=False, block_size=len(content) + 1, column_names=places
+            ),
+            pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(places, pa.string())),
+        )
+    except pa.ArrowException as exc:
+        raise DataError(
+            f"not a CSV file: {exc}", field=f"{lines.path}, from line {lines.line}"
+        ) from exc
 
 
 def check_range(lines: LineRange, max_bytes: int) -> None:

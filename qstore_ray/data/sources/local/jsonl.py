@@ -7,7 +7,7 @@ has other keys, or text where a number is due, is an error that names the line.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.json
 
+from qstore_ray.data.frame import Frame
 from qstore_ray.data.sources.base import ColumnsConfig
 from qstore_ray.data.sources.local.base import Chunk, Contents, Files, Format
 from qstore_ray.data.sources.local.csv import check_range
@@ -29,6 +30,7 @@ from qstore_ray.data.sources.local.table import (
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
+    from qstore_ray.data.signature import Signature
     from qstore_ray.data.sources.local.params import LocalParams
     from qstore_ray.types import AnyArray
 
@@ -147,6 +149,20 @@ class JsonlFormat(Format):
                 made = (JsonlChunk(lines, *found, whole, params.max_bytes) for lines in cut.ranges)
                 chunks[part] = (*chunks.get(part, ()), *made)
         return Contents(chunks=chunks, feature_names=None if found is None else found[0].features)
+
+    def unlabelled(self, files: Sequence[str], params: LocalParams, signature: Signature) -> Frame:
+        """Every key as a column; where a line lacks it, the value is missing."""
+        rows: list[dict[str, Any]] = []
+        for path in files:
+            for lines in cut_lines(path, params, quotes=False, header=False).ranges:
+                check_range(lines, params.max_bytes)
+                texts = [text for text in lines.read().split(b"\n") if text.strip()]
+                rows += [
+                    parse_object(text, f"{path}, row {lines.line - 1 + number}")
+                    for number, text in enumerate(texts)
+                ]
+        names = tuple(dict.fromkeys(name for row in rows for name in row))
+        return Frame(names, lambda name: [row.get(name) for row in rows])
 
 
 def parse_object(text: bytes, where: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from the schema alone, before any of their content is read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,12 +17,14 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from qstore_ray.data.files import is_remote, open_file
+from qstore_ray.data.frame import Frame
 from qstore_ray.data.sources.base import ColumnsConfig
 from qstore_ray.data.sources.local.base import Chunk, Contents, Files, Format
 from qstore_ray.data.sources.local.table import Chosen, choose, rows_of
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
+    from qstore_ray.data.signature import Signature
     from qstore_ray.data.sources.local.params import LocalParams
     from qstore_ray.types import AnyArray
 
@@ -78,6 +80,29 @@ class ParquetFormat(Format):
                 )
                 chunks[part] = (*chunks.get(part, ()), *made)
         return Contents(chunks=chunks, feature_names=None if first is None else first[2].features)
+
+    def unlabelled(self, files: Sequence[str], params: LocalParams, signature: Signature) -> Frame:
+        """Every column; those that are not asked for are not read."""
+        with _opened(files[0]) as file:
+            names = tuple(file.schema_arrow.names)
+
+        def column(name: str) -> pa.ChunkedArray:
+            parts = []
+            for path in files:
+                with _opened(path) as file:
+                    if name not in file.schema_arrow.names:
+                        raise DataError("a column is missing", field=path, value=name)
+                    parts.append(file.read(columns=[name], use_threads=False).column(0))
+            try:
+                return pa.chunked_array([chunk for part in parts for chunk in part.chunks])
+            except pa.ArrowException as exc:
+                raise DataError(
+                    f"the files have different types: {exc}",
+                    field=f"column {name!r}",
+                    fix="Write all files with one schema.",
+                ) from exc
+
+        return Frame(names, column)
 
 
 @contextmanager
