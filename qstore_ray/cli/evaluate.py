@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qstore_ray.cli.models import Reading
-from qstore_ray.cli.output import AsJson, Storage, examples, facts, say, say_json, table
+from qstore_ray.cli.output import AsJson, Storage, examples, facts, note, say, say_json, table
 from qstore_ray.errors import UsageError
 
 if TYPE_CHECKING:
@@ -85,10 +85,12 @@ def _opened(
 
     if data is None:
         from qstore_ray.cli.reopen import dataset_of
+        from qstore_ray.data.signature import Signature
         from qstore_ray.train.run_summary import find_run
 
         folder = find_run(run, storage)
         dataset = dataset_of(folder)
+        note(f"{dataset.config.name}: {Signature.of(dataset).line()}")
         return folder, open_model(folder), dataset
     from qstore_ray.cli.rows import labelled_rows
 

@@ -19,7 +19,7 @@ Reading = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="params.… of the file: how it is read, where not as the training files. May be given often.",
+        help="How the file is read, where not as the training files: params.…; may be given often.",
     ),
 ]
 

@@ -81,6 +81,14 @@ class Signature:
         """Whether the columns have names of their own, none that were made from their places."""
         return self.table is not None and self.reader.get("header") is not False
 
+    def line(self) -> str:
+        """What a row is, in one line."""
+        if self.table is not None:
+            return self.table.line()
+        if self.image_shape is not None:
+            return f"images of {' x '.join(map(str, self.image_shape))} values"
+        return f"{self.n_features} features without names"
+
     def raw(self, given: Any) -> AnyArray:
         """Raw rows (N, F) or (N, …) of anything with columns, by name, or of an array, by position.
 
