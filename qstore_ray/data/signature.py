@@ -36,6 +36,7 @@ KEPT = (
     "size",
     "mode",
     "x",
+    "y",
 )
 """Parameters of the source `local` that say how a file is read, not which file: kept if set."""
 

@@ -177,7 +177,7 @@ class CsvFormat(Format):
             tables += [_texts(lines, len(names), delimiter, params) for lines in cut.ranges]
         if not tables:
             raise DataError(
-                "there are 0 rows",
+                "there are no rows",
                 field="params.path",
                 value=files[0],
                 fix="Give at least one row.",

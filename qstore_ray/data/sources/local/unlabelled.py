@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from qstore_ray.data.files import find_files
 from qstore_ray.data.frame import Frame
 from qstore_ray.data.raw import read_raw
@@ -64,8 +66,8 @@ def read_unlabelled(
     form = open_format(name)
     check_taken(name, form, _made(changes), SourceConfig(name="rows"))
     rows = form.unlabelled(found, params, signature)
-    n_rows = len(rows.column(rows.names[0])) if isinstance(rows, Frame) else len(rows)
-    if not n_rows:
+    empty = isinstance(rows, np.ndarray) and not (rows.ndim and len(rows))
+    if empty or (isinstance(rows, Frame) and not len(rows.column(rows.names[0]))):
         raise DataError(
             "there are no rows", field="params.path", value=path, fix="Give at least one row."
         )
@@ -139,8 +141,11 @@ def _only(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _made(values: Mapping[str, Any]) -> LocalParams:
-    """The parameters; the path is kept apart, since what it means for labels is not asked here."""
-    return LocalParams(path="rows", **values)
+    """The parameters. What they would need for labels (a second file, `y`) is not asked for."""
+    whole = {"path": "rows", **values}
+    if "x" in whole:
+        whole.setdefault("y", "y")
+    return LocalParams(**whole)
 
 
 def _placed(rows: Frame, signature: Signature) -> Frame:
