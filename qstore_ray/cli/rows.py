@@ -36,7 +36,8 @@ def read_rows(model: TrainedModel, path: str, changes: list[str] | None) -> Unla
     signature = model.signature or Signature(model.preparation.n_features)
     found = read_unlabelled(path, signature, reading(changes))
     if model.signature is None and isinstance(found.rows, Frame):
-        found = found._replace(rows=_in_their_places(found.rows, named=found.params.header))
+        places = _in_their_places(found.rows, named=found.params.header)
+        found = found._replace(rows=places.unnamed(places.width))
     return found
 
 
