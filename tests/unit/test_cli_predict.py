@@ -140,7 +140,7 @@ def test_a_table_of_test_rows_gives_a_submission(flowers: Path, tmp_path: Path, 
 
     error = _error(capsys, "predict", flowers, tmp_path / "test.csv", "--id", "id", code=2)
     assert (error["field"], error["value"]) == ("--id", "'id'")
-    assert "'Id'" in error["fix"]
+    assert "Id, " in error["fix"]
     np.save(tmp_path / "x.npy", TEST[FEATURES])
     error = _error(capsys, "predict", flowers, tmp_path / "x.npy", "--id", "Id", code=2)
     assert "no columns" in error["message"]
