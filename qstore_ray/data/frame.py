@@ -24,7 +24,7 @@ from qstore_ray.data.values import (
     is_number,
     numbers_of,
 )
-from qstore_ray.errors import DataError
+from qstore_ray.errors import DataError, unknown_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -214,11 +214,15 @@ def left_out(names: Sequence[Any], table: TableSchema) -> tuple[str, ...]:
     return tuple(str(name) for name in names if name not in features)
 
 
-def learnt(frame: Frame, missing: Sequence[str] = ()) -> TableSchema:
-    """The schema of a table whose columns are all features: numbers, true/false, categories.
+def learnt(frame: Frame, names: Sequence[str] | None = None) -> TableSchema:
+    """The schema of a table whose columns are features: numbers, true/false, categories.
+
+    Args:
+        names: of the columns that are; all of them by default.
 
     Raises:
         DataError: names that are no text or there twice, or a column of another kind.
+        UnknownNameError: a name that the table does not have.
     """
     twice = [name for name, count in Counter(frame.names).items() if count > 1]
     if twice:
@@ -228,8 +232,11 @@ def learnt(frame: Frame, missing: Sequence[str] = ()) -> TableSchema:
             value=twice,
             fix="Give each its own name.",
         )
-    columns = tuple(column_array(name, frame.arrow(name)) for name in frame.names)
-    return TableSchema(columns, missing=tuple(missing))
+    for name in names or ():
+        if name not in frame.names:
+            raise unknown_name("feature", name, map(str, frame.names), field="columns.features")
+    chosen = frame.names if names is None else names
+    return TableSchema(tuple(column_array(name, frame.arrow(name)) for name in chosen))
 
 
 def _as_array(given: Any) -> AnyArray:

@@ -93,7 +93,8 @@ class DatasetLoader:
         settings = {"source": "numpy", "params": {"in_memory": True}, **config}
         checked = DatasetConfig(name=name, **settings)
         frame = frame_of(x)
-        table = None if frame is None else learnt(frame)
+        wanted = checked.columns.features if checked.columns else None
+        table = None if frame is None else learnt(frame, wanted)
         if table is not None and feature_names is not None:
             raise ConfigError(
                 "the table has names already",

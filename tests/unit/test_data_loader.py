@@ -253,10 +253,20 @@ def test_a_table_in_memory_keeps_its_names_and_its_categories():
     np.testing.assert_array_equal(x, np.column_stack([X[:3, 0], [1, 0, np.nan], [1, 0, 1]]))
 
 
+def test_of_a_table_in_memory_columns_may_be_chosen():
+    columns = {"a": X[:, 0], "id": [object()] * 60, "b": X[:, 1]}
+    dataset = DatasetLoader.from_arrays(columns, Y, columns={"features": ["b", "a"]})
+    assert dataset.schema.feature_names == ("b", "a")
+    expected = X[dataset.rows("train")][:, [1, 0]]
+    np.testing.assert_array_equal(dataset.materialize("train").x, expected)
+    with pytest.raises(UnknownNameError, match="unknown feature"):
+        DatasetLoader.from_arrays(columns, Y, columns={"features": ["c"]})
+
+
 def test_a_table_in_memory_has_names_once():
     with pytest.raises(ConfigError, match="names already"):
         DatasetLoader.from_arrays({"a": X[:, 0]}, Y, feature_names=("a",))
     with pytest.raises(DataError, match="no text"):
         DatasetLoader.from_arrays({0: X[:, 0]}, Y)
-    with pytest.raises(DataError, match="1 of the model's 1 features|missing"):
+    with pytest.raises(DataError, match="1 of the model's 1 features are missing"):
         DatasetLoader.from_arrays({"a": X[:, 0]}, Y, test=({"b": X[:, 0]}, Y))
