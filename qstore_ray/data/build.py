@@ -18,7 +18,7 @@ from qstore_ray.config import fingerprint
 from qstore_ray.data.augment.expansion import Expansion, expansion_of
 from qstore_ray.data.cut import Cut, cut
 from qstore_ray.data.dataset import Dataset, Schema
-from qstore_ray.data.labels import KINDS, Labels, find_labels
+from qstore_ray.data.labels import KINDS, Labels, find_labels, rows_of_each
 from qstore_ray.data.merge import with_val_in_train
 from qstore_ray.data.plan import ReadPlan, SplitTask
 from qstore_ray.data.prepare import Preparation
@@ -199,7 +199,7 @@ def _class_counts(
     if not labels.classes:
         return {}
     size = len(labels.classes)
-    counts = {split: tuple(_of_each(numbers, size).tolist()) for split, numbers in numbered.items()}
+    counts = {split: rows_of_each(numbers, size) for split, numbers in numbered.items()}
     for label, n_rows in zip(labels.classes, counts["train"], strict=True):
         if n_rows == 0:
             raise DataError(
@@ -208,11 +208,6 @@ def _class_counts(
                 fix=_RARE_CLASS[config.split.method],
             )
     return counts
-
-
-def _of_each(numbers: AnyArray, size: int) -> AnyArray:
-    """How many rows each class has; with several labels (N, L), for how many rows each holds."""
-    return numbers.sum(axis=0) if numbers.ndim == 2 else np.bincount(numbers, minlength=size)
 
 
 def _plan(

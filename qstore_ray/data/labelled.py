@@ -11,7 +11,7 @@ from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset, Schema
 from qstore_ray.data.frame import frame_of
-from qstore_ray.data.labels import KINDS, Label, Targets, flat_labels
+from qstore_ray.data.labels import KINDS, Label, Targets, flat_labels, rows_of_each
 from qstore_ray.data.plan import ReadPlan, SplitTask
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.raw import read_raw
@@ -62,9 +62,6 @@ def labelled_dataset(
         preparation=preparation,
         split=split,
     )
-    counts = numbers.sum(axis=0) if numbers.ndim == 2 else None
-    if counts is None and labels.classes:
-        counts = np.bincount(numbers, minlength=len(labels.classes))
     return Dataset(
         config=DatasetConfig(name="rows", source="numpy", task=task),
         schema=Schema(
@@ -77,7 +74,7 @@ def labelled_dataset(
             table=table,
         ),
         classes=labels.classes,
-        class_counts={} if not labels.classes else {split: tuple(counts.tolist())},
+        class_counts={split: rows_of_each(numbers, len(labels.classes))} if labels.classes else {},
         fingerprint=fingerprint(raw.digest()),
         preparation=preparation,
         provenance={"source": "rows to score"},

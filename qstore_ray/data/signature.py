@@ -124,10 +124,13 @@ class Signature:
         try:
             kept = _KEPT_FORM.validate_json(json.dumps(data), strict=True)
         except (ValidationError, ValueError, RecursionError) as exc:
-            first = exc.errors()[0] if isinstance(exc, ValidationError) else {}
-            where = ".".join(map(str, ("input", *first.get("loc", ()))))
+            where: tuple[str, ...] = ("input",)
+            why = str(exc)
+            if isinstance(exc, ValidationError):
+                first = exc.errors()[0]
+                where, why = ("input", *map(str, first["loc"])), first["msg"]
             raise CheckpointError(
-                f"what the model takes is not described: {first.get('msg', exc)}", field=where
+                f"what the model takes is not described: {why}", field=".".join(where)
             ) from exc
         found = cls(kept.n_features, kept.table, kept.image_shape, kept.reader)
         if json.loads(json.dumps(found.to_dict())) != json.loads(json.dumps(data)):

@@ -15,7 +15,7 @@ from qstore_ray.data.files import find_files
 from qstore_ray.data.frame import Frame
 from qstore_ray.data.raw import read_raw
 from qstore_ray.data.signature import Signature
-from qstore_ray.data.sources.base import SourceConfig
+from qstore_ray.data.sources.base import ReadTask, SourceConfig
 from qstore_ray.data.sources.local.adapter import (
     LocalFilesSourceAdapter,
     check_taken,
@@ -106,7 +106,7 @@ def read_labelled(
         return Labelled(read_unlabelled(path, signature, changes).rows, None)
     given = LocalParams(**{**params.to_dict(), "path": path})
     source = LocalFilesSourceAdapter().read(given, SourceConfig(name="rows"))
-    parts = {"train": source.tasks, **source.official}
+    parts: dict[str, tuple[ReadTask, ...]] = {"train": source.tasks, **source.official}
     if source.official and split not in parts:
         raise unknown_name("part of these files", split, parts, field="split")
     blocks = [read_raw(task, several=True) for task in parts[split if source.official else "train"]]
