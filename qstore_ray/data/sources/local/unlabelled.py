@@ -106,7 +106,7 @@ def read_labelled(
         return Labelled(read_unlabelled(path, signature, changes).rows, None)
     given = LocalParams(**{**params.to_dict(), "path": path})
     source = LocalFilesSourceAdapter().read(given, SourceConfig(name="rows"))
-    parts: dict[str, tuple[ReadTask, ...]] = {"train": source.tasks, **source.official}
+    parts: dict[Any, tuple[ReadTask, ...]] = {"train": source.tasks, **source.official}
     if source.official and split not in parts:
         raise unknown_name("part of these files", split, parts, field="split")
     blocks = [read_raw(task, several=True) for task in parts[split if source.official else "train"]]
