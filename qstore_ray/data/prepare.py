@@ -88,13 +88,12 @@ class Preparation:
         check_width(x, self.n_features)
         bad = None if self.fills else first_bad_value(x)
         if bad is not None:
-            found = bad_value_error(bad, row=bad.position, names=names)
-            raise DataError(
-                found.message,
-                field=found.field,
-                fix="Fill the value in; a model whose first preprocessing step is impute takes "
-                "missing values.",
+            error = bad_value_error(bad, row=bad.position, names=names)
+            error.fix = (
+                "Fill the value in; a model whose first preprocessing step is impute takes missing "
+                "values."
             )
+            raise error
         return self.apply(x)
 
     def apply(self, x: FloatArray) -> FloatArray:
