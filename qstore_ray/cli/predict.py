@@ -82,7 +82,7 @@ def predict(
     target = None if output is None else check_output(output)
     with contextlib.redirect_stdout(sys.stderr):
         opened = open_model(path)
-        found = read_rows(opened, rows, changes)
+        found = read_rows(opened, rows, changes, *([] if id_ is None else [id_]))
         ids = {} if id_ is None else {id_: id_column(found, id_)}
         columns = _columns(opened, found.rows, proba, workers)
         if shared := set(ids) & set(columns):

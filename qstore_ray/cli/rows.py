@@ -26,17 +26,20 @@ FILENAME = "filename"
 _SHOWN = 12
 
 
-def read_rows(model: TrainedModel, path: str, changes: list[str] | None) -> Unlabelled:
+def read_rows(model: TrainedModel, path: str, changes: list[str] | None, *kept: str) -> Unlabelled:
     """The rows of a file, a folder or a pattern, read as the model's training files were.
+
+    Args:
+        kept: columns that are read beside the features.
 
     Raises:
         UsageError: a change of something else than how a file is read.
         ConfigError, DataError: see `read_unlabelled`.
     """
     signature = model.signature or Signature(model.preparation.n_features)
-    found = read_unlabelled(path, signature, reading(changes))
+    found = read_unlabelled(path, signature, reading(changes), kept)
     if model.signature is None and isinstance(found.rows, Frame):
-        places = _in_their_places(found.rows, named=found.params.header)
+        places = _in_their_places(found.rows, named=found.params.header is not False)
         found = found._replace(rows=places.unnamed(places.width))
     return found
 
@@ -53,8 +56,8 @@ def labelled_rows(model: TrainedModel, path: str, split: str, changes: list[str]
     """
     signature = model.signature or Signature(model.preparation.n_features)
     label, others = _label(changes)
-    found = read_labelled(path, signature, split, reading(others))
     known = label or (None if signature.table is None else signature.table.label)
+    found = read_labelled(path, signature, known, split, reading(others))
     say_what_is_taken(model, found.rows, {} if known is None else {known: "label"})
     return model.labelled(found.rows, found.y, label=label, split=split)
 
@@ -119,7 +122,10 @@ def id_column(found: Unlabelled, name: str) -> list[Any]:
         if name not in rows.names:
             raise unknown_name("column", name, map(str, rows.names), field="--id")
         values: list[Any] = rows.arrow(name).to_pylist()
-        return values
+        whole = all(value is None or isinstance(value, float) for value in values) and all(
+            value is None or value.is_integer() for value in values
+        )
+        return [None if v is None else int(v) for v in values] if whole else values
     if name == FILENAME and len(found.files) == len(rows):
         return [Path(file).name for file in found.files]
     raise UsageError(

@@ -12,34 +12,41 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from qstore_ray.data.columns import Column, TableSchema
-from qstore_ray.data.values import (
-    category_numbers,
-    column_array,
-    column_of,
-    is_number,
-    numbers_of,
-)
+from qstore_ray.data.tables.choose import check_features, listed
+from qstore_ray.data.tables.request import USUAL_SIGNS
+from qstore_ray.data.tables.rows import Where, rows_of
+from qstore_ray.data.tables.texts import is_number
+from qstore_ray.data.values import category_numbers, column_array, column_of
 from qstore_ray.errors import DataError, unknown_name
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from qstore_ray.types import AnyArray
 
-    from qstore_ray.types import AnyArray, FloatArray
-
-_SHOWN = 20
 _MADE = ("{}", "f{}")  # names that say a place and nothing else: pandas', and our own
 
 
+def _row(number: int) -> str:
+    return f"row {number}"
+
+
 class Frame(NamedTuple):
-    """A table: the names of its columns in order, and how to get a column by its name."""
+    """A table: the names of its columns in order, and how to get a column by its name.
+
+    `where` says the place of a row, for error messages; `missing` are texts that stand for a
+    missing value beside those of the schema.
+    """
 
     names: tuple[Any, ...]
     column: Callable[[Any], Any]
+    where: Where = _row
+    missing: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:
@@ -57,7 +64,7 @@ class Frame(NamedTuple):
     def renamed(self, names: Sequence[str]) -> Frame:
         """The same columns with other names, one for each in order."""
         old = dict(zip(names, self.names, strict=True))
-        return Frame(tuple(names), lambda name: self.column(old[name]))
+        return self._replace(names=tuple(names), column=lambda name: self.column(old[name]))
 
     @property
     def placed(self) -> bool:
@@ -83,8 +90,9 @@ class Frame(NamedTuple):
             raise DataError(
                 f"rows have {self.width} features, {n_features} are expected", field="x"
             )
-        columns = [numbers_of(Column(str(n)), self.arrow(n)) for n in self.names]
-        return np.column_stack(columns)
+        named = self.renamed([str(name) for name in self.names])
+        columns = tuple(Column(name) for name in named.names)
+        return by_name(named, TableSchema(columns, missing=USUAL_SIGNS))
 
 
 def frame_of(given: Any) -> Frame | None:
@@ -113,8 +121,6 @@ def frame_of(given: Any) -> Frame | None:
         if names is not None and not callable(names) and hasattr(given, "__getitem__"):
             return Frame(tuple(names), given.__getitem__)
     if hasattr(given, "__arrow_c_stream__"):
-        import pyarrow as pa
-
         table = pa.table(given)
         return Frame(tuple(table.column_names), table.column)
     if hasattr(given, "__dataframe__"):
@@ -125,24 +131,24 @@ def frame_of(given: Any) -> Frame | None:
     return None
 
 
-def by_name(frame: Frame, table: TableSchema) -> FloatArray:
+def by_name(frame: Frame, table: TableSchema) -> AnyArray:
     """The features of the schema (N, F), each found by its name; other columns are left alone.
 
     Raises:
         DataError: a feature that is missing or there twice, or a value that does not fit.
     """
     check_names(frame.names, table)
-    columns = [
-        numbers_of(column, frame.arrow(column.name), table.missing) for column in table.features
-    ]
-    if len({len(column) for column in columns}) > 1:
+    columns = {name: frame.arrow(name) for name in table.names}
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
         raise DataError(
             "the columns have different lengths",
             field="columns",
-            value={column.name: len(x) for column, x in zip(table.features, columns, strict=True)},
+            value=lengths,
             fix="Give every column one value a row.",
         )
-    return np.column_stack(columns)
+    schema = replace(table, missing=("", *table.missing, *frame.missing))
+    return rows_of(pa.table(columns), schema, frame.where, labelled=False)["x"]
 
 
 def check_names(names: Sequence[Any], table: TableSchema) -> None:
@@ -152,38 +158,28 @@ def check_names(names: Sequence[Any], table: TableSchema) -> None:
     twice = [name for name in table.names if counts[name] > 1]
     if twice:
         raise DataError(
-            f"columns have the same name: {_listed(twice)}",
+            f"columns have the same name: {listed(twice)}",
             field="columns",
             value=twice,
             fix="Give each its own name.",
         )
-    if not missing:
-        return
-    wanted = f"The model's features are {_listed(table.names)}."
-    if names and not any(isinstance(name, str) for name in names):
+    if missing and names and not any(isinstance(name, str) for name in names):
         raise DataError(
             "the columns have no names, and the model finds its features by name",
             field="columns",
             value=list(names),
-            fix=f"{wanted} Name the columns so, or give an array with the columns in this order.",
+            fix=f"The model's features are {listed(table.names)}. Name the columns so, or give an "
+            "array with the columns in this order.",
         )
     if len(missing) == len(table.names) and all(is_number(str(name)) for name in names):
         raise DataError(
-            "the first line has numbers where the names of the columns should be",
+            "the names of the columns are numbers, as where a first row was read as a header",
             field="params.header",
             value=list(names),
-            fix=f"{wanted} Write their names into the first line; or, if the columns are these "
-            "in this order, set params.header = false.",
+            fix=f"The model's features are {listed(table.names)}. Name the columns so; or read the "
+            "file with params.header = false, if it has these columns in this order.",
         )
-    found = [name for name in table.names if counts[name]]
-    said = f"; found are {_listed(found)}" if found else "; none is there"
-    raise DataError(
-        f"{len(missing)} of the model's {len(table.names)} features are missing: "
-        f"{_listed(missing)}{said}",
-        field="columns",
-        value=list(names),
-        fix=f"{wanted} Name the columns so; their order does not matter.",
-    )
+    check_features([str(name) for name in names], table.names, "columns")
 
 
 def by_position(given: Any, table: TableSchema | None) -> AnyArray:
@@ -196,11 +192,8 @@ def by_position(given: Any, table: TableSchema | None) -> AnyArray:
     if table is None or rows.ndim != 2 or rows.shape[1] != len(table.features):
         return rows  # the preparation says what is wrong with it
     if rows.dtype.kind in "OUS":
-        columns = [
-            numbers_of(column, column_of(values.tolist(), column.name), table.missing)
-            for column, values in zip(table.features, rows.T, strict=True)
-        ]
-        return np.column_stack(columns) if len(rows) else np.empty(rows.shape)
+        columns = dict(zip(table.names, rows.T.tolist(), strict=True))
+        return by_name(Frame(table.names, columns.__getitem__), table)
     if rows.dtype.kind in "biuf":
         for column, values in zip(table.features, rows.T, strict=True):
             if column.kind == "category":
@@ -236,7 +229,8 @@ def learnt(frame: Frame, names: Sequence[str] | None = None) -> TableSchema:
         if name not in frame.names:
             raise unknown_name("feature", name, map(str, frame.names), field="columns.features")
     chosen = frame.names if names is None else names
-    return TableSchema(tuple(column_array(name, frame.arrow(name)) for name in chosen))
+    columns = tuple(column_array(name, frame.arrow(name)) for name in chosen)
+    return TableSchema(columns, missing=USUAL_SIGNS)
 
 
 def _as_array(given: Any) -> AnyArray:
@@ -246,8 +240,3 @@ def _as_array(given: Any) -> AnyArray:
         raise DataError(
             "the rows have different lengths", field="x", fix="Give every row the same width."
         ) from exc
-
-
-def _listed(names: Sequence[Any]) -> str:
-    shown = ", ".join(map(str, names[:_SHOWN]))
-    return f"{shown}, …" if len(names) > _SHOWN else shown

@@ -82,7 +82,9 @@ def labelled_dataset(
     )
 
 
-def label_column(rows: Any, label: str | None, classes: tuple[Label, ...]) -> AnyArray:
+def label_column(
+    rows: Any, label: str | None, classes: tuple[Label, ...], table: TableSchema | None
+) -> AnyArray:
     """The labels (N,) of a table's rows, in the column called `label`.
 
     Raises:
@@ -97,4 +99,5 @@ def label_column(rows: Any, label: str | None, classes: tuple[Label, ...]) -> An
             value=None if frame is None else list(frame.names),
             fix="Give rows with their labels, and say which column holds them.",
         )
-    return labels_of(frame.arrow(label), classes, label)
+    schema = table or TableSchema(())
+    return labels_of(frame.arrow(label), classes, label, frame.where, schema)

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from qstore_ray.data.columns import Column, TableSchema
 from qstore_ray.data.frame import by_name, by_position, frame_of
+from qstore_ray.data.tables.request import USUAL_SIGNS
 from qstore_ray.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ KEPT = (
     "encoding",
     "decimal",
     "comment",
+    "missing",
     "size",
     "mode",
     "x",
@@ -67,7 +69,7 @@ class Signature:
             known = {column.name: column for column in table.features} if table else {}
             features = tuple(known.get(name, Column(name)) for name in schema.feature_names)
             label = config.columns.label if config.columns else None
-            own = table or TableSchema(features, label=label)
+            own = table or TableSchema(features, label=label, missing=USUAL_SIGNS)
             table = replace(own, features=features)
         local = config.params if config.source == "local" else {}
         return cls(
@@ -80,7 +82,7 @@ class Signature:
     @property
     def named(self) -> bool:
         """Whether the columns have names of their own, none that were made from their places."""
-        return self.table is not None and self.reader.get("header") is not False
+        return self.table is not None and self.table.header
 
     def line(self) -> str:
         """What a row is, in one line."""

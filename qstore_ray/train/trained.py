@@ -278,7 +278,7 @@ class TrainedModel:
         name = label or (None if table is None else table.label)
         return labelled_dataset(
             self.raw(rows),
-            label_column(rows, name, self.classes) if y is None else y,
+            label_column(rows, name, self.classes, table) if y is None else y,
             task=self.task,
             classes=self.classes,
             class_names=tuple(self.origin.data.class_names) if self.origin.data else (),

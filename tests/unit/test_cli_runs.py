@@ -324,10 +324,10 @@ BAD_ROWS = {
     "garbage.npz": (b"no archive", "damaged"),
     "empty.csv": (b"", "empty"),
     "header.csv": (HEAD + b"\n", "no rows"),
-    "text.csv": (HEAD + b"\n1,2,3,setosa\n", "no number"),
-    "ragged.csv": (HEAD + b"\n1,2,3,4\n1,2\n", "Expected 4 columns"),
+    "text.csv": (HEAD + b"\n1,2,3,setosa\n", "not a number"),
+    "ragged.csv": (HEAD + b"\n1,2,3,4\n1,2\n", "2 values, the first line has 4"),
     "missing.csv": (HEAD + b"\n1,,3,4\n", "NaN in column 1 ('sepal width (cm)'), first in row 0"),
-    "headless.csv": (b"1,2,3,4\n1,2,3,4\n", "params.header = false"),
+    "headless.csv": (b"5.1,3.5,1,2\n1,2,3,4\n", "params.header = false"),
     "latin.csv": ("é,b,c,d\n1,2,3,4\n".encode("latin-1"), "UTF-8"),
 }
 

@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias
 
 import numpy as np
 
+from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.sources.base import ColumnsConfig
+from qstore_ray.data.tables.request import TableRequest
 from qstore_ray.errors import ConfigError, DataError, UnknownNameError, unknown_name
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from qstore_ray.data.frame import Frame
     from qstore_ray.data.signature import Signature
     from qstore_ray.data.sources.local.params import LocalParams
@@ -35,12 +39,24 @@ class Chunk(Protocol):
     def n_rows(self) -> int:
         """Rows N."""
 
-    def read(self) -> tuple[AnyArray, AnyArray] | tuple[AnyArray, AnyArray, AnyArray]:
-        """Features (N, …), labels (N,) or (N, C), and groups (N,) where the table has them.
+    def read(self) -> tuple[AnyArray, AnyArray] | dict[str, AnyArray]:
+        """Features (N, …) and labels (N,) or (N, C); of a table the columns of a read task.
+
+        A table's rows that are read with a given schema, to predict on, have `x` alone.
 
         Raises:
             DataError: the file is gone, changed, damaged or refused.
         """
+
+
+class TableChunk(Chunk, Protocol):
+    """Rows of a table, which can be had as columns too."""
+
+    def table(self) -> pa.Table:
+        """The columns that are read, as they are."""
+
+    def where(self, row: int) -> str:
+        """File and place of a row, for error messages."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +67,14 @@ class ChunkTask:
     first_row: int
 
     def __call__(self) -> dict[str, AnyArray]:
-        """The columns x, y, row, and group where there are groups.
+        """The columns x, y, row, and group and unlabelled where there are such.
 
         Raises:
             DataError: as `Chunk.read`.
         """
-        columns = dict(zip(("x", "y", "group"), self.chunk.read(), strict=False))
-        row = np.arange(len(columns["y"]), dtype=np.int64) + self.first_row
+        found = self.chunk.read()
+        columns = found if isinstance(found, dict) else dict(zip("xy", found, strict=True))
+        row = np.arange(len(columns["x"]), dtype=np.int64) + self.first_row
         return {**columns, "row": row}
 
 
@@ -68,19 +85,22 @@ class Contents:
     Args:
         chunks: the chunks of each part in order.
         feature_names: names of the F features, where they have names.
+        table: what the columns of a table mean; its features are `feature_names`.
+        columns: names of all columns of a table, also of those that are not read.
         notes: what a user should know about how the files were read.
     """
 
     chunks: Mapping[Split, tuple[Chunk, ...]]
+    columns: tuple[str, ...] = ()
     feature_names: tuple[str, ...] | None = None
+    table: TableSchema | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
 class Format(ABC):
-    """One kind of file. `takes` names the parameters that mean something to it."""
+    """One kind of file with arrays. `takes` names the parameters that mean something to it."""
 
     takes: ClassVar[frozenset[str]] = frozenset()
-    tabular: ClassVar[bool] = False
 
     @abstractmethod
     def open(
@@ -100,6 +120,24 @@ class Format(ABC):
 
         Raises:
             DataError: missing, damaged or refused.
+        """
+
+
+class TableFormat(ABC):
+    """One kind of file with columns that have names. `takes` is as in `Format`."""
+
+    takes: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def open(self, files: Files, params: LocalParams, request: TableRequest) -> Contents:
+        """The chunks of `files` and what their columns mean.
+
+        With a schema in `request`, the files are rows to predict on: the columns are those of the
+        schema, found by their names, and the chunks give `x` alone.
+
+        Raises:
+            DataError: missing, damaged or refused; columns that are no features; with a schema, a
+                feature that is not there.
         """
 
 

@@ -6,10 +6,13 @@ id or any other column that is no feature may be there, or not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
+import pyarrow as pa
 
 from qstore_ray.data.files import find_files
 from qstore_ray.data.frame import Frame
@@ -22,9 +25,10 @@ from qstore_ray.data.sources.local.adapter import (
     format_name,
     format_of,
     open_format,
+    request_of,
     taken_by,
 )
-from qstore_ray.data.sources.local.base import joined
+from qstore_ray.data.sources.local.base import TableChunk, TableFormat, joined
 from qstore_ray.data.sources.local.params import LocalParams
 from qstore_ray.errors import ConfigError, DataError, unknown_name
 
@@ -47,13 +51,17 @@ class Unlabelled(NamedTuple):
 
 
 def read_unlabelled(
-    path: str, signature: Signature, changes: Mapping[str, Any] | None = None
+    path: str,
+    signature: Signature,
+    changes: Mapping[str, Any] | None = None,
+    kept: tuple[str, ...] = (),
 ) -> Unlabelled:
     """The rows of a file, a folder, a pattern or a URI, without labels.
 
     Args:
         signature: of the model that the rows are for.
         changes: parameters of the source `local` in place of the model's own.
+        kept: columns that are read beside the features, where they are there.
 
     Raises:
         ConfigError: a parameter that does not exist, or that the format does not take.
@@ -65,14 +73,13 @@ def read_unlabelled(
     name = format_name(found, params)
     form = open_format(name)
     check_taken(name, form, _made(changes), SourceConfig(name="rows"))
-    rows = form.unlabelled(found, params, signature)
-    empty = isinstance(rows, np.ndarray) and not (rows.ndim and len(rows))
-    if empty or (isinstance(rows, Frame) and not len(rows.column(rows.names[0]))):
-        raise DataError(
-            "there are no rows", field="params.path", value=path, fix="Give at least one row."
-        )
-    if isinstance(rows, Frame) and not params.header and "header" in form.takes:
-        rows = _placed(rows, signature)
+    rows: Frame | AnyArray
+    if isinstance(form, TableFormat):
+        rows = _frame(form, found, params, signature, kept)
+    else:
+        rows = form.unlabelled(found, params, signature)
+        if not (rows.ndim and len(rows)):
+            raise _no_rows(path)
     return Unlabelled(rows, found, params)
 
 
@@ -89,11 +96,16 @@ class Labelled(NamedTuple):
 
 
 def read_labelled(
-    path: str, signature: Signature, split: str, changes: Mapping[str, Any] | None = None
+    path: str,
+    signature: Signature,
+    label: str | None,
+    split: str,
+    changes: Mapping[str, Any] | None = None,
 ) -> Labelled:
     """The rows of a file, a folder or a pattern with their labels, to score a model on.
 
     Args:
+        label: the column of labels, where the files have columns.
         split: which part is taken where the files have official parts; else all rows are.
 
     Raises:
@@ -102,8 +114,9 @@ def read_labelled(
     changes = dict(changes or {})
     _, found = find_files(path)
     params = params_for(found, signature, changes)
-    if open_format(format_name(found, params)).tabular:
-        return Labelled(read_unlabelled(path, signature, changes).rows, None)
+    if isinstance(open_format(format_name(found, params)), TableFormat):
+        kept = () if label is None else (label,)
+        return Labelled(read_unlabelled(path, signature, changes, kept).rows, None)
     given = LocalParams(**{**params.to_dict(), "path": path})
     source = LocalFilesSourceAdapter().read(given, SourceConfig(name="rows"))
     parts: dict[Any, tuple[ReadTask, ...]] = {"train": source.tasks, **source.official}
@@ -148,19 +161,51 @@ def _made(values: Mapping[str, Any]) -> LocalParams:
     return LocalParams(**whole)
 
 
-def _placed(rows: Frame, signature: Signature) -> Frame:
-    """Columns without names by their places, if there are as many as the model has features."""
-    table = signature.table
-    if table is None:
-        return rows
-    if rows.width == signature.n_features:
-        return rows.renamed(table.names)
-    if not signature.named:  # the training files had no names either, but maybe a label
-        return rows
-    raise DataError(
-        f"without a header the columns are taken by position: there are {rows.width}, the model "
-        f"has {signature.n_features} features",
-        field="params.header",
-        value=False,
-        fix=f"Give a header, or the columns {', '.join(table.names[:20])} alone in this order.",
+def _frame(
+    form: TableFormat,
+    files: tuple[str, ...],
+    params: LocalParams,
+    signature: Signature,
+    kept: tuple[str, ...],
+) -> Frame:
+    """The features and what is kept of a table; every column of it, if the model has no names."""
+    asked = request_of(params, None, signature.table)
+    request = replace(asked, kept=kept, labelled=signature.table is not None)
+    contents = form.open({"train": files}, params, request)
+    chunks: Sequence[TableChunk] = [c for part in contents.chunks.values() for c in part]
+    if not sum(chunk.n_rows for chunk in chunks):
+        raise _no_rows(files[0])
+    where = _Places(chunks)
+    if signature.table is None:
+        x = joined(chunk.read()["x"] for chunk in chunks)
+        names = contents.feature_names or ()
+        return Frame(names, lambda name: x[:, names.index(name)], where)
+    try:
+        table = pa.concat_tables([c.table() for c in chunks], promote_options="permissive")
+    except pa.ArrowException as exc:
+        raise DataError(
+            f"the files have columns of different types: {exc}",
+            field="params.path",
+            value=files,
+            fix="Write all files with one schema.",
+        ) from exc
+    missing = () if params.missing is None else asked.missing
+    return Frame(contents.columns, table.column, where, missing)
+
+
+def _no_rows(path: str) -> DataError:
+    return DataError(
+        "there are no rows", field="params.path", value=path, fix="Give at least one row."
     )
+
+
+class _Places:
+    """Where a row of several chunks is, for error messages."""
+
+    def __init__(self, chunks: Sequence[TableChunk]) -> None:
+        self._chunks = chunks
+        self._starts = [0, *accumulate(chunk.n_rows for chunk in chunks)]
+
+    def __call__(self, row: int) -> str:
+        at = min(bisect_right(self._starts, row), len(self._chunks)) - 1
+        return self._chunks[at].where(row - self._starts[at])
