@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,19 +52,26 @@ def run_job(
     resume: bool = False,
     fresh: bool = False,
     display: Display | None = None,
+    loaded: Callable[[str], None] | None = None,
 ) -> JobResult:
     """Load, fit the baseline, train, score. Runs in the driver process.
+
+    Args:
+        loaded: is told in one line what was read as label and features, before the training.
 
     Raises:
         QStoreError: see `DatasetLoader.load` and `QuantumTrainer.fit`.
     """
     # What takes long to import is imported when a job runs, not when one is described.
     from qstore_ray.data.loader import DatasetLoader
+    from qstore_ray.data.signature import Signature
     from qstore_ray.train.run_folder import check_run
     from qstore_ray.train.trainer import QuantumTrainer
 
     check_run(config.storage, config.name, resume=resume, fresh=fresh)
     dataset = DatasetLoader.load(config.dataset)
+    if loaded is not None:
+        loaded(Signature.of(dataset).line())
     known: dict[str, float] = {}
     if config.baseline and "test" in dataset.plans:
         from qstore_ray.baseline import linear_baseline

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qstore_ray.cli.output import AsJson, Storage, examples, facts, say, say_json, table
+from qstore_ray.cli.models import Reading
+from qstore_ray.cli.output import AsJson, Storage, examples, facts, note, say, say_json, table
+from qstore_ray.errors import UsageError
 
 if TYPE_CHECKING:
     from qstore_ray.data.dataset import Dataset
@@ -18,37 +21,82 @@ EXAMPLES = examples(
     "evaluate digits",
     "evaluate runs/digits --split val",
     "evaluate digits --storage /data/runs --json",
+    "evaluate digits --data newer.csv",
+    "evaluate model.qsm --data newer.csv --set columns.label=species",
 )
 _LARGEST_MATRIX = 20
 
-Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or its name.")]
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's folder, or its name; with --data also a .qsm file or a checkpoint.",
+    ),
+]
 
 
 def evaluate(
-    run: Run,
+    run: Model,
     split: Annotated[
         str, typer.Option(metavar="SPLIT", help="The rows to score: train, val or test.")
     ] = "test",
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Score on other labelled rows: a file of any format that training reads, a folder "
+            "or a pattern.",
+        ),
+    ] = None,
+    changes: Reading = None,
     storage: Storage = "runs",
     as_json: AsJson = False,
 ) -> None:
-    """Score a trained model on the data of its run.
+    """Score a trained model on the data of its run, or on other labelled rows.
 
     The data are loaded again as the run's config.toml says. If they are no longer what the model
     was trained on, nothing is computed: its test rows may have become training rows.
-    """
-    from qstore_ray.cli.models import open_model
-    from qstore_ray.cli.reopen import dataset_of
-    from qstore_ray.train.run_summary import find_run
 
-    folder = find_run(run, storage)
+    Other rows (--data) are read as the training rows were: columns and the label are found by their
+    names. Of files with official parts, SPLIT is scored, else all rows are.
+    """
+    if data is None and changes:
+        raise UsageError(
+            "the data of the run are as they were",
+            field="--set",
+            value=changes,
+            fix="Give another file by --data, or leave --set out.",
+        )
     with contextlib.redirect_stdout(sys.stderr):
-        dataset = dataset_of(folder)
-        result = _scores(open_model(folder), dataset, split)
+        folder, model, dataset = _opened(run, storage, data, split, changes)
+        result = _scores(model, dataset, split)
     if as_json:
-        say_json({"name": folder.name, "run_dir": str(folder), "split": split, **result})
+        place = {"name": folder.stem, "run_dir": str(folder)}
+        say_json(place | ({} if data is None else {"data": data}) | {"split": split, **result})
     else:
-        say(_as_text(split, result))
+        say(_as_text(("split", split) if data is None else ("data", data), result))
+
+
+def _opened(
+    run: str, storage: str, data: str | None, split: str, changes: list[str] | None
+) -> tuple[Path, TrainedModel, Dataset]:
+    """Where the model is, the model, and the rows."""
+    from qstore_ray.cli.models import find_model, open_model
+
+    if data is None:
+        from qstore_ray.cli.reopen import dataset_of
+        from qstore_ray.data.signature import Signature
+        from qstore_ray.train.run_summary import find_run
+
+        folder = find_run(run, storage)
+        dataset = dataset_of(folder)
+        note(f"{dataset.config.name}: {Signature.of(dataset).line()}")
+        return folder, open_model(folder), dataset
+    from qstore_ray.cli.rows import labelled_rows
+
+    path = find_model(run, storage)
+    model = open_model(path)
+    return path, model, labelled_rows(model, data, split, changes)
 
 
 def _scores(model: TrainedModel, dataset: Dataset, split: str) -> dict[str, Any]:
@@ -60,8 +108,9 @@ def _scores(model: TrainedModel, dataset: Dataset, split: str) -> dict[str, Any]
     return scores
 
 
-def _as_text(split: str, result: dict[str, Any]) -> str:
-    lines = [("split", f"{split}, {result['rows']} rows"), ("loss", f"{result['loss']:.6g}")]
+def _as_text(scored: tuple[str, str], result: dict[str, Any]) -> str:
+    what, name = scored
+    lines = [(what, f"{name}, {result['rows']} rows"), ("loss", f"{result['loss']:.6g}")]
     shown = ("accuracy", "hamming", "fidelity")
     lines += [(name, f"{result[name]:.4f}") for name in shown if name in result]
     text = facts(lines)

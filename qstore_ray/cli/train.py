@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qstore_ray.cli.output import AsJson, examples, facts, say, say_json
+from qstore_ray.cli.output import AsJson, examples, facts, note, say, say_json
 from qstore_ray.errors import UsageError
 
 if TYPE_CHECKING:
@@ -122,7 +122,13 @@ def _run(config: JobConfig, *, resume: bool, fresh: bool, shown: bool) -> JobRes
         display = LoggedProgress(config.name) if in_job else ProgressBar()
     # Ray and other libraries print what they have to say where our results go.
     with contextlib.redirect_stdout(sys.stderr):
-        return run_job(config, resume=resume, fresh=fresh, display=display)
+        return run_job(
+            config,
+            resume=resume,
+            fresh=fresh,
+            display=display,
+            loaded=(lambda line: note(f"{config.dataset.name}: {line}")) if shown else None,
+        )
 
 
 def _as_dict(name: str, result: JobResult) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from qstore_ray.config import fingerprint
 from qstore_ray.data.augment.expansion import Expansion, expansion_of
 from qstore_ray.data.cut import Cut, cut
 from qstore_ray.data.dataset import Dataset, Schema
-from qstore_ray.data.labels import KINDS, Labels, find_labels
+from qstore_ray.data.labels import KINDS, Labels, find_labels, rows_of_each
 from qstore_ray.data.merge import with_val_in_train
 from qstore_ray.data.plan import ReadPlan, SplitTask
 from qstore_ray.data.prepare import Preparation
@@ -63,7 +63,7 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
     check_parts(parts, names)
     labels = find_labels(config.task, main.y)
     numbers = {name: labels.encode(part.y) for name, part in parts.items()}
-    kept = {name: _kept(config, part, name) for name, part in parts.items()}
+    kept = {name: _kept(config, source, part, name) for name, part in parts.items()}
     positions = _split(config, source, kept, main, numbers[""], labels)
     if config.bad_values == "error":
         _check_finite(parts, positions, names)
@@ -106,7 +106,9 @@ def _chosen(
 ) -> tuple[tuple[str, ...] | None, tuple[int, ...] | None]:
     """Names and positions of the features that `columns.features` asks for."""
     wanted = None if config.columns is None else config.columns.features
-    if wanted is None or source.one_column:
+    if wanted is None and config.columns is not None and config.columns.exclude:
+        wanted = _without(config.columns.exclude, source)
+    if wanted is None or source.one_column or source.table is not None:
         return source.feature_names, None
     if source.feature_names is None:
         raise ConfigError(
@@ -121,26 +123,63 @@ def _chosen(
     return wanted, tuple(source.feature_names.index(name) for name in wanted)
 
 
-def _kept(config: DatasetConfig, part: Part, name: str) -> IntArray:
-    """Positions of the rows of a part that are used: all, or those without NaN and infinity."""
+def _without(excluded: tuple[str, ...], source: SourceData) -> tuple[str, ...] | None:
+    """The features that are left; None where the source itself has left the others out."""
+    if source.table is not None:
+        return None
+    if source.feature_names is None:
+        raise ConfigError(
+            "this source does not name its features",
+            field="columns.exclude",
+            value=excluded,
+            fix="Leave it out; the features are numbered, and all of them are used.",
+        )
+    for name in excluded:
+        if name not in source.feature_names:
+            raise unknown_name("feature", name, source.feature_names, field="columns.exclude")
+    return tuple(name for name in source.feature_names if name not in excluded)
+
+
+def _kept(config: DatasetConfig, source: SourceData, part: Part, name: str) -> IntArray:
+    """Positions of the rows of a part that are used: all, or those that lack nothing."""
     everything = np.arange(len(part.row))
     if config.bad_values != "drop":
+        if len(part.unlabelled):
+            raise _no_label(source, int(part.row[part.unlabelled[0]]), len(part.unlabelled))
         return everything
-    kept = np.delete(everything, part.bad_rows)
+    kept = np.delete(everything, np.union1d(part.bad_rows, part.unlabelled))
     if not len(kept):
         what = f"the official {name} split" if name else "the source"
         raise DataError(
-            f"{what} has 0 rows after the rows with NaN or infinity were dropped",
+            f"{what} has 0 rows after the rows with NaN, infinity or no label were dropped",
             field="bad_values",
             value=config.bad_values,
-            fix="Look for a column that is never filled, and leave it out by columns.features.",
+            fix="Look for a column that is never filled, and leave it out by columns.exclude.",
         )
     return kept
 
 
+def _no_label(source: SourceData, row: int, count: int) -> DataError:
+    label = None if source.table is None else source.table.label
+    more = f", and in {count - 1} more" if count > 1 else ""
+    return DataError(
+        f"a label is missing in row {row}{more}",
+        field="y" if label is None else f"column {label!r}",
+        fix='Set bad_values = "drop" to leave such rows out; if the text is a label, say what '
+        "stands for a missing value by params.missing.",
+    )
+
+
 def _dropped(parts: Mapping[str, Part], kept: Mapping[str, IntArray]) -> dict[str, str]:
     n_rows = sum(len(part.row) - len(kept[name]) for name, part in parts.items())
-    return {"dropped": f"{n_rows} rows with NaN or infinity dropped"} if n_rows else {}
+    if not n_rows:
+        return {}
+    lacking = sum(len(part.unlabelled) for part in parts.values())
+    no_label = f", {lacking} of them without a label," if lacking else ""
+    what = "rows with NaN or infinity" if lacking < n_rows or not lacking else "rows"
+    if lacking == n_rows:
+        return {"dropped": f"{n_rows} rows without a label dropped"}
+    return {"dropped": f"{n_rows} {what}{no_label} dropped"}
 
 
 def _split(
@@ -199,7 +238,7 @@ def _class_counts(
     if not labels.classes:
         return {}
     size = len(labels.classes)
-    counts = {split: tuple(_of_each(numbers, size).tolist()) for split, numbers in numbered.items()}
+    counts = {split: rows_of_each(numbers, size) for split, numbers in numbered.items()}
     for label, n_rows in zip(labels.classes, counts["train"], strict=True):
         if n_rows == 0:
             raise DataError(
@@ -208,11 +247,6 @@ def _class_counts(
                 fix=_RARE_CLASS[config.split.method],
             )
     return counts
-
-
-def _of_each(numbers: AnyArray, size: int) -> AnyArray:
-    """How many rows each class has; with several labels (N, L), for how many rows each holds."""
-    return numbers.sum(axis=0) if numbers.ndim == 2 else np.bincount(numbers, minlength=size)
 
 
 def _plan(

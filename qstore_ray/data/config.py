@@ -33,7 +33,7 @@ from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, mod
 
 from qstore_ray.config import Config
 from qstore_ray.data.augment.config import ExpansionConfig
-from qstore_ray.data.sources.base import SourceConfig, open_source
+from qstore_ray.data.sources.base import TABLE_COLUMNS, ColumnsConfig, SourceConfig, open_source
 from qstore_ray.data.step_config import StepConfig
 from qstore_ray.errors import ConfigError, unknown_name
 from qstore_ray.types import Task
@@ -196,8 +196,7 @@ class DatasetConfig(SourceConfig):
         given = {
             "revision": self.revision,
             "cache_dir": self.cache_dir,
-            "columns.label": None if self.columns is None else self.columns.label,
-            "columns.group": group,
+            **{field: _asked(self.columns, field) for field in sorted(TABLE_COLUMNS)},
         }
         accepts = open_source(self.source).accepts
         for field, value in given.items():
@@ -228,6 +227,14 @@ class DatasetConfig(SourceConfig):
                 value=group,
                 fix='Set split.method = "group" or "hash", or leave the group out.',
             )
+
+
+def _asked(columns: ColumnsConfig | None, field: str) -> Any:
+    """What was set in a field of `columns`; None where it is as it would be by itself."""
+    name = field.rpartition(".")[2]
+    value = getattr(columns, name, None)
+    usual = ColumnsConfig.model_fields[name].default
+    return None if value == usual else value
 
 
 def _step(step: Any, position: int) -> StepConfig:

@@ -222,3 +222,9 @@ def find_labels(task: Task, y: AnyArray) -> Labels:
     if task == "multilabel":
         return SeveralLabels.of(y)
     return ClassLabels.of(y) if task == "classification" else Targets()
+
+
+def rows_of_each(numbers: AnyArray, n_classes: int) -> tuple[int, ...]:
+    """How many rows each class has; with several labels (N, L), for how many rows each holds."""
+    found = numbers.sum(axis=0) if numbers.ndim == 2 else np.bincount(numbers, minlength=n_classes)
+    return tuple(found.tolist())

@@ -7,7 +7,7 @@ classes, the split and the fingerprint follow from it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +45,7 @@ class Part:
     bad: BadValue | None
     bad_rows: IntArray
     group: AnyArray | None = None
+    unlabelled: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def survey_part(
@@ -70,6 +71,7 @@ def survey_part(
     shape: tuple[int, ...] = ()
     bad, n_features, dtype = None, 0, ""
     bad_rows: list[IntArray] = []
+    unlabelled: list[IntArray] = []
     for task in tasks:
         raw = read_raw(task, several=several)
         block = to_block(raw, columns)
@@ -82,6 +84,8 @@ def survey_part(
             found = first_marked(block.x, marked)
             bad = bad or found._replace(position=found.position + starts[-1])
             bad_rows.append(np.flatnonzero(marked.any(axis=1)) + starts[-1])
+        if raw.unlabelled is not None:
+            unlabelled.append(np.flatnonzero(raw.unlabelled) + starts[-1])
         labels.append(block.y)
         rows.append(block.row)
         if raw.group is not None:
@@ -101,6 +105,7 @@ def survey_part(
         bad=bad,
         bad_rows=np.concatenate([np.zeros(0, np.int64), *bad_rows]),
         group=np.concatenate(groups) if groups else None,
+        unlabelled=np.concatenate([np.zeros(0, np.int64), *unlabelled]),
     )
 
 

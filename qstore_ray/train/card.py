@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from qstore_ray.circuits.template import Angle, Op, Template
+from qstore_ray.data.columns import TableSchema
 from qstore_ray.track.statistics import Interval, wilson_interval
 from qstore_ray.train.origin import DataOrigin, Origin
 from qstore_ray.train.trained import TrainedModel
 
 _UNKNOWN = "not recorded"
 _MOST_QUBITS, _MOST_LEVELS = 8, 12
-_LONGEST_LABELS = 20
+_LONGEST_LABELS, _LONGEST_ROW = 20, 12
 
 LIMITS = """\
 - It answers for every row of the right width, also for one unlike any it was trained on.
@@ -237,16 +238,34 @@ def _against_baseline(intervals: dict[str, Interval | None]) -> str:
 
 def _code(model: TrainedModel, file: str) -> str:
     proba = "\nprint(model.predict_proba(rows))" if model.classes else ""
+    table = None if model.signature is None else model.signature.table
+    numpy, rows = "", _example(table)
+    if not rows:
+        numpy = "import numpy as np\n"
+        rows = f"rows = np.zeros((1, {model.preparation.n_features}))  # raw rows, one a line\n"
     return (
-        "```python\n"
-        "import numpy as np\n"
+        f"```python\n{numpy}"
         "from qstore_ray import TrainedModel\n\n"
         f'model = TrainedModel.load("{file}")\n'
-        f"rows = np.zeros((1, {model.preparation.n_features}))  # raw rows, one a line\n"
-        f"print(model.predict(rows)){proba}\n"
+        f"{rows}print(model.predict(rows)){proba}\n"
         "```\n\n"
         f"Or in a shell: `qstore predict {file} rows.csv --output labels.csv`."
     )
+
+
+def _example(table: TableSchema | None) -> str:
+    """A row by the names of its columns; none where they are many, or not fit for a page."""
+    if table is None or len(table.names) > _LONGEST_ROW:
+        return ""
+    values = {
+        column.name: [column.categories[0] if column.categories else column.kind == "boolean"]
+        if column.kind != "number"
+        else [0.0]
+        for column in table.features
+    }
+    text = repr(values)
+    plain = text.isprintable() and "`" not in text
+    return f"rows = {text}  # or a DataFrame with these columns\n" if plain else ""
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:

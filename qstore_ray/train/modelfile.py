@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qstore_ray.circuits.qasm import to_qasm3
 from qstore_ray.data.prepare import Preparation
+from qstore_ray.data.signature import Signature
 from qstore_ray.errors import CheckpointError, CircuitError, QStoreError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel, build_model
@@ -46,7 +47,7 @@ class ModelContents(NamedTuple):
 
     Attributes:
         about: the manifest's `model`: config, n_features, classes, task, n_targets,
-            preparation.
+            preparation, input (what the model takes; None in files of earlier versions).
     """
 
     about: Mapping[str, Any]
@@ -77,6 +78,7 @@ class _About(_Strict):
     task: str | None = None
     n_targets: Annotated[int, Field(ge=1, le=_MOST_FEATURES)] = 1
     preparation: _Spec
+    input: dict[str, Any] | None = None
 
 
 class _Manifest(_Strict):
@@ -101,7 +103,7 @@ def write_model(
         CircuitError: a circuit by a function that cannot be written as OpenQASM and read back
             gate by gate.
     """
-    known = _About.model_fields.keys() & about.keys()
+    known = {name for name in _About.model_fields if about.get(name) is not None}
     described = {"task": None, "n_targets": 1, **{name: about[name] for name in sorted(known)}}
     described["config"] = {**about["config"], "circuit": _portable(about["config"], model)}
     members = {
@@ -138,13 +140,15 @@ def read_model(data: bytes) -> ModelContents:
     if THETA not in shapes or not all(n == THETA or n.startswith(PREPARATION) for n in shapes):
         raise refused("the arrays are not those of a model", sorted(shapes), field="model.arrays")
     arrays = unpack_arrays(members[_ARRAYS], shapes)
-    about = manifest.model.model_dump()
+    about = manifest.model.model_dump(exclude_unset=True)
+    about = {"task": None, "n_targets": 1, "input": None, **about}
     _check_source(about["config"].get("circuit", "library"))
     own = {n.removeprefix(PREPARATION): array for n, array in arrays.items() if n != THETA}
     try:
         model = described_model(about)
         preparation = Preparation.from_arrays(own, about["preparation"])
         width = preparation.checked_width()
+        taken = None if about["input"] is None else Signature.from_dict(about["input"])
     except (QStoreError, RecursionError) as exc:
         field = f"model.{getattr(exc, 'field', '')}".rstrip(".")
         raise refused(f"the file describes no model: {exc}", field=field) from exc
@@ -159,6 +163,11 @@ def read_model(data: bytes) -> ModelContents:
         raise refused(
             f"the preparation gives {width} features, the model takes {about['n_features']}",
             field="model.preparation",
+        )
+    if taken is not None and taken.n_features != preparation.n_features:
+        raise refused(
+            f"the preparation takes {preparation.n_features} features, not {taken.n_features}",
+            field="model.input",
         )
     theta = arrays[THETA]
     if theta.shape != (model.n_parameters,):

@@ -7,6 +7,7 @@ puts the same into one `.qsm` file to hand on (`modelfile.py`); either gives the
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,11 @@ import numpy as np
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend
 from qstore_ray.data.dataset import Dataset
+from qstore_ray.data.frame import frame_of
+from qstore_ray.data.labelled import label_column, labelled_dataset
 from qstore_ray.data.prepare import Preparation
+from qstore_ray.data.signature import Signature
+from qstore_ray.data.validate import as_array
 from qstore_ray.errors import DataError, UsageError
 from qstore_ray.learn import step
 from qstore_ray.learn.config import ModelConfig
@@ -31,7 +36,7 @@ from qstore_ray.train.origin import Origin, data_origin, origin_of, with_run
 if TYPE_CHECKING:
     import ray.data
 
-    from qstore_ray.types import AnyArray, FloatArray
+    from qstore_ray.types import AnyArray, FloatArray, Task
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,8 @@ class TrainedModel:
         classes: the label of each class number, or the name of each of several labels; empty for a
             regression.
         backend: where circuits are evaluated.
-        about: what a checkpoint says under `model`: config, n_features, classes, preparation.
+        about: what a checkpoint says under `model`: config, n_features, classes, preparation,
+            input.
         origin: where it comes from, as far as it was known when it was loaded.
         checkpoint: the folder it was loaded from; None for a model file.
     """
@@ -134,26 +140,65 @@ class TrainedModel:
         """Where it comes from, as it is known now: a run may have ended since it was loaded."""
         return with_run(self.origin, self.checkpoint) if self.checkpoint else self.origin
 
-    def outputs(self, raw: AnyArray) -> FloatArray:
-        """The model's outputs (N, K) for raw rows (N, …): scores, or predicted values.
+    @property
+    def signature(self) -> Signature | None:
+        """The columns or the image that the model takes; None where an earlier version trained it.
+
+        `signature.table` names the columns.
+        """
+        kept = self.about.get("input")
+        return None if kept is None else Signature.from_dict(kept)
+
+    def raw(self, rows: Any) -> AnyArray:
+        """Raw rows (N, F) or (N, …) of a table, an array or lists, as the model is given them.
+
+        Columns of a table are found by their names: in pandas, polars and Arrow tables, in a
+        dictionary of columns, in a structured array. Their order does not matter, and columns that
+        are no features are left alone. An array is taken by position.
 
         Raises:
-            DataError: a wrong width, NaN or infinity.
+            DataError: columns that are missing or there twice, or a value that does not fit.
         """
-        return step.outputs_of(
-            self.model, self.theta, self.preparation.transform(raw), self.backend
-        )
+        signature = self.signature
+        if signature is not None:
+            return signature.raw(rows)
+        if frame_of(rows) is not None:
+            warnings.warn(
+                "this model was trained by a version that kept no column names: the columns are "
+                "taken by position",
+                stacklevel=3,
+            )
+        return as_array(rows, "x")
 
-    def predict(self, raw: AnyArray) -> AnyArray:
-        """Labels (N,) of raw rows (N, …), as they were in the data.
+    def features(self, rows: Any) -> FloatArray:
+        """Prepared features (N, F) of rows as `raw` takes them.
+
+        Raises:
+            DataError: as `raw`; a wrong width, infinity, or NaN that no step fills.
+        """
+        signature = self.signature
+        table = None if signature is None else signature.table
+        names = None if table is None else table.names
+        return self.preparation.transform(self.raw(rows), names)
+
+    def outputs(self, rows: Any) -> FloatArray:
+        """The model's outputs (N, K) for rows as `raw` takes them: scores, or predicted values.
+
+        Raises:
+            DataError: as `features`.
+        """
+        return step.outputs_of(self.model, self.theta, self.features(rows), self.backend)
+
+    def predict(self, rows: Any) -> AnyArray:
+        """Labels (N,) of rows as `raw` takes them, as they were in the data.
 
         Several labels are rows (N, T) of 0 and 1; a regression gives values (N,) or (N, T), and
         compression the probability (N,) that the trash qubits are all 0.
         """
-        return self._labels(self.model.loss.predict(self.outputs(raw)))
+        return self._labels(self.model.loss.predict(self.outputs(rows)))
 
-    def predict_proba(self, raw: AnyArray) -> FloatArray:
-        """Class probabilities (N, classes) of raw rows (N, …), in the order of `classes`.
+    def predict_proba(self, rows: Any) -> FloatArray:
+        """Class probabilities (N, classes) of rows as `raw` takes them, in the order of `classes`.
 
         Of several labels, each has a probability of its own.
 
@@ -170,15 +215,16 @@ class TrainedModel:
                 value=self.model.loss_name,
                 fix="Use predict, or train with loss = 'auto'.",
             )
-        return chances(self.outputs(raw))
+        return chances(self.outputs(rows))
 
-    def predictions(self, rows: AnyArray, *, prepared: bool = False) -> dict[str, AnyArray]:
+    def predictions(self, rows: Any, *, prepared: bool = False) -> dict[str, AnyArray]:
         """Columns by name: `prediction`, and `probability` where `predict_proba` gives some.
 
         Args:
-            rows: raw rows (N, …), or with `prepared` features (N, F) as a dataset's split has them.
+            rows: as `raw` takes them, or with `prepared` features (N, F) as a dataset's split has
+                them.
         """
-        x = rows if prepared else self.preparation.transform(rows)
+        x = rows if prepared else self.features(rows)
         outputs = step.outputs_of(self.model, self.theta, x, self.backend)
         columns = {"prediction": self._labels(self.model.loss.predict(outputs))}
         chances = self.model.loss.probabilities if self.classes else None
@@ -196,12 +242,13 @@ class TrainedModel:
 
         Args:
             rows: a dataset, of which `split` is taken (its rows are prepared already), or a Ray
-                dataset with raw rows in the column `x`.
+                dataset with the model's features as columns, or with raw rows in the column `x`.
             batch_size: rows that an actor is given at a time; it changes no bit of the result.
 
         Returns:
-            What `rows` has beside `x`, with columns `prediction` and, for a classification,
-            `probability` (classes,). Blocks may come in any order; `row` says which is which.
+            What `rows` has beside the features or `x`, with columns `prediction` and, for a
+            classification, `probability` (classes,). Blocks may come in any order; `row` says which
+            is which.
 
         Raises:
             UsageError: Ray is not running, or no worker was asked for.
@@ -214,8 +261,42 @@ class TrainedModel:
             self, found, prepared=prepared, num_workers=num_workers, batch_size=batch_size
         )
 
-    def evaluate(self, dataset: Dataset, split: str = "test") -> dict[str, float]:
+    def labelled(
+        self, rows: Any, y: Any = None, *, label: str | None = None, split: str = "test"
+    ) -> Dataset:
+        """Rows as `raw` takes them with their labels, as the split `split` of a dataset.
+
+        Args:
+            y: the labels (N,) or (N, T); by default a column of the table.
+            label: the name of this column; by default the one that training had.
+
+        Raises:
+            DataError: as `features`; no label column, or a label that is none of the classes.
+        """
+        signature = self.signature
+        table = None if signature is None else signature.table
+        name = label or (None if table is None else table.label)
+        return labelled_dataset(
+            self.raw(rows),
+            label_column(rows, name, self.classes, table) if y is None else y,
+            task=self.task,
+            classes=self.classes,
+            class_names=tuple(self.origin.data.class_names) if self.origin.data else (),
+            preparation=self.preparation,
+            table=table,
+            split=split,
+        )
+
+    @property
+    def task(self) -> Task:
+        """What its labels are."""
+        known: Task | None = self.about.get("task")
+        return known or ("classification" if self.classes else "regression")
+
+    def evaluate(self, dataset: Any, split: str = "test") -> dict[str, float]:
         """Mean loss on a split, and what the task is judged by.
+
+        Instead of a dataset, rows with a label column are taken, as by `labelled`.
 
         `accuracy` for classes; for several labels the share of rows with all of them right, and
         `hamming`, the share of labels that are right; `fidelity` for compression: 1 − loss.
@@ -223,7 +304,9 @@ class TrainedModel:
         Raises:
             DataError: the data have other features or classes than the model.
         """
-        x, y = self._rows(dataset, split)
+        x, y = self._rows(
+            dataset if isinstance(dataset, Dataset) else self.labelled(dataset), split
+        )
         loss, count, correct = step.evaluate(self.model, self.theta, x, y, self.backend).sum(axis=0)
         scores, how = {"loss": float(loss / count)}, self.model.loss
         if how.classification:
@@ -282,6 +365,7 @@ def model_manifest(config: ModelConfig, dataset: Dataset) -> dict[str, Any]:
         "task": dataset.config.task,
         "n_targets": dataset.schema.n_targets,
         "preparation": dataset.preparation.spec(),
+        "input": Signature.of(dataset).to_dict(),
         "data": data_origin(dataset),
     }
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.data.signature import Signature
 from qstore_ray.errors import InterruptedRunError
 from qstore_ray.track.base import Status
 from qstore_ray.train.config import TrainingJob
@@ -89,6 +90,8 @@ class Tuner:
         base, config = self.base, self.config
         dataset = self.dataset or DatasetLoader.load(base.dataset)
         scheduler = checked_search(base, config, dataset)
+        if self.display:
+            self.display.note(f"{dataset.config.name}: {Signature.of(dataset).line()}")
         flags = {"resume": resume, "fresh": fresh}
         check_study(base.storage, base.name, config, job=base, **flags)
         with ExitStack() as stack:

@@ -29,6 +29,18 @@ ALL = (QuantumClassifier(), QuantumRegressor(), QuantumKernelClassifier())
 EACH = pytest.mark.parametrize("estimator", ALL, ids=lambda each: type(each).__name__)
 
 
+@EACH
+def test_columns_in_another_order_are_refused_as_by_scikit_learn(estimator):
+    table = pd.DataFrame(X[::5], columns=["a", "b", "c", "d"])
+    model = clone(estimator).fit(table, Y[::5])
+    for wrong in (table[["d", "c", "b", "a"]], table.rename(columns={"a": "e"}), table.assign(e=0)):
+        with pytest.raises(ValueError, match="feature names should match") as caught:
+            model.predict(wrong)
+        with pytest.raises(ValueError, match="feature names should match") as theirs:
+            StandardScaler().fit(table).transform(wrong)
+        assert str(caught.value) == str(theirs.value)
+
+
 @parametrize_with_checks(list(ALL))
 def test_scikit_learn_s_own_checks(estimator, check):
     check(estimator)

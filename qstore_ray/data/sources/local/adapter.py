@@ -15,13 +15,23 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from qstore_ray.config import Config
+from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.files import absolute, find_files
-from qstore_ray.data.sources.base import ReadTask, SourceAdapter, SourceConfig, SourceData
+from qstore_ray.data.sources.base import (
+    TABLE_COLUMNS,
+    ColumnsConfig,
+    ReadTask,
+    SourceAdapter,
+    SourceConfig,
+    SourceData,
+)
+from qstore_ray.data.sources.local.base import Format, TableFormat
 from qstore_ray.data.sources.local.params import LocalParams
+from qstore_ray.data.tables.request import TableRequest, signs
 from qstore_ray.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from qstore_ray.data.sources.local.base import Contents, Files, Format
+    from qstore_ray.data.sources.local.base import Chunk, Contents, Files
 
 _FORMATS = {
     "npz": "arrays:NpzFormat",
@@ -32,16 +42,20 @@ _FORMATS = {
     "hdf5": "hdf5:Hdf5Format",
     "parquet": "parquet:ParquetFormat",
     "jsonl": "jsonl:JsonlFormat",
+    "arff": "arff:ArffFormat",
+    "libsvm": "libsvm:LibsvmFormat",
 }
 _SUFFIXES = {
     "npz": (".npz",),
     "npy": (".npy",),
     "idx": (".idx", "ubyte", ".idx.gz", "ubyte.gz"),
-    "csv": (".csv", ".tsv"),
+    "csv": (".csv", ".tsv", ".data", ".dat", ".txt"),
     "images": (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"),
     "hdf5": (".h5", ".hdf5"),
     "parquet": (".parquet", ".pq"),
     "jsonl": (".jsonl", ".ndjson"),
+    "arff": (".arff",),
+    "libsvm": (".libsvm", ".svm", ".svmlight"),
 }
 _EVERYWHERE = frozenset({"path", "format", "max_bytes", "rows_per_task"})
 _PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -51,20 +65,25 @@ class LocalFilesSourceAdapter(SourceAdapter[LocalParams]):
     """Files on this machine, or behind a URI."""
 
     Params: ClassVar[type[Config]] = LocalParams
-    accepts: ClassVar[frozenset[str]] = frozenset({"columns.label", "columns.group"})
+    accepts: ClassVar[frozenset[str]] = TABLE_COLUMNS
 
     def read(self, params: LocalParams, config: SourceConfig) -> SourceData:
         """Read tasks for ranges of rows; of the content, only what says where rows are is read."""
         root, found = find_files(params.path)
         if params.y_path is not None:  # it may lie among the files that it labels
             found = tuple(file for file in found if file != absolute(params.y_path))
-        name = _format_name(found, params)
-        form = _open_format(name)
-        _check_taken(name, form, params, config)
-        contents = form.open(root, _parts(root, found), params, config.columns)
+        name = format_name(found, params)
+        form = open_format(name)
+        check_taken(name, form, params, config)
+        parts = _parts(root, found)
+        if isinstance(form, TableFormat):
+            contents = form.open(parts, params, request_of(params, config))
+        else:
+            contents = form.open(root, parts, params, config.columns)
         return SourceData(
             **_tasks(contents, params.path),
             feature_names=contents.feature_names,
+            table=contents.table,
             provenance={
                 "source": "local",
                 "path": params.path,
@@ -73,6 +92,47 @@ class LocalFilesSourceAdapter(SourceAdapter[LocalParams]):
                 **contents.notes,
             },
         )
+
+
+def open_to_predict(params: LocalParams, schema: TableSchema) -> tuple[Chunk, ...]:
+    """Chunks of the rows of a table to predict on; `read` gives their `x` (N, F).
+
+    The columns are found by their names, others are left alone, and no label is needed. A folder's
+    parts come one after the other.
+
+    Raises:
+        DataError: no such file, a feature that is not there; at reading, a value that is not what
+            its column is, or a category that the schema does not have.
+        ConfigError: files of a format that has no columns with names, or a setting that the format
+            would ignore.
+    """
+    root, found = find_files(params.path)
+    name = format_name(found, params)
+    form = open_format(name)
+    if not isinstance(form, TableFormat):
+        raise ConfigError(
+            f"files of the format {name} have no columns with names",
+            field="params.path",
+            value=params.path,
+        )
+    check_taken(name, form, params, None)
+    request = request_of(params, None, schema)
+    contents = form.open(_parts(root, found), params, request)
+    return tuple(chunk for part in contents.chunks.values() for chunk in part)
+
+
+def request_of(
+    params: LocalParams, config: SourceConfig | None, schema: TableSchema | None = None
+) -> TableRequest:
+    """What is asked of the tables: by the parameters, the configuration, and a given schema."""
+    return TableRequest(
+        columns=(config and config.columns) or ColumnsConfig(),
+        task=getattr(config, "task", "classification"),
+        label_type=params.label_type,
+        missing=signs(params.missing),
+        max_columns=params.max_columns,
+        schema=schema,
+    )
 
 
 def _tasks(contents: Contents, path: str) -> dict[str, Any]:
@@ -104,7 +164,12 @@ def format_of(where: str) -> str | None:
     return next((form for form, ends in _SUFFIXES.items() if name.endswith(ends)), None)
 
 
-def _format_name(files: tuple[str, ...], params: LocalParams) -> str:
+def format_name(files: tuple[str, ...], params: LocalParams) -> str:
+    """The format of the files: as it was asked for, or by their suffix.
+
+    Raises:
+        DataError: no format has the suffix, or files of several formats.
+    """
     if params.format != "auto":
         return params.format
     known = {form: file for file in files if (form := format_of(file)) is not None}
@@ -129,15 +194,23 @@ def _format_name(files: tuple[str, ...], params: LocalParams) -> str:
     return next(iter(known))
 
 
-def _open_format(name: str) -> Format:
+def open_format(name: str) -> Format | TableFormat:
+    """The format called `name`; its module is imported for it."""
     module, _, attribute = _FORMATS[name].partition(":")
-    opened: Format = getattr(
+    opened: Format | TableFormat = getattr(
         importlib.import_module(f"qstore_ray.data.sources.local.{module}"), attribute
     )()
     return opened
 
 
-def _check_taken(name: str, form: Format, params: LocalParams, config: SourceConfig) -> None:
+def taken_by(form: Format | TableFormat) -> frozenset[str]:
+    """Names of the parameters that mean something to a format."""
+    return form.takes | _EVERYWHERE
+
+
+def check_taken(
+    name: str, form: Format | TableFormat, params: LocalParams, config: SourceConfig | None
+) -> None:
     """Refuse a setting that this format would ignore."""
     for field, info in LocalParams.model_fields.items():
         value = getattr(params, field)
@@ -149,8 +222,8 @@ def _check_taken(name: str, form: Format, params: LocalParams, config: SourceCon
                 fix=f"Leave it out. It takes: {', '.join(sorted(form.takes | _EVERYWHERE))}.",
             )
     for field in ("label", "group"):
-        asked = None if config.columns is None else getattr(config.columns, field)
-        if asked is not None and not form.tabular:
+        asked = getattr(None if config is None else config.columns, field, None)
+        if asked is not None and not isinstance(form, TableFormat):
             raise ConfigError(
                 f"files of the format {name} have no columns with names",
                 field=f"columns.{field}",

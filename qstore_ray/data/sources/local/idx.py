@@ -12,7 +12,7 @@ import gzip
 import math
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
@@ -21,10 +21,19 @@ import numpy as np
 
 from qstore_ray.data.files import absolute, open_file
 from qstore_ray.data.sources.base import ColumnsConfig
-from qstore_ray.data.sources.local.base import Chunk, Contents, Files, Format, Split, row_ranges
+from qstore_ray.data.sources.local.base import (
+    Chunk,
+    Contents,
+    Files,
+    Format,
+    Split,
+    joined,
+    row_ranges,
+)
 from qstore_ray.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from qstore_ray.data.signature import Signature
     from qstore_ray.data.sources.local.params import LocalParams
     from qstore_ray.types import AnyArray
 
@@ -84,6 +93,19 @@ class IdxFormat(Format):
         if "train" not in chunks:
             raise DataError("only test files are there", field="params.path", value=root)
         return Contents(chunks=chunks)
+
+    def unlabelled(
+        self, files: Sequence[str], params: LocalParams, signature: Signature
+    ) -> AnyArray:
+        """The rows of the files of images; files of labels among them are left alone."""
+        images = [path for path in files if "label" not in _name(path)] or files[:1]
+        return joined(_whole(path, params.max_bytes) for path in images)
+
+
+def _whole(path: str, max_bytes: int) -> AnyArray:
+    with _opened(path, max_bytes) as (_, shape, _dtype):
+        n_rows = shape[0]
+    return _read_rows(path, 0, n_rows, max_bytes)
 
 
 def _name(where: str) -> str:
