@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -46,7 +47,7 @@ class ModelContents(NamedTuple):
 
     Attributes:
         about: the manifest's `model`: config, n_features, classes, task, n_targets,
-            preparation.
+            preparation, targets.
     """
 
     about: Mapping[str, Any]
@@ -70,6 +71,11 @@ class _Spec(_Strict):
     steps: list[dict[str, Any]]
 
 
+class _Targets(_Strict):
+    mean: list[float]
+    std: list[Annotated[float, Field(ge=0.0)]]
+
+
 class _About(_Strict):
     config: dict[str, Any]
     n_features: Annotated[int, Field(ge=1, le=_MOST_FEATURES)]
@@ -77,6 +83,7 @@ class _About(_Strict):
     task: str | None = None
     n_targets: Annotated[int, Field(ge=1, le=_MOST_FEATURES)] = 1
     preparation: _Spec
+    targets: _Targets | None = None
 
 
 class _Manifest(_Strict):
@@ -139,6 +146,8 @@ def read_model(data: bytes) -> ModelContents:
         raise refused("the arrays are not those of a model", sorted(shapes), field="model.arrays")
     arrays = unpack_arrays(members[_ARRAYS], shapes)
     about = manifest.model.model_dump()
+    if manifest.model.targets is None:
+        del about["targets"]  # as in a file of before there were any
     _check_source(about["config"].get("circuit", "library"))
     own = {n.removeprefix(PREPARATION): array for n, array in arrays.items() if n != THETA}
     try:
@@ -160,10 +169,26 @@ def read_model(data: bytes) -> ModelContents:
             f"the preparation gives {width} features, the model takes {about['n_features']}",
             field="model.preparation",
         )
+    if manifest.model.targets is not None:
+        _check_targets(manifest.model, model)
     theta = arrays[THETA]
     if theta.shape != (model.n_parameters,):
         raise refused(f"the model has {model.n_parameters} parameters", theta.shape, field=THETA)
     return ModelContents(about, model, theta, preparation, manifest.origin)
+
+
+def _check_targets(about: _About, model: QuantumModel) -> None:
+    """Refuse a scaling of targets that the model does not have."""
+    scaling = about.targets
+    assert scaling is not None
+    widths = {len(scaling.mean), len(scaling.std), about.n_targets}
+    numbers = (*scaling.mean, *scaling.std)
+    if model.loss.goal != "regression" or len(widths) > 1 or not all(map(math.isfinite, numbers)):
+        raise refused(
+            f"the scaling is not that of the {about.n_targets} targets of a regression",
+            scaling.model_dump(),
+            field="model.targets",
+        )
 
 
 def _parsed(text: bytes) -> _Manifest:

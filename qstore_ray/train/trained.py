@@ -7,10 +7,11 @@ puts the same into one `.qsm` file to hand on (`modelfile.py`); either gives the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,8 +22,9 @@ from qstore_ray.data.prepare import Preparation
 from qstore_ray.errors import DataError, UsageError
 from qstore_ray.learn import step
 from qstore_ray.learn.config import ModelConfig
-from qstore_ray.learn.losses import hamming
 from qstore_ray.learn.model import QuantumModel
+from qstore_ray.learn.scoring import Answers, Scores, Scoring, answers_of
+from qstore_ray.learn.targets import TargetScaling
 from qstore_ray.train.archive import SUFFIX, check_suffix, read_bytes, write_bytes
 from qstore_ray.train.checkpoint import find_checkpoint
 from qstore_ray.train.modelfile import PREPARATION, THETA, described_model, read_model, write_model
@@ -32,6 +34,19 @@ if TYPE_CHECKING:
     import ray.data
 
     from qstore_ray.types import AnyArray, FloatArray
+
+
+class Evaluation(NamedTuple):
+    """A model on the rows of a split.
+
+    Attributes:
+        scores: metrics by name, and those that could not be computed with the reason.
+        y: the targets (N,) or (N, T). answers: the model's.
+    """
+
+    scores: Scores
+    y: AnyArray
+    answers: Answers
 
 
 @dataclass(frozen=True)
@@ -44,7 +59,8 @@ class TrainedModel:
         classes: the label of each class number, or the name of each of several labels; empty for a
             regression.
         backend: where circuits are evaluated.
-        about: what a checkpoint says under `model`: config, n_features, classes, preparation.
+        about: what a checkpoint says under `model`: config, n_features, classes, preparation,
+            targets.
         origin: where it comes from, as far as it was known when it was loaded.
         checkpoint: the folder it was loaded from; None for a model file.
     """
@@ -140,9 +156,17 @@ class TrainedModel:
         Raises:
             DataError: a wrong width, NaN or infinity.
         """
-        return step.outputs_of(
-            self.model, self.theta, self.preparation.transform(raw), self.backend
-        )
+        return self._outputs(self.preparation.transform(raw))
+
+    @cached_property
+    def targets(self) -> TargetScaling | None:
+        """How the targets of a regression were scaled for training; None if they were not."""
+        return TargetScaling.from_spec(self.about.get("targets"))
+
+    def _outputs(self, x: FloatArray) -> FloatArray:
+        """Outputs (N, K) for features (N, F), those of a regression in the units of the data."""
+        outputs = step.outputs_of(self.model, self.theta, x, self.backend)
+        return outputs if self.targets is None else self.targets.undo(outputs)
 
     def predict(self, raw: AnyArray) -> AnyArray:
         """Labels (N,) of raw rows (N, …), as they were in the data.
@@ -179,7 +203,7 @@ class TrainedModel:
             rows: raw rows (N, …), or with `prepared` features (N, F) as a dataset's split has them.
         """
         x = rows if prepared else self.preparation.transform(rows)
-        outputs = step.outputs_of(self.model, self.theta, x, self.backend)
+        outputs = self._outputs(x)
         columns = {"prediction": self._labels(self.model.loss.predict(outputs))}
         chances = self.model.loss.probabilities if self.classes else None
         return {**columns, "probability": chances(outputs)} if chances else columns
@@ -214,26 +238,52 @@ class TrainedModel:
             self, found, prepared=prepared, num_workers=num_workers, batch_size=batch_size
         )
 
-    def evaluate(self, dataset: Dataset, split: str = "test") -> dict[str, float]:
-        """Mean loss on a split, and what the task is judged by.
+    def evaluate(
+        self, dataset: Dataset, split: str = "test", metrics: Sequence[str] | None = None
+    ) -> dict[str, float]:
+        """Scores of a split: `loss`, and the metrics of `learn.scoring` that fit the model.
 
-        `accuracy` for classes; for several labels the share of rows with all of them right, and
-        `hamming`, the share of labels that are right; `fidelity` for compression: 1 − loss.
+        A metric that the rows do not define is left out; `evaluation` has the reason. The loss is
+        that of training: of a regression whose targets were scaled, of scaled targets; its metrics
+        are in the units of the data. For compression `fidelity` is 1 − loss.
+
+        Args:
+            metrics: names of those to compute besides loss and accuracy; None for all that fit.
 
         Raises:
             DataError: the data have other features or classes than the model.
+            UnknownNameError: a metric that does not fit.
+        """
+        return self.evaluation(dataset, split, metrics).scores.values
+
+    def evaluation(
+        self, dataset: Dataset, split: str = "test", metrics: Sequence[str] | None = None
+    ) -> Evaluation:
+        """What `evaluate` gives, with the answers behind it and what could not be computed.
+
+        Raises:
+            DataError, UnknownNameError: see `evaluate`.
         """
         x, y = self._rows(dataset, split)
-        loss, count, correct = step.evaluate(self.model, self.theta, x, y, self.backend).sum(axis=0)
-        scores, how = {"loss": float(loss / count)}, self.model.loss
+        how = self.model.loss
+        scoring = Scoring(how.goal, tuple(map(str, dataset.schema.class_names)))
+        if metrics is not None:
+            scoring.check(metrics, "metrics")
+        blocks = step.block_outputs(self.model, self.theta, x, self.backend)
+        seen = y if self.targets is None else self.targets.apply(y)
+        loss, count, correct = step.scored(self.model, blocks, seen).sum(axis=0)
+        values = {"loss": float(loss / count)}
         if how.classification:
-            scores["accuracy"] = float(correct / count)
-        if how.goal == "multilabel":
-            outputs = step.outputs_of(self.model, self.theta, x, self.backend)
-            scores["hamming"] = float(hamming(how.predict(outputs), y).mean())
+            values["accuracy"] = float(correct / count)
         if how.goal == "compression":
-            scores["fidelity"] = 1.0 - scores["loss"]
-        return scores
+            values["fidelity"] = 1.0 - values["loss"]
+        outputs = blocks.reshape(-1, self.model.n_outputs)[: len(y)]
+        if self.targets is not None:
+            outputs = self.targets.undo(outputs)
+        answers = answers_of(how, outputs)
+        names = [n for n in scoring.metrics if n not in values and (metrics is None or n in metrics)]
+        found = scoring.scores(y, answers, names)
+        return Evaluation(Scores(values | found.values, found.missing), y, answers)
 
     @property
     def tells_classes(self) -> bool:
@@ -273,7 +323,9 @@ class TrainedModel:
         return x, y
 
 
-def model_manifest(config: ModelConfig, dataset: Dataset) -> dict[str, Any]:
+def model_manifest(
+    config: ModelConfig, dataset: Dataset, targets: TargetScaling | None = None
+) -> dict[str, Any]:
     """What a checkpoint says about the model, JSON-ready; `TrainedModel.load` reads it."""
     return {
         "config": config.to_dict(),
@@ -283,6 +335,7 @@ def model_manifest(config: ModelConfig, dataset: Dataset) -> dict[str, Any]:
         "n_targets": dataset.schema.n_targets,
         "preparation": dataset.preparation.spec(),
         "data": data_origin(dataset),
+        **({} if targets is None else {"targets": targets.spec()}),
     }
 
 
