@@ -89,9 +89,7 @@ def linear_baseline(
     first = "mean" if goal == "regression" else "majority"
     found = scoring.scores(y_test, constant, of_labels).values
     metrics |= {f"{first}_{k}": v for k, v in found.items() if not k.startswith("recall_")}
-    return Baseline(
-        RIDGE if goal == "regression" else LOGISTIC, metric, linear, constant, metrics
-    )
+    return Baseline(RIDGE if goal == "regression" else LOGISTIC, metric, linear, constant, metrics)
 
 
 def verdict_metric(dataset: Dataset) -> str:

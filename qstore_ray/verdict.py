@@ -1,7 +1,7 @@
 """Is the model better than a simple one? The difference on the same rows, and how sure it is.
 
-Both models answer the same N rows, so their difference is a mean over rows, and has an interval that
-is in closed form and needs no random numbers:
+Both models answer the same N rows, so their difference is a mean over rows, and has an interval in
+closed form, without random numbers:
 
     accuracy             d = (b − c) / N, with b rows that only this model has right and c that only
                          the other one has. Interval of Agresti & Min (Stat. Med. 24, 729 (2005)):
@@ -66,8 +66,8 @@ def verdict(
     ours, theirs = score(metric, y, model), score(metric, y, baseline.linear)
     text = (
         f"{_compared(found)} {baseline.name} on the same features: {_WORDS[metric]} {ours:.4f} "
-        f"against {theirs:.4f}, difference {found.value:+.4f}, 95 % interval {found.low:+.4f} to "
-        f"{found.high:+.4f} on {found.n} rows"
+        f"against {theirs:.4f} (difference {found.value:+.4f}, 95 % interval {found.low:+.4f} to "
+        f"{found.high:+.4f}, {found.n} rows)"
     )
     simple = "the mean of the targets" if metric == "r2" else "the majority class"
     if constant.low <= 0.0:

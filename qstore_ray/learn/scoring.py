@@ -1,21 +1,22 @@
 """Scoring: what predictions are worth, by the metrics of the field, each computed by scikit-learn.
 
-| name | goal | better | needs | rows |
-|---|---|---|---|---|
-| `accuracy` | classes, labels | larger | predictions; of several labels, all must be right | any |
-| `balanced_accuracy` | classes | larger | predictions; the mean recall of the classes | 2 classes |
-| `f1_macro` | classes, labels | larger | predictions; the mean F1 of the classes or labels | any |
-| `recall_<class>` | classes, labels | larger | predictions; the share of its rows that is found | its own |
-| `roc_auc` | classes, labels | larger | scores; the mean of each class against the rest | all classes |
-| `average_precision` | classes, labels | larger | scores; the same mean | all classes |
-| `log_loss` | classes, labels | smaller | probabilities | any |
-| `hamming` | labels | larger | predictions; the share of single labels that is right | any |
-| `r2` | numbers | larger | predictions; of several targets the mean | 2 values |
-| `mae`, `rmse`, `mse` | numbers | smaller | predictions, in the units of the data | any |
+| name | goal | better | needs |
+|---|---|---|---|
+| `accuracy` | classes, labels | larger | predictions; of several labels, all must be right |
+| `balanced_accuracy` | classes | larger | predictions; the mean recall of the classes |
+| `f1_macro` | classes, labels | larger | predictions; the mean F1 of the classes or labels |
+| `recall_<class>` | classes, labels | larger | predictions; the share of its rows that is found |
+| `roc_auc` | classes, labels | larger | scores; the mean of each class against the rest |
+| `average_precision` | classes, labels | larger | scores; the same mean |
+| `log_loss` | classes, labels | smaller | probabilities |
+| `hamming` | labels | larger | predictions; the share of single labels that is right |
+| `r2` | numbers | larger | predictions; of several targets the mean |
+| `mae`, `rmse`, `mse` | numbers | smaller | predictions, in the units of the data |
 
-A metric that some rows do not define, such as the ROC AUC of rows of one class, is never made up: it
-is missing, with the reason. `recall_<class>` has the class's name with `_` for what is not a letter,
-a digit, `-` or `.`. scikit-learn is imported where a metric is computed, not with this module.
+A metric that some rows do not define, such as the ROC AUC of rows of one class, is never made up:
+it is missing, with the reason. `recall_<class>` has the class's name, with `_` for what is not a
+letter, a digit, `-` or `.`. scikit-learn is imported where a metric is computed, not with this
+module.
 """
 
 from __future__ import annotations
@@ -187,11 +188,11 @@ def missed_classes(y: AnyArray, predicted: AnyArray, classes: Sequence[str]) -> 
 # ------------------------------------------------------------------------- when one is not defined
 
 
-def _always(y: AnyArray, classes: Sequence[str]) -> str:
+def _always(_y: AnyArray, _classes: Sequence[str]) -> str:
     return ""
 
 
-def _two_classes(y: AnyArray, classes: Sequence[str]) -> str:
+def _two_classes(y: AnyArray, _classes: Sequence[str]) -> str:
     return "" if len(np.unique(y)) > 1 else "all rows are of one class"
 
 
@@ -209,7 +210,7 @@ def _all_labels(y: AnyArray, classes: Sequence[str]) -> str:
     return "" if y.ndim == 1 else _all_classes(y, classes)
 
 
-def _values_differ(y: AnyArray, classes: Sequence[str]) -> str:
+def _values_differ(y: AnyArray, _classes: Sequence[str]) -> str:
     if len(y) < 2:
         return "it takes two rows"
     return "all rows have the same target" if (y.min(axis=0) == y.max(axis=0)).any() else ""

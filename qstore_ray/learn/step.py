@@ -109,7 +109,7 @@ def evaluate(
 def block_outputs(
     model: QuantumModel, theta: FloatArray, x: FloatArray, backend: Backend
 ) -> FloatArray:
-    """Outputs (blocks, 16, K) for features (B, F), the last block padded; as `evaluate` has them."""
+    """Outputs (blocks, 16, K) for features (B, F), as `evaluate` has them; the last is padded."""
     x, _ = _blocks(x)
     parts = model.split(theta)
     inputs, _ = model.inputs(parts, _by_block(x))

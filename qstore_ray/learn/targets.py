@@ -35,7 +35,7 @@ class TargetScaling:
 
     @classmethod
     def of(cls, y: AnyArray, weight: FloatArray | None = None) -> Self:
-        """Mean and standard deviation of targets y (N,) or (N, T), of weighted rows if `weight` (N,).
+        """Mean and standard deviation of targets y (N,) or (N, T), weighted by `weight` (N,).
 
         Raises:
             DataError: targets so large that these overflow.

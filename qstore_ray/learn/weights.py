@@ -6,8 +6,8 @@ on the mean over the batches, that of the epoch's loss, and a batch whose rows a
 gradient 0. One batch of all rows is exactly the weighted mean. Equal weights are none: training has
 then the same bits.
 
-Weights are of the training alone: the val and test splits are scored without them, so that runs with
-other weights can be compared.
+Weights are of the training alone: the val and test splits are scored without them, so that runs
+with other weights can be compared.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
 
 ClassWeight: TypeAlias = Literal["balanced"] | dict[str, float] | None
-"""`balanced` gives every class the same total; a table is a weight for each label, 1 without one."""
+"""`balanced` gives every class the same total; a table has a weight for each label, else 1."""
 
 
 def check_class_weight(value: Any, field: str = "class_weight") -> ClassWeight:
@@ -52,8 +52,14 @@ def check_class_weight(value: Any, field: str = "class_weight") -> ClassWeight:
                 value=weight,
                 fix="Take 1.0 for a class that counts as it is.",
             )
-        found[str(label)] = float(weight)
+        found[_text(label)] = float(weight)
     return found
+
+
+def _text(label: Any) -> str:
+    """A label as text; 1.0 is the class 1, as in the data."""
+    whole = isinstance(label, float) and label.is_integer()
+    return str(int(label) if whole else label)
 
 
 def check_sample_weight(weight: Any, n_rows: int, field: str = "sample_weight") -> FloatArray:
@@ -88,7 +94,7 @@ def check_sample_weight(weight: Any, n_rows: int, field: str = "sample_weight") 
         )
     if not found.any():
         raise ConfigError(
-            "all rows have the weight 0, so there is nothing to learn from",
+            "all sample weights are zero, so there is nothing to learn from",
             field=field,
             value=0.0,
             fix="Give a weight above 0 to the rows that count, or no weights.",
@@ -119,7 +125,7 @@ def row_weights(
         weight = weight * _of_classes(y, classes, class_weight, weight, field)[y]
     if not weight.any():
         raise ConfigError(
-            "all training rows have the weight 0, so there is nothing to learn from",
+            "the weights of all training rows are zero, so there is nothing to learn from",
             field=field,
             value=class_weight,
             fix="Give a weight above 0 to a class that has rows.",
@@ -144,7 +150,7 @@ def _of_classes(
         balanced = np.zeros(len(classes))
         balanced[there] = totals.sum() / (there.sum() * totals[there])
         return balanced
-    names = [str(label) for label in classes]
+    names = [_text(label) for label in classes]
     for label in given:
         if label not in names:
             raise unknown_name("class", label, names, field=field)

@@ -98,9 +98,7 @@ def weights_of(
         )
     if config.class_weight is None and sample_weight is None:
         return None
-    return row_weights(
-        y, classes, config.class_weight, sample_weight, field="trainer.class_weight"
-    )
+    return row_weights(y, classes, config.class_weight, sample_weight, field="trainer.class_weight")
 
 
 def model_for(config: ModelConfig, dataset: Dataset) -> QuantumModel:

@@ -72,7 +72,10 @@ def _headline(facts: RunFacts) -> Iterator[tuple[str, str]]:
     form = "{:.2%}" if score.endswith("accuracy") else "{:.4g}"
     for name, part in (("test", "test"), ("baseline", "baseline"), ("validation", "val")):
         if f"{part}_{score}" in metrics:
-            yield f"{name} {score.replace('_', ' ').replace('r2', 'R²')}", form.format(metrics[f"{part}_{score}"])
+            yield (
+                f"{name} {score.replace('_', ' ').replace('r2', 'R²')}",
+                form.format(metrics[f"{part}_{score}"]),
+            )
     if facts.model is not None:
         yield "parameters", f"{facts.model.n_parameters:,}"
     if facts.summary.seconds is not None:

@@ -281,7 +281,9 @@ class TrainedModel:
         if self.targets is not None:
             outputs = self.targets.undo(outputs)
         answers = answers_of(how, outputs)
-        names = [n for n in scoring.metrics if n not in values and (metrics is None or n in metrics)]
+        names = [
+            n for n in scoring.metrics if n not in values and (metrics is None or n in metrics)
+        ]
         found = scoring.scores(y, answers, names)
         return Evaluation(Scores(values | found.values, found.missing), y, answers)
 

@@ -241,7 +241,9 @@ class QuantumTrainer:
             count_seconds,
             lambda: pictures.report(Ending(status, metrics, **said)),
             lambda: follower.stop(
-                status, summary={**metrics, **_texts(said)}, artifacts=artifacts(folder, pictures.files)
+                status,
+                summary={**metrics, **_texts(said)},
+                artifacts=artifacts(folder, pictures.files),
             ),
             lambda: folder.set_status(status, metrics=metrics, **said),
         ):
@@ -342,14 +344,10 @@ class QuantumTrainer:
                 metrics |= numbers
         metrics["epochs"] = len(history)
         metrics["samples_per_second"] = round(outcome.samples / outcome.seconds, 1)
-        return TrainResult(
-            trained, metrics, history, folder.path, checkpoint.path, missing, said
-        )
+        return TrainResult(trained, metrics, history, folder.path, checkpoint.path, missing, said)
 
 
-def judged(
-    seen: Evaluation, baseline: Baseline, dataset: Dataset
-) -> tuple[str, dict[str, float]]:
+def judged(seen: Evaluation, baseline: Baseline, dataset: Dataset) -> tuple[str, dict[str, float]]:
     """The verdict on a model of the goal that the data are for; nothing for any other."""
     if not seen.scores.values.keys() & {"accuracy", "r2"}:  # compression, or rows all alike
         return "", {}

@@ -1,9 +1,9 @@
 """What val is scored by after each epoch: loss and accuracy always, other metrics where asked for.
 
 A metric is asked for by `trainer.metrics`, or by whatever follows it: the schedule's monitor, and
-that of early stopping or another callback. Only then are the outputs of all workers gathered, in one
-all-reduce in place of that of the loss, and scored by worker 0; so a run that asks for none pays
-nothing. Loss and accuracy have the same bits either way.
+that of early stopping or another callback. Only then are the outputs of all workers gathered, in
+one all-reduce in place of that of the loss, and scored by worker 0; so a run that asks for none
+pays nothing. Loss and accuracy have the same bits either way.
 """
 
 from __future__ import annotations
