@@ -123,8 +123,8 @@ def _of_squares(y: AnyArray, one: AnyArray, other: AnyArray) -> Interval | None:
 
 
 def _right(y: AnyArray, predicted: AnyArray) -> AnyArray:
-    right: AnyArray = predicted == y
-    return right.all(axis=-1) if right.ndim > 1 else right
+    right: AnyArray = np.asarray(predicted == y)
+    return np.asarray(right.all(axis=-1)) if right.ndim > 1 else right
 
 
 def _compared(found: Interval) -> str:

@@ -257,7 +257,8 @@ def _one_hot(y: AnyArray, ranking: FloatArray) -> AnyArray:
     """Targets as scikit-learn wants them beside scores of this shape."""
     if ranking.ndim == 1 or y.ndim == 2:
         return y
-    return (y[:, None] == np.arange(ranking.shape[1])).astype(np.int64)
+    hot: AnyArray = (y[:, None] == np.arange(ranking.shape[1])).astype(np.int64)
+    return hot
 
 
 def _roc_auc(y: AnyArray, ranking: FloatArray) -> float:

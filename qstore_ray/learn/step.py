@@ -239,7 +239,8 @@ def _padded(rows: AnyArray, n_rows: int) -> AnyArray:
     missing = n_rows - len(rows)
     if not missing:
         return rows
-    return rows[np.concatenate([np.arange(len(rows)), np.zeros(missing, np.int64)])]
+    padded: AnyArray = rows[np.concatenate([np.arange(len(rows)), np.zeros(missing, np.int64)])]
+    return padded
 
 
 def _scores(

@@ -33,8 +33,10 @@ def check_class_weight(value: Any, field: str = "class_weight") -> ClassWeight:
     Raises:
         ConfigError: not `balanced`, nor a table of numbers from 0 up that are not all 0.
     """
-    if value is None or (isinstance(value, str) and value == "balanced"):
-        return value
+    if value is None:
+        return None
+    if isinstance(value, str) and value == "balanced":
+        return "balanced"
     if not isinstance(value, Mapping) or not value:
         raise ConfigError(
             "class weights are 'balanced', or a number for each label",

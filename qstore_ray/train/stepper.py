@@ -39,7 +39,7 @@ class Stepper:
         self._config = config
         self._objective = objective
         self._schedule = get_schedule(config.schedule, config.schedule_options)
-        self._larger_is_better = bool(config.monitor) and direction(config.monitor) is True
+        self._larger_is_better = config.monitor is not None and direction(config.monitor) is True
         optimizer = get_optimizer(config.optimizer, config.optimizer_options)
         self._init = optimizer.init
         # Asked once: isinstance of a protocol takes 40 µs, of which a small step has not many.
