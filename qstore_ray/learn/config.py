@@ -54,7 +54,8 @@ class ModelConfig(Config):
             circuit; `identity` puts none anywhere, so that the angles are affine in the features.
         head: `linear` trains weights (O, K) and bias (K,); `none` takes the O values as outputs.
         loss: one of the table in `losses.py`, or auto: by the data's task and classes.
-        huber_delta: δ of the loss huber, in units of the targets.
+        huber_delta: δ of the loss huber, in the units in which training sees the targets: their
+            standard deviation, or with `trainer.target_scaling = "none"` their own.
         trash_qubits: for the loss compression: the qubits that the circuit shall leave in |0⟩, so
             that what a row holds is on the others.
         initial_spread: standard deviation of the initial circuit parameters, radians.

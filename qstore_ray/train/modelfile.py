@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -47,7 +48,7 @@ class ModelContents(NamedTuple):
 
     Attributes:
         about: the manifest's `model`: config, n_features, classes, task, n_targets,
-            preparation, input (what the model takes; None in files of earlier versions).
+            preparation, targets, input (what the model takes; None in files of earlier versions).
     """
 
     about: Mapping[str, Any]
@@ -71,6 +72,11 @@ class _Spec(_Strict):
     steps: list[dict[str, Any]]
 
 
+class _Targets(_Strict):
+    mean: list[float]
+    std: list[Annotated[float, Field(ge=0.0)]]
+
+
 class _About(_Strict):
     config: dict[str, Any]
     n_features: Annotated[int, Field(ge=1, le=_MOST_FEATURES)]
@@ -79,6 +85,7 @@ class _About(_Strict):
     n_targets: Annotated[int, Field(ge=1, le=_MOST_FEATURES)] = 1
     preparation: _Spec
     input: dict[str, Any] | None = None
+    targets: _Targets | None = None
 
 
 class _Manifest(_Strict):
@@ -169,10 +176,26 @@ def read_model(data: bytes) -> ModelContents:
             f"the preparation takes {preparation.n_features} features, not {taken.n_features}",
             field="model.input",
         )
+    if manifest.model.targets is not None:
+        _check_targets(manifest.model, model)
     theta = arrays[THETA]
     if theta.shape != (model.n_parameters,):
         raise refused(f"the model has {model.n_parameters} parameters", theta.shape, field=THETA)
     return ModelContents(about, model, theta, preparation, manifest.origin)
+
+
+def _check_targets(about: _About, model: QuantumModel) -> None:
+    """Refuse a scaling of targets that the model does not have."""
+    scaling = about.targets
+    assert scaling is not None
+    widths = {len(scaling.mean), len(scaling.std), about.n_targets}
+    numbers = (*scaling.mean, *scaling.std)
+    if model.loss.goal != "regression" or len(widths) > 1 or not all(map(math.isfinite, numbers)):
+        raise refused(
+            f"the scaling is not that of the {about.n_targets} targets of a regression",
+            scaling.model_dump(),
+            field="model.targets",
+        )
 
 
 def _parsed(text: bytes) -> _Manifest:
