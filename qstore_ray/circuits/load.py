@@ -12,16 +12,10 @@ from collections.abc import Callable
 from typing import cast
 
 from qstore_ray.circuits.circuit import Circuit
+from qstore_ray.circuits.qasm_source import is_circuit_file, is_source
 from qstore_ray.circuits.row_angles import Features
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import ConfigError
-
-QASM_ENDINGS = (".qasm", ".qasm3", ".qasm2")
-
-
-def is_source(spec: str) -> bool:
-    """Whether `spec` is OpenQASM text, not the name of something."""
-    return "\n" in spec and "OPENQASM" in spec
 
 
 def load_circuit(
@@ -39,8 +33,8 @@ def load_circuit(
     if is_source(spec):
         from qstore_ray.circuits.qasm_reader import from_text
 
-        return from_text(spec, features=features, n_features=n_features)
-    if spec.endswith(QASM_ENDINGS):
+        return from_text(spec, features=features, n_features=n_features, kept=True)
+    if is_circuit_file(spec):
         from qstore_ray.circuits.qasm_reader import from_qasm
 
         return from_qasm(spec, features=features, n_features=n_features)

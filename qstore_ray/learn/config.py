@@ -13,13 +13,14 @@ What stands in brackets is absent by default. A hybrid model with 20 features an
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from qstore_ray.circuits.library import ANSATZE, ENCODINGS, ENTANGLEMENTS
-from qstore_ray.circuits.load import QASM_ENDINGS
 from qstore_ray.circuits.observable import named_observables
+from qstore_ray.circuits.qasm_source import is_circuit_file, read_source
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, unknown_name
 
@@ -124,10 +125,12 @@ class ModelConfig(Config):
     @classmethod
     def _circuit_as_text(cls, value: Any) -> Any:
         """A circuit of the user's becomes text, so that a configuration is complete in itself."""
-        if isinstance(value, str) and value.endswith(QASM_ENDINGS):
-            from qstore_ray.circuits.qasm_reader import read_source  # only for users of Qiskit
+        if isinstance(value, Path) or (isinstance(value, str) and is_circuit_file(value)):
+            from qstore_ray.circuits.qasm_reader import check_text  # only for users of Qiskit
 
-            return read_source(value)
+            text = read_source(value)
+            check_text(text, str(value))
+            return text
         if type(value).__name__ == "QuantumCircuit":
             from qstore_ray.circuits.qasm_reader import circuit_text
             from qstore_ray.circuits.qiskit import from_qiskit
