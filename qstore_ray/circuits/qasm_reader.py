@@ -14,9 +14,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-from qiskit import QuantumCircuit
+from typing import TYPE_CHECKING, Any
 
 from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.expressions import Formula, Formulas
@@ -27,6 +25,9 @@ from qstore_ray.circuits.qiskit import OWN_SLOTS, TEXT_ORDER, from_qiskit
 from qstore_ray.circuits.qiskit_gates import in_our_gates
 from qstore_ray.circuits.row_angles import Features
 from qstore_ray.errors import CircuitError
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
 
 _FORMULAS = re.compile(r"^// qstore_ray: formulas=(?P<json>.*)$", re.MULTILINE)
 _TEXTS_KEPT = 16

@@ -104,7 +104,7 @@ def to_qiskit(template: Template) -> QuantumCircuit:
 
 
 def _names(circuit: QuantumCircuit) -> list[str]:
-    """Names of the parameters as Qiskit sorts them, `θ[2]` before `θ[10]` wherever it comes from."""
+    """Names of the parameters in Qiskit's order, with `θ[2]` always before `θ[10]`."""
     names = [p.name for p in circuit.parameters]
     if (circuit.metadata or {}).get(TEXT_ORDER):
         return names

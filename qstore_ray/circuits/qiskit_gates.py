@@ -167,7 +167,8 @@ def _controlled_u(
 
 def _is_standard(operation: Operation) -> bool:
     """Whether it is the gate of Qiskit's own library that its name says: a user's may be called
-    `rx` too."""
+    `rx` too.
+    """
     base = getattr(operation, "base_class", None)
     return base is not None and _STANDARD.get(operation.name) is base
 

@@ -7,9 +7,12 @@ their middle, and is refused by its place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from qstore_ray.errors import CircuitError
+
+Where = Callable[[], str]
+"""Says the place in the user's file; asked only for an error. `str` says nothing."""
 
 
 class QubitHistory:
@@ -17,14 +20,9 @@ class QubitHistory:
 
     def __init__(self) -> None:
         self._touched: set[int] = set()
-        self._measured: dict[int, str] = {}
+        self._measured: dict[int, Where] = {}
 
-    @property
-    def measured(self) -> bool:
-        """Whether any qubit was measured."""
-        return bool(self._measured)
-
-    def gate(self, name: str, qubits: Iterable[int], where: str = "") -> None:
+    def gate(self, name: str, qubits: Iterable[int], where: Where = str) -> None:
         """A gate acts on `qubits`.
 
         Raises:
@@ -35,19 +33,21 @@ class QubitHistory:
             return
         for qubit in qubits:
             if qubit in self._measured:
+                at = self._measured[qubit]().partition(", ")[2]
                 raise _refused(
-                    f"{where}{name} acts on qubit {qubit} after its measurement"
-                    f"{self._measured[qubit]}: mid-circuit measurement is not supported",
+                    f"{name} acts on qubit {qubit} after its measurement{at and f' in {at}'}: "
+                    "mid-circuit measurement is not supported",
+                    where,
                     "measure",
                     "Measure at the end only; what is measured is said by observables.",
                 )
 
-    def measure(self, qubits: Iterable[int], where: str = "") -> None:
+    def measure(self, qubits: Iterable[int], where: Where = str) -> None:
         """`qubits` are measured."""
         self._measured.update(dict.fromkeys(qubits, where))
         self._touched.update(qubits)
 
-    def reset(self, qubits: Iterable[int], where: str = "", name: str = "reset") -> None:
+    def reset(self, qubits: Iterable[int], where: Where = str, name: str = "reset") -> None:
         """`qubits` are put back to |0⟩.
 
         Raises:
@@ -56,11 +56,14 @@ class QubitHistory:
         used = sorted(self._touched.intersection(qubits))
         if used:
             raise _refused(
-                f"{where}{name} of qubit {used[0]}, which is no longer fresh, is not supported",
+                f"{name} of qubit {used[0]}, which is no longer fresh, is not supported",
+                where,
                 name,
                 "Start every qubit in |0⟩ and use fresh qubits instead of resetting.",
             )
 
 
-def _refused(message: str, value: str, fix: str) -> CircuitError:
+def _refused(message: str, where: Where, value: str, fix: str) -> CircuitError:
+    place = where()
+    message = f"{place}: {message}" if place else message
     return CircuitError(message, field="circuit", value=value, fix=fix)
