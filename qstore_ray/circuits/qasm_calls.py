@@ -28,6 +28,8 @@ from qstore_ray.circuits.qasm_values import Qubits, Unknown
 MODIFIERS = frozenset({"ctrl", "negctrl", "inv", "pow"})
 """Words that stand in front of a gate, before an @."""
 
+_IDLE = ("id", "i", "u0", "gphase")
+
 
 def call_subroutine(state: ProgramState, token: Token, inside: bool = False) -> Any:
     """What the `def` at `token` returns, once it has run; `inside` an expression or alone."""
@@ -72,7 +74,8 @@ def run_gate_call(state: ProgramState) -> None:
     for qubits in _broadcast(state, operands, token):
         if len(set(qubits)) < len(qubits):
             state.cursor.refuse(f"{token.text} acts on one qubit twice", token)
-        state.history.gate(token.text, qubits, partial(state.cursor.where, token))
+        if token.text not in _IDLE or token.text in state.gates:
+            state.history.gate(token.text, qubits, partial(state.cursor.where, token))
         found = _applied(state, token, angles, qubits, modifiers)
         state.ops.extend(found)
         state.steps += len(found)

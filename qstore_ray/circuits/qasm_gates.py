@@ -70,6 +70,7 @@ gate c3sqrtx a, b, c, d { c3sx a, b, c, d; }
 gate iswapdg a, b { inv @ iswap a, b; }
 """
 _OF_ANY_WIDTH = ("mcx", "mcx_gray", "mcphase", "mcp", "mcu1")
+_MOST_GATES = 100_000
 _SCALED = frozenset(
     {"rx", "ry", "rz", "p", "u1", "rxx", "ryy", "rzz", "rzx", "cp", "cu1", "crx", "cry", "crz"}
 )
@@ -178,6 +179,8 @@ def _controlled(
 def _power(ops: list[Applied], exponent: float) -> list[Applied]:
     if float(exponent).is_integer() and abs(exponent) <= 64:
         once = ops if exponent >= 0 else modified(ops, Modifier("inv"), ())
+        if len(once) * abs(exponent) > _MOST_GATES:
+            raise ValueError("the power repeats too many gates")
         return once * abs(int(exponent))
     if len(ops) == 1 and ops[0].gate.name in (*_SCALED, "global_phase"):
         gate, qubits = ops[0]

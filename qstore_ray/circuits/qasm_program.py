@@ -32,7 +32,9 @@ from qstore_ray.circuits.qasm_state import Jump, ProgramState, Subroutine
 from qstore_ray.circuits.qasm_tokens import Cursor, Token
 from qstore_ray.circuits.qasm_values import Qubits, Unknown
 
-_MOST_STEPS, _DEEPEST = 1_000_000, 60
+MOST_STEPS = 1_000_000
+"""How many statements a program runs at most, those of its loops and gates again every time."""
+_DEEPEST = 60
 _CLASSICAL = "Write the circuit without classical control: gates and parameters only."
 _REFUSED = {
     **dict.fromkeys(("switch", "while"), _CLASSICAL),
@@ -110,9 +112,7 @@ def _number_physical_qubits(state: ProgramState) -> None:
 def _statement(state: ProgramState) -> None:
     """Run the statement that is next."""
     token = state.cursor.token
-    state.steps += 1
-    if state.steps > _MOST_STEPS:
-        state.cursor.refuse(f"the program runs more than {_MOST_STEPS:,} statements", token)
+    _count_step(state)
     if token.kind == "pragma":
         _pragma(state, state.cursor.take())
     elif token.text == "@":
@@ -158,9 +158,16 @@ def _assigns(state: ProgramState) -> bool:
     return following == "[" or following.endswith("=")
 
 
+def _count_step(state: ProgramState) -> None:
+    state.steps += 1
+    if state.steps > MOST_STEPS:
+        state.cursor.refuse(f"the program runs more than {MOST_STEPS:,} statements")
+
+
 def _block(state: ProgramState) -> None:
     """Run what stands in braces, or the single statement that stands there instead."""
     state.depth += 1
+    _count_step(state)
     if state.depth > _DEEPEST:
         state.cursor.refuse("blocks or calls are too deep in one another")
     state.values.scopes.append({})

@@ -17,14 +17,16 @@ from qstore_ray.errors import CircuitError, ConfigError
 KNOWN_INCLUDES = ("qelib1.inc", "stdgates.inc", "hqslib1.inc", "hqslib1_dummy.inc")
 """Libraries of gates that every text may use, whether it includes them or not."""
 NUMERIC = "// qstore_ray: vectors in numeric order"
-"""Last line of a kept text whose vectors `_name_k_` have 11 elements or more. Texts kept by earlier
-versions lack it, and their parameters were learned in the order of the names as text."""
+"""Last line of a kept text where it matters in which order Qiskit's names of vectors, `_theta_10_`,
+are sorted. Texts kept by earlier versions lack it, and their parameters are in the order of text."""
 
 _INCLUDE = re.compile(
     r"""(?P<skipped>//[^\n]*|/\*.*?\*/)|\binclude\s*(?P<quote>["'])(?P<file>[^"'\n]*)(?P=quote)\s*;""",
     re.DOTALL,
 )
-_LATE_ELEMENT = re.compile(r"(?<!\w)_(?!(?:x|features?)_\d)\w+_\d\d+_(?!\w)")
+_INPUT = re.compile(r"\binput\s+\w+\s*(?:\[\s*\d+\s*\])?\s*\b(?P<name>\w+)\s*;")
+_ELEMENT = re.compile(r"_(?P<vector>\w+?)_(?P<number>\d+)_")
+_FEATURE = re.compile(r"_?(?:x|features?)_?\d*_?")
 _MOST_BYTES = 64 * 2**20
 _DEEPEST = 32
 
@@ -40,8 +42,19 @@ def is_source(spec: str) -> bool:
 
 
 def is_in_text_order(text: str) -> bool:
-    """Whether a kept text is one of an earlier version, with `theta[10]` before `theta[2]`."""
-    return NUMERIC not in text and _LATE_ELEMENT.search(text) is not None
+    """Whether the parameters of a kept text are those of an earlier version, in another order."""
+    return NUMERIC not in text and _sorts_otherwise_as_text(text)
+
+
+def _sorts_otherwise_as_text(text: str) -> bool:
+    names = {match["name"] for match in _INPUT.finditer(text)}
+    learned = [name for name in names if not _FEATURE.fullmatch(name)]
+    return sorted(learned) != sorted(learned, key=_numeric)
+
+
+def _numeric(name: str) -> tuple[str, int]:
+    match = _ELEMENT.fullmatch(name)
+    return (f"{match['vector']}[", int(match["number"])) if match else (name, -1)
 
 
 def read_source(path: str | Path) -> str:
@@ -52,7 +65,7 @@ def read_source(path: str | Path) -> str:
         CircuitError: it is empty, not text, or includes what cannot be included.
     """
     text = _with_includes(Path(path), (Path(path).resolve(),))
-    if _LATE_ELEMENT.search(text):
+    if _sorts_otherwise_as_text(text):
         text = f"{text.rstrip()}\n{NUMERIC}\n"
     return text
 

@@ -34,13 +34,13 @@ from qstore_ray.errors import CircuitError
 
 __all__ = ["OWN_SLOTS", "from_qiskit", "is_qiskit", "to_qiskit"]
 
-_ELEMENT = re.compile(r"(.*\[)(\d+)\]")
+_ELEMENT = re.compile(r"(.*)\[(\d+)\]")
 _FAILURES = (ArithmeticError, ValueError, TypeError, RuntimeError, QiskitError)
 """What Qiskit's expressions raise where they are not defined."""
 OWN_SLOTS = "qstore_ray"
 """Key of a circuit's metadata: (A, P) of a template that was written by this package."""
 TEXT_ORDER = "qstore_ray_text_order"
-"""Key of a circuit's metadata: its parameters are in the order of their names as text."""
+"""Key of a circuit's metadata: its parameters are in the order of `_theta_10_` and so on as text."""
 
 
 def from_qiskit(
@@ -106,12 +106,13 @@ def to_qiskit(template: Template) -> QuantumCircuit:
 def _names(circuit: QuantumCircuit) -> list[str]:
     """Names of the parameters in Qiskit's order, with `θ[2]` always before `θ[10]`."""
     names = [p.name for p in circuit.parameters]
-    if (circuit.metadata or {}).get(TEXT_ORDER):
-        return names
+    as_text = (circuit.metadata or {}).get(TEXT_ORDER)
 
     def key(name: str) -> tuple[str, int]:
         match = _ELEMENT.fullmatch(name)
-        return (match[1], int(match[2])) if match else (name, -1)
+        if match is None:
+            return name, -1
+        return (f"_{match[1]}_{match[2]}_", -1) if as_text else (f"{match[1]}[", int(match[2]))
 
     return sorted(names, key=key)
 
