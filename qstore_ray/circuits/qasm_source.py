@@ -64,14 +64,15 @@ def read_source(path: str | Path) -> str:
         ConfigError: the file cannot be read.
         CircuitError: it is empty, not text, or includes what cannot be included.
     """
-    text = _with_includes(Path(path), (Path(path).resolve(),))
+    text = _with_includes(Path(path), ())
     if _sorts_otherwise_as_text(text):
         text = f"{text.rstrip()}\n{NUMERIC}\n"
     return text
 
 
 def _with_includes(path: Path, chain: tuple[Path, ...]) -> str:
-    text = _text(path, of=chain[-2] if len(chain) > 1 else None)
+    text = _text(path, may_be_empty=bool(chain))
+    chain = (*chain, path.resolve())
 
     def body(match: re.Match[str]) -> str:
         name = match["file"]
@@ -80,7 +81,7 @@ def _with_includes(path: Path, chain: tuple[Path, ...]) -> str:
         included = _beside(path, name)
         if included in chain or len(chain) > _DEEPEST:
             raise _not_included(path, name, "the files include each other in a circle", "")
-        inner = _with_includes(included, (*chain, included))
+        inner = _with_includes(included, chain)
         return f"\n{BEGIN}{name}\n{inner.rstrip()}\n{END}{name}\n"
 
     return _INCLUDE.sub(body, text)
@@ -112,7 +113,7 @@ def _not_included(path: Path, name: str, message: str, fix: str) -> CircuitError
     )
 
 
-def _text(path: Path, of: Path | None) -> str:
+def _text(path: Path, may_be_empty: bool) -> str:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise CircuitError(
@@ -135,7 +136,7 @@ def _text(path: Path, of: Path | None) -> str:
         raise _no_text(path, "a binary file")
     if re.match(r"\s*<(!doctype|html|\?xml)", text, re.IGNORECASE):
         raise _no_text(path, "a web page")
-    if not text.strip() and of is None:
+    if not text.strip() and not may_be_empty:
         raise _no_text(path, "an empty file")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 

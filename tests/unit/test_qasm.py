@@ -169,7 +169,9 @@ def test_symbols_in_openqasm_2_are_parameters():
 
 
 def test_an_array_of_inputs_is_features():
-    circuit = from_text(V3 + "input array[angle, 4] x; input float w; qubit q; rx(x[3]) q; ry(w*2) q;")
+    circuit = from_text(
+        V3 + "input array[angle, 4] x; input float w; qubit q; rx(x[3]) q; ry(w*2) q;"
+    )
     assert circuit.n_features == 4
     assert [op.angles[0] for op in circuit.template.ops] == [row(3), param(0, scale=2.0)]
 

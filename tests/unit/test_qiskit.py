@@ -313,25 +313,11 @@ def _conditional() -> QuantumCircuit:
     return circuit
 
 
-def _reset() -> QuantumCircuit:
-    circuit = QuantumCircuit(1)
-    circuit.reset(0)
-    return circuit
-
-
-def _initialize() -> QuantumCircuit:
-    circuit = QuantumCircuit(1)
-    circuit.initialize([0, 1])
-    return circuit
-
-
 @pytest.mark.parametrize(
     ("build", "name"),
     [
         (_measured, "measure"),
         (_conditional, "if_else"),
-        (_reset, "reset"),
-        (_initialize, "initialize"),
     ],
 )
 def test_what_is_no_gate_is_refused_by_name(build, name: str):
@@ -385,7 +371,7 @@ def test_openqasm_3_inputs_are_slots(tmp_path: Path):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "qubit q;", "OPENQASM 3.0; qubit q", "OPENQASM 3.0; bar q[0];", "OPENQASM 2.0; bar q[0];"],
+    ["", "gate q;", "OPENQASM 3.0; qubit q", "OPENQASM 3.0; bar q[0];", "OPENQASM 2.0; bar q[0];"],
 )
 def test_what_is_no_openqasm_is_refused(tmp_path: Path, text: str):
     file = tmp_path / "broken.qasm"
