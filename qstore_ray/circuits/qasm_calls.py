@@ -9,6 +9,7 @@ from qiskit.circuit import ParameterExpression
 from qiskit.exceptions import QiskitError
 
 from qstore_ray.circuits.library import MAX_QUBITS
+from qstore_ray.circuits.qasm import DEFINITIONS
 from qstore_ray.circuits.qasm_gates import (
     MS_DEFAULT,
     Applied,
@@ -200,15 +201,20 @@ def _expanded(
 
 
 def define_gate(state: ProgramState) -> None:
-    """Keep the gate whose definition is next, behind the word `gate`."""
+    """Keep the gate whose definition is next, behind the word `gate`.
+
+    Where our own writer defined a gate of our table for other programs, it is that gate.
+    """
     name = state.cursor.identifier()
     angles = _names(state, ")") if state.cursor.accept("(") else ()
     qubits = _names(state, "{")
     if len({*angles, *qubits}) < len(angles) + len(qubits):
         state.cursor.refuse(f"two arguments of gate {name.text} have one name", name)
-    state.gates[name.text] = GateDefinition(angles, qubits, state.cursor.at, state.cursor)
+    body = state.cursor.at
     state.cursor.skip_to("}")
-    state.cursor.expect("}")
+    end = state.cursor.expect("}").place + 1
+    if state.cursor.text[name.place : end] != DEFINITIONS.get(name.text, "").removeprefix("gate "):
+        state.gates[name.text] = GateDefinition(angles, qubits, body, state.cursor)
 
 
 def _names(state: ProgramState, end: str) -> tuple[str, ...]:

@@ -296,7 +296,8 @@ def _def(state: ProgramState, _: Token) -> None:
 
 
 def _argument(state: ProgramState) -> tuple[str, int | None, bool]:
-    words, size = [], None
+    words: list[str] = []
+    size = None
     while not state.cursor.sees(",", ")"):
         if state.cursor.accept("["):
             if words[-1:] in (["qubit"], ["qreg"]) or words[:1] == ["qreg"]:

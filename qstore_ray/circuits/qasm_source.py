@@ -17,12 +17,13 @@ from qstore_ray.errors import CircuitError, ConfigError
 KNOWN_INCLUDES = ("qelib1.inc", "stdgates.inc", "hqslib1.inc", "hqslib1_dummy.inc")
 """Libraries of gates that every text may use, whether it includes them or not."""
 NUMERIC = "// qstore_ray: vectors in numeric order"
-"""Last line of a kept text where it matters in which order Qiskit's names of vectors, `_theta_10_`,
-are sorted. Texts kept by earlier versions lack it, and their parameters are in the order of text."""
+"""Last line of a kept text where it matters how Qiskit's names of vectors, `_theta_10_`, are
+sorted. Texts kept by earlier versions lack it: their parameters are in the order of text."""
 
 _INCLUDE = re.compile(
-    r"""(?P<skipped>//[^\n]*|/\*.*?\*/)|\binclude\s*(?P<quote>["'])(?P<file>[^"'\n]*)(?P=quote)\s*;""",
-    re.DOTALL,
+    r"""(?P<skipped>//[^\n]*|/\*.*?\*/)
+    |\binclude\s*(?P<quote>["'])(?P<file>[^"'\n]*)(?P=quote)\s*;""",
+    re.DOTALL | re.VERBOSE,
 )
 _INPUT = re.compile(r"\binput\s+\w+\s*(?:\[\s*\d+\s*\])?\s*\b(?P<name>\w+)\s*;")
 _ELEMENT = re.compile(r"_(?P<vector>\w+?)_(?P<number>\d+)_")

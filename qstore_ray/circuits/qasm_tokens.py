@@ -29,6 +29,11 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+_UNKNOWN = {
+    **dict.fromkeys("\"'", "a quote is not closed"),
+    "#": "a comment begins with //, not with #",
+}
+
 
 class Token(NamedTuple):
     """A word of the text; `place` counts characters from its beginning."""
@@ -58,8 +63,8 @@ class Cursor:
                 continue
             token = Token(kind, match[0], match.start())
             if kind == "unknown":
-                what = {'"': "a quote is not closed", "'": "a quote is not closed"}
-                raise self.error(what.get(match[0], "no OpenQASM has this character"), token)
+                what = _UNKNOWN.get(match[0], f"no OpenQASM has the character {match[0]!r}")
+                raise self.error(what, token)
             if text.startswith("/*", match.start()):
                 raise self.error("a comment is not closed", token)
             self.tokens.append(token)
@@ -147,19 +152,20 @@ class Cursor:
 
     def where(self, token: Token) -> str:
         """File, line and column of a token, as `mine.qasm, line 3, column 5`."""
-        stack = [[self.name, 1]]
+        names, numbers = [self.name], [1]  # of the files around the token, the innermost last
         before = self.text[: token.place]
         *lines, last = before.split("\n")
         for line in lines:
             if line.startswith(BEGIN):
-                stack[-1][1] -= 1  # the marker's own line break is not the file's
-                stack.append([line.removeprefix(BEGIN), 1])
-            elif line.startswith(END) and len(stack) > 1:
-                stack.pop()
+                numbers[-1] -= 1  # the marker's own line break is not the file's
+                names.append(line.removeprefix(BEGIN))
+                numbers.append(1)
+            elif line.startswith(END) and len(names) > 1:
+                names.pop()
+                numbers.pop()
             else:
-                stack[-1][1] += 1
-        name, number = stack[-1]
-        return f"{name}, line {number}, column {len(last) + 1}"
+                numbers[-1] += 1
+        return f"{names[-1]}, line {numbers[-1]}, column {len(last) + 1}"
 
     def error(
         self, message: str, token: Token | None = None, *, value: Any = None, fix: str = ""

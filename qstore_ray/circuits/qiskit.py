@@ -40,7 +40,7 @@ _FAILURES = (ArithmeticError, ValueError, TypeError, RuntimeError, QiskitError)
 OWN_SLOTS = "qstore_ray"
 """Key of a circuit's metadata: (A, P) of a template that was written by this package."""
 TEXT_ORDER = "qstore_ray_text_order"
-"""Key of a circuit's metadata: its parameters are in the order of `_theta_10_` and so on as text."""
+"""Key of a circuit's metadata: its parameters are in the order of `_theta_10_` as text."""
 
 
 def from_qiskit(
@@ -191,7 +191,7 @@ def _line(value: ParameterExpression, p: Parameter) -> tuple[float, float] | Non
 
 def _numeric(value: ParameterExpression, gate: str) -> complex:
     try:
-        return value.numeric()
+        return complex(value.numeric())
     except _FAILURES as exc:
         raise CircuitError(
             f"an angle of {gate} has no value: {exc}", field="circuit", value=str(value)

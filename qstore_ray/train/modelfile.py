@@ -231,8 +231,8 @@ def _portable(config: Mapping[str, Any], model: QuantumModel) -> str:
     source = circuit_text(model.circuit)
     if from_text(source).template != model.circuit.template:
         raise CircuitError(
-            "read back from OpenQASM, the circuit's gates stand in another order, and predictions "
-            "would differ in their last digits",
+            "read back from OpenQASM, the circuit has other gates, and predictions would differ in "
+            "their last digits",
             field="model.circuit",
             value=config["circuit"],
             fix="Train with the circuit as OpenQASM: ModelConfig(circuit=circuit_text(circuit)), "

@@ -91,7 +91,10 @@ PROGRAMS = {
     "constants": ("const int n = 2; const float t = 2 * 0.25; rx(n * t) q[n];", "rx 1.0 2"),
     "variables": ("float t = 0.25; t += 0.5; t = t * 2; ry(t) q[0];", "ry 1.5 0"),
     "an array": ("array[float, 2] a = {0.25, 0.5}; a[0] = 1.0; rx(a[0]) q[0];", "rx 1.0 0"),
-    "conditions": ("if (true) x q[0]; else y q[0]; if (1 > 2) { x q[1]; } else h q[2];", "x 0; h 2"),
+    "conditions": (
+        "if (true) x q[0]; else y q[0]; if (1 > 2) { x q[1]; } else h q[2];",
+        "x 0; h 2",
+    ),
     "a subroutine": (
         "def turn(qubit a, float t) { rx(t) a; ry(2*t) a; } turn(q[1], 0.25);",
         "rx 0.25 1; ry 0.5 1",
@@ -101,24 +104,47 @@ PROGRAMS = {
     "sets of qubits": ("h q[{0, 2}]; x q[-1];", "h 0; h 2; x 2"),
     "integer division": ("rx(3 / 2 * 0.5) q[0];", "rx 0.5 0"),
     "powers": ("rx(2 ** 3 * 0.125) q[0]; rx(-2.0 ** 2) q[1];", "rx 1.0 0; rx -4.0 1"),
-    "functions": ("rx(sqrt(4.0)) q[0]; ry(pow(2, 2)) q[1]; rz(cos(0.0)) q[0];", "rx 2.0 0; ry 4.0 1; rz 1.0 0"),
+    "functions": (
+        "rx(sqrt(4.0)) q[0]; ry(pow(2, 2)) q[1]; rz(cos(0.0)) q[0];",
+        "rx 2.0 0; ry 4.0 1; rz 1.0 0",
+    ),
     "casts": ("rx(float[64](1) / 2) q[0]; x q[int(2.0)];", "rx 0.5 0; x 2"),
-    "controls": ("h q; ctrl @ rx(0.5) q[0], q[1]; ctrl(2) @ z q[0], q[1], q[2];", "h 0; h 1; h 2; crx 0.5 0 1; ccz 0 1 2"),
-    "open controls": ("h q; negctrl @ x q[0], q[1]; rx(0.3) q[1];", "h 0; h 1; h 2; x 0; cx 0 1; x 0; rx 0.3 1"),
+    "controls": (
+        "h q; ctrl @ rx(0.5) q[0], q[1]; ctrl(2) @ z q[0], q[1], q[2];",
+        "h 0; h 1; h 2; crx 0.5 0 1; ccz 0 1 2",
+    ),
+    "open controls": (
+        "h q; negctrl @ x q[0], q[1]; rx(0.3) q[1];",
+        "h 0; h 1; h 2; x 0; cx 0 1; x 0; rx 0.3 1",
+    ),
     "inverses": ("h q[0]; inv @ s q[0]; inv @ rx(0.5) q[0];", "h 0; sdg 0; rx -0.5 0"),
-    "powers of gates": ("pow(0.5) @ x q[0]; pow(2) @ t q[0]; pow(-1) @ s q[0]; pow(0.5) @ rx(1.0) q[0];", "sx 0; s 0; sdg 0; rx 0.5 0"),
+    "powers of gates": (
+        "pow(0.5) @ x q[0]; pow(2) @ t q[0]; pow(-1) @ s q[0]; pow(0.5) @ rx(1.0) q[0];",
+        "sx 0; s 0; sdg 0; rx 0.5 0",
+    ),
     "a controlled phase": ("h q; ctrl @ gphase(0.5) q[1];", "h 0; h 1; h 2; p 0.5 1"),
     "a controlled gate of the text": (
         "gate g(t) a { gphase(t); rx(t) a; } h q; ctrl @ g(0.5) q[0], q[1];",
         "h 0; h 1; h 2; p 0.5 0; crx 0.5 0 1",
     ),
-    "no effect": ("reset q; id q; delay[100ns] q[0]; nop; barrier q; gphase(1.0); h q[0]; reset q[1];", "h 0"),
-    "final measurements": ("bit[3] c; bit b; x q[0]; c[2] = measure q[0]; barrier q; b = measure q[1]; measure q -> c;", "x 0"),
+    "no effect": (
+        "reset q; id q; delay[100ns] q[0]; nop; barrier q; gphase(1.0); h q[0]; reset q[1];",
+        "h 0",
+    ),
+    "final measurements": (
+        "bit[3] c; x q[0]; c[2] = measure q[0]; barrier q; bit b = measure q[1]; measure q -> c;",
+        "x 0",
+    ),
     "a box": ("box[100ns] { h q[0]; }", "h 0"),
     "an annotation": ("@reversible much\nh q[0];", "h 0"),
+    "a loop over nothing": ("x q[2]; for int[8] i in [0:-1] { h q[i]; }", "x 2"),
+    "a loop variable without a type": ("for _ in [0:2] { s q[1]; }", "s 1; s 1; s 1"),
+    "a counter": (
+        "int[8] n = 0; for int i in [0:3] { n = n + 1; } rx(n * 0.25) q[0];", "rx 1.0 0"
+    ),
     "the end": ("x q[0]; end; y q[0];", "x 0"),
     "hexadecimal": ("x q[0x2]; rx(0b1 * 1e0) q[0];", "x 2; rx 1.0 0"),
-    "bits that are known": ('bit[2] c = "01"; if (c[0] == 1) x q[0]; if (c[1] == 1) x q[1];', "x 0"),
+    "bits that are known": ('bit[2] c = "01"; if (c[0] == 1) x q[0]; if (c[1]) x q[1];', "x 0"),
 }  # fmt: skip
 
 
@@ -203,22 +229,32 @@ REFUSED = {
     "no statement": ("= 3;", "line 4, column 1"),
     "open text": ("h q[0]", "end of the text"),
     "open comment": ("/* h q[0];", "line 4, column 1: a comment is not closed"),
+    "another language's comment": ("# To do\nh q[0];", "begins with //"),
     "open quote": ('include "a', "a quote is not closed"),
     "brackets": ("rx(" + "(" * 5000 + "1" + ")" * 5000 + ") q;", "brackets"),
     "endless gate": ("gate g a { g a; } g q[0];", "too deep"),
     "powers of powers": ("pow(64) @ pow(64) @ pow(64) @ h q[0];", "too many gates"),
     "too long a range": ("for int i in [0:999999999] { x q[0]; }", "too long"),
     "too many qubits": ("qubit[1000000000] r;", "line 4, column 19: 1000000002 qubits"),
-    "measurement": ("bit c; c = measure q[0];\n\nx q[0];", "line 6.*qubit 0 after its measurement in line 4"),
+    "measurement": (
+        "bit c; c = measure q[0];\n\nx q[0];",
+        "line 6.*qubit 0 after its measurement in line 4",
+    ),
     "reset": ("h q[0]; reset q[0];", "line 4, column 9: reset of qubit 0"),
-    "measured condition": ("bit c; c = measure q[0]; if (c == 1) { x q[1]; }", "line 4, column 30: if depends"),
+    "measured condition": (
+        "bit c; c = measure q[0]; if (c == 1) { x q[1]; }",
+        "line 4, column 30: if depends",
+    ),
     "while": ("while (true) { x q[0]; }", "line 4, column 1: while"),
     "defcal": ("defcal x $0 { }", "defcal"),
     "extern": ("extern f(float) -> float;", "extern"),
     "opaque": ("opaque magic(a) r; magic(0.1) q[0];", "the gate magic is opaque"),
     "batch": ("rx([0.1 0.3]) q[0];", "an export of a batch"),
     "long batch": ("rx([0.1 0.3 ... 0.4]) q[0];", "an export of a batch"),
-    "noise": ("#pragma braket noise depolarizing(0.1) q[0]", "line 4, column 1: the pragma braket noise"),
+    "noise": (
+        "#pragma braket noise depolarizing(0.1) q[0]",
+        "line 4, column 1: the pragma braket noise",
+    ),
     "matrix": ("#pragma braket unitary([[0, 1], [1, 0]]) q[0]", "the pragma braket unitary"),
     "include": ('include "mine.inc";', "line 4.*mine.inc"),
     "input of two dimensions": ("input array[float, 2, 2] x;", "one dimension"),

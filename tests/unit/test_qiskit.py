@@ -62,6 +62,9 @@ def test_through_openqasm_3_is_the_same_circuit(tmp_path_factory, case):
     file = tmp_path_factory.mktemp("qasm") / "circuit.qasm"
     file.write_text(to_qasm3(template), encoding="utf-8")
     back = from_qasm(file)
+    assert [(op.gate, op.qubits) for op in back.template.ops] == [
+        (op.gate, op.qubits) for op in template.ops
+    ]
     assert (back.n_features, back.template.n_params) == (template.n_rows, template.n_params)
     np.testing.assert_allclose(
         reference.expectations(back.template, observables, back.angles(b.rows), b.params),

@@ -297,9 +297,8 @@ def _circuit(*steps: str) -> QuantumCircuit:
                 with circuit.while_loop((circuit.clbits[0], 1)):
                     circuit.x(1)
             case "switch":
-                with circuit.switch(circuit.clbits[0]) as case:
-                    with case(1):
-                        circuit.x(1)
+                with circuit.switch(circuit.clbits[0]) as case, case(1):
+                    circuit.x(1)
             case _:
                 getattr(circuit, step)(0)
     return circuit
