@@ -1,34 +1,32 @@
 """Reading circuits from OpenQASM 2 and 3, with Qiskit's parsers, and keeping them as text.
 
 A user's circuit travels as text: in the configuration of a run, in its checkpoints.
-`circuit_text` writes it as OpenQASM 3, exact to the last bit; what OpenQASM cannot say, the
-formulas of features that fill further row angles, stands in a comment. `from_text` reads it back.
+`circuit_text` of `text.py` writes it as OpenQASM 3, exact to the last bit; `from_text` reads it
+back.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from qiskit import QuantumCircuit, qasm2, qasm3
 from qiskit.exceptions import QiskitError
 
 from qstore_ray.circuits.circuit import Circuit
-from qstore_ray.circuits.expressions import Formula, Formulas
-from qstore_ray.circuits.qasm import HEADER, to_qasm3
+from qstore_ray.circuits.qasm import HEADER
 from qstore_ray.circuits.qiskit import OWN_SLOTS, from_qiskit
-from qstore_ray.circuits.row_angles import Features
+from qstore_ray.circuits.slots import FeatureNames
+from qstore_ray.circuits.text import circuit_text, read_own, with_encoding
 from qstore_ray.errors import CircuitError, ConfigError, MissingDependencyError
 
+__all__ = ["circuit_text", "from_qasm", "from_text", "read_source"]
+
 _VERSION = re.compile(r"^\s*OPENQASM\s+([23])", re.MULTILINE)
-_FORMULAS = re.compile(r"^// qstore_ray: formulas=(?P<json>.*)$", re.MULTILINE)
 
 
 def from_qasm(
-    path: str | Path, *, features: str | None = None, n_features: int | None = None
+    path: str | Path, *, features: FeatureNames | None = None, n_features: int | None = None
 ) -> Circuit:
     """The circuit of an OpenQASM 2 or 3 file; `input float x_0;` declares a slot.
 
@@ -41,39 +39,25 @@ def from_qasm(
 
 
 def from_text(
-    text: str, *, name: str = "circuit", features: str | None = None, n_features: int | None = None
+    text: str,
+    *,
+    name: str = "circuit",
+    features: FeatureNames | None = None,
+    n_features: int | None = None,
 ) -> Circuit:
     """The circuit that OpenQASM 2 or 3 source describes.
 
     Raises:
         CircuitError: it is not OpenQASM, or holds what `from_qiskit` refuses.
     """
+    if features is None and n_features is None and (own := read_own(text, name)) is not None:
+        return own
     parsed = _parsed(text, name)
     parsed.name = name
     if header := HEADER.search(text):
         parsed.metadata = {OWN_SLOTS: (int(header["rows"]), int(header["params"]))}
     circuit = from_qiskit(parsed, features=features, n_features=n_features)
-    if found := _FORMULAS.search(text):
-        formulas = tuple(_frozen(value) for value in json.loads(found["json"]))
-        raw = circuit.n_features - len(formulas)
-        circuit = replace(circuit, n_features=raw, encode=Formulas(raw, formulas))
-    return circuit
-
-
-def circuit_text(circuit: Circuit) -> str:
-    """OpenQASM 3 source that `from_text` reads back to the same circuit.
-
-    Raises:
-        CircuitError: a circuit whose encoding is neither its features nor formulas of them.
-    """
-    text = to_qasm3(circuit.template)
-    if isinstance(circuit.encode, Formulas):
-        header, _, rest = text.partition("\n")
-        formulas = json.dumps(circuit.encode.formulas)
-        return f"{header}\n// qstore_ray: formulas={formulas}\n{rest}"
-    if not isinstance(circuit.encode, Features):
-        raise CircuitError("this encoding cannot be written as OpenQASM", value=circuit.encode)
-    return text
+    return with_encoding(circuit, text) if features is None else circuit
 
 
 def read_source(path: str | Path) -> str:
@@ -91,10 +75,6 @@ def read_source(path: str | Path) -> str:
             value=str(path),
             fix="Give the path of a file in OpenQASM 2 or 3, from the folder you are in.",
         ) from exc
-
-
-def _frozen(value: Any) -> Formula:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
 def _parsed(text: str, name: str) -> QuantumCircuit:

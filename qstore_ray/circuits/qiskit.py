@@ -4,8 +4,9 @@ A `QuantumCircuit` has one kind of parameter; a model has two, the features of a
 parameters it learns. Which is which is read from the names: `x[0]`, `x_1`, `x2`, `features[3]` are
 features, everything else is learned (or say which with `features=`). Then
 
-    2*θ[1] + 0.5            becomes an angle scale·slot + offset
+    2*θ[1] + θ[0] - 0.5     becomes an angle offset + Σ scale·slot
     2*(π − x[0])*(π − x[1]) becomes a further row angle, computed by the encoding
+    θ[0] + x[0]             becomes a sum of the two
     θ[0]*x[0]               is refused: it would need the product of a feature and a parameter
 
 Gates outside the table of `gates.py` are written in gates of the table by Qiskit's transpiler,
@@ -16,12 +17,10 @@ measurements and barriers are dropped too; what is measured is said by observabl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import attrgetter
-from typing import TypeGuard
 
 import numpy as np
 from qiskit import QuantumCircuit, transpile
-from qiskit.circuit import Instruction, Parameter, ParameterExpression, ParameterVector
+from qiskit.circuit import Instruction, Operation, Parameter, ParameterExpression, ParameterVector
 from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.exceptions import QiskitError
 
@@ -29,11 +28,11 @@ from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.expressions import Formula, Formulas, evaluate, parse
 from qstore_ray.circuits.gates import GATES
 from qstore_ray.circuits.row_angles import Features
-from qstore_ray.circuits.slots import Slots, read_slots
+from qstore_ray.circuits.slots import FeatureNames, Slots, feature_names, read_slots
 from qstore_ray.circuits.template import Angle, Op, Template, const, param, row
 from qstore_ray.errors import CircuitError
 
-__all__ = ["OWN_SLOTS", "from_qiskit", "is_qiskit", "to_qiskit"]
+__all__ = ["OWN_SLOTS", "as_circuit", "from_qiskit", "to_qiskit"]
 
 _STANDARD = {name: gate.base_class for name, gate in get_standard_gate_name_mapping().items()}
 _WITHOUT_EFFECT = ("barrier", "id", "global_phase")
@@ -53,25 +52,26 @@ OWN_SLOTS = "qstore_ray"
 def from_qiskit(
     circuit: QuantumCircuit,
     *,
-    features: Sequence[Parameter] | str | None = None,
+    features: FeatureNames | Parameter | ParameterVector | Sequence[Parameter] | None = None,
     n_features: int | None = None,
 ) -> Circuit:
     """The circuit of a Qiskit circuit; parameters keep Qiskit's sorted order.
 
     Args:
-        circuit: gates with parameters; final measurements and barriers are dropped.
-        features: which parameters are features: a list (the order is that of the columns), or the
-            name of a vector or the stem of numbered names; without it `x`, `feature`, `features`.
+        circuit: gates with parameters, of any subclass; final measurements and barriers are
+            dropped.
+        features: which parameters are features: names or parameters in the order of the columns, a
+            vector, the stem of numbered names, or a test of a name; without it `x`, `feature`,
+            `features`.
         n_features: F, where the data have more columns than the circuit uses.
 
     Raises:
         CircuitError: mid-circuit measurement, reset or classical control; a gate without
-            decomposition; an angle that mixes features and parameters.
+            decomposition; an angle that is no affine sum; a feature that no parameter is.
     """
     names = [p.name for p in circuit.parameters]
-    if features is not None and not isinstance(features, str):
-        features = list(map(attrgetter("name"), features))
-    slots = read_slots(names, features, n_features, own=(circuit.metadata or {}).get(OWN_SLOTS))
+    own = (circuit.metadata or {}).get(OWN_SLOTS)
+    slots = read_slots(names, feature_names(features), n_features, own=own)
     converted = _in_our_gates(circuit)
     formulas: list[Formula] = []
     ops = []
@@ -87,9 +87,13 @@ def from_qiskit(
     return Circuit(template, n, circuit.name, encode)
 
 
-def is_qiskit(made: object) -> TypeGuard[QuantumCircuit]:
-    """Whether `made` is a Qiskit circuit."""
-    return isinstance(made, QuantumCircuit)
+def as_circuit(given: QuantumCircuit | Operation) -> QuantumCircuit:
+    """The circuit itself, or the one that an instruction or gate alone makes."""
+    if isinstance(given, QuantumCircuit):
+        return given
+    circuit = QuantumCircuit(given.num_qubits, given.num_clbits)
+    circuit.append(given, circuit.qubits, circuit.clbits)
+    return circuit
 
 
 def to_qiskit(template: Template) -> QuantumCircuit:
@@ -123,21 +127,45 @@ def _angle(value: float | ParameterExpression, slots: Slots, formulas: list[Form
         return const(_real(value.numeric()))
     line = _line(value, used[0]) if len(used) == 1 else None
     if line is not None:
-        name = used[0].name
-        if name in slots.columns:
-            return row(slots.columns[name], *line)
-        return param(slots.params[name], *line)
-    if all(p.name in slots.columns for p in used):
-        formula = _formula(value, {p: slots.columns[p.name] for p in used})
-        if formula not in formulas:
-            formulas.append(formula)
-        return row(slots.n_features + formulas.index(formula))
-    raise CircuitError(
-        "an angle must be scale · parameter + offset in one trainable parameter",
+        return _slot(used[0], slots, *line)
+    learned = [p for p in used if p.name in slots.params]
+    # In a circuit of ours a sum of features is one of row slots; else it is a formula like others.
+    apart = used if slots.own and not learned else learned
+    if not apart:
+        return _of_features(value, slots, formulas)
+    slopes = [(p, _slope(value, p)) for p in apart]
+    scales = [(p, slope) for p, slope in slopes if slope is not None]
+    if len(scales) < len(apart):
+        if not learned:
+            return _of_features(value, slots, formulas)
+        raise _not_affine(value, [p for p, slope in slopes if slope is None])
+    angle = _angle(value.bind(dict.fromkeys(apart, 0.0)), slots, formulas)
+    for p, scale in scales:
+        angle = angle.plus(_slot(p, slots, scale))
+    return angle
+
+
+def _slot(p: Parameter, slots: Slots, scale: float, offset: float = 0.0) -> Angle:
+    if p.name in slots.columns:
+        return row(slots.columns[p.name], scale, offset)
+    return param(slots.params[p.name], scale, offset)
+
+
+def _of_features(value: ParameterExpression, slots: Slots, formulas: list[Formula]) -> Angle:
+    formula = _formula(value, {p: slots.columns[p.name] for p in value.parameters})
+    if formula not in formulas:
+        formulas.append(formula)
+    return row(slots.n_features + formulas.index(formula))
+
+
+def _not_affine(value: ParameterExpression, bent: Sequence[Parameter]) -> CircuitError:
+    names = ", ".join(sorted(p.name for p in bent))
+    return CircuitError(
+        f"an angle must be a sum of trained parameters, each times a number, and is not in {names}",
         field="circuit",
         value=str(value),
-        fix="Split it into several rotations (RZ(a + b) is RZ(a) RZ(b)). Formulas of features "
-        "alone are supported, their products with parameters are not.",
+        fix="Write it as a·p + b·q + a formula of the features. A feature may be multiplied by a "
+        "trained factor with input_scaling = true; functions of trained parameters are refused.",
     )
 
 
@@ -171,11 +199,19 @@ def _check_reading(
 
 def _line(value: ParameterExpression, p: Parameter) -> tuple[float, float] | None:
     """(scale, offset) of an expression that is affine in `p`, else None."""
-    slope = value.gradient(p)
-    if isinstance(slope, ParameterExpression) and slope.parameters:
+    scale = _slope(value, p)
+    return None if scale is None else (scale, _real(value.bind({p: 0.0}).numeric()))
+
+
+def _slope(value: ParameterExpression, p: Parameter) -> float | None:
+    """∂value/∂p where it is a number, else None."""
+    try:
+        slope = value.gradient(p)
+    except RuntimeError:  # Qiskit has no derivative of `sign`
         return None
-    scale = slope.numeric() if isinstance(slope, ParameterExpression) else slope
-    return _real(scale), _real(value.bind({p: 0.0}).numeric())
+    if isinstance(slope, ParameterExpression):
+        return None if slope.parameters else _real(slope.numeric())
+    return _real(slope)
 
 
 def _real(value: complex) -> float:
@@ -185,10 +221,11 @@ def _real(value: complex) -> float:
 
 
 def _expression(angle: Angle, slots: dict[str, ParameterVector]) -> float | ParameterExpression:
-    if angle.kind == "const":
-        return angle.offset
-    slot = slots[angle.kind][angle.slot]
-    return slot if (angle.scale, angle.offset) == (1.0, 0.0) else angle.scale * slot + angle.offset
+    total: float | ParameterExpression = angle.offset
+    for kind, slot, scale in angle.terms:
+        scaled = slots[kind][slot] if scale == 1.0 else scale * slots[kind][slot]
+        total = scaled + total if total != 0.0 else scaled
+    return total
 
 
 def _in_our_gates(circuit: QuantumCircuit) -> QuantumCircuit:
