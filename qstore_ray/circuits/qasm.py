@@ -53,7 +53,6 @@ def to_qasm3(template: Template) -> str:
 
 
 def _angle(angle: Angle) -> str:
-    if angle.kind == "const":
-        return repr(angle.offset)
-    slot = f"{'x' if angle.kind == 'row' else 'p'}_{angle.slot}"
-    return f"{angle.scale!r}*{slot} + {angle.offset!r}"
+    letters = {"row": "x", "param": "p"}
+    terms = (f"{scale!r}*{letters[kind]}_{slot}" for kind, slot, scale in angle.terms)
+    return " + ".join((*terms, repr(angle.offset)))

@@ -1,40 +1,38 @@
 """Reading circuits from OpenQASM 2 and 3, and keeping them as text.
 
 A user's circuit travels as text: in the configuration of a run, in its checkpoints.
-`circuit_text` writes it as OpenQASM 3, exact to the last bit; what OpenQASM cannot say, the
-formulas of features that fill further row angles, stands in a comment. `from_text` reads it back.
-A text is parsed once in a process, whoever asks for its circuit.
+`circuit_text` of `text.py` writes it as OpenQASM 3, exact to the last bit; `from_text` reads it
+back. A text is parsed once in a process, whoever asks for its circuit.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections import OrderedDict
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qstore_ray.circuits.circuit import Circuit
-from qstore_ray.circuits.expressions import Formula, Formulas
-from qstore_ray.circuits.qasm import HEADER, to_qasm3
+from qstore_ray.circuits.qasm import HEADER
 from qstore_ray.circuits.qasm_program import run_program
 from qstore_ray.circuits.qasm_source import is_in_text_order, read_source
 from qstore_ray.circuits.qiskit import OWN_SLOTS, TEXT_ORDER, from_qiskit
 from qstore_ray.circuits.qiskit_gates import in_our_gates
-from qstore_ray.circuits.row_angles import Features
+from qstore_ray.circuits.slots import FeatureNames
+from qstore_ray.circuits.text import circuit_text, read_own, with_encoding
 from qstore_ray.errors import CircuitError
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
 
-_FORMULAS = re.compile(r"^// qstore_ray: formulas=(?P<json>.*)$", re.MULTILINE)
+__all__ = ["check_text", "circuit_text", "from_qasm", "from_text"]
+
 _TEXTS_KEPT = 16
 
 
 def from_qasm(
-    path: str | Path, *, features: str | None = None, n_features: int | None = None
+    path: str | Path, *, features: FeatureNames | None = None, n_features: int | None = None
 ) -> Circuit:
     """The circuit of an OpenQASM 2 or 3 file; `input float x_0;` declares a slot.
 
@@ -51,7 +49,7 @@ def from_text(
     text: str,
     *,
     name: str = "circuit",
-    features: str | None = None,
+    features: FeatureNames | None = None,
     n_features: int | None = None,
     kept: bool = False,
 ) -> Circuit:
@@ -68,29 +66,12 @@ def from_text(
     Raises:
         CircuitError: it is not OpenQASM, or holds what `from_qiskit` refuses.
     """
+    if features is None and n_features is None and (own := read_own(text, name)) is not None:
+        return own
+    named = tuple(features) if isinstance(features, list) else features
     text_order = kept and is_in_text_order(text)
-    circuit = replace(_converted(text, name, features, n_features, text_order), name=name)
-    if found := _FORMULAS.search(text):
-        formulas = tuple(_frozen(value) for value in json.loads(found["json"]))
-        raw = circuit.n_features - len(formulas)
-        circuit = replace(circuit, n_features=raw, encode=Formulas(raw, formulas))
-    return circuit
-
-
-def circuit_text(circuit: Circuit) -> str:
-    """OpenQASM 3 source that `from_text` reads back to the same circuit.
-
-    Raises:
-        CircuitError: a circuit whose encoding is neither its features nor formulas of them.
-    """
-    text = to_qasm3(circuit.template)
-    if isinstance(circuit.encode, Formulas):
-        header, _, rest = text.partition("\n")
-        formulas = json.dumps(circuit.encode.formulas)
-        return f"{header}\n// qstore_ray: formulas={formulas}\n{rest}"
-    if not isinstance(circuit.encode, Features):
-        raise CircuitError("this encoding cannot be written as OpenQASM", value=circuit.encode)
-    return text
+    circuit = replace(_converted(text, name, named, n_features, text_order), name=name)
+    return with_encoding(circuit, text) if features is None else circuit
 
 
 def check_text(text: str, name: str) -> None:
@@ -104,7 +85,7 @@ def check_text(text: str, name: str) -> None:
 
 @lru_cache(maxsize=_TEXTS_KEPT)
 def _converted(
-    text: str, name: str, features: str | None, n_features: int | None, text_order: bool
+    text: str, name: str, features: FeatureNames | None, n_features: int | None, text_order: bool
 ) -> Circuit:
     parsed = _parsed(text, name, text_order)
     try:
@@ -130,7 +111,3 @@ def _parsed(text: str, name: str, text_order: bool) -> QuantumCircuit:
         if len(_PARSED) > _TEXTS_KEPT:
             _PARSED.popitem(last=False)
     return circuit
-
-
-def _frozen(value: Any) -> Formula:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

@@ -4,8 +4,9 @@ A `QuantumCircuit` has one kind of parameter; a model has two, the features of a
 parameters it learns. Which is which is read from the names: `x[0]`, `x_1`, `x2`, `features[3]` are
 features, everything else is learned (or say which with `features=`). Then
 
-    2*θ[1] + 0.5            becomes an angle scale·slot + offset
+    2*θ[1] + θ[0] - 0.5     becomes an angle offset + Σ scale·slot
     2*(π − x[0])*(π − x[1]) becomes a further row angle, computed by the encoding
+    θ[0] + x[0]             becomes a sum of the two
     θ[0]*x[0]               is refused: it would need the product of a feature and a parameter
 
 Gates outside the table of `gates.py` are written in gates of the table by `qiskit_gates.py`. What
@@ -16,23 +17,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from operator import attrgetter
-from typing import TypeGuard
 
 import numpy as np
 from qiskit import QuantumCircuit
-from qiskit.circuit import Parameter, ParameterExpression, ParameterVector
+from qiskit.circuit import Operation, Parameter, ParameterExpression, ParameterVector
 from qiskit.exceptions import QiskitError
 
 from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.expressions import Formula, Formulas, evaluate, parse
 from qstore_ray.circuits.qiskit_gates import in_our_gates
 from qstore_ray.circuits.row_angles import Features
-from qstore_ray.circuits.slots import Slots, read_slots
+from qstore_ray.circuits.slots import FeatureNames, Slots, feature_names, read_slots
 from qstore_ray.circuits.template import Angle, Op, Template, const, param, row
 from qstore_ray.errors import CircuitError
 
-__all__ = ["OWN_SLOTS", "from_qiskit", "is_qiskit", "to_qiskit"]
+__all__ = ["OWN_SLOTS", "as_circuit", "from_qiskit", "to_qiskit"]
 
 _ELEMENT = re.compile(r"(.*)\[(\d+)\]")
 _FAILURES = (ArithmeticError, ValueError, TypeError, RuntimeError, QiskitError)
@@ -46,25 +45,26 @@ TEXT_ORDER = "qstore_ray_text_order"
 def from_qiskit(
     circuit: QuantumCircuit,
     *,
-    features: Sequence[Parameter] | str | None = None,
+    features: FeatureNames | Parameter | ParameterVector | Sequence[Parameter] | None = None,
     n_features: int | None = None,
 ) -> Circuit:
     """The circuit of a Qiskit circuit; parameters keep Qiskit's sorted order, vectors by number.
 
     Args:
-        circuit: gates with parameters; final measurements and barriers are dropped.
-        features: which parameters are features: a list (the order is that of the columns), or the
-            name of a vector or the stem of numbered names; without it `x`, `feature`, `features`.
+        circuit: gates with parameters, of any subclass; final measurements and barriers are
+            dropped.
+        features: which parameters are features: names or parameters in the order of the columns, a
+            vector, the stem of numbered names, or a test of a name; without it `x`, `feature`,
+            `features`.
         n_features: F, where the data have more columns than the circuit uses.
 
     Raises:
         CircuitError: mid-circuit measurement, reset or classical control; a gate without
-            decomposition; an angle that mixes features and parameters.
+            decomposition; an angle that is no affine sum; a feature that no parameter is.
     """
     names = _names(circuit)
-    if features is not None and not isinstance(features, str):
-        features = list(map(attrgetter("name"), features))
-    slots = read_slots(names, features, n_features, own=(circuit.metadata or {}).get(OWN_SLOTS))
+    own = (circuit.metadata or {}).get(OWN_SLOTS)
+    slots = read_slots(names, feature_names(features), n_features, own=own)
     formulas: list[Formula] = []
     ops = []
     for gate in in_our_gates(circuit):
@@ -76,9 +76,13 @@ def from_qiskit(
     return Circuit(template, n, circuit.name, encode)
 
 
-def is_qiskit(made: object) -> TypeGuard[QuantumCircuit]:
-    """Whether `made` is a Qiskit circuit."""
-    return isinstance(made, QuantumCircuit)
+def as_circuit(given: QuantumCircuit | Operation) -> QuantumCircuit:
+    """The circuit itself, or the one that an instruction or gate alone makes."""
+    if isinstance(given, QuantumCircuit):
+        return given
+    circuit = QuantumCircuit(given.num_qubits, given.num_clbits)
+    circuit.append(given, circuit.qubits, circuit.clbits)
+    return circuit
 
 
 def to_qiskit(template: Template) -> QuantumCircuit:
@@ -128,21 +132,46 @@ def _angle(
         return const(_real(_numeric(value, gate), gate))
     line = _line(value, used[0]) if len(used) == 1 else None
     if line is not None:
-        name = used[0].name
-        if name in slots.columns:
-            return row(slots.columns[name], *line)
-        return param(slots.params[name], *line)
-    if all(p.name in slots.columns for p in used):
-        formula = _formula(value, {p: slots.columns[p.name] for p in used})
-        if formula not in formulas:
-            formulas.append(formula)
-        return row(slots.n_features + formulas.index(formula))
-    raise CircuitError(
-        f"an angle of {gate} must be scale · parameter + offset in one trainable parameter",
+        return _slot(used[0], slots, *line)
+    learned = [p for p in used if p.name in slots.params]
+    # In a circuit of ours a sum of features is one of row slots; else it is a formula like others.
+    apart = used if slots.own and not learned else learned
+    if not apart:
+        return _of_features(value, slots, formulas)
+    slopes = [(p, _slope(value, p)) for p in apart]
+    scales = [(p, slope) for p, slope in slopes if slope is not None]
+    if len(scales) < len(apart):
+        if not learned:
+            return _of_features(value, slots, formulas)
+        raise _not_affine(gate, value, [p for p, slope in slopes if slope is None])
+    angle = _angle(_bound(value, apart, gate), slots, formulas, gate)
+    for p, scale in scales:
+        angle = angle.plus(_slot(p, slots, scale))
+    return angle
+
+
+def _slot(p: Parameter, slots: Slots, scale: float, offset: float = 0.0) -> Angle:
+    if p.name in slots.columns:
+        return row(slots.columns[p.name], scale, offset)
+    return param(slots.params[p.name], scale, offset)
+
+
+def _of_features(value: ParameterExpression, slots: Slots, formulas: list[Formula]) -> Angle:
+    formula = _formula(value, {p: slots.columns[p.name] for p in value.parameters})
+    if formula not in formulas:
+        formulas.append(formula)
+    return row(slots.n_features + formulas.index(formula))
+
+
+def _not_affine(gate: str, value: ParameterExpression, bent: Sequence[Parameter]) -> CircuitError:
+    names = ", ".join(sorted(p.name for p in bent))
+    return CircuitError(
+        f"an angle of {gate} must be a sum of trained parameters, each times a number, and is not "
+        f"in {names}",
         field="circuit",
         value=str(value),
-        fix="Split it into several rotations (RZ(a + b) is RZ(a) RZ(b)). Formulas of features "
-        "alone are supported, their products with parameters are not.",
+        fix="Write it as a·p + b·q + a formula of the features. A feature may be multiplied by a "
+        "trained factor with input_scaling = true; functions of trained parameters are refused.",
     )
 
 
@@ -176,17 +205,38 @@ def _check_reading(
 
 def _line(value: ParameterExpression, p: Parameter) -> tuple[float, float] | None:
     """(scale, offset) of an expression that is affine in `p`, else None."""
+    scale = _slope(value, p)
+    if scale is None:
+        return None
+    try:
+        offset = value.bind({p: 0.0}).numeric()
+    except _FAILURES:  # not defined at 0: no line, though its slope is constant elsewhere
+        return None
+    return None if isinstance(offset, complex) else (scale, float(offset))
+
+
+def _slope(value: ParameterExpression, p: Parameter) -> float | None:
+    """∂value/∂p where it is a number, else None."""
     try:
         slope = value.gradient(p)
-        if isinstance(slope, ParameterExpression) and slope.parameters:
-            return None
-        scale = slope.numeric() if isinstance(slope, ParameterExpression) else slope
-        offset = value.bind({p: 0.0}).numeric()
-    except _FAILURES:  # not differentiable by Qiskit, or not defined at 0: then no line
+        if isinstance(slope, ParameterExpression):
+            slope = p if slope.parameters else slope.numeric()
+    except _FAILURES:  # Qiskit has no derivative of `sign`, and none where it divides by zero
         return None
-    if isinstance(scale, complex) or isinstance(offset, complex):
-        return None
-    return float(scale), float(offset)
+    return float(slope) if isinstance(slope, int | float) else None
+
+
+def _bound(
+    value: ParameterExpression, at_zero: Sequence[Parameter], gate: str
+) -> ParameterExpression:
+    try:
+        return value.bind(dict.fromkeys(at_zero, 0.0))
+    except _FAILURES as exc:
+        raise CircuitError(
+            f"an angle of {gate} has no value where its parameters are 0: {exc}",
+            field="circuit",
+            value=str(value),
+        ) from exc
 
 
 def _numeric(value: ParameterExpression, gate: str) -> complex:
@@ -210,7 +260,8 @@ def _real(value: complex, gate: str) -> float:
 
 
 def _expression(angle: Angle, slots: dict[str, ParameterVector]) -> float | ParameterExpression:
-    if angle.kind == "const":
-        return angle.offset
-    slot = slots[angle.kind][angle.slot]
-    return slot if (angle.scale, angle.offset) == (1.0, 0.0) else angle.scale * slot + angle.offset
+    total: float | ParameterExpression = angle.offset
+    for kind, slot, scale in angle.terms:
+        scaled = slots[kind][slot] if scale == 1.0 else scale * slots[kind][slot]
+        total = scaled + total if total != 0.0 else scaled
+    return total

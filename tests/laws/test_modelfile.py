@@ -13,7 +13,6 @@ import pytest
 from qstore_ray.circuits.library import ANSATZE, ENCODINGS
 from qstore_ray.circuits.qasm_reader import from_text
 from qstore_ray.data.steps import STEPS
-from qstore_ray.errors import CircuitError
 from qstore_ray.learn.losses import LOSSES
 from qstore_ray.train.trained import TrainedModel
 from tests.trained_models import WIDTH, N, made, rows
@@ -154,23 +153,6 @@ def test_the_gates_of_a_function_keep_their_order(tmp_path: Path):
     model = made(circuit=f"{__name__}:parallel_gates", raw=rows(20, 1), classes=(0, 1))
     _assert_the_same(model, rows(9, 1, seed=1), tmp_path)
     assert TrainedModel.load(tmp_path / "model.qsm").model.circuit.template == parallel_gates()
-
-
-def test_a_function_whose_angles_openqasm_cannot_say_exactly_is_refused():
-    model = made(circuit=f"{__name__}:a_tiny_offset", raw=rows(20, 1), classes=(0, 1))
-    with pytest.raises(CircuitError, match="other gates") as caught:
-        model.to_bytes()
-    assert caught.value.field == "model.circuit"
-    assert caught.value.value.endswith(":a_tiny_offset")
-    assert "circuit_text" in caught.value.fix
-
-
-def a_tiny_offset():
-    """Qiskit's expressions drop it."""
-    from qstore_ray.circuits.template import Op, Template, param, row
-
-    gates = (Op("ry", (0,), (row(0),)), Op("ry", (0,), (param(0, 1.0, 1e-290),)))
-    return Template(n_qubits=1, ops=gates, n_rows=1, n_params=1)
 
 
 def parallel_gates():

@@ -55,7 +55,7 @@ def test_a_text_kept_by_an_earlier_version_keeps_its_order_of_parameters():
     theirs.rx(Parameter("alpha"), 0)
     theirs.rx(Parameter("Z"), 0)
     circuit = load_circuit(qasm3.dumps(theirs))
-    slots = [op.angles[0].slot for op in circuit.template.ops if op.angles]
+    slots = [op.angles[0].terms[0].slot for op in circuit.template.ops if op.angles]
     names = [*(f"_theta_{k}_" for k in range(12)), "alpha", "Z"]
     assert slots == [sorted(names).index(name) for name in names]
 
@@ -65,7 +65,9 @@ def test_a_file_read_now_is_in_numeric_order_wherever_its_text_goes(tmp_path: Pa
     file.write_text(qasm3.dumps(_layers(12)), encoding="utf-8")
     kept = ModelConfig(circuit=file).circuit
     assert load_circuit(kept).template == from_qasm(file).template
-    assert [op.angles[0].slot for op in from_qasm(file).template.ops if op.angles] == [*range(12)]
+    assert [op.angles[0].terms[0].slot for op in from_qasm(file).template.ops if op.angles] == [
+        *range(12)
+    ]
 
 
 def test_a_file_whose_order_does_not_matter_is_kept_as_it_is(tmp_path: Path):
@@ -204,9 +206,9 @@ def test_an_array_of_inputs_is_features():
 
 def test_a_formula_that_divides_features_is_a_formula():
     circuit = from_text(V3 + "input array[float, 1] x; qubit q; rx(x[0] + x[0]*x[0]/x[0]) q;")
-    assert circuit.angles(np.array([[0.3]]))[0, circuit.template.ops[0].angles[0].slot] == (
-        pytest.approx(0.6)
-    )
+    assert circuit.angles(np.array([[0.3]]))[
+        0, circuit.template.ops[0].angles[0].terms[0].slot
+    ] == (pytest.approx(0.6))
 
 
 LAST = "qubit[2] q;\n"
