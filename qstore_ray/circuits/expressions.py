@@ -94,6 +94,26 @@ def parse(text: str, features: Mapping[str, int]) -> Formula:
         raise _not_a_formula(text) from exc
 
 
+def from_json(value: Any, n_features: int) -> Formula:
+    """The formula that JSON, of which `json.dumps` of a formula is an example, holds.
+
+    Raises:
+        CircuitError: it holds no formula of so many features.
+    """
+    match value:
+        case bool():
+            raise _not_a_formula(str(value))
+        case float():
+            return value
+        case int() if 0 <= value < n_features:
+            return value
+        case [str() as name, a] if name in _UNARY:
+            return (name, from_json(a, n_features))
+        case [str() as name, a, b] if name in _BINARY:
+            return (name, from_json(a, n_features), from_json(b, n_features))
+    raise _not_a_formula(str(value))
+
+
 def evaluate(formula: Formula, columns: list[FloatArray]) -> FloatArray:
     """The formula's value (B,) for features given as F columns (B,)."""
     if isinstance(formula, int):

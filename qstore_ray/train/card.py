@@ -177,11 +177,14 @@ def _label(op: Op) -> str:
 
 
 def _angle(angle: Angle) -> str:
-    if angle.kind == "const":
+    text = ""
+    for kind, slot, scale in angle.terms:
+        factor = "" if scale == 1.0 else f"{scale:.3g}"
+        joined = "+" if text and scale > 0 else ""
+        text += f"{joined}{factor}{'x' if kind == 'row' else 'p'}{slot}"
+    if not text:
         return f"{angle.offset:.3g}"
-    slot = f"{'x' if angle.kind == 'row' else 'p'}{angle.slot}"
-    scaled = slot if angle.scale == 1.0 else f"{angle.scale:.3g}{slot}"
-    return scaled if angle.offset == 0.0 else f"{scaled}{angle.offset:+.3g}"
+    return text if angle.offset == 0.0 else f"{text}{angle.offset:+.3g}"
 
 
 def _training(origin: Origin) -> str:

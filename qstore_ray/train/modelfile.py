@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qstore_ray.circuits.qasm import to_qasm3
+from qstore_ray.circuits.text import circuit_text
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.signature import Signature
-from qstore_ray.errors import CheckpointError, CircuitError, QStoreError
+from qstore_ray.errors import CheckpointError, QStoreError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel, build_model
 from qstore_ray.train.archive import pack, pack_arrays, refused, unpack, unpack_arrays
@@ -107,8 +108,7 @@ def write_model(
         arrays: `theta` and the preparation's, as in a checkpoint.
 
     Raises:
-        CircuitError: a circuit by a function that cannot be written as OpenQASM and read back
-            gate by gate.
+        CircuitError: a circuit whose encoding no text can keep.
     """
     known = {name for name in _About.model_fields if about.get(name) is not None}
     described = {"task": None, "n_targets": 1, **{name: about[name] for name in sorted(known)}}
@@ -257,20 +257,7 @@ def _portable(config: Mapping[str, Any], model: QuantumModel) -> str:
     """The circuit as a model file may name it: `library`, or exact OpenQASM 3 source."""
     if config.get("circuit", "library") == "library":
         return "library"
-    # Needs Qiskit, as reading it will.
-    from qstore_ray.circuits.qasm_reader import circuit_text, from_text
-
-    source = circuit_text(model.circuit)
-    if from_text(source).template != model.circuit.template:
-        raise CircuitError(
-            "read back from OpenQASM, the circuit's gates stand in another order, and predictions "
-            "would differ in their last digits",
-            field="model.circuit",
-            value=config["circuit"],
-            fix="Train with the circuit as OpenQASM: ModelConfig(circuit=circuit_text(circuit)), "
-            "from qstore_ray.circuits.qasm_reader.",
-        )
-    return source
+    return circuit_text(model.circuit)
 
 
 def _circuit_text(model: QuantumModel) -> str:

@@ -13,7 +13,6 @@ import pytest
 from qstore_ray.circuits.library import ANSATZE, ENCODINGS
 from qstore_ray.circuits.qasm_reader import from_text
 from qstore_ray.data.steps import STEPS
-from qstore_ray.errors import CircuitError
 from qstore_ray.learn.losses import LOSSES
 from qstore_ray.train.trained import TrainedModel
 from tests.trained_models import WIDTH, N, made, rows
@@ -150,19 +149,23 @@ def test_a_function_is_written_as_the_circuit_it_returned(tmp_path: Path):
     assert "function_of" not in json.dumps(config)
 
 
-def test_a_function_whose_gates_openqasm_would_reorder_is_refused():
+def test_the_gates_of_a_function_keep_their_order(tmp_path: Path):
     model = made(circuit=f"{__name__}:parallel_gates", raw=rows(20, 1), classes=(0, 1))
-    with pytest.raises(CircuitError, match="another order") as caught:
-        model.to_bytes()
-    assert caught.value.field == "model.circuit"
-    assert caught.value.value.endswith(":parallel_gates")
-    assert "circuit_text" in caught.value.fix
+    _assert_the_same(model, rows(9, 1, seed=1), tmp_path)
+    assert TrainedModel.load(tmp_path / "model.qsm").model.circuit.template == parallel_gates()
 
 
 def parallel_gates():
     from qstore_ray.circuits.template import Op, Template, param, row
 
-    gates = (Op("ry", (0,), (row(0),)), Op("ry", (1,), (param(0),)), Op("rz", (0,), (param(0),)))
+    gates = (
+        Op("ry", (0,), (row(0),)),
+        Op("ry", (1,), (param(0),)),
+        Op("rzz", (1, 0), (param(0),)),
+        Op("iswap", (0, 1)),
+        Op("sxdg", (1,)),
+        Op("rz", (0,), (param(0),)),
+    )
     return Template(n_qubits=2, ops=gates, n_rows=1, n_params=1)
 
 
