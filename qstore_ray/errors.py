@@ -7,6 +7,7 @@
     │   ├── CircuitError                       a circuit, gate, qubit or observable we cannot run
     │   ├── ResourceError                      more than this machine or cluster has
     │   └── RunExistsError                     a finished or differing run stands in the way
+    │       └── RunLockedError                 another process has the run or study open
     ├── DataError                exit code 3   empty, ragged, non-finite, one class, too few rows
     ├── BackendError             exit code 4   a backend that cannot answer
     │   └── MissingDependencyError             a package that has to be installed first
@@ -97,6 +98,10 @@ class ResourceError(UsageError):
 
 class RunExistsError(UsageError):
     """A run of this name exists and may not be overwritten or continued as asked."""
+
+
+class RunLockedError(RunExistsError):
+    """Another process has this run or study open; it may end by itself."""
 
 
 class DataError(QStoreError):

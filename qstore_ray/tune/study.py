@@ -28,7 +28,7 @@ from qstore_ray.tune.designs import Points
 from qstore_ray.tune.marks import CHANGED, DESIGN, ERROR, EVALUATIONS, INTERVAL, counts, root
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space import Space
-from qstore_ray.tune.storage import translated
+from qstore_ray.tune.storage_errors import translated
 
 if TYPE_CHECKING:
     import optuna

@@ -65,7 +65,9 @@ class Tuner:
         **options: Any,
     ) -> None:
         if isinstance(space, TuneConfig):
-            self.config = TuneConfig.from_dict({**space.to_dict(), **options})
+            # Not by `to_dict`, which leaves out the password of a database.
+            fields = {name: getattr(space, name) for name in type(space).model_fields}
+            self.config = TuneConfig(**{**fields, **options})
         else:
             self.config = TuneConfig(space=space, **options)
         self.base = base

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from qstore_ray.errors import ConfigError
 from qstore_ray.tune.marks import COPIED
 from qstore_ray.tune.space import Space
-from qstore_ray.tune.storage import open_storage
+from qstore_ray.tune.address import reference_without_password
+from qstore_ray.tune.storage import open_storage, study_names
 
 if TYPE_CHECKING:
     import optuna
@@ -36,16 +37,17 @@ def copy_trials(study: optuna.Study, space: Space, reference: str) -> int:
     import optuna
 
     earlier = _open(reference)
+    named = reference_without_password(reference)
     if earlier.directions != study.directions:
         raise ConfigError(
             "the earlier study has other objectives",
             field="warm_start",
-            value=reference,
+            value=named,
             fix="Leave it out, or take its objectives.",
         )
     there = {trial.user_attrs.get(COPIED) for trial in study.get_trials(deepcopy=False)}
-    # One name however it is written, and never with a password.
-    plain = reference.rpartition("@")[2]
+    # One name however it is written.
+    plain = named.rpartition("@")[2]
     source = plain if "://" in reference else str(Path(reference).expanduser().resolve())
     fitting = 0
     done = (optuna.trial.TrialState.COMPLETE,)
@@ -59,7 +61,7 @@ def copy_trials(study: optuna.Study, space: Space, reference: str) -> int:
         raise ConfigError(
             "no completed trial of the earlier study fits this space",
             field="warm_start",
-            value=reference,
+            value=named,
             fix="Leave it out, or search the same fields in ranges that hold its values.",
         )
     return fitting
@@ -74,9 +76,9 @@ def _open(reference: str) -> optuna.Study:
         name = folder.name
         if not (folder / "study.journal").exists():
             raise _none(reference)
-    storage = open_storage(folder, address or None, writing=False)
-    if name not in optuna.get_all_study_names(storage):
+    if name not in study_names(folder, address or None):
         raise _none(reference)
+    storage = open_storage(folder, address or None, writing=False)
     return optuna.load_study(study_name=name, storage=storage)
 
 
@@ -84,7 +86,7 @@ def _none(reference: str) -> ConfigError:
     return ConfigError(
         "there is no such study to learn from",
         field="warm_start",
-        value=reference if "://" not in reference else "…#" + reference.rpartition("#")[2],
+        value=reference_without_password(reference),
         fix="Give the folder of a study, or the URL of a database, '#', and a name.",
     )
 
