@@ -31,6 +31,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+from qstore_ray.credentials import redact_text
+
 _LONGEST_VALUE = 80
 
 
@@ -57,7 +59,7 @@ class QStoreError(Exception):
         where = f"{self.field}: " if self.field else ""
         got = f" (got {_short(self.value)})" if self.value is not None else ""
         fix = f" {self.fix}" if self.fix else ""
-        return f"{where}{self.message}{got}.{fix}"
+        return redact_text(f"{where}{self.message}{got}.{fix}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.message, self.field, self.value, self.fix)
@@ -66,10 +68,10 @@ class QStoreError(Exception):
         """The error as JSON-ready fields (`--json` prints this)."""
         return {
             "error": type(self).__name__,
-            "message": self.message,
+            "message": redact_text(self.message),
             "field": self.field,
             "value": None if self.value is None else _short(self.value),
-            "fix": self.fix,
+            "fix": redact_text(self.fix),
             "exit_code": self.exit_code,
         }
 
@@ -178,5 +180,5 @@ def _rebuild(cls: type[QStoreError], message: str, field: str, value: Any, fix: 
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = redact_text(repr(value))  # before it is cut, which may leave half of a login
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"

@@ -42,7 +42,7 @@ def as_dict(result: StudyResult, job: JobConfig) -> dict[str, Any]:
 
 def as_facts(result: StudyResult, job: JobConfig) -> Iterator[tuple[str, Any]]:
     """The same for people, as names and values; the last ones are commands."""
-    from qstore_ray.track.text import redact_text
+    from qstore_ray.credentials import redact_text
 
     folder, refit = _folders(job)
     yield "study", folder

@@ -17,9 +17,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from qstore_ray.config import read_toml
+from qstore_ray.credentials import redact_text
 from qstore_ray.errors import MissingDependencyError, UsageError, unknown_name
 from qstore_ray.track.config import TrackConfig, artifact_folder, default_uri
-from qstore_ray.track.text import redact_text
 from qstore_ray.tune.servers import HOST, Page, read_page
 from qstore_ray.tune.storage import JOURNAL
 
