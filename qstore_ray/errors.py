@@ -7,7 +7,6 @@
     │   ├── CircuitError                       a circuit, gate, qubit or observable we cannot run
     │   ├── ResourceError                      more than this machine or cluster has
     │   └── RunExistsError                     a finished or differing run stands in the way
-    │       └── RunLockedError                 another process has the run or study open
     ├── DataError                exit code 3   empty, ragged, non-finite, one class, too few rows
     ├── BackendError             exit code 4   a backend that cannot answer
     │   └── MissingDependencyError             a package that has to be installed first
@@ -29,7 +28,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from qstore_ray.credentials import redact_text
 
@@ -62,7 +61,8 @@ class QStoreError(Exception):
         return redact_text(f"{where}{self.message}{got}.{fix}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.message, self.field, self.value, self.fix)
+        # With what else an error knows: `locked`, and notes.
+        return _rebuild, (type(self), self.message, self.field, self.value, self.fix), vars(self)
 
     def as_dict(self) -> dict[str, Any]:
         """The error as JSON-ready fields (`--json` prints this)."""
@@ -101,9 +101,20 @@ class ResourceError(UsageError):
 class RunExistsError(UsageError):
     """A run of this name exists and may not be overwritten or continued as asked."""
 
+    locked = False
+    """Whether another process has it open, which may end by itself."""
 
-class RunLockedError(RunExistsError):
-    """Another process has this run or study open; it may end by itself."""
+    @classmethod
+    def while_open(cls, kind: str, name: str) -> Self:
+        """The error for a run or a study, as `kind` says, that another process has open."""
+        error = cls(
+            f"another process has this {kind} open",
+            field="name",
+            value=name,
+            fix="Wait for it, stop it, or take another name.",
+        )
+        error.locked = True
+        return error
 
 
 class DataError(QStoreError):

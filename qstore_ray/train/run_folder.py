@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from qstore_ray.config import fingerprint
-from qstore_ray.errors import ConfigError, RunError, RunExistsError, RunLockedError
+from qstore_ray.errors import ConfigError, RunError, RunExistsError
 from qstore_ray.resilience import sweep_parts, write_durably
 from qstore_ray.track.base import KEPT
 from qstore_ray.track.jsonl import MetricsFile
@@ -269,19 +269,14 @@ def lock_folder(path: Path, kind: Literal["run", "study"] = "run") -> IO[str]:
         kind: what the folder holds, as the error names it.
 
     Raises:
-        RunLockedError: another process holds the lock.
+        RunExistsError: another process holds the lock; the error is `locked`.
     """
     lock = (path / LOCK).open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as exc:
         lock.close()
-        raise RunLockedError(
-            f"another process has this {kind} open",
-            field="name",
-            value=path.name,
-            fix="Wait for it, stop it, or take another name.",
-        ) from exc
+        raise RunExistsError.while_open(kind, path.name) from exc
     return lock
 
 

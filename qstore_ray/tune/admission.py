@@ -14,7 +14,7 @@ from qstore_ray.tune.designs import Design
 from qstore_ray.tune.samplers import Learner, get_sampler
 from qstore_ray.tune.space import Space
 from qstore_ray.tune.ownership import check_owner, recorded_url
-from qstore_ray.tune.address import same_database
+from qstore_ray.tune.address import check_outlives, same_database
 from qstore_ray.tune.storage import JOURNAL, name_of, open_storage, study_names
 from qstore_ray.tune.storage_errors import translated
 
@@ -67,6 +67,8 @@ def _check_folder(folder: Path, url: str | None, *, resume: bool, fresh: bool) -
             value=str(folder),
             fix="Take another name for the study.",
         )
+    if url is not None:
+        check_outlives(url)
     if not fresh:
         _check_same_storage(folder, url)
     elif url is None:

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from pydantic import Field, field_serializer, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from qstore_ray.config import Config
+from qstore_ray.credentials import PublicUrl
 from qstore_ray.errors import ConfigError
-from qstore_ray.tune.address import reference_without_password, without_password
 from qstore_ray.tune.objective import Objective, check_objectives
 from qstore_ray.tune.samplers import get_sampler
 from qstore_ray.tune.schedulers import get_scheduler
@@ -41,8 +41,8 @@ class TuneConfig(Config):
         points: to try first, each a table dotted field → value; what one leaves out is sampled.
         warm_start: earlier studies to learn from: a folder, or a database's URL, `#` and a name.
         storage_url: a database for the study (`sqlite:///studies.db`); without it a journal file
-            in the study's folder. A password in it, or in `warm_start`, is used and written
-            nowhere; it may come from the environment instead (`QSTORE_STORAGE_PASSWORD`).
+            in the study's folder. A login in it, or in `warm_start`, is used and never written
+            anywhere; see `qstore_ray.tune.address`.
         concurrency: trials at a time; without it as many as the cluster has room for.
         workers_per_trial: Ray Train workers of a trial, instead of `trainer.num_workers`; 0 trains
             in the trial's own process, which is faster wherever one process can hold the model.
@@ -66,8 +66,8 @@ class TuneConfig(Config):
     scheduler_options: dict[str, Any] = Field(default_factory=dict)
     seed: int = Field(default=0, ge=0)
     points: tuple[dict[str, Any], ...] = ()
-    warm_start: tuple[str, ...] = Field(default=(), repr=False)
-    storage_url: str | None = Field(default=None, repr=False)
+    warm_start: tuple[str, ...] = ()
+    storage_url: str | None = None
     concurrency: int | None = Field(default=None, ge=1)
     workers_per_trial: int = Field(default=0, ge=0, le=1024)
     cpus_per_trial: float = Field(default=1.0, gt=0.0)
@@ -79,6 +79,16 @@ class TuneConfig(Config):
     parts_at_once: int = Field(default=1, ge=1)
     refit: bool = False
     register_as: str | None = None
+
+    @field_validator("storage_url")
+    @classmethod
+    def _without_login(cls, url: str | None) -> str | None:
+        return None if url is None else PublicUrl(url)
+
+    @field_validator("warm_start")
+    @classmethod
+    def _without_logins(cls, references: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(PublicUrl(r) if "://" in r else r for r in references)
 
     @model_validator(mode="after")
     def _known_names(self) -> Self:
@@ -95,14 +105,6 @@ class TuneConfig(Config):
                     fix="Give more than 0; CPUs and GPUs by cpus_per_trial and gpus_per_trial.",
                 )
         return self
-
-    @field_serializer("storage_url")
-    def _without_password(self, url: str | None) -> str | None:
-        return None if url is None else without_password(url)
-
-    @field_serializer("warm_start")
-    def _without_passwords(self, references: tuple[str, ...]) -> list[str]:
-        return [reference_without_password(reference) for reference in references]
 
     @property
     def parts(self) -> int:

@@ -55,7 +55,7 @@ def read_record(folder: Path) -> FolderRecord | None:
     path = folder / RECORD
     try:
         return FolderRecord(**json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, TypeError) as exc:
         raise StudyError(

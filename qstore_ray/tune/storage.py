@@ -11,14 +11,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qstore_ray.credentials import without_login
 from qstore_ray.errors import MissingDependencyError
-from qstore_ray.tune.address import (
-    file_of,
-    is_file,
-    parsed,
-    with_login,
-    without_password,
-)
+from qstore_ray.tune.address import file_of, is_file, parsed, with_login
 from qstore_ray.tune.storage_errors import damaged, translated
 
 if TYPE_CHECKING:
@@ -88,7 +83,7 @@ def name_of(folder: Path, url: str | None) -> str:
     if url is None:
         return str(folder / JOURNAL)
     parsed(url)
-    return without_password(url)
+    return without_login(url)
 
 
 def _check_journal(file: Path, *, mend: bool) -> None:
@@ -130,7 +125,7 @@ def _database(url: str) -> BaseStorage:
 
     address = with_login(url)
     try:
-        with translated(without_password(url)):
+        with translated(without_login(url)):
             return optuna.storages.RDBStorage(
                 address.render_as_string(hide_password=False), engine_kwargs=_options(address)
             )
@@ -160,6 +155,6 @@ def _no_driver(address: URL, url: str) -> MissingDependencyError:
     return MissingDependencyError(
         f"the driver of this database, {driver}, is not installed",
         field="storage_url",
-        value=without_password(url),
+        value=without_login(url),
         fix=f"{installs.get(driver, f'pip install {driver}')}.",
     )

@@ -17,7 +17,7 @@ from typing import Any
 from qstore_ray.backends.base import Usage
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.errors import RunLockedError
+from qstore_ray.errors import RunExistsError
 from qstore_ray.track.base import Tracker
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.callbacks.base import Callback
@@ -104,9 +104,9 @@ def _patiently(train: Callable[[], object]) -> None:
     while True:
         try:
             train()
-        except RunLockedError:
+        except RunExistsError as exc:
             # Nobody else trains in this folder, so it can only be a process that is about to end.
-            if time.monotonic() - began > _LOCK_SECONDS:
+            if not exc.locked or time.monotonic() - began > _LOCK_SECONDS:
                 raise
             time.sleep(0.2)
         else:

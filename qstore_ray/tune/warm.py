@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from qstore_ray.errors import ConfigError
 from qstore_ray.tune.marks import COPIED
 from qstore_ray.tune.space import Space
-from qstore_ray.tune.address import reference_without_password
+from qstore_ray.credentials import PublicUrl
+from qstore_ray.tune.address import split_reference
 from qstore_ray.tune.storage import open_storage, study_names
 
 if TYPE_CHECKING:
@@ -37,17 +38,16 @@ def copy_trials(study: optuna.Study, space: Space, reference: str) -> int:
     import optuna
 
     earlier = _open(reference)
-    named = reference_without_password(reference)
     if earlier.directions != study.directions:
         raise ConfigError(
             "the earlier study has other objectives",
             field="warm_start",
-            value=named,
+            value=reference,
             fix="Leave it out, or take its objectives.",
         )
     there = {trial.user_attrs.get(COPIED) for trial in study.get_trials(deepcopy=False)}
     # One name however it is written.
-    plain = named.rpartition("@")[2]
+    plain = str(PublicUrl(reference)).rpartition("@")[2]
     source = plain if "://" in reference else str(Path(reference).expanduser().resolve())
     fitting = 0
     done = (optuna.trial.TrialState.COMPLETE,)
@@ -61,7 +61,7 @@ def copy_trials(study: optuna.Study, space: Space, reference: str) -> int:
         raise ConfigError(
             "no completed trial of the earlier study fits this space",
             field="warm_start",
-            value=named,
+            value=reference,
             fix="Leave it out, or search the same fields in ranges that hold its values.",
         )
     return fitting
@@ -70,7 +70,8 @@ def copy_trials(study: optuna.Study, space: Space, reference: str) -> int:
 def _open(reference: str) -> optuna.Study:
     import optuna
 
-    address, _, name = reference.rpartition("#") if "://" in reference else ("", "", "")
+    whole = reference.whole if isinstance(reference, PublicUrl) else reference
+    address, name = split_reference(whole)
     folder = Path(reference).expanduser().resolve()
     if not address:
         name = folder.name
@@ -86,7 +87,7 @@ def _none(reference: str) -> ConfigError:
     return ConfigError(
         "there is no such study to learn from",
         field="warm_start",
-        value=reference_without_password(reference),
+        value=reference,
         fix="Give the folder of a study, or the URL of a database, '#', and a name.",
     )
 
