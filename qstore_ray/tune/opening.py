@@ -21,10 +21,12 @@ from qstore_ray.train.run_folder import LOCK, lock_folder
 from qstore_ray.tune.admission import check_study, exists, none_to_resume
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.designs import Design
-from qstore_ray.tune.marks import CHANGED, INTERRUPTED, POINT, REPEATS, ROOT, root
+from qstore_ray.tune.marks import CHANGED, INTERRUPTED, POINT, REPEATS, ROOT, SAME_AS, root
 from qstore_ray.tune.ownership import RECORD, check_owner, claim, foreign, make_record
 from qstore_ray.tune.recipe import KEY, check_same, study_recipe
+from qstore_ray.tune.repeats import Tried, size_of
 from qstore_ray.tune.samplers import Learner, get_sampler
+from qstore_ray.tune.schedulers import get_scheduler
 from qstore_ray.tune.space import Space
 from qstore_ray.tune.storage import JOURNAL, name_of, open_storage, study_names
 from qstore_ray.tune.storage_errors import translated
@@ -85,9 +87,12 @@ def open_study(
             # Where it left off, a seeded generator must not begin from the start again.
             study.sampler = _optuna_sampler(chosen, seed, len(study.get_trials(deepcopy=False)))
         until_opened.pop_all()
+    # The trials of a population change while they train, so no two of them are the same.
+    population = get_scheduler(config.scheduler, config.scheduler_options).mutates
+    tried = None if population else Tried(space, size_of(space), seed)
     return Study(
         folder, study, space=space, objectives=config.objectives, trials=trials, points=design,
-        where=where, lock=lock,
+        tried=tried, where=where, lock=lock,
     )  # fmt: skip
 
 
@@ -192,7 +197,7 @@ def _repeat_interrupted(study: optuna.Study) -> None:
     for trial in trials:
         if trial.state != TrialState.RUNNING:
             continue
-        if trial.number not in repeated:
+        if trial.number not in repeated and SAME_AS not in trial.user_attrs:
             first, _ = root(trial.number, trial.user_attrs)
             chosen = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
             marks = {REPEATS: trial.number, ROOT: first}

@@ -73,7 +73,9 @@ def make_record(folder: Path, url: str) -> FolderRecord:
         OSError: as the system says.
     """
     earlier = read_record(folder)
-    made = FolderRecord(earlier.id if earlier else secrets.token_hex(16), folder.name, absolute(url))
+    made = FolderRecord(
+        earlier.id if earlier else secrets.token_hex(16), folder.name, absolute(url)
+    )
     if made != earlier:
         write_durably(folder / RECORD, (json.dumps(asdict(made), indent=1) + "\n").encode())
     return made

@@ -17,7 +17,16 @@ from qstore_ray.errors import RunError
 from qstore_ray.resilience import write_durably
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.run_folder import check_name
-from qstore_ray.tune.marks import CHANGED, COPIED, ERROR, EVALUATIONS, INTERRUPTED, INTERVAL, root
+from qstore_ray.tune.marks import (
+    CHANGED,
+    COPIED,
+    ERROR,
+    EVALUATIONS,
+    INTERRUPTED,
+    INTERVAL,
+    SAME_AS,
+    root,
+)
 from qstore_ray.tune.recipe import KEY
 from qstore_ray.tune.space import Space
 from qstore_ray.tune.ownership import read_record, recorded_url
@@ -212,7 +221,8 @@ def read_result(storage: str | Path, name: str, *, storage_url: str | None = Non
         recipe = study.user_attrs.get(KEY)
         if recipe is None:
             raise _none(folder)
-        trials = [t for t in study.get_trials(deepcopy=False) if COPIED not in t.user_attrs]
+        every = study.get_trials(deepcopy=False)
+        trials = [t for t in every if not {COPIED, SAME_AS} & t.user_attrs.keys()]
     objectives = dict(recipe["objectives"])
     space = Space.from_dict(recipe["space"])
     results = [_trial(trial, space, list(objectives), folder) for trial in trials]

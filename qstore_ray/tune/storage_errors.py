@@ -7,13 +7,21 @@ be made, in words alone. `trouble_of` makes one of a few kinds of it, and each k
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Final, TypeVar
 
 from qstore_ray.errors import StudyError
+from qstore_ray.resilience import call_with_retries
+from qstore_ray.track.logging import announce
+
+T = TypeVar("T")
+
+AWAY_SECONDS: Final = 300
+"""How long a search waits for the server of its database."""
 
 
 class Trouble(Enum):
@@ -61,7 +69,9 @@ _SIGNS: Final[dict[Trouble, _Signs]] = {
         frozenset({"53100"}), frozenset({1021, 1114}), r"disk is full|no space left"
     ),
     Trouble.AWAY: _Signs(
-        frozenset({"08000", "08001", "08003", "08004", "08006", "53300", "57P01", "57P02", "57P03"}),
+        frozenset(
+            {"08000", "08001", "08003", "08004", "08006", "53300", "57P01", "57P02", "57P03"}
+        ),
         frozenset({1040, 1053, 2002, 2003, 2005, 2006, 2013, 4031}),
         r"connection refused|connection failed|connection timeout|connection is (lost|closed)"
         r"|connection reset|server closed the connection|consuming input failed|timed out"
@@ -176,3 +186,44 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(link))
         yield link
         waiting += [link.__cause__, getattr(link, "orig", None)]
+
+
+def while_away(call: Callable[[], T], where: str, leave: threading.Event) -> T:
+    """Call `call`, and again while the server of the database cannot be reached; says so once.
+
+    Args:
+        call: may be repeated, also after its effect was kept and only the answer was lost.
+        leave: when set, nothing is waited for any more.
+
+    Raises:
+        StudyError: the server was away for too long.
+        Exception: any other error of `call`, as it was.
+    """
+    said: list[str] = []
+
+    def say() -> None:
+        if not said:
+            said.append(where)
+            minutes = AWAY_SECONDS // 60
+            announce(
+                "warning",
+                f"the database {where} cannot be reached; the search waits for it, {minutes} "
+                "minutes at most",
+            )
+
+    result = call_with_retries(
+        call, retry_on=_is_away, seconds=AWAY_SECONDS, leave=leave, between=say
+    )
+    if said:
+        announce("note", f"the database {where} answers again")
+    return result
+
+
+def _is_away(error: BaseException) -> bool:
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    raised = error.__cause__ if isinstance(error, StudyError) else error
+    return isinstance(raised, SQLAlchemyError | StorageInternalError) and (
+        trouble_of(raised) is Trouble.AWAY
+    )
