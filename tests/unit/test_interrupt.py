@@ -18,6 +18,11 @@ from qstore_ray.train.interrupt import stop_on_signal
 ALL = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
+def _raise(*numbers: signal.Signals) -> None:
+    for number in numbers:
+        signal.raise_signal(number)
+
+
 @pytest.mark.parametrize("number", ALL)
 def test_the_first_signal_asks_for_a_stop(number: signal.Signals):
     before = [signal.getsignal(each) for each in ALL]
@@ -31,20 +36,17 @@ def test_the_first_signal_asks_for_a_stop(number: signal.Signals):
 @pytest.mark.parametrize("first", ALL)
 def test_a_ctrl_c_after_it_insists(first: signal.Signals):
     with pytest.raises(KeyboardInterrupt), stop_on_signal(threading.Event()):
-        signal.raise_signal(first)
-        signal.raise_signal(signal.SIGINT)
+        _raise(first, signal.SIGINT)
 
 
 def test_what_a_process_manager_sends_twice_at_once_counts_once(monkeypatch: pytest.MonkeyPatch):
     stop = threading.Event()
     with stop_on_signal(stop):
-        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGHUP, signal.SIGHUP):
-            signal.raise_signal(number)
+        _raise(signal.SIGTERM, signal.SIGTERM, signal.SIGHUP, signal.SIGHUP)
     assert stop.is_set()
     monkeypatch.setattr(interrupt, "_SAME_INSTANT", -1.0)
     with pytest.raises(KeyboardInterrupt), stop_on_signal(threading.Event()):
-        signal.raise_signal(signal.SIGTERM)
-        signal.raise_signal(signal.SIGTERM)
+        _raise(signal.SIGTERM, signal.SIGTERM)
 
 
 def test_under_nohup_the_terminal_may_be_closed():
