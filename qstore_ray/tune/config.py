@@ -12,6 +12,7 @@ scheduler = "asha"
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -80,15 +81,25 @@ class TuneConfig(Config):
     refit: bool = False
     register_as: str | None = None
 
-    @field_validator("storage_url")
+    # Pydantic makes plain texts of what it checks, so what it was given is looked at, too.
+    @field_validator("storage_url", mode="wrap")
     @classmethod
-    def _without_login(cls, url: str | None) -> str | None:
-        return None if url is None else PublicUrl(url)
+    def _without_login(
+        cls, given: Any, check: Callable[[Any], str | None]
+    ) -> str | None:
+        url = check(given)
+        return given if isinstance(given, PublicUrl) else url and PublicUrl(url)
 
-    @field_validator("warm_start")
+    @field_validator("warm_start", mode="wrap")
     @classmethod
-    def _without_logins(cls, references: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(PublicUrl(r) if "://" in r else r for r in references)
+    def _without_logins(
+        cls, given: Any, check: Callable[[Any], tuple[str, ...]]
+    ) -> tuple[str, ...]:
+        texts = check(given)
+        return tuple(
+            whole if isinstance(whole, PublicUrl) else PublicUrl(text) if "://" in text else text
+            for whole, text in zip(given, texts, strict=True)
+        )
 
     @model_validator(mode="after")
     def _known_names(self) -> Self:

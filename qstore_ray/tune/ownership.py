@@ -93,6 +93,12 @@ def recorded_url(folder: Path) -> str | None:
     return record.storage_url if record else _url_of_job(folder)
 
 
+def study_folders(storage: Path) -> list[str]:
+    """Names of the folders below `storage` that have a study."""
+    found = (path.parent.name for name in (JOURNAL, RECORD) for path in storage.glob(f"*/{name}"))
+    return sorted(set(found))
+
+
 def check_owner(study: optuna.Study, folder: Path, url: str, *, deletes: bool = False) -> None:
     """Check that a study in a database is this folder's.
 
@@ -164,6 +170,8 @@ def _here(folder: Path) -> dict[str, str]:
 
 
 def _url_of_job(folder: Path) -> str | None:
+    if (folder / "run.json").exists():  # a run's job may have a search in it, too
+        return None
     try:
         tune = read_toml(folder / "config.toml").get("tune", {})
     except ConfigError:
