@@ -21,7 +21,7 @@ from qstore_ray.train.run_folder import LOCK, lock_folder
 from qstore_ray.tune.admission import check_study, exists, none_to_resume
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.designs import Design
-from qstore_ray.tune.marks import CHANGED, INTERRUPTED, POINT, REPEATS, ROOT, SAME_AS, root
+from qstore_ray.tune.marks import CHANGED, POINT, REPEATS, ROOT, SAME_AS, root
 from qstore_ray.tune.ownership import RECORD, check_owner, claim, foreign, make_record
 from qstore_ray.tune.recipe import KEY, check_same, study_recipe
 from qstore_ray.tune.repeats import Tried, size_of
@@ -30,7 +30,7 @@ from qstore_ray.tune.schedulers import get_scheduler
 from qstore_ray.tune.space import Space
 from qstore_ray.tune.storage import JOURNAL, name_of, open_storage, study_names
 from qstore_ray.tune.storage_errors import translated
-from qstore_ray.tune.study import Study, enqueue
+from qstore_ray.tune.study import Study, enqueue, fail_interrupted
 from qstore_ray.tune.warm import copy_trials
 
 if TYPE_CHECKING:
@@ -204,9 +204,7 @@ def _repeat_interrupted(study: optuna.Study) -> None:
             if CHANGED in trial.user_attrs:
                 marks[CHANGED] = trial.user_attrs[CHANGED]
             study.enqueue_trial(chosen, user_attrs=marks)
-        trial_id = trial._trial_id  # noqa: SLF001 - a trial of another process has no public way
-        study._storage.set_trial_user_attr(trial_id, INTERRUPTED, value=True)  # noqa: SLF001
-        study._storage.set_trial_state_values(trial_id, TrialState.FAIL)  # noqa: SLF001
+        fail_interrupted(study, trial._trial_id)  # noqa: SLF001
 
 
 def _optuna_sampler(chosen: Design | Learner, seed: int, trials: int) -> BaseSampler:

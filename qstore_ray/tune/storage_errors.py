@@ -135,8 +135,8 @@ _RESTORE: Final = "Put back a copy of it, or begin again under another name or w
 _MEANINGS: Final[dict[Trouble, tuple[str, str]]] = {
     Trouble.LOGIN: (
         "the database refuses this user or password",
-        "Set QSTORE_STORAGE_USER and QSTORE_STORAGE_PASSWORD (for PostgreSQL also PGPASSWORD or "
-        "~/.pgpass), and check that the user may log in from this machine.",
+        "Set QSTORE_STORAGE_USERNAME and QSTORE_STORAGE_PASSWORD (for PostgreSQL also PGPASSWORD "
+        "or ~/.pgpass), and check that the user may log in from this machine.",
     ),
     Trouble.NO_DATABASE: (
         "there is no such database",

@@ -31,6 +31,7 @@ from qstore_ray.tune.marks import (
     DESIGN,
     ERROR,
     EVALUATIONS,
+    INTERRUPTED,
     INTERVAL,
     SAME_AS,
     counts,
@@ -122,9 +123,11 @@ class Study:
     @property
     def asked(self) -> int:
         """Trials that count: running here, or ended; neither waiting nor interrupted ones."""
-        return self.reach(
-            lambda: sum(counts(trial) for trial in self._study.get_trials(deepcopy=False))
-        )
+        return self.reach(self._asked)
+
+    def _asked(self) -> int:
+        trials = self._study.get_trials(deepcopy=False)
+        return sum(counts(trial) for trial in trials) - len(self._unanswered())
 
     @property
     def left(self) -> int:
@@ -159,12 +162,15 @@ class Study:
         return self.reach(self._ask)
 
     def _ask(self) -> Trial | None:
-        while self.asked < self.limit:
-            trial = self._unanswered()
-            if trial is None:
-                if not self._in_state("WAITING") and not self._enqueue_next():
-                    return None
+        import optuna
+
+        while self._asked() < self.limit:
+            if unanswered := self._unanswered():
+                trial = optuna.Trial(self._study, unanswered[0])
+            elif self._in_state("WAITING") or self._enqueue_next():
                 trial = self._study.ask()
+            else:
+                break
             self._next_point = max(self._next_point, trial.user_attrs.get(DESIGN, -1) + 1)
             values = self.space.suggest(trial)
             same = self._tried.number_of(values) if self._tried else None
@@ -178,16 +184,16 @@ class Study:
             self._live[trial.number] = trial
             first, repeats = root(trial.number, trial.user_attrs)
             return Trial(trial.number, values, f"trial-{first:04d}", repeats)
+        for key in self._unanswered():
+            fail_interrupted(self._study, key)
         return None
 
-    def _unanswered(self) -> optuna.Trial | None:
-        """A trial that the storage has, although the connection was lost before it said so."""
-        import optuna
-
-        for trial in self._in_state("RUNNING"):
-            if trial.number not in self._live:
-                return optuna.Trial(self._study, trial._trial_id)  # noqa: SLF001 - no public way
-        return None
+    def _unanswered(self) -> list[int]:
+        """Trials that the storage has, although the connection was lost before it said so; as it
+        knows them. Optuna itself asks again then, and has two of them.
+        """
+        running = self._in_state("RUNNING")
+        return [t._trial_id for t in running if t.number not in self._live]  # noqa: SLF001
 
     def _repeat(self, trial: optuna.Trial, number: int) -> None:
         """End a trial with what is known of the one that has the same values."""
@@ -361,6 +367,18 @@ class Study:
                 fix=f"Running: {', '.join(map(str, self._live)) or 'none'}.",
             )
         return self._live[number]
+
+
+def fail_interrupted(study: optuna.Study, key: int) -> None:
+    """End a trial that nobody runs; it does not count.
+
+    Args:
+        key: of the trial in the storage: one of another process has no public way.
+    """
+    from optuna.trial import TrialState
+
+    study._storage.set_trial_user_attr(key, INTERRUPTED, value=True)  # noqa: SLF001
+    study._storage.set_trial_state_values(key, TrialState.FAIL)  # noqa: SLF001
 
 
 def enqueue(
