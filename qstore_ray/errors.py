@@ -28,7 +28,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
+
+from qstore_ray.credentials import redact_text
 
 _LONGEST_VALUE = 80
 
@@ -56,19 +58,20 @@ class QStoreError(Exception):
         where = f"{self.field}: " if self.field else ""
         got = f" (got {_short(self.value)})" if self.value is not None else ""
         fix = f" {self.fix}" if self.fix else ""
-        return f"{where}{self.message}{got}.{fix}"
+        return redact_text(f"{where}{self.message}{got}.{fix}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.message, self.field, self.value, self.fix)
+        # With what else an error knows: `locked`, and notes.
+        return _rebuild, (type(self), self.message, self.field, self.value, self.fix), vars(self)
 
     def as_dict(self) -> dict[str, Any]:
         """The error as JSON-ready fields (`--json` prints this)."""
         return {
             "error": type(self).__name__,
-            "message": self.message,
+            "message": redact_text(self.message),
             "field": self.field,
             "value": None if self.value is None else _short(self.value),
-            "fix": self.fix,
+            "fix": redact_text(self.fix),
             "exit_code": self.exit_code,
         }
 
@@ -97,6 +100,21 @@ class ResourceError(UsageError):
 
 class RunExistsError(UsageError):
     """A run of this name exists and may not be overwritten or continued as asked."""
+
+    locked = False
+    """Whether another process has it open, which may end by itself."""
+
+    @classmethod
+    def while_open(cls, kind: str, name: str) -> Self:
+        """The error for a run or a study, as `kind` says, that another process has open."""
+        error = cls(
+            f"another process has this {kind} open",
+            field="name",
+            value=name,
+            fix="Wait for it, stop it, or take another name.",
+        )
+        error.locked = True
+        return error
 
 
 class DataError(QStoreError):
@@ -173,5 +191,5 @@ def _rebuild(cls: type[QStoreError], message: str, field: str, value: Any, fix: 
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = redact_text(repr(value))  # before it is cut, which may leave half of a login
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"

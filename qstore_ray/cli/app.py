@@ -32,6 +32,7 @@ from qstore_ray.cli import (
     tune,
     ui,
 )
+from qstore_ray.cli.entry import stopped
 from qstore_ray.errors import InterruptedRunError, QStoreError, UsageError
 
 app = typer.Typer(
@@ -98,11 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output.report(exc, as_json=as_json)
         code = exc.exit_code
     except KeyboardInterrupt:
-        stopped = InterruptedRunError(
-            "stopped on request", fix="If a run had begun, the same command with --resume goes on."
-        )
-        output.report(stopped, as_json=as_json)
-        code = stopped.exit_code
+        output.report(stopped(), as_json=as_json)
+        code = InterruptedRunError.exit_code
     output.flush()
     return code
 

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from qstore_ray.config import Config
+from qstore_ray.credentials import PublicUrl
 from qstore_ray.errors import ConfigError
 
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -20,7 +21,8 @@ class TrackConfig(Config):
     Args:
         mlflow: record in MLflow.
         mlflow_uri: a database (`sqlite:////data/mlflow.db`, `postgresql://…`) or a server
-            (`http://127.0.0.1:5000`). None is the file `mlflow.db` beside the run folders.
+            (`http://127.0.0.1:5000`). None is the file `mlflow.db` beside the run folders. A login
+            in it is used and never written anywhere; see `qstore_ray.credentials`.
         experiment: the MLflow experiment that runs are listed under; created where missing.
         mlflow_system_metrics: record processor and memory use of the driver process every epoch,
             as `system/cpu_percent` and `system/peak_memory_mib`.
@@ -66,7 +68,7 @@ class TrackConfig(Config):
                 fix="Write sqlite:////data/mlflow.db (four slashes before an absolute path) or "
                 "http://127.0.0.1:5000, or leave it out for mlflow.db beside the run folders.",
             )
-        return uri
+        return PublicUrl(uri)
 
 
 def default_uri(storage: Path) -> str:

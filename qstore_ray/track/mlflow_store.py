@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from qstore_ray.credentials import redact_text
 from qstore_ray.errors import MissingDependencyError, RunError
-from qstore_ray.track.text import cut, redact_text
+from qstore_ray.track.text import cut
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

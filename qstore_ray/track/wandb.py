@@ -26,11 +26,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from qstore_ray.credentials import redact_text
 from qstore_ray.errors import MissingDependencyError, RunError
 from qstore_ray.track.base import Record, RunInfo, Status, write_atomically
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import epoch_records, read_records
-from qstore_ray.track.text import cut, leaves, metrics_of, redact, redact_text
+from qstore_ray.track.text import cut, leaves, metrics_of, redact
 
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
