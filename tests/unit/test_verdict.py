@@ -102,9 +102,8 @@ def test_values_are_compared_by_r2():
     worse, _ = verdict(y, Answers(-y), _baseline("r2", far, mean))
     assert worse.startswith("worse than ridge regression")
     assert "it is worse than the mean of the targets" in worse
-    assert verdict(np.ones(5), Answers(np.ones(5)), _baseline("r2", *[Answers(np.ones(5))] * 2)) == (
-        "", {},
-    )  # fmt: skip
+    ones = Answers(np.ones(5))
+    assert verdict(np.ones(5), ones, _baseline("r2", ones, ones)) == ("", {})
 
 
 # ----------------------------------------------------------------------------------- the baselines
