@@ -232,9 +232,16 @@ def folds(
     return tuple({"train": np.setdiff1d(rows, val), "val": val} for val in held)
 
 
+_STREAM = 0x5351
+"""Beside the seed, so that ranks are not the stream of `numpy.random.default_rng(seed)`.
+
+Rows that were drawn from that generator would be sorted by their values, not mixed.
+"""
+
+
 def _random_order(n: int, seed: int) -> IntArray:
     """0 … n−1 in the order of their ranks."""
-    return np.argsort(np.random.PCG64(seed).random_raw(n), kind="stable")
+    return np.argsort(np.random.PCG64([_STREAM, seed]).random_raw(n), kind="stable")
 
 
 def _cut(order: IntArray, fractions: Mapping[str, float]) -> dict[str, IntArray]:

@@ -67,10 +67,20 @@ def test_exact_fractions_give_exact_counts():
 def test_a_seed_means_this_split_for_good():
     dealt = split_rows(10, THREE, 7)
     assert {name: rows.tolist() for name, rows in dealt.items()} == {
-        "train": [0, 2, 3, 4, 6, 8, 9],
+        "train": [0, 1, 3, 5, 6, 8, 9],
         "val": [7],
-        "test": [1, 5],
+        "test": [2, 4],
     }
+
+
+@pytest.mark.parametrize("draw", ["uniform", "normal", "random"])
+def test_rows_drawn_under_the_seed_of_the_split_are_mixed_all_the_same(draw):
+    """Data of a first draw from `default_rng(0)`, cut with seed 0, must not be cut by its values."""
+    values = getattr(np.random.default_rng(0), draw)(size=300)
+    order = np.argsort(values)
+    ranks = np.argsort(order)
+    for part in split_rows(300, THREE, 0).values():
+        assert 100 < ranks[part].mean() < 200
 
 
 def test_seeds_differ():

@@ -192,7 +192,9 @@ def _searched(folder: Path, kind: str, at: int, tune: Callable[[Study], None]) -
     assert len({str(trial.parameters) for trial in trials}) == 3
     with sqlalchemy.create_engine(url).connect() as database:
         rows = database.execute(sqlalchemy.text("select state from trials")).all()
-    assert {state for (state,) in rows} <= {"COMPLETE", "FAIL"}, "nothing is left running or waiting"
+    assert {state for (state,) in rows} <= {"COMPLETE", "FAIL"}, (
+        "nothing is left running or waiting"
+    )
     return outage.count
 
 

@@ -236,7 +236,9 @@ def test_a_login_is_in_no_file_and_no_text(tmp_path, url, capsys):
 
 
 @pytest.mark.parametrize("url", LOGINS)
-@pytest.mark.parametrize("wrong", [{"trails": 3}, {"sampler": "tpee"}, {"points": [{"a": 1}]}], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [{"trails": 3}, {"sampler": "tpee"}, {"points": [{"a": 1}]}], ids=str
+)
 def test_a_login_is_in_no_traceback(tmp_path, url, wrong):
     fields = {"space": SPACE, "objectives": GOAL, "storage_url": url, "warm_start": [f"{url}#x"]}
     with pytest.raises(QStoreError) as caught:
