@@ -23,12 +23,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qstore_ray.circuits.qasm import to_qasm3
+from qstore_ray.circuits.text import circuit_text
 from qstore_ray.data.prepare import Preparation
-from qstore_ray.errors import CheckpointError, CircuitError, QStoreError
+from qstore_ray.errors import CheckpointError, QStoreError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel, build_model
 from qstore_ray.train.archive import pack, pack_arrays, refused, unpack, unpack_arrays
 from qstore_ray.train.origin import Origin
+from qstore_ray.train.same_run import circuit_by_name
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
@@ -98,12 +100,14 @@ def write_model(
         arrays: `theta` and the preparation's, as in a checkpoint.
 
     Raises:
-        CircuitError: a circuit by a function that cannot be written as OpenQASM and read back
-            gate by gate.
+        CircuitError: a circuit of an earlier version's run, by a function, with an encoding that
+            cannot be kept.
     """
     known = _About.model_fields.keys() & about.keys()
     described = {"task": None, "n_targets": 1, **{name: about[name] for name in sorted(known)}}
-    described["config"] = {**about["config"], "circuit": _portable(about["config"], model)}
+    # What the source is read with is in it: the features are the slots x_0, x_1, …
+    config = {name: value for name, value in about["config"].items() if name != "features"}
+    described["config"] = {**config, "circuit": _portable(config, model)}
     members = {
         _ARRAYS: pack_arrays(arrays),
         _CIRCUIT: _circuit_text(model).encode(),
@@ -212,8 +216,10 @@ def _check_source(circuit: Any) -> None:
 
 def described_model(about: Mapping[str, Any]) -> QuantumModel:
     """The model that a checkpoint's or a model file's manifest describes, without parameters."""
+    config = dict(about["config"])
+    config["circuit"] = circuit_by_name(config.get("circuit", "library"))
     return build_model(
-        ModelConfig.from_dict(about["config"]),
+        ModelConfig.from_dict(config),
         n_features=about["n_features"],
         n_classes=len(about["classes"]) or None,
         task=about.get("task"),
@@ -225,20 +231,7 @@ def _portable(config: Mapping[str, Any], model: QuantumModel) -> str:
     """The circuit as a model file may name it: `library`, or exact OpenQASM 3 source."""
     if config.get("circuit", "library") == "library":
         return "library"
-    # Needs Qiskit, as reading it will.
-    from qstore_ray.circuits.qasm_reader import circuit_text, from_text
-
-    source = circuit_text(model.circuit)
-    if from_text(source).template != model.circuit.template:
-        raise CircuitError(
-            "read back from OpenQASM, the circuit's gates stand in another order, and predictions "
-            "would differ in their last digits",
-            field="model.circuit",
-            value=config["circuit"],
-            fix="Train with the circuit as OpenQASM: ModelConfig(circuit=circuit_text(circuit)), "
-            "from qstore_ray.circuits.qasm_reader.",
-        )
-    return source
+    return circuit_text(model.circuit)
 
 
 def _circuit_text(model: QuantumModel) -> str:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import sys
 from collections.abc import Mapping
+from itertools import zip_longest
 from typing import Any
 
+from qstore_ray.circuits.load import is_name, kept_circuit
 from qstore_ray.errors import RunExistsError
 
+_CIRCUIT = "model.circuit"
 _VERSIONED = ("qstore-ray", "numpy", "numba", "qiskit", "ray")
 
 
@@ -32,7 +36,17 @@ def check_same(
             "--fresh.",
         )
     before, now = _flat(earlier.get("recipe", {})), _flat(recipe)
+    if _CIRCUIT in before:
+        before[_CIRCUIT] = circuit_by_name(before[_CIRCUIT])
     for field in sorted(before.keys() | now.keys()):
+        if field == _CIRCUIT and before.get(field) != now.get(field):
+            raise RunExistsError(
+                "the run was started with another circuit",
+                field=field,
+                value=_first_difference(before.get(field, ""), now.get(field, "")),
+                fix="Go on with the circuit that its config.toml keeps, or train the changed one "
+                "under another name.",
+            )
         if before.get(field) != now.get(field):
             raise RunExistsError(
                 f"the run was started with {before.get(field)!r}",
@@ -40,6 +54,27 @@ def check_same(
                 value=now.get(field),
                 fix="Resume it with what it was started with (its config.toml), or use --fresh.",
             )
+
+
+def circuit_by_name(circuit: str) -> str:
+    """The circuit, for those that runs of earlier versions kept by a function's name alone.
+
+    Raises:
+        ConfigError: the function is gone, or gives no circuit any more.
+    """
+    if not is_name(circuit):
+        return circuit
+    sys.stderr.write(
+        f"warning: the run kept its circuit only as {circuit}, by an earlier version. The function "
+        "is called again; if it was changed since, this is another circuit than was trained\n"
+    )
+    return kept_circuit(circuit)
+
+
+def _first_difference(before: str, now: str) -> str:
+    """The first line of `now` that is not in its place in `before`."""
+    lines = zip_longest(before.splitlines(), now.splitlines(), fillvalue="")
+    return next((f"{new!r} for {old!r}" for old, new in lines if new != old), "")
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
