@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from qstore_ray.circuits.circuit import Circuit
+from qstore_ray.circuits.qasm_source import is_circuit_file, is_source
 from qstore_ray.circuits.row_angles import Features
 from qstore_ray.circuits.slots import FeatureNames, feature_names, listed, read_slots
 from qstore_ray.circuits.template import Template
 from qstore_ray.circuits.text import circuit_text
 from qstore_ray.errors import CircuitError, ConfigError
-
-QASM_ENDINGS = (".qasm", ".qasm3", ".qasm2")
 
 _EXPORTS = {
     "pennylane": "qml.to_openqasm(qnode)(…)",
@@ -34,15 +33,10 @@ _EXPORTS = {
 """How the circuits of other libraries become OpenQASM, by the root of their classes' modules."""
 
 
-def is_source(spec: str) -> bool:
-    """Whether `spec` is OpenQASM text, not the name of something."""
-    return "\n" in spec and "OPENQASM" in spec
-
-
 def is_name(spec: object) -> bool:
     """Whether `spec` names code that makes a circuit, `module:function`."""
     is_text = isinstance(spec, str) and not is_source(spec)
-    return is_text and spec != "library" and not str(spec).endswith(QASM_ENDINGS)
+    return is_text and spec != "library" and not is_circuit_file(str(spec))
 
 
 def load_circuit(
@@ -111,8 +105,9 @@ def _converted(
     if isinstance(made, str | Path) and (not maker or is_source(str(made))):
         from qstore_ray.circuits.qasm_reader import from_qasm, from_text
 
-        read = from_text if is_source(str(made)) else from_qasm
-        return read(str(made), features=features, n_features=n_features)
+        if is_source(str(made)):
+            return from_text(str(made), features=features, n_features=n_features, kept=True)
+        return from_qasm(str(made), features=features, n_features=n_features)
     if isinstance(made, Circuit | Template) and features is not None:
         raise ConfigError(
             f"a {type(made).__name__} says itself what its features are",

@@ -14,7 +14,6 @@ from qstore_ray.errors import CircuitError
 
 HEADER = re.compile(r"^// qstore_ray: rows=(?P<rows>\d+) params=(?P<params>\d+)$", re.MULTILINE)
 
-# The gates of our table that stdgates.inc lacks, in gates that it has.
 DEFINITIONS = {
     "sxdg": "gate sxdg a { s a; h a; s a; }",
     "iswap": "gate iswap a, b { s a; s b; h a; cx a, b; cx b, a; h b; }",
@@ -23,6 +22,7 @@ DEFINITIONS = {
     "rx(-pi/2) b; rx(-pi/2) a; }",
     "rzz": "gate rzz(t) a, b { cx a, b; rz(t) b; cx a, b; }",
 }
+"""The gates of our table that stdgates.inc lacks, in gates that it has."""
 
 
 def to_qasm3(template: Template) -> str:

@@ -9,24 +9,23 @@ features, everything else is learned (or say which with `features=`). Then
     θ[0] + x[0]             becomes a sum of the two
     θ[0]*x[0]               is refused: it would need the product of a feature and a parameter
 
-Gates outside the table of `gates.py` are written in gates of the table by Qiskit's transpiler,
-without optimisation. Global phases are dropped: no expectation value depends on them. Final
-measurements and barriers are dropped too; what is measured is said by observables.
+Gates outside the table of `gates.py` are written in gates of the table by `qiskit_gates.py`. What
+is measured is said by observables, not by the circuit.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
-from qiskit import QuantumCircuit, transpile
-from qiskit.circuit import Instruction, Operation, Parameter, ParameterExpression, ParameterVector
-from qiskit.circuit.library import get_standard_gate_name_mapping
+from qiskit import QuantumCircuit
+from qiskit.circuit import Operation, Parameter, ParameterExpression, ParameterVector
 from qiskit.exceptions import QiskitError
 
 from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.expressions import Formula, Formulas, evaluate, parse
-from qstore_ray.circuits.gates import GATES
+from qstore_ray.circuits.qiskit_gates import in_our_gates
 from qstore_ray.circuits.row_angles import Features
 from qstore_ray.circuits.slots import FeatureNames, Slots, feature_names, read_slots
 from qstore_ray.circuits.template import Angle, Op, Template, const, param, row
@@ -34,19 +33,13 @@ from qstore_ray.errors import CircuitError
 
 __all__ = ["OWN_SLOTS", "as_circuit", "from_qiskit", "to_qiskit"]
 
-_STANDARD = {name: gate.base_class for name, gate in get_standard_gate_name_mapping().items()}
-_WITHOUT_EFFECT = ("barrier", "id", "global_phase")
-_REFUSED = {
-    "reset": "Start every qubit in |0⟩ and use fresh qubits instead of resetting.",
-    "initialize": "Use the encoding amplitude, or the gate StatePreparation.",
-    "delay": "Remove delays; circuits here are gates only.",
-    **dict.fromkeys(
-        ("if_else", "for_loop", "while_loop", "switch_case", "box", "store"),
-        "Write the circuit without classical control: gates and parameters only.",
-    ),
-}
+_ELEMENT = re.compile(r"(.*)\[(\d+)\]")
+_FAILURES = (ArithmeticError, ValueError, TypeError, RuntimeError, QiskitError)
+"""What Qiskit's expressions raise where they are not defined."""
 OWN_SLOTS = "qstore_ray"
 """Key of a circuit's metadata: (A, P) of a template that was written by this package."""
+TEXT_ORDER = "qstore_ray_text_order"
+"""Key of a circuit's metadata: its parameters are in the order of `_theta_10_` as text."""
 
 
 def from_qiskit(
@@ -55,7 +48,7 @@ def from_qiskit(
     features: FeatureNames | Parameter | ParameterVector | Sequence[Parameter] | None = None,
     n_features: int | None = None,
 ) -> Circuit:
-    """The circuit of a Qiskit circuit; parameters keep Qiskit's sorted order.
+    """The circuit of a Qiskit circuit; parameters keep Qiskit's sorted order, vectors by number.
 
     Args:
         circuit: gates with parameters, of any subclass; final measurements and barriers are
@@ -69,18 +62,14 @@ def from_qiskit(
         CircuitError: mid-circuit measurement, reset or classical control; a gate without
             decomposition; an angle that is no affine sum; a feature that no parameter is.
     """
-    names = [p.name for p in circuit.parameters]
+    names = _names(circuit)
     own = (circuit.metadata or {}).get(OWN_SLOTS)
     slots = read_slots(names, feature_names(features), n_features, own=own)
-    converted = _in_our_gates(circuit)
     formulas: list[Formula] = []
     ops = []
-    for instruction in converted.data:
-        gate = instruction.operation
-        if gate.name not in _WITHOUT_EFFECT:
-            qubits = tuple(converted.find_bit(qubit).index for qubit in instruction.qubits)
-            angles = tuple(_angle(value, slots, formulas) for value in gate.params)
-            ops.append(Op(gate.name, qubits, angles))
+    for gate in in_our_gates(circuit):
+        angles = tuple(_angle(value, slots, formulas, gate.name) for value in gate.angles)
+        ops.append(Op(gate.name, gate.qubits, angles))
     n = slots.n_features
     template = Template(circuit.num_qubits, tuple(ops), n + len(formulas), slots.n_params)
     encode = Formulas(n, tuple(formulas)) if formulas else Features()
@@ -118,13 +107,29 @@ def to_qiskit(template: Template) -> QuantumCircuit:
     return circuit
 
 
-def _angle(value: float | ParameterExpression, slots: Slots, formulas: list[Formula]) -> Angle:
+def _names(circuit: QuantumCircuit) -> list[str]:
+    """Names of the parameters in Qiskit's order, with `θ[2]` always before `θ[10]`."""
+    names = [p.name for p in circuit.parameters]
+    as_text = (circuit.metadata or {}).get(TEXT_ORDER)
+
+    def key(name: str) -> tuple[str, int]:
+        match = _ELEMENT.fullmatch(name)
+        if match is None:
+            return name, -1
+        return (f"_{match[1]}_{match[2]}_", -1) if as_text else (f"{match[1]}[", int(match[2]))
+
+    return sorted(names, key=key)
+
+
+def _angle(
+    value: float | ParameterExpression, slots: Slots, formulas: list[Formula], gate: str
+) -> Angle:
     """The angle that a gate's parameter writes; a formula of features is added to `formulas`."""
     if not isinstance(value, ParameterExpression):
-        return const(_real(value))
+        return const(_real(value, gate))
     used = list(value.parameters)
     if not used:
-        return const(_real(value.numeric()))
+        return const(_real(_numeric(value, gate), gate))
     line = _line(value, used[0]) if len(used) == 1 else None
     if line is not None:
         return _slot(used[0], slots, *line)
@@ -138,8 +143,8 @@ def _angle(value: float | ParameterExpression, slots: Slots, formulas: list[Form
     if len(scales) < len(apart):
         if not learned:
             return _of_features(value, slots, formulas)
-        raise _not_affine(value, [p for p, slope in slopes if slope is None])
-    angle = _angle(value.bind(dict.fromkeys(apart, 0.0)), slots, formulas)
+        raise _not_affine(gate, value, [p for p, slope in slopes if slope is None])
+    angle = _angle(_bound(value, apart, gate), slots, formulas, gate)
     for p, scale in scales:
         angle = angle.plus(_slot(p, slots, scale))
     return angle
@@ -158,10 +163,11 @@ def _of_features(value: ParameterExpression, slots: Slots, formulas: list[Formul
     return row(slots.n_features + formulas.index(formula))
 
 
-def _not_affine(value: ParameterExpression, bent: Sequence[Parameter]) -> CircuitError:
+def _not_affine(gate: str, value: ParameterExpression, bent: Sequence[Parameter]) -> CircuitError:
     names = ", ".join(sorted(p.name for p in bent))
     return CircuitError(
-        f"an angle must be a sum of trained parameters, each times a number, and is not in {names}",
+        f"an angle of {gate} must be a sum of trained parameters, each times a number, and is not "
+        f"in {names}",
         field="circuit",
         value=str(value),
         fix="Write it as a·p + b·q + a formula of the features. A feature may be multiplied by a "
@@ -184,7 +190,7 @@ def _check_reading(
     x = 0.7310585786 + 0.0531 * np.arange(max(columns.values()) + 1.0)
     try:
         expected = value.bind({p: x[column] for p, column in columns.items()}).numeric()
-    except (RuntimeError, ZeroDivisionError):
+    except _FAILURES:
         return  # not defined at this point
     if isinstance(expected, complex):
         return  # nor over the reals
@@ -200,24 +206,57 @@ def _check_reading(
 def _line(value: ParameterExpression, p: Parameter) -> tuple[float, float] | None:
     """(scale, offset) of an expression that is affine in `p`, else None."""
     scale = _slope(value, p)
-    return None if scale is None else (scale, _real(value.bind({p: 0.0}).numeric()))
+    if scale is None:
+        return None
+    try:
+        offset = value.bind({p: 0.0}).numeric()
+    except _FAILURES:  # not defined at 0: no line, though its slope is constant elsewhere
+        return None
+    return None if isinstance(offset, complex) else (scale, float(offset))
 
 
 def _slope(value: ParameterExpression, p: Parameter) -> float | None:
     """∂value/∂p where it is a number, else None."""
     try:
         slope = value.gradient(p)
-    except RuntimeError:  # Qiskit has no derivative of `sign`
+        if isinstance(slope, ParameterExpression):
+            slope = p if slope.parameters else slope.numeric()
+    except _FAILURES:  # Qiskit has no derivative of `sign`, and none where it divides by zero
         return None
-    if isinstance(slope, ParameterExpression):
-        return None if slope.parameters else _real(slope.numeric())
-    return _real(slope)
+    return float(slope) if isinstance(slope, int | float) else None
 
 
-def _real(value: complex) -> float:
-    if value.imag:
-        raise CircuitError("an angle must be real", field="circuit", value=value)
-    return float(value.real)
+def _bound(
+    value: ParameterExpression, at_zero: Sequence[Parameter], gate: str
+) -> ParameterExpression:
+    try:
+        return value.bind(dict.fromkeys(at_zero, 0.0))
+    except _FAILURES as exc:
+        raise CircuitError(
+            f"an angle of {gate} has no value where its parameters are 0: {exc}",
+            field="circuit",
+            value=str(value),
+        ) from exc
+
+
+def _numeric(value: ParameterExpression, gate: str) -> complex:
+    try:
+        return complex(value.numeric())
+    except _FAILURES as exc:
+        raise CircuitError(
+            f"an angle of {gate} has no value: {exc}", field="circuit", value=str(value)
+        ) from exc
+
+
+def _real(value: complex, gate: str) -> float:
+    try:
+        if value.imag:
+            raise CircuitError(f"an angle of {gate} must be real", field="circuit", value=value)
+        return float(value.real)
+    except (AttributeError, TypeError, OverflowError) as exc:
+        raise CircuitError(
+            f"an angle of {gate} must be a number", field="circuit", value=value
+        ) from exc
 
 
 def _expression(angle: Angle, slots: dict[str, ParameterVector]) -> float | ParameterExpression:
@@ -226,55 +265,3 @@ def _expression(angle: Angle, slots: dict[str, ParameterVector]) -> float | Para
         scaled = slots[kind][slot] if scale == 1.0 else scale * slots[kind][slot]
         total = scaled + total if total != 0.0 else scaled
     return total
-
-
-def _in_our_gates(circuit: QuantumCircuit) -> QuantumCircuit:
-    plain = _inlined(circuit).remove_final_measurements(inplace=False)
-    counts = plain.count_ops()
-    if "measure" in counts:
-        raise CircuitError(
-            "mid-circuit measurement is not supported",
-            field="circuit",
-            value="measure",
-            fix="Measure at the end only; what is measured is said by observables.",
-        )
-    foreign = sorted(name for name in counts if name not in GATES and name not in _WITHOUT_EFFECT)
-    if not foreign:
-        return plain
-    basis = [*GATES, "id"]
-    try:
-        return transpile(plain, basis_gates=basis, optimization_level=0)
-    except QiskitError as exc:
-        raise CircuitError(
-            f"no decomposition of {', '.join(foreign)} into {', '.join(GATES)} was found",
-            field="circuit",
-            value=exc.message,
-            fix="Decompose the gate yourself before passing the circuit.",
-        ) from exc
-
-
-def _inlined(circuit: QuantumCircuit) -> QuantumCircuit:
-    """The circuit with every gate that is not Qiskit's own replaced by its definition.
-
-    Also those that bear a name of ours: a file may define a gate `rxx` of its own.
-    """
-    out = circuit.copy_empty_like()
-    for instruction in circuit.data:
-        operation = instruction.operation
-        if operation.name in _REFUSED:
-            raise CircuitError(
-                f"{operation.name} is not supported",
-                field="circuit",
-                value=operation.name,
-                fix=_REFUSED[operation.name],
-            )
-        body = None if _is_standard(operation) else getattr(operation, "definition", None)
-        if body is None:
-            out.append(instruction)
-        else:
-            out.compose(_inlined(body), instruction.qubits, instruction.clbits, inplace=True)
-    return out
-
-
-def _is_standard(operation: Instruction) -> bool:
-    return operation.name == "barrier" or _STANDARD.get(operation.name) is operation.base_class

@@ -100,8 +100,7 @@ def write_model(
         arrays: `theta` and the preparation's, as in a checkpoint.
 
     Raises:
-        CircuitError: a circuit of an earlier version's run, by a function, with an encoding that
-            cannot be kept.
+        CircuitError: a circuit whose encoding no text can keep.
     """
     known = _About.model_fields.keys() & about.keys()
     described = {"task": None, "n_targets": 1, **{name: about[name] for name in sorted(known)}}

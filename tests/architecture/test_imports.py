@@ -39,12 +39,17 @@ ALLOWED = {
     ),
     "qiskit": (
         "qstore_ray.circuits.qiskit",
+        "qstore_ray.circuits.qiskit_gates",
+        "qstore_ray.circuits.qasm_calls",
+        "qstore_ray.circuits.qasm_gates",
+        "qstore_ray.circuits.qasm_program",
         "qstore_ray.circuits.qasm_reader",
+        "qstore_ray.circuits.qasm_values",
         "qstore_ray.backends.aer",
     ),
     "qiskit_aer": ("qstore_ray.backends.aer",),
     "qiskit_ibm_runtime": (),
-    "qiskit_qasm3_import": ("qstore_ray.circuits.qasm_reader",),
+    "qiskit_qasm3_import": (),
     "ray": (
         "qstore_ray.data.dataset",  # for the type checker
         "qstore_ray.data.ray_reader",
