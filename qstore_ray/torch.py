@@ -28,7 +28,7 @@ import numpy as np
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend, Bindings, Estimates, Pullback
 from qstore_ray.circuits.circuit import Circuit
-from qstore_ray.circuits.load import load_circuit
+from qstore_ray.circuits.load import circuit_of_rows
 from qstore_ray.circuits.operators import read_observables
 from qstore_ray.circuits.slots import feature_names
 from qstore_ray.errors import MissingDependencyError, UsageError
@@ -79,7 +79,7 @@ class TorchQuantumLayer(torch.nn.Module):  # type: ignore[misc]  # torch may not
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.circuit: Circuit = load_circuit(circuit, features=feature_names(features))
+        self.circuit: Circuit = circuit_of_rows(circuit, feature_names(features))
         template = self.circuit.template
         self.observables = read_observables(observables, template.n_qubits)
         self.backend: Backend = backend or open_backend("statevector", {})

@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from qstore_ray.backends.base import Backend
 from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.encodings import ENCODINGS
-from qstore_ray.circuits.load import load_circuit
+from qstore_ray.circuits.load import circuit_of_rows
 from qstore_ray.circuits.slots import feature_names
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.steps import Scale
@@ -140,7 +140,7 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         scale, reduce, after = self.scale_features, self.reduce, self._narrowed()
         if not (isinstance(self.encoding, str) and self.encoding.isidentifier()):
             with as_parameters({"circuit": "encoding"}):
-                own = load_circuit(self.encoding, features=feature_names(self.features))
+                own = circuit_of_rows(self.encoding, feature_names(self.features))
             fitted = fit_own_features(x, own, scale=scale, reduce=reduce, after=after)
             return fitted.preparation, fitted.n_qubits, own
         if self.features is not None:

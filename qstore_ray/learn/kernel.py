@@ -24,7 +24,7 @@ from pydantic import Field
 from qstore_ray.backends.base import Backend, Bindings, can_prepare_states
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.circuit import Circuit
-from qstore_ray.circuits.load import load_circuit
+from qstore_ray.circuits.load import circuit_of_rows
 from qstore_ray.circuits.observable import Observable, PauliTerm
 from qstore_ray.circuits.slots import feature_names
 from qstore_ray.config import Config
@@ -110,7 +110,7 @@ class _States:
     def of(
         cls, given: Any, features: Any, params: FloatArray | None, backend: Backend | None
     ) -> _States:
-        circuit = load_circuit(given, features=feature_names(features))
+        circuit = circuit_of_rows(given, feature_names(features))
         wanted = circuit.template.n_params
         given = np.zeros(0) if params is None else np.asarray(params, np.float64)
         if given.shape != (wanted,):

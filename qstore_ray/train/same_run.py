@@ -36,17 +36,8 @@ def check_same(
             "--fresh.",
         )
     before, now = _flat(earlier.get("recipe", {})), _flat(recipe)
-    if _CIRCUIT in before:
-        before[_CIRCUIT] = circuit_by_name(before[_CIRCUIT])
+    before = with_same_circuit(before, now, "run")
     for field in sorted(before.keys() | now.keys()):
-        if field == _CIRCUIT and before.get(field) != now.get(field):
-            raise RunExistsError(
-                "the run was started with another circuit",
-                field=field,
-                value=_first_difference(before.get(field, ""), now.get(field, "")),
-                fix="Go on with the circuit that its config.toml keeps, or train the changed one "
-                "under another name.",
-            )
         if before.get(field) != now.get(field):
             raise RunExistsError(
                 f"the run was started with {before.get(field)!r}",
@@ -54,6 +45,32 @@ def check_same(
                 value=now.get(field),
                 fix="Resume it with what it was started with (its config.toml), or use --fresh.",
             )
+
+
+def with_same_circuit(
+    before: Mapping[str, Any], now: Mapping[str, Any], what: str
+) -> dict[str, Any]:
+    """What an earlier attempt was made of, its circuit as text, which must be the same now.
+
+    Args:
+        before, now: by dotted fields. what: run or study, for the error.
+
+    Raises:
+        RunExistsError: another circuit. ConfigError: see `circuit_by_name`.
+    """
+    earlier, later = before.get(_CIRCUIT, "library"), now.get(_CIRCUIT, "library")
+    if earlier == later:
+        return dict(before)
+    earlier = circuit_by_name(earlier)
+    if earlier != later:
+        raise RunExistsError(
+            f"the {what} was started with another circuit",
+            field=_CIRCUIT,
+            value=_first_difference(earlier, later),
+            fix=f"Go on with the circuit that the {what} was started with, which its record keeps, "
+            "or train the changed one under another name.",
+        )
+    return {**before, _CIRCUIT: earlier}
 
 
 def circuit_by_name(circuit: str) -> str:
@@ -65,7 +82,7 @@ def circuit_by_name(circuit: str) -> str:
     if not is_name(circuit):
         return circuit
     sys.stderr.write(
-        f"warning: the run kept its circuit only as {circuit}, by an earlier version. The function "
+        f"warning: an earlier version kept the circuit only by its name, {circuit}. The function "
         "is called again; if it was changed since, this is another circuit than was trained\n"
     )
     return kept_circuit(circuit)
