@@ -67,7 +67,21 @@ def kept_circuit(given: Any, features: FeatureNames | None = None) -> str:
         CircuitError: also an encoding of a class of the user's own, which no text can keep.
     """
     made, maker = _made(given)
-    circuit = _converted(made, maker, features, None)
+    circuit = _with_features(_converted(made, maker, features, None), made, features)
+    return circuit_text(circuit, features=_chosen(made, features))
+
+
+def circuit_of_rows(given: Any, features: FeatureNames | None = None) -> Circuit:
+    """The circuit that `given` is or names, which takes features; see `load_circuit`.
+
+    Raises:
+        CircuitError: also one without features.
+    """
+    made, maker = _made(given)
+    return _with_features(_converted(made, maker, features, None), made, features)
+
+
+def _with_features(circuit: Circuit, made: Any, features: FeatureNames | None) -> Circuit:
     if not circuit.n_features:
         known = listed(p.name for p in getattr(made, "parameters", ()))
         raise CircuitError(
@@ -77,7 +91,7 @@ def kept_circuit(given: Any, features: FeatureNames | None = None) -> str:
             fix=f'{known} Name those that are data, for example features = "phi"; without it '
             "they are those called x.",
         )
-    return circuit_text(circuit, features=_chosen(made, features))
+    return circuit
 
 
 def _chosen(made: Any, features: FeatureNames | None) -> list[str]:
