@@ -54,8 +54,11 @@ _OF_NUMBERS: dict[str, Callable[[Any], Any]] = {
     "arcsin": math.asin, "arccos": math.acos, "arctan": math.atan, "abs": abs,
     "bit_count": lambda value: int(value).bit_count(),
 }  # fmt: skip
+_OF_INPUTS = ("+", "-", "*", "/", "**")
 _CASTS = ("float", "int", "uint", "angle", "bool", "bit", "complex")
 _DEEPEST = 60
+MOST_OPERATIONS = 250
+"""How many operations on inputs one angle may take: Qiskit's expressions are nested that deep."""
 _MOST_BITS, _LONGEST_RANGE = 4096, 100_000
 _EXPORTED = re.compile(r"_(\w+?)_(\d+)_")
 _FAILURES = (ArithmeticError, ValueError, TypeError, AttributeError, RuntimeError, QiskitError)
@@ -89,6 +92,7 @@ class Values:
         self.scopes: list[dict[str, Any]] = [{}]
         self.inputs: dict[str, Parameter] = {}
         self._depth = 0
+        self._symbolic = 0  # operations on inputs in this angle
 
     def look_up(self, name: str) -> Any:
         """The value of a name, None where nothing has it."""
@@ -138,6 +142,7 @@ class Values:
                 token,
                 fix="Export the circuit for one row, or with its features as parameters.",
             )
+        self._symbolic = 0
         value = self.expression()
         if isinstance(value, ParameterExpression):
             return value
@@ -249,6 +254,8 @@ class Values:
         for token in reversed(signs):
             if isinstance(value, Unknown):
                 continue
+            if token.text in ("!", "~"):
+                self._check_known(token, value)
             try:
                 value = _UNARY[token.text](value)
             except _FAILURES as exc:
@@ -273,6 +280,8 @@ class Values:
             return Unknown()
         if isinstance(a, Qubits | list) or isinstance(b, Qubits | list):
             self.cursor.refuse(f"{token.text} of a register or an array", token)
+        if token.text not in _OF_INPUTS:
+            self._check_known(token, a, b)
         try:
             if isinstance(a, int) and isinstance(b, int):
                 if token.text == "<<" and b > _MOST_BITS:
@@ -284,9 +293,32 @@ class Values:
             value = _BINARY[token.text](a, b)
         except _FAILURES as exc:
             raise self.cursor.error(f"cannot compute {token.text}: {exc}", token) from exc
+        self._count_symbolic(value, token)
         if isinstance(value, complex):
             self.cursor.refuse(f"{token.text} gives a complex number", token)
+        if isinstance(value, float) and not math.isfinite(value):
+            self.cursor.refuse(f"{token.text} gives {value}", token)
         return value
+
+    def _check_known(self, token: Token, *values: Any) -> None:
+        if any(isinstance(value, ParameterExpression) for value in values):
+            self.cursor.refuse(
+                f"{token.text} of an input",
+                token,
+                value=token.text,
+                fix=f"Of inputs there are {', '.join(_OF_INPUTS)}, sqrt, exp, log, abs, sin, cos, "
+                "tan and their inverses.",
+            )
+
+    def _count_symbolic(self, value: Any, token: Token) -> None:
+        if isinstance(value, ParameterExpression):
+            self._symbolic += 1
+            if self._symbolic > MOST_OPERATIONS:
+                self.cursor.refuse(
+                    f"an angle is computed in more than {MOST_OPERATIONS} operations",
+                    token,
+                    fix="Compute it by a preprocessing step, or split it into several rotations.",
+                )
 
     def _primary(self) -> Any:
         token = self.cursor.take()
@@ -379,7 +411,10 @@ class Values:
 
     def _function(self, token: Token, value: Any) -> Any:
         name = _FUNCTIONS[token.text]
+        if name in ("floor", "ceil", "bit_count"):
+            self._check_known(token, value)
         try:
+            self._count_symbolic(value, token)
             if isinstance(value, ParameterExpression):
                 return value**0.5 if name == "sqrt" else getattr(value, name)()
             known = _OF_NUMBERS.get(name)
