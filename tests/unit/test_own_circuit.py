@@ -35,7 +35,6 @@ from qstore_ray.learn.model import build_model
 from qstore_ray.simulate import reference
 from qstore_ray.train.gram import gram_matrix
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:The class:DeprecationWarning")
 """Qiskit's older library classes are what people have."""
 
