@@ -107,7 +107,12 @@ def _parameter_names(made: Any) -> list[str]:
     if isinstance(made, Circuit | Template):
         return []  # they have slots without names
     names: list[str] = []
-    _converted(made, "", lambda name: names.append(name) is None, None)
+
+    def noted(name: str) -> bool:
+        names.append(name)
+        return True
+
+    _converted(made, "", noted, None)
     return names
 
 
