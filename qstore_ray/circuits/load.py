@@ -83,7 +83,7 @@ def circuit_of_rows(given: Any, features: FeatureNames | None = None) -> Circuit
 
 def _with_features(circuit: Circuit, made: Any, features: FeatureNames | None) -> Circuit:
     if not circuit.n_features:
-        known = listed(p.name for p in getattr(made, "parameters", ()))
+        known = listed(_parameter_names(made))
         raise CircuitError(
             "no parameter of the circuit is a feature",
             field="features",
@@ -96,11 +96,24 @@ def _with_features(circuit: Circuit, made: Any, features: FeatureNames | None) -
 
 def _chosen(made: Any, features: FeatureNames | None) -> list[str]:
     """What the features were called, where that was said; in the order of the columns."""
-    names = [p.name for p in getattr(made, "parameters", ())]
+    names = _parameter_names(made)
     if features is None or not names:
         return []
     columns = read_slots(names, feature_names(features), None).columns
     return sorted(columns, key=columns.__getitem__)
+
+
+def _parameter_names(made: Any) -> list[str]:
+    if isinstance(made, Circuit | Template):
+        return []  # they have slots without names
+    names: list[str] = []
+
+    def noted(name: str) -> bool:
+        names.append(name)
+        return True
+
+    _converted(made, "", noted, None)
+    return names
 
 
 def _made(given: Any) -> tuple[Any, str]:

@@ -34,7 +34,8 @@ from qstore_ray.learn.kernel import FidelityKernel, ProjectedKernel
 from qstore_ray.learn.model import build_model
 from qstore_ray.simulate import reference
 from qstore_ray.train.gram import gram_matrix
-
+from qstore_ray.train.trained import TrainedModel
+from tests.trained_models import made
 
 pytestmark = pytest.mark.filterwarnings("ignore:The class:DeprecationWarning")
 """Qiskit's older library classes are what people have."""
@@ -216,6 +217,27 @@ def test_a_name_that_fits_nothing_lists_the_parameters(features, message: str):
 def test_a_file_whose_features_fit_nothing_is_refused(tmp_path: Path):
     with pytest.raises(CircuitError, match="phi_0, phi_1, w"):
         _model_circuit(ModelConfig(circuit=QASM, features="psi"), 2)
+
+
+def test_a_model_file_keeps_features_of_a_text():
+    model = made(circuit=QASM, features=["phi_1", "phi_0"], raw=X, classes=(0, 1))
+    back = TrainedModel.from_bytes(model.to_bytes())
+    np.testing.assert_array_equal(back.outputs(X), model.outputs(X))
+    assert back.model.circuit.template == model.model.circuit.template
+    assert "features" not in back.about["config"]
+
+
+@pytest.mark.parametrize("given", [_named(), QASM], ids=["object", "text"])
+def test_without_features_the_error_lists_the_parameters(given):
+    def build() -> None:
+        build_model(ModelConfig(circuit=given), n_features=2, n_classes=2)
+
+    for attempt in (build, lambda: FidelityKernel(given)):
+        with pytest.raises(
+            CircuitError, match="no parameter of the circuit is a feature"
+        ) as caught:
+            attempt()
+        assert re.search(r"Its parameters are phi.0.?, phi.1.?, w", caught.value.fix)
 
 
 def test_features_that_are_not_said_are_an_error_that_lists_the_parameters():
