@@ -92,6 +92,13 @@ def parse(text: str, features: Mapping[str, int]) -> Formula:
         return _formula(ast.parse(text.strip(), mode="eval").body, features, text)
     except SyntaxError as exc:
         raise _not_a_formula(text) from exc
+    except (RecursionError, MemoryError) as exc:
+        raise CircuitError(
+            "an angle is a formula of too many features or operations",
+            field="circuit",
+            value=text,
+            fix="Compute it by a preprocessing step, or split it into several rotations.",
+        ) from exc
 
 
 def from_json(value: Any, n_features: int) -> Formula:

@@ -67,9 +67,23 @@ def kept_circuit(given: Any, features: FeatureNames | None = None) -> str:
         CircuitError: also an encoding of a class of the user's own, which no text can keep.
     """
     made, maker = _made(given)
-    circuit = _converted(made, maker, features, None)
+    circuit = _with_features(_converted(made, maker, features, None), made, features)
+    return circuit_text(circuit, features=_chosen(made, features))
+
+
+def circuit_of_rows(given: Any, features: FeatureNames | None = None) -> Circuit:
+    """The circuit that `given` is or names, which takes features; see `load_circuit`.
+
+    Raises:
+        CircuitError: also one without features.
+    """
+    made, maker = _made(given)
+    return _with_features(_converted(made, maker, features, None), made, features)
+
+
+def _with_features(circuit: Circuit, made: Any, features: FeatureNames | None) -> Circuit:
     if not circuit.n_features:
-        known = listed(p.name for p in getattr(made, "parameters", ()))
+        known = listed(_parameter_names(made))
         raise CircuitError(
             "no parameter of the circuit is a feature",
             field="features",
@@ -77,16 +91,29 @@ def kept_circuit(given: Any, features: FeatureNames | None = None) -> str:
             fix=f'{known} Name those that are data, for example features = "phi"; without it '
             "they are those called x.",
         )
-    return circuit_text(circuit, features=_chosen(made, features))
+    return circuit
 
 
 def _chosen(made: Any, features: FeatureNames | None) -> list[str]:
     """What the features were called, where that was said; in the order of the columns."""
-    names = [p.name for p in getattr(made, "parameters", ())]
+    names = _parameter_names(made)
     if features is None or not names:
         return []
     columns = read_slots(names, feature_names(features), None).columns
     return sorted(columns, key=columns.__getitem__)
+
+
+def _parameter_names(made: Any) -> list[str]:
+    if isinstance(made, Circuit | Template):
+        return []  # they have slots without names
+    names: list[str] = []
+
+    def noted(name: str) -> bool:
+        names.append(name)
+        return True
+
+    _converted(made, "", noted, None)
+    return names
 
 
 def _made(given: Any) -> tuple[Any, str]:

@@ -7,13 +7,15 @@ are told by their classes' names, without importing it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from qstore_ray.circuits.observable import Observable, PauliTerm
 from qstore_ray.errors import CircuitError
 
 _OPERATORS = ("SparsePauliOp", "SparseObservable", "Pauli", "PauliList")
+_LABEL = re.compile(r"(-?i?)([IXYZ]+)")
 _TYPED = 'Write Pauli sums such as "Z0" or "0.5*X0 Y2 - Z1", or give a SparsePauliOp.'
 
 
@@ -57,22 +59,29 @@ def is_operator(given: Any) -> bool:
 
 
 def _of_qiskit(operator: Any) -> Observable:
-    from qiskit.quantum_info import Pauli, SparseObservable, SparsePauliOp
-
-    if isinstance(operator, SparseObservable):
-        operator = SparsePauliOp.from_sparse_observable(operator)
-    if isinstance(operator, Pauli):
-        operator = SparsePauliOp(operator)
-    terms = []
-    for letters, qubits, coefficient in operator.to_sparse_list():
-        masks = [0, 0]
-        for letter, qubit in zip(letters, qubits, strict=True):
-            masks[0] |= (letter in "XY") << qubit
-            masks[1] |= (letter in "YZ") << qubit
-        terms.append(PauliTerm(*masks, _real(coefficient)))
+    terms = tuple(_term(*summand) for summand in _summands(operator))
     if not terms:
         raise CircuitError("an operator without terms", field="observables", fix=_TYPED)
-    return Observable(tuple(terms))
+    return Observable(terms)
+
+
+def _summands(operator: Any) -> Iterable[tuple[str, Sequence[int], Any]]:
+    """Letters, their qubits and the coefficient of each summand."""
+    if hasattr(operator, "to_label"):  # a Pauli string, such as -iXYZ
+        sign, letters = _LABEL.fullmatch(operator.to_label()).groups()  # type: ignore[union-attr]
+        coefficient = {"": 1.0, "-": -1.0, "i": 1j, "-i": -1j}[sign]
+        return [(letters[::-1], range(len(letters)), coefficient)]
+    if hasattr(operator, "as_paulis"):  # a SparseObservable has projectors too
+        operator = operator.as_paulis()
+    summands: Iterable[tuple[str, Sequence[int], Any]] = operator.to_sparse_list()
+    return summands
+
+
+def _term(letters: str, qubits: Sequence[int], coefficient: Any) -> PauliTerm:
+    acting = list(zip(letters, qubits, strict=True))
+    x = sum(1 << qubit for letter, qubit in acting if letter in "XY")
+    z = sum(1 << qubit for letter, qubit in acting if letter in "YZ")
+    return PauliTerm(x, z, _real(coefficient))
 
 
 def _real(coefficient: Any) -> float:

@@ -10,6 +10,7 @@ from qiskit.exceptions import QiskitError
 
 from qstore_ray.circuits.library import MAX_QUBITS
 from qstore_ray.circuits.qasm import DEFINITIONS
+from qstore_ray.circuits.qasm_arithmetic import Qubits, Unknown
 from qstore_ray.circuits.qasm_gates import (
     MS_DEFAULT,
     Applied,
@@ -24,7 +25,6 @@ from qstore_ray.circuits.qasm_gates import (
 )
 from qstore_ray.circuits.qasm_state import GateDefinition, Jump, ProgramState
 from qstore_ray.circuits.qasm_tokens import Cursor, Token
-from qstore_ray.circuits.qasm_values import Qubits, Unknown
 
 MODIFIERS = frozenset({"ctrl", "negctrl", "inv", "pow"})
 """Words that stand in front of a gate, before an @."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from qstore_ray.circuits.qasm_arithmetic import Qubits, Unknown
 from qstore_ray.circuits.qasm_calls import call_subroutine
 from qstore_ray.circuits.qasm_state import ProgramState
 from qstore_ray.circuits.qasm_tokens import Token
-from qstore_ray.circuits.qasm_values import Qubits, Unknown
 
 TYPES = frozenset({"float", "int", "uint", "angle", "bool", "bit", "complex", "duration", "array"})
 """Words that begin the declaration of a classical variable."""

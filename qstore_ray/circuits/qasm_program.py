@@ -14,6 +14,7 @@ from typing import Any
 
 from qiskit import QuantumCircuit
 
+from qstore_ray.circuits.qasm_arithmetic import Qubits, Unknown
 from qstore_ray.circuits.qasm_calls import (
     MODIFIERS,
     call_subroutine,
@@ -30,7 +31,6 @@ from qstore_ray.circuits.qasm_declarations import (
 from qstore_ray.circuits.qasm_source import KNOWN_INCLUDES
 from qstore_ray.circuits.qasm_state import Jump, ProgramState, Subroutine
 from qstore_ray.circuits.qasm_tokens import Cursor, Token
-from qstore_ray.circuits.qasm_values import Qubits, Unknown
 
 MOST_STEPS = 1_000_000
 """How many statements a program runs at most, those of its loops and gates again every time."""

@@ -8,9 +8,10 @@ from functools import partial
 from typing import Any
 
 from qstore_ray.circuits.library import MAX_QUBITS
+from qstore_ray.circuits.qasm_arithmetic import Qubits
 from qstore_ray.circuits.qasm_gates import Applied
 from qstore_ray.circuits.qasm_tokens import Cursor, Token
-from qstore_ray.circuits.qasm_values import Qubits, Values
+from qstore_ray.circuits.qasm_values import Values
 from qstore_ray.circuits.qubit_history import QubitHistory
 from qstore_ray.errors import ResourceError
 

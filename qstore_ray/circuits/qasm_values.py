@@ -9,71 +9,33 @@ in OpenQASM 2 `1/2` is a half and `^` is the power.
 from __future__ import annotations
 
 import math
-import operator
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from qiskit.circuit import Parameter, ParameterExpression
 from qiskit.exceptions import QiskitError
 
+from qstore_ray.circuits.qasm_arithmetic import (
+    CONSTANTS,
+    FAILURES,
+    FUNCTIONS,
+    LEVELS,
+    UNARY,
+    Qubits,
+    Unknown,
+    binary,
+    function,
+    unary,
+)
 from qstore_ray.circuits.qasm_tokens import Cursor, Token
 
-_CONSTANTS = {
-    **dict.fromkeys(("pi", "π"), math.pi),
-    **dict.fromkeys(("tau", "τ"), math.tau),
-    **dict.fromkeys(("euler", "ℇ"), math.e),
-    "true": True,
-    "false": False,
-}
-_LEVELS: tuple[tuple[str, ...], ...] = (
-    ("||",), ("&&",), ("|",), ("^",), ("&",), ("==", "!="), ("<", ">", "<=", ">="), ("<<", ">>"),
-    ("+", "-"), ("*", "/", "%"),
-)  # fmt: skip
-_BINARY: dict[str, Callable[[Any, Any], Any]] = {
-    "||": lambda a, b: bool(a) or bool(b),
-    "&&": lambda a, b: bool(a) and bool(b),
-    "|": operator.or_, "^": operator.xor, "&": operator.and_,
-    "==": operator.eq, "!=": operator.ne,
-    "<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge,
-    "<<": operator.lshift, ">>": operator.rshift,
-    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
-    "%": operator.mod, "**": operator.pow,
-}  # fmt: skip
-_UNARY: dict[str, Callable[[Any], Any]] = {
-    "-": operator.neg, "+": operator.pos, "~": operator.invert, "!": operator.not_,
-}  # fmt: skip
-_FUNCTIONS = {
-    "sin": "sin", "cos": "cos", "tan": "tan", "exp": "exp", "log": "log", "ln": "log",
-    "arcsin": "arcsin", "asin": "arcsin", "arccos": "arccos", "acos": "arccos",
-    "arctan": "arctan", "atan": "arctan", "abs": "abs", "sqrt": "sqrt",
-    "floor": "floor", "ceiling": "ceil", "popcount": "bit_count",
-}  # fmt: skip
-_OF_NUMBERS: dict[str, Callable[[Any], Any]] = {
-    "arcsin": math.asin, "arccos": math.acos, "arctan": math.atan, "abs": abs,
-    "bit_count": lambda value: int(value).bit_count(),
-}  # fmt: skip
 _CASTS = ("float", "int", "uint", "angle", "bool", "bit", "complex")
 _DEEPEST = 60
-_MOST_BITS, _LONGEST_RANGE = 4096, 100_000
+MOST_OPERATIONS = 250
+"""How many operations on inputs one angle may take: Qiskit's expressions are nested that deep."""
+_LONGEST_RANGE = 100_000
 _EXPORTED = re.compile(r"_(\w+?)_(\d+)_")
-_FAILURES = (ArithmeticError, ValueError, TypeError, AttributeError, RuntimeError, QiskitError)
-
-
-@dataclass(frozen=True)
-class Qubits:
-    """Qubits by their numbers; `single` if they are one qubit and no register."""
-
-    numbers: tuple[int, ...]
-    single: bool = False
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """Bits that hold what a measurement gives; `size` is None for a single one."""
-
-    size: int | None = None
 
 
 class Values:
@@ -89,13 +51,14 @@ class Values:
         self.scopes: list[dict[str, Any]] = [{}]
         self.inputs: dict[str, Parameter] = {}
         self._depth = 0
+        self._symbolic = 0  # operations on inputs in this angle
 
     def look_up(self, name: str) -> Any:
         """The value of a name, None where nothing has it."""
         for scope in reversed(self.scopes):
             if name in scope:
                 return scope[name]
-        return _CONSTANTS.get(name)
+        return CONSTANTS.get(name)
 
     def declare(self, token: Token, value: Any) -> None:
         """Give a name its value in the innermost scope.
@@ -138,6 +101,7 @@ class Values:
                 token,
                 fix="Export the circuit for one row, or with its features as parameters.",
             )
+        self._symbolic = 0
         value = self.expression()
         if isinstance(value, ParameterExpression):
             return value
@@ -231,10 +195,10 @@ class Values:
         return self.span(size), False
 
     def _binary(self, level: int) -> Any:
-        if level == len(_LEVELS):
+        if level == len(LEVELS):
             return self._prefix()
         value = self._binary(level + 1)
-        while self.cursor.sees(*_LEVELS[level]) and not (
+        while self.cursor.sees(*LEVELS[level]) and not (
             self.version == 2 and self.cursor.sees("^")
         ):
             token = self.cursor.take()
@@ -243,16 +207,11 @@ class Values:
 
     def _prefix(self) -> Any:
         signs = []
-        while self.cursor.sees(*_UNARY):
+        while self.cursor.sees(*UNARY):
             signs.append(self.cursor.take())
         value = self._power()
         for token in reversed(signs):
-            if isinstance(value, Unknown):
-                continue
-            try:
-                value = _UNARY[token.text](value)
-            except _FAILURES as exc:
-                raise self.cursor.error(f"cannot compute {token.text}: {exc}", token) from exc
+            value = self._placed(token, unary, token.text, value)
         return value
 
     def _power(self) -> Any:
@@ -269,24 +228,25 @@ class Values:
 
     def computed(self, token: Token, a: Any, b: Any) -> Any:
         """What the operator at `token` makes of two values."""
-        if isinstance(a, Unknown) or isinstance(b, Unknown):
-            return Unknown()
-        if isinstance(a, Qubits | list) or isinstance(b, Qubits | list):
-            self.cursor.refuse(f"{token.text} of a register or an array", token)
-        try:
-            if isinstance(a, int) and isinstance(b, int):
-                if token.text == "<<" and b > _MOST_BITS:
-                    raise OverflowError("the shift is too large")
-                if token.text == "**" and a.bit_length() * abs(b) > _MOST_BITS:
-                    a = float(a)
-            if token.text == "/" and self.version == 3 and type(a) is int and type(b) is int:
-                return int(a / b)
-            value = _BINARY[token.text](a, b)
-        except _FAILURES as exc:
-            raise self.cursor.error(f"cannot compute {token.text}: {exc}", token) from exc
-        if isinstance(value, complex):
-            self.cursor.refuse(f"{token.text} gives a complex number", token)
+        value = self._placed(token, binary, token.text, a, b, self.version)
+        self._count_symbolic(value, token)
         return value
+
+    def _placed(self, token: Token, compute: Callable[..., Any], *values: Any) -> Any:
+        try:
+            return compute(*values)
+        except ValueError as exc:
+            raise self.cursor.error(str(exc), token) from exc
+
+    def _count_symbolic(self, value: Any, token: Token) -> None:
+        if isinstance(value, ParameterExpression):
+            self._symbolic += 1
+            if self._symbolic > MOST_OPERATIONS:
+                self.cursor.refuse(
+                    f"an angle is computed in more than {MOST_OPERATIONS} operations",
+                    token,
+                    fix="Compute it by a preprocessing step, or split it into several rotations.",
+                )
 
     def _primary(self) -> Any:
         token = self.cursor.take()
@@ -325,7 +285,7 @@ class Values:
         name = token.text
         if name in _CASTS and self.cursor.sees("(", "["):
             return self._cast(token)
-        if name in (*_FUNCTIONS, "pow", "mod", "sizeof") and self.cursor.sees("("):
+        if name in (*FUNCTIONS, "pow", "mod", "sizeof") and self.cursor.sees("("):
             return self._called(token)
         if name == "measure":
             self.cursor.refuse("a measurement stands inside an expression", token)
@@ -354,7 +314,7 @@ class Values:
         to = {"int": int, "uint": int, "bool": bool, "bit": bool}.get(token.text, float)
         try:
             return to(value)
-        except _FAILURES as exc:
+        except FAILURES as exc:
             raise self.cursor.error(f"cannot make it {token.text}: {exc}", token) from exc
 
     def _called(self, token: Token) -> Any:
@@ -375,17 +335,9 @@ class Values:
             return len(first.numbers if isinstance(first, Qubits) else first)
         if len(arguments) != 1:
             self.cursor.refuse(f"{token.text} takes one value", token)
-        return self._function(token, arguments[0])
-
-    def _function(self, token: Token, value: Any) -> Any:
-        name = _FUNCTIONS[token.text]
-        try:
-            if isinstance(value, ParameterExpression):
-                return value**0.5 if name == "sqrt" else getattr(value, name)()
-            known = _OF_NUMBERS.get(name)
-            return known(value) if known else getattr(math, name)(value)
-        except _FAILURES as exc:
-            raise self.cursor.error(f"cannot compute {token.text}: {exc}", token) from exc
+        value = self._placed(token, function, token.text, arguments[0])
+        self._count_symbolic(value, token)
+        return value
 
 
 def _length(value: Any) -> int | None:

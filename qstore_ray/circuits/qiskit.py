@@ -194,7 +194,8 @@ def _check_reading(
         return  # not defined at this point
     if isinstance(expected, complex):
         return  # nor over the reals
-    found = evaluate(formula, [np.array([number]) for number in x])[0]
+    with np.errstate(all="ignore"):
+        found = evaluate(formula, [np.array([number]) for number in x])[0]
     if not np.isclose(found, expected, rtol=1e-9):
         raise CircuitError(
             f"a formula was read as {found:.6g} where Qiskit has {expected:.6g}",

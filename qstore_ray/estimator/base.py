@@ -21,16 +21,19 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from qstore_ray.backends.base import Backend
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.errors import ConfigError
-from qstore_ray.estimator.features import Reduce, fit_features
+from qstore_ray.estimator.features import Fitted, Reduce, fit_features, fit_own_features
 from qstore_ray.estimator.parameters import (
     as_parameters,
     backend_of,
     callbacks_of,
+    check_width,
     model_config,
+    own_circuit,
     seed_of,
     trainer_config,
 )
 from qstore_ray.learn import step
+from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel, build_model
 from qstore_ray.learn.targets import TargetScaling
 from qstore_ray.learn.weights import check_sample_weight
@@ -53,6 +56,8 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
     Args:
         encoding, ansatz, entanglement, reuploading, input_scaling, observables: of the circuit,
             see `ModelConfig`. n_layers: its `layers`.
+        circuit, features: a circuit of your own in place of encoding and ansatz, and which of its
+            parameters are data, see `ModelConfig`. Features are scaled to [0, π].
         model_options: further fields of it, such as `{"pre_layers": [8, 4], "loss": "huber"}`.
         n_qubits: None takes as many as the features need, 8 at most; see `estimator.features`.
         scale_features: bring every feature into the encoding's range, as seen in `fit`
@@ -89,6 +94,8 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
     def __init__(
         self,
         *,
+        circuit: Any = None,
+        features: Any = None,
         encoding: str = "angle",
         ansatz: str = "hardware_efficient",
         n_qubits: int | None = None,
@@ -121,6 +128,8 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
         random_state: int | np.random.RandomState | None = None,
         verbose: bool | int = False,
     ) -> None:
+        self.circuit = circuit
+        self.features = features
         self.encoding = encoding
         self.ansatz = ansatz
         self.n_qubits = n_qubits
@@ -173,12 +182,9 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
             callbacks, backend = callbacks_of(self), backend_of(self)
             config = model_config(self)
             if not continues:
-                self.preparation_, self.n_qubits_, self._width = fit_features(
-                    x, encoding=self.encoding, n_qubits=self.n_qubits,
-                    scale=self.scale_features, reduce=self.reduce,
-                    layers_end=config.pre_layers[-1] if config.pre_layers else None,
-                )  # fmt: skip
+                self.preparation_, self.n_qubits_, self._width = self._fit_features(x, config)
             config = config.model_copy(update={"n_qubits": self.n_qubits_})
+            check_width(self.observables, self.n_qubits_)
             model = build_model(config, n_features=self._width, n_classes=len(classes) or None)
             if not continues:
                 self.target_scaling_ = scaling_of(model, trainer, y, weight)
@@ -206,6 +212,18 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
         self.loss_curve_ = [*earlier, *(record["train_loss"] for record in outcome.records)]
         self.n_iter_ = len(self.loss_curve_)
         self._keep_scores(outcome.records, rows, continues=continues)
+
+    def _fit_features(self, x: FloatArray, config: ModelConfig) -> Fitted:
+        layers_end = config.pre_layers[-1] if config.pre_layers else None
+        own = own_circuit(config)
+        if own is not None:
+            return fit_own_features(
+                x, own, scale=self.scale_features, reduce=self.reduce, layers_end=layers_end
+            )
+        return fit_features(
+            x, encoding=self.encoding, n_qubits=self.n_qubits,
+            scale=self.scale_features, reduce=self.reduce, layers_end=layers_end,
+        )  # fmt: skip
 
     def _keep_scores(
         self, records: Sequence[Record], rows: TrainingRows, *, continues: bool

@@ -19,10 +19,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from qstore_ray.circuits.library import ANSATZE, ENCODINGS, ENTANGLEMENTS
-from qstore_ray.circuits.load import is_source, kept_circuit, load_circuit
+from qstore_ray.circuits.load import kept_circuit, load_circuit
 from qstore_ray.circuits.observable import Observable, named_observables
 from qstore_ray.circuits.operators import is_operator, read_observables
-from qstore_ray.circuits.qasm_source import is_circuit_file, read_source
+from qstore_ray.circuits.qasm_source import is_circuit_file, is_source, read_source
 from qstore_ray.circuits.slots import feature_names
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, unknown_name

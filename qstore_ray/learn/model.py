@@ -27,7 +27,7 @@ import numpy as np
 from qstore_ray.backends.base import Bindings
 from qstore_ray.circuits.circuit import Circuit, all_finite
 from qstore_ray.circuits.library import build_circuit
-from qstore_ray.circuits.load import load_circuit
+from qstore_ray.circuits.load import circuit_of_rows
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.errors import CircuitError, ConfigError, DataError, under
 from qstore_ray.learn.config import ModelConfig
@@ -275,7 +275,7 @@ def _circuit(config: ModelConfig, n_features: int) -> Circuit:
             entanglement=config.entanglement,
             reuploading=config.reuploading,
         )
-    circuit = load_circuit(config.circuit, features=config.features)
+    circuit = circuit_of_rows(config.circuit, config.features)
     if circuit.n_features != n_features:
         have = "the last of pre_layers has" if config.pre_layers else "the data have"
         raise CircuitError(

@@ -32,6 +32,7 @@ from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel, build_model
 from qstore_ray.train.archive import pack, pack_arrays, refused, unpack, unpack_arrays
 from qstore_ray.train.origin import Origin
+from qstore_ray.train.same_run import circuit_by_name
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
@@ -112,7 +113,9 @@ def write_model(
     """
     known = {name for name in _About.model_fields if about.get(name) is not None}
     described = {"task": None, "n_targets": 1, **{name: about[name] for name in sorted(known)}}
-    described["config"] = {**about["config"], "circuit": _portable(about["config"], model)}
+    # What the source is read with is in it: the features are the slots x_0, x_1, …
+    config = {name: value for name, value in about["config"].items() if name != "features"}
+    described["config"] = {**config, "circuit": _portable(config, model)}
     members = {
         _ARRAYS: pack_arrays(arrays),
         _CIRCUIT: _circuit_text(model).encode(),
@@ -244,8 +247,10 @@ def _check_source(circuit: Any) -> None:
 
 def described_model(about: Mapping[str, Any]) -> QuantumModel:
     """The model that a checkpoint's or a model file's manifest describes, without parameters."""
+    config = dict(about["config"])
+    config["circuit"] = circuit_by_name(config.get("circuit", "library"))
     return build_model(
-        ModelConfig.from_dict(about["config"]),
+        ModelConfig.from_dict(config),
         n_features=about["n_features"],
         n_classes=len(about["classes"]) or None,
         task=about.get("task"),

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import sys
 from collections.abc import Mapping
+from itertools import zip_longest
 from typing import Any
 
+from qstore_ray.circuits.load import is_name, kept_circuit
 from qstore_ray.errors import RunExistsError
 
+_CIRCUIT = "model.circuit"
 EARLIER = {"trainer.target_scaling": "none"}
 """Fields that a record of an earlier version does not have, and what that version did."""
 
@@ -35,6 +39,7 @@ def check_same(
             "--fresh.",
         )
     before, now = _flat(earlier.get("recipe", {})), _flat(recipe)
+    before = with_same_circuit(before, now, "run")
     for field in sorted(before.keys() | now.keys()):
         was = before.get(field, EARLIER.get(field))
         if was != now.get(field):
@@ -44,6 +49,53 @@ def check_same(
             raise RunExistsError(
                 f"the run was started with {was!r}", field=field, value=now.get(field), fix=fix
             )
+
+
+def with_same_circuit(
+    before: Mapping[str, Any], now: Mapping[str, Any], what: str
+) -> dict[str, Any]:
+    """What an earlier attempt was made of, its circuit as text, which must be the same now.
+
+    Args:
+        before, now: by dotted fields. what: run or study, for the error.
+
+    Raises:
+        RunExistsError: another circuit. ConfigError: see `circuit_by_name`.
+    """
+    earlier, later = before.get(_CIRCUIT, "library"), now.get(_CIRCUIT, "library")
+    if earlier == later:
+        return dict(before)
+    earlier = circuit_by_name(earlier)
+    if earlier != later:
+        raise RunExistsError(
+            f"the {what} was started with another circuit",
+            field=_CIRCUIT,
+            value=_first_difference(earlier, later),
+            fix=f"Go on with the circuit that the {what} was started with, which its record keeps, "
+            "or train the changed one under another name.",
+        )
+    return {**before, _CIRCUIT: earlier}
+
+
+def circuit_by_name(circuit: str) -> str:
+    """The circuit, for those that runs of earlier versions kept by a function's name alone.
+
+    Raises:
+        ConfigError: the function is gone, or gives no circuit any more.
+    """
+    if not is_name(circuit):
+        return circuit
+    sys.stderr.write(
+        f"warning: an earlier version kept the circuit only by its name, {circuit}. The function "
+        "is called again; if it was changed since, this is another circuit than was trained\n"
+    )
+    return kept_circuit(circuit)
+
+
+def _first_difference(before: str, now: str) -> str:
+    """The first line of `now` that is not in its place in `before`."""
+    lines = zip_longest(before.splitlines(), now.splitlines(), fillvalue="")
+    return next((f"{new!r} for {old!r}" for old, new in lines if new != old), "")
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -15,7 +15,7 @@ from qstore_ray.config import Config
 from qstore_ray.errors import RunExistsError
 from qstore_ray.learn.losses import get_loss
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.same_run import EARLIER
+from qstore_ray.train.same_run import EARLIER, with_same_circuit
 from qstore_ray.tune.fields import SEARCHED
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space import Space
@@ -64,6 +64,7 @@ def check_same(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     parts = (("space", "space"), ("objectives", "objectives"), ("decides", ""))
     for part, name in parts:
         before, after = _flat(earlier.get(part), name), _flat(now[part], name)
+        before = with_same_circuit(before, after, "study")
         for field in sorted(before.keys() | after.keys()):
             known = before.get(field, EARLIER.get(field))
             if known != after.get(field):

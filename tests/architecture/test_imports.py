@@ -40,6 +40,7 @@ ALLOWED = {
     "qiskit": (
         "qstore_ray.circuits.qiskit",
         "qstore_ray.circuits.qiskit_gates",
+        "qstore_ray.circuits.qasm_arithmetic",
         "qstore_ray.circuits.qasm_calls",
         "qstore_ray.circuits.qasm_gates",
         "qstore_ray.circuits.qasm_program",

@@ -336,6 +336,50 @@ def test_a_damaged_text_is_refused_or_read_but_never_fails_otherwise():
     assert read > 50
 
 
+def _expression(generator: random.Random, depth: int) -> str:
+    if depth == 0:
+        return generator.choice(
+            ["x[0]", "x[1]", "w", "0", "1", "2.5", "pi", "-1", "1e300", "1e-300"]
+        )
+    first, second = (_expression(generator, depth - 1) for _ in range(2))
+    if generator.random() < 0.3:
+        names = ["sin", "cos", "tan", "exp", "log", "sqrt", "arcsin", "abs", "floor"]
+        return f"{generator.choice(names)}({first})"
+    return f"({first} {generator.choice(['+', '-', '*', '/', '**'])} {second})"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_expression_is_an_angle_or_refused(seed: int):
+    generator, known = random.Random(seed), 0
+    for _ in range(150):
+        angle = _expression(generator, generator.randrange(4))
+        text = f"{V3}input array[float, 2] x;\ninput float w;\nqubit q;\nrx({angle}) q;"
+        try:
+            from_text(text, n_features=2).angles(np.array([[0.3, -0.2], [1.0, 2.0]]))
+            known += 1
+        except QStoreError:
+            continue
+    assert 20 < known < 150
+
+
+@pytest.mark.parametrize(
+    "angle",
+    ["x % 2", "x > 1", "!x", "x & 1", "floor(x)", "ceiling(x)", "1e308*1e308*x", "x/0", "x[0]"],
+)
+def test_what_cannot_be_computed_of_an_input_is_refused_with_its_place(angle: str):
+    with pytest.raises(CircuitError, match="line 5, column") as error:
+        from_text(f"{V3}input float x;\nqubit q;\nrx({angle}) q;")
+    assert "qiskit" not in str(error.value)
+
+
+@pytest.mark.parametrize("operator", ["+", "*"])
+@pytest.mark.parametrize("operand", ["x", "w", "x*w"])
+def test_an_expression_of_thousands_of_operations_is_refused_at_once(operator: str, operand: str):
+    text = f"{V3}input float x;\ninput float w;\nqubit q;\nrx({operator.join([operand] * 3000)}) q;"
+    with pytest.raises(CircuitError, match=r"line 6, column .*more than 250 operations"):
+        from_text(text)
+
+
 def test_a_text_is_parsed_once(monkeypatch: pytest.MonkeyPatch):
     calls = []
     run = qasm_reader.run_program

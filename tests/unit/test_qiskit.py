@@ -207,6 +207,11 @@ def test_a_formula_outside_its_domain_is_a_data_error(formula):
         from_qiskit(circuit).angles(np.array([[0.1 if "acos" in str(formula) else 6.0], [4.0]]))
 
 
+def test_a_formula_too_long_for_python_is_refused():
+    with pytest.raises(CircuitError, match="too many features or operations"):
+        parse("+".join(["v0"] * 5000), {"v0": 0})
+
+
 def test_equal_formulas_share_an_angle():
     circuit = QuantumCircuit(2)
     circuit.rx(X[0] * X[1], 0)
