@@ -18,12 +18,15 @@ from qstore_ray.config import fingerprint
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.errors import CircuitError, ConfigError, RunExistsError
+from qstore_ray.job import JobConfig
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.trained import TrainedModel
 from qstore_ray.train.trainer import QuantumTrainer
 from qstore_ray.tune.recipe import check_same
+from qstore_ray.tune.space import Space
+from tests.small_search import RATE, SPACE, TABLE
 
 MODULE = """
 from qiskit import QuantumCircuit
@@ -155,6 +158,15 @@ def test_a_study_goes_on_with_the_same_circuit_only(workplace: Workplace):
     changed = ModelConfig(circuit=f"{NAME}:build").to_dict()
     with pytest.raises(RunExistsError, match="study was started with another circuit"):
         check_same(recipe(kept), recipe(changed))
+
+
+def test_every_trial_has_the_same_circuit(workplace: Workplace):
+    model = {"circuit": f"{NAME}:build"}
+    job = JobConfig.from_dict({**TABLE, "model": model, "storage": str(workplace.storage)})
+    called = len(sys.modules[NAME].calls)
+    trial = Space.from_dict(SPACE).apply(job, {RATE: 0.2})
+    assert trial.model == job.model
+    assert len(sys.modules[NAME].calls) == called
 
 
 def test_edited_loaders_of_data_are_noticed(tmp_path: Path, monkeypatch):
