@@ -15,8 +15,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from qstore_ray.config import Config
-from qstore_ray.data.files import absolute, find_files
 from qstore_ray.data.columns import TableSchema
+from qstore_ray.data.files import absolute, find_files
 from qstore_ray.data.sources.base import (
     TABLE_COLUMNS,
     ColumnsConfig,
