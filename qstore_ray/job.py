@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from qstore_ray.train.config import TrainingJob
 from qstore_ray.tune.config import TuneConfig
 
 if TYPE_CHECKING:
+    from qstore_ray.data.dataset import Dataset
     from qstore_ray.tune.display import SearchDisplay
     from qstore_ray.tune.result import StudyResult
 
@@ -51,8 +53,16 @@ def run_job(
     resume: bool = False,
     fresh: bool = False,
     display: Display | None = None,
+    loaded: Callable[[Dataset], None] | None = None,
 ) -> JobResult:
     """Load, fit the baseline, train, score. Runs in the driver process.
+
+    Args:
+        config: the job.
+        resume: go on with the run of this name.
+        fresh: delete the run of this name first.
+        display: shows the run.
+        loaded: told what the data are, as soon as they are loaded.
 
     Raises:
         QStoreError: see `DatasetLoader.load` and `QuantumTrainer.fit`.
@@ -64,6 +74,8 @@ def run_job(
 
     check_run(config.storage, config.name, resume=resume, fresh=fresh)
     dataset = DatasetLoader.load(config.dataset)
+    if loaded is not None:
+        loaded(dataset)
     known: dict[str, float] = {}
     if config.baseline and "test" in dataset.plans:
         from qstore_ray.baseline import linear_baseline

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qstore_ray.cli.output import AsJson, examples, facts, say, say_json
+from qstore_ray.cli.output import AsJson, examples, facts, note, say, say_json
 from qstore_ray.errors import UsageError
 
 if TYPE_CHECKING:
+    from qstore_ray.data.dataset import Dataset
     from qstore_ray.job import JobConfig, JobResult
     from qstore_ray.track.base import Display
 
@@ -122,7 +123,19 @@ def _run(config: JobConfig, *, resume: bool, fresh: bool, shown: bool) -> JobRes
         display = LoggedProgress(config.name) if in_job else ProgressBar()
     # Ray and other libraries print what they have to say where our results go.
     with contextlib.redirect_stdout(sys.stderr):
-        return run_job(config, resume=resume, fresh=fresh, display=display)
+        return run_job(
+            config,
+            resume=resume,
+            fresh=fresh,
+            display=display,
+            loaded=_say_columns if shown else None,
+        )
+
+
+def _say_columns(dataset: Dataset) -> None:
+    """What the columns of a table were taken for, in one line."""
+    if dataset.schema.table is not None:
+        note(dataset.schema.table.line())
 
 
 def _as_dict(name: str, result: JobResult) -> dict[str, Any]:

@@ -93,20 +93,21 @@ def _feature(column: pa.ChunkedArray, of: Column, schema: TableSchema, where: Wh
         return _codes(trimmed(column), of, schema, where)
     if is_text(column.type):
         return _numbers_in_text(trimmed(column), of, schema, where)
-    values = _numbers(column, f"{where(0)}, column {of.name!r}")
+    values = _numbers(column, of, where)
     signs = sentinels(schema.missing)
     if of.kind == "number" and signs.size and (hit := np.isin(values, signs)).any():
         values = np.where(hit, np.nan, values)
     return values
 
 
-def _numbers(column: pa.ChunkedArray, at: str) -> AnyArray:
+def _numbers(column: pa.ChunkedArray, of: Column, where: Where) -> AnyArray:
     kind = column.type
     if pa.types.is_boolean(kind) and column.null_count:
         column = column.cast(pa.int8())
     elif pa.types.is_decimal(kind) or pa.types.is_null(kind):
         column = column.cast(pa.float64())
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+        at = f"{where(0)}, column {of.name!r}"
         raise DataError(f"columns of type {kind} are no numbers", field=at)
     values: AnyArray = column.to_numpy()
     return values
