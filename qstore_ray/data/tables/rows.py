@@ -167,10 +167,17 @@ def _numbers_in_text(
 
 def not_a_number(value: str, at: str, missing: tuple[str, ...], name: str) -> DataError:
     """The error for a text in a column of numbers: what it may be, and what to type then."""
+    return not_a_value(value, at, missing, name, "a feature is not a number")
+
+
+def not_a_value(
+    value: str, at: str, missing: tuple[str, ...], name: str, message: str
+) -> DataError:
+    """The error for a text that may be a missing value or a category."""
     signs = [sign for sign in missing if sign] if len(missing) < 10 else []
     written = ", ".join(f'"{sign}"' for sign in [*signs, value])
     return DataError(
-        "a feature is not a number",
+        message,
         field=at,
         value=value,
         fix=f"If it stands for a missing value, set params.missing = [{written}]; if the column "
