@@ -2,7 +2,8 @@
 
 One rule for training and for prediction. Names that are numbers are no header, unless they count
 on by one (0, 1, 2, …, as pandas calls columns without names). A line is none either if most of its
-names are also values of their own columns. `params.header` = true says that the first line is a header all the same.
+names are also values of their own columns. `params.header` = true says that the first line is a
+header all the same.
 """
 
 from __future__ import annotations
