@@ -23,6 +23,7 @@ from qstore_ray.train.config import TrainingJob
 from qstore_ray.tune.config import TuneConfig
 
 if TYPE_CHECKING:
+    from qstore_ray.data.dataset import Dataset
     from qstore_ray.tune.display import SearchDisplay
     from qstore_ray.tune.result import StudyResult
 
@@ -61,7 +62,11 @@ def run_job(
     """Load, fit the baseline, train, score. Runs in the driver process.
 
     Args:
-        loaded: is told in one line what was read as label and features, before the training.
+        config: the job.
+        resume: continue the run of this name.
+        fresh: delete the run of this name first.
+        display: shows the run.
+        loaded: called with one line on what was read as label and features, before the training.
 
     Raises:
         QStoreError: see `DatasetLoader.load` and `QuantumTrainer.fit`.

@@ -40,6 +40,7 @@ class Schema(NamedTuple):
         class_names: what the classes are called, in the order of `Dataset.classes`.
         n_targets: T, how many labels or numbers a row has.
         table: what the columns of a table mean; None where the source is no table.
+        prepared_names: names of the prepared features; None where a step mixes columns.
     """
 
     n_raw_features: int
@@ -50,6 +51,7 @@ class Schema(NamedTuple):
     class_names: tuple[str, ...] = ()
     n_targets: int = 1
     table: TableSchema | None = None
+    prepared_names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,8 @@ class Dataset:
             f"features     {schema.n_raw_features}{shape}{prepared}",
             f"splits       {', '.join(f'{name} {n}' for name, n in self.sizes.items())}",
         ]
+        if schema.table is not None:
+            lines.insert(2, f"columns      {schema.table.line()}")
         if config.augmentation is not None:
             lines.append(f"augmentation {self._augmented()}")
         if self.classes:

@@ -3,7 +3,7 @@
 The pass knows newlines and, for CSV, quotes: a newline between quotes does not end a record. A
 quote opens only at the start of a value (RFC 4180); elsewhere it is a character like others. The
 pass keeps an offset for every `rows_per_task` records and refuses what no parser should be given:
-NUL bytes, bytes that are not UTF-8, and a line longer than allowed, noticed before it is held whole.
+NUL bytes, bytes that are not UTF-8, and a line longer than allowed, before it is held whole.
 """
 
 from __future__ import annotations
@@ -195,12 +195,14 @@ def _quoted(text: bytes, array: AnyArray, newlines: AnyArray, delimiter: bytes) 
     before = np.where(quotes > 0, array[np.maximum(quotes - 1, 0)], _NEWLINE)
     opening = np.isin(before[::2], [*delimiter, _NEWLINE, _RETURN, _QUOTE])
     if opening.all():  # every other quote opens a value, or is one within a value
-        return np.searchsorted(quotes, newlines) % 2 == 1
+        inside: AnyArray = np.searchsorted(quotes, newlines) % 2 == 1
+        return inside
     starts = re.compile(
         rb"(?:\A|(?<=[\r\n" + re.escape(delimiter) + rb']))"(?:[^"]|"")*(?:"|\Z)', re.DOTALL
     )
     edges = np.array([match.span() for match in starts.finditer(text)]).reshape(-1)
-    return np.searchsorted(edges, newlines, side="right") % 2 == 1
+    between: AnyArray = np.searchsorted(edges, newlines, side="right") % 2 == 1
+    return between
 
 
 def _check_bytes(path: str, text: bytes, line: int, params: LocalParams, end: bytes) -> None:
