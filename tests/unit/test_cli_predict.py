@@ -16,6 +16,7 @@ from sklearn.datasets import load_iris
 from qstore_ray import TrainedModel
 from qstore_ray.cli.app import main
 from qstore_ray.config import dump_toml
+from qstore_ray.errors import DataError
 
 FEATURES = ["petal_width", "petal_length"]
 PIXELS = np.random.default_rng(0).integers(0, 255, (12, 2, 3), dtype=np.uint8)
@@ -257,6 +258,95 @@ def test_a_model_of_an_earlier_version_takes_columns_by_position_and_says_so(
     assert TrainedModel.load(tmp_path / "old.qsm").predict(TEST[FEATURES].to_numpy()).tolist() == (
         expected
     )
+
+
+# ------------------------------------------------------------------------- kinds of columns
+
+PASSENGERS = pd.DataFrame(
+    {
+        "PassengerId": range(100, 140),
+        "Age": [22.0, 38.5, None, 54.0] * 10,
+        "Sex": ["male", "female", "female", None, "male"] * 8,
+        "Alone": [True, False, False, True] * 10,
+        "Survived": [0, 1] * 20,
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def passengers(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("passengers")
+    PASSENGERS.to_csv(folder / "train.csv", index=False, na_rep="?")
+    return _train(
+        folder,
+        {"path": str(folder / "train.csv"), "missing": ["?"]},
+        columns={"label": "Survived", "exclude": ["PassengerId"]},
+        preprocessing=[{"name": "impute"}, {"name": "minmax"}],
+    )
+
+
+KINDS: dict[str, Callable[[Path, pd.DataFrame], object]] = {
+    "test.csv": lambda path, rows: rows.to_csv(path, index=False, na_rep="?"),
+    "empty.csv": lambda path, rows: rows.to_csv(path, index=False),
+    "test.parquet": lambda path, rows: rows.to_parquet(path),
+    "category.parquet": lambda path, rows: rows.astype({"Sex": "category"}).to_parquet(path),
+    "test.jsonl": lambda path, rows: rows.to_json(path, orient="records", lines=True),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_categories_booleans_and_gaps_are_what_they_were(
+    name: str, passengers: Path, tmp_path: Path, capsys
+):
+    test = PASSENGERS.drop(columns="Survived").iloc[7:20, ::-1]  # begins with other categories
+    KINDS[name](tmp_path / name, test)
+    model = TrainedModel.load(passengers)
+    table = model.signature.table
+    assert [(one.name, one.kind) for one in table.features] == [
+        ("Age", "number"),
+        ("Sex", "category"),
+        ("Alone", "boolean"),
+    ]
+    words = (passengers, tmp_path / name, "--id", "PassengerId", "--proba")
+    found = [line.split(",") for line in _predicted(capsys, *words)]
+    assert [int(line[0]) for line in found] == test["PassengerId"].tolist()
+    expected = model.predict_proba(test)
+    np.testing.assert_array_equal([[float(cell) for cell in line[2:]] for line in found], expected)
+    train = PASSENGERS.iloc[7:20]
+    x = np.column_stack([
+        train["Age"],
+        train["Sex"].map({"female": 0.0, "male": 1.0}),
+        train["Alone"],
+    ]).astype(float)  # fmt: skip
+    np.testing.assert_array_equal(model.predict_proba(x), expected)
+
+
+@pytest.mark.parametrize("name", ["test.csv", "test.parquet", "test.jsonl"])
+def test_a_value_that_training_did_not_have_is_found(
+    name: str, passengers: Path, tmp_path: Path, capsys
+):
+    for column, value in (("Sex", "other"), ("Age", "old")):
+        rows = PASSENGERS.iloc[:9].astype({column: object})
+        rows.loc[5, column] = value
+        if name == "test.parquet":
+            rows[column] = [None if pd.isna(cell) else str(cell) for cell in rows[column]]
+        KINDS[name](tmp_path / name, rows)
+        error = _error(capsys, "predict", passengers, tmp_path / name)
+        assert column in error["field"]
+        assert error["value"] == repr(value)
+        assert any(place in error["field"] for place in ("line 7", "line 6", "row 5"))
+        with pytest.raises(DataError) as caught:
+            TrainedModel.load(passengers).predict(rows)
+        assert caught.value.field == f"row 5, column {column!r}"
+
+
+def test_a_missing_value_is_named_where_no_step_fills_it(flowers: Path, tmp_path: Path, capsys):
+    rows = TEST.astype({"petal_length": object})
+    rows.loc[3, "petal_length"] = None
+    rows.to_csv(tmp_path / "gap.csv", index=False)
+    error = _error(capsys, "predict", flowers, tmp_path / "gap.csv")
+    assert error["message"] == "NaN in column 1 ('petal_length'), first in row 3"
+    assert "impute" in error["fix"]
 
 
 # ------------------------------------------------------------------------- scoring
