@@ -120,7 +120,7 @@ class _Opened:
         known = [text for text in texts if text not in missing]
         comma = self.dialect.decimal == ","
         found = sum(is_number(text.replace(",", ".") if comma else text) for text in known)
-        return found * 2 > len(known)
+        return found * 2 > len(known) or not self.rows
 
     def numbers(self, chosen: Chosen, request: TableRequest) -> frozenset[str]:
         """The features that are numbers in the first rows, and a label that has to be one."""
