@@ -96,6 +96,12 @@ def _hdf5(path: Path) -> None:
         file["x"] = TEST[FEATURES].to_numpy()
 
 
+def _arff(path: Path) -> None:
+    kinds = "".join(f"@attribute {name} string\n" for name in TEST)
+    rows = TEST.to_csv(index=False, header=False)
+    path.write_text(f"@relation test\n{kinds}@data\n{rows}", encoding="utf-8")
+
+
 TABLES: dict[str, Callable[[Path], object]] = {
     "test.csv": lambda path: TEST.to_csv(path, index=False),
     "labelled.csv": lambda path: FLOWERS.to_csv(path, index=False),
@@ -105,7 +111,10 @@ TABLES: dict[str, Callable[[Path], object]] = {
     "test.parquet": TEST.to_parquet,
     "labelled.parquet": FLOWERS.to_parquet,
     "test.jsonl": lambda path: TEST.to_json(path, orient="records", lines=True),
+    "test.arff": _arff,
 }
+
+
 ARRAYS: dict[str, Callable[[Path], object]] = {
     "x.npy": lambda path: np.save(path, TEST[FEATURES].to_numpy()),
     "x.npz": lambda path: np.savez(path, x=TEST[FEATURES], y=np.zeros(len(TEST))),
@@ -166,6 +175,26 @@ def test_without_a_header_only_the_very_features_are_taken_and_only_if_so_said(
     expected = TrainedModel.load(flowers).predict(TEST).tolist()
     assert _predicted(capsys, flowers, tmp_path / "two.csv", *said) == expected
     _error(capsys, "predict", flowers, tmp_path / "five.csv", *said)
+
+
+def test_a_model_of_pairs_of_place_and_value_reads_such_files(tmp_path: Path, capsys):
+    from sklearn.datasets import dump_svmlight_file
+
+    x = IRIS[FEATURES].to_numpy()
+    dump_svmlight_file(x, np.arange(150) // 50, str(tmp_path / "iris.svm"), zero_based=False)
+    run = _train(tmp_path, {"path": str(tmp_path / "iris.svm")})
+    dump_svmlight_file(x[::9], np.arange(150)[::9] // 50, str(tmp_path / "t.svm"), zero_based=False)
+    model = TrainedModel.load(run)
+    expected = [str(label) for label in model.predict(x[::9])]
+    assert _predicted(capsys, run, tmp_path / "t.svm") == expected
+    assert main(["evaluate", str(run), "--data", str(tmp_path / "t.svm"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 17
+
+
+def test_a_model_with_names_takes_no_file_that_has_none(flowers: Path, tmp_path: Path, capsys):
+    (tmp_path / "t.svm").write_text("1 1:0.2 2:1.4\n", encoding="utf-8")
+    error = _error(capsys, "predict", flowers, tmp_path / "t.svm")
+    assert "no names" in error["message"]
 
 
 def test_a_model_of_a_table_without_header_reads_such_tables(tmp_path: Path, capsys):
