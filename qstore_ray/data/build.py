@@ -16,12 +16,15 @@ import numpy as np
 
 from qstore_ray.config import fingerprint
 from qstore_ray.data.augment.expansion import Expansion, expansion_of
+from qstore_ray.data.categories import check_known, encoded_columns, names_after, resolved_steps
 from qstore_ray.data.cut import Cut, cut
 from qstore_ray.data.dataset import Dataset, Schema
-from qstore_ray.data.labels import KINDS, Labels, find_labels, rows_of_each
+from qstore_ray.data.labels import KINDS, ClassLabels, Labels, rows_of_each
 from qstore_ray.data.merge import with_val_in_train
 from qstore_ray.data.plan import ReadPlan, SplitTask
 from qstore_ray.data.prepare import Preparation
+from qstore_ray.data.select import encode, select
+from qstore_ray.data.steps import OneHot, Step
 from qstore_ray.data.survey import Part, check_parts, survey_part
 from qstore_ray.data.validate import bad_value_error
 from qstore_ray.errors import ConfigError, DataError, unknown_name
@@ -29,6 +32,7 @@ from qstore_ray.errors import ConfigError, DataError, unknown_name
 if TYPE_CHECKING:
     from qstore_ray.data.config import DatasetConfig
     from qstore_ray.data.sources.base import SourceData
+    from qstore_ray.data.step_config import StepConfig
     from qstore_ray.types import AnyArray, IntArray
 
 
@@ -47,9 +51,13 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
             fix=f'Set task = "{source.task}".',
         )
     names, columns = _chosen(config, source)
-    fills = bool(config.preprocessing) and config.preprocessing[0].accepts_nan
+    steps = resolved_steps(config.preprocessing, source.table, names, config.columns)
+    keep = encoded_columns(steps)
+    fills = bool(steps) and steps[0].accepts_nan
     several = KINDS[config.task].several
-    main = survey_part(source.tasks, columns, "the source", nan_allowed=fills, several=several)
+    main = survey_part(
+        source.tasks, columns, "the source", nan_allowed=fills, several=several, keep=keep
+    )
     parts: dict[str, Part] = {"": main}
     for split in ("val", "test"):
         if split in source.official:
@@ -59,11 +67,12 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
                 f"the official {split} split",
                 nan_allowed=fills,
                 several=several,
+                keep=keep,
             )
     check_parts(parts, names)
-    labels = find_labels(config.task, main.y)
-    numbers = {name: labels.encode(part.y) for name, part in parts.items()}
-    kept = {name: _kept(config, source, part, name) for name, part in parts.items()}
+    whole = {name: _kept(config, source, part, name) for name, part in parts.items()}
+    kept, labels, said = select(config, parts, whole)
+    numbers = {name: encode(labels, part, kept[name]) for name, part in parts.items()}
     positions = _split(config, source, kept, main, numbers[""], labels)
     if config.bad_values == "error":
         _check_finite(parts, positions, names)
@@ -75,13 +84,15 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
         part = parts[home[split]]
         return _plan(split, part, positions[split], columns, labels, preparation, expansion)
 
+    _check_categories(steps, parts, positions, home, source, names)
     preparation, gaps = Preparation(main.n_features, (), ()), False
-    if config.preprocessing:
+    if steps:
         x = plan("train", preparation).read_raw().x  # never the copies: they are not data
-        preparation = Preparation.fit(config.preprocessing, x)
+        preparation = Preparation.fit(steps, x)
         gaps = fills and bool(np.isnan(x).any())
     n_features = preparation.apply(np.zeros((0, main.n_features))).shape[1]
     schema = _schema(config, source, main, labels, names, n_features)
+    schema = schema._replace(prepared_names=names_after(names, preparation, source.table))
     expansion = expansion_of(config, schema)
     if expansion is not None:
         expansion.check(main.n_features, n_features, gaps=gaps)
@@ -93,9 +104,9 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
         schema=schema,
         classes=labels.classes,
         class_counts={split: tuple(n * times[split] for n in c) for split, c in counts.items()},
-        fingerprint=_fingerprint(config, parts, positions, numbers, labels, schema.image_shape),
+        fingerprint=_fingerprint(config, parts, positions, numbers, labels, schema, steps),
         preparation=preparation,
-        provenance={**source.provenance, **_dropped(parts, kept)},
+        provenance={**source.provenance, **_dropped(parts, whole), **said},
         plans=read,
     )
     return with_val_in_train(dataset) if config.split.merge_val else dataset
@@ -224,7 +235,7 @@ def _check_finite(
 
 
 _RARE_CLASS = {
-    "seed": "Set stratify = true, or use another seed.",
+    "seed": 'Set stratify = true, or rare_classes = "drop" or "merge", or use another seed.',
     "hash": 'Use another seed, or set split.method = "seed" and stratify = true.',
     "group": "Use another seed, or ask for a larger train.",
     "time": 'Ask for a larger train, or set split.method = "seed" and stratify = true.',
@@ -247,6 +258,30 @@ def _class_counts(
                 fix=_RARE_CLASS[config.split.method],
             )
     return counts
+
+
+def _check_categories(
+    steps: tuple[Step, ...],
+    parts: Mapping[str, Part],
+    positions: Mapping[str, IntArray],
+    home: Mapping[str, str],
+    source: SourceData,
+    names: tuple[str, ...] | None,
+) -> None:
+    """Raise `DataError` where a split has a category that train does not have."""
+    if encoded_columns(steps):
+        step = next(step for step in steps if isinstance(step, OneHot))
+        values = {split: parts[home[split]].kept[rows] for split, rows in positions.items()}
+        rows = {split: parts[home[split]].row[rows] for split, rows in positions.items()}
+        if values["train"].shape[1] == len(step.positions):  # else a position that is none
+            check_known(step, values, rows, source.table, names)
+
+
+def _as_written(step: StepConfig) -> dict[str, Any]:
+    """The step's fields, those that were not there from the beginning only where they are set."""
+    later = {"unknown": "error", "most_frequent": ()}
+    usual = {name for name, value in later.items() if getattr(step, name, value) == value}
+    return {name: value for name, value in step.to_dict().items() if name not in usual}
 
 
 def _plan(
@@ -308,7 +343,8 @@ def _fingerprint(
     positions: Mapping[str, IntArray],
     numbers: Mapping[str, AnyArray],
     labels: Labels,
-    image_shape: tuple[int, ...] | None,
+    schema: Schema,
+    chosen: tuple[Step, ...],
 ) -> str:
     """SHA-256 over every row, its label, the split it is in, preprocessing and augmentation."""
     content = hashlib.sha256()
@@ -319,14 +355,20 @@ def _fingerprint(
     for split in sorted(positions):
         content.update(json.dumps([split, len(positions[split])]).encode())
         content.update(positions[split].data)
-    steps = [step.to_dict() for step in config.preprocessing]
+    table = schema.table
+    coded = table is not None and any(column.kind == "category" for column in table.features)
+    steps = [_as_written(step) for step in (chosen if coded else config.preprocessing)]
     settings: dict[str, Any] = {
         "task": config.task,
         "classes": list(labels.classes),
         "steps": steps,
     }
+    if table is not None and coded:
+        settings["categories"] = [[c.name, *c.categories] for c in table.features]
+    if isinstance(labels, ClassLabels) and labels.merged:
+        settings["merged"] = list(labels.merged)
     if config.augmentation is not None:  # what decides the copies, beside the rows
-        drawn = {"seed": config.seed, "image_shape": image_shape}
+        drawn = {"seed": config.seed, "image_shape": schema.image_shape}
         settings["augmentation"] = {**config.augmentation.to_dict(), **drawn}
     content.update(fingerprint(settings).encode())
     return content.hexdigest()

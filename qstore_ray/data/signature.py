@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from qstore_ray.data.columns import Column, TableSchema
 from qstore_ray.data.frame import by_name, by_position, frame_of
+from qstore_ray.data.labels import Label
 from qstore_ray.data.tables.request import USUAL_SIGNS
 from qstore_ray.errors import CheckpointError, ConfigError
 
@@ -53,12 +54,14 @@ class Signature:
         image_shape: of a raw row that is an image: (height, width) or (height, width, 3).
         reader: parameters of the source `local` with which the training files were read, without
             paths and limits.
+        merged: labels that all are the last class, where rare classes were merged.
     """
 
     n_features: int
     table: TableSchema | None = None
     image_shape: tuple[int, ...] | None = None
     reader: Mapping[str, Any] = field(default_factory=dict)
+    merged: tuple[Label, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> Signature:
@@ -77,6 +80,7 @@ class Signature:
             table=table,
             image_shape=schema.image_shape,
             reader={name: local[name] for name in KEPT if name in local},
+            merged=dataset.merged,
         )
 
     @property
@@ -114,6 +118,7 @@ class Signature:
             "table": None if self.table is None else self.table.to_dict(),
             "image_shape": None if self.image_shape is None else list(self.image_shape),
             "reader": dict(self.reader),
+            "merged": list(self.merged),
         }
 
     @classmethod
@@ -134,7 +139,7 @@ class Signature:
             raise CheckpointError(
                 f"what the model takes is not described: {why}", field=".".join(where)
             ) from exc
-        found = cls(kept.n_features, kept.table, kept.image_shape, kept.reader)
+        found = cls(kept.n_features, kept.table, kept.image_shape, kept.reader, kept.merged)
         if json.loads(json.dumps(found.to_dict())) != json.loads(json.dumps(data)):
             raise CheckpointError("what the model takes has unknown keys", field="input")
         found.check()
@@ -175,6 +180,7 @@ class _Kept:
     table: TableSchema | None
     image_shape: tuple[int, ...] | None
     reader: dict[str, Any]
+    merged: tuple[Label, ...]
 
 
 _KEPT_FORM = TypeAdapter(_Kept)

@@ -284,6 +284,7 @@ class TrainedModel:
             class_names=tuple(self.origin.data.class_names) if self.origin.data else (),
             preparation=self.preparation,
             table=table,
+            merged=() if signature is None else signature.merged,
             split=split,
         )
 

@@ -8,6 +8,7 @@ own column is none either. `params.header` = true says that the first line is a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.tables.choose import named
@@ -76,7 +77,7 @@ def _filled(first: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def _check_header(names: Sequence[str], rows: Sequence[Sequence[str]], where: str) -> None:
     written = [name.strip() for name in names]
     numbers = [float(name) for name in written if is_number(name)]
-    steps = {after - before for before, after in zip(numbers, numbers[1:], strict=False)}
+    steps = {after - before for before, after in pairwise(numbers)}
     counted = steps <= {1.0} and all(name.isdigit() for name in written if is_number(name))
     if numbers and not counted:
         shown = next(name for name in written if is_number(name))

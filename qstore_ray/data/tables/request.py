@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from qstore_ray.data.columns import TableSchema
@@ -51,7 +51,7 @@ class TableRequest:
             rows for a model that has no names.
     """
 
-    columns: ColumnsConfig = ColumnsConfig()
+    columns: ColumnsConfig = field(default_factory=ColumnsConfig)
     task: Task = "classification"
     label_type: Literal["auto", "number", "text"] = "auto"
     missing: tuple[str, ...] = USUAL_SIGNS

@@ -150,7 +150,7 @@ class ArffFormat(TableFormat):
     )
 
     def open(self, files: Files, params: LocalParams, request: TableRequest) -> Contents:
-        """Ranges of lines; one pass over each file finds where they are, a second what they hold."""
+        """Ranges of lines; one pass over each file finds where they are, a second its texts."""
         opened = []
         for part in sorted(files, key=SPLITS.index):
             for path in files[part]:

@@ -3,7 +3,7 @@
 The pass knows newlines and, for CSV, quotes: a newline between quotes does not end a record. A
 quote opens only at the start of a value (RFC 4180); elsewhere it is a character like others. The
 pass keeps an offset for every `rows_per_task` records and refuses what no parser should be given:
-NUL bytes, bytes that are not UTF-8, and a line longer than allowed, noticed before it is held whole.
+NUL bytes, bytes that are not UTF-8, and a line longer than allowed, before it is held whole.
 """
 
 from __future__ import annotations
