@@ -397,6 +397,23 @@ def test_other_labelled_rows_are_scored(name: str, flowers: Path, tmp_path: Path
     assert "label species; left out: sepal_length, sepal_width" in err
 
 
+def test_rows_of_merged_classes_are_scored_as_they_were_merged(tmp_path: Path, capsys):
+    rare = IRIS.astype({"species": object})
+    rare.loc[:1, "species"] = ["rose", "tulip"]
+    rare.to_csv(tmp_path / "rare.csv", index=False)
+    run = _train(
+        tmp_path,
+        {"path": str(tmp_path / "rare.csv")},
+        columns={"label": "species", "features": FEATURES},
+        rare_classes="merge",
+    )
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--data", str(tmp_path / "rare.csv"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["classes"][-1] == "other"
+    assert sum(found["confusion"][-1]) == 2
+
+
 def test_arrays_and_folders_of_images_are_scored(
     flowers: Path, images: Path, tmp_path: Path, capsys
 ):
