@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,11 +39,15 @@ class JobConfig(TrainingJob):
 
 @dataclass(frozen=True)
 class JobResult:
-    """What a job leaves: its folder, the numbers, a sentence that compares with the baseline."""
+    """What a job leaves: its folder, the numbers, a sentence that compares with the baseline.
+
+    `missing` has the metrics that the test rows do not define, with the reason.
+    """
 
     run_dir: Path
     metrics: dict[str, Any]
     verdict: str
+    missing: Mapping[str, str]
 
 
 def run_job(
@@ -72,11 +76,15 @@ def run_job(
     dataset = DatasetLoader.load(config.dataset)
     if loaded is not None:
         loaded(Signature.of(dataset).line())
-    known: dict[str, float] = {}
+    baseline = None
     if config.baseline and "test" in dataset.plans:
         from qstore_ray.baseline import linear_baseline
 
-        known = linear_baseline(dataset)
+        # Judged on equal terms: what shows rare classes more often does so for both.
+        weight = config.trainer.class_weight
+        if weight is None and config.trainer.batches == "balanced":
+            weight = "balanced"
+        baseline = linear_baseline(dataset, class_weight=weight)
     trainer = QuantumTrainer(
         config.model,
         config.trainer,
@@ -87,10 +95,9 @@ def run_job(
         display=display,
     )
     result = trainer.fit(
-        dataset, resume=resume, fresh=fresh, config_toml=config.to_toml(), known=known
+        dataset, resume=resume, fresh=fresh, config_toml=config.to_toml(), baseline=baseline
     )
-    metrics = dict(result.metrics)
-    return JobResult(result.run_dir, metrics, _verdict(metrics, config.model.loss))
+    return JobResult(result.run_dir, dict(result.metrics), result.verdict, result.missing)
 
 
 def run_search(
@@ -116,11 +123,3 @@ def run_search(
     from qstore_ray.tune.tuner import Tuner
 
     return Tuner(config, config.tune, display=display).fit(resume=resume, fresh=fresh)
-
-
-def _verdict(metrics: dict[str, float], loss: str) -> str:
-    if "baseline_loss" in metrics and loss not in {"auto", "mse"}:
-        return ""  # a mean squared error can be compared with nothing else
-    from qstore_ray.baseline import better_or_not
-
-    return better_or_not(metrics)

@@ -25,6 +25,8 @@ EXAMPLES = examples(
     "evaluate model.qsm --data newer.csv --set columns.label=species",
 )
 _LARGEST_MATRIX = 20
+_IN_UNITS = ("mae", "rmse", "mse")
+_RECALL = "recall_"
 
 Model = Annotated[
     str,
@@ -100,7 +102,9 @@ def _opened(
 
 
 def _scores(model: TrainedModel, dataset: Dataset, split: str) -> dict[str, Any]:
-    scores: dict[str, Any] = model.evaluate(dataset, split)
+    found = model.evaluation(dataset, split).scores
+    scores: dict[str, Any] = {**found.values, **dict.fromkeys(found.missing)}
+    scores["missing"] = found.missing
     scores["rows"] = dataset.sizes[split]
     if model.tells_classes:
         scores["classes"] = list(dataset.schema.class_names)
@@ -108,11 +112,21 @@ def _scores(model: TrainedModel, dataset: Dataset, split: str) -> dict[str, Any]
     return scores
 
 
+def _is_recall(name: str, value: Any) -> bool:
+    return name.startswith(_RECALL) and isinstance(value, float)
+
+
 def _as_text(scored: tuple[str, str], result: dict[str, Any]) -> str:
-    what, name = scored
-    lines = [(what, f"{name}, {result['rows']} rows"), ("loss", f"{result['loss']:.6g}")]
-    shown = ("accuracy", "hamming", "fidelity")
-    lines += [(name, f"{result[name]:.4f}") for name in shown if name in result]
+    what, where = scored
+    lines = [(what, f"{where}, {result['rows']} rows"), ("loss", f"{result['loss']:.6g}")]
+    missing = result["missing"]
+    for name, value in result.items():
+        if isinstance(value, float) and name != "loss" and not name.startswith(_RECALL):
+            lines.append((name, f"{value:.6g}" if name in _IN_UNITS else f"{value:.4f}"))
+    lines += [(name, f"not defined: {why}") for name, why in missing.items()]
+    recalls = [(n.removeprefix(_RECALL), v) for n, v in result.items() if _is_recall(n, v)]
+    if 0 < len(recalls) <= _LARGEST_MATRIX:
+        lines.append(("recall", ", ".join(f"{name} {value:.4f}" for name, value in recalls)))
     text = facts(lines)
     classes = result.get("classes", [])
     if not 0 < len(classes) <= _LARGEST_MATRIX:

@@ -72,12 +72,12 @@ def _chosen(trial: TrialResult) -> dict[str, Any]:
 
 
 def _test_scores(run_dir: Path) -> dict[str, float]:
-    """Test accuracy and loss of a run, as far as it has them."""
+    """What a run scored on test, as far as it has it."""
     from qstore_ray.train.run_summary import read_record
 
     metrics = read_record(run_dir).metrics
     return {
         name: value
-        for name in ("test_accuracy", "test_loss")
+        for name in ("test_accuracy", "test_balanced_accuracy", "test_r2", "test_loss")
         if isinstance(value := metrics.get(name), float)
     }

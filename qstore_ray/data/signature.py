@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from qstore_ray.data.columns import Column, TableSchema
 from qstore_ray.data.frame import by_name, by_position, frame_of
 from qstore_ray.data.labels import Label
 from qstore_ray.data.tables.request import USUAL_SIGNS
+from qstore_ray.data.validate import as_array
 from qstore_ray.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -172,6 +174,23 @@ class Signature:
             raise CheckpointError(
                 exc.message, field=f"input.reader.{exc.field}", value=exc.value
             ) from exc
+
+
+def raw_rows(given: Any, signature: Signature | None) -> AnyArray:
+    """`Signature.raw`; without a signature, as models of earlier versions are, by position.
+
+    Raises:
+        DataError: see `Signature.raw`.
+    """
+    if signature is not None:
+        return signature.raw(given)
+    if frame_of(given) is not None:
+        warnings.warn(
+            "this model was trained by a version that kept no column names: the columns are taken "
+            "by position",
+            stacklevel=5,  # the line that calls `TrainedModel.predict`
+        )
+    return as_array(given, "x")
 
 
 @dataclass(frozen=True)

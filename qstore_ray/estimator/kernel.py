@@ -21,6 +21,7 @@ from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.encodings import ENCODINGS
 from qstore_ray.data.steps import Scale
 from qstore_ray.errors import ConfigError, unknown_name
+from qstore_ray.estimator.base import rows_that_count
 from qstore_ray.estimator.classifier import class_numbers
 from qstore_ray.estimator.features import Reduce, fit_features
 from qstore_ray.estimator.parameters import backend_of
@@ -95,14 +96,18 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         self.backend_options = backend_options
         self.n_threads = n_threads
 
-    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
         """Compute the kernel's matrix of rows X (N, F) with labels y (N,), and fit the machine.
+
+        Args:
+            sample_weight: of each row (N,), which its C is multiplied by; None for 1.
 
         Raises:
             ValueError: scikit-learn's, for rows and labels that it would not take either.
-            ConfigError: a wrong parameter, or one class only.
+            ConfigError: a wrong parameter or weight, or one class only.
         """
         x, y = validate_data(self, X, y, dtype=np.float64)
+        x, y, weight, numbers = rows_that_count(x, y, sample_weight)
         self.classes_, _ = class_numbers(y)
         self.preparation_, self.n_qubits_, width = fit_features(
             x,
@@ -120,9 +125,9 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         kernel = self._kernel()
         matrix = kernel_matrix(kernel, rows)
         self.svc_ = SVC(kernel="precomputed", C=self.C, class_weight=self.class_weight)
-        self.svc_.fit(matrix, y)
-        self.support_ = self.svc_.support_
-        self.support_vectors_ = rows[self.support_]
+        self.svc_.fit(matrix, y, sample_weight=weight)
+        self.support_ = numbers[self.svc_.support_]
+        self.support_vectors_ = rows[self.svc_.support_]
         # With gamma="scale" the training rows as a whole decide γ, so it is kept from here.
         self._compare = kernel.comparison(lambda: kernel.embed(rows))
         return self
@@ -172,5 +177,5 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         kernel = self._kernel()
         a, b = (kernel.embed(r) for r in (self.preparation_.apply(rows), self.support_vectors_))
         matrix = np.zeros((len(a), self.svc_.shape_fit_[0]))
-        matrix[:, self.support_] = self._compare(a, b)
+        matrix[:, self.svc_.support_] = self._compare(a, b)
         return matrix

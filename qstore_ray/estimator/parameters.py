@@ -38,7 +38,10 @@ _MODEL = (
 )  # fmt: skip
 """What `model_options` may hold: the fields of `ModelConfig` that have no parameter."""
 
-_TRAINER = ("accumulate", "batches", "clip_norm", "clip_value", "gradient", "monitor")
+_TRAINER = (
+    "accumulate", "batches", "clip_norm", "clip_value", "gradient", "metrics", "monitor",
+    "target_scaling",
+)  # fmt: skip
 """What `trainer_options` may hold: the fields of `TrainerConfig` that have no parameter."""
 
 
@@ -77,6 +80,7 @@ def trainer_config(estimator: Any, seed: int) -> TrainerConfig:
         optimizer_options=dict(estimator.optimizer_options or {}),
         schedule=estimator.schedule,
         schedule_options=dict(estimator.schedule_options or {}),
+        class_weight=estimator.class_weight,
         seed=seed,
         **more,
     )

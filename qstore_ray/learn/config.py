@@ -54,7 +54,8 @@ class ModelConfig(Config):
             circuit; `identity` puts none anywhere, so that the angles are affine in the features.
         head: `linear` trains weights (O, K) and bias (K,); `none` takes the O values as outputs.
         loss: one of the table in `losses.py`, or auto: by the data's task and classes.
-        huber_delta: δ of the loss huber, in units of the targets.
+        huber_delta: δ of the loss huber, in the units in which training sees the targets: their
+            standard deviation, or with `trainer.target_scaling = "none"` their own.
         trash_qubits: for the loss compression: the qubits that the circuit shall leave in |0⟩, so
             that what a row holds is on the others.
         initial_spread: standard deviation of the initial circuit parameters, radians.
@@ -94,7 +95,7 @@ class ModelConfig(Config):
     def _state_fits_somewhere(cls, n_qubits: Any) -> Any:
         if isinstance(n_qubits, int) and n_qubits > _MOST_QUBITS:
             raise ConfigError(
-                f"a state of n qubits takes 16 · 2^n bytes, {2.0 ** (n_qubits - 26):,.0f} GiB here",
+                f"a state of n qubits takes 16 · 2^n bytes, 2^{n_qubits - 26} GiB here",
                 value=n_qubits,
                 fix=f"Take at most {_MOST_QUBITS}, as the memory of the machine allows.",
             )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qstore_ray.backends.base import Backend
 from qstore_ray.learn.model import QuantumModel
+from qstore_ray.learn.targets import TargetScaling
 from qstore_ray.track.base import Record
 from qstore_ray.train.callbacks.base import Callback
 from qstore_ray.train.config import TrainerConfig
@@ -21,12 +22,18 @@ if TYPE_CHECKING:
 
 
 class TrainingRows(NamedTuple):
-    """Prepared rows: train x (N, F), y (N, …), and those to validate on (maybe none)."""
+    """Prepared rows: train x (N, F), y (N, …), and those to validate on (maybe none).
+
+    The targets of a regression are as training sees them, see `Assignment.targets`. The loss has
+    the weights of rows (N,), see `learn.weights`; None for 1 each.
+    """
 
     x: FloatArray
     y: AnyArray
     x_val: FloatArray
     y_val: AnyArray
+    weight: FloatArray | None = None
+    weight_val: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,9 @@ class Assignment:
         callbacks: run in worker 0.
         backend: where circuits run; None opens the one that `config` names.
         theta: parameters (P,) to begin with; None takes those of the model under the seed.
+        targets: how the targets of a regression were scaled; None if they were not.
+        metrics: of `learn.scoring` that val is scored by each epoch, beside loss and accuracy.
+        class_names: of the data.
     """
 
     model: QuantumModel
@@ -53,6 +63,9 @@ class Assignment:
     callbacks: tuple[Callback, ...] = ()
     backend: Backend | None = None
     theta: FloatArray | None = None
+    targets: TargetScaling | None = None
+    metrics: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
 
 
 class Outcome(NamedTuple):

@@ -192,7 +192,7 @@ def _training(origin: Origin) -> str:
 
 
 def _results(origin: Origin) -> str:
-    """Every recorded metric; the accuracies with their intervals and what they mean together."""
+    """Every recorded metric, the accuracies with their intervals; and the verdict."""
     if not origin.metrics:
         return f"The scores of these parameters were {_UNKNOWN}."
     intervals = {name: _interval(name, origin) for name in origin.metrics}
@@ -200,8 +200,7 @@ def _results(origin: Origin) -> str:
         (name, _number(value), _range(intervals[name])) for name, value in origin.metrics.items()
     ]
     table = _table(("metric", "value", "95 % interval (Wilson)"), rows)
-    verdict = _against_baseline(intervals)
-    return f"{table}\n\n{verdict}" if verdict else table
+    return f"{table}\n\nThe model is {_text(origin.verdict)}." if origin.verdict else table
 
 
 def _interval(name: str, origin: Origin) -> Interval | None:
@@ -219,21 +218,6 @@ def _interval(name: str, origin: Origin) -> Interval | None:
 
 def _range(interval: Interval | None) -> str:
     return f"{interval.low:.4f} to {interval.high:.4f}, n = {interval.n}" if interval else ""
-
-
-def _against_baseline(intervals: dict[str, Interval | None]) -> str:
-    ours, theirs = intervals.get("test_accuracy"), intervals.get("baseline_accuracy")
-    if ours is None or theirs is None:
-        return ""
-    more = "above" if ours.value > theirs.value else "below"
-    if ours.value == theirs.value:
-        return "The linear baseline has the same accuracy on the same rows."
-    apart = ours.low > theirs.high or theirs.low > ours.high
-    sure = "do not overlap" if apart else "overlap, so these rows do not show a difference"
-    return (
-        f"The accuracy is {more} that of the linear baseline on the same rows; the two intervals "
-        f"{sure}."
-    )
 
 
 def _code(model: TrainedModel, file: str) -> str:

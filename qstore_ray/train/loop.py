@@ -19,7 +19,6 @@ import numpy as np
 from qstore_ray.backends import open_backend
 from qstore_ray.data.batches import BalancedBatches, Batches, StandardBatches
 from qstore_ray.errors import CheckpointError, RunError, under
-from qstore_ray.learn import step as blocks
 from qstore_ray.learn.schedules import Horizon
 from qstore_ray.learn.stopping import monitored
 from qstore_ray.track.base import Record
@@ -34,9 +33,10 @@ from qstore_ray.train.reporter import Reporter
 from qstore_ray.train.state import TrainState
 from qstore_ray.train.stepper import Stepper
 from qstore_ray.train.sync import Reducer
+from qstore_ray.train.validation import Validation
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray
+    from qstore_ray.types import AnyArray, FloatArray, IntArray
 
 _STOP, _SAVE, _REPORT, _END = 1, 2, 4, 8
 
@@ -73,6 +73,7 @@ class _Loop:
         )
         self.objective = Objective(job.model, backend, config.gradient, reducer)
         self.stepper = Stepper(config, self.objective)
+        self.validation = Validation(job, rows, self.objective)
         self.batches = batches_of(config, rows.y)
         self.steps_per_epoch = len(self.batches.of_epoch(0))
         self.rows_per_epoch = 0
@@ -139,6 +140,8 @@ class _Loop:
                 state, problems, rows=len(self.rows.x), steps_per_epoch=self.steps_per_epoch,
                 workers=self.reducer.world_size,
             )  # fmt: skip
+            for warning in self.validation.warnings:
+                self.journal.warn(warning)
             self.hooks = Hooks(self.job.callbacks, self._view(state, self.journal))
             self.hooks.restore(found.arrays if found else {})
         return state
@@ -159,10 +162,11 @@ class _Loop:
         """The remaining steps of the running epoch; True if told to stop."""
         batches = self.batches.of_epoch(state.epoch)
         self.rows_per_epoch = sum(map(len, batches))
+        weight = self._weight(batches)
         for index in batches[state.step_in_epoch :]:
             self._call("on_batch_begin", state)
             self.objective.wish = self._wishes()
-            state, done = self.stepper.step(state, Rows(self.rows.x, self.rows.y, index))
+            state, done = self.stepper.step(state, Rows(self.rows.x, self.rows.y, index, weight))
             if self.journal:
                 self.journal.step(state, done.loss)
             self._call("on_batch_end", state, done)
@@ -174,6 +178,11 @@ class _Loop:
             if wishes & _STOP:
                 return state, True
         return state, False
+
+    def _weight(self, batches: list[IntArray]) -> FloatArray | None:
+        """The rows' weights (N,), 1 on the mean over the rows of the epoch; see `learn.weights`."""
+        weight = self.rows.weight
+        return None if weight is None else weight / weight[np.concatenate(batches)].mean()
 
     def _wishes(self) -> int:
         """Worker 0's wishes for this step."""
@@ -226,13 +235,12 @@ class _Loop:
             )
         if self.journal and self.journal.report_is_due():
             self.objective.wish = _REPORT
-        validation = blocks.total(
-            self.objective.scores(state.theta, Rows(self.rows.x_val, self.rows.y_val))
-        )
+        validation, metrics = self.validation.score(state.theta)
         record: Record = {"epoch": state.epoch, "step": state.step, "samples": state.samples}
         record |= self._scores("train", loss, count, correct)
         if validation.n_rows:
             record |= self._scores("val", validation.loss, validation.n_rows, validation.correct)
+            record |= metrics
         record["learning_rate"] = state.learning_rate
         if norm:
             record["gradient_norm"] = norm / self.steps_per_epoch

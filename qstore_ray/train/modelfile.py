@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -29,9 +30,11 @@ from qstore_ray.errors import CheckpointError, CircuitError, QStoreError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel, build_model
 from qstore_ray.train.archive import pack, pack_arrays, refused, unpack, unpack_arrays
-from qstore_ray.train.origin import Origin
+from qstore_ray.train.origin import Origin, data_origin
 
 if TYPE_CHECKING:
+    from qstore_ray.data.dataset import Dataset
+    from qstore_ray.learn.targets import TargetScaling
     from qstore_ray.types import AnyArray, FloatArray
 
 FORMAT = 1
@@ -47,7 +50,7 @@ class ModelContents(NamedTuple):
 
     Attributes:
         about: the manifest's `model`: config, n_features, classes, task, n_targets,
-            preparation, input (what the model takes; None in files of earlier versions).
+            preparation, and where they are known input (what the model takes) and targets.
     """
 
     about: Mapping[str, Any]
@@ -71,6 +74,11 @@ class _Spec(_Strict):
     steps: list[dict[str, Any]]
 
 
+class _Targets(_Strict):
+    mean: list[float]
+    std: list[Annotated[float, Field(ge=0.0)]]
+
+
 class _About(_Strict):
     config: dict[str, Any]
     n_features: Annotated[int, Field(ge=1, le=_MOST_FEATURES)]
@@ -79,6 +87,7 @@ class _About(_Strict):
     n_targets: Annotated[int, Field(ge=1, le=_MOST_FEATURES)] = 1
     preparation: _Spec
     input: dict[str, Any] | None = None
+    targets: _Targets | None = None
 
 
 class _Manifest(_Strict):
@@ -140,15 +149,15 @@ def read_model(data: bytes) -> ModelContents:
     if THETA not in shapes or not all(n == THETA or n.startswith(PREPARATION) for n in shapes):
         raise refused("the arrays are not those of a model", sorted(shapes), field="model.arrays")
     arrays = unpack_arrays(members[_ARRAYS], shapes)
-    about = manifest.model.model_dump(exclude_unset=True)
-    about = {"task": None, "n_targets": 1, "input": None, **about}
+    known = manifest.model.model_dump().items()  # without input and targets, where it is older
+    about = {name: value for name, value in known if value is not None or name == "task"}
     _check_source(about["config"].get("circuit", "library"))
     own = {n.removeprefix(PREPARATION): array for n, array in arrays.items() if n != THETA}
     try:
         model = described_model(about)
         preparation = Preparation.from_arrays(own, about["preparation"])
         width = preparation.checked_width()
-        taken = None if about["input"] is None else Signature.from_dict(about["input"])
+        taken = Signature.from_dict(about["input"]) if "input" in about else None
     except (QStoreError, RecursionError) as exc:
         field = f"model.{getattr(exc, 'field', '')}".rstrip(".")
         raise refused(f"the file describes no model: {exc}", field=field) from exc
@@ -159,9 +168,22 @@ def read_model(data: bytes) -> ModelContents:
             about["config"],
             field="model.config",
         )
-    if width != about["n_features"]:
+    _check_widths(width, about["n_features"], preparation, taken)
+    if manifest.model.targets is not None:
+        _check_targets(manifest.model, model)
+    theta = arrays[THETA]
+    if theta.shape != (model.n_parameters,):
+        raise refused(f"the model has {model.n_parameters} parameters", theta.shape, field=THETA)
+    return ModelContents(about, model, theta, preparation, manifest.origin)
+
+
+def _check_widths(
+    width: int, n_features: int, preparation: Preparation, taken: Signature | None
+) -> None:
+    """Refuse a preparation that does not stand between what is given and the model."""
+    if width != n_features:
         raise refused(
-            f"the preparation gives {width} features, the model takes {about['n_features']}",
+            f"the preparation gives {width} features, the model takes {n_features}",
             field="model.preparation",
         )
     if taken is not None and taken.n_features != preparation.n_features:
@@ -169,10 +191,20 @@ def read_model(data: bytes) -> ModelContents:
             f"the preparation takes {preparation.n_features} features, not {taken.n_features}",
             field="model.input",
         )
-    theta = arrays[THETA]
-    if theta.shape != (model.n_parameters,):
-        raise refused(f"the model has {model.n_parameters} parameters", theta.shape, field=THETA)
-    return ModelContents(about, model, theta, preparation, manifest.origin)
+
+
+def _check_targets(about: _About, model: QuantumModel) -> None:
+    """Refuse a scaling of targets that the model does not have."""
+    scaling = about.targets
+    assert scaling is not None
+    widths = {len(scaling.mean), len(scaling.std), about.n_targets}
+    numbers = (*scaling.mean, *scaling.std)
+    if model.loss.goal != "regression" or len(widths) > 1 or not all(map(math.isfinite, numbers)):
+        raise refused(
+            f"the scaling is not that of the {about.n_targets} targets of a regression",
+            scaling.model_dump(),
+            field="model.targets",
+        )
 
 
 def _parsed(text: bytes) -> _Manifest:
@@ -217,6 +249,28 @@ def _check_source(circuit: Any) -> None:
             circuit,
             field="model.config.circuit",
         )
+
+
+def model_manifest(
+    config: ModelConfig, dataset: Dataset, targets: TargetScaling | None = None
+) -> dict[str, Any]:
+    """What a checkpoint says about the model, JSON-ready; `TrainedModel.load` reads it."""
+    return {
+        "config": config.to_dict(),
+        "n_features": dataset.schema.n_features,
+        "classes": list(dataset.classes),
+        "task": dataset.config.task,
+        "n_targets": dataset.schema.n_targets,
+        "preparation": dataset.preparation.spec(),
+        "input": Signature.of(dataset).to_dict(),
+        "data": data_origin(dataset),
+        **({} if targets is None else {"targets": targets.spec()}),
+    }
+
+
+def preparation_arrays(dataset: Dataset) -> Mapping[str, AnyArray]:
+    """The fitted preparation as arrays of a checkpoint."""
+    return {PREPARATION + name: array for name, array in dataset.preparation.to_arrays().items()}
 
 
 def described_model(about: Mapping[str, Any]) -> QuantumModel:

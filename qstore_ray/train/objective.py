@@ -33,21 +33,25 @@ _NOTES = 3  # behind every sum: wishes, circuits, shots
 
 @dataclass(frozen=True, eq=False)  # arrays have no truth value
 class Rows:
-    """Rows of a table: all of x (N, F) and y (N, …), or those that `index` (B,) names, in order."""
+    """Rows of a table: all of x (N, F) and y (N, …), or those that `index` (B,) names, in order.
+
+    They have the weights `weight` (N,) in a loss, or 1 each.
+    """
 
     x: FloatArray
     y: AnyArray
     index: AnyArray | None = None
+    weight: FloatArray | None = None
 
     @property
     def count(self) -> int:
         """How many there are."""
         return len(self.x) if self.index is None else len(self.index)
 
-    def part(self, rows: slice) -> tuple[FloatArray, AnyArray]:
-        """Features and targets of some of them."""
+    def part(self, rows: slice) -> tuple[FloatArray, AnyArray, FloatArray | None]:
+        """Features, targets and weights of some of them."""
         take: Any = rows if self.index is None else self.index[rows]
-        return self.x[take], self.y[take]
+        return self.x[take], self.y[take], None if self.weight is None else self.weight[take]
 
     def first(self, count: int | None) -> Rows:
         """The first `count` of them; all of them for None."""
@@ -89,8 +93,8 @@ class Objective:
         """All blocks of `learn.step.value_and_grad`: (blocks, P + 3)."""
 
         def compute(mine: slice) -> FloatArray:
-            x, y = rows.part(mine)
-            return blocks.value_and_grad(self.model, theta, x, y, self.backend, self.method)
+            x, y, weight = rows.part(mine)
+            return blocks.value_and_grad(self.model, theta, x, y, self.backend, self.method, weight)
 
         return self._all_blocks(rows.count, self.model.n_parameters + blocks.EXTRA, compute)
 
@@ -98,10 +102,23 @@ class Objective:
         """All blocks of `learn.step.evaluate`: (blocks, 3)."""
 
         def compute(mine: slice) -> FloatArray:
-            x, y = rows.part(mine)
-            return blocks.evaluate(self.model, theta, x, y, self.backend)
+            x, y, weight = rows.part(mine)
+            return blocks.evaluate(self.model, theta, x, y, self.backend, weight)
 
         return self._all_blocks(rows.count, blocks.EXTRA, compute)
+
+    def outputs(self, theta: FloatArray, rows: Rows) -> FloatArray:
+        """All blocks of `learn.step.block_outputs`: (blocks, 16, K), on every worker."""
+        width = blocks.BLOCK * self.model.n_outputs
+
+        def compute(mine: slice) -> FloatArray:
+            x, _, _ = rows.part(mine)
+            found = blocks.block_outputs(self.model, theta, x, self.backend)
+            return found.reshape(len(found), width)
+
+        return self._all_blocks(rows.count, width, compute).reshape(
+            -1, blocks.BLOCK, self.model.n_outputs
+        )
 
     def over_rows(
         self, rows: Rows, width: int, of_block: Callable[[FloatArray], FloatArray]
@@ -109,7 +126,7 @@ class Objective:
         """Σ over rows of `of_block(x)`, which sums over the rows it is given: (width,)."""
 
         def compute(mine: slice) -> FloatArray:
-            x, _ = rows.part(mine)
+            x, _, _ = rows.part(mine)
             starts = range(0, len(x), blocks.BLOCK)
             return np.stack([of_block(x[i : i + blocks.BLOCK]) for i in starts])
 

@@ -37,6 +37,8 @@ class RunRecord(BaseModel):
     fingerprints: dict[str, str]
     versions: dict[str, str]
     metrics: _Plain = {}
+    missing: dict[str, str] = {}
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class RunSummary:
         problem: what is damaged.
         attempts: how often it was started.
         epochs: completed ones, as metrics.jsonl has them. epochs_planned: 0 where unknown.
-        metrics: the last known ones by name.
+        metrics: the last known ones by name. missing: those that could not be computed, and why.
+        verdict: how the model stands to the baseline; empty without one.
     """
 
     name: str
@@ -65,6 +68,8 @@ class RunSummary:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+    verdict: str = ""
 
 
 def find_run(run: str, storage: str) -> Path:
@@ -172,6 +177,8 @@ def summarize(path: Path) -> RunSummary:
         metrics={name: value for name, value in metrics.items() if _is_metric(name, value)},
         fingerprints=record.fingerprints if record else {},
         versions=record.versions if record else {},
+        missing=record.missing if record else {},
+        verdict=record.verdict if record else "",
     )
 
 

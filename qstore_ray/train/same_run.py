@@ -9,6 +9,9 @@ from typing import Any
 
 from qstore_ray.errors import RunExistsError
 
+EARLIER = {"trainer.target_scaling": "none"}
+"""Fields that a record of an earlier version does not have, and what that version did."""
+
 _VERSIONED = ("qstore-ray", "numpy", "numba", "qiskit", "ray")
 
 
@@ -33,12 +36,13 @@ def check_same(
         )
     before, now = _flat(earlier.get("recipe", {})), _flat(recipe)
     for field in sorted(before.keys() | now.keys()):
-        if before.get(field) != now.get(field):
+        was = before.get(field, EARLIER.get(field))
+        if was != now.get(field):
+            fix = "Resume it with what it was started with (its config.toml), or use --fresh."
+            if field in EARLIER and field not in before:
+                fix = f'It is of an earlier version: set {field} = "{was}" to resume it.'
             raise RunExistsError(
-                f"the run was started with {before.get(field)!r}",
-                field=field,
-                value=now.get(field),
-                fix="Resume it with what it was started with (its config.toml), or use --fresh.",
+                f"the run was started with {was!r}", field=field, value=now.get(field), fix=fix
             )
 
 

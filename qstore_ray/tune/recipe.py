@@ -13,7 +13,9 @@ from typing import Any
 
 from qstore_ray.config import Config
 from qstore_ray.errors import RunExistsError
+from qstore_ray.learn.losses import get_loss
 from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.same_run import EARLIER
 from qstore_ray.tune.fields import SEARCHED
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space import Space
@@ -32,10 +34,21 @@ def study_recipe(
         "objectives": [[o.metric, o.direction] for o in objectives],
         "data": data_fingerprint,
         "decides": {
-            part: config.recipe() if isinstance(config, TrainerConfig) else config.to_dict()
+            part: config.recipe(regression=_regression(job))
+            if isinstance(config, TrainerConfig)
+            else config.to_dict()
             for part, config in decides.items()
         },
         "job": job.to_dict(),
+    }
+
+
+def _regression(job: Config) -> bool:
+    loss = getattr(getattr(job, "model", None), "loss", "auto")
+    goal = None if loss == "auto" else get_loss(loss).goal
+    return getattr(getattr(job, "dataset", None), "task", "") == "regression" and goal in {
+        None,
+        "regression",
     }
 
 
@@ -52,8 +65,9 @@ def check_same(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     for part, name in parts:
         before, after = _flat(earlier.get(part), name), _flat(now[part], name)
         for field in sorted(before.keys() | after.keys()):
-            if before.get(field) != after.get(field):
-                was = json.dumps(before.get(field))
+            known = before.get(field, EARLIER.get(field))
+            if known != after.get(field):
+                was = json.dumps(known)
                 raise _differs(field, was, after.get(field))
 
 

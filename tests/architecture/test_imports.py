@@ -82,6 +82,7 @@ ALLOWED = {
         "qstore_ray.data.sources.sklearn",
         "qstore_ray.data.steps.projection",
         "qstore_ray.estimator",
+        "qstore_ray.learn.scoring",  # the metrics, imported where one is computed
     ),
     "sqlalchemy": ("qstore_ray.track.mlflow_store", "qstore_ray.tune.storage"),
     "starlette": ("qstore_ray.data.service",),
