@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qstore_ray.cli.app import main
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
@@ -241,3 +242,59 @@ def test_whole_numbers_as_labels_may_be_written_as_numbers(tmp_path):
         for k, table in enumerate(({0: 2.0}, {"0": 2.0}, {np.int64(0): 2}, {0.0: 2.0}))
     ]
     assert len(set(found)) == 1
+
+
+def test_the_command_line_says_what_is_not_defined(tmp_path, capsys):
+    """A split by time leaves the test rows without a spill."""
+    x, _ = _table()
+    rows = [
+        f"{a},{b},{'spill' if k < 60 and k % 3 == 0 else 'clear'}" for k, (a, b, _) in enumerate(x)
+    ]
+    table = tmp_path / "spills.csv"
+    table.write_text("\n".join(["a,b,kind", *rows[:200]]), encoding="utf-8")
+    job = tmp_path / "job.toml"
+    job.write_text(
+        f"""
+        name = "spills"
+        storage = "{tmp_path / "runs"}"
+        [dataset]
+        name = "spills"
+        source = "local"
+        params = {{ path = "{table}" }}
+        columns = {{ label = "kind" }}
+        stratify = false
+        split = {{ train = 0.5, test = 0.5, method = "time" }}
+        [model]
+        n_qubits = 2
+        layers = 1
+        [trainer]
+        epochs = 1
+        class_weight = {{ spill = 4.0 }}
+        [track]
+        mlflow = false
+        figures = false
+        """,
+        encoding="utf-8",
+    )
+    assert main(["train", str(job), "--quiet", "--json"]) == 0
+    trained = json.loads(capsys.readouterr().out)
+    assert trained["missing"]["test_roc_auc"] == "every row is of class clear"
+    assert ": accuracy " in trained["verdict"]
+    run = str(tmp_path / "runs" / "spills")
+    assert main(["evaluate", run, "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["roc_auc"] is None
+    assert scores["recall_spill"] is None
+    assert scores["missing"]["recall_spill"] == "no row is of class spill"
+    assert scores["accuracy"] == scores["recall_clear"]
+    assert main(["evaluate", run, "--split", "train"]) == 0
+    shown = capsys.readouterr().out
+    assert "balanced_accuracy" in shown
+    assert "recall" in shown
+    assert main(["evaluate", run]) == 0
+    assert "not defined: every row is of class clear" in capsys.readouterr().out
+    assert main(["train", str(job), "--quiet", "--fresh", "--name", "again", "--seed", "1"]) == 0
+    assert "missing" in capsys.readouterr().out
+    assert main(["runs", "compare", run, str(tmp_path / "runs" / "again"), "--json"]) == 0
+    compared = json.loads(capsys.readouterr().out)
+    assert compared["runs"][0]["metrics"]["test_f1_macro"] == scores["f1_macro"]
