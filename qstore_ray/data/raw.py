@@ -91,7 +91,7 @@ def _unlabelled(columns: dict[str, Any]) -> tuple[Any, AnyArray | None]:
     if labels.dtype.kind != "f" or not np.isnan(labels).any():
         return labels, None
     missing = np.isnan(labels)
-    rows = missing.reshape(len(labels), -1).any(axis=1)
+    rows = np.asarray(missing.reshape(len(labels), -1).any(axis=1))
     return np.where(missing, 0.0, labels), rows
 
 

@@ -41,7 +41,7 @@ class Impute(Step):
         """
         self._no_infinity(x)
         frequent = [place for place in self.most_frequent if place < x.shape[1]]
-        empty = np.isnan(x).all(axis=0)
+        empty = np.asarray(np.isnan(x).all(axis=0))
         if self.strategy == "constant":
             empty[[place for place in range(x.shape[1]) if place not in frequent]] = False
         if empty.any():

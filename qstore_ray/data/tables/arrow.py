@@ -207,7 +207,8 @@ def _dtype(kind: pa.DataType) -> np.dtype[np.generic]:
         kind = kind.value_type
     exact = _is_number(kind) and not pa.types.is_decimal(kind)
     if exact or pa.types.is_boolean(kind):
-        return np.dtype(kind.to_pandas_dtype())
+        exactly: np.dtype[np.generic] = np.dtype(kind.to_pandas_dtype())
+        return exactly
     return np.dtype(np.float64)
 
 

@@ -45,7 +45,9 @@ class Dialect:
         """Records as CSV that a parser of the format reads: no comments, no runs of blanks."""
         if self.comment:
             mark = re.escape(self.comment.encode())
-            content = re.sub(rb"(?m)^" + mark + rb"[^\r\n]*(?:\r\n|\n|\r|\Z)", b"", content)
+            content = re.sub(
+                rb"(?:(?<=[\r\n])|\A)" + mark + rb"[^\r\n]*(?:\r\n|\n|\r|\Z)", b"", content
+            )
         if self.delimiter != BLANKS:
             return content
         if b'"' not in content:

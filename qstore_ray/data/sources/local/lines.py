@@ -195,12 +195,14 @@ def _quoted(text: bytes, array: AnyArray, newlines: AnyArray, delimiter: bytes) 
     before = np.where(quotes > 0, array[np.maximum(quotes - 1, 0)], _NEWLINE)
     opening = np.isin(before[::2], [*delimiter, _NEWLINE, _RETURN, _QUOTE])
     if opening.all():  # every other quote opens a value, or is one within a value
-        return np.searchsorted(quotes, newlines) % 2 == 1
+        inside: AnyArray = np.searchsorted(quotes, newlines) % 2 == 1
+        return inside
     starts = re.compile(
         rb"(?:\A|(?<=[\r\n" + re.escape(delimiter) + rb']))"(?:[^"]|"")*(?:"|\Z)', re.DOTALL
     )
     edges = np.array([match.span() for match in starts.finditer(text)]).reshape(-1)
-    return np.searchsorted(edges, newlines, side="right") % 2 == 1
+    between: AnyArray = np.searchsorted(edges, newlines, side="right") % 2 == 1
+    return between
 
 
 def _check_bytes(path: str, text: bytes, line: int, params: LocalParams, end: bytes) -> None:

@@ -19,7 +19,7 @@ import pyarrow.parquet
 
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.files import is_remote, open_file
-from qstore_ray.data.sources.local.base import SPLITS, Chunk, Contents, Files, TableFormat
+from qstore_ray.data.sources.local.base import SPLITS, Chunk, Contents, Files, Split, TableFormat
 from qstore_ray.data.tables.arrow import ArrowTable, index_of, read_schema
 from qstore_ray.data.tables.request import TableRequest
 from qstore_ray.data.tables.rows import rows_of
@@ -75,7 +75,7 @@ class ParquetFormat(TableFormat):
 
     def open(self, files: Files, params: LocalParams, request: TableRequest) -> Contents:
         """Row groups, as many together as make `rows_per_task`; of the content, texts are read."""
-        opened: list[tuple[str, str, pa.Schema, Any]] = []
+        opened: list[tuple[Split, str, pa.Schema, Any]] = []
         for part in sorted(files, key=SPLITS.index):
             for path in files[part]:
                 with _opened(path) as file:
@@ -92,7 +92,7 @@ class ParquetFormat(TableFormat):
         columns, table = read_schema(
             schema, request, first, blocks, index=index_of(schema), empty=empty
         )
-        chunks: dict[Any, tuple[Chunk, ...]] = {part: () for part, *_ in opened}
+        chunks: dict[Split, tuple[Chunk, ...]] = {part: () for part, *_ in opened}
         for part, path, found, metadata in opened:
             columns.check(found, path)
             if request.schema is None and request.columns.features is None:
