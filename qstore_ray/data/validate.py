@@ -33,7 +33,7 @@ def as_array(values: Any, field: str) -> AnyArray:
         DataError: rows of different lengths, or a single value.
     """
     if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "biuf":
-        values = values.astype(np.float64).filled(np.nan)  # what is masked is missing
+        values = np.ma.filled(values.astype(np.float64), np.nan)  # what is masked is missing
     try:
         array = np.asarray(values)
     except ValueError as exc:
