@@ -11,35 +11,20 @@ go into the fingerprint, and what was left out is said in the provenance.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field
 
-from qstore_ray.config import Config
 from qstore_ray.data.labels import ClassLabels, Label, Labels, find_labels
 from qstore_ray.errors import ConfigError, DataError, unknown_name
 
 if TYPE_CHECKING:
     from qstore_ray.data.config import DatasetConfig
+    from qstore_ray.data.select_config import SelectConfig
     from qstore_ray.data.survey import Part
     from qstore_ray.types import AnyArray, IntArray
 
 _RARE = 3
-
-
-class SelectConfig(Config):
-    """A choice of classes and rows, from any source.
-
-    Args:
-        classes: labels, as the data have them, of the classes to keep; official parts too.
-        rows: how many rows to keep of those that may be split; official parts stay whole.
-        order: `first` keeps the first ones, `random` a sample by the dataset's seed.
-    """
-
-    classes: tuple[Label, ...] | None = Field(default=None, min_length=1)
-    rows: int | None = Field(default=None, ge=1)
-    order: Literal["first", "random"] = "first"
 
 
 def select(

@@ -79,6 +79,7 @@ ALLOWED = {
         "qstore_ray.data.quality.outliers",
         "qstore_ray.data.quality.rows",
         "qstore_ray.data.service.label_studio",
+        "qstore_ray.data.sources.local.libsvm",
         "qstore_ray.data.sources.sklearn",
         "qstore_ray.data.steps.projection",
         "qstore_ray.estimator",

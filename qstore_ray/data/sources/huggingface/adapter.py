@@ -146,8 +146,11 @@ def _is_table(schema: pa.Schema, params: HuggingFaceParams, config: SourceConfig
         return False
     asked = config.columns and config.columns.features
     if asked is None:
-        return not any(name in schema.names for name in _FEATURE_NAMES)
+        images = any(is_image(column.type) for column in schema)
+        return not images and not any(name in schema.names for name in _FEATURE_NAMES)
     known = [schema.field(name).type for name in asked if name in schema.names]
+    if any(map(is_image, known)):
+        return False
     return len(asked) > 1 or bool(known and (is_number(known[0]) or is_text(known[0])))
 
 
