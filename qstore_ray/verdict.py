@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qstore_ray.baseline import Baseline
-from qstore_ray.learn.scoring import Answers, missed_classes
+from qstore_ray.learn.scoring import METRICS, Answers, missed_classes
 from qstore_ray.track.statistics import Interval, mean_interval
 
 if TYPE_CHECKING:
@@ -83,8 +83,6 @@ def verdict(
 
 def score(metric: str, y: AnyArray, answers: Answers) -> float:
     """The metric of answers, on rows that define it."""
-    from qstore_ray.learn.scoring import METRICS
-
     return METRICS[metric].value(y, answers.predicted)
 
 

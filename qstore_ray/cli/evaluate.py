@@ -105,6 +105,8 @@ def _scores(model: TrainedModel, dataset: Dataset, split: str) -> dict[str, Any]
     found = model.evaluation(dataset, split).scores
     scores: dict[str, Any] = {**found.values, **dict.fromkeys(found.missing)}
     scores["missing"] = found.missing
+    if model.model.loss.goal == "regression":
+        scores["target_scaling"] = "none" if model.targets is None else "standard"
     scores["rows"] = dataset.sizes[split]
     if model.tells_classes:
         scores["classes"] = list(dataset.schema.class_names)
@@ -118,7 +120,9 @@ def _is_recall(name: str, value: Any) -> bool:
 
 def _as_text(scored: tuple[str, str], result: dict[str, Any]) -> str:
     what, where = scored
-    lines = [(what, f"{where}, {result['rows']} rows"), ("loss", f"{result['loss']:.6g}")]
+    units = " (of scaled targets)" if result.get("target_scaling") == "standard" else ""
+    loss = f"{result['loss']:.6g}{units}"
+    lines = [(what, f"{where}, {result['rows']} rows"), ("loss", loss)]
     missing = result["missing"]
     for name, value in result.items():
         if isinstance(value, float) and name != "loss" and not name.startswith(_RECALL):

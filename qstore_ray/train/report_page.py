@@ -63,12 +63,12 @@ def _head(facts: RunFacts) -> str:
 
 def _headline(facts: RunFacts) -> Iterator[tuple[str, str]]:
     metrics = facts.summary.metrics
-    judged = ("test_balanced_accuracy", "test_accuracy", "test_r2")
-    uneven = "balanced accuracy" in facts.summary.verdict
-    there = [name for name in judged[not uneven :] if name in metrics]
-    score = there[0].removeprefix("test_") if there else "loss"
-    if not there and any(name.endswith("_accuracy") for name in metrics):
-        score = "accuracy"
+    if "balanced accuracy" in facts.summary.verdict:
+        score = "balanced_accuracy"
+    elif "test_r2" in metrics:
+        score = "r2"
+    else:
+        score = "accuracy" if any(name.endswith("_accuracy") for name in metrics) else "loss"
     form = "{:.2%}" if score.endswith("accuracy") else "{:.4g}"
     for name, part in (("test", "test"), ("baseline", "baseline"), ("validation", "val")):
         if f"{part}_{score}" in metrics:

@@ -140,7 +140,6 @@ class QuantumTrainer:
         fresh: bool = False,
         changed: bool = False,
         config_toml: str | None = None,
-        known: Mapping[str, float] | None = None,
         baseline: Baseline | None = None,
         sample_weight: Any = None,
         stop: threading.Event | None = None,
@@ -151,7 +150,6 @@ class QuantumTrainer:
             resume: go on with the run of this name. fresh: delete it and start again.
             changed: a resumed run goes on with another configuration of the same model.
             config_toml: the whole configuration, to be kept in the run folder as it was read.
-            known: numbers known beforehand, recorded with the run's.
             baseline: of the same dataset; its scores are recorded, and the verdict on the model.
             sample_weight: how much each row of train counts in the loss (N,), in the order of
                 `dataset.materialize("train")`; see `learn.weights`.
@@ -165,7 +163,6 @@ class QuantumTrainer:
         """
         began = time.monotonic()
         found = checked(self.model, self.trainer, dataset, self.callbacks, sample_weight)
-        known = {**(known or {}), **(baseline.metrics if baseline else {})}
         name = self.name or f"{dataset.config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
         check_run(self.storage, name, resume=resume, fresh=fresh)
         with self._session():
@@ -181,7 +178,7 @@ class QuantumTrainer:
             )
             try:
                 halt = stop or threading.Event()
-                return self._run(folder, dataset, found, baseline, known, began, resume, halt)
+                return self._run(folder, dataset, found, baseline, began, resume, halt)
             finally:
                 folder.close()
 
@@ -217,7 +214,6 @@ class QuantumTrainer:
         dataset: Dataset,
         found: Checked,
         baseline: Baseline | None,
-        known: Mapping[str, float],
         began: float,
         resume: bool,
         stop: threading.Event,
@@ -225,7 +221,7 @@ class QuantumTrainer:
         follower = self._follower(folder, dataset, resume)
         follower.start()
         status: Status = "failed"
-        metrics: dict[str, float] = dict(known)
+        metrics: dict[str, float] = dict(baseline.metrics if baseline else {})
         said: dict[str, Any] = {}
         pictures = Pictures(folder, dataset, wanted=self.track.figures)
 

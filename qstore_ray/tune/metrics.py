@@ -104,11 +104,12 @@ def _logged(callback: Mapping[str, Any], model: QuantumModel) -> Iterable[str]:
 def metrics_to_record(objectives: Sequence[Objective]) -> tuple[str, ...]:
     """The metrics of `learn.scoring` that trials have to record because they are judged by them."""
     named = (objective.metric for objective in objectives)
-    return tuple(
-        name.removeprefix(VAL)
-        for name in named
-        if name.startswith(VAL) and table_direction(name) is not None and name != "val_accuracy"
-    )
+    return tuple(name.removeprefix(VAL) for name in named if is_optional(name))
+
+
+def is_optional(name: str) -> bool:
+    """Whether a metric is of val, and there only if it is asked for and the rows define it."""
+    return name.startswith(VAL) and table_direction(name) is not None and name != "val_accuracy"
 
 
 def check_objective_metrics(objectives: Sequence[Objective], known: Collection[str]) -> None:

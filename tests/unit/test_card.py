@@ -18,6 +18,7 @@ from qstore_ray import (
     TrainedModel,
     TrainerConfig,
 )
+from qstore_ray.baseline import linear_baseline
 from qstore_ray.circuits.qiskit import to_qiskit
 from qstore_ray.track.statistics import wilson_interval
 from qstore_ray.train.card import model_card
@@ -42,7 +43,7 @@ def trained(data, tmp_path_factory):
         storage=tmp_path_factory.mktemp("runs"),
         track=TrackConfig(mlflow=False),
     )
-    return trainer.fit(data, known={"baseline_accuracy": 28 / 30})
+    return trainer.fit(data, baseline=linear_baseline(data))
 
 
 def _rows(card: str) -> dict[str, list[str]]:
@@ -68,9 +69,11 @@ def test_the_numbers_are_those_of_the_run_and_the_data(trained, data):
     assert rows["test_accuracy"][0] == f"{scores['accuracy']:.6g}"
     assert rows["test_loss"][0] == f"{scores['loss']:.6g}"
     hits = int(np.trace(model.confusion(data, "test")))
-    for name, right in (("test_accuracy", hits), ("baseline_accuracy", 28)):
+    theirs = round(30 * trained.metrics["baseline_accuracy"])
+    for name, right in (("test_accuracy", hits), ("baseline_accuracy", theirs)):
         interval = wilson_interval(right, 30)
         assert rows[name][1] == f"{interval.low:.4f} to {interval.high:.4f}, n = 30"
+    assert f"The model is {trained.verdict}." in card
     assert rows["train_accuracy"][1] == "", "counted while the parameters changed"
 
 

@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from qstore_ray.backends import open_backend
 from qstore_ray.baseline import linear_baseline
+from qstore_ray.cli.evaluate import _as_text, _scores
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.errors import CheckpointError, DataError, RunExistsError
@@ -209,3 +210,12 @@ def test_a_forged_scaling_is_refused(line, targets):
     with pytest.raises(CheckpointError) as caught:
         TrainedModel.from_bytes(pack(members))
     assert "targets" in caught.value.field
+
+
+def test_the_command_line_says_in_which_units_the_loss_is(line, tmp_path):
+    data = _data(LINE)
+    found = _scores(line.model, data, "test")
+    assert found["target_scaling"] == "standard"
+    assert "(of scaled targets)" in _as_text("test", found)
+    raw = _fit(data, tmp_path, epochs=1, target_scaling="none").model
+    assert "scaled" not in _as_text("test", _scores(raw, data, "test"))

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.errors import ConfigError, RunExistsError, UnknownNameError
+from qstore_ray.errors import ConfigError, DataError, RunError, RunExistsError, UnknownNameError
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.config import TrainerConfig
+from qstore_ray.tune.attempt import value_of
 from qstore_ray.tune.metrics import metrics_to_record
 from qstore_ray.tune.objective import Objective
+from qstore_ray.tune.parts import combine, parts_of
 from qstore_ray.tune.readiness import checked_search
 from qstore_ray.tune.recipe import check_same, study_recipe
 from qstore_ray.tune.refit import _without_val
@@ -103,3 +105,21 @@ def test_an_earlier_study_goes_on(tmp_path):
     trainer = job.trainer.model_copy(update={"target_scaling": "none"})
     unscaled = numbers.model_copy(update={"trainer": trainer})
     check_same(earlier, study_recipe(config.space, unscaled, config.objectives, "data"))
+
+
+def test_a_fold_that_does_not_define_a_metric_leaves_it_without_a_mean():
+    parts = parts_of(config_of(folds=2), job_of(Path()))
+    results = [{"val_loss": 1.0, "val_roc_auc": 0.5}, {"val_loss": 2.0}]
+    found = combine(parts, results)
+    assert found.metrics.keys() == {"val_loss"}
+    assert found.metrics["val_loss"].value == 1.5
+    with pytest.raises(RunError, match="no such metric"):
+        combine(parts, [{"val_loss": 1.0, "val_accuracy": 0.5}, {"val_loss": 2.0}])
+
+
+def test_a_trial_without_the_metric_it_is_judged_by_says_why():
+    objective = Objective(metric="val_roc_auc")
+    with pytest.raises(DataError, match="do not define") as caught:
+        value_of(objective, {"val_loss": 1.0})
+    assert caught.value.value == "val_roc_auc"
+    assert value_of(objective, {"val_roc_auc": 0.75}) == 0.75
