@@ -42,8 +42,9 @@ def test_blanks_around_lines_and_quoted_blanks(tmp_path: Path):
 def test_decimal_commas(tmp_path: Path):
     path = tmp_path / "t.csv"
     path.write_text(csv_text(delimiter=";").replace(".", ","))
-    with pytest.raises(DataError) as caught:
-        load(path, {"max_categories": 20})
+    for most in (20, 100):
+        with pytest.raises(DataError, match="decimal comma") as caught:
+            load(path, {"max_categories": most})
     assert 'params.decimal = ","' in caught.value.fix
     _check(path, decimal=",")
 
@@ -54,6 +55,9 @@ def test_comments_and_line_ends(tmp_path: Path, end: str):
     lines[20:20] = ["% it's \"odd, isn't it"]
     path = tmp_path / "t.csv"
     path.write_bytes(end.join(["% made by me", *lines, ""]).encode())
+    with pytest.raises(DataError, match="looks like a comment") as caught:
+        load(path)
+    assert 'params.comment = "%"' in caught.value.fix
     _check(path, comment="%")
 
 

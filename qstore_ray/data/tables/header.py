@@ -76,6 +76,13 @@ def _filled(first: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _check_header(names: Sequence[str], rows: Sequence[Sequence[str]], where: str) -> None:
     written = [name.strip() for name in names]
+    if written and written[0][:1] in ("#", "%") and rows and len(rows[0]) != len(names):
+        raise DataError(
+            "the first line looks like a comment",
+            field=f"{where}, line 1",
+            value=written[0],
+            fix=f'Set params.comment = "{written[0][0]}".',
+        )
     numbers = [float(name) for name in written if is_number(name)]
     steps = {after - before for before, after in pairwise(numbers)}
     counted = steps <= {1.0} and all(name.isdigit() for name in written if is_number(name))

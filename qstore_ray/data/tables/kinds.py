@@ -21,12 +21,12 @@ import pyarrow.compute as pc
 from qstore_ray.data.columns import Column, LabelKind, TableSchema
 from qstore_ray.data.tables.choose import EMPTY, Chosen
 from qstore_ray.data.tables.request import TableRequest
-from qstore_ray.data.tables.rows import is_text, not_a_number, trimmed
+from qstore_ray.data.tables.rows import is_text, not_a_value, trimmed
 from qstore_ray.data.tables.texts import BOOLEANS, is_number, label_kind_of
 from qstore_ray.errors import DataError
 
 _LABELS_KEPT = 100_000
-_DECIMAL_COMMA = frozenset("0123456789,.-+ ")
+_SIGN = "a value that seems to stand for a missing one"
 
 
 @dataclass
@@ -62,10 +62,15 @@ class Texts:
         self.found |= known
 
     def sign(self) -> str:
-        """The text that stands for a missing value among numbers, as it seems; "" if none does."""
-        others = [text for text in self.found if not is_number(text)]
-        alone = len(others) == 1 and len(self.found) > 1
-        return others[0] if alone and not any(map(str.isalnum, others[0])) else ""
+        """The one text without letter or digit, such as `?`, among others; "" if there is none."""
+        bare = [text for text in self.found if not any(map(str.isalnum, text))]
+        return bare[0] if len(bare) == 1 < len(self.found) else ""
+
+    def decimal_comma(self) -> str:
+        """One of the texts, where all are numbers with a decimal comma; else ""."""
+        commas = [text for text in self.found if "," in text]
+        written = all(is_number(text.replace(",", ".", 1)) for text in self.found)
+        return min(commas) if commas and written else ""
 
     def all_numbers(self, missing: Iterable[str]) -> bool:
         """Whether all texts are numbers, but those that stand for a missing value."""
@@ -135,6 +140,7 @@ class Survey:
         left_out = dict(self._chosen.left_out)
         features: list[Column] = []
         free: dict[str, Texts] = {}
+        self._check_texts(where)
         for name in self._chosen.features:
             texts = self._texts.get(name)
             if texts is None:
@@ -147,8 +153,6 @@ class Survey:
                 features.append(Column(name))
             elif texts.more:
                 free[name] = texts
-            elif (sign := texts.sign()) and name not in asked.categories:
-                raise not_a_number(sign, f"{where}, column {name!r}", self._request.missing, name)
             else:
                 features.append(Column(name, "category", tuple(sorted(texts.found))))
         if free:
@@ -165,6 +169,18 @@ class Survey:
             label_kind=self._kind_of_label(),
             header=header,
         )
+
+    def _check_texts(self, where: str) -> None:
+        """Raise `DataError` where texts are numbers in another dress, or one is no value."""
+        missing = self._request.missing
+        for name, texts in self._texts.items():
+            at = f"{where}, column {name!r}"
+            if name in self._request.columns.categories or texts.numbers:
+                continue
+            if value := texts.decimal_comma():
+                raise _decimal_comma(value, at)
+            if not texts.more and (sign := texts.sign()):
+                raise not_a_value(sign, at, missing, name, _SIGN)
 
     def _kind_of_label(self) -> LabelKind:
         request = self._request
@@ -189,21 +205,18 @@ def refuse_columns(columns: Mapping[str, str], where: str) -> None:
         )
 
 
+def _decimal_comma(value: str, where: str) -> DataError:
+    return DataError(
+        "the numbers have a decimal comma",
+        field=where,
+        value=value,
+        fix='Set params.decimal = "," (Parquet and JSONL: write numbers), or name the column in '
+        "columns.categories.",
+    )
+
+
 def _too_many(free: Mapping[str, Texts], most: int, where: str) -> DataError:
     listed = ", ".join(repr(name) for name in free)
-    commas = [
-        name
-        for name, texts in free.items()
-        if all("," in text or text.isdigit() for text in texts.found)
-        and all(set(text) <= _DECIMAL_COMMA for text in texts.found)
-    ]
-    if commas:
-        return DataError(
-            f"the numbers of the column {commas[0]!r} have a decimal comma",
-            field=where,
-            value=min(free[commas[0]].found),
-            fix='Set params.decimal = ",".',
-        )
     return DataError(
         f"text with more than {most} different values: {listed}",
         field=where,

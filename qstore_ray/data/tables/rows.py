@@ -93,14 +93,14 @@ def _feature(column: pa.ChunkedArray, of: Column, schema: TableSchema, where: Wh
         return _codes(trimmed(column), of, schema, where)
     if is_text(column.type):
         return _numbers_in_text(trimmed(column), of, schema, where)
-    values = _numbers(column, f"{where(0)}, column {of.name!r}")
+    values = _numbers(column, of, where)
     signs = sentinels(schema.missing)
     if of.kind == "number" and signs.size and (hit := np.isin(values, signs)).any():
         values = np.where(hit, np.nan, values)
     return values
 
 
-def _numbers(column: pa.ChunkedArray, at: str) -> AnyArray:
+def _numbers(column: pa.ChunkedArray, of: Column, where: Where) -> AnyArray:
     kind = column.type
     if pa.types.is_boolean(kind) and column.null_count:
         column = column.cast(pa.int8())
@@ -109,7 +109,7 @@ def _numbers(column: pa.ChunkedArray, at: str) -> AnyArray:
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         raise DataError(
             f"columns of type {kind} are no numbers",
-            field=at,
+            field=f"{where(0)}, column {of.name!r}",
             fix="Give numbers, text, or true and false.",
         )
     values: AnyArray = column.to_numpy()
@@ -170,10 +170,17 @@ def _numbers_in_text(
 
 def not_a_number(value: str, at: str, missing: tuple[str, ...], name: str) -> DataError:
     """The error for a text in a column of numbers: what it may be, and what to type then."""
+    return not_a_value(value, at, missing, name, "a feature is not a number")
+
+
+def not_a_value(
+    value: str, at: str, missing: tuple[str, ...], name: str, message: str
+) -> DataError:
+    """The error for a text that may be a missing value or a category."""
     signs = [sign for sign in missing if sign] if len(missing) < 10 else []
     written = ", ".join(f'"{sign}"' for sign in [*signs, value])
     return DataError(
-        "a feature is not a number",
+        message,
         field=at,
         value=value,
         fix=f"If it stands for a missing value, set params.missing = [{written}]; if the column "

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -144,7 +145,7 @@ def _is_table(schema: pa.Schema, params: HuggingFaceParams, config: SourceConfig
     """Whether the features are columns of numbers or text, not one of images or vectors."""
     if params.feature_column is not None:
         return False
-    asked = config.columns and config.columns.features
+    asked = None if config.columns is None else config.columns.features
     if asked is None:
         images = any(is_image(column.type) for column in schema)
         return not images and not any(name in schema.names for name in _FEATURE_NAMES)
@@ -168,8 +169,16 @@ def _as_table(
     def blocks(names: tuple[str, ...]) -> Iterator[pa.Table]:
         for shard, n_rows, _ in shards:
             for start, stop in _ranges(n_rows, params):
-                limits = (names, start, stop, params.max_bytes, shard.file)
-                yield shard.use(lambda file, limits=limits: read_range(file, *limits))
+                yield shard.use(
+                    partial(
+                        read_range,
+                        names=names,
+                        start=start,
+                        stop=stop,
+                        max_bytes=params.max_bytes,
+                        where=shard.file,
+                    )
+                )
 
     first = shards[0][0].file
     columns, table = read_schema(schema, request, first, blocks, index=index_of(schema))
