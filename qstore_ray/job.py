@@ -57,7 +57,7 @@ def run_job(
     resume: bool = False,
     fresh: bool = False,
     display: Display | None = None,
-    loaded: Callable[[str], None] | None = None,
+    loaded: Callable[[Dataset], None] | None = None,
 ) -> JobResult:
     """Load, fit the baseline, train, score. Runs in the driver process.
 
@@ -66,21 +66,20 @@ def run_job(
         resume: continue the run of this name.
         fresh: delete the run of this name first.
         display: shows the run.
-        loaded: called with one line on what was read as label and features, before the training.
+        loaded: called with the data as soon as they are loaded.
 
     Raises:
         QStoreError: see `DatasetLoader.load` and `QuantumTrainer.fit`.
     """
     # What takes long to import is imported when a job runs, not when one is described.
     from qstore_ray.data.loader import DatasetLoader
-    from qstore_ray.data.signature import Signature
     from qstore_ray.train.run_folder import check_run
     from qstore_ray.train.trainer import QuantumTrainer
 
     check_run(config.storage, config.name, resume=resume, fresh=fresh)
     dataset = DatasetLoader.load(config.dataset)
     if loaded is not None:
-        loaded(Signature.of(dataset).line())
+        loaded(dataset)
     baseline = None
     if config.baseline and "test" in dataset.plans:
         from qstore_ray.baseline import linear_baseline

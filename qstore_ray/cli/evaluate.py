@@ -119,9 +119,10 @@ def _is_recall(name: str, value: Any) -> bool:
 
 
 def _as_text(scored: tuple[str, str], result: dict[str, Any]) -> str:
-    what, name = scored
+    what, where = scored
     units = " (of scaled targets)" if result.get("target_scaling") == "standard" else ""
-    lines = [(what, f"{name}, {result['rows']} rows"), ("loss", f"{result['loss']:.6g}{units}")]
+    loss = f"{result['loss']:.6g}{units}"
+    lines = [(what, f"{where}, {result['rows']} rows"), ("loss", loss)]
     missing = result["missing"]
     for name, value in result.items():
         if isinstance(value, float) and name != "loss" and not name.startswith(_RECALL):

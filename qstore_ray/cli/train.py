@@ -16,6 +16,7 @@ from qstore_ray.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from qstore_ray.data.dataset import Dataset
     from qstore_ray.job import JobConfig, JobResult
     from qstore_ray.track.base import Display
 
@@ -129,8 +130,15 @@ def _run(config: JobConfig, *, resume: bool, fresh: bool, shown: bool) -> JobRes
             resume=resume,
             fresh=fresh,
             display=display,
-            loaded=(lambda line: note(f"{config.dataset.name}: {line}")) if shown else None,
+            loaded=_say_columns if shown else None,
         )
+
+
+def _say_columns(dataset: Dataset) -> None:
+    """What was taken for the label and the features, in one line."""
+    from qstore_ray.data.signature import Signature
+
+    note(f"{dataset.config.name}: {Signature.of(dataset).line()}")
 
 
 def _as_dict(name: str, result: JobResult) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from qstore_ray.data.columns import TableSchema
+from qstore_ray.data.labels import ClassLabels
 from qstore_ray.data.plan import Arrays, HeldPlan, ReadPlan
 from qstore_ray.errors import unknown_name
 
@@ -85,6 +86,12 @@ class Dataset:
     def sizes(self) -> dict[str, int]:
         """Number of rows of every split, copies included."""
         return {split: plan.n_rows for split, plan in self.plans.items()}
+
+    @property
+    def merged(self) -> tuple[Label, ...]:
+        """The labels that all are the last class, where rare classes were merged; else none."""
+        labels = next(iter(self.plans.values())).tasks[0].labels
+        return labels.merged if isinstance(labels, ClassLabels) else ()
 
     def plan(self, split: str) -> ReadPlan:
         """The read plan of `split`.

@@ -1,8 +1,8 @@
 """Tables in memory, of any library, as raw rows: columns by name, values by the model's schema.
 
-A pandas, polars or Hugging Face table, a pyarrow Table, a dictionary of columns, a structured array
-of NumPy and whatever hands out an Arrow stream are all a `Frame`: names, and a column by its name.
-None of these libraries is imported for it.
+A pandas, polars or Hugging Face table, a pyarrow Table, a dictionary of columns, a list of records,
+a structured array of NumPy and whatever hands out an Arrow stream are all a `Frame`: names, and a
+column by its name. None of these libraries is imported for it.
 
     by_name(frame_of(table), schema)    raw rows (N, F) in the order of the schema; other columns
                                         are left alone, missing ones are an error
@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from pyarrow.interchange import from_dataframe
 
 from qstore_ray.data.columns import Column, TableSchema
 from qstore_ray.data.tables.choose import check_features, listed
 from qstore_ray.data.tables.request import USUAL_SIGNS
 from qstore_ray.data.tables.rows import Where, rows_of
 from qstore_ray.data.tables.texts import is_number
+from qstore_ray.data.validate import as_array
 from qstore_ray.data.values import category_numbers, column_array, column_of
 from qstore_ray.errors import DataError, unknown_name
 
@@ -104,31 +106,43 @@ def frame_of(given: Any) -> Frame | None:
     if isinstance(given, Frame):
         return given
     if isinstance(given, Mapping):
-        for name, values in given.items():
-            if np.ndim(values) == 0:
-                raise DataError(
-                    "a column holds one value a row",
-                    field=str(name),
-                    value=values,
-                    fix=f"Write a list, also for one row: {{{name!r}: [{values!r}]}}.",
-                )
-        return Frame(tuple(given), given.__getitem__)
+        return _of_columns(given)
+    if isinstance(given, list) and given and all(isinstance(row, Mapping) for row in given):
+        keys = tuple(dict.fromkeys(key for row in given for key in row))
+        return Frame(keys, lambda key: [row.get(key) for row in given])
     if isinstance(given, np.ndarray):
         names = given.dtype.names
         return None if names is None else Frame(names, given.__getitem__)
+    return _of_library(given)
+
+
+def _of_columns(columns: Mapping[Any, Any]) -> Frame:
+    for name, values in columns.items():
+        if np.ndim(values) == 0:
+            raise DataError(
+                "a column holds one value a row",
+                field=str(name),
+                value=values,
+                fix=f"Write a list, also for one row: {{{name!r}: [{values!r}]}}.",
+            )
+    return Frame(tuple(columns), columns.__getitem__)
+
+
+def _of_library(given: Any) -> Frame | None:
     for attribute in ("column_names", "columns"):  # of Arrow and datasets; of pandas and polars
         names = getattr(given, attribute, None)
         if names is not None and not callable(names) and hasattr(given, "__getitem__"):
             return Frame(tuple(names), given.__getitem__)
     if hasattr(given, "__arrow_c_stream__"):
-        table = pa.table(given)
-        return Frame(tuple(table.column_names), table.column)
-    if hasattr(given, "__dataframe__"):
-        from pyarrow.interchange import from_dataframe
-
+        try:
+            table = pa.table(given)
+        except (pa.ArrowException, TypeError, ValueError):
+            return None  # one column alone, such as a pandas Series
+    elif hasattr(given, "__dataframe__"):
         table = from_dataframe(given)
-        return Frame(tuple(table.column_names), table.column)
-    return None
+    else:
+        return None
+    return Frame(tuple(table.column_names), table.column)
 
 
 def by_name(frame: Frame, table: TableSchema) -> AnyArray:
@@ -171,7 +185,8 @@ def check_names(names: Sequence[Any], table: TableSchema) -> None:
             fix=f"The model's features are {listed(table.names)}. Name the columns so, or give an "
             "array with the columns in this order.",
         )
-    if len(missing) == len(table.names) and all(is_number(str(name)) for name in names):
+    numbers = bool(names) and all(is_number(str(name)) for name in names)
+    if numbers and len(missing) == len(table.names):
         raise DataError(
             "the names of the columns are numbers, as where a first row was read as a header",
             field="params.header",
@@ -188,7 +203,7 @@ def by_position(given: Any, table: TableSchema | None) -> AnyArray:
     Raises:
         DataError: a value that does not fit the column at its place.
     """
-    rows = given if isinstance(given, np.ndarray) else _as_array(given)
+    rows = as_array(given, "x")
     if table is None or rows.ndim != 2 or rows.shape[1] != len(table.features):
         return rows  # the preparation says what is wrong with it
     if rows.dtype.kind in "OUS":
@@ -231,12 +246,3 @@ def learnt(frame: Frame, names: Sequence[str] | None = None) -> TableSchema:
     chosen = frame.names if names is None else names
     columns = tuple(column_array(name, frame.arrow(name)) for name in chosen)
     return TableSchema(columns, missing=USUAL_SIGNS)
-
-
-def _as_array(given: Any) -> AnyArray:
-    try:
-        return np.asarray(given)
-    except ValueError as exc:
-        raise DataError(
-            "the rows have different lengths", field="x", fix="Give every row the same width."
-        ) from exc

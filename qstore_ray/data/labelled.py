@@ -11,7 +11,15 @@ from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset, Schema
 from qstore_ray.data.frame import frame_of
-from qstore_ray.data.labels import KINDS, Label, Targets, flat_labels, rows_of_each
+from qstore_ray.data.labels import (
+    KINDS,
+    ClassLabels,
+    Label,
+    Labels,
+    Targets,
+    flat_labels,
+    rows_of_each,
+)
 from qstore_ray.data.plan import ReadPlan, SplitTask
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.raw import read_raw
@@ -33,6 +41,7 @@ def labelled_dataset(
     class_names: tuple[str, ...],
     preparation: Preparation,
     table: TableSchema | None,
+    merged: tuple[Label, ...] = (),
     split: str = "test",
 ) -> Dataset:
     """Raw rows `x` (N, …) with labels `y` (N,) or (N, T), as the split `split` of a dataset.
@@ -44,7 +53,9 @@ def labelled_dataset(
         DataError: no rows, another width, values that are not finite, a label that is no class.
     """
     kind = KINDS[task]
-    labels = Targets() if kind is Targets else kind(classes)
+    labels: Labels = Targets() if kind is Targets else kind(classes)
+    if merged:
+        labels = ClassLabels(classes, merged)
     rows, flat = as_array(x, "x"), flat_labels(y, several=kind.several)
     check_same_length(rows, flat)
     check_not_empty(len(rows), "the table")

@@ -28,7 +28,7 @@ from qstore_ray.data.augment.expansion import Expansion, expansion_of
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset, Schema
 from qstore_ray.data.files import sha256_of
-from qstore_ray.data.labels import KINDS, ClassLabels, Label, Labels
+from qstore_ray.data.labels import KINDS, ClassLabels, Labels
 from qstore_ray.data.manifest import (
     FORMAT,
     MANIFEST,
@@ -73,7 +73,7 @@ def save_dataset(dataset: Dataset, folder: Path) -> Path:
             "config": dataset.config.to_dict(),
             "schema": _plain_schema(dataset.schema),
             "classes": list(dataset.classes),
-            "merged": list(_merged(dataset)),
+            "merged": list(dataset.merged),
             "class_counts": {name: list(c) for name, c in dataset.class_counts.items()},
             "fingerprint": dataset.fingerprint,
             "preparation": dataset.preparation.spec(),
@@ -167,11 +167,6 @@ class RowGroup:
             "y": labels.astype(str) if text else labels,
             "row": row.to_numpy(),
         }
-
-
-def _merged(dataset: Dataset) -> tuple[Label, ...]:
-    labels = dataset.plans["train"].tasks[0].labels
-    return labels.merged if isinstance(labels, ClassLabels) else ()
 
 
 def _write_rows(plan: ReadPlan, path: Path) -> list[str]:

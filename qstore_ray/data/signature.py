@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from qstore_ray.data.columns import Column, TableSchema
 from qstore_ray.data.frame import by_name, by_position, frame_of
+from qstore_ray.data.labels import Label
 from qstore_ray.data.tables.request import USUAL_SIGNS
+from qstore_ray.data.validate import as_array
 from qstore_ray.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -53,12 +56,14 @@ class Signature:
         image_shape: of a raw row that is an image: (height, width) or (height, width, 3).
         reader: parameters of the source `local` with which the training files were read, without
             paths and limits.
+        merged: labels that all are the last class, where rare classes were merged.
     """
 
     n_features: int
     table: TableSchema | None = None
     image_shape: tuple[int, ...] | None = None
     reader: Mapping[str, Any] = field(default_factory=dict)
+    merged: tuple[Label, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> Signature:
@@ -77,6 +82,7 @@ class Signature:
             table=table,
             image_shape=schema.image_shape,
             reader={name: local[name] for name in KEPT if name in local},
+            merged=dataset.merged,
         )
 
     @property
@@ -114,6 +120,7 @@ class Signature:
             "table": None if self.table is None else self.table.to_dict(),
             "image_shape": None if self.image_shape is None else list(self.image_shape),
             "reader": dict(self.reader),
+            "merged": list(self.merged),
         }
 
     @classmethod
@@ -134,7 +141,7 @@ class Signature:
             raise CheckpointError(
                 f"what the model takes is not described: {why}", field=".".join(where)
             ) from exc
-        found = cls(kept.n_features, kept.table, kept.image_shape, kept.reader)
+        found = cls(kept.n_features, kept.table, kept.image_shape, kept.reader, kept.merged)
         if json.loads(json.dumps(found.to_dict())) != json.loads(json.dumps(data)):
             raise CheckpointError("what the model takes has unknown keys", field="input")
         found.check()
@@ -169,12 +176,30 @@ class Signature:
             ) from exc
 
 
+def raw_rows(given: Any, signature: Signature | None) -> AnyArray:
+    """`Signature.raw`; without a signature, as models of earlier versions are, by position.
+
+    Raises:
+        DataError: see `Signature.raw`.
+    """
+    if signature is not None:
+        return signature.raw(given)
+    if frame_of(given) is not None:
+        warnings.warn(
+            "this model was trained by a version that kept no column names: the columns are taken "
+            "by position",
+            stacklevel=5,  # the line that calls `TrainedModel.predict`
+        )
+    return as_array(given, "x")
+
+
 @dataclass(frozen=True)
 class _Kept:
     n_features: int
     table: TableSchema | None
     image_shape: tuple[int, ...] | None
     reader: dict[str, Any]
+    merged: tuple[Label, ...]
 
 
 _KEPT_FORM = TypeAdapter(_Kept)

@@ -27,6 +27,7 @@ from qstore_ray.circuits.slots import feature_names
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, unknown_name
 
+_LONGEST_POWER = 64  # of 2, that is written as a number
 _MOST_QUBITS = 30
 
 Width: TypeAlias = Annotated[int, Field(ge=1, le=65_536)]
@@ -102,8 +103,10 @@ class ModelConfig(Config):
     @classmethod
     def _state_fits_somewhere(cls, n_qubits: Any) -> Any:
         if isinstance(n_qubits, int) and n_qubits > _MOST_QUBITS:
+            power = n_qubits - 26
+            size = f"{2**power:,}" if power < _LONGEST_POWER else f"2^{power}"
             raise ConfigError(
-                f"a state of n qubits takes 16 · 2^n bytes, {2.0 ** (n_qubits - 26):,.0f} GiB here",
+                f"a state of n qubits takes 16 · 2^n bytes, {size} GiB here",
                 value=n_qubits,
                 fix=f"Take at most {_MOST_QUBITS}, as the memory of the machine allows.",
             )

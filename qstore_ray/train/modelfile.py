@@ -31,10 +31,12 @@ from qstore_ray.errors import CheckpointError, QStoreError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel, build_model
 from qstore_ray.train.archive import pack, pack_arrays, refused, unpack, unpack_arrays
-from qstore_ray.train.origin import Origin
+from qstore_ray.train.origin import Origin, data_origin
 from qstore_ray.train.same_run import circuit_by_name
 
 if TYPE_CHECKING:
+    from qstore_ray.data.dataset import Dataset
+    from qstore_ray.learn.targets import TargetScaling
     from qstore_ray.types import AnyArray, FloatArray
 
 FORMAT = 1
@@ -50,7 +52,7 @@ class ModelContents(NamedTuple):
 
     Attributes:
         about: the manifest's `model`: config, n_features, classes, task, n_targets,
-            preparation, targets, input (what the model takes; None in files of earlier versions).
+            preparation, and where they are known input (what the model takes) and targets.
     """
 
     about: Mapping[str, Any]
@@ -150,15 +152,15 @@ def read_model(data: bytes) -> ModelContents:
     if THETA not in shapes or not all(n == THETA or n.startswith(PREPARATION) for n in shapes):
         raise refused("the arrays are not those of a model", sorted(shapes), field="model.arrays")
     arrays = unpack_arrays(members[_ARRAYS], shapes)
-    about = manifest.model.model_dump(exclude_unset=True)
-    about = {"task": None, "n_targets": 1, "input": None, **about}
+    known = manifest.model.model_dump().items()  # without input and targets, where it is older
+    about = {name: value for name, value in known if value is not None or name == "task"}
     _check_source(about["config"].get("circuit", "library"))
     own = {n.removeprefix(PREPARATION): array for n, array in arrays.items() if n != THETA}
     try:
         model = described_model(about)
         preparation = Preparation.from_arrays(own, about["preparation"])
         width = preparation.checked_width()
-        taken = None if about["input"] is None else Signature.from_dict(about["input"])
+        taken = Signature.from_dict(about["input"]) if "input" in about else None
     except (QStoreError, RecursionError) as exc:
         field = f"model.{getattr(exc, 'field', '')}".rstrip(".")
         raise refused(f"the file describes no model: {exc}", field=field) from exc
@@ -169,9 +171,22 @@ def read_model(data: bytes) -> ModelContents:
             about["config"],
             field="model.config",
         )
-    if width != about["n_features"]:
+    _check_widths(width, about["n_features"], preparation, taken)
+    if manifest.model.targets is not None:
+        _check_targets(manifest.model, model)
+    theta = arrays[THETA]
+    if theta.shape != (model.n_parameters,):
+        raise refused(f"the model has {model.n_parameters} parameters", theta.shape, field=THETA)
+    return ModelContents(about, model, theta, preparation, manifest.origin)
+
+
+def _check_widths(
+    width: int, n_features: int, preparation: Preparation, taken: Signature | None
+) -> None:
+    """Refuse a preparation that does not stand between what is given and the model."""
+    if width != n_features:
         raise refused(
-            f"the preparation gives {width} features, the model takes {about['n_features']}",
+            f"the preparation gives {width} features, the model takes {n_features}",
             field="model.preparation",
         )
     if taken is not None and taken.n_features != preparation.n_features:
@@ -179,12 +194,6 @@ def read_model(data: bytes) -> ModelContents:
             f"the preparation takes {preparation.n_features} features, not {taken.n_features}",
             field="model.input",
         )
-    if manifest.model.targets is not None:
-        _check_targets(manifest.model, model)
-    theta = arrays[THETA]
-    if theta.shape != (model.n_parameters,):
-        raise refused(f"the model has {model.n_parameters} parameters", theta.shape, field=THETA)
-    return ModelContents(about, model, theta, preparation, manifest.origin)
 
 
 def _check_targets(about: _About, model: QuantumModel) -> None:
@@ -243,6 +252,28 @@ def _check_source(circuit: Any) -> None:
             circuit,
             field="model.config.circuit",
         )
+
+
+def model_manifest(
+    config: ModelConfig, dataset: Dataset, targets: TargetScaling | None = None
+) -> dict[str, Any]:
+    """What a checkpoint says about the model, JSON-ready; `TrainedModel.load` reads it."""
+    return {
+        "config": config.to_dict(),
+        "n_features": dataset.schema.n_features,
+        "classes": list(dataset.classes),
+        "task": dataset.config.task,
+        "n_targets": dataset.schema.n_targets,
+        "preparation": dataset.preparation.spec(),
+        "input": Signature.of(dataset).to_dict(),
+        "data": data_origin(dataset),
+        **({} if targets is None else {"targets": targets.spec()}),
+    }
+
+
+def preparation_arrays(dataset: Dataset) -> Mapping[str, AnyArray]:
+    """The fitted preparation as arrays of a checkpoint."""
+    return {PREPARATION + name: array for name, array in dataset.preparation.to_arrays().items()}
 
 
 def described_model(about: Mapping[str, Any]) -> QuantumModel:

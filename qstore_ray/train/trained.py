@@ -7,7 +7,6 @@ puts the same into one `.qsm` file to hand on (`modelfile.py`); either gives the
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,21 +18,18 @@ import numpy as np
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend
 from qstore_ray.data.dataset import Dataset
-from qstore_ray.data.frame import frame_of
 from qstore_ray.data.labelled import label_column, labelled_dataset
 from qstore_ray.data.prepare import Preparation
-from qstore_ray.data.signature import Signature
-from qstore_ray.data.validate import as_array
+from qstore_ray.data.signature import Signature, raw_rows
 from qstore_ray.errors import DataError, UsageError
 from qstore_ray.learn import step
-from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.scoring import Answers, Scores, Scoring, answers_of
 from qstore_ray.learn.targets import TargetScaling
 from qstore_ray.train.archive import SUFFIX, check_suffix, read_bytes, write_bytes
 from qstore_ray.train.checkpoint import find_checkpoint
 from qstore_ray.train.modelfile import PREPARATION, THETA, described_model, read_model, write_model
-from qstore_ray.train.origin import Origin, data_origin, origin_of, with_run
+from qstore_ray.train.origin import Origin, origin_of, with_run
 
 if TYPE_CHECKING:
     import ray.data
@@ -65,7 +61,7 @@ class TrainedModel:
             regression.
         backend: where circuits are evaluated.
         about: what a checkpoint says under `model`: config, n_features, classes, preparation,
-            targets, input.
+            input, targets.
         origin: where it comes from, as far as it was known when it was loaded.
         checkpoint: the folder it was loaded from; None for a model file.
     """
@@ -155,7 +151,7 @@ class TrainedModel:
         """Where it comes from, as it is known now: a run may have ended since it was loaded."""
         return with_run(self.origin, self.checkpoint) if self.checkpoint else self.origin
 
-    @property
+    @cached_property
     def signature(self) -> Signature | None:
         """The columns or the image that the model takes; None where an earlier version trained it.
 
@@ -174,26 +170,7 @@ class TrainedModel:
         Raises:
             DataError: columns that are missing or there twice, or a value that does not fit.
         """
-        signature = self.signature
-        if signature is not None:
-            return signature.raw(rows)
-        if frame_of(rows) is not None:
-            warnings.warn(
-                "this model was trained by a version that kept no column names: the columns are "
-                "taken by position",
-                stacklevel=3,
-            )
-        return as_array(rows, "x")
-
-    @cached_property
-    def targets(self) -> TargetScaling | None:
-        """How the targets of a regression were scaled for training; None if they were not."""
-        return TargetScaling.from_spec(self.about.get("targets"))
-
-    def _outputs(self, x: FloatArray) -> FloatArray:
-        """Outputs (N, K) for features (N, F), those of a regression in the units of the data."""
-        outputs = step.outputs_of(self.model, self.theta, x, self.backend)
-        return outputs if self.targets is None else self.targets.undo(outputs)
+        return raw_rows(rows, self.signature)
 
     def features(self, rows: Any) -> FloatArray:
         """Prepared features (N, F) of rows as `raw` takes them.
@@ -213,6 +190,16 @@ class TrainedModel:
             DataError: as `features`.
         """
         return self._outputs(self.features(rows))
+
+    @cached_property
+    def targets(self) -> TargetScaling | None:
+        """How the targets of a regression were scaled for training; None if they were not."""
+        return TargetScaling.from_spec(self.about.get("targets"))
+
+    def _outputs(self, x: FloatArray) -> FloatArray:
+        """Outputs (N, K) for features (N, F), those of a regression in the units of the data."""
+        outputs = step.outputs_of(self.model, self.theta, x, self.backend)
+        return outputs if self.targets is None else self.targets.undo(outputs)
 
     def predict(self, rows: Any) -> AnyArray:
         """Labels (N,) of rows as `raw` takes them, as they were in the data.
@@ -309,6 +296,7 @@ class TrainedModel:
             class_names=tuple(self.origin.data.class_names) if self.origin.data else (),
             preparation=self.preparation,
             table=table,
+            merged=() if signature is None else signature.merged,
             split=split,
         )
 
@@ -323,8 +311,7 @@ class TrainedModel:
     ) -> dict[str, float]:
         """Scores of a split: `loss`, and the metrics of `learn.scoring` that fit the model.
 
-        Instead of a dataset, rows with a label column are taken, as by `labelled`.
-
+        Instead of a dataset, a table of rows with their label column is taken, as by `labelled`.
         A metric that the rows do not define is left out; `evaluation` has the reason. The loss is
         that of training: of a regression whose targets were scaled, of scaled targets; its metrics
         are in the units of the data. For compression `fidelity` is 1 − loss.
@@ -346,10 +333,11 @@ class TrainedModel:
         Raises:
             DataError, UnknownNameError: see `evaluate`.
         """
-        known = dataset if isinstance(dataset, Dataset) else self.labelled(dataset)
-        x, y = self._rows(known, split)
+        if not isinstance(dataset, Dataset):
+            dataset = self.labelled(dataset, split=split)
+        x, y = self._rows(dataset, split)
         how = self.model.loss
-        scoring = Scoring(how.goal, tuple(map(str, known.schema.class_names)))
+        scoring = Scoring(how.goal, tuple(map(str, dataset.schema.class_names)))
         if metrics is not None:
             scoring.check(metrics, "metrics")
         blocks = step.block_outputs(self.model, self.theta, x, self.backend)
@@ -406,25 +394,3 @@ class TrainedModel:
             )
         x, y = dataset.materialize(split)
         return x, y
-
-
-def model_manifest(
-    config: ModelConfig, dataset: Dataset, targets: TargetScaling | None = None
-) -> dict[str, Any]:
-    """What a checkpoint says about the model, JSON-ready; `TrainedModel.load` reads it."""
-    return {
-        "config": config.to_dict(),
-        "n_features": dataset.schema.n_features,
-        "classes": list(dataset.classes),
-        "task": dataset.config.task,
-        "n_targets": dataset.schema.n_targets,
-        "preparation": dataset.preparation.spec(),
-        "input": Signature.of(dataset).to_dict(),
-        "data": data_origin(dataset),
-        **({} if targets is None else {"targets": targets.spec()}),
-    }
-
-
-def preparation_arrays(dataset: Dataset) -> Mapping[str, AnyArray]:
-    """The fitted preparation as arrays of a checkpoint."""
-    return {PREPARATION + name: array for name, array in dataset.preparation.to_arrays().items()}

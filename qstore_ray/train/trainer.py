@@ -40,17 +40,13 @@ from qstore_ray.train.checkpoint import latest_checkpoint
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
 from qstore_ray.train.finish import Pictures, always, artifacts, close_metrics, interrupted
 from qstore_ray.train.interrupt import stop_on_signal
+from qstore_ray.train.modelfile import model_manifest, preparation_arrays
 from qstore_ray.train.preflight import Checked, checked
 from qstore_ray.train.report import Ending
 from qstore_ray.train.reporter import LocalReporter
 from qstore_ray.train.run_folder import RunFolder, check_run, open_run_folder
 from qstore_ray.train.sync import LocalReducer
-from qstore_ray.train.trained import (
-    Evaluation,
-    TrainedModel,
-    model_manifest,
-    preparation_arrays,
-)
+from qstore_ray.train.trained import Evaluation, TrainedModel
 from qstore_ray.verdict import verdict
 
 

@@ -38,8 +38,8 @@ from qstore_ray.tune.marks import (
     root,
 )
 from qstore_ray.tune.objective import Objective
-from qstore_ray.tune.space import Space
 from qstore_ray.tune.repeats import MOST_IN_A_ROW, Tried
+from qstore_ray.tune.space import Space
 from qstore_ray.tune.storage_errors import translated, while_away
 from qstore_ray.tune.warm import values_of
 
@@ -328,7 +328,8 @@ class Study:
 
     def _enqueue_next(self) -> bool:
         """Put the next point of a design into the queue, or one that a sampler does not find;
-        whether there is anything left to try."""
+        whether there is anything left to try.
+        """
         if not self._has_points():
             return False
         if self._points is not None:

@@ -16,6 +16,7 @@ from sklearn.datasets import load_iris
 from qstore_ray import TrainedModel
 from qstore_ray.cli.app import main
 from qstore_ray.config import dump_toml
+from qstore_ray.errors import DataError
 
 FEATURES = ["petal_width", "petal_length"]
 PIXELS = np.random.default_rng(0).integers(0, 255, (12, 2, 3), dtype=np.uint8)
@@ -95,6 +96,12 @@ def _hdf5(path: Path) -> None:
         file["x"] = TEST[FEATURES].to_numpy()
 
 
+def _arff(path: Path) -> None:
+    kinds = "".join(f"@attribute {name} string\n" for name in TEST)
+    rows = TEST.to_csv(index=False, header=False)
+    path.write_text(f"@relation test\n{kinds}@data\n{rows}", encoding="utf-8")
+
+
 TABLES: dict[str, Callable[[Path], object]] = {
     "test.csv": lambda path: TEST.to_csv(path, index=False),
     "labelled.csv": lambda path: FLOWERS.to_csv(path, index=False),
@@ -104,7 +111,10 @@ TABLES: dict[str, Callable[[Path], object]] = {
     "test.parquet": TEST.to_parquet,
     "labelled.parquet": FLOWERS.to_parquet,
     "test.jsonl": lambda path: TEST.to_json(path, orient="records", lines=True),
+    "test.arff": _arff,
 }
+
+
 ARRAYS: dict[str, Callable[[Path], object]] = {
     "x.npy": lambda path: np.save(path, TEST[FEATURES].to_numpy()),
     "x.npz": lambda path: np.savez(path, x=TEST[FEATURES], y=np.zeros(len(TEST))),
@@ -165,6 +175,26 @@ def test_without_a_header_only_the_very_features_are_taken_and_only_if_so_said(
     expected = TrainedModel.load(flowers).predict(TEST).tolist()
     assert _predicted(capsys, flowers, tmp_path / "two.csv", *said) == expected
     _error(capsys, "predict", flowers, tmp_path / "five.csv", *said)
+
+
+def test_a_model_of_pairs_of_place_and_value_reads_such_files(tmp_path: Path, capsys):
+    from sklearn.datasets import dump_svmlight_file
+
+    x = IRIS[FEATURES].to_numpy()
+    dump_svmlight_file(x, np.arange(150) // 50, str(tmp_path / "iris.svm"), zero_based=False)
+    run = _train(tmp_path, {"path": str(tmp_path / "iris.svm")})
+    dump_svmlight_file(x[::9], np.arange(150)[::9] // 50, str(tmp_path / "t.svm"), zero_based=False)
+    model = TrainedModel.load(run)
+    expected = [str(label) for label in model.predict(x[::9])]
+    assert _predicted(capsys, run, tmp_path / "t.svm") == expected
+    assert main(["evaluate", str(run), "--data", str(tmp_path / "t.svm"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 17
+
+
+def test_a_model_with_names_takes_no_file_that_has_none(flowers: Path, tmp_path: Path, capsys):
+    (tmp_path / "t.svm").write_text("1 1:0.2 2:1.4\n", encoding="utf-8")
+    error = _error(capsys, "predict", flowers, tmp_path / "t.svm")
+    assert "no names" in error["message"]
 
 
 def test_a_model_of_a_table_without_header_reads_such_tables(tmp_path: Path, capsys):
@@ -259,6 +289,95 @@ def test_a_model_of_an_earlier_version_takes_columns_by_position_and_says_so(
     )
 
 
+# ------------------------------------------------------------------------- kinds of columns
+
+PASSENGERS = pd.DataFrame(
+    {
+        "PassengerId": range(100, 140),
+        "Age": [22.0, 38.5, None, 54.0] * 10,
+        "Sex": ["male", "female", "female", None, "male"] * 8,
+        "Alone": [True, False, False, True] * 10,
+        "Survived": [0, 1] * 20,
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def passengers(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("passengers")
+    PASSENGERS.to_csv(folder / "train.csv", index=False, na_rep="?")
+    return _train(
+        folder,
+        {"path": str(folder / "train.csv"), "missing": ["?"]},
+        columns={"label": "Survived", "exclude": ["PassengerId"]},
+        preprocessing=[{"name": "impute"}, {"name": "minmax"}],
+    )
+
+
+KINDS: dict[str, Callable[[Path, pd.DataFrame], object]] = {
+    "test.csv": lambda path, rows: rows.to_csv(path, index=False, na_rep="?"),
+    "empty.csv": lambda path, rows: rows.to_csv(path, index=False),
+    "test.parquet": lambda path, rows: rows.to_parquet(path),
+    "category.parquet": lambda path, rows: rows.astype({"Sex": "category"}).to_parquet(path),
+    "test.jsonl": lambda path, rows: rows.to_json(path, orient="records", lines=True),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_categories_booleans_and_gaps_are_what_they_were(
+    name: str, passengers: Path, tmp_path: Path, capsys
+):
+    test = PASSENGERS.drop(columns="Survived").iloc[7:20, ::-1]  # begins with other categories
+    KINDS[name](tmp_path / name, test)
+    model = TrainedModel.load(passengers)
+    table = model.signature.table
+    assert [(one.name, one.kind) for one in table.features] == [
+        ("Age", "number"),
+        ("Sex", "category"),
+        ("Alone", "boolean"),
+    ]
+    words = (passengers, tmp_path / name, "--id", "PassengerId", "--proba")
+    found = [line.split(",") for line in _predicted(capsys, *words)]
+    assert [int(line[0]) for line in found] == test["PassengerId"].tolist()
+    expected = model.predict_proba(test)
+    np.testing.assert_array_equal([[float(cell) for cell in line[2:]] for line in found], expected)
+    train = PASSENGERS.iloc[7:20]
+    x = np.column_stack([
+        train["Age"],
+        train["Sex"].map({"female": 0.0, "male": 1.0}),
+        train["Alone"],
+    ]).astype(float)  # fmt: skip
+    np.testing.assert_array_equal(model.predict_proba(x), expected)
+
+
+@pytest.mark.parametrize("name", ["test.csv", "test.parquet", "test.jsonl"])
+def test_a_value_that_training_did_not_have_is_found(
+    name: str, passengers: Path, tmp_path: Path, capsys
+):
+    for column, value in (("Sex", "other"), ("Age", "old")):
+        rows = PASSENGERS.iloc[:9].astype({column: object})
+        rows.loc[5, column] = value
+        if name == "test.parquet":
+            rows[column] = [None if pd.isna(cell) else str(cell) for cell in rows[column]]
+        KINDS[name](tmp_path / name, rows)
+        error = _error(capsys, "predict", passengers, tmp_path / name)
+        assert column in error["field"]
+        assert error["value"] == repr(value)
+        assert any(place in error["field"] for place in ("line 7", "line 6", "row 5"))
+        with pytest.raises(DataError) as caught:
+            TrainedModel.load(passengers).predict(rows)
+        assert caught.value.field == f"row 5, column {column!r}"
+
+
+def test_a_missing_value_is_named_where_no_step_fills_it(flowers: Path, tmp_path: Path, capsys):
+    rows = TEST.astype({"petal_length": object})
+    rows.loc[3, "petal_length"] = None
+    rows.to_csv(tmp_path / "gap.csv", index=False)
+    error = _error(capsys, "predict", flowers, tmp_path / "gap.csv")
+    assert error["message"] == "NaN in column 1 ('petal_length'), first in row 3"
+    assert "impute" in error["fix"]
+
+
 # ------------------------------------------------------------------------- scoring
 
 
@@ -276,6 +395,23 @@ def test_other_labelled_rows_are_scored(name: str, flowers: Path, tmp_path: Path
     assert np.trace(found["confusion"]) == right.sum()
     assert found["accuracy"] == pytest.approx(model.evaluate(FLOWERS)["accuracy"])
     assert "label species; left out: sepal_length, sepal_width" in err
+
+
+def test_rows_of_merged_classes_are_scored_as_they_were_merged(tmp_path: Path, capsys):
+    rare = IRIS.astype({"species": object})
+    rare.loc[:1, "species"] = ["rose", "tulip"]
+    rare.to_csv(tmp_path / "rare.csv", index=False)
+    run = _train(
+        tmp_path,
+        {"path": str(tmp_path / "rare.csv")},
+        columns={"label": "species", "features": FEATURES},
+        rare_classes="merge",
+    )
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--data", str(tmp_path / "rare.csv"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["classes"][-1] == "other"
+    assert sum(found["confusion"][-1]) == 2
 
 
 def test_arrays_and_folders_of_images_are_scored(

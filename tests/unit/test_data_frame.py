@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import datasets
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from qstore_ray.data.columns import Column, TableSchema
 from qstore_ray.data.frame import frame_of
 from qstore_ray.data.signature import Signature
+from qstore_ray.data.validate import as_features
 from qstore_ray.errors import CheckpointError, DataError
 
 TABLE = TableSchema(
@@ -71,6 +73,8 @@ FORMS = {
     "Arrow with dictionaries": pa.table(
         {**COLUMNS, "sex": pa.array(COLUMNS["sex"]).dictionary_encode()}
     ),
+    "records": FRAME.astype(object).where(FRAME.notna(), None).to_dict("records"),
+    "a Hugging Face dataset": datasets.Dataset.from_dict(COLUMNS),
     "an Arrow stream": Streamed(pa.table(COLUMNS)),
     "the interchange protocol": Interchanged(pa.table(COLUMNS)),
     "texts": TEXTS,
@@ -112,6 +116,7 @@ def test_neither_the_order_nor_further_columns_change_anything(order: list[int],
         ),
         (FRAME.rename(columns=str.upper), "3 of the model's 3 features", "columns"),
         (pd.DataFrame(X), "the columns have no names", "columns"),
+        (pd.DataFrame(), "3 of the model's 3 features are missing", "columns"),
         (pd.DataFrame(X, columns=["22", "1.5", "0"]), "columns are numbers", "params.header"),
         (pd.concat([FRAME, FRAME], axis=1), "columns have the same name: age", "columns"),
         ({**COLUMNS, "age": [1.0, 2.0]}, "different lengths", "columns"),
@@ -141,6 +146,15 @@ def test_an_array_is_taken_by_position_and_its_texts_by_the_schema():
     assert "row 1" in caught.value.field
 
 
+def test_what_is_masked_is_missing():
+    masked = np.ma.masked_invalid(X)
+    masked.data[2] = 7.0
+    np.testing.assert_array_equal(SIGNATURE.raw(masked), X)
+    columns = {"age": masked[:, 0], "sex": COLUMNS["sex"], "alone": masked[:, 2]}
+    np.testing.assert_array_equal(SIGNATURE.raw(columns), X)
+    np.testing.assert_array_equal(as_features(masked), X)
+
+
 def test_a_model_without_names_takes_tables_whose_names_are_places():
     nameless = Signature(2)
     x = np.arange(6.0).reshape(3, 2)
@@ -154,7 +168,7 @@ def test_a_model_without_names_takes_tables_whose_names_are_places():
 
 
 def test_what_has_no_columns_is_no_table():
-    for what in (X, X.tolist(), "abc", 3.0, None, [{"a": 1}]):
+    for what in (X, X.tolist(), "abc", 3.0, None, [], FRAME["age"], FRAME.iloc[0]):
         assert frame_of(what) is None
 
 

@@ -122,7 +122,7 @@ def test_a_missing_feature_and_an_unknown_category_are_errors(tmp_path: Path, en
     schema = _load(_write(tmp_path, ending, COLUMNS), columns={"label": "survived"}).schema.table
     assert schema is not None
     params = LocalParams(path=str(_write(tmp_path, ending, {"age": AGE, "alone": ALONE})))
-    with pytest.raises(DataError, match="2 of the 4 features") as caught:
+    with pytest.raises(DataError, match=r"2 of the model.s 4 features") as caught:
         open_to_predict(params, schema)
     assert caught.value.value == ["sex", "port"]
     strange = COLUMNS | {"port": ["S", "X", *PORT[2:]]}

@@ -108,6 +108,7 @@ FORGERIES = {
     "a number": (_set(*CONFIG, "circuit", to=7), "never a path", "config.circuit"),
     "no circuit": (_set(*CONFIG, "circuit", to="OPENQASM 3.0;\nx;\n"), "no model", "circuit"),
     "another ansatz": (_set(*CONFIG, "ansatz", to="basic"), "another circuit", "model"),
+    "far more qubits": (_set(*CONFIG, "n_qubits", to=10**6), "2.999974 GiB", "model"),
     "more qubits": (_set(*CONFIG, "n_qubits", to=31), "no model", "model"),
     "features": (_set("model", "n_features", to=2), "another circuit|features", "model"),
     "many features": (_set("model", "n_features", to=10**12), "less than", "n_features"),

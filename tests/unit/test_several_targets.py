@@ -16,7 +16,8 @@ from qstore_ray.learn.gradients import get_gradient
 from qstore_ray.learn.model import build_model
 from qstore_ray.learn.optimizers import get_optimizer
 from qstore_ray.train.checkpoint import write_checkpoint
-from qstore_ray.train.trained import TrainedModel, model_manifest, preparation_arrays
+from qstore_ray.train.modelfile import model_manifest, preparation_arrays
+from qstore_ray.train.trained import TrainedModel
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(-1.5, 1.5, (120, 3))

@@ -161,9 +161,9 @@ def check_features(names: Sequence[str], wanted: Sequence[str], where: str) -> N
         f"{len(missing)} of the model's {len(wanted)} features are missing: {listed(missing)}; "
         f"{said}",
         field=where,
-        value=list(names),
-        fix=f"The model's features are {listed(wanted)}. Name the columns so; their order does not "
-        "matter.",
+        value=missing,
+        fix=f"The model's features are {listed(wanted)}; the table has {listed(names)}. Name the "
+        "columns so; their order does not matter.",
     )
 
 

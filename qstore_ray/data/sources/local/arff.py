@@ -120,6 +120,7 @@ class ArffChunk:
     layout: ArffLayout
     schema: TableSchema
     labelled: bool
+    kept: tuple[str, ...] = ()
 
     @property
     def n_rows(self) -> int:
@@ -128,16 +129,17 @@ class ArffChunk:
 
     def read(self) -> dict[str, AnyArray]:
         """The columns x (N, F), y (N,), group and unlabelled of the rows, as they are asked for."""
-        schema = self.schema
-        extra = (schema.label, schema.group) if self.labelled else ()
-        names = (*schema.names, *(name for name in extra if name is not None))
-        table = self.layout.parse(self.lines, names)
-        return rows_of(
-            table,
-            schema,
-            lambda row: self.layout.line_of(self.lines, row),
-            labelled=self.labelled,
-        )
+        return rows_of(self.table(), self.schema, self.where, labelled=self.labelled)
+
+    def table(self) -> pa.Table:
+        """The columns that are read, all as text."""
+        extra = (self.schema.label, self.schema.group) if self.labelled else self.kept
+        names = (*self.schema.names, *(name for name in extra if name is not None))
+        return self.layout.parse(self.lines, tuple(dict.fromkeys(names)))
+
+    def where(self, row: int) -> str:
+        """File and line of a row."""
+        return self.layout.line_of(self.lines, row)
 
 
 class ArffFormat(TableFormat):
@@ -176,9 +178,10 @@ class ArffFormat(TableFormat):
             table = survey.schema(first)
         chunks: dict[Any, tuple[Chunk, ...]] = {part: () for part, *_ in opened}
         for part, _, other, ranges in opened:
-            made = (ArffChunk(lines, other, table, request.schema is None) for lines in ranges)
+            whole = request.schema is None
+            made = (ArffChunk(lines, other, table, whole, chosen.kept) for lines in ranges)
             chunks[part] = (*chunks[part], *made)
-        return Contents(chunks=chunks, feature_names=table.names, table=table)
+        return Contents(chunks=chunks, columns=tuple(names), feature_names=table.names, table=table)
 
 
 def read_header(path: str, params: LocalParams) -> tuple[tuple[Attribute, ...], int]:

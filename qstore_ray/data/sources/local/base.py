@@ -22,7 +22,6 @@ from qstore_ray.errors import ConfigError, DataError, UnknownNameError, unknown_
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from qstore_ray.data.frame import Frame
     from qstore_ray.data.signature import Signature
     from qstore_ray.data.sources.local.params import LocalParams
     from qstore_ray.types import AnyArray
@@ -51,6 +50,9 @@ class Chunk(Protocol):
 
 class TableChunk(Chunk, Protocol):
     """Rows of a table, which can be had as columns too."""
+
+    def read(self) -> dict[str, AnyArray]:
+        """The columns of a read task, as they are asked for."""
 
     def table(self) -> pa.Table:
         """The columns that are read, as they are."""
@@ -115,8 +117,8 @@ class Format(ABC):
     @abstractmethod
     def unlabelled(
         self, files: Sequence[str], params: LocalParams, signature: Signature
-    ) -> Frame | AnyArray:
-        """All rows of `files` without labels: a table with every column there is, or an array.
+    ) -> AnyArray:
+        """All rows (N, …) of `files` without labels.
 
         Raises:
             DataError: missing, damaged or refused.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import pyarrow as pa
 
 from qstore_ray.data.columns import Column, TableSchema
 from qstore_ray.data.sources.local.base import SPLITS, Chunk, Contents, Files, TableFormat
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
 
 _PLACE = re.compile(rb"[ \t](\d+):")
+_MADE = re.compile(r"f\d+")
 LABEL = "label"
 
 
@@ -33,7 +35,7 @@ class LibsvmChunk:
     """A range of lines of a LIBSVM file."""
 
     lines: LineRange
-    n_features: int
+    names: tuple[str, ...]
     zero_based: bool
     labelled: bool
     max_bytes: int
@@ -45,13 +47,27 @@ class LibsvmChunk:
 
     def read(self) -> dict[str, AnyArray]:
         """The columns x (N, F) and, where it is asked for, y (N,)."""
+        x, y = self._rows()
+        return {"x": x, "y": y} if self.labelled else {"x": x}
+
+    def table(self) -> pa.Table:
+        """The features and the label as columns."""
+        x, y = self._rows()
+        return pa.table({**dict(zip(self.names, x.T, strict=True)), LABEL: y})
+
+    def where(self, row: int) -> str:
+        """File and line of a row, if no line before it is a comment."""
+        return f"{self.lines.path}, line {self.lines.line + row}"
+
+    def _rows(self) -> tuple[AnyArray, AnyArray]:
         from sklearn.datasets import load_svmlight_file
 
         where = f"{self.lines.path}, from line {self.lines.line}"
-        needed = self.n_rows * self.n_features * 8
+        width = len(self.names)
+        needed = self.n_rows * width * 8
         if needed > self.max_bytes:
             raise DataError(
-                f"{self.n_rows:,} rows of {self.n_features:,} features are {needed:,} bytes, "
+                f"{self.n_rows:,} rows of {width:,} features are {needed:,} bytes, "
                 f"{self.max_bytes:,} are allowed",
                 field=where,
                 fix="Set params.rows_per_task lower.",
@@ -60,7 +76,7 @@ class LibsvmChunk:
         try:
             x, y = load_svmlight_file(
                 io.BytesIO(self.lines.read()),
-                n_features=self.n_features,
+                n_features=width,
                 zero_based=self.zero_based,
             )
         except (ValueError, OverflowError) as exc:
@@ -71,8 +87,7 @@ class LibsvmChunk:
             ) from exc
         if x.shape[0] != self.n_rows:
             raise DataError(f"{x.shape[0]} rows in {self.n_rows} lines", field=where)
-        rows: dict[str, AnyArray] = {"x": x.toarray()}
-        return {**rows, "y": y} if self.labelled else rows
+        return x.toarray(), y
 
 
 class LibsvmFormat(TableFormat):
@@ -100,19 +115,30 @@ class LibsvmFormat(TableFormat):
                     fix="Raise params.max_columns if this is meant.",
                 )
             table = TableSchema(
-                tuple(map(Column, names)), label=LABEL, label_kind="number", missing=()
+                tuple(map(Column, names)), label=LABEL, label_kind="number", header=False
             )
         else:
             table = request.schema
+            if named := [name for name in table.names if not _MADE.fullmatch(name)]:
+                raise DataError(
+                    "the columns of LIBSVM files have no names, the features of the model have",
+                    field="params.path",
+                    value=named,
+                    fix="Give a table with these columns.",
+                )
         zero = table.names[0] == "f0"
         chunks: dict[Any, tuple[Chunk, ...]] = {part: () for part, _ in cuts}
         for part, lines in ranges:
-            made = LibsvmChunk(
-                lines, len(table.names), zero, request.schema is None, params.max_bytes
-            )
+            made = LibsvmChunk(lines, table.names, zero, request.schema is None, params.max_bytes)
             chunks[part] = (*chunks[part], made)
         places = {"places": f"places begin with {int(not zero)}"}
-        return Contents(chunks=chunks, feature_names=table.names, table=table, notes=places)
+        return Contents(
+            chunks=chunks,
+            columns=(*table.names, LABEL),
+            feature_names=table.names,
+            table=table,
+            notes=places,
+        )
 
 
 def _places(ranges: list[LineRange], params: LocalParams) -> tuple[int, int]:

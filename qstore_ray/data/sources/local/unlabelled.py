@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 
@@ -77,8 +77,8 @@ def read_unlabelled(
     if isinstance(form, TableFormat):
         rows = _frame(form, found, params, signature, kept)
     else:
-        rows = form.unlabelled(found, params, signature)
-        if not (rows.ndim and len(rows)):
+        rows = array = form.unlabelled(found, params, signature)
+        if not (array.ndim and len(array)):
             raise _no_rows(path)
     return Unlabelled(rows, found, params)
 
@@ -172,7 +172,8 @@ def _frame(
     asked = request_of(params, None, signature.table)
     request = replace(asked, kept=kept, labelled=signature.table is not None)
     contents = form.open({"train": files}, params, request)
-    chunks: Sequence[TableChunk] = [c for part in contents.chunks.values() for c in part]
+    found = [chunk for part in contents.chunks.values() for chunk in part]
+    chunks = cast("list[TableChunk]", found)  # as those of a `TableFormat` are
     if not sum(chunk.n_rows for chunk in chunks):
         raise _no_rows(files[0])
     where = _Places(chunks)
