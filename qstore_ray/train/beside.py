@@ -9,10 +9,13 @@ a call that it cannot answer any more is left alone.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Generic, TypeVar
+
+from ray._private import auto_init_hook
 
 from qstore_ray.errors import WorkerError
 from qstore_ray.train.cluster import head_is_gone
@@ -36,6 +39,12 @@ def call_beside(call: Callable[[], T], stop: threading.Event, tell: Callable[[],
     future: Future[T] = Future()
     # A thread that does not keep the process alive, as those of a pool would.
     threading.Thread(target=_run, args=(call, future), name="qstore_ray-ray", daemon=True).start()
+    with _starting_no_other_ray(future):
+        _watch(future, stop, tell)
+    return future.result()
+
+
+def _watch(future: Future[T], stop: threading.Event, tell: Callable[[], object]) -> None:
     told = False
     while not future.done():
         wait([future], timeout=_POLL_SECONDS)
@@ -50,7 +59,23 @@ def call_beside(call: Callable[[], T], stop: threading.Event, tell: Callable[[],
                 fix="If memory ran out, take fewer workers, fewer qubits or a smaller batch. Then "
                 "resume it.",
             )
-    return future.result()
+
+
+@contextmanager
+def _starting_no_other_ray(future: Future[T]) -> Iterator[None]:
+    """A call that is left alone meets a Ray that was shut down, and Ray would start another one,
+    with a dashboard, for whoever calls it. Until the call has ended, an error is raised instead.
+    """
+    usual = auto_init_hook.enable_auto_connect
+
+    def put_back(_: Future[T]) -> None:
+        auto_init_hook.enable_auto_connect = usual
+
+    auto_init_hook.enable_auto_connect = False
+    try:
+        yield
+    finally:
+        future.add_done_callback(put_back)
 
 
 def _run(call: Callable[[], T], future: Future[T]) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, RunExistsError
 from qstore_ray.train.run_folder import check_name
+from qstore_ray.tune.address import check_outlives, same_database
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.designs import Design
+from qstore_ray.tune.ownership import check_owner, recorded_url
 from qstore_ray.tune.samplers import Learner, get_sampler
 from qstore_ray.tune.space import Space
-from qstore_ray.tune.ownership import check_owner, recorded_url
-from qstore_ray.tune.address import check_outlives, same_database
 from qstore_ray.tune.storage import JOURNAL, name_of, open_storage, study_names
 from qstore_ray.tune.storage_errors import translated
 

@@ -84,9 +84,7 @@ class TuneConfig(Config):
     # Pydantic makes plain texts of what it checks, so what it was given is looked at, too.
     @field_validator("storage_url", mode="wrap")
     @classmethod
-    def _without_login(
-        cls, given: Any, check: Callable[[Any], str | None]
-    ) -> str | None:
+    def _without_login(cls, given: Any, check: Callable[[Any], str | None]) -> str | None:
         url = check(given)
         return given if isinstance(given, PublicUrl) else url and PublicUrl(url)
 

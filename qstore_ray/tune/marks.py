@@ -38,7 +38,8 @@ INTERVAL = "interval"
 
 def counts(trial: FrozenTrial) -> bool:
     """Whether a trial counts: it runs or has ended, in this study, and was neither interrupted nor
-    a repetition of one that has the same values."""
+    a repetition of one that has the same values.
+    """
     from optuna.trial import TrialState
 
     not_counted = {COPIED, INTERRUPTED, SAME_AS} & trial.user_attrs.keys()

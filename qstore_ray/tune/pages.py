@@ -20,9 +20,9 @@ from qstore_ray.config import read_toml
 from qstore_ray.credentials import redact_text
 from qstore_ray.errors import MissingDependencyError, UsageError, unknown_name
 from qstore_ray.track.config import TrackConfig, artifact_folder, default_uri
-from qstore_ray.tune.servers import HOST, Page, read_page
 from qstore_ray.tune.address import with_login
 from qstore_ray.tune.ownership import recorded_url, study_folders
+from qstore_ray.tune.servers import HOST, Page, read_page
 from qstore_ray.tune.storage import JOURNAL
 
 _STORAGE: Final = "QSTORE_UI_STORAGE"

@@ -27,9 +27,9 @@ from qstore_ray.tune.marks import (
     SAME_AS,
     root,
 )
+from qstore_ray.tune.ownership import read_record, recorded_url
 from qstore_ray.tune.recipe import KEY
 from qstore_ray.tune.space import Space
-from qstore_ray.tune.ownership import read_record, recorded_url
 from qstore_ray.tune.storage import name_of, open_storage, study_names
 from qstore_ray.tune.storage_errors import translated
 from qstore_ray.tune.warm import values_of

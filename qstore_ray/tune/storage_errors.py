@@ -135,8 +135,10 @@ _RESTORE: Final = "Put back a copy of it, or begin again under another name or w
 _MEANINGS: Final[dict[Trouble, tuple[str, str]]] = {
     Trouble.LOGIN: (
         "the database refuses this user or password",
-        "Set QSTORE_STORAGE_USERNAME and QSTORE_STORAGE_PASSWORD (for PostgreSQL also PGPASSWORD "
-        "or ~/.pgpass), and check that the user may log in from this machine.",
+        (
+            "Set QSTORE_STORAGE_USERNAME and QSTORE_STORAGE_PASSWORD (for PostgreSQL also "
+            "PGPASSWORD or ~/.pgpass), and check that the user may log in from this machine."
+        ),
     ),
     Trouble.NO_DATABASE: (
         "there is no such database",
@@ -152,8 +154,10 @@ _MEANINGS: Final[dict[Trouble, tuple[str, str]]] = {
     ),
     Trouble.AWAY: (
         "the database's server cannot be reached",
-        "Check that it runs, and host and port in tune.storage_url; a search that had begun has "
-        "kept all that was done, and resumes.",
+        (
+            "Check that it runs, and host and port in tune.storage_url; a search that had begun "
+            "has kept all that was done, and resumes."
+        ),
     ),
     Trouble.FULL: ("the database has no room left", "Free some space, then resume."),
     Trouble.LOCKED: (

@@ -38,8 +38,8 @@ from qstore_ray.tune.marks import (
     root,
 )
 from qstore_ray.tune.objective import Objective
-from qstore_ray.tune.space import Space
 from qstore_ray.tune.repeats import MOST_IN_A_ROW, Tried
+from qstore_ray.tune.space import Space
 from qstore_ray.tune.storage_errors import translated, while_away
 from qstore_ray.tune.warm import values_of
 
@@ -112,10 +112,10 @@ class Study:
         self._in_a_row = 0
         self.leaving = threading.Event()
         """Set when the search is to stop: a database that is away is not waited for any more."""
-        trials = study.get_trials(deepcopy=False)
-        designed = [trial.user_attrs.get(DESIGN, -1) for trial in trials]
+        earlier = study.get_trials(deepcopy=False)
+        designed = [trial.user_attrs.get(DESIGN, -1) for trial in earlier]
         self._next_point = max(designed, default=-1) + 1
-        for trial in trials:
+        for trial in earlier:
             values = values_of(space, trial.params)
             if tried is not None and values is not None and counts(trial):
                 tried.add(trial.number, values)
@@ -328,7 +328,8 @@ class Study:
 
     def _enqueue_next(self) -> bool:
         """Put the next point of a design into the queue, or one that a sampler does not find;
-        whether there is anything left to try."""
+        whether there is anything left to try.
+        """
         if not self._has_points():
             return False
         if self._points is not None:

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qstore_ray.credentials import PublicUrl
 from qstore_ray.errors import ConfigError
+from qstore_ray.tune.address import split_reference
 from qstore_ray.tune.marks import COPIED
 from qstore_ray.tune.space import Space
-from qstore_ray.credentials import PublicUrl
-from qstore_ray.tune.address import split_reference
 from qstore_ray.tune.storage import open_storage, study_names
 
 if TYPE_CHECKING:

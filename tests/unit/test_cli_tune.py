@@ -126,7 +126,11 @@ def test_a_study_in_a_database_is_found_by_its_folder_or_by_its_url(tmp_path, ca
     url = f"sqlite:///{tmp_path / 'studies.db'}"
     _search(tmp_path / "runs", "far", [[0.5]], storage_url=url)
     words = ["tune", "show", "far", "--storage", str(tmp_path / "runs")]
-    for typed in (words, ["tune", "show", str(tmp_path / "runs" / "far")], [*words, "--storage-url", url]):
+    for typed in (
+        words,
+        ["tune", "show", str(tmp_path / "runs" / "far")],
+        [*words, "--storage-url", url],
+    ):
         assert main([*typed, "--json"]) == 0
         assert _json(capsys)["best"] == [0]
     assert main(["tune", "show", "fra", "--storage", str(tmp_path / "runs")]) == 2

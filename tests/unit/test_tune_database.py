@@ -151,7 +151,7 @@ def test_a_search_that_is_to_stop_or_has_waited_long_enough_waits_no_longer(monk
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(storage_errors, "AWAY_SECONDS", 0)
     with pytest.raises(OperationalError):
-        while_away(lambda: call(), "x", threading.Event())
+        while_away(call, "x", threading.Event())
 
 
 class Outage:
@@ -192,7 +192,9 @@ def _searched(folder: Path, kind: str, at: int, tune: Callable[[Study], None]) -
     assert len({str(trial.parameters) for trial in trials}) == 3
     with sqlalchemy.create_engine(url).connect() as database:
         rows = database.execute(sqlalchemy.text("select state from trials")).all()
-    assert {state for (state,) in rows} <= {"COMPLETE", "FAIL"}, "nothing is left running or waiting"
+    assert {state for (state,) in rows} <= {"COMPLETE", "FAIL"}, (
+        "nothing is left running or waiting"
+    )
     return outage.count
 
 
