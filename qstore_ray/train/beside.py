@@ -15,10 +15,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from ray._private import auto_init_hook
-
 from qstore_ray.errors import WorkerError
-from qstore_ray.train.cluster import head_is_gone
+from qstore_ray.train.cluster import head_is_gone, set_implicit_start
 
 T = TypeVar("T")
 _POLL_SECONDS = 0.1
@@ -66,16 +64,11 @@ def _starting_no_other_ray(future: Future[T]) -> Iterator[None]:
     """A call that is left alone meets a Ray that was shut down, and Ray would start another one,
     with a dashboard, for whoever calls it. Until the call has ended, an error is raised instead.
     """
-    usual = auto_init_hook.enable_auto_connect
-
-    def put_back(_: Future[T]) -> None:
-        auto_init_hook.enable_auto_connect = usual
-
-    auto_init_hook.enable_auto_connect = False
+    usual = set_implicit_start(False)
     try:
         yield
     finally:
-        future.add_done_callback(put_back)
+        future.add_done_callback(lambda _: set_implicit_start(usual))
 
 
 def _run(call: Callable[[], T], future: Future[T]) -> None:
