@@ -48,7 +48,7 @@ def call_beside(call: Callable[[], T], stop: threading.Event, tell: Callable[[],
             raise WorkerError(
                 "the Ray that was started on this machine has ended",
                 fix="If memory ran out, take fewer workers, fewer qubits or a smaller batch. Then "
-                "resume it.",
+                "go on with resume=True.",
             )
     return future.result()
 
