@@ -225,7 +225,7 @@ class WandBTracker:
                 field="track.wandb",
                 value=self._config.wandb,
                 fix="Log in with `wandb login`, or set track.wandb=offline. The run folder keeps "
-                "all of it; qstore_ray.track.sync.sync_run copies it later.",
+                "all of it; sync_run('RUN') copies it later.",
             ) from exc
 
 

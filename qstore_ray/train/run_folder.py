@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from qstore_ray.config import fingerprint
-from qstore_ray.errors import ConfigError, RunError, RunExistsError
+from qstore_ray.errors import ConfigError, RunError, RunExistsError, UsageError
 from qstore_ray.resilience import sweep_parts, write_durably
 from qstore_ray.track.base import KEPT
 from qstore_ray.track.jsonl import MetricsFile
@@ -99,15 +99,31 @@ def check_name(name: str) -> str:
     return name
 
 
+def check_way(*, resume: bool, fresh: bool) -> None:
+    """Raise where a run or a study shall be gone on with and deleted at the same time.
+
+    Raises:
+        UsageError: both are asked for.
+    """
+    if resume and fresh:
+        raise UsageError(
+            "resume=True and fresh=True exclude each other",
+            field="resume",
+            fix="resume=True goes on with what is there, fresh=True deletes it and starts again.",
+        )
+
+
 def check_run(storage: str | Path, name: str, *, resume: bool = False, fresh: bool = False) -> Path:
     """The folder of a run, if an attempt with these flags may begin in it; writes nothing.
 
     Raises:
+        UsageError: both flags.
         ConfigError: a name that is no name of a folder, or a folder whose name is no text.
         RunExistsError: the run exists and neither flag allows to go on, it has finished, or there
             is nothing to resume.
     """
     path = Path(storage).expanduser().resolve() / check_name(name)
+    check_way(resume=resume, fresh=fresh)
     _check_text(path)
     if not (path / _RECORD).exists():
         _check_new(path, resume)
@@ -117,12 +133,12 @@ def check_run(storage: str | Path, name: str, *, resume: bool = False, fresh: bo
     status = read_run_record(path).get("status")
     if not resume or status == "finished":
         way = "has finished" if status == "finished" else f"exists ({status})"
-        go_on = "" if status == "finished" else "--resume continues it, "
+        go_on = "" if status == "finished" else "resume=True continues it, "
         raise RunExistsError(
             f"a run of this name {way}",
             field="name",
             value=name,
-            fix=f"{go_on}--fresh deletes it and starts again, another name leaves it alone.",
+            fix=f"{go_on}fresh=True deletes it and starts again, another name leaves it alone.",
         )
     return path
 
@@ -145,7 +161,7 @@ def _check_new(path: Path, resume: bool) -> None:
             "there is no run of this name to resume",
             field="name",
             value=str(path),
-            fix="Leave out --resume.",
+            fix="Leave out resume=True.",
         )
     # Deleting or filling a folder that is no run of ours would be the worst of surprises.
     if path.exists() and not (path.is_dir() and all(map(_is_of_a_beginning, path.iterdir()))):
@@ -249,7 +265,7 @@ def _unwritable(path: Path, exc: OSError) -> RunError:
         f"cannot write into the run folder: {exc.strerror or type(exc).__name__}",
         field="storage",
         value=str(path),
-        fix="Free some space, or give a folder that you may write to, with --storage.",
+        fix="Free some space, or give a storage folder that you may write to.",
     )
 
 
@@ -258,7 +274,7 @@ def _no_run(path: Path, reason: str) -> RunError:
         f"this is no run folder: {reason}",
         field="run",
         value=str(path),
-        fix="`qstore runs` lists the runs.",
+        fix="Give the folder of a run, such as runs/digits.",
     )
 
 

@@ -81,12 +81,15 @@ def find_run(run: str, storage: str) -> Path:
             "there is no run folder here",
             field="run",
             value=run,
-            fix="Give a run folder such as runs/digits, or a run's name with --storage.",
+            fix="Give a run folder such as runs/digits, or a run's name and its storage folder.",
         )
     names = [path.name for path in run_folders(storage)]
     if not names:
         raise UsageError(
-            f"there are no runs in {storage}", field="run", value=run, fix="Give --storage."
+            f"there are no runs in {storage}",
+            field="run",
+            value=run,
+            fix="Give the storage folder.",
         )
     raise unknown_name("run", run, names, field="run")
 
@@ -135,7 +138,7 @@ def read_record(path: Path) -> RunRecord:
             "run.json is missing",
             field="run",
             value=str(path),
-            fix="`qstore train … --fresh` starts again.",
+            fix="Training it with fresh=True starts again.",
         )
     try:
         return RunRecord.model_validate(read_run_record(path))
@@ -146,7 +149,7 @@ def read_record(path: Path) -> RunRecord:
             f"run.json is damaged, {where}: {first['msg'].lower()}",
             field="run",
             value=str(path),
-            fix="`qstore train … --fresh` starts again.",
+            fix="Training it with fresh=True starts again.",
         ) from exc
 
 

@@ -29,7 +29,7 @@ def check_same(
             field="dataset",
             value=data_fingerprint[:16],
             fix="Resume it with the data, split and preprocessing of its config.toml, or use "
-            "--fresh.",
+            "fresh=True.",
         )
     before, now = _flat(earlier.get("recipe", {})), _flat(recipe)
     for field in sorted(before.keys() | now.keys()):
@@ -38,7 +38,7 @@ def check_same(
                 f"the run was started with {before.get(field)!r}",
                 field=field,
                 value=now.get(field),
-                fix="Resume it with what it was started with (its config.toml), or use --fresh.",
+                fix="Resume it with what it was started with (its config.toml), or use fresh=True.",
             )
 
 
