@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qstore_ray.config import Config
+from qstore_ray.credentials import without_login
 from qstore_ray.errors import RunExistsError
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.tune.fields import SEARCHED
@@ -37,6 +38,15 @@ def study_recipe(
         },
         "job": job.to_dict(),
     }
+
+
+def public(recipe: Any) -> Any:
+    """A recipe without the logins that an earlier version kept in its job's URLs."""
+    if isinstance(recipe, Mapping):
+        return {key: public(value) for key, value in recipe.items()}
+    if isinstance(recipe, list | tuple):
+        return [public(value) for value in recipe]
+    return without_login(recipe) if isinstance(recipe, str) else recipe
 
 
 def check_same(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -136,7 +136,11 @@ class Tuner:
                 # Ray Tune takes seconds to import: what is wrong was told before.
                 from qstore_ray.tune.experiment import run_experiment
 
-                stopped = run_experiment(study, plan, room, watch)
+                try:
+                    stopped = run_experiment(study, plan, room, watch)
+                except KeyboardInterrupt:
+                    status = "interrupted"
+                    raise
             result = study.reach(self._read)
             if not stopped and (left := study.left) and study.is_exhausted:
                 note = self.display.note if self.display else partial(announce, "note")

@@ -243,6 +243,21 @@ def test_a_login_is_in_no_traceback(tmp_path, url, wrong):
     assert "plan%74ed" not in said
 
 
+def test_a_login_that_an_earlier_version_kept_is_not_passed_on(tmp_path, url):
+    login = "postgresql://ann:planted@db/studies"
+    with _open(tmp_path, storage_url=url) as study:
+        _run(study, 2)
+    kept = optuna.load_study(study_name="s", storage=url)
+    recipe = kept.user_attrs["qstore"]
+    job = {**recipe["job"], "tune": {"storage_url": login, "warm_start": [f"{login}#earlier"]}}
+    kept.set_user_attr("qstore", {**recipe, "job": {**job, "track": {"mlflow_uri": login}}})
+    result = read_result(tmp_path, "s")
+    assert "planted" not in str(result)
+    assert result.job["tune"]["storage_url"] == "postgresql://ann@db/studies"
+    with _open(tmp_path, storage_url=url, resume=True):
+        assert "planted" not in str(_attributes(url))
+
+
 def test_the_login_comes_from_the_url_or_the_environment(monkeypatch):
     for name in ("URI", "USERNAME", "PASSWORD"):
         monkeypatch.delenv(f"QSTORE_STORAGE_{name}", raising=False)
