@@ -39,8 +39,12 @@ def parsed(url: str) -> URL:
     try:
         found.get_dialect()
     except NoSuchModuleError as exc:
+        short = found.drivername.startswith("postgres") and "Write postgresql://…, in full."
         raise ConfigError(
-            "no such kind of database", field="storage_url", value=found.drivername, fix=_FIX
+            "no such kind of database",
+            field="storage_url",
+            value=found.drivername,
+            fix=short or _FIX,
         ) from exc
     return found
 

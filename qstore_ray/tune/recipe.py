@@ -73,7 +73,7 @@ def _differs(field: str, was: str, value: Any) -> RunExistsError:
         field=field,
         value=value,
         fix="Resume it with what it was started with, take another name, or begin again with "
-        "fresh. An earlier study can also be given to warm_start.",
+        "fresh=True. An earlier study can also be given to warm_start.",
     )
 
 

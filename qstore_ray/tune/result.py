@@ -122,7 +122,7 @@ class StudyResult:
                 "no trial of the study was completed",
                 field="study",
                 value=self.study,
-                fix=f"Failures: {'; '.join(rows)}." if rows else "Resume it, so that one ends.",
+                fix=f"Failures: {'; '.join(rows)}." if rows else "Let it run, with resume=True.",
             )
         return [self.trials_by_number()[number] for number in self.best]
 

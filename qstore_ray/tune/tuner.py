@@ -166,5 +166,5 @@ def _stopped(folder: Path) -> InterruptedRunError:
         "the search was stopped on request",
         field="study",
         value=str(folder),
-        fix=f"Resume it (name {folder.name!r}).",
+        fix=f"Continue it with resume=True (name {folder.name!r}).",
     )

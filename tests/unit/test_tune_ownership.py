@@ -174,6 +174,13 @@ def test_a_damaged_record_is_named(tmp_path, url):
     assert caught.value.value == str(tmp_path / "s" / "study.json")
 
 
+def test_the_short_name_of_postgresql_is_spelt_out(tmp_path):
+    with pytest.raises(ConfigError, match="no such kind of database") as caught:
+        _open(tmp_path, storage_url="postgres://ann:planted@db/studies")
+    assert "postgresql://" in caught.value.fix
+    assert "planted" not in str(caught.value)
+
+
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
 def test_a_database_in_memory_is_refused(tmp_path, url):
     with pytest.raises(ConfigError, match="in memory") as caught:

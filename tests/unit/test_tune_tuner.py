@@ -186,17 +186,17 @@ def test_a_database_that_is_locked_is_said(tune, tmp_path, data):
         code, error = tune({"storage_url": url}, "--resume")
     assert (code, error["error"]) == (1, "StudyError")
     assert "locked by another process" in error["message"]
-    assert "resume" in error["fix"]
+    assert "--resume" in error["fix"]
 
 
 def test_a_study_is_not_overwritten_and_one_that_is_not_there_not_resumed(tune, tmp_path, data):
     code, error = tune({}, "--resume")
     assert (code, error["error"]) == (2, "RunExistsError")
-    assert "Leave out resume" in error["fix"]
+    assert "Leave out --resume" in error["fix"]
     _begun(tmp_path, data)
     code, error = tune({})
     assert (code, error["error"]) == (2, "RunExistsError")
-    assert "resume" in error["fix"]
+    assert "--resume" in error["fix"]
 
 
 def test_every_error_of_a_search_is_one_of_ours():
