@@ -14,7 +14,7 @@ import numpy as np
 
 from qstore_ray.errors import ConfigError, RunExistsError
 from qstore_ray.learn.model import QuantumModel
-from qstore_ray.learn.schedules import Horizon, get_schedule
+from qstore_ray.learn.schedules import Horizon, Schedule, Tick, get_schedule
 from qstore_ray.train.checkpoint import latest_checkpoint
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.trained import TrainedModel
@@ -83,12 +83,11 @@ def check_longer(config: TrainerConfig, epochs: int, steps_per_epoch: int, run_d
         RunExistsError: its schedule was laid out for its length, or a callback has ended it.
     """
     schedule = get_schedule(config.schedule, config.schedule_options)
-    courses = [
-        schedule.init(Horizon(steps_per_epoch * n, steps_per_epoch))
-        for n in (epochs, config.epochs)
-    ]
+    steps = steps_per_epoch * config.epochs
+    lengths = (steps_per_epoch * epochs, steps)
+    laid_out = [_factors(schedule, Horizon(length, steps_per_epoch), steps) for length in lengths]
     new_run = "Begin a new run from its parameters: trainer.init_from."
-    if courses[0] != courses[1]:
+    if laid_out[0] != laid_out[1]:
         raise RunExistsError(
             f"the schedule {config.schedule!r} of this run was laid out for its {epochs} epochs",
             field="trainer.epochs",
@@ -103,3 +102,16 @@ def check_longer(config: TrainerConfig, epochs: int, steps_per_epoch: int, run_d
             value=config.epochs,
             fix=new_run,
         )
+
+
+def _factors(schedule: Schedule, horizon: Horizon, steps: int) -> list[float]:
+    """The factors of `steps` steps of a schedule that was laid out for `horizon`, under a metric
+    that goes up and down.
+    """
+    state, factors = schedule.init(horizon), []
+    for step in range(steps):
+        epoch, within = divmod(step, horizon.steps_per_epoch)
+        metric = float(epoch % 5) if epoch and not within else None
+        factor, state = schedule.update(state, Tick(begins_epoch=not within, metric=metric))
+        factors.append(factor)
+    return factors

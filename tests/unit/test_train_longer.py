@@ -38,9 +38,7 @@ def iris() -> Dataset:
 def _trainer(storage: Path, name: str = "run", model: ModelConfig = MODEL, **options):
     options = {"epochs": 3, "batch_size": 30, "schedule": "constant", **options}
     track = TrackConfig(mlflow=False, figures=False)
-    return QuantumTrainer(
-        model, TrainerConfig(**options), name=name, storage=storage, track=track
-    )
+    return QuantumTrainer(model, TrainerConfig(**options), name=name, storage=storage, track=track)
 
 
 def _epochs(result: TrainResult) -> list[dict]:
@@ -51,7 +49,7 @@ def _epochs(result: TrainResult) -> list[dict]:
 SCHEDULES = [
     {"schedule": "constant"},
     {"schedule": "step", "schedule_options": {"step_size": 2}},
-    {"schedule": "exponential"},
+    {"schedule": "exponential", "schedule_options": {"gamma": 0.5}},
     {"schedule": "plateau", "schedule_options": {"patience": 0}},
     {"schedule": "cosine", "schedule_options": {"T_max": 40, "unit": "step"}},
 ]
@@ -72,8 +70,9 @@ def test_a_run_made_longer_is_the_longer_run_to_the_last_bit(tmp_path, iris, opt
 
 
 def test_so_is_one_that_ended_with_the_parameters_of_its_best_epoch(tmp_path, iris):
-    """Early stopping puts the best ones in place at the end; the longer run goes on from the last."""
-    stopping = {"name": "early_stopping", "patience": 50, "monitor": "learning_rate"}
+    """Early stopping puts the best ones in place; the longer run goes on from the last ones."""
+    stopping = {"name": "early_stopping", "patience": 50}
+    stopping |= {"monitor": "circuit_evaluations", "mode": "min"}
     options = {"callbacks": [stopping], "learning_rate": 0.3}  # the first epoch stays the best
     whole = _trainer(tmp_path, "whole", epochs=4, **options).fit(iris)
     short = _trainer(tmp_path, epochs=2, **options).fit(iris)
@@ -103,7 +102,8 @@ def test_a_finished_run_is_not_resumed_without_more_epochs(tmp_path, iris, epoch
 
 
 def test_what_a_callback_has_ended_stays_ended(tmp_path, iris):
-    stopping = {"name": "early_stopping", "patience": 1, "monitor": "learning_rate"}
+    stopping = {"name": "early_stopping", "patience": 1}
+    stopping |= {"monitor": "circuit_evaluations", "mode": "min"}
     done = _trainer(tmp_path, epochs=9, callbacks=[stopping]).fit(iris)
     assert len(done.history) < 9
     with pytest.raises(RunExistsError, match="a callback has ended this run"):
