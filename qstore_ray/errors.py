@@ -28,7 +28,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from qstore_ray.credentials import redact_text
 from qstore_ray.wording import worded
@@ -62,7 +62,8 @@ class QStoreError(Exception):
         return _shown(f"{where}{self.message}{got}.{fix}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.message, self.field, self.value, self.fix)
+        # With what else an error knows: `locked`, and notes.
+        return _rebuild, (type(self), self.message, self.field, self.value, self.fix), vars(self)
 
     def as_dict(self) -> dict[str, Any]:
         """The error as JSON-ready fields (`--json` prints this)."""
@@ -100,6 +101,21 @@ class ResourceError(UsageError):
 
 class RunExistsError(UsageError):
     """A run of this name exists and may not be overwritten or continued as asked."""
+
+    locked = False
+    """Whether another process has it open, which may end by itself."""
+
+    @classmethod
+    def while_open(cls, kind: str, name: str) -> Self:
+        """The error for a run or a study, as `kind` says, that another process has open."""
+        error = cls(
+            f"another process has this {kind} open",
+            field="name",
+            value=name,
+            fix="Wait for it, stop it, or take another name.",
+        )
+        error.locked = True
+        return error
 
 
 class DataError(QStoreError):

@@ -101,6 +101,21 @@ class Follower:
         self._hand_on(shown=False)
         self._thread.start()
 
+    def conclude(
+        self,
+        status: Status,
+        summary: Mapping[str, Any] | None = None,
+        artifacts: Sequence[Path] = (),
+    ) -> None:
+        """Write into the run folder how the run ended, before any tracker is asked; see `stop`.
+
+        Whoever is stopped while it waits for a tracker has not lost it, and `sync` knows it.
+
+        Raises:
+            RunError: the run folder cannot be written to.
+        """
+        self._run.save(Outcome(status=status, summary=summary or {}, artifacts=artifacts))
+
     def stop(
         self,
         status: Status = "finished",

@@ -24,7 +24,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError, UsageError
@@ -34,7 +34,7 @@ from qstore_ray.track.jsonl import MetricsFile
 from qstore_ray.train.same_run import changed_versions, check_same, epochs_of, versions
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_LOCK, _RECORD = ".lock", "run.json"
+LOCK, _RECORD = ".lock", "run.json"
 
 
 @dataclass
@@ -195,7 +195,7 @@ def _is_of_a_beginning(child: Path) -> bool:
     """
     names = (_RECORD, *KEPT)
     part = child.name.startswith(tuple(f".{n}." for n in names)) and child.suffix == ".part"
-    return part or child.name in (_LOCK, *KEPT)
+    return part or child.name in (LOCK, *KEPT)
 
 
 def open_run_folder(
@@ -298,23 +298,21 @@ def _no_run(path: Path, reason: str) -> RunError:
     )
 
 
-def lock_folder(path: Path) -> IO[str]:
+def lock_folder(path: Path, kind: Literal["run", "study"] = "run") -> IO[str]:
     """Lock a folder for as long as the file stays open and this process lives.
 
+    Args:
+        kind: what the folder holds, as the error names it.
+
     Raises:
-        RunExistsError: another process holds the lock.
+        RunExistsError: another process holds the lock; the error is `locked`.
     """
-    lock = (path / _LOCK).open("w")
+    lock = (path / LOCK).open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as exc:
         lock.close()
-        raise RunExistsError(
-            "another process is running this run",
-            field="name",
-            value=path.name,
-            fix="Wait for it, stop it, or take another name.",
-        ) from exc
+        raise RunExistsError.while_open(kind, path.name) from exc
     return lock
 
 
@@ -323,5 +321,5 @@ def _empty(path: Path) -> None:
     for child in sorted(path.iterdir(), key=lambda child: child.name == _RECORD):
         if child.is_dir():
             shutil.rmtree(child)
-        elif child.name != _LOCK:
+        elif child.name != LOCK:
             child.unlink()

@@ -194,7 +194,7 @@ def test_another_recipe_is_refused_and_nothing_is_changed(tmp_path, change, fiel
     with pytest.raises(RunExistsError) as caught:
         _open(tmp_path, resume=True, trials=8, **change)
     assert caught.value.field == field
-    assert "--fresh" in caught.value.fix
+    assert "fresh=True" in caught.value.fix
     assert _journal(tmp_path).read_bytes() == before
 
 
@@ -215,7 +215,7 @@ def test_a_study_that_is_there_is_neither_overwritten_nor_mixed_up(tmp_path):
             _open(tmp_path, resume=True)
     with pytest.raises(RunExistsError) as caught:
         _open(tmp_path)
-    assert "--resume" in caught.value.fix
+    assert "resume=True" in caught.value.fix
     (tmp_path / "s" / "trial-0001").mkdir()
     (tmp_path / "s" / "notes.txt").write_text("mine")
     with _open(tmp_path, fresh=True) as study:
