@@ -12,6 +12,7 @@ answer is given up after seconds rather than MLflow's own minutes.
 
 from __future__ import annotations
 
+import getpass
 import json
 import math
 import os
@@ -152,7 +153,8 @@ class MLflowTracker:
             self._client, self._experiment, artifact_folder(self._uri, run.storage)
         )
         began = int(1000 * run.began)
-        made = self._client.create_run(experiment, start_time=began, run_name=run.name)
+        user = {"mlflow.user": _user()}
+        made = self._client.create_run(experiment, began, user, run.name)
         run_id: str = made.info.run_id
         write_atomically(run.run_dir / RUN_ID_FILE, run_id + "\n")
         self._logged = set()
@@ -262,6 +264,14 @@ class MLflowTracker:
         path = self._run.metrics_path
         written = path.stat().st_mtime if path.exists() else time.time()
         return int(1000 * max(written, self._run.began))
+
+
+def _user() -> str:
+    """Who trains, as the environment (LOGNAME, USER, …) or the system says."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a number without a name, as in many containers
+        return str(os.getuid())
 
 
 def _parent_tag(run: RunInfo) -> dict[str, str]:

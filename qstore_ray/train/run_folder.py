@@ -31,7 +31,7 @@ from qstore_ray.errors import ConfigError, RunError, RunExistsError, UsageError
 from qstore_ray.resilience import sweep_parts, write_durably
 from qstore_ray.track.base import KEPT
 from qstore_ray.track.jsonl import MetricsFile
-from qstore_ray.train.same_run import changed_versions, check_same, versions
+from qstore_ray.train.same_run import changed_versions, check_same, epochs_of, versions
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 LOCK, _RECORD = ".lock", "run.json"
@@ -113,8 +113,18 @@ def check_way(*, resume: bool, fresh: bool) -> None:
         )
 
 
-def check_run(storage: str | Path, name: str, *, resume: bool = False, fresh: bool = False) -> Path:
+def check_run(
+    storage: str | Path,
+    name: str,
+    *,
+    resume: bool = False,
+    fresh: bool = False,
+    epochs: int | None = None,
+) -> Path:
     """The folder of a run, if an attempt with these flags may begin in it; writes nothing.
+
+    Args:
+        epochs: a finished run may be resumed where it had fewer.
 
     Raises:
         UsageError: both flags.
@@ -130,10 +140,16 @@ def check_run(storage: str | Path, name: str, *, resume: bool = False, fresh: bo
         return path
     if fresh:
         return path
-    status = read_run_record(path).get("status")
-    if not resume or status == "finished":
+    record = read_run_record(path)
+    status, had = record.get("status"), epochs_of(record)
+    longer = status == "finished" and None not in (epochs, had) and epochs > had
+    if not resume or (status == "finished" and not longer):
         way = "has finished" if status == "finished" else f"exists ({status})"
-        go_on = "" if status == "finished" else "resume=True continues it, "
+        go_on = "resume=True continues it, "
+        if status == "finished":
+            go_on = (
+                f"More than its {had} trainer.epochs continue it, with resume=True; " if had else ""
+            )
         raise RunExistsError(
             f"a run of this name {way}",
             field="name",
@@ -189,6 +205,7 @@ def open_run_folder(
     recipe: Mapping[str, Any],
     data_fingerprint: str,
     config_toml: str,
+    about: Mapping[str, Any] | None = None,
     resume: bool = False,
     fresh: bool = False,
     changed: bool = False,
@@ -198,6 +215,7 @@ def open_run_folder(
     Args:
         recipe: the configuration that decides the result; it must be equal for a run to be resumed.
         data_fingerprint: likewise, of the data.
+        about: what else the record of the run shall say.
         changed: a resumed run goes on with another recipe, which it has from now on.
 
     Raises:
@@ -205,9 +223,11 @@ def open_run_folder(
             is running it; nothing was changed.
         RunError: the folder cannot be written to.
     """
-    path = check_run(storage, name, resume=resume, fresh=fresh)
+    epochs = None if changed else epochs_of({"recipe": recipe})
+    path = check_run(storage, name, resume=resume, fresh=fresh, epochs=epochs)
     made = {"configuration": fingerprint(recipe), "data": data_fingerprint}
-    about = {
+    record = {
+        **(about or {}),
         "name": name,
         "fingerprints": made,
         "recipe": recipe,
@@ -227,7 +247,7 @@ def open_run_folder(
             sweep_parts(path, spare=KEPT)  # a study's driver may be following this run
             if fresh:
                 _empty(path)
-            folder = RunFolder(path, {**about, "generation": generation}, lock)
+            folder = RunFolder(path, {**record, "generation": generation}, lock)
             folder.set_status("running")
             write_durably(path / "config.toml", config_toml.encode())
             (path / "stop").unlink(missing_ok=True)

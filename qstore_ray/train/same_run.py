@@ -15,7 +15,8 @@ _VERSIONED = ("qstore-ray", "numpy", "numba", "qiskit", "ray")
 def check_same(
     earlier: Mapping[str, Any], recipe: Mapping[str, Any], data_fingerprint: str
 ) -> None:
-    """Raise where a run that is resumed is made of something else than its first attempt.
+    """Raise where a run that is resumed is made of something else than its first attempt. More
+    epochs are no such thing.
 
     Args:
         earlier: its record. recipe, data_fingerprint: of the attempt that begins.
@@ -33,13 +34,24 @@ def check_same(
         )
     before, now = _flat(earlier.get("recipe", {})), _flat(recipe)
     for field in sorted(before.keys() | now.keys()):
-        if before.get(field) != now.get(field):
+        same = before.get(field) == now.get(field)
+        if not same and not _longer(field, before.get(field), now.get(field)):
             raise RunExistsError(
                 f"the run was started with {before.get(field)!r}",
                 field=field,
                 value=now.get(field),
                 fix="Resume it with what it was started with (its config.toml), or use fresh=True.",
             )
+
+
+def epochs_of(record: Mapping[str, Any]) -> int | None:
+    """For how many epochs the run of this record was meant; None where it does not say."""
+    epochs = record.get("recipe", {}).get("trainer", {}).get("epochs")
+    return epochs if isinstance(epochs, int) else None
+
+
+def _longer(field: str, before: Any, now: Any) -> bool:
+    return field == "trainer.epochs" and isinstance(before, int) and before < now
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qstore_ray.backends import open_backend
 from qstore_ray.config import dump_toml
@@ -32,17 +32,23 @@ from qstore_ray.track.follow import Follower, open_trackers
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train import loop
 from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
+from qstore_ray.train.beginning import beginning, check_longer
 from qstore_ray.train.callbacks import Callback, described
 from qstore_ray.train.checkpoint import latest_checkpoint
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
 from qstore_ray.train.finish import Pictures, always, artifacts, close_metrics, interrupted
 from qstore_ray.train.interrupt import stop_on_signal
+from qstore_ray.train.loop import batches_of
 from qstore_ray.train.preflight import checked
 from qstore_ray.train.report import Ending
 from qstore_ray.train.reporter import LocalReporter
-from qstore_ray.train.run_folder import RunFolder, check_run, open_run_folder
+from qstore_ray.train.run_folder import RunFolder, check_run, open_run_folder, read_run_record
+from qstore_ray.train.same_run import epochs_of
 from qstore_ray.train.sync import LocalReducer
 from qstore_ray.train.trained import TrainedModel, model_manifest, preparation_arrays
+
+if TYPE_CHECKING:
+    from qstore_ray.types import FloatArray
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,13 @@ class TrainResult:
     history: list[Record] = field(repr=False)
     run_dir: Path
     checkpoint: Path
+
+    def __repr__(self) -> str:
+        scores = {
+            k: v for k, v in self.metrics.items() if k.startswith(("train_", "val_", "test_"))
+        }
+        numbers = ", ".join(f"{name}={value:.4g}" for name, value in scores.items())
+        return f"TrainResult({str(self.run_dir)!r}, {len(self.history)} epochs, {numbers})"
 
 
 class QuantumTrainer:
@@ -131,15 +144,18 @@ class QuantumTrainer:
         changed: bool = False,
         config_toml: str | None = None,
         known: Mapping[str, float] | None = None,
+        init_from: TrainedModel | str | Path | None = None,
         stop: threading.Event | None = None,
     ) -> TrainResult:
         """Train, validate every epoch, score on the test split, draw the figures.
 
         Args:
-            resume: go on with the run of this name. fresh: delete it and start again.
+            resume: go on with the run of this name; a finished one with more `trainer.epochs`, as
+                if it had been meant to be so long. fresh: delete it and start again.
             changed: a resumed run goes on with another configuration of the same model.
             config_toml: the whole configuration, to be kept in the run folder as it was read.
             known: numbers known beforehand (a baseline's accuracy), recorded with the run's.
+            init_from: begin from these parameters, instead of `trainer.init_from`.
             stop: when set, by another thread, the run stops at a checkpoint as by Ctrl-C.
 
         Raises:
@@ -151,12 +167,19 @@ class QuantumTrainer:
         began = time.monotonic()
         model, rows = checked(self.model, self.trainer, dataset)
         name = self.name or f"{dataset.config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        check_run(self.storage, name, resume=resume, fresh=fresh)
+        path = check_run(
+            self.storage, name, resume=resume, fresh=fresh, epochs=self._epochs(changed)
+        )
+        if resume and not changed:
+            self._check_longer(path, rows)
+        given = init_from or self.trainer.init_from
+        begins = beginning(given, model) if given else None
         with self._session():
             folder = open_run_folder(
                 self.storage,
                 name,
-                recipe=self._recipe(),
+                recipe=self._recipe() | (begins.recipe if begins else {}),
+                about={"init_from": dict(begins.facts)} if begins else {},
                 data_fingerprint=dataset.fingerprint,
                 config_toml=config_toml or self._to_toml(dataset),
                 resume=resume,
@@ -165,9 +188,22 @@ class QuantumTrainer:
             )
             try:
                 halt = stop or threading.Event()
-                return self._run(folder, dataset, model, rows, known or {}, began, resume, halt)
+                theta = begins.theta if begins else None
+                return self._run(
+                    folder, dataset, model, rows, known or {}, began, resume, halt, theta
+                )
             finally:
                 folder.close()
+
+    def _epochs(self, changed: bool) -> int | None:
+        """To how many epochs a finished run may be made longer."""
+        return None if changed else self.trainer.epochs
+
+    def _check_longer(self, path: Path, rows: TrainingRows) -> None:
+        epochs = epochs_of(read_run_record(path))
+        if epochs is not None and epochs < self.trainer.epochs:
+            steps = len(batches_of(self.trainer, rows.y).of_epoch(0))
+            check_longer(self.trainer, epochs, steps, path)
 
     def _session(self) -> AbstractContextManager[None]:
         """Ray with room for the workers; nothing where there are none."""
@@ -199,6 +235,7 @@ class QuantumTrainer:
         began: float,
         resume: bool,
         stop: threading.Event,
+        theta: FloatArray | None,
     ) -> TrainResult:
         follower = self._follower(folder, dataset, resume)
         follower.start()
@@ -219,7 +256,7 @@ class QuantumTrainer:
             lambda: folder.set_status(status, metrics=metrics),
         ):
             try:
-                outcome = self._train(folder, dataset, model, rows, stop)
+                outcome = self._train(folder, dataset, model, rows, stop, theta)
             except KeyboardInterrupt as exc:
                 status = "interrupted"
                 raise interrupted(folder) from exc
@@ -253,6 +290,7 @@ class QuantumTrainer:
         model: QuantumModel,
         rows: TrainingRows,
         stop: threading.Event,
+        theta: FloatArray | None,
     ) -> Outcome:
         manifest = {
             "model": model_manifest(self.model, dataset),
@@ -267,6 +305,7 @@ class QuantumTrainer:
             arrays=preparation_arrays(dataset),
             threads=self._threads(),
             callbacks=tuple(self.callbacks),
+            theta=theta,
         )
         with stop_on_signal(stop):
             if self.trainer.num_workers == 0:

@@ -135,7 +135,7 @@ def test_a_finished_run_is_never_taken_up(tmp_path: Path, resume: bool):
     before = _content(path)
     with pytest.raises(RunExistsError, match="has finished") as caught:
         _open(tmp_path, resume=resume)
-    assert "resume=True" not in caught.value.fix
+    assert "More than its 3 trainer.epochs" in caught.value.fix
     assert _content(path) == before
 
 
