@@ -31,6 +31,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 from qstore_ray.credentials import redact_text
+from qstore_ray.wording import worded
 
 _LONGEST_VALUE = 80
 
@@ -42,7 +43,7 @@ class QStoreError(Exception):
         message: what was wrong, as one sentence.
         field: the configuration field or argument at fault, dotted (`trainer.batch_size`).
         value: the offending value; kept for programs, shown shortened.
-        fix: what to type instead.
+        fix: what to type instead, in Python's words; see `wording`.
     """
 
     exit_code: ClassVar[int] = 1
@@ -58,7 +59,7 @@ class QStoreError(Exception):
         where = f"{self.field}: " if self.field else ""
         got = f" (got {_short(self.value)})" if self.value is not None else ""
         fix = f" {self.fix}" if self.fix else ""
-        return redact_text(f"{where}{self.message}{got}.{fix}")
+        return _shown(f"{where}{self.message}{got}.{fix}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         # With what else an error knows: `locked`, and notes.
@@ -68,10 +69,10 @@ class QStoreError(Exception):
         """The error as JSON-ready fields (`--json` prints this)."""
         return {
             "error": type(self).__name__,
-            "message": redact_text(self.message),
+            "message": _shown(self.message),
             "field": self.field,
             "value": None if self.value is None else _short(self.value),
-            "fix": redact_text(self.fix),
+            "fix": _shown(self.fix),
             "exit_code": self.exit_code,
         }
 
@@ -188,6 +189,11 @@ def under(prefix: str) -> Iterator[None]:
 
 def _rebuild(cls: type[QStoreError], message: str, field: str, value: Any, fix: str) -> QStoreError:
     return cls(message, field=field, value=value, fix=fix)
+
+
+def _shown(text: str) -> str:
+    """Without logins, in the words of those who read it."""
+    return worded(redact_text(text))
 
 
 def _short(value: Any) -> str:

@@ -76,7 +76,13 @@ def run_job(
     from qstore_ray.train.run_folder import check_run
     from qstore_ray.train.trainer import QuantumTrainer
 
-    check_run(config.storage, config.name, resume=resume, fresh=fresh)
+    check_run(
+        config.storage,
+        config.name,
+        resume=resume,
+        fresh=fresh,
+        epochs=config.trainer.epochs,
+    )
     dataset = DatasetLoader.load(config.dataset)
     if loaded is not None:
         loaded(dataset)

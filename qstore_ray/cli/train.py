@@ -58,8 +58,20 @@ def train(
     storage: Annotated[
         str | None, typer.Option(metavar="DIR", help="storage: the folder of the run folders.")
     ] = None,
+    init_from: Annotated[
+        str | None,
+        typer.Option(
+            "--init-from",
+            metavar="RUN",
+            help="trainer.init_from: begin from the parameters of a run or a .qsm file.",
+        ),
+    ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted or failed run.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with a run that was interrupted or failed, or finished with fewer epochs.",
+        ),
     ] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Delete the run of this name and start again.")
@@ -81,6 +93,7 @@ def train(
         "trainer.seed": seed,
         "trainer.num_workers": workers,
         "trainer.epochs": epochs,
+        "trainer.init_from": init_from,
         "name": name,
         "storage": storage,
     }

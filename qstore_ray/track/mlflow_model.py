@@ -152,7 +152,7 @@ def _bytes_of(model: Savable | str | Path) -> bytes:
             f"cannot read the model file: {exc.strerror or type(exc).__name__}",
             field="model",
             value=str(model),
-            fix="`qstore export RUN` writes one.",
+            fix="TrainedModel.save writes one.",
         ) from exc
 
 
@@ -167,7 +167,7 @@ def _described(data: bytes) -> dict[str, Any]:
         raise UsageError(
             f"this is no model file: {exc}",
             field="model",
-            fix="Give a .qsm file as `qstore export` writes it.",
+            fix="Give a .qsm file as TrainedModel.save writes it.",
         ) from exc
     return described
 

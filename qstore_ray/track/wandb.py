@@ -55,6 +55,16 @@ _OPEN: Final[dict[str, Run]] = {}
 """Runs that were begun here and not finished, by id: an attempt that was given up, resumed."""
 
 
+def _forget() -> None:
+    """In a process that was forked off: another thread may hold the lock, the runs are not its."""
+    global _PROCESS  # noqa: PLW0603 - a lock that another thread held cannot be let go here
+    _PROCESS = threading.Lock()
+    _OPEN.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
 class WandBTracker:
     """Records one run in Weights & Biases. Runs in the driver process, in its own thread.
 
@@ -225,7 +235,7 @@ class WandBTracker:
                 field="track.wandb",
                 value=self._config.wandb,
                 fix="Log in with `wandb login`, or set track.wandb=offline. The run folder keeps "
-                "all of it; qstore_ray.track.sync.sync_run copies it later.",
+                "all of it; sync_run('RUN') copies it later.",
             ) from exc
 
 

@@ -9,13 +9,14 @@ a call that it cannot answer any more is left alone.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Generic, TypeVar
 
 from qstore_ray.errors import WorkerError
-from qstore_ray.train.cluster import head_is_gone
+from qstore_ray.train.cluster import head_is_gone, set_implicit_start
 
 T = TypeVar("T")
 _POLL_SECONDS = 0.1
@@ -36,6 +37,12 @@ def call_beside(call: Callable[[], T], stop: threading.Event, tell: Callable[[],
     future: Future[T] = Future()
     # A thread that does not keep the process alive, as those of a pool would.
     threading.Thread(target=_run, args=(call, future), name="qstore_ray-ray", daemon=True).start()
+    with _starting_no_other_ray(future):
+        _watch(future, stop, tell)
+    return future.result()
+
+
+def _watch(future: Future[T], stop: threading.Event, tell: Callable[[], object]) -> None:
     told = False
     while not future.done():
         wait([future], timeout=_POLL_SECONDS)
@@ -48,9 +55,20 @@ def call_beside(call: Callable[[], T], stop: threading.Event, tell: Callable[[],
             raise WorkerError(
                 "the Ray that was started on this machine has ended",
                 fix="If memory ran out, take fewer workers, fewer qubits or a smaller batch. Then "
-                "resume it.",
+                "go on with resume=True.",
             )
-    return future.result()
+
+
+@contextmanager
+def _starting_no_other_ray(future: Future[T]) -> Iterator[None]:
+    """A call that is left alone meets a Ray that was shut down, and Ray would start another one,
+    with a dashboard, for whoever calls it. Until the call has ended, an error is raised instead.
+    """
+    usual = set_implicit_start(False)
+    try:
+        yield
+    finally:
+        future.add_done_callback(lambda _: set_implicit_start(usual))
 
 
 def _run(call: Callable[[], T], future: Future[T]) -> None:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from functools import cache, partial
 
 import ray
-from ray._private import services
+from ray._private import auto_init_hook, services
 from ray.exceptions import RayError
 
 from qstore_ray.environment import environment
@@ -82,6 +82,13 @@ def head_is_gone() -> bool:
     """Whether this process has started a Ray, and its processes have ended."""
     node = ray._private.worker.global_worker.node  # noqa: SLF001 - no public way to ask
     return node is not None and bool(node.dead_processes())
+
+
+def set_implicit_start(allowed: bool) -> bool:
+    """Whether Ray's calls start a Ray if there is none; what it was before."""
+    before: bool = auto_init_hook.enable_auto_connect
+    auto_init_hook.enable_auto_connect = allowed
+    return before
 
 
 def _check_cpus(needed: float, present: float, num_workers: int, config: ClusterConfig) -> None:

@@ -48,6 +48,8 @@ class TrainerConfig(Config):
             `train.callbacks`. Objects of those classes may be given too.
         gradient: auto (adjoint where the backend can), adjoint or parameter_shift.
         backend: statevector or aer; `backend_options` are its own.
+        init_from: begin from the parameters of a model: a run folder, a checkpoint or a `.qsm` file
+            of the same circuit. Nothing else of it is taken, and the run has all of its epochs.
         num_workers: Ray Train workers; 0 trains in this process and never starts Ray. It does not
             change the result.
         seed: of initial parameters and the order of rows.
@@ -75,6 +77,7 @@ class TrainerConfig(Config):
     gradient: str = "auto"
     backend: str = "statevector"
     backend_options: dict[str, Any] = Field(default_factory=dict)
+    init_from: str | None = None
     num_workers: int = Field(default=0, ge=0, le=1024)
     seed: int = Field(default=0, ge=0)
     checkpoint_every_epochs: int = Field(default=1, ge=1)
@@ -143,6 +146,7 @@ class TrainerConfig(Config):
         """
         where = {
             "num_workers",
+            "init_from",  # the parameters count, not where they lie
             "checkpoint_every_epochs",
             "checkpoint_every_seconds",
             "checkpoints_kept",

@@ -10,6 +10,7 @@ report) travels with the sums, so that all workers act on it after the same step
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray, IntArray
 
 _STOP, _SAVE, _REPORT, _END = 1, 2, 4, 8
+_TRAINED = "trained_theta"
+"""In the last checkpoint: the parameters of the last step, where callbacks put others in place."""
 
 
 def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporter) -> Outcome:
@@ -134,6 +137,8 @@ class _Loop:
         if found:
             known = state.to_arrays()
             state = TrainState.from_arrays({name: found.arrays[name] for name in known}, state)
+            if _TRAINED in found.arrays and not self._over(state):  # the run was made longer
+                state = replace(state, theta=found.arrays[_TRAINED])
         self.objective.usage = state.usage
         if self.journal:
             self.journal.start(
@@ -269,8 +274,8 @@ class _Loop:
         theta = state.theta if replacement is None else replacement
         if self.job.callbacks:
             theta = self.reducer.broadcast(theta)
-        state = replace(state, theta=theta)
-        self._save(state)
+        trained, state = state.theta, replace(state, theta=theta)
+        self._save(state, {} if replacement is None else {_TRAINED: trained})
         return state
 
     # ------------------------------------------------------------------------------------- worker 0
@@ -280,10 +285,10 @@ class _Loop:
             self.hooks.run.state = state
             self.hooks(hook, *arguments)
 
-    def _save(self, state: TrainState) -> None:
+    def _save(self, state: TrainState, extra: Mapping[str, AnyArray] | None = None) -> None:
         if self.journal and self.hooks:
             self._tell_checkpoint(wait=True)  # one at a time
-            self.journal.save(state, self.hooks.arrays())
+            self.journal.save(state, {**self.hooks.arrays(), **(extra or {})})
 
     def _tell_checkpoint(self, *, wait: bool = False) -> None:
         path = self.journal.written(wait=wait) if self.journal else None

@@ -49,14 +49,14 @@ def render(facts: RunFacts) -> str:
 def _head(facts: RunFacts) -> str:
     summary = facts.summary
     badge = _BADGES.get(summary.status, "error")
-    ends = [r for r in facts.records if r.get("event") == "end" and r.get("reason")]
+    ends = [r for r in facts.records if r.get("event") == "end"][-1:]
     said = {
         "started": summary.started.replace("T", " ") or "unknown",
         "epochs": f"{summary.epochs} of {summary.epochs_planned or 'an unknown number'}",
         "attempts": str(summary.attempts or "unknown"),
         "folder": str(summary.path),
     }
-    if ends:
+    if ends and ends[-1].get("reason"):
         said["ended because"] = str(ends[-1]["reason"])
     return head(summary.name, badge, summary.status, said, _headline(facts))
 

@@ -86,12 +86,15 @@ def find_run(run: str, storage: str) -> Path:
             "there is no run folder here",
             field="run",
             value=run,
-            fix="Give a run folder such as runs/digits, or a run's name with --storage.",
+            fix="Give a run folder such as runs/digits, or a run's name and its storage folder.",
         )
     names = [path.name for path in run_folders(storage)]
     if not names:
         raise UsageError(
-            f"there are no runs in {storage}", field="run", value=run, fix="Give --storage."
+            f"there are no runs in {storage}",
+            field="run",
+            value=run,
+            fix="Give the storage folder.",
         )
     raise unknown_name("run", run, names, field="run")
 
@@ -140,7 +143,7 @@ def read_record(path: Path) -> RunRecord:
             "run.json is missing",
             field="run",
             value=str(path),
-            fix="`qstore train … --fresh` starts again.",
+            fix="Training it with fresh=True starts again.",
         )
     try:
         return RunRecord.model_validate(read_run_record(path))
@@ -151,7 +154,7 @@ def read_record(path: Path) -> RunRecord:
             f"run.json is damaged, {where}: {first['msg'].lower()}",
             field="run",
             value=str(path),
-            fix="`qstore train … --fresh` starts again.",
+            fix="Training it with fresh=True starts again.",
         ) from exc
 
 

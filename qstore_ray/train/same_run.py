@@ -22,7 +22,8 @@ _VERSIONED = ("qstore-ray", "numpy", "numba", "qiskit", "ray")
 def check_same(
     earlier: Mapping[str, Any], recipe: Mapping[str, Any], data_fingerprint: str
 ) -> None:
-    """Raise where a run that is resumed is made of something else than its first attempt.
+    """Raise where a run that is resumed is made of something else than its first attempt. More
+    epochs are no such thing.
 
     Args:
         earlier: its record. recipe, data_fingerprint: of the attempt that begins.
@@ -36,14 +37,14 @@ def check_same(
             field="dataset",
             value=data_fingerprint[:16],
             fix="Resume it with the data, split and preprocessing of its config.toml, or use "
-            "--fresh.",
+            "fresh=True.",
         )
     before, now = _flat(earlier.get("recipe", {})), _flat(recipe)
     before = with_same_circuit(before, now, "run")
     for field in sorted(before.keys() | now.keys()):
         was = before.get(field, EARLIER.get(field))
-        if was != now.get(field):
-            fix = "Resume it with what it was started with (its config.toml), or use --fresh."
+        if was != now.get(field) and not _longer(field, was, now.get(field)):
+            fix = "Resume it with what it was started with (its config.toml), or use fresh=True."
             if field in EARLIER and field not in before:
                 fix = f'It is of an earlier version: set {field} = "{was}" to resume it.'
             raise RunExistsError(
@@ -96,6 +97,16 @@ def _first_difference(before: str, now: str) -> str:
     """The first line of `now` that is not in its place in `before`."""
     lines = zip_longest(before.splitlines(), now.splitlines(), fillvalue="")
     return next((f"{new!r} for {old!r}" for old, new in lines if new != old), "")
+
+
+def epochs_of(record: Mapping[str, Any]) -> int | None:
+    """For how many epochs the run of this record was meant; None where it does not say."""
+    epochs = record.get("recipe", {}).get("trainer", {}).get("epochs")
+    return epochs if isinstance(epochs, int) else None
+
+
+def _longer(field: str, before: Any, now: Any) -> bool:
+    return field == "trainer.epochs" and isinstance(before, int) and before < now
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

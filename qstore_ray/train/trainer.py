@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,19 +35,25 @@ from qstore_ray.track.follow import Follower, open_trackers
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train import loop
 from qstore_ray.train.assignment import Assignment, Outcome
+from qstore_ray.train.beginning import beginning, check_longer
 from qstore_ray.train.callbacks import Callback, described
 from qstore_ray.train.checkpoint import latest_checkpoint
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
 from qstore_ray.train.finish import Pictures, always, artifacts, close_metrics, interrupted
 from qstore_ray.train.interrupt import stop_on_signal
+from qstore_ray.train.loop import batches_of
 from qstore_ray.train.modelfile import model_manifest, preparation_arrays
 from qstore_ray.train.preflight import Checked, checked
 from qstore_ray.train.report import Ending
 from qstore_ray.train.reporter import LocalReporter
-from qstore_ray.train.run_folder import RunFolder, check_run, open_run_folder
+from qstore_ray.train.run_folder import RunFolder, check_run, open_run_folder, read_run_record
+from qstore_ray.train.same_run import epochs_of
 from qstore_ray.train.sync import LocalReducer
 from qstore_ray.train.trained import Evaluation, TrainedModel
 from qstore_ray.verdict import verdict
+
+if TYPE_CHECKING:
+    from qstore_ray.types import FloatArray
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,13 @@ class TrainResult:
     checkpoint: Path
     missing: Mapping[str, str] = field(default_factory=dict)
     verdict: str = ""
+
+    def __repr__(self) -> str:
+        scores = {
+            k: v for k, v in self.metrics.items() if k.startswith(("train_", "val_", "test_"))
+        }
+        numbers = ", ".join(f"{name}={value:.4g}" for name, value in scores.items())
+        return f"TrainResult({str(self.run_dir)!r}, {len(self.history)} epochs, {numbers})"
 
 
 class QuantumTrainer:
@@ -142,17 +155,20 @@ class QuantumTrainer:
         config_toml: str | None = None,
         baseline: Baseline | None = None,
         sample_weight: Any = None,
+        init_from: TrainedModel | str | Path | None = None,
         stop: threading.Event | None = None,
     ) -> TrainResult:
         """Train, validate every epoch, score on the test split, draw the figures.
 
         Args:
-            resume: go on with the run of this name. fresh: delete it and start again.
+            resume: go on with the run of this name; a finished one with more `trainer.epochs`, as
+                if it had been meant to be so long. fresh: delete it and start again.
             changed: a resumed run goes on with another configuration of the same model.
             config_toml: the whole configuration, to be kept in the run folder as it was read.
             baseline: of the same dataset; its scores are recorded, and the verdict on the model.
             sample_weight: how much each row of train counts in the loss (N,), in the order of
                 `dataset.materialize("train")`; see `learn.weights`.
+            init_from: begin from these parameters, instead of `trainer.init_from`.
             stop: when set, by another thread, the run stops at a checkpoint as by Ctrl-C.
 
         Raises:
@@ -164,12 +180,19 @@ class QuantumTrainer:
         began = time.monotonic()
         found = checked(self.model, self.trainer, dataset, self.callbacks, sample_weight)
         name = self.name or f"{dataset.config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        check_run(self.storage, name, resume=resume, fresh=fresh)
+        path = check_run(
+            self.storage, name, resume=resume, fresh=fresh, epochs=self._epochs(changed)
+        )
+        if resume and not changed:
+            self._check_longer(path, found.rows)
+        given = init_from or self.trainer.init_from
+        begins = beginning(given, found.model) if given else None
         with self._session():
             folder = open_run_folder(
                 self.storage,
                 name,
-                recipe=self._recipe(found.model, sample_weight),
+                recipe=self._recipe(found.model, sample_weight) | (begins.recipe if begins else {}),
+                about={"init_from": dict(begins.facts)} if begins else {},
                 data_fingerprint=dataset.fingerprint,
                 config_toml=config_toml or self._to_toml(dataset),
                 resume=resume,
@@ -178,9 +201,20 @@ class QuantumTrainer:
             )
             try:
                 halt = stop or threading.Event()
-                return self._run(folder, dataset, found, baseline, began, resume, halt)
+                theta = begins.theta if begins else None
+                return self._run(folder, dataset, found, baseline, began, resume, halt, theta)
             finally:
                 folder.close()
+
+    def _epochs(self, changed: bool) -> int | None:
+        """To how many epochs a finished run may be made longer."""
+        return None if changed else self.trainer.epochs
+
+    def _check_longer(self, path: Path, rows: TrainingRows) -> None:
+        epochs = epochs_of(read_run_record(path))
+        if epochs is not None and epochs < self.trainer.epochs:
+            steps = len(batches_of(self.trainer, rows.y).of_epoch(0))
+            check_longer(self.trainer, epochs, steps, path)
 
     def _session(self) -> AbstractContextManager[None]:
         """Ray with room for the workers; nothing where there are none."""
@@ -217,6 +251,7 @@ class QuantumTrainer:
         began: float,
         resume: bool,
         stop: threading.Event,
+        theta: FloatArray | None,
     ) -> TrainResult:
         follower = self._follower(folder, dataset, resume)
         follower.start()
@@ -240,7 +275,7 @@ class QuantumTrainer:
             lambda: folder.set_status(status, metrics=metrics, **said),
         ):
             try:
-                outcome = self._train(folder, dataset, found, stop)
+                outcome = self._train(folder, dataset, found, stop, theta)
             except KeyboardInterrupt as exc:
                 status = "interrupted"
                 raise interrupted(folder) from exc
@@ -274,6 +309,7 @@ class QuantumTrainer:
         dataset: Dataset,
         found: Checked,
         stop: threading.Event,
+        theta: FloatArray | None,
     ) -> Outcome:
         manifest = {
             "model": model_manifest(self.model, dataset, found.targets),
@@ -291,6 +327,7 @@ class QuantumTrainer:
             targets=found.targets,
             metrics=found.metrics,
             class_names=tuple(map(str, dataset.schema.class_names)),
+            theta=theta,
         )
         rows = found.rows
         with stop_on_signal(stop):

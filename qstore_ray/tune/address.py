@@ -1,7 +1,7 @@
 """The address of a study's database: what its URL says, and where the login comes from.
 
 A password in the URL is used and written nowhere (see `qstore_ray.credentials`). Whoever opens the
-study later has it from `QSTORE_STORAGE_PASSWORD` (with `QSTORE_STORAGE_USERNAME` where the URL names
+study later has it from `QSTORE_STORAGE_PASSWORD` (with `QSTORE_STORAGE_USERNAME` if the URL names
 no user), from the whole URL in `QSTORE_STORAGE_URI`, from a `.netrc` file, or leaves it to the
 database's own client (`PGPASSWORD`, `~/.pgpass`).
 """
@@ -39,8 +39,12 @@ def parsed(url: str) -> URL:
     try:
         found.get_dialect()
     except NoSuchModuleError as exc:
+        short = found.drivername.startswith("postgres") and "Write postgresql://…, in full."
         raise ConfigError(
-            "no such kind of database", field="storage_url", value=found.drivername, fix=_FIX
+            "no such kind of database",
+            field="storage_url",
+            value=found.drivername,
+            fix=short or _FIX,
         ) from exc
     return found
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, RunExistsError
-from qstore_ray.train.run_folder import check_name
+from qstore_ray.train.run_folder import check_name, check_way
 from qstore_ray.tune.address import check_outlives, same_database
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.designs import Design
@@ -31,8 +31,10 @@ def check_study(
     """Refuse what can be refused before anything is started or written; the study's folder.
 
     Raises:
+        UsageError: both flags.
         ConfigError, RunExistsError, StudyError: see `open_study`.
     """
+    check_way(resume=resume, fresh=fresh)
     space = config.space
     space.check(job)
     _check_points(space, config.points, config.trials)
@@ -107,7 +109,7 @@ def _kept_elsewhere(folder: Path, where: str, setting: str) -> RunExistsError:
         f"this folder has the runs of a study that is kept in {where}",
         field="tune.storage_url",
         value=str(folder),
-        fix=f"Resume it with {setting}, take another name, or begin again with fresh.",
+        fix=f"Write {setting} with resume=True, take another name, or begin again with fresh=True.",
     )
 
 
@@ -117,7 +119,8 @@ def exists(name: str) -> RunExistsError:
         "a study of this name exists",
         field="name",
         value=name,
-        fix="resume continues it, fresh deletes it and starts again, another name leaves it.",
+        fix="resume=True continues it, fresh=True deletes it and starts again, another name "
+        "leaves it alone.",
     )
 
 
@@ -127,5 +130,5 @@ def none_to_resume(name: str) -> RunExistsError:
         "there is no study of this name to resume",
         field="name",
         value=name,
-        fix="Leave out resume.",
+        fix="Leave out resume=True.",
     )

@@ -127,7 +127,7 @@ def _broken(exc: Exception, folder: Path) -> WorkerError:
         f"Ray Tune ended with an error: {lines[-1] if lines else type(exc).__name__}",
         field="study",
         value=str(folder),
-        fix="The study has all that was done: resume it.",
+        fix="The study has all that was done: continue it with resume=True.",
     )
 
 

@@ -23,7 +23,7 @@ from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.designs import Design
 from qstore_ray.tune.marks import CHANGED, POINT, REPEATS, ROOT, SAME_AS, root
 from qstore_ray.tune.ownership import RECORD, check_owner, claim, foreign, make_record
-from qstore_ray.tune.recipe import KEY, check_same, study_recipe
+from qstore_ray.tune.recipe import KEY, check_same, public, study_recipe
 from qstore_ray.tune.repeats import Tried, size_of
 from qstore_ray.tune.samplers import Learner, get_sampler
 from qstore_ray.tune.schedulers import get_scheduler
@@ -176,6 +176,8 @@ def _load(
     if not resume:
         raise exists(name)
     check_same(made_of, recipe)
+    if public(made_of) != made_of:
+        study.set_user_attr(KEY, public(made_of))
     return study
 
 

@@ -186,7 +186,7 @@ def _other_owner(name: str, owner: dict[str, Any]) -> RunExistsError:
         f"{owner.get('user')} on {owner.get('host')}",
         field="name",
         value=name,
-        fix="Take another name, or resume it from that folder; warm_start can learn from it.",
+        fix="Take another name, or continue it from that folder; warm_start can learn from it.",
     )
 
 
@@ -195,6 +195,6 @@ def _unknown_owner(name: str) -> RunExistsError:
         f"the study {name!r} in this database was not begun from this folder",
         field="name",
         value=name,
-        fix="Take another name, or resume it from the folder with its trials; warm_start can "
+        fix="Take another name, or continue it from the folder with its trials; warm_start can "
         "learn from it.",
     )

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qstore_ray.config import Config
+from qstore_ray.credentials import without_login
 from qstore_ray.errors import RunExistsError
 from qstore_ray.learn.losses import get_loss
 from qstore_ray.train.config import TrainerConfig
@@ -52,6 +53,15 @@ def _regression(job: Config) -> bool:
     }
 
 
+def public(recipe: Any) -> Any:
+    """A recipe without the logins that an earlier version kept in its job's URLs."""
+    if isinstance(recipe, Mapping):
+        return {key: public(value) for key, value in recipe.items()}
+    if isinstance(recipe, list | tuple):
+        return [public(value) for value in recipe]
+    return without_login(recipe) if isinstance(recipe, str) else recipe
+
+
 def check_same(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Check that a study made of `earlier` can go on with `now`.
 
@@ -78,7 +88,7 @@ def _differs(field: str, was: str, value: Any) -> RunExistsError:
         field=field,
         value=value,
         fix="Resume it with what it was started with, take another name, or begin again with "
-        "--fresh. An earlier study can also be given to warm_start.",
+        "fresh=True. An earlier study can also be given to warm_start.",
     )
 
 

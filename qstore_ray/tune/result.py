@@ -28,7 +28,7 @@ from qstore_ray.tune.marks import (
     root,
 )
 from qstore_ray.tune.ownership import read_record, recorded_url
-from qstore_ray.tune.recipe import KEY
+from qstore_ray.tune.recipe import KEY, public
 from qstore_ray.tune.space import Space
 from qstore_ray.tune.storage import name_of, open_storage, study_names
 from qstore_ray.tune.storage_errors import translated
@@ -122,7 +122,7 @@ class StudyResult:
                 "no trial of the study was completed",
                 field="study",
                 value=self.study,
-                fix=f"Failures: {'; '.join(rows)}." if rows else "Let it run, with --resume.",
+                fix=f"Failures: {'; '.join(rows)}." if rows else "Let it run, with resume=True.",
             )
         return [self.trials_by_number()[number] for number in self.best]
 
@@ -227,7 +227,7 @@ def read_result(storage: str | Path, name: str, *, storage_url: str | None = Non
     space = Space.from_dict(recipe["space"])
     results = [_trial(trial, space, list(objectives), folder) for trial in trials]
     best = _best(results, objectives)
-    return StudyResult(name, objectives, results, best, recipe["job"], recipe["space"])
+    return StudyResult(name, objectives, results, best, public(recipe["job"]), recipe["space"])
 
 
 def _trial(trial: FrozenTrial, space: Space, metrics: Sequence[str], folder: Path) -> TrialResult:

@@ -138,7 +138,7 @@ def _options(address: URL) -> dict[str, Any]:
     if is_file(address):
         return {}
     options: dict[str, Any] = {"pool_pre_ping": True}
-    knows_timeout = address.get_backend_name() in {"postgresql", "mysql", "mariadb"}
+    knows_timeout = address.get_driver_name() in {"psycopg", "psycopg2", "pymysql", "mysqldb"}
     if knows_timeout and not {"connect_timeout", "service"} & set(address.query):
         options["connect_args"] = {"connect_timeout": _CONNECT_SECONDS}
     return options

@@ -120,7 +120,7 @@ def translated(where: str) -> Iterator[None]:
             f"cannot use the storage of the study: {reason}",
             field="storage",
             value=where,
-            fix="Give a folder that you may write to and that has room, then resume.",
+            fix="Give a folder that you may write to and that has room, then resume=True.",
         ) from exc
 
 
@@ -131,12 +131,14 @@ def damaged(where: str, reason: str) -> StudyError:
     )
 
 
-_RESTORE: Final = "Put back a copy of it, or begin again under another name or with fresh."
+_RESTORE: Final = "Put back a copy of it, or begin again under another name or with fresh=True."
 _MEANINGS: Final[dict[Trouble, tuple[str, str]]] = {
     Trouble.LOGIN: (
         "the database refuses this user or password",
-        "Set QSTORE_STORAGE_USERNAME and QSTORE_STORAGE_PASSWORD (for PostgreSQL also PGPASSWORD "
-        "or ~/.pgpass), and check that the user may log in from this machine.",
+        (
+            "Set QSTORE_STORAGE_USERNAME and QSTORE_STORAGE_PASSWORD (for PostgreSQL also "
+            "PGPASSWORD or ~/.pgpass), and check that the user may log in from this machine."
+        ),
     ),
     Trouble.NO_DATABASE: (
         "there is no such database",
@@ -152,13 +154,15 @@ _MEANINGS: Final[dict[Trouble, tuple[str, str]]] = {
     ),
     Trouble.AWAY: (
         "the database's server cannot be reached",
-        "Check that it runs, and host and port in tune.storage_url; a search that had begun has "
-        "kept all that was done, and resumes.",
+        (
+            "Check that it runs, and host and port in tune.storage_url; resume=True continues a "
+            "search that had begun, which has kept all that was done."
+        ),
     ),
-    Trouble.FULL: ("the database has no room left", "Free some space, then resume."),
+    Trouble.FULL: ("the database has no room left", "Free some space, then resume=True."),
     Trouble.LOCKED: (
         "the database is locked by another process",
-        "Wait for it or end it, then resume; a journal file (no storage_url) does not lock.",
+        "Wait for it or end it, then resume=True; a journal file (no storage_url) does not lock.",
     ),
     Trouble.DAMAGED: ("the database is damaged, or not one of Optuna's", _RESTORE),
 }
@@ -169,7 +173,7 @@ def _database_error(where: str, exc: Exception) -> StudyError:
         trouble_of(exc),
         (
             f"cannot use the database: {type(exc.__cause__ or exc).__name__}",
-            "Check that its server runs and that you may write to it, then resume.",
+            "Check that its server runs and that you may write to it, then resume=True.",
         ),
     )
     return StudyError(message, field="storage", value=where, fix=fix)

@@ -112,10 +112,10 @@ class Study:
         self._in_a_row = 0
         self.leaving = threading.Event()
         """Set when the search is to stop: a database that is away is not waited for any more."""
-        trials = study.get_trials(deepcopy=False)
-        designed = [trial.user_attrs.get(DESIGN, -1) for trial in trials]
+        earlier = study.get_trials(deepcopy=False)
+        designed = [trial.user_attrs.get(DESIGN, -1) for trial in earlier]
         self._next_point = max(designed, default=-1) + 1
-        for trial in trials:
+        for trial in earlier:
             values = values_of(space, trial.params)
             if tried is not None and values is not None and counts(trial):
                 tried.add(trial.number, values)

@@ -94,7 +94,7 @@ class SearchTracking:
         write_atomically(self._folder / "config.toml", dump_toml(self._job))
         last = read_records(self._folder / _METRICS)[-1:]
         self._after_a_kill = any(record["event"] != "end" for record in last)
-        self._metrics.trim(0)  # an unfinished line goes, and the `end` of an earlier attempt
+        self._metrics.trim(0)  # an unfinished line goes
         records = self._metrics.read()
         self.recorded = {int(r["trial"]) for r in records if r.get("event") == "epoch"}
         attempts = sum(record.get("event") == "start" for record in records)

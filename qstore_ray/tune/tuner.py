@@ -139,7 +139,11 @@ class Tuner:
                 # Ray Tune takes seconds to import: what is wrong was told before.
                 from qstore_ray.tune.experiment import run_experiment
 
-                stopped = run_experiment(study, plan, room, watch)
+                try:
+                    stopped = run_experiment(study, plan, room, watch)
+                except KeyboardInterrupt:
+                    status = "interrupted"
+                    raise
             result = study.reach(self._read)
             if not stopped and (left := study.left) and study.is_exhausted:
                 note = self.display.note if self.display else partial(announce, "note")
@@ -165,5 +169,5 @@ def _stopped(folder: Path) -> InterruptedRunError:
         "the search was stopped on request",
         field="study",
         value=str(folder),
-        fix=f"Resume it (name {folder.name!r}).",
+        fix=f"Continue it with resume=True (name {folder.name!r}).",
     )

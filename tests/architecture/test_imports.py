@@ -91,7 +91,12 @@ ALLOWED = {
         "qstore_ray.estimator",
         "qstore_ray.learn.scoring",  # the metrics, imported where one is computed
     ),
-    "sqlalchemy": ("qstore_ray.track.mlflow_store", "qstore_ray.tune.storage"),
+    "sqlalchemy": (
+        "qstore_ray.track.mlflow_store",
+        "qstore_ray.tune.address",
+        "qstore_ray.tune.storage",
+        "qstore_ray.tune.storage_errors",
+    ),
     "starlette": ("qstore_ray.data.service",),
     "structlog": ("qstore_ray.track.logging",),
     "tensorboardX": ("qstore_ray.track.tensorboard",),

@@ -151,7 +151,7 @@ def test_a_search_that_is_to_stop_or_has_waited_long_enough_waits_no_longer(monk
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(storage_errors, "AWAY_SECONDS", 0)
     with pytest.raises(OperationalError):
-        while_away(lambda: call(), "x", threading.Event())
+        while_away(call, "x", threading.Event())
 
 
 class Outage:

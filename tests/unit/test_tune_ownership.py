@@ -141,17 +141,12 @@ def test_a_study_can_be_learned_from_whoever_owns_it(tmp_path, url):
     assert _attributes(url)["qstore_owner"]["folder"] == str(tmp_path / "ann" / "s")
 
 
-@pytest.mark.parametrize("name", ["größe", "a b", "研究", "x" * 100])
-def test_names_of_studies_in_a_database(tmp_path, url, name):
-    try:
-        study = _open(tmp_path, storage_url=url, name=name)
-    except ConfigError as refused:
-        assert refused.field == "name"
-        assert not (tmp_path / name).exists()
-        return
-    with study:
-        _run(study, 1)
-    assert len(read_result(tmp_path, name).trials) == 1
+@pytest.mark.parametrize("name", ["größe", "a/b", "研究", "x" * 300, "..", ""])
+def test_a_name_that_is_no_folder_is_refused_before_the_database_is_touched(tmp_path, url, name):
+    with pytest.raises(ConfigError) as caught:
+        _open(tmp_path / "runs", storage_url=url, name=name)
+    assert caught.value.field == "name"
+    assert list(tmp_path.iterdir()) == []
 
 
 # ------------------------------------------------------------------- the folder knows where it is
@@ -177,6 +172,13 @@ def test_a_damaged_record_is_named(tmp_path, url):
     with pytest.raises(StudyError) as caught:
         read_result(tmp_path, "s")
     assert caught.value.value == str(tmp_path / "s" / "study.json")
+
+
+def test_the_short_name_of_postgresql_is_spelt_out(tmp_path):
+    with pytest.raises(ConfigError, match="no such kind of database") as caught:
+        _open(tmp_path, storage_url="postgres://ann:planted@db/studies")
+    assert "postgresql://" in caught.value.fix
+    assert "planted" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
@@ -246,6 +248,21 @@ def test_a_login_is_in_no_traceback(tmp_path, url, wrong):
     said = "".join(traceback.format_exception(caught.value)) + json.dumps(caught.value.as_dict())
     assert "planted" not in said
     assert "plan%74ed" not in said
+
+
+def test_a_login_that_an_earlier_version_kept_is_not_passed_on(tmp_path, url):
+    login = "postgresql://ann:planted@db/studies"
+    with _open(tmp_path, storage_url=url) as study:
+        _run(study, 2)
+    kept = optuna.load_study(study_name="s", storage=url)
+    recipe = kept.user_attrs["qstore"]
+    job = {**recipe["job"], "tune": {"storage_url": login, "warm_start": [f"{login}#earlier"]}}
+    kept.set_user_attr("qstore", {**recipe, "job": {**job, "track": {"mlflow_uri": login}}})
+    result = read_result(tmp_path, "s")
+    assert "planted" not in str(result)
+    assert result.job["tune"]["storage_url"] == "postgresql://ann@db/studies"
+    with _open(tmp_path, storage_url=url, resume=True):
+        assert "planted" not in str(_attributes(url))
 
 
 def test_the_login_comes_from_the_url_or_the_environment(monkeypatch):
