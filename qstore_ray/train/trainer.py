@@ -34,7 +34,7 @@ from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.follow import Follower, open_trackers
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train import loop
-from qstore_ray.train.assignment import Assignment, Outcome
+from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
 from qstore_ray.train.beginning import beginning, check_longer
 from qstore_ray.train.callbacks import Callback, described
 from qstore_ray.train.checkpoint import latest_checkpoint
