@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -164,3 +165,12 @@ def test_libsvm_places_begin_alike_in_all_files(tmp_path: Path, first: int):
     params = LocalParams(path=str(tmp_path / "test"))
     (chunk,) = open_to_predict(params, dataset.schema.table)
     np.testing.assert_array_equal(chunk.read()["x"], dense[14:])
+
+
+def test_a_pickled_task_carries_no_rows_and_reads_the_same(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text(csv_text(x=np.tile(X, (50, 1)), y=np.tile(KINDS, 50)))
+    (task,) = load(path).plan("train").tasks
+    sent = pickle.dumps(task)
+    assert len(sent) < path.stat().st_size / 4
+    np.testing.assert_array_equal(pickle.loads(sent)()["x"], task()["x"])

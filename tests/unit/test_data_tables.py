@@ -256,6 +256,11 @@ def test_names_that_count_on_are_a_header(tmp_path: Path):
     assert _load(path, {"header": True}).schema.feature_names == ("2.5", "7.5")
 
 
+def test_one_name_that_is_also_a_value_is_still_a_header(tmp_path: Path):
+    path = _write(tmp_path, "csv", {"a": AGE, "y": [("x", "y")[i % 2] for i in range(N)]})
+    assert _load(path).classes == ("x", "y")
+
+
 def test_several_labels_are_an_error_and_any_case_is_one(tmp_path: Path):
     path = _write(tmp_path, "csv", {"a": AGE, "Class": Y})
     assert _load(path).schema.table.label == "Class"

@@ -1,8 +1,9 @@
 """The first line of a table in text: whether it names the columns, or is a row already.
 
 One rule for training and for prediction. Names that are numbers are no header, unless they count
-on by one (0, 1, 2, …, as pandas calls columns without names). A name that is also a value of its
-own column is none either. `params.header` = true says that the first line is a header all the same.
+on by one (0, 1, 2, …, as pandas calls columns without names). A line is none either if most of its
+names are also values of their own columns. `params.header` = true says that the first line is a
+header all the same.
 """
 
 from __future__ import annotations
@@ -89,10 +90,16 @@ def _check_header(names: Sequence[str], rows: Sequence[Sequence[str]], where: st
     if numbers and not counted:
         shown = next(name for name in written if is_number(name))
         raise _no_header(f"the first line has numbers for names, such as {shown}", where)
-    for place, name in enumerate(written):
-        values = {row[place].strip() for row in rows if place < len(row)}
-        if name and name in values and not is_number(name):
-            raise _no_header(f"the first line looks like a row: {name!r} is also a value", where)
+    also = [name for place, name in enumerate(written) if name and _is_value(name, place, rows)]
+    if 2 * len(also) > len(written):
+        raise _no_header(f"the first line looks like a row: {also[-1]!r} is also a value", where)
+
+
+def _is_value(name: str, place: int, rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a name is also a value of its own column."""
+    if is_number(name):
+        return False
+    return any(row[place].strip() == name for row in rows if place < len(row))
 
 
 def _no_header(what: str, where: str) -> DataError:
