@@ -136,11 +136,12 @@ def _groups_of_their_own() -> Iterator[None]:
     end before the workers can write a checkpoint, and the driver would wait a minute for it.
     """
     usual = services.ConsolePopen
-    services.ConsolePopen = partial(usual, process_group=0)
+    module: Any = services  # a class is replaced, which its type does not allow
+    module.ConsolePopen = partial(usual, process_group=0)
     try:
         yield
     finally:
-        services.ConsolePopen = usual
+        module.ConsolePopen = usual
 
 
 def _join(address: str) -> None:

@@ -20,7 +20,6 @@ _PYTHON = re.compile(
 _NOT_A_MESSAGE = {
     "qstore_ray/wording.py",  # the table itself
     "qstore_ray/train/card.py",  # a page for whoever gets the model, which has both
-    "qstore_ray/tune/preflight.py",  # an option of `ray start`
     "qstore_ray/tune/pages.py",  # options of the servers that it starts
     "qstore_ray/tune/preflight.py",  # an option of `ray start`
 }

@@ -75,7 +75,7 @@ def test_a_seed_means_this_split_for_good():
 
 @pytest.mark.parametrize("draw", ["uniform", "normal", "random"])
 def test_rows_drawn_under_the_seed_of_the_split_are_mixed_all_the_same(draw):
-    """Data of a first draw from `default_rng(0)`, cut with seed 0, must not be cut by its values."""
+    """A first draw from `default_rng(0)`, cut with seed 0, must not be cut by its values."""
     values = getattr(np.random.default_rng(0), draw)(size=300)
     order = np.argsort(values)
     ranks = np.argsort(order)
