@@ -15,6 +15,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, partial
+from typing import Any
 
 import ray
 from ray._private import auto_init_hook, services
