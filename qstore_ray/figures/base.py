@@ -172,8 +172,8 @@ def _with_fonts(figure: Figure) -> Iterator[None]:
 
     usual = mpl.rcParams["font.family"]
     for text in figure.findobj(Text):
-        if text.get_fontfamily() == usual:  # type: ignore[attr-defined]
-            text.set_fontfamily(list(_fonts()))  # type: ignore[attr-defined]
+        if text.get_fontfamily() == usual:
+            text.set_fontfamily(list(_fonts()))
     with mpl.rc_context({"font.family": list(_fonts())}):
         yield
 

@@ -136,11 +136,11 @@ def _groups_of_their_own() -> Iterator[None]:
     end before the workers can write a checkpoint, and the driver would wait a minute for it.
     """
     usual = services.ConsolePopen
-    services.ConsolePopen = partial(usual, process_group=0)
+    services.ConsolePopen = partial(usual, process_group=0)  # type: ignore[assignment, misc]
     try:
         yield
     finally:
-        services.ConsolePopen = usual
+        services.ConsolePopen = usual  # type: ignore[misc]
 
 
 def _join(address: str) -> None:
