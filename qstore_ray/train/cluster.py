@@ -15,7 +15,6 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, partial
-from typing import Any
 
 import ray
 from ray._private import auto_init_hook, services
@@ -137,12 +136,11 @@ def _groups_of_their_own() -> Iterator[None]:
     end before the workers can write a checkpoint, and the driver would wait a minute for it.
     """
     usual = services.ConsolePopen
-    module: Any = services  # a class is replaced, which its type does not allow
-    module.ConsolePopen = partial(usual, process_group=0)
+    services.ConsolePopen = partial(usual, process_group=0)  # type: ignore[assignment, misc]
     try:
         yield
     finally:
-        module.ConsolePopen = usual
+        services.ConsolePopen = usual  # type: ignore[misc]
 
 
 def _join(address: str) -> None:

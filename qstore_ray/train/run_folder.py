@@ -142,8 +142,7 @@ def check_run(
         return path
     record = read_run_record(path)
     status, had = record.get("status"), epochs_of(record)
-    meant = epochs is not None and had is not None and epochs > had
-    longer = status == "finished" and meant
+    longer = status == "finished" and (epochs or 0) > (had or epochs or 0)
     if not resume or (status == "finished" and not longer):
         way = "has finished" if status == "finished" else f"exists ({status})"
         go_on = "resume=True continues it, "

@@ -129,7 +129,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused(job, capsys):
     assert main(words) == 1
     error = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (error["error"], error["field"]) == ("RunError", "storage")
-    assert "--storage" in error["fix"]
+    assert "storage folder" in error["fix"]
 
 
 # -------------------------------------------------------------------------------- no more patience

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from qstore_ray.types import AnyArray
 
-MOST_BYTES = 384 * 2**20
+MOST_BYTES = 192 * 2**20
 Version: TypeAlias = tuple[int, int, int, int]
 
 _lock = threading.Lock()
