@@ -36,8 +36,8 @@ def check_same(
             "the run was started with other data",
             field="dataset",
             value=data_fingerprint[:16],
-            fix="Resume it with the data, split and preprocessing of its config.toml, or use "
-            "fresh=True.",
+            fix="Resume it with the data, split and preprocessing of its config.toml (a run from "
+            'before there was split.ranks needs split.ranks = "default_rng"), or use fresh=True.',
         )
     before, now = _flat(earlier.get("recipe", {})), _flat(recipe)
     before = with_same_circuit(before, now, "run")

@@ -1,0 +1,90 @@
+"""What an earlier version wrote opens, and means what it meant then.
+
+`tests/golden/earlier.json` has the bytes of the files (deflated, in base64) that the version before
+targets were standardised and rows were ranked by a stream of their own wrote about iris, and what
+its models predicted: `lib`, a classifier of the species; `reg`, the petal width from the others.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+
+from qstore_ray import DatasetConfig, DatasetLoader, TrainedModel
+from qstore_ray.cli.app import main
+from qstore_ray.config import read_toml
+from qstore_ray.data.config import SplitConfig
+from qstore_ray.data.dataset import Dataset
+
+EARLIER = json.loads(
+    (Path(__file__).resolve().parent.parent / "golden" / "earlier.json").read_text()
+)
+
+
+@pytest.fixture
+def earlier(tmp_path: Path) -> Path:
+    """The folder of those files, beside the data that the run was trained on."""
+    for name, text in EARLIER["files"].items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(zlib.decompress(base64.b64decode(text)))
+    iris = load_iris()
+    with (tmp_path / "iris.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["a", "b", "c", "d", "species"])
+        for row, species in zip(iris.data.tolist(), iris.target_names[iris.target], strict=True):
+            table.writerow([*row, species])
+    config = tmp_path / "runs" / "lib" / "config.toml"
+    config.write_text(config.read_text().replace("/tmp/old/iris.csv", str(tmp_path / "iris.csv")))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["lib.qsm", "runs/lib"])
+def test_a_classifier_predicts_the_same(earlier: Path, name: str):
+    rows = load_iris().data[EARLIER["rows"]]
+    given = TrainedModel.load(earlier / name).predict_proba(rows)
+    np.testing.assert_allclose(given, EARLIER["lib"], rtol=0, atol=1e-12)
+
+
+def test_a_regressor_predicts_the_same(earlier: Path):
+    rows = load_iris().data[EARLIER["rows"], :3]
+    given = TrainedModel.load(earlier / "reg.qsm").predict(rows)
+    np.testing.assert_allclose(given, EARLIER["reg"], rtol=0, atol=1e-12)
+
+
+def test_a_run_is_scored_on_the_rows_that_it_did_not_see(earlier: Path, capsys):
+    assert main(["evaluate", str(earlier / "runs" / "lib"), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["accuracy"] == EARLIER["test_accuracy"]
+
+
+def test_a_run_on_other_data_is_still_refused(earlier: Path, capsys):
+    table = earlier / "iris.csv"
+    table.write_text(table.read_text().replace("5.1,3.5,1.4,0.2", "5.1,3.5,1.4,0.3", 1))
+    assert main(["evaluate", str(earlier / "runs" / "lib")]) != 0
+    assert "the data have changed" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_earlier_ranks_give_the_earlier_parts(earlier: Path):
+    saved = Dataset.load(earlier / "saved")
+    config = DatasetConfig.from_dict(read_toml(earlier / "runs" / "lib" / "config.toml")["dataset"])
+    split = SplitConfig(**config.split.to_dict(), ranks="default_rng")
+    again = DatasetLoader.load(config.model_copy(update={"split": split}))
+    assert again.fingerprint == saved.fingerprint
+    assert DatasetLoader.load(config).fingerprint != saved.fingerprint
+    for part in ("train", "val", "test"):
+        np.testing.assert_array_equal(again.rows(part), saved.rows(part))
+        np.testing.assert_array_equal(again.materialize(part).x, saved.materialize(part).x)
+
+
+def test_a_study_is_shown(earlier: Path, capsys):
+    assert main(["tune", "show", str(earlier / "runs" / "study"), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert len(shown["trials"]) == 2
