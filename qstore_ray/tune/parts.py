@@ -89,7 +89,7 @@ def parts_of(config: TuneConfig, job: TrainingJob) -> tuple[Part, ...]:
 def part_job(job: Job, part: Part, folds: int | None) -> Job:
     """The job with the seed and the fold of `part`, and everything else as it was.
 
-    With folds, `split.train` and `split.val` give way to them; `split.test`, the method and the ranks stay.
+    With folds, `split.train` and `split.val` give way to them; the other fields stay.
 
     Raises:
         ConfigError: a split that cannot have folds.
