@@ -22,6 +22,10 @@ from qstore_ray.cli.app import main
 from qstore_ray.config import read_toml
 from qstore_ray.data.config import SplitConfig
 from qstore_ray.data.dataset import Dataset
+from qstore_ray.errors import RunExistsError
+from qstore_ray.train.config import TrainingJob
+from qstore_ray.tune.config import TuneConfig
+from qstore_ray.tune.recipe import check_same, study_recipe
 
 EARLIER = json.loads(
     (Path(__file__).resolve().parent.parent / "golden" / "earlier.json").read_text()
@@ -85,6 +89,25 @@ def test_the_earlier_ranks_give_the_earlier_parts(earlier: Path):
 
 
 def test_a_study_is_shown(earlier: Path, capsys):
-    assert main(["tune", "show", str(earlier / "runs" / "study"), "--json"]) == 0
+    assert main(["tune", "show", str(earlier / "runs" / "oldtune"), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert len(shown["trials"]) == 2
+    assert [trial["status"] for trial in shown["trials"]] == ["completed", "completed"]
+
+
+def test_a_study_goes_on_with_the_earlier_ranks(earlier: Path):
+    lines = (earlier / "runs" / "oldtune" / "study.journal").read_text().splitlines()
+    noted = [json.loads(line).get("user_attr", {}) for line in lines]
+    (recipe,) = [attributes["qstore"] for attributes in noted if "qstore" in attributes]
+    table = read_toml(earlier / "runs" / "oldtune" / "config.toml")
+    search = TuneConfig.from_dict(table.pop("tune"))
+
+    def now(**split) -> dict:
+        table["dataset"]["split"] |= split
+        job = TrainingJob.from_dict(table)
+        data = DatasetLoader.load(job.dataset).fingerprint
+        return study_recipe(search.space, job, search.objectives, data)
+
+    with pytest.raises(RunExistsError, match="other data") as caught:
+        check_same(recipe, now())
+    assert 'split.ranks = "default_rng"' in caught.value.fix
+    check_same(recipe, now(ranks="default_rng"))
