@@ -8,10 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qstore_ray.data.config import DatasetConfig
-from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.data.signature import Signature
-from qstore_ray.data.sources.local.unlabelled import read_unlabelled
+from qstore_ray.data.sources.local.adapter import open_to_predict
+from qstore_ray.data.sources.local.params import LocalParams
 from qstore_ray.errors import DataError
 from tests.local_files import KINDS, X, csv_text, load, rows
 
@@ -118,13 +116,16 @@ def test_arff_with_quotes_and_missing_values(tmp_path: Path):
     for rows_per_task in (7, 1000):
         with pytest.raises(DataError, match="NaN"):
             load(path, rows_per_task=rows_per_task)
-    signature = _signature(path)
-    x = signature.raw(read_unlabelled(str(path), signature).rows)
+    (chunk,) = open_to_predict(LocalParams(path=str(path)), _schema(path))
+    x = chunk.read()["x"]
     assert np.isnan(x[3, 0])
     assert (x[4].tolist(), np.isnan(x[5, 1])) == ([1.5, 1.0], True)
 
 
-def _signature(path: Path) -> Signature:
+def _schema(path: Path):
+    from qstore_ray.data.config import DatasetConfig
+    from qstore_ray.data.loader import DatasetLoader
+
     config = DatasetConfig(
         name="t",
         source="local",
@@ -132,7 +133,7 @@ def _signature(path: Path) -> Signature:
         bad_values="drop",
         columns={"encoding": "ordinal"},
     )
-    return Signature.of(DatasetLoader.load(config))
+    return DatasetLoader.load(config).schema.table
 
 
 def test_sparse_arff(tmp_path: Path):
@@ -161,9 +162,9 @@ def test_libsvm_places_begin_alike_in_all_files(tmp_path: Path, first: int):
     np.testing.assert_array_equal(dataset.materialize("test").x, dense[14:])
     assert dataset.classes == (-1, 1)
     assert dataset.schema.table is not None
-    signature = Signature.of(dataset)
-    rows_given = read_unlabelled(str(tmp_path / "test"), signature).rows
-    np.testing.assert_array_equal(signature.raw(rows_given), dense[14:])
+    params = LocalParams(path=str(tmp_path / "test"))
+    (chunk,) = open_to_predict(params, dataset.schema.table)
+    np.testing.assert_array_equal(chunk.read()["x"], dense[14:])
 
 
 def test_a_pickled_task_carries_no_rows_and_reads_the_same(tmp_path: Path):

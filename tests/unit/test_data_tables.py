@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.data.signature import Signature
-from qstore_ray.data.sources.local.unlabelled import read_unlabelled
+from qstore_ray.data.sources.local.adapter import open_to_predict
+from qstore_ray.data.sources.local.params import LocalParams
 from qstore_ray.data.tables.texts import label_kind_of
 from qstore_ray.errors import DataError, QStoreError, UnknownNameError
 
@@ -102,14 +102,16 @@ def test_texts_and_booleans_are_features_in_every_format(tmp_path: Path, ending:
 @pytest.mark.parametrize("ending", FORMATS)
 @pytest.mark.parametrize("rows_per_task", [7, 1000])
 def test_rows_to_predict_are_found_by_name(tmp_path: Path, ending: str, rows_per_task: int):
-    dataset = _load(_write(tmp_path, ending, COLUMNS), columns={"label": "survived"})
-    signature = Signature.from_dict(json.loads(json.dumps(Signature.of(dataset).to_dict())))
+    schema = _load(_write(tmp_path, ending, COLUMNS), columns={"label": "survived"}).schema.table
+    assert schema is not None
+    schema = TableSchema.from_dict(json.loads(json.dumps(schema.to_dict())))
     moved = {name: COLUMNS[name] for name in ("alone", "age", "port", "sex")} | {"id": NAMED}
     for other in FORMATS:
         path = _write(tmp_path, other, moved)
-        x = signature.raw(
-            read_unlabelled(str(path), signature, {"rows_per_task": rows_per_task}).rows
-        )
+        params = LocalParams(path=str(path), rows_per_task=rows_per_task)
+        chunks = [chunk.read() for chunk in open_to_predict(params, schema)]
+        assert {*chunks[0]} == {"x"}
+        x = np.concatenate([chunk["x"] for chunk in chunks])
         codes = [SPELLING["sex"].index(sex) for sex in SEX]
         np.testing.assert_array_equal(x[:, 0], codes)
         np.testing.assert_array_equal(x[:, 2:], np.column_stack([AGE, ALONE]))
@@ -117,22 +119,20 @@ def test_rows_to_predict_are_found_by_name(tmp_path: Path, ending: str, rows_per
 
 @pytest.mark.parametrize("ending", FORMATS)
 def test_a_missing_feature_and_an_unknown_category_are_errors(tmp_path: Path, ending: str):
-    dataset = _load(_write(tmp_path, ending, COLUMNS), columns={"label": "survived"})
-    signature = Signature.of(dataset)
-
-    def rows(columns: dict[str, list], by: Signature = signature) -> np.ndarray:
-        return by.raw(read_unlabelled(str(_write(tmp_path, ending, columns)), by).rows)
-
+    schema = _load(_write(tmp_path, ending, COLUMNS), columns={"label": "survived"}).schema.table
+    assert schema is not None
+    params = LocalParams(path=str(_write(tmp_path, ending, {"age": AGE, "alone": ALONE})))
     with pytest.raises(DataError, match=r"2 of the model.s 4 features") as caught:
-        rows({"age": AGE, "alone": ALONE})
+        open_to_predict(params, schema)
     assert caught.value.value == ["sex", "port"]
     strange = COLUMNS | {"port": ["S", "X", *PORT[2:]]}
+    params = LocalParams(path=str(_write(tmp_path, ending, strange)))
     with pytest.raises(DataError, match="the training data do not have") as unknown:
-        rows(strange)
+        [chunk.read() for chunk in open_to_predict(params, schema)]
     assert (unknown.value.value, "'port'" in unknown.value.field) == ("X", True)
-    assert signature.table is not None
-    zeros = replace(signature, table=replace(signature.table, unknown="zeros"))
-    assert rows(strange, zeros)[1, 1] == -1.0  # which no category is
+    zeros = TableSchema.from_dict(schema.to_dict() | {"unknown": "zeros"})
+    (chunk,) = open_to_predict(params, zeros)
+    assert chunk.read()["x"][1, 1] == -1.0  # which no category is
 
 
 @pytest.mark.parametrize("ending", FORMATS)
