@@ -24,7 +24,7 @@ from qstore_ray.data.plan import ReadPlan, SplitTask
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.survey import Part, check_parts, survey_part
 from qstore_ray.data.validate import bad_value_error
-from qstore_ray.errors import ConfigError, DataError, unknown_name
+from qstore_ray.errors import ConfigError, DataError, numbered, unknown_name
 
 if TYPE_CHECKING:
     from qstore_ray.data.config import DatasetConfig
@@ -68,8 +68,8 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
     if config.bad_values == "error":
         _check_finite(parts, positions, names)
     home = {split: (split if split in parts else "") for split in positions}
-    numbered = {split: numbers[home[split]][positions[split]] for split in positions}
-    counts = _class_counts(config, numbered, labels)
+    encoded = {split: numbers[home[split]][positions[split]] for split in positions}
+    counts = _class_counts(config, encoded, labels)
 
     def plan(split: str, preparation: Preparation, expansion: Expansion | None = None) -> ReadPlan:
         part = parts[home[split]]
@@ -77,8 +77,10 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
 
     preparation, gaps = Preparation(main.n_features, (), ()), False
     if config.preprocessing:
-        x = plan("train", preparation).read_raw().x  # never the copies: they are not data
-        preparation = Preparation.fit(config.preprocessing, x)
+        train = plan("train", preparation)
+        x = train.read_raw().x  # never the copies: they are not data
+        with numbered(train.source_rows):
+            preparation = Preparation.fit(config.preprocessing, x)
         gaps = fills and bool(np.isnan(x).any())
     n_features = preparation.apply(np.zeros((0, main.n_features))).shape[1]
     schema = _schema(config, source, main, labels, names, n_features)

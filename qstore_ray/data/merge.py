@@ -21,7 +21,7 @@ from qstore_ray.config import fingerprint
 from qstore_ray.data.augment.expansion import expansion_of
 from qstore_ray.data.plan import ReadPlan, SplitTask
 from qstore_ray.data.prepare import Preparation
-from qstore_ray.errors import ConfigError, UsageError
+from qstore_ray.errors import ConfigError, UsageError, numbered
 
 if TYPE_CHECKING:
     from qstore_ray.data.dataset import Dataset
@@ -54,7 +54,8 @@ def with_val_in_train(dataset: Dataset) -> Dataset:
     preparation, gaps = dataset.preparation, False
     if config.preprocessing:
         x = joined.read_raw().x
-        preparation = Preparation.fit(config.preprocessing, x)
+        with numbered(joined.source_rows):
+            preparation = Preparation.fit(config.preprocessing, x)
         gaps = bool(np.isnan(x).any())
     width = preparation.apply(np.zeros((0, dataset.schema.n_raw_features))).shape[1]
     schema = dataset.schema._replace(n_features=width)

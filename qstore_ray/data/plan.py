@@ -21,7 +21,7 @@ import numpy as np
 from qstore_ray.data.labels import Labels
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.raw import Block, read_raw, to_block
-from qstore_ray.errors import DataError
+from qstore_ray.errors import DataError, numbered
 
 if TYPE_CHECKING:
     from qstore_ray.data.augment.expansion import Expansion
@@ -83,10 +83,12 @@ class SplitTask:
         """
         block = self.raw()
         y = self.labels.encode(block.y)
-        if self.expansion is None:
-            return {"x": self.preparation.apply(block.x), "y": y, "row": block.row}
+        with numbered(block.row):
+            if self.expansion is None:
+                return {"x": self.preparation.apply(block.x), "y": y, "row": block.row}
+            x = self.expansion.expand(block.x, block.row, self.preparation)
         return {
-            "x": self.expansion.expand(block.x, block.row, self.preparation),
+            "x": x,
             "y": np.repeat(y, self.times, axis=0),
             "row": np.repeat(block.row, self.times),
         }

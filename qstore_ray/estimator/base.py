@@ -208,9 +208,10 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
             return TrainingRows(x, y, x[:0], y[:0])
         fraction = self.validation_fraction
         try:
-            x, x_val, y, y_val = train_test_split(
-                x, y, test_size=fraction, random_state=seed, stratify=y if stratify else None
-            )
+            x, x_val, y, y_val, row, row_val = train_test_split(
+                x, y, np.arange(len(x)),
+                test_size=fraction, random_state=seed, stratify=y if stratify else None,
+            )  # fmt: skip
         except ValueError as exc:
             raise ConfigError(
                 f"these rows cannot be held out for early stopping: {exc}",
@@ -219,7 +220,7 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
                 fix="Take a share between 0 and 1 that leaves rows of every class on both sides, "
                 "or early_stopping=False.",
             ) from exc
-        return TrainingRows(x, y, x_val, y_val)
+        return TrainingRows(x, y, x_val, y_val, row, row_val)
 
     def _start(self, model: QuantumModel) -> FloatArray:
         if model.n_parameters != len(self.theta_):

@@ -17,16 +17,22 @@ from qstore_ray.train.callbacks.base import Callback
 from qstore_ray.train.config import TrainerConfig
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray, FloatArray
+    from qstore_ray.types import AnyArray, FloatArray, IntArray
 
 
 class TrainingRows(NamedTuple):
-    """Prepared rows: train x (N, F), y (N, …), and those to validate on (maybe none)."""
+    """Prepared rows: train x (N, F), y (N, …), and those to validate on (maybe none).
+
+    `row` and `row_val` (N,) are their numbers in the source, for errors about one row; without them
+    a row is known by its place here.
+    """
 
     x: FloatArray
     y: AnyArray
     x_val: FloatArray
     y_val: AnyArray
+    row: IntArray | None = None
+    row_val: IntArray | None = None
 
 
 @dataclass(frozen=True)

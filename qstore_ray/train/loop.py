@@ -162,7 +162,8 @@ class _Loop:
         for index in batches[state.step_in_epoch :]:
             self._call("on_batch_begin", state)
             self.objective.wish = self._wishes()
-            state, done = self.stepper.step(state, Rows(self.rows.x, self.rows.y, index))
+            rows = Rows(self.rows.x, self.rows.y, index, self.rows.row)
+            state, done = self.stepper.step(state, rows)
             if self.journal:
                 self.journal.step(state, done.loss)
             self._call("on_batch_end", state, done)
@@ -226,9 +227,8 @@ class _Loop:
             )
         if self.journal and self.journal.report_is_due():
             self.objective.wish = _REPORT
-        validation = blocks.total(
-            self.objective.scores(state.theta, Rows(self.rows.x_val, self.rows.y_val))
-        )
+        held_out = Rows(self.rows.x_val, self.rows.y_val, number=self.rows.row_val)
+        validation = blocks.total(self.objective.scores(state.theta, held_out))
         record: Record = {"epoch": state.epoch, "step": state.step, "samples": state.samples}
         record |= self._scores("train", loss, count, correct)
         if validation.n_rows:

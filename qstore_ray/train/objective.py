@@ -16,6 +16,7 @@ import numpy as np
 
 from qstore_ray.backends.base import Backend, Bindings
 from qstore_ray.backends.meter import metered
+from qstore_ray.errors import numbered
 from qstore_ray.learn import step as blocks
 from qstore_ray.learn.gradients import get_gradient
 from qstore_ray.learn.metric import fidelities, layers, metrics
@@ -33,11 +34,15 @@ _NOTES = 3  # behind every sum: wishes, circuits, shots
 
 @dataclass(frozen=True, eq=False)  # arrays have no truth value
 class Rows:
-    """Rows of a table: all of x (N, F) and y (N, …), or those that `index` (B,) names, in order."""
+    """Rows of a table: all of x (N, F) and y (N, …), or those that `index` (B,) names, in order.
+
+    `number` (N,) is what every row of the table is called in errors; its place where None.
+    """
 
     x: FloatArray
     y: AnyArray
     index: AnyArray | None = None
+    number: AnyArray | None = None
 
     @property
     def count(self) -> int:
@@ -48,6 +53,12 @@ class Rows:
         """Features and targets of some of them."""
         take: Any = rows if self.index is None else self.index[rows]
         return self.x[take], self.y[take]
+
+    def numbers(self, rows: slice) -> AnyArray:
+        """What some of them are called in errors."""
+        take = np.arange(self.count) if self.index is None else self.index
+        found: AnyArray = take[rows] if self.number is None else self.number[take[rows]]
+        return found
 
     def first(self, count: int | None) -> Rows:
         """The first `count` of them; all of them for None."""
@@ -92,7 +103,7 @@ class Objective:
             x, y = rows.part(mine)
             return blocks.value_and_grad(self.model, theta, x, y, self.backend, self.method)
 
-        return self._all_blocks(rows.count, self.model.n_parameters + blocks.EXTRA, compute)
+        return self._all_blocks(rows, self.model.n_parameters + blocks.EXTRA, compute)
 
     def scores(self, theta: FloatArray, rows: Rows) -> FloatArray:
         """All blocks of `learn.step.evaluate`: (blocks, 3)."""
@@ -101,7 +112,7 @@ class Objective:
             x, y = rows.part(mine)
             return blocks.evaluate(self.model, theta, x, y, self.backend)
 
-        return self._all_blocks(rows.count, blocks.EXTRA, compute)
+        return self._all_blocks(rows, blocks.EXTRA, compute)
 
     def over_rows(
         self, rows: Rows, width: int, of_block: Callable[[FloatArray], FloatArray]
@@ -110,22 +121,27 @@ class Objective:
 
         def compute(mine: slice) -> FloatArray:
             x, _ = rows.part(mine)
-            starts = range(0, len(x), blocks.BLOCK)
-            return np.stack([of_block(x[i : i + blocks.BLOCK]) for i in starts])
+            found = []
+            for start in range(0, len(x), blocks.BLOCK):
+                with numbered(range(start, len(x))):
+                    found.append(of_block(x[start : start + blocks.BLOCK]))
+            return np.stack(found)
 
-        summed: FloatArray = self._all_blocks(rows.count, width, compute).sum(axis=0)
+        summed: FloatArray = self._all_blocks(rows, width, compute).sum(axis=0)
         return summed
 
     def _all_blocks(
-        self, n_rows: int, width: int, compute: Callable[[slice], FloatArray]
+        self, rows: Rows, width: int, compute: Callable[[slice], FloatArray]
     ) -> FloatArray:
         """The blocks (blocks, width) of all workers; `compute` gives those of a slice of rows."""
-        n_blocks = -(-n_rows // blocks.BLOCK)
+        n_blocks = -(-rows.count // blocks.BLOCK)
         rank, size = self.reducer.rank, self.reducer.world_size
         first, end = n_blocks * rank // size, n_blocks * (rank + 1) // size
         local = np.zeros(n_blocks * width + _NOTES)
         if end > first:
-            found = compute(slice(first * blocks.BLOCK, end * blocks.BLOCK))
+            mine = slice(first * blocks.BLOCK, end * blocks.BLOCK)
+            with numbered(rows.numbers(mine)):
+                found = compute(mine)
             local[first * width : end * width] = found.ravel()
         local[-_NOTES], self.wish = self.wish, 0
         local[1 - _NOTES :] = self.backend.take()

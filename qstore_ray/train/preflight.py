@@ -5,7 +5,7 @@ from __future__ import annotations
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend
 from qstore_ray.data.dataset import Dataset
-from qstore_ray.errors import DataError, under
+from qstore_ray.errors import DataError, numbered, under
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.gradients import get_gradient
 from qstore_ray.learn.model import QuantumModel, build_model
@@ -29,8 +29,10 @@ def checked(
     backend = open_backend(config.backend, config.backend_options)
     get_gradient(config.gradient, backend)
     x, y = dataset.materialize("train")
-    held_out = dataset.materialize("val") if "val" in dataset.plans else (x[:0], y[:0])
-    rows = TrainingRows(x, y, *held_out)
+    validates = "val" in dataset.plans
+    held_out = dataset.materialize("val") if validates else (x[:0], y[:0])
+    row_val = dataset.rows("val") if validates else None
+    rows = TrainingRows(x, y, *held_out, row=dataset.rows("train"), row_val=row_val)
     check_rows(model, config, rows, backend)
     return model, rows
 
@@ -75,7 +77,7 @@ def check_rows(
         schedule = get_schedule(config.schedule, config.schedule_options)
         schedule.init(Horizon(steps * config.epochs, steps))
     parts = model.split(model.initial(0))
-    with under("model"):
+    with under("model"), numbered(rows.row):
         first, _ = model.inputs(parts, rows.x[:1])
         bindings = model.bindings(parts, first, model.circuit.angles(first))
         backend.check(model.circuit.template, model.observables, bindings)

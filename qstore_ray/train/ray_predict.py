@@ -18,7 +18,7 @@ import ray.data
 from ray.data.block import BlockAccessor
 from ray.exceptions import RayError
 
-from qstore_ray.errors import DataError, QStoreError, UsageError, WorkerError
+from qstore_ray.errors import DataError, QStoreError, UsageError, WorkerError, numbered
 from qstore_ray.train.cluster import ray_session
 from qstore_ray.train.config import ClusterConfig
 from qstore_ray.train.trained import TrainedModel
@@ -40,7 +40,8 @@ class _Predictor:
     def __call__(self, batch: dict[str, AnyArray]) -> dict[str, AnyArray]:
         """The batch with its predictions in place of its rows."""
         rows = batch.pop("x")
-        return {**batch, **self._model.predictions(rows, prepared=self._prepared)}
+        with numbered(batch.get("row")):  # without it, the place in the batch is all that is known
+            return {**batch, **self._model.predictions(rows, prepared=self._prepared)}
 
 
 def predict_on_ray(

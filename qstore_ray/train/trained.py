@@ -18,7 +18,7 @@ from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.prepare import Preparation
-from qstore_ray.errors import DataError, UsageError
+from qstore_ray.errors import DataError, UsageError, numbered
 from qstore_ray.learn import step
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.losses import hamming
@@ -224,7 +224,9 @@ class TrainedModel:
             DataError: the data have other features or classes than the model.
         """
         x, y = self._rows(dataset, split)
-        loss, count, correct = step.evaluate(self.model, self.theta, x, y, self.backend).sum(axis=0)
+        with numbered(dataset.rows(split)):
+            found = step.evaluate(self.model, self.theta, x, y, self.backend)
+        loss, count, correct = found.sum(axis=0)
         scores, how = {"loss": float(loss / count)}, self.model.loss
         if how.classification:
             scores["accuracy"] = float(correct / count)
@@ -254,7 +256,8 @@ class TrainedModel:
                 fix="Use evaluate.",
             )
         x, y = self._rows(dataset, split)
-        outputs = step.outputs_of(self.model, self.theta, x, self.backend)
+        with numbered(dataset.rows(split)):
+            outputs = step.outputs_of(self.model, self.theta, x, self.backend)
         matrix = np.zeros((len(self.classes), len(self.classes)), np.int64)
         np.add.at(matrix, (y, self.model.loss.predict(outputs)), 1)
         return matrix
