@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -56,11 +57,11 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
             parts[split] = survey_part(
                 source.official[split],
                 columns,
-                f"the official {split} split",
+                f"the official {split} split{_found_in(source, split)}",
                 nan_allowed=fills,
                 several=several,
             )
-    check_parts(parts, names)
+    check_parts(parts, names, dict(source.parts))
     labels = find_labels(config.task, main.y)
     numbers = {name: labels.encode(part.y) for name, part in parts.items()}
     kept = {name: _kept(config, part, name) for name, part in parts.items()}
@@ -97,7 +98,7 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
         class_counts={split: tuple(n * times[split] for n in c) for split, c in counts.items()},
         fingerprint=_fingerprint(config, parts, positions, numbers, labels, schema.image_shape),
         preparation=preparation,
-        provenance={**source.provenance, **_dropped(parts, kept)},
+        provenance={**source.provenance, **_found(source), **_dropped(parts, kept)},
         plans=read,
     )
     return with_val_in_train(dataset) if config.split.merge_val else dataset
@@ -138,6 +139,17 @@ def _kept(config: DatasetConfig, part: Part, name: str) -> IntArray:
             fix="Look for a column that is never filled, and leave it out by columns.features.",
         )
     return kept
+
+
+def _found_in(source: SourceData, split: str) -> str:
+    where = dict(source.parts).get(split)
+    return "" if where is None else f" ({where})"
+
+
+def _found(source: SourceData) -> dict[str, str]:
+    """Which official parts were found, and where, for the provenance."""
+    said = ", ".join(f"{part} from {where}" for part, where in source.parts)
+    return {"parts": said} if said else {}
 
 
 def _dropped(parts: Mapping[str, Part], kept: Mapping[str, IntArray]) -> dict[str, str]:
@@ -266,7 +278,7 @@ def _schema(
         image_shape=image if whole else None,
         class_names=called if labels.classes else (),
         n_targets=main.y.shape[1] if main.y.ndim == 2 else 1,
-        table=source.table,
+        table=None if source.table is None else replace(source.table, parts=source.parts),
     )
 
 

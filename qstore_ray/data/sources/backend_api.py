@@ -103,6 +103,9 @@ class BackendAPISourceAdapter(SourceAdapter[BackendAPIParams]):
         return SourceData(
             tasks=tasks.pop("train"),
             official=tasks,
+            parts=tuple((split, f"the record's {split}") for split in record.splits)
+            if len(record.splits) > 1
+            else (),
             feature_names=record.feature_names,
             image_shape=record.shape if len(record.shape) > 1 else None,
             class_names=record.class_names,

@@ -53,7 +53,7 @@ class HuggingFaceParams(Config):
         config: name of the config, where there are several.
         feature_column: one column of images or vectors; `image` or `img` by default.
         split_mapping: split of the hub to `train`, `val` or `test`; splits that are not named are
-            left out. By default train, validation or val, and test are used under these names.
+            left out. By default train, val and test are told by the usual words in their names.
         streaming: transfer only the parts of the files that are read; nothing is cached.
         endpoint: address of the hub; `HF_ENDPOINT`, else the public one, by default.
         offline: use the cache only, as does `HF_HUB_OFFLINE`.
@@ -133,6 +133,7 @@ class HuggingFaceSourceAdapter(SourceAdapter[HuggingFaceParams]):
         return SourceData(
             tasks=tasks.pop("train"),
             official=tasks,
+            parts=tuple(parts.items()) if len(parts) > 1 else (),
             feature_names=columns.features if named and numbers else None,
             one_column=named and not numbers,
             class_names=names,

@@ -9,22 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, ClassVar
 
 from qstore_ray.data.files import absolute
-from qstore_ray.data.npyfile import Place, count_rows, member_names, read_rows
+from qstore_ray.data.npyfile import Place, count_rows, declared_shape, member_names, read_rows
+from qstore_ray.data.sources.array_pairs import Pair
 from qstore_ray.data.sources.base import ColumnsConfig
 from qstore_ray.data.sources.local.base import (
     Chunk,
     Contents,
     Files,
     Format,
-    Split,
     named_parts,
     refuse_y_path,
     row_ranges,
 )
+from qstore_ray.data.sources.parts import Split
 from qstore_ray.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,19 +71,23 @@ class NpzFormat(Format):
     ) -> Contents:
         """Ranges of rows of the arrays; only their headers are read."""
         chunks: dict[Split, tuple[Chunk, ...]] = {}
+        said: tuple[tuple[str, str], ...] = ()
         for part, paths in files.items():
             for path in paths:
-                for split, (x, y) in named_parts(member_names(path), params, path).items():
+                named = named_parts(member_names(path), params, path, partial(_rows, path), part)
+                for split, (x, y) in named.items():
                     home = official_home(part, split, path)
                     cut = _cut(Place(path, x), Place(path, y), params)
                     chunks[home] = (*chunks.get(home, ()), *cut)
-        return Contents(chunks=chunks)
+                    said = said or parts_said(named)
+        return Contents(chunks=chunks, parts=said)
 
 
 class NpyFormat(Format):
     """`.npy` files: one of features and one of labels, or a folder of named arrays."""
 
     takes: ClassVar[frozenset[str]] = NAMES | {"y_path"}
+    parts_by_name: ClassVar[bool] = False  # the names of the files are the names of the arrays
 
     def open(
         self, root: str, files: Files, params: LocalParams, columns: ColumnsConfig | None
@@ -91,13 +97,30 @@ class NpyFormat(Format):
             return Contents(chunks={"train": _cut(*_one_pair(files["train"], params), params)})
         refuse_y_path(params, "in a folder of .npy files the labels are the array y")
         chunks: dict[Split, tuple[Chunk, ...]] = {}
+        said: tuple[tuple[str, str], ...] = ()
         for part, paths in files.items():
             named: Mapping[str, str] = {PurePosixPath(path).stem: path for path in paths}
-            for split, (x, y) in named_parts(tuple(named), params, root).items():
+
+            def rows(name: str, named: Mapping[str, str] = named) -> int | None:
+                return next(iter(declared_shape(Place(named[name], None))), None)
+
+            pairs = named_parts(tuple(named), params, root, rows, part)
+            said = said or parts_said(pairs)
+            for split, (x, y) in pairs.items():
                 home = official_home(part, split, root)
                 cut = _cut(Place(named[x], None), Place(named[y], None), params)
                 chunks[home] = (*chunks.get(home, ()), *cut)
-        return Contents(chunks=chunks)
+        return Contents(chunks=chunks, parts=said)
+
+
+def parts_said(pairs: Mapping[Split, Pair]) -> tuple[tuple[str, str], ...]:
+    """Each part and its arrays in words, where there is more than train."""
+    said = tuple((split, f"{pair.x} and {pair.y}") for split, pair in pairs.items())
+    return said if len(said) > 1 else ()
+
+
+def _rows(path: str, name: str) -> int | None:
+    return next(iter(declared_shape(Place(path, name))), None)
 
 
 def official_home(part: Split, split: Split, where: str) -> Split:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from qstore_ray.data.files import absolute, file_size, is_remote, read_range
-from qstore_ray.data.sources.local.base import Files, Split
+from qstore_ray.data.sources.local.base import Files
 from qstore_ray.data.sources.local.table import label_type_of
+from qstore_ray.data.sources.parts import Split
 from qstore_ray.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -22,39 +23,28 @@ Labelled: TypeAlias = dict[Split, tuple[tuple[str, ...], "AnyArray"]]
 _COLUMNS = ("filename", "label")
 
 
-def labels_from_folders(root: str, files: Files, params: LocalParams) -> Labelled:
-    """Every image with the name of the first folder below the part's folder, or below `root`.
+def labels_from_folders(files: Files, params: LocalParams) -> Labelled:
+    """Every image with the name of the first folder below the folder of its part.
 
     Raises:
         DataError: an image that is in no such folder.
     """
-    if not root:
-        raise ConfigError(
-            "images need labels",
-            field="params.path",
-            value=params.path,
-            fix="Give a folder with a sub-folder for each class, or a folder and params.y_path.",
-        )
-    depth = 0 if set(files) == {"train"} and not _has_parts(root, files) else 1
     labelled: Labelled = {}
     for part, paths in files.items():
         labels = []
         for path in paths:
-            below = path[len(root) :].lstrip("/").split("/")[depth:]
+            below = path[len(files.homes[part]) :].lstrip("/").split("/")
             if len(below) < 2:
                 raise DataError(
                     "the image is in no class's folder",
                     field="params.path",
                     value=path,
-                    fix="Move it into the folder of its class, or give params.y_path.",
+                    fix="Give a folder with a sub-folder for each class, or a folder and "
+                    "params.y_path.",
                 )
             labels.append(below[0])
         labelled[part] = paths, np.array(labels)
     return labelled
-
-
-def _has_parts(root: str, files: Files) -> bool:
-    return all(path[len(root) :].lstrip("/").startswith("train/") for path in files["train"])
 
 
 def labels_from_file(root: str, files: Files, params: LocalParams) -> Labelled:
