@@ -28,8 +28,8 @@ def _csv(path: Path, keep: slice) -> None:
         *((name, "train") for name in ("train", "Training", "train_set", "trainData", "X_train",
                                        "iris-train", "Xtrain", "train-00000-of-00002")),
         *((name, "val") for name in ("val", "VALID", "validation", "dev", "val_set")),
-        *((name, "test") for name in ("test", "Testing", "eval", "hold-out", "t10k-images", "y_test")),
-        *((name, None) for name in ("latest", "contest", "test2", "tests", "trainval", "train_test")),
+        *((name, "test") for name in ("test", "Testing", "eval", "hold-out", "t10k-images")),
+        *((name, None) for name in ("latest", "contest", "test2", "trainval", "train_test")),
     ],
 )  # fmt: skip
 def test_the_words_of_a_name_say_the_part(name: str, part: str | None):

@@ -49,8 +49,10 @@ class Pairs(NamedTuple):
 
 
 def array_name(name: str) -> ArrayName | None:
-    """What an array is, if its words say that and nothing else."""
-    words = [word for word in _unglued(name) if part_of_word(word) is None]
+    """What an array is, if its words say that and nothing else; a group may be called anything."""
+    *groups, own = name.split("/")
+    words = [word for word in _unglued(own) if part_of_word(word) is None]
+    words += [word for group in groups for word in _unglued(group) if _is_role(word)]
     strong = [word for word in words if word not in _WEAK] or [w for w in words if w == "data"]
     axes = {"x" if word in FEATURE_WORDS else "y" for word in strong if _is_role(word)}
     if len(axes) != 1 or not all(map(_is_role, strong)):
@@ -66,7 +68,7 @@ def pair_arrays(names: Sequence[str], where: str) -> Pairs:
         DataError: several features or labels of one part, one without the other, or both arrays
             without a part and arrays of train.
     """
-    kinds = {name: kind for name in names if (kind := array_name(_inner(name, names))) is not None}
+    kinds = {name: kind for name in names if (kind := array_name(name)) is not None}
     by_kind: dict[ArrayName, list[str]] = {}
     for name, kind in kinds.items():
         by_kind.setdefault(kind, []).append(name)
@@ -156,13 +158,3 @@ def _both(role: str, word: str) -> tuple[str, ...]:
 
 def _is_role(word: str) -> bool:
     return word in FEATURE_WORDS or word in LABEL_WORDS
-
-
-def _inner(name: str, names: Sequence[str]) -> str:
-    """The name without the groups that all arrays are in."""
-    first = names[0].split("/")[:-1]
-    same = 0
-    while same < len(first) and all(other.split("/")[:-1][same : same + 1] == first[same : same + 1]
-                                    for other in names):  # fmt: skip
-        same += 1
-    return "/".join(name.split("/")[same:])

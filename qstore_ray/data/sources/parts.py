@@ -249,7 +249,7 @@ def _is_sharded(names: Iterable[str]) -> bool:
 
 
 def _said(names: Mapping[str, int], files: Sequence[str]) -> str:
-    """Where a part was found: the one file's name, or the folder or the first name, and how many."""
+    """Where a part was found: the file's name, or the folder or first name, and how many."""
     first = files[0].rpartition("/")[2]
     if len(files) == 1:
         return first

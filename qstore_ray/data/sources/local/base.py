@@ -129,7 +129,7 @@ def named_parts(
     """
     asked = {split: pair for split in SPLITS if (pair := _asked(params, split)) is not None}
     for split, pair in asked.items():
-        _check_there(pair, split, names, where)
+        _check_there(pair, split, names)
     if "train" in asked:  # whoever names the arrays leaves the others out, but for official parts
         rest = [name for name in names if name not in asked["train"]]
         named = [
@@ -152,7 +152,7 @@ def _without(parts: Mapping[Split, Pair], asked: Mapping[Split, Pair]) -> dict[S
     return {split: pair for split, pair in parts.items() if split not in asked}
 
 
-def _check_there(pair: Pair, split: Split, names: Sequence[str], where: str) -> None:
+def _check_there(pair: Pair, split: Split, names: Sequence[str]) -> None:
     end = "" if split == "train" else f"_{split}"
     for axis, name in zip("xy", pair, strict=True):
         if name not in names:

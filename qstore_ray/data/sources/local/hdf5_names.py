@@ -103,7 +103,7 @@ def array_names(file: Any, path: str) -> tuple[str, ...]:
 def _walk(group: Any, above: str, path: str) -> Iterator[str]:
     import h5py
 
-    if _PANDAS in group.attrs:
+    if _PANDAS in group.attrs:  # whether it is there is asked, what it says is not read
         raise DataError(
             "a table that pandas wrote, whose names of columns are pickled, and pickles run code "
             "when they are opened",
@@ -114,7 +114,8 @@ def _walk(group: Any, above: str, path: str) -> Iterator[str]:
     for name in group:
         own = isinstance(group.get(name, getlink=True), h5py.HardLink)
         at = group[name] if own else None
-        if isinstance(at, h5py.Group) and len(at) and not is_list(at):
+        table = isinstance(at, h5py.Group) and _PANDAS in at.attrs
+        if table or (isinstance(at, h5py.Group) and len(at) and not is_list(at)):
             yield from _walk(at, f"{above}{name}/", path)
         else:
             yield f"{above}{name}"

@@ -23,7 +23,7 @@ Labelled: TypeAlias = dict[Split, tuple[tuple[str, ...], "AnyArray"]]
 _COLUMNS = ("filename", "label")
 
 
-def labels_from_folders(files: Files, params: LocalParams) -> Labelled:
+def labels_from_folders(files: Files) -> Labelled:
     """Every image with the name of the first folder below the folder of its part.
 
     Raises:

@@ -90,7 +90,7 @@ class ImagesFormat(Format):
         if params.y_path is not None:
             labelled = labels_from_file(root, files, params)
         else:
-            labelled = labels_from_folders(files, params)
+            labelled = labels_from_folders(files)
         every = [path for paths, _ in labelled.values() for path in paths]
         look = Look(
             size=params.size,
