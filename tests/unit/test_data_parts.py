@@ -266,3 +266,23 @@ def test_splits_of_a_hub_by_the_same_words():
     assert parts_of(("train", "dev"), None) == {"train": "train", "val": "dev"}
     with pytest.raises(ConfigError, match="exactly one split is train"):
         parts_of(("train", "test", "eval"), None)
+
+
+@pytest.mark.parametrize(
+    "header", ["id,label", "image_id,class", "filename,category", "path,target"]
+)
+@pytest.mark.parametrize("suffix", ["", ".png"])
+def test_labels_of_images_with_other_columns_and_ids(tmp_path: Path, header: str, suffix: str):
+    from PIL import Image
+
+    (tmp_path / "images").mkdir()
+    lines = [header]
+    for number, kind in enumerate(KINDS):
+        Image.fromarray(IMAGES[number]).save(tmp_path / "images" / f"{number:04}.png")
+        lines.append(f"{number:04}{suffix},{kind}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    dataset = load(tmp_path / "images", y_path=str(tmp_path / "labels.csv"))
+    assert dataset.classes == ("ant", "bee", "cow")
+    (tmp_path / "labels.csv").write_text("\n".join(lines[:-3]))
+    with pytest.raises(DataError, match="3 images have no label"):
+        load(tmp_path / "images", y_path=str(tmp_path / "labels.csv"))
