@@ -29,7 +29,7 @@ PART_WORDS: Mapping[str, Split] = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "validate", "dev"), "val"),
     **dict.fromkeys(("test", "testing", "eval", "evaluation", "holdout", "t10k"), "test"),
-}  # type: ignore[dict-item]  # fromkeys forgets that the values are literals
+}
 _GLUED = ("set", "data", "split", "x", "y", "images", "image", "labels", "label", "features")
 """Words that are written without a joint before or behind the word of a part: `trainset`."""
 _SHOWN = 6
