@@ -97,8 +97,8 @@ class _Given(NamedTuple):
 
 def _given(params: LocalParams) -> _Given:
     if params.path is not None:
-        root, files, skipped = _data_files(params.path, params)
-        return _Given(root, files, {}, skipped)
+        root, files, more = _data_files(params.path, params)
+        return _Given(root, files, {}, more)
     parts: dict[Split, tuple[str, tuple[str, ...]]] = {}
     every: list[str] = []
     skipped: tuple[str, ...] = ()
