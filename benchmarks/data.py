@@ -3,6 +3,7 @@
 Each pair in turns in one process, files in the page cache:
 
 - reading a Parquet and an npz file, `Dataset.materialize` over pyarrow and numpy;
+- loading a CSV file and reading every split, over `pyarrow.csv.read_csv` (all threads);
 - StandardScaler and PCA(16) on 1,000,000 and 250,000 × 64 rows, ours over scikit-learn's;
 - the peak memory of one epoch streamed from twice as many rows;
 - loading and preparing 1,797 rows.
@@ -26,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from record import write
 
@@ -101,6 +103,22 @@ def reading(parquet: Path, npz: Path, rounds: int) -> list[dict[str, Any]]:
         found = in_turns(lambda d=dataset: d.materialize("train"), plain, rounds)
         results.append({"what": f"read {path.suffix[1:]}", **found, "target": "ratio <= 1.3"})
     return results
+
+
+def csv_file(folder: Path, n_rows: int, rounds: int) -> dict[str, Any]:
+    """A CSV file of 20 numbers and a label, loaded and every split read, over pyarrow's reader."""
+    rng = np.random.default_rng(SEED)
+    columns = {f"f{i}": rng.normal(size=n_rows) for i in range(20)}
+    pa_csv.write_csv(pa.table({**columns, "label": rng.integers(0, 3, n_rows)}), folder / "t.csv")
+    wanted = DatasetConfig(name="rows", source="local", params={"path": str(folder / "t.csv")})
+
+    def ours() -> None:
+        dataset = DatasetLoader.load(wanted)
+        for split in dataset.plans:
+            dataset.materialize(split)
+
+    found = in_turns(ours, lambda: pa_csv.read_csv(folder / "t.csv"), rounds)
+    return {"what": f"load csv of {n_rows} rows", **found, "target": "ratio <= 2"}
 
 
 def preparing(n_rows: int, rounds: int) -> dict[str, Any]:
@@ -182,6 +200,9 @@ def main() -> None:
         parquet, npz = write_files(Path(folder), options.gigabytes)
         results = reading(parquet, npz, options.rounds)
         npz.unlink()
+        results.append(
+            csv_file(Path(folder), int(1e6 * min(options.gigabytes, 1.0)), options.rounds)
+        )
         results.append(streaming(doubled(parquet)))
     rows = int(1e6 * min(options.gigabytes, 1.0))
     results += [preparing(n, options.rounds) for n in (rows, rows // 4)]

@@ -2,7 +2,7 @@
 
 import sys
 
-from qstore_ray.cli.app import main
+from qstore_ray.cli.entry import main
 
 if __name__ == "__main__":
     sys.exit(main())

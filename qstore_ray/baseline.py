@@ -1,75 +1,153 @@
-"""What a classical model reaches on the same features and the same splits.
+"""What simple models reach on the same features and the same splits.
 
-A quantum model's accuracy means little without it, so every job prints both. The baseline is honest
-rather than weak: standardised features, and the strength of the regularisation chosen on the
-validation rows, as the quantum model's settings are.
+A quantum model's score means little without them, so every job prints them: the majority class (of
+a regression, the mean), which looks at no feature, and a linear model. The linear one is honest
+rather than weak: standardised features, the weights of rows that the quantum model is trained with,
+and the strength of the regularisation chosen on the validation rows by the metric of the verdict.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.multiclass import OneVsRestClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+import numpy as np
 
 from qstore_ray.data.dataset import Dataset
+from qstore_ray.learn.scoring import Answers, Scoring, is_uneven
+from qstore_ray.learn.weights import ClassWeight, row_weights
 
 if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
+    from qstore_ray.learn.losses import Goal
+    from qstore_ray.types import AnyArray, FloatArray
 
-    from qstore_ray.types import AnyArray
-
+LOGISTIC, RIDGE = "logistic regression", "ridge regression"
 _STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
 
 
-def linear_baseline(dataset: Dataset, split: str = "test") -> dict[str, float]:
-    """Scores of a linear model fitted on train, chosen on val, on `split`.
+@dataclass(frozen=True)
+class Baseline:
+    """Two simple models on the rows of a split.
 
-    Logistic regression gives `baseline_accuracy`, one for each of several labels the share of rows
-    with all of them right; for a regression, ridge gives `baseline_loss`,
-    the mean squared error. Without a val split the usual strength 1 is taken.
+    Attributes:
+        name: of the linear model. metric: that the verdict is by, a name of `learn.scoring`.
+        linear, constant: the answers of the linear model, and of the majority class or the mean.
+        metrics: their scores, as `baseline_<metric>` and `majority_<metric>` (`mean_` without
+            classes).
+    """
+
+    name: str
+    metric: str
+    linear: Answers
+    constant: Answers
+    metrics: dict[str, float]
+
+
+def linear_baseline(
+    dataset: Dataset,
+    split: str = "test",
+    *,
+    class_weight: ClassWeight = None,
+    sample_weight: FloatArray | None = None,
+) -> Baseline:
+    """Simple models fitted on train, the linear one chosen on val, on `split`.
+
+    Without a val split the usual strength 1 is taken.
+
+    Args:
+        class_weight, sample_weight: of the training rows, see `learn.weights`.
 
     Raises:
-        UnknownNameError: the dataset has no such split.
+        UnknownNameError: the dataset has no such split, or a weight is of no class.
     """
-    classifies = bool(dataset.classes)
-    x, y = dataset.materialize(split)
-    model = _chosen(dataset, classifies)
-    if classifies:
-        return {"baseline_accuracy": float(model.score(x, y))}
-    return {"baseline_loss": float(((model.predict(x) - y) ** 2).mean())}
-
-
-def _chosen(dataset: Dataset, classifies: bool) -> Pipeline:
+    goal: Goal = dataset.config.task
+    scoring = Scoring(goal, tuple(map(str, dataset.schema.class_names)))
+    metric = verdict_metric(dataset)
     x, y = dataset.materialize("train")
-    if "val" not in dataset.plans:
-        return _fitted(1.0, classifies, x, y)
-    x_val, y_val = dataset.materialize("val")
-    candidates = [_fitted(strength, classifies, x, y) for strength in _STRENGTHS]
-    return max(candidates, key=lambda model: model.score(x_val, y_val))
+    weight = sample_weight
+    if goal == "classification" and (class_weight is not None or sample_weight is not None):
+        weight = row_weights(y, dataset.classes, class_weight, sample_weight)
+    n_classes = len(dataset.classes)
+    candidates = [_fitted(strength, goal, x, y, weight) for strength in _strengths(dataset)]
+    chosen = candidates[0]
+    if len(candidates) > 1:
+        x_val, y_val = dataset.materialize("val")
+        by = metric if not scoring.undefined(metric, y_val) else _always(goal)
+        sign = 1.0 if scoring.metrics[by].larger_is_better else -1.0
+
+        def worth(model: Any) -> float:
+            answers = _answers(model, x_val, goal, n_classes)
+            return sign * scoring.scores(y_val, answers, (by,)).values[by]
+
+        chosen = max(candidates, key=worth)
+    x_test, y_test = dataset.materialize(split)
+    linear = _answers(chosen, x_test, goal, n_classes)
+    constant = Answers(_constant(y, goal, len(y_test)))
+    metrics = {f"baseline_{k}": v for k, v in scoring.scores(y_test, linear).values.items()}
+    of_labels = [name for name, known in scoring.metrics.items() if known.takes == "predicted"]
+    first = "mean" if goal == "regression" else "majority"
+    found = scoring.scores(y_test, constant, of_labels).values
+    metrics |= {f"{first}_{k}": v for k, v in found.items() if not k.startswith("recall_")}
+    return Baseline(RIDGE if goal == "regression" else LOGISTIC, metric, linear, constant, metrics)
 
 
-def _fitted(strength: float, classifies: bool, x: AnyArray, y: AnyArray) -> Pipeline:
-    linear = LogisticRegression(C=strength, max_iter=5000) if classifies else Ridge(1.0 / strength)
-    if classifies and y.ndim == 2:
-        linear = OneVsRestClassifier(linear)
-    return make_pipeline(StandardScaler(), linear).fit(x, y)
+def verdict_metric(dataset: Dataset) -> str:
+    """The metric by which models of this data are compared.
+
+    Balanced accuracy where the classes of train are uneven, see `learn.scoring.is_uneven`, else
+    accuracy; of several labels the share of rows with all of them right; R² for numbers.
+    """
+    if dataset.config.task == "regression":
+        return "r2"
+    one_class = dataset.config.task == "classification"
+    uneven = one_class and is_uneven(dataset.class_counts["train"])
+    return "balanced_accuracy" if uneven else "accuracy"
 
 
-def better_or_not(metrics: Mapping[str, float]) -> str:
-    """One honest sentence that compares `test_…` with `baseline_…`; empty where one is missing."""
-    if "test_accuracy" in metrics and "baseline_accuracy" in metrics:
-        ours, theirs = metrics["test_accuracy"], metrics["baseline_accuracy"]
-        better, name = ours > theirs, "logistic regression"
-        numbers = f"{ours:.4f} against {theirs:.4f}"
-    elif "test_loss" in metrics and "baseline_loss" in metrics:
-        ours, theirs = metrics["test_loss"], metrics["baseline_loss"]
-        better, name = ours < theirs, "ridge regression"
-        numbers = f"mean squared error {ours:.4g} against {theirs:.4g}"
-    else:
-        return ""
-    verdict = "as good as" if ours == theirs else "better than" if better else "worse than"
-    return f"{verdict} {name} on the same features: {numbers}"
+def _always(goal: Goal) -> str:
+    """The metric of the same kind that any rows define."""
+    return "mse" if goal == "regression" else "accuracy"
+
+
+def _strengths(dataset: Dataset) -> Sequence[float]:
+    return _STRENGTHS if "val" in dataset.plans else (1.0,)
+
+
+def _fitted(
+    strength: float, goal: Goal, x: FloatArray, y: AnyArray, weight: FloatArray | None
+) -> Any:
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.multiclass import OneVsRestClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if goal == "regression":
+        pipeline = make_pipeline(StandardScaler(), Ridge(1.0 / strength))
+        return pipeline.fit(x, y, ridge__sample_weight=weight)
+    linear = LogisticRegression(C=strength, max_iter=5000)
+    if goal == "multilabel":
+        return make_pipeline(StandardScaler(), OneVsRestClassifier(linear)).fit(x, y)
+    pipeline = make_pipeline(StandardScaler(), linear)
+    return pipeline.fit(x, y, logisticregression__sample_weight=weight)
+
+
+def _answers(model: Any, x: FloatArray, goal: Goal, n_classes: int) -> Answers:
+    predicted = np.asarray(model.predict(x))
+    if goal == "regression":
+        return Answers(predicted)
+    chances = np.asarray(model.predict_proba(x), np.float64)
+    if goal == "multilabel":
+        return Answers(predicted, chances, chances)
+    every = np.zeros((len(x), n_classes))
+    every[:, model.classes_] = chances  # a class without a row in train has none
+    return Answers(predicted, every[:, 1] if n_classes == 2 else every, every)
+
+
+def _constant(y: AnyArray, goal: Goal, n_rows: int) -> AnyArray:
+    """What a model that looks at no feature says of so many rows (n_rows, …)."""
+    if goal == "classification":
+        return np.full(n_rows, np.bincount(y).argmax())
+    mean = y.mean(axis=0)
+    row = (mean > 0.5).astype(np.int64) if goal == "multilabel" else mean
+    return np.repeat(row[None], n_rows, axis=0)

@@ -53,7 +53,11 @@ class Config(BaseModel):
     """
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        validate_default=True,
+        hide_input_in_errors=True,  # a traceback is no place for a password
     )
 
     def __init__(self, **values: Any) -> None:

@@ -32,7 +32,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
+
+from qstore_ray.credentials import redact_text
+from qstore_ray.wording import worded
 
 _LONGEST_VALUE = 80
 
@@ -44,7 +47,7 @@ class QStoreError(Exception):
         message: what was wrong, as one sentence; `{row}` in it stands for `row`.
         field: the configuration field or argument at fault, dotted (`trainer.batch_size`).
         value: the offending value; kept for programs, shown shortened.
-        fix: what to type instead.
+        fix: what to type instead, in Python's words; see `wording`.
         row: place of the row at fault among the rows at hand, see `numbered`.
     """
 
@@ -71,23 +74,28 @@ class QStoreError(Exception):
         """What was wrong, as one sentence."""
         return self._message if self.row is None else self._message.replace("{row}", str(self.row))
 
+    @message.setter
+    def message(self, message: str) -> None:
+        self._message = message
+
     def __str__(self) -> str:
         where = f"{self.field}: " if self.field else ""
         got = f" (got {_short(self.value)})" if self.value is not None else ""
         fix = f" {self.fix}" if self.fix else ""
-        return f"{where}{self.message}{got}.{fix}"
+        return _shown(f"{where}{self.message}{got}.{fix}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self._message, self.field, self.value, self.fix, self.row)
+        # With what else an error knows: `locked`, `row`, and notes.
+        return _rebuild, (type(self), self._message, self.field, self.value, self.fix), vars(self)
 
     def as_dict(self) -> dict[str, Any]:
         """The error as JSON-ready fields (`--json` prints this)."""
         return {
             "error": type(self).__name__,
-            "message": self.message,
+            "message": _shown(self.message),
             "field": self.field,
             "value": None if self.value is None else _short(self.value),
-            "fix": self.fix,
+            "fix": _shown(self.fix),
             "exit_code": self.exit_code,
         }
 
@@ -116,6 +124,21 @@ class ResourceError(UsageError):
 
 class RunExistsError(UsageError):
     """A run of this name exists and may not be overwritten or continued as asked."""
+
+    locked = False
+    """Whether another process has it open, which may end by itself."""
+
+    @classmethod
+    def while_open(cls, kind: str, name: str) -> Self:
+        """The error for a run or a study, as `kind` says, that another process has open."""
+        error = cls(
+            f"another process has this {kind} open",
+            field="name",
+            value=name,
+            fix="Wait for it, stop it, or take another name.",
+        )
+        error.locked = True
+        return error
 
 
 class DataError(QStoreError):
@@ -202,17 +225,15 @@ def numbered(rows: Sequence[int] | Any | None) -> Iterator[None]:
         raise
 
 
-def _rebuild(
-    cls: type[QStoreError],
-    message: str,
-    field: str,
-    value: Any,
-    fix: str,
-    row: int | str | None = None,
-) -> QStoreError:
-    return cls(message, field=field, value=value, fix=fix, row=row)
+def _rebuild(cls: type[QStoreError], message: str, field: str, value: Any, fix: str) -> QStoreError:
+    return cls(message, field=field, value=value, fix=fix)
+
+
+def _shown(text: str) -> str:
+    """Without logins, in the words of those who read it."""
+    return worded(redact_text(text))
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = redact_text(repr(value))  # before it is cut, which may leave half of a login
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"

@@ -64,7 +64,7 @@ def estimate_job(config: JobConfig) -> Estimate:
             "only the exact simulator's cost is known",
             field="trainer.backend",
             value=config.trainer.backend,
-            fix="Estimate with --set trainer.backend=statevector.",
+            fix="Estimate with trainer.backend = 'statevector'.",
         )
     dataset = DatasetLoader.load(config.dataset)
     sizes = {split: len(dataset.materialize(split)[1]) for split in ("train", "val")

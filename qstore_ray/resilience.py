@@ -9,18 +9,27 @@ as it was.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception,
     retry_if_exception_type,
+    sleep,
+    sleep_using_event,
     stop_after_attempt,
+    stop_after_delay,
+    stop_any,
+    stop_when_event_set,
     wait_random_exponential,
 )
+
+if TYPE_CHECKING:
+    from tenacity.stop import stop_base
 
 T = TypeVar("T")
 
@@ -30,17 +39,21 @@ def call_with_retries(
     *,
     retry_on: tuple[type[BaseException], ...] | Callable[[BaseException], bool],
     attempts: int = 4,
+    seconds: float | None = None,
+    leave: threading.Event | None = None,
     longest_pause: float = 8.0,
     pause_asked: Callable[[BaseException], float | None] | None = None,
     between: Callable[[], None] | None = None,
 ) -> T:
-    """Call `call` until it returns, at most `attempts` times, pausing with jitter in between.
+    """Call `call` until it returns, pausing with jitter in between, within bounds.
 
     Args:
         call: a function without arguments that may be repeated safely.
         retry_on: error types that may pass by themselves, or a function that says whether an
             error is one; any other error is raised at once.
         attempts: calls in all, at least 1.
+        seconds: instead of `attempts`, how long to go on for.
+        leave: when set, nothing is waited for any more.
         longest_pause: upper bound of one pause, in seconds.
         pause_asked: the shortest pause that an error asks for, in seconds (a server's
             Retry-After); it counts up to `longest_pause`.
@@ -56,8 +69,10 @@ def call_with_retries(
         asked = pause_asked(error) if pause_asked and error else None
         return min(max(jitter(state), asked or 0.0), longest_pause)
 
+    stop: stop_base = stop_after_attempt(attempts) if seconds is None else stop_after_delay(seconds)
     retrying = Retrying(
-        stop=stop_after_attempt(attempts),
+        stop=stop_any(stop, stop_when_event_set(leave)) if leave else stop,
+        sleep=sleep_using_event(leave) if leave else sleep,
         wait=pause,
         retry=retry_if_exception_type(retry_on)
         if isinstance(retry_on, tuple)

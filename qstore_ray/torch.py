@@ -21,7 +21,6 @@ step is the caller's to decide. Needs the extra `torch`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +28,9 @@ import numpy as np
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend, Bindings, Estimates, Pullback
 from qstore_ray.circuits.circuit import Circuit
-from qstore_ray.circuits.observable import Observable
+from qstore_ray.circuits.load import circuit_of_rows
+from qstore_ray.circuits.operators import read_observables
+from qstore_ray.circuits.slots import feature_names
 from qstore_ray.errors import MissingDependencyError, UsageError
 from qstore_ray.learn.gradients import get_gradient, linearize
 
@@ -53,8 +54,9 @@ class TorchQuantumLayer(torch.nn.Module):  # type: ignore[misc]  # torch may not
     only: a graph of the gradient itself (`create_graph=True`) is refused.
 
     Args:
-        circuit: the circuit with its encoding.
-        observables: O Pauli sums.
+        circuit: a `Circuit`, a Qiskit circuit of any class, a `.qasm` file or its text.
+        observables: O Pauli sums, as observables, text or operators of Qiskit.
+        features: which parameters of a circuit that is no `Circuit` are data, see `ModelConfig`.
         backend: where it is evaluated; the exact simulator by default.
         gradient: `adjoint`, `parameter_shift`, or `auto`, as of a trainer.
         initial_spread: standard deviation of the initial parameters, radians.
@@ -67,24 +69,24 @@ class TorchQuantumLayer(torch.nn.Module):  # type: ignore[misc]  # torch may not
 
     def __init__(
         self,
-        circuit: Circuit,
-        observables: Sequence[Observable],
+        circuit: Any,
+        observables: Any,
         backend: Backend | None = None,
         *,
+        features: Any = None,
         gradient: str = "auto",
         initial_spread: float = 0.1,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.circuit = circuit
-        self.observables = tuple(observables)
+        self.circuit: Circuit = circuit_of_rows(circuit, feature_names(features))
+        template = self.circuit.template
+        self.observables = read_observables(observables, template.n_qubits)
         self.backend: Backend = backend or open_backend("statevector", {})
         self.method = get_gradient(gradient, self.backend)
-        start = np.random.default_rng(seed).normal(
-            scale=initial_spread, size=circuit.template.n_params
-        )
+        start = np.random.default_rng(seed).normal(scale=initial_spread, size=template.n_params)
         self.weight = torch.nn.Parameter(torch.from_numpy(start))
-        self.backend.check(circuit.template, self.observables, self._example())
+        self.backend.check(template, self.observables, self._example())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Expectation values (…, O) of rows (…, F), in the type of the rows.

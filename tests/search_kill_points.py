@@ -92,7 +92,7 @@ def once_more(folder: Path) -> None:
     try:
         search(folder, resume=True)
     except RunExistsError as exc:
-        if "Leave out --resume" not in exc.fix:
+        if "Leave out resume=True" not in exc.fix:
             raise
         search(folder, resume=False)
 

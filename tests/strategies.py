@@ -41,7 +41,9 @@ def angles(draw: st.DrawFn, n_rows: int, n_params: int) -> Angle:
     if kind == "const":
         return const(draw(finite))
     slot, n_slots = (row, n_rows) if kind == "row" else (param, n_params)
-    return slot(draw(st.integers(0, n_slots - 1)), draw(scales), draw(finite))
+    angle = slot(draw(st.integers(0, n_slots - 1)), draw(scales), draw(finite))
+    # One in four is a sum, of the same slot or of others.
+    return angle.plus(draw(angles(n_rows, n_params))) if draw(st.integers(0, 3)) == 3 else angle
 
 
 @st.composite

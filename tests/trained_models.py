@@ -17,6 +17,7 @@ from qstore_ray.train.trained import TrainedModel
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from qstore_ray.data.signature import Signature
     from qstore_ray.types import FloatArray
 
 N = 3
@@ -39,6 +40,7 @@ def made(
     origin: Origin | None = None,
     task: str | None = None,
     n_targets: int = 1,
+    signature: Signature | None = None,
     **config: Any,
 ) -> TrainedModel:
     """A model of random parameters behind a preparation that is fitted on `raw`."""
@@ -62,6 +64,8 @@ def made(
         "n_targets": n_targets,
         "preparation": preparation.spec(),
     }
+    if signature is not None:
+        about["input"] = signature.to_dict()
     return TrainedModel(
         model,
         model.initial(3) + 0.01,

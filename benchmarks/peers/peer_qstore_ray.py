@@ -8,12 +8,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from protocol import Case, Step, serve
+from protocol import Angle, Case, Step, serve
 
 from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.observable import Observable, PauliTerm
-from qstore_ray.circuits.template import Angle, Op, Template
+from qstore_ray.circuits.template import Angle as OwnAngle
+from qstore_ray.circuits.template import Op, Template, const, param, row
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,9 +22,15 @@ if TYPE_CHECKING:
 ENGINE = sys.argv[1] if len(sys.argv) > 1 else "auto"
 
 
+def _angle(given: Angle) -> OwnAngle:
+    if given.kind == "const":
+        return const(given.offset)
+    return {"row": row, "param": param}[given.kind](given.slot, given.scale, given.offset)
+
+
 def build(case: Case) -> Step:
     """The template of the case, and the step that training runs."""
-    ops = tuple(Op(op.gate, op.qubits, tuple(Angle(*a) for a in op.angles)) for op in case.ops)
+    ops = tuple(Op(op.gate, op.qubits, tuple(map(_angle, op.angles))) for op in case.ops)
     template = Template(
         case.n_qubits,
         ops,

@@ -133,6 +133,8 @@ class StatevectorBackend:
                 tape, cotangent, rows_gradient=rows_gradient, threads=self.threads
             )
             split = program.n_rows
+            if not rows_gradient:  # an angle with row and parameter has the derivative of both
+                found.slots[:, :split] = 0.0
             return Gradients(found.slots[:, :split], found.slots[:, split:], found.amplitudes)
 
         return Estimates(values, usage=Usage(circuits=len(bindings))), pullback

@@ -92,6 +92,33 @@ def parse(text: str, features: Mapping[str, int]) -> Formula:
         return _formula(ast.parse(text.strip(), mode="eval").body, features, text)
     except SyntaxError as exc:
         raise _not_a_formula(text) from exc
+    except (RecursionError, MemoryError) as exc:
+        raise CircuitError(
+            "an angle is a formula of too many features or operations",
+            field="circuit",
+            value=text,
+            fix="Compute it by a preprocessing step, or split it into several rotations.",
+        ) from exc
+
+
+def from_json(value: Any, n_features: int) -> Formula:
+    """The formula that JSON, of which `json.dumps` of a formula is an example, holds.
+
+    Raises:
+        CircuitError: it holds no formula of so many features.
+    """
+    match value:
+        case bool():
+            raise _not_a_formula(str(value))
+        case float():
+            return value
+        case int() if 0 <= value < n_features:
+            return value
+        case [str() as name, a] if name in _UNARY:
+            return (name, from_json(a, n_features))
+        case [str() as name, a, b] if name in _BINARY:
+            return (name, from_json(a, n_features), from_json(b, n_features))
+    raise _not_a_formula(str(value))
 
 
 def evaluate(formula: Formula, columns: list[FloatArray]) -> FloatArray:

@@ -1,7 +1,8 @@
-"""A circuit by what a configuration can hold: a path, `module:function`, or OpenQASM source.
+"""A circuit by whatever a user has: an object, a path, OpenQASM source, or `module:function`.
 
-The function is the user's own and may build its circuit with Qiskit or with this package. Qiskit is
-imported only where a circuit of its kind is met.
+`load_circuit` makes a `Circuit` of it; `kept_circuit` the text that a configuration keeps, which is
+the circuit itself: code that makes one is called when the configuration is made and never again.
+Qiskit is imported only where a circuit of its kind is met.
 """
 
 from __future__ import annotations
@@ -9,56 +10,189 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
 from qstore_ray.circuits.circuit import Circuit
+from qstore_ray.circuits.qasm_source import is_circuit_file, is_source
 from qstore_ray.circuits.row_angles import Features
+from qstore_ray.circuits.slots import FeatureNames, feature_names, listed, read_slots
 from qstore_ray.circuits.template import Template
-from qstore_ray.errors import ConfigError
+from qstore_ray.circuits.text import circuit_text
+from qstore_ray.errors import CircuitError, ConfigError
 
-QASM_ENDINGS = (".qasm", ".qasm3", ".qasm2")
+_EXPORTS = {
+    "pennylane": "qml.to_openqasm(qnode)(…)",
+    "cirq": "cirq.qasm(circuit)",
+    "pytket": "pytket.qasm.circuit_to_qasm_str(circuit)",
+    "braket": "circuit.to_ir(IRType.OPENQASM).source",
+    "pyquil": "program.out(), rewritten as OpenQASM",
+    "qutip_qip": "qutip_qip.qasm.circuit_to_qasm_str(circuit)",
+    "qibo": "circuit.to_qasm()",
+}
+"""How the circuits of other libraries become OpenQASM, by the root of their classes' modules."""
 
 
-def is_source(spec: str) -> bool:
-    """Whether `spec` is OpenQASM text, not the name of something."""
-    return "\n" in spec and "OPENQASM" in spec
+def is_name(spec: object) -> bool:
+    """Whether `spec` names code that makes a circuit, `module:function`."""
+    is_text = isinstance(spec, str) and not is_source(spec)
+    return is_text and spec != "library" and not is_circuit_file(str(spec))
 
 
 def load_circuit(
-    spec: str, *, features: str | None = None, n_features: int | None = None
+    given: Any, *, features: FeatureNames | None = None, n_features: int | None = None
 ) -> Circuit:
-    """The circuit that `spec` names: a `.qasm` file, OpenQASM source, or `module:function`.
+    """The circuit that `given` is or names.
 
-    The function is called without arguments and returns a Qiskit circuit, a `Circuit`, or a
-    `Template` (whose row angles are then the features).
+    Args:
+        given: a Qiskit circuit of any subclass, gate or instruction; a `Circuit`; a `Template`
+            (whose row angles are then the features); a `.qasm` file; OpenQASM source; a function
+            without arguments that returns one of these, or its name `module:function`.
+        features: which parameters are features, see `slots`. A `Circuit` or a `Template` knows.
+        n_features: F, where the data have more columns than the circuit uses.
 
     Raises:
-        ConfigError: no such file, module or function, or a function that returns something else.
-        CircuitError: a circuit that cannot be converted.
+        ConfigError: no such file, module or function, or something that is no circuit.
+        CircuitError: a circuit that cannot be converted, or features that it does not have.
     """
-    if is_source(spec):
-        from qstore_ray.circuits.qasm_reader import from_text
+    return _converted(*_made(given), features, n_features)
 
-        return from_text(spec, features=features, n_features=n_features)
-    if spec.endswith(QASM_ENDINGS):
-        from qstore_ray.circuits.qasm_reader import from_qasm
 
-        return from_qasm(spec, features=features, n_features=n_features)
-    made = _function(spec)()
+def kept_circuit(given: Any, features: FeatureNames | None = None) -> str:
+    """The text that a configuration keeps of a circuit, which gives it back to the last bit.
+
+    Arguments and errors are those of `load_circuit`; without features a circuit is refused.
+
+    Raises:
+        CircuitError: also an encoding of a class of the user's own, which no text can keep.
+    """
+    made, maker = _made(given)
+    circuit = _with_features(_converted(made, maker, features, None), made, features)
+    return circuit_text(circuit, features=_chosen(made, features))
+
+
+def circuit_of_rows(given: Any, features: FeatureNames | None = None) -> Circuit:
+    """The circuit that `given` is or names, which takes features; see `load_circuit`.
+
+    Raises:
+        CircuitError: also one without features.
+    """
+    made, maker = _made(given)
+    return _with_features(_converted(made, maker, features, None), made, features)
+
+
+def _with_features(circuit: Circuit, made: Any, features: FeatureNames | None) -> Circuit:
+    if not circuit.n_features:
+        known = listed(_parameter_names(made))
+        raise CircuitError(
+            "no parameter of the circuit is a feature",
+            field="features",
+            value=features,
+            fix=f'{known} Name those that are data, for example features = "phi"; without it '
+            "they are those called x.",
+        )
+    return circuit
+
+
+def _chosen(made: Any, features: FeatureNames | None) -> list[str]:
+    """What the features were called, where that was said; in the order of the columns."""
+    names = _parameter_names(made)
+    if features is None or not names:
+        return []
+    columns = read_slots(names, feature_names(features), None).columns
+    return sorted(columns, key=columns.__getitem__)
+
+
+def _parameter_names(made: Any) -> list[str]:
+    if isinstance(made, Circuit | Template):
+        return []  # they have slots without names
+    names: list[str] = []
+
+    def noted(name: str) -> bool:
+        names.append(name)
+        return True
+
+    _converted(made, "", noted, None)
+    return names
+
+
+def _made(given: Any) -> tuple[Any, str]:
+    """What the user's function returned, and its name; anything but a function as it is."""
+    if isinstance(given, str) and is_name(given):
+        return _called(_function(given), given), given
+    if callable(given) and not isinstance(given, type) and not _is_of_qiskit(given):
+        name = getattr(given, "__qualname__", type(given).__name__)
+        return _called(given, name), name
+    return given, ""
+
+
+def _converted(
+    made: Any, maker: str, features: FeatureNames | None, n_features: int | None
+) -> Circuit:
+    if isinstance(made, str | Path) and (not maker or is_source(str(made))):
+        from qstore_ray.circuits.qasm_reader import from_qasm, from_text
+
+        if is_source(str(made)):
+            return from_text(str(made), features=features, n_features=n_features, kept=True)
+        return from_qasm(str(made), features=features, n_features=n_features)
+    if isinstance(made, Circuit | Template) and features is not None:
+        raise ConfigError(
+            f"a {type(made).__name__} says itself what its features are",
+            field="features",
+            value=features,
+            fix="Leave features out.",
+        )
     if isinstance(made, Circuit):
         return made
     if isinstance(made, Template) and made.initial == "zeros":
-        return Circuit(made, made.n_rows, spec, Features())
-    from qstore_ray.circuits.qiskit import from_qiskit, is_qiskit
+        return Circuit(made, made.n_rows, maker or "circuit", Features())
+    if _is_of_qiskit(made):
+        from qstore_ray.circuits.qiskit import as_circuit, from_qiskit
 
-    if is_qiskit(made):
-        return from_qiskit(made, features=features, n_features=n_features)
-    raise ConfigError(
-        f"the function returned {type(made).__name__}, not a circuit",
-        field="circuit",
-        value=spec,
-        fix="Return a qiskit QuantumCircuit, a Circuit, or a Template that starts from zeros.",
+        return from_qiskit(as_circuit(made), features=features, n_features=n_features)
+    raise _no_circuit(made, maker)
+
+
+def _is_of_qiskit(made: Any) -> bool:
+    """Whether it is of a subclass of Qiskit's circuits or instructions, told without importing."""
+    return any(
+        kind.__module__.partition(".")[0] == "qiskit"
+        and kind.__name__ in ("QuantumCircuit", "Instruction", "Operation", "AnnotatedOperation")
+        for kind in type(made).__mro__
     )
+
+
+def _no_circuit(made: Any, maker: str) -> ConfigError:
+    kind = type(made).__name__
+    root = type(made).__module__.partition(".")[0]
+    parts = made if isinstance(made, list | tuple) else ()
+    if root in _EXPORTS:
+        fix = f"Export it as OpenQASM and give the text: {_EXPORTS[root]}."
+    elif parts and all(map(_is_of_qiskit, parts)):
+        fix = "Join them first: feature_map.compose(ansatz)."
+    else:
+        fix = (
+            "Give a qiskit QuantumCircuit, a .qasm file or OpenQASM source, a Circuit, a Template "
+            "that starts from zeros, or a function that returns one of them."
+        )
+    what = f"the function returned {kind}, not a circuit" if maker else f"{kind} is no circuit"
+    return ConfigError(what, field="circuit", value=maker or None, fix=fix)
+
+
+def _called(function: Callable[[], object], name: str) -> Any:
+    required = [
+        p.name
+        for p in inspect.signature(function).parameters.values()
+        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+    if required:
+        raise ConfigError(
+            f"the function needs arguments: {', '.join(required)}",
+            field="circuit",
+            value=name,
+            fix="Give them default values; it is called without arguments.",
+        )
+    return function()
 
 
 def _function(spec: str) -> Callable[[], object]:
@@ -81,16 +215,4 @@ def _function(spec: str) -> Callable[[], object]:
         ) from exc
     if not callable(function):
         raise ConfigError(f"{module} has no function {name}", field="circuit", value=spec)
-    required = [
-        p.name
-        for p in inspect.signature(function).parameters.values()
-        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    ]
-    if required:
-        raise ConfigError(
-            f"the function needs arguments: {', '.join(required)}",
-            field="circuit",
-            value=spec,
-            fix="Give them default values; it is called without arguments.",
-        )
     return cast("Callable[[], object]", function)

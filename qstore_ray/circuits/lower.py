@@ -45,7 +45,7 @@ def inverse(template: Template) -> Template:
         Op(
             _INVERSES.get(op.gate, op.gate),
             op.qubits,
-            tuple(_scaled(angle, -1.0) for angle in op.angles),
+            tuple(angle.scaled(-1.0) for angle in op.angles),
         )
         for op in reversed(lower(template).ops)
     )
@@ -60,18 +60,14 @@ def _lowered(ops: tuple[Op, ...]) -> Iterator[Op]:
             yield from _RULES[op.gate](op.qubits, op.angles)
 
 
-def _scaled(angle: Angle, factor: float) -> Angle:
-    return angle._replace(scale=angle.scale * factor, offset=angle.offset * factor)
-
-
 def _gates(names: str, qubit: int) -> list[Op]:
     return [Op(name, (qubit,)) for name in names.split()]
 
 
 def _controlled_z_rotation(control: int, target: int, angle: Angle) -> list[Op]:
     return [
-        Op("rz", (target,), (_scaled(angle, 0.5),)),
-        Op("rzz", (control, target), (_scaled(angle, -0.5),)),
+        Op("rz", (target,), (angle.scaled(0.5),)),
+        Op("rzz", (control, target), (angle.scaled(-0.5),)),
     ]
 
 
@@ -100,7 +96,7 @@ def _crz(q: tuple[int, ...], a: tuple[Angle, ...]) -> list[Op]:
 
 
 def _cp(q: tuple[int, ...], a: tuple[Angle, ...]) -> list[Op]:
-    return [Op("rz", q[:1], (_scaled(a[0], 0.5),)), *_controlled_z_rotation(q[0], q[1], a[0])]
+    return [Op("rz", q[:1], (a[0].scaled(0.5),)), *_controlled_z_rotation(q[0], q[1], a[0])]
 
 
 def _iswap(q: tuple[int, ...], _: tuple[Angle, ...]) -> list[Op]:

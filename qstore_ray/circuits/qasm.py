@@ -14,8 +14,7 @@ from qstore_ray.errors import CircuitError
 
 HEADER = re.compile(r"^// qstore_ray: rows=(?P<rows>\d+) params=(?P<params>\d+)$", re.MULTILINE)
 
-# The gates of our table that stdgates.inc lacks, in gates that it has.
-_DEFINITIONS = {
+DEFINITIONS = {
     "sxdg": "gate sxdg a { s a; h a; s a; }",
     "iswap": "gate iswap a, b { s a; s b; h a; cx a, b; cx b, a; h b; }",
     "rxx": "gate rxx(t) a, b { h a; h b; cx a, b; rz(t) b; cx a, b; h b; h a; }",
@@ -23,6 +22,7 @@ _DEFINITIONS = {
     "rx(-pi/2) b; rx(-pi/2) a; }",
     "rzz": "gate rzz(t) a, b { cx a, b; rz(t) b; cx a, b; }",
 }
+"""The gates of our table that stdgates.inc lacks, in gates that it has."""
 
 
 def to_qasm3(template: Template) -> str:
@@ -41,7 +41,7 @@ def to_qasm3(template: Template) -> str:
     used = {op.gate for op in template.ops}
     lines = ["OPENQASM 3.0;", f"// qstore_ray: rows={template.n_rows} params={template.n_params}"]
     lines.append('include "stdgates.inc";')
-    lines += [text for gate, text in _DEFINITIONS.items() if gate in used]
+    lines += [text for gate, text in DEFINITIONS.items() if gate in used]
     lines += [f"input float[64] x_{k};" for k in range(template.n_rows)]
     lines += [f"input float[64] p_{k};" for k in range(template.n_params)]
     lines.append(f"qubit[{template.n_qubits}] q;")
@@ -53,7 +53,6 @@ def to_qasm3(template: Template) -> str:
 
 
 def _angle(angle: Angle) -> str:
-    if angle.kind == "const":
-        return repr(angle.offset)
-    slot = f"{'x' if angle.kind == 'row' else 'p'}_{angle.slot}"
-    return f"{angle.scale!r}*{slot} + {angle.offset!r}"
+    letters = {"row": "x", "param": "p"}
+    terms = (f"{scale!r}*{letters[kind]}_{slot}" for kind, slot, scale in angle.terms)
+    return " + ".join((*terms, repr(angle.offset)))

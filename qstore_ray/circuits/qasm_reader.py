@@ -1,34 +1,38 @@
-"""Reading circuits from OpenQASM 2 and 3, with Qiskit's parsers, and keeping them as text.
+"""Reading circuits from OpenQASM 2 and 3, and keeping them as text.
 
 A user's circuit travels as text: in the configuration of a run, in its checkpoints.
-`circuit_text` writes it as OpenQASM 3, exact to the last bit; what OpenQASM cannot say, the
-formulas of features that fill further row angles, stands in a comment. `from_text` reads it back.
+`circuit_text` of `text.py` writes it as OpenQASM 3, exact to the last bit; `from_text` reads it
+back. A text is parsed once in a process, whoever asks for its circuit.
 """
 
 from __future__ import annotations
 
-import json
-import re
+from collections import OrderedDict
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-from qiskit import QuantumCircuit, qasm2, qasm3
-from qiskit.exceptions import QiskitError
+from typing import TYPE_CHECKING
 
 from qstore_ray.circuits.circuit import Circuit
-from qstore_ray.circuits.expressions import Formula, Formulas
-from qstore_ray.circuits.qasm import HEADER, to_qasm3
-from qstore_ray.circuits.qiskit import OWN_SLOTS, from_qiskit
-from qstore_ray.circuits.row_angles import Features
-from qstore_ray.errors import CircuitError, ConfigError, MissingDependencyError
+from qstore_ray.circuits.qasm import HEADER
+from qstore_ray.circuits.qasm_program import run_program
+from qstore_ray.circuits.qasm_source import is_in_text_order, read_source
+from qstore_ray.circuits.qiskit import OWN_SLOTS, TEXT_ORDER, from_qiskit
+from qstore_ray.circuits.qiskit_gates import in_our_gates
+from qstore_ray.circuits.slots import FeatureNames
+from qstore_ray.circuits.text import circuit_text, read_own, with_encoding
+from qstore_ray.errors import CircuitError
 
-_VERSION = re.compile(r"^\s*OPENQASM\s+([23])", re.MULTILINE)
-_FORMULAS = re.compile(r"^// qstore_ray: formulas=(?P<json>.*)$", re.MULTILINE)
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
+__all__ = ["check_text", "circuit_text", "from_qasm", "from_text"]
+
+_TEXTS_KEPT = 16
 
 
 def from_qasm(
-    path: str | Path, *, features: str | None = None, n_features: int | None = None
+    path: str | Path, *, features: FeatureNames | None = None, n_features: int | None = None
 ) -> Circuit:
     """The circuit of an OpenQASM 2 or 3 file; `input float x_0;` declares a slot.
 
@@ -36,89 +40,74 @@ def from_qasm(
         ConfigError: the file cannot be read.
         CircuitError: it is not OpenQASM, or holds what `from_qiskit` refuses.
     """
-    name = Path(path).stem
-    return from_text(read_source(path), name=name, features=features, n_features=n_features)
+    text, file = read_source(path), Path(path)
+    circuit = from_text(text, name=str(file), features=features, n_features=n_features)
+    return replace(circuit, name=file.stem)
 
 
 def from_text(
-    text: str, *, name: str = "circuit", features: str | None = None, n_features: int | None = None
+    text: str,
+    *,
+    name: str = "circuit",
+    features: FeatureNames | None = None,
+    n_features: int | None = None,
+    kept: bool = False,
 ) -> Circuit:
     """The circuit that OpenQASM 2 or 3 source describes.
+
+    Args:
+        text: OpenQASM source.
+        name: the circuit's name, or the file that errors name.
+        features: as in `from_qiskit`.
+        n_features: F, where the data have more columns than the circuit uses.
+        kept: the text is one that a configuration keeps. Those of earlier versions have their
+            parameters in the order of the names as text: `theta[10]` before `theta[2]`.
 
     Raises:
         CircuitError: it is not OpenQASM, or holds what `from_qiskit` refuses.
     """
-    parsed = _parsed(text, name)
-    parsed.name = name
-    if header := HEADER.search(text):
-        parsed.metadata = {OWN_SLOTS: (int(header["rows"]), int(header["params"]))}
-    circuit = from_qiskit(parsed, features=features, n_features=n_features)
-    if found := _FORMULAS.search(text):
-        formulas = tuple(_frozen(value) for value in json.loads(found["json"]))
-        raw = circuit.n_features - len(formulas)
-        circuit = replace(circuit, n_features=raw, encode=Formulas(raw, formulas))
+    if features is None and n_features is None and (own := read_own(text, name)) is not None:
+        return own
+    named = tuple(features) if isinstance(features, list) else features
+    text_order = kept and is_in_text_order(text)
+    circuit = replace(_converted(text, name, named, n_features, text_order), name=name)
+    return with_encoding(circuit, text) if features is None else circuit
+
+
+def check_text(text: str, name: str) -> None:
+    """Refuse, in the name of its file, a text that builds no circuit.
+
+    Raises:
+        CircuitError: it is not OpenQASM, or has gates or steps that no circuit here can have.
+    """
+    in_our_gates(_parsed(text, name, is_in_text_order(text)))
+
+
+@lru_cache(maxsize=_TEXTS_KEPT)
+def _converted(
+    text: str, name: str, features: FeatureNames | None, n_features: int | None, text_order: bool
+) -> Circuit:
+    parsed = _parsed(text, name, text_order)
+    try:
+        return from_qiskit(parsed, features=features, n_features=n_features)
+    except CircuitError as exc:
+        if not exc.message.startswith(name):
+            exc.message = f"{name}: {exc.message}"
+        raise
+
+
+_PARSED: OrderedDict[tuple[str, bool], QuantumCircuit] = OrderedDict()
+
+
+def _parsed(text: str, name: str, text_order: bool) -> QuantumCircuit:
+    """The program's circuit; its text is parsed only once, whatever it is called."""
+    circuit = _PARSED.get((text, text_order))
+    if circuit is None:
+        circuit = run_program(text, name)
+        circuit.metadata = {TEXT_ORDER: True} if text_order else {}
+        if header := HEADER.search(text):
+            circuit.metadata[OWN_SLOTS] = (int(header["rows"]), int(header["params"]))
+        _PARSED[text, text_order] = circuit
+        if len(_PARSED) > _TEXTS_KEPT:
+            _PARSED.popitem(last=False)
     return circuit
-
-
-def circuit_text(circuit: Circuit) -> str:
-    """OpenQASM 3 source that `from_text` reads back to the same circuit.
-
-    Raises:
-        CircuitError: a circuit whose encoding is neither its features nor formulas of them.
-    """
-    text = to_qasm3(circuit.template)
-    if isinstance(circuit.encode, Formulas):
-        header, _, rest = text.partition("\n")
-        formulas = json.dumps(circuit.encode.formulas)
-        return f"{header}\n// qstore_ray: formulas={formulas}\n{rest}"
-    if not isinstance(circuit.encode, Features):
-        raise CircuitError("this encoding cannot be written as OpenQASM", value=circuit.encode)
-    return text
-
-
-def read_source(path: str | Path) -> str:
-    """The text of a circuit file.
-
-    Raises:
-        ConfigError: the file cannot be read.
-    """
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(
-            f"cannot read the circuit file: {exc}",
-            field="circuit",
-            value=str(path),
-            fix="Give the path of a file in OpenQASM 2 or 3, from the folder you are in.",
-        ) from exc
-
-
-def _frozen(value: Any) -> Formula:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
-
-
-def _parsed(text: str, name: str) -> QuantumCircuit:
-    version = _VERSION.search(text)
-    if version is None:
-        raise CircuitError(
-            "no line says OPENQASM 2.0 or 3.0",
-            field="circuit",
-            value=name,
-            fix='Let the file begin with "OPENQASM 3.0;".',
-        )
-    try:
-        # The parser beneath the importer, whose errors are not Qiskit's.
-        from qiskit_qasm3_import.api import openqasm3  # type: ignore[attr-defined]
-
-        if version[1] == "2":
-            legacy = qasm2.LEGACY_CUSTOM_INSTRUCTIONS  # the gates that qelib1.inc lacks
-            return qasm2.loads(text, custom_instructions=legacy)
-        return qasm3.loads(text)
-    except ImportError as exc:
-        raise MissingDependencyError(
-            "reading OpenQASM needs the package qiskit-qasm3-import",
-            fix="pip install qiskit-qasm3-import",
-        ) from exc
-    except (QiskitError, openqasm3.parser.QASM3ParsingError) as exc:
-        reason = str(exc) or "a syntax error"
-        raise CircuitError(f"not OpenQASM: {reason}", field="circuit", value=name) from exc

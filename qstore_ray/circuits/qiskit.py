@@ -4,92 +4,85 @@ A `QuantumCircuit` has one kind of parameter; a model has two, the features of a
 parameters it learns. Which is which is read from the names: `x[0]`, `x_1`, `x2`, `features[3]` are
 features, everything else is learned (or say which with `features=`). Then
 
-    2*θ[1] + 0.5            becomes an angle scale·slot + offset
+    2*θ[1] + θ[0] - 0.5     becomes an angle offset + Σ scale·slot
     2*(π − x[0])*(π − x[1]) becomes a further row angle, computed by the encoding
+    θ[0] + x[0]             becomes a sum of the two
     θ[0]*x[0]               is refused: it would need the product of a feature and a parameter
 
-Gates outside the table of `gates.py` are written in gates of the table by Qiskit's transpiler,
-without optimisation. Global phases are dropped: no expectation value depends on them. Final
-measurements and barriers are dropped too; what is measured is said by observables.
+Gates outside the table of `gates.py` are written in gates of the table by `qiskit_gates.py`. What
+is measured is said by observables, not by the circuit.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from operator import attrgetter
-from typing import TypeGuard
 
 import numpy as np
-from qiskit import QuantumCircuit, transpile
-from qiskit.circuit import Instruction, Parameter, ParameterExpression, ParameterVector
-from qiskit.circuit.library import get_standard_gate_name_mapping
+from qiskit import QuantumCircuit
+from qiskit.circuit import Operation, Parameter, ParameterExpression, ParameterVector
 from qiskit.exceptions import QiskitError
 
 from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.expressions import Formula, Formulas, evaluate, parse
-from qstore_ray.circuits.gates import GATES
+from qstore_ray.circuits.qiskit_gates import in_our_gates
 from qstore_ray.circuits.row_angles import Features
-from qstore_ray.circuits.slots import Slots, read_slots
+from qstore_ray.circuits.slots import FeatureNames, Slots, feature_names, read_slots
 from qstore_ray.circuits.template import Angle, Op, Template, const, param, row
 from qstore_ray.errors import CircuitError
 
-__all__ = ["OWN_SLOTS", "from_qiskit", "is_qiskit", "to_qiskit"]
+__all__ = ["OWN_SLOTS", "as_circuit", "from_qiskit", "to_qiskit"]
 
-_STANDARD = {name: gate.base_class for name, gate in get_standard_gate_name_mapping().items()}
-_WITHOUT_EFFECT = ("barrier", "id", "global_phase")
-_REFUSED = {
-    "reset": "Start every qubit in |0⟩ and use fresh qubits instead of resetting.",
-    "initialize": "Use the encoding amplitude, or the gate StatePreparation.",
-    "delay": "Remove delays; circuits here are gates only.",
-    **dict.fromkeys(
-        ("if_else", "for_loop", "while_loop", "switch_case", "box", "store"),
-        "Write the circuit without classical control: gates and parameters only.",
-    ),
-}
+_ELEMENT = re.compile(r"(.*)\[(\d+)\]")
+_FAILURES = (ArithmeticError, ValueError, TypeError, RuntimeError, QiskitError)
+"""What Qiskit's expressions raise where they are not defined."""
 OWN_SLOTS = "qstore_ray"
 """Key of a circuit's metadata: (A, P) of a template that was written by this package."""
+TEXT_ORDER = "qstore_ray_text_order"
+"""Key of a circuit's metadata: its parameters are in the order of `_theta_10_` as text."""
 
 
 def from_qiskit(
     circuit: QuantumCircuit,
     *,
-    features: Sequence[Parameter] | str | None = None,
+    features: FeatureNames | Parameter | ParameterVector | Sequence[Parameter] | None = None,
     n_features: int | None = None,
 ) -> Circuit:
-    """The circuit of a Qiskit circuit; parameters keep Qiskit's sorted order.
+    """The circuit of a Qiskit circuit; parameters keep Qiskit's sorted order, vectors by number.
 
     Args:
-        circuit: gates with parameters; final measurements and barriers are dropped.
-        features: which parameters are features: a list (the order is that of the columns), or the
-            name of a vector or the stem of numbered names; without it `x`, `feature`, `features`.
+        circuit: gates with parameters, of any subclass; final measurements and barriers are
+            dropped.
+        features: which parameters are features: names or parameters in the order of the columns, a
+            vector, the stem of numbered names, or a test of a name; without it `x`, `feature`,
+            `features`.
         n_features: F, where the data have more columns than the circuit uses.
 
     Raises:
         CircuitError: mid-circuit measurement, reset or classical control; a gate without
-            decomposition; an angle that mixes features and parameters.
+            decomposition; an angle that is no affine sum; a feature that no parameter is.
     """
-    names = [p.name for p in circuit.parameters]
-    if features is not None and not isinstance(features, str):
-        features = list(map(attrgetter("name"), features))
-    slots = read_slots(names, features, n_features, own=(circuit.metadata or {}).get(OWN_SLOTS))
-    converted = _in_our_gates(circuit)
+    names = _names(circuit)
+    own = (circuit.metadata or {}).get(OWN_SLOTS)
+    slots = read_slots(names, feature_names(features), n_features, own=own)
     formulas: list[Formula] = []
     ops = []
-    for instruction in converted.data:
-        gate = instruction.operation
-        if gate.name not in _WITHOUT_EFFECT:
-            qubits = tuple(converted.find_bit(qubit).index for qubit in instruction.qubits)
-            angles = tuple(_angle(value, slots, formulas) for value in gate.params)
-            ops.append(Op(gate.name, qubits, angles))
+    for gate in in_our_gates(circuit):
+        angles = tuple(_angle(value, slots, formulas, gate.name) for value in gate.angles)
+        ops.append(Op(gate.name, gate.qubits, angles))
     n = slots.n_features
     template = Template(circuit.num_qubits, tuple(ops), n + len(formulas), slots.n_params)
     encode = Formulas(n, tuple(formulas)) if formulas else Features()
     return Circuit(template, n, circuit.name, encode)
 
 
-def is_qiskit(made: object) -> TypeGuard[QuantumCircuit]:
-    """Whether `made` is a Qiskit circuit."""
-    return isinstance(made, QuantumCircuit)
+def as_circuit(given: QuantumCircuit | Operation) -> QuantumCircuit:
+    """The circuit itself, or the one that an instruction or gate alone makes."""
+    if isinstance(given, QuantumCircuit):
+        return given
+    circuit = QuantumCircuit(given.num_qubits, given.num_clbits)
+    circuit.append(given, circuit.qubits, circuit.clbits)
+    return circuit
 
 
 def to_qiskit(template: Template) -> QuantumCircuit:
@@ -114,30 +107,71 @@ def to_qiskit(template: Template) -> QuantumCircuit:
     return circuit
 
 
-def _angle(value: float | ParameterExpression, slots: Slots, formulas: list[Formula]) -> Angle:
+def _names(circuit: QuantumCircuit) -> list[str]:
+    """Names of the parameters in Qiskit's order, with `θ[2]` always before `θ[10]`."""
+    names = [p.name for p in circuit.parameters]
+    as_text = (circuit.metadata or {}).get(TEXT_ORDER)
+
+    def key(name: str) -> tuple[str, int]:
+        match = _ELEMENT.fullmatch(name)
+        if match is None:
+            return name, -1
+        return (f"_{match[1]}_{match[2]}_", -1) if as_text else (f"{match[1]}[", int(match[2]))
+
+    return sorted(names, key=key)
+
+
+def _angle(
+    value: float | ParameterExpression, slots: Slots, formulas: list[Formula], gate: str
+) -> Angle:
     """The angle that a gate's parameter writes; a formula of features is added to `formulas`."""
     if not isinstance(value, ParameterExpression):
-        return const(_real(value))
+        return const(_real(value, gate))
     used = list(value.parameters)
     if not used:
-        return const(_real(value.numeric()))
+        return const(_real(_numeric(value, gate), gate))
     line = _line(value, used[0]) if len(used) == 1 else None
     if line is not None:
-        name = used[0].name
-        if name in slots.columns:
-            return row(slots.columns[name], *line)
-        return param(slots.params[name], *line)
-    if all(p.name in slots.columns for p in used):
-        formula = _formula(value, {p: slots.columns[p.name] for p in used})
-        if formula not in formulas:
-            formulas.append(formula)
-        return row(slots.n_features + formulas.index(formula))
-    raise CircuitError(
-        "an angle must be scale · parameter + offset in one trainable parameter",
+        return _slot(used[0], slots, *line)
+    learned = [p for p in used if p.name in slots.params]
+    # In a circuit of ours a sum of features is one of row slots; else it is a formula like others.
+    apart = used if slots.own and not learned else learned
+    if not apart:
+        return _of_features(value, slots, formulas)
+    slopes = [(p, _slope(value, p)) for p in apart]
+    scales = [(p, slope) for p, slope in slopes if slope is not None]
+    if len(scales) < len(apart):
+        if not learned:
+            return _of_features(value, slots, formulas)
+        raise _not_affine(gate, value, [p for p, slope in slopes if slope is None])
+    angle = _angle(_bound(value, apart, gate), slots, formulas, gate)
+    for p, scale in scales:
+        angle = angle.plus(_slot(p, slots, scale))
+    return angle
+
+
+def _slot(p: Parameter, slots: Slots, scale: float, offset: float = 0.0) -> Angle:
+    if p.name in slots.columns:
+        return row(slots.columns[p.name], scale, offset)
+    return param(slots.params[p.name], scale, offset)
+
+
+def _of_features(value: ParameterExpression, slots: Slots, formulas: list[Formula]) -> Angle:
+    formula = _formula(value, {p: slots.columns[p.name] for p in value.parameters})
+    if formula not in formulas:
+        formulas.append(formula)
+    return row(slots.n_features + formulas.index(formula))
+
+
+def _not_affine(gate: str, value: ParameterExpression, bent: Sequence[Parameter]) -> CircuitError:
+    names = ", ".join(sorted(p.name for p in bent))
+    return CircuitError(
+        f"an angle of {gate} must be a sum of trained parameters, each times a number, and is not "
+        f"in {names}",
         field="circuit",
         value=str(value),
-        fix="Split it into several rotations (RZ(a + b) is RZ(a) RZ(b)). Formulas of features "
-        "alone are supported, their products with parameters are not.",
+        fix="Write it as a·p + b·q + a formula of the features. A feature may be multiplied by a "
+        "trained factor with input_scaling = true; functions of trained parameters are refused.",
     )
 
 
@@ -156,11 +190,12 @@ def _check_reading(
     x = 0.7310585786 + 0.0531 * np.arange(max(columns.values()) + 1.0)
     try:
         expected = value.bind({p: x[column] for p, column in columns.items()}).numeric()
-    except (RuntimeError, ZeroDivisionError):
+    except _FAILURES:
         return  # not defined at this point
     if isinstance(expected, complex):
         return  # nor over the reals
-    found = evaluate(formula, [np.array([number]) for number in x])[0]
+    with np.errstate(all="ignore"):
+        found = evaluate(formula, [np.array([number]) for number in x])[0]
     if not np.isclose(found, expected, rtol=1e-9):
         raise CircuitError(
             f"a formula was read as {found:.6g} where Qiskit has {expected:.6g}",
@@ -171,73 +206,63 @@ def _check_reading(
 
 def _line(value: ParameterExpression, p: Parameter) -> tuple[float, float] | None:
     """(scale, offset) of an expression that is affine in `p`, else None."""
-    slope = value.gradient(p)
-    if isinstance(slope, ParameterExpression) and slope.parameters:
+    scale = _slope(value, p)
+    if scale is None:
         return None
-    scale = slope.numeric() if isinstance(slope, ParameterExpression) else slope
-    return _real(scale), _real(value.bind({p: 0.0}).numeric())
-
-
-def _real(value: complex) -> float:
-    if value.imag:
-        raise CircuitError("an angle must be real", field="circuit", value=value)
-    return float(value.real)
-
-
-def _expression(angle: Angle, slots: dict[str, ParameterVector]) -> float | ParameterExpression:
-    if angle.kind == "const":
-        return angle.offset
-    slot = slots[angle.kind][angle.slot]
-    return slot if (angle.scale, angle.offset) == (1.0, 0.0) else angle.scale * slot + angle.offset
-
-
-def _in_our_gates(circuit: QuantumCircuit) -> QuantumCircuit:
-    plain = _inlined(circuit).remove_final_measurements(inplace=False)
-    counts = plain.count_ops()
-    if "measure" in counts:
-        raise CircuitError(
-            "mid-circuit measurement is not supported",
-            field="circuit",
-            value="measure",
-            fix="Measure at the end only; what is measured is said by observables.",
-        )
-    foreign = sorted(name for name in counts if name not in GATES and name not in _WITHOUT_EFFECT)
-    if not foreign:
-        return plain
-    basis = [*GATES, "id"]
     try:
-        return transpile(plain, basis_gates=basis, optimization_level=0)
-    except QiskitError as exc:
+        offset = value.bind({p: 0.0}).numeric()
+    except _FAILURES:  # not defined at 0: no line, though its slope is constant elsewhere
+        return None
+    return None if isinstance(offset, complex) else (scale, float(offset))
+
+
+def _slope(value: ParameterExpression, p: Parameter) -> float | None:
+    """∂value/∂p where it is a number, else None."""
+    try:
+        slope = value.gradient(p)
+        if isinstance(slope, ParameterExpression):
+            slope = p if slope.parameters else slope.numeric()
+    except _FAILURES:  # Qiskit has no derivative of `sign`, and none where it divides by zero
+        return None
+    return float(slope) if isinstance(slope, int | float) else None
+
+
+def _bound(
+    value: ParameterExpression, at_zero: Sequence[Parameter], gate: str
+) -> ParameterExpression:
+    try:
+        return value.bind(dict.fromkeys(at_zero, 0.0))
+    except _FAILURES as exc:
         raise CircuitError(
-            f"no decomposition of {', '.join(foreign)} into {', '.join(GATES)} was found",
+            f"an angle of {gate} has no value where its parameters are 0: {exc}",
             field="circuit",
-            value=exc.message,
-            fix="Decompose the gate yourself before passing the circuit.",
+            value=str(value),
         ) from exc
 
 
-def _inlined(circuit: QuantumCircuit) -> QuantumCircuit:
-    """The circuit with every gate that is not Qiskit's own replaced by its definition.
-
-    Also those that bear a name of ours: a file may define a gate `rxx` of its own.
-    """
-    out = circuit.copy_empty_like()
-    for instruction in circuit.data:
-        operation = instruction.operation
-        if operation.name in _REFUSED:
-            raise CircuitError(
-                f"{operation.name} is not supported",
-                field="circuit",
-                value=operation.name,
-                fix=_REFUSED[operation.name],
-            )
-        body = None if _is_standard(operation) else getattr(operation, "definition", None)
-        if body is None:
-            out.append(instruction)
-        else:
-            out.compose(_inlined(body), instruction.qubits, instruction.clbits, inplace=True)
-    return out
+def _numeric(value: ParameterExpression, gate: str) -> complex:
+    try:
+        return complex(value.numeric())
+    except _FAILURES as exc:
+        raise CircuitError(
+            f"an angle of {gate} has no value: {exc}", field="circuit", value=str(value)
+        ) from exc
 
 
-def _is_standard(operation: Instruction) -> bool:
-    return operation.name == "barrier" or _STANDARD.get(operation.name) is operation.base_class
+def _real(value: complex, gate: str) -> float:
+    try:
+        if value.imag:
+            raise CircuitError(f"an angle of {gate} must be real", field="circuit", value=value)
+        return float(value.real)
+    except (AttributeError, TypeError, OverflowError) as exc:
+        raise CircuitError(
+            f"an angle of {gate} must be a number", field="circuit", value=value
+        ) from exc
+
+
+def _expression(angle: Angle, slots: dict[str, ParameterVector]) -> float | ParameterExpression:
+    total: float | ParameterExpression = angle.offset
+    for kind, slot, scale in angle.terms:
+        scaled = slots[kind][slot] if scale == 1.0 else scale * slots[kind][slot]
+        total = scaled + total if total != 0.0 else scaled
+    return total

@@ -2,12 +2,16 @@
 
 A model evaluates one circuit for many rows and, while it trains, for many parameter values. So a
 circuit is kept once as a `Template`, and what changes is bound to its slots: an angle is
-`scale · slot + offset`, where the slot is one of the row's A encoded angles or one of the P shared
+`offset + Σ scale · slot`, where a slot is one of the row's A encoded angles or one of the P shared
 parameters. A template is a value: immutable, hashable, picklable, without Qiskit inside.
 
     two = Template(
         n_qubits=2,
-        ops=(Op("ry", (0,), (row(0),)), Op("cx", (0, 1)), Op("rz", (1,), (param(0, scale=2.0),))),
+        ops=(
+            Op("ry", (0,), (row(0),)),
+            Op("cx", (0, 1)),
+            Op("rz", (1,), (param(0, scale=2.0).plus(row(0)),)),
+        ),
         n_rows=1,
         n_params=1,
     )
@@ -24,32 +28,63 @@ from typing import Any, Literal, NamedTuple
 from qstore_ray.circuits.gates import GATES
 from qstore_ray.errors import CircuitError, unknown_name
 
-Kind = Literal["const", "row", "param"]
+Kind = Literal["row", "param"]
 Initial = Literal["zeros", "amplitudes"]
 
 
-class Angle(NamedTuple):
-    """The angle `scale · slot + offset` in radians; a constant has no slot (-1, scale 0)."""
+class ScaledSlot(NamedTuple):
+    """`scale · slot`, a summand of an angle."""
 
     kind: Kind
     slot: int
     scale: float
+
+
+class Angle(NamedTuple):
+    """The angle `offset + Σ scale · slot` in radians; a constant has no terms.
+
+    A slot is in it once, row slots come first and each kind is in the order of its numbers: equal
+    sums are equal angles, however they were added up.
+    """
+
     offset: float
+    terms: tuple[ScaledSlot, ...] = ()
+
+    def plus(self, other: Angle) -> Angle:
+        """The sum of two angles; slots that cancel are left out."""
+        scales: dict[tuple[Kind, int], float] = {}
+        for kind, slot, scale in (*self.terms, *other.terms):
+            scales[kind, slot] = scales.get((kind, slot), 0.0) + scale
+        terms = (ScaledSlot(kind, slot, scale) for (kind, slot), scale in scales.items() if scale)
+        return Angle(self.offset + other.offset, tuple(sorted(terms, key=_row_slots_first)))
+
+    def scaled(self, factor: float) -> Angle:
+        """`factor` times this angle."""
+        terms = tuple(term._replace(scale=term.scale * factor) for term in self.terms)
+        return Angle(self.offset * factor, terms)
+
+    def depends_on(self, kind: Kind) -> bool:
+        """Whether a slot of this kind is in it."""
+        return any(term.kind == kind for term in self.terms)
+
+
+def _row_slots_first(term: ScaledSlot) -> tuple[bool, int]:
+    return term.kind == "param", term.slot
 
 
 def const(value: float) -> Angle:
     """An angle that never changes, in radians."""
-    return Angle("const", -1, 0.0, float(value))
+    return Angle(float(value))
 
 
 def row(index: int, scale: float = 1.0, offset: float = 0.0) -> Angle:
     """`scale · a + offset` with a = encoded angle number `index` (of A) of the row."""
-    return Angle("row", index, float(scale), float(offset))
+    return Angle(float(offset), (ScaledSlot("row", index, float(scale)),))
 
 
 def param(index: int, scale: float = 1.0, offset: float = 0.0) -> Angle:
     """`scale · p + offset` with p = parameter number `index` (of P)."""
-    return Angle("param", index, float(scale), float(offset))
+    return Angle(float(offset), (ScaledSlot("param", index, float(scale)),))
 
 
 class Op(NamedTuple):
@@ -123,8 +158,9 @@ class Template:
 
 
 def _moved(angle: Angle, rows: int, params: int) -> Angle:
-    shift = {"const": 0, "row": rows, "param": params}[angle.kind]
-    return angle._replace(slot=angle.slot + shift)
+    shift = {"row": rows, "param": params}
+    terms = (term._replace(slot=term.slot + shift[term.kind]) for term in angle.terms)
+    return angle._replace(terms=tuple(terms))
 
 
 def _check(op: Op, position: int, template: Template) -> None:
@@ -143,10 +179,20 @@ def _check(op: Op, position: int, template: Template) -> None:
             f"needs distinct qubits from 0 to {template.n_qubits - 1}", field=where, value=op.qubits
         )
     for angle in op.angles:
-        limit = {"const": 0, "row": template.n_rows, "param": template.n_params}[angle.kind]
-        if angle.kind != "const" and not 0 <= angle.slot < limit:
-            raise CircuitError(
-                f"there are only {limit} {angle.kind} slots", field=where, value=angle.slot
-            )
-        if not (math.isfinite(angle.scale) and math.isfinite(angle.offset)):
-            raise CircuitError("an angle must be finite", field=where, value=angle)
+        _check_angle(angle, where, template)
+
+
+def _check_angle(angle: Angle, where: str, template: Template) -> None:
+    for kind, slot, _ in angle.terms:
+        limit = template.n_rows if kind == "row" else template.n_params
+        if not 0 <= slot < limit:
+            raise CircuitError(f"there are only {limit} {kind} slots", field=where, value=slot)
+    if not all(map(math.isfinite, (angle.offset, *(term.scale for term in angle.terms)))):
+        raise CircuitError("an angle must be finite", field=where, value=angle)
+    if len({term[:2] for term in angle.terms}) < len(angle.terms):
+        raise CircuitError(
+            "a slot is in an angle twice",
+            field=where,
+            value=angle,
+            fix="Add angles up with `plus`, for example param(0).plus(param(1)).",
+        )

@@ -32,7 +32,9 @@ from qstore_ray.cli import (
     tune,
     ui,
 )
+from qstore_ray.cli.entry import stopped
 from qstore_ray.errors import InterruptedRunError, QStoreError, UsageError
+from qstore_ray.wording import on_command_line
 
 app = typer.Typer(
     # Plain help: no boxes, no colours, and rich need not be imported for it.
@@ -90,7 +92,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: what was typed after `qstore`; without it, what this process was started with.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    with on_command_line():
+        return _main(list(sys.argv[1:] if arguments is None else arguments))
+
+
+def _main(words: list[str]) -> int:
     as_json = "--json" in words
     try:
         code = _run(words, as_json)
@@ -98,11 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output.report(exc, as_json=as_json)
         code = exc.exit_code
     except KeyboardInterrupt:
-        stopped = InterruptedRunError(
-            "stopped on request", fix="If a run had begun, the same command with --resume goes on."
-        )
-        output.report(stopped, as_json=as_json)
-        code = stopped.exit_code
+        output.report(stopped(), as_json=as_json)
+        code = InterruptedRunError.exit_code
     output.flush()
     return code
 

@@ -22,8 +22,9 @@ COMPARE_EXAMPLES = examples(
 )
 
 _BY_EPOCH = ("val_accuracy", "val_loss", "train_accuracy", "train_loss")
-_AT_THE_END = (
-    "test_accuracy", "test_loss", "baseline_accuracy", "baseline_loss", "train_seconds",
+_SCORES = (
+    "accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "average_precision", "log_loss",
+    "hamming", "r2", "mae", "rmse", "loss",
 )  # fmt: skip
 _NOT_SETTINGS = ("name", "storage")
 _LONGEST = 40
@@ -45,7 +46,9 @@ def compare(
     _check(folders)
     summaries = [summarize(folder) for folder in folders]
     trackers = [_tracker(summary) for summary in summaries]
-    names = [name for name in _BY_EPOCH if any(name in each.names for each in trackers)]
+    more = sorted({name for each in trackers for name in each.names if _is_scored(name)})
+    candidates = dict.fromkeys([*_BY_EPOCH, *more])
+    names = [name for name in candidates if any(name in each.names for each in trackers)]
     found = compared(trackers, names)
     settings = [key for key in found.columns if key != "run" and key not in names]
     metrics = [
@@ -59,6 +62,13 @@ def compare(
     for summary in summaries:
         if summary.status != "finished":
             note(f"{summary.name} is {summary.status}. {summary.problem}".rstrip())
+
+
+def _is_scored(name: str) -> bool:
+    """Whether a run was asked to record this metric of val."""
+    from qstore_ray.learn.scoring import table_direction
+
+    return name.startswith("val_") and table_direction(name) is not None
 
 
 def _check(folders: Sequence[Path]) -> None:
@@ -97,7 +107,8 @@ def _tracker(summary: RunSummary) -> MetricsTracker:
 def _metrics(row: Mapping[str, Any], names: Sequence[str], summary: RunSummary) -> dict[str, Any]:
     """The best of every metric by epoch, then what was scored at the end."""
     values = {f"best {name}": row[name] for name in names}
-    values |= {name: summary.metrics.get(name) for name in _AT_THE_END}
+    at_the_end = [f"{split}_{name}" for split in ("test", "baseline") for name in _SCORES]
+    values |= {name: summary.metrics.get(name) for name in (*at_the_end, "train_seconds")}
     if summary.seconds is not None:
         values["train_seconds"] = summary.seconds
     return values

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from qstore_ray.cli.output import note
 from qstore_ray.errors import UsageError
@@ -12,6 +14,14 @@ if TYPE_CHECKING:
     from qstore_ray.train.trained import TrainedModel
 
 SUFFIX = ".qsm"
+Reading = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="How the file is read, where not as the training files: params.…; may be given often.",
+    ),
+]
 
 
 def find_model(model: str, storage: str) -> Path:

@@ -20,6 +20,7 @@ from typing import Annotated, Any, TextIO, TypeAlias
 import typer
 
 from qstore_ray.errors import QStoreError
+from qstore_ray.wording import worded
 
 AsJson: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print the result as one line of JSON, the last of stdout.")
@@ -36,7 +37,7 @@ def examples(*lines: str) -> str:
 
 def say(text: str) -> None:
     """Print a result: `text` and a line break, on stdout."""
-    _write(sys.stdout, f"{text}\n")
+    _write(sys.stdout, f"{worded(text)}\n")
 
 
 def say_json(value: Mapping[str, Any]) -> None:
@@ -46,7 +47,7 @@ def say_json(value: Mapping[str, Any]) -> None:
 
 def note(text: str) -> None:
     """Print what is no result, on stderr."""
-    _write(sys.stderr, f"{text}\n")
+    _write(sys.stderr, f"{worded(text)}\n")
 
 
 def report(error: QStoreError, *, as_json: bool) -> None:

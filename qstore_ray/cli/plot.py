@@ -166,5 +166,6 @@ def _model(folder: Path, kind: str, split: str) -> Picture:
         return confusion_figure(trained.confusion(dataset, split), names)
     x, y = dataset.materialize(split)
     if kind == "landscape":
+        y = y if trained.targets is None else trained.targets.apply(y)
         return landscape_figure(landscape(model, trained.theta, x, y))
     return boundary_figure(model, trained.theta, x, y, names, split=split)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qstore_ray.cli.models import Reading
 from qstore_ray.cli.output import Storage, examples, note, say, say_json
 from qstore_ray.errors import UsageError
 
@@ -22,6 +23,8 @@ EXAMPLES = examples(
     "predict digits images.npy > labels.csv",
     "predict runs/digits images.npz --proba --output labels.parquet",
     "predict model.qsm flowers.csv --json",
+    "predict runs/titanic test.csv --id PassengerId --output submission.csv",
+    "predict model.qsm flowers.txt --set params.delimiter=';'",
     "predict model.qsm images.npy --workers 4 --output labels.csv",
 )
 
@@ -34,7 +37,11 @@ Model = Annotated[
 def predict(
     model: Model,
     rows: Annotated[
-        str, typer.Argument(metavar="INPUT", help="Raw rows: a .npy, .npz or .csv file.")
+        str,
+        typer.Argument(
+            metavar="INPUT",
+            help="Raw rows: a file of any format that training reads, a folder or a pattern.",
+        ),
     ],
     output: Annotated[
         str | None,
@@ -46,6 +53,15 @@ def predict(
     proba: Annotated[
         bool, typer.Option("--proba", help="Add a probability for every class.")
     ] = False,
+    id_: Annotated[
+        str | None,
+        typer.Option(
+            "--id",
+            metavar="COLUMN",
+            help="Copy a column of the input into the output; of images `filename`.",
+        ),
+    ] = None,
+    changes: Reading = None,
     workers: Annotated[
         int, typer.Option(min=0, help="Ray actors that predict; 0 predicts in this process.")
     ] = 0,
@@ -56,15 +72,28 @@ def predict(
 ) -> None:
     """Predict the labels of raw rows, in their order.
 
-    They are prepared as the training rows were.
+    They are read and prepared as the training rows were. Columns are found by their names; a label,
+    an id and other columns may be there, or not.
     """
     from qstore_ray.cli.models import check_output, find_model, open_model, write_output
-    from qstore_ray.cli.rows import read_rows
+    from qstore_ray.cli.rows import id_column, read_rows, say_what_is_taken
 
     path = find_model(model, storage)
     target = None if output is None else check_output(output)
     with contextlib.redirect_stdout(sys.stderr):
-        columns = _columns(open_model(path), read_rows(rows), proba, workers)
+        opened = open_model(path)
+        found = read_rows(opened, rows, changes, *([] if id_ is None else [id_]))
+        ids = {} if id_ is None else {id_: id_column(found, id_)}
+        columns = _columns(opened, found.rows, proba, workers)
+        if shared := set(ids) & set(columns):
+            raise UsageError(
+                "the output has a column of this name already",
+                field="--id",
+                value=shared.pop(),
+                fix="Rename the column of the input.",
+            )
+        say_what_is_taken(opened, found.rows, dict.fromkeys(ids, "id"))
+        columns = {**ids, **columns}
     if target is None:
         say(_json_lines(columns) if as_json else _csv(columns))
         return
@@ -122,7 +151,7 @@ def _csv(columns: dict[str, list[Any]]) -> str:
 def _json_lines(columns: dict[str, list[Any]]) -> str:
     rows = zip(*columns.values(), strict=True)
     lines = (dict(zip(columns, values, strict=True)) for values in rows)
-    return "\n".join(json.dumps(line, allow_nan=False) for line in lines)
+    return "\n".join(json.dumps(line, allow_nan=False, default=str) for line in lines)
 
 
 def _parquet(columns: dict[str, list[Any]]) -> bytes:

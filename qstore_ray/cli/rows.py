@@ -1,109 +1,151 @@
-"""Raw rows to predict on, from a file: `.npy`, `.npz` or `.csv`. Nothing in them is trusted."""
+"""Rows that a command is given for a model: a file of any format, and what is taken of it."""
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from qstore_ray.data.npyfile import Place, member_names, read_array
-from qstore_ray.errors import DataError
+from qstore_ray.cli.output import note
+from qstore_ray.config import apply_overrides
+from qstore_ray.data.frame import Frame, left_out
+from qstore_ray.data.signature import Signature
+from qstore_ray.data.sources.local.unlabelled import (
+    Unlabelled,
+    read_labelled,
+    read_unlabelled,
+)
+from qstore_ray.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray, FloatArray
+    from qstore_ray.data.dataset import Dataset
+    from qstore_ray.train.trained import TrainedModel
+    from qstore_ray.types import AnyArray
 
-_MOST_BYTES = 2**32
+FILENAME = "filename"
+_SHOWN = 12
 
 
-def read_rows(path: str) -> AnyArray:
-    """The rows (N, …) in a file.
+def read_rows(model: TrainedModel, path: str, changes: list[str] | None, *kept: str) -> Unlabelled:
+    """The rows of a file, a folder or a pattern, read as the model's training files were.
 
-    A `.npz` file holds one array, or one named `x`. A `.csv` file holds one feature a column, in
-    the order of the training data, with or without a line of names.
+    Args:
+        kept: columns that are read beside the features.
 
     Raises:
-        DataError: no such file, another kind of file, damaged, empty, or not numbers.
+        UsageError: a change of something else than how a file is read.
+        ConfigError, DataError: see `read_unlabelled`.
     """
-    readers = {".npy": _npy, ".npz": _npz, ".csv": _csv}
-    read = readers.get(Path(path).suffix.lower())
-    if read is None:
-        raise DataError(
-            "rows are read from .npy, .npz and .csv files",
-            field="input",
-            value=path,
-            fix="Save them with numpy.save, or as CSV.",
+    signature = model.signature or Signature(model.preparation.n_features)
+    found = read_unlabelled(path, signature, reading(changes), kept)
+    if model.signature is None and isinstance(found.rows, Frame):
+        places = _in_their_places(found.rows, named=found.params.header is not False)
+        found = found._replace(rows=places.unnamed(places.width))
+    return found
+
+
+def labelled_rows(model: TrainedModel, path: str, split: str, changes: list[str] | None) -> Dataset:
+    """The labelled rows of a file, a folder or a pattern, as the split `split` of a dataset.
+
+    A table's label is the column of training, found by its name. Of files with official parts,
+    `split` is taken.
+
+    Raises:
+        UsageError: as `read_rows`.
+        ConfigError, DataError: see `read_labelled` and `TrainedModel.labelled`.
+    """
+    signature = model.signature or Signature(model.preparation.n_features)
+    label, others = _label(changes)
+    known = label or (None if signature.table is None else signature.table.label)
+    found = read_labelled(path, signature, known, split, reading(others))
+    say_what_is_taken(model, found.rows, {} if known is None else {known: "label"})
+    return model.labelled(found.rows, found.y, label=label, split=split)
+
+
+def _label(changes: list[str] | None) -> tuple[str | None, list[str]]:
+    """The column that `columns.label` names, and the other changes."""
+    own = [change for change in changes or [] if change.split("=")[0].strip() == "columns.label"]
+    others = [change for change in changes or [] if change not in own]
+    label = apply_overrides({}, own)["columns"]["label"] if own else None
+    return None if label is None else str(label), others
+
+
+def reading(changes: list[str] | None) -> dict[str, Any]:
+    """What `--set params.KEY=VALUE` says about reading.
+
+    Raises:
+        UsageError: another key.
+    """
+    given = apply_overrides({}, changes or [])
+    params = given.pop("params", {})
+    if given or not isinstance(params, dict):
+        raise UsageError(
+            "a model is as it was trained; only how the file is read may be set",
+            field="--set",
+            value=changes,
+            fix="Write for example --set params.delimiter=';'.",
         )
-    if not Path(path).is_file():
-        raise DataError(
-            "there is no such file", field="input", value=path, fix="Give the file of the rows."
+    return params
+
+
+def say_what_is_taken(
+    model: TrainedModel, rows: Frame | AnyArray, kept: Mapping[str, str] | None = None
+) -> None:
+    """One line on stderr: which columns are the features, and which are left out.
+
+    Args:
+        kept: columns that are used for something else, and for what.
+    """
+    signature = model.signature
+    if signature is None:
+        return
+    if not isinstance(rows, Frame) or signature.table is None:
+        note(f"{signature.n_features} features, by position")
+        return
+    kept = kept or {}
+    words = [f"features: {_listed(signature.table.names)}"]
+    words += [f"{role} {name}" for name, role in kept.items()]
+    others = [name for name in left_out(rows.names, signature.table) if name not in kept]
+    if others:
+        words.append(f"left out: {_listed(others)}")
+    note("; ".join(words))
+
+
+def id_column(found: Unlabelled, name: str) -> list[Any]:
+    """The values of a column of the input, or with `filename` the files of images.
+
+    Raises:
+        UsageError: no such column.
+    """
+    rows = found.rows
+    if isinstance(rows, Frame):
+        if name not in rows.names:
+            raise unknown_name("column", name, map(str, rows.names), field="--id")
+        values: list[Any] = rows.arrow(name).to_pylist()
+        whole = all(value is None or isinstance(value, float) for value in values) and all(
+            value is None or value.is_integer() for value in values
         )
-    rows = read(path)
-    if not rows.ndim or not len(rows):
-        raise DataError(
-            "there are no rows in the file", field="input", value=path, fix="Give at least one row."
+        return [None if v is None else int(v) for v in values] if whole else values
+    if name == FILENAME and len(found.files) == len(rows):
+        return [Path(file).name for file in found.files]
+    raise UsageError(
+        "the input has no columns with names",
+        field="--id",
+        value=name,
+        fix="Leave it out; predictions are in the order of the rows.",
+    )
+
+
+def _in_their_places(rows: Frame, *, named: bool) -> Frame:
+    """The columns as a model takes them that was trained by a version without names."""
+    if named:
+        note(
+            "note: this model was trained by a version that kept no column names; the columns of "
+            f"the input are taken by position: {_listed([str(name) for name in rows.names])}"
         )
-    return rows
+    return rows.renamed([str(place) for place in range(rows.width)])
 
 
-def _npy(path: str) -> AnyArray:
-    return read_array(Place(path, None), _MOST_BYTES)
-
-
-def _npz(path: str) -> AnyArray:
-    names = member_names(path)
-    name = names[0] if len(names) == 1 else "x"
-    if name not in names:
-        raise DataError(
-            f"the file holds {len(names)} arrays and none is named x: {', '.join(names)}",
-            field="input",
-            value=path,
-            fix="Save the rows alone, or under the name x.",
-        )
-    return read_array(Place(path, name), _MOST_BYTES)
-
-
-def _csv(path: str) -> FloatArray:
-    import pyarrow as pa
-    from pyarrow import csv as arrow_csv
-
-    first = _first_line(path)
-    named = not all(_is_number(cell) for cell in first)
-    names = [str(position) for position in range(len(first))]
-    reading = arrow_csv.ReadOptions(column_names=names, skip_rows=1 if named else 0)
-    numbers = arrow_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.float64()))
-    try:
-        columns = arrow_csv.read_csv(path, reading, convert_options=numbers).columns
-    except pa.ArrowInvalid as exc:
-        raise DataError(
-            f"not a table of numbers: {exc}",
-            field="input",
-            value=path,
-            fix="Give one feature a column, and no label.",
-        ) from exc
-    return np.column_stack([column.to_numpy() for column in columns])
-
-
-def _first_line(path: str) -> list[str]:
-    try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            first = next(csv.reader(file), [])
-    except (OSError, UnicodeDecodeError, csv.Error) as exc:
-        raise DataError(
-            f"cannot read the file: {exc}", field="input", value=path, fix="Save it as UTF-8 text."
-        ) from exc
-    if not first:
-        raise DataError(
-            "the file is empty", field="input", value=path, fix="Give at least one row."
-        )
-    return first
-
-
-def _is_number(cell: str) -> bool:
-    """Whether a cell of the first line is a value (an absent one is) rather than a name."""
-    try:
-        float(cell or "nan")
-    except ValueError:
-        return False
-    return True
+def _listed(names: Any) -> str:
+    shown = ", ".join(list(names)[:_SHOWN])
+    return f"{shown}, … ({len(names)})" if len(names) > _SHOWN else shown

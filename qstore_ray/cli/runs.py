@@ -137,7 +137,9 @@ def _as_text(summary: RunSummary, kept: list[dict[str, Any]]) -> str:
         ("epochs", _epochs(summary)),
         ("seconds", "-" if summary.seconds is None else f"{summary.seconds:.1f}"),
     ]
+    lines += [("verdict", summary.verdict)] if summary.verdict else []
     lines += [(name, f"{value:.6g}") for name, value in summary.metrics.items()]
+    lines += [(name, f"not defined: {why}") for name, why in summary.missing.items()]
     lines += [(f"{name} fingerprint", value) for name, value in summary.fingerprints.items()]
     lines += [(f"{name} version", value) for name, value in summary.versions.items()]
     lines += [(checkpoint["name"], _checkpoint(checkpoint)) for checkpoint in kept]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -42,21 +43,20 @@ def as_dict(result: StudyResult, job: JobConfig) -> dict[str, Any]:
 
 def as_facts(result: StudyResult, job: JobConfig) -> Iterator[tuple[str, Any]]:
     """The same for people, as names and values; the last ones are commands."""
-    from qstore_ray.track.text import redact_text
-
     folder, refit = _folders(job)
+    typed = shlex.quote(str(folder))
     yield "study", folder
     yield from summary_of(result)
     if refit:
         named = _test_scores(refit).items()
         scores = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in named)
         yield "refit", f"{scores or 'no test rows'}; trained on train and val"
-        yield "next", f"qstore evaluate {refit}"
+        yield "next", f"qstore evaluate {shlex.quote(str(refit))}"
     else:
-        yield "next", f"qstore train {folder / _FILES['best_config']}"
-    url = job.tune.storage_url if job.tune else None
-    yield "", f"qstore tune show {folder}" + (f" --storage-url {redact_text(url)}" if url else "")
-    yield "", f"qstore ui {folder}"
+        best = folder / _FILES["best_config"]
+        yield "next", f"qstore train {shlex.quote(str(best))}"
+    yield "", f"qstore tune show {typed}"
+    yield "", f"qstore ui {typed}"
 
 
 def _folders(job: JobConfig) -> tuple[Path, Path | None]:
@@ -72,12 +72,12 @@ def _chosen(trial: TrialResult) -> dict[str, Any]:
 
 
 def _test_scores(run_dir: Path) -> dict[str, float]:
-    """Test accuracy and loss of a run, as far as it has them."""
+    """What a run scored on test, as far as it has it."""
     from qstore_ray.train.run_summary import read_record
 
     metrics = read_record(run_dir).metrics
     return {
         name: value
-        for name in ("test_accuracy", "test_loss")
+        for name in ("test_accuracy", "test_balanced_accuracy", "test_r2", "test_loss")
         if isinstance(value := metrics.get(name), float)
     }

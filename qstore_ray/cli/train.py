@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qstore_ray.cli.output import AsJson, examples, facts, say, say_json
+from qstore_ray.cli.output import AsJson, examples, facts, note, say, say_json
 from qstore_ray.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from qstore_ray.data.dataset import Dataset
     from qstore_ray.job import JobConfig, JobResult
     from qstore_ray.track.base import Display
 
@@ -55,8 +58,20 @@ def train(
     storage: Annotated[
         str | None, typer.Option(metavar="DIR", help="storage: the folder of the run folders.")
     ] = None,
+    init_from: Annotated[
+        str | None,
+        typer.Option(
+            "--init-from",
+            metavar="RUN",
+            help="trainer.init_from: begin from the parameters of a run or a .qsm file.",
+        ),
+    ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted or failed run.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with a run that was interrupted or failed, or finished with fewer epochs.",
+        ),
     ] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Delete the run of this name and start again.")
@@ -78,6 +93,7 @@ def train(
         "trainer.seed": seed,
         "trainer.num_workers": workers,
         "trainer.epochs": epochs,
+        "trainer.init_from": init_from,
         "name": name,
         "storage": storage,
     }
@@ -122,7 +138,20 @@ def _run(config: JobConfig, *, resume: bool, fresh: bool, shown: bool) -> JobRes
         display = LoggedProgress(config.name) if in_job else ProgressBar()
     # Ray and other libraries print what they have to say where our results go.
     with contextlib.redirect_stdout(sys.stderr):
-        return run_job(config, resume=resume, fresh=fresh, display=display)
+        return run_job(
+            config,
+            resume=resume,
+            fresh=fresh,
+            display=display,
+            loaded=_say_columns if shown else None,
+        )
+
+
+def _say_columns(dataset: Dataset) -> None:
+    """What was taken for the label and the features, in one line."""
+    from qstore_ray.data.signature import Signature
+
+    note(f"{dataset.config.name}: {Signature.of(dataset).line()}")
 
 
 def _as_dict(name: str, result: JobResult) -> dict[str, Any]:
@@ -133,6 +162,7 @@ def _as_dict(name: str, result: JobResult) -> dict[str, Any]:
         "name": name,
         "run_dir": str(result.run_dir),
         "verdict": result.verdict,
+        "missing": dict(result.missing),
         **expected,
         **result.metrics,
     }
@@ -141,17 +171,28 @@ def _as_dict(name: str, result: JobResult) -> dict[str, Any]:
 def _as_text(result: JobResult) -> str:
     metrics = result.metrics
     lines: list[tuple[str, Any]] = [("run", result.run_dir)]
-    if "test_accuracy" in metrics:
-        lines.append(("test", f"accuracy {metrics['test_accuracy']:.4f}"))
-    elif "test_loss" in metrics:
-        lines.append(("test", f"loss {metrics['test_loss']:.4g}"))
-    if "baseline_accuracy" in metrics:
-        lines.append(("baseline", f"accuracy {metrics['baseline_accuracy']:.4f}"))
-    elif "baseline_loss" in metrics:
-        lines.append(("baseline", f"loss {metrics['baseline_loss']:.4g}"))
+    for part in ("test", "baseline"):
+        scores = _scores(metrics, part, balanced="balanced accuracy" in result.verdict)
+        if scores:
+            lines.append((part, scores))
     if result.verdict:
         lines.append(("verdict", result.verdict))
+    lines += [("missing", f"{name}: {why}") for name, why in result.missing.items()]
     epochs, seconds = metrics["epochs"], metrics["train_seconds"]
     speed = f"{metrics['samples_per_second']:,.0f} samples/s"
     lines.append(("training", f"{epochs} epochs in {seconds:.1f} s, {speed}"))
     return facts(lines)
+
+
+def _scores(metrics: Mapping[str, Any], part: str, *, balanced: bool) -> str:
+    """The scores that people ask for first; all are in the report and in `--json`."""
+    shown = [("accuracy", ".4f"), ("r2", ".4f"), ("rmse", ".6g")]
+    shown[1:1] = [("balanced_accuracy", ".4f"), ("f1_macro", ".4f")] if balanced else []
+    found = {name: form for name, form in shown if f"{part}_{name}" in metrics}
+    if not found and f"{part}_loss" in metrics:
+        found = {"loss": ".4g"}
+    said = {"balanced_accuracy": "balanced accuracy", "f1_macro": "macro F1", "r2": "R²"}
+    said["rmse"] = "RMSE"
+    return ", ".join(
+        f"{said.get(name, name)} {metrics[f'{part}_{name}']:{form}}" for name, form in found.items()
+    )

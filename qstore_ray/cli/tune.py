@@ -27,7 +27,11 @@ _STORAGE = "runs"
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A study's name, or its folder.")]
 StorageUrl = Annotated[
     str | None,
-    typer.Option("--storage-url", metavar="URL", help="The study's database, if it has one."),
+    typer.Option(
+        "--storage-url",
+        metavar="URL",
+        help="The study's database; without it the one that the folder names.",
+    ),
 ]
 
 app = typer.Typer(
@@ -49,7 +53,7 @@ app.command(RUN, hidden=True, epilog=tune_run.RUN_EXAMPLES)(tune_run.run)
     "show",
     epilog=examples(
         "tune show digits-search",
-        "tune show digits-search --storage-url sqlite:///studies.db --json",
+        "tune show runs/digits-search --json",
     ),
 )
 def show(
@@ -142,6 +146,7 @@ def _read(name: str, storage: str, url: str | None) -> tuple[StudyResult, Path]:
         UsageError: there is none.
         StudyError: its storage is locked, damaged or out of reach.
     """
+    from qstore_ray.tune.ownership import recorded_url
     from qstore_ray.tune.result import read_result
     from qstore_ray.tune.storage import JOURNAL
 
@@ -150,14 +155,14 @@ def _read(name: str, storage: str, url: str | None) -> tuple[StudyResult, Path]:
         folder = place.expanduser().resolve()
         return read_result(folder.parent, folder.name, storage_url=url), folder
     for path in (Path(name).expanduser(), Path(storage).expanduser() / name):
-        if name and (path / JOURNAL).is_file():
+        if name and ((path / JOURNAL).is_file() or recorded_url(path)):
             folder = path.resolve()
             return read_result(folder.parent, folder.name), folder
     raise _unknown(name, storage)
 
 
 def _unknown(name: str, storage: str) -> UsageError:
-    from qstore_ray.tune.storage import JOURNAL
+    from qstore_ray.tune.ownership import study_folders
 
     if len(Path(name).parts) > 1:
         return UsageError(
@@ -166,7 +171,7 @@ def _unknown(name: str, storage: str) -> UsageError:
             value=name,
             fix="Give the folder of a study such as runs/digits, or a name with --storage.",
         )
-    names = sorted(path.parent.name for path in Path(storage).expanduser().glob(f"*/{JOURNAL}"))
+    names = study_folders(Path(storage).expanduser())
     if not names:
         return UsageError(
             f"there are no studies in {storage}",

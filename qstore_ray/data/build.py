@@ -17,12 +17,15 @@ import numpy as np
 
 from qstore_ray.config import fingerprint
 from qstore_ray.data.augment.expansion import Expansion, expansion_of
+from qstore_ray.data.categories import check_known, encoded_columns, names_after, resolved_steps
 from qstore_ray.data.cut import Cut, cut
 from qstore_ray.data.dataset import Dataset, Schema
-from qstore_ray.data.labels import KINDS, Labels, find_labels
+from qstore_ray.data.labels import KINDS, ClassLabels, Labels, rows_of_each
 from qstore_ray.data.merge import with_val_in_train
 from qstore_ray.data.plan import ReadPlan, SplitTask
 from qstore_ray.data.prepare import Preparation
+from qstore_ray.data.select import encode, select
+from qstore_ray.data.steps import OneHot, Step
 from qstore_ray.data.survey import Part, check_parts, survey_part
 from qstore_ray.data.validate import bad_value_error
 from qstore_ray.errors import ConfigError, DataError, numbered, unknown_name
@@ -30,6 +33,7 @@ from qstore_ray.errors import ConfigError, DataError, numbered, unknown_name
 if TYPE_CHECKING:
     from qstore_ray.data.config import DatasetConfig
     from qstore_ray.data.sources.base import SourceData
+    from qstore_ray.data.step_config import StepConfig
     from qstore_ray.types import AnyArray, IntArray
 
 
@@ -48,9 +52,13 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
             fix=f'Set task = "{source.task}".',
         )
     names, columns = _chosen(config, source)
-    fills = bool(config.preprocessing) and config.preprocessing[0].accepts_nan
+    steps = resolved_steps(config.preprocessing, source.table, names, config.columns)
+    keep = encoded_columns(steps)
+    fills = bool(steps) and steps[0].accepts_nan
     several = KINDS[config.task].several
-    main = survey_part(source.tasks, columns, "the source", nan_allowed=fills, several=several)
+    main = survey_part(
+        source.tasks, columns, "the source", nan_allowed=fills, several=several, keep=keep
+    )
     parts: dict[str, Part] = {"": main}
     for split in ("val", "test"):
         if split in source.official:
@@ -60,11 +68,12 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
                 f"the official {split} split{_found_in(source, split)}",
                 nan_allowed=fills,
                 several=several,
+                keep=keep,
             )
     check_parts(parts, names, dict(source.parts))
-    labels = find_labels(config.task, main.y)
-    numbers = {name: labels.encode(part.y) for name, part in parts.items()}
-    kept = {name: _kept(config, part, name) for name, part in parts.items()}
+    whole = {name: _kept(config, source, part, name) for name, part in parts.items()}
+    kept, labels, said = select(config, parts, whole)
+    numbers = {name: encode(labels, part, kept[name]) for name, part in parts.items()}
     positions = _split(config, source, kept, main, numbers[""], labels)
     if config.bad_values == "error":
         _check_finite(parts, positions, names)
@@ -76,15 +85,17 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
         part = parts[home[split]]
         return _plan(split, part, positions[split], columns, labels, preparation, expansion)
 
+    _check_categories(steps, parts, positions, home, source, names)
     preparation, gaps = Preparation(main.n_features, (), ()), False
-    if config.preprocessing:
+    if steps:
         train = plan("train", preparation)
         x = train.read_raw().x  # never the copies: they are not data
         with numbered(train.source_rows):
-            preparation = Preparation.fit(config.preprocessing, x)
+            preparation = Preparation.fit(steps, x)
         gaps = fills and bool(np.isnan(x).any())
     n_features = preparation.apply(np.zeros((0, main.n_features))).shape[1]
     schema = _schema(config, source, main, labels, names, n_features)
+    schema = schema._replace(prepared_names=names_after(names, preparation, source.table))
     expansion = expansion_of(config, schema)
     if expansion is not None:
         expansion.check(main.n_features, n_features, gaps=gaps)
@@ -96,9 +107,9 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
         schema=schema,
         classes=labels.classes,
         class_counts={split: tuple(n * times[split] for n in c) for split, c in counts.items()},
-        fingerprint=_fingerprint(config, parts, positions, numbers, labels, schema.image_shape),
+        fingerprint=_fingerprint(config, parts, positions, numbers, labels, schema, steps),
         preparation=preparation,
-        provenance={**source.provenance, **_found(source), **_dropped(parts, kept)},
+        provenance={**source.provenance, **_found(source), **_dropped(parts, whole), **said},
         plans=read,
     )
     return with_val_in_train(dataset) if config.split.merge_val else dataset
@@ -109,7 +120,9 @@ def _chosen(
 ) -> tuple[tuple[str, ...] | None, tuple[int, ...] | None]:
     """Names and positions of the features that `columns.features` asks for."""
     wanted = None if config.columns is None else config.columns.features
-    if wanted is None or source.one_column:
+    if wanted is None and config.columns is not None and config.columns.exclude:
+        wanted = _without(config.columns.exclude, source)
+    if wanted is None or source.one_column or source.table is not None:
         return source.feature_names, None
     if source.feature_names is None:
         raise ConfigError(
@@ -124,19 +137,38 @@ def _chosen(
     return wanted, tuple(source.feature_names.index(name) for name in wanted)
 
 
-def _kept(config: DatasetConfig, part: Part, name: str) -> IntArray:
-    """Positions of the rows of a part that are used: all, or those without NaN and infinity."""
+def _without(excluded: tuple[str, ...], source: SourceData) -> tuple[str, ...] | None:
+    """The features that are left; None where the source itself has left the others out."""
+    if source.table is not None:
+        return None
+    if source.feature_names is None:
+        raise ConfigError(
+            "this source does not name its features",
+            field="columns.exclude",
+            value=excluded,
+            fix="Leave it out; the features are numbered, and all of them are used.",
+        )
+    for name in excluded:
+        if name not in source.feature_names:
+            raise unknown_name("feature", name, source.feature_names, field="columns.exclude")
+    return tuple(name for name in source.feature_names if name not in excluded)
+
+
+def _kept(config: DatasetConfig, source: SourceData, part: Part, name: str) -> IntArray:
+    """Positions of the rows of a part that are used: all, or those that lack nothing."""
     everything = np.arange(len(part.row))
     if config.bad_values != "drop":
+        if len(part.unlabelled):
+            raise _no_label(source, int(part.row[part.unlabelled[0]]), len(part.unlabelled))
         return everything
-    kept = np.delete(everything, part.bad_rows)
+    kept = np.delete(everything, np.union1d(part.bad_rows, part.unlabelled))
     if not len(kept):
         what = f"the official {name} split" if name else "the source"
         raise DataError(
-            f"{what} has 0 rows after the rows with NaN or infinity were dropped",
+            f"{what} has 0 rows after the rows with NaN, infinity or no label were dropped",
             field="bad_values",
             value=config.bad_values,
-            fix="Look for a column that is never filled, and leave it out by columns.features.",
+            fix="Look for a column that is never filled, and leave it out by columns.exclude.",
         )
     return kept
 
@@ -152,9 +184,27 @@ def _found(source: SourceData) -> dict[str, str]:
     return {"parts": said} if said else {}
 
 
+def _no_label(source: SourceData, row: int, count: int) -> DataError:
+    label = None if source.table is None else source.table.label
+    more = f", and in {count - 1} more" if count > 1 else ""
+    return DataError(
+        f"a label is missing in row {row}{more}",
+        field="y" if label is None else f"column {label!r}",
+        fix='Set bad_values = "drop" to leave such rows out; if the text is a label, say what '
+        "stands for a missing value by params.missing.",
+    )
+
+
 def _dropped(parts: Mapping[str, Part], kept: Mapping[str, IntArray]) -> dict[str, str]:
     n_rows = sum(len(part.row) - len(kept[name]) for name, part in parts.items())
-    return {"dropped": f"{n_rows} rows with NaN or infinity dropped"} if n_rows else {}
+    if not n_rows:
+        return {}
+    lacking = sum(len(part.unlabelled) for part in parts.values())
+    no_label = f", {lacking} of them without a label," if lacking else ""
+    what = "rows with NaN or infinity" if lacking < n_rows or not lacking else "rows"
+    if lacking == n_rows:
+        return {"dropped": f"{n_rows} rows without a label dropped"}
+    return {"dropped": f"{n_rows} {what}{no_label} dropped"}
 
 
 def _split(
@@ -199,7 +249,7 @@ def _check_finite(
 
 
 _RARE_CLASS = {
-    "seed": "Set stratify = true, or use another seed.",
+    "seed": 'Set stratify = true, or rare_classes = "drop" or "merge", or use another seed.',
     "hash": 'Use another seed, or set split.method = "seed" and stratify = true.',
     "group": "Use another seed, or ask for a larger train.",
     "time": 'Ask for a larger train, or set split.method = "seed" and stratify = true.',
@@ -213,7 +263,7 @@ def _class_counts(
     if not labels.classes:
         return {}
     size = len(labels.classes)
-    counts = {split: tuple(_of_each(numbers, size).tolist()) for split, numbers in numbered.items()}
+    counts = {split: rows_of_each(numbers, size) for split, numbers in numbered.items()}
     for label, n_rows in zip(labels.classes, counts["train"], strict=True):
         if n_rows == 0:
             raise DataError(
@@ -224,9 +274,28 @@ def _class_counts(
     return counts
 
 
-def _of_each(numbers: AnyArray, size: int) -> AnyArray:
-    """How many rows each class has; with several labels (N, L), for how many rows each holds."""
-    return numbers.sum(axis=0) if numbers.ndim == 2 else np.bincount(numbers, minlength=size)
+def _check_categories(
+    steps: tuple[Step, ...],
+    parts: Mapping[str, Part],
+    positions: Mapping[str, IntArray],
+    home: Mapping[str, str],
+    source: SourceData,
+    names: tuple[str, ...] | None,
+) -> None:
+    """Raise `DataError` where a split has a category that train does not have."""
+    if encoded_columns(steps):
+        step = next(step for step in steps if isinstance(step, OneHot))
+        values = {split: parts[home[split]].kept[rows] for split, rows in positions.items()}
+        rows = {split: parts[home[split]].row[rows] for split, rows in positions.items()}
+        if values["train"].shape[1] == len(step.positions):  # else a position that is none
+            check_known(step, values, rows, source.table, names)
+
+
+def _as_written(step: StepConfig) -> dict[str, Any]:
+    """The step's fields, those that were not there from the beginning only where they are set."""
+    later = {"unknown": "error", "most_frequent": ()}
+    usual = {name for name, value in later.items() if getattr(step, name, value) == value}
+    return {name: value for name, value in step.to_dict().items() if name not in usual}
 
 
 def _plan(
@@ -288,7 +357,8 @@ def _fingerprint(
     positions: Mapping[str, IntArray],
     numbers: Mapping[str, AnyArray],
     labels: Labels,
-    image_shape: tuple[int, ...] | None,
+    schema: Schema,
+    chosen: tuple[Step, ...],
 ) -> str:
     """SHA-256 over every row, its label, the split it is in, preprocessing and augmentation."""
     content = hashlib.sha256()
@@ -299,14 +369,20 @@ def _fingerprint(
     for split in sorted(positions):
         content.update(json.dumps([split, len(positions[split])]).encode())
         content.update(positions[split].data)
-    steps = [step.to_dict() for step in config.preprocessing]
+    table = schema.table
+    coded = table is not None and any(column.kind == "category" for column in table.features)
+    steps = [_as_written(step) for step in (chosen if coded else config.preprocessing)]
     settings: dict[str, Any] = {
         "task": config.task,
         "classes": list(labels.classes),
         "steps": steps,
     }
+    if table is not None and coded:
+        settings["categories"] = [[c.name, *c.categories] for c in table.features]
+    if isinstance(labels, ClassLabels) and labels.merged:
+        settings["merged"] = list(labels.merged)
     if config.augmentation is not None:  # what decides the copies, beside the rows
-        drawn = {"seed": config.seed, "image_shape": image_shape}
+        drawn = {"seed": config.seed, "image_shape": schema.image_shape}
         settings["augmentation"] = {**config.augmentation.to_dict(), **drawn}
     content.update(fingerprint(settings).encode())
     return content.hexdigest()

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 ColumnKind: TypeAlias = Literal["number", "boolean", "category"]
+LabelKind: TypeAlias = Literal["", "number", "boolean", "text"]
 
 _SHOWN = 12
 
@@ -46,6 +47,10 @@ class TableSchema:
         group: name of the column that says which rows belong together.
         left_out: column name and reason of every column that is neither.
         missing: texts that stand for a missing value.
+        unknown: what becomes of a category that is not in `categories`: an error, or zeros in
+            place of all its columns.
+        label_kind: how labels are read; "" where there are none.
+        header: whether the names come from the table, not from the places of its columns.
         parts: which official parts were found, and where, in words: ("train", "train.csv").
     """
 
@@ -54,6 +59,9 @@ class TableSchema:
     group: str | None = None
     left_out: tuple[tuple[str, str], ...] = ()
     missing: tuple[str, ...] = ()
+    unknown: Literal["error", "zeros"] = "error"
+    label_kind: LabelKind = ""
+    header: bool = True
     parts: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -96,5 +104,8 @@ class TableSchema:
             group=data["group"],
             left_out=tuple((name, why) for name, why in data["left_out"]),
             missing=tuple(data["missing"]),
+            unknown=data.get("unknown", "error"),
+            label_kind=data.get("label_kind", ""),
+            header=data.get("header", True),
             parts=tuple((part, where) for part, where in data["parts"]),
         )

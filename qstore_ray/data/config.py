@@ -33,7 +33,8 @@ from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, mod
 
 from qstore_ray.config import Config
 from qstore_ray.data.augment.config import ExpansionConfig
-from qstore_ray.data.sources.base import SourceConfig, open_source
+from qstore_ray.data.select_config import SelectConfig
+from qstore_ray.data.sources.base import TABLE_COLUMNS, ColumnsConfig, SourceConfig, open_source
 from qstore_ray.data.step_config import StepConfig
 from qstore_ray.errors import ConfigError, unknown_name
 from qstore_ray.types import Task
@@ -144,7 +145,12 @@ class DatasetConfig(SourceConfig):
         stratify: keep the proportions of the classes in every part (classification, and a split
             by seed: in the others a row's part follows from its number, group or place alone).
         bad_values: what becomes of rows with NaN or infinity: `error` names the first one, `drop`
-            leaves them out and says how many.
+            leaves them out, with those that have no label, and says how many.
+        select: a choice of classes and rows.
+        rare_classes: what becomes of classes with fewer than `rare_below` rows: `keep` them, their
+            rows in train first where there are too few for all parts; `drop` them; `merge` them
+            into one class called other; or `error`.
+        rare_below: 3 by default, with folds their number.
         preprocessing: steps, fitted on train in this order and applied to every part.
         augmentation: changed copies of the rows of train; val and test are never augmented, and the
             preparation is fitted on the rows of the source alone.
@@ -163,6 +169,9 @@ class DatasetConfig(SourceConfig):
     split: SplitConfig = SplitConfig(train=0.7, val=0.1, test=0.2)
     stratify: bool = True
     bad_values: Literal["error", "drop"] = "error"
+    select: SelectConfig = SelectConfig()
+    rare_classes: Literal["keep", "drop", "merge", "error"] = "keep"
+    rare_below: int | None = Field(default=None, ge=1)
     preprocessing: tuple[SerializeAsAny[StepConfig], ...] = ()
     augmentation: ExpansionConfig | None = None
     seed: int = Field(default=0, ge=0, lt=2**63)
@@ -196,8 +205,7 @@ class DatasetConfig(SourceConfig):
         given = {
             "revision": self.revision,
             "cache_dir": self.cache_dir,
-            "columns.label": None if self.columns is None else self.columns.label,
-            "columns.group": group,
+            **{field: _asked(self.columns, field) for field in sorted(TABLE_COLUMNS)},
         }
         accepts = open_source(self.source).accepts
         for field, value in given.items():
@@ -228,6 +236,14 @@ class DatasetConfig(SourceConfig):
                 value=group,
                 fix='Set split.method = "group" or "hash", or leave the group out.',
             )
+
+
+def _asked(columns: ColumnsConfig | None, field: str) -> Any:
+    """What was set in a field of `columns`; None where it is as it would be by itself."""
+    name = field.rpartition(".")[2]
+    value = getattr(columns, name, None)
+    usual = ColumnsConfig.model_fields[name].default
+    return None if value == usual else value
 
 
 def _step(step: Any, position: int) -> StepConfig:

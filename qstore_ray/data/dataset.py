@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from qstore_ray.data.columns import TableSchema
+from qstore_ray.data.labels import ClassLabels
 from qstore_ray.data.plan import Arrays, ReadPlan, hold
 from qstore_ray.errors import unknown_name
 
@@ -40,6 +41,7 @@ class Schema(NamedTuple):
         class_names: what the classes are called, in the order of `Dataset.classes`.
         n_targets: T, how many labels or numbers a row has.
         table: what the columns of a table mean; None where the source is no table.
+        prepared_names: names of the prepared features; None where a step mixes columns.
     """
 
     n_raw_features: int
@@ -50,6 +52,7 @@ class Schema(NamedTuple):
     class_names: tuple[str, ...] = ()
     n_targets: int = 1
     table: TableSchema | None = None
+    prepared_names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,12 @@ class Dataset:
     def sizes(self) -> dict[str, int]:
         """Number of rows of every split, copies included."""
         return {split: plan.n_rows for split, plan in self.plans.items()}
+
+    @property
+    def merged(self) -> tuple[Label, ...]:
+        """The labels that all are the last class, where rare classes were merged; else none."""
+        labels = next(iter(self.plans.values())).tasks[0].labels
+        return labels.merged if isinstance(labels, ClassLabels) else ()
 
     def plan(self, split: str) -> ReadPlan:
         """The read plan of `split`.
@@ -190,6 +199,8 @@ class Dataset:
             f"features     {schema.n_raw_features}{shape}{prepared}",
             f"splits       {', '.join(f'{name} {n}' for name, n in self.sizes.items())}",
         ]
+        if schema.table is not None:
+            lines.insert(2, f"columns      {schema.table.line()}")
         if config.augmentation is not None:
             lines.append(f"augmentation {self._augmented()}")
         if self.classes:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 Label: TypeAlias = int | str | bool
 
+_QUANTITIES = 100
+"""So many different whole numbers are no classes where they are more than half of the rows."""
+
 
 def flat_labels(values: Any, *, several: bool = False) -> AnyArray:
     """`values` as one label a row (N,): numbers, bools or text; or several numbers a row (N, T).
@@ -86,12 +89,42 @@ def join_labels(parts: list[AnyArray]) -> AnyArray:
     return np.concatenate([y for y in parts if len(y)] or parts)
 
 
+def _check_few(found: AnyArray, n_rows: int) -> None:
+    """Raise `DataError` where whole numbers are so many that they are quantities."""
+    if found.dtype.kind in "iu" and len(found) >= _QUANTITIES and 2 * len(found) > n_rows:
+        raise DataError(
+            f"{n_rows} rows have {len(found)} different whole numbers for labels, most of them "
+            "in one row only",
+            field="y",
+            fix='Set task = "regression" if the labels are quantities.',
+        )
+
+
 @dataclass(frozen=True)
 class ClassLabels:
-    """The classes in order; `encode` gives each label the number of its class."""
+    """The classes in order; `encode` gives each label the number of its class.
+
+    Args:
+        classes: the labels; the last one is of no row where classes are merged.
+        merged: labels that all are the last class.
+    """
 
     classes: tuple[Label, ...]
+    merged: tuple[Label, ...] = ()
     several: ClassVar[bool] = False
+
+    def with_merged(self, rare: tuple[Label, ...]) -> ClassLabels:
+        """The same classes with the `rare` ones as one, the last.
+
+        Raises:
+            DataError: one class only is left.
+        """
+        kept = tuple(label for label in self.classes if label not in rare)
+        name = "other"
+        while name in map(str, kept):
+            name += "s"
+        check_two_classes((*kept, name), 0)
+        return ClassLabels((*kept, name), rare)
 
     @classmethod
     def of(cls, y: AnyArray) -> ClassLabels:
@@ -111,6 +144,7 @@ class ClassLabels:
                     fix='Set task = "regression" if the labels are quantities.',
                 )
             found = found.astype(np.int64)
+        _check_few(found, len(y))
         classes = tuple(found.tolist())
         check_two_classes(classes, len(y))
         return cls(classes)
@@ -121,6 +155,8 @@ class ClassLabels:
         Raises:
             DataError: a label that is not among the classes.
         """
+        if self.merged:
+            return self._encode_merged(y)
         known = np.asarray(self.classes)
         comparable = (known.dtype.kind == "U") == (y.dtype.kind == "U")
         numbers = np.searchsorted(known, y) if comparable else np.zeros(len(y), dtype=np.int64)
@@ -136,6 +172,13 @@ class ClassLabels:
                 fix=f"The classes are {shown}{', …' if len(self.classes) > 10 else ''}.",
             )
         return numbers.astype(np.int64)
+
+    def _encode_merged(self, y: AnyArray) -> IntArray:
+        numbers = np.full(len(y), len(self.classes) - 1, dtype=np.int64)
+        others = ~np.isin(y, np.asarray(self.merged))
+        if others.any():
+            numbers[others] = ClassLabels(self.classes[:-1]).encode(y[others])
+        return numbers
 
 
 @dataclass(frozen=True)
@@ -222,3 +265,9 @@ def find_labels(task: Task, y: AnyArray) -> Labels:
     if task == "multilabel":
         return SeveralLabels.of(y)
     return ClassLabels.of(y) if task == "classification" else Targets()
+
+
+def rows_of_each(numbers: AnyArray, n_classes: int) -> tuple[int, ...]:
+    """How many rows each class has; with several labels (N, L), for how many rows each holds."""
+    found = numbers.sum(axis=0) if numbers.ndim == 2 else np.bincount(numbers, minlength=n_classes)
+    return tuple(found.tolist())

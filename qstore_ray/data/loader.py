@@ -11,13 +11,15 @@ declare as entry points of the group `qstore_ray.sources`; its module is importe
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qstore_ray.data.build import build_dataset
+from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset
+from qstore_ray.data.frame import by_name, by_position, frame_of, learnt
 from qstore_ray.data.labels import KINDS, flat_labels
 from qstore_ray.data.sources.base import (
     ReadTask,
@@ -30,6 +32,9 @@ from qstore_ray.data.sources.base import (
 )
 from qstore_ray.data.validate import as_array, check_same_length
 from qstore_ray.errors import ConfigError
+
+if TYPE_CHECKING:
+    from qstore_ray.types import AnyArray
 
 
 class DatasetLoader:
@@ -62,12 +67,14 @@ class DatasetLoader:
     ) -> Dataset:
         """The dataset of rows `x` (N, …) and labels `y` (N,) or (N, T) in memory.
 
-        The arrays are not copied; changing them later makes reading the dataset an error.
+        Arrays are not copied; changing them later makes reading the dataset an error. A table of
+        pandas, polars or Arrow, or a dictionary of columns, gives its columns as features with
+        their names; text columns are categories. Val and test may have them in another order.
 
         Args:
             val: `(x, y)` to validate on; without it, it is cut from `x` as `split` says.
             test: `(x, y)` to test on; likewise.
-            feature_names: names of the F features.
+            feature_names: names of the F features of arrays.
             rows_per_task: rows that one read task carries.
             name: what the data is called.
             **config: further fields of `DatasetConfig`, such as `split`, `preprocessing`, `seed`.
@@ -85,13 +92,23 @@ class DatasetLoader:
             )
         settings = {"source": "numpy", "params": {"in_memory": True}, **config}
         checked = DatasetConfig(name=name, **settings)
+        frame = frame_of(x)
+        wanted = checked.columns.features if checked.columns else None
+        table = None if frame is None else learnt(frame, wanted)
+        if table is not None and feature_names is not None:
+            raise ConfigError(
+                "the table has names already",
+                field="feature_names",
+                value=feature_names,
+                fix="Leave it out, or rename the columns.",
+            )
         parts = {"train": (x, y), "val": val, "test": test}
         tasks: dict[Any, tuple[ReadTask, ...]] = {}
         first_row = 0
         for split, pair in parts.items():
             if pair is None:
                 continue
-            rows = as_array(pair[0], "x")
+            rows = as_array(pair[0] if table is None else _by_name(pair[0], table), "x")
             labels = flat_labels(pair[1], several=KINDS[checked.task].several)
             check_same_length(rows, labels)
             tasks[split] = array_tasks(
@@ -101,7 +118,8 @@ class DatasetLoader:
         source = SourceData(
             tasks=tasks.pop("train"),
             official=tasks,
-            feature_names=feature_names,
+            feature_names=feature_names if table is None else table.names,
+            table=table,
             provenance={"source": "arrays in memory", "package": f"numpy {np.__version__}"},
         )
         return build_dataset(checked, source)
@@ -119,3 +137,8 @@ class DatasetLoader:
             ConfigError: not an adapter class, or a source of this name exists.
         """
         register_source(name, adapter)
+
+
+def _by_name(rows: Any, table: TableSchema) -> AnyArray:
+    frame = frame_of(rows)
+    return by_position(rows, table) if frame is None else by_name(frame, table)

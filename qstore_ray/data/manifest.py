@@ -36,7 +36,8 @@ class PreparationSpec:
 class Manifest:
     """What `dataset.json` holds; nothing of it is used before all of it has been checked.
 
-    `blocks` are the digests of the row groups of each split, `sha256` those of the files.
+    `merged` are the labels of the last class, where rare classes are merged into it; `blocks` are
+    the digests of the row groups of each split, `sha256` those of the files.
     """
 
     format: int
@@ -50,6 +51,7 @@ class Manifest:
     rows: dict[str, int]
     blocks: dict[_SplitName, tuple[str, ...]]
     sha256: dict[str, str]
+    merged: tuple[Label, ...] = ()
 
 
 def files_of(splits: Iterable[str]) -> list[str]:

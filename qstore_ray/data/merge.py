@@ -19,6 +19,7 @@ import numpy as np
 
 from qstore_ray.config import fingerprint
 from qstore_ray.data.augment.expansion import expansion_of
+from qstore_ray.data.categories import names_after
 from qstore_ray.data.plan import ReadPlan, SplitTask
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.errors import ConfigError, UsageError, numbered
@@ -52,13 +53,15 @@ def with_val_in_train(dataset: Dataset) -> Dataset:
     train, val = dataset.plans["train"], dataset.plans["val"]
     joined = _joined(train.unaugmented(), val)
     preparation, gaps = dataset.preparation, False
-    if config.preprocessing:
+    if preparation.steps:
         x = joined.read_raw().x
         with numbered(joined.source_rows):
-            preparation = Preparation.fit(config.preprocessing, x)
+            preparation = Preparation.fit(preparation.steps, x)
         gaps = bool(np.isnan(x).any())
     width = preparation.apply(np.zeros((0, dataset.schema.n_raw_features))).shape[1]
-    schema = dataset.schema._replace(n_features=width)
+    known = dataset.schema
+    names = names_after(known.feature_names, preparation, known.table)
+    schema = known._replace(n_features=width, prepared_names=names)
     expansion = expansion_of(config, schema)
     if expansion is not None:
         expansion.check(schema.n_raw_features, width, gaps=gaps)

@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qstore_ray.data.steps import STEPS, State, Step, as_step
-from qstore_ray.data.validate import as_features, check_finite, check_width
+from qstore_ray.data.validate import (
+    as_features,
+    bad_value_error,
+    check_finite,
+    check_width,
+    first_bad_value,
+)
 from qstore_ray.errors import CheckpointError, DataError, unknown_name
 
 if TYPE_CHECKING:
@@ -65,15 +71,30 @@ class Preparation:
                 )
         return cls(n_features, chosen, tuple(states))
 
-    def transform(self, raw: Any) -> FloatArray:
+    @property
+    def fills(self) -> bool:
+        """Whether missing values (NaN) may come in: the first step fills them."""
+        return bool(self.steps) and self.steps[0].accepts_nan
+
+    def transform(self, raw: Any, names: Sequence[str] | None = None) -> FloatArray:
         """Raw rows (B, F), or images (B, …) of F pixels, as a model is given them (B, F').
+
+        Args:
+            names: of the F features, for error messages.
 
         Raises:
             DataError: NaN, infinity, ragged rows or another width, here or after a step.
         """
         x = as_features(raw)
         check_width(x, self.n_features)
-        _check_incoming(x, self.steps)
+        bad = None if self.fills else first_bad_value(x)
+        if bad is not None:
+            error = bad_value_error(bad, row=bad.position, names=names)
+            error.fix = (
+                "Fill the value in; a model whose first preprocessing step is impute takes missing "
+                "values."
+            )
+            raise error
         return self.apply(x)
 
     def apply(self, x: FloatArray) -> FloatArray:

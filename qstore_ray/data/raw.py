@@ -30,12 +30,14 @@ class RawRows(NamedTuple):
     """A source's block as arrays, features still in their own type and shape (N, …).
 
     `group` (N,) says as text which rows belong together; None where the source does not.
+    `unlabelled` (N,) says which rows have no label; None where all have one.
     """
 
     x: AnyArray
     y: AnyArray
     row: IntArray
     group: AnyArray | None = None
+    unlabelled: AnyArray | None = None
 
     def digest(self) -> str:
         """XXH3 of the rows, 128 bits as 32 hex digits.
@@ -63,19 +65,34 @@ def read_raw(task: ReadTask, *, several: bool = False) -> RawRows:
     missing = {"x", "y", "row"} - set(columns)
     if missing:
         raise DataError("a read task left out columns", value=sorted(missing))
-    x, y = as_array(columns["x"], "x"), flat_labels(columns["y"], several=several)
+    x = as_array(columns["x"], "x")
+    labels, unlabelled = _unlabelled(columns)
+    y = flat_labels(labels, several=several)
     check_same_length(x, y)
     row = np.asarray(columns["row"], dtype=np.int64)
     check_same_length(x, row, field="row")
     if "group" not in columns:
-        return RawRows(x, y, row)
+        return RawRows(x, y, row, unlabelled=unlabelled)
     group = np.asarray(columns["group"])
     check_same_length(x, group, field="group")
     if group.dtype.kind not in "iuU":
         raise DataError(
             "groups are whole numbers or text", field="columns.group", value=str(group.dtype)
         )
-    return RawRows(x, y, row, group.astype(str))  # a number is the group of the same text
+    # A number is the group of the same text.
+    return RawRows(x, y, row, group.astype(str), unlabelled)
+
+
+def _unlabelled(columns: dict[str, Any]) -> tuple[Any, AnyArray | None]:
+    """The labels, and which rows have none: as the task says, or with NaN for a label."""
+    labels = as_array(columns["y"], "y")
+    if "unlabelled" in columns:
+        return labels, np.asarray(columns["unlabelled"], dtype=bool)
+    if labels.dtype.kind != "f" or not np.isnan(labels).any():
+        return labels, None
+    missing = np.isnan(labels)
+    rows = np.asarray(missing.reshape(len(labels), -1).any(axis=1))
+    return np.where(missing, 0.0, labels), rows
 
 
 def to_block(raw: RawRows, columns: tuple[int, ...] | None) -> Block:

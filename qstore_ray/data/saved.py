@@ -28,7 +28,7 @@ from qstore_ray.data.augment.expansion import Expansion, expansion_of
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset, Schema
 from qstore_ray.data.files import sha256_of
-from qstore_ray.data.labels import KINDS, Labels
+from qstore_ray.data.labels import KINDS, ClassLabels, Labels
 from qstore_ray.data.manifest import (
     FORMAT,
     MANIFEST,
@@ -73,6 +73,7 @@ def save_dataset(dataset: Dataset, folder: Path) -> Path:
             "config": dataset.config.to_dict(),
             "schema": _plain_schema(dataset.schema),
             "classes": list(dataset.classes),
+            "merged": list(dataset.merged),
             "class_counts": {name: list(c) for name, c in dataset.class_counts.items()},
             "fingerprint": dataset.fingerprint,
             "preparation": dataset.preparation.spec(),
@@ -110,7 +111,9 @@ def load_dataset(folder: Path) -> Dataset:
     with np.load(folder / PREPARATION, allow_pickle=False) as arrays:
         preparation = Preparation.from_arrays(dict(arrays), asdict(manifest.preparation))
     config = DatasetConfig(**manifest.config)
-    labels = KINDS[config.task](manifest.classes)
+    labels: Labels = KINDS[config.task](manifest.classes)
+    if manifest.merged:
+        labels = ClassLabels(manifest.classes, manifest.merged)
     expansion = expansion_of(config, manifest.schema)
     return Dataset(
         config=config,

@@ -46,14 +46,15 @@ def split_rows(
         fractions: part to fraction; they sum to 1.
         seed: decides which row goes where (not by time).
         labels: class numbers (N,) for a stratified split, in which each class is divided by the
-            fractions on its own; by seed only.
+            fractions on its own, one with fewer rows than parts first to the first ones; by seed
+            only.
         classes: what the classes are called in error messages.
         method: the rule, see above.
         keys: what a row is known by (N,), for `hash`, or when it was, for `time`; the row's
             position where None.
 
     Raises:
-        DataError: fewer rows, in all or of one class, than there are parts.
+        DataError: fewer rows than there are parts.
         UsageError: labels for a split that cannot be stratified.
     """
     if method not in ("seed", "hash", "time"):
@@ -74,11 +75,13 @@ def split_rows(
     parts = list(fractions)
     _check_enough(n_rows, parts)
     order = _random_order(n_rows, seed)
-    groups = [order] if labels is None else _by_class(order, labels, len(parts), classes)
+    groups = [order] if labels is None else _by_class(order, labels, 1, classes)
     dealt: dict[str, list[IntArray]] = {part: [] for part in parts}
     for group in groups:
-        for part, piece in _cut(group, fractions).items():
+        cut = _cut(group, fractions) if len(group) >= len(parts) else _first_to_first(group, parts)
+        for part, piece in cut.items():
             dealt[part].append(piece)
+    _check_filled(dealt)
     return {part: np.sort(np.concatenate(pieces)) for part, pieces in dealt.items()}
 
 
@@ -232,15 +235,37 @@ def folds(
     return tuple({"train": np.setdiff1d(rows, val), "val": val} for val in held)
 
 
+_STREAM = 0x5351
+"""Beside the seed, so that ranks are not the stream of `numpy.random.default_rng(seed)`.
+
+Rows that were drawn from that generator would be sorted by their values, not mixed.
+"""
+
+
 def _random_order(n: int, seed: int) -> IntArray:
     """0 … n−1 in the order of their ranks."""
-    return np.argsort(np.random.PCG64(seed).random_raw(n), kind="stable")
+    return np.argsort(np.random.PCG64([_STREAM, seed]).random_raw(n), kind="stable")
 
 
 def _cut(order: IntArray, fractions: Mapping[str, float]) -> dict[str, IntArray]:
     """`order` (N,) cut into consecutive pieces, one a part."""
     counts = _apportion(len(order), [*fractions.values()])
     return dict(zip(fractions, np.split(order, np.cumsum(counts)[:-1]), strict=True))
+
+
+def _first_to_first(order: IntArray, parts: Sequence[str]) -> dict[str, IntArray]:
+    """Fewer rows than parts: one each to the first parts, so that train has one."""
+    return dict(zip(parts, np.split(order, range(1, len(order))), strict=False))
+
+
+def _check_filled(dealt: Mapping[str, Sequence[IntArray]]) -> None:
+    for part, pieces in dealt.items():
+        if not sum(map(len, pieces)):
+            raise DataError(
+                f"every class has too few rows for {', '.join(dealt)}: {part} has none",
+                field="split",
+                fix="Ask for fewer parts, or set stratify = false.",
+            )
 
 
 def _check_enough(n_rows: int, parts: Sequence[str]) -> None:
@@ -267,7 +292,8 @@ def _by_class(
         raise DataError(
             f"class {name!r} has {counts[number]} rows, too few for {n_parts} stratified parts",
             field="split",
-            fix="Merge or drop the class, ask for fewer parts, or set stratify = false.",
+            fix='Set rare_classes = "drop" or "merge", ask for fewer parts, or set '
+            "stratify = false.",
         )
     return [order[labels[order] == number] for number in np.flatnonzero(counts)]
 

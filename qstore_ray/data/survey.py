@@ -7,7 +7,7 @@ classes, the split and the fingerprint follow from it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +45,8 @@ class Part:
     bad: BadValue | None
     bad_rows: IntArray
     group: AnyArray | None = None
+    kept: AnyArray = field(default_factory=lambda: np.zeros((0, 0)))
+    unlabelled: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def survey_part(
@@ -54,6 +56,7 @@ def survey_part(
     *,
     nan_allowed: bool = False,
     several: bool = False,
+    keep: tuple[int, ...] = (),
 ) -> Part:
     """Read every block once, keeping labels, row numbers and digests.
 
@@ -63,6 +66,7 @@ def survey_part(
         what: what the part is called in error messages.
         nan_allowed: whether the preparation will fill missing values.
         several: whether a row may have several labels, see `flat_labels`.
+        keep: positions of features that are kept, those that are categories.
     """
     content = xxhash.xxh3_128()
     digests: list[str] = []
@@ -70,6 +74,8 @@ def survey_part(
     shape: tuple[int, ...] = ()
     bad, n_features, dtype = None, 0, ""
     bad_rows: list[IntArray] = []
+    unlabelled: list[IntArray] = []
+    kept: list[AnyArray] = []
     for task in tasks:
         raw = read_raw(task, several=several)
         block = to_block(raw, columns)
@@ -82,6 +88,9 @@ def survey_part(
             found = first_marked(block.x, marked)
             bad = bad or found._replace(position=found.position + starts[-1])
             bad_rows.append(np.flatnonzero(marked.any(axis=1)) + starts[-1])
+        if raw.unlabelled is not None:
+            unlabelled.append(np.flatnonzero(raw.unlabelled) + starts[-1])
+        kept.append(block.x[:, [place for place in keep if place < block.x.shape[1]]])
         labels.append(block.y)
         rows.append(block.row)
         if raw.group is not None:
@@ -101,6 +110,8 @@ def survey_part(
         bad=bad,
         bad_rows=np.concatenate([np.zeros(0, np.int64), *bad_rows]),
         group=np.concatenate(groups) if groups else None,
+        kept=np.concatenate(kept),
+        unlabelled=np.concatenate([np.zeros(0, np.int64), *unlabelled]),
     )
 
 

@@ -32,6 +32,8 @@ def as_array(values: Any, field: str) -> AnyArray:
     Raises:
         DataError: rows of different lengths, or a single value.
     """
+    if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "biuf":
+        values = np.ma.filled(values.astype(np.float64), np.nan)  # what is masked is missing
     try:
         array = np.asarray(values)
     except ValueError as exc:

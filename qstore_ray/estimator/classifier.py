@@ -13,7 +13,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from qstore_ray.errors import ConfigError, UsageError
-from qstore_ray.estimator.base import TrainedEstimator
+from qstore_ray.estimator.base import TrainedEstimator, rows_that_count
+from qstore_ray.train.assignment import TrainingRows
 
 if TYPE_CHECKING:
     from qstore_ray.track.base import Record
@@ -36,15 +37,19 @@ class QuantumClassifier(ClassifierMixin, TrainedEstimator):  # type: ignore[misc
 
     classes_: AnyArray
 
-    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803 - scikit-learn's name
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803 - their name
         """Train on rows X (N, F) with labels y (N,) of any kind.
+
+        Args:
+            sample_weight: how much each row counts in the loss (N,); None for equally.
 
         Raises:
             ValueError: scikit-learn's, for rows and labels that it would not take either.
-            ConfigError: a wrong parameter, or one class only.
+            ConfigError: a wrong parameter or weight, or one class only.
             DivergenceError: the loss became NaN or infinite.
         """
         x, y = validate_data(self, X, y, reset=not self._continues(), dtype=np.float64)
+        x, y, weight, _ = rows_that_count(x, y, sample_weight)
         classes, numbers = class_numbers(y)
         if self._continues() and not np.array_equal(classes, self.classes_):
             raise ConfigError(
@@ -53,7 +58,7 @@ class QuantumClassifier(ClassifierMixin, TrainedEstimator):  # type: ignore[misc
                 value=classes.tolist(),
                 fix="Set warm_start=False to begin anew.",
             )
-        self._train(x, numbers, len(classes))
+        self._train(x, numbers, classes.tolist(), weight)
         self.classes_ = classes
         return self
 
@@ -85,7 +90,7 @@ class QuantumClassifier(ClassifierMixin, TrainedEstimator):  # type: ignore[misc
         outputs = self._outputs(X)
         return outputs[:, 0] if len(self.classes_) == 2 else outputs
 
-    def _validation_score(self, record: Record, y_val: AnyArray) -> float:
+    def _validation_score(self, record: Record, rows: TrainingRows) -> float:
         return float(record["val_accuracy"])
 
 

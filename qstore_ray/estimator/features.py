@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 from qstore_ray.circuits.encodings import ENCODINGS
 from qstore_ray.circuits.library import MAX_QUBITS
 from qstore_ray.data.prepare import Preparation
-from qstore_ray.data.quantum import preprocessing_for
-from qstore_ray.data.steps import Pca, Standard
-from qstore_ray.errors import ConfigError, unknown_name
+from qstore_ray.data.quantum import HALF_TURN, preprocessing_for
+from qstore_ray.data.steps import MinMax, Pca, Standard
+from qstore_ray.errors import CircuitError, ConfigError, unknown_name
 
 if TYPE_CHECKING:
+    from qstore_ray.circuits.circuit import Circuit
     from qstore_ray.data.steps import Step
     from qstore_ray.types import FloatArray
 
@@ -72,8 +73,7 @@ def fit_features(
     """
     if encoding not in ENCODINGS:
         raise unknown_name("encoding", encoding, ENCODINGS, field="encoding")
-    if reduce not in ("pca", None):
-        raise ConfigError("no such reduction", field="reduce", value=reduce, fix="Take 'pca'.")
+    _check_reduce(reduce)
     if n_qubits is not None and not 1 <= n_qubits <= MAX_QUBITS:
         raise ConfigError(
             f"a circuit has 1 to {MAX_QUBITS} qubits",
@@ -101,6 +101,60 @@ def fit_features(
         steps += preprocessing_for(encoding, n_qubits, width)
     preparation = Preparation.fit((*steps, *after), x)
     return Fitted(preparation, n_qubits, preparation.apply(x[:1]).shape[1])
+
+
+def fit_own_features(
+    x: FloatArray,
+    circuit: Circuit,
+    *,
+    scale: bool,
+    reduce: Reduce,
+    layers_end: int | None = None,
+    after: tuple[Step, ...] = (),
+) -> Fitted:
+    """The preparation of the rows `x` (N, F) for a circuit of the user's own, fitted on them.
+
+    Features are taken for angles and scaled to [0, π]. Arguments as of `fit_features`.
+
+    Raises:
+        ConfigError: a wrong `reduce`, or a table too wide without it.
+        CircuitError: fewer columns than the circuit has features.
+    """
+    _check_reduce(reduce)
+    n_qubits, width, n_columns = circuit.template.n_qubits, circuit.n_features, x.shape[1]
+    if layers_end is not None:
+        return Fitted(Preparation.fit((Standard(),) if scale else (), x), n_qubits, n_columns)
+    if n_columns < width:
+        raise CircuitError(
+            f"the circuit takes {width} features, there are {n_columns} columns",
+            field="circuit",
+            value=circuit.name,
+            fix="Give as many columns, or name fewer of its parameters in features.",
+        )
+    steps: tuple[Step, ...] = ()
+    if n_columns > width:
+        if reduce is None:
+            raise ConfigError(
+                f"the circuit takes {width} features, there are {n_columns} columns",
+                field="reduce",
+                fix="Set reduce='pca', or give as many columns.",
+            )
+        if len(x) < width:
+            raise ConfigError(
+                f"{len(x)} rows have no {width} principal components, which the circuit takes",
+                field="reduce",
+                value=reduce,
+                fix=f"Give {width} rows or more, or columns as many as the circuit has features.",
+            )
+        steps = (Standard(), Pca(components=width)) if scale else (Pca(components=width),)
+    if scale:
+        steps += (MinMax(feature_range=(0.0, HALF_TURN["angle"]), clip=True),)
+    return Fitted(Preparation.fit((*steps, *after), x), n_qubits, width)
+
+
+def _check_reduce(reduce: Reduce) -> None:
+    if reduce not in ("pca", None):
+        raise ConfigError("no such reduction", field="reduce", value=reduce, fix="Take 'pca'.")
 
 
 def _room(encoding: str, n_qubits: int) -> int:

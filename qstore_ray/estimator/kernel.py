@@ -19,11 +19,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from qstore_ray.backends.base import Backend
 from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.encodings import ENCODINGS
+from qstore_ray.circuits.load import circuit_of_rows
+from qstore_ray.circuits.slots import feature_names
+from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.steps import Scale
 from qstore_ray.errors import ConfigError, unknown_name
+from qstore_ray.estimator.base import rows_that_count
 from qstore_ray.estimator.classifier import class_numbers
-from qstore_ray.estimator.features import Reduce, fit_features
-from qstore_ray.estimator.parameters import backend_of
+from qstore_ray.estimator.features import Reduce, fit_features, fit_own_features
+from qstore_ray.estimator.parameters import as_parameters, backend_of
 from qstore_ray.learn.kernel import (
     FidelityKernel,
     FidelityKernelConfig,
@@ -45,7 +49,9 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
     Args:
         kernel: `fidelity`, |⟨ψ(x)|ψ(y)⟩|², or `projected`, a Gaussian of one-qubit expectations.
         gamma: of the projected kernel, see `learn.kernel.ProjectedKernelConfig`.
-        encoding: see `circuits.encodings`.
+        encoding: see `circuits.encodings`; or a circuit of your own without trained parameters, as
+            `ModelConfig` takes it. Its features are scaled to [0, π].
+        features: which parameters of such a circuit are data, see `ModelConfig`.
         n_qubits: None takes as many as the features need, 8 at most; see `estimator.features`.
         bandwidth: factor of the features before they are encoded. Small factors make rows more
             alike, which keeps kernels of many qubits from becoming an identity matrix
@@ -71,7 +77,8 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         *,
         kernel: Literal["fidelity", "projected"] = "fidelity",
         gamma: float | Literal["scale"] = "scale",
-        encoding: str = "angle",
+        encoding: Any = "angle",
+        features: Any = None,
         n_qubits: int | None = None,
         bandwidth: float = 1.0,
         scale_features: bool = True,
@@ -85,6 +92,7 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         self.kernel = kernel
         self.gamma = gamma
         self.encoding = encoding
+        self.features = features
         self.n_qubits = n_qubits
         self.bandwidth = bandwidth
         self.scale_features = scale_features
@@ -95,34 +103,27 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         self.backend_options = backend_options
         self.n_threads = n_threads
 
-    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
         """Compute the kernel's matrix of rows X (N, F) with labels y (N,), and fit the machine.
+
+        Args:
+            sample_weight: of each row (N,), which its C is multiplied by; None for 1.
 
         Raises:
             ValueError: scikit-learn's, for rows and labels that it would not take either.
-            ConfigError: a wrong parameter, or one class only.
+            ConfigError: a wrong parameter or weight, or one class only.
         """
         x, y = validate_data(self, X, y, dtype=np.float64)
+        x, y, weight, numbers = rows_that_count(x, y, sample_weight)
         self.classes_, _ = class_numbers(y)
-        self.preparation_, self.n_qubits_, width = fit_features(
-            x,
-            encoding=self.encoding,
-            n_qubits=self.n_qubits,
-            scale=self.scale_features,
-            reduce=self.reduce,
-            after=self._narrowed(),
-        )
-        encoded = ENCODINGS[self.encoding](self.n_qubits_, width)
-        self.circuit_ = Circuit(
-            encoded.template, width, self.encoding, encoded.encode, encoded.load
-        )
+        self.preparation_, self.n_qubits_, self.circuit_ = self._fit_circuit(x)
         rows = self.preparation_.apply(x)
         kernel = self._kernel()
         matrix = kernel_matrix(kernel, rows)
         self.svc_ = SVC(kernel="precomputed", C=self.C, class_weight=self.class_weight)
-        self.svc_.fit(matrix, y)
-        self.support_ = self.svc_.support_
-        self.support_vectors_ = rows[self.support_]
+        self.svc_.fit(matrix, y, sample_weight=weight)
+        self.support_ = numbers[self.svc_.support_]
+        self.support_vectors_ = rows[self.svc_.support_]
         # With gamma="scale" the training rows as a whole decide γ, so it is kept from here.
         self._compare = kernel.comparison(lambda: kernel.embed(rows))
         return self
@@ -139,6 +140,33 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         scores: FloatArray = self.svc_.decision_function(matrix)
         return scores
 
+    def _fit_circuit(self, x: FloatArray) -> tuple[Preparation, int, Circuit]:
+        """What prepares rows x (N, F), the number of qubits, and the encoding."""
+        scale, reduce, after = self.scale_features, self.reduce, self._narrowed()
+        if not (isinstance(self.encoding, str) and self.encoding.isidentifier()):
+            with as_parameters({"circuit": "encoding"}):
+                own = circuit_of_rows(self.encoding, feature_names(self.features))
+            fitted = fit_own_features(x, own, scale=scale, reduce=reduce, after=after)
+            return fitted.preparation, fitted.n_qubits, own
+        if self.features is not None:
+            raise ConfigError(
+                "the features of an encoding by name are all columns",
+                field="features",
+                value=self.features,
+                fix="Give a circuit as encoding, or leave features out.",
+            )
+        preparation, n_qubits, width = fit_features(
+            x,
+            encoding=self.encoding,
+            n_qubits=self.n_qubits,
+            scale=scale,
+            reduce=reduce,
+            after=after,
+        )
+        encoded = ENCODINGS[self.encoding](n_qubits, width)
+        circuit = Circuit(encoded.template, width, self.encoding, encoded.encode, encoded.load)
+        return preparation, n_qubits, circuit
+
     def _narrowed(self) -> tuple[Scale, ...]:
         if self.bandwidth == 1.0:
             return ()
@@ -146,7 +174,7 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
             raise ConfigError(
                 "a bandwidth is above 0", field="bandwidth", value=self.bandwidth, fix="Take 0.5."
             )
-        if self.encoding in ("amplitude", "basis"):
+        if isinstance(self.encoding, str) and self.encoding in ("amplitude", "basis"):
             raise ConfigError(
                 f"the encoding {self.encoding} has no angles that a bandwidth could scale",
                 field="bandwidth",
@@ -172,5 +200,5 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         kernel = self._kernel()
         a, b = (kernel.embed(r) for r in (self.preparation_.apply(rows), self.support_vectors_))
         matrix = np.zeros((len(a), self.svc_.shape_fit_[0]))
-        matrix[:, self.support_] = self._compare(a, b)
+        matrix[:, self.svc_.support_] = self._compare(a, b)
         return matrix

@@ -8,7 +8,7 @@ name of the parameter that it is about.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 from sklearn.utils import check_random_state
 
 from qstore_ray.backends import open_backend
+from qstore_ray.circuits.load import load_circuit
+from qstore_ray.circuits.observable import Observable
+from qstore_ray.circuits.operators import read_observables
 from qstore_ray.errors import ConfigError, QStoreError, unknown_name
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.train.callbacks import Callback, EarlyStopping, Run, as_callback
@@ -23,6 +26,7 @@ from qstore_ray.train.config import TrainerConfig
 
 if TYPE_CHECKING:
     from qstore_ray.backends.base import Backend
+    from qstore_ray.circuits.circuit import Circuit
     from qstore_ray.track.base import Record
 
 _RENAMED = {
@@ -38,7 +42,10 @@ _MODEL = (
 )  # fmt: skip
 """What `model_options` may hold: the fields of `ModelConfig` that have no parameter."""
 
-_TRAINER = ("accumulate", "batches", "clip_norm", "clip_value", "gradient", "monitor")
+_TRAINER = (
+    "accumulate", "batches", "clip_norm", "clip_value", "gradient", "metrics", "monitor",
+    "target_scaling",
+)  # fmt: skip
 """What `trainer_options` may hold: the fields of `TrainerConfig` that have no parameter."""
 
 
@@ -49,17 +56,42 @@ def model_config(estimator: Any) -> ModelConfig:
         UnknownNameError: a name in `model_options` that is not among those it may hold.
     """
     more = _options(estimator, "model_options", _MODEL)
+    # Operators may be of a number of qubits that is decided later, see `check_width`.
     named = isinstance(estimator.observables, str)
+    observables = estimator.observables if named else _labels(estimator.observables)
+    own = {} if estimator.circuit is None else {"circuit": estimator.circuit}
     return ModelConfig(
+        **own,
+        features=estimator.features,
         encoding=estimator.encoding,
         ansatz=estimator.ansatz,
         layers=estimator.n_layers,
         entanglement=estimator.entanglement,
         reuploading=estimator.reuploading,
         input_scaling=estimator.input_scaling,
-        observables=estimator.observables if named else list(estimator.observables),
+        observables=observables,
         **more,
     )
+
+
+def _labels(observables: Any) -> list[str]:
+    several = isinstance(observables, Sequence) and not isinstance(observables, Observable)
+    if several and all(isinstance(each, str) for each in observables):
+        return list(observables)  # as they are written
+    return [observable.label for observable in read_observables(observables)]
+
+
+def own_circuit(config: ModelConfig) -> Circuit | None:
+    """The circuit of the configuration; None for those that are built for the features."""
+    if config.circuit == "library":
+        return None
+    return load_circuit(config.circuit, features=config.features)
+
+
+def check_width(observables: Any, n_qubits: int) -> None:
+    """Raise `CircuitError` where Qiskit's operators are of another number of qubits."""
+    if not isinstance(observables, str):
+        read_observables(observables, n_qubits)
 
 
 def trainer_config(estimator: Any, seed: int) -> TrainerConfig:
@@ -77,6 +109,7 @@ def trainer_config(estimator: Any, seed: int) -> TrainerConfig:
         optimizer_options=dict(estimator.optimizer_options or {}),
         schedule=estimator.schedule,
         schedule_options=dict(estimator.schedule_options or {}),
+        class_weight=estimator.class_weight,
         seed=seed,
         **more,
     )
@@ -155,12 +188,12 @@ def seed_of(random_state: Any) -> int:
 
 
 @contextmanager
-def as_parameters() -> Iterator[None]:
+def as_parameters(renamed: Mapping[str, str] = _RENAMED) -> Iterator[None]:
     """Errors of a configuration that pass are given the name of the estimator's parameter."""
     try:
         yield
     except QStoreError as exc:
         field = exc.field.removeprefix("model.").removeprefix("trainer.")
         head, dot, rest = field.partition(".")
-        exc.field = f"{_RENAMED.get(head, head)}{dot}{rest}"
+        exc.field = f"{renamed.get(head, head)}{dot}{rest}"
         raise

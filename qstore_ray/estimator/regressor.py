@@ -11,13 +11,12 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import validate_data
 
-from qstore_ray.data.prepare import Preparation
-from qstore_ray.data.steps import Standard
-from qstore_ray.estimator.base import TrainedEstimator
+from qstore_ray.estimator.base import TrainedEstimator, rows_that_count
+from qstore_ray.train.assignment import TrainingRows
 
 if TYPE_CHECKING:
     from qstore_ray.track.base import Record
-    from qstore_ray.types import AnyArray, FloatArray
+    from qstore_ray.types import FloatArray
 
 
 class QuantumRegressor(RegressorMixin, TrainedEstimator):  # type: ignore[misc]  # no types
@@ -29,38 +28,43 @@ class QuantumRegressor(RegressorMixin, TrainedEstimator):  # type: ignore[misc] 
     Attributes:
         n_features_in_, feature_names_in_: of the rows `fit` was given.
         preparation_: raw rows to the circuit's features. n_qubits_: of the circuit.
-        y_preparation_: targets to standardised ones.
+        target_scaling_: targets to standardised ones; None with
+            `trainer_options={"target_scaling": "none"}`.
         model_, theta_, n_parameters_: the function, its parameters (P,), and P.
         loss_curve_: mean training loss of each epoch; n_iter_: epochs.
         validation_scores_: R² on the rows held out, each epoch, or minus the loss where that is not
             the squared error; None without early stopping.
     """
 
-    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803 - scikit-learn's name
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803 - their name
         """Train on rows X (N, F) with values y (N,).
+
+        Args:
+            sample_weight: how much each row counts in the loss, and in the mean and variance by
+                which targets are standardised (N,); None for equally.
 
         Raises:
             ValueError: scikit-learn's, for rows and values that it would not take either.
-            ConfigError: a wrong parameter.
+            ConfigError: a wrong parameter or weight.
             DivergenceError: the loss became NaN or infinite.
         """
         x, y = validate_data(
             self, X, y, reset=not self._continues(), dtype=np.float64, y_numeric=True
         )
-        column = np.asarray(y, np.float64)[:, None]
-        if not self._continues():
-            self.y_preparation_ = Preparation.fit((Standard(),), column)
-        self._train(x, self.y_preparation_.apply(column)[:, 0], None)
+        x, y, weight, _ = rows_that_count(x, np.asarray(y, np.float64), sample_weight)
+        self._train(x, y, (), weight)
         return self
 
     def predict(self, X: Any) -> FloatArray:  # noqa: N803
         """Values (N,) of rows X (N, F)."""
         outputs = self._outputs(X)
-        values: FloatArray = self.y_preparation_.inverse(outputs)[:, 0]
+        scaling = self.target_scaling_
+        values: FloatArray = (outputs if scaling is None else scaling.undo(outputs))[:, 0]
         return values
 
-    def _validation_score(self, record: Record, y_val: AnyArray) -> float:
+    def _validation_score(self, record: Record, rows: TrainingRows) -> float:
         if self.model_.loss_name != "mse":
             return -float(record["val_loss"])
-        variance = float(y_val.var())
+        mean = np.average(rows.y_val, weights=rows.weight_val)
+        variance = float(np.average((rows.y_val - mean) ** 2, weights=rows.weight_val))
         return 1.0 - float(record["val_loss"]) / variance if variance else float("nan")

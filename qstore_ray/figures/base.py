@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -40,6 +43,14 @@ SEQUENTIAL: Final = "cividis"
 """A colour map made to look the same to the colour-blind, told by its lightness alone."""
 
 _DPI: Final = 120
+_OTHER_WRITINGS: Final = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC",
+    "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback", "Microsoft YaHei", "SimHei",
+    "PingFang SC", "Hiragino Sans", "Yu Gothic", "Malgun Gothic", "Apple SD Gothic Neo",
+    "Noto Sans Arabic", "Noto Sans Devanagari", "Noto Sans Thai", "Noto Sans Hebrew",
+    "Arial Unicode MS", "Noto Sans", "Unifont",
+)  # fmt: skip
+"""Fonts of other writings, in the order in which a letter is looked for."""
 _HEAD = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>", re.DOTALL)
 _NAME = re.compile(r'\bid="([^"]+)"')
 _NAMED = re.compile(r'\bid="([^"]+)"|(?<=["(])#([^")]+)(?=[")])')
@@ -58,8 +69,46 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def plain(text: str) -> str:
-    """`text` to be shown as it is: a dollar sign begins no formula, control characters are gone."""
-    return "".join(c if c.isprintable() else "�" for c in text).replace("$", r"\$")
+    r"""`text` to be shown as it is: a dollar sign begins no formula, control characters are gone.
+    A letter that no font of this machine has is shown by its number, such as \u732b.
+    """
+    drawn = (_shown(c) if c.isprintable() else "�" for c in text)
+    return "".join(drawn).replace("$", r"\$")
+
+
+def class_labels(names: Sequence[str]) -> list[str]:
+    """Names of classes as they can be drawn: all as they are, or all by their numbers where this
+    machine has no font for some; tables and files have the names.
+    """
+    if all(c in _drawable() or not c.isprintable() for name in names for c in name):
+        return list(names)
+    return [f"class {number}" for number in range(len(names))]
+
+
+def _shown(letter: str) -> str:
+    return letter if letter in _drawable() else f"\\u{ord(letter):04x}"
+
+
+@cache
+def _drawable() -> frozenset[str]:
+    """The letters that the fonts of a figure have."""
+    return frozenset().union(*map(_charmap, _fonts()))
+
+
+def _charmap(font: str) -> frozenset[str]:
+    """The letters that a font has."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    return frozenset(map(chr, get_font(findfont(FontProperties(family=[font]))).get_charmap()))
+
+
+@cache
+def _fonts() -> tuple[str, ...]:
+    """The fonts of a figure: matplotlib's own, and for other writings those that are there."""
+    from matplotlib.font_manager import fontManager
+
+    there = {entry.name for entry in fontManager.ttflist}
+    return ("DejaVu Sans", *(name for name in _OTHER_WRITINGS if name in there))
 
 
 def short(name: str, longest: int = 18) -> str:
@@ -87,7 +136,8 @@ def save(figure: Figure, path: Path) -> Path:
         else:
             # No version inside: equal runs, equal files.
             details: dict[str, Any] = {"Software": None}
-            figure.savefig(path, dpi=_DPI, metadata=details)
+            with _with_fonts(figure):
+                figure.savefig(path, dpi=_DPI, metadata=details)
     except OSError as exc:
         raise unwritable(path, exc) from exc
     return path
@@ -102,7 +152,8 @@ def svg(figure: Figure, name: str = "", *, transparent: bool = False) -> str:
     """
     buffer = io.BytesIO()
     nothing: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(buffer, format="svg", metadata=nothing, transparent=transparent)
+    with _with_fonts(figure):
+        figure.savefig(buffer, format="svg", metadata=nothing, transparent=transparent)
     text = _HEAD.sub("", buffer.getvalue().decode())
     counted = {old: f"{name}{n}" for n, old in enumerate(dict.fromkeys(_NAME.findall(text)))}
 
@@ -111,6 +162,20 @@ def svg(figure: Figure, name: str = "", *, transparent: bool = False) -> str:
         return f'id="{counted[own]}"' if own else f"#{counted.get(other, other)}"
 
     return "\n".join(line.rstrip() for line in _NAMED.sub(renamed, text).splitlines() if line)
+
+
+@contextmanager
+def _with_fonts(figure: Figure) -> Iterator[None]:
+    """Letters are looked up in all of our fonts; matplotlib's settings are put back."""
+    import matplotlib as mpl
+    from matplotlib.text import Text
+
+    usual = mpl.rcParams["font.family"]
+    for text in figure.findobj(Text):
+        if text.get_fontfamily() == usual:
+            text.set_fontfamily(list(_fonts()))
+    with mpl.rc_context({"font.family": list(_fonts())}):
+        yield
 
 
 def unwritable(path: Path, exc: OSError) -> RunError:

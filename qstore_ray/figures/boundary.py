@@ -15,7 +15,7 @@ import numpy as np
 
 from qstore_ray.backends import open_backend
 from qstore_ray.errors import ConfigError, DataError
-from qstore_ray.figures.base import PALETTE, SEQUENTIAL, new_figure, short
+from qstore_ray.figures.base import PALETTE, SEQUENTIAL, class_labels, new_figure, short
 from qstore_ray.learn import step
 from qstore_ray.learn.model import QuantumModel
 
@@ -169,7 +169,7 @@ def _draw_rows(
     wrong: AnyArray,
     classes: Sequence[str],
 ) -> None:
-    for k, name in enumerate(classes):
+    for k, name in enumerate(class_labels(classes)):
         own = y == k
         axes.scatter(
             across[own], along[own], s=26, color=PALETTE[k], marker=_MARKERS[k],

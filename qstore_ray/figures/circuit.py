@@ -119,11 +119,14 @@ def _label(op: Op) -> str:
 
 
 def angle_text(angle: Angle) -> str:
-    """`scale · slot + offset` in few characters: x is an encoded angle, θ a parameter."""
-    if angle.kind == "const":
+    """`offset + Σ scale · slot` in few characters: x is an encoded angle, θ a parameter."""
+    if not angle.terms:
         return _number(angle.offset)
-    factor = {1.0: "", -1.0: "−"}.get(angle.scale, _number(angle.scale))
-    text = f"{factor}{'x' if angle.kind == 'row' else 'θ'}{angle.slot}"
+    text = ""
+    for kind, slot, scale in angle.terms:
+        factor = {1.0: "", -1.0: "−"}.get(scale, _number(scale))
+        joined = "+" if text and not factor.startswith("−") else ""
+        text += f"{joined}{factor}{'x' if kind == 'row' else 'θ'}{slot}"
     if angle.offset:
         text += f"{'+' if angle.offset > 0 else '−'}{_number(abs(angle.offset))}"
     return text
@@ -220,7 +223,7 @@ def _draw_op(axes: Axes, op: Op, x: float, top: float) -> None:
 
 
 def _kind(op: Op) -> str:
-    kinds = {angle.kind for angle in op.angles}
+    kinds = {term.kind for angle in op.angles for term in angle.terms}
     return next((kind for kind in ("row", "param") if kind in kinds), "const")
 
 

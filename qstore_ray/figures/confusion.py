@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from qstore_ray.errors import ConfigError
-from qstore_ray.figures.base import new_figure, short
+from qstore_ray.figures.base import class_labels, new_figure, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,7 +91,7 @@ def _ratio(part: float, whole: float) -> float | None:
 
 
 def _label_classes(axes: Axes, classes: Sequence[str]) -> None:
-    names = [short(str(name)) for name in classes]
+    names = [short(name) for name in class_labels([str(name) for name in classes])]
     ticks = range(len(names))
     slanted = max(map(len, names)) > 3
     axes.set_xticks(ticks, names, rotation=45 * slanted, ha="right" if slanted else "center")

@@ -13,16 +13,21 @@ What stands in brackets is absent by default. A hybrid model with 20 features an
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from qstore_ray.circuits.library import ANSATZE, ENCODINGS, ENTANGLEMENTS
-from qstore_ray.circuits.load import QASM_ENDINGS
-from qstore_ray.circuits.observable import named_observables
+from qstore_ray.circuits.load import kept_circuit, load_circuit
+from qstore_ray.circuits.observable import Observable, named_observables
+from qstore_ray.circuits.operators import is_operator, read_observables
+from qstore_ray.circuits.qasm_source import is_circuit_file, is_source, read_source
+from qstore_ray.circuits.slots import feature_names
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, unknown_name
 
+_LONGEST_POWER = 64  # of 2, that is written as a number
 _MOST_QUBITS = 30
 
 Width: TypeAlias = Annotated[int, Field(ge=1, le=65_536)]
@@ -33,8 +38,11 @@ class ModelConfig(Config):
 
     Args:
         circuit: `library` builds encoding and ansatz from the fields below. A circuit of your own
-            instead is the path of a `.qasm` file, a Qiskit `QuantumCircuit` (both are kept as
-            OpenQASM source), or `module:function`, called where the model is built.
+            instead is the path of a `.qasm` file, a Qiskit circuit of any class, a `Circuit`, or
+            `module:function`, called here and never again. All are kept as OpenQASM source.
+        features: which parameters of your own circuit are data: the stem of numbered names (`phi`
+            for phi[0], phi_1, …), or names in the order of the columns; in Python also Qiskit's
+            parameters or a test of a name. Without it those called x, feature or features.
         encoding: how features enter: angle, dense_angle, amplitude, basis, zz, iqp,
             hamiltonian (n − 1 features).
         ansatz: the trained layers: hardware_efficient, real_amplitudes, efficient_su2,
@@ -45,8 +53,8 @@ class ModelConfig(Config):
         reuploading: encode the data again before every layer.
         input_scaling: train a factor for every encoded angle.
         observables: `z` (every ⟨Z_i⟩), `z+zz` (and every ⟨Z_i Z_j⟩) and so on with x, y and z, such
-            as `x+z+xx+zz`; or a list of Pauli sums such as `["Z0", "0.5*X0 X1"]`. By name, they are
-            of the qubits that qcnn's pooling leaves.
+            as `x+z+xx+zz`; or a list of Pauli sums such as `["Z0", "0.5*X0 X1"]`, or of Qiskit's
+            operators. By name, they are of the qubits that qcnn's pooling leaves.
         pre_layers: widths of dense layers before the circuit; the last one is the number of
             features that the encoding takes. They turn into angles in (−π, π), see `activation`.
         post_layers: widths of dense layers between the expectation values and the linear head.
@@ -54,13 +62,15 @@ class ModelConfig(Config):
             circuit; `identity` puts none anywhere, so that the angles are affine in the features.
         head: `linear` trains weights (O, K) and bias (K,); `none` takes the O values as outputs.
         loss: one of the table in `losses.py`, or auto: by the data's task and classes.
-        huber_delta: δ of the loss huber, in units of the targets.
+        huber_delta: δ of the loss huber, in the units in which training sees the targets: their
+            standard deviation, or with `trainer.target_scaling = "none"` their own.
         trash_qubits: for the loss compression: the qubits that the circuit shall leave in |0⟩, so
             that what a row holds is on the others.
         initial_spread: standard deviation of the initial circuit parameters, radians.
     """
 
     circuit: str = "library"
+    features: str | list[str] | None = None
     encoding: str = "angle"
     ansatz: str = "hardware_efficient"
     n_qubits: int = Field(default=4, ge=1, le=_MOST_QUBITS)
@@ -93,8 +103,10 @@ class ModelConfig(Config):
     @classmethod
     def _state_fits_somewhere(cls, n_qubits: Any) -> Any:
         if isinstance(n_qubits, int) and n_qubits > _MOST_QUBITS:
+            power = n_qubits - 26
+            size = f"{2**power:,}" if power < _LONGEST_POWER else f"2^{power}"
             raise ConfigError(
-                f"a state of n qubits takes 16 · 2^n bytes, {2.0 ** (n_qubits - 26):,.0f} GiB here",
+                f"a state of n qubits takes 16 · 2^n bytes, {size} GiB here",
                 value=n_qubits,
                 fix=f"Take at most {_MOST_QUBITS}, as the memory of the machine allows.",
             )
@@ -120,17 +132,50 @@ class ModelConfig(Config):
             named_observables(value, 2)
         return value
 
-    @field_validator("circuit", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _circuit_as_text(cls, value: Any) -> Any:
-        """A circuit of the user's becomes text, so that a configuration is complete in itself."""
-        if isinstance(value, str) and value.endswith(QASM_ENDINGS):
-            from qstore_ray.circuits.qasm_reader import read_source  # only for users of Qiskit
+    def _complete_in_itself(cls, values: Any) -> Any:
+        """Circuits and operators of the user's become text: code that made them is not kept."""
+        if not isinstance(values, dict):
+            return values
+        kept = dict(values)
+        if values.get("circuit", "library") != "library":
+            kept |= _kept_circuit(values["circuit"], values.get("features"))
+        elif values.get("features") is not None:
+            raise ConfigError(
+                "the features of a circuit of the library are all columns of the data",
+                field="features",
+                value=values["features"],
+                fix="Give a circuit of your own, or leave features out.",
+            )
+        if _has_operators(observables := values.get("observables")):
+            n_qubits = _n_qubits(kept)
+            kept["observables"] = [o.label for o in read_observables(observables, n_qubits)]
+        return kept
 
-            return read_source(value)
-        if type(value).__name__ == "QuantumCircuit":
-            from qstore_ray.circuits.qasm_reader import circuit_text
-            from qstore_ray.circuits.qiskit import from_qiskit
 
-            return circuit_text(from_qiskit(value))
-        return value
+def _kept_circuit(circuit: Any, given: Any) -> dict[str, Any]:
+    """The circuit as text; with names of features beside a text that is the user's own."""
+    features = feature_names(given)
+    if isinstance(circuit, Path) or (isinstance(circuit, str) and is_circuit_file(circuit)):
+        from qstore_ray.circuits.qasm_reader import check_text  # only for users of Qiskit
+
+        file, circuit = str(circuit), read_source(circuit)
+        check_text(circuit, file)
+    if isinstance(circuit, str) and is_source(circuit) and not callable(features):
+        return {"circuit": circuit, "features": features}
+    return {"circuit": kept_circuit(circuit, features), "features": None}
+
+
+def _has_operators(observables: Any) -> bool:
+    several = isinstance(observables, list | tuple) and not isinstance(observables, Observable)
+    parts = observables if several else [observables]
+    return any(isinstance(part, Observable) or is_operator(part) for part in parts)
+
+
+def _n_qubits(values: dict[str, Any]) -> int | None:
+    """n of the configured circuit, where it is known already."""
+    if values.get("circuit", "library") == "library":
+        n_qubits = values.get("n_qubits", ModelConfig.model_fields["n_qubits"].default)
+        return n_qubits if isinstance(n_qubits, int) else None
+    return load_circuit(values["circuit"], features=values["features"]).template.n_qubits

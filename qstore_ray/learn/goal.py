@@ -26,7 +26,7 @@ from qstore_ray.circuits.observable import (
     zeros_mean,
     zeros_projector,
 )
-from qstore_ray.errors import ConfigError
+from qstore_ray.errors import CircuitError, ConfigError
 from qstore_ray.learn.losses import TWO_CLASSES, get_loss, n_outputs
 
 if TYPE_CHECKING:
@@ -105,6 +105,15 @@ def observables_of(config: ModelConfig, n_qubits: int) -> tuple[Observable, ...]
             value=config.observables,
             fix='Write "z"; a pair takes two qubits.',
         )
+    for observable in found:
+        if observable.n_qubits > n_qubits:
+            raise CircuitError(
+                f"an observable acts on qubit {observable.n_qubits - 1}, the circuit has "
+                f"{n_qubits} qubits",
+                field="observables",
+                value=observable.label,
+                fix=f"Use qubits 0 to {n_qubits - 1}.",
+            )
     return found
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import numpy as np
 from pydantic import Field
@@ -24,7 +24,9 @@ from pydantic import Field
 from qstore_ray.backends.base import Backend, Bindings, can_prepare_states
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.circuit import Circuit
+from qstore_ray.circuits.load import circuit_of_rows
 from qstore_ray.circuits.observable import Observable, PauliTerm
+from qstore_ray.circuits.slots import feature_names
 from qstore_ray.config import Config
 from qstore_ray.errors import CircuitError
 from qstore_ray.learn.overlap import Overlaps, check_overlaps
@@ -105,7 +107,10 @@ class _States:
     backend: Backend
 
     @classmethod
-    def of(cls, circuit: Circuit, params: FloatArray | None, backend: Backend | None) -> _States:
+    def of(
+        cls, given: Any, features: Any, params: FloatArray | None, backend: Backend | None
+    ) -> _States:
+        circuit = circuit_of_rows(given, feature_names(features))
         wanted = circuit.template.n_params
         given = np.zeros(0) if params is None else np.asarray(params, np.float64)
         if given.shape != (wanted,):
@@ -113,7 +118,8 @@ class _States:
                 f"the circuit {circuit.name!r} has {wanted} parameters",
                 field="params",
                 value=given.shape,
-                fix=f"Give {wanted} angles, for example those of a trained model.",
+                fix=f"Give {wanted} angles, for example those of a trained model, or name those "
+                "that are data in features.",
             )
         return cls(circuit, given, StatevectorBackend() if backend is None else backend)
 
@@ -125,8 +131,10 @@ class FidelityKernel:
     """k(x, y) = |⟨ψ(x)|ψ(y)⟩|² (Havlíček et al. 2019, Nature 567, 209).
 
     Args:
-        circuit: makes the state ψ(x) of a row x of F features.
+        circuit: makes the state ψ(x) of a row x of F features; a `Circuit`, a
+            Qiskit circuit of any class, a `.qasm` file or its text.
         params: the circuit's parameters (P,), where it has any.
+        features: which parameters of a circuit that is no `Circuit` are data, see `ModelConfig`.
         backend: by default the exact one; one without `states` runs a circuit for each pair.
 
     Raises:
@@ -137,11 +145,13 @@ class FidelityKernel:
 
     def __init__(
         self,
-        circuit: Circuit,
+        circuit: Any,
         params: FloatArray | None = None,
         backend: Backend | None = None,
+        *,
+        features: Any = None,
     ) -> None:
-        self._states = _States.of(circuit, params, backend)
+        self._states = _States.of(circuit, features, params, backend)
         if not can_prepare_states(self._states.backend):
             check_overlaps(circuit.template, self._states.backend)
 
@@ -174,7 +184,7 @@ class ProjectedKernel:
     The sum is twice the squared distance of the one-qubit reduced density matrices (Frobenius).
 
     Args:
-        circuit, params, backend: as of `FidelityKernel`; any backend will do.
+        circuit, params, backend, features: as of `FidelityKernel`; any backend will do.
         gamma: γ > 0, or `scale`, see `ProjectedKernelConfig`.
 
     Raises:
@@ -184,13 +194,14 @@ class ProjectedKernel:
 
     def __init__(
         self,
-        circuit: Circuit,
+        circuit: Any,
         params: FloatArray | None = None,
         backend: Backend | None = None,
         *,
         gamma: float | Literal["scale"] = "scale",
+        features: Any = None,
     ) -> None:
-        self._states = _States.of(circuit, params, backend)
+        self._states = _States.of(circuit, features, params, backend)
         self.gamma = ProjectedKernelConfig(gamma=gamma).gamma
 
     def check(self, x: FloatArray) -> None:
@@ -222,14 +233,16 @@ class ProjectedKernel:
 
 def build_kernel(
     config: FidelityKernelConfig | ProjectedKernelConfig,
-    circuit: Circuit,
+    circuit: Any,
     params: FloatArray | None = None,
     backend: Backend | None = None,
+    *,
+    features: Any = None,
 ) -> FidelityKernel | ProjectedKernel:
     """The kernel that `config` describes; see the classes for the arguments and errors."""
     if isinstance(config, FidelityKernelConfig):
-        return FidelityKernel(circuit, params, backend)
-    return ProjectedKernel(circuit, params, backend, gamma=config.gamma)
+        return FidelityKernel(circuit, params, backend, features=features)
+    return ProjectedKernel(circuit, params, backend, gamma=config.gamma, features=features)
 
 
 # ------------------------------------------------------------------------------------------ blocks

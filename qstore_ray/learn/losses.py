@@ -73,7 +73,7 @@ def get_loss(name: str, *, huber_delta: float = 1.0) -> Loss:
     """The loss of that name.
 
     Args:
-        huber_delta: δ, from where `huber` grows linearly, in units of the targets.
+        huber_delta: δ, from where `huber` grows linearly, in the units of the targets it is given.
 
     Raises:
         UnknownNameError: no such loss.
@@ -81,12 +81,6 @@ def get_loss(name: str, *, huber_delta: float = 1.0) -> Loss:
     if name not in LOSSES:
         raise unknown_name("loss", name, LOSSES, field="model.loss")
     return LOSSES[name] if name != "huber" else _numbers(_huber(huber_delta))
-
-
-def hamming(predicted: AnyArray, targets: AnyArray) -> FloatArray:
-    """The share of labels that are right in each row, (…), for predictions and targets (…, K)."""
-    right: FloatArray = (predicted == targets).mean(axis=-1)
-    return right
 
 
 def _cross_entropy(outputs: FloatArray, targets: AnyArray) -> _Both:

@@ -85,9 +85,10 @@ def layers(template: Template) -> tuple[int, ...]:
     found: dict[int, int] = {}
     for op in lower(template).ops:
         level = max(depth[qubit] for qubit in op.qubits)
-        if op.angles and op.angles[0].kind == "param":
-            found.setdefault(op.angles[0].slot, level)
-            level += 1
+        trained = [t.slot for angle in op.angles for t in angle.terms if t.kind == "param"]
+        for slot in trained:
+            found.setdefault(slot, level)
+        level += bool(trained)
         for qubit in op.qubits:
             depth[qubit] = level
     return tuple(found.get(slot, 0) for slot in range(template.n_params))
@@ -134,7 +135,9 @@ def _derivatives(shifted: ComplexArray, angles: tuple[Angle, ...], n_params: int
     """|∂_iψ⟩ (N, P, 2^n) = Σ over the gates that parameter i feeds of scale · ½|ψ(φ + π)⟩."""
     found = np.zeros((len(shifted), n_params, shifted.shape[2]), dtype=complex)
     for gate, angle in enumerate(angles):
-        found[:, angle.slot] += 0.5 * angle.scale * shifted[:, gate]
+        for kind, slot, scale in angle.terms:
+            if kind == "param":
+                found[:, slot] += 0.5 * scale * shifted[:, gate]
     return found
 
 

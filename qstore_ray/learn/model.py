@@ -27,7 +27,7 @@ import numpy as np
 from qstore_ray.backends.base import Bindings
 from qstore_ray.circuits.circuit import Circuit, all_finite
 from qstore_ray.circuits.library import build_circuit
-from qstore_ray.circuits.load import load_circuit
+from qstore_ray.circuits.load import circuit_of_rows
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.errors import CircuitError, ConfigError, DataError, under
 from qstore_ray.learn.config import ModelConfig
@@ -212,7 +212,7 @@ def build_model(
             value=len(observables),
             fix="Name that many, or take head = 'linear'.",
         )
-    return QuantumModel(
+    model = QuantumModel(
         circuit=circuit,
         observables=observables,
         loss_name=goal.loss,
@@ -224,6 +224,15 @@ def build_model(
         post=_layers_after(config, len(observables)),
         huber_delta=config.huber_delta,
     )
+    if not model.n_parameters:
+        raise ConfigError(
+            "there is nothing to train: the circuit has no parameters besides its features",
+            field="model.circuit",
+            value=circuit.name,
+            fix="Name fewer parameters in features, take head = 'linear' or input_scaling = true, "
+            "or compare rows by a quantum kernel, which needs no parameters.",
+        )
+    return model
 
 
 def _layers_before(config: ModelConfig, n_features: int) -> DenseLayers | None:
@@ -266,14 +275,14 @@ def _circuit(config: ModelConfig, n_features: int) -> Circuit:
             entanglement=config.entanglement,
             reuploading=config.reuploading,
         )
-    circuit = load_circuit(config.circuit)
+    circuit = circuit_of_rows(config.circuit, config.features)
     if circuit.n_features != n_features:
         have = "the last of pre_layers has" if config.pre_layers else "the data have"
         raise CircuitError(
             f"the circuit takes {circuit.n_features} features, {have} {n_features}",
             field="circuit",
             value=circuit.name,
-            fix="Change the preprocessing (for example PCA components) or the circuit's "
-            "feature parameters (those named x).",
+            fix="Change the preprocessing (for example PCA components), or say by `features` which "
+            "of the circuit's parameters are data; without it they are those named x.",
         )
     return circuit

@@ -6,7 +6,8 @@ alone, so they have the same bits on any worker. The trainer adds the blocks of 
 fixed order: this is how W workers end with exactly the parameters of one.
 
 The rows of the returned array are blocks; its columns are the gradient of Σ loss by θ (in θ's
-order), then Σ loss, the number of rows, and the number classified correctly.
+order), then Σ loss, the number of rows, and the number classified correctly. Where rows have
+weights, the gradient and Σ loss are of w · loss, and the two numbers count rows.
 """
 
 from __future__ import annotations
@@ -47,14 +48,18 @@ def value_and_grad(
     y: AnyArray,
     backend: Backend,
     method: GradientMethod,
+    weight: FloatArray | None = None,
 ) -> FloatArray:
     """Σ over each block of ∂loss/∂θ, loss, rows, correct: (blocks, len(θ) + 3).
 
     Args:
         theta: parameters.
         x: features (B, F). y: class numbers or values (B,), or several labels or values (B, K).
+        weight: of each row (B,), which its loss and gradient are multiplied by; None for 1.
     """
-    x, y, weight = _blocks(x, y)
+    x, there = _blocks(x)
+    y = _padded(y, len(x))
+    weight = there if weight is None else there * _padded(weight, len(x))
     n_blocks = len(x) // BLOCK
     parts = model.split(theta)
     inputs, before = model.inputs(parts, _by_block(x))
@@ -69,7 +74,7 @@ def value_and_grad(
         rows_gradient=model.rows_gradient,
     )
     outputs, hidden, after = _head(model, parts, _by_block(estimates.values))
-    targets, weight = _by_block(y), _by_block(weight)
+    targets, there, weight = _by_block(y), _by_block(there), _by_block(weight)
     values, slopes = model.loss.value_and_grad(outputs, targets)
     slopes = slopes * weight[..., None]
     result = np.zeros((n_blocks, model.n_parameters + EXTRA))
@@ -85,22 +90,45 @@ def value_and_grad(
     if model.pre is not None and parts.pre is not None and found.pre is not None:
         by_input = model.circuit.pullback(inputs, by_angle, gradients.amplitudes)
         model.pre.pullback(parts.pre, before, _by_block(by_input), found.pre)
-    result[:, -EXTRA:] = _scores(model, outputs, targets, values, weight)
+    result[:, -EXTRA:] = _scores(model, outputs, targets, values, there, weight)
     return result
 
 
 def evaluate(
-    model: QuantumModel, theta: FloatArray, x: FloatArray, y: AnyArray, backend: Backend
+    model: QuantumModel,
+    theta: FloatArray,
+    x: FloatArray,
+    y: AnyArray,
+    backend: Backend,
+    weight: FloatArray | None = None,
 ) -> FloatArray:
     """The last three columns of `value_and_grad`, (blocks, 3): Σ loss, rows, correct."""
-    x, y, weight = _blocks(x, y)
+    return scored(model, block_outputs(model, theta, x, backend), y, weight)
+
+
+def block_outputs(
+    model: QuantumModel, theta: FloatArray, x: FloatArray, backend: Backend
+) -> FloatArray:
+    """Outputs (blocks, 16, K) for features (B, F), as `evaluate` has them; the last is padded."""
+    x, _ = _blocks(x)
     parts = model.split(theta)
     inputs, _ = model.inputs(parts, _by_block(x))
     z = _expectations(model, parts, inputs.reshape(len(x), -1), backend)
     outputs, _, _ = _head(model, parts, _by_block(z))
-    targets, weight = _by_block(y), _by_block(weight)
+    return outputs
+
+
+def scored(
+    model: QuantumModel, outputs: FloatArray, y: AnyArray, weight: FloatArray | None = None
+) -> FloatArray:
+    """Σ loss, rows, correct (blocks, 3) of `block_outputs` against the targets y (B, …)."""
+    n_rows = outputs.shape[0] * BLOCK
+    there = np.zeros(n_rows)
+    there[: len(y)] = 1.0
+    weight = there if weight is None else there * _padded(weight, n_rows)
+    targets, there, weight = _by_block(_padded(y, n_rows)), _by_block(there), _by_block(weight)
     losses, _ = model.loss.value_and_grad(outputs, targets)
-    return _scores(model, outputs, targets, losses, weight)
+    return _scores(model, outputs, targets, losses, there, weight)
 
 
 def outputs_of(
@@ -198,14 +226,21 @@ def _by_block(rows: AnyArray) -> AnyArray:
     return rows.reshape(len(rows) // BLOCK, BLOCK, *rows.shape[1:])
 
 
-def _blocks(x: FloatArray, y: AnyArray) -> tuple[FloatArray, AnyArray, FloatArray]:
-    """Rows padded to whole blocks by repeating the first one, and weights 1 and 0."""
-    missing = -len(x) % BLOCK
+def _blocks(x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Rows padded to whole blocks, and 1 for a row, 0 for padding."""
+    n_rows = len(x) + -len(x) % BLOCK
+    there = np.ones(n_rows)
+    there[len(x) :] = 0.0
+    return _padded(x, n_rows), there
+
+
+def _padded(rows: AnyArray, n_rows: int) -> AnyArray:
+    """Rows (B, …) as (n_rows, …), by repeating the first one."""
+    missing = n_rows - len(rows)
     if not missing:
-        return x, y, np.ones(len(x))
-    index = np.concatenate([np.arange(len(x)), np.zeros(missing, np.int64)])
-    weight = np.concatenate([np.ones(len(x)), np.zeros(missing)])
-    return x[index], y[index], weight
+        return rows
+    padded: AnyArray = rows[np.concatenate([np.arange(len(rows)), np.zeros(missing, np.int64)])]
+    return padded
 
 
 def _scores(
@@ -213,15 +248,16 @@ def _scores(
     outputs: FloatArray,
     targets: AnyArray,
     losses: FloatArray,
+    there: FloatArray,
     weight: FloatArray,
 ) -> FloatArray:
-    """(blocks, 3): Σ loss, rows, rows whose prediction is the target."""
+    """(blocks, 3): Σ w · loss, rows, rows whose prediction is the target."""
     right = model.loss.predict(outputs) == targets
-    if right.ndim > weight.ndim:  # several labels or numbers: the row is right if all of them are
+    if right.ndim > there.ndim:  # several labels or numbers: the row is right if all of them are
         right = right.all(axis=-1)
-    correct = right * weight
+    correct = right * there
     scores = np.empty((len(losses), EXTRA))
     scores[:, 0] = (losses * weight).sum(axis=1)
-    scores[:, 1] = weight.sum(axis=1)
+    scores[:, 1] = there.sum(axis=1)
     scores[:, 2] = correct.sum(axis=1)
     return scores

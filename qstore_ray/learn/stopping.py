@@ -18,11 +18,12 @@ from pydantic import Field, model_validator
 
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, unknown_name
+from qstore_ray.learn.scoring import table_direction
 
 StoppingState: TypeAlias = dict[str, float]
 
 Mode: TypeAlias = Literal["min", "max", "auto"]
-"""Whether smaller or larger is better; `auto` tells it by the metric's name."""
+"""Whether smaller or larger is better; `auto` tells it by the metric: see `direction`."""
 
 _SMALLER_IS_BETTER = ("loss", "error", "mse", "mae", "rmse", "norm", "seconds")
 _LARGER_IS_BETTER = ("accuracy", "auc", "f1", "precision", "recall", "score", "r2", "fidelity")
@@ -130,6 +131,15 @@ def monitored(record: Mapping[str, Any], name: str) -> float:
     raise error
 
 
+def direction(metric: str) -> bool | None:
+    """Whether larger is better: by the table of metrics, else by the words of the name, if any."""
+    words = metric.lower().split("_")
+    known = table_direction(metric)
+    if known is None and any(word in _SMALLER_IS_BETTER for word in words):
+        return False
+    return True if known is None and any(word in _LARGER_IS_BETTER for word in words) else known
+
+
 def larger_is_better(metric: str, mode: Mode) -> bool:
     """The direction of a metric, `auto` resolved by the words of its name.
 
@@ -138,11 +148,9 @@ def larger_is_better(metric: str, mode: Mode) -> bool:
     """
     if mode != "auto":
         return mode == "max"
-    words = metric.lower().split("_")
-    if any(word in _SMALLER_IS_BETTER for word in words):
-        return False
-    if any(word in _LARGER_IS_BETTER for word in words):
-        return True
+    found = direction(metric)
+    if found is not None:
+        return found
     raise ConfigError(
         f"the name of the metric {metric!r} does not tell if smaller is better",
         field="mode",

@@ -25,13 +25,12 @@ def unroll(template: Template, *, rows: bool = False) -> tuple[Template, tuple[A
     """The lowered circuit with a parameter for each of G gates, and those gates' angles before.
 
     Args:
-        rows: also give gates whose angle comes from a row a parameter.
+        rows: also give gates whose angle comes from a row alone a parameter.
     """
-    wanted = {"param", "row"} if rows else {"param"}
     ops: list[Op] = []
     angles: list[Angle] = []
     for op in lower(template).ops:
-        if op.angles and op.angles[0].kind in wanted:
+        if op.angles and (op.angles[0].depends_on("param") or (rows and op.angles[0].terms)):
             ops.append(op._replace(angles=(param(len(angles)),)))
             angles.append(op.angles[0])
         else:
@@ -46,9 +45,10 @@ def gate_angles(angles: tuple[Angle, ...], bindings: Bindings) -> FloatArray:
     """The value of each unrolled gate's angle for each row, (N, G)."""
     n = len(bindings)
     params = np.broadcast_to(bindings.params, (n, bindings.params.shape[-1]))
-    columns = [
-        angle.scale * (bindings.rows if angle.kind == "row" else params)[:, angle.slot]
-        + angle.offset
-        for angle in angles
-    ]
-    return np.stack(columns, axis=1) if columns else np.zeros((n, 0))
+    slots = {"row": bindings.rows, "param": params}
+    values = np.zeros((n, len(angles)))
+    for gate, angle in enumerate(angles):
+        for term in angle.terms:
+            values[:, gate] += term.scale * slots[term.kind][:, term.slot]
+        values[:, gate] += angle.offset
+    return values

@@ -57,6 +57,9 @@ def product_start(
         else:
             rest.append(Rotation(x, z, angle))
             blocking.add((x, z))
+    for run in leading:
+        while run and not run[0].x:  # what was before this phase of |0⟩ has cancelled
+            del run[0]
     return leading, rest
 
 

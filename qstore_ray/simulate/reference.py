@@ -178,10 +178,8 @@ def _run(
 
 
 def _angle(angle: Angle, row: FloatArray, params: FloatArray) -> float:
-    if angle.kind == "const":
-        return angle.offset
-    slots = row if angle.kind == "row" else params
-    return float(angle.scale * slots[angle.slot] + angle.offset)
+    slots = {"row": row, "param": params}
+    return float(sum(t.scale * slots[t.kind][t.slot] for t in angle.terms) + angle.offset)
 
 
 def _apply(

@@ -182,7 +182,6 @@ def _generators(op: Op, n_rows: int) -> list[_Generator]:
 
 def angle_sum(angle: Angle, n_rows: int) -> AngleSum:
     """A template's angle over the row's A slots and, after them, the parameters."""
-    if angle.kind == "const" or not angle.scale:
-        return AngleSum(angle.offset)
-    slot = angle.slot if angle.kind == "row" else n_rows + angle.slot
-    return AngleSum(angle.offset, ((slot, angle.scale),))
+    first = {"row": 0, "param": n_rows}
+    terms = ((first[term.kind] + term.slot, term.scale) for term in angle.terms if term.scale)
+    return AngleSum(angle.offset, tuple(terms))

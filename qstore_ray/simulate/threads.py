@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +46,15 @@ def over_tiles(run: Callable[[int, int], None], tiles: int, threads: int) -> Non
         future.result()
 
 
+def _forget_threads() -> None:
+    """In a process that was forked off: the threads of its parent's pools are not there."""
+    _pool.cache_clear()
+    _local.__dict__.clear()
+
+
 @lru_cache(maxsize=4)
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="qstore_ray-simulate")
+
+
+os.register_at_fork(after_in_child=_forget_threads)

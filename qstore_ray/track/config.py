@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote, unquote
 
 from pydantic import Field, field_validator
 
 from qstore_ray.config import Config
+from qstore_ray.credentials import PublicUrl
 from qstore_ray.errors import ConfigError
 
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -20,8 +23,11 @@ class TrackConfig(Config):
     Args:
         mlflow: record in MLflow.
         mlflow_uri: a database (`sqlite:////data/mlflow.db`, `postgresql://…`) or a server
-            (`http://127.0.0.1:5000`). None is the file `mlflow.db` beside the run folders.
-        experiment: the MLflow experiment that runs are listed under; created where missing.
+            (`http://127.0.0.1:5000`). None is MLFLOW_TRACKING_URI, or else the file
+            `mlflow.db` beside the run folders. A login
+            in it is used and never written anywhere; see `qstore_ray.credentials`.
+        experiment: the MLflow experiment that runs are listed under; created where missing. None
+            is MLFLOW_EXPERIMENT_NAME, or else `qstore_ray`.
         mlflow_system_metrics: record processor and memory use of the driver process every epoch,
             as `system/cpu_percent` and `system/peak_memory_mib`.
         tensorboard: write TensorBoard's event files into `<run folder>/tensorboard/`.
@@ -37,7 +43,7 @@ class TrackConfig(Config):
 
     mlflow: bool = True
     mlflow_uri: str | None = None
-    experiment: str = Field(default="qstore_ray", min_length=1, max_length=256)
+    experiment: str | None = Field(default=None, min_length=1, max_length=256)
     mlflow_system_metrics: bool = False
     tensorboard: bool = False
     wandb: Literal["off", "offline", "online"] = "off"
@@ -49,29 +55,72 @@ class TrackConfig(Config):
     @field_validator("mlflow_uri")
     @classmethod
     def _database_or_server(cls, uri: str | None) -> str | None:
-        if uri is None:
-            return None
-        scheme, colon, rest = uri.partition("://")
-        kind = scheme.partition("+")[0].lower()
-        if kind == "sqlite" and rest.partition("?")[0] in {"", "/", "/:memory:"}:
-            raise ConfigError(
-                "a database in memory is gone when the run ends",
-                value=uri,
-                fix="Name a file: sqlite:////data/mlflow.db.",
-            )
-        if not colon or kind not in (*_DATABASES, *_SERVERS):
-            raise ConfigError(
-                "MLflow keeps runs in a database or on a server, no longer in a folder of files",
-                value=scheme if colon else uri,
-                fix="Write sqlite:////data/mlflow.db (four slashes before an absolute path) or "
-                "http://127.0.0.1:5000, or leave it out for mlflow.db beside the run folders.",
-            )
-        return uri
+        return None if uri is None else PublicUrl(_checked(uri))
+
+
+def _checked(uri: str) -> str:
+    scheme, colon, rest = uri.partition("://")
+    kind = scheme.partition("+")[0].lower()
+    if kind == "sqlite" and rest.partition("?")[0] in {"", "/", "/:memory:"}:
+        raise ConfigError(
+            "a database in memory is gone when the run ends",
+            value=uri,
+            fix="Name a file: sqlite:////data/mlflow.db.",
+        )
+    if not colon or kind not in (*_DATABASES, *_SERVERS):
+        raise ConfigError(
+            "MLflow keeps runs in a database or on a server, no longer in a folder of files",
+            value=scheme if colon else uri,
+            fix="Write sqlite:////data/mlflow.db (four slashes before an absolute path) or "
+            "http://127.0.0.1:5000, or leave it out for mlflow.db beside the run folders.",
+        )
+    return uri
 
 
 def default_uri(storage: Path) -> str:
-    """The sqlite store in the folder that holds the run folders."""
-    return f"sqlite:///{(storage / 'mlflow.db').resolve().as_posix()}"
+    """Where runs are recorded that name no store: at MLFLOW_TRACKING_URI, else in a sqlite file in
+    the folder that holds the run folders.
+
+    Raises:
+        ConfigError: the variable names no store that MLflow has.
+    """
+    named = os.environ.get("MLFLOW_TRACKING_URI")
+    if not named:
+        return sqlite_uri(storage / "mlflow.db")
+    try:
+        return PublicUrl(_checked(named))
+    except ConfigError as exc:
+        exc.field = "MLFLOW_TRACKING_URI"
+        raise
+
+
+def default_experiment() -> str:
+    """The experiment of runs that name none: MLFLOW_EXPERIMENT_NAME, else that of this program."""
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or "qstore_ray"
+
+
+def sqlite_uri(file: Path) -> str:
+    """The URI of a sqlite file; `sqlite_file` takes it back.
+
+    MLflow hands it to SQLAlchemy, which reads a path up to `?` and as it is written: a `?` needs
+    sqlite's own kind of URI, in which `?`, `#` and `%` are escaped.
+    """
+    path = file.resolve().as_posix()
+    if not set(path) & set("?#%"):
+        return f"sqlite:///{path}"
+    return f"sqlite:///file:{quote(quote(path), safe='/')}?uri=true"
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a sqlite URI; None for any other."""
+    scheme, _, rest = uri.partition("://")
+    if scheme.partition("+")[0].lower() != "sqlite":
+        return None
+    path, _, options = rest.partition("?")
+    path = path.removeprefix("/")
+    if "uri=true" in options.split("&"):
+        path = unquote(unquote(path.removeprefix("file:")))
+    return Path(path)
 
 
 def artifact_folder(uri: str, storage: Path) -> str | None:
@@ -79,9 +128,8 @@ def artifact_folder(uri: str, storage: Path) -> str | None:
 
     None for a server, which decides for itself.
     """
-    scheme, _, rest = uri.partition("://")
-    if scheme in _SERVERS:
+    if uri.partition("://")[0] in _SERVERS:
         return None
-    in_file = scheme.partition("+")[0] == "sqlite"
-    folder = Path(rest.partition("?")[0].removeprefix("/")).parent if in_file else storage
+    file = sqlite_file(uri)
+    folder = storage if file is None else file.parent
     return (folder.resolve() / "mlflow-artifacts").as_uri()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +31,11 @@ Failure = tuple[str, BaseException]
 
 _POLL_SECONDS = 0.1
 _RETRY_SECONDS = 30.0
+_SILENT_SECONDS = 3.0
+_WAITING = (
+    "a server that does not answer is given up after two minutes at most, and the run folder keeps "
+    "all that it misses"
+)
 
 
 def open_trackers(config: TrackConfig) -> tuple[Tracker, ...]:
@@ -95,6 +100,21 @@ class Follower:
             self._run.save()
         self._hand_on(shown=False)
         self._thread.start()
+
+    def conclude(
+        self,
+        status: Status,
+        summary: Mapping[str, Any] | None = None,
+        artifacts: Sequence[Path] = (),
+    ) -> None:
+        """Write into the run folder how the run ended, before any tracker is asked; see `stop`.
+
+        Whoever is stopped while it waits for a tracker has not lost it, and `sync` knows it.
+
+        Raises:
+            RunError: the run folder cannot be written to.
+        """
+        self._run.save(Outcome(status=status, summary=summary or {}, artifacts=artifacts))
 
     def stop(
         self,
@@ -242,6 +262,8 @@ class _Lane:
 
     def _settle(self) -> bool:
         """Wait for the call that is under way; whether it went well."""
+        if self._pending is not None and not wait([self._pending], timeout=_SILENT_SECONDS).done:
+            announce("note", f"waiting for {self.name}: {_WAITING}")
         error = None if self._pending is None else self._pending.exception()
         self._pending = None
         if error is None:

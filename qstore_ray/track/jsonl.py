@@ -55,14 +55,20 @@ class MetricsFile:
         """Keep what had happened when `step` steps were done, as a restored checkpoint needs it.
 
         Step and epoch records carry the number of steps done after them; those past `step` go, the
-        attempts that began past it go, and so does every `end`: the run goes on.
+        attempts that began past it go. How an attempt that stays has ended stays with it.
 
         Raises:
             RunError: the file is not readable, or cannot be replaced.
         """
         if not self._path.exists():
             return
-        kept = [record for record in self.read() if _reached(record, step)]
+        kept: list[Record] = []
+        stays = True
+        for record in self.read():
+            if record.get("event") == "start":
+                stays = _reached(record, step)
+            if stays if record.get("event") == "end" else _reached(record, step):
+                kept.append(record)
         self.close()
         try:
             write_durably(self._path, b"".join(encode(record) for record in kept))
@@ -155,10 +161,7 @@ def decode(line: bytes, path: Path, number: int) -> Record:
 
 
 def _reached(record: Record, step: int) -> bool:
-    event = record.get("event")
-    if event == "end":
-        return False
-    place = "resumed_from_step" if event == "start" else "step"
+    place = "resumed_from_step" if record.get("event") == "start" else "step"
     return int(record.get(place, 0)) <= step
 
 

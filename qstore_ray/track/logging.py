@@ -30,6 +30,7 @@ from structlog.stdlib import ProcessorFormatter
 
 from qstore_ray.errors import ConfigError
 from qstore_ray.track.text import is_secret, redact, redact_message
+from qstore_ray.wording import worded
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -115,10 +116,10 @@ def announce(kind: Literal["warning", "note"], text: str) -> None:
     """Tell the user: a line `warning: …` on stderr, or a JSON line where logs are JSON."""
     handlers = logging.getLogger(_ROOT).handlers
     if any(isinstance(handler, _JsonLines) for handler in handlers):
-        get_logger().warning(text, kind=kind)
+        get_logger().warning(worded(text), kind=kind)
         return
     with suppress(OSError):  # stderr is gone; nobody can be told
-        sys.stderr.write(f"{kind}: {text}\n")
+        sys.stderr.write(f"{kind}: {worded(text)}\n")
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from qstore_ray.errors import ConfigError, DataError, unknown_name
+from qstore_ray.learn.scoring import table_direction
 from qstore_ray.track.base import Record, RunInfo
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.track.statistics import (
@@ -217,6 +218,9 @@ def interval_over_runs(
 
 def better_mode(name: str) -> Mode | None:
     """Whether smaller or larger is better, where the name of the metric tells."""
+    known = table_direction(name)
+    if known is not None:
+        return "max" if known else "min"
     if any(word in name for word in _SMALLER_IS_BETTER):
         return "min"
     return "max" if any(word in name for word in _LARGER_IS_BETTER) else None

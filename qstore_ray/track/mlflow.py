@@ -12,8 +12,10 @@ answer is given up after seconds rather than MLflow's own minutes.
 
 from __future__ import annotations
 
+import getpass
 import json
 import math
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,8 +23,9 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from qstore_ray.errors import RunError
 from qstore_ray.track.base import Record, RunInfo, Status, write_atomically
-from qstore_ray.track.config import TrackConfig, artifact_folder, default_uri
+from qstore_ray.track.config import TrackConfig, artifact_folder, default_experiment, default_uri
 from qstore_ray.track.jsonl import epoch_records, read_records
+from qstore_ray.track.logging import announce
 from qstore_ray.track.mlflow_store import (
     RUN_ID_FILE,
     experiment_id,
@@ -86,6 +89,8 @@ class MLflowTracker:
         load_mlflow()
         self._run = run
         self._uri = self._config.mlflow_uri or default_uri(run.storage)
+        self._experiment = self._config.experiment or default_experiment()
+        self._say_where()
         self._parent = _parent_tag(run)
         with translated(self._uri, "open the run"):
             self._client = open_client(self._uri)
@@ -122,6 +127,17 @@ class MLflowTracker:
             finally:
                 self._client.set_terminated(self._run_id, _STATUS[status], self._last_written())
 
+    def _say_where(self) -> None:
+        """Say which store it is, where that was not written in the run's configuration."""
+        variables = {
+            "MLFLOW_TRACKING_URI": self._config.mlflow_uri,
+            "MLFLOW_EXPERIMENT_NAME": self._config.experiment,
+        }
+        used = [name for name, own in variables.items() if os.environ.get(name) and not own]
+        if used and self._run.parent is None:
+            where = f"recorded in MLflow at {self._uri}, experiment {self._experiment!r}"
+            announce("note", f"{where}, as {' and '.join(used)} says")
+
     def _continued(self) -> str | None:
         path = self._run.run_dir / RUN_ID_FILE
         if not path.exists():
@@ -134,10 +150,11 @@ class MLflowTracker:
 
     def _created(self, run: RunInfo) -> str:
         experiment = experiment_id(
-            self._client, self._config.experiment, artifact_folder(self._uri, run.storage)
+            self._client, self._experiment, artifact_folder(self._uri, run.storage)
         )
         began = int(1000 * run.began)
-        made = self._client.create_run(experiment, start_time=began, run_name=run.name)
+        user = {"mlflow.user": _user()}
+        made = self._client.create_run(experiment, began, user, run.name)
         run_id: str = made.info.run_id
         write_atomically(run.run_dir / RUN_ID_FILE, run_id + "\n")
         self._logged = set()
@@ -249,6 +266,14 @@ class MLflowTracker:
         return int(1000 * max(written, self._run.began))
 
 
+def _user() -> str:
+    """Who trains, as the environment (LOGNAME, USER, …) or the system says."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a number without a name, as in many containers
+        return str(os.getuid())
+
+
 def _parent_tag(run: RunInfo) -> dict[str, str]:
     """What makes MLflow show a run under the one that it is part of."""
     if run.parent is None:
@@ -259,7 +284,7 @@ def _parent_tag(run: RunInfo) -> dict[str, str]:
             "MLflow does not have the run that this one is part of",
             field="run_dir",
             value=str(run.parent),
-            fix=f"`qstore runs sync {run.parent}` copies it, and then its parts.",
+            fix=f"sync_run('{run.parent}') copies it, and then its parts.",
         )
     return {"mlflow.parentRunId": path.read_text(encoding="utf-8").strip()}
 

@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from qstore_ray.data.columns import TableSchema
+from qstore_ray.data.signature import Signature
 from qstore_ray.errors import RunError, UsageError
 from qstore_ray.track.config import TrackConfig, default_uri
 from qstore_ray.track.mlflow_store import load_mlflow, open_client, translated
@@ -33,6 +35,7 @@ from qstore_ray.track.mlflow_store import load_mlflow, open_client, translated
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
     from mlflow.tracking import MlflowClient
+    from mlflow.types.schema import Schema
 
 FLAVOUR: Final = "qstore_ray"
 _DATA, _ENTRY, _FOLDER = "model.qsm", "MLmodel", "model"
@@ -149,7 +152,7 @@ def _bytes_of(model: Savable | str | Path) -> bytes:
             f"cannot read the model file: {exc.strerror or type(exc).__name__}",
             field="model",
             value=str(model),
-            fix="`qstore export RUN` writes one.",
+            fix="TrainedModel.save writes one.",
         ) from exc
 
 
@@ -164,13 +167,13 @@ def _described(data: bytes) -> dict[str, Any]:
         raise UsageError(
             f"this is no model file: {exc}",
             field="model",
-            fix="Give a .qsm file as `qstore export` writes it.",
+            fix="Give a .qsm file as TrainedModel.save writes it.",
         ) from exc
     return described
 
 
 def _signature(described: dict[str, Any]) -> ModelSignature:
-    """Rows (N, F) in; labels or values (N,) out."""
+    """Columns in, or rows (N, F) where they have no names; labels or values (N,) out."""
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types.schema import Schema, TensorSpec
@@ -182,10 +185,25 @@ def _signature(described: dict[str, Any]) -> ModelSignature:
     if kind.kind == "U":
         kind = np.dtype(str)  # of any length
     shape = (-1,) if targets == 1 else (-1, targets)
+    kept = described.get("input")
+    taken = None if kept is None else Signature.from_dict(kept)
+    inputs = _columns(taken.table) if taken is not None and taken.table is not None else None
     return ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype(np.float64), (-1, width), "rows")]),
+        inputs=inputs or Schema([TensorSpec(np.dtype(np.float64), (-1, width), "rows")]),
         outputs=Schema([TensorSpec(kind, shape, "prediction")]),
     )
+
+
+def _columns(table: TableSchema) -> Schema:
+    """The features as MLflow describes columns."""
+    from mlflow.types.schema import ColSpec, DataType, Schema
+
+    kinds = {
+        "number": DataType.double,
+        "boolean": DataType.boolean,
+        "category": DataType.string,
+    }
+    return Schema([ColSpec(kinds[column.kind], column.name) for column in table.features])
 
 
 def _place(client: MlflowClient, uri: str) -> tuple[str, str]:

@@ -142,14 +142,14 @@ def _check(run_dir: Path, model: Savable | str | Path) -> None:
             "there is no model file to register",
             field="model",
             value=str(model),
-            fix=f"Write it with `qstore export {run_dir}`, or give a model.",
+            fix="Write it with TrainedModel.save, or give a model.",
         )
     if not (run_dir / RUN_ID_FILE).is_file():
         raise RunError(
             "MLflow does not have this run",
             field="run_dir",
             value=str(run_dir),
-            fix="Copy it there with qstore_ray.track.sync.sync_run(run_dir) first.",
+            fix="Copy it there with sync_run('RUN') first.",
         )
 
 

@@ -15,8 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from qstore_ray.credentials import login_url, redact_text
 from qstore_ray.errors import MissingDependencyError, RunError
-from qstore_ray.track.text import cut, redact_text
+from qstore_ray.track.config import sqlite_file, sqlite_uri
+from qstore_ray.track.text import cut
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -62,9 +64,9 @@ def open_client(uri: str) -> MlflowClient:
     load_mlflow()
     from mlflow.tracking import MlflowClient
 
-    scheme, _, rest = uri.partition("://")
-    if scheme.partition("+")[0] == "sqlite":
-        file = Path(rest.partition("?")[0].removeprefix("/"))
+    uri = login_url(uri, "MLFLOW_TRACKING")
+    file = sqlite_file(uri)
+    if file is not None:
         # MLflow would try for minutes to open a file that cannot be opened.
         sqlite3.connect(file).close()
         if not file.stat().st_size:
@@ -80,7 +82,7 @@ def _create(file: Path) -> None:
 
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     part.unlink(missing_ok=True)
-    MlflowClient(tracking_uri=f"sqlite:///{part.absolute()}").search_experiments(max_results=1)
+    MlflowClient(tracking_uri=sqlite_uri(part)).search_experiments(max_results=1)
     if file.stat().st_size:  # another process was faster
         part.unlink()
     else:
@@ -96,11 +98,12 @@ def translated(uri: str, doing: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as exc:
+        _hide_logins(exc)
         raise RunError(
             f"MLflow could not {doing}: {_reason(exc)}",
             field="track.mlflow_uri",
             value=redact_text(uri),
-            fix="The run folder keeps all of it; qstore_ray.track.sync.sync_run copies it later.",
+            fix="The run folder keeps all of it; sync_run('RUN') copies it later.",
         ) from exc
 
 
@@ -117,6 +120,13 @@ def experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str
             if experiment is None:
                 raise
     return str(experiment.experiment_id)
+
+
+def _hide_logins(exc: BaseException | None) -> None:
+    """Some of these errors quote the URL; a traceback shows what they say."""
+    while exc is not None:
+        exc.args = tuple(redact_text(a) if isinstance(a, str) else a for a in exc.args)
+        exc = exc.__cause__ or exc.__context__
 
 
 def _reason(exc: BaseException) -> str:

@@ -212,8 +212,7 @@ class TensorBoardTracker:
                 f"TensorBoard's event files: could not {doing}: {reason}",
                 field="track.tensorboard",
                 value=str(self._run.run_dir / FOLDER),
-                fix="The run folder keeps all of it; qstore_ray.track.sync.sync_run copies it "
-                "later.",
+                fix="The run folder keeps all of it; sync_run('RUN') copies it later.",
             ) from exc
 
 

@@ -13,18 +13,13 @@ from typing import Any, Final
 
 from pydantic import SecretBytes, SecretStr
 
-HIDDEN: Final = "***"
-"""What stands where a secret was."""
+from qstore_ray.credentials import HIDDEN, redact_text
 
 _SECRET_KEY = re.compile(
     r"(?:^|[^a-z])(?:token|passwords?|passwd|passphrase|secrets?|credentials?"
     r"|(?:api|access|private)_?key)(?:$|[^a-z])"
 )
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_USER_INFO = re.compile(r"(://)[^\s/]*@")
-_SECRET_QUERY = re.compile(
-    r"([?&][^=&\s]*(?:token|password|passwd|secret|key|sig)[^=&\s]*=)[^&\s]+", re.IGNORECASE
-)
 _SAID = re.compile(
     r"(?<![a-z])((?:token|password|passwd|passphrase|secret|credentials?"
     r"|(?:api|access|private)_?key)[\"']?\s*[=:]\s*[\"']?|bearer\s+)[^\s\"',;)}\]]+",
@@ -50,11 +45,6 @@ def redact(value: Any, key: str = "") -> Any:
     if isinstance(value, list | tuple):
         return [redact(item) for item in value]
     return redact_text(value) if isinstance(value, str) else value
-
-
-def redact_text(text: str) -> str:
-    """`text` with user, password and token of every URL in it replaced by `***`."""
-    return _SECRET_QUERY.sub(rf"\1{HIDDEN}", _USER_INFO.sub(rf"\1{HIDDEN}@", text))
 
 
 def redact_message(text: str, secrets: Iterable[str] = ()) -> str:

@@ -9,6 +9,7 @@ several times in each. So while a tracker works, the wait is a tenth of a millis
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ class _Turns:
     """How many threads want short turns, and how long turns were before; one a process."""
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._wanted = 0
         self._usual = 0.0
@@ -36,8 +40,15 @@ class _Turns:
             if self._wanted == 0:
                 sys.setswitchinterval(self._usual)
 
+    def forget(self) -> None:
+        """In a process that was forked off: the threads that were counted are not there."""
+        if self._wanted:
+            sys.setswitchinterval(self._usual)
+        self._begin()
+
 
 _TURNS: Final = _Turns()
+os.register_at_fork(after_in_child=_TURNS.forget)
 
 
 @contextmanager

@@ -26,11 +26,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from qstore_ray.credentials import redact_text
 from qstore_ray.errors import MissingDependencyError, RunError
 from qstore_ray.track.base import Record, RunInfo, Status, write_atomically
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import epoch_records, read_records
-from qstore_ray.track.text import cut, leaves, metrics_of, redact, redact_text
+from qstore_ray.track.text import cut, leaves, metrics_of, redact
 
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
@@ -52,6 +53,16 @@ _PROCESS = threading.Lock()
 
 _OPEN: Final[dict[str, Run]] = {}
 """Runs that were begun here and not finished, by id: an attempt that was given up, resumed."""
+
+
+def _forget() -> None:
+    """In a process that was forked off: another thread may hold the lock, the runs are not its."""
+    global _PROCESS  # noqa: PLW0603 - a lock that another thread held cannot be let go here
+    _PROCESS = threading.Lock()
+    _OPEN.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 class WandBTracker:
@@ -224,7 +235,7 @@ class WandBTracker:
                 field="track.wandb",
                 value=self._config.wandb,
                 fix="Log in with `wandb login`, or set track.wandb=offline. The run folder keeps "
-                "all of it; qstore_ray.track.sync.sync_run copies it later.",
+                "all of it; sync_run('RUN') copies it later.",
             ) from exc
 
 

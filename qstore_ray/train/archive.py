@@ -145,7 +145,7 @@ def refused(message: str, value: object = None, *, field: str = "model") -> Chec
         message,
         field=field,
         value=value,
-        fix="Take a file as `qstore export` wrote it, unchanged; export the model again.",
+        fix="Take a file as TrainedModel.save wrote it, unchanged; write it again.",
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qstore_ray.backends.base import Backend
 from qstore_ray.learn.model import QuantumModel
+from qstore_ray.learn.targets import TargetScaling
 from qstore_ray.track.base import Record
 from qstore_ray.train.callbacks.base import Callback
 from qstore_ray.train.config import TrainerConfig
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 class TrainingRows(NamedTuple):
     """Prepared rows: train x (N, F), y (N, …), and those to validate on (maybe none).
 
-    `row` and `row_val` (N,) are their numbers in the source, for errors about one row; without them
-    a row is known by its place here.
+    The targets of a regression are as training sees them, see `Assignment.targets`. `row` and
+    `row_val` (N,) are numbers in the source, for errors about one row; without them a row is known
+    by its place here. The loss has the weights of rows (N,), see `learn.weights`; None for 1 each.
     """
 
     x: FloatArray
@@ -33,6 +35,8 @@ class TrainingRows(NamedTuple):
     y_val: AnyArray
     row: IntArray | None = None
     row_val: IntArray | None = None
+    weight: FloatArray | None = None
+    weight_val: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,9 @@ class Assignment:
         callbacks: run in worker 0.
         backend: where circuits run; None opens the one that `config` names.
         theta: parameters (P,) to begin with; None takes those of the model under the seed.
+        targets: how the targets of a regression were scaled; None if they were not.
+        metrics: of `learn.scoring` that val is scored by each epoch, beside loss and accuracy.
+        class_names: of the data.
     """
 
     model: QuantumModel
@@ -59,6 +66,9 @@ class Assignment:
     callbacks: tuple[Callback, ...] = ()
     backend: Backend | None = None
     theta: FloatArray | None = None
+    targets: TargetScaling | None = None
+    metrics: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
 
 
 class Outcome(NamedTuple):

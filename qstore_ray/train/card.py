@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from qstore_ray.circuits.template import Angle, Op, Template
+from qstore_ray.data.columns import TableSchema
 from qstore_ray.track.statistics import Interval, wilson_interval
 from qstore_ray.train.origin import DataOrigin, Origin
 from qstore_ray.train.trained import TrainedModel
 
 _UNKNOWN = "not recorded"
 _MOST_QUBITS, _MOST_LEVELS = 8, 12
-_LONGEST_LABELS = 20
+_LONGEST_LABELS, _LONGEST_ROW = 20, 12
 
 LIMITS = """\
 - It answers for every row of the right width, also for one unlike any it was trained on.
@@ -176,11 +177,14 @@ def _label(op: Op) -> str:
 
 
 def _angle(angle: Angle) -> str:
-    if angle.kind == "const":
+    text = ""
+    for kind, slot, scale in angle.terms:
+        factor = "" if scale == 1.0 else f"{scale:.3g}"
+        joined = "+" if text and scale > 0 else ""
+        text += f"{joined}{factor}{'x' if kind == 'row' else 'p'}{slot}"
+    if not text:
         return f"{angle.offset:.3g}"
-    slot = f"{'x' if angle.kind == 'row' else 'p'}{angle.slot}"
-    scaled = slot if angle.scale == 1.0 else f"{angle.scale:.3g}{slot}"
-    return scaled if angle.offset == 0.0 else f"{scaled}{angle.offset:+.3g}"
+    return text if angle.offset == 0.0 else f"{text}{angle.offset:+.3g}"
 
 
 def _training(origin: Origin) -> str:
@@ -191,7 +195,7 @@ def _training(origin: Origin) -> str:
 
 
 def _results(origin: Origin) -> str:
-    """Every recorded metric; the accuracies with their intervals and what they mean together."""
+    """Every recorded metric, the accuracies with their intervals; and the verdict."""
     if not origin.metrics:
         return f"The scores of these parameters were {_UNKNOWN}."
     intervals = {name: _interval(name, origin) for name in origin.metrics}
@@ -199,8 +203,7 @@ def _results(origin: Origin) -> str:
         (name, _number(value), _range(intervals[name])) for name, value in origin.metrics.items()
     ]
     table = _table(("metric", "value", "95 % interval (Wilson)"), rows)
-    verdict = _against_baseline(intervals)
-    return f"{table}\n\n{verdict}" if verdict else table
+    return f"{table}\n\nThe model is {_text(origin.verdict)}." if origin.verdict else table
 
 
 def _interval(name: str, origin: Origin) -> Interval | None:
@@ -220,33 +223,36 @@ def _range(interval: Interval | None) -> str:
     return f"{interval.low:.4f} to {interval.high:.4f}, n = {interval.n}" if interval else ""
 
 
-def _against_baseline(intervals: dict[str, Interval | None]) -> str:
-    ours, theirs = intervals.get("test_accuracy"), intervals.get("baseline_accuracy")
-    if ours is None or theirs is None:
-        return ""
-    more = "above" if ours.value > theirs.value else "below"
-    if ours.value == theirs.value:
-        return "The linear baseline has the same accuracy on the same rows."
-    apart = ours.low > theirs.high or theirs.low > ours.high
-    sure = "do not overlap" if apart else "overlap, so these rows do not show a difference"
-    return (
-        f"The accuracy is {more} that of the linear baseline on the same rows; the two intervals "
-        f"{sure}."
-    )
-
-
 def _code(model: TrainedModel, file: str) -> str:
     proba = "\nprint(model.predict_proba(rows))" if model.classes else ""
+    table = None if model.signature is None else model.signature.table
+    numpy, rows = "", _example(table)
+    if not rows:
+        numpy = "import numpy as np\n"
+        rows = f"rows = np.zeros((1, {model.preparation.n_features}))  # raw rows, one a line\n"
     return (
-        "```python\n"
-        "import numpy as np\n"
+        f"```python\n{numpy}"
         "from qstore_ray import TrainedModel\n\n"
         f'model = TrainedModel.load("{file}")\n'
-        f"rows = np.zeros((1, {model.preparation.n_features}))  # raw rows, one a line\n"
-        f"print(model.predict(rows)){proba}\n"
+        f"{rows}print(model.predict(rows)){proba}\n"
         "```\n\n"
         f"Or in a shell: `qstore predict {file} rows.csv --output labels.csv`."
     )
+
+
+def _example(table: TableSchema | None) -> str:
+    """A row by the names of its columns; none where they are many, or not fit for a page."""
+    if table is None or len(table.names) > _LONGEST_ROW:
+        return ""
+    values = {
+        column.name: [column.categories[0] if column.categories else column.kind == "boolean"]
+        if column.kind != "number"
+        else [0.0]
+        for column in table.features
+    }
+    text = repr(values)
+    plain = text.isprintable() and "`" not in text
+    return f"rows = {text}  # or a DataFrame with these columns\n" if plain else ""
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:

@@ -69,7 +69,7 @@ def write_checkpoint(
         raise CheckpointError(
             f"cannot write the checkpoint: {exc.strerror or type(exc).__name__}",
             value=str(path),
-            fix="Free some space or make the folder writable, then run again with --resume.",
+            fix="Free some space or make the folder writable, then go on with resume=True.",
         ) from exc
     return path
 
@@ -118,7 +118,7 @@ def latest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[CheckpointE
         raise CheckpointError(
             "no checkpoint of this run is readable",
             value=str(folder),
-            fix="Start again with --fresh.",
+            fix="Start again with fresh=True.",
         ) from problems[0]
     return None, problems
 
@@ -137,7 +137,7 @@ def find_checkpoint(path: Path) -> Checkpoint:
             "there is no checkpoint here",
             field="run",
             value=str(path),
-            fix="Give a run folder such as runs/digits, or a .qsm file; `qstore runs` lists runs.",
+            fix="Give a run folder such as runs/digits, or a .qsm file.",
         ) from (problems[0] if problems else None)
     return found
 

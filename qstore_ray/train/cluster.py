@@ -14,15 +14,32 @@ import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache, partial
 
 import ray
+from ray._private import auto_init_hook, services
 from ray.exceptions import RayError
 
+from qstore_ray.environment import environment
 from qstore_ray.errors import BackendError, ResourceError
 from qstore_ray.resilience import available_cpus
 from qstore_ray.train.config import ClusterConfig
 
 _PROBE_SECONDS = 10.0
+_DEFAULTS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray starts workers at niceness 15, behind its own services. Workers that add up at every step
+    # wait for whichever was pushed aside: at 0, two of them are about a tenth faster.
+    "RAY_worker_niceness": "0",
+    # Nobody takes this machine away and nobody reads Ray's own metrics: two actors less to start.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    # Ray's coming default; without it every start prints a warning.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+"""Of Ray, where the environment does not say otherwise, while one of our own is up. A token is set,
+too: Ray switches token authentication on for a local cluster, and with a token in the environment
+it writes none to the home directory."""
 
 
 def uses_own_ray(config: ClusterConfig) -> bool:
@@ -61,6 +78,19 @@ def ray_session(
             ray.shutdown()
 
 
+def head_is_gone() -> bool:
+    """Whether this process has started a Ray, and its processes have ended."""
+    node = ray._private.worker.global_worker.node  # noqa: SLF001 - no public way to ask
+    return node is not None and bool(node.dead_processes())
+
+
+def set_implicit_start(allowed: bool) -> bool:
+    """Whether Ray's calls start a Ray if there is none; what it was before."""
+    before: bool = auto_init_hook.enable_auto_connect
+    auto_init_hook.enable_auto_connect = allowed
+    return before
+
+
 def _check_cpus(needed: float, present: float, num_workers: int, config: ClusterConfig) -> None:
     if needed > present:
         raise ResourceError(
@@ -75,31 +105,42 @@ def _check_cpus(needed: float, present: float, num_workers: int, config: Cluster
 
 @contextmanager
 def _own_ray(config: ClusterConfig, dashboard: bool) -> Iterator[None]:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray switches token authentication on for a local cluster; with a token in the environment it
-    # writes none to the home directory. Ray remembers it, so it must stay the same in a process.
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    # Ray starts workers at niceness 15, behind its own services. Workers that add up at every step
-    # wait for whichever was pushed aside: at 0, two of them are about a tenth faster.
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    # Nobody takes this machine away and nobody reads Ray's own metrics: two actors less to start.
-    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
-    os.environ.setdefault("RAY_TRAIN_METRICS_ENABLED", "0")
-    # Ray's coming default; without it every start prints a warning.
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     logging.getLogger("ray").setLevel(logging.ERROR)
+    with environment(defaults={**_DEFAULTS, "RAY_AUTH_TOKEN": _token()}):
+        try:
+            with _groups_of_their_own():
+                ray.init(
+                    "local",
+                    num_cpus=available_cpus(),
+                    include_dashboard=dashboard,
+                    object_store_memory=config.object_store_mb * 2**20,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+            yield
+        finally:
+            ray.shutdown()
+
+
+@cache
+def _token() -> str:
+    """Ray remembers the first one that it sees, so it stays the same in a process."""
+    return secrets.token_hex(32)
+
+
+@contextmanager
+def _groups_of_their_own() -> Iterator[None]:
+    """Ray's processes are started in process groups of their own.
+
+    Process managers and terminals send a signal to the whole group of the driver. Ray's head would
+    end before the workers can write a checkpoint, and the driver would wait a minute for it.
+    """
+    usual = services.ConsolePopen
+    services.ConsolePopen = partial(usual, process_group=0)  # type: ignore[assignment, misc]
     try:
-        ray.init(
-            "local",
-            num_cpus=available_cpus(),
-            include_dashboard=dashboard,
-            object_store_memory=config.object_store_mb * 2**20,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
         yield
     finally:
-        ray.shutdown()
+        services.ConsolePopen = usual  # type: ignore[misc]
 
 
 def _join(address: str) -> None:
@@ -107,7 +148,8 @@ def _join(address: str) -> None:
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (RayError, ConnectionError, RuntimeError, ValueError) as exc:
-        lines = [line.strip() for line in str(exc).splitlines()]
+        # Some of Ray's errors have no text at all.
+        lines = [line.strip() for line in str(exc).strip().splitlines()] or [type(exc).__name__]
         mismatch = "ersion mismatch" in lines[0]  # followed by both sides' versions
         check = (
             "Install the cluster's versions of Ray and Python"

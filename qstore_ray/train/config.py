@@ -15,6 +15,7 @@ from qstore_ray.learn.gradients import GRADIENTS
 from qstore_ray.learn.optimizers import GCANS, SearchOptimizer, get_optimizer
 from qstore_ray.learn.schedules import get_schedule
 from qstore_ray.learn.step import BLOCK
+from qstore_ray.learn.weights import ClassWeight, check_class_weight
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.callbacks import Callback, as_callback, as_table
 
@@ -36,10 +37,19 @@ class TrainerConfig(Config):
         clip_norm, clip_value: limits of the gradient's norm, and of each of its numbers.
         monitor: the metric that a schedule of cadence `metric` follows; without it `val_loss`, or
             `train_loss` where there is no validation split.
+        metrics: what val is scored by each epoch, besides loss and accuracy, such as
+            `["balanced_accuracy", "roc_auc"]`: names of `learn.scoring`. What a monitor or an
+            objective follows need not be named.
+        class_weight: how much the rows of a class count in the training loss: `balanced` gives
+            every class the same total, `{"no": 1.0, "yes": 20.0}` has a weight for each label.
+        target_scaling: `standard` trains a regression on targets of mean 0 and variance 1, as seen
+            on train, and predicts in the units of the data; `none` leaves them as they are.
         callbacks: tables such as `{"name": "early_stopping", "patience": 5}`; see
             `train.callbacks`. Objects of those classes may be given too.
         gradient: auto (adjoint where the backend can), adjoint or parameter_shift.
         backend: statevector or aer; `backend_options` are its own.
+        init_from: begin from the parameters of a model: a run folder, a checkpoint or a `.qsm` file
+            of the same circuit. Nothing else of it is taken, and the run has all of its epochs.
         num_workers: Ray Train workers; 0 trains in this process and never starts Ray. It does not
             change the result.
         seed: of initial parameters and the order of rows.
@@ -60,15 +70,24 @@ class TrainerConfig(Config):
     clip_norm: float | None = Field(default=None, gt=0.0)
     clip_value: float | None = Field(default=None, gt=0.0)
     monitor: str | None = None
+    metrics: tuple[str, ...] = ()
+    class_weight: ClassWeight = None
+    target_scaling: Literal["standard", "none"] = "standard"
     callbacks: tuple[dict[str, Any], ...] = ()
     gradient: str = "auto"
     backend: str = "statevector"
     backend_options: dict[str, Any] = Field(default_factory=dict)
+    init_from: str | None = None
     num_workers: int = Field(default=0, ge=0, le=1024)
     seed: int = Field(default=0, ge=0)
     checkpoint_every_epochs: int = Field(default=1, ge=1)
     checkpoint_every_seconds: float = Field(default=30.0, ge=0.0)
     checkpoints_kept: int = Field(default=2, ge=2)
+
+    @field_validator("class_weight", mode="before")
+    @classmethod
+    def _weights(cls, value: Any) -> Any:
+        return check_class_weight(value, field="")
 
     @field_validator("callbacks", mode="before")
     @classmethod
@@ -119,15 +138,21 @@ class TrainerConfig(Config):
                 fix=f"Take {optimizer.min_rows} or more, or a smaller optimizer_options.min_rows.",
             )
 
-    def recipe(self) -> dict[str, Any]:
-        """The fields that decide the result: what a resumed run must have in common."""
+    def recipe(self, *, regression: bool) -> dict[str, Any]:
+        """The fields that decide the result: what a resumed run must have in common.
+
+        Args:
+            regression: whether there are targets to be scaled.
+        """
         where = {
             "num_workers",
+            "init_from",  # the parameters count, not where they lie
             "checkpoint_every_epochs",
             "checkpoint_every_seconds",
             "checkpoints_kept",
             "callbacks",
-        }
+            "metrics",
+        } | (set() if regression else {"target_scaling"})
         recipe = {name: value for name, value in self.to_dict().items() if name not in where}
         pairs = zip(self.callbacks, self.open_callbacks(), strict=True)
         return {**recipe, "callbacks": [table for table, callback in pairs if callback.decides]}

@@ -107,5 +107,5 @@ def interrupted(folder: RunFolder, reason: str = "") -> QStoreError:
         reason or "stopped on request",
         field="run",
         value=str(folder.path),
-        fix=f"Go on with --resume (name {folder.name!r}).",
+        fix=f"Go on with resume=True (name {folder.name!r}).",
     )

@@ -102,7 +102,8 @@ class _Guard:
         raise CallbackError(
             f"a callback raised: {said}",
             field=self._where,
-            fix="Mend it, or set its on_error to 'warn'. A run in a folder goes on with --resume.",
+            fix="Mend it, or set its on_error to 'warn'. A run in a folder goes on with "
+            "resume=True.",
         ) from error
 
 

@@ -1,17 +1,49 @@
-"""Ctrl-C and SIGTERM: the first asks for a checkpoint and a stop, the second stops at once."""
+"""Ctrl-C, SIGTERM and a terminal that was closed: the first asks for a stop, the next one insists.
+
+    stop_on_signal      of a run or a search: stop at a checkpoint
+    leave_on_signal     of a command: leave, with an exit code, wherever it stands
+
+Process managers and closing terminals send a signal to a whole process group, and some send it
+twice at the same instant. So of SIGTERM only one that comes later insists, and SIGHUP never does:
+what was started under `nohup` does not hear it at all.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from types import FrameType
+from typing import Literal, TypeAlias
+
+_Meaning: TypeAlias = Literal["ask", "insist", "nothing"]
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SAME_INSTANT = 1.0
+"""Seconds within which a second SIGTERM is the same one."""
+
+
+class _Meanings:
+    """What a signal means after those before it."""
+
+    def __init__(self) -> None:
+        self._asked: float | None = None
+
+    def __call__(self, number: int) -> _Meaning:
+        now = time.monotonic()
+        if self._asked is None:
+            self._asked = now
+            return "ask"
+        late = number == signal.SIGTERM and now - self._asked > _SAME_INSTANT
+        return "insist" if number == signal.SIGINT or late else "nothing"
 
 
 @contextmanager
 def stop_on_signal(stop: threading.Event) -> Iterator[None]:
-    """Set `stop` on the first SIGINT or SIGTERM, raise KeyboardInterrupt on the next.
+    """Set `stop` on the first signal, raise KeyboardInterrupt on one that insists.
 
     Runs in the driver process. Python delivers signals to the main thread only, so in any other
     thread (a notebook's, a tuning trial's) nothing is changed.
@@ -19,16 +51,75 @@ def stop_on_signal(stop: threading.Event) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    meaning = _Meanings()
 
-    def handle(*_: Any) -> None:
-        if stop.is_set():
+    def handle(number: int, _frame: FrameType | None) -> None:
+        means = meaning(number)
+        if means == "ask":
+            stop.set()
+        elif means == "insist":
             raise KeyboardInterrupt
-        stop.set()
 
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before: dict[int, Any] = {number: signal.signal(number, handle) for number in signals}
+    before = {number: signal.signal(number, handle) for number in _heard()}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def leave_on_signal(code: int, say: Callable[[], object]) -> None:
+    """From now on a signal ends this process: by KeyboardInterrupt, so that all is cleaned up, or
+    at once with exit code `code` where that cannot be.
+
+    It cannot in the middle of an import, which would leave modules half loaded, and whoever insists
+    does not want to wait for it.
+
+    Args:
+        say: says so before the process ends at once.
+    """
+    meaning = _Meanings()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        means = meaning(number)
+        if means == "insist" or (means == "ask" and _imports(frame) and not _ray_is_up()):
+            say()
+            os._exit(code)
+        if means == "ask":
+            raise KeyboardInterrupt
+
+    for number in _heard():
+        signal.signal(number, handle)
+
+
+def end_on_signal(code: int, *, asked: bool) -> None:
+    """From now on Ctrl-C ends this process at once with `code`: its work is done.
+
+    Args:
+        asked: it ends because of a signal, whose echo shall not change its exit code. It could even
+            when Python has put its handlers away, so the system is told to ignore it.
+    """
+    for number in _heard():
+        echo = asked and number != signal.SIGINT
+        signal.signal(number, signal.SIG_IGN if echo else lambda *_: os._exit(code))
+
+
+def _heard() -> list[signal.Signals]:
+    """The signals to act on: not SIGHUP where it is ignored, as `nohup` wants it."""
+    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    return [number for number in _SIGNALS if not (ignored and number == signal.SIGHUP)]
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether a module is being imported there."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _ray_is_up() -> bool:
+    """Whether Ray's processes have to be ended, too."""
+    ray = sys.modules.get("ray")
+    return bool(getattr(ray, "is_initialized", bool)())

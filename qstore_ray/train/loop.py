@@ -10,6 +10,7 @@ report) travels with the sums, so that all workers act on it after the same step
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,6 @@ import numpy as np
 from qstore_ray.backends import open_backend
 from qstore_ray.data.batches import BalancedBatches, Batches, StandardBatches
 from qstore_ray.errors import CheckpointError, RunError, under
-from qstore_ray.learn import step as blocks
 from qstore_ray.learn.schedules import Horizon
 from qstore_ray.learn.stopping import monitored
 from qstore_ray.track.base import Record
@@ -34,11 +34,14 @@ from qstore_ray.train.reporter import Reporter
 from qstore_ray.train.state import TrainState
 from qstore_ray.train.stepper import Stepper
 from qstore_ray.train.sync import Reducer
+from qstore_ray.train.validation import Validation
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray
+    from qstore_ray.types import AnyArray, FloatArray, IntArray
 
 _STOP, _SAVE, _REPORT, _END = 1, 2, 4, 8
+_TRAINED = "trained_theta"
+"""In the last checkpoint: the parameters of the last step, where callbacks put others in place."""
 
 
 def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporter) -> Outcome:
@@ -73,6 +76,7 @@ class _Loop:
         )
         self.objective = Objective(job.model, backend, config.gradient, reducer)
         self.stepper = Stepper(config, self.objective)
+        self.validation = Validation(job, rows, self.objective)
         self.batches = batches_of(config, rows.y)
         self.steps_per_epoch = len(self.batches.of_epoch(0))
         self.rows_per_epoch = 0
@@ -133,12 +137,16 @@ class _Loop:
         if found:
             known = state.to_arrays()
             state = TrainState.from_arrays({name: found.arrays[name] for name in known}, state)
+            if _TRAINED in found.arrays and not self._over(state):  # the run was made longer
+                state = replace(state, theta=found.arrays[_TRAINED])
         self.objective.usage = state.usage
         if self.journal:
             self.journal.start(
                 state, problems, rows=len(self.rows.x), steps_per_epoch=self.steps_per_epoch,
                 workers=self.reducer.world_size,
             )  # fmt: skip
+            for warning in self.validation.warnings:
+                self.journal.warn(warning)
             self.hooks = Hooks(self.job.callbacks, self._view(state, self.journal))
             self.hooks.restore(found.arrays if found else {})
         return state
@@ -159,10 +167,11 @@ class _Loop:
         """The remaining steps of the running epoch; True if told to stop."""
         batches = self.batches.of_epoch(state.epoch)
         self.rows_per_epoch = sum(map(len, batches))
+        weight = self._weight(batches)
         for index in batches[state.step_in_epoch :]:
             self._call("on_batch_begin", state)
             self.objective.wish = self._wishes()
-            rows = Rows(self.rows.x, self.rows.y, index, self.rows.row)
+            rows = Rows(self.rows.x, self.rows.y, index, self.rows.row, weight)
             state, done = self.stepper.step(state, rows)
             if self.journal:
                 self.journal.step(state, done.loss)
@@ -175,6 +184,11 @@ class _Loop:
             if wishes & _STOP:
                 return state, True
         return state, False
+
+    def _weight(self, batches: list[IntArray]) -> FloatArray | None:
+        """The rows' weights (N,), 1 on the mean over the rows of the epoch; see `learn.weights`."""
+        weight = self.rows.weight
+        return None if weight is None else weight / weight[np.concatenate(batches)].mean()
 
     def _wishes(self) -> int:
         """Worker 0's wishes for this step."""
@@ -227,12 +241,12 @@ class _Loop:
             )
         if self.journal and self.journal.report_is_due():
             self.objective.wish = _REPORT
-        held_out = Rows(self.rows.x_val, self.rows.y_val, number=self.rows.row_val)
-        validation = blocks.total(self.objective.scores(state.theta, held_out))
+        validation, metrics = self.validation.score(state.theta)
         record: Record = {"epoch": state.epoch, "step": state.step, "samples": state.samples}
         record |= self._scores("train", loss, count, correct)
         if validation.n_rows:
             record |= self._scores("val", validation.loss, validation.n_rows, validation.correct)
+            record |= metrics
         record["learning_rate"] = state.learning_rate
         if norm:
             record["gradient_norm"] = norm / self.steps_per_epoch
@@ -261,8 +275,8 @@ class _Loop:
         theta = state.theta if replacement is None else replacement
         if self.job.callbacks:
             theta = self.reducer.broadcast(theta)
-        state = replace(state, theta=theta)
-        self._save(state)
+        trained, state = state.theta, replace(state, theta=theta)
+        self._save(state, {} if replacement is None else {_TRAINED: trained})
         return state
 
     # ------------------------------------------------------------------------------------- worker 0
@@ -272,10 +286,10 @@ class _Loop:
             self.hooks.run.state = state
             self.hooks(hook, *arguments)
 
-    def _save(self, state: TrainState) -> None:
+    def _save(self, state: TrainState, extra: Mapping[str, AnyArray] | None = None) -> None:
         if self.journal and self.hooks:
             self._tell_checkpoint(wait=True)  # one at a time
-            self.journal.save(state, self.hooks.arrays())
+            self.journal.save(state, {**self.hooks.arrays(), **(extra or {})})
 
     def _tell_checkpoint(self, *, wait: bool = False) -> None:
         path = self.journal.written(wait=wait) if self.journal else None

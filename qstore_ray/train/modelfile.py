@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -23,14 +24,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qstore_ray.circuits.qasm import to_qasm3
+from qstore_ray.circuits.text import circuit_text
 from qstore_ray.data.prepare import Preparation
-from qstore_ray.errors import CheckpointError, CircuitError, QStoreError
+from qstore_ray.data.signature import Signature
+from qstore_ray.errors import CheckpointError, QStoreError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel, build_model
 from qstore_ray.train.archive import pack, pack_arrays, refused, unpack, unpack_arrays
-from qstore_ray.train.origin import Origin
+from qstore_ray.train.origin import Origin, data_origin
+from qstore_ray.train.same_run import circuit_by_name
 
 if TYPE_CHECKING:
+    from qstore_ray.data.dataset import Dataset
+    from qstore_ray.learn.targets import TargetScaling
     from qstore_ray.types import AnyArray, FloatArray
 
 FORMAT = 1
@@ -46,7 +52,7 @@ class ModelContents(NamedTuple):
 
     Attributes:
         about: the manifest's `model`: config, n_features, classes, task, n_targets,
-            preparation.
+            preparation, and where they are known input (what the model takes) and targets.
     """
 
     about: Mapping[str, Any]
@@ -70,6 +76,11 @@ class _Spec(_Strict):
     steps: list[dict[str, Any]]
 
 
+class _Targets(_Strict):
+    mean: list[float]
+    std: list[Annotated[float, Field(ge=0.0)]]
+
+
 class _About(_Strict):
     config: dict[str, Any]
     n_features: Annotated[int, Field(ge=1, le=_MOST_FEATURES)]
@@ -77,6 +88,8 @@ class _About(_Strict):
     task: str | None = None
     n_targets: Annotated[int, Field(ge=1, le=_MOST_FEATURES)] = 1
     preparation: _Spec
+    input: dict[str, Any] | None = None
+    targets: _Targets | None = None
 
 
 class _Manifest(_Strict):
@@ -98,12 +111,13 @@ def write_model(
         arrays: `theta` and the preparation's, as in a checkpoint.
 
     Raises:
-        CircuitError: a circuit by a function that cannot be written as OpenQASM and read back
-            gate by gate.
+        CircuitError: a circuit whose encoding no text can keep.
     """
-    known = _About.model_fields.keys() & about.keys()
+    known = {name for name in _About.model_fields if about.get(name) is not None}
     described = {"task": None, "n_targets": 1, **{name: about[name] for name in sorted(known)}}
-    described["config"] = {**about["config"], "circuit": _portable(about["config"], model)}
+    # What the source is read with is in it: the features are the slots x_0, x_1, …
+    config = {name: value for name, value in about["config"].items() if name != "features"}
+    described["config"] = {**config, "circuit": _portable(config, model)}
     members = {
         _ARRAYS: pack_arrays(arrays),
         _CIRCUIT: _circuit_text(model).encode(),
@@ -138,13 +152,15 @@ def read_model(data: bytes) -> ModelContents:
     if THETA not in shapes or not all(n == THETA or n.startswith(PREPARATION) for n in shapes):
         raise refused("the arrays are not those of a model", sorted(shapes), field="model.arrays")
     arrays = unpack_arrays(members[_ARRAYS], shapes)
-    about = manifest.model.model_dump()
+    known = manifest.model.model_dump().items()  # without input and targets, where it is older
+    about = {name: value for name, value in known if value is not None or name == "task"}
     _check_source(about["config"].get("circuit", "library"))
     own = {n.removeprefix(PREPARATION): array for n, array in arrays.items() if n != THETA}
     try:
         model = described_model(about)
         preparation = Preparation.from_arrays(own, about["preparation"])
         width = preparation.checked_width()
+        taken = Signature.from_dict(about["input"]) if "input" in about else None
     except (QStoreError, RecursionError) as exc:
         field = f"model.{getattr(exc, 'field', '')}".rstrip(".")
         raise refused(f"the file describes no model: {exc}", field=field) from exc
@@ -155,15 +171,43 @@ def read_model(data: bytes) -> ModelContents:
             about["config"],
             field="model.config",
         )
-    if width != about["n_features"]:
-        raise refused(
-            f"the preparation gives {width} features, the model takes {about['n_features']}",
-            field="model.preparation",
-        )
+    _check_widths(width, about["n_features"], preparation, taken)
+    if manifest.model.targets is not None:
+        _check_targets(manifest.model, model)
     theta = arrays[THETA]
     if theta.shape != (model.n_parameters,):
         raise refused(f"the model has {model.n_parameters} parameters", theta.shape, field=THETA)
     return ModelContents(about, model, theta, preparation, manifest.origin)
+
+
+def _check_widths(
+    width: int, n_features: int, preparation: Preparation, taken: Signature | None
+) -> None:
+    """Refuse a preparation that does not stand between what is given and the model."""
+    if width != n_features:
+        raise refused(
+            f"the preparation gives {width} features, the model takes {n_features}",
+            field="model.preparation",
+        )
+    if taken is not None and taken.n_features != preparation.n_features:
+        raise refused(
+            f"the preparation takes {preparation.n_features} features, not {taken.n_features}",
+            field="model.input",
+        )
+
+
+def _check_targets(about: _About, model: QuantumModel) -> None:
+    """Refuse a scaling of targets that the model does not have."""
+    scaling = about.targets
+    assert scaling is not None
+    widths = {len(scaling.mean), len(scaling.std), about.n_targets}
+    numbers = (*scaling.mean, *scaling.std)
+    if model.loss.goal != "regression" or len(widths) > 1 or not all(map(math.isfinite, numbers)):
+        raise refused(
+            f"the scaling is not that of the {about.n_targets} targets of a regression",
+            scaling.model_dump(),
+            field="model.targets",
+        )
 
 
 def _parsed(text: bytes) -> _Manifest:
@@ -210,10 +254,34 @@ def _check_source(circuit: Any) -> None:
         )
 
 
+def model_manifest(
+    config: ModelConfig, dataset: Dataset, targets: TargetScaling | None = None
+) -> dict[str, Any]:
+    """What a checkpoint says about the model, JSON-ready; `TrainedModel.load` reads it."""
+    return {
+        "config": config.to_dict(),
+        "n_features": dataset.schema.n_features,
+        "classes": list(dataset.classes),
+        "task": dataset.config.task,
+        "n_targets": dataset.schema.n_targets,
+        "preparation": dataset.preparation.spec(),
+        "input": Signature.of(dataset).to_dict(),
+        "data": data_origin(dataset),
+        **({} if targets is None else {"targets": targets.spec()}),
+    }
+
+
+def preparation_arrays(dataset: Dataset) -> Mapping[str, AnyArray]:
+    """The fitted preparation as arrays of a checkpoint."""
+    return {PREPARATION + name: array for name, array in dataset.preparation.to_arrays().items()}
+
+
 def described_model(about: Mapping[str, Any]) -> QuantumModel:
     """The model that a checkpoint's or a model file's manifest describes, without parameters."""
+    config = dict(about["config"])
+    config["circuit"] = circuit_by_name(config.get("circuit", "library"))
     return build_model(
-        ModelConfig.from_dict(about["config"]),
+        ModelConfig.from_dict(config),
         n_features=about["n_features"],
         n_classes=len(about["classes"]) or None,
         task=about.get("task"),
@@ -225,20 +293,7 @@ def _portable(config: Mapping[str, Any], model: QuantumModel) -> str:
     """The circuit as a model file may name it: `library`, or exact OpenQASM 3 source."""
     if config.get("circuit", "library") == "library":
         return "library"
-    # Needs Qiskit, as reading it will.
-    from qstore_ray.circuits.qasm_reader import circuit_text, from_text
-
-    source = circuit_text(model.circuit)
-    if from_text(source).template != model.circuit.template:
-        raise CircuitError(
-            "read back from OpenQASM, the circuit's gates stand in another order, and predictions "
-            "would differ in their last digits",
-            field="model.circuit",
-            value=config["circuit"],
-            fix="Train with the circuit as OpenQASM: ModelConfig(circuit=circuit_text(circuit)), "
-            "from qstore_ray.circuits.qasm_reader.",
-        )
-    return source
+    return circuit_text(model.circuit)
 
 
 def _circuit_text(model: QuantumModel) -> str:

@@ -36,23 +36,25 @@ _NOTES = 3  # behind every sum: wishes, circuits, shots
 class Rows:
     """Rows of a table: all of x (N, F) and y (N, …), or those that `index` (B,) names, in order.
 
-    `number` (N,) is what every row of the table is called in errors; its place where None.
+    `number` (N,) is what every row of the table is called in errors; its place where None. They
+    have the weights `weight` (N,) in a loss, or 1 each.
     """
 
     x: FloatArray
     y: AnyArray
     index: AnyArray | None = None
     number: AnyArray | None = None
+    weight: FloatArray | None = None
 
     @property
     def count(self) -> int:
         """How many there are."""
         return len(self.x) if self.index is None else len(self.index)
 
-    def part(self, rows: slice) -> tuple[FloatArray, AnyArray]:
-        """Features and targets of some of them."""
+    def part(self, rows: slice) -> tuple[FloatArray, AnyArray, FloatArray | None]:
+        """Features, targets and weights of some of them."""
         take: Any = rows if self.index is None else self.index[rows]
-        return self.x[take], self.y[take]
+        return self.x[take], self.y[take], None if self.weight is None else self.weight[take]
 
     def numbers(self, rows: slice) -> AnyArray:
         """What some of them are called in errors."""
@@ -100,8 +102,8 @@ class Objective:
         """All blocks of `learn.step.value_and_grad`: (blocks, P + 3)."""
 
         def compute(mine: slice) -> FloatArray:
-            x, y = rows.part(mine)
-            return blocks.value_and_grad(self.model, theta, x, y, self.backend, self.method)
+            x, y, weight = rows.part(mine)
+            return blocks.value_and_grad(self.model, theta, x, y, self.backend, self.method, weight)
 
         return self._all_blocks(rows, self.model.n_parameters + blocks.EXTRA, compute)
 
@@ -109,10 +111,23 @@ class Objective:
         """All blocks of `learn.step.evaluate`: (blocks, 3)."""
 
         def compute(mine: slice) -> FloatArray:
-            x, y = rows.part(mine)
-            return blocks.evaluate(self.model, theta, x, y, self.backend)
+            x, y, weight = rows.part(mine)
+            return blocks.evaluate(self.model, theta, x, y, self.backend, weight)
 
         return self._all_blocks(rows, blocks.EXTRA, compute)
+
+    def outputs(self, theta: FloatArray, rows: Rows) -> FloatArray:
+        """All blocks of `learn.step.block_outputs`: (blocks, 16, K), on every worker."""
+        width = blocks.BLOCK * self.model.n_outputs
+
+        def compute(mine: slice) -> FloatArray:
+            x, _, _ = rows.part(mine)
+            found = blocks.block_outputs(self.model, theta, x, self.backend)
+            return found.reshape(len(found), width)
+
+        return self._all_blocks(rows, width, compute).reshape(
+            -1, blocks.BLOCK, self.model.n_outputs
+        )
 
     def over_rows(
         self, rows: Rows, width: int, of_block: Callable[[FloatArray], FloatArray]
@@ -120,7 +135,7 @@ class Objective:
         """Σ over rows of `of_block(x)`, which sums over the rows it is given: (width,)."""
 
         def compute(mine: slice) -> FloatArray:
-            x, _ = rows.part(mine)
+            x, _, _ = rows.part(mine)
             found = []
             for start in range(0, len(x), blocks.BLOCK):
                 with numbered(range(start, len(x))):

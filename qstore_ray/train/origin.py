@@ -61,6 +61,7 @@ class Origin(BaseModel):
         run: its name. step, epoch: when the parameters were taken.
         fingerprints: of configuration and data. versions: of the packages it was trained with.
         metrics: the finished run in numbers; empty where these parameters are not its last.
+        verdict: how these stand to a baseline's.
         trainer: the training's configuration.
     """
 
@@ -73,6 +74,7 @@ class Origin(BaseModel):
     fingerprints: dict[str, str] = {}
     versions: dict[str, str] = {}
     metrics: Annotated[dict[str, float | int | None], BeforeValidator(_finite)] = {}
+    verdict: str = ""
     trainer: dict[str, Any] = {}
     data: DataOrigin | None = None
 
@@ -118,6 +120,7 @@ def with_run(origin: Origin, checkpoint: Path) -> Origin:
         "started": str(record.get("started", "")),
         "versions": dict(record.get("versions", {})),
         "metrics": dict(record.get("metrics", {})) if last else {},
+        "verdict": str(record.get("verdict", "")) if last else "",
         "trainer": redact(_trainer(checkpoint.parent.parent)),
     }
     return Origin(**values, data=origin.data)

@@ -18,6 +18,7 @@ import ray.data
 from ray.data.block import BlockAccessor
 from ray.exceptions import RayError
 
+from qstore_ray.data.frame import check_names
 from qstore_ray.errors import DataError, QStoreError, UsageError, WorkerError, numbered
 from qstore_ray.train.cluster import ray_session
 from qstore_ray.train.config import ClusterConfig
@@ -27,19 +28,25 @@ if TYPE_CHECKING:
     from qstore_ray.backends.base import Backend
     from qstore_ray.types import AnyArray
 
+_ROWS = ("x",)
 _BLOCKS_PER_WORKER = 4  # so that a slow actor does not keep the others waiting
 
 
 class _Predictor:
     """Predicts batch after batch. Lives in an actor of Ray Data."""
 
-    def __init__(self, model: bytes, backend: Backend, prepared: bool) -> None:
+    def __init__(
+        self, model: bytes, backend: Backend, prepared: bool, names: tuple[str, ...]
+    ) -> None:
         self._model = TrainedModel.from_bytes(model, backend)
         self._prepared = prepared
+        self._names = names or _ROWS
+        self._whole = not names
 
     def __call__(self, batch: dict[str, AnyArray]) -> dict[str, AnyArray]:
         """The batch with its predictions in place of its rows."""
-        rows = batch.pop("x")
+        taken = {name: batch.pop(name) for name in self._names}
+        rows = taken["x"] if self._whole else taken
         with numbered(batch.get("row")):  # without it, the place in the batch is all that is known
             return {**batch, **self._model.predictions(rows, prepared=self._prepared)}
 
@@ -52,9 +59,26 @@ def predict_on_ray(
     num_workers: int,
     batch_size: int,
 ) -> ray.data.Dataset:
-    """`rows` with predictions in place of column `x`; see `TrainedModel.predict_dataset`."""
+    """`rows` with predictions in place of the features; see `TrainedModel.predict_dataset`."""
     _check_numbers(num_workers, batch_size)
-    columns = rows.columns() or []
+    names = () if prepared else _taken(model, rows.columns() or [])
+    return rows.map_batches(
+        _Predictor,
+        batch_size=batch_size,
+        batch_format="numpy",
+        compute=ray.data.ActorPoolStrategy(size=num_workers),
+        num_cpus=1,
+        fn_constructor_args=(model.to_bytes(), model.backend, prepared, names),
+    )
+
+
+def _taken(model: TrainedModel, columns: list[str]) -> tuple[str, ...]:
+    """The model's features where the rows have them by their names; none where `x` holds a row."""
+    signature = model.signature
+    table = None if signature is None else signature.table
+    if table is not None and ("x" not in columns or set(table.names) <= set(columns)):
+        check_names(columns, table)
+        return table.names
     if "x" not in columns:
         raise DataError(
             "the rows are taken from the column x",
@@ -62,25 +86,18 @@ def predict_on_ray(
             value=columns,
             fix="Put the features of a row into one column: rows.map_batches(...).",
         )
-    return rows.map_batches(
-        _Predictor,
-        batch_size=batch_size,
-        batch_format="numpy",
-        compute=ray.data.ActorPoolStrategy(size=num_workers),
-        num_cpus=1,
-        fn_constructor_args=(model.to_bytes(), model.backend, prepared),
-    )
+    return ()
 
 
 def predict_rows(
     model: TrainedModel,
-    raw: AnyArray,
+    raw: Any,
     *,
     num_workers: int,
     batch_size: int = 1024,
     cluster: ClusterConfig | None = None,
 ) -> dict[str, AnyArray]:
-    """`model.predictions` of raw rows (N, …) by actors, in the order of the rows.
+    """`model.predictions` of rows as `TrainedModel.raw` takes them, in their order, by actors.
 
     Joins or starts Ray as a training does.
 
@@ -91,7 +108,7 @@ def predict_rows(
     """
     _check_numbers(num_workers, batch_size)
     # In this process, where an error has the row's own number and no actor waits for anything.
-    x = model.preparation.transform(raw)
+    x = model.features(raw)
     size = max(1, math.ceil(len(x) / (_BLOCKS_PER_WORKER * num_workers)))
     numbers = np.arange(len(x))
     with ray_session(cluster or ClusterConfig(), num_workers), _quiet_ray_data():

@@ -9,10 +9,8 @@ of a node.
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
-from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +22,11 @@ from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.train.xgboost import XGBoostConfig
 
+from qstore_ray.environment import environment
 from qstore_ray.errors import DivergenceError, QStoreError, WorkerError
 from qstore_ray.train import loop
 from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
+from qstore_ray.train.beside import call_beside
 from qstore_ray.train.config import ClusterConfig
 from qstore_ray.train.reporter import STOP_FILE, RayTrainReporter
 from qstore_ray.train.sync import CollectiveReducer
@@ -34,7 +34,6 @@ from qstore_ray.train.watchdog import stack_dumps, watched
 
 _CONTROLLER_RESTARTS = 3
 _POLL_SECONDS = "0.1"
-_WAIT_SECONDS = 0.1
 _SCRATCH = ".ray"
 _NO_ANSWER = "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S"
 """Ray ends its message about a worker that does not answer by naming this."""
@@ -57,13 +56,16 @@ def fit_on_ray(
         WorkerError: workers died more often than `cluster.max_failures`.
         QStoreError: whatever the loop raised.
     """
-    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", _POLL_SECONDS)
-    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", f"{cluster.start_timeout:g}")
+    defaults = {
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": _POLL_SECONDS,
+        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": f"{cluster.start_timeout:g}",
+    }
     # Ray asks every worker whether it lives, which one that is stopped as a whole cannot answer.
     never = float("inf")
-    os.environ[_NO_ANSWER] = f"{cluster.worker_timeout or never:g}"
+    values = {_NO_ANSWER: f"{cluster.worker_timeout or never:g}"}
     try:
-        return _fit(job, ray.put(rows), cluster, stop)
+        with environment(values, defaults=defaults):
+            return _fit(job, ray.put(rows), cluster, stop)
     finally:
         stack_dumps(_run_dir(job))
         shutil.rmtree(_run_dir(job) / _SCRATCH, ignore_errors=True)
@@ -75,19 +77,11 @@ def _fit(
     cluster: ClusterConfig,
     stop: threading.Event,
 ) -> Outcome:
-    # Ray's `fit` blocks, and in the main thread it takes Ctrl-C for itself: so it gets another one.
-    pool = ThreadPoolExecutor(1, thread_name_prefix="qstore_ray-fit")
-    fitting = pool.submit(_trainer(job, rows, cluster).fit)
-    stop_file, asked = _run_dir(job) / STOP_FILE, False
-    # A second Ctrl-C leaves this loop and the file: where Ray goes on, the workers still stop.
-    while not fitting.done():
-        wait([fitting], timeout=_WAIT_SECONDS)
-        if stop.is_set() and not asked:
-            asked = True
-            stop_file.touch()
-    stop_file.unlink(missing_ok=True)
+    stop_file = _run_dir(job) / STOP_FILE
     try:
-        result: Any = fitting.result()
+        # After a second Ctrl-C the file stays: where Ray goes on, the workers still stop.
+        result: Any = call_beside(_trainer(job, rows, cluster).fit, stop, stop_file.touch)
+        stop_file.unlink(missing_ok=True)
     except (TrainingFailedError, RayError) as exc:
         raise _translated(exc, cluster, stack_dumps(_run_dir(job))) from exc
     outcome: Outcome | DivergenceError = result.return_value
@@ -177,11 +171,11 @@ def _advice(cluster: ClusterConfig, frozen: bool, dumps: list[Path]) -> str:
         where = f"{dumps[0]} says where one stood. " if dumps else ""
         return (
             f"They made no progress for {cluster.worker_timeout:g} s. {where}If they were only "
-            "slow, set a larger cluster.worker_timeout; then go on with --resume."
+            "slow, set a larger cluster.worker_timeout; then go on with resume=True."
         )
     return (
         "If they ran out of memory, take fewer qubits, a smaller batch or fewer workers; then go "
-        "on with --resume."
+        "on with resume=True."
     )
 
 

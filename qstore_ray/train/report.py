@@ -31,10 +31,12 @@ REPORT = "report.html"
 
 
 class Ending(NamedTuple):
-    """How a run ends, and its results by name."""
+    """How a run ends, its results by name, those that are missing and why, and the verdict."""
 
     status: Status
     metrics: Mapping[str, float]
+    missing: Mapping[str, str] = {}
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,14 @@ def gather(
     if ending is not None:
         metrics = {**summary.metrics, **ending.metrics}
         seconds = metrics.get("train_seconds", summary.seconds)
-        summary = replace(summary, status=ending.status, metrics=metrics, seconds=seconds)
+        summary = replace(
+            summary,
+            status=ending.status,
+            metrics=metrics,
+            seconds=seconds,
+            missing=ending.missing,
+            verdict=ending.verdict,
+        )
     problems = [summary.problem] if summary.problem else []
     about, model = _model(run_dir, problems)
     labels = [str(label) for label in about.get("classes", ())]

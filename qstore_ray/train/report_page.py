@@ -49,25 +49,33 @@ def render(facts: RunFacts) -> str:
 def _head(facts: RunFacts) -> str:
     summary = facts.summary
     badge = _BADGES.get(summary.status, "error")
-    ends = [r for r in facts.records if r.get("event") == "end" and r.get("reason")]
+    ends = [r for r in facts.records if r.get("event") == "end"][-1:]
     said = {
         "started": summary.started.replace("T", " ") or "unknown",
         "epochs": f"{summary.epochs} of {summary.epochs_planned or 'an unknown number'}",
         "attempts": str(summary.attempts or "unknown"),
         "folder": str(summary.path),
     }
-    if ends:
+    if ends and ends[-1].get("reason"):
         said["ended because"] = str(ends[-1]["reason"])
     return head(summary.name, badge, summary.status, said, _headline(facts))
 
 
 def _headline(facts: RunFacts) -> Iterator[tuple[str, str]]:
     metrics = facts.summary.metrics
-    score = "accuracy" if any(name.endswith("_accuracy") for name in metrics) else "loss"
-    form = "{:.2%}" if score == "accuracy" else "{:.4g}"
+    if "balanced accuracy" in facts.summary.verdict:
+        score = "balanced_accuracy"
+    elif "test_r2" in metrics:
+        score = "r2"
+    else:
+        score = "accuracy" if any(name.endswith("_accuracy") for name in metrics) else "loss"
+    form = "{:.2%}" if score.endswith("accuracy") else "{:.4g}"
     for name, part in (("test", "test"), ("baseline", "baseline"), ("validation", "val")):
         if f"{part}_{score}" in metrics:
-            yield f"{name} {score}", form.format(metrics[f"{part}_{score}"])
+            yield (
+                f"{name} {score.replace('_', ' ').replace('r2', 'R²')}",
+                form.format(metrics[f"{part}_{score}"]),
+            )
     if facts.model is not None:
         yield "parameters", f"{facts.model.n_parameters:,}"
     if facts.summary.seconds is not None:
@@ -107,24 +115,26 @@ def _results(facts: RunFacts) -> str:
         best = tracker.best(name) if name in tracker.names and better_mode(name) else None
         known = [best.value, best.epoch + 1] if best else [None, None]
         rows.append([name.replace("_", " "), value, *known])
-    verdict = _verdict(metrics)
+    verdict = _verdict(facts.summary.verdict, metrics)
     shown = table(["metric", "at the end", "best", "in epoch"], rows)
     without = [] if "val_loss" in metrics else ["There was no validation split."]
     without += [] if "test_loss" in metrics else ["The run was not scored on a test split."]
-    missing = f'<p class="muted">{" ".join(without)}</p>' if without else ""
+    without += [
+        f"{name.replace('_', ' ')} cannot be computed: {why}."
+        for name, why in facts.summary.missing.items()
+    ]
+    missing = f'<p class="muted">{escape(" ".join(without))}</p>' if without else ""
     return section("Results", verdict + shown + missing)
 
 
-def _verdict(metrics: Mapping[str, Any]) -> str:
+def _verdict(said: str, metrics: Mapping[str, Any]) -> str:
     if not any(name.startswith("baseline_") for name in metrics):
         return '<p class="muted">There is no classical baseline to compare with.</p>'
-    from qstore_ray.baseline import better_or_not  # scikit-learn only where it was used
-
-    said = better_or_not(metrics)
-    kind = "info" if not said or said.startswith("as good") else (
-        "good" if said.startswith("better") else "warning"
-    )  # fmt: skip
-    text = f"The model is {said}." if said else "The run ended before the model was scored."
+    blind = "finds no row" in said
+    good = said.startswith("better") and not blind
+    kind = "good" if good else "info" if not blind and said.startswith("not") else "warning"
+    text = f"The model is {said}." if said else "There is no verdict on record."
+    kind = kind if said else "info"
     return f'<div class="finding {kind}">{escape(text)}</div>'
 
 

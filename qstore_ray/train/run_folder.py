@@ -24,17 +24,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from qstore_ray.config import fingerprint
-from qstore_ray.errors import ConfigError, RunError, RunExistsError
+from qstore_ray.errors import ConfigError, RunError, RunExistsError, UsageError
 from qstore_ray.resilience import sweep_parts, write_durably
 from qstore_ray.track.base import KEPT
 from qstore_ray.track.jsonl import MetricsFile
-from qstore_ray.train.same_run import changed_versions, check_same, versions
+from qstore_ray.train.same_run import changed_versions, check_same, epochs_of, versions
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_LOCK, _RECORD = ".lock", "run.json"
+LOCK, _RECORD = ".lock", "run.json"
 
 
 @dataclass
@@ -99,30 +99,62 @@ def check_name(name: str) -> str:
     return name
 
 
-def check_run(storage: str | Path, name: str, *, resume: bool = False, fresh: bool = False) -> Path:
-    """The folder of a run, if an attempt with these flags may begin in it; writes nothing.
+def check_way(*, resume: bool, fresh: bool) -> None:
+    """Raise where a run or a study shall be gone on with and deleted at the same time.
 
     Raises:
+        UsageError: both are asked for.
+    """
+    if resume and fresh:
+        raise UsageError(
+            "resume=True and fresh=True exclude each other",
+            field="resume",
+            fix="resume=True goes on with what is there, fresh=True deletes it and starts again.",
+        )
+
+
+def check_run(
+    storage: str | Path,
+    name: str,
+    *,
+    resume: bool = False,
+    fresh: bool = False,
+    epochs: int | None = None,
+) -> Path:
+    """The folder of a run, if an attempt with these flags may begin in it; writes nothing.
+
+    Args:
+        epochs: a finished run may be resumed where it had fewer.
+
+    Raises:
+        UsageError: both flags.
         ConfigError: a name that is no name of a folder, or a folder whose name is no text.
         RunExistsError: the run exists and neither flag allows to go on, it has finished, or there
             is nothing to resume.
     """
     path = Path(storage).expanduser().resolve() / check_name(name)
+    check_way(resume=resume, fresh=fresh)
     _check_text(path)
     if not (path / _RECORD).exists():
         _check_new(path, resume)
         return path
     if fresh:
         return path
-    status = read_run_record(path).get("status")
-    if not resume or status == "finished":
+    record = read_run_record(path)
+    status, had = record.get("status"), epochs_of(record)
+    longer = status == "finished" and (epochs or 0) > (had or epochs or 0)
+    if not resume or (status == "finished" and not longer):
         way = "has finished" if status == "finished" else f"exists ({status})"
-        go_on = "" if status == "finished" else "--resume continues it, "
+        go_on = "resume=True continues it, "
+        if status == "finished":
+            go_on = (
+                f"More than its {had} trainer.epochs continue it, with resume=True; " if had else ""
+            )
         raise RunExistsError(
             f"a run of this name {way}",
             field="name",
             value=name,
-            fix=f"{go_on}--fresh deletes it and starts again, another name leaves it alone.",
+            fix=f"{go_on}fresh=True deletes it and starts again, another name leaves it alone.",
         )
     return path
 
@@ -145,7 +177,7 @@ def _check_new(path: Path, resume: bool) -> None:
             "there is no run of this name to resume",
             field="name",
             value=str(path),
-            fix="Leave out --resume.",
+            fix="Leave out resume=True.",
         )
     # Deleting or filling a folder that is no run of ours would be the worst of surprises.
     if path.exists() and not (path.is_dir() and all(map(_is_of_a_beginning, path.iterdir()))):
@@ -163,7 +195,7 @@ def _is_of_a_beginning(child: Path) -> bool:
     """
     names = (_RECORD, *KEPT)
     part = child.name.startswith(tuple(f".{n}." for n in names)) and child.suffix == ".part"
-    return part or child.name in (_LOCK, *KEPT)
+    return part or child.name in (LOCK, *KEPT)
 
 
 def open_run_folder(
@@ -173,6 +205,7 @@ def open_run_folder(
     recipe: Mapping[str, Any],
     data_fingerprint: str,
     config_toml: str,
+    about: Mapping[str, Any] | None = None,
     resume: bool = False,
     fresh: bool = False,
     changed: bool = False,
@@ -182,6 +215,7 @@ def open_run_folder(
     Args:
         recipe: the configuration that decides the result; it must be equal for a run to be resumed.
         data_fingerprint: likewise, of the data.
+        about: what else the record of the run shall say.
         changed: a resumed run goes on with another recipe, which it has from now on.
 
     Raises:
@@ -189,9 +223,11 @@ def open_run_folder(
             is running it; nothing was changed.
         RunError: the folder cannot be written to.
     """
-    path = check_run(storage, name, resume=resume, fresh=fresh)
+    epochs = None if changed else epochs_of({"recipe": recipe})
+    path = check_run(storage, name, resume=resume, fresh=fresh, epochs=epochs)
     made = {"configuration": fingerprint(recipe), "data": data_fingerprint}
-    about = {
+    record = {
+        **(about or {}),
         "name": name,
         "fingerprints": made,
         "recipe": recipe,
@@ -211,7 +247,7 @@ def open_run_folder(
             sweep_parts(path, spare=KEPT)  # a study's driver may be following this run
             if fresh:
                 _empty(path)
-            folder = RunFolder(path, {**about, "generation": generation}, lock)
+            folder = RunFolder(path, {**record, "generation": generation}, lock)
             folder.set_status("running")
             write_durably(path / "config.toml", config_toml.encode())
             (path / "stop").unlink(missing_ok=True)
@@ -249,7 +285,7 @@ def _unwritable(path: Path, exc: OSError) -> RunError:
         f"cannot write into the run folder: {exc.strerror or type(exc).__name__}",
         field="storage",
         value=str(path),
-        fix="Free some space, or give a folder that you may write to, with --storage.",
+        fix="Free some space, or give a storage folder that you may write to.",
     )
 
 
@@ -258,27 +294,25 @@ def _no_run(path: Path, reason: str) -> RunError:
         f"this is no run folder: {reason}",
         field="run",
         value=str(path),
-        fix="`qstore runs` lists the runs.",
+        fix="Give the folder of a run, such as runs/digits.",
     )
 
 
-def lock_folder(path: Path) -> IO[str]:
+def lock_folder(path: Path, kind: Literal["run", "study"] = "run") -> IO[str]:
     """Lock a folder for as long as the file stays open and this process lives.
 
+    Args:
+        kind: what the folder holds, as the error names it.
+
     Raises:
-        RunExistsError: another process holds the lock.
+        RunExistsError: another process holds the lock; the error is `locked`.
     """
-    lock = (path / _LOCK).open("w")
+    lock = (path / LOCK).open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as exc:
         lock.close()
-        raise RunExistsError(
-            "another process is running this run",
-            field="name",
-            value=path.name,
-            fix="Wait for it, stop it, or take another name.",
-        ) from exc
+        raise RunExistsError.while_open(kind, path.name) from exc
     return lock
 
 
@@ -287,5 +321,5 @@ def _empty(path: Path) -> None:
     for child in sorted(path.iterdir(), key=lambda child: child.name == _RECORD):
         if child.is_dir():
             shutil.rmtree(child)
-        elif child.name != _LOCK:
+        elif child.name != LOCK:
             child.unlink()

@@ -37,6 +37,8 @@ class RunRecord(BaseModel):
     fingerprints: dict[str, str]
     versions: dict[str, str]
     metrics: _Plain = {}
+    missing: dict[str, str] = {}
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class RunSummary:
         problem: what is damaged.
         attempts: how often it was started.
         epochs: completed ones, as metrics.jsonl has them. epochs_planned: 0 where unknown.
-        metrics: the last known ones by name.
+        metrics: the last known ones by name. missing: those that could not be computed, and why.
+        verdict: how the model stands to the baseline; empty without one.
     """
 
     name: str
@@ -65,6 +68,8 @@ class RunSummary:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+    verdict: str = ""
 
 
 def find_run(run: str, storage: str) -> Path:
@@ -81,12 +86,15 @@ def find_run(run: str, storage: str) -> Path:
             "there is no run folder here",
             field="run",
             value=run,
-            fix="Give a run folder such as runs/digits, or a run's name with --storage.",
+            fix="Give a run folder such as runs/digits, or a run's name and its storage folder.",
         )
     names = [path.name for path in run_folders(storage)]
     if not names:
         raise UsageError(
-            f"there are no runs in {storage}", field="run", value=run, fix="Give --storage."
+            f"there are no runs in {storage}",
+            field="run",
+            value=run,
+            fix="Give the storage folder.",
         )
     raise unknown_name("run", run, names, field="run")
 
@@ -135,7 +143,7 @@ def read_record(path: Path) -> RunRecord:
             "run.json is missing",
             field="run",
             value=str(path),
-            fix="`qstore train … --fresh` starts again.",
+            fix="Training it with fresh=True starts again.",
         )
     try:
         return RunRecord.model_validate(read_run_record(path))
@@ -146,7 +154,7 @@ def read_record(path: Path) -> RunRecord:
             f"run.json is damaged, {where}: {first['msg'].lower()}",
             field="run",
             value=str(path),
-            fix="`qstore train … --fresh` starts again.",
+            fix="Training it with fresh=True starts again.",
         ) from exc
 
 
@@ -172,6 +180,8 @@ def summarize(path: Path) -> RunSummary:
         metrics={name: value for name, value in metrics.items() if _is_metric(name, value)},
         fingerprints=record.fingerprints if record else {},
         versions=record.versions if record else {},
+        missing=record.missing if record else {},
+        verdict=record.verdict if record else "",
     )
 
 

@@ -19,6 +19,7 @@ from qstore_ray.learn.clipping import clip_by_norm, clip_by_value
 from qstore_ray.learn.optimizers import get_optimizer
 from qstore_ray.learn.optimizers.base import Optimizer, SearchOptimizer
 from qstore_ray.learn.schedules import Horizon, Tick, get_schedule
+from qstore_ray.learn.stopping import direction
 from qstore_ray.train.callbacks.base import Batch
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.objective import BatchProblem, Objective, Rows
@@ -38,6 +39,7 @@ class Stepper:
         self._config = config
         self._objective = objective
         self._schedule = get_schedule(config.schedule, config.schedule_options)
+        self._larger_is_better = config.monitor is not None and direction(config.monitor) is True
         optimizer = get_optimizer(config.optimizer, config.optimizer_options)
         self._init = optimizer.init
         # Asked once: isinstance of a protocol takes 40 µs, of which a small step has not many.
@@ -67,7 +69,8 @@ class Stepper:
         metric = state.metric if begins and np.isfinite(state.metric) else None
         # What overflows in a run that diverges is checked here, on every worker alike.
         with np.errstate(over="ignore", invalid="ignore"):
-            factor, schedule = self._schedule.update(dict(state.schedule), Tick(begins, metric))
+            tick = Tick(begins, metric, self._larger_is_better)
+            factor, schedule = self._schedule.update(dict(state.schedule), tick)
             learning_rate = self._config.learning_rate * factor
             sums, found, theta, optimizer = self._update(state, rows, learning_rate)
             gradient = sums.gradient / sums.n_rows

@@ -7,31 +7,47 @@ puts the same into one `.qsm` file to hand on (`modelfile.py`); either gives the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend
 from qstore_ray.data.dataset import Dataset
+from qstore_ray.data.labelled import label_column, labelled_dataset
 from qstore_ray.data.prepare import Preparation
+from qstore_ray.data.signature import Signature, raw_rows
 from qstore_ray.errors import DataError, UsageError, numbered
 from qstore_ray.learn import step
-from qstore_ray.learn.config import ModelConfig
-from qstore_ray.learn.losses import hamming
 from qstore_ray.learn.model import QuantumModel
+from qstore_ray.learn.scoring import Answers, Scores, Scoring, answers_of
+from qstore_ray.learn.targets import TargetScaling
 from qstore_ray.train.archive import SUFFIX, check_suffix, read_bytes, write_bytes
 from qstore_ray.train.checkpoint import find_checkpoint
 from qstore_ray.train.modelfile import PREPARATION, THETA, described_model, read_model, write_model
-from qstore_ray.train.origin import Origin, data_origin, origin_of, with_run
+from qstore_ray.train.origin import Origin, origin_of, with_run
 
 if TYPE_CHECKING:
     import ray.data
 
-    from qstore_ray.types import AnyArray, FloatArray
+    from qstore_ray.types import AnyArray, FloatArray, Task
+
+
+class Evaluation(NamedTuple):
+    """A model on the rows of a split.
+
+    Attributes:
+        scores: metrics by name, and those that could not be computed with the reason.
+        y: the targets (N,) or (N, T). answers: the model's.
+    """
+
+    scores: Scores
+    y: AnyArray
+    answers: Answers
 
 
 @dataclass(frozen=True)
@@ -44,7 +60,8 @@ class TrainedModel:
         classes: the label of each class number, or the name of each of several labels; empty for a
             regression.
         backend: where circuits are evaluated.
-        about: what a checkpoint says under `model`: config, n_features, classes, preparation.
+        about: what a checkpoint says under `model`: config, n_features, classes, preparation,
+            input, targets.
         origin: where it comes from, as far as it was known when it was loaded.
         checkpoint: the folder it was loaded from; None for a model file.
     """
@@ -134,26 +151,66 @@ class TrainedModel:
         """Where it comes from, as it is known now: a run may have ended since it was loaded."""
         return with_run(self.origin, self.checkpoint) if self.checkpoint else self.origin
 
-    def outputs(self, raw: AnyArray) -> FloatArray:
-        """The model's outputs (N, K) for raw rows (N, …): scores, or predicted values.
+    @cached_property
+    def signature(self) -> Signature | None:
+        """The columns or the image that the model takes; None where an earlier version trained it.
+
+        `signature.table` names the columns.
+        """
+        kept = self.about.get("input")
+        return None if kept is None else Signature.from_dict(kept)
+
+    def raw(self, rows: Any) -> AnyArray:
+        """Raw rows (N, F) or (N, …) of a table, an array or lists, as the model is given them.
+
+        Columns of a table are found by their names: in pandas, polars and Arrow tables, in a
+        dictionary of columns, in a structured array. Their order does not matter, and columns that
+        are no features are left alone. An array is taken by position.
 
         Raises:
-            DataError: a wrong width, NaN or infinity.
+            DataError: columns that are missing or there twice, or a value that does not fit.
         """
-        return step.outputs_of(
-            self.model, self.theta, self.preparation.transform(raw), self.backend
-        )
+        return raw_rows(rows, self.signature)
 
-    def predict(self, raw: AnyArray) -> AnyArray:
-        """Labels (N,) of raw rows (N, …), as they were in the data.
+    def features(self, rows: Any) -> FloatArray:
+        """Prepared features (N, F) of rows as `raw` takes them.
+
+        Raises:
+            DataError: as `raw`; a wrong width, infinity, or NaN that no step fills.
+        """
+        signature = self.signature
+        table = None if signature is None else signature.table
+        names = None if table is None else table.names
+        return self.preparation.transform(self.raw(rows), names)
+
+    def outputs(self, rows: Any) -> FloatArray:
+        """The model's outputs (N, K) for rows as `raw` takes them: scores, or predicted values.
+
+        Raises:
+            DataError: as `features`.
+        """
+        return self._outputs(self.features(rows))
+
+    @cached_property
+    def targets(self) -> TargetScaling | None:
+        """How the targets of a regression were scaled for training; None if they were not."""
+        return TargetScaling.from_spec(self.about.get("targets"))
+
+    def _outputs(self, x: FloatArray) -> FloatArray:
+        """Outputs (N, K) for features (N, F), those of a regression in the units of the data."""
+        outputs = step.outputs_of(self.model, self.theta, x, self.backend)
+        return outputs if self.targets is None else self.targets.undo(outputs)
+
+    def predict(self, rows: Any) -> AnyArray:
+        """Labels (N,) of rows as `raw` takes them, as they were in the data.
 
         Several labels are rows (N, T) of 0 and 1; a regression gives values (N,) or (N, T), and
         compression the probability (N,) that the trash qubits are all 0.
         """
-        return self._labels(self.model.loss.predict(self.outputs(raw)))
+        return self._labels(self.model.loss.predict(self.outputs(rows)))
 
-    def predict_proba(self, raw: AnyArray) -> FloatArray:
-        """Class probabilities (N, classes) of raw rows (N, …), in the order of `classes`.
+    def predict_proba(self, rows: Any) -> FloatArray:
+        """Class probabilities (N, classes) of rows as `raw` takes them, in the order of `classes`.
 
         Of several labels, each has a probability of its own.
 
@@ -170,16 +227,17 @@ class TrainedModel:
                 value=self.model.loss_name,
                 fix="Use predict, or train with loss = 'auto'.",
             )
-        return chances(self.outputs(raw))
+        return chances(self.outputs(rows))
 
-    def predictions(self, rows: AnyArray, *, prepared: bool = False) -> dict[str, AnyArray]:
+    def predictions(self, rows: Any, *, prepared: bool = False) -> dict[str, AnyArray]:
         """Columns by name: `prediction`, and `probability` where `predict_proba` gives some.
 
         Args:
-            rows: raw rows (N, …), or with `prepared` features (N, F) as a dataset's split has them.
+            rows: as `raw` takes them, or with `prepared` features (N, F) as a dataset's split has
+                them.
         """
-        x = rows if prepared else self.preparation.transform(rows)
-        outputs = step.outputs_of(self.model, self.theta, x, self.backend)
+        x = rows if prepared else self.features(rows)
+        outputs = self._outputs(x)
         columns = {"prediction": self._labels(self.model.loss.predict(outputs))}
         chances = self.model.loss.probabilities if self.classes else None
         return {**columns, "probability": chances(outputs)} if chances else columns
@@ -196,12 +254,13 @@ class TrainedModel:
 
         Args:
             rows: a dataset, of which `split` is taken (its rows are prepared already), or a Ray
-                dataset with raw rows in the column `x`.
+                dataset with the model's features as columns, or with raw rows in the column `x`.
             batch_size: rows that an actor is given at a time; it changes no bit of the result.
 
         Returns:
-            What `rows` has beside `x`, with columns `prediction` and, for a classification,
-            `probability` (classes,). Blocks may come in any order; `row` says which is which.
+            What `rows` has beside the features or `x`, with columns `prediction` and, for a
+            classification, `probability` (classes,). Blocks may come in any order; `row` says which
+            is which.
 
         Raises:
             UsageError: Ray is not running, or no worker was asked for.
@@ -214,28 +273,91 @@ class TrainedModel:
             self, found, prepared=prepared, num_workers=num_workers, batch_size=batch_size
         )
 
-    def evaluate(self, dataset: Dataset, split: str = "test") -> dict[str, float]:
-        """Mean loss on a split, and what the task is judged by.
+    def labelled(
+        self, rows: Any, y: Any = None, *, label: str | None = None, split: str = "test"
+    ) -> Dataset:
+        """Rows as `raw` takes them with their labels, as the split `split` of a dataset.
 
-        `accuracy` for classes; for several labels the share of rows with all of them right, and
-        `hamming`, the share of labels that are right; `fidelity` for compression: 1 − loss.
+        Args:
+            y: the labels (N,) or (N, T); by default a column of the table.
+            label: the name of this column; by default the one that training had.
+
+        Raises:
+            DataError: as `features`; no label column, or a label that is none of the classes.
+        """
+        signature = self.signature
+        table = None if signature is None else signature.table
+        name = label or (None if table is None else table.label)
+        return labelled_dataset(
+            self.raw(rows),
+            label_column(rows, name, self.classes, table) if y is None else y,
+            task=self.task,
+            classes=self.classes,
+            class_names=tuple(self.origin.data.class_names) if self.origin.data else (),
+            preparation=self.preparation,
+            table=table,
+            merged=() if signature is None else signature.merged,
+            split=split,
+        )
+
+    @property
+    def task(self) -> Task:
+        """What its labels are."""
+        known: Task | None = self.about.get("task")
+        return known or ("classification" if self.classes else "regression")
+
+    def evaluate(
+        self, dataset: Any, split: str = "test", metrics: Sequence[str] | None = None
+    ) -> dict[str, float]:
+        """Scores of a split: `loss`, and the metrics of `learn.scoring` that fit the model.
+
+        Instead of a dataset, a table of rows with their label column is taken, as by `labelled`.
+        A metric that the rows do not define is left out; `evaluation` has the reason. The loss is
+        that of training: of a regression whose targets were scaled, of scaled targets; its metrics
+        are in the units of the data. For compression `fidelity` is 1 − loss.
+
+        Args:
+            metrics: names of those to compute besides loss and accuracy; None for all that fit.
 
         Raises:
             DataError: the data have other features or classes than the model.
+            UnknownNameError: a metric that does not fit.
         """
+        return self.evaluation(dataset, split, metrics).scores.values
+
+    def evaluation(
+        self, dataset: Any, split: str = "test", metrics: Sequence[str] | None = None
+    ) -> Evaluation:
+        """What `evaluate` gives, with the answers behind it and what could not be computed.
+
+        Raises:
+            DataError, UnknownNameError: see `evaluate`.
+        """
+        if not isinstance(dataset, Dataset):
+            dataset = self.labelled(dataset, split=split)
         x, y = self._rows(dataset, split)
+        how = self.model.loss
+        scoring = Scoring(how.goal, tuple(map(str, dataset.schema.class_names)))
+        if metrics is not None:
+            scoring.check(metrics, "metrics")
         with numbered(dataset.rows(split)):
-            found = step.evaluate(self.model, self.theta, x, y, self.backend)
-        loss, count, correct = found.sum(axis=0)
-        scores, how = {"loss": float(loss / count)}, self.model.loss
+            blocks = step.block_outputs(self.model, self.theta, x, self.backend)
+        seen = y if self.targets is None else self.targets.apply(y)
+        loss, count, correct = step.scored(self.model, blocks, seen).sum(axis=0)
+        values = {"loss": float(loss / count)}
         if how.classification:
-            scores["accuracy"] = float(correct / count)
-        if how.goal == "multilabel":
-            outputs = step.outputs_of(self.model, self.theta, x, self.backend)
-            scores["hamming"] = float(hamming(how.predict(outputs), y).mean())
+            values["accuracy"] = float(correct / count)
         if how.goal == "compression":
-            scores["fidelity"] = 1.0 - scores["loss"]
-        return scores
+            values["fidelity"] = 1.0 - values["loss"]
+        outputs = blocks.reshape(-1, self.model.n_outputs)[: len(y)]
+        if self.targets is not None:
+            outputs = self.targets.undo(outputs)
+        answers = answers_of(how, outputs)
+        names = [
+            n for n in scoring.metrics if n not in values and (metrics is None or n in metrics)
+        ]
+        found = scoring.scores(y, answers, names)
+        return Evaluation(Scores(values | found.values, found.missing), y, answers)
 
     @property
     def tells_classes(self) -> bool:
@@ -274,21 +396,3 @@ class TrainedModel:
             )
         x, y = dataset.materialize(split)
         return x, y
-
-
-def model_manifest(config: ModelConfig, dataset: Dataset) -> dict[str, Any]:
-    """What a checkpoint says about the model, JSON-ready; `TrainedModel.load` reads it."""
-    return {
-        "config": config.to_dict(),
-        "n_features": dataset.schema.n_features,
-        "classes": list(dataset.classes),
-        "task": dataset.config.task,
-        "n_targets": dataset.schema.n_targets,
-        "preparation": dataset.preparation.spec(),
-        "data": data_origin(dataset),
-    }
-
-
-def preparation_arrays(dataset: Dataset) -> Mapping[str, AnyArray]:
-    """The fitted preparation as arrays of a checkpoint."""
-    return {PREPARATION + name: array for name, array in dataset.preparation.to_arrays().items()}

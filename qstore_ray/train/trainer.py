@@ -17,10 +17,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from qstore_ray.backends import open_backend
-from qstore_ray.config import dump_toml
+from qstore_ray.baseline import Baseline
+from qstore_ray.config import dump_toml, fingerprint
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.errors import ConfigError
 from qstore_ray.learn.config import ModelConfig
@@ -32,17 +35,25 @@ from qstore_ray.track.follow import Follower, open_trackers
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train import loop
 from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
+from qstore_ray.train.beginning import beginning, check_longer
 from qstore_ray.train.callbacks import Callback, described
 from qstore_ray.train.checkpoint import latest_checkpoint
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
 from qstore_ray.train.finish import Pictures, always, artifacts, close_metrics, interrupted
 from qstore_ray.train.interrupt import stop_on_signal
-from qstore_ray.train.preflight import checked
+from qstore_ray.train.loop import batches_of
+from qstore_ray.train.modelfile import model_manifest, preparation_arrays
+from qstore_ray.train.preflight import Checked, checked
 from qstore_ray.train.report import Ending
 from qstore_ray.train.reporter import LocalReporter
-from qstore_ray.train.run_folder import RunFolder, check_run, open_run_folder
+from qstore_ray.train.run_folder import RunFolder, check_run, open_run_folder, read_run_record
+from qstore_ray.train.same_run import epochs_of
 from qstore_ray.train.sync import LocalReducer
-from qstore_ray.train.trained import TrainedModel, model_manifest, preparation_arrays
+from qstore_ray.train.trained import Evaluation, TrainedModel
+from qstore_ray.verdict import verdict
+
+if TYPE_CHECKING:
+    from qstore_ray.types import FloatArray
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,9 @@ class TrainResult:
         model: the trained model.
         metrics: the run in numbers: `train_…` of the last epoch, `val_…` and `test_…` of the model
             that is returned, `train_seconds` (all of `fit`), `samples_per_second` (of the loop).
+            `test_…` are all that fit, see `learn.scoring`.
+        missing: metrics that the rows do not define, with the reason.
+        verdict: how the model stands to the baseline that `fit` was given; empty without one.
         history: one record an epoch.
         run_dir: the run folder. checkpoint: its last checkpoint.
     """
@@ -62,6 +76,15 @@ class TrainResult:
     history: list[Record] = field(repr=False)
     run_dir: Path
     checkpoint: Path
+    missing: Mapping[str, str] = field(default_factory=dict)
+    verdict: str = ""
+
+    def __repr__(self) -> str:
+        scores = {
+            k: v for k, v in self.metrics.items() if k.startswith(("train_", "val_", "test_"))
+        }
+        numbers = ", ".join(f"{name}={value:.4g}" for name, value in scores.items())
+        return f"TrainResult({str(self.run_dir)!r}, {len(self.history)} epochs, {numbers})"
 
 
 class QuantumTrainer:
@@ -130,16 +153,22 @@ class QuantumTrainer:
         fresh: bool = False,
         changed: bool = False,
         config_toml: str | None = None,
-        known: Mapping[str, float] | None = None,
+        baseline: Baseline | None = None,
+        sample_weight: Any = None,
+        init_from: TrainedModel | str | Path | None = None,
         stop: threading.Event | None = None,
     ) -> TrainResult:
         """Train, validate every epoch, score on the test split, draw the figures.
 
         Args:
-            resume: go on with the run of this name. fresh: delete it and start again.
+            resume: go on with the run of this name; a finished one with more `trainer.epochs`, as
+                if it had been meant to be so long. fresh: delete it and start again.
             changed: a resumed run goes on with another configuration of the same model.
             config_toml: the whole configuration, to be kept in the run folder as it was read.
-            known: numbers known beforehand (a baseline's accuracy), recorded with the run's.
+            baseline: of the same dataset; its scores are recorded, and the verdict on the model.
+            sample_weight: how much each row of train counts in the loss (N,), in the order of
+                `dataset.materialize("train")`; see `learn.weights`.
+            init_from: begin from these parameters, instead of `trainer.init_from`.
             stop: when set, by another thread, the run stops at a checkpoint as by Ctrl-C.
 
         Raises:
@@ -149,14 +178,21 @@ class QuantumTrainer:
             RunError: it failed; the checkpoints written so far are kept.
         """
         began = time.monotonic()
-        model, rows = checked(self.model, self.trainer, dataset)
+        found = checked(self.model, self.trainer, dataset, self.callbacks, sample_weight)
         name = self.name or f"{dataset.config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        check_run(self.storage, name, resume=resume, fresh=fresh)
+        path = check_run(
+            self.storage, name, resume=resume, fresh=fresh, epochs=self._epochs(changed)
+        )
+        if resume and not changed:
+            self._check_longer(path, found.rows)
+        given = init_from or self.trainer.init_from
+        begins = beginning(given, found.model) if given else None
         with self._session():
             folder = open_run_folder(
                 self.storage,
                 name,
-                recipe=self._recipe(),
+                recipe=self._recipe(found.model, sample_weight) | (begins.recipe if begins else {}),
+                about={"init_from": dict(begins.facts)} if begins else {},
                 data_fingerprint=dataset.fingerprint,
                 config_toml=config_toml or self._to_toml(dataset),
                 resume=resume,
@@ -165,9 +201,20 @@ class QuantumTrainer:
             )
             try:
                 halt = stop or threading.Event()
-                return self._run(folder, dataset, model, rows, known or {}, began, resume, halt)
+                theta = begins.theta if begins else None
+                return self._run(folder, dataset, found, baseline, began, resume, halt, theta)
             finally:
                 folder.close()
+
+    def _epochs(self, changed: bool) -> int | None:
+        """To how many epochs a finished run may be made longer."""
+        return None if changed else self.trainer.epochs
+
+    def _check_longer(self, path: Path, rows: TrainingRows) -> None:
+        epochs = epochs_of(read_run_record(path))
+        if epochs is not None and epochs < self.trainer.epochs:
+            steps = len(batches_of(self.trainer, rows.y).of_epoch(0))
+            check_longer(self.trainer, epochs, steps, path)
 
     def _session(self) -> AbstractContextManager[None]:
         """Ray with room for the workers; nothing where there are none."""
@@ -177,9 +224,15 @@ class QuantumTrainer:
 
         return ray_session(self.cluster, self.trainer.num_workers)
 
-    def _recipe(self) -> dict[str, Any]:
+    def _recipe(self, model: QuantumModel, sample_weight: Any) -> dict[str, Any]:
         """What decides the result: a resumed run must have it in common."""
-        recipe = {"model": self.model.to_dict(), "trainer": self.trainer.recipe()}
+        scales = model.loss.goal == "regression"
+        recipe: dict[str, Any] = {
+            "model": self.model.to_dict(),
+            "trainer": self.trainer.recipe(regression=scales),
+        }
+        if sample_weight is not None:
+            recipe["sample_weight"] = fingerprint(np.asarray(sample_weight, np.float64).tolist())
         given = self.callbacks[len(self.trainer.callbacks) :]
         deciding = [described(callback) for callback in given if callback.decides]
         return recipe | ({"callbacks": deciding} if deciding else {})
@@ -193,17 +246,18 @@ class QuantumTrainer:
         self,
         folder: RunFolder,
         dataset: Dataset,
-        model: QuantumModel,
-        rows: TrainingRows,
-        known: Mapping[str, float],
+        found: Checked,
+        baseline: Baseline | None,
         began: float,
         resume: bool,
         stop: threading.Event,
+        theta: FloatArray | None,
     ) -> TrainResult:
         follower = self._follower(folder, dataset, resume)
         follower.start()
         status: Status = "failed"
-        metrics: dict[str, float] = dict(known)
+        metrics: dict[str, float] = dict(baseline.metrics if baseline else {})
+        said: dict[str, Any] = {}
         pictures = Pictures(folder, dataset, wanted=self.track.figures)
 
         def count_seconds() -> None:
@@ -212,21 +266,24 @@ class QuantumTrainer:
         with always(
             lambda: close_metrics(folder, status),
             count_seconds,
-            lambda: pictures.report(Ending(status, metrics)),
+            lambda: pictures.report(Ending(status, metrics, **said)),
             lambda: follower.stop(
-                status, summary=metrics, artifacts=artifacts(folder, pictures.files)
+                status,
+                summary={**metrics, **_texts(said)},
+                artifacts=artifacts(folder, pictures.files),
             ),
-            lambda: folder.set_status(status, metrics=metrics),
+            lambda: folder.set_status(status, metrics=metrics, **said),
         ):
             try:
-                outcome = self._train(folder, dataset, model, rows, stop)
+                outcome = self._train(folder, dataset, found, stop, theta)
             except KeyboardInterrupt as exc:
                 status = "interrupted"
                 raise interrupted(folder) from exc
             if outcome.status == "interrupted":
                 status = "interrupted"
                 raise interrupted(folder, outcome.reason)
-            result = self._result(folder, dataset, metrics, outcome)
+            result = self._result(folder, dataset, metrics, outcome, found, baseline)
+            said |= {"missing": dict(result.missing), "verdict": result.verdict}
             pictures.draw(result.model)
             status = "finished"
         return result
@@ -250,16 +307,16 @@ class QuantumTrainer:
         self,
         folder: RunFolder,
         dataset: Dataset,
-        model: QuantumModel,
-        rows: TrainingRows,
+        found: Checked,
         stop: threading.Event,
+        theta: FloatArray | None,
     ) -> Outcome:
         manifest = {
-            "model": model_manifest(self.model, dataset),
+            "model": model_manifest(self.model, dataset, found.targets),
             "fingerprints": folder.record["fingerprints"],
         }
         job = Assignment(
-            model=model,
+            model=found.model,
             config=self.trainer,
             run_dir=folder.path,
             generation=folder.generation,
@@ -267,7 +324,12 @@ class QuantumTrainer:
             arrays=preparation_arrays(dataset),
             threads=self._threads(),
             callbacks=tuple(self.callbacks),
+            targets=found.targets,
+            metrics=found.metrics,
+            class_names=tuple(map(str, dataset.schema.class_names)),
+            theta=theta,
         )
+        rows = found.rows
         with stop_on_signal(stop):
             if self.trainer.num_workers == 0:
                 return loop.run(job, rows, LocalReducer(), LocalReporter(stop))
@@ -281,7 +343,13 @@ class QuantumTrainer:
         return self.threads or available_cpus()
 
     def _result(
-        self, folder: RunFolder, dataset: Dataset, metrics: dict[str, float], outcome: Outcome
+        self,
+        folder: RunFolder,
+        dataset: Dataset,
+        metrics: dict[str, float],
+        outcome: Outcome,
+        found: Checked,
+        baseline: Baseline | None,
     ) -> TrainResult:
         checkpoint, _ = latest_checkpoint(folder.checkpoints)
         assert checkpoint is not None, "the loop writes a checkpoint after the last epoch"
@@ -291,9 +359,31 @@ class QuantumTrainer:
         history = epoch_records(read_records(folder.metrics))
         metrics |= {k: float(v) for k, v in history[-1].items() if k.startswith("train_")}
         # Not read from the last epoch: early stopping may have put back earlier parameters.
-        for split in ("val", "test"):
-            scores = trained.evaluate(dataset, split) if split in dataset.plans else {}
-            metrics |= {f"{split}_{name}": value for name, value in scores.items()}
+        # Val has the metrics that it had in training, and test all that there are.
+        missing: dict[str, str] = {}
+        said = ""
+        for split, names in (("val", found.metrics), ("test", None)):
+            if split not in dataset.plans:
+                continue
+            seen = trained.evaluation(dataset, split, names)
+            metrics |= {f"{split}_{name}": value for name, value in seen.scores.values.items()}
+            missing |= {f"{split}_{name}": why for name, why in seen.scores.missing.items()}
+            if split == "test" and baseline is not None:
+                said, numbers = judged(seen, baseline, dataset)
+                metrics |= numbers
         metrics["epochs"] = len(history)
         metrics["samples_per_second"] = round(outcome.samples / outcome.seconds, 1)
-        return TrainResult(trained, metrics, history, folder.path, checkpoint.path)
+        return TrainResult(trained, metrics, history, folder.path, checkpoint.path, missing, said)
+
+
+def judged(seen: Evaluation, baseline: Baseline, dataset: Dataset) -> tuple[str, dict[str, float]]:
+    """The verdict on a model of the goal that the data are for; nothing for any other."""
+    if not seen.scores.values.keys() & {"accuracy", "r2"}:  # compression, or rows all alike
+        return "", {}
+    names = tuple(map(str, dataset.schema.class_names)) if dataset.classes else ()
+    return verdict(seen.y, seen.answers, baseline, names)
+
+
+def _texts(said: Mapping[str, Any]) -> dict[str, str]:
+    """What trackers are told in words."""
+    return {"verdict": said["verdict"]} if said.get("verdict") else {}

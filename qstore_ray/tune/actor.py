@@ -107,7 +107,7 @@ def train_in_task(
             f"the process of a training died: {type(exc).__name__}",
             field="tune.parts_at_once",
             value=config.parts_at_once,
-            fix="If memory ran out, take fewer parts at once or fewer qubits; then --resume.",
+            fix="If memory ran out, take fewer parts at once or fewer qubits; then resume=True.",
         ) from exc
     return metrics
 

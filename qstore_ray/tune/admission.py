@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, RunExistsError
-from qstore_ray.train.run_folder import check_name
+from qstore_ray.train.run_folder import check_name, check_way
+from qstore_ray.tune.address import check_outlives, same_database
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.designs import Design
+from qstore_ray.tune.ownership import check_owner, recorded_url
 from qstore_ray.tune.samplers import Learner, get_sampler
 from qstore_ray.tune.space import Space
-from qstore_ray.tune.storage import JOURNAL, name_of, open_storage, translated
-
-if TYPE_CHECKING:
-    import optuna
+from qstore_ray.tune.storage import JOURNAL, name_of, open_storage, study_names
+from qstore_ray.tune.storage_errors import translated
 
 
 def check_study(
@@ -31,8 +31,10 @@ def check_study(
     """Refuse what can be refused before anything is started or written; the study's folder.
 
     Raises:
+        UsageError: both flags.
         ConfigError, RunExistsError, StudyError: see `open_study`.
     """
+    check_way(resume=resume, fresh=fresh)
     space = config.space
     space.check(job)
     _check_points(space, config.points, config.trials)
@@ -67,27 +69,48 @@ def _check_folder(folder: Path, url: str | None, *, resume: bool, fresh: bool) -
             value=str(folder),
             fix="Take another name for the study.",
         )
-    where = name_of(folder, url)
-    there = resume if url else (folder / JOURNAL).exists()
-    names = (
-        study_names(open_storage(folder, url, writing=False), where) if there and not fresh else []
-    )
-    if resume and folder.name not in names:
+    if url is not None:
+        check_outlives(url)
+    if not fresh:
+        _check_same_storage(folder, url)
+    elif url is None:
+        return  # a damaged journal is deleted too
+    there = study_names(folder, url)
+    if resume and folder.name not in there:
         raise none_to_resume(folder.name)
-    if names and not resume:
+    if url is not None and folder.name in there:
+        _check_owner(folder, url, deletes=fresh)
+    if not resume and not fresh and (there if url is None else folder.name in there):
         raise exists(folder.name)
 
 
-def study_names(storage: optuna.storages.BaseStorage, where: str) -> list[str]:
-    """The studies of a storage, which messages call `where`.
+def _check_same_storage(folder: Path, url: str | None) -> None:
+    """Refuse a folder that has the runs of a study that is kept in another place."""
+    kept = recorded_url(folder)
+    if url is None and kept is not None:
+        raise _kept_elsewhere(folder, name_of(folder, kept), f"tune.storage_url = {kept!r}")
+    if url is not None and (folder / JOURNAL).exists():
+        raise _kept_elsewhere(folder, str(folder / JOURNAL), "no tune.storage_url")
+    if url is not None and kept is not None and not same_database(kept, url):
+        raise _kept_elsewhere(folder, name_of(folder, kept), f"tune.storage_url = {kept!r}")
 
-    Raises:
-        StudyError: it cannot be read.
-    """
+
+def _check_owner(folder: Path, url: str, *, deletes: bool) -> None:
     import optuna
 
-    with translated(where):
-        return optuna.get_all_study_names(storage)
+    with translated(name_of(folder, url)):
+        storage = open_storage(folder, url, writing=False)
+        study = optuna.load_study(study_name=folder.name, storage=storage)
+        check_owner(study, folder, url, deletes=deletes)
+
+
+def _kept_elsewhere(folder: Path, where: str, setting: str) -> RunExistsError:
+    return RunExistsError(
+        f"this folder has the runs of a study that is kept in {where}",
+        field="tune.storage_url",
+        value=str(folder),
+        fix=f"Write {setting} with resume=True, take another name, or begin again with fresh=True.",
+    )
 
 
 def exists(name: str) -> RunExistsError:
@@ -96,7 +119,8 @@ def exists(name: str) -> RunExistsError:
         "a study of this name exists",
         field="name",
         value=name,
-        fix="--resume continues it, --fresh deletes it and starts again, another name leaves it.",
+        fix="resume=True continues it, fresh=True deletes it and starts again, another name "
+        "leaves it alone.",
     )
 
 
@@ -106,5 +130,5 @@ def none_to_resume(name: str) -> RunExistsError:
         "there is no study of this name to resume",
         field="name",
         value=name,
-        fix="Leave out --resume.",
+        fix="Leave out resume=True.",
     )

@@ -23,9 +23,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeAlias
 
-from qstore_ray.errors import DivergenceError, QStoreError, unknown_name
+from qstore_ray.errors import DataError, DivergenceError, QStoreError, unknown_name
 from qstore_ray.track.base import Record, RunInfo, Status
 from qstore_ray.train.callbacks.base import Callback, Run
+from qstore_ray.tune.metrics import is_optional
 from qstore_ray.tune.objective import Objective
 
 Message: TypeAlias = dict[str, Any]
@@ -226,8 +227,17 @@ def value_of(objective: Objective, metrics: Mapping[str, Any]) -> float:
 
     Raises:
         UnknownNameError: it is not there.
+        DataError: the rows of val do not define it.
         DivergenceError: it is NaN or infinite.
     """
+    if objective.metric not in metrics and is_optional(objective.metric):
+        raise DataError(
+            "the validation rows of this trial do not define the metric",
+            field="tune.objectives",
+            value=objective.metric,
+            fix="Take val_loss, or larger or stratified val rows; the warnings in the run folder's "
+            "metrics.jsonl say what is missing.",
+        )
     if objective.metric not in metrics:
         names = [name for name, value in metrics.items() if isinstance(value, int | float)]
         raise unknown_name("metric", objective.metric, names, field="tune.objectives")

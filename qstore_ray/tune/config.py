@@ -12,11 +12,13 @@ scheduler = "asha"
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from qstore_ray.config import Config
+from qstore_ray.credentials import PublicUrl
 from qstore_ray.errors import ConfigError
 from qstore_ray.tune.objective import Objective, check_objectives
 from qstore_ray.tune.samplers import get_sampler
@@ -40,7 +42,8 @@ class TuneConfig(Config):
         points: to try first, each a table dotted field → value; what one leaves out is sampled.
         warm_start: earlier studies to learn from: a folder, or a database's URL, `#` and a name.
         storage_url: a database for the study (`sqlite:///studies.db`); without it a journal file
-            in the study's folder.
+            in the study's folder. A login in it, or in `warm_start`, is used and never written
+            anywhere; see `qstore_ray.tune.address`.
         concurrency: trials at a time; without it as many as the cluster has room for.
         workers_per_trial: Ray Train workers of a trial, instead of `trainer.num_workers`; 0 trains
             in the trial's own process, which is faster wherever one process can hold the model.
@@ -77,6 +80,24 @@ class TuneConfig(Config):
     parts_at_once: int = Field(default=1, ge=1)
     refit: bool = False
     register_as: str | None = None
+
+    # Pydantic makes plain texts of what it checks, so what it was given is looked at, too.
+    @field_validator("storage_url", mode="wrap")
+    @classmethod
+    def _without_login(cls, given: Any, check: Callable[[Any], str | None]) -> str | None:
+        url = check(given)
+        return given if isinstance(given, PublicUrl) else url and PublicUrl(url)
+
+    @field_validator("warm_start", mode="wrap")
+    @classmethod
+    def _without_logins(
+        cls, given: Any, check: Callable[[Any], tuple[str, ...]]
+    ) -> tuple[str, ...]:
+        texts = check(given)
+        return tuple(
+            whole if isinstance(whole, PublicUrl) else PublicUrl(text) if "://" in text else text
+            for whole, text in zip(given, texts, strict=True)
+        )
 
     @model_validator(mode="after")
     def _known_names(self) -> Self:

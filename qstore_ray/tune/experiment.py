@@ -9,11 +9,9 @@ Runs in the driver process.
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,10 @@ from ray.exceptions import RayError
 from ray.tune import TuneError
 from ray.tune.stopper import Stopper
 
+from qstore_ray.environment import environment
 from qstore_ray.errors import WorkerError
+from qstore_ray.train.beside import call_beside
+from qstore_ray.train.cluster import head_is_gone
 from qstore_ray.train.interrupt import stop_on_signal
 from qstore_ray.tune.actor import TrialActor
 from qstore_ray.tune.plan import SCRATCH, Plan
@@ -32,7 +33,6 @@ from qstore_ray.tune.search import StudySearch
 from qstore_ray.tune.study import Study
 from qstore_ray.tune.watch import Watch
 
-_WAIT_SECONDS = 0.1
 _SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the run folder has the metrics
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -55,16 +55,22 @@ def run_experiment(study: Study, plan: Plan, room: Room, watch: Watch) -> bool:
 
     Raises:
         StudyError: the study's storage is out of reach.
-        WorkerError: Ray Tune ended with an error.
+        WorkerError: Ray Tune ended with an error, or Ray's head went away.
+        KeyboardInterrupt: a signal insisted; what Ray Tune does then ends with Ray.
     """
     at_a_time = None if plan.scheduler.pauses else room.concurrency
     search = StudySearch(study, watch, at_a_time=at_a_time)
     scratch, stop = study.folder / SCRATCH, threading.Event()
     try:
         with _settings(plan.places), stop_on_signal(stop):
-            _wait(lambda: _tune(plan, room, search, scratch), stop, search.leaving)
+            call_beside(lambda: _tune(plan, room, search, scratch), stop, tell=search.leaving.set)
     except (RayError, TuneError) as exc:
         raise search.error or _broken(exc, study.folder) from exc
+    except (KeyboardInterrupt, WorkerError) as exc:
+        search.leaving.set()  # Ray Tune's thread may still run, and takes no trial for failed
+        if isinstance(exc, WorkerError) or not head_is_gone():
+            raise
+        # Ray's processes were ended together with the search: there is nothing to wait for.
     finally:
         search.leave()
         shutil.rmtree(scratch, ignore_errors=True)
@@ -115,45 +121,23 @@ class _StopWhen(Stopper):
         return self._stop.is_set()
 
 
-def _wait(tune: Callable[[], None], stop: threading.Event, leaving: threading.Event) -> None:
-    """Call `tune` in another thread; tell the search when it is to stop.
-
-    A second Ctrl-C leaves at once; what the thread does then ends with Ray.
-    """
-    pool = ThreadPoolExecutor(1, thread_name_prefix="qstore_ray-tune")
-    tuning = pool.submit(tune)
-    pool.shutdown(wait=False)
-    while not tuning.done():
-        wait([tuning], timeout=_WAIT_SECONDS)
-        if stop.is_set():
-            leaving.set()
-    tuning.result()
-
-
 def _broken(exc: Exception, folder: Path) -> WorkerError:
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
     return WorkerError(
         f"Ray Tune ended with an error: {lines[-1] if lines else type(exc).__name__}",
         field="study",
         value=str(folder),
-        fix="The study has all that was done: go on with --resume.",
+        fix="The study has all that was done: continue it with resume=True.",
     )
 
 
 @contextmanager
 def _settings(places: int) -> Iterator[None]:
     # As many actors start at the same time; Ray Tune would start one after another.
-    wanted = {**_SETTINGS, "TUNE_MAX_PENDING_TRIALS_PG": str(places)}
-    before = {name: os.environ.get(name) for name in wanted}
     level = logging.getLogger("ray.tune").level
-    os.environ.update(wanted)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     try:
-        yield
+        with environment({**_SETTINGS, "TUNE_MAX_PENDING_TRIALS_PG": str(places)}):
+            yield
     finally:
         logging.getLogger("ray.tune").setLevel(level)
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

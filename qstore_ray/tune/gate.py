@@ -53,7 +53,7 @@ class Gate:
             "trials wait until it can be reached",
             field="track",
             value=tracker,
-            fix="They are recorded later; if the search ends before, by `qstore runs sync STUDY`.",
+            fix="They are recorded later; if the search ends before, by sync_run('STUDY').",
         )
 
 

@@ -24,6 +24,8 @@ ROOT = "root"
 """The number of the first trial of a chain of repetitions."""
 INTERRUPTED = "interrupted"
 """The trial was running when its driver ended."""
+SAME_AS = "same_as"
+"""The number of the trial that had the same values; this one was told its result, and not run."""
 CHANGED = "changed"
 """The values that a trial has now, where a scheduler changed them while it trained."""
 ERROR = "error"
@@ -35,11 +37,13 @@ INTERVAL = "interval"
 
 
 def counts(trial: FrozenTrial) -> bool:
-    """Whether a trial counts: it runs or has ended, in this study, and was not interrupted."""
+    """Whether a trial counts: it runs or has ended, in this study, and was neither interrupted nor
+    a repetition of one that has the same values.
+    """
     from optuna.trial import TrialState
 
-    own = COPIED not in trial.user_attrs and INTERRUPTED not in trial.user_attrs
-    return own and trial.state != TrialState.WAITING
+    not_counted = {COPIED, INTERRUPTED, SAME_AS} & trial.user_attrs.keys()
+    return not not_counted and trial.state != TrialState.WAITING
 
 
 def root(number: int, marks: Mapping[str, Any]) -> tuple[int, int | None]:

@@ -16,8 +16,9 @@ from qstore_ray.circuits.template import Template
 from qstore_ray.errors import unknown_name
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.optimizers import SearchOptimizer, get_optimizer
+from qstore_ray.learn.scoring import table_direction
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.preflight import metric_names
+from qstore_ray.train.validation import VAL, metric_names, optional_metric_names
 from qstore_ray.tune.objective import Objective
 
 TRIAL_METRICS = MappingProxyType(
@@ -65,16 +66,20 @@ def trial_metrics(model: QuantumModel, usage: Usage, seconds: float) -> dict[str
 
 
 def trial_metric_names(
-    model: QuantumModel, config: TrainerConfig, n_validation: int
+    model: QuantumModel, config: TrainerConfig, n_validation: int, class_names: Sequence[str] = ()
 ) -> tuple[str, ...]:
     """The metrics that every trial will have, from the model and how it is trained.
 
+    Those of `learn.scoring` are among them: a trial records what the objectives name.
+
     Args:
         n_validation: rows of val; 0 where there is no val.
+        class_names: of the data.
     """
     epochs = [name for name in metric_names(model, n_validation) if name != "learning_rate"]
     if not isinstance(get_optimizer(config.optimizer, config.optimizer_options), SearchOptimizer):
         epochs.append("gradient_norm")
+    epochs += optional_metric_names(model, tuple(class_names), n_validation)
     logged = (name for table in config.callbacks for name in _logged(table, model))
     return tuple(dict.fromkeys([*epochs, *logged, *TRIAL_METRICS]))
 
@@ -94,6 +99,17 @@ def _logged(callback: Mapping[str, Any], model: QuantumModel) -> Iterable[str]:
             return ("epoch_seconds", "samples_per_second")
         case _:
             return ()
+
+
+def metrics_to_record(objectives: Sequence[Objective]) -> tuple[str, ...]:
+    """The metrics of `learn.scoring` that trials have to record because they are judged by them."""
+    named = (objective.metric for objective in objectives)
+    return tuple(name.removeprefix(VAL) for name in named if is_optional(name))
+
+
+def is_optional(name: str) -> bool:
+    """Whether a metric is of val, and there only if it is asked for and the rows define it."""
+    return name.startswith(VAL) and table_direction(name) is not None and name != "val_accuracy"
 
 
 def check_objective_metrics(objectives: Sequence[Objective], known: Collection[str]) -> None:

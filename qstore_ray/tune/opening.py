@@ -8,25 +8,29 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from qstore_ray.config import Config, fingerprint
-from qstore_ray.errors import RunExistsError, StudyError
+from qstore_ray.errors import StudyError
 from qstore_ray.track.base import KEPT
-from qstore_ray.train.run_folder import lock_folder
-from qstore_ray.tune.admission import check_study, exists, none_to_resume, study_names
+from qstore_ray.train.run_folder import LOCK, lock_folder
+from qstore_ray.tune.admission import check_study, exists, none_to_resume
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.designs import Design
-from qstore_ray.tune.marks import CHANGED, INTERRUPTED, POINT, REPEATS, ROOT, root
-from qstore_ray.tune.recipe import KEY, check_same, study_recipe
+from qstore_ray.tune.marks import CHANGED, POINT, REPEATS, ROOT, SAME_AS, root
+from qstore_ray.tune.ownership import RECORD, check_owner, claim, foreign, make_record
+from qstore_ray.tune.recipe import KEY, check_same, public, study_recipe
+from qstore_ray.tune.repeats import Tried, size_of
 from qstore_ray.tune.samplers import Learner, get_sampler
+from qstore_ray.tune.schedulers import get_scheduler
 from qstore_ray.tune.space import Space
-from qstore_ray.tune.storage import JOURNAL, name_of, open_storage, translated
-from qstore_ray.tune.study import Study, enqueue
+from qstore_ray.tune.storage import JOURNAL, name_of, open_storage, study_names
+from qstore_ray.tune.storage_errors import translated
+from qstore_ray.tune.study import Study, enqueue, fail_interrupted
 from qstore_ray.tune.warm import copy_trials
 
 if TYPE_CHECKING:
@@ -67,8 +71,10 @@ def open_study(
     design = chosen.points(space, seed=seed, limit=trials) if isinstance(chosen, Design) else None
     recipe = study_recipe(space, job, config.objectives, data_fingerprint)
     where = name_of(folder, url)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     with ExitStack() as until_opened:
         lock = until_opened.enter_context(_locked(folder))
+        until_opened.callback(_remove_empty, made)
         with translated(where):
             _sweep(folder)
             if fresh:
@@ -81,24 +87,37 @@ def open_study(
             # Where it left off, a seeded generator must not begin from the start again.
             study.sampler = _optuna_sampler(chosen, seed, len(study.get_trials(deepcopy=False)))
         until_opened.pop_all()
+    # The trials of a population change while they train, so no two of them are the same.
+    population = get_scheduler(config.scheduler, config.scheduler_options).mutates
+    tried = None if population else Tried(space, size_of(space), seed)
     return Study(
         folder, study, space=space, objectives=config.objectives, trials=trials, points=design,
-        where=where, lock=lock,
+        tried=tried, where=where, lock=lock,
     )  # fmt: skip
 
 
 def _locked(folder: Path) -> IO[str]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return lock_folder(folder)
+        return lock_folder(folder, "study")
     except OSError as exc:
         reason = exc.strerror or type(exc).__name__
         raise StudyError(
             f"cannot write into the study's folder: {reason}",
             field="storage",
             value=str(folder),
-            fix="Give a folder that you may write to, with --storage.",
+            fix="Give a storage folder that you may write to.",
         ) from exc
+
+
+def _remove_empty(made: Sequence[Path]) -> None:
+    """Take back the folders of a study that could not be opened; the lock is still held."""
+    if made and {path.name for path in made[0].iterdir()} <= {LOCK, RECORD}:
+        for name in (RECORD, LOCK):
+            (made[0] / name).unlink(missing_ok=True)
+        for folder in made:
+            with suppress(OSError):  # somebody else has put something there
+                folder.rmdir()
 
 
 def _sweep(folder: Path) -> None:
@@ -113,12 +132,14 @@ def _delete(folder: Path, name: str, url: str | None) -> None:
     import optuna
 
     if url is None:
-        for file in (JOURNAL, f"{JOURNAL}.lock"):
-            (folder / file).unlink(missing_ok=True)
-    else:
+        (folder / RECORD).unlink(missing_ok=True)
+    elif name in study_names(folder, url):
         storage = open_storage(folder, url, writing=True)
-        if name in study_names(storage, name_of(folder, url)):
-            optuna.delete_study(study_name=name, storage=storage)
+        study = optuna.load_study(study_name=name, storage=storage)
+        check_owner(study, folder, url, deletes=True)
+        optuna.delete_study(study_name=name, storage=storage)
+    for file in (JOURNAL, f"{JOURNAL}.lock"):
+        (folder / file).unlink(missing_ok=True)
     for run in folder.glob("trial-*"):
         shutil.rmtree(run)
 
@@ -128,28 +149,35 @@ def _load(
 ) -> optuna.Study:
     import optuna
 
-    storage = open_storage(folder, url, writing=True)
-    if name in study_names(storage, name_of(folder, url)):
-        study = optuna.load_study(study_name=name, storage=storage)
-    elif resume:
+    there = name in study_names(folder, url)
+    if resume and not there:
         raise none_to_resume(name)
+    storage = open_storage(folder, url, writing=True)
+    if there:
+        study = optuna.load_study(study_name=name, storage=storage)
+        if url is not None:
+            check_owner(study, folder, url)
+            claim(study, folder, make_record(folder, url))
     else:
+        record = None if url is None else make_record(folder, url)
         directions = [direction for _, direction in recipe["objectives"]]
-        study = optuna.create_study(study_name=name, storage=storage, directions=directions)
+        try:
+            study = optuna.create_study(study_name=name, storage=storage, directions=directions)
+        except optuna.exceptions.DuplicatedStudyError as exc:  # another driver, this moment
+            raise exists(name) from exc
+        if record is not None:
+            claim(study, folder, record)
     made_of = study.user_attrs.get(KEY)
     if made_of is None and not study.get_trials(deepcopy=False):  # killed before it was recorded
         study.set_user_attr(KEY, recipe)
         return study
     if made_of is None:
-        raise RunExistsError(
-            "there is a study of this name that is not ours",
-            field="name",
-            value=name,
-            fix="Take another name; warm_start can learn from it.",
-        )
+        raise foreign(name)
     if not resume:
         raise exists(name)
     check_same(made_of, recipe)
+    if public(made_of) != made_of:
+        study.set_user_attr(KEY, public(made_of))
     return study
 
 
@@ -171,16 +199,14 @@ def _repeat_interrupted(study: optuna.Study) -> None:
     for trial in trials:
         if trial.state != TrialState.RUNNING:
             continue
-        if trial.number not in repeated:
+        if trial.number not in repeated and SAME_AS not in trial.user_attrs:
             first, _ = root(trial.number, trial.user_attrs)
             chosen = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
             marks = {REPEATS: trial.number, ROOT: first}
             if CHANGED in trial.user_attrs:
                 marks[CHANGED] = trial.user_attrs[CHANGED]
             study.enqueue_trial(chosen, user_attrs=marks)
-        trial_id = trial._trial_id  # noqa: SLF001 - a trial of another process has no public way
-        study._storage.set_trial_user_attr(trial_id, INTERRUPTED, value=True)  # noqa: SLF001
-        study._storage.set_trial_state_values(trial_id, TrialState.FAIL)  # noqa: SLF001
+        fail_interrupted(study, trial._trial_id)  # noqa: SLF001
 
 
 def _optuna_sampler(chosen: Design | Learner, seed: int, trials: int) -> BaseSampler:

@@ -17,9 +17,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from qstore_ray.config import read_toml
+from qstore_ray.credentials import redact_text
 from qstore_ray.errors import MissingDependencyError, UsageError, unknown_name
 from qstore_ray.track.config import TrackConfig, artifact_folder, default_uri
-from qstore_ray.track.text import redact_text
+from qstore_ray.tune.address import with_login
+from qstore_ray.tune.ownership import recorded_url, study_folders
 from qstore_ray.tune.servers import HOST, Page, read_page
 from qstore_ray.tune.storage import JOURNAL
 
@@ -49,11 +51,11 @@ def find_study(study: str, storage: Path) -> StudyStores:
     for folder in (Path(study).expanduser(), storage / study):
         made_of = folder / "config.toml"
         job = read_toml(made_of) if made_of.exists() else {}
-        url = job.get("tune", {}).get("storage_url")
+        url = recorded_url(folder)
         if url or (folder / JOURNAL).exists():
             track = TrackConfig.from_dict(job.get("track", {}))
             return StudyStores(optuna=url or str((folder / JOURNAL).resolve()), track=track)
-    names = [path.parent.name for path in storage.glob(f"*/{JOURNAL}")]
+    names = study_folders(storage)
     if not names:
         raise UsageError(
             f"there are no studies in {storage}", field="study", value=study, fix="Give --storage."
@@ -113,8 +115,13 @@ def optuna_page(store: str, port: int = 0) -> Page:
         name="optuna",
         url=f"http://{HOST}:{chosen}",
         command=(sys.executable, "-c", _OPTUNA),
-        environment={_STORAGE: store, "PORT": str(chosen)},
+        environment={_STORAGE: _connectable(store), "PORT": str(chosen)},
     )
+
+
+def _connectable(store: str) -> str:
+    """A database's URL with its login, which the dashboard's own process has to have."""
+    return with_login(store).render_as_string(hide_password=False) if "://" in store else store
 
 
 def has_dashboard() -> bool:

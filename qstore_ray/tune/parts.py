@@ -24,7 +24,7 @@ from qstore_ray.errors import ConfigError, DivergenceError, RunError
 from qstore_ray.track.statistics import mean_interval
 from qstore_ray.train.config import TrainingJob
 from qstore_ray.tune.config import TuneConfig
-from qstore_ray.tune.metrics import COSTS
+from qstore_ray.tune.metrics import COSTS, is_optional
 
 Job = TypeVar("Job", bound=TrainingJob)
 
@@ -160,9 +160,12 @@ def check_parts(config: TuneConfig, job: TrainingJob) -> None:
 def combine(parts: Sequence[Part], results: Sequence[Mapping[str, float]]) -> Combined:
     """Mean, spread and interval of every metric over the parts; of costs the sum.
 
+    A metric of val that the rows of some fold do not define, as where they lack a class, has no
+    mean over the folds and is left out.
+
     Args:
         parts: n parts, at least one.
-        results: the metrics of each, in the same order; all have the same metrics.
+        results: the metrics of each, in the same order; all have the same other metrics.
 
     Raises:
         DivergenceError: a metric that is NaN or infinite; the error names the part.
@@ -175,7 +178,11 @@ def combine(parts: Sequence[Part], results: Sequence[Mapping[str, float]]) -> Co
             value=len(results),
             fix="Give the metrics of every part, in the order of parts_of.",
         )
-    names = list(dict.fromkeys(name for result in results for name in result))
+    names = [
+        name
+        for name in dict.fromkeys(name for result in results for name in result)
+        if not is_optional(name) or all(name in result for result in results)
+    ]
     return Combined({name: _combined(name, parts, results) for name in names})
 
 

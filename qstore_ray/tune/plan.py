@@ -11,6 +11,7 @@ from qstore_ray.data.dataset import Dataset
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.config import TrainingJob
 from qstore_ray.tune.config import TuneConfig
+from qstore_ray.tune.metrics import metrics_to_record
 from qstore_ray.tune.schedulers import Scheduler, horizon
 
 SCRATCH = ".ray"
@@ -54,7 +55,11 @@ class Plan:
             ConfigError: the job refuses the values.
         """
         job = self.config.space.apply(self.job, values)
-        trainer: dict[str, Any] = {"num_workers": self.config.workers_per_trial}
+        judged_by = metrics_to_record(self.config.objectives)
+        trainer: dict[str, Any] = {
+            "num_workers": self.config.workers_per_trial,
+            "metrics": tuple(dict.fromkeys([*job.trainer.metrics, *judged_by])),
+        }
         if self.scheduler.pauses:  # a trial that waits, or is taken over, has its last epoch
             trainer["checkpoint_every_epochs"] = 1
         changes = {

@@ -9,13 +9,19 @@ import ray
 
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.errors import ConfigError
+from qstore_ray.errors import ConfigError, under
+from qstore_ray.learn.model import QuantumModel
 from qstore_ray.resilience import available_cpus
 from qstore_ray.train.cluster import ray_session, uses_own_ray
 from qstore_ray.train.config import ClusterConfig, TrainerConfig, TrainingJob
 from qstore_ray.train.preflight import model_for
+from qstore_ray.train.validation import check_defined
 from qstore_ray.tune.config import TuneConfig
-from qstore_ray.tune.metrics import check_objective_metrics, trial_metric_names
+from qstore_ray.tune.metrics import (
+    check_objective_metrics,
+    metrics_to_record,
+    trial_metric_names,
+)
 from qstore_ray.tune.parts import check_parts, part_job, parts_of
 from qstore_ray.tune.preflight import Room, check_dashboard, needs_dashboard, room
 from qstore_ray.tune.schedulers import Scheduler, get_scheduler
@@ -48,10 +54,28 @@ def checked_search(base: TrainingJob, config: TuneConfig, dataset: Dataset) -> S
             fix="Set dataset.split.val or tune.folds, or refit = false.",
         )
     names = trial_metric_names(
-        model_for(base.model, judged), base.trainer, judged.sizes.get("val", 0)
+        model_for(base.model, judged),
+        base.trainer,
+        judged.sizes.get("val", 0),
+        tuple(map(str, judged.schema.class_names)),
     )
     check_objective_metrics(config.objectives, names)
+    if metrics_to_record(config.objectives):
+        _check_defined(config, model_for(base.model, judged), judged)
     return scheduler
+
+
+def _check_defined(config: TuneConfig, model: QuantumModel, judged: Dataset) -> None:
+    """Check that the rows of val define the metrics that trials are judged by.
+
+    Raises:
+        ConfigError: they do not, as where a class has no row.
+    """
+    names, y = tuple(map(str, judged.schema.class_names)), judged.materialize("val").y
+    for place, objective in enumerate(config.objectives):
+        if metrics_to_record([objective]):
+            with under(f"tune.objectives.{place}"):
+                check_defined(model, names, objective.metric, y, field="metric")
 
 
 @contextmanager

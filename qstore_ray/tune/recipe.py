@@ -12,8 +12,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qstore_ray.config import Config
+from qstore_ray.credentials import without_login
 from qstore_ray.errors import RunExistsError
+from qstore_ray.learn.losses import get_loss
 from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.same_run import EARLIER, with_same_circuit
 from qstore_ray.tune.fields import SEARCHED
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space import Space
@@ -32,11 +35,31 @@ def study_recipe(
         "objectives": [[o.metric, o.direction] for o in objectives],
         "data": data_fingerprint,
         "decides": {
-            part: config.recipe() if isinstance(config, TrainerConfig) else config.to_dict()
+            part: config.recipe(regression=_regression(job))
+            if isinstance(config, TrainerConfig)
+            else config.to_dict()
             for part, config in decides.items()
         },
         "job": job.to_dict(),
     }
+
+
+def _regression(job: Config) -> bool:
+    loss = getattr(getattr(job, "model", None), "loss", "auto")
+    goal = None if loss == "auto" else get_loss(loss).goal
+    return getattr(getattr(job, "dataset", None), "task", "") == "regression" and goal in {
+        None,
+        "regression",
+    }
+
+
+def public(recipe: Any) -> Any:
+    """A recipe without the logins that an earlier version kept in its job's URLs."""
+    if isinstance(recipe, Mapping):
+        return {key: public(value) for key, value in recipe.items()}
+    if isinstance(recipe, list | tuple):
+        return [public(value) for value in recipe]
+    return without_login(recipe) if isinstance(recipe, str) else recipe
 
 
 def check_same(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -51,9 +74,11 @@ def check_same(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     parts = (("space", "space"), ("objectives", "objectives"), ("decides", ""))
     for part, name in parts:
         before, after = _flat(earlier.get(part), name), _flat(now[part], name)
+        before = with_same_circuit(before, after, "study")
         for field in sorted(before.keys() | after.keys()):
-            if before.get(field) != after.get(field):
-                was = json.dumps(before.get(field))
+            known = before.get(field, EARLIER.get(field))
+            if known != after.get(field):
+                was = json.dumps(known)
                 raise _differs(field, was, after.get(field))
 
 
@@ -63,7 +88,7 @@ def _differs(field: str, was: str, value: Any) -> RunExistsError:
         field=field,
         value=value,
         fix="Resume it with what it was started with, take another name, or begin again with "
-        "--fresh. An earlier study can also be given to warm_start.",
+        "fresh=True. An earlier study can also be given to warm_start.",
     )
 
 

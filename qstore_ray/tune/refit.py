@@ -15,6 +15,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from qstore_ray.errors import ConfigError
 from qstore_ray.learn.schedules import get_schedule
+from qstore_ray.learn.scoring import table_direction
 from qstore_ray.train.config import TrainerConfig, TrainingJob
 from qstore_ray.tune.parts import Part, part_job
 
@@ -61,7 +62,7 @@ def refit_job(best: Job, epochs: int | None = None, *, folds: int | None = None)
 
 
 def _without_val(config: TrainerConfig, epochs: int | None, notes: list[str]) -> TrainerConfig:
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = {"metrics": ()}  # they are of val
     if epochs is not None and epochs != config.epochs:
         changes["epochs"] = epochs
         notes.append(f"trainer.epochs = {epochs}, as in the best trial, instead of {config.epochs}")
@@ -103,4 +104,7 @@ def _of_val(metric: str) -> bool:
 
 
 def _of_train(metric: str) -> str:
-    return f"train_{metric.removeprefix('val_')}"
+    """The metric of train that stands for one of val; the loss where train has no such metric."""
+    name = metric.removeprefix("val_")
+    optional = table_direction(name) is not None and name != "accuracy"
+    return "train_loss" if optional else f"train_{name}"

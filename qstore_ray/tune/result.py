@@ -17,10 +17,21 @@ from qstore_ray.errors import RunError
 from qstore_ray.resilience import write_durably
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.run_folder import check_name
-from qstore_ray.tune.marks import CHANGED, COPIED, ERROR, EVALUATIONS, INTERRUPTED, INTERVAL, root
-from qstore_ray.tune.recipe import KEY
+from qstore_ray.tune.marks import (
+    CHANGED,
+    COPIED,
+    ERROR,
+    EVALUATIONS,
+    INTERRUPTED,
+    INTERVAL,
+    SAME_AS,
+    root,
+)
+from qstore_ray.tune.ownership import read_record, recorded_url
+from qstore_ray.tune.recipe import KEY, public
 from qstore_ray.tune.space import Space
-from qstore_ray.tune.storage import JOURNAL, name_of, open_storage, translated
+from qstore_ray.tune.storage import name_of, open_storage, study_names
+from qstore_ray.tune.storage_errors import translated
 from qstore_ray.tune.warm import values_of
 
 if TYPE_CHECKING:
@@ -111,7 +122,7 @@ class StudyResult:
                 "no trial of the study was completed",
                 field="study",
                 value=self.study,
-                fix=f"Failures: {'; '.join(rows)}." if rows else "Let it run, with --resume.",
+                fix=f"Failures: {'; '.join(rows)}." if rows else "Let it run, with resume=True.",
             )
         return [self.trials_by_number()[number] for number in self.best]
 
@@ -189,6 +200,9 @@ class StudyResult:
 def read_result(storage: str | Path, name: str, *, storage_url: str | None = None) -> StudyResult:
     """Read a study, without a lock: its driver may be at work.
 
+    Args:
+        storage_url: of its database; without it the folder's own record says where the study is.
+
     Raises:
         RunError: there is no study of this name.
         StudyError: its storage is locked, damaged or out of reach.
@@ -196,22 +210,24 @@ def read_result(storage: str | Path, name: str, *, storage_url: str | None = Non
     import optuna
 
     folder = Path(storage).expanduser().resolve() / check_name(name)
-    if storage_url is None and not (folder / JOURNAL).exists():
-        raise _none(folder)
-    with translated(name_of(folder, storage_url)):
-        keep = open_storage(folder, storage_url, writing=False)
-        if name not in optuna.get_all_study_names(keep):
+    if storage_url is None and (record := read_record(folder)):
+        name = record.study  # the folder may have been renamed
+    url = storage_url or recorded_url(folder)
+    with translated(name_of(folder, url)):
+        if name not in study_names(folder, url):
             raise _none(folder)
+        keep = open_storage(folder, url, writing=False)
         study = optuna.load_study(study_name=name, storage=keep)
         recipe = study.user_attrs.get(KEY)
         if recipe is None:
             raise _none(folder)
-        trials = [t for t in study.get_trials(deepcopy=False) if COPIED not in t.user_attrs]
+        every = study.get_trials(deepcopy=False)
+        trials = [t for t in every if not {COPIED, SAME_AS} & t.user_attrs.keys()]
     objectives = dict(recipe["objectives"])
     space = Space.from_dict(recipe["space"])
     results = [_trial(trial, space, list(objectives), folder) for trial in trials]
     best = _best(results, objectives)
-    return StudyResult(name, objectives, results, best, recipe["job"], recipe["space"])
+    return StudyResult(name, objectives, results, best, public(recipe["job"]), recipe["space"])
 
 
 def _trial(trial: FrozenTrial, space: Space, metrics: Sequence[str], folder: Path) -> TrialResult:

@@ -11,7 +11,6 @@ Ray Tune's loop.
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -65,7 +64,7 @@ class StudySearch(SearchAlgorithm):
         self._trials: dict[str, Trial] = {}
         self.error: QStoreError | None = None
         """What went wrong with the study; the search is left then."""
-        self.leaving = threading.Event()
+        self.leaving = study.leaving
         """Set when the search is to stop: trials that run are left as they are, to be repeated."""
 
     def add_configurations(

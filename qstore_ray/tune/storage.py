@@ -3,19 +3,18 @@
 The journal has one JSON object a line, each on disk before the operation counts. A process that is
 killed while it writes leaves part of a last line; it had not happened yet, and is cut off before
 anything else is written behind it. Any other damage is an error that names the line.
-
-What Optuna and SQLAlchemy raise is translated here.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from qstore_ray.errors import ConfigError, MissingDependencyError, StudyError
+from qstore_ray.credentials import without_login
+from qstore_ray.errors import MissingDependencyError
+from qstore_ray.tune.address import file_of, is_file, parsed, with_login
+from qstore_ray.tune.storage_errors import damaged, translated
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -26,18 +25,20 @@ JOURNAL = "study.journal"
 # Optuna holds a lock file beside the journal while it writes, for milliseconds. One that a killed
 # writer has left is taken away after this many seconds in which nothing was written.
 _GRACE = 5
+_CONNECT_SECONDS = 10
 
 
 def open_storage(folder: Path, url: str | None, *, writing: bool) -> BaseStorage:
     """The storage of a study: its journal in `folder`, or the database at `url`.
 
     Args:
-        writing: this process alone writes to the study, so a torn last line may be cut off.
+        writing: this process alone writes to the study, so a torn last line may be cut off. Without
+            it nothing is created, and `study_names` has to be asked before.
 
     Raises:
         ConfigError: not the URL of a database.
         MissingDependencyError: the database's driver is not installed.
-        StudyError: locked, damaged, or out of reach.
+        StudyError: locked, damaged, out of reach, or it refuses this user.
     """
     import optuna
     from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
@@ -55,31 +56,22 @@ def open_storage(folder: Path, url: str | None, *, writing: bool) -> BaseStorage
             return optuna.storages.JournalStorage(backend)
         except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError) as exc:
             # The journal is replayed here; a record that lacks something ends in one of these.
-            raise _damaged(str(file), f"its records do not fit together ({exc!r})") from exc
+            raise damaged(str(file), f"its records do not fit together ({exc!r})") from exc
 
 
-@contextmanager
-def translated(where: str) -> Iterator[None]:
-    """Raise what a storage raises as a `StudyError` that names the storage.
+def study_names(folder: Path, url: str | None) -> list[str]:
+    """The studies of a storage; nothing is created, neither a file nor a table.
 
     Raises:
-        StudyError: the storage is locked, full, damaged or out of reach.
+        ConfigError, MissingDependencyError, StudyError: see `open_storage`.
     """
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
+    import optuna
 
-    try:
-        yield
-    except (SQLAlchemyError, StorageInternalError) as exc:
-        raise _database_error(where, exc) from exc
-    except OSError as exc:
-        reason = exc.strerror or type(exc).__name__
-        raise StudyError(
-            f"cannot use the storage of the study: {reason}",
-            field="storage",
-            value=where,
-            fix="Give a folder that you may write to and that has room, then --resume.",
-        ) from exc
+    with translated(name_of(folder, url)):
+        there = (folder / JOURNAL).exists() if url is None else _has_tables(url)
+        if not there:
+            return []
+        return optuna.get_all_study_names(open_storage(folder, url, writing=False))
 
 
 def name_of(folder: Path, url: str | None) -> str:
@@ -88,7 +80,10 @@ def name_of(folder: Path, url: str | None) -> str:
     Raises:
         ConfigError: not the URL of a database.
     """
-    return str(folder / JOURNAL) if url is None else _parsed(url).render_as_string()
+    if url is None:
+        return str(folder / JOURNAL)
+    parsed(url)
+    return without_login(url)
 
 
 def _check_journal(file: Path, *, mend: bool) -> None:
@@ -100,67 +95,66 @@ def _check_journal(file: Path, *, mend: bool) -> None:
         except ValueError:
             record = None
         if not isinstance(record, dict) or not isinstance(record.get("op_code"), int):
-            raise _damaged(str(file), f"line {number} is no record")
+            raise damaged(str(file), f"line {number} is no record")
     if mend and whole < len(data):
         with file.open("r+b") as journal:
             journal.truncate(whole)
 
 
-def _parsed(url: str) -> URL:
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+def _has_tables(url: str) -> bool:
+    """Whether Optuna has kept anything in this database."""
+    import sqlalchemy
 
-    fix = "For example sqlite:///runs/studies.db, or leave it out for a journal file."
+    file = file_of(url)
+    if file is not None and not file.exists() and file.parent.is_dir():
+        return False
+    address = with_login(url)
     try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError) as exc:  # whose text may hold a password, as `url` may
-        raise ConfigError("not the URL of a database", field="storage_url", fix=fix) from exc
+        engine = sqlalchemy.create_engine(address, **_options(address))
+    except ImportError as exc:
+        raise _no_driver(address, url) from exc
     try:
-        parsed.get_dialect()
-    except NoSuchModuleError as exc:
-        raise ConfigError(
-            "no such kind of database", field="storage_url", value=parsed.drivername, fix=fix
-        ) from exc
-    return parsed
+        with engine.connect() as connection:
+            return sqlalchemy.inspect(connection).has_table("studies")
+    finally:
+        engine.dispose()
 
 
 def _database(url: str) -> BaseStorage:
     import optuna
 
-    where = _parsed(url).render_as_string()  # the password is hidden
+    address = with_login(url)
     try:
-        with translated(where):
-            return optuna.storages.RDBStorage(url)
+        with translated(without_login(url)):
+            return optuna.storages.RDBStorage(
+                address.render_as_string(hide_password=False), engine_kwargs=_options(address)
+            )
     except ImportError as exc:
-        raise MissingDependencyError(
-            "the driver of this database is not installed",
-            field="storage_url",
-            value=where,
-            fix="pip install psycopg2-binary for PostgreSQL, PyMySQL for MySQL.",
-        ) from exc
+        raise _no_driver(address, url) from exc
 
 
-def _database_error(where: str, exc: Exception) -> StudyError:
-    causes = f"{exc} {exc.__cause__}".lower()
-    if "locked" in causes:
-        message, fix = (
-            "the database is locked by another process",
-            "Wait for it or end it, then --resume; a journal file (no storage_url) does not lock.",
-        )
-    elif "not a database" in causes or "malformed" in causes or "no such table" in causes:
-        message, fix = "the database is damaged, or not one of Optuna's", _RESTORE
-    else:
-        message, fix = (
-            f"cannot use the database: {type(exc.__cause__ or exc).__name__}",
-            "Check that its server runs and that you may write to it, then --resume.",
-        )
-    return StudyError(message, field="storage", value=where, fix=fix)
+def _options(address: URL) -> dict[str, Any]:
+    """Of the engine: a connection that the server has closed meanwhile is replaced unseen."""
+    if is_file(address):
+        return {}
+    options: dict[str, Any] = {"pool_pre_ping": True}
+    knows_timeout = address.get_driver_name() in {"psycopg", "psycopg2", "pymysql", "mysqldb"}
+    if knows_timeout and not {"connect_timeout", "service"} & set(address.query):
+        options["connect_args"] = {"connect_timeout": _CONNECT_SECONDS}
+    return options
 
 
-_RESTORE = "Put back a copy of it, or begin again under another name or with --fresh."
-
-
-def _damaged(where: str, reason: str) -> StudyError:
-    return StudyError(
-        f"the storage of the study is damaged: {reason}", field="storage", value=where, fix=_RESTORE
+def _no_driver(address: URL, url: str) -> MissingDependencyError:
+    installs = {
+        "psycopg": "pip install 'psycopg[binary]'",
+        "psycopg2": "pip install psycopg2-binary, or write postgresql+psycopg://…",
+        "mysqldb": "pip install PyMySQL, and write mysql+pymysql://…",
+        "pymysql": "pip install PyMySQL",
+    }
+    driver = address.get_driver_name()
+    return MissingDependencyError(
+        f"the driver of this database, {driver}, is not installed",
+        field="storage_url",
+        value=without_login(url),
+        fix=f"{installs.get(driver, f'pip install {driver}')}.",
     )

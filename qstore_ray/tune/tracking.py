@@ -94,7 +94,7 @@ class SearchTracking:
         write_atomically(self._folder / "config.toml", dump_toml(self._job))
         last = read_records(self._folder / _METRICS)[-1:]
         self._after_a_kill = any(record["event"] != "end" for record in last)
-        self._metrics.trim(0)  # an unfinished line goes, and the `end` of an earlier attempt
+        self._metrics.trim(0)  # an unfinished line goes
         records = self._metrics.read()
         self.recorded = {int(r["trial"]) for r in records if r.get("event") == "epoch"}
         attempts = sum(record.get("event") == "start" for record in records)
@@ -149,7 +149,7 @@ class SearchTracking:
         summary: Mapping[str, Any] | None = None,
         record: Mapping[str, Any] | None = None,
     ) -> None:
-        """A trial ended; its trackers are finished by a thread.
+        """A trial ended, which its run folder tells from now on; a thread finishes its trackers.
 
         Also for a trial that an earlier driver had run and not recorded: it has a record then.
 
@@ -160,7 +160,7 @@ class SearchTracking:
                 objective, …; a number that is not known is left out.
 
         Raises:
-            RunError: a number is NaN or infinite, or the study's metrics file cannot be written.
+            RunError: a number is NaN or infinite, or the study's folder cannot be written to.
         """
         if status != "interrupted" and number not in self.recorded:
             place = {"event": "epoch", "epoch": self._places, "trial": number, "status": status}
@@ -169,6 +169,9 @@ class SearchTracking:
             self._places += 1
         if number in self._trials:
             run_dir, follower = self._trials.pop(number)
+            if status != "interrupted":
+                _write_means(run_dir)
+            follower.conclude(status, summary)
             work = (run_dir, follower, status, dict(summary or {}))
             self._stopping.append(self._stopper.submit(self._finish, *work))
 
@@ -195,14 +198,16 @@ class SearchTracking:
         summary: Mapping[str, Any] | None = None,
         artifacts: Sequence[Path] = (),
     ) -> list[Failure]:
-        """End the study's run, and those of trials that still go on as interrupted ones; waits for
-        all trackers. Every error there was; `incomplete` says what is still missing.
+        """End the study's run, and those of trials that still go on as interrupted ones. How they
+        ended is written first, then all trackers are waited for. Every error there was;
+        `incomplete` says what is still missing.
 
         Raises:
-            RunError: the study's metrics file cannot be written.
+            RunError: the study's folder cannot be written to.
         """
         for number in list(self._trials):
             self.end(number, "interrupted")
+        self._study.conclude(status, summary, artifacts)
         self._stopper.shutdown()
         failures = [failure for stopped in self._stopping for failure in stopped.result()]
         self._metrics.append({"event": "end", "status": status})
@@ -226,12 +231,7 @@ class SearchTracking:
         self, run_dir: Path, follower: Follower, status: Status, summary: Mapping[str, Any]
     ) -> list[Failure]:
         """End a trial's run. In the thread that does nothing else."""
-        failures: list[Failure] = []
-        try:
-            _write_means(run_dir)
-        except RunError as exc:
-            failures.append((run_dir.name, exc))
-        failures += follower.stop(status, summary)
+        failures = follower.stop(status, summary)
         if follower.incomplete:
             self._behind.append(run_dir)
         return failures
@@ -280,10 +280,11 @@ def _write_means(run_dir: Path) -> None:
         RunError: a metrics file is damaged, or cannot be written.
     """
     parts = [epoch_records(read_records(path)) for path in sorted(run_dir.glob(f"*/{_METRICS}"))]
-    if not parts or (run_dir / _METRICS).exists():
+    if not parts:
         return
+    there = len(epoch_records(read_records(run_dir / _METRICS)))  # of an interrupted attempt
     with MetricsFile(run_dir / _METRICS) as metrics:
-        for same in zip(*parts, strict=False):
+        for same in list(zip(*parts, strict=False))[there:]:
             metrics.append(_mean(same))
 
 

@@ -106,7 +106,7 @@ def _patiently(train: Callable[[], object]) -> None:
             train()
         except RunExistsError as exc:
             # Nobody else trains in this folder, so it can only be a process that is about to end.
-            if "another process" not in exc.message or time.monotonic() - began > _LOCK_SECONDS:
+            if not exc.locked or time.monotonic() - began > _LOCK_SECONDS:
                 raise
             time.sleep(0.2)
         else:

@@ -17,13 +17,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.data.signature import Signature
 from qstore_ray.errors import InterruptedRunError
 from qstore_ray.track.base import Status
+from qstore_ray.track.logging import announce
 from qstore_ray.train.config import TrainingJob
 from qstore_ray.train.finish import always
 from qstore_ray.tune.admission import check_study
@@ -65,7 +68,9 @@ class Tuner:
         **options: Any,
     ) -> None:
         if isinstance(space, TuneConfig):
-            self.config = TuneConfig.from_dict({**space.to_dict(), **options})
+            # Not by `to_dict`, which leaves out the password of a database.
+            fields = {name: getattr(space, name) for name in type(space).model_fields}
+            self.config = TuneConfig(**{**fields, **options})
         else:
             self.config = TuneConfig(space=space, **options)
         self.base = base
@@ -83,12 +88,14 @@ class Tuner:
                 were interrupted may be in the queue again.
             RunExistsError: the study exists and neither flag allows to go on; nothing was written.
             StudyError: its storage is locked, damaged or out of reach.
-            InterruptedRunError: stopped by Ctrl-C; `resume` goes on.
+            InterruptedRunError: stopped by Ctrl-C, SIGTERM or SIGHUP; `resume` continues it.
             RunError: no trial was completed; the error tells the causes.
         """
         base, config = self.base, self.config
         dataset = self.dataset or DatasetLoader.load(base.dataset)
         scheduler = checked_search(base, config, dataset)
+        if self.display:
+            self.display.note(f"{dataset.config.name}: {Signature.of(dataset).line()}")
         flags = {"resume": resume, "fresh": fresh}
         check_study(base.storage, base.name, config, job=base, **flags)
         with ExitStack() as stack:
@@ -132,8 +139,15 @@ class Tuner:
                 # Ray Tune takes seconds to import: what is wrong was told before.
                 from qstore_ray.tune.experiment import run_experiment
 
-                stopped = run_experiment(study, plan, room, watch)
-            result = self._read()
+                try:
+                    stopped = run_experiment(study, plan, room, watch)
+                except KeyboardInterrupt:
+                    status = "interrupted"
+                    raise
+            result = study.reach(self._read)
+            if not stopped and (left := study.left) and study.is_exhausted:
+                note = self.display.note if self.display else partial(announce, "note")
+                note(f"every point of the space was tried; {left} trials fewer than asked for")
             summary |= summary_of(result)
             leave_files(result, study.folder, figures=plan.job.track.figures)
             if stopped:
@@ -155,5 +169,5 @@ def _stopped(folder: Path) -> InterruptedRunError:
         "the search was stopped on request",
         field="study",
         value=str(folder),
-        fix=f"Go on with --resume (name {folder.name!r}).",
+        fix=f"Continue it with resume=True (name {folder.name!r}).",
     )

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qstore_ray.credentials import PublicUrl
 from qstore_ray.errors import ConfigError
+from qstore_ray.tune.address import split_reference
 from qstore_ray.tune.marks import COPIED
 from qstore_ray.tune.space import Space
-from qstore_ray.tune.storage import open_storage
+from qstore_ray.tune.storage import open_storage, study_names
 
 if TYPE_CHECKING:
     import optuna
@@ -44,8 +46,8 @@ def copy_trials(study: optuna.Study, space: Space, reference: str) -> int:
             fix="Leave it out, or take its objectives.",
         )
     there = {trial.user_attrs.get(COPIED) for trial in study.get_trials(deepcopy=False)}
-    # One name however it is written, and never with a password.
-    plain = reference.rpartition("@")[2]
+    # One name however it is written.
+    plain = str(PublicUrl(reference)).rpartition("@")[2]
     source = plain if "://" in reference else str(Path(reference).expanduser().resolve())
     fitting = 0
     done = (optuna.trial.TrialState.COMPLETE,)
@@ -68,15 +70,16 @@ def copy_trials(study: optuna.Study, space: Space, reference: str) -> int:
 def _open(reference: str) -> optuna.Study:
     import optuna
 
-    address, _, name = reference.rpartition("#") if "://" in reference else ("", "", "")
+    whole = reference.whole if isinstance(reference, PublicUrl) else reference
+    address, name = split_reference(whole)
     folder = Path(reference).expanduser().resolve()
     if not address:
         name = folder.name
         if not (folder / "study.journal").exists():
             raise _none(reference)
-    storage = open_storage(folder, address or None, writing=False)
-    if name not in optuna.get_all_study_names(storage):
+    if name not in study_names(folder, address or None):
         raise _none(reference)
+    storage = open_storage(folder, address or None, writing=False)
     return optuna.load_study(study_name=name, storage=storage)
 
 
@@ -84,7 +87,7 @@ def _none(reference: str) -> ConfigError:
     return ConfigError(
         "there is no such study to learn from",
         field="warm_start",
-        value=reference if "://" not in reference else "…#" + reference.rpartition("#")[2],
+        value=reference,
         fix="Give the folder of a study, or the URL of a database, '#', and a name.",
     )
 

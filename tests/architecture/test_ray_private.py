@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 import ray.tune
+from ray._private import auto_init_hook, services
 from ray._private.node import Node
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.tune.experiment.config_parser import _create_trial_from_spec, _make_parser
 
+from qstore_ray.train.cluster import head_is_gone, set_implicit_start
 from qstore_ray.train.ray_runner import DataParallelTrainer, RunConfig, ScalingConfig, _Trainer
 from qstore_ray.tune import experiment, readiness
 
@@ -71,3 +73,26 @@ def test_ray_keeps_the_address_of_its_dashboard_where_we_look() -> None:
     assert isinstance(inspect.getattr_static(Node, "webui_url"), property)
     assert hasattr(ray._private.worker.global_worker, "node")
     assert not readiness._has_dashboard(), "there is no Ray in this process"
+
+
+# --------------------------------------------------------------------------------- a Ray of our own
+
+
+def test_ray_starts_its_processes_by_what_we_put_in_its_place() -> None:
+    source = inspect.getsource(services.start_ray_process)
+    assert source.count("Popen(") == source.count("ConsolePopen(") == 1
+    assert "process_group" not in source
+
+
+def test_ray_says_which_of_its_processes_have_ended() -> None:
+    assert list(inspect.signature(Node.dead_processes).parameters) == ["self"]
+    assert not head_is_gone(), "there is no Ray in this process"
+
+
+def test_ray_starts_itself_unless_it_is_told_not_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "init", lambda: pytest.fail("a Ray was started"))
+    usual = set_implicit_start(False)
+    try:
+        auto_init_hook.auto_init_ray()
+    finally:
+        assert set_implicit_start(usual) is False

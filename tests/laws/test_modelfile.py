@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qstore_ray.circuits.library import ANSATZE, ENCODINGS
+from qstore_ray.circuits.library import ANSATZE, ENCODINGS, build_circuit
 from qstore_ray.circuits.qasm_reader import from_text
 from qstore_ray.data.steps import STEPS
-from qstore_ray.errors import CircuitError
 from qstore_ray.learn.losses import LOSSES
 from qstore_ray.train.trained import TrainedModel
 from tests.trained_models import WIDTH, N, made, rows
@@ -150,13 +149,20 @@ def test_a_function_is_written_as_the_circuit_it_returned(tmp_path: Path):
     assert "function_of" not in json.dumps(config)
 
 
-def test_a_function_whose_gates_openqasm_would_reorder_is_refused():
+def test_the_gates_of_a_function_keep_their_order(tmp_path: Path):
     model = made(circuit=f"{__name__}:parallel_gates", raw=rows(20, 1), classes=(0, 1))
-    with pytest.raises(CircuitError, match="another order") as caught:
-        model.to_bytes()
-    assert caught.value.field == "model.circuit"
-    assert caught.value.value.endswith(":parallel_gates")
-    assert "circuit_text" in caught.value.fix
+    assert model.model.circuit.template == parallel_gates()
+    _assert_the_same(model, rows(9, 1, seed=1), tmp_path)
+
+
+def library_circuit():
+    return build_circuit(encoding="amplitude", ansatz="qcnn", n_qubits=2, n_features=3, layers=1)
+
+
+def test_a_function_that_returns_a_circuit_with_amplitudes_is_kept(tmp_path: Path):
+    model = made(circuit=f"{__name__}:library_circuit", raw=rows(20, 3), classes=(0, 1))
+    assert model.model.circuit.template == library_circuit().template
+    _assert_the_same(model, rows(9, 3, seed=1), tmp_path)
 
 
 def parallel_gates():

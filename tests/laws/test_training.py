@@ -324,7 +324,7 @@ def test_with_no_readable_checkpoint_it_does_not_start_again_in_silence(rows, tm
     _train(job, rows, stop_after=5)
     for path in (tmp_path / "checkpoints").iterdir():
         _flip(path)
-    with pytest.raises(CheckpointError, match="--fresh"):
+    with pytest.raises(CheckpointError, match="fresh=True"):
         _train(job, rows)
 
 
@@ -356,9 +356,9 @@ def test_every_row_is_used_once_an_epoch(rows, tmp_path, monkeypatch, workers):
     seen: list[tuple[bytes, int]] = []
     original = step.value_and_grad
 
-    def recorded(model, theta, x, y, backend, method):
+    def recorded(model, theta, x, y, backend, method, weight=None):
         seen.extend((row.tobytes(), int(label)) for row, label in zip(x, y, strict=True))
-        return original(model, theta, x, y, backend, method)
+        return original(model, theta, x, y, backend, method, weight)
 
     monkeypatch.setattr(step, "value_and_grad", recorded)
     _train(_job(tmp_path), rows, workers)

@@ -173,17 +173,21 @@ def test_a_killed_driver_leaves_no_process_and_its_run_is_resumed_to_the_same_bi
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(
+    ("send", "number"),
+    [(os.kill, signal.SIGINT), (os.killpg, signal.SIGTERM), (os.killpg, signal.SIGHUP)],
+    ids=["Ctrl-C", "a process manager's SIGTERM", "the terminal was closed"],
+)
 def test_an_interrupted_driver_writes_a_checkpoint_and_can_be_resumed(
-    drive, uninterrupted, tmp_path, number
+    drive, uninterrupted, tmp_path, send, number
 ):
     driver = drive(tmp_path)
     driver.wait_for_step(15)
-    os.kill(driver.process.pid, number)
+    send(driver.process.pid, number)  # which is the number of its group, too
     assert driver.process.wait(180) == InterruptedRunError.exit_code
     error = driver.result()
     assert error["error"] == "InterruptedRunError"
-    assert "--resume" in error["fix"]
+    assert "resume=True" in error["fix"]
     assert read_run_record(driver.run_dir)["status"] == "interrupted"
     checkpoint, problems = latest_checkpoint(driver.run_dir / "checkpoints")
     assert problems == []
@@ -193,3 +197,15 @@ def test_an_interrupted_driver_writes_a_checkpoint_and_can_be_resumed(
     driver.assert_nothing_is_left()
     # The other kind of run takes it up: the number of workers may change.
     assert _here(tmp_path, "resume") == uninterrupted
+
+
+def test_a_stop_that_ends_rays_head_too_is_a_stop_all_the_same(drive, tmp_path):
+    """As service managers end a service: all processes at once. The last checkpoint stays."""
+    driver = drive(tmp_path)
+    driver.wait_for_step(25)
+    for process in [driver.process, *driver.descendants()]:
+        process.send_signal(signal.SIGTERM)
+    assert driver.process.wait(180) == InterruptedRunError.exit_code
+    assert driver.result()["error"] == "InterruptedRunError"
+    assert read_run_record(driver.run_dir)["status"] == "interrupted"
+    driver.assert_nothing_is_left()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from qstore_ray.data.columns import Column, TableSchema
 from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.data.signature import Signature
 from qstore_ray.errors import DataError, UsageError
 from qstore_ray.train.ray_predict import predict_rows
 from tests.trained_models import N, made, rows
@@ -57,3 +59,22 @@ def test_what_cannot_be_predicted_is_our_error(ray_cluster):
         MODEL.predict_dataset(ray.data.from_items([{"z": 1}]))
     assert (refused.value.field, refused.value.value) == ("rows", ["z"])
     assert "map_batches" in refused.value.fix
+
+
+def test_columns_are_found_by_their_names(ray_cluster):
+    import ray.data
+
+    named = made(signature=Signature(N, TableSchema(tuple(map(Column, "abc")))))
+    x = rows(20, N, seed=5)
+    columns = {"c": x[:, 2], "id": np.arange(20), "a": x[:, 0], "b": x[:, 1]}
+    found = named.predict_dataset(
+        ray.data.from_items([{n: v[i] for n, v in columns.items()} for i in range(20)]),
+        batch_size=7,
+    ).to_pandas()
+    assert set(found.columns) == {"id", "prediction", "probability"}
+    found = found.sort_values("id")
+    assert found["prediction"].tolist() == named.predict(x).tolist()
+    again = predict_rows(named, columns, num_workers=1)
+    assert again["prediction"].tolist() == named.predict(x).tolist()
+    with pytest.raises(DataError, match="1 of the model's 3 features are missing: b"):
+        named.predict_dataset(ray.data.from_items([{"a": 1.0, "c": 1.0}]))

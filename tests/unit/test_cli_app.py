@@ -29,9 +29,9 @@ qstore data serve FOLDER --host --port
 qstore data verify JOB.toml|FOLDER --set --json
 qstore doctor --json
 qstore estimate JOB.toml --set --json
-qstore evaluate RUN --split --storage --json
+qstore evaluate RUN --split --data --set --storage --json
 qstore export MODEL --output --card --storage --json
-qstore predict MODEL INPUT --output --proba --workers --storage --json
+qstore predict MODEL INPUT --output --proba --id --set --workers --storage --json
 qstore runs --storage --json
 qstore runs compare RUN... --storage --json
 qstore runs list --storage --json

@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 def _start(folder: Path, repository: Path, *words: str) -> subprocess.Popen[str]:
     code = f"import sys; sys.path.insert(0, {str(repository)!r}); sys.argv[0] = 'qstore'; "
-    code += "from qstore_ray.cli.app import main; sys.exit(main())"
+    code += "from qstore_ray.cli.entry import main; sys.exit(main())"
     return subprocess.Popen(
         [sys.executable, "-c", code, *words],
         cwd=folder,

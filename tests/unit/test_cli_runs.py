@@ -252,6 +252,9 @@ def test_a_run_without_checkpoints_cannot_predict(copied, tmp_path, capsys):
 ROWS = np.array([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3], [6.0, 2.7, 4.5, 1.5]])
 
 
+NAMES = ("sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)")
+
+
 def _write_csv(path: Path, header: str) -> None:
     np.savetxt(path, ROWS, delimiter=",", header=header, comments="")
 
@@ -260,10 +263,10 @@ WRITERS = {
     "rows.npy": lambda path: np.save(path, ROWS),
     "one.npz": lambda path: np.savez(path, anything=ROWS),
     "named.npz": lambda path: np.savez_compressed(path, x=ROWS, y=np.zeros(3)),
-    "names.csv": lambda path: _write_csv(path, "a,b,c,d"),
-    "plain.CSV": lambda path: np.savetxt(path, ROWS, delimiter=","),
+    "names.csv": lambda path: _write_csv(path, ",".join(NAMES)),
+    "NAMES.CSV": lambda path: _write_csv(path, ",".join(NAMES)),
     "marked.csv": lambda path: path.write_bytes(
-        b"\xef\xbb\xbf" + "\r\n".join(",".join(map(str, row)) for row in ROWS).encode()
+        b"\xef\xbb\xbf" + "\r\n".join(",".join(map(str, row)) for row in (NAMES, *ROWS)).encode()
     ),
 }
 
@@ -273,7 +276,8 @@ def test_predictions_are_the_models_whatever_the_file(name, trained, tmp_path, c
     WRITERS[name](tmp_path / name)
     assert main(["predict", str(trained), str(tmp_path / name), "--proba"]) == 0
     out, err = capsys.readouterr()
-    assert err == ""
+    names = ", ".join(NAMES) if name.lower().endswith(".csv") else None
+    assert err == (f"features: {names}\n" if names else "4 features, by position\n")
     model = TrainedModel.load(trained)
     rows = list(csv.DictReader(io.StringIO(out)))
     assert [int(row["prediction"]) for row in rows] == model.predict(ROWS).tolist()
@@ -312,17 +316,18 @@ def test_a_regression_predicts_values_and_has_no_probabilities(regression, tmp_p
     assert "Leave out --proba" in capsys.readouterr().err
 
 
+HEAD = ",".join(NAMES).encode()
 BAD_ROWS = {
     "absent.npy": (None, "no such file"),
-    "rows.txt": (b"1 2 3 4", ".npy, .npz and .csv"),
+    "rows.xyz": (b"1 2 3 4", "no format has this suffix"),
     "garbage.npy": (b"no array", "damaged"),
     "garbage.npz": (b"no archive", "damaged"),
     "empty.csv": (b"", "empty"),
-    "header.csv": (b"a,b,c,d\n", "no rows"),
-    "text.csv": (b"a,b,c,d\n1,2,3,setosa\n", "setosa"),
-    "ragged.csv": (b"1,2,3,4\n1,2\n", "Expected 4 columns"),
-    "missing.csv": (b"1,2,3,4\n1,,3,4\n", "NaN"),
-    "wide.csv": (b"1,2,3,4,5\n", "4 are expected"),
+    "header.csv": (HEAD + b"\n", "no rows"),
+    "text.csv": (HEAD + b"\n1,2,3,setosa\n", "not a number"),
+    "ragged.csv": (HEAD + b"\n1,2,3,4\n1,2\n", "2 values, the first line has 4"),
+    "missing.csv": (HEAD + b"\n1,,3,4\n", "NaN in column 1 ('sepal width (cm)'), first in row 0"),
+    "headless.csv": (b"5.1,3.5,1,2\n1,2,3,4\n", "params.header = false"),
     "latin.csv": ("é,b,c,d\n1,2,3,4\n".encode("latin-1"), "UTF-8"),
 }
 
@@ -358,7 +363,11 @@ def test_arrays_that_are_no_rows_exit_with_3(array, said, trained, tmp_path, cap
     assert said in _json(capsys)["message"]
 
 
-def test_an_archive_of_several_arrays_needs_one_named_x(trained, tmp_path, capsys):
+def test_of_several_arrays_one_is_called_x_or_said(trained, tmp_path, capsys):
     np.savez(tmp_path / "two.npz", a=ROWS, b=ROWS)
-    assert main(["predict", str(trained), str(tmp_path / "two.npz")]) == 3
-    assert "under the name x" in capsys.readouterr().err
+    words = ["predict", str(trained), str(tmp_path / "two.npz")]
+    assert main(words) == 3
+    assert 'params.x = "a"' in capsys.readouterr().err
+    assert main([*words, "--set", "params.x=a"]) == 0
+    expected = [str(label) for label in TrainedModel.load(trained).predict(ROWS)]
+    assert capsys.readouterr().out.splitlines()[1:] == expected

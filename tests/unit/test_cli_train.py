@@ -50,7 +50,8 @@ def test_a_run_ends_with_its_numbers_and_may_not_be_repeated_unasked(job, storag
     assert main(["train", job, "--quiet"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    shown = dict(line.split(maxsplit=1) for line in out.splitlines())
+    named = [line for line in out.splitlines() if not line.startswith(" ")]
+    shown = dict(line.split(maxsplit=1) for line in named)
     assert shown["run"] == str(storage / "iris")
     assert shown["test"].startswith("accuracy 0.")
     assert shown["baseline"].startswith("accuracy 0.")

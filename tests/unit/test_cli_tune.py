@@ -122,14 +122,26 @@ def test_the_kinds_of_pictures_are_those_that_can_be_drawn():
     assert tuple(FIGURES) == tune.KINDS
 
 
-def test_a_study_in_a_database_is_found_by_its_url(tmp_path, capsys):
+def test_a_study_in_a_database_is_found_by_its_folder_or_by_its_url(tmp_path, capsys):
     url = f"sqlite:///{tmp_path / 'studies.db'}"
     _search(tmp_path / "runs", "far", [[0.5]], storage_url=url)
     words = ["tune", "show", "far", "--storage", str(tmp_path / "runs")]
-    assert main(words) == 2
-    capsys.readouterr()
-    assert main([*words, "--storage-url", url, "--json"]) == 0
-    assert _json(capsys)["best"] == [0]
+    for typed in (
+        words,
+        ["tune", "show", str(tmp_path / "runs" / "far")],
+        [*words, "--storage-url", url],
+    ):
+        assert main([*typed, "--json"]) == 0
+        assert _json(capsys)["best"] == [0]
+    assert main(["tune", "show", "fra", "--storage", str(tmp_path / "runs")]) == 2
+    assert "Did you mean 'far'" in capsys.readouterr().err
+
+
+def test_to_show_a_study_makes_no_database(tmp_path, capsys):
+    absent = f"sqlite:///{tmp_path / 'absent.db'}"
+    assert main(["tune", "show", "far", "--storage", str(tmp_path), "--storage-url", absent]) == 1
+    assert "no study of this name" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -268,7 +280,9 @@ def test_without_a_final_training_the_next_is_to_train_the_best(job, searched, s
     assert main(["tune", *words, "--quiet"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert f"qstore train {storage / 'one' / 'best.toml'}" in out
-    assert f"tune show {storage / 'one'} --storage-url postgresql://***@host/studies" in out
+    assert f"qstore tune show {storage / 'one'} qstore ui" in out, "the folder knows its database"
+    assert "***" not in out
+    assert "secret" not in out
 
 
 def test_a_search_that_was_stopped_exits_with_5(job, searched, capsys):

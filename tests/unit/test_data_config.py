@@ -91,7 +91,8 @@ def test_a_name_is_no_path(name: str):
         ),
         (
             {"columns": ["a", "b"]},
-            "Write a table, with keys of its own: features, group, label.",
+            "Write a table, with keys of its own: "  # noqa: ISC004
+            "categories, encoding, exclude, features, group, label, max_categories, unknown.",
         ),
         (
             {"source": "backend_api", "params": {"dataset_id": "mine"}},

@@ -207,7 +207,7 @@ def test_groups_are_whole_numbers_or_text(tmp_path):
     path = tmp_path / "mixed.jsonl"
     rows = ({"a": 1.0, "patient": mixed[i], "label": int(Y[i])} for i in range(N))
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(DataError, match="not of the kind of the first") as caught:
+    with pytest.raises(DataError, match="not a text, as the first is") as caught:
         _load(path, BY_GROUP)
     assert caught.value.value == 7
     assert "line 6" in caught.value.field

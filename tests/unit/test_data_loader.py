@@ -232,3 +232,41 @@ def test_ray_is_not_started_behind_one_s_back():
     dataset = DatasetLoader.from_arrays(np.eye(6), [0, 1] * 3, split={"train": 1.0})
     with pytest.raises(UsageError, match="Ray is not running"):
         dataset.to_ray("train")
+
+
+def test_a_table_in_memory_keeps_its_names_and_its_categories():
+    columns = {"b": X[:, 0], "town": ["Ulm", "Bonn", None] * 20, "a": [True, False] * 30}
+    last = {name: values[:3] for name, values in reversed(columns.items())}
+    split = {"train": 1.0}
+    dataset = DatasetLoader.from_arrays(
+        columns, Y, test=(last, Y[:3]), split=split, preprocessing=[{"name": "impute"}]
+    )
+    assert dataset.schema.feature_names == ("b", "town", "a")
+    table = dataset.schema.table
+    assert table is not None
+    assert [(column.name, column.kind, column.categories) for column in table.features] == [
+        ("b", "number", ()),
+        ("town", "category", ("Bonn", "Ulm")),
+        ("a", "boolean", ()),
+    ]
+    x = dataset.plans["test"].read_raw().x
+    np.testing.assert_array_equal(x, np.column_stack([X[:3, 0], [1, 0, np.nan], [1, 0, 1]]))
+
+
+def test_of_a_table_in_memory_columns_may_be_chosen():
+    columns = {"a": X[:, 0], "id": [object()] * 60, "b": X[:, 1]}
+    dataset = DatasetLoader.from_arrays(columns, Y, columns={"features": ["b", "a"]})
+    assert dataset.schema.feature_names == ("b", "a")
+    expected = X[dataset.rows("train")][:, [1, 0]]
+    np.testing.assert_array_equal(dataset.materialize("train").x, expected)
+    with pytest.raises(UnknownNameError, match="unknown feature"):
+        DatasetLoader.from_arrays(columns, Y, columns={"features": ["c"]})
+
+
+def test_a_table_in_memory_has_names_once():
+    with pytest.raises(ConfigError, match="names already"):
+        DatasetLoader.from_arrays({"a": X[:, 0]}, Y, feature_names=("a",))
+    with pytest.raises(DataError, match="no text"):
+        DatasetLoader.from_arrays({0: X[:, 0]}, Y)
+    with pytest.raises(DataError, match="1 of the model's 1 features are missing"):
+        DatasetLoader.from_arrays({"a": X[:, 0]}, Y, test=({"b": X[:, 0]}, Y))

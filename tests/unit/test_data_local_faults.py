@@ -152,7 +152,7 @@ def test_labels_that_are_no_classes(tmp_path: Path):
         ('{"a": 1, "b": true, "c": 3, "label": "ant"}', ("line 31, column 'b'", "not a number")),
         ('{"a": 1, "b": [2], "c": 3, "label": "ant"}', ("line 31, column 'b'", "not a number")),
         ('{"a": 1, "b": 2, "c": 3, "label": 4}', ("line 31, column 'label'", "not a text")),
-        ('{"a": 1, "b": 2, "c": 3, "d": 4, "label": "ant"}', ("line 31", "does not have", "'d'")),
+        ('{"a": 1, "b": 2, "c": 3, "d": 4, "label": "ant"}', ("NaN", "'d'")),
         ('{"a": 1, "b": 2, "c": 3}', ("column 'label'", "a label is missing")),
         ('{"a": 1, "b": 2, "label": "ant"}', ("NaN", "column 2 ('c')")),
         ('{"a": 1, "a": 2, "b": 2, "c": 3, "label": "ant"}', ("line 31", "twice", "'a'")),
@@ -272,19 +272,17 @@ def _column(values: pa.Array) -> pa.Table:
 @pytest.mark.parametrize(
     ("values", "kind"),
     [
-        (pa.array([[1.0]] * N), "list"),
+        (pa.array([["x"]] * N), "list"),
         (pa.array([{"u": 1}] * N), "struct"),
-        (pa.array(["x"] * N), "string"),
         (pa.array([b"x"] * N), "binary"),
         (pa.array([1] * N, pa.timestamp("s")), "timestamp"),
-        (pa.array([1] * N).cast(pa.decimal128(20)), "decimal128"),
         (pa.FixedShapeTensorArray.from_numpy_ndarray(X), "extension"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_parquet_columns_that_are_no_numbers(tmp_path: Path, values: pa.Array, kind: str):
     pyarrow.parquet.write_table(_column(values), tmp_path / "t.parquet")
-    _refused(tmp_path / "t.parquet", "column 'b'", kind, "are refused", "columns.features")
+    _refused(tmp_path / "t.parquet", "'b'", kind, "are neither numbers", "columns.exclude")
     assert load(tmp_path / "t.parquet", {"features": ["a", "c"]}).sizes["train"] == 42
 
 
@@ -292,7 +290,7 @@ def test_an_extension_type_that_nobody_knows(tmp_path: Path):
     foreign = pa.field("b", pa.float64(), metadata={b"ARROW:extension:name": b"os.system"})
     schema = table().schema.set(1, foreign)
     pyarrow.parquet.write_table(table().cast(schema), tmp_path / "t.parquet")
-    _refused(tmp_path / "t.parquet", "column 'b'", "extension double are refused")
+    _refused(tmp_path / "t.parquet", "'b' (extension double)", "columns.exclude")
 
 
 def test_parquet_files_of_different_schemas(tmp_path: Path):
@@ -463,10 +461,10 @@ def test_folders_that_cannot_be_understood(tmp_path: Path):
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / "t.csv").write_text(csv_text())
     (tmp_path / "stray.csv").write_text(csv_text())
-    _refused(tmp_path, "test, train are named for train and test", "other files: stray.csv")
-    (tmp_path / "stray.csv").rename(tmp_path / "stray.txt")
-    _refused(tmp_path, "no format has this suffix", "stray.txt", "params.format")
-    (tmp_path / "stray.txt").rename(tmp_path / "stray.jsonl")
+    _refused(tmp_path, "test, train are named for train and test", "stray.csv")
+    (tmp_path / "stray.csv").rename(tmp_path / "stray.xyz")
+    _refused(tmp_path, "no format has this suffix", "stray.xyz", "params.format")
+    (tmp_path / "stray.xyz").rename(tmp_path / "stray.jsonl")
     _refused(tmp_path, "files of several formats: csv, jsonl")
 
 

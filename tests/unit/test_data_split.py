@@ -67,10 +67,20 @@ def test_exact_fractions_give_exact_counts():
 def test_a_seed_means_this_split_for_good():
     dealt = split_rows(10, THREE, 7)
     assert {name: rows.tolist() for name, rows in dealt.items()} == {
-        "train": [0, 2, 3, 4, 6, 8, 9],
+        "train": [0, 1, 3, 5, 6, 8, 9],
         "val": [7],
-        "test": [1, 5],
+        "test": [2, 4],
     }
+
+
+@pytest.mark.parametrize("draw", ["uniform", "normal", "random"])
+def test_rows_drawn_under_the_seed_of_the_split_are_mixed_all_the_same(draw):
+    """A first draw from `default_rng(0)`, cut with seed 0, must not be cut by its values."""
+    values = getattr(np.random.default_rng(0), draw)(size=300)
+    order = np.argsort(values)
+    ranks = np.argsort(order)
+    for part in split_rows(300, THREE, 0).values():
+        assert 100 < ranks[part].mean() < 200
 
 
 def test_seeds_differ():
@@ -92,10 +102,13 @@ def test_too_few_rows_name_the_number():
         split_rows(2, THREE, 0)
 
 
-def test_a_class_too_small_is_named_with_its_count():
-    labels = np.array([0] * 10 + [1] * 2)
-    with pytest.raises(DataError, match="class 'rare' has 2 rows, too few for 3"):
-        split_rows(12, THREE, 0, labels, classes=("common", "rare"))
+def test_rows_of_a_class_too_small_for_all_parts_go_to_the_first_ones():
+    for rare, expected in ((1, [1, 0, 0]), (2, [1, 1, 0]), (3, [1, 1, 1])):
+        labels = np.array([0] * 10 + [1] * rare)
+        dealt = split_rows(10 + rare, THREE, 0, labels, classes=("common", "rare"))
+        assert [int(labels[rows].sum()) for rows in dealt.values()] == expected
+    with pytest.raises(DataError, match="every class has too few rows for train, val, test"):
+        split_rows(4, THREE, 0, np.array([0, 1, 2, 3]))
 
 
 def _everything(dealt) -> np.ndarray:

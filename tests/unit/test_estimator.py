@@ -10,7 +10,10 @@ from sklearn.datasets import load_iris, load_wine, make_moons
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import (
+    check_sample_weight_equivalence_on_dense_data,
+    parametrize_with_checks,
+)
 
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.data.config import DatasetConfig
@@ -29,9 +32,98 @@ ALL = (QuantumClassifier(), QuantumRegressor(), QuantumKernelClassifier())
 EACH = pytest.mark.parametrize("estimator", ALL, ids=lambda each: type(each).__name__)
 
 
-@parametrize_with_checks(list(ALL))
+@EACH
+def test_columns_in_another_order_are_refused_as_by_scikit_learn(estimator):
+    table = pd.DataFrame(X[::5], columns=["a", "b", "c", "d"])
+    model = clone(estimator).fit(table, Y[::5])
+    for wrong in (table[["d", "c", "b", "a"]], table.rename(columns={"a": "e"}), table.assign(e=0)):
+        with pytest.raises(ValueError, match="feature names should match") as caught:
+            model.predict(wrong)
+        with pytest.raises(ValueError, match="feature names should match") as theirs:
+            StandardScaler().fit(table).transform(wrong)
+        assert str(caught.value) == str(theirs.value)
+
+
+EQUIVALENCE = "check_sample_weight_equivalence_on_dense_data"
+UNEQUAL = {
+    # Where rows are repeated, PCA on its 30 features sees them repeated; it takes no weights.
+    QuantumClassifier: {EQUIVALENCE: "the projection of features on the qubits takes no weights"},
+    QuantumRegressor: {EQUIVALENCE: "the projection of features on the qubits takes no weights"},
+    QuantumKernelClassifier: {EQUIVALENCE: "SVC itself does not pass: a weight is a larger C"},
+}
+
+
+@parametrize_with_checks(list(ALL), expected_failed_checks=lambda each: UNEQUAL[type(each)])
 def test_scikit_learn_s_own_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        QuantumClassifier(encoding="amplitude"),
+        QuantumClassifier(encoding="amplitude", class_weight="balanced"),
+        QuantumRegressor(encoding="amplitude"),
+    ],
+    ids=str,
+)
+def test_a_weight_is_a_number_of_repetitions_where_a_batch_has_all_rows(estimator):
+    """Its 30 features are amplitudes of 5 qubits, so that nothing is projected."""
+    check_sample_weight_equivalence_on_dense_data(type(estimator).__name__, estimator)
+
+
+@EACH
+@pytest.mark.parametrize(
+    ("weight", "said"),
+    [
+        (np.ones(3), "one weight for each of the 60"),
+        (np.r_[-1.0, np.ones(59)], "that of row 0"),
+        (np.r_[np.ones(59), np.nan], "that of row 59"),
+        (np.zeros(60), "zero"),
+        (["a"] * 60, "weights are numbers"),
+    ],
+    ids=["length", "negative", "nan", "zero", "text"],
+)
+def test_weights_that_are_none_are_refused(estimator, weight, said):
+    with pytest.raises(UsageError, match=said) as caught:
+        clone(estimator).fit(*MOONS, sample_weight=weight)
+    assert caught.value.field == "sample_weight"
+    assert caught.value.fix
+
+
+def test_class_weights_are_those_of_the_rows():
+    x, y = MOONS[0], np.where(MOONS[1] == 1, "b", "a")
+    table = _quick(class_weight={"b": 3.0}).fit(x, y)
+    rows = _quick().fit(x, y, sample_weight=np.where(y == "b", 3.0, 1.0))
+    np.testing.assert_array_equal(table.theta_, rows.theta_)
+    assert (table.theta_ != _quick().fit(x, y).theta_).any()
+    equal = _quick().fit(x, y, sample_weight=np.full(60, 0.3))
+    np.testing.assert_array_equal(equal.theta_, _quick().fit(x, y).theta_)
+    with pytest.raises(UsageError, match="Known: a, b") as caught:
+        _quick(class_weight={"c": 1.0}).fit(x, y)
+    assert caught.value.field == "class_weight"
+    with pytest.raises(UsageError, match="one class a row"):
+        QuantumRegressor(class_weight="balanced").fit(x, x[:, 0])
+
+
+def test_weights_follow_the_rows_that_are_held_out():
+    weight = np.where(MOONS[1] == 1, 5.0, 1.0)
+    model = _quick(early_stopping=True).fit(*MOONS, sample_weight=weight)
+    assert len(model.validation_scores_) == 3
+    model = QuantumRegressor(early_stopping=True, epochs=2).fit(*MOONS, sample_weight=weight)
+    assert np.isfinite(model.validation_scores_).all()
+
+
+@pytest.mark.parametrize("y", [np.full(20, 7.0), 1e6 * np.arange(20.0)])
+def test_predictions_are_in_the_units_of_the_targets(y):
+    x = np.arange(20.0)[:, None]
+    scaled = QuantumRegressor(random_state=0, epochs=5).fit(x, y)
+    assert scaled.target_scaling_.mean == (y.mean(),)
+    assert np.abs(scaled.predict(x) - y.mean()).max() <= 5 * y.std()
+    options = {"target_scaling": "none"}
+    raw = QuantumRegressor(random_state=0, epochs=5, trainer_options=options).fit(x, y)
+    assert raw.target_scaling_ is None
+    assert np.abs(raw.predict(x)).max() < 10.0
 
 
 def _quick(**parameters) -> QuantumClassifier:

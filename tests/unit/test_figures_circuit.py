@@ -34,6 +34,7 @@ def test_every_gate_can_be_drawn(gate: str):
         (param(3), "θ3"),
         (param(3, 2.0, -0.5), "2θ3−0.5"),
         (row(1, -1.0, math.pi / 2), "−x1+π/2"),
+        (row(1).plus(param(0, -1.0)).plus(param(2, 2.0, 0.5)), "x1−θ0+2θ2+0.5"),
         (row(0, math.pi), "πx0"),
         (const(0.0), "0"),
         (const(-3 * math.pi / 4), "−3π/4"),

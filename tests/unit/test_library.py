@@ -145,7 +145,8 @@ def test_reuploading_gives_each_repetition_its_own_slots(ansatz: str, layers: in
     often = _circuit(ansatz=ansatz, layers=layers, reuploading=True)
     assert often.template.n_params == once.template.n_params
     assert often.template.n_rows == layers * once.template.n_rows
-    used = [a.slot for op in often.template.ops for a in op.angles if a.kind == "row"]
+    terms = [term for op in often.template.ops for angle in op.angles for term in angle.terms]
+    used = [term.slot for term in terms if term.kind == "row"]
     assert sorted(used) == list(range(often.template.n_rows))
     if layers == 1:
         assert often.template == once.template

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qstore_ray.errors import UnknownNameError
-from qstore_ray.learn.losses import LOSSES, get_loss, hamming, n_outputs, probabilities
+from qstore_ray.learn.losses import LOSSES, get_loss, n_outputs, probabilities
 
 # Classes, labels, or numbers a row.
 TARGETS = {
@@ -173,11 +173,6 @@ def test_each_label_has_a_probability_of_its_own_and_is_there_above_a_half():
     expected = 1.0 / (1.0 + np.exp(-scores))
     np.testing.assert_allclose(loss.probabilities(scores), expected, atol=1e-15)
     np.testing.assert_array_equal(loss.predict(scores), [[0, 1, 0], [1, 1, 0]])
-
-
-def test_hamming_is_the_share_of_right_labels():
-    predicted, targets = np.array([[1, 0, 1], [0, 0, 0]]), np.array([[1, 0, 0], [0, 0, 0]])
-    np.testing.assert_allclose(hamming(predicted, targets), [2 / 3, 1.0])
 
 
 def test_binary_is_cross_entropy_of_the_scores_zero_and_s():

@@ -15,13 +15,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qstore_ray.data.columns import Column, TableSchema
+from qstore_ray.data.signature import Signature
 from qstore_ray.errors import CheckpointError
 from qstore_ray.train.archive import pack, unpack
 from qstore_ray.train.trained import TrainedModel
 from tests.trained_models import N, made, rows
 
 NAMES = ("arrays.npz", "circuit.qasm", "manifest.json")
-MODEL = made(steps=[{"name": "standard"}, {"name": "pca", "components": 3, "whiten": True}])
+TABLE = TableSchema(tuple(Column(name) for name in "abc"), label="y")
+MODEL = made(
+    steps=[{"name": "standard"}, {"name": "pca", "components": 3, "whiten": True}],
+    signature=Signature(N, TABLE, reader={"delimiter": ";"}),
+)
 DATA = MODEL.to_bytes()
 RAW = rows(5, N, seed=1)
 EXPECTED = MODEL.outputs(RAW).tobytes()
@@ -90,6 +96,7 @@ def _set(*path: Any, to: Any) -> Callable[[dict[str, Any]], None]:
 
 CONFIG = ("model", "config")
 STEPS = ("model", "preparation", "steps")
+INPUT = ("model", "input")
 SHA = "0" * 64
 FORGERIES = {
     "a later format": (_set("format", to=2), "format 1", "model.format"),
@@ -101,6 +108,7 @@ FORGERIES = {
     "a number": (_set(*CONFIG, "circuit", to=7), "never a path", "config.circuit"),
     "no circuit": (_set(*CONFIG, "circuit", to="OPENQASM 3.0;\nx;\n"), "no model", "circuit"),
     "another ansatz": (_set(*CONFIG, "ansatz", to="basic"), "another circuit", "model"),
+    "far more qubits": (_set(*CONFIG, "n_qubits", to=10**6), "2.999974 GiB", "model"),
     "more qubits": (_set(*CONFIG, "n_qubits", to=31), "no model", "model"),
     "features": (_set("model", "n_features", to=2), "another circuit|features", "model"),
     "many features": (_set("model", "n_features", to=10**12), "less than", "n_features"),
@@ -118,6 +126,14 @@ FORGERIES = {
     "raw features": (_set("model", "preparation", "n_features", to=5), "fit it|shapes", "standard"),
     "classes": (_set("model", "classes", to=[0.5, 1]), "classes", "classes"),
     "a class more": (_set("model", "classes", to=[0, 1, 2, 3]), "parameters", "theta"),
+    "what it takes": (_set(*INPUT, to={}), "no model", "input"),
+    "names": (_set(*INPUT, "table", "features", 1, "name", to="a"), "2 names for 3", "table"),
+    "a kind of column": (_set(*INPUT, "table", "features", 1, "kind", to="x"), "no model", "kind"),
+    "a key of a column": (_set(*INPUT, "table", "features", 1, "x", to=1), "unknown keys", "input"),
+    "a file to read": (_set(*INPUT, "reader", "path", to="/etc/x"), "no setting", "reader"),
+    "a reader's setting": (_set(*INPUT, "reader", "delimiter", to=";;"), "no model", "delimiter"),
+    "an image": (_set(*INPUT, "image_shape", to=[2, 2]), "3 values", "image_shape"),
+    "another width": (_set(*INPUT, to=Signature(4).to_dict()), "3 features, not 4", "input"),
     "origin": (_set("origin", "metrics", to={"accuracy": "high"}), "manifest", "metrics"),
 }
 

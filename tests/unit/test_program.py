@@ -216,6 +216,12 @@ def test_a_product_start_is_the_same_start(case):
     np.testing.assert_allclose(_values(flat, terms, case), expected, atol=1e-12, rtol=0)
 
 
+def test_a_phase_is_dropped_where_what_was_before_it_cancels():
+    rotations, _ = pauli_rotations(Template(2, (Op("ch", (0, 1)),)), z_observables(2))
+    leading, _ = product_start(rotations, 2)
+    assert all(not run or run[0].x for run in leading)
+
+
 @few
 @given(cases())
 def test_real_rotations_are_real_and_the_same(case):

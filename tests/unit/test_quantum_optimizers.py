@@ -101,7 +101,7 @@ def test_a_parameter_that_does_nothing_is_left_alone():
 def _scaled(scale: float) -> Energy:
     """ENERGY's circuit with every angle `scale` times its parameter."""
     ops = tuple(
-        op._replace(angles=tuple(angle._replace(scale=scale) for angle in op.angles))
+        op._replace(angles=tuple(angle.scaled(scale) for angle in op.angles))
         for op in ENERGY.template.ops
     )
     return Energy(Template(3, ops, n_params=9), ISING)

@@ -76,7 +76,9 @@ def test_a_model_evaluated_and_asked_names_the_row(tmp_path):
     rows[7] = 0.0  # the place in what was given
     with pytest.raises(DataError, match=r"row 7 is all zeros"):
         model.predict(rows)
-    actor = _Predictor(model.to_bytes(), open_backend("statevector", {}), prepared=True)
+    actor = _Predictor(
+        model.to_bytes(), open_backend("statevector", {}), prepared=True, names=("x",)
+    )
     with pytest.raises(DataError, match=r"row 107 is all zeros"):
         actor({"x": rows, "row": np.arange(100, 109)})
 
@@ -134,13 +136,13 @@ def test_steps_that_are_fitted_name_the_row_on_joined_rows_too():
 
 def test_rows_carry_their_numbers_to_every_worker():
     dataset = _dataset(1.0, split=VALIDATED)
-    _, rows = checked(
+    found = checked(
         ModelConfig(encoding="amplitude", ansatz="real_amplitudes", layers=1, n_qubits=2),
         TrainerConfig(epochs=1),
         dataset,
     )
-    np.testing.assert_array_equal(rows.row, dataset.rows("train"))
-    np.testing.assert_array_equal(rows.row_val, dataset.rows("val"))
+    np.testing.assert_array_equal(found.rows.row, dataset.rows("train"))
+    np.testing.assert_array_equal(found.rows.row_val, dataset.rows("val"))
 
 
 def test_the_number_survives_pickling_and_other_errors_stay_as_they_are():

@@ -109,9 +109,9 @@ def test_fresh_where_there_is_no_run_is_a_new_run(tmp_path: Path):
 def test_an_unfinished_run_is_taken_up_only_when_asked(tmp_path: Path, status: str):
     path = _left(tmp_path, status)
     before = _content(path)
-    with pytest.raises(RunExistsError, match="--resume") as caught:
+    with pytest.raises(RunExistsError, match="resume=True") as caught:
         _open(tmp_path)
-    assert "--fresh" in caught.value.fix
+    assert "fresh=True" in caught.value.fix
     assert _content(path) == before
     folder = _open(tmp_path, resume=True)
     assert folder.generation == 2
@@ -135,7 +135,7 @@ def test_a_finished_run_is_never_taken_up(tmp_path: Path, resume: bool):
     before = _content(path)
     with pytest.raises(RunExistsError, match="has finished") as caught:
         _open(tmp_path, resume=resume)
-    assert "--resume" not in caught.value.fix
+    assert "More than its 3 trainer.epochs" in caught.value.fix
     assert _content(path) == before
 
 

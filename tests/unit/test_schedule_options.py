@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qstore_ray.errors import ConfigError, UnknownNameError
-from qstore_ray.learn.schedules import Horizon, get_schedule
+from qstore_ray.learn.schedules import Horizon, Tick, get_schedule
 
 COSINE = {"name": "cosine"}
 LONG = {"name": "warmup", "length": 9, "unit": "epoch", "then": COSINE}
@@ -103,3 +103,15 @@ def test_a_length_that_the_run_does_not_have_is_refused_at_its_start(name, optio
     assert caught.value.value == value
     assert "30 steps (3 epochs of 10)" in str(caught.value)
     assert 'unit = "run"' in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("mode", "larger", "falls"),
+    [("auto", True, False), ("auto", False, True), ("min", True, True), ("max", False, False)],
+)
+def test_plateau_takes_the_direction_of_the_metric_unless_it_is_written(mode, larger, falls):
+    schedule = get_schedule("plateau", {"patience": 0, "mode": mode})
+    state, factor = schedule.init(Horizon(steps=4, steps_per_epoch=1)), 1.0
+    for metric in (0.5, 0.6, 0.7):
+        factor, state = schedule.update(state, Tick(True, metric, larger))
+    assert (factor < 1.0) == falls

@@ -90,3 +90,18 @@ def test_a_hash_survives_the_way_to_another_process() -> None:
         "assert {fresh: 1}[t] == 1"
     )
     subprocess.run([sys.executable, "-c", code], input=pickle.dumps(template), check=True)
+
+
+def test_equal_sums_of_slots_are_equal_angles():
+    one = row(1).plus(param(2, 0.5)).plus(param(0, -1.0, 0.25))
+    other = param(0, -1.0).plus(param(2, 0.25, 0.25)).plus(row(1)).plus(param(2, 0.25))
+    assert one == other
+    assert [term[:2] for term in one.terms] == [("row", 1), ("param", 0), ("param", 2)]
+    assert one.plus(other.scaled(-1.0)) == const(0.0)
+    assert one.scaled(2.0) == one.plus(other)
+
+
+def test_a_slot_that_is_twice_in_an_angle_is_refused():
+    doubled = param(0)._replace(terms=param(0).terms * 2)
+    with pytest.raises(CircuitError, match="twice"):
+        Template(1, (Op("rx", (0,), (doubled,)),), n_params=1)

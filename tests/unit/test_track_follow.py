@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from qstore_ray.errors import RunError
+from qstore_ray.track import follow
 from qstore_ray.track.base import Display, Outcome, Record, RunInfo, Tracker
 from qstore_ray.track.follow import Follower
 from qstore_ray.track.jsonl import MetricsFile, encode
@@ -434,3 +435,29 @@ def test_a_folder_without_a_description_is_refused(tmp_path: Path, text: str | N
 def test_a_run_folder_that_is_not_there_is_an_error_before_training(tmp_path: Path):
     with pytest.raises(RunError, match="cannot write into the run folder"):
         Follower(RunInfo(name="digits", run_dir=tmp_path / "gone")).start()
+
+
+def test_a_slow_tracker_is_waited_for_with_a_word(tmp_path, monkeypatch, capsys):
+    """Once for each call that takes long: who is waited for, and how long at most."""
+    monkeypatch.setattr(follow, "_SILENT_SECONDS", 0.01)
+    go = threading.Event()
+
+    class Slow:
+        name = "slow"
+
+        def start(self, run: RunInfo) -> None:
+            go.wait(30)
+
+        def epoch(self, record: Record) -> None:
+            """Nothing."""
+
+        def finish(self, status, summary, artifacts) -> None:
+            """Nothing."""
+
+    follower = Follower(RunInfo(name="run", run_dir=tmp_path), [Slow()])
+    follower.start()
+    threading.Timer(0.3, go.set).start()
+    assert follower.stop() == []
+    said = capsys.readouterr().err
+    assert "note: waiting for slow: " in said
+    assert "two minutes at most" in said

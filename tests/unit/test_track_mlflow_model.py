@@ -10,6 +10,8 @@ import pytest
 from mlflow.models import Model
 from mlflow.tracking import MlflowClient
 
+from qstore_ray.data.columns import Column, TableSchema
+from qstore_ray.data.signature import Signature
 from qstore_ray.errors import RunError, UsageError
 from qstore_ray.track.config import default_uri
 from qstore_ray.track.mlflow_model import download_model, log_model
@@ -73,6 +75,15 @@ def test_the_mlmodel_file_names_our_flavour_alone(storage: Path, client, run_id:
     (taken,), (given,) = entry.signature.inputs.inputs, entry.signature.outputs.inputs
     assert (taken.shape, taken.type) == ((-1, N), np.dtype(np.float64))
     assert (given.shape, given.type.kind) == ((-1,), "U")
+
+
+def test_columns_with_names_are_in_the_signature(storage: Path, client, run_id: str):
+    columns = (Column("a"), Column("town", "category", ("Bonn", "Ulm")), Column("b", "boolean"))
+    logged = _log(made(signature=Signature(N, TableSchema(columns))), run_id, storage)
+    path = logged.uri.removeprefix(f"runs:/{run_id}/")
+    taken = Model.load(client.download_artifacts(run_id, path)).signature.inputs
+    assert taken.input_names() == ["a", "town", "b"]
+    assert [kind.name for kind in taken.input_types()] == ["double", "string", "boolean"]
 
 
 @pytest.mark.parametrize("classes", [(), (0, 1), (False, True)])

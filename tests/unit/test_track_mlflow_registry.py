@@ -97,7 +97,7 @@ def test_a_run_without_a_model_file_is_named(run_dir: Path):
     with pytest.raises(RunError, match="no model file") as caught:
         register_model(run_dir, "model")
     assert (caught.value.field, caught.value.value) == ("model", str(run_dir / "model.qsm"))
-    assert f"qstore export {run_dir}" in caught.value.fix
+    assert "TrainedModel.save" in caught.value.fix
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a/b", "models:x", "it's"])

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretBytes, SecretStr
 
-from qstore_ray.track.text import HIDDEN, as_text, cut, flatten, leaves, redact, redact_text
+from qstore_ray.credentials import HIDDEN, redact_text
+from qstore_ray.track.text import as_text, cut, flatten, leaves, redact
 
 PLANTED = "hunter2-planted"
 SECRET_KEYS = [

@@ -104,6 +104,12 @@ CALLBACKS = [
 ]
 
 
+SCORES = [
+    "balanced_accuracy", "f1_macro", "roc_auc", "average_precision", "log_loss",
+    "recall_setosa", "recall_versicolor", "recall_virginica",
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "spsa"])
 @pytest.mark.parametrize("split", [{"train": 0.6, "val": 0.2, "test": 0.2}, {"train": 1.0}])
 def test_the_names_are_those_of_a_real_run(optimizer: str, split, tmp_path: Path):
@@ -112,13 +118,17 @@ def test_the_names_are_those_of_a_real_run(optimizer: str, split, tmp_path: Path
         {
             "name": "iris", "storage": str(tmp_path), "baseline": False,
             "dataset": {"name": "iris", "params": {"dataset": "iris"}, "split": split},
-            "trainer": {"epochs": 1, "optimizer": optimizer, "callbacks": callbacks},
+            "trainer": {
+                "epochs": 1, "optimizer": optimizer, "callbacks": callbacks,
+                "metrics": SCORES if "val" in split else [],
+            },
         }
     )  # fmt: skip
     run = run_job(job).run_dir
     (record,) = epoch_records(read_records(run / "metrics.jsonl"))
     model = build_model(job.model, n_features=4, n_classes=3)
-    known = trial_metric_names(model, job.trainer, 30 if "val" in split else 0)
+    names = ("setosa", "versicolor", "virginica")
+    known = trial_metric_names(model, job.trainer, 30 if "val" in split else 0, names)
     counters = {"epoch", "step", "samples", "learning_rate", "event", "seconds", "wall_time"}
     assert set(known) - set(TRIAL_METRICS) == {
         name for name, value in record.items() if isinstance(value, float) and name not in counters

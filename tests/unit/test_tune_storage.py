@@ -46,7 +46,7 @@ def test_a_damaged_line_is_named_and_nothing_is_changed(tmp_path, line, number):
         assert caught.value.field == "storage"
         assert f"line {number}" in caught.value.message
         assert str(journal) == caught.value.value
-        assert "--fresh" in caught.value.fix
+        assert "fresh=True" in caught.value.fix
     assert journal.read_bytes() == b"".join(lines)
 
 
@@ -67,7 +67,7 @@ def test_a_record_that_lacks_something_is_damage(tmp_path, record):
     with pytest.raises(StudyError) as caught:
         _open(tmp_path, resume=True)
     assert "do not fit together" in caught.value.message
-    assert "--fresh" in caught.value.fix
+    assert "fresh=True" in caught.value.fix
 
 
 def test_a_torn_last_line_is_cut_off_by_the_writer_alone(tmp_path):
@@ -99,7 +99,7 @@ def test_a_folder_that_cannot_be_written_to(tmp_path):
     with pytest.raises(StudyError) as caught:
         _open(file)
     assert caught.value.field == "storage"
-    assert "--storage" in caught.value.fix
+    assert "storage folder" in caught.value.fix
 
 
 def test_a_journal_that_is_a_folder(tmp_path):
@@ -138,7 +138,7 @@ def test_a_locked_database_is_named(tmp_path):
             study.ask()
         other.rollback()
         assert "locked by another process" in caught.value.message
-        assert "--resume" in caught.value.fix
+        assert "resume=True" in caught.value.fix
         assert study.ask() is not None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 from pathlib import Path
 
 import pytest
@@ -194,7 +195,7 @@ def test_another_recipe_is_refused_and_nothing_is_changed(tmp_path, change, fiel
     with pytest.raises(RunExistsError) as caught:
         _open(tmp_path, resume=True, trials=8, **change)
     assert caught.value.field == field
-    assert "--fresh" in caught.value.fix
+    assert "fresh=True" in caught.value.fix
     assert _journal(tmp_path).read_bytes() == before
 
 
@@ -211,11 +212,13 @@ def test_a_study_that_is_there_is_neither_overwritten_nor_mixed_up(tmp_path):
         _open(tmp_path, resume=True)
     with _open(tmp_path) as study:
         _run(study, 2)
-        with pytest.raises(RunExistsError, match="another process"):
+        with pytest.raises(RunExistsError, match="another process has this study open") as caught:
             _open(tmp_path, resume=True)
+        assert pickle.loads(pickle.dumps(caught.value)).locked
     with pytest.raises(RunExistsError) as caught:
         _open(tmp_path)
-    assert "--resume" in caught.value.fix
+    assert "resume=True" in caught.value.fix
+    assert not caught.value.locked
     (tmp_path / "s" / "trial-0001").mkdir()
     (tmp_path / "s" / "notes.txt").write_text("mine")
     with _open(tmp_path, fresh=True) as study:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -245,6 +247,61 @@ def test_a_server_that_is_away_costs_no_time_and_all_of_it_is_there_later(
         for run in trials.values():  # as it was, not when MLflow heard of it
             assert 0 <= run.info.end_time - run.info.start_time < 2000
         assert _points(client, folder / "trial-0005", "acc") == [(e, 0.5) for e in range(3)]
+
+
+@pytest.fixture
+def silent() -> Iterator[TrackConfig]:
+    """A server that takes every connection and answers none, until the test has ended."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield TrackConfig(mlflow_uri=f"http://127.0.0.1:{server.getsockname()[1]}")
+
+
+def test_a_search_stopped_while_it_waits_for_a_tracker_is_complete_after_a_sync(
+    client: MlflowClient, storage: Path, folder: Path, silent: TrackConfig, monkeypatch
+):
+    """The folder is looked at while `close` waits, as a driver that is killed then leaves it."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")
+    tracking = _tracking(folder, silent)
+    for number in range(3):
+        run_dir = _begin(tracking, folder, number)
+        _train(run_dir / "seed-0")
+        _train(run_dir / "seed-1", accuracy=0.7)
+        tracking.end(number, "finished", {"val_accuracy": 0.6}, _record(0.6, 0.6))
+    last = _begin(tracking, folder, 3)
+    left = storage / f"{folder.name}-left"
+    with ThreadPoolExecutor(1) as pool:
+        closing = pool.submit(tracking.close, "finished", {"best_trial": 0})
+        while RunInfo.load(folder)[1] is None:
+            time.sleep(0.01)
+        assert not closing.done()
+        shutil.copytree(folder, left)
+    assert {name for name, _ in closing.result()} == {"mlflow"}
+
+    assert sync_run(left, TrackConfig()) == ["mlflow"]
+    study = _run(client, left)
+    assert (study.info.status, study.data.metrics["summary.best_trial"]) == ("FINISHED", 0)
+    assert len(_points(client, left, "value")) == 3
+    trials = _children(client, left)
+    statuses = {name: run.info.status for name, run in trials.items()}
+    finished = {f"trial-{number:04d}": "FINISHED" for number in range(3)}
+    assert statuses == {**finished, last.name: "KILLED"}
+    for name in finished:
+        assert _points(client, left / name, "acc") == [(epoch, 0.6) for epoch in range(3)]
+        assert trials[name].data.metrics["summary.val_accuracy"] == 0.6
+
+
+def test_means_of_an_interrupted_trial_are_completed_when_it_ends(folder: Path):
+    """An earlier version wrote those of the epochs that there were when it was interrupted."""
+    tracking = _tracking(folder, TrackConfig(mlflow=False))
+    run_dir = _begin(tracking, folder, 0)
+    for part in ("seed-0", "seed-1"):
+        _train(run_dir / part)
+    _train(run_dir, range(1))
+    tracking.end(0, "finished", {}, _record(0.5, 0.5))
+    tracking.close("finished")
+    records = epoch_records(read_records(run_dir / "metrics.jsonl"))
+    assert [(record["epoch"], record["acc"]) for record in records] == [(e, 0.5) for e in range(3)]
 
 
 def test_what_a_store_missed_is_made_up_for_at_the_end(client: MlflowClient, folder: Path):

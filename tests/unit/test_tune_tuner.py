@@ -13,7 +13,7 @@ import ray
 from qstore_ray.cli.app import main
 from qstore_ray.config import dump_toml
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.errors import ConfigError, QStoreError
+from qstore_ray.errors import ConfigError, QStoreError, UsageError
 from qstore_ray.job import JobConfig
 from qstore_ray.tune.readiness import checked_search
 from qstore_ray.tune.space import Space
@@ -197,6 +197,22 @@ def test_a_study_is_not_overwritten_and_one_that_is_not_there_not_resumed(tune, 
     code, error = tune({})
     assert (code, error["error"]) == (2, "RunExistsError")
     assert "--resume" in error["fix"]
+
+
+def test_a_search_that_has_tried_every_point_ends_and_says_so(tmp_path, data, capsys):
+    job, config = job_of(tmp_path), config_of(space=LAYERS, trials=9, sampler="tpe")
+    with study_of(job, config, data) as study:
+        while trial := study.ask():
+            study.tell(trial.number, [1.0 / trial.values["model.layers"]])
+    result = Tuner(job, config, data, trials=20).fit(resume=True)
+    assert (len(result.trials), result.best_trials()[0].parameters) == (9, {"model.layers": 9})
+    assert "every point of the space was tried; 11 trials fewer" in capsys.readouterr().err
+
+
+def test_resume_and_fresh_exclude_each_other(tmp_path, data):
+    with pytest.raises(UsageError, match="exclude each other"):
+        Tuner(job_of(tmp_path), config_of(), data).fit(resume=True, fresh=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_error_of_a_search_is_one_of_ours():

@@ -32,7 +32,8 @@ def read_splits(dataset: Dataset, *, prepared: bool = False) -> dict[str, Split]
         UsageError: rows with several labels.
     """
     whole = not prepared or not dataset.preparation.steps
-    names = dataset.schema.feature_names if whole else None
+    schema = dataset.schema
+    names = schema.feature_names if whole else schema.prepared_names
     splits = {}
     for name, plan in dataset.plans.items():
         x, y = plan.unaugmented().read() if prepared else plan.read_raw()

@@ -59,6 +59,12 @@ if TYPE_CHECKING:
 ReadTask: TypeAlias = Callable[[], "RawBlock"]
 P = TypeVar("P", bound=Config)
 
+TABLE_COLUMNS = frozenset(
+    f"columns.{field}"
+    for field in ("label", "group", "categories", "encoding", "unknown", "max_categories")
+)
+"""The fields of `columns` that mean something to tables alone."""
+
 ENTRY_POINTS = "qstore_ray.sources"
 
 _BUILT_IN = {
@@ -78,13 +84,27 @@ class ColumnsConfig(Config):
 
     Args:
         features: names of the features to keep, in this order; all of them by default.
+        exclude: names of columns that are neither; all others but the label are features then.
         label: name of the label column, for sources that are tables.
+        categories: names of columns whose values are names, not quantities, even where they are
+            written as numbers (a postcode, a code); for tables.
+        encoding: how a category reaches the model, for tables: `one_hot`, a column of 0 and 1 for
+            each value that train has, or `ordinal`, the place of the value among the sorted ones.
+        unknown: what becomes of a category that train does not have, for tables: an error, or
+            zeros in all its columns.
+        max_categories: most values of a category; a column of text with more is none (a name, a
+            ticket, free text), and has to be left out.
         group: name of a column that says which rows belong together (a patient, a recording):
             no feature, but what a split by `group` or `hash` keeps together; for tables too.
     """
 
     features: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    exclude: tuple[str, ...] = ()
     label: str | None = None
+    categories: tuple[str, ...] = ()
+    encoding: Literal["one_hot", "ordinal"] = "one_hot"
+    unknown: Literal["error", "zeros"] = "error"
+    max_categories: int = Field(default=100, ge=1)
     group: str | None = None
 
     @field_validator("features")
@@ -94,6 +114,18 @@ class ColumnsConfig(Config):
         if repeated:
             raise ConfigError("a feature is named twice", value=repeated)
         return names
+
+    @model_validator(mode="after")
+    def _excluded_is_unused(self) -> Self:
+        used = {self.label, self.group, *(self.features or ()), *self.categories}
+        if both := sorted(set(self.exclude) & used - {None}):
+            raise ConfigError(
+                "a column is both used and excluded",
+                field="exclude",
+                value=both,
+                fix="Leave it out of one of them.",
+            )
+        return self
 
     @model_validator(mode="after")
     def _group_stands_alone(self) -> Self:
@@ -173,7 +205,7 @@ class SourceAdapter(ABC, Generic[P]):
     """Turns parameters into read tasks.
 
     `Params` declares the fields of `dataset.params`. `accepts` names the general fields that this
-    source understands beyond its own: `revision`, `cache_dir`, `columns.label`, `columns.group`;
+    source understands beyond its own: `revision`, `cache_dir`, and of tables `TABLE_COLUMNS`;
     given to another source they are an error, because a setting is never ignored.
     """
 

@@ -21,15 +21,36 @@ class OneHot(Step):
     column's place. The other columns stay as they are.
 
     Args:
-        columns: positions of the columns, from 0.
+        columns: positions of the columns, from 0, or their names.
+        unknown: what becomes of a category that train does not have: an error, or zeros in all
+            columns.
     """
 
     name: Literal["one_hot"] = "one_hot"
-    columns: tuple[int, ...] = Field(min_length=1)
+    columns: tuple[int | str, ...] = Field(min_length=1)
+    unknown: Literal["error", "zeros"] = "error"
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """The columns by position, ascending.
+
+        Raises:
+            ConfigError: names, which mean nothing to rows without a table.
+        """
+        found = tuple(column for column in self.columns if isinstance(column, int))
+        if len(found) < len(self.columns):
+            raise ConfigError(
+                "rows without names have columns by position",
+                field="preprocessing.one_hot.columns",
+                value=self.columns,
+                fix="Give positions from 0.",
+            )
+        return tuple(sorted(found))
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        if min(self.columns) < 0 or len(set(self.columns)) < len(self.columns):
+        low = min((column for column in self.columns if isinstance(column, int)), default=0)
+        if low < 0 or len(set(self.columns)) < len(self.columns):
             raise ConfigError(
                 "columns are distinct positions from 0", field="columns", value=self.columns
             )
@@ -42,14 +63,14 @@ class OneHot(Step):
             ConfigError: no such column.
             DataError: a column of other than whole numbers.
         """
-        if max(self.columns) >= x.shape[1]:
+        if max(self.positions) >= x.shape[1]:
             raise ConfigError(
                 f"the rows have {x.shape[1]} columns, numbered from 0",
                 field="preprocessing.one_hot.columns",
                 value=self.columns,
             )
         chosen = np.zeros(x.shape[1], dtype=bool)
-        chosen[list(self.columns)] = True
+        chosen[list(self.positions)] = True
         refuse(
             x,
             chosen & (x != np.round(x)),
@@ -57,7 +78,7 @@ class OneHot(Step):
             "whole numbers",
             fix="Leave columns of quantities out of columns.",
         )
-        found = [np.unique(x[:, column]) for column in sorted(self.columns)]
+        found = [np.unique(x[:, column]) for column in self.positions]
         counts = np.array([len(values) for values in found], dtype=np.float64)
         return {"categories": np.concatenate(found), "counts": counts}
 
@@ -67,7 +88,7 @@ class OneHot(Step):
         Raises:
             DataError: a category that train does not have.
         """
-        known = self._known(state)
+        known = self.known(state)
         pieces: list[FloatArray] = []
         for column in range(x.shape[1]):
             values = x[:, column : column + 1]
@@ -75,7 +96,7 @@ class OneHot(Step):
                 pieces.append(values)
                 continue
             hot = values == known[column]
-            if not hot.any(axis=1).all():
+            if self.unknown == "error" and not hot.any(axis=1).all():
                 row = int(np.argmin(hot.any(axis=1)))
                 shown = ", ".join(f"{value:g}" for value in known[column][:10])
                 raise DataError(
@@ -90,7 +111,7 @@ class OneHot(Step):
 
     def invert(self, x: FloatArray, state: State) -> FloatArray:
         """Each group of columns as the category with the largest entry (the first of equals)."""
-        known = self._known(state)
+        known = self.known(state)
         width = x.shape[1] - len(state["categories"]) + len(known)
         pieces: list[FloatArray] = []
         start = 0
@@ -103,8 +124,8 @@ class OneHot(Step):
             start += size
         return np.concatenate(pieces, axis=1)
 
-    def _known(self, state: State) -> dict[int, FloatArray]:
+    def known(self, state: State) -> dict[int, FloatArray]:
         """Column to its categories."""
         ends = np.cumsum(state["counts"].astype(np.int64))[:-1]
         found = np.split(state["categories"], ends)
-        return dict(zip(sorted(self.columns), found, strict=True))
+        return dict(zip(self.positions, found, strict=True))

@@ -14,20 +14,24 @@ if TYPE_CHECKING:
 
 
 class Impute(Step):
-    """x where it is a number; elsewhere (NaN) the mean or median of its column, or a constant.
+    """x where it is a number; elsewhere (NaN) what train tells of its column, or a constant.
 
     The one step that takes NaN; infinity is refused here as everywhere. Stands first, since the
     other steps take numbers only.
 
     Args:
-        strategy: mean or median of the column's known values in train, or `constant`.
+        strategy: mean, median or most frequent of the column's known values in train, or
+            `constant`.
         value: what `constant` fills in.
+        most_frequent: positions of columns that are filled with their most frequent value whatever
+            the strategy; the categories of a table are, without being named.
     """
 
     name: Literal["impute"] = "impute"
     accepts_nan: ClassVar[bool] = True
-    strategy: Literal["mean", "median", "constant"] = "mean"
+    strategy: Literal["mean", "median", "most_frequent", "constant"] = "mean"
     value: float = 0.0
+    most_frequent: tuple[int, ...] = ()
 
     def fit(self, x: FloatArray) -> State:
         """What each column is filled with (F,).
@@ -36,9 +40,10 @@ class Impute(Step):
             DataError: infinity, or a column without a single known value.
         """
         self._no_infinity(x)
+        frequent = [place for place in self.most_frequent if place < x.shape[1]]
+        empty = np.asarray(np.isnan(x).all(axis=0))
         if self.strategy == "constant":
-            return {"fill": np.full(x.shape[1], self.value)}
-        empty = np.isnan(x).all(axis=0)
+            empty[[place for place in range(x.shape[1]) if place not in frequent]] = False
         if empty.any():
             raise DataError(
                 f"column {int(np.argmax(empty))} has no {self.strategy}: "
@@ -46,8 +51,17 @@ class Impute(Step):
                 field="preprocessing.impute",
                 fix='Leave the column out, or set strategy = "constant".',
             )
-        fill = np.nanmean(x, axis=0) if self.strategy == "mean" else np.nanmedian(x, axis=0)
-        return {"fill": np.asarray(fill, dtype=np.float64)}
+        fill = np.asarray(self._fill(x), dtype=np.float64)
+        for place in frequent:
+            fill[place] = _most_frequent(x[:, place])
+        return {"fill": fill}
+
+    def _fill(self, x: FloatArray) -> FloatArray:
+        if self.strategy == "constant":
+            return np.full(x.shape[1], self.value)
+        if self.strategy == "most_frequent":
+            return np.array([_most_frequent(column) for column in x.T])
+        return np.nanmean(x, axis=0) if self.strategy == "mean" else np.nanmedian(x, axis=0)
 
     def apply(self, x: FloatArray, state: State) -> FloatArray:
         """The rows `x` (B, F) without NaN, (B, F).
@@ -70,3 +84,9 @@ class Impute(Step):
             "numbers or NaN",
             fix="An infinite value is not a missing one: remove such rows, or write NaN.",
         )
+
+
+def _most_frequent(column: FloatArray) -> float:
+    """The most frequent value that is not missing; of equals the smallest."""
+    values, counts = np.unique(column[~np.isnan(column)], return_counts=True)
+    return float(values[np.argmax(counts)])

@@ -27,7 +27,7 @@ def front_figure(search: Search) -> Figure:
     """
     if len(search.metrics) < 2:
         raise impossible(
-            search, "a front is of two objectives or more", "Take --kind history or slices."
+            search, "a front is of two objectives or more", "Take the kind history or slices."
         )
     completed = search.completed()
     pairs = list(combinations(range(len(search.metrics)), 2))

@@ -7,8 +7,9 @@ For a gate exp(−iθP/2) with P a Pauli string (Mitarai et al. 2018, arXiv:1803
 
 Lowering makes every gate with an angle one of these. A slot may feed several gates, with scales,
 so each gate is shifted by itself: in the planned circuit every shifted gate has a parameter of
-its own, and the chain rule adds scale · derivative to the gate's slot. A plan for N rows and G
-shifted gates has N·(1 + 2G) evaluations: the rows as they are, then all +π/2, then all −π/2.
+its own, and the chain rule adds scale · derivative to each slot of the gate's angle. A plan for N
+rows and G shifted gates has N·(1 + 2G) evaluations: the rows as they are, then all +π/2, then all
+−π/2.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ class ParameterShift:
             slopes = 0.5 * (by_shift[1 : 1 + gates] - by_shift[1 + gates :])  # (G, N, O)
 
             def pullback(cotangent: FloatArray) -> Gradients:
-                return _to_slots(template, angles, np.einsum("gno,no->ng", slopes, cotangent))
+                by_gate = np.einsum("gno,no->ng", slopes, cotangent)
+                return _to_slots(template, angles, by_gate, rows_gradient)
 
             return by_shift[0], pullback
 
@@ -81,11 +83,16 @@ def _shifts(centre: FloatArray) -> FloatArray:
     return (shift[:, None, :] + centre[None]).reshape(n * (1 + 2 * gates), gates)
 
 
-def _to_slots(template: Template, angles: tuple[Angle, ...], by_gate: FloatArray) -> Gradients:
+def _to_slots(
+    template: Template, angles: tuple[Angle, ...], by_gate: FloatArray, rows_gradient: bool
+) -> Gradients:
     """Chain gate derivatives (N, G) to the slots that feed the gates."""
     rows = np.zeros((len(by_gate), template.n_rows))
     params = np.zeros((len(by_gate), template.n_params))
     for gate, angle in enumerate(angles):
-        target = rows if angle.kind == "row" else params
-        target[:, angle.slot] += angle.scale * by_gate[:, gate]
+        for kind, slot, scale in angle.terms:
+            if kind == "param":
+                params[:, slot] += scale * by_gate[:, gate]
+            elif rows_gradient:
+                rows[:, slot] += scale * by_gate[:, gate]
     return Gradients(rows, params)

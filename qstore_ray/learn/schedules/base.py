@@ -38,10 +38,12 @@ class Tick(NamedTuple):
         begins_epoch: the step is the first of an epoch.
         metric: the monitored metric of the epoch that has just ended; None in any other step, and
             in the first epoch.
+        larger_is_better: the metric's direction.
     """
 
     begins_epoch: bool = False
     metric: float | None = None
+    larger_is_better: bool = False
 
 
 class Schedule(Protocol):

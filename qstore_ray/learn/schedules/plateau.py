@@ -18,7 +18,7 @@ class Plateau(Config):
     threshold is taken of the best value's size, so that it also works for negative metrics.
 
     Args:
-        mode: min, where smaller is better, or max.
+        mode: min, where smaller is better, max, or auto: as the monitored metric has it.
         factor: what f is multiplied by.
         patience: epochs without a better metric that are let pass.
         threshold: by how much a better metric has to be better.
@@ -29,7 +29,7 @@ class Plateau(Config):
 
     cadence: ClassVar[Cadence] = "metric"
 
-    mode: Literal["min", "max"] = "min"
+    mode: Literal["auto", "min", "max"] = "auto"
     factor: float = Field(default=0.1, ge=0.0, lt=1.0)
     patience: int = Field(default=10, ge=0)
     threshold: float = Field(default=1e-4, ge=0.0)
@@ -46,7 +46,7 @@ class Plateau(Config):
         if tick.metric is None:
             return state["factor"], state
         new = dict(state)
-        if self._better(tick.metric, state):
+        if self._better(tick.metric, state, tick.larger_is_better):
             new |= {"best": tick.metric, "known": 1.0, "bad": 0.0}
         else:
             new["bad"] += 1.0
@@ -57,9 +57,10 @@ class Plateau(Config):
             new |= {"factor": lowered, "cooling": float(self.cooldown), "bad": 0.0}
         return new["factor"], new
 
-    def _better(self, metric: float, state: ScheduleState) -> bool:
+    def _better(self, metric: float, state: ScheduleState, larger_is_better: bool) -> bool:
         if not math.isfinite(metric) or not state["known"]:
             return math.isfinite(metric)
-        sign = 1.0 if self.mode == "max" else -1.0
+        larger = larger_is_better if self.mode == "auto" else self.mode == "max"
+        sign = 1.0 if larger else -1.0
         size = abs(state["best"]) if self.threshold_mode == "rel" else 1.0
         return sign * (metric - state["best"]) > self.threshold * size

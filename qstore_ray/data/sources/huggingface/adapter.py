@@ -12,8 +12,11 @@ validation split of the hub stays the official one.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -23,17 +26,29 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from pydantic import Field, field_validator
 
 from qstore_ray.config import Config
-from qstore_ray.data.sources.base import ReadTask, SourceAdapter, SourceConfig, SourceData
+from qstore_ray.data.sources.base import (
+    TABLE_COLUMNS,
+    ColumnsConfig,
+    ReadTask,
+    SourceAdapter,
+    SourceConfig,
+    SourceData,
+)
 from qstore_ray.data.sources.huggingface.hub import Hub, Listing, is_offline
 from qstore_ray.data.sources.huggingface.layout import parts_of, shards_by_split
 from qstore_ray.data.sources.huggingface.rows import (
     Columns,
     Shard,
     ShardTask,
+    TableTask,
     class_names,
     is_image,
     is_number,
+    read_range,
 )
+from qstore_ray.data.tables.arrow import index_of, read_schema
+from qstore_ray.data.tables.request import TableRequest, signs
+from qstore_ray.data.tables.rows import is_text
 from qstore_ray.errors import ConfigError, DataError, unknown_name
 
 _CONVERTED = "refs/convert/parquet"
@@ -62,6 +77,8 @@ class HuggingFaceParams(Config):
         max_pixels: largest image.
         max_bytes: largest row group of a file, unpacked.
         rows_per_task: rows that one read task returns.
+        missing: texts and numbers that stand for a missing value in columns of text and numbers;
+            by default those of pandas.
     """
 
     path: str = Field(examples=["zalando-datasets/fashion_mnist"])
@@ -76,6 +93,7 @@ class HuggingFaceParams(Config):
     max_pixels: int = Field(default=2**24, ge=1)
     max_bytes: int = Field(default=2**30, ge=1)
     rows_per_task: int = Field(default=65_536, ge=1)
+    missing: tuple[str | int | float, ...] | None = None
 
     @field_validator("path")
     @classmethod
@@ -95,9 +113,7 @@ class HuggingFaceSourceAdapter(SourceAdapter[HuggingFaceParams]):
     """Parquet files of a dataset on the Hugging Face hub."""
 
     Params: ClassVar[type[Config]] = HuggingFaceParams
-    accepts: ClassVar[frozenset[str]] = frozenset(
-        {"revision", "cache_dir", "columns.label", "columns.group"}
-    )
+    accepts: ClassVar[frozenset[str]] = frozenset({"revision", "cache_dir", *TABLE_COLUMNS})
 
     def read(self, params: HuggingFaceParams, config: SourceConfig) -> SourceData:
         """Read tasks for ranges of rows of the Parquet files of one commit."""
@@ -105,47 +121,124 @@ class HuggingFaceSourceAdapter(SourceAdapter[HuggingFaceParams]):
         listing, revision = _listing(hub, config.revision)
         shards = shards_by_split(listing.files, params.config, repository=params.path)
         parts = parts_of(tuple(shards), params.split_mapping)
-        schema: pa.Schema | None = None
-        columns: Columns | None = None
-        tasks: dict[Any, tuple[ReadTask, ...]] = {}
-        first_row = 0
+        found: dict[Any, list[tuple[Shard, int, pa.Schema]]] = {}
         for part, split in parts.items():
-            made: list[ReadTask] = []
             for file in shards[split]:
                 shard = Shard(hub, file, listing.commit, params.streaming)
-                n_rows, found = shard.use(lambda f: (f.metadata.num_rows, f.schema_arrow))
-                if schema is None or columns is None:
-                    schema, columns = found, _columns(found, params, config)
-                _check_same(found, schema, columns, file)
-                made += [
-                    ShardTask(
-                        shard, columns, start, min(start + params.rows_per_task, n_rows), first_row
+                n_rows, schema = shard.use(lambda f: (f.metadata.num_rows, f.schema_arrow))
+                found.setdefault(part, []).append((shard, n_rows, schema))
+        schema = found["train"][0][2]
+        made = _as_table if _is_table(schema, params, config) else _as_one_column
+        provenance = {
+            "source": "huggingface",
+            "path": params.path,
+            "endpoint": hub.endpoint,
+            "revision": revision,
+            "commit": listing.commit,
+        }
+        source = made(found, params, config, provenance)
+        return replace(source, parts=tuple(parts.items()) if len(parts) > 1 else ())
+
+
+Shards: TypeAlias = "dict[Any, list[tuple[Shard, int, pa.Schema]]]"
+
+
+def _is_table(schema: pa.Schema, params: HuggingFaceParams, config: SourceConfig) -> bool:
+    """Whether the features are columns of numbers or text, not one of images or vectors."""
+    if params.feature_column is not None:
+        return False
+    asked = None if config.columns is None else config.columns.features
+    if asked is None:
+        images = any(is_image(column.type) for column in schema)
+        return not images and not any(name in schema.names for name in _FEATURE_NAMES)
+    known = [schema.field(name).type for name in asked if name in schema.names]
+    if any(map(is_image, known)):
+        return False
+    return len(asked) > 1 or bool(known and (is_number(known[0]) or is_text(known[0])))
+
+
+def _as_table(
+    found: Shards, params: HuggingFaceParams, config: SourceConfig, provenance: dict[str, str]
+) -> SourceData:
+    schema = found["train"][0][2]
+    shards = [one for part in found.values() for one in part]
+    request = TableRequest(
+        columns=config.columns or ColumnsConfig(),
+        task=getattr(config, "task", "classification"),
+        missing=signs(params.missing),
+    )
+
+    def blocks(names: tuple[str, ...]) -> Iterator[pa.Table]:
+        for shard, n_rows, _ in shards:
+            for start, stop in _ranges(n_rows, params):
+                yield shard.use(
+                    partial(
+                        read_range,
+                        names=names,
+                        start=start,
+                        stop=stop,
+                        max_bytes=params.max_bytes,
+                        where=shard.file,
                     )
-                    for start in range(0, n_rows, params.rows_per_task)
-                ]
-                first_row += n_rows
-            tasks[part] = tuple(made)
-        assert schema is not None  # parts_of has found train
-        assert columns is not None
-        names = class_names(schema, columns.label)
-        named = config.columns is not None and config.columns.features is not None
-        numbers = is_number(schema.field(columns.features[0]).type)
-        return SourceData(
-            tasks=tasks.pop("train"),
-            official=tasks,
-            parts=tuple(parts.items()) if len(parts) > 1 else (),
-            feature_names=columns.features if named and numbers else None,
-            one_column=named and not numbers,
-            class_names=names,
-            task=None if names is None else "classification",
-            provenance={
-                "source": "huggingface",
-                "path": params.path,
-                "endpoint": hub.endpoint,
-                "revision": revision,
-                "commit": listing.commit,
-            },
-        )
+                )
+
+    first = shards[0][0].file
+    columns, table = read_schema(schema, request, first, blocks, index=index_of(schema))
+    tasks: dict[Any, tuple[ReadTask, ...]] = {}
+    first_row = 0
+    for part, those in found.items():
+        made: list[ReadTask] = []
+        for shard, n_rows, other in those:
+            _check_same(other, schema, columns.names, shard.file)
+            made += [
+                TableTask(shard, columns, table, start, stop, first_row, params.max_bytes)
+                for start, stop in _ranges(n_rows, params)
+            ]
+            first_row += n_rows
+        tasks[part] = tuple(made)
+    names = class_names(schema, table.label or "")
+    return SourceData(
+        tasks=tasks.pop("train"),
+        official=tasks,
+        feature_names=table.names,
+        table=table,
+        class_names=names,
+        task=None if names is None else "classification",
+        provenance=provenance,
+    )
+
+
+def _as_one_column(
+    found: Shards, params: HuggingFaceParams, config: SourceConfig, provenance: dict[str, str]
+) -> SourceData:
+    schema = found["train"][0][2]
+    columns = _columns(schema, params, config)
+    tasks: dict[Any, tuple[ReadTask, ...]] = {}
+    first_row = 0
+    for part, those in found.items():
+        made: list[ReadTask] = []
+        for shard, n_rows, other in those:
+            _check_same(other, schema, columns.names, shard.file)
+            made += [
+                ShardTask(shard, columns, start, stop, first_row)
+                for start, stop in _ranges(n_rows, params)
+            ]
+            first_row += n_rows
+        tasks[part] = tuple(made)
+    names = class_names(schema, columns.label)
+    return SourceData(
+        tasks=tasks.pop("train"),
+        official=tasks,
+        one_column=config.columns is not None and config.columns.features is not None,
+        class_names=names,
+        task=None if names is None else "classification",
+        provenance=provenance,
+    )
+
+
+def _ranges(n_rows: int, params: HuggingFaceParams) -> Iterator[tuple[int, int]]:
+    for start in range(0, n_rows, params.rows_per_task):
+        yield start, min(start + params.rows_per_task, n_rows)
 
 
 def _hub(params: HuggingFaceParams, config: SourceConfig) -> Hub:
@@ -266,9 +359,9 @@ def _no_column(schema: pa.Schema, name: str, field: str) -> DataError:
     )
 
 
-def _check_same(found: pa.Schema, schema: pa.Schema, columns: Columns, file: str) -> None:
+def _check_same(found: pa.Schema, schema: pa.Schema, names: tuple[str, ...], file: str) -> None:
     """Raise `DataError` where a shard has other columns than the first one."""
-    for name in columns.names:
+    for name in names:
         if name not in found.names or found.field(name).type != schema.field(name).type:
             raise DataError(
                 f"column {name!r} is missing here, or of another type than in the first file",

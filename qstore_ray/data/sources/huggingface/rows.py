@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from qstore_ray.data.columns import TableSchema
+from qstore_ray.data.tables.arrow import ArrowTable
+from qstore_ray.data.tables.rows import rows_of
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
@@ -118,25 +121,69 @@ class ShardTask:
         return columns
 
     def _read(self, file: pq.ParquetFile) -> pa.Table:
-        """The rows, from those row groups that have some of them."""
-        names = list(self.columns.names)
-        groups, before, skipped = [], 0, 0
-        for number in range(file.num_row_groups):
-            group = file.metadata.row_group(number)
-            if before + group.num_rows <= self.start:
-                skipped += group.num_rows
-            elif before < self.stop:
-                if group.total_byte_size > self.columns.max_bytes:
-                    raise DataError(
-                        f"a row group of {group.total_byte_size:,} bytes, "
-                        f"{self.columns.max_bytes:,} are allowed",
-                        field=self.shard.file,
-                        fix="Raise params.max_bytes if this is meant.",
-                    )
-                groups.append(number)
-            before += group.num_rows
-        table = file.read_row_groups(groups, columns=names)
-        return table.slice(self.start - skipped, self.stop - self.start)
+        names = self.columns.names
+        return read_range(
+            file, names, self.start, self.stop, self.columns.max_bytes, self.shard.file
+        )
+
+
+@dataclass(frozen=True)
+class TableTask:
+    """Reads rows `start` to `stop` of a shard as a table."""
+
+    shard: Shard
+    columns: ArrowTable
+    schema: TableSchema
+    start: int
+    stop: int
+    first_row: int
+    max_bytes: int
+
+    def __call__(self) -> dict[str, AnyArray]:
+        """The columns x, y, row of the rows, and group and unlabelled where there are such.
+
+        Raises:
+            DataError: the shard is gone or damaged, or a value is not what its column is.
+        """
+        names, first = self.columns.names, self.first_row + self.start
+        table = self.shard.use(
+            lambda file: read_range(
+                file, names, self.start, self.stop, self.max_bytes, self.shard.file
+            )
+        )
+        rows = rows_of(
+            self.columns.expanded(table, self.shard.file),
+            self.schema,
+            lambda row: f"{self.shard.file}, row {first + row}",
+            dtype=np.dtype(self.columns.dtype),
+        )
+        return {**rows, "row": np.arange(len(table), dtype=np.int64) + first}
+
+
+def read_range(
+    file: pq.ParquetFile, names: Sequence[str], start: int, stop: int, max_bytes: int, where: str
+) -> pa.Table:
+    """Rows `start` to `stop` of these columns, from those row groups that have some of them.
+
+    Raises:
+        DataError: a row group of more than `max_bytes`.
+    """
+    groups, before, skipped = [], 0, 0
+    for number in range(file.num_row_groups):
+        group = file.metadata.row_group(number)
+        if before + group.num_rows <= start:
+            skipped += group.num_rows
+        elif before < stop:
+            if group.total_byte_size > max_bytes:
+                raise DataError(
+                    f"a row group of {group.total_byte_size:,} bytes, {max_bytes:,} are allowed",
+                    field=where,
+                    fix="Raise params.max_bytes if this is meant.",
+                )
+            groups.append(number)
+        before += group.num_rows
+    table = file.read_row_groups(groups, columns=list(names))
+    return table.slice(start - skipped, stop - start)
 
 
 def class_names(schema: pa.Schema, label: str) -> tuple[str, ...] | None:

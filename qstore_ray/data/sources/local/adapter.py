@@ -15,15 +15,25 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from qstore_ray.config import Config
+from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.files import absolute, find_files
-from qstore_ray.data.sources.base import ReadTask, SourceAdapter, SourceConfig, SourceData
+from qstore_ray.data.sources.base import (
+    TABLE_COLUMNS,
+    ColumnsConfig,
+    ReadTask,
+    SourceAdapter,
+    SourceConfig,
+    SourceData,
+)
+from qstore_ray.data.sources.local.base import Format, TableFormat
 from qstore_ray.data.sources.local.other_files import is_document, refused
 from qstore_ray.data.sources.local.params import LocalParams
 from qstore_ray.data.sources.parts import SPLITS, PartFiles, Split, divide_files
+from qstore_ray.data.tables.request import TableRequest, signs
 from qstore_ray.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from qstore_ray.data.sources.local.base import Contents, Format
+    from qstore_ray.data.sources.local.base import Contents
 
 _FORMATS = {
     "npz": "arrays:NpzFormat",
@@ -34,16 +44,20 @@ _FORMATS = {
     "hdf5": "hdf5:Hdf5Format",
     "parquet": "parquet:ParquetFormat",
     "jsonl": "jsonl:JsonlFormat",
+    "arff": "arff:ArffFormat",
+    "libsvm": "libsvm:LibsvmFormat",
 }
 _SUFFIXES = {
     "npz": (".npz",),
     "npy": (".npy",),
     "idx": (".idx", "ubyte", ".idx.gz", "ubyte.gz"),
-    "csv": (".csv", ".tsv"),
+    "csv": (".csv", ".tsv", ".data", ".dat", ".txt"),
     "images": (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"),
     "hdf5": (".h5", ".hdf5"),
     "parquet": (".parquet", ".pq"),
     "jsonl": (".jsonl", ".ndjson"),
+    "arff": (".arff",),
+    "libsvm": (".libsvm", ".svm", ".svmlight"),
 }
 _SHOWN = 5
 _EVERYWHERE = frozenset({"path", "train", "val", "test", "format", "max_bytes", "rows_per_task"})
@@ -53,20 +67,24 @@ class LocalFilesSourceAdapter(SourceAdapter[LocalParams]):
     """Files on this machine, or behind a URI."""
 
     Params: ClassVar[type[Config]] = LocalParams
-    accepts: ClassVar[frozenset[str]] = frozenset({"columns.label", "columns.group"})
+    accepts: ClassVar[frozenset[str]] = TABLE_COLUMNS
 
     def read(self, params: LocalParams, config: SourceConfig) -> SourceData:
         """Read tasks for ranges of rows; of the content, only what says where rows are is read."""
         given = _given(params)
-        name = _format_name(given.files, params)
-        form = _open_format(name)
-        _check_taken(name, form, params, config)
+        name = format_name(given.files, params)
+        form = open_format(name)
+        check_taken(name, form, params, config)
         files = _parts(given, form)
-        contents = form.open(given.root, files, params, config.columns)
+        if isinstance(form, TableFormat):
+            contents = form.open(files, params, request_of(params, config))
+        else:
+            contents = form.open(given.root, files, params, config.columns)
         skipped = {"skipped": f"no data: {_some(given.skipped)}"} if given.skipped else {}
         return SourceData(
             **_tasks(contents, _asked(params)),
             feature_names=contents.feature_names,
+            table=contents.table,
             parts=files.found or contents.parts,
             provenance={
                 "source": "local",
@@ -97,7 +115,7 @@ class _Given(NamedTuple):
 
 def _given(params: LocalParams) -> _Given:
     if params.path is not None:
-        root, files, more = _data_files(params.path, params)
+        root, files, more = data_files(params.path, params.y_path)
         return _Given(root, files, {}, more)
     parts: dict[Split, tuple[str, tuple[str, ...]]] = {}
     every: list[str] = []
@@ -105,7 +123,7 @@ def _given(params: LocalParams) -> _Given:
     for part in SPLITS:
         if (path := getattr(params, part)) is None:
             continue
-        root, files, more = _data_files(path, params)
+        root, files, more = data_files(path)
         if twice := sorted(set(files) & set(every)):
             raise DataError(
                 "a file is in two parts", field=f"params.{part}", value=twice[0],
@@ -117,11 +135,17 @@ def _given(params: LocalParams) -> _Given:
     return _Given("", tuple(every), parts, skipped)
 
 
-def _data_files(path: str, params: LocalParams) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    """The folder, the files of data, and those beside them that are none."""
+def data_files(
+    path: str, y_path: str | None = None
+) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """The folder that `path` means, the files of data, and those beside them that are none.
+
+    Raises:
+        DataError: nothing is there, or no data.
+    """
     root, found, hidden = find_files(path)
-    if params.y_path is not None:  # it may lie among the files that it labels
-        found = tuple(file for file in found if file != absolute(params.y_path))
+    if y_path is not None:  # it may lie among the files that it labels
+        found = tuple(file for file in found if file != absolute(y_path))
     if len(found) == 1 and not root:
         return root, found, ()
     files = tuple(file for file in found if not is_document(file))
@@ -136,7 +160,7 @@ def _data_files(path: str, params: LocalParams) -> tuple[str, tuple[str, ...], t
     return root, files, (*(file for file in found if file not in kept), *hidden)
 
 
-def _parts(given: _Given, form: Format) -> PartFiles:
+def _parts(given: _Given, form: Format | TableFormat) -> PartFiles:
     if given.parts:
         files = {part: form.rows_in(files) for part, (_, files) in given.parts.items()}
         homes = {part: home for part, (home, _) in given.parts.items()}
@@ -160,6 +184,20 @@ def _some(files: Sequence[str]) -> str:
     if len(names) <= _SHOWN:
         return ", ".join(names)
     return f"{', '.join(names[:_SHOWN])} and {len(names) - _SHOWN} more"
+
+
+def request_of(
+    params: LocalParams, config: SourceConfig | None, schema: TableSchema | None = None
+) -> TableRequest:
+    """What is asked of the tables: by the parameters, the configuration, and a given schema."""
+    return TableRequest(
+        columns=(config and config.columns) or ColumnsConfig(),
+        task=getattr(config, "task", "classification"),
+        label_type=params.label_type,
+        missing=signs(params.missing),
+        max_columns=params.max_columns,
+        schema=schema,
+    )
 
 
 def _tasks(contents: Contents, path: str) -> dict[str, Any]:
@@ -191,7 +229,12 @@ def format_of(where: str) -> str | None:
     return next((form for form, ends in _SUFFIXES.items() if name.endswith(ends)), None)
 
 
-def _format_name(files: tuple[str, ...], params: LocalParams) -> str:
+def format_name(files: tuple[str, ...], params: LocalParams) -> str:
+    """The format of the files: as it was asked for, or by their suffix.
+
+    Raises:
+        DataError: no format has the suffix, or files of several formats.
+    """
     if params.format != "auto":
         return params.format
     known = {form: file for file in files if (form := format_of(file)) is not None}
@@ -218,15 +261,23 @@ def _format_name(files: tuple[str, ...], params: LocalParams) -> str:
     return next(iter(known))
 
 
-def _open_format(name: str) -> Format:
+def open_format(name: str) -> Format | TableFormat:
+    """The format called `name`; its module is imported for it."""
     module, _, attribute = _FORMATS[name].partition(":")
-    opened: Format = getattr(
+    opened: Format | TableFormat = getattr(
         importlib.import_module(f"qstore_ray.data.sources.local.{module}"), attribute
     )()
     return opened
 
 
-def _check_taken(name: str, form: Format, params: LocalParams, config: SourceConfig) -> None:
+def taken_by(form: Format | TableFormat) -> frozenset[str]:
+    """Names of the parameters that mean something to a format."""
+    return form.takes | _EVERYWHERE
+
+
+def check_taken(
+    name: str, form: Format | TableFormat, params: LocalParams, config: SourceConfig | None
+) -> None:
     """Refuse a setting that this format would ignore."""
     for field, info in LocalParams.model_fields.items():
         value = getattr(params, field)
@@ -238,8 +289,8 @@ def _check_taken(name: str, form: Format, params: LocalParams, config: SourceCon
                 fix=f"Leave it out. It takes: {', '.join(sorted(form.takes | _EVERYWHERE))}.",
             )
     for field in ("label", "group"):
-        asked = None if config.columns is None else getattr(config.columns, field)
-        if asked is not None and not form.tabular:
+        asked = getattr(None if config is None else config.columns, field, None)
+        if asked is not None and not isinstance(form, TableFormat):
             raise ConfigError(
                 f"files of the format {name} have no columns with names",
                 field=f"columns.{field}",

@@ -7,14 +7,21 @@ pickled objects and checks a header before it takes memory.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, ClassVar
 
 from qstore_ray.data.files import absolute
-from qstore_ray.data.npyfile import Place, count_rows, declared_shape, member_names, read_rows
+from qstore_ray.data.npyfile import (
+    Place,
+    count_rows,
+    declared_shape,
+    member_names,
+    read_array,
+    read_rows,
+)
 from qstore_ray.data.sources.array_pairs import Pair
 from qstore_ray.data.sources.base import ColumnsConfig
 from qstore_ray.data.sources.local.base import (
@@ -22,6 +29,8 @@ from qstore_ray.data.sources.local.base import (
     Contents,
     Files,
     Format,
+    features_name,
+    joined,
     named_parts,
     refuse_y_path,
     row_ranges,
@@ -30,6 +39,7 @@ from qstore_ray.data.sources.parts import Split
 from qstore_ray.errors import ConfigError
 
 if TYPE_CHECKING:
+    from qstore_ray.data.signature import Signature
     from qstore_ray.data.sources.local.params import LocalParams
     from qstore_ray.types import AnyArray
 
@@ -82,6 +92,17 @@ class NpzFormat(Format):
                     said = said or parts_said(named)
         return Contents(chunks=chunks, parts=said)
 
+    def unlabelled(
+        self, files: Sequence[str], params: LocalParams, signature: Signature
+    ) -> AnyArray:
+        """The rows of the array of features of every file."""
+        return joined(
+            read_array(
+                Place(path, features_name(member_names(path), params, path)), params.max_bytes
+            )
+            for path in files
+        )
+
 
 class NpyFormat(Format):
     """`.npy` files: one of features and one of labels, or a folder of named arrays."""
@@ -111,6 +132,14 @@ class NpyFormat(Format):
                 cut = _cut(Place(named[x], None), Place(named[y], None), params)
                 chunks[home] = (*chunks.get(home, ()), *cut)
         return Contents(chunks=chunks, parts=said)
+
+    def unlabelled(
+        self, files: Sequence[str], params: LocalParams, signature: Signature
+    ) -> AnyArray:
+        """The rows of the file, or of the one among several that holds features."""
+        named = {PurePosixPath(path).stem: path for path in files}
+        path = named[features_name(tuple(named), params, files[0])]
+        return read_array(Place(path, None), params.max_bytes)
 
 
 def parts_said(pairs: Mapping[Split, Pair]) -> tuple[tuple[str, str], ...]:

@@ -8,12 +8,13 @@ in parallel and never all at once. A new format is one file here and one line in
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 
+from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.sources.array_pairs import (
     Pair,
     array_name,
@@ -23,9 +24,13 @@ from qstore_ray.data.sources.array_pairs import (
 )
 from qstore_ray.data.sources.base import ColumnsConfig
 from qstore_ray.data.sources.parts import SPLITS, PartFiles, Split
-from qstore_ray.errors import ConfigError, UnknownNameError, unknown_name
+from qstore_ray.data.tables.request import TableRequest
+from qstore_ray.errors import ConfigError, DataError, UnknownNameError, unknown_name
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from qstore_ray.data.signature import Signature
     from qstore_ray.data.sources.local.params import LocalParams
     from qstore_ray.types import AnyArray
 
@@ -39,12 +44,27 @@ class Chunk(Protocol):
     def n_rows(self) -> int:
         """Rows N."""
 
-    def read(self) -> tuple[AnyArray, AnyArray] | tuple[AnyArray, AnyArray, AnyArray]:
-        """Features (N, …), labels (N,) or (N, C), and groups (N,) where the table has them.
+    def read(self) -> tuple[AnyArray, AnyArray] | dict[str, AnyArray]:
+        """Features (N, …) and labels (N,) or (N, C); of a table the columns of a read task.
+
+        A table's rows that are read with a given schema, to predict on, have `x` alone.
 
         Raises:
             DataError: the file is gone, changed, damaged or refused.
         """
+
+
+class TableChunk(Chunk, Protocol):
+    """Rows of a table, which can be had as columns too."""
+
+    def read(self) -> dict[str, AnyArray]:
+        """The columns of a read task, as they are asked for."""
+
+    def table(self) -> pa.Table:
+        """The columns that are read, as they are."""
+
+    def where(self, row: int) -> str:
+        """File and place of a row, for error messages."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +75,14 @@ class ChunkTask:
     first_row: int
 
     def __call__(self) -> dict[str, AnyArray]:
-        """The columns x, y, row, and group where there are groups.
+        """The columns x, y, row, and group and unlabelled where there are such.
 
         Raises:
             DataError: as `Chunk.read`.
         """
-        columns = dict(zip(("x", "y", "group"), self.chunk.read(), strict=False))
-        row = np.arange(len(columns["y"]), dtype=np.int64) + self.first_row
+        found = self.chunk.read()
+        columns = found if isinstance(found, dict) else dict(zip("xy", found, strict=True))
+        row = np.arange(len(columns["x"]), dtype=np.int64) + self.first_row
         return {**columns, "row": row}
 
 
@@ -72,26 +93,28 @@ class Contents:
     Args:
         chunks: the chunks of each part in order.
         feature_names: names of the F features, where they have names.
+        table: what the columns of a table mean; its features are `feature_names`.
+        columns: names of all columns of a table, also of those that are not read.
         notes: what a user should know about how the files were read.
         parts: each official part and the arrays that it is, in words; empty where files say it.
     """
 
     chunks: Mapping[Split, tuple[Chunk, ...]]
+    columns: tuple[str, ...] = ()
     feature_names: tuple[str, ...] | None = None
+    table: TableSchema | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
     parts: tuple[tuple[str, str], ...] = ()
 
 
 class Format(ABC):
-    """One kind of file.
+    """One kind of file with arrays.
 
-    `takes` names the parameters that mean something to it, `tabular` says whether it has columns
-    with names, `parts_by_name` whether the files' own names say which part they are, beside those
-    of their folders.
+    `takes` names the parameters that mean something to it, `parts_by_name` says whether the files'
+    own names say which part they are, beside those of their folders.
     """
 
     takes: ClassVar[frozenset[str]] = frozenset()
-    tabular: ClassVar[bool] = False
     parts_by_name: ClassVar[bool] = True
 
     def rows_in(self, files: tuple[str, ...]) -> tuple[str, ...]:
@@ -106,6 +129,39 @@ class Format(ABC):
 
         Raises:
             DataError: missing, damaged or refused.
+        """
+
+    @abstractmethod
+    def unlabelled(
+        self, files: Sequence[str], params: LocalParams, signature: Signature
+    ) -> AnyArray:
+        """All rows (N, …) of `files` without labels.
+
+        Raises:
+            DataError: missing, damaged or refused.
+        """
+
+
+class TableFormat(ABC):
+    """One kind of file with columns that have names. `takes` and the rest are as in `Format`."""
+
+    takes: ClassVar[frozenset[str]] = frozenset()
+    parts_by_name: ClassVar[bool] = True
+
+    def rows_in(self, files: tuple[str, ...]) -> tuple[str, ...]:
+        """All files: each holds rows."""
+        return files
+
+    @abstractmethod
+    def open(self, files: Files, params: LocalParams, request: TableRequest) -> Contents:
+        """The chunks of `files` and what their columns mean.
+
+        With a schema in `request`, the files are rows to predict on: the columns are those of the
+        schema, found by their names, and the chunks give `x` alone.
+
+        Raises:
+            DataError: missing, damaged or refused; columns that are no features; with a schema, a
+                feature that is not there.
         """
 
 
@@ -174,6 +230,42 @@ def _asked(params: LocalParams, split: Split) -> Pair | None:
     end = "" if split == "train" else f"_{split}"
     x, y = getattr(params, f"x{end}"), getattr(params, f"y{end}")
     return None if x is None else Pair(x, y)
+
+
+def features_name(names: Sequence[str], params: LocalParams, where: str) -> str:
+    """Which of a file's arrays holds features: `params.x`, `x`, or the only one but labels.
+
+    Raises:
+        UnknownNameError: `params.x` is not there.
+        DataError: there are several that may be meant.
+    """
+    if params.x is not None and params.x not in names:
+        raise unknown_name("array", params.x, names, field="params.x")
+    others = [name for name in names if not name.lower().startswith(("y", "label", "target"))]
+    for found in ([params.x], [name for name in names if name.lower() == "x"], names, others):
+        if len(found) == 1 and found[0] is not None:
+            return found[0]
+    raise DataError(
+        f"it is not said which of the {len(names)} arrays holds the rows: {', '.join(names)}",
+        field="params.x",
+        value=where,
+        fix=f'Name it, for example params.x = "{(others or ["x"])[0]}".',
+    )
+
+
+def joined(parts: Iterable[AnyArray]) -> AnyArray:
+    """The rows of several files, one behind the other.
+
+    Raises:
+        DataError: rows of different shapes.
+    """
+    found = list(parts)
+    shapes = sorted({part.shape[1:] for part in found})
+    if len(shapes) > 1:
+        raise DataError(
+            "the files have rows of different shapes", field="params.path", value=shapes
+        )
+    return found[0] if len(found) == 1 else np.concatenate(found)
 
 
 def row_ranges(n_rows: int, rows: int) -> list[tuple[int, int]]:

@@ -1,222 +1,193 @@
 """CSV files, cut into ranges of lines and read by pyarrow.
 
-Features are float64, whatever they look like, so that every range has the same types; an empty
-value or `NA` is NaN. pyarrow is quick and its errors are short; where it refuses a range, the range
-is read again value by value to say in which line and column the fault is.
+Columns that are numbers in the first 1,000 rows are float64, and a text further on is an error that
+names its line; of the other columns all rows decide what they are (`data/tables`). So the ranges
+are parsed once when the files are opened, several at a time, and what was parsed is held for the
+first reading as far as there is room (`held.py`).
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.csv
-
-from qstore_ray.data.sources.base import ColumnsConfig
-from qstore_ray.data.sources.local.base import Chunk, Contents, Files, Format
-from qstore_ray.data.sources.local.lines import LineRange, cut_lines
-from qstore_ray.data.sources.local.table import (
-    LABEL_TYPES,
-    Chosen,
-    LabelType,
-    choose,
-    is_number,
-    label_type_of,
-    rows_of,
-    same_columns,
-)
-from qstore_ray.errors import DataError
+from qstore_ray.data.columns import TableSchema
+from qstore_ray.data.files import open_file
+from qstore_ray.data.sources.local.base import Chunk, Contents, Files, TableFormat
+from qstore_ray.data.sources.local.csv_chunk import CsvChunk, CsvLayout
+from qstore_ray.data.sources.local.dialect import SPOKEN, Dialect, dialect_of
+from qstore_ray.data.sources.local.held import Held, Version, version_of
+from qstore_ray.data.sources.local.lines import BOM, SAMPLED, LineRange, cut_lines
+from qstore_ray.data.sources.parts import SPLITS, Split
+from qstore_ray.data.tables.choose import Chosen, choose, same_columns
+from qstore_ray.data.tables.header import known_names, names_of
+from qstore_ray.data.tables.kinds import Survey
+from qstore_ray.data.tables.request import TableRequest
+from qstore_ray.data.tables.texts import is_number
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from qstore_ray.data.sources.local.params import LocalParams
-    from qstore_ray.types import AnyArray
 
-_MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
-
-
-@dataclass(frozen=True)
-class CsvChunk:
-    """A range of lines of a CSV file."""
-
-    lines: LineRange
-    names: tuple[str, ...]
-    chosen: Chosen
-    label_type: LabelType
-    delimiter: str
-    max_bytes: int
-
-    @property
-    def n_rows(self) -> int:
-        """Rows N."""
-        return self.lines.n_rows
-
-    def read(self) -> tuple[AnyArray, AnyArray] | tuple[AnyArray, AnyArray, AnyArray]:
-        """Features float64 (N, F), labels (N,) and maybe groups (N,) of the rows."""
-        check_range(self.lines, self.max_bytes)
-        content = self.lines.read()
-        types = dict.fromkeys(self.chosen.names, pa.string())
-        types |= dict.fromkeys(self.chosen.features, pa.float64())
-        types[self.chosen.label] = LABEL_TYPES[self.label_type]
-        try:
-            table = pyarrow.csv.read_csv(
-                pa.BufferReader(content),
-                pyarrow.csv.ReadOptions(
-                    use_threads=False,
-                    block_size=len(content) + 1,
-                    column_names=list(self.names),
-                ),
-                pyarrow.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
-                pyarrow.csv.ConvertOptions(
-                    column_types=types,
-                    include_columns=list(self.chosen.names),
-                    null_values=list(_MISSING),
-                ),
-            )
-        except pa.ArrowException as exc:
-            raise self._fault(content, str(exc)) from exc
-        if table.num_rows != self.n_rows:
-            raise self._fault(content, f"{table.num_rows} rows in {self.n_rows} lines")
-        where = f"{self.lines.path}, from line {self.lines.line}"
-        return rows_of(table, self.chosen, np.dtype(np.float64), where)
-
-    def _fault(self, content: bytes, reason: str) -> DataError:
-        """The error that names the first line and column which are wrong."""
-        path = self.lines.path
-        try:
-            for line, values in _rows(content, self.delimiter, self.lines.line):
-                if len(values) != len(self.names):
-                    return DataError(
-                        f"{len(values)} values, the first line has {len(self.names)}",
-                        field=f"{path}, line {line}",
-                        fix="Give every line the same number of values.",
-                    )
-                row = dict(zip(self.names, values, strict=True))
-                for name in (*self.chosen.features, self.chosen.label):
-                    if found := self._wrong(name, row[name]):
-                        return DataError(
-                            found[0],
-                            field=f"{path}, line {line}, column {name!r}",
-                            value=row[name],
-                            fix=found[1],
-                        )
-        except csv.Error as exc:
-            reason = str(exc)
-        return DataError(
-            f"not a CSV file: {reason}",
-            field=f"{path}, from line {self.lines.line}",
-            fix="Lines end with \\n, values are quoted with double quotes.",
-        )
-
-    def _wrong(self, name: str, value: str) -> tuple[str, str] | None:
-        if name != self.chosen.label:
-            good = value in _MISSING or is_number(value)
-            fix = "Write a number, or leave the column out with columns.features."
-            return None if good else ("a feature is not a number", fix)
-        fix = 'Set params.label_type = "text" if labels are text.'
-        if self.label_type == "text" or label_type_of([value]) == self.label_type:
-            return None
-        return f"the label is not a {self.label_type}, as the first ones are", fix
+_AT_ONCE = min(8, os.cpu_count() or 1)
+_HEAD_BYTES = 2**16
 
 
-class CsvFormat(Format):
+class CsvFormat(TableFormat):
     """CSV files with one line a row; all files have the same columns."""
 
-    tabular: ClassVar[bool] = True
     takes: ClassVar[frozenset[str]] = frozenset(
-        {"delimiter", "header", "encoding", "label_type", "max_line_bytes", "max_columns"}
+        {"delimiter", "decimal", "comment", "header", "encoding", "label_type", "missing"}
+        | {"max_line_bytes", "max_columns"}
     )
 
-    def open(
-        self, root: str, files: Files, params: LocalParams, columns: ColumnsConfig | None
-    ) -> Contents:
-        """Ranges of lines; one pass over each file finds where they are."""
-        first: str = files["train"][0]
-        names: tuple[str, ...] = ()
-        chosen: Chosen | None = None
-        label_type: LabelType = "text"
-        chunks: dict[str, tuple[Chunk, ...]] = {}
-        for part in sorted(files, key=("train", "val", "test").index):
-            for path in files[part]:
-                delimiter = params.delimiter or ("\t" if path.endswith(".tsv") else ",")
-                cut = cut_lines(path, params, quotes=True, header=params.header)
-                found = _names(cut.head, delimiter, params.header, path)
-                if chosen is None:
-                    chosen = choose(found, columns, params, path)
-                    names = found
-                    label_type = _label_type(cut.sample, names, chosen.label, delimiter, params)
-                same_columns(found, names, path, first)
-                made = (
-                    CsvChunk(lines, names, chosen, label_type, delimiter, params.max_bytes)
-                    for lines in cut.ranges
-                )
-                chunks[part] = (*chunks.get(part, ()), *made)
-        features = () if chosen is None else chosen.features
-        return Contents(
-            chunks={part: chunks[part] for part in files},
-            feature_names=features,
-            notes={"labels": f"{label_type} labels"},
-        )
+    def open(self, files: Files, params: LocalParams, request: TableRequest) -> Contents:
+        """Ranges of lines; one pass over each file finds where they are, a second what they hold.
 
-
-def check_range(lines: LineRange, max_bytes: int) -> None:
-    """Raise `DataError` where a range is more than one task may read."""
-    if lines.stop - lines.start > min(max_bytes, 2**31 - 2):
-        raise DataError(
-            f"{lines.n_rows:,} lines are {lines.stop - lines.start:,} bytes",
-            field=f"{lines.path}, from line {lines.line}",
-            fix="Set params.rows_per_task lower.",
-        )
-
-
-def _rows(content: bytes, delimiter: str, line: int) -> Iterator[tuple[int, list[str]]]:
-    """Line numbers and values of the records in `content`."""
-    reader = csv.reader(
-        io.StringIO(content.decode(errors="replace"), newline=""), delimiter=delimiter
-    )
-    before = 0
-    for values in reader:
-        if values:
-            yield line + before, values
-        before = reader.line_num
-
-
-def _names(head: str, delimiter: str, header: bool, path: str) -> tuple[str, ...]:
-    try:
-        values = next(csv.reader(io.StringIO(head, newline=""), delimiter=delimiter))
-    except (csv.Error, StopIteration) as exc:
-        raise DataError(
-            f"the first line is not CSV: {exc}", field=f"{path}, line 1", fix="Check params.format."
-        ) from exc
-    for sign, written in ((";", ";"), ("\t", "\\t"), ("|", "|")):
-        if len(values) == 1 and sign in values[0]:
-            raise DataError(
-                "the first line is one value, which could be several",
-                field=f"{path}, line 1",
-                value=values[0],
-                fix=f'Set params.delimiter = "{written}".',
-            )
-    if not header:
-        return tuple(f"f{position}" for position in range(len(values)))
-    return tuple(value.strip() for value in values)
-
-
-def _label_type(
-    sample: LineRange, names: Sequence[str], label: str, delimiter: str, params: LocalParams
-) -> LabelType:
-    if params.label_type != "auto":
-        return params.label_type
-    position = list(names).index(label)
-    try:
-        texts = [
-            values[position]
-            for _, values in _rows(sample.read(), delimiter, 1)
-            if len(values) == len(names)
+        Raises:
+            DataError: see `TableFormat.open`, and each fault with its line.
+        """
+        opened = [
+            _Opened(part, path, params, request)
+            for part in sorted(files, key=SPLITS.index)
+            for path in files[part]
         ]
-    except csv.Error as exc:
-        raise DataError(f"not a CSV file: {exc}", field=sample.path) from exc
-    return label_type_of(texts)
+        first = opened[0]
+        if request.schema is not None:
+            return _to_predict(opened, params, request.schema, request)
+        for other in opened[1:]:
+            same_columns(other.names, first.names, other.path, first.path)
+        chosen = choose(first.names, request, first.path)
+        numbers = first.numbers(chosen, request)
+        label_is_number = chosen.label is not None and first.is_number(
+            chosen.label, request.missing
+        )
+        survey = Survey(chosen, request, numbers=numbers, numeric_label=label_is_number)
+        layouts = {one.path: one.layout(chosen.names, numbers, request, params) for one in opened}
+        ranges = [(one, lines) for one in opened for lines in one.cut.ranges]
+        held: list[Held] = []
+        for (one, _), table in zip(
+            ranges, _parsed((layouts[one.path], lines) for one, lines in ranges), strict=True
+        ):
+            survey.add(table)
+            held.append(Held())
+            held[-1].keep(table, one.path, one.version)
+        schema = survey.schema(first.path, header=params.header is not False)
+        chunks: dict[Split, tuple[Chunk, ...]] = {one.part: () for one in opened}
+        for (one, lines), kept in zip(ranges, held, strict=True):
+            chunk = CsvChunk(lines, layouts[one.path], schema, True, kept)
+            chunks[one.part] = (*chunks[one.part], chunk)
+        notes = {"labels": f"{schema.label_kind} labels"} | first.notes(params)
+        return Contents(
+            chunks=chunks,
+            columns=first.names,
+            feature_names=schema.names,
+            table=schema,
+            notes=notes,
+        )
+
+
+class _Opened:
+    """One file: its dialect, its names and its ranges of lines."""
+
+    def __init__(self, part: Split, path: str, params: LocalParams, request: TableRequest) -> None:
+        self.part, self.path = part, path
+        self.version: Version | None = version_of(path)
+        self.dialect: Dialect = dialect_of(path, _head(path, params), params)
+        comment = self.dialect.comment.encode()
+        cut = cut_lines(path, params, delimiter=self.dialect.sign, comment=comment)
+        first = next(iter(self.dialect.records(cut.head.encode())), (1, [""]))[1]
+        sample = cut.first(SAMPLED + 1).read()
+        self.rows = [values for _, values in self.dialect.records(sample)][1:]
+        header = params.header
+        if header is None and not request.labelled and all(map(is_number, first)):
+            header = [float(name) for name in first] == list(range(len(first)))
+        if request.schema is None:
+            self.names = names_of(first, self.rows, header, path)
+        else:
+            self.names, header = known_names(first, self.rows, header, request.schema, path)
+        self.cut = cut.without(int(header is not False))
+        if header is False:
+            self.rows.insert(0, first)
+
+    def is_number(self, name: str, missing: Sequence[str]) -> bool:
+        """Whether most values of a column of the first rows are numbers."""
+        place = self.names.index(name)
+        texts = (row[place].strip() for row in self.rows if place < len(row))
+        known = [text for text in texts if text not in missing]
+        comma = self.dialect.decimal == ","
+        found = sum(is_number(text.replace(",", ".") if comma else text) for text in known)
+        return found * 2 > len(known) or not self.rows
+
+    def numbers(self, chosen: Chosen, request: TableRequest) -> frozenset[str]:
+        """The features that are numbers in the first rows, and a label that has to be one."""
+        missing, asked = request.missing, request.columns.categories
+        return frozenset(
+            name for name in chosen.features if name not in asked and self.is_number(name, missing)
+        )
+
+    def layout(
+        self,
+        read: tuple[str, ...],
+        numbers: frozenset[str],
+        request: TableRequest,
+        params: LocalParams,
+    ) -> CsvLayout:
+        """How the lines are parsed."""
+        missing = request.missing if request.schema is None else request.schema.missing
+        return CsvLayout(self.names, read, numbers, self.dialect, missing, params.max_bytes)
+
+    def notes(self, params: LocalParams) -> dict[str, str]:
+        """What was found out about the file, for the provenance."""
+        if params.delimiter is not None or self.dialect.delimiter == ",":
+            return {}
+        return {"delimiter": f"values separated by {SPOKEN[self.dialect.delimiter]}"}
+
+
+def _to_predict(
+    opened: Sequence[_Opened], params: LocalParams, schema: TableSchema, request: TableRequest
+) -> Contents:
+    """Chunks of x alone, by a schema that is given."""
+    numbers = frozenset(column.name for column in schema.features if column.kind == "number")
+    chunks: dict[Split, tuple[Chunk, ...]] = {}
+    for one in opened:
+        chosen = choose(one.names, request, one.path)
+        layout = one.layout(chosen.names, numbers, request, params)
+        made = (CsvChunk(lines, layout, schema, False) for lines in one.cut.ranges)
+        chunks[one.part] = (*chunks.get(one.part, ()), *made)
+    return Contents(
+        chunks=chunks, columns=opened[0].names, feature_names=schema.names, table=schema
+    )
+
+
+def _head(path: str, params: LocalParams) -> bytes:
+    """The first lines as UTF-8, whole."""
+    with open_file(path) as stream:
+        head = stream.read(_HEAD_BYTES)
+    head = head.removeprefix(BOM)
+    end = max(head.rfind(b"\n"), head.rfind(b"\r"))
+    if len(head) == _HEAD_BYTES and end > 0:
+        head = head[: end + 1]
+    if params.encoding != "utf-8":
+        return head.decode(params.encoding, errors="replace").encode()
+    return head
+
+
+def _parsed(jobs: Iterable[tuple[CsvLayout, LineRange]]) -> Iterator[pa.Table]:
+    """The tables of the ranges in order; a few are parsed at a time, ahead of the one given out."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        waiting: deque[Future[pa.Table]] = deque()
+        try:
+            for layout, lines in jobs:
+                waiting.append(pool.submit(layout.parse, lines))
+                if len(waiting) > _AT_ONCE:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

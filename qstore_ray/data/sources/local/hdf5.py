@@ -9,7 +9,7 @@ variable length, as h5py writes lists of `str`, are read by another process (`hd
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +25,8 @@ from qstore_ray.data.sources.local.base import (
     Contents,
     Files,
     Format,
+    features_name,
+    joined,
     named_parts,
     row_ranges,
 )
@@ -34,6 +36,7 @@ from qstore_ray.data.sources.parts import Split
 from qstore_ray.errors import DataError, MissingDependencyError, QStoreError
 
 if TYPE_CHECKING:
+    from qstore_ray.data.signature import Signature
     from qstore_ray.data.sources.local.params import LocalParams
     from qstore_ray.types import AnyArray
 
@@ -96,6 +99,21 @@ class Hdf5Format(Format):
                         cut = _cut(file, path, x, y, params)
                         chunks[home] = (*chunks.get(home, ()), *cut)
         return Contents(chunks=chunks, parts=said)
+
+    def unlabelled(
+        self, files: Sequence[str], params: LocalParams, signature: Signature
+    ) -> AnyArray:
+        """The rows of the array of features of every file."""
+        return joined(_features(path, params) for path in files)
+
+
+def _features(path: str, params: LocalParams) -> AnyArray:
+    with _opened(path) as file:
+        array = _array(file, path, features_name(_names(file, path, params), params, path), params)
+        if array.dtype.kind not in "biuf":
+            _refuse(path, array.name, f"of type {array.dtype}")
+        rows: AnyArray = array[()]
+        return rows
 
 
 def _names(file: Any, path: str, params: LocalParams) -> tuple[str, ...]:

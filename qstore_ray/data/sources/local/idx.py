@@ -12,7 +12,7 @@ import gzip
 import math
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
@@ -21,11 +21,12 @@ import numpy as np
 
 from qstore_ray.data.files import absolute, open_file
 from qstore_ray.data.sources.base import ColumnsConfig
-from qstore_ray.data.sources.local.base import Chunk, Contents, Files, Format, row_ranges
+from qstore_ray.data.sources.local.base import Chunk, Contents, Files, Format, joined, row_ranges
 from qstore_ray.data.sources.parts import Split
 from qstore_ray.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from qstore_ray.data.signature import Signature
     from qstore_ray.data.sources.local.params import LocalParams
     from qstore_ray.types import AnyArray
 
@@ -82,8 +83,23 @@ class IdxFormat(Format):
 
     def rows_in(self, files: tuple[str, ...]) -> tuple[str, ...]:
         """The images; labels have their rows' names."""
-        images = tuple(file for file in files if "label" not in file.rpartition("/")[2].lower())
-        return images or files[:1]
+        return tuple(file for file in files if "label" not in _name(file)) or files[:1]
+
+    def unlabelled(
+        self, files: Sequence[str], params: LocalParams, signature: Signature
+    ) -> AnyArray:
+        """The rows of the files of images."""
+        return joined(_whole(path, params.max_bytes) for path in files)
+
+
+def _whole(path: str, max_bytes: int) -> AnyArray:
+    with _opened(path, max_bytes) as (_, shape, _dtype):
+        n_rows = shape[0]
+    return _read_rows(path, 0, n_rows, max_bytes)
+
+
+def _name(where: str) -> str:
+    return where.rpartition("/")[2].lower()
 
 
 def _labels_of(x: str) -> str:

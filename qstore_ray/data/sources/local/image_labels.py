@@ -12,8 +12,8 @@ import numpy as np
 
 from qstore_ray.data.files import absolute, file_size, is_remote, read_range
 from qstore_ray.data.sources.local.base import Files
-from qstore_ray.data.sources.local.table import label_type_of
 from qstore_ray.data.sources.parts import Split
+from qstore_ray.data.tables.texts import label_kind_of
 from qstore_ray.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -164,8 +164,10 @@ def _inside(name: str, where: str) -> str:
 
 
 def _typed(labels: list[str], params: LocalParams) -> AnyArray:
-    kind = label_type_of(labels) if params.label_type == "auto" else params.label_type
-    if kind == "bool":
+    kind: str = params.label_type
+    if kind == "auto":
+        kind = label_kind_of([label.strip() for label in labels], (), quantity=False)
+    if kind == "boolean":
         return np.array([label.strip().lower() == "true" for label in labels])
     try:
         return np.array(labels) if kind == "text" else np.array(labels, dtype=np.float64)

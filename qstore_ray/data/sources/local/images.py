@@ -14,6 +14,7 @@ ones are left out, and their number is told and limited.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -28,6 +29,7 @@ from qstore_ray.data.sources.parts import Split
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
+    from qstore_ray.data.signature import Signature
     from qstore_ray.data.sources.local.params import LocalParams
     from qstore_ray.types import AnyArray
 
@@ -47,6 +49,7 @@ class Look:
         convert: whether an image of another mode is converted, or refused.
         max_bytes: largest file.
         max_pixels: largest image.
+        like: whose size and mode they are, in words.
     """
 
     size: tuple[int, int] | None
@@ -55,6 +58,7 @@ class Look:
     convert: bool
     max_bytes: int
     max_pixels: int
+    like: str = "the first image is"
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,22 @@ class ImagesFormat(Format):
             {"left_out": f"{len(bad)} of {len(every)} images left out: {_some(bad)}"} if bad else {}
         )
         return Contents(chunks=chunks, notes=notes)
+
+    def unlabelled(
+        self, files: Sequence[str], params: LocalParams, signature: Signature
+    ) -> AnyArray:
+        """The images in the order of their paths, in the size and mode of the model's."""
+        shape = signature.image_shape
+        look = Look(
+            size=params.size if shape is None else (shape[0], shape[1]),
+            mode=params.mode if shape is None else "L" if len(shape) == 2 else "RGB",
+            resize=params.size is not None,
+            convert=params.mode is not None,
+            max_bytes=params.max_bytes,
+            max_pixels=params.max_pixels,
+            like="the model's are",
+        )
+        return np.stack([read_image(path, look) for path in files])
 
 
 def _survey(paths: list[str], look: Look, params: LocalParams) -> tuple[Look, dict[str, DataError]]:
@@ -202,7 +222,7 @@ def _pixels(image: Any, path: str, look: Look) -> AnyArray:
         if not look.convert:
             raise _bad(
                 path,
-                f"of mode {plain.mode}, the first image is {look.mode}",
+                f"of mode {plain.mode}, {look.like} {look.mode}",
                 'Set params.mode to "L" or "RGB".',
             )
         plain = plain.convert(look.mode)
@@ -210,7 +230,7 @@ def _pixels(image: Any, path: str, look: Look) -> AnyArray:
         if not look.resize:
             raise _bad(
                 path,
-                f"{height} by {width} pixels, the first image is {look.size[0]} by {look.size[1]}",
+                f"{height} by {width} pixels, {look.like} {look.size[0]} by {look.size[1]}",
                 f"Set params.size, for example to [{look.size[0]}, {look.size[1]}].",
             )
         plain = plain.resize((look.size[1], look.size[0]), Image.Resampling.BILINEAR)

@@ -1,38 +1,118 @@
 """JSON lines: one object a line, whose keys are the columns; read by pyarrow.
 
-The first line says which columns there are. Features are numbers, null is NaN; a later line that
-has other keys, or text where a number is due, is an error that names the line.
+The first 1,000 lines say which columns there are, and of which type; null is a missing value. A
+later line that has other keys, or a value of another type, is an error that names the line. What
+columns of text are, all lines decide (`data/tables`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.json
 
-from qstore_ray.data.sources.base import ColumnsConfig
-from qstore_ray.data.sources.local.base import Chunk, Contents, Files, Format
-from qstore_ray.data.sources.local.csv import check_range
-from qstore_ray.data.sources.local.lines import LineRange, cut_lines
-from qstore_ray.data.sources.local.table import (
-    LABEL_TYPES,
-    Chosen,
-    LabelType,
-    choose,
-    rows_of,
-)
+from qstore_ray.data.columns import TableSchema
+from qstore_ray.data.sources.local.base import Chunk, Contents, Files, TableFormat
+from qstore_ray.data.sources.local.csv_chunk import check_range
+from qstore_ray.data.sources.local.lines import SAMPLED, LineRange, cut_lines
+from qstore_ray.data.sources.parts import SPLITS
+from qstore_ray.data.tables.arrow import ArrowTable, read_schema
+from qstore_ray.data.tables.request import TableRequest
+from qstore_ray.data.tables.rows import not_a_number, rows_of
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
     from qstore_ray.data.sources.local.params import LocalParams
     from qstore_ray.types import AnyArray
 
-_KINDS: Mapping[type, LabelType] = {bool: "bool", int: "number", float: "number", str: "text"}
+_NAMES = {"double": "number", "bool": "true or false", "string": "text", "int64": "whole number"}
+
+
+@dataclass(frozen=True)
+class JsonlLayout:
+    """How the lines of a file are parsed.
+
+    Args:
+        types: names and types of all keys that the first lines have.
+        whole: whether a line with another key is an error.
+        max_bytes: largest range.
+    """
+
+    types: tuple[tuple[str, str], ...]
+    whole: bool
+    max_bytes: int
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The keys as columns."""
+        return pa.schema([(name, _arrow(kind)) for name, kind in self.types])
+
+    def parse(self, lines: LineRange, names: Sequence[str]) -> pa.Table:
+        """These columns of a range of lines.
+
+        Raises:
+            DataError: too large, not JSON lines, or a value of another type.
+        """
+        check_range(lines, self.max_bytes)
+        content = lines.read()
+        known = self.schema
+        try:
+            table = pyarrow.json.read_json(
+                pa.BufferReader(content),
+                pyarrow.json.ReadOptions(use_threads=False, block_size=len(content) + 1),
+                pyarrow.json.ParseOptions(
+                    explicit_schema=known
+                    if self.whole
+                    else pa.schema([known.field(n) for n in names]),
+                    unexpected_field_behavior="error" if self.whole else "ignore",
+                ),
+            )
+        except (pa.ArrowException, UnicodeDecodeError) as exc:
+            raise self._fault(lines, content, str(exc), names) from exc
+        if table.num_rows != lines.n_rows:
+            reason = f"{table.num_rows} rows in {lines.n_rows} lines"
+            raise self._fault(lines, content, reason, names)
+        return table.select(list(names))
+
+    def _fault(
+        self, lines: LineRange, content: bytes, reason: str, names: Sequence[str]
+    ) -> DataError:
+        """The error that names the first line which is wrong."""
+        types = dict(self.types)
+        for number, text in enumerate(content.split(b"\n")):
+            where = f"{lines.path}, line {lines.line + number}"
+            if not text.strip():
+                continue
+            row = parse_object(text, where)
+            for name in types if self.whole else names:
+                value = row.get(name)
+                if value is None or _fits(value, types[name]):
+                    continue
+                at = f"{where}, column {name!r}"
+                if types[name] == "double":
+                    return not_a_number(str(value), at, (), name)
+                return DataError(
+                    f"the value is not a {_NAMES.get(types[name], types[name])}, as the first is",
+                    field=at,
+                    value=value,
+                    fix="Write all values of a column the same way.",
+                )
+            if self.whole and (other := set(row) - set(types)):
+                return DataError(
+                    "keys that the first lines do not have",
+                    field=where,
+                    value=sorted(other),
+                    fix="Name the columns to use in columns.features.",
+                )
+        return DataError(
+            f"not JSON lines: {reason}",
+            field=f"{lines.path}, from line {lines.line}",
+            fix="Write one object a line.",
+        )
 
 
 @dataclass(frozen=True)
@@ -40,113 +120,117 @@ class JsonlChunk:
     """A range of lines of a JSONL file."""
 
     lines: LineRange
-    chosen: Chosen
-    label_type: LabelType
-    group_type: type | None
-    whole: bool
-    max_bytes: int
+    layout: JsonlLayout
+    columns: ArrowTable
+    schema: TableSchema
+    labelled: bool
 
     @property
     def n_rows(self) -> int:
         """Rows N."""
         return self.lines.n_rows
 
-    def read(self) -> tuple[AnyArray, AnyArray] | tuple[AnyArray, AnyArray, AnyArray]:
-        """Features float64 (N, F), labels (N,) and maybe groups (N,) of the rows."""
-        check_range(self.lines, self.max_bytes)
-        content = self.lines.read()
-        types = dict.fromkeys(self.chosen.features, pa.float64())
-        types[self.chosen.label] = LABEL_TYPES[self.label_type]
-        if self.chosen.group is not None:
-            types[self.chosen.group] = pa.string() if self.group_type is str else pa.int64()
-        schema = pa.schema(list(types.items()))
-        try:
-            table = pyarrow.json.read_json(
-                pa.BufferReader(content),
-                pyarrow.json.ReadOptions(use_threads=False, block_size=len(content) + 1),
-                pyarrow.json.ParseOptions(
-                    explicit_schema=schema,
-                    unexpected_field_behavior="error" if self.whole else "ignore",
-                ),
-            )
-        except (pa.ArrowException, UnicodeDecodeError) as exc:
-            raise self._fault(content, str(exc)) from exc
-        if table.num_rows != self.n_rows:
-            raise self._fault(content, f"{table.num_rows} rows in {self.n_rows} lines")
-        where = f"{self.lines.path}, from line {self.lines.line}"
-        return rows_of(table, self.chosen, np.dtype(np.float64), where)
+    def read(self) -> dict[str, AnyArray]:
+        """The columns x (N, F), y (N,), group and unlabelled of the rows, as they are asked for."""
+        return rows_of(self.table(), self.schema, self.where, labelled=self.labelled)
 
-    def _fault(self, content: bytes, reason: str) -> DataError:
-        """The error that names the first line which is wrong."""
-        for number, text in enumerate(content.split(b"\n")):
-            where = f"{self.lines.path}, line {self.lines.line + number}"
-            if not text.strip():
-                continue
-            row = parse_object(text, where)
-            for name in self.chosen.features:
-                if not isinstance(row.get(name), (int, float, type(None))) or (
-                    isinstance(row.get(name), bool)
-                ):
-                    return DataError(
-                        "a feature is not a number",
-                        field=f"{where}, column {name!r}",
-                        value=row[name],
-                        fix="Write a number, or leave the column out with columns.features.",
-                    )
-            label = row.get(self.chosen.label)
-            if label is not None and _KINDS.get(type(label)) != self.label_type:
-                return DataError(
-                    f"the label is not a {self.label_type}, as the first one is",
-                    field=f"{where}, column {self.chosen.label!r}",
-                    value=label,
-                    fix="Write all labels the same way.",
-                )
-            group = None if self.chosen.group is None else row.get(self.chosen.group)
-            if group is not None and type(group) is not self.group_type:
-                return DataError(
-                    "the group is not of the kind of the first one",
-                    field=f"{where}, column {self.chosen.group!r}",
-                    value=group,
-                    fix="Write all groups as text, or all as whole numbers.",
-                )
-            if self.whole and (other := set(row) - set(self.chosen.names)):
-                return DataError(
-                    "keys that the first line does not have",
-                    field=where,
-                    value=sorted(other),
-                    fix="Name the columns to use in columns.features.",
-                )
-        return DataError(
-            f"not JSON lines: {reason}",
-            field=f"{self.lines.path}, from line {self.lines.line}",
-            fix="Write one object a line.",
+    def table(self) -> pa.Table:
+        """The columns that are read, lists as a column for every place."""
+        table = self.layout.parse(self.lines, self.columns.names)
+        return self.columns.expanded(table, f"{self.lines.path}, from line {self.lines.line}")
+
+    def where(self, row: int) -> str:
+        """File and line of a row."""
+        return f"{self.lines.path}, line {self.lines.line + row}"
+
+
+class JsonlFormat(TableFormat):
+    """JSONL files with one object a line; all files have the same keys."""
+
+    takes: ClassVar[frozenset[str]] = frozenset(
+        {"label_type", "max_line_bytes", "max_columns", "missing"}
+    )
+
+    def open(self, files: Files, params: LocalParams, request: TableRequest) -> Contents:
+        """Ranges of lines; one pass over each file finds where they are."""
+        cuts = [
+            (part, cut_lines(path, params))
+            for part in sorted(files, key=SPLITS.index)
+            for path in files[part]
+        ]
+        first = cuts[0][1]
+        types = _types(first.first(SAMPLED), request)
+        whole = request.columns.features is None and request.schema is None
+        layout = JsonlLayout(types, whole, params.max_bytes)
+        ranges = [(part, lines) for part, cut in cuts for lines in cut.ranges]
+
+        def blocks(names: tuple[str, ...]) -> Iterator[pa.Table]:
+            return (layout.parse(lines, names) for _, lines in ranges)
+
+        columns, table = read_schema(layout.schema, request, first.path, blocks)
+        labelled = request.schema is None
+        chunks: dict[Any, tuple[Chunk, ...]] = {part: () for part, _ in cuts}
+        for part, lines in ranges:
+            chunks[part] = (*chunks[part], JsonlChunk(lines, layout, columns, table, labelled))
+        return Contents(
+            chunks=chunks,
+            columns=tuple(name for name, _ in types),
+            feature_names=table.names,
+            table=table,
         )
 
 
-class JsonlFormat(Format):
-    """JSONL files with one object a line; all files have the same keys."""
+def _types(sample: LineRange, request: TableRequest) -> tuple[tuple[str, str], ...]:
+    """The keys of the first lines in order, with the type that their values have."""
+    found: dict[str, str] = {}
+    group = request.columns.group
+    for number, text in enumerate(sample.read().split(b"\n")):
+        if not text.strip():
+            continue
+        where = f"{sample.path}, line {sample.line + number}"
+        for name, value in parse_object(text, where).items():
+            kind = _type(value, f"{where}, column {name!r}")
+            if name == group and isinstance(value, int) and not isinstance(value, bool):
+                kind = "int64"
+            if found.get(name, "null") == "null":
+                found[name] = kind
+    return tuple(found.items())
 
-    tabular: ClassVar[bool] = True
-    takes: ClassVar[frozenset[str]] = frozenset({"label_type", "max_line_bytes", "max_columns"})
 
-    def open(
-        self, root: str, files: Files, params: LocalParams, columns: ColumnsConfig | None
-    ) -> Contents:
-        """Ranges of lines; one pass over each file finds where they are."""
-        found = None
-        chunks: dict[Any, tuple[Chunk, ...]] = {}
-        for part in sorted(files, key=("train", "val", "test").index):
-            for path in files[part]:
-                cut = cut_lines(path, params, quotes=False, header=False)
-                if found is None:
-                    first = parse_object(cut.head.encode(), f"{path}, line {cut.sample.line}")
-                    chosen = choose(tuple(first), columns, params, path)
-                    label_type = _label_type(first[chosen.label], chosen, path, params)
-                    found = chosen, label_type, _group_type(first, chosen, path)
-                whole = columns is None or columns.features is None
-                made = (JsonlChunk(lines, *found, whole, params.max_bytes) for lines in cut.ranges)
-                chunks[part] = (*chunks.get(part, ()), *made)
-        return Contents(chunks=chunks, feature_names=None if found is None else found[0].features)
+def _type(value: Any, where: str) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, (int, float)):
+        return "double"
+    if isinstance(value, str):
+        return "string"
+    if isinstance(value, list):
+        return "list"
+    raise DataError(
+        "the value is an object",
+        field=where,
+        value=value,
+        fix="Write each of its fields as a column; a complex number as its two parts.",
+    )
+
+
+def _arrow(kind: str) -> pa.DataType:
+    if kind == "list":
+        return pa.list_(pa.float64())
+    return {
+        "double": pa.float64(),
+        "bool": pa.bool_(),
+        "string": pa.string(),
+        "null": pa.null(),
+    }.get(kind, pa.int64())
+
+
+def _fits(value: Any, kind: str) -> bool:
+    if kind == "int64":
+        return isinstance(value, int) and not isinstance(value, bool)
+    return kind == _type(value, "")
 
 
 def parse_object(text: bytes, where: str) -> dict[str, Any]:
@@ -170,30 +254,3 @@ def parse_object(text: bytes, where: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise DataError("not an object", field=where, value=row, fix="Write one object a line.")
     return row
-
-
-def _group_type(first: Mapping[str, Any], chosen: Chosen, path: str) -> type | None:
-    if chosen.group is None:
-        return None
-    kind = type(first[chosen.group])
-    if kind not in (str, int):
-        raise DataError(
-            "groups are whole numbers or text",
-            field=f"{path}, column {chosen.group!r}",
-            value=first[chosen.group],
-            fix="Write them as text.",
-        )
-    return kind
-
-
-def _label_type(label: Any, chosen: Chosen, path: str, params: LocalParams) -> LabelType:
-    if params.label_type != "auto":
-        return params.label_type
-    kind = _KINDS.get(type(label))
-    if kind is None:
-        raise DataError(
-            "the label is neither a number, nor true or false, nor text",
-            field=f"{path}, column {chosen.label!r}",
-            value=label,
-        )
-    return kind

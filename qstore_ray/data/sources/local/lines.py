@@ -1,12 +1,14 @@
 """Text files cut where lines end: one pass over the bytes that finds where every task begins.
 
-The pass knows newlines and, for CSV, quotes: a newline between quotes does not end a record. It
-keeps an offset for every `rows_per_task` records and refuses what no parser should be given: NUL
-bytes, bytes that are not UTF-8, and a line longer than allowed, noticed before it is held whole.
+The pass knows newlines and, for CSV, quotes: a newline between quotes does not end a record. A
+quote opens only at the start of a value (RFC 4180); elsewhere it is a character like others. The
+pass keeps an offset for every `rows_per_task` records and refuses what no parser should be given:
+NUL bytes, bytes that are not UTF-8, and a line longer than allowed, before it is held whole.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, NamedTuple
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 _BLOCK = 2**22
 _NEWLINE, _RETURN, _QUOTE = 10, 13, 34
 _LF = b"\n"
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 SAMPLED = 1000
 
 
@@ -51,11 +53,54 @@ class LineRange:
 
 
 class Cut(NamedTuple):
-    """What the pass found: the first record, all ranges, and the first records as a sample."""
+    """What the pass found: where the records begin that the ranges are made of.
 
-    head: str
-    ranges: tuple[LineRange, ...]
-    sample: LineRange
+    Args:
+        path: the file.
+        encoding: its encoding.
+        rows: records of a range.
+        marks: number of a record to its offset and its line; of every `rows`-th and its follower,
+            and the few first ones.
+        n_records: how many there are.
+        end: bytes of the file.
+        skipped: how many records at the beginning are no rows.
+    """
+
+    path: str
+    encoding: str
+    rows: int
+    marks: dict[int, tuple[int, int]]
+    n_records: int
+    end: int
+    skipped: int = 0
+
+    @property
+    def head(self) -> str:
+        """The first record."""
+        return self.part(0, 1).read().decode()
+
+    @property
+    def ranges(self) -> tuple[LineRange, ...]:
+        """The rows, `rows` at a time."""
+        n_rows = self.n_records - self.skipped
+        return tuple(
+            self.part(self.skipped + row, min(self.rows, n_rows - row))
+            for row in range(0, n_rows, self.rows)
+        )
+
+    def without(self, skipped: int) -> Cut:
+        """The same records of which the first are no rows: none or one."""
+        return self._replace(skipped=skipped)
+
+    def first(self, count: int) -> LineRange:
+        """The first records, up to `SAMPLED` + 1."""
+        return self.part(0, min(count, self.n_records))
+
+    def part(self, first: int, count: int) -> LineRange:
+        """`count` records from number `first` on."""
+        start, line = self.marks.get(first, (self.end, 0))
+        stop, _ = self.marks.get(first + count, (self.end, 0))
+        return LineRange(self.path, start, stop, line, count, self.encoding)
 
 
 class _Records(NamedTuple):
@@ -65,23 +110,34 @@ class _Records(NamedTuple):
     line: AnyArray
 
 
-def cut_lines(path: str, params: LocalParams, *, quotes: bool, header: bool) -> Cut:
+def cut_lines(
+    path: str,
+    params: LocalParams,
+    *,
+    skipped: int = 0,
+    delimiter: bytes = b"",
+    comment: bytes = b"",
+) -> Cut:
     """Cut a text file into ranges of `rows_per_task` records.
 
     Args:
-        quotes: whether newlines between double quotes belong to a record.
-        header: whether the first record is no row.
+        path: the file.
+        params: encoding, rows of a task and the bounds.
+        skipped: how many records at the beginning are no rows.
+        delimiter: what separates values; given, newlines between double quotes belong to a record.
+        comment: records that begin so are none.
 
     Raises:
         DataError: empty, NUL bytes, not in the encoding, a line too long, a quote left open.
     """
-    rows, skipped, n_records = params.rows_per_task, int(header), 0
+    rows, n_records = params.rows_per_task, 0
     marks: dict[int, tuple[int, int]] = {}
     with open_file(path) as stream:
-        for found in _records(path, stream, params, quotes):
+        for found in _records(path, stream, params, delimiter, comment):
             number = np.arange(n_records, n_records + len(found.start))
             row = number - skipped
-            wanted = (number <= 1) | (row % rows == 0) | (row == SAMPLED)
+            # Whether the first record is a row is only known once it has been read.
+            wanted = (number <= 1) | (row % rows <= 1) | (number == SAMPLED + 1)
             places = zip(found.start[wanted].tolist(), found.line[wanted].tolist(), strict=True)
             marks.update(zip(number[wanted].tolist(), places, strict=True))
             n_records += len(number)
@@ -90,44 +146,35 @@ def cut_lines(path: str, params: LocalParams, *, quotes: bool, header: bool) -> 
         raise DataError(
             "the file is empty", field="params.path", value=path, fix="Give a file with rows."
         )
-
-    def part(first: int, count: int) -> LineRange:
-        start, line = marks.get(first, (end, 0))
-        stop, _ = marks.get(first + count, (end, 0))
-        return LineRange(path, start, stop, line, count, params.encoding)
-
-    n_rows = n_records - skipped
-    return Cut(
-        head=part(0, 1).read().decode(),
-        ranges=tuple(
-            part(skipped + row, min(rows, n_rows - row)) for row in range(0, n_rows, rows)
-        ),
-        sample=part(skipped, min(n_rows, SAMPLED)),
-    )
+    return Cut(path, params.encoding, rows, marks, n_records, end, skipped)
 
 
-def _records(path: str, stream: IO[bytes], params: LocalParams, quotes: bool) -> Iterator[_Records]:
+def _records(
+    path: str, stream: IO[bytes], params: LocalParams, delimiter: bytes, comment: bytes
+) -> Iterator[_Records]:
     """Where the records begin that each block of the file completes; blank lines are none."""
-    carry, offset, line = b"", 0, 1
+    carry, offset, line, newline = b"", 0, 1, 0
     while True:
         block = stream.read(min(_BLOCK, params.max_line_bytes))
-        if not offset and not carry and block.startswith(_BOM):
-            block, offset = block[len(_BOM) :], len(_BOM)
+        if not offset and not carry and block.startswith(BOM):
+            block, offset = block[len(BOM) :], len(BOM)
         text = carry + block
         if not block and carry:
-            text += b"\n"  # a last line without an end
-        _check_bytes(path, text, line, params)
+            text += bytes([newline])  # a last line without an end
+        newline = newline or (_NEWLINE if _LF in text or b"\r" not in text[:-1] else _RETURN)
+        _check_bytes(path, text, line, params, bytes([newline]))
         array = np.frombuffer(text, dtype=np.uint8)
-        newlines = np.flatnonzero(array == _NEWLINE)
+        newlines = np.flatnonzero(array == newline)
         ends = newlines
-        if quotes and _QUOTE in text:
-            opened = np.searchsorted(np.flatnonzero(array == _QUOTE), newlines) % 2
-            ends = newlines[opened == 0]
+        if delimiter and _QUOTE in text:
+            ends = newlines[~_quoted(text, array, newlines, delimiter)]
         starts = np.concatenate([[0], ends + 1])
         _check_lengths(path, np.append(ends, len(text)) - starts, line, params)
         lines = line + np.searchsorted(newlines, starts)
         lengths = ends - starts[:-1]
         blank = (lengths == 0) | ((lengths == 1) & (array[starts[:-1]] == _RETURN))
+        if comment:
+            blank |= array[starts[:-1]] == comment[0]
         if len(ends):
             yield _Records(starts[:-1][~blank] + offset, lines[:-1][~blank])
         carry = text[starts[-1] :]
@@ -142,21 +189,37 @@ def _records(path: str, stream: IO[bytes], params: LocalParams, quotes: bool) ->
             return
 
 
-def _check_bytes(path: str, text: bytes, line: int, params: LocalParams) -> None:
+def _quoted(text: bytes, array: AnyArray, newlines: AnyArray, delimiter: bytes) -> AnyArray:
+    """Which of the newlines are between quotes, those that open at the start of a value."""
+    quotes = np.flatnonzero(array == _QUOTE)
+    before = np.where(quotes > 0, array[np.maximum(quotes - 1, 0)], _NEWLINE)
+    opening = np.isin(before[::2], [*delimiter, _NEWLINE, _RETURN, _QUOTE])
+    if opening.all():  # every other quote opens a value, or is one within a value
+        inside: AnyArray = np.searchsorted(quotes, newlines) % 2 == 1
+        return inside
+    starts = re.compile(
+        rb"(?:\A|(?<=[\r\n" + re.escape(delimiter) + rb']))"(?:[^"]|"")*(?:"|\Z)', re.DOTALL
+    )
+    edges = np.array([match.span() for match in starts.finditer(text)]).reshape(-1)
+    between: AnyArray = np.searchsorted(edges, newlines, side="right") % 2 == 1
+    return between
+
+
+def _check_bytes(path: str, text: bytes, line: int, params: LocalParams, end: bytes) -> None:
     if (at := text.find(b"\0")) >= 0:
         raise DataError(
             "a NUL byte",
-            field=f"{path}, line {line + text.count(_LF, 0, at)}",
+            field=f"{path}, line {line + text.count(end, 0, at)}",
             fix="Save the file as UTF-8 text (UTF-16 has NUL bytes too).",
         )
     if params.encoding != "utf-8":
         return
     try:
-        text[: text.rfind(_LF) + 1].decode()  # the rest may end within a character
+        text[: text.rfind(end) + 1].decode()  # the rest may end within a character
     except UnicodeDecodeError as exc:
         raise DataError(
             "a byte that is not UTF-8",
-            field=f"{path}, line {line + text.count(_LF, 0, exc.start)}",
+            field=f"{path}, line {line + text.count(end, 0, exc.start)}",
             value=text[exc.start : exc.start + 1],
             fix='Save the file as UTF-8, or set params.encoding = "latin-1" if it is that.',
         ) from exc

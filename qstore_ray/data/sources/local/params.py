@@ -9,7 +9,9 @@ from pydantic import Field, model_validator
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError
 
-FormatName = Literal["npz", "npy", "idx", "csv", "images", "hdf5", "parquet", "jsonl"]
+FormatName = Literal[
+    "npz", "npy", "idx", "csv", "images", "hdf5", "parquet", "jsonl", "arff", "libsvm"
+]
 Pixels = Annotated[int, Field(ge=1)]
 
 
@@ -28,11 +30,18 @@ class LocalParams(Config):
             and `y_train`.
         x_val, y_val, x_test, y_test: names of the official validation and test arrays; arrays
             that have just these names are used without being asked for.
-        delimiter: what separates CSV values; a comma, in `.tsv` files a tab.
+        delimiter: what separates CSV values; a blank stands for any run of blanks and tabs. By
+            default a comma, or what the first lines are evidently separated by; in `.tsv` files a
+            tab.
+        decimal: the decimal sign of CSV files.
+        comment: lines of CSV files that begin with this sign are left out.
         header: whether the first line of a CSV file names the columns; else they are f0, f1, ….
+            By default it does, and a first line that looks like a row is an error.
         encoding: of CSV files.
-        label_type: how labels in CSV and JSONL files are read; by default as the first 1,000
-            suggest, and one that does not fit is an error.
+        missing: texts and numbers that stand for a missing value in tables; by default those of
+            pandas (an empty value, NA, NaN, None, null, …). An empty value always does.
+        label_type: how labels in tables in text are read; by default as numbers where all of them
+            are and are written as numbers are (00 and 1e3 are names).
         size: height and width to which images are resized (bilinear).
         mode: grey (`L`) or colour (`RGB`) images; by default as the first one is.
         bad_images: whether an unreadable image is an error, or left out and counted.
@@ -58,8 +67,11 @@ class LocalParams(Config):
     x_test: str | None = None
     y_test: str | None = None
     delimiter: str | None = Field(default=None, pattern=r"^[^\"\r\n\x00]$")
-    header: bool = True
+    decimal: Literal[".", ","] = "."
+    comment: str | None = Field(default=None, pattern=r"^[^\"\r\n\x00\w]$")
+    header: bool | None = None
     encoding: Literal["utf-8", "latin-1", "cp1252"] = "utf-8"
+    missing: tuple[str | int | float, ...] | None = None
     label_type: Literal["auto", "number", "text"] = "auto"
     size: tuple[Pixels, Pixels] | None = None
     mode: Literal["L", "RGB"] | None = None

@@ -1,13 +1,14 @@
 """Parquet files, read by row groups and only in the columns that are needed (pyarrow).
 
-Types are taken from the files' schemas, which have to be equal for the columns that are used.
-Columns are numbers, bools or, for the label, text; nested lists and extension types are refused
-from the schema alone, before any of their content is read.
+Types are taken from the files' schemas, which have to be equal for the columns that are used. Only
+columns of text are looked at when the files are opened, since their values decide what they are.
+Lists of one length are as many features; other nested columns and extension types are refused from
+the schema alone, before any of their content is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,17 +17,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.files import is_remote, open_file
-from qstore_ray.data.sources.base import ColumnsConfig
-from qstore_ray.data.sources.local.base import Chunk, Contents, Files, Format
-from qstore_ray.data.sources.local.table import Chosen, choose, rows_of
+from qstore_ray.data.sources.local.base import Chunk, Contents, Files, TableFormat
+from qstore_ray.data.sources.parts import SPLITS, Split
+from qstore_ray.data.tables.arrow import ArrowTable, index_of, read_schema
+from qstore_ray.data.tables.request import TableRequest
+from qstore_ray.data.tables.rows import rows_of
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
     from qstore_ray.data.sources.local.params import LocalParams
     from qstore_ray.types import AnyArray
-
-_EXTENSION = b"ARROW:extension:name"
 
 
 @dataclass(frozen=True)
@@ -36,48 +38,107 @@ class ParquetChunk:
     path: str
     groups: tuple[int, ...]
     n_rows: int
-    chosen: Chosen
-    dtype: str
+    first_row: int
+    columns: ArrowTable
+    schema: TableSchema
+    labelled: bool
 
-    def read(self) -> tuple[AnyArray, AnyArray] | tuple[AnyArray, AnyArray, AnyArray]:
-        """Features (N, F), labels (N,) and maybe groups (N,) of the rows."""
+    def read(self) -> dict[str, AnyArray]:
+        """The columns x (N, F), y (N,), group and unlabelled of the rows, as they are asked for."""
+        return rows_of(
+            self.table(),
+            self.schema,
+            self.where,
+            dtype=np.dtype(self.columns.dtype),
+            labelled=self.labelled,
+        )
+
+    def table(self) -> pa.Table:
+        """The columns that are read, lists as a column for every place."""
         with _opened(self.path) as file:
-            _check_schema(file.schema_arrow, self.chosen, self.path)
+            self.columns.check(file.schema_arrow, self.path)
             table = file.read_row_groups(
-                list(self.groups), columns=list(self.chosen.names), use_threads=False
+                list(self.groups), columns=list(self.columns.names), use_threads=False
             )
         if table.num_rows != self.n_rows:
             raise DataError(f"{table.num_rows} rows, there were {self.n_rows}", field=self.path)
-        return rows_of(table, self.chosen, np.dtype(self.dtype), self.path)
+        return self.columns.expanded(table, self.path)
+
+    def where(self, row: int) -> str:
+        """File and number of a row."""
+        return f"{self.path}, row {self.first_row + row}"
 
 
-class ParquetFormat(Format):
+class ParquetFormat(TableFormat):
     """Parquet files whose columns have the same types."""
 
-    tabular: ClassVar[bool] = True
-    takes: ClassVar[frozenset[str]] = frozenset({"max_columns"})
+    takes: ClassVar[frozenset[str]] = frozenset({"max_columns", "missing"})
 
-    def open(
-        self, root: str, files: Files, params: LocalParams, columns: ColumnsConfig | None
-    ) -> Contents:
-        """Row groups, as many together as make `rows_per_task`; only metadata is read."""
-        first: tuple[str, dict[str, pa.DataType], Chosen, str] | None = None
-        chunks: dict[Any, tuple[Chunk, ...]] = {}
-        for part in sorted(files, key=("train", "val", "test").index):
+    def open(self, files: Files, params: LocalParams, request: TableRequest) -> Contents:
+        """Row groups, as many together as make `rows_per_task`; of the content, texts are read."""
+        opened: list[tuple[Split, str, pa.Schema, Any]] = []
+        for part in sorted(files, key=SPLITS.index):
             for path in files[part]:
                 with _opened(path) as file:
-                    schema, metadata = file.schema_arrow, file.metadata
-                if first is None:
-                    chosen = choose(schema.names, columns, params, path)
-                    types = _check_schema(schema, chosen, path)
-                    first = path, types, chosen, _common(types, chosen)
-                _check_same(schema, path, first, columns)
-                made = (
-                    ParquetChunk(path, groups, n_rows, first[2], first[3])
-                    for groups, n_rows in _groups(metadata, params, path)
+                    opened.append((part, path, file.schema_arrow, file.metadata))
+        _, first, schema, _ = opened[0]
+        empty = _empty([metadata for *_, metadata in opened])
+
+        def blocks(names: tuple[str, ...]) -> Iterator[pa.Table]:
+            for _, path, _, metadata in opened:
+                for groups, _ in _groups(metadata, params, path):
+                    with _opened(path) as file:
+                        yield file.read_row_groups(list(groups), columns=list(names))
+
+        columns, table = read_schema(
+            schema, request, first, blocks, index=index_of(schema), empty=empty
+        )
+        chunks: dict[Split, tuple[Chunk, ...]] = {part: () for part, *_ in opened}
+        for part, path, found, metadata in opened:
+            columns.check(found, path)
+            if request.schema is None and request.columns.features is None:
+                _check_no_more(found, schema, path, first)
+            row = 0
+            for groups, n_rows in _groups(metadata, params, path):
+                chunk = ParquetChunk(
+                    path, groups, n_rows, row, columns, table, request.schema is None
                 )
-                chunks[part] = (*chunks.get(part, ()), *made)
-        return Contents(chunks=chunks, feature_names=None if first is None else first[2].features)
+                chunks[part] = (*chunks[part], chunk)
+                row += n_rows
+        return Contents(
+            chunks=chunks,
+            columns=tuple(schema.names),
+            feature_names=table.names,
+            table=table,
+        )
+
+
+def _check_no_more(found: pa.Schema, first: pa.Schema, path: str, first_path: str) -> None:
+    others = set(found.names) - set(first.names)
+    if others:
+        raise DataError(
+            f"columns that {first_path} does not have",
+            field=path,
+            value=sorted(others),
+            fix="Name the columns to use in columns.features.",
+        )
+
+
+def _empty(files: list[Any]) -> Mapping[str, bool]:
+    """Columns without a single value, as far as the files' own statistics say so."""
+    groups = [file.row_group(number) for file in files for number in range(file.num_row_groups)]
+    if not groups or len({group.num_columns for group in groups}) > 1:
+        return {}
+    found = {}
+    for place in range(groups[0].num_columns):
+        columns = [group.column(place) for group in groups]
+        found[columns[0].path_in_schema] = all(
+            column.statistics is not None
+            and column.statistics.has_null_count
+            and column.statistics.null_count == group.num_rows
+            for column, group in zip(columns, groups, strict=True)
+        )
+    return {name: True for name, nothing in found.items() if nothing}
 
 
 @contextmanager
@@ -95,70 +156,6 @@ def _opened(path: str) -> Iterator[pyarrow.parquet.ParquetFile]:
                 value=path,
                 fix="Write it again as Parquet.",
             ) from exc
-
-
-def _check_schema(schema: pa.Schema, chosen: Chosen, path: str) -> dict[str, pa.DataType]:
-    """Types of the chosen columns, none of which may be nested, foreign or no numbers."""
-    types = {}
-    for name in chosen.names:
-        if schema.get_field_index(name) < 0:
-            raise DataError("a column is missing", field=path, value=name)
-        column = schema.field(name)
-        kind = column.type
-        foreign = _EXTENSION in (column.metadata or {}) or isinstance(kind, pa.BaseExtensionType)
-        if foreign or not _usable(kind, label=name not in chosen.features):
-            raise DataError(
-                f"columns of type {'extension ' if foreign else ''}{kind} are refused",
-                field=f"{path}, column {name!r}",
-                fix="Write one column of numbers for each feature, or leave it out with "
-                "columns.features.",
-            )
-        if name == chosen.group and (pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
-            raise DataError(
-                f"groups are whole numbers or text, these are {kind}",
-                field=f"{path}, column {name!r}",
-                fix="Write them as text.",
-            )
-        types[name] = kind
-    return types
-
-
-def _usable(kind: pa.DataType, *, label: bool) -> bool:
-    if label and pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-    return number or (label and text)
-
-
-def _common(types: dict[str, pa.DataType], chosen: Chosen) -> str:
-    """The numpy type that holds every feature."""
-    kinds = {types[name] for name in chosen.features}
-    return np.result_type(*(kind.to_pandas_dtype() for kind in kinds)).str
-
-
-def _check_same(
-    schema: pa.Schema,
-    path: str,
-    first: tuple[str, dict[str, pa.DataType], Chosen, str],
-    columns: ColumnsConfig | None,
-) -> None:
-    first_path, types, chosen, _ = first
-    others = set(schema.names) - set(types)
-    if others and (columns is None or columns.features is None):
-        raise DataError(
-            f"columns that {first_path} does not have",
-            field=path,
-            value=sorted(others),
-            fix="Name the columns to use in columns.features.",
-        )
-    for name, kind in _check_schema(schema, chosen, path).items():
-        if kind != types[name]:
-            raise DataError(
-                f"the column has the type {kind}, in {first_path} it has {types[name]}",
-                field=f"{path}, column {name!r}",
-                fix="Write all files with one schema.",
-            )
 
 
 def _groups(metadata: Any, params: LocalParams, path: str) -> Iterator[tuple[tuple[int, ...], int]]:

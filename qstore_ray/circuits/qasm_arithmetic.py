@@ -1,0 +1,152 @@
+"""Operators and functions of the classical values of an OpenQASM program.
+
+A value is a number, a truth value, a Qiskit expression of inputs, or `Unknown`. What cannot be
+computed is a ValueError that says so in a sentence without its place, which the caller knows.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from qiskit.circuit import ParameterExpression
+from qiskit.exceptions import QiskitError
+
+CONSTANTS = {
+    **dict.fromkeys(("pi", "π"), math.pi),
+    **dict.fromkeys(("tau", "τ"), math.tau),
+    **dict.fromkeys(("euler", "ℇ"), math.e),
+    "true": True,
+    "false": False,
+}
+LEVELS: tuple[tuple[str, ...], ...] = (
+    ("||",), ("&&",), ("|",), ("^",), ("&",), ("==", "!="), ("<", ">", "<=", ">="), ("<<", ">>"),
+    ("+", "-"), ("*", "/", "%"),
+)  # fmt: skip
+"""Operators between two values, those that bind least first; powers bind more than all of them."""
+FUNCTIONS = {
+    "sin": "sin", "cos": "cos", "tan": "tan", "exp": "exp", "log": "log", "ln": "log",
+    "arcsin": "arcsin", "asin": "arcsin", "arccos": "arccos", "acos": "arccos",
+    "arctan": "arctan", "atan": "arctan", "abs": "abs", "sqrt": "sqrt",
+    "floor": "floor", "ceiling": "ceil", "popcount": "bit_count",
+}  # fmt: skip
+UNARY: dict[str, Callable[[Any], Any]] = {
+    "-": operator.neg, "+": operator.pos, "~": operator.invert, "!": operator.not_,
+}  # fmt: skip
+
+_BINARY: dict[str, Callable[[Any, Any], Any]] = {
+    "||": lambda a, b: bool(a) or bool(b),
+    "&&": lambda a, b: bool(a) and bool(b),
+    "|": operator.or_, "^": operator.xor, "&": operator.and_,
+    "==": operator.eq, "!=": operator.ne,
+    "<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge,
+    "<<": operator.lshift, ">>": operator.rshift,
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
+    "%": operator.mod, "**": operator.pow,
+}  # fmt: skip
+_OF_NUMBERS: dict[str, Callable[[Any], Any]] = {
+    "arcsin": math.asin, "arccos": math.acos, "arctan": math.atan, "abs": abs,
+    "bit_count": lambda value: int(value).bit_count(),
+}  # fmt: skip
+_OF_INPUTS = ("+", "-", "*", "/", "**")
+_MOST_BITS = 4096
+FAILURES = (ArithmeticError, ValueError, TypeError, AttributeError, RuntimeError, QiskitError)
+"""What Python and Qiskit raise where something cannot be computed."""
+
+
+@dataclass(frozen=True)
+class Qubits:
+    """Qubits by their numbers; `single` if they are one qubit and no register."""
+
+    numbers: tuple[int, ...]
+    single: bool = False
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Bits that hold what a measurement gives; `size` is None for a single one."""
+
+    size: int | None = None
+
+
+def binary(symbol: str, a: Any, b: Any, version: int) -> Any:
+    """`a symbol b`, in the arithmetic of OpenQASM `version`.
+
+    Raises:
+        ValueError: it cannot be computed.
+    """
+    if isinstance(a, Unknown) or isinstance(b, Unknown):
+        return Unknown()
+    if isinstance(a, Qubits | list) or isinstance(b, Qubits | list):
+        raise ValueError(f"{symbol} of a register or an array")  # noqa: TRY004 - of the program
+    if symbol not in _OF_INPUTS:
+        _check_known(symbol, a, b)
+    try:
+        if isinstance(a, int) and isinstance(b, int):
+            return _of_whole_numbers(symbol, a, b, version)
+        return _finite(symbol, _BINARY[symbol](a, b))
+    except FAILURES as exc:
+        raise ValueError(f"cannot compute {symbol}: {exc}") from exc
+
+
+def unary(symbol: str, value: Any) -> Any:
+    """`symbol value`.
+
+    Raises:
+        ValueError: it cannot be computed.
+    """
+    if isinstance(value, Unknown):
+        return value
+    if symbol in ("!", "~"):
+        _check_known(symbol, value)
+    try:
+        return UNARY[symbol](value)
+    except FAILURES as exc:
+        raise ValueError(f"cannot compute {symbol}: {exc}") from exc
+
+
+def function(name: str, value: Any) -> Any:
+    """The function that OpenQASM calls `name`.
+
+    Raises:
+        ValueError: it cannot be computed.
+    """
+    method = FUNCTIONS[name]
+    if method in ("floor", "ceil", "bit_count"):
+        _check_known(name, value)
+    try:
+        if isinstance(value, ParameterExpression):
+            return value**0.5 if method == "sqrt" else getattr(value, method)()
+        known = _OF_NUMBERS.get(method)
+        return known(value) if known else getattr(math, method)(value)
+    except FAILURES as exc:
+        raise ValueError(f"cannot compute {name}: {exc}") from exc
+
+
+def _of_whole_numbers(symbol: str, a: int, b: int, version: int) -> Any:
+    if symbol == "/" and version == 3 and type(a) is int and type(b) is int:
+        return int(a / b)
+    if symbol == "<<" and b > _MOST_BITS:
+        raise ValueError("the shift is too large")
+    if symbol == "**" and a.bit_length() * abs(b) > _MOST_BITS:
+        return _finite(symbol, float(a) ** b)
+    return _finite(symbol, _BINARY[symbol](a, b))
+
+
+def _finite(symbol: str, value: Any) -> Any:
+    if isinstance(value, complex):
+        raise ValueError(f"{symbol} gives a complex number")  # noqa: TRY004 - no wrong argument
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{symbol} gives {value}")
+    return value
+
+
+def _check_known(symbol: str, *values: Any) -> None:
+    if any(isinstance(value, ParameterExpression) for value in values):
+        raise ValueError(
+            f"{symbol} of an input; of inputs there are {', '.join(_OF_INPUTS)}, sqrt, exp, log, "
+            "abs, sin, cos, tan and their inverses"
+        )

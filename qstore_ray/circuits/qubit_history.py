@@ -1,0 +1,69 @@
+"""What has happened to each qubit so far: whether a reset or a measurement changes the state.
+
+A reset of a qubit that no gate has touched does nothing; a measurement after which nothing happens
+to its qubit is what the observables say. Everything else would need circuits with measurements in
+their middle, and is refused by its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from qstore_ray.errors import CircuitError
+
+Where = Callable[[], str]
+"""Says the place in the user's file; asked only for an error. `str` says nothing."""
+
+
+class QubitHistory:
+    """The qubits that gates have touched, and where the measured ones were measured."""
+
+    def __init__(self) -> None:
+        self._touched: set[int] = set()
+        self._measured: dict[int, Where] = {}
+
+    def gate(self, name: str, qubits: Iterable[int], where: Where = str) -> None:
+        """A gate acts on `qubits`.
+
+        Raises:
+            CircuitError: one of them was measured before.
+        """
+        self._touched.update(qubits)
+        if not self._measured:
+            return
+        for qubit in qubits:
+            if qubit in self._measured:
+                at = self._measured[qubit]().partition(", ")[2]
+                raise _refused(
+                    f"{name} acts on qubit {qubit} after its measurement{at and f' in {at}'}: "
+                    "mid-circuit measurement is not supported",
+                    where,
+                    "measure",
+                    "Measure at the end only; what is measured is said by observables.",
+                )
+
+    def measure(self, qubits: Iterable[int], where: Where = str) -> None:
+        """`qubits` are measured."""
+        self._measured.update(dict.fromkeys(qubits, where))
+        self._touched.update(qubits)
+
+    def reset(self, qubits: Iterable[int], where: Where = str, name: str = "reset") -> None:
+        """`qubits` are put back to |0⟩.
+
+        Raises:
+            CircuitError: a gate or a measurement came before.
+        """
+        used = sorted(self._touched.intersection(qubits))
+        if used:
+            raise _refused(
+                f"{name} of qubit {used[0]}, which is no longer fresh, is not supported",
+                where,
+                name,
+                "Start every qubit in |0⟩ and use fresh qubits instead of resetting.",
+            )
+
+
+def _refused(message: str, where: Where, value: str, fix: str) -> CircuitError:
+    place = where()
+    message = f"{place}: {message}" if place else message
+    return CircuitError(message, field="circuit", value=value, fix=fix)

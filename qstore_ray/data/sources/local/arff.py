@@ -1,0 +1,259 @@
+"""ARFF files, dense and sparse: Weka's format, in which OpenML gives out its data sets.
+
+The header names the columns and their types; a `%` begins a comment, `?` is a missing value, names
+and values may be quoted with ' or ". In a sparse row `{3 1.5, 7 yes}` what is not written is 0, or
+the first of the declared values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pyarrow as pa
+
+from qstore_ray.data.columns import TableSchema
+from qstore_ray.data.files import open_file
+from qstore_ray.data.sources.local.base import Chunk, Contents, Files, TableFormat
+from qstore_ray.data.sources.local.csv_chunk import check_range
+from qstore_ray.data.sources.local.lines import LineRange, cut_lines
+from qstore_ray.data.sources.parts import SPLITS
+from qstore_ray.data.tables.choose import choose, same_columns
+from qstore_ray.data.tables.kinds import Survey
+from qstore_ray.data.tables.rows import rows_of
+from qstore_ray.errors import DataError
+
+if TYPE_CHECKING:
+    from qstore_ray.data.sources.local.params import LocalParams
+    from qstore_ray.data.tables.request import TableRequest
+    from qstore_ray.types import AnyArray
+
+_ATTRIBUTE = re.compile(
+    r"""@attribute\s+('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s{]+)\s*(.*)""", re.IGNORECASE
+)
+_VALUE = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,\t]*?)\s*(?:[,\t]|$)""")
+_NUMBERS = ("numeric", "real", "integer")
+_MISSING = "?"
+_MOST_LINES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """A column as the header declares it: its name, whether it is a number, its values if not."""
+
+    name: str
+    number: bool
+    values: tuple[str, ...] = ()
+
+    @property
+    def zero(self) -> str:
+        """What a sparse row does not write."""
+        return "0" if self.number or not self.values else self.values[0]
+
+
+@dataclass(frozen=True)
+class ArffLayout:
+    """How the lines of a file are parsed."""
+
+    attributes: tuple[Attribute, ...]
+    max_bytes: int
+
+    def parse(self, lines: LineRange, names: Sequence[str]) -> pa.Table:
+        """These columns of a range of lines, all as text.
+
+        Raises:
+            DataError: too large, or a line of another number of values.
+        """
+        check_range(lines, self.max_bytes)
+        places = [[a.name for a in self.attributes].index(name) for name in names]
+        columns: list[list[str | None]] = [[] for _ in places]
+        for number, line in self._lines(lines):
+            values = self._values(line, f"{lines.path}, line {number}")
+            for column, place in zip(columns, places, strict=True):
+                column.append(None if values[place] == _MISSING else values[place])
+        arrays = [pa.array(column, pa.string()) for column in columns]
+        table = pa.table(arrays, names=list(names))
+        if table.num_rows != lines.n_rows:
+            raise DataError(f"{table.num_rows} rows in {lines.n_rows} lines", field=lines.path)
+        return table
+
+    def line_of(self, lines: LineRange, row: int) -> str:
+        """File and line of the row that has this place in the range."""
+        numbers = [number for number, _ in self._lines(lines)]
+        return f"{lines.path}, line {numbers[row] if row < len(numbers) else lines.line}"
+
+    def _lines(self, lines: LineRange) -> Iterator[tuple[int, str]]:
+        text = lines.read().decode(errors="replace")
+        for number, line in enumerate(re.split(r"\r\n|\n|\r", text), start=lines.line):
+            if line.strip() and not line.startswith("%"):
+                yield number, line.strip()
+
+    def _values(self, line: str, where: str) -> list[str]:
+        if line.startswith("{"):
+            return self._sparse(line, where)
+        values = split_values(line)
+        if len(values) == len(self.attributes) + 1 and not values[-1]:
+            values.pop()  # a comma at the end
+        if len(values) != len(self.attributes):
+            raise DataError(
+                f"{len(values)} values, the header declares {len(self.attributes)}", field=where
+            )
+        return values
+
+    def _sparse(self, line: str, where: str) -> list[str]:
+        values = [attribute.zero for attribute in self.attributes]
+        body = line.strip().removeprefix("{").partition("}")[0].strip()
+        for pair in _pairs(body):
+            place, _, value = pair.strip().partition(" ")
+            if not place.isdigit() or int(place) >= len(values):
+                raise DataError("not a pair of place and value", field=where, value=pair)
+            values[int(place)] = unquoted(value.strip())
+        return values
+
+
+@dataclass(frozen=True)
+class ArffChunk:
+    """A range of lines of an ARFF file."""
+
+    lines: LineRange
+    layout: ArffLayout
+    schema: TableSchema
+    labelled: bool
+    kept: tuple[str, ...] = ()
+
+    @property
+    def n_rows(self) -> int:
+        """Rows N."""
+        return self.lines.n_rows
+
+    def read(self) -> dict[str, AnyArray]:
+        """The columns x (N, F), y (N,), group and unlabelled of the rows, as they are asked for."""
+        return rows_of(self.table(), self.schema, self.where, labelled=self.labelled)
+
+    def table(self) -> pa.Table:
+        """The columns that are read, all as text."""
+        extra = (self.schema.label, self.schema.group) if self.labelled else self.kept
+        names = (*self.schema.names, *(name for name in extra if name is not None))
+        return self.layout.parse(self.lines, tuple(dict.fromkeys(names)))
+
+    def where(self, row: int) -> str:
+        """File and line of a row."""
+        return self.layout.line_of(self.lines, row)
+
+
+class ArffFormat(TableFormat):
+    """ARFF files with the same attributes."""
+
+    takes: ClassVar[frozenset[str]] = frozenset(
+        {"label_type", "missing", "encoding", "max_line_bytes", "max_columns"}
+    )
+
+    def open(self, files: Files, params: LocalParams, request: TableRequest) -> Contents:
+        """Ranges of lines; one pass over each file finds where they are, a second its texts."""
+        opened = []
+        for part in sorted(files, key=SPLITS.index):
+            for path in files[part]:
+                attributes, skipped = read_header(path, params)
+                cut = cut_lines(path, params, skipped=skipped, comment=b"%")
+                opened.append((part, path, ArffLayout(attributes, params.max_bytes), cut.ranges))
+        _, first, layout, _ = opened[0]
+        names = [attribute.name for attribute in layout.attributes]
+        chosen = choose(names, request, first)
+        table = request.schema
+        if table is None:
+            for _, path, other, _ in opened[1:]:
+                same_columns([a.name for a in other.attributes], names, path, first)
+            number = {a.name for a in layout.attributes if a.number}
+            survey = Survey(
+                chosen,
+                request,
+                numbers=number,
+                numeric_label=chosen.label in number,
+            )
+            looked_at = survey.columns
+            for _, _, other, ranges in opened:
+                for lines in ranges if looked_at else ():
+                    survey.add(other.parse(lines, looked_at))
+            table = survey.schema(first)
+        chunks: dict[Any, tuple[Chunk, ...]] = {part: () for part, *_ in opened}
+        for part, _, other, ranges in opened:
+            whole = request.schema is None
+            made = (ArffChunk(lines, other, table, whole, chosen.kept) for lines in ranges)
+            chunks[part] = (*chunks[part], *made)
+        return Contents(chunks=chunks, columns=tuple(names), feature_names=table.names, table=table)
+
+
+def read_header(path: str, params: LocalParams) -> tuple[tuple[Attribute, ...], int]:
+    """The attributes, and how many lines that are neither blank nor comments end with `@data`.
+
+    Raises:
+        DataError: no ARFF file.
+    """
+    attributes: list[Attribute] = []
+    skipped = 0
+    with open_file(path) as stream:
+        for number in range(1, _MOST_LINES):
+            raw = stream.readline(params.max_line_bytes)
+            if not raw:
+                break
+            line = raw.decode(params.encoding, errors="replace").lstrip("\ufeff").strip()
+            if raw.startswith(b"%") or not raw.strip(b"\r\n"):
+                continue
+            skipped += 1
+            lower = line.lower()
+            if lower.startswith("@attribute"):
+                attributes.append(_attribute(line, f"{path}, line {number}"))
+            elif lower.startswith("@data") and attributes:
+                return tuple(attributes), skipped
+    raise DataError(
+        "no ARFF file: it has no @attribute and @data",
+        field="params.path",
+        value=path,
+        fix="Check params.format.",
+    )
+
+
+def _attribute(line: str, where: str) -> Attribute:
+    found = _ATTRIBUTE.fullmatch(line)
+    if found is None:
+        raise DataError("an attribute without name", field=where, value=line)
+    name, kind = unquoted(found[1]), found[2].strip()
+    if kind.startswith("{"):
+        return Attribute(name, False, tuple(split_values(kind[1:].rpartition("}")[0])))
+    if kind.lower().startswith(_NUMBERS):
+        return Attribute(name, True)
+    if kind.lower().startswith("relational"):
+        raise DataError("relational attributes are refused", field=where, value=name)
+    return Attribute(name, False)
+
+
+def split_values(text: str) -> list[str]:
+    """The values of a line, without quotes; a delimiter within quotes is none."""
+    values, at = [], 0
+    while True:
+        found = _VALUE.match(text, at)
+        if found is None:  # text behind a closing quote
+            end = text.find(",", at)
+            end = len(text) if end < 0 else end
+            values.append(text[at:end].strip())
+        else:
+            end = found.end() - (found[0][-1:] in (",", "\t") and found.end() <= len(text))
+            values.append(unquoted(found[1]))
+        if end >= len(text) or text[end] not in ",\t":
+            return values
+        at = end + 1
+
+
+def _pairs(body: str) -> list[str]:
+    """The pairs of a sparse row, cut at commas that are not within quotes."""
+    pattern = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,])+"""
+    return [pair for pair in re.findall(pattern, body) if pair.strip()]
+
+
+def unquoted(text: str) -> str:
+    """A name or value without the quotes around it."""
+    if len(text) > 1 and text[0] in "'\"" and text[-1] == text[0]:
+        return re.sub(r"\\(.)", r"\1", text[1:-1])
+    return text

@@ -1,0 +1,189 @@
+"""Which columns of a table are features, which one is the label, and which are left out and why.
+
+The label is the column that `columns.label` names, or the one that is called label, labels, target,
+class or y, in any case. Where none or several have such a name, the error lists the columns. All
+other columns are features, unless `columns.features` or `columns.exclude` says which, except an
+index: what pandas' metadata marks as one, and what has no name (`to_csv` writes an index so).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from qstore_ray.data.tables.request import TableRequest
+from qstore_ray.errors import DataError, unknown_name
+
+LABELS = ("label", "labels", "target", "class", "y")
+EMPTY = "every value is missing"
+INDEX = "the index of a pandas table"
+_SHOWN = 20
+_UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?")
+
+
+class Chosen(NamedTuple):
+    """Names of the feature columns, of the label and the group if any, and what is left out."""
+
+    features: tuple[str, ...]
+    label: str | None
+    group: str | None = None
+    left_out: tuple[tuple[str, str], ...] = ()
+    kept: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that are read: features, label, group, and what is kept."""
+        others = (name for name in (self.label, self.group) if name is not None)
+        return tuple(dict.fromkeys((*self.features, *others, *self.kept)))
+
+
+def choose(
+    names: Sequence[str],
+    request: TableRequest,
+    where: str,
+    *,
+    index: Mapping[str, str] | None = None,
+) -> Chosen:
+    """The columns to read among `names`.
+
+    Args:
+        names: of all columns of the table.
+        request: what is asked for; with a schema, its features are what is read.
+        where: the file, for error messages.
+        index: columns that are no data, and why; they are read only where they are asked for.
+
+    Raises:
+        DataError: too many columns, two of one name, or no column that is the label.
+        UnknownNameError: a column was asked for that is not there.
+    """
+    _check_names(names, request, where)
+    if request.schema is not None:
+        return _known(names, request, request.schema.names, where)
+    asked = request.columns
+    label = _label(names, asked.label, where) if request.labelled else None
+    if asked.group is not None and asked.group not in names:
+        raise unknown_name("column", asked.group, names, field="columns.group")
+    if asked.group is not None and asked.group == label:
+        raise DataError("the group is also the label", field="columns.group", value=asked.group)
+    for field in ("features", "exclude", "categories"):
+        for name in getattr(asked, field) or ():
+            if name not in names:
+                kind = "feature" if field == "features" else "column"
+                raise unknown_name(kind, name, names, field=f"columns.{field}")
+    if label in (asked.features or ()):
+        raise DataError(
+            "the label is also a feature",
+            field="columns.features",
+            value=label,
+            fix="Leave it out of the features.",
+        )
+    others = [name for name in names if name not in (label, asked.group)]
+    reasons = {name: why for name, why in (index or {}).items() if name in others}
+    reasons |= {name: INDEX for name in others if is_unnamed(name)}
+    reasons |= dict.fromkeys(asked.exclude, "excluded")
+    if asked.features is not None:
+        features = asked.features
+        left_out = {n: reasons.get(n, "not asked for") for n in others if n not in features}
+    else:
+        kept = {*asked.categories}
+        left_out = {n: reasons[n] for n in others if n in reasons and n not in kept}
+        features = tuple(name for name in others if name not in left_out)
+    if not features:
+        raise DataError("there is no column beside the label", field=where, value=label)
+    return Chosen(features, label, asked.group, tuple(left_out.items()))
+
+
+def is_unnamed(name: str) -> bool:
+    """Whether a column has no name of its own."""
+    return not name.strip() or _UNNAMED.fullmatch(name) is not None
+
+
+def named(names: Sequence[str]) -> tuple[str, ...]:
+    """The names without blanks around them; a column without one by its place, as pandas does."""
+    stripped = [name.strip() for name in names]
+    return tuple(name or f"Unnamed: {place}" for place, name in enumerate(stripped))
+
+
+def listed(names: Sequence[str]) -> str:
+    """The names for a message; of many the first ones."""
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+
+
+def same_columns(names: Sequence[str], first: Sequence[str], where: str, first_file: str) -> None:
+    """Raise `DataError` where a file has other columns than the first."""
+    if tuple(names) != tuple(first):
+        odd = sorted(set(names) ^ set(first)) or "another order"
+        raise DataError(
+            f"other columns than in {first_file}",
+            field=where,
+            value=odd,
+            fix="Give files of one kind, or choose some of them with a pattern.",
+        )
+
+
+def _check_names(names: Sequence[str], request: TableRequest, where: str) -> None:
+    if len(names) > request.max_columns:
+        raise DataError(
+            f"{len(names):,} columns, {request.max_columns:,} are allowed",
+            field=where,
+            fix="Raise params.max_columns if this is meant.",
+        )
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(
+            "columns have the same name",
+            field=where,
+            value=twice,
+            fix="Give each its own name; if the first line is a row and no header, set "
+            "params.header = false.",
+        )
+
+
+def _known(
+    names: Sequence[str], request: TableRequest, wanted: Sequence[str], where: str
+) -> Chosen:
+    check_features(names, wanted, where)
+    out = ((name, "no feature of the model") for name in names if name not in set(wanted))
+    kept = tuple(name for name in request.kept if name in names)
+    return Chosen(tuple(wanted), None, None, tuple(out), kept)
+
+
+def check_features(names: Sequence[str], wanted: Sequence[str], where: str) -> None:
+    """Raise `DataError` unless every feature of a model is among the columns of a table."""
+    missing = [name for name in wanted if name not in names]
+    if not missing:
+        return
+    found = [name for name in wanted if name in names]
+    said = f"found are {listed(found)}" if found else "none is there"
+    raise DataError(
+        f"{len(missing)} of the model's {len(wanted)} features are missing: {listed(missing)}; "
+        f"{said}",
+        field=where,
+        value=missing,
+        fix=f"The model's features are {listed(wanted)}; the table has {listed(names)}. Name the "
+        "columns so; their order does not matter.",
+    )
+
+
+def _label(names: Sequence[str], asked: str | None, where: str) -> str:
+    if asked is not None:
+        if asked not in names:
+            raise unknown_name("column", asked, names, field="columns.label")
+        return asked
+    found = list(_candidates(names))
+    if len(found) != 1:
+        raise DataError(
+            "several columns could be the label"
+            if found
+            else f"no column is called {', '.join(LABELS[:-1])} or {LABELS[-1]}",
+            field=where,
+            value=found or None,
+            fix=f"Set columns.label to one of: {listed(names)}.",
+        )
+    return found[0]
+
+
+def _candidates(names: Sequence[str]) -> Iterator[str]:
+    return (name for name in names if name.strip().lower() in LABELS)

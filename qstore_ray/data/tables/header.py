@@ -1,0 +1,111 @@
+"""The first line of a table in text: whether it names the columns, or is a row already.
+
+One rule for training and for prediction. Names that are numbers are no header, unless they count
+on by one (0, 1, 2, …, as pandas calls columns without names). A line is none either if most of its
+names are also values of their own columns. `params.header` = true says that the first line is a
+header all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from qstore_ray.data.columns import TableSchema
+from qstore_ray.data.tables.choose import named
+from qstore_ray.data.tables.texts import is_number
+from qstore_ray.errors import DataError
+
+
+def names_of(
+    first: Sequence[str], rows: Sequence[Sequence[str]], header: bool | None, where: str
+) -> tuple[str, ...]:
+    """Names of the columns: those of the first line, or f0, f1, … where it is a row.
+
+    Args:
+        first: values of the first line.
+        rows: values of some rows behind it.
+        header: whether it is a header; None if that was not said.
+        where: the file, for error messages.
+
+    Raises:
+        DataError: a first line that is no header, where nothing was said.
+    """
+    if header is False:
+        return tuple(f"f{place}" for place in range(len(first)))
+    names = _filled(first, rows)
+    if header is None:
+        _check_header(names, rows, where)
+    return named(names)
+
+
+def known_names(
+    first: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    header: bool | None,
+    schema: TableSchema,
+    where: str,
+) -> tuple[tuple[str, ...], bool]:
+    """Names of the columns of rows to predict on, and whether the first line is a header.
+
+    Without a header, the columns are the features in their order, where there are as many; of a
+    model that was trained on a table without one, else f0, f1, … by their places.
+
+    Raises:
+        DataError: a first line that is no header, where nothing was said.
+    """
+    names = named(_filled(first, rows))
+    if header is None:
+        header = schema.header or set(schema.names) <= set(names)
+        if header and not set(schema.names) <= set(names):
+            _check_header(first, rows, where)
+    if header:
+        return names, True
+    if len(first) == len(schema.names):
+        return schema.names, False
+    return tuple(f"f{place}" for place in range(len(first))), False
+
+
+def _filled(first: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The names, one for every value: an index or a trailing delimiter may have none."""
+    names = list(first)
+    if rows and all(len(row) == len(names) + 1 for row in rows):
+        trailing = all(not row[-1].strip() for row in rows)
+        return [*names, ""] if trailing else ["", *names]
+    return names
+
+
+def _check_header(names: Sequence[str], rows: Sequence[Sequence[str]], where: str) -> None:
+    written = [name.strip() for name in names]
+    if written and written[0][:1] in ("#", "%") and rows and len(rows[0]) != len(names):
+        raise DataError(
+            "the first line looks like a comment",
+            field=f"{where}, line 1",
+            value=written[0],
+            fix=f'Set params.comment = "{written[0][0]}".',
+        )
+    numbers = [float(name) for name in written if is_number(name)]
+    steps = {after - before for before, after in pairwise(numbers)}
+    counted = steps <= {1.0} and all(name.isdigit() for name in written if is_number(name))
+    if numbers and not counted:
+        shown = next(name for name in written if is_number(name))
+        raise _no_header(f"the first line has numbers for names, such as {shown}", where)
+    also = [name for place, name in enumerate(written) if name and _is_value(name, place, rows)]
+    if 2 * len(also) > len(written):
+        raise _no_header(f"the first line looks like a row: {also[-1]!r} is also a value", where)
+
+
+def _is_value(name: str, place: int, rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a name is also a value of its own column."""
+    if is_number(name):
+        return False
+    return any(row[place].strip() == name for row in rows if place < len(row))
+
+
+def _no_header(what: str, where: str) -> DataError:
+    return DataError(
+        what,
+        field=f"{where}, line 1",
+        fix="Set params.header = false if the file has no header: the columns are then f0, f1, …; "
+        "or params.header = true if these are the names.",
+    )

@@ -1,0 +1,234 @@
+"""What the columns of a table are, decided once, by all rows of the source.
+
+A reader knows which columns are numbers (by their type, or by the first rows of a text file). The
+others are looked at whole, block by block:
+
+    true and false           boolean, 1 and 0
+    numbers                  number
+    up to `max_categories`   category; the number of a value is its place among the sorted ones
+    more distinct texts      no feature: one error lists all such columns
+    no value at all          left out
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from qstore_ray.data.columns import Column, LabelKind, TableSchema
+from qstore_ray.data.tables.choose import EMPTY, Chosen
+from qstore_ray.data.tables.request import TableRequest
+from qstore_ray.data.tables.rows import is_text, not_a_value, trimmed
+from qstore_ray.data.tables.texts import BOOLEANS, is_number, label_kind_of
+from qstore_ray.errors import DataError
+
+_LABELS_KEPT = 100_000
+_SIGN = "a value that seems to stand for a missing one"
+
+
+@dataclass
+class Texts:
+    """The distinct texts of one column, as far as they matter.
+
+    Args:
+        most: how many are kept.
+        missing: texts that stand for no value.
+    """
+
+    most: int
+    missing: frozenset[str]
+    found: set[str] = field(default_factory=set)
+    more: bool = False
+    numbers: bool = True
+    booleans: bool = True
+    gaps: bool = False
+
+    def add(self, column: pa.ChunkedArray) -> None:
+        """Look at a block of the column."""
+        texts = trimmed(column)
+        used = pc.unique(texts.indices)
+        self.gaps |= bool(texts.null_count)
+        new = set(texts.dictionary.take(used.drop_null()).to_pylist()) - self.found - {None}
+        known = new - self.missing
+        self.gaps |= len(known) < len(new)
+        self.booleans = self.booleans and known <= BOOLEANS
+        self.numbers = self.numbers and all(map(is_number, known))
+        if len(self.found) + len(known) > self.most:
+            self.more = True
+            known = set(sorted(known)[: max(0, self.most - len(self.found))])
+        self.found |= known
+
+    def sign(self) -> str:
+        """The one text without letter or digit, such as `?`, among others; "" if there is none."""
+        bare = [text for text in self.found if not any(map(str.isalnum, text))]
+        return bare[0] if len(bare) == 1 < len(self.found) else ""
+
+    def decimal_comma(self) -> str:
+        """One of the texts, where all are numbers with a decimal comma; else ""."""
+        commas = [text for text in self.found if "," in text]
+        written = all(is_number(text.replace(",", ".", 1)) for text in self.found)
+        return min(commas) if commas and written else ""
+
+    def all_numbers(self, missing: Iterable[str]) -> bool:
+        """Whether all texts are numbers, but those that stand for a missing value."""
+        return all(map(is_number, self.found - set(missing)))
+
+
+class Survey:
+    """Looks at the columns of a source that are not numbers by their type.
+
+    Args:
+        chosen: the columns to read.
+        numbers: those features that are known to be numbers, and those known to be boolean.
+        label: the kind of the label, where its type says it.
+        numeric_label: whether most labels of the first rows are numbers: then all have to be.
+        request: what is asked for.
+    """
+
+    def __init__(
+        self,
+        chosen: Chosen,
+        request: TableRequest,
+        *,
+        numbers: Iterable[str] = (),
+        booleans: Iterable[str] = (),
+        label: LabelKind = "",
+        numeric_label: bool = False,
+    ) -> None:
+        asked = request.columns
+        forced = set(asked.categories)
+        self._chosen, self._request, self._label_kind = chosen, request, label
+        self._numeric_label = numeric_label
+        self._numbers = set(numbers) - forced
+        self._booleans = set(booleans) - forced
+        missing = frozenset(request.missing)
+        self._texts = {
+            name: Texts(asked.max_categories, missing)
+            for name in chosen.features
+            if name not in self._numbers | self._booleans
+        }
+        self._label = Texts(_LABELS_KEPT, frozenset(("",)))
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The features that have to be looked at."""
+        return tuple(self._texts)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that have to be looked at."""
+        looks = self._chosen.label is not None and not self._label_kind
+        return (*self._texts, *([self._chosen.label] if looks and self._chosen.label else []))
+
+    def add(self, table: pa.Table) -> None:
+        """Look at a block of rows."""
+        for name, texts in self._texts.items():
+            texts.add(table.column(name))
+        if self._chosen.label in self.columns:
+            self._label.add(table.column(self._chosen.label))
+
+    def schema(self, where: str, *, header: bool = True) -> TableSchema:
+        """What the columns are.
+
+        Raises:
+            DataError: columns of text with too many values, or no feature that has any.
+        """
+        asked = self._request.columns
+        left_out = dict(self._chosen.left_out)
+        features: list[Column] = []
+        free: dict[str, Texts] = {}
+        self._check_texts(where)
+        for name in self._chosen.features:
+            texts = self._texts.get(name)
+            if texts is None:
+                features.append(Column(name, "number" if name in self._numbers else "boolean"))
+            elif not texts.found:
+                left_out[name] = EMPTY
+            elif texts.booleans and name not in asked.categories:
+                features.append(Column(name, "boolean"))
+            elif texts.numbers and name not in asked.categories:
+                features.append(Column(name))
+            elif texts.more:
+                free[name] = texts
+            else:
+                features.append(Column(name, "category", tuple(sorted(texts.found))))
+        if free:
+            raise _too_many(free, asked.max_categories, where)
+        if not features:
+            raise DataError("no column beside the label has a value", field=where)
+        return TableSchema(
+            features=tuple(features),
+            label=self._chosen.label,
+            group=self._chosen.group,
+            left_out=tuple(left_out.items()),
+            missing=self._request.missing,
+            unknown=asked.unknown,
+            label_kind=self._kind_of_label(),
+            header=header,
+        )
+
+    def _check_texts(self, where: str) -> None:
+        """Raise `DataError` where texts are numbers in another dress, or one is no value."""
+        missing = self._request.missing
+        for name, texts in self._texts.items():
+            at = f"{where}, column {name!r}"
+            if name in self._request.columns.categories or texts.numbers:
+                continue
+            if value := texts.decimal_comma():
+                raise _decimal_comma(value, at)
+            if not texts.more and (sign := texts.sign()):
+                raise not_a_value(sign, at, missing, name, _SIGN)
+
+    def _kind_of_label(self) -> LabelKind:
+        request = self._request
+        if self._chosen.label is None or self._label_kind:
+            return self._label_kind
+        if request.label_type != "auto":
+            return request.label_type
+        if self._numeric_label and not self._label.all_numbers(request.missing):
+            return "number"  # which the labels that are none are refused as
+        quantity = request.task != "classification"
+        return label_kind_of(self._label.found, request.missing, quantity=quantity)
+
+
+def refuse_columns(columns: Mapping[str, str], where: str) -> None:
+    """Raise one `DataError` that lists the columns that are no features, and what to type."""
+    if columns:
+        listed = ", ".join(f"{name!r} ({why})" for name, why in columns.items())
+        raise DataError(
+            f"these columns are neither numbers, true or false, nor categories: {listed}",
+            field=where,
+            fix=f"Leave them out: columns.exclude = [{_quoted(columns)}].",
+        )
+
+
+def _decimal_comma(value: str, where: str) -> DataError:
+    return DataError(
+        "the numbers have a decimal comma",
+        field=where,
+        value=value,
+        fix='Set params.decimal = "," (Parquet and JSONL: write numbers), or name the column in '
+        "columns.categories.",
+    )
+
+
+def _too_many(free: Mapping[str, Texts], most: int, where: str) -> DataError:
+    listed = ", ".join(repr(name) for name in free)
+    return DataError(
+        f"text with more than {most} different values: {listed}",
+        field=where,
+        fix=f"Leave such columns out: columns.exclude = [{_quoted(free)}]; if they are categories "
+        "all the same, raise columns.max_categories.",
+    )
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def text_columns(schema: pa.Schema, names: Sequence[str]) -> tuple[str, ...]:
+    """Those of the columns that hold text."""
+    return tuple(name for name in names if is_text(schema.field(name).type))

@@ -1,0 +1,78 @@
+"""Nobody reads of what he cannot type: options in Python, Python's calls on the command line."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from qstore_ray.errors import ConfigError
+from qstore_ray.track.logging import announce
+from qstore_ray.wording import on_command_line, worded
+from tests.architecture.source import MODULES
+
+_COMMAND = re.compile(r"(?<![\w-])--[a-z]|`qstore [a-z]")
+_PYTHON = re.compile(
+    r"\b(?:resume|fresh)=True|\b(?:sync_run|read_result|fit|predict|load|run_job)\(|TrainedModel"
+)
+_NOT_A_MESSAGE = {
+    "qstore_ray/wording.py",  # the table itself
+    "qstore_ray/train/card.py",  # a page for whoever gets the model, which has both
+    "qstore_ray/tune/pages.py",  # options of the servers that it starts
+    "qstore_ray/tune/preflight.py",  # an option of `ray start`
+}
+
+
+def _texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Literals that are no docstrings."""
+    documents = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and id(node) not in documents:
+            yield node.lineno, node.value if isinstance(node.value, str) else ""
+
+
+def test_no_message_outside_the_command_line_names_an_option_or_a_command():
+    found = [
+        f"{module.path}:{line} {text!r}"
+        for module in MODULES
+        if not module.path.startswith("qstore_ray/cli/") and module.path not in _NOT_A_MESSAGE
+        for line, text in _texts(module.tree)
+        if _COMMAND.search(text)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_no_message_of_the_command_line_names_a_call():
+    found = [
+        f"{module.path}:{line} {text!r}"
+        for module in MODULES
+        if module.path.startswith("qstore_ray/cli/")
+        for line, text in _texts(module.tree)
+        if _PYTHON.search(text)
+    ]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("python", "command"),
+    [
+        ("Go on with resume=True.", "Go on with --resume."),
+        ("fresh=True deletes it.", "--fresh deletes it."),
+        ("Call sync_run('runs/a b') later.", "Call `qstore runs sync runs/a b` later."),
+        ("As TrainedModel.save writes it.", "As `qstore export` writes it."),
+        ("Set trainer.epochs = 3.", "Set trainer.epochs = 3."),
+    ],
+)
+def test_a_message_has_the_words_of_its_reader(python: str, command: str, capsys):
+    error = ConfigError("no", fix=python)
+    assert worded(python) == python
+    assert python in str(error)
+    with on_command_line():
+        assert worded(python) == command
+        assert str(error).endswith(command)
+        assert error.as_dict()["fix"] == command
+        announce("note", python)
+    assert capsys.readouterr().err.strip().endswith(command)
+    assert error.as_dict()["fix"] == python
