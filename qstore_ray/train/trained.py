@@ -21,7 +21,7 @@ from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.labelled import label_column, labelled_dataset
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.signature import Signature, raw_rows
-from qstore_ray.errors import DataError, UsageError
+from qstore_ray.errors import DataError, UsageError, numbered
 from qstore_ray.learn import step
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.scoring import Answers, Scores, Scoring, answers_of
@@ -340,7 +340,8 @@ class TrainedModel:
         scoring = Scoring(how.goal, tuple(map(str, dataset.schema.class_names)))
         if metrics is not None:
             scoring.check(metrics, "metrics")
-        blocks = step.block_outputs(self.model, self.theta, x, self.backend)
+        with numbered(dataset.rows(split)):
+            blocks = step.block_outputs(self.model, self.theta, x, self.backend)
         seen = y if self.targets is None else self.targets.apply(y)
         loss, count, correct = step.scored(self.model, blocks, seen).sum(axis=0)
         values = {"loss": float(loss / count)}
@@ -377,7 +378,8 @@ class TrainedModel:
                 fix="Use evaluate.",
             )
         x, y = self._rows(dataset, split)
-        outputs = step.outputs_of(self.model, self.theta, x, self.backend)
+        with numbered(dataset.rows(split)):
+            outputs = step.outputs_of(self.model, self.theta, x, self.backend)
         matrix = np.zeros((len(self.classes), len(self.classes)), np.int64)
         np.add.at(matrix, (y, self.model.loss.predict(outputs)), 1)
         return matrix
