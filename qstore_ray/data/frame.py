@@ -68,6 +68,14 @@ class Frame(NamedTuple):
         old = dict(zip(names, self.names, strict=True))
         return self._replace(names=tuple(names), column=lambda name: self.column(old[name]))
 
+    def without(self, name: Any) -> Frame:
+        """The other columns than `name`."""
+        return self._replace(names=tuple(other for other in self.names if other != name))
+
+    def in_places(self) -> AnyArray:
+        """The columns (N, F) by their places, whatever they are called."""
+        return self.renamed([str(place) for place in range(self.width)]).unnamed(self.width)
+
     @property
     def placed(self) -> bool:
         """Whether the names say a place and nothing else: 0, 1, … or f0, f1, …."""

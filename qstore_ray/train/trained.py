@@ -289,7 +289,7 @@ class TrainedModel:
         table = None if signature is None else signature.table
         name = label or (None if table is None else table.label)
         return labelled_dataset(
-            self.raw(rows),
+            raw_rows(rows, signature, name if y is None else None),
             label_column(rows, name, self.classes, table) if y is None else y,
             task=self.task,
             classes=self.classes,

@@ -14,6 +14,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 
@@ -111,3 +112,26 @@ def test_a_study_goes_on_with_the_earlier_ranks(earlier: Path):
         check_same(recipe, now())
     assert 'split.ranks = "default_rng"' in caught.value.fix
     check_same(recipe, now(ranks="default_rng"))
+
+
+@pytest.mark.parametrize("name", ["lib.qsm", "runs/lib"])
+def test_a_model_without_column_names_is_scored_on_a_table(earlier: Path, name: str, capsys):
+    """Its columns but the label are taken by position, and that is said."""
+    model, table = earlier / name, earlier / "iris.csv"
+    assert main(["evaluate", str(model), "--data", str(table)]) != 0
+    assert "no label column is known" in " ".join(capsys.readouterr().err.split())
+    label = ["--set", "columns.label=species"]
+    assert main(["evaluate", str(model), "--data", str(table), *label, "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert "by position: a, b, c, d\n" in err
+    assert "Warning" not in err
+    scores = json.loads(out.splitlines()[-1])
+    assert scores["rows"] == 150
+
+    frame = pd.read_csv(table)
+    loaded = TrainedModel.load(model)
+    with pytest.warns(UserWarning, match="kept no column names"):
+        rows = loaded.labelled(frame, label="species")
+    assert loaded.evaluate(rows)["accuracy"] == scores["accuracy"]
+    arrays = loaded.labelled(load_iris().data, frame["species"].to_numpy())
+    assert loaded.evaluate(arrays)["accuracy"] == scores["accuracy"]

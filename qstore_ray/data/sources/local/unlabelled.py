@@ -182,9 +182,19 @@ def _frame(
     if signature.table is None:
         x = joined(chunk.read()["x"] for chunk in chunks)
         names = contents.feature_names or ()
-        return Frame(names, lambda name: x[:, names.index(name)], where)
+        columns: dict[Any, Any] = {name: x[:, place] for place, name in enumerate(names)}
+        if kept:  # as they are written, where a feature is a number
+            table = _whole(chunks, files)
+            columns |= {name: table.column(name) for name in kept if name in names}
+        return Frame(names, columns.__getitem__, where)
+    table = _whole(chunks, files)
+    missing = () if params.missing is None else asked.missing
+    return Frame(contents.columns, table.column, where, missing)
+
+
+def _whole(chunks: list[TableChunk], files: tuple[str, ...]) -> pa.Table:
     try:
-        table = pa.concat_tables([c.table() for c in chunks], promote_options="permissive")
+        return pa.concat_tables([c.table() for c in chunks], promote_options="permissive")
     except pa.ArrowException as exc:
         raise DataError(
             f"the files have columns of different types: {exc}",
@@ -192,8 +202,6 @@ def _frame(
             value=files,
             fix="Write all files with one schema.",
         ) from exc
-    missing = () if params.missing is None else asked.missing
-    return Frame(contents.columns, table.column, where, missing)
 
 
 def _no_rows(path: str) -> DataError:
