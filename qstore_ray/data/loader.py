@@ -19,6 +19,7 @@ from qstore_ray.data.build import build_dataset
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset
+from qstore_ray.data.frame import by_name, by_position, frame_of, learnt
 from qstore_ray.data.labels import KINDS, flat_labels
 from qstore_ray.data.sources.base import (
     ReadTask,
@@ -82,9 +83,6 @@ class DatasetLoader:
             ConfigError: a wrong field.
             DataError: as for `load`.
         """
-        # Loads pyarrow, which loading from a source needs only when files are read.
-        from qstore_ray.data.frame import frame_of, learnt
-
         if rows_per_task < 1:
             raise ConfigError(
                 "a read task carries one row or more",
@@ -142,7 +140,5 @@ class DatasetLoader:
 
 
 def _by_name(rows: Any, table: TableSchema) -> AnyArray:
-    from qstore_ray.data.frame import by_name, by_position, frame_of
-
     frame = frame_of(rows)
     return by_position(rows, table) if frame is None else by_name(frame, table)
