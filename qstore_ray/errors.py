@@ -21,12 +21,16 @@
 An error says what was wrong (`message`), where (`field`), which value was met (`value`) and what
 to do instead (`fix`). The four are attributes, and they survive pickling, so that an error raised
 in a Ray worker reaches the driver with its fields.
+
+An error about one row of a batch carries the row's place there (`row`), and its message says
+`{row}` where the number belongs. Whoever knows where the rows come from wraps the work on a batch
+in `numbered`, which puts the number in the source in its place.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
@@ -40,20 +44,39 @@ class QStoreError(Exception):
     """Anything this program raises on purpose.
 
     Args:
-        message: what was wrong, as one sentence.
+        message: what was wrong, as one sentence; `{row}` in it stands for `row`.
         field: the configuration field or argument at fault, dotted (`trainer.batch_size`).
         value: the offending value; kept for programs, shown shortened.
         fix: what to type instead, in Python's words; see `wording`.
+        row: place of the row at fault among the rows at hand, see `numbered`.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, field: str = "", value: Any = None, fix: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str = "",
+        value: Any = None,
+        fix: str = "",
+        row: int | str | None = None,
+    ) -> None:
         super().__init__(message)
-        self.message = message
+        self._message = message
         self.field = field
         self.value = value
         self.fix = fix
+        self.row = row
+
+    @property
+    def message(self) -> str:
+        """What was wrong, as one sentence."""
+        return self._message if self.row is None else self._message.replace("{row}", str(self.row))
+
+    @message.setter
+    def message(self, message: str) -> None:
+        self._message = message
 
     def __str__(self) -> str:
         where = f"{self.field}: " if self.field else ""
@@ -62,8 +85,8 @@ class QStoreError(Exception):
         return _shown(f"{where}{self.message}{got}.{fix}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # With what else an error knows: `locked`, and notes.
-        return _rebuild, (type(self), self.message, self.field, self.value, self.fix), vars(self)
+        # With what else an error knows: `locked`, `row`, and notes.
+        return _rebuild, (type(self), self._message, self.field, self.value, self.fix), vars(self)
 
     def as_dict(self) -> dict[str, Any]:
         """The error as JSON-ready fields (`--json` prints this)."""
@@ -184,6 +207,21 @@ def under(prefix: str) -> Iterator[None]:
     except QStoreError as exc:
         if exc.field and not f"{exc.field}.".startswith(f"{prefix.partition('.')[0]}."):
             exc.field = f"{prefix}.{exc.field}"
+        raise
+
+
+@contextmanager
+def numbered(rows: Sequence[int] | Any | None) -> Iterator[None]:
+    """Give an error about a row of a batch the row's number in the source, in place of its place.
+
+    Args:
+        rows: the numbers (B,) of the batch's rows; None leaves errors as they are.
+    """
+    try:
+        yield
+    except QStoreError as exc:
+        if rows is not None and isinstance(exc.row, int):
+            exc.row = int(rows[exc.row])
         raise
 
 

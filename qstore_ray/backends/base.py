@@ -225,7 +225,8 @@ def _check_amplitudes(template: Template, bindings: Bindings) -> None:
         norms = np.linalg.norm(amplitudes, axis=1)
         worst = int(np.argmax(np.abs(norms - 1.0)))
         raise CircuitError(
-            f"amplitudes must have norm 1, row {worst} has {norms[worst]:.6g}",
+            f"amplitudes must have norm 1, row {{row}} has {norms[worst]:.6g}",
+            row=worst,
             field="amplitudes",
             fix="Divide each row by its norm; a row of zeros cannot be encoded.",
         )

@@ -96,7 +96,8 @@ class Circuit:
         if not all_finite(angles):
             finite = np.isfinite(angles).all(axis=1)
             raise DataError(
-                f"row {int(np.argmin(finite))} is encoded as an angle that is not finite",
+                "row {row} is encoded as an angle that is not finite",
+                row=int(np.argmin(finite)),
                 field="x",
                 fix="Scale the features into the range where the circuit's formulas are defined.",
             )
@@ -138,7 +139,8 @@ class Circuit:
         if not all_finite(rows):
             finite = np.isfinite(rows).all(axis=1)
             raise DataError(
-                f"row {int(np.argmin(finite))} holds NaN or infinity",
+                "row {row} holds NaN or infinity",
+                row=int(np.argmin(finite)),
                 field="x",
                 fix="Impute or drop missing values before the circuit.",
             )

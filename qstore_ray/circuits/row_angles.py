@@ -47,9 +47,9 @@ class Bits:
         """x, once it is known to be bits."""
         binary = ((x == 0.0) | (x == 1.0)).all(axis=1)
         if not binary.all():
-            worst = int(np.argmin(binary))
             raise DataError(
-                f"basis encoding takes features of 0 and 1, row {worst} holds others",
+                "basis encoding takes features of 0 and 1, row {row} holds others",
+                row=int(np.argmin(binary)),
                 field="x",
                 fix="Binarise the features first, or use the encoding angle.",
             )
@@ -153,7 +153,8 @@ class Amplitudes:
         largest = np.abs(x).max(axis=1, keepdims=True)
         if not largest.all():
             raise DataError(
-                f"row {int(np.argmin(largest))} is all zeros and cannot be an amplitude vector",
+                "row {row} is all zeros and cannot be an amplitude vector",
+                row=int(np.argmin(largest)),
                 field="x",
                 fix="Drop such rows, or use the encoding angle.",
             )

@@ -21,6 +21,11 @@ def dataset_of(folder: Path) -> Dataset:
     trained_on = read_record(folder).fingerprints.get("data")
     config = DatasetConfig.from_dict(read_toml(folder / "config.toml").get("dataset", {}))
     dataset = DatasetLoader.load(config)
+    if dataset.fingerprint != trained_on and config.split.ranks is None:
+        # The run may be older than `split.ranks`.
+        split = config.split.model_copy(update={"ranks": "default_rng"})
+        earlier = DatasetLoader.load(config.model_copy(update={"split": split}))
+        dataset = earlier if earlier.fingerprint == trained_on else dataset
     if dataset.fingerprint != trained_on:
         raise DataError(
             f"the data have changed since the run: their fingerprint was {trained_on}",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qstore_ray.cli.output import note
 from qstore_ray.config import apply_overrides
 from qstore_ray.data.frame import Frame, left_out
+from qstore_ray.data.labelled import label_column
 from qstore_ray.data.signature import Signature
 from qstore_ray.data.sources.local.unlabelled import (
     Unlabelled,
@@ -39,8 +40,9 @@ def read_rows(model: TrainedModel, path: str, changes: list[str] | None, *kept: 
     signature = model.signature or Signature(model.preparation.n_features)
     found = read_unlabelled(path, signature, reading(changes), kept)
     if model.signature is None and isinstance(found.rows, Frame):
-        places = _in_their_places(found.rows, named=found.params.header is not False)
-        found = found._replace(rows=places.unnamed(places.width))
+        if found.params.header is not False:
+            _say_positions(found.rows)
+        found = found._replace(rows=found.rows.in_places())
     return found
 
 
@@ -58,6 +60,11 @@ def labelled_rows(model: TrainedModel, path: str, split: str, changes: list[str]
     label, others = _label(changes)
     known = label or (None if signature.table is None else signature.table.label)
     found = read_labelled(path, signature, known, split, reading(others))
+    if model.signature is None and isinstance(found.rows, Frame):
+        labels = label_column(found.rows, known, model.classes, None)
+        features = found.rows.without(known)
+        _say_positions(features)
+        return model.labelled(features.in_places(), labels, split=split)
     say_what_is_taken(model, found.rows, {} if known is None else {known: "label"})
     return model.labelled(found.rows, found.y, label=label, split=split)
 
@@ -136,14 +143,11 @@ def id_column(found: Unlabelled, name: str) -> list[Any]:
     )
 
 
-def _in_their_places(rows: Frame, *, named: bool) -> Frame:
-    """The columns as a model takes them that was trained by a version without names."""
-    if named:
-        note(
-            "note: this model was trained by a version that kept no column names; the columns of "
-            f"the input are taken by position: {_listed([str(name) for name in rows.names])}"
-        )
-    return rows.renamed([str(place) for place in range(rows.width)])
+def _say_positions(rows: Frame) -> None:
+    note(
+        "note: this model was trained by a version that kept no column names; the columns of "
+        f"the input are taken by position: {_listed([str(name) for name in rows.names])}"
+    )
 
 
 def _listed(names: Any) -> str:

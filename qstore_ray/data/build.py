@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from qstore_ray.data.select import encode, select
 from qstore_ray.data.steps import OneHot, Step
 from qstore_ray.data.survey import Part, check_parts, survey_part
 from qstore_ray.data.validate import bad_value_error
-from qstore_ray.errors import ConfigError, DataError, unknown_name
+from qstore_ray.errors import ConfigError, DataError, numbered, unknown_name
 
 if TYPE_CHECKING:
     from qstore_ray.data.config import DatasetConfig
@@ -64,12 +65,12 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
             parts[split] = survey_part(
                 source.official[split],
                 columns,
-                f"the official {split} split",
+                f"the official {split} split{_found_in(source, split)}",
                 nan_allowed=fills,
                 several=several,
                 keep=keep,
             )
-    check_parts(parts, names)
+    check_parts(parts, names, dict(source.parts))
     whole = {name: _kept(config, source, part, name) for name, part in parts.items()}
     kept, labels, said = select(config, parts, whole)
     numbers = {name: encode(labels, part, kept[name]) for name, part in parts.items()}
@@ -77,8 +78,8 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
     if config.bad_values == "error":
         _check_finite(parts, positions, names)
     home = {split: (split if split in parts else "") for split in positions}
-    numbered = {split: numbers[home[split]][positions[split]] for split in positions}
-    counts = _class_counts(config, numbered, labels)
+    encoded = {split: numbers[home[split]][positions[split]] for split in positions}
+    counts = _class_counts(config, encoded, labels)
 
     def plan(split: str, preparation: Preparation, expansion: Expansion | None = None) -> ReadPlan:
         part = parts[home[split]]
@@ -87,8 +88,10 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
     _check_categories(steps, parts, positions, home, source, names)
     preparation, gaps = Preparation(main.n_features, (), ()), False
     if steps:
-        x = plan("train", preparation).read_raw().x  # never the copies: they are not data
-        preparation = Preparation.fit(steps, x)
+        train = plan("train", preparation)
+        x = train.read_raw().x  # never the copies: they are not data
+        with numbered(train.source_rows):
+            preparation = Preparation.fit(steps, x)
         gaps = fills and bool(np.isnan(x).any())
     n_features = preparation.apply(np.zeros((0, main.n_features))).shape[1]
     schema = _schema(config, source, main, labels, names, n_features)
@@ -106,7 +109,7 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
         class_counts={split: tuple(n * times[split] for n in c) for split, c in counts.items()},
         fingerprint=_fingerprint(config, parts, positions, numbers, labels, schema, steps),
         preparation=preparation,
-        provenance={**source.provenance, **_dropped(parts, whole), **said},
+        provenance={**source.provenance, **_found(source), **_dropped(parts, whole), **said},
         plans=read,
     )
     return with_val_in_train(dataset) if config.split.merge_val else dataset
@@ -168,6 +171,17 @@ def _kept(config: DatasetConfig, source: SourceData, part: Part, name: str) -> I
             fix="Look for a column that is never filled, and leave it out by columns.exclude.",
         )
     return kept
+
+
+def _found_in(source: SourceData, split: str) -> str:
+    where = dict(source.parts).get(split)
+    return "" if where is None else f" ({where})"
+
+
+def _found(source: SourceData) -> dict[str, str]:
+    """Which official parts were found, and where, for the provenance."""
+    said = ", ".join(f"{part} from {where}" for part, where in source.parts)
+    return {"parts": said} if said else {}
 
 
 def _no_label(source: SourceData, row: int, count: int) -> DataError:
@@ -333,7 +347,7 @@ def _schema(
         image_shape=image if whole else None,
         class_names=called if labels.classes else (),
         n_targets=main.y.shape[1] if main.y.ndim == 2 else 1,
-        table=source.table,
+        table=None if source.table is None else replace(source.table, parts=source.parts),
     )
 
 

@@ -61,6 +61,10 @@ class SplitConfig(Config):
         merge_val: cut as the fields above say, or as the source does, then add the rows of val to
             train: for a final training, when val has served its purpose. There is no val then, and
             test has the same rows.
+        ranks: `default_rng` orders rows and groups by the stream of numpy's `default_rng(seed)`,
+            as was done before this field existed; for runs of that time only, because rows that
+            were drawn from that stream would be sorted by their values. Without it, the stream
+            is one of its own.
     """
 
     train: Fraction | None = None
@@ -70,6 +74,7 @@ class SplitConfig(Config):
     folds: int | None = Field(default=None, ge=2)
     fold: int | None = Field(default=None, ge=0)
     merge_val: bool = False
+    ranks: Literal["default_rng"] | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

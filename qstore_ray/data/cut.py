@@ -19,6 +19,7 @@ from qstore_ray.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from qstore_ray.data.config import SplitConfig
+    from qstore_ray.data.split import Ranks
     from qstore_ray.types import AnyArray, IntArray
 
 
@@ -77,7 +78,7 @@ def cut(split: SplitConfig, asked: Cut) -> dict[str, IntArray]:
     held_out = wanted.get("test", 0.0)
     assert split.fold is not None, "checked by SplitConfig"
     if split.method == "seed":
-        return _fold_by_seed(asked, split.folds, split.fold, held_out)
+        return _fold_by_seed(asked, split.folds, split.fold, held_out, split.ranks)
     # A key's part follows from the key alone, so test and all folds have to be dealt out at once.
     names = [f"fold {i}" for i in range(split.folds)]
     dealt = _dealt(split, asked, dict.fromkeys(names, (1.0 - held_out) / split.folds) | wanted)
@@ -94,7 +95,7 @@ def _dealt(split: SplitConfig, asked: Cut, fractions: Mapping[str, float]) -> di
                 field="columns.group",
                 fix="This is a fault of the source adapter: its read tasks lack a column group.",
             )
-        return split_groups(asked.groups, fractions, asked.seed)
+        return split_groups(asked.groups, fractions, asked.seed, split.ranks)
     if split.method == "hash":
         keys = asked.rows if asked.groups is None else asked.groups
         return split_by_hash(keys, fractions, asked.seed)
@@ -106,16 +107,19 @@ def _dealt(split: SplitConfig, asked: Cut, fractions: Mapping[str, float]) -> di
         classes=asked.classes,
         method=split.method,
         keys=asked.rows,
+        ranks=split.ranks,
     )
 
 
-def _fold_by_seed(asked: Cut, k: int, fold: int, held_out: float) -> dict[str, IntArray]:
+def _fold_by_seed(
+    asked: Cut, k: int, fold: int, held_out: float, ranks: Ranks
+) -> dict[str, IntArray]:
     labels, seed, rest = asked.labels, asked.seed, np.arange(asked.n_rows)
     test: dict[str, IntArray] = {}
     if held_out:
         parts = {"rest": 1.0 - held_out, "test": held_out}
-        first = split_rows(asked.n_rows, parts, seed, labels, asked.classes)
+        first = split_rows(asked.n_rows, parts, seed, labels, asked.classes, ranks=ranks)
         rest, test = first["rest"], {"test": first["test"]}
     kept = None if labels is None else labels[rest]
-    chosen = folds(len(rest), k, seed, kept, classes=asked.classes)[fold]
+    chosen = folds(len(rest), k, seed, kept, classes=asked.classes, ranks=ranks)[fold]
     return {**{name: rest[positions] for name, positions in chosen.items()}, **test}

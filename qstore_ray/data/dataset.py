@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.labels import ClassLabels
-from qstore_ray.data.plan import Arrays, HeldPlan, ReadPlan
+from qstore_ray.data.plan import Arrays, ReadPlan, hold
 from qstore_ray.errors import unknown_name
 
 if TYPE_CHECKING:
@@ -114,18 +114,21 @@ class Dataset:
         """
         return self.plan(split).read()
 
-    def in_memory(self) -> Dataset:
+    def in_memory(self, *, raw: bool = True) -> Dataset:
         """The same dataset with its rows read already: `materialize` gives them at once.
 
         Pickled, it carries them along; the arrays are not to be changed.
 
+        Args:
+            raw: hold the rows as the source has them too, so that nothing reads the source again
+                (`with_val_in_train`, `to_ray`, `save`). Without them the dataset is as small as
+                its prepared rows, and what needs raw ones reads the source.
+
         Raises:
             DataError: see `materialize`.
         """
-        held = {
-            split: HeldPlan(plan.tasks, plan.source_rows, plan.read())
-            for split, plan in self.plans.items()
-        }
+        plans = hold(self.plans) if raw else self.plans
+        held = {split: replace(plan, held=plan.read()) for split, plan in plans.items()}
         return replace(self, plans=held)
 
     def rows(self, split: str) -> IntArray:

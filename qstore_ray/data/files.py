@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -46,11 +46,22 @@ def is_remote(where: str) -> bool:
     return _URI.match(where) is not None
 
 
-def find_files(path: str) -> tuple[str, tuple[str, ...]]:
-    """The folder that `path` means ("" where it is no folder), and the files there, sorted.
+class Listing(NamedTuple):
+    """The folder that a path means ("" where it is no folder), the files there, and hidden ones.
 
-    Files and folders whose names begin with a dot or an underscore are no data, as in Spark and
-    Hive. A pattern (`data/*.csv`) stands for the files that match.
+    Both are sorted; a hidden folder stands for all that is in it.
+    """
+
+    root: str
+    files: tuple[str, ...]
+    hidden: tuple[str, ...] = ()
+
+
+def find_files(path: str) -> Listing:
+    """The files that `path` means.
+
+    Files and folders whose names begin with a dot or an underscore are hidden and no data, as in
+    Spark and Hive. A pattern (`data/*.csv`) stands for the files that match.
 
     Raises:
         DataError: nothing is there.
@@ -59,18 +70,19 @@ def find_files(path: str) -> tuple[str, tuple[str, ...]]:
     if is_remote(where):
         return _find_remote(where)
     if Path(where).is_dir():
-        files = tuple(sorted(_walk(where)))
+        hidden: list[str] = []
+        files = tuple(sorted(_walk(where, hidden)))
         if not files:
             raise DataError("the folder holds no files", field="params.path", value=where)
-        return where, files
+        return Listing(where, files, tuple(sorted(hidden)))
     if Path(where).exists() or not _WILD.search(where):
-        return "", (where,)
+        return Listing("", (where,))
     anchor = Path(where).anchor
     try:
         matches = [str(match) for match in Path(anchor).glob(where[len(anchor) :])]
     except ValueError as exc:
         raise ConfigError(f"not a pattern: {exc}", field="params.path", value=where) from exc
-    return "", _matched(where, sorted(match for match in matches if Path(match).is_file()))
+    return Listing("", _matched(where, sorted(match for match in matches if Path(match).is_file())))
 
 
 @contextmanager
@@ -147,8 +159,8 @@ def _http_errors() -> tuple[type[Exception], ...]:
     return () if aiohttp is None else (aiohttp.ClientError,)
 
 
-def _walk(folder: str) -> Iterator[str]:
-    """Files below `folder`; a link to a folder is followed once."""
+def _walk(folder: str, hidden: list[str]) -> Iterator[str]:
+    """Files below `folder`, those that are no data into `hidden`; a link is followed once."""
     seen: set[str] = set()
     for at, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(at)
@@ -156,6 +168,7 @@ def _walk(folder: str) -> Iterator[str]:
             folders.clear()
             continue
         seen.add(real)
+        hidden += (str(Path(at, name)) for name in (*folders, *names) if not _is_data(name))
         folders[:] = [name for name in folders if _is_data(name)]
         yield from (str(Path(at, name)) for name in names if _is_data(name))
 
@@ -172,21 +185,25 @@ def _matched(where: str, matches: list[str]) -> tuple[str, ...]:
     return tuple(matches)
 
 
-def _find_remote(where: str) -> tuple[str, tuple[str, ...]]:
+def _find_remote(where: str) -> Listing:
     system, name = _system(where)
     with reading(where):
         if _WILD.search(name):
             found = sorted(str(match) for match in system.glob(name) if system.isfile(match))
-            return "", _matched(where, [_uri(where, match) for match in found])
+            return Listing("", _matched(where, [_uri(where, match) for match in found]))
         if not system.isdir(name):
-            return "", (where,)
+            return Listing("", (where,))
         root = name.rstrip("/")
         below = sorted(str(file) for file in system.find(name))
-    hidden = [file[len(root) :].lstrip("/").split("/") for file in below]
-    files = [file for file, parts in zip(below, hidden, strict=True) if all(map(_is_data, parts))]
+    files = [file for file in below if all(map(_is_data, file[len(root) :].strip("/").split("/")))]
     if not files:
         raise DataError("the folder holds no files", field="params.path", value=where)
-    return _uri(where, root), tuple(_uri(where, file) for file in files)
+    hidden = sorted(set(below) - set(files))
+    return Listing(
+        _uri(where, root),
+        tuple(_uri(where, file) for file in files),
+        tuple(_uri(where, file) for file in hidden),
+    )
 
 
 def _uri(where: str, name: str) -> str:

@@ -2,7 +2,8 @@
 
 A pandas, polars or Hugging Face table, a pyarrow Table, a dictionary of columns, a list of records,
 a structured array of NumPy and whatever hands out an Arrow stream are all a `Frame`: names, and a
-column by its name. None of these libraries is imported for it.
+column by its name. None of these libraries is imported for it, and pyarrow, which starts threads,
+only where there is a table.
 
     by_name(frame_of(table), schema)    raw rows (N, F) in the order of the schema; other columns
                                         are left alone, missing ones are an error
@@ -16,19 +17,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-from pyarrow.interchange import from_dataframe
 
 from qstore_ray.data.columns import Column, TableSchema
 from qstore_ray.data.tables.choose import check_features, listed
 from qstore_ray.data.tables.request import USUAL_SIGNS
-from qstore_ray.data.tables.rows import Where, rows_of
 from qstore_ray.data.tables.texts import is_number
 from qstore_ray.data.validate import as_array
-from qstore_ray.data.values import category_numbers, column_array, column_of
 from qstore_ray.errors import DataError, unknown_name
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from qstore_ray.data.tables.rows import Where
     from qstore_ray.types import AnyArray
 
 _MADE = ("{}", "f{}")  # names that say a place and nothing else: pandas', and our own
@@ -61,12 +61,22 @@ class Frame(NamedTuple):
         Raises:
             DataError: a column of several kinds of values, or of none that Arrow knows.
         """
+        from qstore_ray.data.values import column_of
+
         return column_of(self.column(name), str(name))
 
     def renamed(self, names: Sequence[str]) -> Frame:
         """The same columns with other names, one for each in order."""
         old = dict(zip(names, self.names, strict=True))
         return self._replace(names=tuple(names), column=lambda name: self.column(old[name]))
+
+    def without(self, name: Any) -> Frame:
+        """The other columns than `name`."""
+        return self._replace(names=tuple(other for other in self.names if other != name))
+
+    def in_places(self) -> AnyArray:
+        """The columns (N, F) by their places, whatever they are called."""
+        return self.renamed([str(place) for place in range(self.width)]).unnamed(self.width)
 
     @property
     def placed(self) -> bool:
@@ -134,11 +144,15 @@ def _of_library(given: Any) -> Frame | None:
         if names is not None and not callable(names) and hasattr(given, "__getitem__"):
             return Frame(tuple(names), given.__getitem__)
     if hasattr(given, "__arrow_c_stream__"):
+        import pyarrow as pa
+
         try:
             table = pa.table(given)
         except (pa.ArrowException, TypeError, ValueError):
             return None  # one column alone, such as a pandas Series
     elif hasattr(given, "__dataframe__"):
+        from pyarrow.interchange import from_dataframe
+
         table = from_dataframe(given)
     else:
         return None
@@ -151,6 +165,10 @@ def by_name(frame: Frame, table: TableSchema) -> AnyArray:
     Raises:
         DataError: a feature that is missing or there twice, or a value that does not fit.
     """
+    import pyarrow as pa
+
+    from qstore_ray.data.tables.rows import rows_of
+
     check_names(frame.names, table)
     columns = {name: frame.arrow(name) for name in table.names}
     lengths = {name: len(column) for name, column in columns.items()}
@@ -209,7 +227,9 @@ def by_position(given: Any, table: TableSchema | None) -> AnyArray:
     if rows.dtype.kind in "OUS":
         columns = dict(zip(table.names, rows.T.tolist(), strict=True))
         return by_name(Frame(table.names, columns.__getitem__), table)
-    if rows.dtype.kind in "biuf":
+    if rows.dtype.kind in "biuf" and any(c.kind == "category" for c in table.features):
+        from qstore_ray.data.values import category_numbers
+
         for column, values in zip(table.features, rows.T, strict=True):
             if column.kind == "category":
                 category_numbers(column, values)
@@ -232,6 +252,8 @@ def learnt(frame: Frame, names: Sequence[str] | None = None) -> TableSchema:
         DataError: names that are no text or there twice, or a column of another kind.
         UnknownNameError: a name that the table does not have.
     """
+    from qstore_ray.data.values import column_array
+
     twice = [name for name, count in Counter(frame.names).items() if count > 1]
     if twice:
         raise DataError(

@@ -25,7 +25,6 @@ from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.raw import read_raw
 from qstore_ray.data.sources.base import array_tasks
 from qstore_ray.data.validate import as_array, check_not_empty, check_same_length
-from qstore_ray.data.values import labels_of
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
@@ -101,6 +100,8 @@ def label_column(
     Raises:
         DataError: no table, no such column, or a label that is missing.
     """
+    from qstore_ray.data.values import labels_of  # loads pyarrow, as a table needs it
+
     frame = frame_of(rows)
     if frame is None or label is None or label not in frame.names:
         which = "no label column is known" if label is None else f"there is no column {label!r}"

@@ -22,7 +22,7 @@ from qstore_ray.data.augment.expansion import expansion_of
 from qstore_ray.data.categories import names_after
 from qstore_ray.data.plan import ReadPlan, SplitTask
 from qstore_ray.data.prepare import Preparation
-from qstore_ray.errors import ConfigError, UsageError
+from qstore_ray.errors import ConfigError, UsageError, numbered
 
 if TYPE_CHECKING:
     from qstore_ray.data.dataset import Dataset
@@ -55,7 +55,8 @@ def with_val_in_train(dataset: Dataset) -> Dataset:
     preparation, gaps = dataset.preparation, False
     if preparation.steps:
         x = joined.read_raw().x
-        preparation = Preparation.fit(preparation.steps, x)
+        with numbered(joined.source_rows):
+            preparation = Preparation.fit(preparation.steps, x)
         gaps = bool(np.isnan(x).any())
     width = preparation.apply(np.zeros((0, dataset.schema.n_raw_features))).shape[1]
     known = dataset.schema

@@ -32,6 +32,13 @@ _PIECE = 2**22
 _ZIP_LENGTHS = 26  # where a local file header gives the lengths of name and extra field
 _ENCRYPTED = 1
 _LAST_CHARACTER = 0x10FFFF
+_REFUSED_FIX = {
+    "O": "Lists and other objects are pickled, and pickles run code when they are opened; save "
+    "rows of one length as an array of numbers, and text as text of a fixed length.",
+    "c": "Features are real numbers; save real and imaginary parts as columns of their own.",
+    "V": "Save the columns of a record as one array of numbers, or the table as Parquet or CSV.",
+    "": "Save numbers, or text of a fixed length.",
+}
 _SURROGATES = (0xD800, 0xDFFF)
 
 
@@ -91,6 +98,19 @@ def member_names(path: str) -> tuple[str, ...]:
         zipfile.ZipFile(file) as archive,
     ):
         return tuple(name.removesuffix(".npy") for name in archive.namelist())
+
+
+def declared_shape(place: Place) -> tuple[int, ...]:
+    """The shape that the header at `place` declares, of whatever type the array is.
+
+    Raises:
+        DataError: no such array, or no header.
+    """
+    with open_file(place.path) as file, _translated(str(place)):
+        if place.member is None:
+            return _header(file).shape
+        with zipfile.ZipFile(file) as archive, archive.open(f"{place.member}.npy") as stream:
+            return _header(stream).shape
 
 
 def read_array(place: Place, max_bytes: int) -> AnyArray:
@@ -261,7 +281,7 @@ def _check_header(place: Place, header: Header, found: int, max_bytes: int) -> N
         raise DataError(
             f"arrays of type {header.dtype} are refused",
             field=str(place),
-            fix="Objects and records are never loaded; save numbers or text of a fixed length.",
+            fix=_REFUSED_FIX.get(header.dtype.kind, _REFUSED_FIX[""]),
         )
     if header.shape and header.shape[0] and not _size(header):
         raise DataError(f"rows without content, shape {header.shape}", field=str(place))

@@ -12,7 +12,7 @@ that changes under a run is an error, not a silent change of the data.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,8 +20,9 @@ import numpy as np
 
 from qstore_ray.data.labels import Labels
 from qstore_ray.data.prepare import Preparation
-from qstore_ray.data.raw import Block, read_raw, to_block
-from qstore_ray.errors import DataError
+from qstore_ray.data.raw import Block, RawRows, read_raw, to_block
+from qstore_ray.data.sources.base import ArrayTask
+from qstore_ray.errors import DataError, numbered
 
 if TYPE_CHECKING:
     from qstore_ray.data.augment.expansion import Expansion
@@ -83,10 +84,12 @@ class SplitTask:
         """
         block = self.raw()
         y = self.labels.encode(block.y)
-        if self.expansion is None:
-            return {"x": self.preparation.apply(block.x), "y": y, "row": block.row}
+        with numbered(block.row):
+            if self.expansion is None:
+                return {"x": self.preparation.apply(block.x), "y": y, "row": block.row}
+            x = self.expansion.expand(block.x, block.row, self.preparation)
         return {
-            "x": self.expansion.expand(block.x, block.row, self.preparation),
+            "x": x,
             "y": np.repeat(y, self.times, axis=0),
             "row": np.repeat(block.row, self.times),
         }
@@ -97,8 +100,15 @@ class SplitTask:
         Raises:
             DataError: the block is not what it was when the dataset was loaded.
         """
+        return to_block(self.raw_rows(), self.columns)
+
+    def raw_rows(self) -> RawRows:
+        """`raw` with all columns, in the source's own type and shape.
+
+        Raises:
+            DataError: the block is not what it was when the dataset was loaded.
+        """
         raw = read_raw(self.source, several=self.labels.several)
-        block = to_block(raw, self.columns)
         if raw.digest() != self.digest:
             raise DataError(
                 "the source changed since the dataset was loaded",
@@ -106,7 +116,7 @@ class SplitTask:
                 fix="Load the dataset again; a run that was started on the old data cannot go on.",
             )
         take = _as_slice(self.take)
-        return Block(block.x[take], block.y[take], block.row[take])
+        return RawRows(raw.x[take], raw.y[take], raw.row[take])
 
 
 @dataclass(frozen=True)
@@ -116,10 +126,13 @@ class ReadPlan:
     Args:
         tasks: all with the same expansion, if any.
         source_rows: numbers of the rows that the split has of the source, ascending.
+        held: what `read` gives, where it was read already; a plan that is made from this one for
+            other rows, or for rows prepared otherwise, has none.
     """
 
     tasks: tuple[SplitTask, ...]
     source_rows: IntArray
+    held: Arrays | None = None
 
     @property
     def times(self) -> int:
@@ -138,11 +151,15 @@ class ReadPlan:
 
     def unaugmented(self) -> ReadPlan:
         """The plan that reads the rows of the source alone, without copies."""
+        if self.tasks[0].expansion is None:
+            return self
         tasks = tuple(replace(task, expansion=None) for task in self.tasks)
         return ReadPlan(tasks, self.source_rows)
 
     def read(self) -> Arrays:
         """Run the tasks in this process; rows come in the order of their row numbers."""
+        if self.held is not None:
+            return self.held
         return _filled(
             (Arrays(block["x"], block["y"]) for block in (task() for task in self.tasks)),
             self.n_rows,
@@ -162,19 +179,35 @@ class ReadPlan:
         )
 
 
-@dataclass(frozen=True)
-class HeldPlan(ReadPlan):
-    """A plan whose rows were read already.
+def hold(plans: Mapping[str, ReadPlan]) -> dict[str, ReadPlan]:
+    """The plans with the rows of the source that they read carried by their tasks.
 
-    Args:
-        arrays: what `read` gives.
+    A block of the source is held once, with the rows of all plans and no others, in their order; so
+    plans can still be joined, and nothing that is made from them reads the source again.
+
+    Raises:
+        DataError: the source cannot be read any more, or has changed.
     """
+    takes: dict[int, list[IntArray]] = {}
+    for plan in plans.values():
+        for task in plan.tasks:
+            takes.setdefault(id(task.source), []).append(task.take)
+    blocks: dict[int, tuple[ArrayTask, str, IntArray]] = {}
 
-    arrays: Arrays
+    def held(task: SplitTask) -> SplitTask:
+        key = id(task.source)
+        if key not in blocks:
+            every = np.unique(np.concatenate(takes[key]))
+            raw = replace(task, take=every).raw_rows()
+            blocks[key] = ArrayTask(raw.x, raw.y, raw.row), raw.digest(), every
+        source, digest, every = blocks[key]
+        take = np.searchsorted(every, task.take)
+        return replace(task, source=source, digest=digest, take=take)
 
-    def read(self) -> Arrays:
-        """The rows that are held."""
-        return self.arrays
+    return {
+        split: ReadPlan(tuple(map(held, plan.tasks)), plan.source_rows, plan.held)
+        for split, plan in plans.items()
+    }
 
 
 def _filled(blocks: Iterable[Arrays], n_rows: int) -> Arrays:

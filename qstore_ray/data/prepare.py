@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qstore_ray.data.steps import STEPS, State, Step
+from qstore_ray.data.steps import STEPS, State, Step, as_step
 from qstore_ray.data.validate import (
     as_features,
     bad_value_error,
@@ -50,11 +50,12 @@ class Preparation:
         """Fit each step on the training rows `x` (N, F) as the steps before it leave them.
 
         Raises:
-            ConfigError: a step that does not fit the width of the rows before it.
+            UnknownNameError: no step has this name.
+            ConfigError: a step that lacks a field, or does not fit the width of the rows before it.
             DataError: NaN where the first step does not take it, infinity, a step that the rows do
                 not allow, or that overflows on them.
         """
-        chosen = tuple(step for step in steps if isinstance(step, Step))
+        chosen = tuple(as_step(step) for step in steps)
         _check_incoming(x, chosen)
         states: list[State] = []
         n_features = x.shape[1]

@@ -176,20 +176,25 @@ class Signature:
             ) from exc
 
 
-def raw_rows(given: Any, signature: Signature | None) -> AnyArray:
+def raw_rows(given: Any, signature: Signature | None, label: str | None = None) -> AnyArray:
     """`Signature.raw`; without a signature, as models of earlier versions are, by position.
+
+    Args:
+        label: a column that is no feature.
 
     Raises:
         DataError: see `Signature.raw`.
     """
     if signature is not None:
         return signature.raw(given)
-    if frame_of(given) is not None:
+    frame = frame_of(given)
+    if frame is not None:
         warnings.warn(
             "this model was trained by a version that kept no column names: the columns are taken "
             "by position",
             stacklevel=5,  # the line that calls `TrainedModel.predict`
         )
+        return frame.without(label).in_places()
     return as_array(given, "x")
 
 

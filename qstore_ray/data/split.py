@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, IntArray
 
 Method: TypeAlias = Literal["seed", "hash", "time"]
+Ranks: TypeAlias = Literal["default_rng"] | None
 
 
 def split_rows(
@@ -38,6 +39,7 @@ def split_rows(
     *,
     method: Method = "seed",
     keys: AnyArray | None = None,
+    ranks: Ranks = None,
 ) -> dict[str, IntArray]:
     """Positions 0 … n_rows−1 dealt out to the parts: each in exactly one, sorted within a part.
 
@@ -52,6 +54,7 @@ def split_rows(
         method: the rule, see above.
         keys: what a row is known by (N,), for `hash`, or when it was, for `time`; the row's
             position where None.
+        ranks: see `SplitConfig`.
 
     Raises:
         DataError: fewer rows than there are parts.
@@ -74,7 +77,7 @@ def split_rows(
         return split_by_time(known, fractions)
     parts = list(fractions)
     _check_enough(n_rows, parts)
-    order = _random_order(n_rows, seed)
+    order = _random_order(n_rows, seed, ranks)
     groups = [order] if labels is None else _by_class(order, labels, 1, classes)
     dealt: dict[str, list[IntArray]] = {part: [] for part in parts}
     for group in groups:
@@ -149,7 +152,7 @@ def split_by_time(times: AnyArray, fractions: Mapping[str, float]) -> dict[str, 
 
 
 def split_groups(
-    groups: AnyArray, fractions: Mapping[str, float], seed: int
+    groups: AnyArray, fractions: Mapping[str, float], seed: int, ranks: Ranks = None
 ) -> dict[str, IntArray]:
     """Positions of the rows of these `groups` (N,), no group in two parts.
 
@@ -160,6 +163,7 @@ def split_groups(
         groups: what group a row belongs to: numbers or text.
         fractions: part to fraction; they sum to 1.
         seed: decides which group goes where.
+        ranks: see `SplitConfig`.
 
     Raises:
         DataError: fewer groups than parts.
@@ -176,7 +180,7 @@ def split_groups(
     left = [len(groups) * fraction / total for fraction in fractions.values()]
     empty = set(range(len(parts)))
     home = np.zeros(len(names), dtype=np.int64)
-    for done, group in enumerate(_random_order(len(names), seed).tolist()):
+    for done, group in enumerate(_random_order(len(names), seed, ranks).tolist()):
         # The last groups are kept for parts that have none.
         open_to = sorted(empty) if len(names) - done <= len(empty) else range(len(parts))
         part = max(open_to, key=lambda i: left[i])
@@ -194,6 +198,7 @@ def folds(
     groups: AnyArray | None = None,
     *,
     classes: Sequence[Any] | None = None,
+    ranks: Ranks = None,
 ) -> tuple[dict[str, IntArray], ...]:
     """k splits into train and val for cross-validation: each row is in val of exactly one.
 
@@ -207,6 +212,7 @@ def folds(
         labels: class numbers (N,), for folds with the proportions of the classes.
         groups: what group a row belongs to (N,), for folds that keep groups whole.
         classes: what the classes are called in error messages.
+        ranks: see `SplitConfig`.
 
     Raises:
         ConfigError: fewer than 2 folds.
@@ -223,11 +229,11 @@ def folds(
         )
     if groups is not None:
         _check_one_each(groups, n_rows, "groups")
-        parts = split_groups(groups, {f"fold {i}": 1 / k for i in range(k)}, seed)
+        parts = split_groups(groups, {f"fold {i}": 1 / k for i in range(k)}, seed, ranks)
         held = tuple(parts.values())
     else:
         _check_enough(n_rows, [f"fold {i}" for i in range(k)])
-        order = _random_order(n_rows, seed)
+        order = _random_order(n_rows, seed, ranks)
         if labels is not None:
             order = np.concatenate(_by_class(order, labels, k, classes))
         held = tuple(np.sort(order[i::k]) for i in range(k))
@@ -242,9 +248,10 @@ Rows that were drawn from that generator would be sorted by their values, not mi
 """
 
 
-def _random_order(n: int, seed: int) -> IntArray:
+def _random_order(n: int, seed: int, ranks: Ranks) -> IntArray:
     """0 … n−1 in the order of their ranks."""
-    return np.argsort(np.random.PCG64([_STREAM, seed]).random_raw(n), kind="stable")
+    stream = seed if ranks == "default_rng" else [_STREAM, seed]
+    return np.argsort(np.random.PCG64(stream).random_raw(n), kind="stable")
 
 
 def _cut(order: IntArray, fractions: Mapping[str, float]) -> dict[str, IntArray]:

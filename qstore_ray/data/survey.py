@@ -115,20 +115,22 @@ def survey_part(
     )
 
 
-def check_parts(parts: Mapping[str, Part], names: tuple[str, ...] | None) -> None:
-    """Raise `DataError` where parts differ in width, or row numbers do not increase."""
+def check_parts(
+    parts: Mapping[str, Part], names: tuple[str, ...] | None, found: Mapping[str, str]
+) -> None:
+    """Raise `DataError` where parts differ in shape or labels, or row numbers do not increase.
+
+    Args:
+        names: of the features.
+        found: where each part was found, in words.
+    """
     if names is not None and len(names) != parts[""].n_features:
         raise DataError(
             f"{len(names)} feature names for {parts[''].n_features} features",
             field="feature_names",
         )
     for split, part in parts.items():
-        if part.n_features != parts[""].n_features:
-            raise DataError(
-                f"the official {split} split has rows of {part.n_features} features, "
-                f"train of {parts[''].n_features}",
-                field="x",
-            )
+        _check_alike(split, part, parts[""], found)
     rows = np.concatenate([part.row for part in parts.values()])
     if (np.diff(rows) <= 0).any():
         raise DataError(
@@ -136,3 +138,41 @@ def check_parts(parts: Mapping[str, Part], names: tuple[str, ...] | None) -> Non
             field="row",
             fix="This is a fault of the source adapter.",
         )
+
+
+def _check_alike(split: str, part: Part, main: Part, found: Mapping[str, str]) -> None:
+    """Raise `DataError` where an official part has other rows or labels than train."""
+    here = f"the official {split} split{_where(found, split)}"
+    there = f"train{_where(found, 'train')}"
+    fix = "Give parts of one kind, or say which files are which in params.train and params.test."
+    if part.n_features != main.n_features:
+        raise DataError(
+            f"{here} has rows of {part.n_features} features, {there} of {main.n_features}",
+            field="x",
+            fix=fix,
+        )
+    if part.shape != main.shape:
+        raise DataError(
+            f"{here} has rows of shape {part.shape}, {there} of shape {main.shape}",
+            field="x",
+            fix=fix,
+        )
+    kinds = [_kind(one.y) for one in (part, main)]
+    if kinds[0] != kinds[1]:
+        raise DataError(
+            f"{here} has {kinds[0]} as labels, {there} has {kinds[1]}", field="y", fix=fix
+        )
+    if part.y.shape[1:] != main.y.shape[1:]:
+        raise DataError(
+            f"{here} has labels of shape {part.y.shape[1:]}, {there} of shape {main.y.shape[1:]}",
+            field="y",
+            fix=fix,
+        )
+
+
+def _where(found: Mapping[str, str], split: str) -> str:
+    return f" ({found[split]})" if split in found else ""
+
+
+def _kind(y: AnyArray) -> str:
+    return "text" if y.dtype.kind == "U" else "true or false" if y.dtype.kind == "b" else "numbers"

@@ -102,7 +102,8 @@ def bad_value_error(
     named = f" ({names[bad.column]!r})" if names is not None else ""
     where = f"split {split!r}, " if split else ""
     return DataError(
-        f"{kind} in {where}column {bad.column}{named}, first in row {row}",
+        f"{kind} in {where}column {bad.column}{named}, first in row {{row}}",
+        row=row,
         field="x",
         fix=f'Set bad_values = "drop" to leave such rows out{fill}.',
     )

@@ -252,11 +252,11 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
         self, x: FloatArray, y: AnyArray, weight: FloatArray | None, seed: int, *, stratify: bool
     ) -> TrainingRows:
         if not self.early_stopping:
-            return TrainingRows(x, y, x[:0], y[:0], weight)
+            return TrainingRows(x, y, x[:0], y[:0], weight=weight)
         fraction = self.validation_fraction
-        parts = (x, y) if weight is None else (x, y, weight)
+        parts = (x, y, np.arange(len(x)), *(() if weight is None else (weight,)))
         try:
-            x, x_val, y, y_val, *weights = train_test_split(
+            x, x_val, y, y_val, row, row_val, *weights = train_test_split(
                 *parts, test_size=fraction, random_state=seed, stratify=y if stratify else None
             )
         except ValueError as exc:
@@ -267,7 +267,7 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
                 fix="Take a share between 0 and 1 that leaves rows of every class on both sides, "
                 "or early_stopping=False.",
             ) from exc
-        return TrainingRows(x, y, x_val, y_val, *weights)
+        return TrainingRows(x, y, x_val, y_val, row, row_val, *weights)
 
     def _start(self, model: QuantumModel) -> FloatArray:
         if model.n_parameters != len(self.theta_):

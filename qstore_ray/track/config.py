@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote, unquote
 
 from pydantic import Field, field_validator
@@ -52,10 +53,15 @@ class TrackConfig(Config):
     figures: bool = True
     tags: dict[str, str] = Field(default_factory=dict)
 
-    @field_validator("mlflow_uri")
+    # Pydantic makes a plain text of a PublicUrl, so what it was given is looked at, too.
+    @field_validator("mlflow_uri", mode="wrap")
     @classmethod
-    def _database_or_server(cls, uri: str | None) -> str | None:
-        return None if uri is None else PublicUrl(_checked(uri))
+    def _database_or_server(cls, given: Any, check: Callable[[Any], str | None]) -> str | None:
+        uri = check(given)
+        if uri is None:
+            return None
+        _checked(uri)
+        return given if isinstance(given, PublicUrl) else PublicUrl(uri)
 
 
 def _checked(uri: str) -> str:

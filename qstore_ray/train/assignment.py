@@ -18,20 +18,23 @@ from qstore_ray.train.callbacks.base import Callback
 from qstore_ray.train.config import TrainerConfig
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray, FloatArray
+    from qstore_ray.types import AnyArray, FloatArray, IntArray
 
 
 class TrainingRows(NamedTuple):
     """Prepared rows: train x (N, F), y (N, …), and those to validate on (maybe none).
 
-    The targets of a regression are as training sees them, see `Assignment.targets`. The loss has
-    the weights of rows (N,), see `learn.weights`; None for 1 each.
+    The targets of a regression are as training sees them, see `Assignment.targets`. `row` and
+    `row_val` (N,) are numbers in the source, for errors about one row; without them a row is known
+    by its place here. The loss has the weights of rows (N,), see `learn.weights`; None for 1 each.
     """
 
     x: FloatArray
     y: AnyArray
     x_val: FloatArray
     y_val: AnyArray
+    row: IntArray | None = None
+    row_val: IntArray | None = None
     weight: FloatArray | None = None
     weight_val: FloatArray | None = None
 

@@ -171,7 +171,8 @@ class _Loop:
         for index in batches[state.step_in_epoch :]:
             self._call("on_batch_begin", state)
             self.objective.wish = self._wishes()
-            state, done = self.stepper.step(state, Rows(self.rows.x, self.rows.y, index, weight))
+            rows = Rows(self.rows.x, self.rows.y, index, self.rows.row, weight)
+            state, done = self.stepper.step(state, rows)
             if self.journal:
                 self.journal.step(state, done.loss)
             self._call("on_batch_end", state, done)

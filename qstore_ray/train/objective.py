@@ -16,6 +16,7 @@ import numpy as np
 
 from qstore_ray.backends.base import Backend, Bindings
 from qstore_ray.backends.meter import metered
+from qstore_ray.errors import numbered
 from qstore_ray.learn import step as blocks
 from qstore_ray.learn.gradients import get_gradient
 from qstore_ray.learn.metric import fidelities, layers, metrics
@@ -35,12 +36,14 @@ _NOTES = 3  # behind every sum: wishes, circuits, shots
 class Rows:
     """Rows of a table: all of x (N, F) and y (N, …), or those that `index` (B,) names, in order.
 
-    They have the weights `weight` (N,) in a loss, or 1 each.
+    `number` (N,) is what every row of the table is called in errors; its place where None. They
+    have the weights `weight` (N,) in a loss, or 1 each.
     """
 
     x: FloatArray
     y: AnyArray
     index: AnyArray | None = None
+    number: AnyArray | None = None
     weight: FloatArray | None = None
 
     @property
@@ -52,6 +55,12 @@ class Rows:
         """Features, targets and weights of some of them."""
         take: Any = rows if self.index is None else self.index[rows]
         return self.x[take], self.y[take], None if self.weight is None else self.weight[take]
+
+    def numbers(self, rows: slice) -> AnyArray:
+        """What some of them are called in errors."""
+        take = np.arange(self.count) if self.index is None else self.index
+        found: AnyArray = take[rows] if self.number is None else self.number[take[rows]]
+        return found
 
     def first(self, count: int | None) -> Rows:
         """The first `count` of them; all of them for None."""
@@ -96,7 +105,7 @@ class Objective:
             x, y, weight = rows.part(mine)
             return blocks.value_and_grad(self.model, theta, x, y, self.backend, self.method, weight)
 
-        return self._all_blocks(rows.count, self.model.n_parameters + blocks.EXTRA, compute)
+        return self._all_blocks(rows, self.model.n_parameters + blocks.EXTRA, compute)
 
     def scores(self, theta: FloatArray, rows: Rows) -> FloatArray:
         """All blocks of `learn.step.evaluate`: (blocks, 3)."""
@@ -105,7 +114,7 @@ class Objective:
             x, y, weight = rows.part(mine)
             return blocks.evaluate(self.model, theta, x, y, self.backend, weight)
 
-        return self._all_blocks(rows.count, blocks.EXTRA, compute)
+        return self._all_blocks(rows, blocks.EXTRA, compute)
 
     def outputs(self, theta: FloatArray, rows: Rows) -> FloatArray:
         """All blocks of `learn.step.block_outputs`: (blocks, 16, K), on every worker."""
@@ -116,7 +125,7 @@ class Objective:
             found = blocks.block_outputs(self.model, theta, x, self.backend)
             return found.reshape(len(found), width)
 
-        return self._all_blocks(rows.count, width, compute).reshape(
+        return self._all_blocks(rows, width, compute).reshape(
             -1, blocks.BLOCK, self.model.n_outputs
         )
 
@@ -127,22 +136,27 @@ class Objective:
 
         def compute(mine: slice) -> FloatArray:
             x, _, _ = rows.part(mine)
-            starts = range(0, len(x), blocks.BLOCK)
-            return np.stack([of_block(x[i : i + blocks.BLOCK]) for i in starts])
+            found = []
+            for start in range(0, len(x), blocks.BLOCK):
+                with numbered(range(start, len(x))):
+                    found.append(of_block(x[start : start + blocks.BLOCK]))
+            return np.stack(found)
 
-        summed: FloatArray = self._all_blocks(rows.count, width, compute).sum(axis=0)
+        summed: FloatArray = self._all_blocks(rows, width, compute).sum(axis=0)
         return summed
 
     def _all_blocks(
-        self, n_rows: int, width: int, compute: Callable[[slice], FloatArray]
+        self, rows: Rows, width: int, compute: Callable[[slice], FloatArray]
     ) -> FloatArray:
         """The blocks (blocks, width) of all workers; `compute` gives those of a slice of rows."""
-        n_blocks = -(-n_rows // blocks.BLOCK)
+        n_blocks = -(-rows.count // blocks.BLOCK)
         rank, size = self.reducer.rank, self.reducer.world_size
         first, end = n_blocks * rank // size, n_blocks * (rank + 1) // size
         local = np.zeros(n_blocks * width + _NOTES)
         if end > first:
-            found = compute(slice(first * blocks.BLOCK, end * blocks.BLOCK))
+            mine = slice(first * blocks.BLOCK, end * blocks.BLOCK)
+            with numbered(rows.numbers(mine)):
+                found = compute(mine)
             local[first * width : end * width] = found.ravel()
         local[-_NOTES], self.wish = self.wish, 0
         local[1 - _NOTES :] = self.backend.take()

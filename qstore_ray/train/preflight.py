@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend
 from qstore_ray.data.dataset import Dataset
-from qstore_ray.errors import ConfigError, DataError, under
+from qstore_ray.errors import ConfigError, DataError, numbered, under
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.gradients import get_gradient
 from qstore_ray.learn.model import QuantumModel, build_model
@@ -54,14 +54,16 @@ def checked(
     backend = open_backend(config.backend, config.backend_options)
     get_gradient(config.gradient, backend)
     x, y = dataset.materialize("train")
-    held_out = dataset.materialize("val") if "val" in dataset.plans else (x[:0], y[:0])
+    validates = "val" in dataset.plans
+    held_out = dataset.materialize("val") if validates else (x[:0], y[:0])
+    row_val = dataset.rows("val") if validates else None
     given = None if sample_weight is None else check_sample_weight(sample_weight, len(x))
     weight = weights_of(model, config, y, dataset.classes, given)
     targets = scaling_of(model, config, y, given)
     x_val, y_val = held_out
     if targets is not None:
         y, y_val = targets.apply(y), targets.apply(y_val)
-    rows = TrainingRows(x, y, x_val, y_val, weight)
+    rows = TrainingRows(x, y, x_val, y_val, dataset.rows("train"), row_val, weight)
     check_rows(model, config, rows, backend)
     names = tuple(map(str, dataset.schema.class_names))
     return Checked(model, rows, targets, asked_metrics(model, config, callbacks, rows, names))
@@ -137,7 +139,7 @@ def check_rows(
         schedule = get_schedule(config.schedule, config.schedule_options)
         schedule.init(Horizon(steps * config.epochs, steps))
     parts = model.split(model.initial(0))
-    with under("model"):
+    with under("model"), numbered(rows.row):
         first, _ = model.inputs(parts, rows.x[:1])
         bindings = model.bindings(parts, first, model.circuit.angles(first))
         backend.check(model.circuit.template, model.observables, bindings)

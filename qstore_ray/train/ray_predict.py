@@ -19,7 +19,7 @@ from ray.data.block import BlockAccessor
 from ray.exceptions import RayError
 
 from qstore_ray.data.frame import check_names
-from qstore_ray.errors import DataError, QStoreError, UsageError, WorkerError
+from qstore_ray.errors import DataError, QStoreError, UsageError, WorkerError, numbered
 from qstore_ray.train.cluster import ray_session
 from qstore_ray.train.config import ClusterConfig
 from qstore_ray.train.trained import TrainedModel
@@ -47,7 +47,8 @@ class _Predictor:
         """The batch with its predictions in place of its rows."""
         taken = {name: batch.pop(name) for name in self._names}
         rows = taken["x"] if self._whole else taken
-        return {**batch, **self._model.predictions(rows, prepared=self._prepared)}
+        with numbered(batch.get("row")):  # without it, the place in the batch is all that is known
+            return {**batch, **self._model.predictions(rows, prepared=self._prepared)}
 
 
 def predict_on_ray(

@@ -16,6 +16,8 @@ _CIRCUIT = "model.circuit"
 EARLIER = {"trainer.target_scaling": "none"}
 """Fields that a record of an earlier version does not have, and what that version did."""
 
+EARLIER_RANKS = ' (and split.ranks = "default_rng" where it is older than that field)'
+
 _VERSIONED = ("qstore-ray", "numpy", "numba", "qiskit", "ray")
 
 
@@ -36,8 +38,8 @@ def check_same(
             "the run was started with other data",
             field="dataset",
             value=data_fingerprint[:16],
-            fix="Resume it with the data, split and preprocessing of its config.toml, or use "
-            "fresh=True.",
+            fix="Resume it with the data, split and preprocessing of its config.toml"
+            f"{EARLIER_RANKS}, or use fresh=True.",
         )
     before, now = _flat(earlier.get("recipe", {})), _flat(recipe)
     before = with_same_circuit(before, now, "run")

@@ -21,7 +21,7 @@ from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.labelled import label_column, labelled_dataset
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.signature import Signature, raw_rows
-from qstore_ray.errors import DataError, UsageError
+from qstore_ray.errors import DataError, UsageError, numbered
 from qstore_ray.learn import step
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.scoring import Answers, Scores, Scoring, answers_of
@@ -289,7 +289,7 @@ class TrainedModel:
         table = None if signature is None else signature.table
         name = label or (None if table is None else table.label)
         return labelled_dataset(
-            self.raw(rows),
+            raw_rows(rows, signature, name if y is None else None),
             label_column(rows, name, self.classes, table) if y is None else y,
             task=self.task,
             classes=self.classes,
@@ -340,7 +340,8 @@ class TrainedModel:
         scoring = Scoring(how.goal, tuple(map(str, dataset.schema.class_names)))
         if metrics is not None:
             scoring.check(metrics, "metrics")
-        blocks = step.block_outputs(self.model, self.theta, x, self.backend)
+        with numbered(dataset.rows(split)):
+            blocks = step.block_outputs(self.model, self.theta, x, self.backend)
         seen = y if self.targets is None else self.targets.apply(y)
         loss, count, correct = step.scored(self.model, blocks, seen).sum(axis=0)
         values = {"loss": float(loss / count)}
@@ -377,7 +378,8 @@ class TrainedModel:
                 fix="Use evaluate.",
             )
         x, y = self._rows(dataset, split)
-        outputs = step.outputs_of(self.model, self.theta, x, self.backend)
+        with numbered(dataset.rows(split)):
+            outputs = step.outputs_of(self.model, self.theta, x, self.backend)
         matrix = np.zeros((len(self.classes), len(self.classes)), np.int64)
         np.add.at(matrix, (y, self.model.loss.predict(outputs)), 1)
         return matrix

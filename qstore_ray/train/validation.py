@@ -121,7 +121,10 @@ class Validation:
         weight = rows.weight_val
         self._objective = objective
         self._rows = Rows(
-            rows.x_val, rows.y_val, weight=None if weight is None else weight / weight.mean()
+            rows.x_val,
+            rows.y_val,
+            number=rows.row_val,
+            weight=None if weight is None else weight / weight.mean(),
         )
         self._targets = job.targets
         self._scoring = Scoring(job.model.loss.goal, job.class_names)

@@ -89,7 +89,7 @@ def parts_of(config: TuneConfig, job: TrainingJob) -> tuple[Part, ...]:
 def part_job(job: Job, part: Part, folds: int | None) -> Job:
     """The job with the seed and the fold of `part`, and everything else as it was.
 
-    With folds, `split.train` and `split.val` give way to them; `split.test` and the method stay.
+    With folds, `split.train` and `split.val` give way to them; the other fields stay.
 
     Raises:
         ConfigError: a split that cannot have folds.
@@ -225,7 +225,9 @@ def _name(fold: int | None, seed: int) -> str:
 
 def _folded(split: SplitConfig, folds: int, fold: int) -> SplitConfig:
     try:
-        return SplitConfig(folds=folds, fold=fold, test=split.test, method=split.method)
+        return SplitConfig(
+            folds=folds, fold=fold, test=split.test, method=split.method, ranks=split.ranks
+        )
     except ConfigError as exc:
         fix = f"{exc.fix} Or leave tune.folds out.".strip()
         field = f"dataset.split.{exc.field}"

@@ -84,4 +84,4 @@ def for_trials(dataset: Dataset) -> Dataset:
         DataError: the source cannot be read.
     """
     plans = {name: plan for name, plan in dataset.plans.items() if name != "test"}
-    return replace(dataset, plans=plans).in_memory()
+    return replace(dataset, plans=plans).in_memory(raw=False)

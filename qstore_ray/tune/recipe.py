@@ -13,16 +13,19 @@ from typing import Any
 
 from qstore_ray.config import Config
 from qstore_ray.credentials import without_login
+from qstore_ray.data.config import DatasetConfig
 from qstore_ray.errors import RunExistsError
 from qstore_ray.learn.losses import get_loss
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.same_run import EARLIER, with_same_circuit
+from qstore_ray.train.same_run import EARLIER, EARLIER_RANKS, with_same_circuit
 from qstore_ray.tune.fields import SEARCHED
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space import Space
 
 KEY = "qstore"
 """The study's user attribute that holds it."""
+
+_RANKS = "dataset.split.ranks"  # The fingerprint of the data says what these decide.
 
 
 def study_recipe(
@@ -70,25 +73,36 @@ def check_same(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:
             names the first field that differs.
     """
     if earlier.get("data") != now["data"]:
-        raise _differs("dataset", "other data", now["data"][:16])
+        raise _differs("dataset", "other data", now["data"][:16], EARLIER_RANKS)
     parts = (("space", "space"), ("objectives", "objectives"), ("decides", ""))
     for part, name in parts:
-        before, after = _flat(earlier.get(part), name), _flat(now[part], name)
+        before, after = _flat(_completed(earlier.get(part)), name), _flat(now[part], name)
         before = with_same_circuit(before, after, "study")
-        for field in sorted(before.keys() | after.keys()):
+        for field in sorted((before.keys() | after.keys()) - {_RANKS}):
             known = before.get(field, EARLIER.get(field))
             if known != after.get(field):
                 was = json.dumps(known)
                 raise _differs(field, was, after.get(field))
 
 
-def _differs(field: str, was: str, value: Any) -> RunExistsError:
+def _completed(decides: Any) -> Any:
+    """What decided the study, its dataset with the fields that came later, at their defaults.
+
+    A default does what was done before the field existed, or else the data differ.
+    """
+    dataset = decides.get("dataset") if isinstance(decides, Mapping) else None
+    if not dataset:
+        return decides
+    return {**decides, "dataset": DatasetConfig.from_dict(dataset).to_dict()}
+
+
+def _differs(field: str, was: str, value: Any, note: str = "") -> RunExistsError:
     return RunExistsError(
         f"the study was started with {was}",
         field=field,
         value=value,
-        fix="Resume it with what it was started with, take another name, or begin again with "
-        "fresh=True. An earlier study can also be given to warm_start.",
+        fix=f"Resume it with what it was started with{note}, take another name, or begin again "
+        "with fresh=True. An earlier study can also be given to warm_start.",
     )
 
 

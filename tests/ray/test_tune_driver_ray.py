@@ -25,7 +25,7 @@ from qstore_ray.tune.result import StudyResult, read_result
 from tests.small_search import SPACE, TABLE
 
 TRIALS = 4
-EPOCHS = 400
+EPOCHS = 3000
 RUNS = ["trial-0000", "trial-0001", "trial-0003", "trial-0005"]
 """Of trials, by their first number; those that were repeated have two numbers."""
 LONGEST = 240.0

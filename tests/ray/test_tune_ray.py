@@ -223,11 +223,11 @@ def test_trials_that_diverge_are_failed_and_counted_by_their_cause(tmp_path):
     assert [trial.status for trial in result.trials] == ["failed", "completed"]
     assert result.trials[0].error.startswith("DivergenceError: ")
     assert result.best == [1]
+    rates = [1e307, 1e308]  # two, as no point is tried twice
+    space = {RATE: {"type": "categorical", "choices": rates}}
+    points = [{RATE: value} for value in rates]
     with pytest.raises(RunError) as caught:
-        _search(
-            tmp_path / "none",
-            **{**config, "space": {RATE: {"type": "fixed", "value": 1e308}}, "points": []},
-        )
+        _search(tmp_path / "none", **{**config, "space": space, "points": points})
     assert caught.value.message == "no trial of the study was completed"
     assert "2 × DivergenceError: " in caught.value.fix
     assert (tmp_path / "none" / "s" / "result.json").exists()

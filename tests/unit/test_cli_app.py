@@ -39,8 +39,8 @@ qstore runs plot RUN... --kind --format --output --split --storage --json
 qstore runs report NAME --storage --json
 qstore runs show NAME --storage --json
 qstore runs sync NAME --storage --json
-qstore train JOB.toml --set --seed --workers --epochs --name --storage --resume --fresh --json \
---quiet
+qstore train JOB.toml --set --seed --workers --epochs --name --storage --init-from --resume \
+--fresh --json --quiet
 qstore tune
 qstore tune best NAME --trial --output --storage --storage-url --json
 qstore tune plot NAME --kind --format --storage --storage-url --json

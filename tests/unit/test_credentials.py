@@ -87,6 +87,9 @@ def test_a_configuration_has_the_login_in_memory_alone():
     assert not [text for text in written if PLANTED in text]
     again = config.model_copy(update={"experiment": "other"})
     assert login_url(again.mlflow_uri or "", VARIABLES) == f"http://ann:{PLANTED}@host:5000"
+    another = TrackConfig(mlflow_uri=config.mlflow_uri, experiment="other")
+    assert login_url(another.mlflow_uri or "", VARIABLES) == f"http://ann:{PLANTED}@host:5000"
+    assert PLANTED not in another.to_toml()
     assert config.fingerprint() == TrackConfig(mlflow_uri="http://host:5000").fingerprint()
 
 

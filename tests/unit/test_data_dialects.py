@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qstore_ray.data.sources.local.adapter import open_to_predict
-from qstore_ray.data.sources.local.params import LocalParams
+from qstore_ray.data.signature import Signature
+from qstore_ray.data.sources.local.unlabelled import read_unlabelled
 from qstore_ray.errors import DataError
 from tests.local_files import KINDS, X, csv_text, load, rows
 
@@ -116,10 +116,14 @@ def test_arff_with_quotes_and_missing_values(tmp_path: Path):
     for rows_per_task in (7, 1000):
         with pytest.raises(DataError, match="NaN"):
             load(path, rows_per_task=rows_per_task)
-    (chunk,) = open_to_predict(LocalParams(path=str(path)), _schema(path))
-    x = chunk.read()["x"]
+    x = _predicted(path, _schema(path))
     assert np.isnan(x[3, 0])
     assert (x[4].tolist(), np.isnan(x[5, 1])) == ([1.5, 1.0], True)
+
+
+def _predicted(path: Path, schema) -> np.ndarray:
+    signature = Signature(len(schema.names), schema)
+    return signature.raw(read_unlabelled(str(path), signature).rows)
 
 
 def _schema(path: Path):
@@ -162,9 +166,8 @@ def test_libsvm_places_begin_alike_in_all_files(tmp_path: Path, first: int):
     np.testing.assert_array_equal(dataset.materialize("test").x, dense[14:])
     assert dataset.classes == (-1, 1)
     assert dataset.schema.table is not None
-    params = LocalParams(path=str(tmp_path / "test"))
-    (chunk,) = open_to_predict(params, dataset.schema.table)
-    np.testing.assert_array_equal(chunk.read()["x"], dense[14:])
+    x = _predicted(tmp_path / "test", dataset.schema.table)
+    np.testing.assert_array_equal(x, dense[14:])
 
 
 def test_a_pickled_task_carries_no_rows_and_reads_the_same(tmp_path: Path):

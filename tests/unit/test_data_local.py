@@ -287,13 +287,11 @@ def test_a_setting_that_the_format_would_ignore_is_an_error(folder: Path):
 
 
 def test_a_file_of_other_names_says_which_setting_is_meant(tmp_path: Path):
-    np.savez(tmp_path / "t.npz", features=np.eye(4), labels=np.arange(4))
-    with pytest.raises(UnknownNameError) as caught:
-        load(tmp_path / "t.npz")
-    assert caught.value.field == "params.x"
-    assert "Name the two that are meant in params.x and params.y." in caught.value.fix
+    np.savez(tmp_path / "t.npz", wide=np.eye(4), thin=np.arange(4))
     with h5py.File(tmp_path / "t.h5", "w") as file:
-        file["features"], file["labels"] = np.eye(4), np.arange(4)
-    with pytest.raises(UnknownNameError) as caught:
-        load(tmp_path / "t.h5")
-    assert caught.value.field == "params.x"
+        file["wide"], file["thin"] = np.eye(4), np.arange(4)
+    for name in ("t.npz", "t.h5"):
+        with pytest.raises(UnknownNameError) as caught:
+            load(tmp_path / name)
+        assert caught.value.field == "params.x"
+        assert "Name the two that are meant in params.x and params.y." in caught.value.fix

@@ -457,11 +457,11 @@ def test_what_is_not_there(tmp_path: Path):
 def test_folders_that_cannot_be_understood(tmp_path: Path):
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "t.csv").write_text(csv_text())
-    _refused(tmp_path, "the folder has test but no train")
+    _refused(tmp_path, "there is test but no train")
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / "t.csv").write_text(csv_text())
     (tmp_path / "stray.csv").write_text(csv_text())
-    _refused(tmp_path, "test, train and other files", "stray.csv")
+    _refused(tmp_path, "test, train are named for train and test", "stray.csv")
     (tmp_path / "stray.csv").rename(tmp_path / "stray.xyz")
     _refused(tmp_path, "no format has this suffix", "stray.xyz", "params.format")
     (tmp_path / "stray.xyz").rename(tmp_path / "stray.jsonl")

@@ -351,7 +351,7 @@ def test_raw_rows_are_checked_for_range_and_prepared_rows_for_the_circuit():
 
 def test_iris_has_one_flower_twice():
     report = validate(DatasetLoader.load(DatasetConfig(name="iris", params={"dataset": "iris"})))
-    assert "row 142 equals row 101" in _only(list(report.errors)).message
+    assert "row 101 equals row 142" in _only(list(report.errors)).message
 
 
 def test_an_encoding_without_qubits_is_refused():

@@ -296,7 +296,7 @@ def test_only_a_first_step_that_takes_nan_lets_it_in():
 
 
 def test_infinity_is_no_missing_value():
-    with pytest.raises(DataError, match="column 0 of row 1 of the batch is not") as caught:
+    with pytest.raises(DataError, match="column 0 of row 1 is not") as caught:
         _fit(Impute(), [[1.0], [math.inf]])
     assert caught.value.field == "preprocessing.impute"
     fitted = Preparation.fit([Impute(), MinMax(clip=True)], np.array([[1.0], [2.0]]))
@@ -349,7 +349,7 @@ def test_amplitudes_are_padded_to_a_state():
 
 
 def test_amplitudes_refuse_zero_rows_and_rows_too_wide():
-    with pytest.raises(DataError, match="row 1 of the batch is all zeros") as caught:
+    with pytest.raises(DataError, match="row 1 is all zeros") as caught:
         _fit(Amplitudes(width=2), [[1.0, 0.0], [0.0, 0.0]])
     assert caught.value.field == "preprocessing.amplitudes"
     with pytest.raises(ConfigError, match="3 features do not fit into 2") as wide:

@@ -117,7 +117,7 @@ def test_a_member_that_does_not_belong_is_named_and_not_read(name: str):
     error = _refused(_archive(lambda a: a.writestr(_plain(name), bomb)), "does not belong there")
     assert error.value == name
     assert error.field == "model"
-    assert "qstore export" in error.fix
+    assert "TrainedModel.save" in error.fix
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -118,7 +118,8 @@ def test_every_way_to_predict_is_in_the_units_of_the_data(line, tmp_path):
         np.testing.assert_array_equal(TrainedModel.load(path).predict(X), expected)
     columns = line.model.predictions(X)
     np.testing.assert_array_equal(columns["prediction"], expected)
-    actor = _Predictor(line.model.to_bytes(), open_backend("statevector", {}), prepared=False)
+    backend = open_backend("statevector", {})
+    actor = _Predictor(line.model.to_bytes(), backend, prepared=False, names=())
     np.testing.assert_array_equal(actor({"x": X})["prediction"], expected)
     scores = TrainedModel.load(tmp_path / "line.qsm").evaluate(_data(LINE))
     assert scores["mse"] == line.metrics["test_mse"]
@@ -216,6 +217,6 @@ def test_the_command_line_says_in_which_units_the_loss_is(line, tmp_path):
     data = _data(LINE)
     found = _scores(line.model, data, "test")
     assert found["target_scaling"] == "standard"
-    assert "(of scaled targets)" in _as_text("test", found)
+    assert "(of scaled targets)" in _as_text(("split", "test"), found)
     raw = _fit(data, tmp_path, epochs=1, target_scaling="none").model
-    assert "scaled" not in _as_text("test", _scores(raw, data, "test"))
+    assert "scaled" not in _as_text(("split", "test"), _scores(raw, data, "test"))

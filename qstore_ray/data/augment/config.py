@@ -115,6 +115,8 @@ def _step(step: Any, field: str) -> AugmentationConfig:
 
     if isinstance(step, Augmentation):
         return step
+    if isinstance(step, AugmentationConfig):  # a name, without the fields of its class
+        step = step.to_dict()
     if not isinstance(step, Mapping) or not isinstance(step.get("name"), str):
         raise ConfigError(
             "a step is a mapping with a name",

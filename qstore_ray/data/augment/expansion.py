@@ -101,10 +101,12 @@ def expansion_of(config: DatasetConfig, schema: Schema) -> Expansion | None:
     settings = config.augmentation
     if settings is None:
         return None
-    from qstore_ray.data.augment.base import Augmentation  # here, because they need SciPy
-    from qstore_ray.data.augment.pipeline import AugmentationPipeline
+    from qstore_ray.data.augment.pipeline import (  # here, because they need SciPy
+        AugmentationPipeline,
+        augmentations,
+    )
 
-    steps = [step for step in settings.steps if isinstance(step, Augmentation)]
+    steps = augmentations(settings.steps)
     raw = tuple(step for step in steps if not step.on_encoded)
     encoded = tuple(step for step in steps if step.on_encoded)
     return Expansion(

@@ -14,8 +14,9 @@ What a job trains on is augmented by its configuration instead (`expansion.py`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -36,7 +37,7 @@ from qstore_ray.data.validate import check_same_length
 from qstore_ray.errors import ConfigError, DataError, UsageError
 
 if TYPE_CHECKING:
-    from qstore_ray.data.augment.config import PipelineConfig
+    from qstore_ray.data.augment.config import AugmentationConfig, PipelineConfig
     from qstore_ray.data.dataset import Dataset
     from qstore_ray.types import AnyArray, IntArray
 
@@ -98,8 +99,7 @@ class AugmentationPipeline:
     @classmethod
     def from_config(cls, config: PipelineConfig) -> AugmentationPipeline:
         """The pipeline that a configuration describes."""
-        steps = (step for step in config.steps if isinstance(step, Augmentation))
-        return cls(tuple(steps), config.seed)
+        return cls(augmentations(config.steps), config.seed)
 
     def apply(self, x: AnyArray, rows: Any, epoch: int, shape: Shape | None = None) -> AnyArray:
         """The rows `x` (B, F) as they are in `epoch`, (B, F), of the same type; `x` is kept.
@@ -159,6 +159,23 @@ class AugmentationPipeline:
             row=np.tile(numbers, 1 + copies),
             copy=np.repeat(np.arange(1 + copies), len(x)),
         )
+
+
+def augmentations(steps: Sequence[AugmentationConfig]) -> tuple[Augmentation, ...]:
+    """The steps as what changes rows.
+
+    Raises:
+        ConfigError: one that is only a name; configurations that are checked hold none.
+    """
+    for step in steps:
+        if not isinstance(step, Augmentation):
+            raise ConfigError(
+                "a step is of the class that its name stands for",
+                field="augmentation.steps",
+                value=step,
+                fix='Write it as a table, for example {"name": "rotate"}.',
+            )
+    return cast("tuple[Augmentation, ...]", tuple(steps))
 
 
 def augment_split(

@@ -3,12 +3,12 @@
     [dataset]
     source = "backend_api"
     params = { dataset_id = "0123456789abcdef" }
-    cache_dir = "cache"
 
 The address is `base_url` or the environment variable QSTORE_DATA_URL; the token is taken from
 QSTORE_DATA_TOKEN alone, so that it is never saved with a run. The parts val and test that the
-record has are official. Files are fetched once, by the process that loads; the read tasks open the
-fetched files and check their SHA-256, so on a cluster `cache_dir` must be seen by every node.
+record has are official. Files are fetched once, by the process that loads, into `cache_dir`, else
+`$XDG_CACHE_HOME/qstore_ray`, else `~/.cache/qstore_ray`. The read tasks open the fetched files and
+check their SHA-256, so only where they run on other nodes must `cache_dir` be one that all see.
 """
 
 from __future__ import annotations
@@ -71,18 +71,14 @@ class BackendAPISourceAdapter(SourceAdapter[BackendAPIParams]):
         """Fetch the parts of the dataset into `cache_dir`; read tasks for ranges of their rows.
 
         Raises:
-            ConfigError: no address, or no `cache_dir`.
+            ConfigError: no address.
             DataError: not ready, another revision than asked for, or damaged.
             BackendError: the service cannot answer.
         """
-        if config.cache_dir is None:
-            raise ConfigError(
-                "downloaded files need a folder", field="cache_dir", fix='Set cache_dir = "cache".'
-            )
         client = _client(params)
         record = client.get(params.dataset_id)
         _check_record(record, config.revision)
-        folder = Path(config.cache_dir).expanduser().resolve() / "backend_api"
+        folder = _cache(config.cache_dir) / "backend_api"
         tasks: dict[Any, tuple[ReadTask, ...]] = {}
         first_row = 0
         for split in SPLITS:
@@ -107,6 +103,9 @@ class BackendAPISourceAdapter(SourceAdapter[BackendAPIParams]):
         return SourceData(
             tasks=tasks.pop("train"),
             official=tasks,
+            parts=tuple((split, f"the record's {split}") for split in record.splits)
+            if len(record.splits) > 1
+            else (),
             feature_names=record.feature_names,
             image_shape=record.shape if len(record.shape) > 1 else None,
             class_names=record.class_names,
@@ -137,7 +136,8 @@ class CheckedFileTask:
                 f"the fetched file cannot be read: {exc.strerror}",
                 field="cache_dir",
                 value=self.path,
-                fix="Load the dataset again; on a cluster every node must see cache_dir.",
+                fix="Load the dataset again; where other nodes read it, set cache_dir to a folder "
+                "that every node sees.",
             ) from exc
         if found != self.sha256:
             raise DataError(
@@ -153,6 +153,14 @@ class CheckedFileTask:
 def _hash(path: str, _state: tuple[int, int, int]) -> str:
     """SHA-256 of the file, once for all tasks of a process while its inode, size, time stay."""
     return sha256_of(Path(path))
+
+
+def _cache(asked: str | None) -> Path:
+    """The folder that is asked for, else the one of this program below the user's cache folder."""
+    if asked is None:
+        root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        asked = str(Path(root, "qstore_ray"))
+    return Path(asked).expanduser().resolve()
 
 
 def _client(params: BackendAPIParams) -> DatasetServiceClient:

@@ -174,6 +174,8 @@ class SourceData:
         tasks: read tasks of the rows that may be split.
         official: read tasks of parts that the source defines itself (`val`, `test`); they are
             kept as they are. Row numbers go on from part to part: tasks, val, test.
+        parts: each part and where it was found, in words (("train", "train.csv"), …), where there
+            are official ones.
         feature_names: names of the F features, where they have names.
         table: what the columns of a table mean; its features are `feature_names`.
         one_column: whether `x` is the one column, of images or vectors, that `columns.features`
@@ -188,6 +190,7 @@ class SourceData:
 
     tasks: tuple[ReadTask, ...]
     official: Mapping[Literal["val", "test"], tuple[ReadTask, ...]] = field(default_factory=dict)
+    parts: tuple[tuple[str, str], ...] = ()
     feature_names: tuple[str, ...] | None = None
     table: TableSchema | None = None
     one_column: bool = False

@@ -114,6 +114,7 @@ class KerasSourceAdapter(SourceAdapter[KerasParams]):
         return SourceData(
             tasks=tasks.pop("train"),
             official=tasks,
+            parts=(("train", "Keras's train"), ("test", "Keras's test")),
             image_shape=kind.image_shape,
             class_names=found.class_names(kind, key, params.max_bytes),
             task="classification",

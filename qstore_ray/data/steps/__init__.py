@@ -9,7 +9,7 @@ from qstore_ray.data.steps.missing import Impute
 from qstore_ray.data.steps.norms import L1, Normalize
 from qstore_ray.data.steps.projection import Pca, RandomProjection
 from qstore_ray.data.steps.scaling import MinMax, Robust, Scale, Standard
-from qstore_ray.data.steps.table import STEPS
+from qstore_ray.data.steps.table import STEPS, as_step
 
 __all__ = [
     "L1",
@@ -33,4 +33,5 @@ __all__ = [
     "Standard",
     "State",
     "Step",
+    "as_step",
 ]

@@ -100,7 +100,8 @@ def refuse(x: FloatArray, wrong: AnyArray, step: str, needs: str, *, fix: str = 
     if wrong.any():
         row, column = divmod(int(np.argmax(wrong)), x.shape[1])
         raise DataError(
-            f"{step} needs {needs}, column {column} of row {row} of the batch is not",
+            f"{step} needs {needs}, column {column} of row {{row}} is not",
+            row=row,
             field=f"preprocessing.{step}",
             value=float(x[row, column]),
             fix=fix,

@@ -100,8 +100,8 @@ class OneHot(Step):
                 row = int(np.argmin(hot.any(axis=1)))
                 shown = ", ".join(f"{value:g}" for value in known[column][:10])
                 raise DataError(
-                    f"column {column} of row {row} of the batch has a category "
-                    "that no training row has",
+                    f"column {column} of row {{row}} has a category that no training row has",
+                    row=row,
                     field="preprocessing.one_hot",
                     value=float(x[row, column]),
                     fix=f"Train has {shown}{', …' if len(known[column]) > 10 else ''}.",

@@ -85,8 +85,8 @@ class Amplitudes(Step):
         zero = ~out.any(axis=1)
         if zero.any():
             raise DataError(
-                f"row {int(np.argmax(zero))} of the batch is all zeros "
-                "and cannot be an amplitude vector",
+                "row {row} is all zeros and cannot be an amplitude vector",
+                row=int(np.argmax(zero)),
                 field="preprocessing.amplitudes",
                 fix="Drop such rows, or set constant = 1.0.",
             )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -67,7 +68,7 @@ class HuggingFaceParams(Config):
         config: name of the config, where there are several.
         feature_column: one column of images or vectors; `image` or `img` by default.
         split_mapping: split of the hub to `train`, `val` or `test`; splits that are not named are
-            left out. By default train, validation or val, and test are used under these names.
+            left out. By default train, val and test are told by the usual words in their names.
         streaming: transfer only the parts of the files that are read; nothing is cached.
         endpoint: address of the hub; `HF_ENDPOINT`, else the public one, by default.
         offline: use the cache only, as does `HF_HUB_OFFLINE`.
@@ -135,7 +136,8 @@ class HuggingFaceSourceAdapter(SourceAdapter[HuggingFaceParams]):
             "revision": revision,
             "commit": listing.commit,
         }
-        return made(found, params, config, provenance)
+        source = made(found, params, config, provenance)
+        return replace(source, parts=tuple(parts.items()) if len(parts) > 1 else ())
 
 
 Shards: TypeAlias = "dict[Any, list[tuple[Shard, int, pa.Schema]]]"

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from qstore_ray.data.sources.parts import part_of_name
 from qstore_ray.errors import ConfigError, DataError
 
 _SPLIT = r"(?P<split>[A-Za-z0-9_.]+)"
@@ -24,7 +25,6 @@ _PATTERNS = (
     re.compile(rf"(?P<config>.+)/{_SPLIT}/(?P<number>\d{{4,5}})\.parquet"),
     re.compile(rf"(?:(?P<config>.+)/)?{_SPLIT}\.parquet"),
 )
-_USUAL = {"train": "train", "validation": "val", "val": "val", "test": "test"}
 
 
 def shards_by_split(
@@ -71,14 +71,15 @@ def parts_of(splits: Sequence[str], mapping: Mapping[str, str] | None) -> dict[s
     listed = ", ".join(sorted(splits))
     example = "{" + ", ".join(f'"{split}" = "train"' for split in sorted(splits)[:1]) + "}"
     if mapping is None:
-        strange = sorted(set(splits) - set(_USUAL))
+        usual = {split: part_of_name(split).part for split in splits}
+        strange = sorted(split for split, part in usual.items() if part is None)
         if strange:
             raise DataError(
                 f"the dataset has the splits {listed}, and nothing says what to do with {strange}",
                 field="params.split_mapping",
                 fix=f"Say which splits to use, for example split_mapping = {example}.",
             )
-        mapping = {split: _USUAL[split] for split in splits}
+        mapping = {split: part for split, part in usual.items() if part is not None}
     missing = sorted(set(mapping) - set(splits))
     if missing:
         raise ConfigError(

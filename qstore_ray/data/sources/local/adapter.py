@@ -2,17 +2,17 @@
 
     DatasetConfig(name="mine", source="local", params={"path": "x_y.npz"})
 
-The format follows from the suffix. What a source defines itself is kept: a folder with sub-folders
-`train`, `val` and `test`, arrays `x_test` and `y_test` in a file, or MNIST's `t10k` files are
-official parts and are never mixed. Read tasks open the files where they run, so on a cluster the
-path must lead to the same files on every node, or be a URI.
+The format follows from the suffix. What a source defines itself is kept: folders, files or arrays
+that are named for train, val or test, in any usual spelling (`sources/parts.py`), are official
+parts and are never mixed. Read tasks open the files where they run, so on a cluster the path must
+lead to the same files on every node, or be a URI.
 """
 
 from __future__ import annotations
 
 import importlib
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from qstore_ray.config import Config
 from qstore_ray.data.columns import TableSchema
@@ -26,12 +26,14 @@ from qstore_ray.data.sources.base import (
     SourceData,
 )
 from qstore_ray.data.sources.local.base import Format, TableFormat
+from qstore_ray.data.sources.local.other_files import is_document, refused
 from qstore_ray.data.sources.local.params import LocalParams
+from qstore_ray.data.sources.parts import SPLITS, PartFiles, Split, divide_files
 from qstore_ray.data.tables.request import TableRequest, signs
 from qstore_ray.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from qstore_ray.data.sources.local.base import Chunk, Contents, Files
+    from qstore_ray.data.sources.local.base import Contents
 
 _FORMATS = {
     "npz": "arrays:NpzFormat",
@@ -57,8 +59,8 @@ _SUFFIXES = {
     "arff": (".arff",),
     "libsvm": (".libsvm", ".svm", ".svmlight"),
 }
-_EVERYWHERE = frozenset({"path", "format", "max_bytes", "rows_per_task"})
-_PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_SHOWN = 5
+_EVERYWHERE = frozenset({"path", "train", "val", "test", "format", "max_bytes", "rows_per_task"})
 
 
 class LocalFilesSourceAdapter(SourceAdapter[LocalParams]):
@@ -69,56 +71,119 @@ class LocalFilesSourceAdapter(SourceAdapter[LocalParams]):
 
     def read(self, params: LocalParams, config: SourceConfig) -> SourceData:
         """Read tasks for ranges of rows; of the content, only what says where rows are is read."""
-        root, found = find_files(params.path)
-        if params.y_path is not None:  # it may lie among the files that it labels
-            found = tuple(file for file in found if file != absolute(params.y_path))
-        name = format_name(found, params)
+        given = _given(params)
+        name = format_name(given.files, params)
         form = open_format(name)
         check_taken(name, form, params, config)
-        parts = _parts(root, found)
+        files = _parts(given, form)
         if isinstance(form, TableFormat):
-            contents = form.open(parts, params, request_of(params, config))
+            contents = form.open(files, params, request_of(params, config))
         else:
-            contents = form.open(root, parts, params, config.columns)
+            contents = form.open(given.root, files, params, config.columns)
+        skipped = {"skipped": f"no data: {_some(given.skipped)}"} if given.skipped else {}
         return SourceData(
-            **_tasks(contents, params.path),
+            **_tasks(contents, _asked(params)),
             feature_names=contents.feature_names,
             table=contents.table,
+            parts=files.found or contents.parts,
             provenance={
                 "source": "local",
-                "path": params.path,
+                "path": _asked(params),
                 "format": name,
-                "files": f"{len(found)} file{'s' * (len(found) > 1)}",
+                "files": f"{len(given.files)} file{'s' * (len(given.files) > 1)}",
+                **skipped,
                 **contents.notes,
             },
         )
 
 
-def open_to_predict(params: LocalParams, schema: TableSchema) -> tuple[Chunk, ...]:
-    """Chunks of the rows of a table to predict on; `read` gives their `x` (N, F).
+class _Given(NamedTuple):
+    """What was asked for: files by part where the user says which, else all in one; what is none.
 
-    The columns are found by their names, others are left alone, and no label is needed. A folder's
-    parts come one after the other.
+    Args:
+        root: the one folder that was asked for; "" where it is another thing.
+        files: all of them.
+        parts: those of each part, and the folder each is below, where the user says which.
+        skipped: files there that are no data.
+    """
+
+    root: str
+    files: tuple[str, ...]
+    parts: Mapping[Split, tuple[str, tuple[str, ...]]]
+    skipped: tuple[str, ...]
+
+
+def _given(params: LocalParams) -> _Given:
+    if params.path is not None:
+        root, files, more = data_files(params.path, params.y_path)
+        return _Given(root, files, {}, more)
+    parts: dict[Split, tuple[str, tuple[str, ...]]] = {}
+    every: list[str] = []
+    skipped: tuple[str, ...] = ()
+    for part in SPLITS:
+        if (path := getattr(params, part)) is None:
+            continue
+        root, files, more = data_files(path)
+        if twice := sorted(set(files) & set(every)):
+            raise DataError(
+                "a file is in two parts", field=f"params.{part}", value=twice[0],
+                fix="Give each part files of its own.",
+            )  # fmt: skip
+        parts[part] = root or files[0].rpartition("/")[0], files
+        every += files
+        skipped = (*skipped, *more)
+    return _Given("", tuple(every), parts, skipped)
+
+
+def data_files(
+    path: str, y_path: str | None = None
+) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """The folder that `path` means, the files of data, and those beside them that are none.
 
     Raises:
-        DataError: no such file, a feature that is not there; at reading, a value that is not what
-            its column is, or a category that the schema does not have.
-        ConfigError: files of a format that has no columns with names, or a setting that the format
-            would ignore.
+        DataError: nothing is there, or no data.
     """
-    root, found = find_files(params.path)
-    name = format_name(found, params)
-    form = open_format(name)
-    if not isinstance(form, TableFormat):
-        raise ConfigError(
-            f"files of the format {name} have no columns with names",
+    root, found, hidden = find_files(path)
+    if y_path is not None:  # it may lie among the files that it labels
+        found = tuple(file for file in found if file != absolute(y_path))
+    if len(found) == 1 and not root:
+        return root, found, ()
+    files = tuple(file for file in found if not is_document(file))
+    if not files:
+        raise DataError(
+            f"there is no data, only {_some(found)}",
             field="params.path",
-            value=params.path,
+            value=path,
+            fix="Check the path.",
         )
-    check_taken(name, form, params, None)
-    request = request_of(params, None, schema)
-    contents = form.open(_parts(root, found), params, request)
-    return tuple(chunk for part in contents.chunks.values() for chunk in part)
+    kept = set(files)
+    return root, files, (*(file for file in found if file not in kept), *hidden)
+
+
+def _parts(given: _Given, form: Format | TableFormat) -> PartFiles:
+    if given.parts:
+        files = {part: form.rows_in(files) for part, (_, files) in given.parts.items()}
+        homes = {part: home for part, (home, _) in given.parts.items()}
+        found = tuple((part, _some(paths)) for part, paths in files.items())
+        return PartFiles(files, homes, found if len(found) > 1 else ())
+    rows = form.rows_in(given.files)
+    return divide_files(
+        given.root, rows, by_names=form.parts_by_name, listed=given.root or _some(rows)
+    )
+
+
+def _asked(params: LocalParams) -> str:
+    """The path, or the paths of the parts, in words."""
+    if params.path is not None:
+        return params.path
+    return ", ".join(path for part in SPLITS if (path := getattr(params, part)) is not None)
+
+
+def _some(files: Sequence[str]) -> str:
+    names = [file.rstrip("/").rpartition("/")[2] for file in files]
+    if len(names) <= _SHOWN:
+        return ", ".join(names)
+    return f"{', '.join(names[:_SHOWN])} and {len(names) - _SHOWN} more"
 
 
 def request_of(
@@ -136,7 +201,7 @@ def request_of(
 
 
 def _tasks(contents: Contents, path: str) -> dict[str, Any]:
-    from qstore_ray.data.sources.local.base import SPLITS, ChunkTask
+    from qstore_ray.data.sources.local.base import ChunkTask
 
     tasks: dict[Any, tuple[ReadTask, ...]] = {}
     first_row = 0
@@ -177,12 +242,14 @@ def format_name(files: tuple[str, ...], params: LocalParams) -> str:
         return "images"
     strange = [file for file in files if format_of(file) is None]
     if strange:
+        message, fix = refused(strange[0]) or ("no format has this suffix", "")
         raise DataError(
-            "no format has this suffix",
+            message,
             field="params.path",
             value=strange[0],
-            fix=f"Set params.format to one of {', '.join(_FORMATS)}, or give a pattern such as "
-            '"data/*.csv". Compressed text has to be unpacked first.',
+            fix=fix
+            or f"Set params.format to one of {', '.join(_FORMATS)}, or give a pattern such as "
+            '"data/*.csv".',
         )
     if len(known) > 1:
         raise DataError(
@@ -230,26 +297,3 @@ def check_taken(
                 value=asked,
                 fix="Leave it out.",
             )
-
-
-def _parts(root: str, files: tuple[str, ...]) -> Files:
-    """Files of train, val and test, by the sub-folders of `root` that have these names."""
-    if not root:
-        return {"train": files}
-    split: dict[Any, list[str]] = {}
-    others: list[str] = []
-    for file in files:
-        below = PurePosixPath(file[len(root) :].lstrip("/")).parts
-        part = _PARTS.get(below[0].lower()) if len(below) > 1 else None
-        (others if part is None else split.setdefault(part, [])).append(file)
-    if not split:
-        return {"train": files}
-    if "train" not in split or others:
-        raise DataError(
-            f"the folder has {', '.join(sorted(split))}"
-            + (" and other files" if others else " but no train"),
-            field="params.path",
-            value=others[0] if others else root,
-            fix="Put every file below train, val or test, or give the path of one of them.",
-        )
-    return {part: tuple(split[part]) for part in sorted(split)}

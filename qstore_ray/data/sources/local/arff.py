@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.files import open_file
-from qstore_ray.data.sources.local.base import SPLITS, Chunk, Contents, Files, TableFormat
+from qstore_ray.data.sources.local.base import Chunk, Contents, Files, TableFormat
 from qstore_ray.data.sources.local.csv_chunk import check_range
 from qstore_ray.data.sources.local.lines import LineRange, cut_lines
+from qstore_ray.data.sources.parts import SPLITS
 from qstore_ray.data.tables.choose import choose, same_columns
 from qstore_ray.data.tables.kinds import Survey
 from qstore_ray.data.tables.rows import rows_of

@@ -9,24 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, ClassVar
 
 from qstore_ray.data.files import absolute
-from qstore_ray.data.npyfile import Place, count_rows, member_names, read_array, read_rows
+from qstore_ray.data.npyfile import (
+    Place,
+    count_rows,
+    declared_shape,
+    member_names,
+    read_array,
+    read_rows,
+)
+from qstore_ray.data.sources.array_pairs import Pair
 from qstore_ray.data.sources.base import ColumnsConfig
 from qstore_ray.data.sources.local.base import (
     Chunk,
     Contents,
     Files,
     Format,
-    Split,
     features_name,
     joined,
     named_parts,
     refuse_y_path,
     row_ranges,
 )
+from qstore_ray.data.sources.parts import Split
 from qstore_ray.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -72,13 +81,16 @@ class NpzFormat(Format):
     ) -> Contents:
         """Ranges of rows of the arrays; only their headers are read."""
         chunks: dict[Split, tuple[Chunk, ...]] = {}
+        said: tuple[tuple[str, str], ...] = ()
         for part, paths in files.items():
             for path in paths:
-                for split, (x, y) in named_parts(member_names(path), params, path).items():
+                named = named_parts(member_names(path), params, path, partial(_rows, path), part)
+                for split, (x, y) in named.items():
                     home = official_home(part, split, path)
                     cut = _cut(Place(path, x), Place(path, y), params)
                     chunks[home] = (*chunks.get(home, ()), *cut)
-        return Contents(chunks=chunks)
+                    said = said or parts_said(named)
+        return Contents(chunks=chunks, parts=said)
 
     def unlabelled(
         self, files: Sequence[str], params: LocalParams, signature: Signature
@@ -96,6 +108,7 @@ class NpyFormat(Format):
     """`.npy` files: one of features and one of labels, or a folder of named arrays."""
 
     takes: ClassVar[frozenset[str]] = NAMES | {"y_path"}
+    parts_by_name: ClassVar[bool] = False  # the names of the files are the names of the arrays
 
     def open(
         self, root: str, files: Files, params: LocalParams, columns: ColumnsConfig | None
@@ -105,13 +118,20 @@ class NpyFormat(Format):
             return Contents(chunks={"train": _cut(*_one_pair(files["train"], params), params)})
         refuse_y_path(params, "in a folder of .npy files the labels are the array y")
         chunks: dict[Split, tuple[Chunk, ...]] = {}
+        said: tuple[tuple[str, str], ...] = ()
         for part, paths in files.items():
             named: Mapping[str, str] = {PurePosixPath(path).stem: path for path in paths}
-            for split, (x, y) in named_parts(tuple(named), params, root).items():
+
+            def rows(name: str, named: Mapping[str, str] = named) -> int | None:
+                return next(iter(declared_shape(Place(named[name], None))), None)
+
+            pairs = named_parts(tuple(named), params, root, rows, part)
+            said = said or parts_said(pairs)
+            for split, (x, y) in pairs.items():
                 home = official_home(part, split, root)
                 cut = _cut(Place(named[x], None), Place(named[y], None), params)
                 chunks[home] = (*chunks.get(home, ()), *cut)
-        return Contents(chunks=chunks)
+        return Contents(chunks=chunks, parts=said)
 
     def unlabelled(
         self, files: Sequence[str], params: LocalParams, signature: Signature
@@ -120,6 +140,16 @@ class NpyFormat(Format):
         named = {PurePosixPath(path).stem: path for path in files}
         path = named[features_name(tuple(named), params, files[0])]
         return read_array(Place(path, None), params.max_bytes)
+
+
+def parts_said(pairs: Mapping[Split, Pair]) -> tuple[tuple[str, str], ...]:
+    """Each part and its arrays in words, where there is more than train."""
+    said = tuple((split, f"{pair.x} and {pair.y}") for split, pair in pairs.items())
+    return said if len(said) > 1 else ()
+
+
+def _rows(path: str, name: str) -> int | None:
+    return next(iter(declared_shape(Place(path, name))), None)
 
 
 def official_home(part: Split, split: Split, where: str) -> Split:

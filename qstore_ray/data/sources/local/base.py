@@ -8,14 +8,22 @@ in parallel and never all at once. A new format is one file here and one line in
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 
 from qstore_ray.data.columns import TableSchema
+from qstore_ray.data.sources.array_pairs import (
+    Pair,
+    array_name,
+    check_left,
+    pair_arrays,
+    unnamed_fix,
+)
 from qstore_ray.data.sources.base import ColumnsConfig
+from qstore_ray.data.sources.parts import SPLITS, PartFiles, Split
 from qstore_ray.data.tables.request import TableRequest
 from qstore_ray.errors import ConfigError, DataError, UnknownNameError, unknown_name
 
@@ -26,9 +34,7 @@ if TYPE_CHECKING:
     from qstore_ray.data.sources.local.params import LocalParams
     from qstore_ray.types import AnyArray
 
-Split: TypeAlias = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
-Files: TypeAlias = Mapping[Split, tuple[str, ...]]
+Files: TypeAlias = PartFiles
 
 
 class Chunk(Protocol):
@@ -90,6 +96,7 @@ class Contents:
         table: what the columns of a table mean; its features are `feature_names`.
         columns: names of all columns of a table, also of those that are not read.
         notes: what a user should know about how the files were read.
+        parts: each official part and the arrays that it is, in words; empty where files say it.
     """
 
     chunks: Mapping[Split, tuple[Chunk, ...]]
@@ -97,12 +104,22 @@ class Contents:
     feature_names: tuple[str, ...] | None = None
     table: TableSchema | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple[tuple[str, str], ...] = ()
 
 
 class Format(ABC):
-    """One kind of file with arrays. `takes` names the parameters that mean something to it."""
+    """One kind of file with arrays.
+
+    `takes` names the parameters that mean something to it, `parts_by_name` says whether the files'
+    own names say which part they are, beside those of their folders.
+    """
 
     takes: ClassVar[frozenset[str]] = frozenset()
+    parts_by_name: ClassVar[bool] = True
+
+    def rows_in(self, files: tuple[str, ...]) -> tuple[str, ...]:
+        """The files that hold rows; not those that only belong to one of these."""
+        return files
 
     @abstractmethod
     def open(
@@ -126,9 +143,14 @@ class Format(ABC):
 
 
 class TableFormat(ABC):
-    """One kind of file with columns that have names. `takes` is as in `Format`."""
+    """One kind of file with columns that have names. `takes` and the rest are as in `Format`."""
 
     takes: ClassVar[frozenset[str]] = frozenset()
+    parts_by_name: ClassVar[bool] = True
+
+    def rows_in(self, files: tuple[str, ...]) -> tuple[str, ...]:
+        """All files: each holds rows."""
+        return files
 
     @abstractmethod
     def open(self, files: Files, params: LocalParams, request: TableRequest) -> Contents:
@@ -144,51 +166,70 @@ class TableFormat(ABC):
 
 
 def named_parts(
-    names: Sequence[str], params: LocalParams, where: str
-) -> dict[Split, tuple[str, str]]:
+    names: Sequence[str],
+    params: LocalParams,
+    where: str,
+    length: Callable[[str], int | None],
+    part: Split = "train",
+) -> dict[Split, Pair]:
     """Names of the features and labels of every part, among the `names` of a file's arrays.
+
+    Args:
+        length: how many rows an array has; None for a single value.
+        part: the part that the file stands for; where that is not train, its arrays may be named
+            for it (`test.npz` with `x_test`).
 
     Raises:
         UnknownNameError: an array that was asked for, or is needed, is not there.
-        DataError: there are both `x` and `x_train`.
+        DataError: names that do not say which arrays are meant, or arrays left over.
     """
-    plain, cut = {"x", "y"} <= set(names), {"x_train", "y_train"} <= set(names)
-    if params.x is None and plain and cut:
-        raise DataError(
-            "there are arrays x and x_train",
-            field=where,
-            fix="Say which are meant: params.x and params.y.",
-        )
-    main = ("x_train", "y_train") if cut and not plain else ("x", "y")
-    parts: dict[Split, tuple[str, str]] = {"train": _asked(params, "") or main}
-    for split in SPLITS[1:]:
-        usual = f"x_{split}", f"y_{split}"
-        if asked := _asked(params, f"_{split}"):
-            parts[split] = asked
-        elif found := [name for name in usual if name in names]:
-            if len(found) == 1:
-                raise DataError(
-                    f"{found[0]} is there and its other half is not", field=where, value=names
-                )
-            parts[split] = usual
-    for split, pair in parts.items():
-        for axis, name in zip("xy", pair, strict=True):
-            if name not in names:
-                end = "" if split == "train" else f"_{split}"
-                fields = f"params.x{end} and params.y{end}"
-                error = unknown_name("array", name, names, field=f"params.{axis}{end}")
-                raise UnknownNameError(
-                    error.message,
-                    field=error.field,
-                    value=name,
-                    fix=f"{error.fix} Name the two that are meant in {fields}.",
-                )
-    return parts
+    asked = {split: pair for split in SPLITS if (pair := _asked(params, split)) is not None}
+    for split, pair in asked.items():
+        _check_there(pair, split, names)
+    if "train" in asked:  # whoever names the arrays leaves the others out, but for official parts
+        rest = [name for name in names if name not in asked["train"]]
+        named = [
+            name for name in rest if (kind := array_name(name)) and kind.part in ("val", "test")
+        ]
+        return {**asked, **_without(pair_arrays(named, where).parts, asked)}
+    taken = {name for pair in asked.values() for name in pair}
+    found = pair_arrays([name for name in names if name not in taken], where)
+    parts = {**found.parts, **asked}
+    if part != "train" and set(parts) == {part}:
+        parts = {"train": parts[part]}
+    if "train" not in parts:
+        raise _no_pair(names, where)
+    rows = [count for pair in parts.values() if (count := length(pair.x)) is not None]
+    check_left(found.left, rows, length, where)
+    return {split: parts[split] for split in SPLITS if split in parts}
 
 
-def _asked(params: LocalParams, suffix: str) -> tuple[str, str] | None:
-    x, y = getattr(params, f"x{suffix}"), getattr(params, f"y{suffix}")
-    return None if x is None else (x, y)
+def _without(parts: Mapping[Split, Pair], asked: Mapping[Split, Pair]) -> dict[Split, Pair]:
+    return {split: pair for split, pair in parts.items() if split not in asked}
+
+
+def _check_there(pair: Pair, split: Split, names: Sequence[str]) -> None:
+    end = "" if split == "train" else f"_{split}"
+    for axis, name in zip("xy", pair, strict=True):
+        if name not in names:
+            raise unknown_name("array", name, names, field=f"params.{axis}{end}")
+
+
+def _no_pair(names: Sequence[str], where: str) -> UnknownNameError:
+    error = unknown_name("array", "x", names, field="params.x")
+    return UnknownNameError(
+        f"{error.message}: {where} has none that is named for features",
+        field="params.x",
+        value="x",
+        fix=f"{error.fix} Name the two that are meant in params.x and params.y."
+        f"{unnamed_fix(names)}",
+    )
+
+
+def _asked(params: LocalParams, split: Split) -> Pair | None:
+    end = "" if split == "train" else f"_{split}"
+    x, y = getattr(params, f"x{end}"), getattr(params, f"y{end}")
+    return None if x is None else Pair(x, y)
 
 
 def features_name(names: Sequence[str], params: LocalParams, where: str) -> str:

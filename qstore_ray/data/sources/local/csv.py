@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.files import open_file
-from qstore_ray.data.sources.local.base import SPLITS, Chunk, Contents, Files, Split, TableFormat
+from qstore_ray.data.sources.local.base import Chunk, Contents, Files, TableFormat
 from qstore_ray.data.sources.local.csv_chunk import CsvChunk, CsvLayout
 from qstore_ray.data.sources.local.dialect import SPOKEN, Dialect, dialect_of
 from qstore_ray.data.sources.local.held import Held, Version, version_of
 from qstore_ray.data.sources.local.lines import BOM, SAMPLED, LineRange, cut_lines
+from qstore_ray.data.sources.parts import SPLITS, Split
 from qstore_ray.data.tables.choose import Chosen, choose, same_columns
 from qstore_ray.data.tables.header import known_names, names_of
 from qstore_ray.data.tables.kinds import Survey

@@ -12,25 +12,27 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from qstore_ray.data.files import open_file
 from qstore_ray.data.sources.base import ColumnsConfig
-from qstore_ray.data.sources.local.arrays import NAMES, official_home
+from qstore_ray.data.sources.local.arrays import NAMES, official_home, parts_said
 from qstore_ray.data.sources.local.base import (
     Chunk,
     Contents,
     Files,
     Format,
-    Split,
     features_name,
     joined,
     named_parts,
     row_ranges,
 )
+from qstore_ray.data.sources.local.hdf5_names import ListArray, array_names, is_list
 from qstore_ray.data.sources.local.hdf5_text import check_readable, read_texts
+from qstore_ray.data.sources.parts import Split
 from qstore_ray.errors import DataError, MissingDependencyError, QStoreError
 
 if TYPE_CHECKING:
@@ -84,14 +86,19 @@ class Hdf5Format(Format):
     ) -> Contents:
         """Ranges of rows of the arrays; only their declarations are read."""
         chunks: dict[Split, tuple[Chunk, ...]] = {}
+        said: tuple[tuple[str, str], ...] = ()
         for part, paths in files.items():
             for path in paths:
                 with _opened(path) as file:
-                    for split, (x, y) in named_parts(_names(file, params), params, path).items():
+                    pairs = named_parts(
+                        _names(file, path, params), params, path, partial(_rows, file), part
+                    )
+                    said = said or parts_said(pairs)
+                    for split, (x, y) in pairs.items():
                         home = official_home(part, split, path)
                         cut = _cut(file, path, x, y, params)
                         chunks[home] = (*chunks.get(home, ()), *cut)
-        return Contents(chunks=chunks)
+        return Contents(chunks=chunks, parts=said)
 
     def unlabelled(
         self, files: Sequence[str], params: LocalParams, signature: Signature
@@ -102,17 +109,31 @@ class Hdf5Format(Format):
 
 def _features(path: str, params: LocalParams) -> AnyArray:
     with _opened(path) as file:
-        array = _array(file, path, features_name(_names(file, params), params, path), params)
+        array = _array(file, path, features_name(_names(file, path, params), params, path), params)
         if array.dtype.kind not in "biuf":
             _refuse(path, array.name, f"of type {array.dtype}")
         rows: AnyArray = array[()]
         return rows
 
 
-def _names(file: Any, params: LocalParams) -> tuple[str, ...]:
-    """What is in the top group, and what was asked for and is in another (`group/x`)."""
-    asked = (getattr(params, name) for name in sorted(NAMES))
-    return (*file, *(name for name in asked if name is not None and "/" in name and name in file))
+def _names(file: Any, path: str, params: LocalParams) -> tuple[str, ...]:
+    """All arrays of the file; where both of train are named, only what is asked for."""
+    if params.x is None:
+        return array_names(file, path)
+    asked = {getattr(params, name) for name in NAMES} - {None}
+    return (*file, *sorted(name for name in asked if "/" in name and name in file))
+
+
+def _rows(file: Any, name: str) -> int | None:
+    """How many rows an array that is left over has; None for a link, a group or a single value."""
+    import h5py
+
+    at = file
+    for step in name.split("/"):
+        if not isinstance(at.get(step, getlink=True), h5py.HardLink):
+            return None
+        at = at[step]
+    return len(at) if isinstance(at, h5py.Group) or at.shape else None
 
 
 def _cut(file: Any, path: str, x: str, y: str, params: LocalParams) -> tuple[Chunk, ...]:
@@ -156,6 +177,10 @@ def _array(file: Any, path: str, name: str, limits: LocalParams | Hdf5Chunk) -> 
     import h5py
 
     at = _at(file, path, name)
+    if is_list(at):
+        items = ListArray(at, path)
+        _check_size(items, path, name, limits)
+        return items
     if not isinstance(at, h5py.Dataset):
         raise DataError("a group, not an array", field=path, value=name)
     if at.is_virtual:
@@ -224,6 +249,8 @@ def _check_size(array: Any, path: str, name: str, limits: LocalParams | Hdf5Chun
             value=name,
             fix="Write it with smaller chunks.",
         )
+    if isinstance(array, ListArray):
+        return  # every member takes room of its own
     stored = array.id.get_storage_size()
     if declared > _RATIO_MATTERS_FROM and declared > limits.max_ratio * max(stored, 1):
         raise DataError(

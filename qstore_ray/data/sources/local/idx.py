@@ -21,15 +21,8 @@ import numpy as np
 
 from qstore_ray.data.files import absolute, open_file
 from qstore_ray.data.sources.base import ColumnsConfig
-from qstore_ray.data.sources.local.base import (
-    Chunk,
-    Contents,
-    Files,
-    Format,
-    Split,
-    joined,
-    row_ranges,
-)
+from qstore_ray.data.sources.local.base import Chunk, Contents, Files, Format, joined, row_ranges
+from qstore_ray.data.sources.parts import Split
 from qstore_ray.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -38,7 +31,6 @@ if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-_TEST = ("t10k", "test")
 _PIECE = 2**22
 
 
@@ -74,8 +66,7 @@ class IdxFormat(Format):
         self, root: str, files: Files, params: LocalParams, columns: ColumnsConfig | None
     ) -> Contents:
         """Ranges of rows of the images; only the heads of the files are read."""
-        every = [file for paths in files.values() for file in paths]
-        images = [file for file in every if "label" not in _name(file)] or every[:1]
+        images = [file for paths in files.values() for file in paths]
         if params.y_path is not None and len(images) > 1:
             raise ConfigError(
                 f"one labels file for {len(images)} images files",
@@ -85,21 +76,20 @@ class IdxFormat(Format):
             )
         chunks: dict[Split, tuple[Chunk, ...]] = {}
         for part, paths in files.items():
-            for x in (path for path in paths if path in images):
+            for x in paths:
                 y = _labels_of(x) if params.y_path is None else absolute(params.y_path)
-                test = len(images) > 1 and _name(x).startswith(_TEST)
-                home: Split = "test" if test and part == "train" else part
-                chunks[home] = (*chunks.get(home, ()), *_cut(x, y, params))
-        if "train" not in chunks:
-            raise DataError("only test files are there", field="params.path", value=root)
+                chunks[part] = (*chunks.get(part, ()), *_cut(x, y, params))
         return Contents(chunks=chunks)
+
+    def rows_in(self, files: tuple[str, ...]) -> tuple[str, ...]:
+        """The images; labels have their rows' names."""
+        return tuple(file for file in files if "label" not in _name(file)) or files[:1]
 
     def unlabelled(
         self, files: Sequence[str], params: LocalParams, signature: Signature
     ) -> AnyArray:
-        """The rows of the files of images; files of labels among them are left alone."""
-        images = [path for path in files if "label" not in _name(path)] or files[:1]
-        return joined(_whole(path, params.max_bytes) for path in images)
+        """The rows of the files of images."""
+        return joined(_whole(path, params.max_bytes) for path in files)
 
 
 def _whole(path: str, max_bytes: int) -> AnyArray:

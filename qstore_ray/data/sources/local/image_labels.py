@@ -1,16 +1,18 @@
-"""Labels of images: from the names of their folders, or from a CSV file with filename and label."""
+"""Labels of images: from the names of their folders, or from a CSV file with file and label."""
 
 from __future__ import annotations
 
 import csv
 import io
 import posixpath
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from qstore_ray.data.files import absolute, file_size, is_remote, read_range
-from qstore_ray.data.sources.local.base import Files, Split
+from qstore_ray.data.sources.local.base import Files
+from qstore_ray.data.sources.parts import Split
 from qstore_ray.data.tables.texts import label_kind_of
 from qstore_ray.errors import ConfigError, DataError
 
@@ -20,41 +22,36 @@ if TYPE_CHECKING:
 
 Labelled: TypeAlias = dict[Split, tuple[tuple[str, ...], "AnyArray"]]
 _COLUMNS = ("filename", "label")
+_FILE_COLUMNS = frozenset(
+    ("filename", "file_name", "file", "path", "filepath", "image", "image_id", "img", "id")
+)
+_LABEL_COLUMNS = frozenset(
+    ("label", "labels", "class", "class_name", "category", "target", "y", "diagnosis")
+)
 
 
-def labels_from_folders(root: str, files: Files, params: LocalParams) -> Labelled:
-    """Every image with the name of the first folder below the part's folder, or below `root`.
+def labels_from_folders(files: Files) -> Labelled:
+    """Every image with the name of the first folder below the folder of its part.
 
     Raises:
         DataError: an image that is in no such folder.
     """
-    if not root:
-        raise ConfigError(
-            "images need labels",
-            field="params.path",
-            value=params.path,
-            fix="Give a folder with a sub-folder for each class, or a folder and params.y_path.",
-        )
-    depth = 0 if set(files) == {"train"} and not _has_parts(root, files) else 1
     labelled: Labelled = {}
     for part, paths in files.items():
         labels = []
         for path in paths:
-            below = path[len(root) :].lstrip("/").split("/")[depth:]
+            below = path[len(files.homes[part]) :].lstrip("/").split("/")
             if len(below) < 2:
                 raise DataError(
                     "the image is in no class's folder",
                     field="params.path",
                     value=path,
-                    fix="Move it into the folder of its class, or give params.y_path.",
+                    fix="Give a folder with a sub-folder for each class, or a folder and "
+                    "params.y_path.",
                 )
             labels.append(below[0])
         labelled[part] = paths, np.array(labels)
     return labelled
-
-
-def _has_parts(root: str, files: Files) -> bool:
-    return all(path[len(root) :].lstrip("/").startswith("train/") for path in files["train"])
 
 
 def labels_from_file(root: str, files: Files, params: LocalParams) -> Labelled:
@@ -70,10 +67,15 @@ def labels_from_file(root: str, files: Files, params: LocalParams) -> Labelled:
     home = {path[len(root) :].lstrip("/"): (part, path) for part in files for path in files[part]}
     rows = _rows(where, params)
     labels = _typed([label for _, _, label in rows], params)
+    stems: dict[str, list[str]] = {}
+    for inside in home:
+        stems.setdefault(posixpath.splitext(inside)[0], []).append(inside)
     found: dict[Split, list[int]] = {part: [] for part in files}
+    names: list[str] = []
     listed: set[str] = set()
     for position, (line, name, _) in enumerate(rows):
-        inside = _inside(name, f"{where}, line {line}")
+        inside = _with_suffix(_inside(name, f"{where}, line {line}"), home, stems)
+        names.append(inside)
         if inside in listed or inside not in home:
             raise DataError(
                 "the image is listed twice" if inside in listed else "no such image in the folder",
@@ -91,7 +93,7 @@ def labels_from_file(root: str, files: Files, params: LocalParams) -> Labelled:
             fix="Add a line for each, or move them away.",
         )
     return {
-        part: (tuple(home[_inside(rows[k][1], where)][1] for k in positions), labels[positions])
+        part: (tuple(home[names[k]][1] for k in positions), labels[positions])
         for part, positions in found.items()
     }
 
@@ -108,16 +110,10 @@ def _rows(where: str, params: LocalParams) -> list[tuple[int, str, str]]:
     content = read_range(where, 0, size)
     try:
         reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
-        if any(name not in (reader.fieldnames or ()) for name in _COLUMNS):
-            raise DataError(
-                "the labels file has other columns",
-                field=where,
-                value=reader.fieldnames,
-                fix=f"Its first line has to be: {','.join(_COLUMNS)}",
-            )
+        columns = _columns(reader.fieldnames or (), where)
         rows = []
         for row in reader:
-            name, label = (row[column] for column in _COLUMNS)
+            name, label = (row[column] for column in columns)
             if not name or not label:
                 raise DataError(
                     "a filename or label is missing", field=f"{where}, line {reader.line_num}"
@@ -128,6 +124,29 @@ def _rows(where: str, params: LocalParams) -> list[tuple[int, str, str]]:
             f"not a CSV file in UTF-8: {exc}", field="params.y_path", value=where
         ) from exc
     return rows
+
+
+def _columns(names: Sequence[str], where: str) -> tuple[str, str]:
+    """The column of files and the column of labels, by their usual names."""
+    found = []
+    for known in (_FILE_COLUMNS, _LABEL_COLUMNS):
+        there = [name for name in names if name.strip().lower() in known]
+        if len(there) != 1:
+            raise DataError(
+                "the labels file has other columns",
+                field=where,
+                value=list(names),
+                fix=f"Its first line has to be: {','.join(_COLUMNS)}",
+            )
+        found.append(there[0])
+    return found[0], found[1]
+
+
+def _with_suffix(name: str, home: Mapping[str, object], stems: Mapping[str, list[str]]) -> str:
+    """The file that an id without suffix means (`0001` for `0001.png`), where it is one."""
+    if name in home or len(stems.get(name, ())) != 1:
+        return name
+    return stems[name][0]
 
 
 def _inside(name: str, where: str) -> str:

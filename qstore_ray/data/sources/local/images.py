@@ -23,8 +23,9 @@ from PIL import Image, UnidentifiedImageError
 
 from qstore_ray.data.files import file_size, open_file
 from qstore_ray.data.sources.base import ColumnsConfig
-from qstore_ray.data.sources.local.base import Chunk, Contents, Files, Format, Split, row_ranges
+from qstore_ray.data.sources.local.base import Chunk, Contents, Files, Format, row_ranges
 from qstore_ray.data.sources.local.image_labels import labels_from_file, labels_from_folders
+from qstore_ray.data.sources.parts import Split
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class ImagesFormat(Format):
     takes: ClassVar[frozenset[str]] = frozenset(
         {"y_path", "size", "mode", "bad_images", "max_bad_share", "max_pixels", "label_type"}
     )
+    parts_by_name: ClassVar[bool] = False  # pictures are called anything
 
     def open(
         self, root: str, files: Files, params: LocalParams, columns: ColumnsConfig | None
@@ -92,7 +94,7 @@ class ImagesFormat(Format):
         if params.y_path is not None:
             labelled = labels_from_file(root, files, params)
         else:
-            labelled = labels_from_folders(root, files, params)
+            labelled = labels_from_folders(files)
         every = [path for paths, _ in labelled.values() for path in paths]
         look = Look(
             size=params.size,

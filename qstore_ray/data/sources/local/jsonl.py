@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.json
 
 from qstore_ray.data.columns import TableSchema
-from qstore_ray.data.sources.local.base import SPLITS, Chunk, Contents, Files, TableFormat
+from qstore_ray.data.sources.local.base import Chunk, Contents, Files, TableFormat
 from qstore_ray.data.sources.local.csv_chunk import check_range
 from qstore_ray.data.sources.local.lines import SAMPLED, LineRange, cut_lines
+from qstore_ray.data.sources.parts import SPLITS
 from qstore_ray.data.tables.arrow import ArrowTable, read_schema
 from qstore_ray.data.tables.request import TableRequest
 from qstore_ray.data.tables.rows import not_a_number, rows_of

@@ -15,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from qstore_ray.data.columns import Column, TableSchema
-from qstore_ray.data.sources.local.base import SPLITS, Chunk, Contents, Files, TableFormat
+from qstore_ray.data.sources.local.base import Chunk, Contents, Files, TableFormat
 from qstore_ray.data.sources.local.csv_chunk import check_range
 from qstore_ray.data.sources.local.lines import LineRange, cut_lines
+from qstore_ray.data.sources.parts import SPLITS
 from qstore_ray.errors import ConfigError, DataError
 
 if TYPE_CHECKING:

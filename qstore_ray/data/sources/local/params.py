@@ -19,8 +19,10 @@ class LocalParams(Config):
     """Where the files are and how to read them; only `path` is needed.
 
     Args:
-        path: a file, a folder, a pattern such as `data/*.csv`, or a URI. A folder with the
-            sub-folders `train`, and `val` or `test`, brings official parts.
+        path: a file, a folder, a pattern such as `data/*.csv`, or a URI. Files or folders that are
+            named for train, val or test bring official parts.
+        train, val, test: in place of `path`: which files are which part, each a file, a folder, a
+            pattern or a URI. What is not given is cut from train.
         format: the format; by the file's suffix by default.
         y_path: the labels, where they are in a second file: `.npy`, IDX, or for images a CSV file
             with the columns filename and label.
@@ -52,7 +54,10 @@ class LocalParams(Config):
         rows_per_task: rows that one read task returns; Parquet is cut between row groups only.
     """
 
-    path: str = Field(min_length=1, examples=["data/*.csv"])
+    path: str | None = Field(default=None, min_length=1, examples=["data/*.csv"])
+    train: str | None = Field(default=None, min_length=1)
+    val: str | None = Field(default=None, min_length=1)
+    test: str | None = Field(default=None, min_length=1)
     format: Literal["auto"] | FormatName = "auto"
     y_path: str | None = None
     x: str | None = None
@@ -87,7 +92,9 @@ class LocalParams(Config):
                 raise ConfigError(
                     f"x{suffix} and y{suffix} go together", field=f"x{suffix}", fix="Name both."
                 )
-        alone = self.path.lower().endswith(".npy") and self.format in ("auto", "npy")
+        self._check_paths()
+        path = self.path or ""
+        alone = path.lower().endswith(".npy") and self.format in ("auto", "npy")
         if alone and self.y_path is None:
             raise ConfigError(
                 "the labels of a .npy file are in a second .npy file",
@@ -102,3 +109,28 @@ class LocalParams(Config):
                 fix="Take a smaller size, or raise max_pixels.",
             )
         return self
+
+    def _check_paths(self) -> None:
+        parts = [part for part in ("train", "val", "test") if getattr(self, part) is not None]
+        if self.path is None and not parts:
+            raise ConfigError(
+                "this field is required", field="path", fix='Write path = "data/*.csv".'
+            )
+        if self.path is not None and parts:
+            raise ConfigError(
+                f"path and {' and '.join(parts)} are two ways to say where the files are",
+                field=parts[0],
+                value=getattr(self, parts[0]),
+                fix="Give the path as train, or leave the others out.",
+            )
+        if parts and "train" not in parts:
+            raise ConfigError(
+                "there is no train", field="train", fix='Write train = "…" beside it.'
+            )
+        if parts and self.y_path is not None:
+            raise ConfigError(
+                "one file of labels belongs to one path",
+                field="y_path",
+                value=self.y_path,
+                fix="Give a folder with the parts as params.path.",
+            )

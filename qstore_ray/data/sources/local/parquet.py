@@ -19,7 +19,8 @@ import pyarrow.parquet
 
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.files import is_remote, open_file
-from qstore_ray.data.sources.local.base import SPLITS, Chunk, Contents, Files, Split, TableFormat
+from qstore_ray.data.sources.local.base import Chunk, Contents, Files, TableFormat
+from qstore_ray.data.sources.parts import SPLITS, Split
 from qstore_ray.data.tables.arrow import ArrowTable, index_of, read_schema
 from qstore_ray.data.tables.request import TableRequest
 from qstore_ray.data.tables.rows import rows_of

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 
-from qstore_ray.data.files import find_files
 from qstore_ray.data.frame import Frame
 from qstore_ray.data.raw import read_raw
 from qstore_ray.data.signature import Signature
@@ -22,6 +21,7 @@ from qstore_ray.data.sources.base import ReadTask, SourceConfig
 from qstore_ray.data.sources.local.adapter import (
     LocalFilesSourceAdapter,
     check_taken,
+    data_files,
     format_name,
     format_of,
     open_format,
@@ -30,6 +30,7 @@ from qstore_ray.data.sources.local.adapter import (
 )
 from qstore_ray.data.sources.local.base import TableChunk, TableFormat, joined
 from qstore_ray.data.sources.local.params import LocalParams
+from qstore_ray.data.sources.parts import PartFiles
 from qstore_ray.errors import ConfigError, DataError, unknown_name
 
 if TYPE_CHECKING:
@@ -68,10 +69,11 @@ def read_unlabelled(
         DataError: nothing there, of no known format, damaged, or without rows.
     """
     changes = dict(changes or {})
-    _, found = find_files(path)
+    _, found, _ = data_files(path, changes.get("y_path"))
     params = params_for(found, signature, changes)
     name = format_name(found, params)
     form = open_format(name)
+    found = form.rows_in(found)
     check_taken(name, form, _made(changes), SourceConfig(name="rows"))
     rows: Frame | AnyArray
     if isinstance(form, TableFormat):
@@ -112,7 +114,7 @@ def read_labelled(
         ConfigError, DataError: as `read_unlabelled`; no labels.
     """
     changes = dict(changes or {})
-    _, found = find_files(path)
+    _, found, _ = data_files(path, changes.get("y_path"))
     params = params_for(found, signature, changes)
     if isinstance(open_format(format_name(found, params)), TableFormat):
         kept = () if label is None else (label,)
@@ -171,7 +173,7 @@ def _frame(
     """The features and what is kept of a table; every column of it, if the model has no names."""
     asked = request_of(params, None, signature.table)
     request = replace(asked, kept=kept, labelled=signature.table is not None)
-    contents = form.open({"train": files}, params, request)
+    contents = form.open(PartFiles({"train": files}, {}), params, request)
     found = [chunk for part in contents.chunks.values() for chunk in part]
     chunks = cast("list[TableChunk]", found)  # as those of a `TableFormat` are
     if not sum(chunk.n_rows for chunk in chunks):
@@ -180,9 +182,19 @@ def _frame(
     if signature.table is None:
         x = joined(chunk.read()["x"] for chunk in chunks)
         names = contents.feature_names or ()
-        return Frame(names, lambda name: x[:, names.index(name)], where)
+        columns: dict[Any, Any] = {name: x[:, place] for place, name in enumerate(names)}
+        if kept:  # as they are written, where a feature is a number
+            table = _whole(chunks, files)
+            columns |= {name: table.column(name) for name in kept if name in names}
+        return Frame(names, columns.__getitem__, where)
+    table = _whole(chunks, files)
+    missing = () if params.missing is None else asked.missing
+    return Frame(contents.columns, table.column, where, missing)
+
+
+def _whole(chunks: list[TableChunk], files: tuple[str, ...]) -> pa.Table:
     try:
-        table = pa.concat_tables([c.table() for c in chunks], promote_options="permissive")
+        return pa.concat_tables([c.table() for c in chunks], promote_options="permissive")
     except pa.ArrowException as exc:
         raise DataError(
             f"the files have columns of different types: {exc}",
@@ -190,8 +202,6 @@ def _frame(
             value=files,
             fix="Write all files with one schema.",
         ) from exc
-    missing = () if params.missing is None else asked.missing
-    return Frame(contents.columns, table.column, where, missing)
 
 
 def _no_rows(path: str) -> DataError:

@@ -1,0 +1,74 @@
+"""Files that lie beside data and are none, and files of formats that are not read, with the reason.
+
+What is no data is skipped and said: descriptions, licences, checksums, and what file managers
+leave behind. What is data of another format is refused, with what to save it as.
+"""
+
+from __future__ import annotations
+
+import re
+
+_DOCUMENTS = re.compile(
+    r"(read[ _-]?me|licen[cs]e|copying|authors|citation|changelog|notice|contributing)"
+    r"([-_ ]\w+)?(\.(md|txt|rst|html?|pdf|cff|bib))?"
+    r"|.*\.(md|rst|pdf|html?|names|cite|md5|sha1|sha256|sha512|md5sum|sha256sum|sig|asc|torrent)"
+    r"|(md5|sha1|sha256|sha512)sums?(\.txt)?|checksums?(\.txt)?"
+    r"|desktop\.ini|thumbs\.db|ehthumbs\.db|icon\r?|index",
+    re.IGNORECASE,
+)
+_REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "pickle": (
+        (".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".ckpt"),
+        "a pickle, which is never opened: it can run any code",
+        "Save arrays x and y as .npz, or a table as Parquet or CSV.",
+    ),
+    "matlab": (
+        (".mat",),
+        "a MATLAB file, which is not read",
+        "Save the arrays as .npz or HDF5 with the names x and y, or a table as CSV.",
+    ),
+    "workbook": (
+        (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers"),
+        "a workbook, which may hold several tables, and is not read",
+        "Save the sheet as CSV.",
+    ),
+    "archive": (
+        (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar"),
+        "an archive, which is not opened",
+        "Unpack it, and give the path of the folder or file in it.",
+    ),
+    "compressed": (
+        (".gz", ".bz2", ".xz", ".zst", ".lz4"),
+        "a compressed file, which cannot be read in ranges",
+        "Unpack it first.",
+    ),
+    "table": (
+        (".feather", ".arrow", ".orc", ".avro", ".sav", ".dta", ".sas7bdat", ".rds", ".rdata"),
+        "a table of a format that is not read",
+        "Save it as Parquet or CSV.",
+    ),
+    "json": (
+        (".json",),
+        "one JSON document, which cannot be read in ranges",
+        "Write one object a line (.jsonl), or a CSV file.",
+    ),
+    "database": (
+        (".db", ".sqlite", ".sqlite3", ".tfrecord", ".lmdb"),
+        "a database, which is not read",
+        "Save the table as Parquet or CSV.",
+    ),
+}
+
+
+def is_document(where: str) -> bool:
+    """Whether a file's name says that it is no data (README.md, desktop.ini, SHA256SUMS)."""
+    return _DOCUMENTS.fullmatch(where.rpartition("/")[2]) is not None
+
+
+def refused(where: str) -> tuple[str, str] | None:
+    """What is wrong with a file of this suffix and what to do; None where nothing is known."""
+    name = where.lower()
+    for suffixes, message, fix in _REFUSED.values():
+        if name.endswith(suffixes):
+            return message, fix
+    return None
