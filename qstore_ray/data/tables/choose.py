@@ -3,7 +3,8 @@
 The label is the column that `columns.label` names, or the one that is called label, labels, target,
 class or y, in any case. Where none or several have such a name, the error lists the columns. All
 other columns are features, unless `columns.features` or `columns.exclude` says which, except an
-index: what pandas' metadata marks as one, and what has no name (`to_csv` writes an index so).
+index: what pandas' metadata marks as one, what has no name (`to_csv` writes an index so), and what
+`index.py` finds by name and values.
 """
 
 from __future__ import annotations
@@ -20,17 +21,24 @@ LABELS = ("label", "labels", "target", "class", "y")
 EMPTY = "every value is missing"
 INDEX = "the index of a pandas table"
 _SHOWN = 20
+_ROWS = ("rownames", "row.names", "row_names")
+_FIRST = ("X", "index", "level_0")
+_ID = re.compile(r"(.*[\s_.-])?(id|Id|ID|uid|UID|uuid|UUID|guid|GUID)|.*[a-z](Id|ID)", re.DOTALL)
 _UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?")
 
 
 class Chosen(NamedTuple):
-    """Names of the feature columns, of the label and the group if any, and what is left out."""
+    """Names of the feature columns, of the label and the group if any, and what is left out.
+
+    `index` are the features whose names say that they may tell the rows apart.
+    """
 
     features: tuple[str, ...]
     label: str | None
     group: str | None = None
     left_out: tuple[tuple[str, str], ...] = ()
     kept: tuple[str, ...] = ()
+    index: frozenset[str] = frozenset()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -92,12 +100,23 @@ def choose(
         features = tuple(name for name in others if name not in left_out)
     if not features:
         raise DataError("there is no column beside the label", field=where, value=label)
-    return Chosen(features, label, asked.group, tuple(left_out.items()))
+    telling = frozenset(name for at, name in enumerate(names) if may_be_index(name, at))
+    return Chosen(features, label, asked.group, tuple(left_out.items()), index=telling)
 
 
 def is_unnamed(name: str) -> bool:
     """Whether a column has no name of its own."""
     return not name.strip() or _UNNAMED.fullmatch(name) is not None
+
+
+def may_be_index(name: str, place: int) -> bool:
+    """Whether the name of the column at this place says that it tells the rows apart."""
+    return name in _ROWS or (place == 0 and name in _FIRST) or is_id(name)
+
+
+def is_id(name: str) -> bool:
+    """Whether a name ends with id, as a word of its own."""
+    return _ID.fullmatch(name) is not None
 
 
 def named(names: Sequence[str]) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qstore_ray.data.columns import Column, TableSchema
-from qstore_ray.data.tables.texts import FALSE, TRUE, is_number
+from qstore_ray.data.tables.notation import notation_of
+from qstore_ray.data.tables.texts import BOOLEANS, FALSE, TRUE, is_number
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
@@ -179,12 +180,14 @@ def not_a_value(
     """The error for a text that may be a missing value or a category."""
     signs = [sign for sign in missing if sign] if len(missing) < 10 else []
     written = ", ".join(f'"{sign}"' for sign in [*signs, value])
+    notation = notation_of([value])
+    written_as = f"{notation.fix}. " if notation else ""
     return DataError(
         message,
         field=at,
         value=value,
-        fix=f"If it stands for a missing value, set params.missing = [{written}]; if the column "
-        f'holds names, columns.categories = ["{name}"]; or leave it out by columns.exclude = '
+        fix=f"{written_as}If it stands for a missing value, set params.missing = [{written}]; if "
+        f'the column holds names, columns.categories = ["{name}"]; or leave it out by columns.exclude = '
         f'["{name}"].',
     )
 
@@ -256,6 +259,16 @@ def _labels_in_text(
     if schema.label_kind == "text":
         return np.array(names)[places], gone[places]
     if schema.label_kind == "boolean":
+        odd = np.array([not gone[at] and name not in BOOLEANS for at, name in enumerate(names)])
+        if (bad := odd[places]).any():
+            row = int(np.argmax(bad))
+            raise DataError(
+                "a label is neither true nor false, as the others are",
+                field=f"{where(row)}, column {schema.label!r}",
+                value=texts[row].as_py(),
+                fix='Set params.label_type = "text" if labels are names, or params.missing if it '
+                "stands for a missing one.",
+            )
         return np.array([name in TRUE for name in names])[places], gone[places]
     wrong = np.array([not (g or is_number(name)) for name, g in zip(names, gone, strict=True)])
     if (bad := wrong[places]).any():

@@ -182,16 +182,17 @@ class JsonlFormat(TableFormat):
 def _types(sample: LineRange, request: TableRequest) -> tuple[tuple[str, str], ...]:
     """The keys of the first lines in order, with the type that their values have."""
     found: dict[str, str] = {}
-    group = request.columns.group
+    exact = {request.columns.group, *request.kept}
     for number, text in enumerate(sample.read().split(b"\n")):
         if not text.strip():
             continue
         where = f"{sample.path}, line {sample.line + number}"
         for name, value in parse_object(text, where).items():
             kind = _type(value, f"{where}, column {name!r}")
-            if name == group and isinstance(value, int) and not isinstance(value, bool):
+            if name in exact and isinstance(value, int) and not isinstance(value, bool):
                 kind = "int64"
-            if found.get(name, "null") == "null":
+            known = found.get(name, "null")
+            if known == "null" or (known, kind) == ("int64", "double"):
                 found[name] = kind
     return tuple(found.items())
 
