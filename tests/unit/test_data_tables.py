@@ -328,7 +328,8 @@ def test_a_sign_among_names_is_asked_about(tmp_path: Path, ending: str):
         _load(path)
     assert 'params.missing = ["?"]' in caught.value.fix
     assert _load(path, {"missing": ["?"]}, bad_values="drop").provenance["dropped"][:2] == "1 "
-    assert _load(path, columns={"categories": ["work"]}).schema.n_features == 5
+    columns = {"categories": ["work"], "unknown": "zeros"}
+    assert _load(path, columns=columns).schema.table.features[0].categories[0] == "?"
 
 
 @pytest.mark.parametrize("ending", FORMATS)

@@ -55,13 +55,15 @@ def check_first_line(
     if not widths:
         return
     width = widths.most_common(1)[0][0]
-    if len(first) >= width - 1:  # one name less: row names, or a delimiter at the end
+    begin, names = next((line, values) for line, values in rows if len(values) == width)
+    # One name less is usual: row names, or a delimiter at the end of the rows.
+    less = 1 if any(map(is_number, names)) or len(rows) == widths[width] else 0
+    if len(first) >= width - less:
         return
     sign = first[0].strip()[:1]
     if sign in ("#", "%") and not comment:
         fix = f'Set params.comment = "{sign}".'
     else:
-        begin = next(line for line, values in rows if len(values) == width)
         fix = f"If the table begins in line {begin}, set params.skip_lines = {begin - 1}."
     raise DataError(
         f"the first line looks like a {'comment' if sign in ('#', '%') else 'title'}: it has "

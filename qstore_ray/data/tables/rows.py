@@ -187,8 +187,8 @@ def not_a_value(
         field=at,
         value=value,
         fix=f"{written_as}If it stands for a missing value, set params.missing = [{written}]; if "
-        f'the column holds names, columns.categories = ["{name}"]; or leave it out by columns.exclude = '
-        f'["{name}"].',
+        f'the column holds names, columns.categories = ["{name}"]; or leave it out by '
+        f'columns.exclude = ["{name}"].',
     )
 
 
