@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.data.signature import Signature
 from qstore_ray.data.sources.local.dialect import Dialect
 from qstore_ray.data.sources.local.unlabelled import read_unlabelled
 from qstore_ray.data.tables.notation import notation_of
@@ -64,7 +65,7 @@ def test_a_line_of_counts_is_left_out_for_prediction_too(tmp_path: Path):
     path.write_text("\n".join(["30,2,a", *ROWS]))
     dataset = _load(path, {"skip_lines": 1, "header": False}, columns={"label": "f2"})
     assert dataset.sizes["train"] == N
-    rows = read_unlabelled(str(path), dataset.signature()).rows
+    rows = read_unlabelled(str(path), Signature.of(dataset)).rows
     assert len(rows.arrow("f0")) == N
 
 
@@ -137,7 +138,7 @@ def test_signs_between_thousands(tmp_path: Path, thousands: str, decimal: str):
     x, y = dataset.materialize("train")
     np.testing.assert_array_equal(x[:-1], np.column_stack([numbers, range(N)]))
     np.testing.assert_array_equal(y[:, 0] if y.ndim == 2 else y, [*(2 * n for n in numbers), 3])
-    rows = read_unlabelled(str(path), dataset.signature()).rows
+    rows = read_unlabelled(str(path), Signature.of(dataset)).rows
     assert rows.arrow("u").to_pylist()[1] == "12345.25"
 
 

@@ -180,16 +180,16 @@ def not_a_value(
     """The error for a text that may be a missing value or a category."""
     signs = [sign for sign in missing if sign] if len(missing) < 10 else []
     written = ", ".join(f'"{sign}"' for sign in [*signs, value])
-    notation = notation_of([value])
-    written_as = f"{notation.fix}. " if notation else ""
-    return DataError(
-        message,
-        field=at,
-        value=value,
-        fix=f"{written_as}If it stands for a missing value, set params.missing = [{written}]; if "
-        f'the column holds names, columns.categories = ["{name}"]; or leave it out by '
-        f'columns.exclude = ["{name}"].',
-    )
+    sign = f"If it stands for a missing value, set params.missing = [{written}]"
+    kept = f'if the column holds names, columns.categories = ["{name}"]'
+    out = f'or leave it out by columns.exclude = ["{name}"]'
+    if notation := notation_of([value]):
+        fix = f"{notation.fix}. {sign}; {kept}; {out}."
+    elif any(map(str.isdigit, value)) and any(map(str.isalpha, value)):  # a name, with few doubts
+        fix = f"I{kept[1:]}; {out}. {sign}."
+    else:
+        fix = f"{sign}; {kept}; {out}."
+    return DataError(message, field=at, value=value, fix=fix)
 
 
 def _places(texts: pa.DictionaryArray) -> AnyArray:
