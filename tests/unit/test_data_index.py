@@ -56,6 +56,7 @@ def _table(path: Path, values: dict[str, list], **config) -> TableSchema:
         ("PassengerId", range(892, 892 + N), NUMBERS),
         ("Customer ID", MIXED, NUMBERS),
         ("customer_id", TEXTS, NAMES),
+        ("tweet_id", [12345678901234567 + i for i in range(N)], NUMBERS),
         ("index", MIXED, ""),
         ("X", A, ""),
         ("x", range(N), ""),

@@ -20,6 +20,7 @@ from qstore_ray.errors import DataError, unknown_name
 LABELS = ("label", "labels", "target", "class", "y")
 EMPTY = "every value is missing"
 INDEX = "the index of a pandas table"
+NAMELESS = "without a name"
 _SHOWN = 20
 _ROWS = ("rownames", "row.names", "row_names")
 _FIRST = ("X", "index", "level_0")
@@ -89,7 +90,7 @@ def choose(
         )
     others = [name for name in names if name not in (label, asked.group)]
     reasons = {name: why for name, why in (index or {}).items() if name in others}
-    reasons |= {name: INDEX for name in others if is_unnamed(name)}
+    reasons |= {n: INDEX if n == names[0] else NAMELESS for n in others if is_unnamed(n)}
     reasons |= dict.fromkeys(asked.exclude, "excluded")
     if asked.features is not None:
         features = asked.features

@@ -19,6 +19,7 @@ from qstore_ray.data.tables.choose import is_id
 from qstore_ray.data.tables.rows import is_text, trimmed
 from qstore_ray.data.tables.texts import is_number
 
+_EXACT = 2.0**53
 NUMBERS, NAMES = "numbers the rows", "names the rows"
 
 
@@ -61,7 +62,8 @@ class Index:
     def _counted(self, values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> bool:
         if not self._counts:
             whole = bool((np.isfinite(values) & (values == np.floor(values))).all())
-            return whole and len(np.unique(values)) == len(values)
+            told = values[np.abs(values) < _EXACT]  # larger ones are no quantities
+            return whole and len(np.unique(told)) == len(told)
         first = float(values[0])
         if self._begins is None:
             self._begins = first
