@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.data.tables.choose import is_id
+from qstore_ray.data.tables.choose import tells_rows
 from qstore_ray.data.tables.index import NAMES, NUMBERS, Index
 
 N = 40
@@ -51,6 +51,8 @@ def _table(path: Path, values: dict[str, list], **config) -> TableSchema:
         ("X", range(1, N + 1), NUMBERS),
         ("X", TEXTS, NAMES),
         ("index", range(N), NUMBERS),
+        ("rownames", MIXED, NUMBERS),
+        ("rowid", range(1, N + 1), NUMBERS),
         ("level_0", range(N), NUMBERS),
         ("id", range(N), NUMBERS),
         ("PassengerId", range(892, 892 + N), NUMBERS),
@@ -93,9 +95,9 @@ def test_the_answer_does_not_depend_on_where_blocks_end(sizes: list[int], begin:
 
 @pytest.mark.parametrize("name", ["id", "ID", "Id", "user_id", "userId", "customerID", "x.uuid"])
 def test_names_that_say_id(name: str):
-    assert is_id(name)
+    assert tells_rows(name)
 
 
 @pytest.mark.parametrize("name", ["paid", "acid", "GRID", "humid", "idea", "Android", "id_card"])
 def test_names_that_only_end_like_it(name: str):
-    assert not is_id(name)
+    assert not tells_rows(name)

@@ -22,8 +22,8 @@ EMPTY = "every value is missing"
 INDEX = "the index of a pandas table"
 NAMELESS = "without a name"
 _SHOWN = 20
-_ROWS = ("rownames", "row.names", "row_names")
-_FIRST = ("X", "index", "level_0")
+_ROWS = ("rownames", "row.names", "row_names", "rowid", "level_0")
+_FIRST = ("X", "index")
 _ID = re.compile(r"(.*[\s_.-])?(id|Id|ID|uid|UID|uuid|UUID|guid|GUID)|.*[a-z](Id|ID)", re.DOTALL)
 _UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?")
 
@@ -112,12 +112,12 @@ def is_unnamed(name: str) -> bool:
 
 def may_be_index(name: str, place: int) -> bool:
     """Whether the name of the column at this place says that it tells the rows apart."""
-    return name in _ROWS or (place == 0 and name in _FIRST) or is_id(name)
+    return tells_rows(name) or (place == 0 and name in _FIRST)
 
 
-def is_id(name: str) -> bool:
-    """Whether a name ends with id, as a word of its own."""
-    return _ID.fullmatch(name) is not None
+def tells_rows(name: str) -> bool:
+    """Whether a name has no other meaning: row names, or what ends with id as a word of its own."""
+    return name in _ROWS or _ID.fullmatch(name) is not None
 
 
 def named(names: Sequence[str]) -> tuple[str, ...]:

@@ -2,9 +2,10 @@
 
 A column is one if its name and its values say so:
 
-    rownames, row.names; as the first column X (R's   whole numbers that count up by one from 0 or
-    name for an empty one), index, level_0 (pandas)   1, or texts of which no two are alike
-    id, PassengerId, customer_id, …                   whole numbers or texts, no two alike
+    rownames, row.names, rowid, level_0, and what   whole numbers or texts, no two alike
+    ends with id: PassengerId, customer_id, …
+    as the first column index (pandas), and X       whole numbers that count up by one from 0 or 1,
+    (R's name for an empty one)                     or texts, no two alike
 
 What is alike is looked for among the rows that are read together, so memory stays bounded.
 """
@@ -15,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from qstore_ray.data.tables.choose import is_id
+from qstore_ray.data.tables.choose import tells_rows
 from qstore_ray.data.tables.rows import is_text, trimmed
 from qstore_ray.data.tables.texts import is_number
 
@@ -27,7 +28,7 @@ class Index:
     """Whether a column that may be an index is one; it is given block by block."""
 
     def __init__(self, name: str) -> None:
-        self._counts = not is_id(name)
+        self._counts = not tells_rows(name)
         self._begins: float | None = None
         self._next = 0.0
         self._reason: str | None = ""
