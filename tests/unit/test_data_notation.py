@@ -178,3 +178,17 @@ def test_true_and_false_are_labels_unless_there_is_another(tmp_path: Path, extra
     texts = ["TRUE", "FALSE"] * 5 + extra
     path.write_text("\n".join(["a,label", *(f"{i},{text}" for i, text in enumerate(texts))]))
     assert _load(path).classes == (("FALSE", "TRUE", "maybe") if extra else (False, True))
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_text_among_learnt_numbers_gets_no_advice_for_training(tmp_path: Path, ending: str):
+    train, rows = tmp_path / "t.csv", tmp_path / f"p.{ending}"
+    train.write_text(_column([str(i) for i in range(N)]))
+    lines = {"csv": "u,a\n1,2\n3%,1\n", "jsonl": '{"u": 1, "a": 2}\n{"u": "3%", "a": 1}\n'}
+    rows.write_text(lines[ending])
+    signature = Signature.of(_load(train))
+    with pytest.raises(DataError, match="not a number") as caught:
+        signature.raw(read_unlabelled(str(rows), signature).rows)
+    assert "model has learnt numbers" in caught.value.fix
+    assert "params" not in caught.value.fix
+    assert "columns." not in caught.value.fix

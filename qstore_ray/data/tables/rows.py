@@ -51,7 +51,8 @@ def rows_of(
     Raises:
         DataError: a value that is not what its column is, or a group that is missing.
     """
-    columns = [_feature(table.column(c.name), c, schema, where) for c in schema.features]
+    learnt = not labelled
+    columns = [_feature(table.column(c.name), c, schema, where, learnt) for c in schema.features]
     rows = {"x": _matrix(columns, table.num_rows, dtype)}
     if not labelled or schema.label is None:
         return rows
@@ -89,11 +90,13 @@ def sentinels(missing: tuple[str, ...]) -> AnyArray:
     return np.array([number for number in numbers if np.isfinite(number)])
 
 
-def _feature(column: pa.ChunkedArray, of: Column, schema: TableSchema, where: Where) -> AnyArray:
+def _feature(
+    column: pa.ChunkedArray, of: Column, schema: TableSchema, where: Where, learnt: bool
+) -> AnyArray:
     if of.kind == "category":
         return _codes(trimmed(column), of, schema, where)
     if is_text(column.type):
-        return _numbers_in_text(trimmed(column), of, schema, where)
+        return _numbers_in_text(trimmed(column), of, schema, where, learnt)
     values = _numbers(column, of, where)
     signs = sentinels(schema.missing)
     if of.kind == "number" and signs.size and (hit := np.isin(values, signs)).any():
@@ -140,7 +143,7 @@ def _codes(texts: pa.DictionaryArray, of: Column, schema: TableSchema, where: Wh
 
 
 def _numbers_in_text(
-    texts: pa.DictionaryArray, of: Column, schema: TableSchema, where: Where
+    texts: pa.DictionaryArray, of: Column, schema: TableSchema, where: Where, learnt: bool
 ) -> AnyArray:
     """Numbers, or true and false, that are written as text, (N,)."""
     missing = {None, *schema.missing}
@@ -161,7 +164,7 @@ def _numbers_in_text(
     if wrong and (bad := np.isin(places, list(wrong))).any():
         row = int(np.argmax(bad))
         at = f"{where(row)}, column {of.name!r}"
-        raise not_a_number(texts[row].as_py(), at, schema.missing, of.name)
+        raise not_a_number(texts[row].as_py(), at, schema.missing, of.name, learnt=learnt)
     signs = sentinels(schema.missing)
     filled = np.array([*values, np.nan])
     filled[np.isin(filled, signs)] = np.nan
@@ -169,8 +172,16 @@ def _numbers_in_text(
     return numbers
 
 
-def not_a_number(value: str, at: str, missing: tuple[str, ...], name: str) -> DataError:
-    """The error for a text in a column of numbers: what it may be, and what to type then."""
+def not_a_number(
+    value: str, at: str, missing: tuple[str, ...], name: str, *, learnt: bool = False
+) -> DataError:
+    """The error for a text in a column of numbers: what it may be, and what to type then.
+
+    `learnt` says that a model has learnt the column as numbers: the rows are to predict on.
+    """
+    if learnt:
+        fix = "The model has learnt numbers here. Write one, or leave the value empty if it is "
+        return DataError("a feature is not a number", field=at, value=value, fix=f"{fix}missing.")
     return not_a_value(value, at, missing, name, "a feature is not a number")
 
 

@@ -142,8 +142,16 @@ class _Opened:
     ) -> CsvLayout:
         """How the lines are parsed."""
         missing = request.missing if request.schema is None else request.schema.missing
-        dialect, most = self.dialect, params.max_bytes
-        return CsvLayout(self.names, read, numbers, dialect, missing, most, label)
+        return CsvLayout(
+            names=self.names,
+            read=read,
+            numbers=numbers,
+            dialect=self.dialect,
+            missing=missing,
+            max_bytes=params.max_bytes,
+            label=label,
+            learnt=request.schema is not None,
+        )
 
     def notes(self, params: LocalParams) -> dict[str, str]:
         """What was found out about the file, for the provenance."""

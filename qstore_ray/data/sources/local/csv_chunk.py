@@ -39,6 +39,7 @@ class CsvLayout:
         missing: texts that stand for a missing number.
         max_bytes: largest range.
         label: the label, where it is a number.
+        learnt: whether a model has learnt the columns, and rows are to predict on.
     """
 
     names: tuple[str, ...]
@@ -48,6 +49,7 @@ class CsvLayout:
     missing: tuple[str, ...]
     max_bytes: int
     label: str | None = None
+    learnt: bool = False
 
     def parse(self, lines: LineRange) -> pa.Table:
         """The columns to read of a range of lines, numbers as float64 and the others as texts.
@@ -119,7 +121,8 @@ class CsvLayout:
                 for name in self.read:
                     if name in self.numbers and not self._is_number(row[name]):
                         at = f"{path}, line {line}, column {name!r}"
-                        return not_a_number(row[name].strip(), at, self.missing, name)
+                        text = row[name].strip()
+                        return not_a_number(text, at, self.missing, name, learnt=self.learnt)
         except csv.Error as exc:
             reason = str(exc)
         return DataError(

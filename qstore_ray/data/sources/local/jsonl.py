@@ -39,11 +39,13 @@ class JsonlLayout:
         types: names and types of all keys that the first lines have.
         whole: whether a line with another key is an error.
         max_bytes: largest range.
+        learnt: whether a model has learnt the columns, and rows are to predict on.
     """
 
     types: tuple[tuple[str, str], ...]
     whole: bool
     max_bytes: int
+    learnt: bool = False
 
     @property
     def schema(self) -> pa.Schema:
@@ -93,7 +95,7 @@ class JsonlLayout:
                     continue
                 at = f"{where}, column {name!r}"
                 if types[name] == "double":
-                    return not_a_number(str(value), at, (), name)
+                    return not_a_number(str(value), at, (), name, learnt=self.learnt)
                 return DataError(
                     f"the value is not a {_NAMES.get(types[name], types[name])}, as the first is",
                     field=at,
@@ -160,7 +162,7 @@ class JsonlFormat(TableFormat):
         first = cuts[0][1]
         types = _types(first.first(SAMPLED), request)
         whole = request.columns.features is None and request.schema is None
-        layout = JsonlLayout(types, whole, params.max_bytes)
+        layout = JsonlLayout(types, whole, params.max_bytes, request.schema is not None)
         ranges = [(part, lines) for part, cut in cuts for lines in cut.ranges]
 
         def blocks(names: tuple[str, ...]) -> Iterator[pa.Table]:
