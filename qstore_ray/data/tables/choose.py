@@ -31,7 +31,7 @@ _UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?")
 class Chosen(NamedTuple):
     """Names of the feature columns, of the label and the group if any, and what is left out.
 
-    `index` are the features whose names say that they may tell the rows apart.
+    `telling` are the features whose names say that they may tell the rows apart.
     """
 
     features: tuple[str, ...]
@@ -39,7 +39,7 @@ class Chosen(NamedTuple):
     group: str | None = None
     left_out: tuple[tuple[str, str], ...] = ()
     kept: tuple[str, ...] = ()
-    index: frozenset[str] = frozenset()
+    telling: frozenset[str] = frozenset()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -102,7 +102,7 @@ def choose(
     if not features:
         raise DataError("there is no column beside the label", field=where, value=label)
     telling = frozenset(name for at, name in enumerate(names) if may_be_index(name, at))
-    return Chosen(features, label, asked.group, tuple(left_out.items()), index=telling)
+    return Chosen(features, label, asked.group, tuple(left_out.items()), telling=telling)
 
 
 def is_unnamed(name: str) -> bool:

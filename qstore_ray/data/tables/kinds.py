@@ -111,7 +111,7 @@ class Survey:
         self._indexes = {
             name: Index(name)
             for name in chosen.features
-            if name in chosen.index and asked.features is None and name not in forced
+            if name in chosen.telling and asked.features is None and name not in forced
         }
 
     @property
