@@ -53,14 +53,16 @@ SETTINGS = "real_files.toml"
 MOST_ANGLES = 4
 SEED = 3
 
+# A line of counts and class names, then the rows.
+TITLED: dict[str, Any] = {"header": False, "skip_lines": 1}
 # What the files of installed packages do not say of themselves.
 IN_WHEELS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "sklearn": (
         "datasets/data",
         {
-            "iris.csv": {"params": {"header": False}, "columns": {"label": "f4"}},
-            "wine_data.csv": {"params": {"header": False}, "columns": {"label": "f13"}},
-            "breast_cancer.csv": {"params": {"header": False}, "columns": {"label": "f30"}},
+            "iris.csv": {"params": TITLED, "columns": {"label": "f4"}},
+            "wine_data.csv": {"params": TITLED, "columns": {"label": "f13"}},
+            "breast_cancer.csv": {"params": TITLED, "columns": {"label": "f30"}},
             "linnerud_exercise.csv": {"columns": {"label": "Jumps"}, "task": "regression"},
             "linnerud_physiological.csv": {"columns": {"label": "Pulse"}, "task": "regression"},
         },

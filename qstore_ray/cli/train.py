@@ -180,7 +180,7 @@ def _as_text(result: JobResult) -> str:
     lines += [("missing", f"{name}: {why}") for name, why in result.missing.items()]
     epochs, seconds = metrics["epochs"], metrics["train_seconds"]
     speed = f"{metrics['samples_per_second']:,.0f} samples/s"
-    lines.append(("training", f"{epochs} epochs in {seconds:.1f} s, {speed}"))
+    lines.append(("training", f"{epochs} epoch{'s' * (epochs != 1)} in {seconds:.1f} s, {speed}"))
     return facts(lines)
 
 

@@ -103,13 +103,14 @@ def check_known(
             value = found[first, place].item()
             listed = () if table is None else table.features[column].categories
             name = str(column) if names is None else repr(names[column])
+            out = "" if names is None else f': columns.exclude = ["{names[column]}"]'
             raise DataError(
                 f"{int(strange.sum())} rows of {split} have a category in column {name} that no "
                 f"row of train has, first row {int(positions[split][first])}",
                 field="preprocessing.one_hot",
                 value=listed[int(value)] if listed else value,
                 fix='Set columns.unknown = "zeros" (or unknown = "zeros" in the one_hot step) to '
-                "give such rows zeros, use another seed, or leave the column out.",
+                f"give such rows zeros, use another seed, or leave the column out{out}.",
             )
 
 

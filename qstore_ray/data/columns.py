@@ -79,9 +79,12 @@ class TableSchema:
         if self.group is not None:
             words.append(f"group {self.group}")
         if self.left_out:
-            out = [f"{name} ({why})" for name, why in self.left_out]
-            rest = f", and {len(out) - _SHOWN} more" if len(out) > _SHOWN else ""
-            words.append(f"left out: {', '.join(out[:_SHOWN])}{rest}")
+            reasons: dict[str, list[str]] = {}
+            for name, why in self.left_out[:_SHOWN]:
+                reasons.setdefault(why, []).append(name)
+            out = [f"{', '.join(named)} ({why})" for why, named in reasons.items()]
+            more = len(self.left_out) - _SHOWN
+            words.append(f"left out: {', '.join(out)}{f', and {more} more' if more > 0 else ''}")
         if self.parts:
             words.append(
                 "parts: " + ", ".join(f"{part} from {where}" for part, where in self.parts)

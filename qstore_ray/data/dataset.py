@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 
 from qstore_ray.data.columns import TableSchema
@@ -53,6 +54,9 @@ class Schema(NamedTuple):
     n_targets: int = 1
     table: TableSchema | None = None
     prepared_names: tuple[str, ...] | None = None
+
+
+_WIDTH = 87  # of what stands behind a name in `describe`
 
 
 @dataclass(frozen=True)
@@ -200,7 +204,9 @@ class Dataset:
             f"splits       {', '.join(f'{name} {n}' for name, n in self.sizes.items())}",
         ]
         if schema.table is not None:
-            lines.insert(2, f"columns      {schema.table.line()}")
+            parts = [wrap(part, _WIDTH) for part in schema.table.line().split("; ")]
+            table = [line for part in parts for line in part]
+            lines[2:2] = [f"{'' if i else 'columns':13}{line}" for i, line in enumerate(table)]
         if config.augmentation is not None:
             lines.append(f"augmentation {self._augmented()}")
         if self.classes:

@@ -221,6 +221,13 @@ def by_position(given: Any, table: TableSchema | None) -> AnyArray:
     Raises:
         DataError: a value that does not fit the column at its place.
     """
+    if hasattr(given, "to_frame") and getattr(given, "ndim", 0) == 1:
+        raise DataError(
+            "one row or one column of a table, and rows are a table",
+            field="x",
+            value=type(given).__name__,
+            fix="Give a table: of pandas df.iloc[[0]] for the first row, df[[name]] for a column.",
+        )
     rows = as_array(given, "x")
     if table is None or rows.ndim != 2 or rows.shape[1] != len(table.features):
         return rows  # the preparation says what is wrong with it

@@ -31,3 +31,9 @@ def test_the_line_names_label_features_what_was_left_out_and_the_parts():
 def test_a_long_line_is_cut():
     wide = TableSchema(tuple(Column(f"f{i}") for i in range(1000)))
     assert wide.line().endswith("f10, f11, …")
+
+
+def test_columns_that_are_left_out_for_one_reason_are_said_together():
+    out = (("name", "excluded"), ("id", "numbers the rows"), ("ticket", "excluded"))
+    table = TableSchema((Column("age"),), left_out=out)
+    assert table.line().endswith("left out: name, ticket (excluded), id (numbers the rows)")

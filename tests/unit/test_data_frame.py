@@ -218,3 +218,11 @@ def test_a_forged_signature_is_refused(name: str):
     with pytest.raises(CheckpointError) as caught:
         Signature.from_dict(data)  # type: ignore[arg-type]
     assert caught.value.field.startswith("input")
+
+
+def test_one_row_of_pandas_is_no_table():
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [0.5, 1.5]})
+    for one in (frame.iloc[0], frame["a"], frame.astype(object).iloc[0]):
+        with pytest.raises(DataError, match="rows are a table") as caught:
+            SIGNATURE.raw(one)
+        assert "df.iloc[[0]]" in caught.value.fix

@@ -3,7 +3,8 @@
 The label is the column that `columns.label` names, or the one that is called label, labels, target,
 class or y, in any case. Where none or several have such a name, the error lists the columns. All
 other columns are features, unless `columns.features` or `columns.exclude` says which, except an
-index: what pandas' metadata marks as one, and what has no name (`to_csv` writes an index so).
+index: what pandas' metadata marks as one, what has no name (`to_csv` writes an index so), and what
+`index.py` finds by name and values.
 """
 
 from __future__ import annotations
@@ -19,18 +20,26 @@ from qstore_ray.errors import DataError, unknown_name
 LABELS = ("label", "labels", "target", "class", "y")
 EMPTY = "every value is missing"
 INDEX = "the index of a pandas table"
+NAMELESS = "without a name"
 _SHOWN = 20
+_ROWS = ("rownames", "row.names", "row_names", "rowid", "level_0")
+_FIRST = ("X", "index")
+_ID = re.compile(r"(.*[\s_.-])?(id|Id|ID|uid|UID|uuid|UUID|guid|GUID)|.*[a-z](Id|ID)", re.DOTALL)
 _UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?")
 
 
 class Chosen(NamedTuple):
-    """Names of the feature columns, of the label and the group if any, and what is left out."""
+    """Names of the feature columns, of the label and the group if any, and what is left out.
+
+    `telling` are the features whose names say that they may tell the rows apart.
+    """
 
     features: tuple[str, ...]
     label: str | None
     group: str | None = None
     left_out: tuple[tuple[str, str], ...] = ()
     kept: tuple[str, ...] = ()
+    telling: frozenset[str] = frozenset()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -81,7 +90,7 @@ def choose(
         )
     others = [name for name in names if name not in (label, asked.group)]
     reasons = {name: why for name, why in (index or {}).items() if name in others}
-    reasons |= {name: INDEX for name in others if is_unnamed(name)}
+    reasons |= {n: INDEX if n == names[0] else NAMELESS for n in others if is_unnamed(n)}
     reasons |= dict.fromkeys(asked.exclude, "excluded")
     if asked.features is not None:
         features = asked.features
@@ -92,12 +101,23 @@ def choose(
         features = tuple(name for name in others if name not in left_out)
     if not features:
         raise DataError("there is no column beside the label", field=where, value=label)
-    return Chosen(features, label, asked.group, tuple(left_out.items()))
+    telling = frozenset(name for at, name in enumerate(names) if may_be_index(name, at))
+    return Chosen(features, label, asked.group, tuple(left_out.items()), telling=telling)
 
 
 def is_unnamed(name: str) -> bool:
     """Whether a column has no name of its own."""
     return not name.strip() or _UNNAMED.fullmatch(name) is not None
+
+
+def may_be_index(name: str, place: int) -> bool:
+    """Whether the name of the column at this place says that it tells the rows apart."""
+    return tells_rows(name) or (place == 0 and name in _FIRST)
+
+
+def tells_rows(name: str) -> bool:
+    """Whether a name has no other meaning: row names, or what ends with id as a word of its own."""
+    return name in _ROWS or _ID.fullmatch(name) is not None
 
 
 def named(names: Sequence[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ header all the same.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -37,6 +38,40 @@ def names_of(
     if header is None:
         _check_header(names, rows, where)
     return named(names)
+
+
+def check_first_line(
+    lines: Sequence[tuple[int, Sequence[str]]], comment: str | None, where: str
+) -> None:
+    """Raise `DataError` where the table begins further down, behind comments or a title.
+
+    Args:
+        lines: number and values of the first lines.
+        comment: what comments begin with, as far as it is known.
+        where: the file, for error messages.
+    """
+    (number, first), rows = lines[0], lines[1:]
+    widths = Counter(len(values) for _, values in rows if len(values) > 1)
+    if not widths:
+        return
+    width = widths.most_common(1)[0][0]
+    begin, names = next((line, values) for line, values in rows if len(values) == width)
+    # One name less is usual: row names, or a delimiter at the end of the rows.
+    less = 1 if any(map(is_number, names)) or len(rows) == widths[width] else 0
+    if len(first) >= width - less:
+        return
+    sign = first[0].strip()[:1]
+    if sign in ("#", "%") and not comment:
+        fix = f'Set params.comment = "{sign}".'
+    else:
+        fix = f"If the table begins in line {begin}, set params.skip_lines = {begin - 1}."
+    raise DataError(
+        f"the first line looks like a {'comment' if sign in ('#', '%') else 'title'}: it has "
+        f"{len(first)} value{'s' * (len(first) != 1)}, lines below it have {width}",
+        field=f"{where}, line {number}",
+        value=first[0].strip(),
+        fix=fix,
+    )
 
 
 def known_names(
@@ -77,13 +112,6 @@ def _filled(first: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _check_header(names: Sequence[str], rows: Sequence[Sequence[str]], where: str) -> None:
     written = [name.strip() for name in names]
-    if written and written[0][:1] in ("#", "%") and rows and len(rows[0]) != len(names):
-        raise DataError(
-            "the first line looks like a comment",
-            field=f"{where}, line 1",
-            value=written[0],
-            fix=f'Set params.comment = "{written[0][0]}".',
-        )
     numbers = [float(name) for name in written if is_number(name)]
     steps = {after - before for before, after in pairwise(numbers)}
     counted = steps <= {1.0} and all(name.isdigit() for name in written if is_number(name))
@@ -107,5 +135,6 @@ def _no_header(what: str, where: str) -> DataError:
         what,
         field=f"{where}, line 1",
         fix="Set params.header = false if the file has no header: the columns are then f0, f1, …; "
-        "or params.header = true if these are the names.",
+        "or params.header = true if these are the names; or params.skip_lines = 1 if the line is "
+        "none of the table.",
     )

@@ -7,6 +7,7 @@ others are looked at whole, block by block:
     numbers                  number
     up to `max_categories`   category; the number of a value is its place among the sorted ones
     more distinct texts      no feature: one error lists all such columns
+    one for each row         left out, where the name says so too (`index.py`)
     no value at all          left out
 """
 
@@ -20,6 +21,8 @@ import pyarrow.compute as pc
 
 from qstore_ray.data.columns import Column, LabelKind, TableSchema
 from qstore_ray.data.tables.choose import EMPTY, Chosen
+from qstore_ray.data.tables.index import Index
+from qstore_ray.data.tables.notation import Notation, is_date, notation_of
 from qstore_ray.data.tables.request import TableRequest
 from qstore_ray.data.tables.rows import is_text, not_a_value, trimmed
 from qstore_ray.data.tables.texts import BOOLEANS, is_number, label_kind_of
@@ -66,12 +69,6 @@ class Texts:
         bare = [text for text in self.found if not any(map(str.isalnum, text))]
         return bare[0] if len(bare) == 1 < len(self.found) else ""
 
-    def decimal_comma(self) -> str:
-        """One of the texts, where all are numbers with a decimal comma; else ""."""
-        commas = [text for text in self.found if "," in text]
-        written = all(is_number(text.replace(",", ".", 1)) for text in self.found)
-        return min(commas) if commas and written else ""
-
     def all_numbers(self, missing: Iterable[str]) -> bool:
         """Whether all texts are numbers, but those that stand for a missing value."""
         return all(map(is_number, self.found - set(missing)))
@@ -111,6 +108,11 @@ class Survey:
             if name not in self._numbers | self._booleans
         }
         self._label = Texts(_LABELS_KEPT, frozenset(("",)))
+        self._indexes = {
+            name: Index(name)
+            for name in chosen.features
+            if name in chosen.telling and asked.features is None and name not in forced
+        }
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -121,12 +123,21 @@ class Survey:
     def columns(self) -> tuple[str, ...]:
         """All columns that have to be looked at."""
         looks = self._chosen.label is not None and not self._label_kind
-        return (*self._texts, *([self._chosen.label] if looks and self._chosen.label else []))
+        label = [self._chosen.label] if looks and self._chosen.label else []
+        return tuple(dict.fromkeys((*self._texts, *self._indexes, *label)))
+
+    def _reason(self, name: str) -> str:
+        """Why a column is left out that tells the rows apart, unless it is the only feature."""
+        if name not in self._indexes or len(self._chosen.features) == len(self._indexes):
+            return ""
+        return self._indexes[name].reason
 
     def add(self, table: pa.Table) -> None:
         """Look at a block of rows."""
         for name, texts in self._texts.items():
             texts.add(table.column(name))
+        for name, index in self._indexes.items():
+            index.add(table.column(name))
         if self._chosen.label in self.columns:
             self._label.add(table.column(self._chosen.label))
 
@@ -143,7 +154,9 @@ class Survey:
         self._check_texts(where)
         for name in self._chosen.features:
             texts = self._texts.get(name)
-            if texts is None:
+            if reason := self._reason(name):
+                left_out[name] = reason
+            elif texts is None:
                 features.append(Column(name, "number" if name in self._numbers else "boolean"))
             elif not texts.found:
                 left_out[name] = EMPTY
@@ -173,12 +186,22 @@ class Survey:
     def _check_texts(self, where: str) -> None:
         """Raise `DataError` where texts are numbers in another dress, or one is no value."""
         missing = self._request.missing
+        label, known = self._chosen.label, self._label.found - {*self._request.missing}
+        if self._request.task == "regression" and (notation := notation_of(known)):
+            raise DataError(
+                f"labels: {notation.what}",
+                field=f"{where}, column {label!r}",
+                value=notation.value,
+                fix=f"{notation.fix}.",
+            )
         for name, texts in self._texts.items():
+            if self._reason(name):
+                continue
             at = f"{where}, column {name!r}"
             if name in self._request.columns.categories or texts.numbers:
                 continue
-            if value := texts.decimal_comma():
-                raise _decimal_comma(value, at)
+            if notation := notation_of(texts.found):
+                raise _in_disguise(notation, at, name)
             if not texts.more and (sign := texts.sign()):
                 raise not_a_value(sign, at, missing, name, _SIGN)
 
@@ -205,18 +228,21 @@ def refuse_columns(columns: Mapping[str, str], where: str) -> None:
         )
 
 
-def _decimal_comma(value: str, where: str) -> DataError:
+def _in_disguise(notation: Notation, where: str, name: str) -> DataError:
     return DataError(
-        "the numbers have a decimal comma",
+        notation.what,
         field=where,
-        value=value,
-        fix='Set params.decimal = "," (Parquet and JSONL: write numbers), or name the column in '
-        "columns.categories.",
+        value=notation.value,
+        fix=f'{notation.fix}. Or leave the column out: columns.exclude = ["{name}"]; or say that '
+        f'it holds names: columns.categories = ["{name}"].',
     )
 
 
 def _too_many(free: Mapping[str, Texts], most: int, where: str) -> DataError:
-    listed = ", ".join(repr(name) for name in free)
+    listed = ", ".join(
+        f"{name!r}{' (dates)' if all(map(is_date, texts.found)) else ''}"
+        for name, texts in free.items()
+    )
     return DataError(
         f"text with more than {most} different values: {listed}",
         field=where,

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qstore_ray.data.columns import Column, TableSchema
-from qstore_ray.data.tables.texts import FALSE, TRUE, is_number
+from qstore_ray.data.tables.notation import notation_of
+from qstore_ray.data.tables.texts import BOOLEANS, FALSE, TRUE, is_number
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def rows_of(
     Raises:
         DataError: a value that is not what its column is, or a group that is missing.
     """
-    columns = [_feature(table.column(c.name), c, schema, where) for c in schema.features]
+    learnt = not labelled
+    columns = [_feature(table.column(c.name), c, schema, where, learnt) for c in schema.features]
     rows = {"x": _matrix(columns, table.num_rows, dtype)}
     if not labelled or schema.label is None:
         return rows
@@ -88,11 +90,13 @@ def sentinels(missing: tuple[str, ...]) -> AnyArray:
     return np.array([number for number in numbers if np.isfinite(number)])
 
 
-def _feature(column: pa.ChunkedArray, of: Column, schema: TableSchema, where: Where) -> AnyArray:
+def _feature(
+    column: pa.ChunkedArray, of: Column, schema: TableSchema, where: Where, learnt: bool
+) -> AnyArray:
     if of.kind == "category":
         return _codes(trimmed(column), of, schema, where)
     if is_text(column.type):
-        return _numbers_in_text(trimmed(column), of, schema, where)
+        return _numbers_in_text(trimmed(column), of, schema, where, learnt)
     values = _numbers(column, of, where)
     signs = sentinels(schema.missing)
     if of.kind == "number" and signs.size and (hit := np.isin(values, signs)).any():
@@ -139,7 +143,7 @@ def _codes(texts: pa.DictionaryArray, of: Column, schema: TableSchema, where: Wh
 
 
 def _numbers_in_text(
-    texts: pa.DictionaryArray, of: Column, schema: TableSchema, where: Where
+    texts: pa.DictionaryArray, of: Column, schema: TableSchema, where: Where, learnt: bool
 ) -> AnyArray:
     """Numbers, or true and false, that are written as text, (N,)."""
     missing = {None, *schema.missing}
@@ -160,7 +164,7 @@ def _numbers_in_text(
     if wrong and (bad := np.isin(places, list(wrong))).any():
         row = int(np.argmax(bad))
         at = f"{where(row)}, column {of.name!r}"
-        raise not_a_number(texts[row].as_py(), at, schema.missing, of.name)
+        raise not_a_number(texts[row].as_py(), at, schema.missing, of.name, learnt=learnt)
     signs = sentinels(schema.missing)
     filled = np.array([*values, np.nan])
     filled[np.isin(filled, signs)] = np.nan
@@ -168,8 +172,16 @@ def _numbers_in_text(
     return numbers
 
 
-def not_a_number(value: str, at: str, missing: tuple[str, ...], name: str) -> DataError:
-    """The error for a text in a column of numbers: what it may be, and what to type then."""
+def not_a_number(
+    value: str, at: str, missing: tuple[str, ...], name: str, *, learnt: bool = False
+) -> DataError:
+    """The error for a text in a column of numbers: what it may be, and what to type then.
+
+    `learnt` says that a model has learnt the column as numbers: the rows are to predict on.
+    """
+    if learnt:
+        fix = "The model has learnt numbers here. Write one, or leave the value empty if it is "
+        return DataError("a feature is not a number", field=at, value=value, fix=f"{fix}missing.")
     return not_a_value(value, at, missing, name, "a feature is not a number")
 
 
@@ -179,14 +191,16 @@ def not_a_value(
     """The error for a text that may be a missing value or a category."""
     signs = [sign for sign in missing if sign] if len(missing) < 10 else []
     written = ", ".join(f'"{sign}"' for sign in [*signs, value])
-    return DataError(
-        message,
-        field=at,
-        value=value,
-        fix=f"If it stands for a missing value, set params.missing = [{written}]; if the column "
-        f'holds names, columns.categories = ["{name}"]; or leave it out by columns.exclude = '
-        f'["{name}"].',
-    )
+    sign = f"If it stands for a missing value, set params.missing = [{written}]"
+    kept = f'if the column holds names, columns.categories = ["{name}"]'
+    out = f'or leave it out by columns.exclude = ["{name}"]'
+    if notation := notation_of([value]):
+        fix = f"{notation.fix}. {sign}; {kept}; {out}."
+    elif any(map(str.isdigit, value)) and any(map(str.isalpha, value)):  # a name, with few doubts
+        fix = f"I{kept[1:]}; {out}. {sign}."
+    else:
+        fix = f"{sign}; {kept}; {out}."
+    return DataError(message, field=at, value=value, fix=fix)
 
 
 def _places(texts: pa.DictionaryArray) -> AnyArray:
@@ -256,6 +270,16 @@ def _labels_in_text(
     if schema.label_kind == "text":
         return np.array(names)[places], gone[places]
     if schema.label_kind == "boolean":
+        odd = np.array([not gone[at] and name not in BOOLEANS for at, name in enumerate(names)])
+        if (bad := odd[places]).any():
+            row = int(np.argmax(bad))
+            raise DataError(
+                "a label is neither true nor false, as the others are",
+                field=f"{where(row)}, column {schema.label!r}",
+                value=texts[row].as_py(),
+                fix='Set params.label_type = "text" if labels are names, or params.missing if it '
+                "stands for a missing one.",
+            )
         return np.array([name in TRUE for name in names])[places], gone[places]
     wrong = np.array([not (g or is_number(name)) for name, g in zip(names, gone, strict=True)])
     if (bad := wrong[places]).any():

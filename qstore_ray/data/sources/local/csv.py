@@ -20,10 +20,10 @@ from qstore_ray.data.sources.local.base import Chunk, Contents, Files, TableForm
 from qstore_ray.data.sources.local.csv_chunk import CsvChunk, CsvLayout
 from qstore_ray.data.sources.local.dialect import SPOKEN, Dialect, dialect_of
 from qstore_ray.data.sources.local.held import Held, Version, version_of
-from qstore_ray.data.sources.local.lines import BOM, SAMPLED, LineRange, cut_lines
+from qstore_ray.data.sources.local.lines import BOM, SAMPLED, LineRange, cut_lines, skip_lines
 from qstore_ray.data.sources.parts import SPLITS, Split
 from qstore_ray.data.tables.choose import Chosen, choose, same_columns
-from qstore_ray.data.tables.header import known_names, names_of
+from qstore_ray.data.tables.header import check_first_line, known_names, names_of
 from qstore_ray.data.tables.kinds import Survey
 from qstore_ray.data.tables.request import TableRequest
 from qstore_ray.data.tables.texts import is_number
@@ -41,8 +41,8 @@ class CsvFormat(TableFormat):
     """CSV files with one line a row; all files have the same columns."""
 
     takes: ClassVar[frozenset[str]] = frozenset(
-        {"delimiter", "decimal", "comment", "header", "encoding", "label_type", "missing"}
-        | {"max_line_bytes", "max_columns"}
+        {"delimiter", "decimal", "thousands", "comment", "skip_lines", "header", "encoding"}
+        | {"label_type", "missing", "max_line_bytes", "max_columns"}
     )
 
     def open(self, files: Files, params: LocalParams, request: TableRequest) -> Contents:
@@ -67,7 +67,10 @@ class CsvFormat(TableFormat):
             chosen.label, request.missing
         )
         survey = Survey(chosen, request, numbers=numbers, numeric_label=label_is_number)
-        layouts = {one.path: one.layout(chosen.names, numbers, request, params) for one in opened}
+        label = chosen.label if label_is_number else None
+        layouts = {
+            one.path: one.layout(chosen.names, numbers, label, request, params) for one in opened
+        }
         ranges = [(one, lines) for one in opened for lines in one.cut.ranges]
         held: list[Held] = []
         for (one, _), table in zip(
@@ -100,9 +103,10 @@ class _Opened:
         self.dialect: Dialect = dialect_of(path, _head(path, params), params)
         comment = self.dialect.comment.encode()
         cut = cut_lines(path, params, delimiter=self.dialect.sign, comment=comment)
-        first = next(iter(self.dialect.records(cut.head.encode())), (1, [""]))[1]
-        sample = cut.first(SAMPLED + 1).read()
-        self.rows = [values for _, values in self.dialect.records(sample)][1:]
+        lines = cut.first(SAMPLED + 1)
+        sample = list(self.dialect.records(lines.read(), lines.line)) or [(1, [""])]
+        first, self.rows = sample[0][1], [values for _, values in sample[1:]]
+        check_first_line(sample, params.comment, path)
         header = params.header
         if header is None and not request.labelled and all(map(is_number, first)):
             header = [float(name) for name in first] == list(range(len(first)))
@@ -119,8 +123,7 @@ class _Opened:
         place = self.names.index(name)
         texts = (row[place].strip() for row in self.rows if place < len(row))
         known = [text for text in texts if text not in missing]
-        comma = self.dialect.decimal == ","
-        found = sum(is_number(text.replace(",", ".") if comma else text) for text in known)
+        found = sum(is_number(self.dialect.number(text)) for text in known)
         return found * 2 > len(known) or not self.rows
 
     def numbers(self, chosen: Chosen, request: TableRequest) -> frozenset[str]:
@@ -134,12 +137,22 @@ class _Opened:
         self,
         read: tuple[str, ...],
         numbers: frozenset[str],
+        label: str | None,
         request: TableRequest,
         params: LocalParams,
     ) -> CsvLayout:
         """How the lines are parsed."""
         missing = request.missing if request.schema is None else request.schema.missing
-        return CsvLayout(self.names, read, numbers, self.dialect, missing, params.max_bytes)
+        return CsvLayout(
+            names=self.names,
+            read=read,
+            numbers=numbers,
+            dialect=self.dialect,
+            missing=missing,
+            max_bytes=params.max_bytes,
+            label=label,
+            learnt=request.schema is not None,
+        )
 
     def notes(self, params: LocalParams) -> dict[str, str]:
         """What was found out about the file, for the provenance."""
@@ -153,10 +166,11 @@ def _to_predict(
 ) -> Contents:
     """Chunks of x alone, by a schema that is given."""
     numbers = frozenset(column.name for column in schema.features if column.kind == "number")
+    label = schema.label if schema.label_kind == "number" else None
     chunks: dict[Split, tuple[Chunk, ...]] = {}
     for one in opened:
         chosen = choose(one.names, request, one.path)
-        layout = one.layout(chosen.names, numbers, request, params)
+        layout = one.layout(chosen.names, numbers, label, request, params)
         made = (CsvChunk(lines, layout, schema, False) for lines in one.cut.ranges)
         chunks[one.part] = (*chunks.get(one.part, ()), *made)
     return Contents(
@@ -167,6 +181,7 @@ def _to_predict(
 def _head(path: str, params: LocalParams) -> bytes:
     """The first lines as UTF-8, whole."""
     with open_file(path) as stream:
+        skip_lines(stream, params, path)
         head = stream.read(_HEAD_BYTES)
     head = head.removeprefix(BOM)
     end = max(head.rfind(b"\n"), head.rfind(b"\r"))

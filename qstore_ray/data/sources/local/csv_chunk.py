@@ -38,6 +38,8 @@ class CsvLayout:
         dialect: delimiter, decimal sign, comments.
         missing: texts that stand for a missing number.
         max_bytes: largest range.
+        label: the label, where it is a number.
+        learnt: whether a model has learnt the columns, and rows are to predict on.
     """
 
     names: tuple[str, ...]
@@ -46,6 +48,8 @@ class CsvLayout:
     dialect: Dialect
     missing: tuple[str, ...]
     max_bytes: int
+    label: str | None = None
+    learnt: bool = False
 
     def parse(self, lines: LineRange) -> pa.Table:
         """The columns to read of a range of lines, numbers as float64 and the others as texts.
@@ -55,7 +59,9 @@ class CsvLayout:
         """
         check_range(lines, self.max_bytes)
         content = lines.read()
-        types = {n: pa.float64() if n in self.numbers else _TEXT for n in self.read}
+        # pyarrow knows no signs between digits: with these, numbers are read as texts first.
+        numbers = frozenset() if self.dialect.thousands else self.numbers
+        types = {n: pa.float64() if n in numbers else _TEXT for n in self.read}
         plain = self.dialect.plain(content)
         try:
             table = pyarrow.csv.read_csv(
@@ -79,6 +85,20 @@ class CsvLayout:
         if table.num_rows != lines.n_rows:
             reason = f"{table.num_rows} rows in {lines.n_rows} lines"
             raise self._fault(lines, content, reason)
+        return self._plain_numbers(table)
+
+    def _plain_numbers(self, table: pa.Table) -> pa.Table:
+        """The table with the numbers among its texts as Python writes them."""
+        if not self.dialect.thousands and self.dialect.decimal == ".":
+            return table
+        for place, name in enumerate(table.column_names):
+            kind = table.schema.field(place).type
+            if (name in self.numbers or name == self.label) and kind == _TEXT and len(table):
+                whole = table.column(place).combine_chunks()
+                texts = [self.dialect.number(text) for text in whole.dictionary.to_pylist()]
+                written = pa.array(texts, pa.string())
+                made = pa.DictionaryArray.from_arrays(whole.indices, written)
+                table = table.set_column(place, name, pa.chunked_array([made]))
         return table
 
     def line_of(self, lines: LineRange, row: int) -> str:
@@ -101,7 +121,8 @@ class CsvLayout:
                 for name in self.read:
                     if name in self.numbers and not self._is_number(row[name]):
                         at = f"{path}, line {line}, column {name!r}"
-                        return not_a_number(row[name].strip(), at, self.missing, name)
+                        text = row[name].strip()
+                        return not_a_number(text, at, self.missing, name, learnt=self.learnt)
         except csv.Error as exc:
             reason = str(exc)
         return DataError(
@@ -111,9 +132,7 @@ class CsvLayout:
         )
 
     def _is_number(self, value: str) -> bool:
-        if self.dialect.decimal == ",":
-            value = value.replace(",", ".")
-        return value.strip() in self.missing or is_number(value)
+        return value.strip() in self.missing or is_number(self.dialect.number(value))
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,16 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qstore_ray.data.sources.local.params import LocalParams
+from qstore_ray.data.tables.texts import is_number
 from qstore_ray.errors import DataError
 
 BLANKS = " "
 _LOOKED_AT = 50
 _GUESSES = (";", "\t", "|", BLANKS)
+_COMMENTS = re.compile(rb"\A(?:[#%][^\r\n]*[\r\n]+)+")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"|[^ \t\r\n]+')
 SPOKEN = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", BLANKS: "blanks"}
 
@@ -30,6 +32,7 @@ class Dialect:
     delimiter: str
     decimal: str = "."
     comment: str = ""
+    thousands: str = ""
 
     @property
     def sign(self) -> bytes:
@@ -55,6 +58,17 @@ class Dialect:
             return re.sub(rb"[ \t]+", b"\t", content)
         lines = content.decode(errors="replace").splitlines()
         return "\n".join("\t".join(_QUOTED.findall(line)) for line in lines).encode()
+
+    def number(self, text: str) -> str:
+        """A number without signs between its digits, and with a decimal point; else the text."""
+        written = text.strip()
+        if self.thousands:
+            sign, point = re.escape(self.thousands), re.escape(self.decimal)
+            threes = rf"[-+]?[0-9]{{1,3}}(?:{sign}[0-9]{{3}})+(?:{point}[0-9]*)?"
+            if re.fullmatch(threes, written):
+                written = written.replace(self.thousands, "")
+        written = written.replace(self.decimal, ".")
+        return written if is_number(written) else text
 
     def records(self, content: bytes, line: int = 1) -> Iterator[tuple[int, list[str]]]:
         """Line numbers and values of the records in `content`, blank lines and comments left out.
@@ -87,15 +101,17 @@ def dialect_of(path: str, head: bytes, params: LocalParams) -> Dialect:
         DataError: not CSV.
     """
     comment = params.comment or ""
+    comma = Dialect(",", params.decimal, comment, params.thousands or "")
     if params.delimiter is not None:
-        return Dialect(params.delimiter, params.decimal, comment)
+        return replace(comma, delimiter=params.delimiter)
     if path.lower().endswith(".tsv"):
-        return Dialect("\t", params.decimal, comment)
+        return replace(comma, delimiter="\t")
+    head = _COMMENTS.sub(b"", head)  # they say nothing about the rows
     for delimiter in _GUESSES if params.decimal == "," else (",", *_GUESSES):
-        found = Dialect(delimiter, params.decimal, comment)
+        found = replace(comma, delimiter=delimiter)
         if _fits(_first(found, head, path), strict=delimiter != ","):
             return found
-    return Dialect(",", params.decimal, comment)
+    return comma
 
 
 def _first(dialect: Dialect, head: bytes, path: str) -> list[list[str]]:

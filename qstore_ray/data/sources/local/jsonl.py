@@ -40,11 +40,13 @@ class JsonlLayout:
         types: names and types of all keys that the first lines have.
         whole: whether a line with another key is an error.
         max_bytes: largest range.
+        learnt: whether a model has learnt the columns, and rows are to predict on.
     """
 
     types: tuple[tuple[str, str], ...]
     whole: bool
     max_bytes: int
+    learnt: bool = False
 
     @property
     def schema(self) -> pa.Schema:
@@ -94,7 +96,7 @@ class JsonlLayout:
                     continue
                 at = f"{where}, column {name!r}"
                 if types[name] == "double":
-                    return not_a_number(str(value), at, (), name)
+                    return not_a_number(str(value), at, (), name, learnt=self.learnt)
                 return DataError(
                     f"the value is not a {_NAMES.get(types[name], types[name])}, as the first is",
                     field=at,
@@ -161,7 +163,7 @@ class JsonlFormat(TableFormat):
         first = cuts[0][1]
         types = _types(first.first(SAMPLED), request)
         whole = request.columns.features is None and request.schema is None
-        layout = JsonlLayout(types, whole, params.max_bytes)
+        layout = JsonlLayout(types, whole, params.max_bytes, request.schema is not None)
         ranges = [(part, lines) for part, cut in cuts for lines in cut.ranges]
 
         def blocks(names: tuple[str, ...]) -> Iterator[pa.Table]:
@@ -183,16 +185,17 @@ class JsonlFormat(TableFormat):
 def _types(sample: LineRange, request: TableRequest) -> tuple[tuple[str, str], ...]:
     """The keys of the first lines in order, with the type that their values have."""
     found: dict[str, str] = {}
-    group = request.columns.group
+    exact = {request.columns.group, *request.kept}
     for number, text in enumerate(sample.read().split(b"\n")):
         if not text.strip():
             continue
         where = f"{sample.path}, line {sample.line + number}"
         for name, value in parse_object(text, where).items():
             kind = _type(value, f"{where}, column {name!r}")
-            if name == group and isinstance(value, int) and not isinstance(value, bool):
+            if name in exact and isinstance(value, int) and not isinstance(value, bool):
                 kind = "int64"
-            if found.get(name, "null") == "null":
+            known = found.get(name, "null")
+            if known == "null" or (known, kind) == ("int64", "double"):
                 found[name] = kind
     return tuple(found.items())
 

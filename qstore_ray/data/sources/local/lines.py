@@ -133,7 +133,8 @@ def cut_lines(
     rows, n_records = params.rows_per_task, 0
     marks: dict[int, tuple[int, int]] = {}
     with open_file(path) as stream:
-        for found in _records(path, stream, params, delimiter, comment):
+        before, line = skip_lines(stream, params, path)
+        for found in _records(path, stream, params, delimiter, comment, before, line):
             number = np.arange(n_records, n_records + len(found.start))
             row = number - skipped
             # Whether the first record is a row is only known once it has been read.
@@ -149,11 +150,41 @@ def cut_lines(
     return Cut(path, params.encoding, rows, marks, n_records, end, skipped)
 
 
+def skip_lines(stream: IO[bytes], params: LocalParams, path: str) -> tuple[int, int]:
+    """Leave out the lines before the table; the offset and the number of the line that follows.
+
+    Raises:
+        DataError: the file has no more lines than that.
+    """
+    if not params.skip_lines:
+        return 0, 1
+    head = stream.read(_BLOCK)
+    end = _LF if _LF in head or b"\r" not in head else b"\r"
+    offset = 0
+    for _ in range(params.skip_lines):
+        offset = head.find(end, offset) + 1
+        if not offset:
+            raise DataError(
+                f"there are {head.count(end)} lines, fewer than are to be left out",
+                field="params.skip_lines",
+                value=params.skip_lines,
+                fix=f"Look at the first lines of {path}, and count those before the header.",
+            )
+    stream.seek(offset)
+    return offset, params.skip_lines + 1
+
+
 def _records(
-    path: str, stream: IO[bytes], params: LocalParams, delimiter: bytes, comment: bytes
+    path: str,
+    stream: IO[bytes],
+    params: LocalParams,
+    delimiter: bytes,
+    comment: bytes,
+    offset: int,
+    line: int,
 ) -> Iterator[_Records]:
     """Where the records begin that each block of the file completes; blank lines are none."""
-    carry, offset, line, newline = b"", 0, 1, 0
+    carry, newline = b"", 0
     while True:
         block = stream.read(min(_BLOCK, params.max_line_bytes))
         if not offset and not carry and block.startswith(BOM):

@@ -35,6 +35,8 @@ class LocalParams(Config):
             tab.
         decimal: the decimal sign of CSV files.
         comment: lines of CSV files that begin with this sign are left out.
+        thousands: a sign between every three digits of a number in CSV files, as in 1,234,567.
+        skip_lines: how many lines of a CSV file come before the header or the first row.
         header: whether the first line of a CSV file names the columns; else they are f0, f1, ….
             By default it does, and a first line that looks like a row is an error.
         encoding: of CSV files.
@@ -69,6 +71,8 @@ class LocalParams(Config):
     delimiter: str | None = Field(default=None, pattern=r"^[^\"\r\n\x00]$")
     decimal: Literal[".", ","] = "."
     comment: str | None = Field(default=None, pattern=r"^[^\"\r\n\x00\w]$")
+    thousands: Literal[",", ".", " ", "'"] | None = None
+    skip_lines: int = Field(default=0, ge=0)
     header: bool | None = None
     encoding: Literal["utf-8", "latin-1", "cp1252"] = "utf-8"
     missing: tuple[str | int | float, ...] | None = None
@@ -100,6 +104,13 @@ class LocalParams(Config):
                 "the labels of a .npy file are in a second .npy file",
                 field="y_path",
                 fix='Set path = "x.npy" and y_path = "y.npy", or give a folder with both.',
+            )
+        if self.thousands == self.decimal:
+            raise ConfigError(
+                "the same sign between digits and before decimals",
+                field="thousands",
+                value=self.thousands,
+                fix='Set decimal too: thousands = "." goes with decimal = ",".',
             )
         if self.size is not None and self.size[0] * self.size[1] > self.max_pixels:
             raise ConfigError(
