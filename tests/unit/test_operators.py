@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -32,7 +34,7 @@ from qstore_ray.simulate import reference
         (Observable.parse("X0"), ["X0"]),
         ("Z0 Z1", ["Z0 Z1"]),
     ],
-    ids=str,
+    ids=lambda value: re.sub(r" at 0x[0-9a-f]+", "", str(value)),  # the same in every process
 )
 def test_operators_are_read_in_qiskits_order(given, labels: list[str]):
     found = read_observables(given)
@@ -82,7 +84,7 @@ def test_a_configuration_keeps_operators_as_text():
         (Pauli("iZI"), "real"),
         ([SparsePauliOp("ZI"), 3], "int is no observable"),
     ],
-    ids=str,
+    ids=lambda value: re.sub(r" at 0x[0-9a-f]+", "", str(value)),  # the same in every process
 )
 def test_operators_that_are_no_observables_of_the_circuit_are_refused(given, message: str):
     with pytest.raises(CircuitError, match=message):

@@ -117,7 +117,7 @@ def test_circuits_of_other_libraries_say_how_to_export(module: str, fix: str, mo
         (Mine, "type is no circuit"),
         ([], "list is no circuit"),
     ],
-    ids=str,
+    ids=lambda value: re.sub(r" at 0x[0-9a-f]+", "", str(value)),  # the same in every process
 )
 def test_what_is_no_circuit_is_refused(given, message: str):
     with pytest.raises(ConfigError, match=message) as caught:
@@ -159,7 +159,7 @@ def _named() -> QuantumCircuit:
         ([PHI[1], "w", "phi0"], (2, 0)),
         (lambda name: name.startswith("phi"), (0, 1)),
     ],
-    ids=str,
+    ids=lambda value: re.sub(r" at 0x[0-9a-f]+", "", str(value)),  # the same in every process
 )
 def test_features_by_name(features, columns: tuple[int, int | None]):
     circuit = from_qiskit(_named(), features=features)
@@ -273,7 +273,7 @@ def test_a_library_circuit_has_no_features_to_name():
         (["x[1]", "x[2]"], [1, 2]),
         (["_x_1_", "_x_2_"], [1, 2]),
     ],
-    ids=str,
+    ids=lambda value: re.sub(r" at 0x[0-9a-f]+", "", str(value)),  # the same in every process
 )
 def test_numbers_are_columns_and_may_begin_at_one(names: list[str], columns: list[int]):
     circuit = QuantumCircuit(1)
