@@ -67,7 +67,9 @@ def linear_baseline(
     x, y = dataset.materialize("train")
     weight = sample_weight
     if goal == "classification" and (class_weight is not None or sample_weight is not None):
-        weight = row_weights(y, dataset.classes, class_weight, sample_weight)
+        weight = row_weights(
+            y, dataset.classes, class_weight, sample_weight, field="trainer.class_weight"
+        )
     n_classes = len(dataset.classes)
     candidates = [_fitted(strength, goal, x, y, weight) for strength in _strengths(dataset)]
     chosen = candidates[0]

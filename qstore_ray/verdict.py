@@ -76,7 +76,8 @@ def verdict(
     missed = missed_classes(y, model.predicted, class_names)
     if missed:
         more = f" and {len(missed) - _MOST_CLASSES} more" if len(missed) > _MOST_CLASSES else ""
-        text += f"; it finds no row of class {', '.join(missed[:_MOST_CLASSES])}{more}"
+        classes = "classes" if missed[1:] else "class"
+        text += f"; it finds no row of {classes} {', '.join(missed[:_MOST_CLASSES])}{more}"
     numbers = {"difference": found.value, "low": found.low, "high": found.high}
     return text, {f"verdict_{name}": value for name, value in numbers.items()}
 

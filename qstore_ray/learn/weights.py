@@ -50,7 +50,7 @@ def check_class_weight(value: Any, field: str = "class_weight") -> ClassWeight:
         if not number or not math.isfinite(weight) or weight < 0:
             raise ConfigError(
                 "a weight is a finite number, 0 or more",
-                field=f"{field}.{label}",
+                field=f"{field}.{label}".lstrip("."),
                 value=weight,
                 fix="Take 1.0 for a class that counts as it is.",
             )

@@ -90,12 +90,12 @@ class MLflowTracker:
         self._run = run
         self._uri = self._config.mlflow_uri or default_uri(run.storage)
         self._experiment = self._config.experiment or default_experiment()
-        self._say_where()
         self._parent = _parent_tag(run)
         with translated(self._uri, "open the run"):
             self._client = open_client(self._uri)
             self._run_id = self._continued() or self._created(run)
             self._describe()
+        self._say_where()  # only now is it true
 
     def epoch(self, record: Record) -> None:
         """Log every number of an epoch record, with the epoch as MLflow's step.
@@ -136,7 +136,7 @@ class MLflowTracker:
         used = [name for name, own in variables.items() if os.environ.get(name) and not own]
         if used and self._run.parent is None:
             where = f"recorded in MLflow at {self._uri}, experiment {self._experiment!r}"
-            announce("note", f"{where}, as {' and '.join(used)} says")
+            announce("note", f"{where}, as {' and '.join(used)} {'say' if used[1:] else 'says'}")
 
     def _continued(self) -> str | None:
         path = self._run.run_dir / RUN_ID_FILE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -75,7 +76,7 @@ def test_a_store_that_the_environment_names_is_used(tmp_path, monkeypatch, capfd
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "flowers")
     assert main(["train", "iris.toml", "--quiet"]) == 0
-    assert "experiment 'flowers', as MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME say" in (
+    assert "experiment 'flowers', as MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME say\n" in (
         capfd.readouterr().err
     )
     assert not (tmp_path / "runs" / "mlflow.db").exists()
@@ -93,3 +94,15 @@ def test_a_store_that_the_environment_names_is_used(tmp_path, monkeypatch, capfd
     here = MlflowClient(sqlite_uri(storage / "mlflow.db"))
     assert here.get_experiment_by_name("mine") is not None
     assert here.get_experiment_by_name("flowers") is None
+
+
+def test_a_store_that_does_not_answer_is_not_said_to_have_the_run(tmp_path, monkeypatch, capfd):
+    (tmp_path / "iris.toml").write_text(JOB, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with socket.socket() as taken:  # bound, but nobody listens
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        assert main(["train", "iris.toml", "--quiet"]) == 0
+    said = capfd.readouterr().err
+    assert "could not open the run" in said
+    assert "recorded in MLflow" not in said

@@ -163,6 +163,7 @@ def test_class_weights_that_are_none_are_refused_where_they_are_written(value):
     with pytest.raises(ConfigError) as caught:
         TrainerConfig(class_weight=value)
     assert caught.value.field.startswith("class_weight")
+    assert ".." not in caught.value.field
     assert caught.value.fix
 
 
@@ -295,6 +296,10 @@ def test_the_command_line_says_what_is_not_defined(tmp_path, capsys):
     assert "not defined: every row is of class clear" in capsys.readouterr().out
     assert main(["train", str(job), "--quiet", "--fresh", "--name", "again", "--seed", "1"]) == 0
     assert "missing" in capsys.readouterr().out
+    wrong = ["--set", "trainer.class_weight.oil=2", "--name", "wrong", "--json"]
+    assert main(["train", str(job), *wrong]) == 2
+    said = capsys.readouterr()
+    assert "trainer.class_weight" in said.out + said.err
     assert main(["runs", "compare", run, str(tmp_path / "runs" / "again"), "--json"]) == 0
     compared = json.loads(capsys.readouterr().out)
     assert compared["runs"][0]["metrics"]["test_f1_macro"] == scores["f1_macro"]

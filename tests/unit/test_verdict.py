@@ -28,6 +28,8 @@ def test_a_detector_that_finds_nothing_is_not_called_good():
     assert text.startswith("not distinguishable from logistic regression")
     assert "not distinguishable from the majority class, which has 0.5000" in text
     assert text.endswith("it finds no row of class spill")
+    others = verdict(Y + 1, NOTHING, _baseline("accuracy", NOTHING), ("new", "no", "spill"))[0]
+    assert others.endswith("it finds no row of classes no, spill")
     assert numbers["verdict_difference"] == 0.0
     assert "as good" not in text
 
