@@ -31,6 +31,7 @@ from qstore_ray.circuits.qasm_declarations import (
 from qstore_ray.circuits.qasm_source import KNOWN_INCLUDES
 from qstore_ray.circuits.qasm_state import Jump, ProgramState, Subroutine
 from qstore_ray.circuits.qasm_tokens import Cursor, Token
+from qstore_ray.circuits.qasm_values import TIMING
 
 MOST_STEPS = 1_000_000
 """How many statements a program runs at most, those of its loops and gates again every time."""
@@ -39,7 +40,7 @@ _CLASSICAL = "Write the circuit without classical control: gates and parameters 
 _REFUSED = {
     **dict.fromkeys(("switch", "while"), _CLASSICAL),
     **dict.fromkeys(("cal", "defcal", "defcalgrammar", "extern"), "Describe it as gates."),
-    "stretch": "Remove what is about timing; circuits here are gates only.",
+    "stretch": TIMING,
 }
 _HARMLESS_PRAGMAS = ("braket result", "braket verbatim")
 
@@ -84,8 +85,9 @@ def _find_version(state: ProgramState) -> None:
         state.values.version = int(words[at].partition(".")[0])
         return
     if not any(word in ("qreg", "qubit") or word.startswith("$") for word in words):
+        what = "the text defines gates but" if "gate" in words else "this is no OpenQASM: it"
         state.cursor.refuse(
-            "this is no OpenQASM: it declares no qubits and no version",
+            f"{what} declares no qubits and no version",
             fix='Let the file begin with "OPENQASM 3.0;".',
         )
     state.values.version = 2 if "qreg" in words and "qubit" not in words else 3

@@ -71,7 +71,7 @@ class ProgramState:
                 f"than {MAX_QUBITS} fits no machine",
                 field="circuit",
                 value=self.n_qubits,
-                fix="Use fewer qubits.",
+                fix="Declare only the qubits that gates act on.",
             )
         return tuple(range(first, self.n_qubits))
 

@@ -31,7 +31,7 @@ _TOKEN = re.compile(
 
 _UNKNOWN = {
     **dict.fromkeys("\"'", "a quote is not closed"),
-    "#": "a comment begins with //, not with #",
+    "#": "# is no OpenQASM here; a comment begins with //",
 }
 
 

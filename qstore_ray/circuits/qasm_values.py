@@ -32,6 +32,7 @@ from qstore_ray.circuits.qasm_tokens import Cursor, Token
 
 _CASTS = ("float", "int", "uint", "angle", "bool", "bit", "complex")
 _DEEPEST = 60
+TIMING = "Remove what is about timing; circuits here are gates only."
 MOST_OPERATIONS = 250
 """How many operations on inputs one angle may take: Qiskit's expressions are nested that deep."""
 _LONGEST_RANGE = 100_000
@@ -171,7 +172,8 @@ class Values:
             sequence = value.numbers if isinstance(value, Qubits) else value
             size = sequence.size if isinstance(sequence, Unknown) else _length(sequence)
             if size is None:
-                self.cursor.refuse("square brackets behind what is no register or array", token)
+                what = "a number" if isinstance(value, int) else "what is no register or array"
+                self.cursor.refuse(f"square brackets behind {what}", token)
             places, single = self._places(size)
             self.cursor.expect("]")
             wrong = [k for k in places if not -size <= k < size]
@@ -264,6 +266,8 @@ class Values:
             return [int(bit) for bit in reversed(token.text[1:-1].replace("_", ""))]
         if token.kind == "name":
             return self.index(self._named(token))
+        if token.kind == "duration":
+            self.cursor.refuse("times are not supported", token, fix=TIMING)
         raise self.cursor.error(f"a value is missing before {token.text!r}", token)
 
     def _integer(self, token: Token) -> int:

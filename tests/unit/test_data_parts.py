@@ -64,9 +64,12 @@ def test_files_and_folders_named_for_a_part_are_that_part(tmp_path: Path, names)
     [
         (("train.csv", "test.csv", "holdout.csv"), "several could be test: holdout, test"),
         (("train.csv", "test_a.csv", "test_b.csv"), "several could be test"),
-        (("test.csv", "val.csv"), "but no train"),
+        (("test.csv", "val.csv"), "without a train"),
         (("train.csv", "test.csv", "test2.csv"), "other files: test2.csv"),
-        (("train.csv", "more.csv"), "train is named for train, and there is other files: more.csv"),
+        (
+            ("train.csv", "more.csv"),
+            "train is named for train, and there are other files: more.csv",
+        ),
         (("a/train.csv", "b/train.csv"), "each of the folders a, b has train"),
     ],
 )
@@ -75,9 +78,21 @@ def test_names_that_do_not_resolve_are_listed_with_what_to_write(tmp_path, names
         _csv(tmp_path / name, slice(0, 30))
     with pytest.raises(DataError) as caught:
         load(tmp_path)
-    assert expected.replace("there is other", "there are other") in str(caught.value).replace(
-        "there is other", "there are other"
-    )
+    assert expected in str(caught.value)
+    assert "params.train" in caught.value.fix
+
+
+def test_tables_of_parts_agree_by_name_and_need_a_label(tmp_path: Path):
+    rows = [("a", "b", "label"), *((f"{i}.5", f"{-i}", f"{i % 2}") for i in range(40))]
+    turned = [(label, b, a) for a, b, label in rows]
+    for name, table in (("train", rows), ("test", turned)):
+        text = "\n".join(",".join(row) for row in table)
+        (tmp_path / f"{name}.csv").write_text(text + "\n", encoding="utf-8")
+    dataset = load(tmp_path)
+    np.testing.assert_array_equal(dataset.materialize("test").x[:, 1], -np.arange(40.0))
+    (tmp_path / "test.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(DataError, match="no column 'label', which is the label in") as caught:
+        load(tmp_path)
     assert "params.train" in caught.value.fix
 
 

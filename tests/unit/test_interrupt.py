@@ -110,8 +110,9 @@ def test_a_command_is_left_while_it_works(number: signal.Signals, repository: Pa
     code = (
         "import sys, time, qstore_ray.cli.app as app\n"
         "def work(*_):\n"
-        "    print('here', file=sys.stderr, flush=True)\n"
-        "    try: time.sleep(60)\n"
+        "    try:\n"
+        "        print('here', file=sys.stderr, flush=True)\n"
+        "        time.sleep(60)\n"
         "    finally: print('cleaned up', file=sys.stderr, flush=True)\n"
         "app._run = work\n"
         "from qstore_ray.cli.entry import main\n"

@@ -82,7 +82,7 @@ def test_a_broken_file_ends_with_exit_code_2_and_its_place(line: str, job: Path,
     file = job.parent / "mine.qasm"
     file.write_text(CIRCUIT + line, encoding="utf-8")
     assert main(["train", str(job), "--quiet"]) == 2
-    said = capsys.readouterr().err
+    said = " ".join(capsys.readouterr().err.split())  # however it is wrapped
     assert BROKEN[line] in said
     assert "mine.qasm" in said
     assert "Traceback" not in said

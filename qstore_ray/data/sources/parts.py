@@ -211,7 +211,7 @@ def _check_all_placed(
     inside = sorted({file[len(top) :].lstrip("/").split("/")[0] for file in others})
     raise DataError(
         f"{_some(like)} {'is' if len(like) == 1 else 'are'} named for "
-        f"{' and '.join(parts)}, and there {'is' if len(inside) == 1 else 'are'} other files: "
+        f"{' and '.join(parts)}, and there are other files: "
         f"{_some(inside)}",
         field="params.path",
         value=listed,
@@ -235,7 +235,7 @@ def _check_train(names: Mapping[Split, Mapping[str, int]], listed: str) -> None:
     if "train" not in names:
         there = [name for known in names.values() for name in sorted(known)]
         raise DataError(
-            f"there is {_some(there)} but no train",
+            f"{_some(there)} without a train",
             field="params.path",
             value=listed,
             fix=f"{FIX} One file alone is read, and cut into parts, by its own path.",

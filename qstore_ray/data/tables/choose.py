@@ -131,10 +131,23 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
-def same_columns(names: Sequence[str], first: Sequence[str], where: str, first_file: str) -> None:
-    """Raise `DataError` where a file has other columns than the first."""
-    if tuple(names) != tuple(first):
-        odd = sorted(set(names) ^ set(first)) or "another order"
+def same_columns(
+    names: Sequence[str], first: Sequence[str], where: str, first_file: str, label: str | None
+) -> None:
+    """Check that a file has the columns of the first one, in whatever order.
+
+    Raises:
+        DataError: other columns, or all but the label.
+    """
+    odd = sorted(set(names) ^ set(first))
+    if odd == [label]:
+        raise DataError(
+            f"the file has no column {label!r}, which is the label in {first_file}",
+            field=where,
+            fix="Rows without a label cannot be scored: leave the file out, by params.train or a "
+            "pattern, and predict on it with the trained model.",
+        )
+    if odd or len(names) != len(first):
         raise DataError(
             f"other columns than in {first_file}",
             field=where,

@@ -164,7 +164,8 @@ class ArffFormat(TableFormat):
         table = request.schema
         if table is None:
             for _, path, other, _ in opened[1:]:
-                same_columns([a.name for a in other.attributes], names, path, first)
+                others = [a.name for a in other.attributes]
+                same_columns(others, names, path, first, chosen.label)
             number = {a.name for a in layout.attributes if a.number}
             survey = Survey(
                 chosen,

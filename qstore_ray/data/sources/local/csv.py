@@ -59,9 +59,9 @@ class CsvFormat(TableFormat):
         first = opened[0]
         if request.schema is not None:
             return _to_predict(opened, params, request.schema, request)
-        for other in opened[1:]:
-            same_columns(other.names, first.names, other.path, first.path)
         chosen = choose(first.names, request, first.path)
+        for other in opened[1:]:
+            same_columns(other.names, first.names, other.path, first.path, chosen.label)
         numbers = first.numbers(chosen, request)
         label_is_number = chosen.label is not None and first.is_number(
             chosen.label, request.missing
