@@ -199,13 +199,21 @@ def test_an_interrupted_driver_writes_a_checkpoint_and_can_be_resumed(
     assert _here(tmp_path, "resume") == uninterrupted
 
 
-def test_a_stop_that_ends_rays_head_too_is_a_stop_all_the_same(drive, tmp_path):
-    """As service managers end a service: all processes at once. The last checkpoint stays."""
+def test_a_stop_that_ends_rays_head_too_loses_nothing(drive, uninterrupted, tmp_path):
+    """As service managers end a service: all processes at once.
+
+    The driver stops as usual, unless Ray's own code meets the loss of the head before ours does: it
+    ends the process with exit code 1, which nothing in Python can prevent. Either way the driver
+    does not wait for a head that is gone, and the run resumes to the same bits.
+    """
     driver = drive(tmp_path)
     driver.wait_for_step(25)
     for process in [driver.process, *driver.descendants()]:
         process.send_signal(signal.SIGTERM)
-    assert driver.process.wait(180) == InterruptedRunError.exit_code
-    assert driver.result()["error"] == "InterruptedRunError"
-    assert read_run_record(driver.run_dir)["status"] == "interrupted"
+    code = driver.process.wait(60)
+    assert code in {InterruptedRunError.exit_code, 1}
+    if code == InterruptedRunError.exit_code:
+        assert driver.result()["error"] == "InterruptedRunError"
+        assert read_run_record(driver.run_dir)["status"] == "interrupted"
     driver.assert_nothing_is_left()
+    assert _here(tmp_path, "resume") == uninterrupted
