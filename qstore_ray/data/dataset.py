@@ -86,6 +86,11 @@ class Dataset:
     provenance: Mapping[str, str]
     plans: Mapping[str, ReadPlan]
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{split} {size}" for split, size in self.sizes.items())
+        features = f"{self.schema.n_features} features"
+        return f"Dataset({self.config.name!r}, {self.config.task}, {features}, {sizes})"
+
     @property
     def sizes(self) -> dict[str, int]:
         """Number of rows of every split, copies included."""

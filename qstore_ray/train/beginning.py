@@ -50,6 +50,12 @@ def beginning(given: TrainedModel | str | Path, model: QuantumModel) -> Beginnin
         ConfigError: it is a model of another circuit, other observables or other layers.
         CheckpointError: there is no readable model.
     """
+    if not isinstance(given, TrainedModel | str | Path) or given == "":
+        raise ConfigError(
+            "a run begins from a model, a run folder or a .qsm file",
+            field="trainer.init_from",
+            value=given,
+        )
     trained = given if isinstance(given, TrainedModel) else TrainedModel.load(given)
     where = trained.origin.run if isinstance(given, TrainedModel) else str(given)
     own, other = model, trained.model

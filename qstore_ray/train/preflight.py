@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend
 from qstore_ray.data.dataset import Dataset
-from qstore_ray.errors import ConfigError, DataError, numbered, under
+from qstore_ray.errors import ConfigError, DataError, UsageError, numbered, under
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.gradients import get_gradient
 from qstore_ray.learn.model import QuantumModel, build_model
@@ -50,6 +50,13 @@ def checked(
         ConfigError, CircuitError, ResourceError: what does not fit, or cannot be run.
         DataError: fewer rows than workers.
     """
+    if not isinstance(dataset, Dataset):
+        raise UsageError(
+            "the first argument of a training is a Dataset",
+            field="dataset",
+            value=type(dataset).__name__,
+            fix="Make one by DatasetLoader.load(config) or DatasetLoader.from_arrays(x, y).",
+        )
     model = model_for(model_config, dataset)
     backend = open_backend(config.backend, config.backend_options)
     get_gradient(config.gradient, backend)

@@ -66,9 +66,9 @@ class TrainedModel:
         checkpoint: the folder it was loaded from; None for a model file.
     """
 
-    model: QuantumModel
-    theta: FloatArray
-    preparation: Preparation
+    model: QuantumModel = field(repr=False)
+    theta: FloatArray = field(repr=False)
+    preparation: Preparation = field(repr=False)
     classes: tuple[Any, ...]
     backend: Backend
     about: Mapping[str, Any] = field(repr=False)

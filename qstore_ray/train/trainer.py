@@ -81,10 +81,12 @@ class TrainResult:
 
     def __repr__(self) -> str:
         scores = {
-            k: v for k, v in self.metrics.items() if k.startswith(("train_", "val_", "test_"))
+            k: v for k, v in self.metrics.items() if k.startswith(("test_", "val_", "train_"))
         }
-        numbers = ", ".join(f"{name}={value:.4g}" for name, value in scores.items())
-        return f"TrainResult({str(self.run_dir)!r}, {len(self.history)} epochs, {numbers})"
+        known = list(scores.items())[:8]
+        numbers = ", ".join(f"{name}={value:.4g}" for name, value in known)
+        epochs = f"{len(self.history)} epoch{'s' * (len(self.history) != 1)}"
+        return f"TrainResult({str(self.run_dir)!r}, {epochs}, {numbers})"
 
 
 class QuantumTrainer:
@@ -185,8 +187,8 @@ class QuantumTrainer:
         )
         if resume and not changed:
             self._check_longer(path, found.rows)
-        given = init_from or self.trainer.init_from
-        begins = beginning(given, found.model) if given else None
+        given = self.trainer.init_from if init_from is None else init_from
+        begins = None if given is None else beginning(given, found.model)
         with self._session():
             folder = open_run_folder(
                 self.storage,

@@ -180,3 +180,25 @@ def test_a_result_reads_in_a_line(tmp_path, iris):
     assert len(text) < 600
     assert "test_accuracy=" in text
     assert isinstance(TrainedModel.load(tmp_path / "run"), TrainedModel)
+
+
+@pytest.mark.parametrize("given", [None, {"name": "iris"}, "job.toml"])
+def test_what_is_no_dataset_is_refused_by_its_type(given):
+    with pytest.raises(UsageError, match="a Dataset") as caught:
+        QuantumTrainer().fit(given)
+    assert caught.value.value == type(given).__name__
+
+
+@pytest.mark.parametrize("given", [5, ""])
+def test_what_is_no_model_to_begin_from_is_refused(iris, tmp_path, given):
+    with pytest.raises(ConfigError, match="begins from a model") as caught:
+        _trainer(tmp_path).fit(iris, init_from=given)
+    assert caught.value.field == "trainer.init_from"
+
+
+def test_datasets_and_models_read_in_a_line(iris, tmp_path):
+    result = _trainer(tmp_path, epochs=1).fit(iris)
+    for each in (iris, result, result.model):
+        assert len(repr(each)) < 400
+        assert "\n" not in repr(each)
+    assert "1 epoch," in repr(result)
