@@ -8,7 +8,7 @@ the schema alone, before any of their content is read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,6 +20,12 @@ import pyarrow.parquet
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.files import is_remote, open_file
 from qstore_ray.data.sources.local.base import Chunk, Contents, Files, TableFormat
+from qstore_ray.data.sources.local.partitions import (
+    Partition,
+    partitions_of,
+    with_columns,
+    with_fields,
+)
 from qstore_ray.data.sources.parts import SPLITS, Split
 from qstore_ray.data.tables.arrow import ArrowTable, index_of, read_schema
 from qstore_ray.data.tables.request import TableRequest
@@ -33,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ParquetChunk:
-    """Some row groups of a Parquet file."""
+    """Some row groups of a Parquet file; `partition` are the columns that its folders stand for."""
 
     path: str
     groups: tuple[int, ...]
@@ -42,6 +48,7 @@ class ParquetChunk:
     columns: ArrowTable
     schema: TableSchema
     labelled: bool
+    partition: Partition = ()
 
     def read(self) -> dict[str, AnyArray]:
         """The columns x (N, F), y (N,), group and unlabelled of the rows, as they are asked for."""
@@ -56,10 +63,8 @@ class ParquetChunk:
     def table(self) -> pa.Table:
         """The columns that are read, lists as a column for every place."""
         with _opened(self.path) as file:
-            self.columns.check(file.schema_arrow, self.path)
-            table = file.read_row_groups(
-                list(self.groups), columns=list(self.columns.names), use_threads=False
-            )
+            self.columns.check(with_fields(file.schema_arrow, self.partition), self.path)
+            table = _read(file, self.groups, self.columns.names, self.partition)
         if table.num_rows != self.n_rows:
             raise DataError(f"{table.num_rows} rows, there were {self.n_rows}", field=self.path)
         return self.columns.expanded(table, self.path)
@@ -76,11 +81,13 @@ class ParquetFormat(TableFormat):
 
     def open(self, files: Files, params: LocalParams, request: TableRequest) -> Contents:
         """Row groups, as many together as make `rows_per_task`; of the content, texts are read."""
+        partitions = partitions_of([path for paths in files.values() for path in paths])
         opened: list[tuple[Split, str, pa.Schema, Any]] = []
         for part in sorted(files, key=SPLITS.index):
             for path in files[part]:
                 with _opened(path) as file:
-                    opened.append((part, path, file.schema_arrow, file.metadata))
+                    schema = with_fields(file.schema_arrow, partitions[path])
+                    opened.append((part, path, schema, file.metadata))
         _, first, schema, _ = opened[0]
         empty = _empty([metadata for *_, metadata in opened])
 
@@ -88,7 +95,7 @@ class ParquetFormat(TableFormat):
             for _, path, _, metadata in opened:
                 for groups, _ in _groups(metadata, params, path):
                     with _opened(path) as file:
-                        yield file.read_row_groups(list(groups), columns=list(names))
+                        yield _read(file, groups, names, partitions[path])
 
         columns, table = read_schema(
             schema, request, first, blocks, index=index_of(schema), empty=empty
@@ -101,7 +108,14 @@ class ParquetFormat(TableFormat):
             row = 0
             for groups, n_rows in _groups(metadata, params, path):
                 chunk = ParquetChunk(
-                    path, groups, n_rows, row, columns, table, request.schema is None
+                    path,
+                    groups,
+                    n_rows,
+                    row,
+                    columns,
+                    table,
+                    request.schema is None,
+                    partitions[path],
                 )
                 chunks[part] = (*chunks[part], chunk)
                 row += n_rows
@@ -111,6 +125,18 @@ class ParquetFormat(TableFormat):
             feature_names=table.names,
             table=table,
         )
+
+
+def _read(
+    file: pyarrow.parquet.ParquetFile,
+    groups: Sequence[int],
+    names: Sequence[str],
+    partition: Partition,
+) -> pa.Table:
+    """The columns `names` of some row groups, those of the file's partition among them."""
+    inside = [name for name in names if name in file.schema_arrow.names]
+    table = file.read_row_groups(list(groups), columns=inside, use_threads=False)
+    return with_columns(table, partition, names) if len(inside) < len(names) else table
 
 
 def _check_no_more(found: pa.Schema, first: pa.Schema, path: str, first_path: str) -> None:
