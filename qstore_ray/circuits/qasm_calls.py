@@ -213,8 +213,16 @@ def define_gate(state: ProgramState) -> None:
     body = state.cursor.at
     state.cursor.skip_to("}")
     end = state.cursor.expect("}").place + 1
-    if state.cursor.text[name.place : end] != DEFINITIONS.get(name.text, "").removeprefix("gate "):
-        state.gates[name.text] = GateDefinition(angles, qubits, body, state.cursor)
+    text = state.cursor.text[name.place : end]
+    earlier = state.gates.get(name.text)
+    if earlier is not None and earlier.text.split() != text.split():
+        state.cursor.refuse(
+            f"gate {name.text} is defined twice, in two ways",
+            name,
+            fix="Give each definition its own name.",
+        )
+    if text != DEFINITIONS.get(name.text, "").removeprefix("gate "):
+        state.gates[name.text] = GateDefinition(angles, qubits, body, state.cursor, text)
 
 
 def _names(state: ProgramState, end: str) -> tuple[str, ...]:

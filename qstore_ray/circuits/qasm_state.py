@@ -18,12 +18,13 @@ from qstore_ray.errors import ResourceError
 
 @dataclass(frozen=True)
 class GateDefinition:
-    """A gate of the text: the names of its arguments, and the place of its body."""
+    """A gate of the text: the names of its arguments, the place of its body, its own text."""
 
     angles: tuple[str, ...]
     qubits: tuple[str, ...]
     body: int
     cursor: Cursor
+    text: str
 
 
 @dataclass(frozen=True)

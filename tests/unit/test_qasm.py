@@ -262,6 +262,9 @@ REFUSED = {
     "input of two dimensions": ("input array[float, 2, 2] x;", "one dimension"),
     "input of whole numbers": ("input int n;", "input float"),
     "version": ("OPENQASM 2.0;", "OpenQASM 2.0 in a text of OpenQASM 3"),
+    "two definitions": (
+        "gate mine a { h a; } gate mine a { x a; } mine q[0];", "mine is defined twice"
+    ),
     "a time": ("duration d = 1us;", "times are not supported.*timing"),
     "bits of a number": ("uint[4] a = 3; rx(a[0]) q[0];", "square brackets behind a number"),
     "a sign": ("# a comment", "# is no OpenQASM here"),
