@@ -50,6 +50,9 @@ class JobResult:
     verdict: str
     missing: Mapping[str, str]
 
+    def __repr__(self) -> str:
+        return f"JobResult({str(self.run_dir)!r}, {len(self.metrics)} metrics, {self.verdict!r})"
+
 
 def run_job(
     config: JobConfig,

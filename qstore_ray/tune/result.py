@@ -95,6 +95,10 @@ class StudyResult:
     job: dict[str, Any]
     space: dict[str, Any]
 
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count} {status}" for status, count in self.statuses.items())
+        return f"StudyResult({self.study!r}, {self.objectives}, {counts}, best {self.best[:5]})"
+
     @property
     def statuses(self) -> dict[str, int]:
         """How many trials have which status."""

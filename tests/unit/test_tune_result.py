@@ -40,6 +40,8 @@ def test_the_best_job_can_be_trained_and_is_what_was_tried(tmp_path):
     result = _searched(tmp_path, [[0.2], [0.9], [0.4]], objectives=GOALS[:1])
     (best,) = result.best_trials()
     assert best.number == 1
+    assert len(repr(result)) < 400
+    assert "3 completed, best [1]" in repr(result)
     job = JobConfig.from_dict(tomllib.loads(result.best_toml()))
     assert job.name == "s-0001"
     expected = Space.from_dict(SPACE).apply(JOB, best.parameters).to_dict()

@@ -128,9 +128,12 @@ def _features(table: pa.Table, names: list[str]) -> AnyArray:
         values = kind.value_type if lists else kind
         numeric = pa.types.is_integer(values) or pa.types.is_floating(values)
         if not (numeric or pa.types.is_boolean(values)) or column.null_count:
+            gaps = f"{column.null_count} missing values; " if column.null_count else ""
             raise DataError(
-                f"the column is {kind} with {column.null_count} missing values; numbers are needed",
+                f"{gaps}the service takes columns of numbers, this one is {kind}",
                 field=f"body.{name}",
+                fix="Leave the column out, fill its gaps, or write texts as numbers; as a local "
+                "file, such a table is read as it is.",
             )
         if not lists:
             columns.append(column.to_numpy(zero_copy_only=False)[:, np.newaxis])
