@@ -457,7 +457,7 @@ def test_what_is_not_there(tmp_path: Path):
 def test_folders_that_cannot_be_understood(tmp_path: Path):
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "t.csv").write_text(csv_text())
-    _refused(tmp_path, "there is test but no train")
+    _refused(tmp_path, "test without a train")
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / "t.csv").write_text(csv_text())
     (tmp_path / "stray.csv").write_text(csv_text())
