@@ -243,7 +243,7 @@ def _check_bytes(path: str, text: bytes, line: int, params: LocalParams, end: by
             field=f"{path}, line {line + text.count(end, 0, at)}",
             fix="Save the file as UTF-8 text (UTF-16 has NUL bytes too).",
         )
-    if params.encoding != "utf-8":
+    if params.encoding != "utf-8" or text.isascii():  # which is quicker than decoding
         return
     try:
         text[: text.rfind(end) + 1].decode()  # the rest may end within a character
