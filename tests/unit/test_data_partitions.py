@@ -74,3 +74,12 @@ def test_folders_of_other_names_are_refused(tmp_path: Path):
         pq.write_table(pa.table({"a": [1.0], "label": [0]}), tmp_path / name / "0.parquet")
     with pytest.raises(DataError, match="stand for the columns"):
         _load(tmp_path)
+
+
+def test_folders_above_what_is_read_are_no_columns(tmp_path: Path):
+    folder = tmp_path / "run=3"
+    folder.mkdir()
+    table = pa.table({"a": np.arange(20.0), "label": np.arange(20) % 2})
+    pq.write_table(table, folder / "rows.parquet")
+    for path in (folder, folder / "rows.parquet"):
+        assert _load(path).schema.feature_names == ("a",)

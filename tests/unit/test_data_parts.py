@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from qstore_ray.data.sources.array_pairs import array_name
@@ -82,15 +85,31 @@ def test_names_that_do_not_resolve_are_listed_with_what_to_write(tmp_path, names
     assert "params.train" in caught.value.fix
 
 
-def test_tables_of_parts_agree_by_name_and_need_a_label(tmp_path: Path):
-    rows = [("a", "b", "label"), *((f"{i}.5", f"{-i}", f"{i % 2}") for i in range(40))]
-    turned = [(label, b, a) for a, b, label in rows]
-    for name, table in (("train", rows), ("test", turned)):
-        text = "\n".join(",".join(row) for row in table)
-        (tmp_path / f"{name}.csv").write_text(text + "\n", encoding="utf-8")
+def _table(path: Path, columns: dict[str, list]) -> None:
+    if path.suffix == ".parquet":
+        pq.write_table(pa.table(columns), path)
+        return
+    rows = list(zip(*columns.values(), strict=True))
+    if path.suffix == ".csv":
+        lines = [",".join(map(str, row)) for row in (tuple(columns), *rows)]
+    else:
+        lines = [json.dumps(dict(zip(columns, row, strict=True))) for row in rows]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
+def test_tables_of_parts_agree_by_name_and_need_a_label(tmp_path: Path, suffix: str):
+    rows = range(40)
+    columns = {
+        "a": [i + 0.5 for i in rows],
+        "b": [-i for i in rows],
+        "label": [i % 2 for i in rows],
+    }
+    _table(tmp_path / f"train.{suffix}", columns)
+    _table(tmp_path / f"test.{suffix}", dict(reversed(columns.items())))
     dataset = load(tmp_path)
     np.testing.assert_array_equal(dataset.materialize("test").x[:, 1], -np.arange(40.0))
-    (tmp_path / "test.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    _table(tmp_path / f"test.{suffix}", {"a": [1.5], "b": [2]})
     with pytest.raises(DataError, match="no column 'label', which is the label in") as caught:
         load(tmp_path)
     assert "params.train" in caught.value.fix

@@ -140,13 +140,8 @@ def same_columns(
         DataError: other columns, or all but the label.
     """
     odd = sorted(set(names) ^ set(first))
-    if odd == [label]:
-        raise DataError(
-            f"the file has no column {label!r}, which is the label in {first_file}",
-            field=where,
-            fix="Rows without a label cannot be scored: leave the file out, by params.train or a "
-            "pattern, and predict on it with the trained model.",
-        )
+    if label is not None and odd == [label] and label not in names:
+        raise unlabelled_error(label, where, first_file)
     if odd or len(names) != len(first):
         raise DataError(
             f"other columns than in {first_file}",
@@ -154,6 +149,16 @@ def same_columns(
             value=odd,
             fix="Give files of one kind, or choose some of them with a pattern.",
         )
+
+
+def unlabelled_error(label: str, where: str, first_file: str) -> DataError:
+    """The error of a file without the label column, such as the test set of a competition."""
+    return DataError(
+        f"the file has no column {label!r}, which is the label in {first_file}",
+        field=where,
+        fix="Rows without a label cannot be scored: leave the file out, by params.train or a "
+        "pattern, and predict on it with the trained model.",
+    )
 
 
 def _check_names(names: Sequence[str], request: TableRequest, where: str) -> None:

@@ -21,6 +21,7 @@ from qstore_ray.data.sources.local.csv_chunk import check_range
 from qstore_ray.data.sources.local.lines import SAMPLED, LineRange, cut_lines
 from qstore_ray.data.sources.parts import SPLITS
 from qstore_ray.data.tables.arrow import ArrowTable, read_schema
+from qstore_ray.data.tables.choose import unlabelled_error
 from qstore_ray.data.tables.request import TableRequest
 from qstore_ray.data.tables.rows import not_a_number, rows_of
 from qstore_ray.errors import DataError
@@ -171,6 +172,12 @@ class JsonlFormat(TableFormat):
 
         columns, table = read_schema(layout.schema, request, first.path, blocks)
         labelled = request.schema is None
+        label = table.label if labelled else None
+        for part, cut in cuts:
+            if part == "train" or label is None:
+                continue
+            if label not in dict(_types(cut.first(SAMPLED), request)):
+                raise unlabelled_error(label, cut.path, first.path)
         chunks: dict[Any, tuple[Chunk, ...]] = {part: () for part, _ in cuts}
         for part, lines in ranges:
             chunks[part] = (*chunks[part], JsonlChunk(lines, layout, columns, table, labelled))

@@ -28,6 +28,7 @@ from qstore_ray.data.sources.local.partitions import (
 )
 from qstore_ray.data.sources.parts import SPLITS, Split
 from qstore_ray.data.tables.arrow import ArrowTable, index_of, read_schema
+from qstore_ray.data.tables.choose import unlabelled_error
 from qstore_ray.data.tables.request import TableRequest
 from qstore_ray.data.tables.rows import rows_of
 from qstore_ray.errors import DataError
@@ -81,7 +82,7 @@ class ParquetFormat(TableFormat):
 
     def open(self, files: Files, params: LocalParams, request: TableRequest) -> Contents:
         """Row groups, as many together as make `rows_per_task`; of the content, texts are read."""
-        partitions = partitions_of([path for paths in files.values() for path in paths])
+        partitions = partitions_of(files)
         opened: list[tuple[Split, str, pa.Schema, Any]] = []
         for part in sorted(files, key=SPLITS.index):
             for path in files[part]:
@@ -102,6 +103,8 @@ class ParquetFormat(TableFormat):
         )
         chunks: dict[Split, tuple[Chunk, ...]] = {part: () for part, *_ in opened}
         for part, path, found, metadata in opened:
+            if request.schema is None and table.label and table.label not in found.names:
+                raise unlabelled_error(table.label, path, first)
             columns.check(found, path)
             if request.schema is None and request.columns.features is None:
                 _check_no_more(found, schema, path, first)

@@ -2,7 +2,8 @@
 
 A folder called `name=value` gives every row of the files below it a column `name`. Such a column is
 of whole numbers where all of its values are, and of text otherwise. A folder whose value says a
-part of the data (`split=test`) is a part and no column.
+part of the data (`split=test`) is a part and no column. Folders above the one that is read count
+only for rows to predict on, whose columns are found by their names anyway.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
+from qstore_ray.data.sources.local.base import Files
 from qstore_ray.data.sources.parts import part_of_name
 from qstore_ray.errors import DataError
 
@@ -21,13 +23,18 @@ Partition: TypeAlias = tuple[tuple[str, int | str | None], ...]
 _MISSING = "__HIVE_DEFAULT_PARTITION__"
 
 
-def partitions_of(paths: Sequence[str]) -> dict[str, Partition]:
+def partitions_of(files: Files) -> dict[str, Partition]:
     """The columns that the folders of each file stand for, with their value there.
 
     Raises:
         DataError: files in folders of other names.
     """
-    texts = {path: _texts(path) for path in paths}
+    paths = [path for part in files.values() for path in part]
+    texts = {
+        path: _texts(path[len(files.homes.get(part, "")) :])
+        for part, those in files.items()
+        for path in those
+    }
     first = paths[0]
     for path, found in texts.items():
         if list(found) != list(texts[first]):
