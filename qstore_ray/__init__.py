@@ -49,15 +49,15 @@ if TYPE_CHECKING:
     from qstore_ray.track.sync import sync_run as sync_run
     from qstore_ray.track.tensorboard import TensorBoardTracker as TensorBoardTracker
     from qstore_ray.track.wandb import WandBTracker as WandBTracker
-    from qstore_ray.train.callbacks import Budget as Budget
-    from qstore_ray.train.callbacks import Callback as Callback
-    from qstore_ray.train.callbacks import ConvergenceMonitor as ConvergenceMonitor
-    from qstore_ray.train.callbacks import EarlyStopping as EarlyStopping
-    from qstore_ray.train.callbacks import GradientStats as GradientStats
-    from qstore_ray.train.callbacks import LearningRateMonitor as LearningRateMonitor
-    from qstore_ray.train.callbacks import MetricsLogger as MetricsLogger
-    from qstore_ray.train.callbacks import ModelCheckpoint as ModelCheckpoint
-    from qstore_ray.train.callbacks import Timer as Timer
+    from qstore_ray.train.callbacks.base import Callback as Callback
+    from qstore_ray.train.callbacks.budget import Budget as Budget
+    from qstore_ray.train.callbacks.convergence import ConvergenceMonitor as ConvergenceMonitor
+    from qstore_ray.train.callbacks.early_stopping import EarlyStopping as EarlyStopping
+    from qstore_ray.train.callbacks.gradient_stats import GradientStats as GradientStats
+    from qstore_ray.train.callbacks.learning_rate import LearningRateMonitor as LearningRateMonitor
+    from qstore_ray.train.callbacks.metrics_logger import MetricsLogger as MetricsLogger
+    from qstore_ray.train.callbacks.model_checkpoint import ModelCheckpoint as ModelCheckpoint
+    from qstore_ray.train.callbacks.timer import Timer as Timer
     from qstore_ray.train.config import ClusterConfig as ClusterConfig
     from qstore_ray.train.config import TrainerConfig as TrainerConfig
     from qstore_ray.train.gram import gram_matrix as gram_matrix
@@ -76,24 +76,24 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "Backend": "qstore_ray.backends.base",
     "Bindings": "qstore_ray.backends.base",
-    "Budget": "qstore_ray.train.callbacks",
-    "Callback": "qstore_ray.train.callbacks",
+    "Budget": "qstore_ray.train.callbacks.budget",
+    "Callback": "qstore_ray.train.callbacks.base",
     "Circuit": "qstore_ray.circuits.circuit",
     "ClusterConfig": "qstore_ray.train.config",
-    "ConvergenceMonitor": "qstore_ray.train.callbacks",
+    "ConvergenceMonitor": "qstore_ray.train.callbacks.convergence",
     "Dataset": "qstore_ray.data.dataset",
     "DatasetConfig": "qstore_ray.data.config",
     "DatasetLoader": "qstore_ray.data.loader",
-    "EarlyStopping": "qstore_ray.train.callbacks",
+    "EarlyStopping": "qstore_ray.train.callbacks.early_stopping",
     "Estimates": "qstore_ray.backends.base",
     "FidelityKernel": "qstore_ray.learn.kernel",
-    "GradientStats": "qstore_ray.train.callbacks",
+    "GradientStats": "qstore_ray.train.callbacks.gradient_stats",
     "JobConfig": "qstore_ray.job",
-    "LearningRateMonitor": "qstore_ray.train.callbacks",
+    "LearningRateMonitor": "qstore_ray.train.callbacks.learning_rate",
     "MLflowTracker": "qstore_ray.track.mlflow",
-    "MetricsLogger": "qstore_ray.train.callbacks",
+    "MetricsLogger": "qstore_ray.train.callbacks.metrics_logger",
     "MetricsTracker": "qstore_ray.track.metrics",
-    "ModelCheckpoint": "qstore_ray.train.callbacks",
+    "ModelCheckpoint": "qstore_ray.train.callbacks.model_checkpoint",
     "ModelConfig": "qstore_ray.learn.config",
     "Objective": "qstore_ray.tune.objective",
     "Observable": "qstore_ray.circuits.observable",
@@ -110,7 +110,7 @@ _EXPORTS = {
     "StudyResult": "qstore_ray.tune.result",
     "Template": "qstore_ray.circuits.template",
     "TensorBoardTracker": "qstore_ray.track.tensorboard",
-    "Timer": "qstore_ray.train.callbacks",
+    "Timer": "qstore_ray.train.callbacks.timer",
     "TrackConfig": "qstore_ray.track.config",
     "TrainResult": "qstore_ray.train.trainer",
     "TrainedModel": "qstore_ray.train.trained",

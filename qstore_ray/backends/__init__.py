@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 from qstore_ray.backends.base import Backend
 from qstore_ray.errors import unknown_name
+from qstore_ray.registry import Registry
 
 __all__ = ["BACKENDS", "check_backend", "open_backend"]
 
-BACKENDS: dict[str, str] = {
-    "statevector": "qstore_ray.backends.statevector:StatevectorBackend",
-    "aer": "qstore_ray.backends.aer:AerBackend",
-}
+BACKENDS: Registry[Callable[..., Backend]] = Registry(
+    "backend",
+    {
+        "statevector": "qstore_ray.backends.statevector:StatevectorBackend",
+        "aer": "qstore_ray.backends.aer:AerBackend",
+    },
+    entry_points="qstore_ray.backends",
+    field="backend",
+)
 
 
 def open_backend(name: str, options: dict[str, Any], *, threads: int = 1) -> Backend:
@@ -28,8 +34,7 @@ def open_backend(name: str, options: dict[str, Any], *, threads: int = 1) -> Bac
         MissingDependencyError: it needs a package that is not installed.
     """
     check_backend(name, options)
-    backend: Backend = _backend_class(name)(**{"threads": threads, **options})
-    return backend
+    return BACKENDS[name](**{"threads": threads, **options})
 
 
 def check_backend(name: str, options: dict[str, Any]) -> None:
@@ -42,13 +47,7 @@ def check_backend(name: str, options: dict[str, Any]) -> None:
         raise unknown_name("backend", name, BACKENDS, field="backend")
     if not options:
         return  # and so the backend's module is not imported for this
-    known = inspect.signature(_backend_class(name)).parameters
+    known = inspect.signature(BACKENDS[name]).parameters
     for option in options:
         if option not in known:
             raise unknown_name("option", option, known, field="backend_options")
-
-
-def _backend_class(name: str) -> type[Any]:
-    module, _, attribute = BACKENDS[name].partition(":")
-    found: type[Any] = getattr(importlib.import_module(module), attribute)
-    return found

@@ -32,7 +32,7 @@ from qstore_ray.cli import (
     tune,
     ui,
 )
-from qstore_ray.cli.entry import stopped
+from qstore_ray.cli.stopped import stopped
 from qstore_ray.errors import InterruptedRunError, QStoreError, UsageError
 from qstore_ray.wording import on_command_line
 

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 
+from qstore_ray.cli.stopped import stopped
 from qstore_ray.errors import InterruptedRunError
 from qstore_ray.train.interrupt import end_on_signal, leave_on_signal
 
@@ -22,13 +23,6 @@ def main() -> int:
     code = run()
     end_on_signal(code, asked=code == InterruptedRunError.exit_code)
     return code
-
-
-def stopped() -> InterruptedRunError:
-    """The error of a command that was stopped outside of a run."""
-    return InterruptedRunError(
-        "stopped on request", fix="If a run had begun, the same command with --resume goes on."
-    )
 
 
 def _say_stopped() -> None:

@@ -6,32 +6,16 @@ terminal.
 
 from __future__ import annotations
 
-import os
-import sys
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TextIO
 
 from qstore_ray.cli.pace import count, duration
 from qstore_ray.cli.study_text import plain, short_names, shown
 from qstore_ray.learn.stopping import Mode, larger_is_better
-from qstore_ray.tune.display import BestTrial, SearchDisplay
+from qstore_ray.tune.display import BestTrial
 
 _COUNTED: Final = ("completed", "pruned", "failed")
 _LONGEST_REASON: Final = 300
-
-
-def search_display(
-    stream: TextIO | None = None, *, clock: Callable[[], float] = time.monotonic
-) -> SearchDisplay:
-    """The display that suits a stream (stderr if left out): a terminal, or anything else."""
-    stream = stream or sys.stderr
-    terminal = stream.isatty() and os.environ.get("TERM", "") not in {"dumb", "unknown"}
-    if not terminal:
-        return SearchLines(stream, clock)
-    from qstore_ray.cli.search_live import LiveSearch
-
-    return LiveSearch(stream, clock)
 
 
 class Progress:

@@ -113,7 +113,7 @@ def _searched(config: JobConfig, *, resume: bool, fresh: bool, shown: bool) -> S
     configure_logging(json=in_job, level="info" if in_job and shown else "warning")
     display: SearchDisplay | None = None
     if shown:
-        from qstore_ray.cli.search_progress import search_display
+        from qstore_ray.cli.search_display import search_display
 
         display = search_display(sys.stderr)
     # Ray and other libraries print what they have to say where our results go.

@@ -19,11 +19,12 @@ from qstore_ray.config import fingerprint
 from qstore_ray.data.augment.expansion import Expansion, expansion_of
 from qstore_ray.data.categories import check_known, encoded_columns, names_after, resolved_steps
 from qstore_ray.data.cut import Cut, cut
-from qstore_ray.data.dataset import Dataset, Schema
+from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.labels import KINDS, ClassLabels, Labels, rows_of_each
 from qstore_ray.data.merge import with_val_in_train
 from qstore_ray.data.plan import ReadPlan, SplitTask
 from qstore_ray.data.prepare import Preparation
+from qstore_ray.data.schema import Schema
 from qstore_ray.data.select import encode, select
 from qstore_ray.data.steps import OneHot, Step
 from qstore_ray.data.survey import Part, check_parts, survey_part

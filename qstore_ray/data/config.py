@@ -35,7 +35,7 @@ from qstore_ray.config import Config
 from qstore_ray.data.augment.config import ExpansionConfig
 from qstore_ray.data.select_config import SelectConfig
 from qstore_ray.data.sources.base import TABLE_COLUMNS, ColumnsConfig, SourceConfig, open_source
-from qstore_ray.data.step_config import StepConfig
+from qstore_ray.data.step_config import STEPS, StepConfig
 from qstore_ray.errors import ConfigError, unknown_name
 from qstore_ray.types import Task
 
@@ -253,8 +253,6 @@ def _asked(columns: ColumnsConfig | None, field: str) -> Any:
 
 def _step(step: Any, position: int) -> StepConfig:
     """The step that a mapping with a name describes, checked by its own class."""
-    from qstore_ray.data.steps import STEPS  # here, because the steps need numpy
-
     if isinstance(step, StepConfig):
         if type(step) is not StepConfig:
             return step

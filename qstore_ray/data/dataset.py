@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.labels import ClassLabels
 from qstore_ray.data.plan import Arrays, ReadPlan, hold
+from qstore_ray.data.schema import Schema
 from qstore_ray.errors import unknown_name
 
 if TYPE_CHECKING:
@@ -28,32 +28,6 @@ if TYPE_CHECKING:
     from qstore_ray.data.labels import Label
     from qstore_ray.data.prepare import Preparation
     from qstore_ray.types import IntArray
-
-
-class Schema(NamedTuple):
-    """The columns of a dataset.
-
-    Args:
-        n_raw_features: F of a raw row, as the source has it.
-        n_features: F of a prepared row, as a model is given it.
-        dtype: type of the raw features; prepared ones are float64.
-        feature_names: names of the raw features, where they have names.
-        image_shape: shape of a raw row, where it is an image.
-        class_names: what the classes are called, in the order of `Dataset.classes`.
-        n_targets: T, how many labels or numbers a row has.
-        table: what the columns of a table mean; None where the source is no table.
-        prepared_names: names of the prepared features; None where a step mixes columns.
-    """
-
-    n_raw_features: int
-    n_features: int
-    dtype: str
-    feature_names: tuple[str, ...] | None = None
-    image_shape: tuple[int, ...] | None = None
-    class_names: tuple[str, ...] = ()
-    n_targets: int = 1
-    table: TableSchema | None = None
-    prepared_names: tuple[str, ...] | None = None
 
 
 _WIDTH = 87  # of what stands behind a name in `describe`
@@ -192,7 +166,7 @@ class Dataset:
         """
         from qstore_ray.data.saved import load_dataset
 
-        return load_dataset(Path(folder))
+        return load_dataset(Path(folder), Dataset)
 
     def describe(self) -> str:
         """The dataset in a few lines of text."""

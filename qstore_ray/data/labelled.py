@@ -9,7 +9,7 @@ import numpy as np
 from qstore_ray.config import fingerprint
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.config import DatasetConfig
-from qstore_ray.data.dataset import Dataset, Schema
+from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.frame import frame_of
 from qstore_ray.data.labels import (
     KINDS,
@@ -23,6 +23,7 @@ from qstore_ray.data.labels import (
 from qstore_ray.data.plan import ReadPlan, SplitTask
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.raw import read_raw
+from qstore_ray.data.schema import Schema
 from qstore_ray.data.sources.base import array_tasks
 from qstore_ray.data.validate import as_array, check_not_empty, check_same_length
 from qstore_ray.errors import DataError

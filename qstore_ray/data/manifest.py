@@ -15,8 +15,8 @@ from typing import Any, Literal, TypeAlias
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from qstore_ray.data.dataset import Schema
 from qstore_ray.data.labels import Label
+from qstore_ray.data.schema import Schema
 from qstore_ray.errors import DataError
 
 FORMAT = 1

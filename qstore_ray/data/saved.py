@@ -26,7 +26,6 @@ import pyarrow.parquet as pq
 
 from qstore_ray.data.augment.expansion import Expansion, expansion_of
 from qstore_ray.data.config import DatasetConfig
-from qstore_ray.data.dataset import Dataset, Schema
 from qstore_ray.data.files import sha256_of
 from qstore_ray.data.labels import KINDS, ClassLabels, Labels
 from qstore_ray.data.manifest import (
@@ -40,10 +39,14 @@ from qstore_ray.data.manifest import (
 from qstore_ray.data.plan import ReadPlan, SplitTask
 from qstore_ray.data.prepare import Preparation
 from qstore_ray.data.raw import read_raw
+from qstore_ray.data.schema import Schema
 from qstore_ray.errors import DataError
 from qstore_ray.resilience import write_durably
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from qstore_ray.data.dataset import Dataset
     from qstore_ray.types import AnyArray
 
 
@@ -92,7 +95,7 @@ def save_dataset(dataset: Dataset, folder: Path) -> Path:
     return folder
 
 
-def load_dataset(folder: Path) -> Dataset:
+def load_dataset(folder: Path, make: Callable[..., Dataset]) -> Dataset:
     """The dataset that `save_dataset` wrote; its rows are read when they are asked for.
 
     Raises:
@@ -115,7 +118,7 @@ def load_dataset(folder: Path) -> Dataset:
     if manifest.merged:
         labels = ClassLabels(manifest.classes, manifest.merged)
     expansion = expansion_of(config, manifest.schema)
-    return Dataset(
+    return make(
         config=config,
         schema=manifest.schema,
         classes=manifest.classes,

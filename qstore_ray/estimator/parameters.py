@@ -21,7 +21,8 @@ from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.operators import read_observables
 from qstore_ray.errors import ConfigError, QStoreError, unknown_name
 from qstore_ray.learn.config import ModelConfig
-from qstore_ray.train.callbacks import Callback, EarlyStopping, Run, as_callback
+from qstore_ray.train.callbacks import Callback, Run, as_callback
+from qstore_ray.train.callbacks.early_stopping import EarlyStopping
 from qstore_ray.train.config import TrainerConfig
 
 if TYPE_CHECKING:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from qstore_ray.simulate.cost import Cost
     from qstore_ray.types import ComplexArray, FloatArray, IntArray
 
     BoolArray = NDArray[np.bool_]
@@ -100,12 +99,6 @@ class Program:
             if wanted[first:last].any():
                 return index
         return len(self.layers)
-
-    def cost(self, n_rows: int, *, gradient: bool = True) -> Cost:
-        """What one evaluation of N rows costs here; see `qstore_ray.simulate.cost.cost`."""
-        from qstore_ray.simulate.cost import cost  # it compiles programs of its own
-
-        return cost(self, n_rows, gradient=gradient)
 
     def _edges(self) -> tuple[IntArray, IntArray]:
         return self.term_starts[:-1], self.term_starts[1:]

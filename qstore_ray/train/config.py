@@ -12,7 +12,8 @@ from qstore_ray.data.config import DatasetConfig
 from qstore_ray.errors import ConfigError, unknown_name
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.gradients import GRADIENTS
-from qstore_ray.learn.optimizers import GCANS, SearchOptimizer, get_optimizer
+from qstore_ray.learn.optimizers import SearchOptimizer, get_optimizer
+from qstore_ray.learn.optimizers.gcans import GCANS
 from qstore_ray.learn.schedules import get_schedule
 from qstore_ray.learn.step import BLOCK
 from qstore_ray.learn.weights import ClassWeight, check_class_weight

@@ -13,7 +13,8 @@ from qstore_ray.errors import InterruptedRunError, QStoreError
 from qstore_ray.figures.run import draw_run
 from qstore_ray.track.base import Status
 from qstore_ray.track.jsonl import MetricsFile, read_records
-from qstore_ray.train.report import Ending, write_report
+from qstore_ray.train.report import write_report
+from qstore_ray.train.report_facts import Ending
 from qstore_ray.train.run_folder import RunFolder
 from qstore_ray.train.trained import TrainedModel
 

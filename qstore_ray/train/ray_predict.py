@@ -22,10 +22,10 @@ from qstore_ray.data.frame import check_names
 from qstore_ray.errors import DataError, QStoreError, UsageError, WorkerError, numbered
 from qstore_ray.train.cluster import ray_session
 from qstore_ray.train.config import ClusterConfig
-from qstore_ray.train.trained import TrainedModel
 
 if TYPE_CHECKING:
     from qstore_ray.backends.base import Backend
+    from qstore_ray.train.trained import TrainedModel
     from qstore_ray.types import AnyArray
 
 _ROWS = ("x",)
@@ -36,9 +36,14 @@ class _Predictor:
     """Predicts batch after batch. Lives in an actor of Ray Data."""
 
     def __init__(
-        self, model: bytes, backend: Backend, prepared: bool, names: tuple[str, ...]
+        self,
+        kind: type[TrainedModel],
+        model: bytes,
+        backend: Backend,
+        prepared: bool,
+        names: tuple[str, ...],
     ) -> None:
-        self._model = TrainedModel.from_bytes(model, backend)
+        self._model = kind.from_bytes(model, backend)
         self._prepared = prepared
         self._names = names or _ROWS
         self._whole = not names
@@ -68,7 +73,7 @@ def predict_on_ray(
         batch_format="numpy",
         compute=ray.data.ActorPoolStrategy(size=num_workers),
         num_cpus=1,
-        fn_constructor_args=(model.to_bytes(), model.backend, prepared, names),
+        fn_constructor_args=(type(model), model.to_bytes(), model.backend, prepared, names),
     )
 
 

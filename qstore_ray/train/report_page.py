@@ -17,7 +17,7 @@ from qstore_ray.figures.curves import CURVES, curves_figure
 from qstore_ray.figures.page import REPORT_STYLE, brief, configuration, head, plot
 from qstore_ray.track.metrics import MetricsTracker, better_mode
 from qstore_ray.track.text import cut, leaves
-from qstore_ray.train.report import RunFacts
+from qstore_ray.train.report_facts import RunFacts
 
 _LONGEST: Final = 300
 _MOST_EVENTS: Final = 200

@@ -44,7 +44,7 @@ from qstore_ray.train.interrupt import stop_on_signal
 from qstore_ray.train.loop import batches_of
 from qstore_ray.train.modelfile import model_manifest, preparation_arrays
 from qstore_ray.train.preflight import Checked, checked
-from qstore_ray.train.report import Ending
+from qstore_ray.train.report_facts import Ending
 from qstore_ray.train.reporter import LocalReporter
 from qstore_ray.train.run_folder import RunFolder, check_run, open_run_folder, read_run_record
 from qstore_ray.train.same_run import epochs_of

@@ -18,12 +18,13 @@ from ray.tune.schedulers import pb2 as ray_pb2
 from qstore_ray.tune.mutation import continuous, share
 from qstore_ray.tune.parameters import FloatParameter
 from qstore_ray.tune.ray_schedulers import METRIC, MODE, Draws, OurMetric, has_score
-from qstore_ray.tune.schedulers.population import PB2
 from qstore_ray.tune.space import Space
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
     from ray.tune.experiment import Trial
+
+    from qstore_ray.tune.schedulers.population import PB2
 
     Result = dict[str, Any]
 

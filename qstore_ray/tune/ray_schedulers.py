@@ -33,15 +33,16 @@ from ray.tune.schedulers import (
 )
 
 from qstore_ray.tune.mutation import mutable, mutated
-from qstore_ray.tune.schedulers.asha import ASHA
-from qstore_ray.tune.schedulers.hyperband import HyperBand
-from qstore_ray.tune.schedulers.median import Median
-from qstore_ray.tune.schedulers.population import PBT
 from qstore_ray.tune.space import Space
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
     from ray.tune.experiment import Trial
+
+    from qstore_ray.tune.schedulers.asha import ASHA
+    from qstore_ray.tune.schedulers.hyperband import HyperBand
+    from qstore_ray.tune.schedulers.median import Median
+    from qstore_ray.tune.schedulers.population import PBT
 
     Result = dict[str, Any]
 

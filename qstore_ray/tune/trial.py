@@ -101,7 +101,7 @@ class Trials:
 
     def _train_beside(self, job: TrainingJob, stop: threading.Event) -> dict[str, Any]:
         """Train in a Ray task, in one of the trial's further places."""
-        from qstore_ray.tune.actor import train_in_task
+        from qstore_ray.tune.part_task import train_in_task
 
         if self._elsewhere is None:
             import ray

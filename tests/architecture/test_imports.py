@@ -62,6 +62,7 @@ ALLOWED = {
         "qstore_ray.train.trained",  # for the type checker
         "qstore_ray.tune.actor",
         "qstore_ray.tune.experiment",
+        "qstore_ray.tune.part_task",
         "qstore_ray.tune.ray_bandits",
         "qstore_ray.tune.ray_schedulers",
         "qstore_ray.tune.readiness",

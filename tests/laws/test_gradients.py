@@ -57,7 +57,7 @@ class Recording:
 
 def _gradients(method: str, backend: str, case: Case, cotangent, *, rows_gradient: bool):
     estimates, pullback = linearize(
-        GRADIENTS[method], _open(backend), *case, rows_gradient=rows_gradient
+        GRADIENTS[method](), _open(backend), *case, rows_gradient=rows_gradient
     )
     return estimates.values, pullback(cotangent)
 
@@ -150,7 +150,7 @@ def test_parameter_shift_on_aer_equals_adjoint_here(case):
 @given(case=cases(initial=("zeros",)))
 def test_one_call_evaluates_the_very_rows_that_were_planned(case):
     template, _, bindings = case
-    for method in (method for method in GRADIENTS.values() if hasattr(method, "plan")):
+    for method in (method() for method in GRADIENTS.values() if hasattr(method, "plan")):
         planned = method.plan(template, bindings, rows_gradient=True)
         recording = Recording()
         _, pullback = linearize(method, recording, *case, rows_gradient=True)
@@ -170,7 +170,7 @@ def test_a_plan_runs_nothing(monkeypatch: pytest.MonkeyPatch):
             monkeypatch.setattr(backend, name, fail, raising=False)
     template = Template(1, (Op("rx", (0,), (param(0),)),), 0, 1)
     bindings = Bindings(np.zeros((2, 0)), np.ones(1))
-    plan = GRADIENTS["parameter_shift"].plan(template, bindings, rows_gradient=True)
+    plan = GRADIENTS["parameter_shift"]().plan(template, bindings, rows_gradient=True)
     half = np.pi / 2
     expected = [1, 1, 1 + half, 1 + half, 1 - half, 1 - half]
     np.testing.assert_array_equal(plan.bindings.params[:, 0], expected)
@@ -183,11 +183,11 @@ def test_parameter_shift_plans_n_times_one_plus_two_g_rows(case, rows_gradient):
     template, _, bindings = case
     if template.initial == "amplitudes" and rows_gradient:
         with pytest.raises(CircuitError, match="amplitudes"):
-            GRADIENTS["parameter_shift"].plan(template, bindings, rows_gradient=True)
+            GRADIENTS["parameter_shift"]().plan(template, bindings, rows_gradient=True)
         return
     wanted = {"param", "row"} if rows_gradient else {"param"}
     gates = sum(any(map(a.depends_on, wanted)) for op in lower(template).ops for a in op.angles)
-    plan = GRADIENTS["parameter_shift"].plan(template, bindings, rows_gradient=rows_gradient)
+    plan = GRADIENTS["parameter_shift"]().plan(template, bindings, rows_gradient=rows_gradient)
     assert len(plan.bindings) == len(bindings) * (1 + 2 * gates)
 
 
@@ -218,7 +218,7 @@ def test_adjoint_on_a_backend_that_only_evaluates_is_refused():
     template = Template(1, (Op("rx", (0,), (param(0),)),), 0, 1)
     bindings = Bindings(np.zeros((1, 0)), np.zeros(1))
     with pytest.raises(BackendError, match="parameter_shift") as caught:
-        linearize(GRADIENTS["adjoint"], _open("aer"), template, z_observables(1), bindings)
+        linearize(GRADIENTS["adjoint"](), _open("aer"), template, z_observables(1), bindings)
     assert caught.value.field == "trainer.gradient"
 
 

@@ -315,7 +315,7 @@ def test_the_configuration_survives_toml_and_pickle(member: Member, folder: Path
 def test_every_built_in_source_is_a_member():
     sources = {"function", "huggingface", "keras", "local", "numpy", "sklearn", "arrow-for-tests"}
     assert set(DatasetLoader.available()) >= sources
-    from qstore_ray.data.sources.base import _BUILT_IN
+    from qstore_ray.data.sources.base import SOURCES
 
     # The one that needs a running service has its laws in tests/unit/test_data_service_source.py.
-    assert set(_BUILT_IN) - {"backend_api"} <= sources
+    assert set(SOURCES) - {"backend_api"} <= sources

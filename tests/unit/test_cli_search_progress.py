@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qstore_ray.cli.search_display import search_display
 from qstore_ray.cli.search_live import LiveSearch
-from qstore_ray.cli.search_progress import Progress, SearchLines, search_display
+from qstore_ray.cli.search_progress import Progress, SearchLines
 from qstore_ray.errors import ConfigError
 from qstore_ray.tune.display import BestTrial, SearchDisplay
 

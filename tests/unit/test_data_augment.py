@@ -16,7 +16,7 @@ from qstore_ray.circuits.observable import Observable, PauliTerm
 from qstore_ray.circuits.template import Op, Template, row
 from qstore_ray.data.augment.base import Keys
 from qstore_ray.data.augment.classical import GaussianNoise, ScaleJitter
-from qstore_ray.data.augment.config import PipelineConfig
+from qstore_ray.data.augment.config import AUGMENTATIONS, PipelineConfig
 from qstore_ray.data.augment.images import (
     Brightness,
     Contrast,
@@ -28,7 +28,7 @@ from qstore_ray.data.augment.images import (
     VerticalFlip,
 )
 from qstore_ray.data.augment.mixup import Mixup
-from qstore_ray.data.augment.pipeline import AUGMENTATIONS, AugmentationPipeline, augment_split
+from qstore_ray.data.augment.pipeline import AugmentationPipeline, augment_split
 from qstore_ray.data.augment.quantum import AmplitudeNoise, AngleJitter, Depolarizing, PhaseNoise
 from qstore_ray.errors import ConfigError, DataError, UnknownNameError, UsageError
 from qstore_ray.simulate import reference

@@ -10,8 +10,8 @@ import pytest
 
 from qstore_ray import DatasetConfig, DatasetLoader
 from qstore_ray.cli.app import main
-from qstore_ray.data.augment.config import PipelineConfig
-from qstore_ray.data.augment.pipeline import AUGMENTATIONS, AugmentationPipeline
+from qstore_ray.data.augment.config import AUGMENTATIONS, PipelineConfig
+from qstore_ray.data.augment.pipeline import AugmentationPipeline
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.quality.report import validate
 from qstore_ray.data.streaming import StreamingBatches

@@ -13,7 +13,7 @@ import pytest
 from sklearn.datasets import load_iris
 
 from qstore_ray.circuits.library import ANSATZE, ENCODINGS
-from qstore_ray.data.sources import base
+from qstore_ray.data.sources.base import SOURCES
 from qstore_ray.job import JobConfig
 from qstore_ray.learn.losses import LOSSES
 from qstore_ray.learn.optimizers import OPTIMIZERS
@@ -30,7 +30,7 @@ from tests.guides import DOCS, blocks_of
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The files that the guides speak of, in the folder where they run."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(base, "_registered", {})  # what a guide registers is gone afterwards
+    monkeypatch.setattr(SOURCES, "_registered", {})  # what a guide registers is gone afterwards
     x, y = load_iris(return_X_y=True)
     np.savez("x_y.npz", x=x, y=y)
     names = np.array(["setosa", "versicolor", "virginica"])[y]

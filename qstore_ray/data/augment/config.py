@@ -16,12 +16,39 @@ configuration is built. Nothing here imports numpy before a step is named.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from qstore_ray.config import Config
-from qstore_ray.errors import ConfigError, under, unknown_name
+from qstore_ray.errors import ConfigError, under
+from qstore_ray.registry import Registry
+
+if TYPE_CHECKING:
+    from qstore_ray.data.augment.base import Augmentation
+
+_HERE = "qstore_ray.data.augment"
+AUGMENTATIONS: Registry[type[Augmentation]] = Registry(
+    "augmentation",
+    {
+        "amplitude_noise": f"{_HERE}.quantum:AmplitudeNoise",
+        "angle_jitter": f"{_HERE}.quantum:AngleJitter",
+        "brightness": f"{_HERE}.images:Brightness",
+        "contrast": f"{_HERE}.images:Contrast",
+        "cutout": f"{_HERE}.images:Cutout",
+        "depolarizing": f"{_HERE}.quantum:Depolarizing",
+        "gaussian_blur": f"{_HERE}.images:GaussianBlur",
+        "gaussian_noise": f"{_HERE}.classical:GaussianNoise",
+        "horizontal_flip": f"{_HERE}.images:HorizontalFlip",
+        "phase_noise": f"{_HERE}.quantum:PhaseNoise",
+        "rotate": f"{_HERE}.images:Rotate",
+        "scale_jitter": f"{_HERE}.classical:ScaleJitter",
+        "shift": f"{_HERE}.images:Shift",
+        "vertical_flip": f"{_HERE}.images:VerticalFlip",
+    },
+    entry_points="qstore_ray.augmentations",
+    field="name",
+)
 
 
 class AugmentationConfig(Config):
@@ -110,13 +137,10 @@ class ExpansionConfig(StepsConfig):
 
 def _step(step: Any, field: str) -> AugmentationConfig:
     """The step that a mapping with a name describes, checked by its own class."""
-    from qstore_ray.data.augment.base import Augmentation  # here, because the steps need numpy
-    from qstore_ray.data.augment.pipeline import AUGMENTATIONS
-
-    if isinstance(step, Augmentation):
-        return step
-    if isinstance(step, AugmentationConfig):  # a name, without the fields of its class
-        step = step.to_dict()
+    if isinstance(step, AugmentationConfig):
+        if type(step) is not AugmentationConfig:
+            return step
+        step = step.to_dict()  # a name, without the fields of its class
     if not isinstance(step, Mapping) or not isinstance(step.get("name"), str):
         raise ConfigError(
             "a step is a mapping with a name",
@@ -132,7 +156,5 @@ def _step(step: Any, field: str) -> AugmentationConfig:
             fix="Leave it out; in Python, Mixup of qstore_ray.data.augment.mixup mixes one-hot "
             "labels, for a loss that takes them.",
         )
-    if step["name"] not in AUGMENTATIONS:
-        raise unknown_name("augmentation", step["name"], AUGMENTATIONS, field=f"{field}.name")
     with under(field):
         return AUGMENTATIONS[step["name"]](**step)

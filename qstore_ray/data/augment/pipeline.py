@@ -21,18 +21,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 
 from qstore_ray.data.augment.base import Augmentation, Keys, Shape
-from qstore_ray.data.augment.classical import GaussianNoise, ScaleJitter
-from qstore_ray.data.augment.images import (
-    Brightness,
-    Contrast,
-    Cutout,
-    GaussianBlur,
-    HorizontalFlip,
-    Rotate,
-    Shift,
-    VerticalFlip,
-)
-from qstore_ray.data.augment.quantum import AmplitudeNoise, AngleJitter, Depolarizing, PhaseNoise
 from qstore_ray.data.validate import check_same_length
 from qstore_ray.errors import ConfigError, DataError, UsageError
 
@@ -40,23 +28,6 @@ if TYPE_CHECKING:
     from qstore_ray.data.augment.config import AugmentationConfig, PipelineConfig
     from qstore_ray.data.dataset import Dataset
     from qstore_ray.types import AnyArray, IntArray
-
-AUGMENTATIONS: dict[str, type[Augmentation]] = {
-    "amplitude_noise": AmplitudeNoise,
-    "angle_jitter": AngleJitter,
-    "brightness": Brightness,
-    "contrast": Contrast,
-    "cutout": Cutout,
-    "depolarizing": Depolarizing,
-    "gaussian_blur": GaussianBlur,
-    "gaussian_noise": GaussianNoise,
-    "horizontal_flip": HorizontalFlip,
-    "phase_noise": PhaseNoise,
-    "rotate": Rotate,
-    "scale_jitter": ScaleJitter,
-    "shift": Shift,
-    "vertical_flip": VerticalFlip,
-}
 
 
 class Expanded(NamedTuple):

@@ -29,17 +29,18 @@ def open_augmentations(steps: tuple[Transformation, ...]) -> Transform:
         ConfigError: a parameter that it does not have, or a wrong value.
     """
     from qstore_ray.data.augment import pipeline as augment  # here, because it needs SciPy
+    from qstore_ray.data.augment.config import AUGMENTATIONS
 
     opened = []
     for position, step in enumerate(steps):
-        if step.type not in augment.AUGMENTATIONS:
+        if step.type not in AUGMENTATIONS:
             raise unknown_name(
                 "augmentation",
                 step.type,
-                augment.AUGMENTATIONS,
+                AUGMENTATIONS,
                 field=f"transformations.{position}.type",
             )
-        opened.append(augment.AUGMENTATIONS[step.type](**{**step.parameters, "name": step.type}))
+        opened.append(AUGMENTATIONS[step.type](**{**step.parameters, "name": step.type}))
 
     def transform(x: AnyArray, seed: int, copy: int) -> AnyArray:
         import numpy as np

@@ -25,12 +25,10 @@ or an entry point in the group `qstore_ray.sources`, which is found without bein
 
 from __future__ import annotations
 
-import importlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -47,7 +45,8 @@ from pydantic import Field, field_validator, model_validator
 
 from qstore_ray.config import Config
 from qstore_ray.data.columns import TableSchema
-from qstore_ray.errors import ConfigError, MissingDependencyError, unknown_name
+from qstore_ray.errors import ConfigError
+from qstore_ray.registry import Registry
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,18 +64,20 @@ TABLE_COLUMNS = frozenset(
 )
 """The fields of `columns` that mean something to tables alone."""
 
-ENTRY_POINTS = "qstore_ray.sources"
-
-_BUILT_IN = {
-    "sklearn": "qstore_ray.data.sources.sklearn:SklearnSourceAdapter",
-    "local": "qstore_ray.data.sources.local.adapter:LocalFilesSourceAdapter",
-    "numpy": "qstore_ray.data.sources.numpy:NumpySourceAdapter",
-    "keras": "qstore_ray.data.sources.keras:KerasSourceAdapter",
-    "huggingface": "qstore_ray.data.sources.huggingface.adapter:HuggingFaceSourceAdapter",
-    "function": "qstore_ray.data.sources.function:FunctionSourceAdapter",
-    "backend_api": "qstore_ray.data.sources.backend_api:BackendAPISourceAdapter",
-}
-_registered: dict[str, type[SourceAdapter[Any]]] = {}
+_HERE = "qstore_ray.data.sources"
+SOURCES: Registry[type[SourceAdapter[Any]]] = Registry(
+    "source",
+    {
+        "sklearn": f"{_HERE}.sklearn:SklearnSourceAdapter",
+        "local": f"{_HERE}.local.adapter:LocalFilesSourceAdapter",
+        "numpy": f"{_HERE}.numpy:NumpySourceAdapter",
+        "keras": f"{_HERE}.keras:KerasSourceAdapter",
+        "huggingface": f"{_HERE}.huggingface.adapter:HuggingFaceSourceAdapter",
+        "function": f"{_HERE}.function:FunctionSourceAdapter",
+        "backend_api": f"{_HERE}.backend_api:BackendAPISourceAdapter",
+    },
+    entry_points="qstore_ray.sources",
+)
 
 
 class ColumnsConfig(Config):
@@ -259,27 +260,12 @@ def open_source(name: str) -> type[SourceAdapter[Any]]:
         UnknownNameError: no such source.
         MissingDependencyError: the adapter's module cannot be imported.
     """
-    if name in _registered:
-        return _registered[name]
-    if name in _BUILT_IN:
-        module, _, attribute = _BUILT_IN[name].partition(":")
-        return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
-    for entry in entry_points(group=ENTRY_POINTS, name=name):
-        try:
-            return entry.load()  # type: ignore[no-any-return]
-        except (ImportError, AttributeError) as exc:
-            raise MissingDependencyError(
-                f"the source is declared as {entry.value}, which cannot be imported: {exc}",
-                value=name,
-                fix="Install or repair the package that declares it.",
-            ) from exc
-    raise unknown_name("source", name, source_names())
+    return SOURCES[name]
 
 
 def source_names() -> tuple[str, ...]:
     """Names of all sources, sorted; none of them is imported for this."""
-    declared = {entry.name for entry in entry_points(group=ENTRY_POINTS)}
-    return tuple(sorted({*_registered, *_BUILT_IN, *declared}))
+    return tuple(SOURCES)
 
 
 def register_source(name: str, adapter: type[SourceAdapter[Any]]) -> None:
@@ -292,8 +278,4 @@ def register_source(name: str, adapter: type[SourceAdapter[Any]]) -> None:
         raise ConfigError(
             "an adapter is a class derived from SourceAdapter", field="adapter", value=adapter
         )
-    if _registered.get(name) is adapter:
-        return
-    if name in source_names():
-        raise ConfigError("a source of this name exists", field="name", value=name)
-    _registered[name] = adapter
+    SOURCES.register(name, adapter)

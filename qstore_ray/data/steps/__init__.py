@@ -1,5 +1,6 @@
 """The steps of preparation."""
 
+from qstore_ray.data.step_config import STEPS
 from qstore_ray.data.steps.base import State, Step
 from qstore_ray.data.steps.categories import OneHot
 from qstore_ray.data.steps.encoding import Amplitudes, Binarize
@@ -9,7 +10,7 @@ from qstore_ray.data.steps.missing import Impute
 from qstore_ray.data.steps.norms import L1, Normalize
 from qstore_ray.data.steps.projection import Pca, RandomProjection
 from qstore_ray.data.steps.scaling import MinMax, Robust, Scale, Standard
-from qstore_ray.data.steps.table import STEPS, as_step
+from qstore_ray.data.steps.table import as_step
 
 __all__ = [
     "L1",

@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from qstore_ray.backends.base import Backend, can_differentiate
 from qstore_ray.errors import unknown_name
-from qstore_ray.learn.gradients.adjoint import Adjoint
 from qstore_ray.learn.gradients.base import GradientMethod, Plan, linearize
-from qstore_ray.learn.gradients.parameter_shift import ParameterShift
+from qstore_ray.registry import Registry
 
-__all__ = [
-    "GRADIENTS",
-    "Adjoint",
-    "GradientMethod",
-    "ParameterShift",
-    "Plan",
-    "get_gradient",
-    "linearize",
-]
+__all__ = ["GRADIENTS", "GradientMethod", "Plan", "get_gradient", "linearize"]
 
-GRADIENTS: dict[str, GradientMethod] = {
-    method.name: method for method in (Adjoint(), ParameterShift())
-}
+_HERE = "qstore_ray.learn.gradients"
+GRADIENTS: Registry[Callable[[], GradientMethod]] = Registry(
+    "gradient",
+    {
+        "adjoint": f"{_HERE}.adjoint:Adjoint",
+        "parameter_shift": f"{_HERE}.parameter_shift:ParameterShift",
+    },
+    entry_points="qstore_ray.gradients",
+    field="gradient",
+)
 
 
 def get_gradient(name: str, backend: Backend) -> GradientMethod:
-    """The method of that name; `auto` is adjoint where the backend can, else parameter shift.
+    """The method of that name; `auto` is adjoint if the backend can, else parameter shift.
 
     Raises:
         UnknownNameError: no such method.
     """
     if name == "auto":
-        exact = can_differentiate(backend)
-        return GRADIENTS["adjoint" if exact else "parameter_shift"]
-    if name not in GRADIENTS:
+        name = "adjoint" if can_differentiate(backend) else "parameter_shift"
+    elif name not in GRADIENTS:
         raise unknown_name("gradient", name, ("auto", *GRADIENTS), field="gradient")
-    return GRADIENTS[name]
+    return GRADIENTS[name]()

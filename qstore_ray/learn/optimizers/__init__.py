@@ -5,50 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from qstore_ray.config import Config
-from qstore_ray.errors import under, unknown_name
-from qstore_ray.learn.optimizers.adagrad import Adagrad
-from qstore_ray.learn.optimizers.adam import Adam
-from qstore_ray.learn.optimizers.adamw import AdamW
+from qstore_ray.errors import ConfigError, under
 from qstore_ray.learn.optimizers.base import Optimizer, Problem, SearchOptimizer, Slope
-from qstore_ray.learn.optimizers.gcans import GCANS
-from qstore_ray.learn.optimizers.qn_spsa import QNSPSA
-from qstore_ray.learn.optimizers.qng import QNG
-from qstore_ray.learn.optimizers.rmsprop import RMSprop
-from qstore_ray.learn.optimizers.rotosolve import Rotosolve
-from qstore_ray.learn.optimizers.sgd import SGD
-from qstore_ray.learn.optimizers.spsa import SPSA
+from qstore_ray.registry import Registry
 
-__all__ = [
-    "GCANS",
-    "OPTIMIZERS",
-    "QNG",
-    "QNSPSA",
-    "SGD",
-    "SPSA",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Optimizer",
-    "Problem",
-    "RMSprop",
-    "Rotosolve",
-    "SearchOptimizer",
-    "Slope",
-    "get_optimizer",
-]
+__all__ = ["OPTIMIZERS", "Optimizer", "Problem", "SearchOptimizer", "Slope", "get_optimizer"]
 
-OPTIMIZERS: dict[str, type[Config]] = {
-    "adagrad": Adagrad,
-    "adam": Adam,
-    "adamw": AdamW,
-    "gcans": GCANS,
-    "qn_spsa": QNSPSA,
-    "qng": QNG,
-    "rmsprop": RMSprop,
-    "rotosolve": Rotosolve,
-    "sgd": SGD,
-    "spsa": SPSA,
-}
+_HERE = "qstore_ray.learn.optimizers"
+OPTIMIZERS: Registry[type[Config]] = Registry(
+    "optimizer",
+    {
+        "adagrad": f"{_HERE}.adagrad:Adagrad",
+        "adam": f"{_HERE}.adam:Adam",
+        "adamw": f"{_HERE}.adamw:AdamW",
+        "gcans": f"{_HERE}.gcans:GCANS",
+        "qn_spsa": f"{_HERE}.qn_spsa:QNSPSA",
+        "qng": f"{_HERE}.qng:QNG",
+        "rmsprop": f"{_HERE}.rmsprop:RMSprop",
+        "rotosolve": f"{_HERE}.rotosolve:Rotosolve",
+        "sgd": f"{_HERE}.sgd:SGD",
+        "spsa": f"{_HERE}.spsa:SPSA",
+    },
+    entry_points="qstore_ray.optimizers",
+    field="optimizer",
+)
 
 
 def get_optimizer(name: str, options: dict[str, Any]) -> Optimizer | SearchOptimizer:
@@ -56,11 +36,14 @@ def get_optimizer(name: str, options: dict[str, Any]) -> Optimizer | SearchOptim
 
     Raises:
         UnknownNameError: no such optimizer.
-        ConfigError: an option it does not have, or a wrong value.
+        ConfigError: an option it does not have, a wrong value, or what another package declares
+            under this name is no optimizer.
     """
-    if name not in OPTIMIZERS:
-        raise unknown_name("optimizer", name, OPTIMIZERS, field="optimizer")
+    kind = OPTIMIZERS[name]
     with under("optimizer_options"):
-        optimizer = OPTIMIZERS[name](**options)
-    assert isinstance(optimizer, Optimizer | SearchOptimizer)
+        optimizer = kind(**options)
+    if not isinstance(optimizer, Optimizer | SearchOptimizer):
+        raise ConfigError(
+            "an optimizer has init and update, or init and search", field="optimizer", value=name
+        )
     return optimizer

@@ -13,35 +13,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qstore_ray.errors import under, unknown_name
+from qstore_ray.errors import under
 from qstore_ray.learn.schedules.base import Horizon, Schedule, Tick
-from qstore_ray.learn.schedules.chain import Chain
-from qstore_ray.learn.schedules.constant import Constant
-from qstore_ray.learn.schedules.cosine import Cosine
-from qstore_ray.learn.schedules.cosine_restarts import CosineRestarts
-from qstore_ray.learn.schedules.cyclic import Cyclic
-from qstore_ray.learn.schedules.exponential import Exponential
-from qstore_ray.learn.schedules.one_cycle import OneCycle
-from qstore_ray.learn.schedules.plateau import Plateau
-from qstore_ray.learn.schedules.product import Product
-from qstore_ray.learn.schedules.step import Step
-from qstore_ray.learn.schedules.warmup import Warmup
+from qstore_ray.registry import Registry
 
 __all__ = ["SCHEDULES", "Horizon", "Schedule", "Tick", "get_schedule"]
 
-SCHEDULES: dict[str, Callable[..., Schedule]] = {
-    "chain": Chain,
-    "constant": Constant,
-    "cosine": Cosine,
-    "cosine_restarts": CosineRestarts,
-    "cyclic": Cyclic,
-    "exponential": Exponential,
-    "one_cycle": OneCycle,
-    "plateau": Plateau,
-    "product": Product,
-    "step": Step,
-    "warmup": Warmup,
-}
+_HERE = "qstore_ray.learn.schedules"
+SCHEDULES: Registry[Callable[..., Schedule]] = Registry(
+    "schedule",
+    {
+        "chain": f"{_HERE}.chain:Chain",
+        "constant": f"{_HERE}.constant:Constant",
+        "cosine": f"{_HERE}.cosine:Cosine",
+        "cosine_restarts": f"{_HERE}.cosine_restarts:CosineRestarts",
+        "cyclic": f"{_HERE}.cyclic:Cyclic",
+        "exponential": f"{_HERE}.exponential:Exponential",
+        "one_cycle": f"{_HERE}.one_cycle:OneCycle",
+        "plateau": f"{_HERE}.plateau:Plateau",
+        "product": f"{_HERE}.product:Product",
+        "step": f"{_HERE}.step:Step",
+        "warmup": f"{_HERE}.warmup:Warmup",
+    },
+    entry_points="qstore_ray.schedules",
+    field="schedule",
+)
 
 
 def get_schedule(name: str, options: dict[str, Any]) -> Schedule:
@@ -51,7 +47,6 @@ def get_schedule(name: str, options: dict[str, Any]) -> Schedule:
         UnknownNameError: no such schedule.
         ConfigError: an option it does not have, or a wrong value.
     """
-    if name not in SCHEDULES:
-        raise unknown_name("schedule", name, SCHEDULES, field="schedule")
+    schedule = SCHEDULES[name]
     with under("schedule_options"):
-        return SCHEDULES[name](**options)
+        return schedule(**options)

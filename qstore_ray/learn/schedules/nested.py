@@ -12,12 +12,11 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import PlainSerializer, PlainValidator
 
 from qstore_ray.errors import ConfigError, under, unknown_name
+from qstore_ray.learn.schedules import SCHEDULES
 from qstore_ray.learn.schedules.base import Cadence, Horizon, Schedule, ScheduleState, Tick
 
 
 def _built(table: Any) -> Schedule:
-    from qstore_ray.learn.schedules import SCHEDULES  # the table of all, this one's users included
-
     if not isinstance(table, dict) or not isinstance(table.get("name"), str):
         raise ConfigError(
             "a schedule is a table with a name",
@@ -31,10 +30,7 @@ def _built(table: Any) -> Schedule:
 
 
 def _as_table(member: Any) -> dict[str, Any]:
-    from qstore_ray.learn.schedules import SCHEDULES
-
-    name = next(name for name, kind in SCHEDULES.items() if kind is type(member))
-    return {"name": name, **member.to_dict()}
+    return {"name": SCHEDULES.name_of(type(member)), **member.to_dict()}
 
 
 Member: TypeAlias = Annotated[Any, PlainValidator(_built), PlainSerializer(_as_table)]

@@ -5,45 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from qstore_ray.config import Config
-from qstore_ray.errors import ConfigError, unknown_name
+from qstore_ray.errors import ConfigError
+from qstore_ray.registry import Registry
 from qstore_ray.train.callbacks.base import Batch, Callback, Run
-from qstore_ray.train.callbacks.budget import Budget
-from qstore_ray.train.callbacks.convergence import ConvergenceMonitor
-from qstore_ray.train.callbacks.early_stopping import EarlyStopping
-from qstore_ray.train.callbacks.gradient_stats import GradientStats
-from qstore_ray.train.callbacks.learning_rate import LearningRateMonitor
-from qstore_ray.train.callbacks.metrics_logger import MetricsLogger
-from qstore_ray.train.callbacks.model_checkpoint import ModelCheckpoint
-from qstore_ray.train.callbacks.timer import Timer
 
-__all__ = [
-    "CALLBACKS",
-    "Batch",
-    "Budget",
-    "Callback",
-    "ConvergenceMonitor",
-    "EarlyStopping",
-    "GradientStats",
-    "LearningRateMonitor",
-    "MetricsLogger",
-    "ModelCheckpoint",
-    "Run",
-    "Timer",
-    "as_callback",
-    "as_table",
-    "described",
-]
+__all__ = ["CALLBACKS", "Batch", "Callback", "Run", "as_callback", "as_table", "described"]
 
-CALLBACKS: dict[str, type[Config]] = {
-    "budget": Budget,
-    "convergence_monitor": ConvergenceMonitor,
-    "early_stopping": EarlyStopping,
-    "gradient_stats": GradientStats,
-    "learning_rate_monitor": LearningRateMonitor,
-    "metrics_logger": MetricsLogger,
-    "model_checkpoint": ModelCheckpoint,
-    "timer": Timer,
-}
+_HERE = "qstore_ray.train.callbacks"
+CALLBACKS: Registry[type[Config]] = Registry(
+    "callback",
+    {
+        "budget": f"{_HERE}.budget:Budget",
+        "convergence_monitor": f"{_HERE}.convergence:ConvergenceMonitor",
+        "early_stopping": f"{_HERE}.early_stopping:EarlyStopping",
+        "gradient_stats": f"{_HERE}.gradient_stats:GradientStats",
+        "learning_rate_monitor": f"{_HERE}.learning_rate:LearningRateMonitor",
+        "metrics_logger": f"{_HERE}.metrics_logger:MetricsLogger",
+        "model_checkpoint": f"{_HERE}.model_checkpoint:ModelCheckpoint",
+        "timer": f"{_HERE}.timer:Timer",
+    },
+    entry_points="qstore_ray.callbacks",
+    field="name",
+)
 """The callbacks that a configuration can name."""
 
 
@@ -62,10 +45,9 @@ def as_callback(table: dict[str, Any]) -> Callback:
             value=table,
             fix='Write for example {"name": "early_stopping", "patience": 5}.',
         )
-    if name not in CALLBACKS:
-        raise unknown_name("callback", name, CALLBACKS, field="name")
     callback = CALLBACKS[name](**options)
-    assert isinstance(callback, Callback)
+    if not isinstance(callback, Callback):
+        raise ConfigError("a callback derives from Callback", field="name", value=name)
     return callback
 
 
@@ -77,20 +59,19 @@ def as_table(callback: Any) -> dict[str, Any]:
     """
     if isinstance(callback, dict):
         callback = as_callback(callback)
-    names = {kind: name for name, kind in CALLBACKS.items()}
-    if type(callback) not in names:
+    name = CALLBACKS.name_of(type(callback))
+    if name is None:
         raise ConfigError(
             "a configuration holds built-in callbacks only",
             value=type(callback).__name__,
             fix="Give your own to the trainer: QuantumTrainer(…, callbacks=[…]).",
         )
-    return {"name": names[type(callback)], **callback.to_dict()}
+    return {"name": name, **callback.to_dict()}
 
 
 def described(callback: Callback) -> dict[str, Any]:
     """What a fingerprint needs: a built-in callback's table, or the class of another one."""
-    built_in: set[type] = set(CALLBACKS.values())
-    if type(callback) in built_in:
-        return as_table(callback)
     kind = type(callback)
+    if issubclass(kind, Config) and CALLBACKS.name_of(kind):
+        return as_table(callback)
     return {"class": f"{kind.__module__}.{kind.__qualname__}"}

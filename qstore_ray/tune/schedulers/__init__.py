@@ -12,35 +12,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from qstore_ray.errors import under, unknown_name
-from qstore_ray.tune.schedulers.asha import ASHA
+from qstore_ray.errors import under
+from qstore_ray.registry import Registry
 from qstore_ray.tune.schedulers.base import Scheduler, horizon
-from qstore_ray.tune.schedulers.fifo import FIFO
-from qstore_ray.tune.schedulers.hyperband import HyperBand
-from qstore_ray.tune.schedulers.median import Median
-from qstore_ray.tune.schedulers.population import PB2, PBT
 
-__all__ = [
-    "ASHA",
-    "FIFO",
-    "PB2",
-    "PBT",
-    "SCHEDULERS",
-    "HyperBand",
-    "Median",
-    "Scheduler",
-    "get_scheduler",
-    "horizon",
-]
+__all__ = ["SCHEDULERS", "Scheduler", "get_scheduler", "horizon"]
 
-SCHEDULERS: dict[str, type[Scheduler]] = {
-    "asha": ASHA,
-    "hyperband": HyperBand,
-    "median": Median,
-    "none": FIFO,
-    "pb2": PB2,
-    "pbt": PBT,
-}
+_HERE = "qstore_ray.tune.schedulers"
+SCHEDULERS: Registry[type[Scheduler]] = Registry(
+    "scheduler",
+    {
+        "asha": f"{_HERE}.asha:ASHA",
+        "hyperband": f"{_HERE}.hyperband:HyperBand",
+        "median": f"{_HERE}.median:Median",
+        "none": f"{_HERE}.fifo:FIFO",
+        "pb2": f"{_HERE}.population:PB2",
+        "pbt": f"{_HERE}.population:PBT",
+    },
+    entry_points="qstore_ray.schedulers",
+    field="scheduler",
+)
 
 
 def get_scheduler(name: str, options: dict[str, Any] | None = None) -> Scheduler:
@@ -50,7 +41,6 @@ def get_scheduler(name: str, options: dict[str, Any] | None = None) -> Scheduler
         UnknownNameError: no such scheduler.
         ConfigError: an option it does not have, or a wrong value.
     """
-    if name not in SCHEDULERS:
-        raise unknown_name("scheduler", name, SCHEDULERS, field="scheduler")
+    kind = SCHEDULERS[name]
     with under("scheduler_options"):
-        return SCHEDULERS[name](**(options or {}))
+        return kind(**(options or {}))

@@ -1,0 +1,136 @@
+"""A family's members by name: built in, declared by another package, or registered by hand.
+
+    OPTIMIZERS: Registry[type[Config]] = Registry(
+        "optimizer",
+        {"adam": "qstore_ray.learn.optimizers.adam:Adam"},
+        entry_points="qstore_ray.optimizers",
+    )
+    OPTIMIZERS["adam"]      the class; its module is imported now, not before
+    list(OPTIMIZERS)        all names, sorted; nothing is imported
+
+A member of another package is named in that package's pyproject.toml, and is then known to every
+process that has it installed, the workers of a cluster included:
+
+    [project.entry-points."qstore_ray.optimizers"]
+    mine = "my_package.optimizers:Mine"
+
+`register` is for a notebook or a test: the name is known in this process alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
+
+from qstore_ray.errors import ConfigError, MissingDependencyError, unknown_name
+
+T = TypeVar("T")
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """The members of one family, by name.
+
+    Args:
+        kind: what a member is, as an error calls it: "optimizer".
+        built_in: name → "module:attribute".
+        entry_points: the group in which other packages declare members; empty if none can.
+        field: the configuration field that names a member, for errors.
+    """
+
+    def __init__(
+        self, kind: str, built_in: Mapping[str, str], *, entry_points: str = "", field: str = ""
+    ) -> None:
+        self.kind = kind
+        self.group = entry_points
+        self.field = field
+        self._built_in = dict(built_in)
+        self._registered: dict[str, T] = {}
+
+    def __getitem__(self, name: str) -> T:
+        """The member of that name; its module is imported here.
+
+        Raises:
+            UnknownNameError: the family has no such member.
+            MissingDependencyError: another package declares it, and it cannot be imported.
+        """
+        if name in self._registered:
+            return self._registered[name]
+        if name in self._built_in:
+            found: T = _imported(self._built_in[name])
+            return found
+        declared = self._declared()
+        if name not in declared:
+            raise unknown_name(self.kind, name, self, field=self.field)
+        return self._loaded(declared[name])
+
+    def __iter__(self) -> Iterator[str]:
+        """All names, sorted."""
+        return iter(sorted({*self._registered, *self._built_in, *self._declared()}))
+
+    def __len__(self) -> int:
+        """How many members there are."""
+        return len(list(iter(self)))
+
+    def __contains__(self, name: object) -> bool:
+        """Whether a member has that name; nothing is imported."""
+        return name in self._registered or name in self._built_in or name in self._declared()
+
+    def name_of(self, member: T) -> str | None:
+        """The name under which the family has `member`, or None; nothing is imported."""
+        for name, known in self._registered.items():
+            if known is member:
+                return name
+        place = f"{getattr(member, '__module__', '')}:{getattr(member, '__qualname__', '')}"
+        for name, value in self._built_in.items():
+            if value == place:
+                return name
+        declared = self._declared().items()
+        return next((name for name, entry in declared if entry.value == place), None)
+
+    def register(self, name: str, member: T) -> None:
+        """Make `member` known as `name` in this process; the same pair again changes nothing.
+
+        Raises:
+            ConfigError: the name belongs to another member.
+        """
+        if self._registered.get(name) is member:
+            return
+        if name in self:
+            raise ConfigError(
+                f"a {self.kind} of this name exists",
+                field="name",
+                value=name,
+                fix="Choose another name.",
+            )
+        self._registered[name] = member
+
+    def unregister(self, name: str) -> None:
+        """Remove a member that `register` added."""
+        self._registered.pop(name, None)
+
+    def built_in(self) -> Mapping[str, str]:
+        """Name → "module:attribute" of the members that come with this package."""
+        return dict(self._built_in)
+
+    def _declared(self) -> dict[str, EntryPoint]:
+        if not self.group:
+            return {}
+        return {entry.name: entry for entry in entry_points(group=self.group)}
+
+    def _loaded(self, entry: EntryPoint) -> T:
+        try:
+            return entry.load()  # type: ignore[no-any-return]
+        except (ImportError, AttributeError) as exc:
+            raise MissingDependencyError(
+                f"the {self.kind} is declared as {entry.value}, which cannot be imported: {exc}",
+                field=self.field,
+                value=entry.name,
+                fix="Install or repair the package that declares it.",
+            ) from exc
+
+
+def _imported(place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,98 @@
+"""Registries: one form for every family, members by name, of this package and of others."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from qstore_ray.backends import BACKENDS
+from qstore_ray.data.augment.config import AUGMENTATIONS
+from qstore_ray.data.sources.base import SOURCES
+from qstore_ray.data.step_config import STEPS
+from qstore_ray.errors import ConfigError, MissingDependencyError, UnknownNameError
+from qstore_ray.learn.gradients import GRADIENTS
+from qstore_ray.learn.optimizers import OPTIMIZERS, get_optimizer
+from qstore_ray.learn.schedules import SCHEDULES
+from qstore_ray.registry import Registry
+from qstore_ray.train.callbacks import CALLBACKS
+from qstore_ray.tune.schedulers import SCHEDULERS
+
+FAMILIES = (
+    AUGMENTATIONS,
+    BACKENDS,
+    CALLBACKS,
+    GRADIENTS,
+    OPTIMIZERS,
+    SCHEDULERS,
+    SCHEDULES,
+    SOURCES,
+    STEPS,
+)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.kind)
+def test_every_built_in_member_is_found_and_knows_its_name(family: Registry):
+    for name in family.built_in():
+        assert family.name_of(family[name]) == name
+
+
+def test_names_are_known_before_anything_is_imported():
+    for module in [name for name in sys.modules if name.endswith("optimizers.qn_spsa")]:
+        del sys.modules[module]
+    assert "qn_spsa" in OPTIMIZERS
+    assert list(OPTIMIZERS) == sorted(OPTIMIZERS.built_in())
+    assert "qstore_ray.learn.optimizers.qn_spsa" not in sys.modules
+
+
+def test_an_unknown_name_is_an_error_with_the_nearest_one():
+    with pytest.raises(UnknownNameError, match="Did you mean 'adam'"):
+        get_optimizer("adm", {})
+
+
+def test_what_is_registered_is_known_and_the_same_pair_changes_nothing():
+    family: Registry[type] = Registry("thing", {"one": "builtins:int"})
+    family.register("two", str)
+    family.register("two", str)
+    assert dict(family) == {"one": int, "two": str}
+    assert len(family) == 2
+    assert family.name_of(str) == "two"
+    assert family.name_of(bytes) is None
+    with pytest.raises(ConfigError, match="a thing of this name exists"):
+        family.register("one", bytes)
+    family.unregister("two")
+    assert "two" not in family
+
+
+@pytest.fixture
+def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package that declares a schedule, installed as pip would leave it."""
+    (tmp_path / "halves.py").write_text(
+        "from qstore_ray.learn.schedules.constant import Constant\n"
+        "\n\nclass Half(Constant):\n    pass\n"
+    )
+    info = tmp_path / "halves-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: halves\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[qstore_ray.schedules]\nhalf = halves:Half\nlost = halves:Lost\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.invalidate_caches()
+    return tmp_path
+
+
+@pytest.mark.usefixtures("other_package")
+def test_a_member_that_another_package_declares_is_one_of_the_family():
+    assert {"half", "constant"} <= set(SCHEDULES)
+    assert SCHEDULES["half"].__name__ == "Half"
+    assert SCHEDULES.name_of(SCHEDULES["half"]) == "half"
+
+
+@pytest.mark.usefixtures("other_package")
+def test_a_declared_member_that_cannot_be_imported_is_an_error_that_names_it():
+    with pytest.raises(MissingDependencyError, match="halves:Lost") as caught:
+        SCHEDULES["lost"]
+    assert caught.value.value == "lost"
