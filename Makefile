@@ -56,6 +56,7 @@ lock: $(BIN)/uv ## remake the lock files (ARGS=--upgrade for newer releases)
 	$(COMPILE) --extra cpu --extra dev -o requirements.lock $(ARGS) pyproject.toml
 	$(COMPILE) --extra gpu -o requirements-gpu.lock $(ARGS) pyproject.toml
 	echo uv | $(COMPILE) -o requirements-uv.lock $(ARGS) -
+	echo ziglang | $(COMPILE) -o requirements-cc.lock $(ARGS) -
 
 clean: ## remove caches and build products; .venv and runs/ stay
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -70,7 +71,14 @@ $(BIN)/uv: requirements-uv.lock
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.lock
 	touch $@
 
-$(STAMP): $(BIN)/uv requirements.lock pyproject.toml $(wildcard qstore_ray/simulate/native/*)
+# The exact engine is C. A machine without a compiler gets one from PyPI.
+ifeq ($(shell command -v cc || command -v gcc || command -v clang),)
+COMPILER := requirements-cc.lock
+export CC := $(CURDIR)/$(BIN)/python -m ziglang cc
+endif
+
+$(STAMP): $(BIN)/uv requirements.lock $(COMPILER) pyproject.toml $(wildcard qstore_ray/simulate/native/*)
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
+	$(if $(COMPILER),$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(COMPILER))
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@

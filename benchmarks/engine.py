@@ -94,9 +94,6 @@ def measure_case(family: str, n: int, known: dict[tuple[str, int, str], float]) 
     for kind in ("library", "expert"):
         if (family, n, kind) in known:
             row[f"{kind}_over_ours"] = known[family, n, kind] / row["gradient_ms"]
-    if n in (8, 12):
-        numba = StatevectorBackend("numba")
-        row["numba_ms"] = milliseconds(lambda: case.gradient(numba))
     if n >= 12 and len(case.bindings) > 1:
         two = StatevectorBackend("native", threads=2)
         one_ms, two_ms = [], []

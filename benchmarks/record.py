@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-_PACKAGES = ("numpy", "numba", "qiskit", "ray", "scikit-learn", "xgboost-cpu")
+_PACKAGES = ("numpy", "qiskit", "ray", "scikit-learn", "xgboost-cpu")
 
 
 def write(name: str, seed: int, rows: list[dict[str, Any]], **summary: Any) -> None:

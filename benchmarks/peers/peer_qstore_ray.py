@@ -1,6 +1,6 @@
 """Our own side: values and gradients from `StatevectorBackend.vjp`, the loss in numpy.
 
-python peer_qstore_ray.py [auto|numba|numpy]
+python peer_qstore_ray.py [auto|numpy]
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--families", type=_list_of(FAMILIES), default=list(FAMILIES))
     parser.add_argument("--qubits", type=_list_of(QUBITS), default=list(QUBITS))
     parser.add_argument("--peers", type=_list_of(known), default=known)
-    parser.add_argument("--engine", default="auto", help="ours: auto, numba or numpy")
+    parser.add_argument("--engine", default="auto", help="ours: auto or numpy")
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)))
     parser.add_argument("--minutes", type=float, default=28.0)
     parser.add_argument("--out", type=Path, help="a folder for numbers, page and picture")

@@ -43,7 +43,7 @@ class StatevectorBackend:
     """Exact simulation of the 2^n amplitudes.
 
     Args:
-        engine: `native` (C kernels), `numba`, `numpy`, or `auto`: the first that is installed.
+        engine: `native` (C kernels), `numpy`, or `auto`: the first that is installed.
         threads: threads that share the rows of one call; the result does not depend on it.
         precision: of the amplitudes; `complex64` halves the memory, and sums are still taken in
             double precision.

@@ -26,7 +26,7 @@ ESTIMATE_EXAMPLES = examples(
     "estimate jobs/digits.toml --json",
 )
 
-_PACKAGES = ("ray", "qiskit", "qiskit-ibm-runtime", "mlflow", "optuna", "numpy", "numba")
+_PACKAGES = ("ray", "qiskit", "qiskit-ibm-runtime", "mlflow", "optuna", "numpy")
 
 
 def doctor(as_json: AsJson = False) -> None:

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 _SINCOS = 50
 _WIDTHS = {
     "native": (2, 4, 6, 8, 10, 12, 14, 16, 18),
-    "numba": (2, 4, 6, 8, 10, 12, 14),
     "numpy": (2, 4, 6, 8, 10),
 }
 _ROWS = 32

@@ -1,7 +1,6 @@
 """The engines that run a program, fastest first, and which of them this machine has.
 
     native   C kernels, compiled when the package was installed
-    numba    the same passes compiled by numba at first use, where no C compiler was there
     numpy    array operations, everywhere
 
 All give the same values and gradients to rounding. An engine is a module with the functions of
@@ -20,7 +19,7 @@ from qstore_ray.simulate.program import Program, SlotGradients
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, ComplexArray, FloatArray
 
-EngineName = Literal["auto", "native", "numba", "numpy"]
+EngineName = Literal["auto", "native", "numpy"]
 Precision = Literal["complex128", "complex64"]
 
 WIDE = 12
@@ -28,8 +27,8 @@ WIDE = 12
 TABLE_BYTES = 256 * 2**20
 """Tables of phases that all rows share are kept up to this size, the others made again."""
 
-_MODULES = {"native": "native", "numba": "jit", "numpy": "arrays"}
-_NEEDS = {"native": "qstore_ray.simulate._kernels", "numba": "numba", "numpy": "numpy"}
+_MODULES = {"native": "native", "numpy": "arrays"}
+_NEEDS = {"native": "qstore_ray.simulate._kernels", "numpy": "numpy"}
 
 
 class Engine(Protocol):
@@ -87,15 +86,12 @@ def choose_engine(name: str) -> str:
     if name not in there:
         raise unknown_name("engine", name, ("auto", *there), field="engine")
     if not there[name]:
-        how = {
-            "native": "Install the package from a wheel, or where there is a C compiler",
-            "numba": "pip install numba",
-        }[name]
         raise MissingDependencyError(
             f"the {name} engine is not installed",
             field="engine",
             value=name,
-            fix=f"{how}; or take engine = 'auto'.",
+            fix="Install the package from a wheel, or on a machine with a C compiler; or use "
+            "engine = 'auto'.",
         )
     return name
 
@@ -112,7 +108,7 @@ def state_bytes(name: str, n_qubits: int, threads: int, precision: Precision) ->
     that the rows share come on top, at most `TABLE_BYTES` of them.
     """
     amplitude = 16 if precision == "complex128" else 8
-    rows = {"native": 8 if n_qubits < WIDE else 1, "numba": 8, "numpy": 1}[name]
+    rows = {"native": 8 if n_qubits < WIDE else 1, "numpy": 1}[name]
     return int(2**n_qubits) * (2 * amplitude + 8) * rows * threads
 
 

@@ -18,7 +18,7 @@ EARLIER = {"trainer.target_scaling": "none"}
 
 EARLIER_RANKS = ' (and split.ranks = "default_rng" where it is older than that field)'
 
-_VERSIONED = ("qstore-ray", "numpy", "numba", "qiskit", "ray")
+_VERSIONED = ("qstore-ray", "numpy", "qiskit", "ray")
 
 
 def check_same(

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-import tomllib
 from collections.abc import Iterator
 
 from tests.architecture.source import (
     DEFINITIONS,
     MODULES,
-    ROOT,
     Function,
     decorators,
     public,
@@ -27,16 +25,6 @@ CATCH_ALL_ALLOWED: dict[tuple[str, str], str] = {
     ("qstore_ray/circuits/qiskit_gates.py", "_definition"): "runs the code of a user's gate class",
     ("qstore_ray/data/deadline.py", "run"): "hands a thread's error to the one that waits for it",
 }
-
-
-def _inferred() -> set[str]:
-    """Modules whose types numba infers: those that pyproject.toml also exempts from mypy."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    overrides = project["tool"]["mypy"]["overrides"]
-    return {name for entry in overrides if entry.get("ignore_errors") for name in entry["module"]}
-
-
-INFERRED = _inferred()
 
 
 def test_files_are_short():
@@ -153,7 +141,6 @@ def test_what_is_public_is_typed():
     bare = [
         f"{module.path}:{node.lineno} {name}: {missing}"
         for module in MODULES
-        if module.name not in INFERRED
         for name, node in public(module.tree.body)
         if not isinstance(node, ast.ClassDef) and (missing := _unannotated(node))
     ]
@@ -168,8 +155,3 @@ def _unannotated(node: Function) -> list[str]:
     if missing[:1] in (["self"], ["cls"]):
         missing = missing[1:]
     return missing + ([] if node.returns else ["return"])
-
-
-def test_only_compiled_kernels_go_untyped():
-    assert all(name.startswith("qstore_ray.simulate.") for name in INFERRED)
-    assert {module.name for module in MODULES} >= INFERRED

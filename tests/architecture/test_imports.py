@@ -21,7 +21,6 @@ ALLOWED = {
     "h5py": ("qstore_ray.data.sources",),
     "huggingface_hub": ("qstore_ray.data.sources", "qstore_ray.data.service.hub"),
     "keras": ("qstore_ray.data.sources",),
-    "llvmlite": ("qstore_ray.simulate",),
     "matplotlib": ("qstore_ray.figures",),
     "mlflow": (
         "qstore_ray.track.mlflow",
@@ -29,7 +28,6 @@ ALLOWED = {
         "qstore_ray.track.mlflow_registry",
         "qstore_ray.track.mlflow_store",
     ),
-    "numba": ("qstore_ray.simulate",),
     "optuna": ("qstore_ray.tune",),
     "pandas": ("qstore_ray.data.sources",),
     "PIL": (
@@ -113,7 +111,7 @@ ALLOWED = {
 # The rest is at everybody's hand.
 EVERYWHERE = {"numpy", "pydantic", "pydantic_core", "tomli_w", "pyarrow", "qstore_ray"}
 
-HEAVY = ("numpy", "ray", "qiskit", "mlflow", "optuna", "sklearn", "numba", "pandas", "pyarrow")
+HEAVY = ("numpy", "ray", "qiskit", "mlflow", "optuna", "sklearn", "pandas", "pyarrow")
 LONGEST_IMPORT = 0.05  # CPU seconds over a bare interpreter
 RUNS = 7
 

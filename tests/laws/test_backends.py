@@ -23,7 +23,6 @@ BACKENDS = {
     "aer": AerBackend,
     "aer density matrix": lambda: AerBackend(method="density_matrix"),
     "statevector native": lambda: StatevectorBackend(engine="native"),
-    "statevector numba": lambda: StatevectorBackend(engine="numba"),
     "statevector numpy": lambda: StatevectorBackend(engine="numpy"),
 }
 EXACT = 1e-10

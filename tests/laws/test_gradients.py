@@ -23,10 +23,9 @@ from tests.strategies import Case, cases, random_states
 BACKENDS = {
     "aer": AerBackend,
     "native": lambda: StatevectorBackend(engine="native"),
-    "numba": lambda: StatevectorBackend(engine="numba"),
     "numpy": lambda: StatevectorBackend(engine="numpy"),
 }
-EXACT_BACKENDS = ("native", "numba", "numpy")
+EXACT_BACKENDS = ("native", "numpy")
 PAIRS = [("adjoint", name) for name in EXACT_BACKENDS] + [
     ("parameter_shift", name) for name in BACKENDS
 ]

@@ -50,7 +50,7 @@ qstore tune show NAME --storage --storage-url --json
 qstore ui STUDY --storage --mlflow-uri --mlflow-port --optuna-port --json
 """
 
-HEAVY = ("numpy", "pyarrow", "ray", "qiskit", "mlflow", "sklearn", "numba", "rich")
+HEAVY = ("numpy", "pyarrow", "ray", "qiskit", "mlflow", "sklearn", "rich")
 
 
 def _described(name: str, command) -> list[str]:

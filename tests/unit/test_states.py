@@ -15,7 +15,7 @@ from qstore_ray.errors import CircuitError, ResourceError
 from qstore_ray.simulate import reference
 from tests.strategies import cases, random_states
 
-NAMES = ("native", "numba", "numpy")
+NAMES = ("native", "numpy")
 EXACT = 1e-12
 every_engine = pytest.mark.parametrize("engine", NAMES)
 
@@ -93,7 +93,7 @@ def test_a_batch_is_its_rows_in_order_however_it_is_cut(engine: str, monkeypatch
         _states(engine, _chain(4), Bindings(rows[i : i + 1], params[i : i + 1])) for i in range(37)
     ]
     np.testing.assert_allclose(together, np.vstack(alone), atol=1e-14, rtol=0)
-    for module in ("native", "jit", "arrays"):
+    for module in ("native", "arrays"):
         monkeypatch.setattr(f"qstore_ray.simulate.{module}.CHUNK_BYTES", 1)
     np.testing.assert_array_equal(
         _states(engine, _chain(4), Bindings(rows, params), threads=2), together
