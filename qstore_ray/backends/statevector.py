@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qstore_ray.backends.base import (
     Bindings,
@@ -113,7 +113,10 @@ class StatevectorBackend:
                 fix="Leave shots unset.",
             )
         program = self._program(template, observables, bindings)
-        values, _ = self._forward(program, bindings, keep=False)
+        values, _ = self._run.forward(
+            program, bindings.rows, bindings.params, bindings.amplitudes, keep=False,
+            threads=self.threads, precision=self.precision,
+        )  # fmt: skip
         return Estimates(values, usage=Usage(circuits=len(bindings)))
 
     def vjp(
@@ -126,7 +129,10 @@ class StatevectorBackend:
     ) -> tuple[Estimates, Pullback]:
         """Exact values and the adjoint pullback; see `DifferentiableBackend.vjp`."""
         program = self._program(template, observables, bindings)
-        values, tape = self._forward(program, bindings, keep=True)
+        values, tape = self._run.forward(
+            program, bindings.rows, bindings.params, bindings.amplitudes, keep=True,
+            threads=self.threads, precision=self.precision,
+        )  # fmt: skip
 
         def pullback(cotangent: FloatArray) -> Gradients:
             found = self._run.reverse(
@@ -153,19 +159,6 @@ class StatevectorBackend:
             bindings.rows,
             bindings.params,
             bindings.amplitudes,
-            threads=self.threads,
-            precision=self.precision,
-        )
-
-    def _forward(
-        self, program: Program, bindings: Bindings, *, keep: bool
-    ) -> tuple[FloatArray, Any]:
-        return self._run.forward(
-            program,
-            bindings.rows,
-            bindings.params,
-            bindings.amplitudes,
-            keep=keep,
             threads=self.threads,
             precision=self.precision,
         )

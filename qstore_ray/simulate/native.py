@@ -9,8 +9,8 @@ one real field a thread, and the phase tables that all threads share.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -132,12 +132,8 @@ def _forward(
 
     alone = threads == 1 or tiles <= 1
     if not alone:  # parameters are bound once, before the threads begin
-        _sweep(tape, kept, False, True, 0, 0, 0, values, None, None, None)
-
-    def run(first: int, last: int) -> None:
-        _sweep(tape, kept, False, alone, first, last, 0, values, None, None, None)
-
-    over_tiles(run, tiles, threads)
+        _sweep(tape, 0, 0, kept=kept, bind=True, values=values)
+    over_tiles(partial(_sweep, tape, kept=kept, bind=alone, values=values), tiles, threads)
     return values, tape
 
 
@@ -158,10 +154,11 @@ def reverse(
     stop, wanted = _aim(program, rows_gradient)
     kept, tape.kept = tape.kept, False
 
-    def run(first: int, last: int) -> None:
-        _sweep(tape, kept, True, False, first, last, stop, cotangent, wanted, gradients, amplitudes)
-
-    over_tiles(run, _tiles(tape.loaded, n), threads)
+    sweep = partial(
+        _sweep, tape, kept=kept, bind=False, values=cotangent,
+        back=_Back(stop, wanted, gradients, amplitudes),
+    )  # fmt: skip
+    over_tiles(sweep, _tiles(tape.loaded, n), threads)
     return SlotGradients(gradients, amplitudes)
 
 
@@ -207,14 +204,40 @@ def _kept_states(tape: Tape) -> ComplexArray:
     return found
 
 
+class _Back(NamedTuple):
+    """What only a reverse sweep has: where it stops, whose gradients it takes, and their arrays."""
+
+    stop: int = 0
+    wanted: AnyArray | None = None
+    gradients: FloatArray | None = None
+    amplitudes: ComplexArray | None = None
+
+
+_FORWARD = _Back()
+
+
 def _sweep(
-    tape: Tape, kept: bool, back: bool, bind: bool, first: int, last: int, stop: int, *arrays: Any
+    tape: Tape,
+    first: int,
+    last: int,
+    *,
+    kept: bool,
+    bind: bool,
+    values: FloatArray,
+    back: _Back = _FORWARD,
 ) -> None:
+    """Run the kernels on tiles `first` to `last`: forward into `values`, or back from them.
+
+    Args:
+        kept: the tape's memory takes the final states, or has them.
+        bind: compute what the rows share first.
+        back: of a reverse sweep, whose `values` are the cotangent.
+    """
     k = tape.loaded
     _kernels.sweep(
-        k.precision, k.mode, back, bind, kept, len(tape.rows), k.n_order, first, last, stop,
-        k.header, tape.memory, tape.rows, tape.params, tape.amplitudes, scratch(k.scratch_bytes),
-        *arrays,
+        k.precision, k.mode, back is not _FORWARD, bind, kept, len(tape.rows), k.n_order, first,
+        last, back.stop, k.header, tape.memory, tape.rows, tape.params, tape.amplitudes,
+        scratch(k.scratch_bytes), values, back.wanted, back.gradients, back.amplitudes,
     )  # fmt: skip
 
 

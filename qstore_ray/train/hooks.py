@@ -54,10 +54,6 @@ class Hooks:
             with guard:
                 call(self.run, *arguments)
 
-    def wants(self, hook: str) -> bool:
-        """Whether any callback has this hook."""
-        return bool(self._calls[hook])
-
     def arrays(self) -> dict[str, AnyArray]:
         """The state of all callbacks as arrays of a checkpoint."""
         return {
@@ -102,8 +98,7 @@ class _Guard:
         raise CallbackError(
             f"a callback raised: {said}",
             field=self._where,
-            fix="Mend it, or set its on_error to 'warn'. A run in a folder goes on with "
-            "resume=True.",
+            fix="Fix it, or set on_error='warn'. A run in a folder resumes with resume=True.",
         ) from error
 
 

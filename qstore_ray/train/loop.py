@@ -3,8 +3,9 @@
 For each epoch the rows are ordered by (seed, epoch) and cut into batches. A step asks the
 `Objective` for the gradient over a batch (or lets the optimizer ask it for what it needs), which
 all workers compute together, so θ has the same bits on every worker and for any number of workers.
-Worker 0 also keeps the run's journal and calls the callbacks; what they and it wish (stop, save,
-report) travels with the sums, so that all workers act on it after the same step.
+Worker 0 also keeps the run's journal and calls the callbacks; what it asks of all workers (stop,
+save, report) is sent with the sums, so that all act on it after the same step. The others have a
+journal that keeps nothing and no callbacks.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
 from qstore_ray.train.callbacks.base import Run
 from qstore_ray.train.checkpoint import Checkpoint, latest_checkpoint
 from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.control import Control
 from qstore_ray.train.hooks import Hooks
 from qstore_ray.train.objective import Objective, Rows
 from qstore_ray.train.recorder import Journal, Memory, Recorder
@@ -39,7 +41,8 @@ from qstore_ray.train.validation import Validation
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray, IntArray
 
-_STOP, _SAVE, _REPORT, _END = 1, 2, 4, 8
+_ENDINGS = (None, "stop", "end")
+"""How callbacks may end a run; the place of one is what worker 0 broadcasts."""
 _TRAINED = "trained_theta"
 """In the last checkpoint: the parameters of the last step, where callbacks put others in place."""
 
@@ -54,7 +57,27 @@ def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporte
         CheckpointError: no checkpoint is readable, or one cannot be written.
         CallbackError: a callback raised (worker 0).
     """
-    return _Loop(job, rows, reducer, reporter).run()
+    loop = _Loop(job, rows, reducer, reporter)
+    with ExitStack() as stack:
+        stack.callback(loop.journal.close)
+        began, state = time.monotonic(), loop.restore()
+        stack.push(loop.leave)
+        first_sample, stopped = state.samples, False
+        loop.call("on_train_begin", state)
+        while not (stopped or loop.is_over(state)):
+            loop.call("on_epoch_begin", state)
+            state, stopped = loop.steps(state)
+            if not stopped:
+                state, stopped = loop.end_epoch(state)
+        reason = loop.close("interrupted" if stopped else "finished")
+        return Outcome(
+            "interrupted" if stopped else "finished",
+            state.theta,
+            time.monotonic() - began,
+            state.samples - first_sample,
+            reason,
+            tuple(loop.journal.records),
+        )
 
 
 def batches_of(config: TrainerConfig, y: AnyArray) -> Batches:
@@ -80,50 +103,36 @@ class _Loop:
         self.batches = batches_of(config, rows.y)
         self.steps_per_epoch = len(self.batches.of_epoch(0))
         self.rows_per_epoch = 0
-        # Only worker 0 keeps a journal and calls the callbacks.
-        self.journal = self._journal() if reducer.rank == 0 else None
-        self.hooks: Hooks | None = None
+        self.is_first = reducer.rank == 0
+        self.journal = self._journal()
 
-    def run(self) -> Outcome:
-        """Restore, and train to the end."""
-        with ExitStack() as stack:
-            if self.journal:
-                stack.callback(self.journal.close)
-            stack.push(self._leave)
-            return self._run()
+    hooks: Hooks  # set by `restore`
 
-    def _leave(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
-        if error is not None and self.hooks:
+    def leave(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        """Tell the callbacks of an error that ends the run; it is raised again afterwards."""
+        if error is not None:
             self.hooks("on_exception", error)
         return False
 
-    def _run(self) -> Outcome:
-        began, state = time.monotonic(), self._restore()
-        first_sample, stopped = state.samples, False
-        self._call("on_train_begin", state)
-        while not (stopped or self._over(state)):
-            self._call("on_epoch_begin", state)
-            state, stopped = self._steps(state)
-            if not stopped:
-                state, stopped = self._end_epoch(state)
-        status = "interrupted" if stopped else "finished"
-        reason = self.hooks.run.ending[1] if self.hooks and self.hooks.run.ending else ""
-        if self.journal:
-            self._tell_checkpoint(wait=True)
-            self.journal.end(status, reason)
-        seconds, samples = time.monotonic() - began, state.samples - first_sample
-        records = tuple(self.journal.records) if isinstance(self.journal, Memory) else ()
-        return Outcome(status, state.theta, seconds, samples, reason, records)
+    def close(self, status: Literal["finished", "interrupted"]) -> str:
+        """Wait for the last checkpoint and end the journal; why a callback ended the run, or ""."""
+        ending = self.hooks.run.ending
+        reason = ending.reason if ending else ""
+        self._tell_checkpoint(wait=True)
+        self.journal.end(status, reason)
+        return reason
 
-    def _over(self, state: TrainState) -> bool:
+    def is_over(self, state: TrainState) -> bool:
+        """Whether no epoch is left, or a callback has ended the run."""
         return bool(state.ended) or state.epoch >= self.job.config.epochs
 
-    # ----------------------------------------------------------------------------- the beginning
-
     def _journal(self) -> Journal:
+        if not self.is_first:
+            return Memory(shown=None)
         return Memory() if self.job.run_dir is None else Recorder(self.job, self.job.run_dir)
 
-    def _restore(self) -> TrainState:
+    def restore(self) -> TrainState:
+        """The state of the last checkpoint, or the first; journal and callbacks begin with it."""
         horizon = Horizon(self.steps_per_epoch * self.job.config.epochs, self.steps_per_epoch)
         with under("trainer.schedule_options"):
             theta = self.job.theta
@@ -137,51 +146,48 @@ class _Loop:
         if found:
             known = state.to_arrays()
             state = TrainState.from_arrays({name: found.arrays[name] for name in known}, state)
-            if _TRAINED in found.arrays and not self._over(state):  # the run was made longer
+            if _TRAINED in found.arrays and not self.is_over(state):  # the run was made longer
                 state = replace(state, theta=found.arrays[_TRAINED])
         self.objective.usage = state.usage
-        if self.journal:
-            self.journal.start(
-                state, problems, rows=len(self.rows.x), steps_per_epoch=self.steps_per_epoch,
-                workers=self.reducer.world_size,
-            )  # fmt: skip
-            for warning in self.validation.warnings:
-                self.journal.warn(warning)
-            self.hooks = Hooks(self.job.callbacks, self._view(state, self.journal))
-            self.hooks.restore(found.arrays if found else {})
+        self.journal.start(
+            state, problems, rows=len(self.rows.x), steps_per_epoch=self.steps_per_epoch,
+            workers=self.reducer.world_size,
+        )  # fmt: skip
+        for warning in self.validation.warnings:
+            self.journal.warn(warning)
+        callbacks = self.job.callbacks if self.is_first else ()
+        self.hooks = Hooks(callbacks, self._view(state))
+        self.hooks.restore(found.arrays if found else {})
         return state
 
-    def _view(self, state: TrainState, journal: Journal) -> Run:
+    def _view(self, state: TrainState) -> Run:
         return Run(
             model=self.job.model,
             config=self.job.config,
             run_dir=self.job.run_dir,
             steps_per_epoch=self.steps_per_epoch,
             state=state,
-            journal=journal,
+            journal=self.journal,
         )
 
-    # ----------------------------------------------------------------------------------- a step
-
-    def _steps(self, state: TrainState) -> tuple[TrainState, bool]:
-        """The remaining steps of the running epoch; True if told to stop."""
+    def steps(self, state: TrainState) -> tuple[TrainState, bool]:
+        """The remaining steps of the running epoch; True if all workers are to stop."""
         batches = self.batches.of_epoch(state.epoch)
         self.rows_per_epoch = sum(map(len, batches))
         weight = self._weight(batches)
         for index in batches[state.step_in_epoch :]:
-            self._call("on_batch_begin", state)
-            self.objective.wish = self._wishes()
+            self.call("on_batch_begin", state)
+            self.objective.control = self._asked()
             rows = Rows(self.rows.x, self.rows.y, index, self.rows.row, weight)
             state, done = self.stepper.step(state, rows)
-            if self.journal:
-                self.journal.step(state, done.loss)
-            self._call("on_batch_end", state, done)
-            wishes = self.objective.take_heard()
-            if self.reducer.world_size == 1:  # nobody else has to hear of it first
-                wishes |= self._callbacks_stop()
-            if wishes & (_SAVE | _STOP):
+            self.journal.step(state, done.loss)
+            self.call("on_batch_end", state, done)
+            control = self.objective.take_control()
+            if self.reducer.world_size == 1:  # no other worker has to be told first
+                control |= Control(stop=self._callbacks_stop())
+            if control.save or control.stop:
                 self._save(state)
-            if wishes & _STOP:
+            if control.stop:
                 return state, True
         return state, False
 
@@ -190,23 +196,21 @@ class _Loop:
         weight = self.rows.weight
         return None if weight is None else weight / weight[np.concatenate(batches)].mean()
 
-    def _wishes(self) -> int:
-        """Worker 0's wishes for this step."""
-        if self.journal is None or self.hooks is None:
-            return 0
-        stop = _STOP if self.reporter.should_stop() else self._callbacks_stop()
-        return stop | (_SAVE if self.journal.save_is_due() else 0)
+    def _asked(self) -> Control:
+        """What worker 0 asks of all workers in this step."""
+        if not self.is_first:
+            return Control()
+        stop = self.reporter.should_stop() or self._callbacks_stop()
+        return Control(stop=stop, save=self.journal.save_is_due())
 
-    def _callbacks_stop(self) -> int:
-        ending = self.hooks.run.ending if self.hooks else None
-        return _STOP if ending is not None and ending[0] == "stop" else 0
+    def _callbacks_stop(self) -> bool:
+        ending = self.hooks.run.ending
+        return ending is not None and ending.kind == "stop"
 
-    # -------------------------------------------------------------------------- the end of an epoch
-
-    def _end_epoch(self, state: TrainState) -> tuple[TrainState, bool]:
+    def end_epoch(self, state: TrainState) -> tuple[TrainState, bool]:
         """Validate, record, and save; the state at the start of the next epoch, True if to stop."""
         record = self._record(state)
-        wishes = self.objective.take_heard()
+        control = self.objective.take_control()
         state = replace(
             state,
             epoch=state.epoch + 1,
@@ -215,22 +219,20 @@ class _Loop:
             metric=monitored(record, self._monitor),
             usage=self.objective.usage,
         )
-        if self.hooks:
-            if len(self.rows.x_val):
-                self._call("on_validation_end", state, record)
-            self._call("on_epoch_end", state, record)
-            record |= self.hooks.run.take_logged()
-        if self.journal:
-            self.journal.epoch(record)
+        if len(self.rows.x_val):
+            self.call("on_validation_end", state, record)
+        self.call("on_epoch_end", state, record)
+        record |= self.hooks.run.take_logged()
+        self.journal.epoch(record)
         ending = self._agreed()
-        state = replace(state, ended=int(ending == _END))
-        if self._over(state):
+        state = replace(state, ended=int(ending == "end"))
+        if self.is_over(state):
             state = self._finish(state)
-        elif state.epoch % self.job.config.checkpoint_every_epochs == 0 or ending == _STOP:
+        elif state.epoch % self.job.config.checkpoint_every_epochs == 0 or ending == "stop":
             self._save(state)
-        if wishes & _REPORT:
+        if control.report:
             self.reporter.metrics(record)
-        return state, ending == _STOP and not self._over(state)
+        return state, ending == "stop" and not self.is_over(state)
 
     def _record(self, state: TrainState) -> Record:
         """The numbers of an epoch; the same on every worker."""
@@ -239,8 +241,8 @@ class _Loop:
             raise RunError(
                 f"epoch {state.epoch} used {count:.0f} rows of {self.rows_per_epoch}", value=count
             )
-        if self.journal and self.journal.report_is_due():
-            self.objective.wish = _REPORT
+        if self.is_first:
+            self.objective.control = Control(report=self.journal.report_is_due())
         validation, metrics = self.validation.score(state.theta)
         record: Record = {"epoch": state.epoch, "step": state.step, "samples": state.samples}
         record |= self._scores("train", loss, count, correct)
@@ -260,18 +262,18 @@ class _Loop:
         accuracy = {f"{split}_accuracy": correct / count} if self._classifies else {}
         return {f"{split}_loss": loss / count, **accuracy}
 
-    def _agreed(self) -> int:
-        """What the callbacks decided at the end of an epoch, on every worker."""
-        ending = self.hooks.run.ending if self.hooks else None
-        own = 0 if ending is None else {"stop": _STOP, "end": _END}[ending[0]]
-        if self.reducer.world_size == 1 or not self.job.callbacks:
-            return own
-        return int(self.reducer.broadcast(np.array([float(own)]))[0])
+    def _agreed(self) -> str | None:
+        """How the callbacks end the run after this epoch, on every worker; None if they do not."""
+        ending = self.hooks.run.ending
+        own = _ENDINGS.index(ending.kind if ending else None)
+        if self.reducer.world_size > 1 and self.job.callbacks:
+            own = int(self.reducer.broadcast(np.array([float(own)]))[0])
+        return _ENDINGS[own]
 
     def _finish(self, state: TrainState) -> TrainState:
         """After the last epoch: the callbacks may put other parameters in place."""
-        self._call("on_train_end", state)
-        replacement = self.hooks.run.replacement if self.hooks else None
+        self.call("on_train_end", state)
+        replacement = self.hooks.run.replacement
         theta = state.theta if replacement is None else replacement
         if self.job.callbacks:
             theta = self.reducer.broadcast(theta)
@@ -279,22 +281,18 @@ class _Loop:
         self._save(state, {} if replacement is None else {_TRAINED: trained})
         return state
 
-    # ------------------------------------------------------------------------------------- worker 0
-
-    def _call(self, hook: str, state: TrainState, *arguments: Any) -> None:
-        if self.hooks:
-            self.hooks.run.state = state
-            self.hooks(hook, *arguments)
+    def call(self, hook: str, state: TrainState, *arguments: Any) -> None:
+        """Call a hook of the callbacks, who see `state`."""
+        self.hooks.run.state = state
+        self.hooks(hook, *arguments)
 
     def _save(self, state: TrainState, extra: Mapping[str, AnyArray] | None = None) -> None:
-        if self.journal and self.hooks:
-            self._tell_checkpoint(wait=True)  # one at a time
-            self.journal.save(state, {**self.hooks.arrays(), **(extra or {})})
+        self._tell_checkpoint(wait=True)  # one at a time
+        self.journal.save(state, {**self.hooks.arrays(), **(extra or {})})
 
     def _tell_checkpoint(self, *, wait: bool = False) -> None:
-        path = self.journal.written(wait=wait) if self.journal else None
-        if path and self.hooks:
-            self.reporter.checkpoint(path)
+        path = self.journal.written(wait=wait)
+        if path is not None:
             self.hooks("on_checkpoint", path)
 
     @property

@@ -3,14 +3,13 @@
 Rows are cut into blocks of 16; each worker computes its share of the blocks and leaves zeros for
 the rest, one all-reduce gives everyone all blocks, and everyone adds them in the same order. So a
 sum has the same bits on every worker and for any number of workers. Two small things travel with
-every sum: worker 0's wishes (stop, save, report), which all workers then act on after the same
-step, and what each worker used of its backend.
+every sum: what worker 0 asks of all (`Control`), and what each worker used of its backend.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from qstore_ray.learn.gradients import get_gradient
 from qstore_ray.learn.metric import fidelities, layers, metrics
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.optimizers.base import Slope
+from qstore_ray.train.control import Control
 from qstore_ray.train.sync import Reducer
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from qstore_ray.types import AnyArray, FloatArray
 
-_NOTES = 3  # behind every sum: wishes, circuits, shots
+_NOTES = 3  # behind every sum: control, circuits, shots
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no truth value
@@ -79,8 +79,7 @@ class Objective:
     """Sums over rows, by all workers. Used in every worker; all make the same calls in order.
 
     Attributes:
-        wish: worker 0's wishes, as bits; they go with the next sum.
-        heard: wishes that came with the sums since `take_heard`.
+        control: what worker 0 asks of all workers; it is sent with the next sum.
         usage: circuits and shots of all workers (2,), so far.
     """
 
@@ -90,80 +89,85 @@ class Objective:
         self.model, self.reducer = model, reducer
         self.backend = metered(backend)
         self.method = get_gradient(gradient, self.backend)
-        self.wish = self.heard = 0
+        self.control = self._received = Control()
         self.usage = np.zeros(2)
 
-    def take_heard(self) -> int:
-        """The wishes heard since the last call."""
-        heard, self.heard = self.heard, 0
-        return heard
+    def take_control(self) -> Control:
+        """What worker 0 asked with the sums since the last call; the same on every worker."""
+        received, self._received = self._received, Control()
+        return received
 
     def gradient(self, theta: FloatArray, rows: Rows) -> FloatArray:
         """All blocks of `learn.step.value_and_grad`: (blocks, P + 3)."""
-
-        def compute(mine: slice) -> FloatArray:
-            x, y, weight = rows.part(mine)
-            return blocks.value_and_grad(self.model, theta, x, y, self.backend, self.method, weight)
-
-        return self._all_blocks(rows, self.model.n_parameters + blocks.EXTRA, compute)
+        share = self._share(rows, self.model.n_parameters + blocks.EXTRA)
+        if share.rows is not None:
+            x, y, weight = rows.part(share.rows)
+            with numbered(rows.numbers(share.rows)):
+                share.mine[:] = blocks.value_and_grad(
+                    self.model, theta, x, y, self.backend, self.method, weight
+                )
+        return self._summed(share)
 
     def scores(self, theta: FloatArray, rows: Rows) -> FloatArray:
         """All blocks of `learn.step.evaluate`: (blocks, 3)."""
-
-        def compute(mine: slice) -> FloatArray:
-            x, y, weight = rows.part(mine)
-            return blocks.evaluate(self.model, theta, x, y, self.backend, weight)
-
-        return self._all_blocks(rows, blocks.EXTRA, compute)
+        share = self._share(rows, blocks.EXTRA)
+        if share.rows is not None:
+            x, y, weight = rows.part(share.rows)
+            with numbered(rows.numbers(share.rows)):
+                share.mine[:] = blocks.evaluate(self.model, theta, x, y, self.backend, weight)
+        return self._summed(share)
 
     def outputs(self, theta: FloatArray, rows: Rows) -> FloatArray:
         """All blocks of `learn.step.block_outputs`: (blocks, 16, K), on every worker."""
-        width = blocks.BLOCK * self.model.n_outputs
-
-        def compute(mine: slice) -> FloatArray:
-            x, _, _ = rows.part(mine)
-            found = blocks.block_outputs(self.model, theta, x, self.backend)
-            return found.reshape(len(found), width)
-
-        return self._all_blocks(rows, width, compute).reshape(
-            -1, blocks.BLOCK, self.model.n_outputs
-        )
+        share = self._share(rows, blocks.BLOCK * self.model.n_outputs)
+        if share.rows is not None:
+            x, _, _ = rows.part(share.rows)
+            with numbered(rows.numbers(share.rows)):
+                found = blocks.block_outputs(self.model, theta, x, self.backend)
+                share.mine[:] = found.reshape(share.mine.shape)
+        return self._summed(share).reshape(-1, blocks.BLOCK, self.model.n_outputs)
 
     def over_rows(
         self, rows: Rows, width: int, of_block: Callable[[FloatArray], FloatArray]
     ) -> FloatArray:
         """Σ over rows of `of_block(x)`, which sums over the rows it is given: (width,)."""
-
-        def compute(mine: slice) -> FloatArray:
-            x, _, _ = rows.part(mine)
-            found = []
-            for start in range(0, len(x), blocks.BLOCK):
-                with numbered(range(start, len(x))):
-                    found.append(of_block(x[start : start + blocks.BLOCK]))
-            return np.stack(found)
-
-        summed: FloatArray = self._all_blocks(rows, width, compute).sum(axis=0)
+        share = self._share(rows, width)
+        if share.rows is not None:
+            x, _, _ = rows.part(share.rows)
+            numbers = rows.numbers(share.rows)
+            for block, start in enumerate(range(0, len(x), blocks.BLOCK)):
+                with numbered(numbers[start:]):
+                    share.mine[block] = of_block(x[start : start + blocks.BLOCK])
+        summed: FloatArray = self._summed(share).sum(axis=0)
         return summed
 
-    def _all_blocks(
-        self, rows: Rows, width: int, compute: Callable[[slice], FloatArray]
-    ) -> FloatArray:
-        """The blocks (blocks, width) of all workers; `compute` gives those of a slice of rows."""
+    def _share(self, rows: Rows, width: int) -> _Share:
+        """The blocks of `rows` that this worker computes, in an array of zeros for all blocks."""
         n_blocks = -(-rows.count // blocks.BLOCK)
         rank, size = self.reducer.rank, self.reducer.world_size
         first, end = n_blocks * rank // size, n_blocks * (rank + 1) // size
-        local = np.zeros(n_blocks * width + _NOTES)
-        if end > first:
-            mine = slice(first * blocks.BLOCK, end * blocks.BLOCK)
-            with numbered(rows.numbers(mine)):
-                found = compute(mine)
-            local[first * width : end * width] = found.ravel()
-        local[-_NOTES], self.wish = self.wish, 0
-        local[1 - _NOTES :] = self.backend.take()
-        summed = self.reducer.all_reduce(local)
-        self.heard |= int(summed[-_NOTES])  # worker 0 alone wishes
+        mine = slice(first * blocks.BLOCK, end * blocks.BLOCK) if end > first else None
+        values = np.zeros(n_blocks * width + _NOTES)
+        found = values[:-_NOTES].reshape(n_blocks, width)
+        return _Share(mine, found[first:end], values, found.shape)
+
+    def _summed(self, share: _Share) -> FloatArray:
+        """The blocks of all workers (blocks, width)."""
+        share.values[-_NOTES], self.control = self.control.to_number(), Control()
+        share.values[1 - _NOTES :] = self.backend.take()
+        summed = self.reducer.all_reduce(share.values)
+        self._received |= Control.from_number(summed[-_NOTES])  # worker 0 alone asks
         self.usage = self.usage + summed[1 - _NOTES :]
-        return summed[:-_NOTES].reshape(n_blocks, width)
+        return summed[:-_NOTES].reshape(share.shape)
+
+
+class _Share(NamedTuple):
+    """One worker's part of a sum: its rows (None if it has none) and where their blocks go."""
+
+    rows: slice | None
+    mine: FloatArray
+    values: FloatArray
+    shape: tuple[int, int]
 
 
 @dataclass(frozen=True)

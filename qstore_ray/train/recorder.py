@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from qstore_ray.errors import CheckpointError, UsageError
 from qstore_ray.track.base import Record
@@ -29,7 +29,16 @@ _SECONDS_BETWEEN_REPORTS = 10.0
 
 
 class Journal(Protocol):
-    """Keeps what happens. Lives in worker 0; called between steps."""
+    """Keeps what happens in an attempt; called between steps.
+
+    Worker 0 has a `Recorder`, or a `Memory` if the run has no folder; every other worker has a
+    `Memory` that shows nothing, so that the loop is the same everywhere.
+    """
+
+    @property
+    def records(self) -> Sequence[Record]:
+        """One record an epoch, of a run without a folder."""
+        ...
 
     def start(self, state: TrainState, problems: list[CheckpointError], **facts: int) -> None:
         """An attempt begins at `state`; `problems` are checkpoints that had to be passed over."""
@@ -86,6 +95,8 @@ class Journal(Protocol):
 
 class Recorder:
     """Writes one attempt into the run folder; checkpoints have their own thread."""
+
+    records: Sequence[Record] = ()
 
     def __init__(self, job: Assignment, run_dir: Path) -> None:
         self._job = job
@@ -217,41 +228,46 @@ class Recorder:
 
 
 class Memory:
-    """Keeps the epochs' records and nothing else; warnings go to stderr.
+    """Keeps the epochs' records and nothing else.
+
+    Args:
+        shown: where warnings are written, if anywhere.
 
     Attributes:
         records: one record an epoch.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shown: TextIO | None = sys.stderr) -> None:
         self.records: list[Record] = []
+        self._shown = shown
 
     def start(self, state: TrainState, problems: list[CheckpointError], **facts: int) -> None:
-        """Nothing: there is no attempt before."""
+        """No attempt came before."""
 
     def step(self, state: TrainState, loss: float) -> None:
-        """Nothing."""
+        """Steps are not kept."""
 
     def epoch(self, record: Record) -> None:
         """Keep the record."""
         self.records.append(record)
 
     def warn(self, message: str) -> None:
-        """Say it."""
-        sys.stderr.write(f"warning: {message}\n")
+        """Write it to `shown`."""
+        if self._shown is not None:
+            self._shown.write(f"warning: {message}\n")
 
     def note(self, message: str, facts: Mapping[str, Any]) -> None:
-        """Nothing: nobody asked."""
+        """Notes are not kept."""
 
     def save(self, state: TrainState, extra: Mapping[str, AnyArray]) -> None:
-        """Nothing: the caller gets the parameters."""
+        """The caller gets the parameters."""
 
     def written(self, *, wait: bool = False) -> Path | None:
-        """Never one."""
+        """None: no checkpoint is written."""
         return None
 
     def settle(self) -> None:
-        """Nothing: none is written."""
+        """No checkpoint is being written."""
 
     def write_model(self, folder: Path, theta: FloatArray, state: TrainState) -> Path:
         """Raise `UsageError`: there is nowhere to write to."""
@@ -261,15 +277,15 @@ class Memory:
         )
 
     def save_is_due(self) -> bool:
-        """Never."""
+        """False: nothing is saved."""
         return False
 
     def report_is_due(self) -> bool:
-        """Never."""
+        """False: nothing is reported."""
         return False
 
     def end(self, status: str, reason: str) -> None:
-        """Nothing."""
+        """The outcome says it."""
 
     def close(self) -> None:
-        """Nothing."""
+        """Nothing is open."""

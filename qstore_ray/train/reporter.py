@@ -1,7 +1,7 @@
-"""What the loop tells the outside while it runs: metrics, checkpoints; and whether to stop.
+"""What the loop reports while it runs, and whether it should stop.
 
-The loop calls these three methods and knows nothing of where it runs. In this process they do
-little; inside a Ray Train worker they also report to Ray; a tuning trial will have its own.
+The loop calls these two methods and does not know where it runs: in this process or in a Ray Train
+worker. Checkpoints are not reported; the run folder holds them.
 """
 
 from __future__ import annotations
@@ -24,10 +24,6 @@ class Reporter(Protocol):
         """An epoch is over; `record` is the same on every worker."""
         ...
 
-    def checkpoint(self, path: Path) -> None:
-        """Worker 0 has written a checkpoint. Called on worker 0 only."""
-        ...
-
     def should_stop(self) -> bool:
         """Whether to stop after this step. Asked on worker 0, which tells the others."""
         ...
@@ -45,9 +41,6 @@ class LocalReporter:
 
     def metrics(self, record: dict[str, Any]) -> None:
         """Nothing: the metrics file has it."""
-
-    def checkpoint(self, path: Path) -> None:
-        """Nothing: the run folder has it."""
 
     def should_stop(self) -> bool:
         """Whether the event is set."""
@@ -70,9 +63,6 @@ class RayTrainReporter:
         import ray.train
 
         ray.train.report(record)
-
-    def checkpoint(self, path: Path) -> None:
-        """Nothing: the run folder is the truth, Ray keeps no copy."""
 
     def should_stop(self) -> bool:
         """Whether the stop file is there; on a shared disk a look can take as long as a step."""

@@ -6,10 +6,8 @@ what else it needs. All workers take the same step, with the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -28,8 +26,19 @@ from qstore_ray.train.state import TrainState
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
 
-_Updated: TypeAlias = "tuple[blocks.Sums, FloatArray, FloatArray, dict[str, FloatArray]]"
-"""Sums over the batch, those of its blocks, the next parameters and the optimizer's state."""
+
+class _Moved(NamedTuple):
+    """After an optimizer's update.
+
+    Attributes:
+        sums: over the batch. blocks: those of its blocks, (blocks, P + 3) or (blocks, 3).
+        theta: the next parameters. optimizer: its next state.
+    """
+
+    sums: blocks.Sums
+    blocks: FloatArray
+    theta: FloatArray
+    optimizer: dict[str, FloatArray]
 
 
 class Stepper:
@@ -42,12 +51,9 @@ class Stepper:
         self._larger_is_better = config.monitor is not None and direction(config.monitor) is True
         optimizer = get_optimizer(config.optimizer, config.optimizer_options)
         self._init = optimizer.init
-        # Asked once: isinstance of a protocol takes 40 µs, of which a small step has not many.
-        self._update: Callable[[TrainState, Rows, float], _Updated] = (
-            partial(self._searched, optimizer)
-            if isinstance(optimizer, SearchOptimizer)
-            else partial(self._followed, optimizer)
-        )
+        # Decided once: isinstance of a protocol takes 40 µs, as long as a small step.
+        self._search = optimizer if isinstance(optimizer, SearchOptimizer) else None
+        self._optimizer = optimizer if isinstance(optimizer, Optimizer) else None
 
     def begin(self, theta: FloatArray, horizon: Horizon) -> TrainState:
         """The state before the first step."""
@@ -72,7 +78,16 @@ class Stepper:
             tick = Tick(begins, metric, self._larger_is_better)
             factor, schedule = self._schedule.update(dict(state.schedule), tick)
             learning_rate = self._config.learning_rate * factor
-            sums, found, theta, optimizer = self._update(state, rows, learning_rate)
+            if self._search is not None:
+                moved = self._searched(self._search, state, rows, learning_rate)
+            else:
+                assert self._optimizer is not None
+                found = [
+                    self._objective.gradient(state.theta, part)
+                    for part in rows.split(self._config.batch_size)
+                ]
+                moved = self._followed(self._optimizer, state, found, learning_rate)
+            sums, theta = moved.sums, moved.theta
             gradient = sums.gradient / sums.n_rows
             norm = float(np.sqrt(gradient @ gradient))
         if not (np.isfinite([sums.loss, norm]).all() and np.isfinite(theta).all()):
@@ -85,7 +100,7 @@ class Stepper:
         after = replace(
             state,
             theta=theta,
-            optimizer=optimizer,
+            optimizer=moved.optimizer,
             schedule=schedule,
             sums=state.sums + np.array([sums.loss, sums.n_rows, sums.correct, norm]),
             learning_rate=learning_rate,
@@ -94,29 +109,29 @@ class Stepper:
             samples=state.samples + rows.count,
             usage=self._objective.usage,
         )
-        return after, Batch(sums.loss / sums.n_rows, gradient, rows.count, found)
+        return after, Batch(sums.loss / sums.n_rows, gradient, rows.count, moved.blocks)
 
     def _searched(
         self, optimizer: SearchOptimizer, state: TrainState, rows: Rows, learning_rate: float
-    ) -> _Updated:
+    ) -> _Moved:
         """A step of an optimizer that asks for the values or gradients it needs itself."""
         problem = BatchProblem(self._objective, rows, (self._config.seed, state.step))
         found = self._objective.scores(state.theta, rows)
         theta, after = optimizer.search(dict(state.optimizer), state.theta, problem, learning_rate)
-        return blocks.total(found), found, theta, after
+        return _Moved(blocks.total(found), found, theta, after)
 
     def _followed(
-        self, optimizer: Optimizer, state: TrainState, rows: Rows, learning_rate: float
-    ) -> _Updated:
-        """A step along the gradient over the batch."""
-        parts = [
-            self._objective.gradient(state.theta, part)
-            for part in rows.split(self._config.batch_size)
-        ]
-        sums = blocks.added([blocks.total(part) for part in parts])
+        self,
+        optimizer: Optimizer,
+        state: TrainState,
+        found: list[FloatArray],
+        learning_rate: float,
+    ) -> _Moved:
+        """A step along the gradient over the batch, whose parts are in `found`."""
+        sums = blocks.added([blocks.total(part) for part in found])
         gradient = self._clipped(sums.gradient / sums.n_rows)
         theta, after = optimizer.update(dict(state.optimizer), state.theta, gradient, learning_rate)
-        return sums, parts[0] if len(parts) == 1 else np.concatenate(parts), theta, after
+        return _Moved(sums, found[0] if len(found) == 1 else np.concatenate(found), theta, after)
 
     def _clipped(self, gradient: FloatArray) -> FloatArray:
         if self._config.clip_value is not None:

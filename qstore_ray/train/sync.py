@@ -30,10 +30,6 @@ class Reducer(Protocol):
         """Worker 0's array, on every worker."""
         ...
 
-    def close(self) -> None:
-        """Nothing more will be summed."""
-        ...
-
 
 class LocalReducer:
     """One worker: the sum is the array itself."""
@@ -48,9 +44,6 @@ class LocalReducer:
     def broadcast(self, values: FloatArray) -> FloatArray:
         """The array as it is."""
         return values
-
-    def close(self) -> None:
-        """Nothing to do."""
 
 
 class CollectiveReducer:
@@ -75,6 +68,3 @@ class CollectiveReducer:
     def broadcast(self, values: FloatArray) -> FloatArray:
         """Worker 0's values: everybody else adds zeros, which changes no bit."""
         return self.all_reduce(values if self.rank == 0 else np.zeros_like(values))
-
-    def close(self) -> None:
-        """Ray's backend ends the communication with the worker."""

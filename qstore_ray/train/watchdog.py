@@ -55,10 +55,6 @@ class WatchedReducer:
         self._deadline.put_off()
         return found
 
-    def close(self) -> None:
-        """Close the other one."""
-        self._reducer.close()
-
 
 @contextmanager
 def watched(reducer: Reducer, run_dir: Path, seconds: float) -> Iterator[Reducer]:

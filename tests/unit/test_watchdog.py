@@ -80,4 +80,3 @@ def test_sums_pass_through(tmp_path, how):
     with watched(LocalReducer(), tmp_path, 60.0) as reducer:
         assert (reducer.rank, reducer.world_size) == (0, 1)
         np.testing.assert_array_equal(getattr(reducer, how)(values), values)
-        reducer.close()

@@ -73,6 +73,13 @@ class Batch(NamedTuple):
         return math.sqrt(row_variance(self.blocks).sum() / self.n_rows)
 
 
+class Ending(NamedTuple):
+    """How a callback wants the run to end: `stop` interrupts it, `end` finishes it; and why."""
+
+    kind: Literal["stop", "end"]
+    reason: str
+
+
 @dataclass
 class Run:
     """A run as a callback sees it, and what a callback may ask of it. Lives in worker 0.
@@ -92,7 +99,7 @@ class Run:
     state: TrainState
     journal: Journal = field(repr=False)
     logged: dict[str, Any] = field(default_factory=dict)
-    ending: tuple[Literal["stop", "end"], str] | None = None
+    ending: Ending | None = None
     replacement: FloatArray | None = None
 
     @property
@@ -123,14 +130,14 @@ class Run:
 
     def end(self, reason: str) -> None:
         """Finish the run after this epoch, as if it had been the last."""
-        self.ending = self.ending or ("end", reason)
+        self.ending = self.ending or Ending("end", reason)
 
     def stop(self, reason: str) -> None:
         """Interrupt the run at a checkpoint: it can be resumed (exit code 5).
 
         One worker stops after this step; several stop after the next one, when all have heard.
         """
-        self.ending = ("stop", reason)
+        self.ending = Ending("stop", reason)
 
     def replace_parameters(self, theta: FloatArray) -> None:
         """In `on_train_end`: end with other parameters (P,) than those of the last step."""
