@@ -8,6 +8,7 @@ ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.stamp
 IN_PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+USUAL := --extra images --extra service --extra tensorboard
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes --only-binary :all:
 
@@ -53,8 +54,8 @@ bench-peers: $(STAMP) ## compare with other libraries, each in its own environme
 	$(BIN)/python benchmarks/peers/run.py $(ARGS)
 
 lock: $(BIN)/uv ## remake the lock files (ARGS=--upgrade for newer releases)
-	$(COMPILE) --extra cpu --extra dev -o requirements.lock $(ARGS) pyproject.toml
-	$(COMPILE) --extra gpu -o requirements-gpu.lock $(ARGS) pyproject.toml
+	$(COMPILE) --extra cpu --extra dev $(USUAL) -o requirements.lock $(ARGS) pyproject.toml
+	$(COMPILE) --extra gpu $(USUAL) -o requirements-gpu.lock $(ARGS) pyproject.toml
 	echo uv | $(COMPILE) -o requirements-uv.lock $(ARGS) -
 	echo ziglang | $(COMPILE) -o requirements-cc.lock $(ARGS) -
 

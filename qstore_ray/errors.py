@@ -199,6 +199,16 @@ def unknown_name(
     )
 
 
+def not_installed(package: str, extra: str, *, what: str, field: str = "") -> QStoreError:
+    """The error for a package of an extra that is missing: `what` needs it."""
+    return MissingDependencyError(
+        f"{what} needs {package}, which is not installed",
+        field=field,
+        value=package,
+        fix=f"Run: pip install 'qstore-ray[{extra}]'",
+    )
+
+
 @contextmanager
 def under(prefix: str) -> Iterator[None]:
     """Put `prefix.` before the field of an error that passes, as its place in a configuration."""

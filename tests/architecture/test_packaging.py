@@ -16,7 +16,11 @@ from tests.architecture.source import MODULES, ROOT, imported
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-LOCKS = {"requirements.lock": ("cpu", "dev"), "requirements-gpu.lock": ("gpu",)}
+USUAL = ("images", "service", "tensorboard")
+LOCKS = {
+    "requirements.lock": ("cpu", "dev", *USUAL),
+    "requirements-gpu.lock": ("gpu", *USUAL),
+}
 PIN = re.compile(r"^([a-z0-9._-]+)==(\S+)(?: ; (.+?))? \\$", re.MULTILINE)
 
 every_lock = pytest.mark.parametrize("lock", LOCKS)

@@ -15,8 +15,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import uvicorn
-from fastapi import Depends, FastAPI
+from qstore_ray.errors import BackendError, not_installed
+
+try:
+    import uvicorn
+    from fastapi import Depends, FastAPI
+except ImportError as exc:
+    raise not_installed("fastapi with uvicorn", "service", what="the dataset service") from exc
 
 from qstore_ray.data.service import routes_datasets, routes_making
 from qstore_ray.data.service.access import check_address, guard, require_access
@@ -24,7 +29,6 @@ from qstore_ray.data.service.jobs import JobPool
 from qstore_ray.data.service.records import Health
 from qstore_ray.data.service.settings import ServiceSettings
 from qstore_ray.data.service.store import DatasetStore
-from qstore_ray.errors import BackendError
 
 if TYPE_CHECKING:
     from pydantic import SecretStr

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from qstore_ray.data.steps.base import State, Step
-from qstore_ray.errors import ConfigError
+from qstore_ray.errors import ConfigError, not_installed
 
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
@@ -90,8 +90,17 @@ class Resize(ImageStep):
         return self._sized(self.size)
 
     def transform(self, images: FloatArray) -> FloatArray:
-        """The images (B, height, width, channels) resized one by one."""
-        from skimage.transform import resize
+        """The images (B, height, width, channels) resized one by one.
+
+        Raises:
+            MissingDependencyError: scikit-image is not installed.
+        """
+        try:
+            from skimage.transform import resize
+        except ImportError as exc:
+            raise not_installed(
+                "scikit-image", "images", what="the step resize", field="preprocessing"
+            ) from exc
 
         out = np.empty((len(images), *self.size, self._channels))
         for image, resized in zip(images, out, strict=True):

@@ -1,0 +1,43 @@
+"""What belongs to an extra says which one, if it is missing; nothing else needs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CASES = {
+    "service": ("fastapi", "import qstore_ray.data.service.app"),
+    "images": (
+        "skimage.transform",
+        """
+import numpy
+from qstore_ray.data.steps.images import Resize
+Resize(size=(2, 2), shape=(4, 4)).apply(numpy.zeros((1, 16)), {})
+""",
+    ),
+    "tensorboard": (
+        "tensorboardX",
+        "from qstore_ray.track import tensorboard; tensorboard._load()",
+    ),
+}
+
+
+@pytest.mark.parametrize("extra", CASES)
+def test_a_missing_extra_is_an_error_that_names_it(extra: str, repository: Path):
+    package, code = CASES[extra]
+    program = f"""
+import sys
+sys.modules[{package!r}] = None
+from qstore_ray.errors import MissingDependencyError
+try:
+    exec({code!r})
+except MissingDependencyError as exc:
+    print(exc.fix)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=repository, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == f"Run: pip install 'qstore-ray[{extra}]'"
