@@ -174,5 +174,5 @@ def test_a_figure_that_is_none_is_an_error_and_the_curves_are_there(run: RunInfo
 
 def test_without_tensorboardx_the_error_says_what_to_do(run: RunInfo, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    with pytest.raises(MissingDependencyError, match=r"track\.tensorboard=false"):
+    with pytest.raises(MissingDependencyError, match=r"qstore-ray\[tensorboard\]"):
         TensorBoardTracker().start(run)
