@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
-from ray.train import ScalingConfig, TrainingFailedError
+from ray.exceptions import ObjectStoreFullError, OutOfDiskError, RayError
+from ray.train import ScalingConfig, TrainingFailedError, UserCallback
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
@@ -28,6 +31,7 @@ from qstore_ray.train import loop
 from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
 from qstore_ray.train.beside import call_beside
 from qstore_ray.train.config import ClusterConfig
+from qstore_ray.train.ray_errors import meaning, no_room
 from qstore_ray.train.reporter import STOP_FILE, RayTrainReporter
 from qstore_ray.train.sync import CollectiveReducer
 from qstore_ray.train.watchdog import stack_dumps, watched
@@ -54,6 +58,7 @@ def fit_on_ray(
 
     Raises:
         WorkerError: workers died more often than `cluster.max_failures`.
+        ResourceError: Ray has no room for the rows.
         QStoreError: whatever the loop raised.
     """
     defaults = {
@@ -65,10 +70,17 @@ def fit_on_ray(
     values = {_NO_ANSWER: f"{cluster.worker_timeout or never:g}"}
     try:
         with environment(values, defaults=defaults):
-            return _fit(job, ray.put(rows), cluster, stop)
+            return _fit(job, _handed(rows, cluster), cluster, stop)
     finally:
         stack_dumps(_run_dir(job))
         shutil.rmtree(_run_dir(job) / _SCRATCH, ignore_errors=True)
+
+
+def _handed(rows: TrainingRows, cluster: ClusterConfig) -> ray.ObjectRef[TrainingRows]:
+    try:
+        return ray.put(rows)
+    except (ObjectStoreFullError, OutOfDiskError) as exc:
+        raise no_room(exc, cluster.object_store_mb) from exc
 
 
 def _fit(
@@ -102,6 +114,22 @@ class _Trainer(DataParallelTrainer):
         return [found for found in callbacks if not isinstance(found, DatasetsCallback)]
 
 
+class _Losses(UserCallback):  # type: ignore[misc]  # of Ray, untyped
+    """Leaves word of workers that failed for those that follow. In Ray Train's controller."""
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        self._path, self._timeout = path, timeout
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        """Called when workers have failed, before Ray starts them again or gives up."""
+        ends = {rank: "was lost" for rank, e in worker_exceptions.items() if _is_lost(e)}
+        causes = _causes(worker_exceptions, self._timeout).items()
+        said = "; ".join(f"worker {n} {ends.get(n, 'failed')}: {cause}" for n, cause in causes)
+        with suppress(OSError):  # the run, which writes there too, says so itself
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.write_text(said, encoding="utf-8")
+
+
 def _trainer(
     job: Assignment, rows: ray.ObjectRef[TrainingRows], cluster: ClusterConfig
 ) -> DataParallelTrainer:
@@ -119,6 +147,7 @@ def _trainer(
             failure_config=FailureConfig(
                 max_failures=cluster.max_failures, controller_failure_limit=_CONTROLLER_RESTARTS
             ),
+            callbacks=[_Losses(_losses(job), cluster.worker_timeout)],
             logging_config=LoggingConfig(log_level="ERROR"),
         ),
     )
@@ -137,9 +166,16 @@ def _worker(config: dict[str, Any]) -> Outcome | DivergenceError:
     try:
         with watched(reducer, _run_dir(job), config["timeout"]) as under_deadline:
             rows: TrainingRows = ray.get(config["rows"])
+            if (losses := _losses(job)).exists():
+                job = replace(job, lost=losses.read_text(encoding="utf-8"))
             return loop.run(job, rows, under_deadline, RayTrainReporter(_run_dir(job)))
     except DivergenceError as exc:
         return exc
+
+
+def _losses(job: Assignment) -> Path:
+    """Why the last group of workers of this attempt ended, for worker 0 of the next group."""
+    return _run_dir(job) / _SCRATCH / f"lost-{job.generation}.txt"
 
 
 def _run_dir(job: Assignment) -> Path:
@@ -154,15 +190,14 @@ def _translated(exc: BaseException, cluster: ClusterConfig, dumps: list[Path]) -
     for failure in failures.values():
         if isinstance(failure, QStoreError):
             return failure
-    causes = {rank: _last_line(failure) for rank, failure in sorted(failures.items())}
-    frozen = [rank for rank, cause in causes.items() if _NO_ANSWER in cause]
-    causes |= dict.fromkeys(frozen, f"no answer for {cluster.worker_timeout:g} s")
+    frozen = any(_is_frozen(failure) for failure in failures.values())
+    causes = _causes(failures, cluster.worker_timeout)
     said = "; ".join(f"worker {rank}: {cause}" for rank, cause in causes.items())
     return WorkerError(
-        f"the workers failed more than {cluster.max_failures} times: {said or _last_line(exc)}",
+        f"the workers failed more than {cluster.max_failures} times: {said or meaning(exc)}",
         field="cluster.max_failures",
         value=cluster.max_failures,
-        fix=_advice(cluster, bool(frozen), dumps),
+        fix=_advice(cluster, frozen, dumps),
     )
 
 
@@ -179,6 +214,21 @@ def _advice(cluster: ClusterConfig, frozen: bool, dumps: list[Path]) -> str:
     )
 
 
-def _last_line(exc: BaseException) -> str:
-    lines = [line for line in str(exc).splitlines() if line.strip()]
-    return lines[-1].strip() if lines else type(exc).__name__
+def _causes(failures: Mapping[int, BaseException], timeout: float) -> dict[int, str]:
+    """Why each worker failed, by its rank; of those that were lost, if any was.
+
+    The others fail because they wait for numbers that do not come.
+    """
+    lost = {rank: failure for rank, failure in failures.items() if _is_lost(failure)}
+    return {
+        rank: f"no answer for {timeout:g} s" if _is_frozen(failure) else meaning(failure)
+        for rank, failure in sorted((lost or failures).items())
+    }
+
+
+def _is_lost(failure: BaseException) -> bool:
+    return _is_frozen(failure) or hasattr(failure, "health_check_failure")
+
+
+def _is_frozen(failure: BaseException) -> bool:
+    return _NO_ANSWER in str(failure)

@@ -16,6 +16,7 @@ from ray.tune import Trainable
 
 from qstore_ray.errors import InterruptedRunError, QStoreError, WorkerError
 from qstore_ray.train.config import TrainingJob
+from qstore_ray.train.ray_errors import meaning
 from qstore_ray.tune.assembly import Assembly
 from qstore_ray.tune.attempt import Attempt, Message
 from qstore_ray.tune.config import TuneConfig
@@ -104,7 +105,7 @@ def train_in_task(
         raise
     except RayError as exc:
         raise WorkerError(
-            f"the process of a training died: {type(exc).__name__}",
+            f"the process of a training died: {meaning(exc)}",
             field="tune.parts_at_once",
             value=config.parts_at_once,
             fix="If memory ran out, take fewer parts at once or fewer qubits; then resume=True.",

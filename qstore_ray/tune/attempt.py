@@ -23,7 +23,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeAlias
 
-from qstore_ray.errors import DataError, DivergenceError, QStoreError, unknown_name
+from qstore_ray.errors import DataError, DivergenceError, QStoreError, last_line, unknown_name
 from qstore_ray.track.base import Record, RunInfo, Status
 from qstore_ray.train.callbacks.base import Callback, Run
 from qstore_ray.tune.metrics import is_optional
@@ -110,8 +110,8 @@ def cause(error: BaseException) -> str:
     """An error in one line: by it, failed trials are counted."""
     if isinstance(error, QStoreError):
         return f"{type(error).__name__}: {error.message}"
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"
+    said = last_line(error)
+    return f"{type(error).__name__}: {'no message' if said == type(error).__name__ else said}"
 
 
 class Progress:
