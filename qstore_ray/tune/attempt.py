@@ -120,13 +120,21 @@ class Progress:
     Args:
         decides: epochs done → whether the scheduler may act; other epochs wait for the next one
             that does, a second at most.
+        clock: seconds, of which only differences matter.
     """
 
-    def __init__(self, link: Link, objective: Objective, decides: Callable[[int], bool]) -> None:
+    def __init__(
+        self,
+        link: Link,
+        objective: Objective,
+        decides: Callable[[int], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._link = link
         self._objective = objective
         self._decides = decides
-        self._began = self._reported = time.monotonic()
+        self._clock = clock
+        self._began = self._reported = clock()
         self._epochs: list[tuple[int, float]] = []
         self._latest: Record = {}
 
@@ -144,13 +152,13 @@ class Progress:
         """Whether it is time to report."""
         if not self._epochs or self._link.stopping.is_set():
             return False
-        late = time.monotonic() - self._reported >= _SECONDS_BETWEEN_REPORTS
+        late = self._clock() - self._reported >= _SECONDS_BETWEEN_REPORTS
         return late or any(self._decides(number + 1) for number, _ in self._epochs)
 
     def report(self) -> None:
         """Report what was taken since the last report; waits for the answer."""
         epoch, value = self._epochs[-1]
-        now = self._reported = time.monotonic()
+        now = self._reported = self._clock()
         self._link.report(
             {
                 "epoch": epoch + 1,

@@ -216,11 +216,11 @@ def test_an_error_in_a_task_keeps_its_fields(ray_cluster):
     }
 
 
-def test_more_workers_than_the_cluster_holds_are_refused_at_once(ray_cluster, digits, tmp_path):
-    began = time.monotonic()
+def test_more_workers_than_the_cluster_holds_are_refused_before_anything_is_written(
+    ray_cluster, digits, tmp_path
+):
     with pytest.raises(ResourceError) as caught:
         _trainer(tmp_path, "ray", ClusterConfig(), num_workers=3).fit(digits)
-    assert time.monotonic() - began < 10
     assert caught.value.field == "trainer.num_workers"
     assert "at most 2 workers" in caught.value.fix
     assert list(tmp_path.iterdir()) == [], "nothing was written"
