@@ -21,6 +21,10 @@ import ray
 from ray.exceptions import ObjectStoreFullError, OutOfDiskError, RayError
 from ray.train import ScalingConfig, TrainingFailedError, UserCallback
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.exceptions import (
+    InsufficientClusterResourcesError,
+    WorkerGroupStartupTimeoutError,
+)
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.train.xgboost import XGBoostConfig
@@ -34,9 +38,10 @@ from qstore_ray.train.config import ClusterConfig
 from qstore_ray.train.ray_errors import meaning, no_room
 from qstore_ray.train.reporter import STOP_FILE, RayTrainReporter
 from qstore_ray.train.sync import CollectiveReducer
-from qstore_ray.train.watchdog import stack_dumps, watched
+from qstore_ray.train.watchdog import dump_sizes, stack_dumps, watched
 
 _CONTROLLER_RESTARTS = 3
+_NO_START = (WorkerGroupStartupTimeoutError, InsufficientClusterResourcesError)
 _POLL_SECONDS = "0.1"
 _SCRATCH = ".ray"
 _NO_ANSWER = "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S"
@@ -57,7 +62,7 @@ def fit_on_ray(
         stop: when set, the workers are asked to write a checkpoint and stop.
 
     Raises:
-        WorkerError: workers died more often than `cluster.max_failures`.
+        WorkerError: workers died more often than `cluster.max_failures`, or did not start.
         ResourceError: Ray has no room for the rows.
         QStoreError: whatever the loop raised.
     """
@@ -117,17 +122,24 @@ class _Trainer(DataParallelTrainer):
 class _Losses(UserCallback):  # type: ignore[misc]  # of Ray, untyped
     """Leaves word of workers that failed for those that follow. In Ray Train's controller."""
 
-    def __init__(self, path: Path, timeout: float) -> None:
-        self._path, self._timeout = path, timeout
+    def __init__(self, job: Assignment, timeout: float) -> None:
+        self._path, self._timeout, self._run_dir = _losses(job), timeout, _run_dir(job)
+        self._known = dump_sizes(self._run_dir)
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
         """Called when workers have failed, before Ray starts them again or gives up."""
-        ends = {rank: "was lost" for rank, e in worker_exceptions.items() if _is_lost(e)}
-        causes = _causes(worker_exceptions, self._timeout).items()
-        said = "; ".join(f"worker {n} {ends.get(n, 'failed')}: {cause}" for n, cause in causes)
+        causes = _causes(worker_exceptions, self._timeout) | self._stuck()
+        ends = {rank: "was lost" for rank in causes if _is_lost(worker_exceptions.get(rank))}
+        said = [f"worker {n} {ends.get(n, 'failed')}: {causes[n]}" for n in sorted(causes)]
         with suppress(OSError):  # the run, which writes there too, says so itself
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_text(said, encoding="utf-8")
+            self._path.write_text("; ".join(said), encoding="utf-8")
+
+    def _stuck(self) -> dict[int, str]:
+        """Workers that have ended themselves, since this was asked last, as they got nowhere."""
+        before, self._known = self._known, dump_sizes(self._run_dir)
+        new = [rank for rank, size in self._known.items() if size > before.get(rank, 0)]
+        return dict.fromkeys(new, f"it made no progress for {self._timeout:g} s")
 
 
 def _trainer(
@@ -147,7 +159,7 @@ def _trainer(
             failure_config=FailureConfig(
                 max_failures=cluster.max_failures, controller_failure_limit=_CONTROLLER_RESTARTS
             ),
-            callbacks=[_Losses(_losses(job), cluster.worker_timeout)],
+            callbacks=[_Losses(job, cluster.worker_timeout)],
             logging_config=LoggingConfig(log_level="ERROR"),
         ),
     )
@@ -186,6 +198,14 @@ def _run_dir(job: Assignment) -> Path:
 
 def _translated(exc: BaseException, cluster: ClusterConfig, dumps: list[Path]) -> QStoreError:
     """Ray's error as ours: which worker failed, and of what."""
+    if isinstance(getattr(exc, "controller_failure", None), _NO_START):
+        return WorkerError(
+            f"the workers did not start within {cluster.start_timeout:g} s",
+            field="cluster.start_timeout",
+            value=cluster.start_timeout,
+            fix="Other work may hold the cluster's CPUs: wait for it, take fewer workers, or allow "
+            "more seconds.",
+        )
     failures: dict[int, BaseException] = getattr(exc, "worker_failures", {})
     for failure in failures.values():
         if isinstance(failure, QStoreError):
@@ -226,8 +246,8 @@ def _causes(failures: Mapping[int, BaseException], timeout: float) -> dict[int, 
     }
 
 
-def _is_lost(failure: BaseException) -> bool:
-    return _is_frozen(failure) or hasattr(failure, "health_check_failure")
+def _is_lost(failure: BaseException | None) -> bool:
+    return failure is None or _is_frozen(failure) or hasattr(failure, "health_check_failure")
 
 
 def _is_frozen(failure: BaseException) -> bool:

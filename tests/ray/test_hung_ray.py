@@ -68,8 +68,10 @@ def test_a_worker_that_hangs_once_is_ended_and_the_run_goes_on(ray_cluster, data
     result = _trainer(tmp_path / "ray", 2, 2, [waits]).fit(data)
     assert waits._path.exists()
     assert result.model.theta.tobytes() == alone.model.theta.tobytes()
-    starts = [r for r in read_records(result.run_dir / "metrics.jsonl") if r["event"] == "start"]
-    assert len(starts) >= 2
+    records = read_records(result.run_dir / "metrics.jsonl")
+    assert len([r for r in records if r["event"] == "start"]) >= 2
+    said = [r["message"] for r in records if r["event"] == "warning"]
+    assert any("worker 0 was lost: it made no progress for 5 s; training" in line for line in said)
     stack = (result.run_dir / "stuck-worker-0.txt").read_text()
     assert "wait_for_what_never_comes" in stack
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from ray.exceptions import (
     ActorDiedError,
@@ -113,6 +115,17 @@ def _failed(failures: dict[int, Exception]) -> Exception:
     return WorkerGroupError("a long text", failures)
 
 
+@pytest.mark.parametrize("kind", ray_runner._NO_START)
+def test_workers_that_do_not_start_are_an_error_about_the_start(kind: type[Exception]):
+    from ray.train.v2.api.exceptions import ControllerError
+
+    error = ControllerError(kind(2))
+    said = ray_runner._translated(error, ClusterConfig(start_timeout=7.0), [])
+    assert (said.field, said.value) == ("cluster.start_timeout", 7.0)
+    assert said.message == "the workers did not start within 7 s"
+    assert "RAY_" not in str(said)
+
+
 def test_of_a_group_those_are_named_that_were_lost_and_not_those_that_waited_for_them():
     lost = _as_ray_train_meets_it(DEATHS["killed"][0])
     waited = RuntimeError("Traceback\nallreduce: the connection was reset")
@@ -136,9 +149,21 @@ def test_of_a_group_those_are_named_that_were_lost_and_not_those_that_waited_for
     ],
 )
 def test_workers_that_follow_are_told_why_the_last_ones_ended(tmp_path, failures, line):
-    path = tmp_path / ".ray" / "lost-1.txt"
-    ray_runner._Losses(path, 60.0).after_exception(None, failures)
-    assert path.read_text() == line
+    losses = ray_runner._Losses(SimpleNamespace(run_dir=tmp_path, generation=1), 60.0)
+    losses.after_exception(None, failures)
+    assert (tmp_path / ".ray" / "lost-1.txt").read_text() == line
+
+
+def test_a_worker_that_hung_is_told_from_one_that_was_killed_afterwards(tmp_path):
+    said, dump = tmp_path / ".ray" / "lost-2.txt", tmp_path / "stuck-worker-0.txt"
+    dump.write_text("of an earlier attempt")
+    losses = ray_runner._Losses(SimpleNamespace(run_dir=tmp_path, generation=2), 60.0)
+    killed = {0: _as_ray_train_meets_it(DEATHS["killed"][0])}
+    for text, cause in (("", KILLED), ("more", "it made no progress for 60 s"), ("", KILLED)):
+        with dump.open("a") as file:
+            file.write(text)
+        losses.after_exception(None, killed)
+        assert said.read_text() == f"worker 0 was lost: {cause}"
 
 
 def test_rows_that_ray_has_no_room_for_are_an_error_about_the_store():
