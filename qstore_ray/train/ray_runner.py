@@ -119,7 +119,7 @@ class _Trainer(DataParallelTrainer):
         return [found for found in callbacks if not isinstance(found, DatasetsCallback)]
 
 
-class _Losses(UserCallback):  # type: ignore[misc]  # of Ray, untyped
+class _Losses(UserCallback):
     """Leaves word of workers that failed for those that follow. In Ray Train's controller."""
 
     def __init__(self, job: Assignment, timeout: float) -> None:
