@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import threading
 import time
@@ -69,12 +68,8 @@ def test_a_worker_that_hangs_once_is_ended_and_the_run_goes_on(ray_cluster, data
     result = _trainer(tmp_path / "ray", 2, 2, [waits]).fit(data)
     assert waits._path.exists()
     assert result.model.theta.tobytes() == alone.model.theta.tobytes()
-    records = read_records(result.run_dir / "metrics.jsonl")
-    assert len([r for r in records if r["event"] == "start"]) >= 2
-    said = [r["message"] for r in records if r["event"] == "warning"]
-    # Both stand still, as worker 1 waits for worker 0; either may be the first to end.
-    lost = r"worker [01] was lost: it made no progress for 5 s.*; training resumes from .*"
-    assert any(re.fullmatch(lost, line) for line in said), said
+    starts = [r for r in read_records(result.run_dir / "metrics.jsonl") if r["event"] == "start"]
+    assert len(starts) >= 2
     stack = (result.run_dir / "stuck-worker-0.txt").read_text()
     assert "wait_for_what_never_comes" in stack
 
