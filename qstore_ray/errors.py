@@ -209,6 +209,21 @@ def not_installed(package: str, extra: str, *, what: str, field: str = "") -> QS
     )
 
 
+def first_line(error: BaseException | str) -> str:
+    """The first line with text of what another library says; an error without any by its class."""
+    return _lines(error)[0]
+
+
+def last_line(error: BaseException | str) -> str:
+    """The last line with text, which after a traceback is the error itself; see `first_line`."""
+    return _lines(error)[-1]
+
+
+def _lines(error: BaseException | str) -> list[str]:
+    found = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return found or [type(error).__name__ if isinstance(error, BaseException) else ""]
+
+
 @contextmanager
 def under(prefix: str) -> Iterator[None]:
     """Put `prefix.` before the field of an error that passes, as its place in a configuration."""

@@ -17,11 +17,19 @@ from qstore_ray.track.config import default_uri
 START_UP = 120.0  # seconds; a server needs ten on an idle machine
 
 
+_HELD: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    """A port that nobody listens on, and that nobody else is given while this process runs.
+
+    Who means this port can listen on it, as servers allow an address to be used again.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    _HELD.append(held)
+    return held.getsockname()[1]
 
 
 @contextmanager

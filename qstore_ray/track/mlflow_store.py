@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qstore_ray.credentials import login_url, redact_text
-from qstore_ray.errors import MissingDependencyError, RunError
+from qstore_ray.errors import MissingDependencyError, RunError, first_line
 from qstore_ray.track.config import sqlite_file, sqlite_uri
 from qstore_ray.track.text import cut
 
@@ -135,5 +135,4 @@ def _reason(exc: BaseException) -> str:
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(inner)
     roots = [error for error in chain if isinstance(error, OSError | sqlite3.Error)]
-    text = str((roots or chain[:1])[-1]).strip() or type(exc).__name__
-    return redact_text(cut(text.splitlines()[0], 300))
+    return redact_text(cut(first_line((roots or chain[:1])[-1]), 300))

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from qstore_ray.credentials import redact_text
-from qstore_ray.errors import MissingDependencyError, RunError
+from qstore_ray.errors import MissingDependencyError, RunError, first_line
 from qstore_ray.track.base import Record, RunInfo, Status, write_atomically
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import epoch_records, read_records
@@ -229,7 +229,7 @@ class WandBTracker:
         try:
             yield
         except (wandb.Error, OSError) as exc:
-            reason = (str(exc) or type(exc).__name__).splitlines()[0]
+            reason = first_line(exc)
             raise RunError(
                 f"Weights & Biases could not {doing}: {redact_text(cut(reason, 300))}",
                 field="track.wandb",

@@ -54,6 +54,7 @@ class Assignment:
         targets: how the targets of a regression were scaled; None if they were not.
         metrics: of `learn.scoring` that val is scored by each epoch, beside loss and accuracy.
         class_names: of the data.
+        lost: why the workers before these ended; "" where these are the first.
     """
 
     model: QuantumModel
@@ -69,6 +70,7 @@ class Assignment:
     targets: TargetScaling | None = None
     metrics: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
+    lost: str = ""
 
 
 class Outcome(NamedTuple):

@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from functools import cache, partial
 
 import ray
-from ray._private import auto_init_hook, services
+from ray._private import auto_init_hook, services, worker
 from ray.exceptions import RayError
 
 from qstore_ray.environment import environment
-from qstore_ray.errors import BackendError, ResourceError
+from qstore_ray.errors import BackendError, ResourceError, first_line
 from qstore_ray.resilience import available_cpus
 from qstore_ray.train.config import ClusterConfig
 
@@ -108,7 +108,7 @@ def _own_ray(config: ClusterConfig, dashboard: bool) -> Iterator[None]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     with environment(defaults={**_DEFAULTS, "RAY_AUTH_TOKEN": _token()}):
         try:
-            with _groups_of_their_own():
+            with _groups_of_their_own(), _unheard():
                 ray.init(
                     "local",
                     num_cpus=available_cpus(),
@@ -143,21 +143,36 @@ def _groups_of_their_own() -> Iterator[None]:
         services.ConsolePopen = usual  # type: ignore[misc]
 
 
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """A Ray that is initialised in this block does not print what its processes report.
+
+    Such as a paragraph of ids and paths for each worker that died, on stdout, whatever level and
+    destination its logs have. Who asked for the work is told of its failures, and says them.
+    """
+    usual = worker.listen_error_messages
+    worker.listen_error_messages = lambda *_: None
+    try:
+        yield
+    finally:
+        worker.listen_error_messages = usual
+
+
 def _join(address: str) -> None:
     _probe(address)
     try:
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+        with _unheard():
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (RayError, ConnectionError, RuntimeError, ValueError) as exc:
-        # Some of Ray's errors have no text at all.
-        lines = [line.strip() for line in str(exc).strip().splitlines()] or [type(exc).__name__]
-        mismatch = "ersion mismatch" in lines[0]  # followed by both sides' versions
+        said = first_line(exc)
+        mismatch = "ersion mismatch" in said  # followed by both sides' versions
         check = (
             "Install the cluster's versions of Ray and Python"
             if mismatch
             else "Check the address and that RAY_AUTH_TOKEN holds the cluster's token"
         )
         raise BackendError(
-            f"cannot join the Ray cluster: {' '.join(lines) if mismatch else lines[0]}",
+            f"cannot join the Ray cluster: {' '.join(str(exc).split()) if mismatch else said}",
             field="cluster.address",
             value=address,
             fix=f"{check}, or leave the address out to train on this machine.",

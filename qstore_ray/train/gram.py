@@ -21,6 +21,7 @@ from qstore_ray.errors import ConfigError, QStoreError, WorkerError
 from qstore_ray.learn.kernel import BLOCK, Comparison, Kernel, blocks, kernel_matrix, place
 from qstore_ray.train.cluster import ray_session
 from qstore_ray.train.config import ClusterConfig
+from qstore_ray.train.ray_errors import meaning
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
@@ -128,9 +129,8 @@ def _translated(exc: RayError, cluster: ClusterConfig) -> QStoreError:
     cause = exc.cause if isinstance(exc, RayTaskError) else None
     if isinstance(cause, QStoreError):
         return cause
-    said = (str(exc).strip() or type(exc).__name__).splitlines()[-1]
     return WorkerError(
-        f"a worker failed while it computed a kernel: {said}",
+        f"a worker failed while it computed a kernel: {meaning(exc)}",
         field="cluster.max_failures",
         value=cluster.max_failures,
         fix="If it ran out of memory, take a smaller block, fewer qubits or fewer workers.",

@@ -22,6 +22,7 @@ from qstore_ray.data.frame import check_names
 from qstore_ray.errors import DataError, QStoreError, UsageError, WorkerError, numbered
 from qstore_ray.train.cluster import ray_session
 from qstore_ray.train.config import ClusterConfig
+from qstore_ray.train.ray_errors import meaning
 
 if TYPE_CHECKING:
     from qstore_ray.backends.base import Backend
@@ -164,9 +165,8 @@ def _translated(exc: RayError) -> QStoreError:
     cause = getattr(exc, "cause", None)
     if isinstance(cause, QStoreError):
         return cause
-    lines = [line for line in str(exc).splitlines() if line.strip()]
     return WorkerError(
-        f"predicting on Ray failed: {lines[-1].strip() if lines else type(exc).__name__}",
+        f"predicting on Ray failed: {meaning(exc)}",
         field="num_workers",
         fix="Predict in this process (no workers) to see the error where it happens.",
     )

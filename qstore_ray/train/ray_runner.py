@@ -11,13 +11,20 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
-from ray.train import ScalingConfig, TrainingFailedError
+from ray.exceptions import ObjectStoreFullError, OutOfDiskError, RayError
+from ray.train import ScalingConfig, TrainingFailedError, UserCallback
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.exceptions import (
+    InsufficientClusterResourcesError,
+    WorkerGroupStartupTimeoutError,
+)
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.train.xgboost import XGBoostConfig
@@ -28,11 +35,13 @@ from qstore_ray.train import loop
 from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
 from qstore_ray.train.beside import call_beside
 from qstore_ray.train.config import ClusterConfig
+from qstore_ray.train.ray_errors import meaning, no_room
 from qstore_ray.train.reporter import STOP_FILE, RayTrainReporter
 from qstore_ray.train.sync import CollectiveReducer
-from qstore_ray.train.watchdog import stack_dumps, watched
+from qstore_ray.train.watchdog import dump_sizes, stack_dumps, watched
 
 _CONTROLLER_RESTARTS = 3
+_NO_START = (WorkerGroupStartupTimeoutError, InsufficientClusterResourcesError)
 _POLL_SECONDS = "0.1"
 _SCRATCH = ".ray"
 _NO_ANSWER = "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S"
@@ -53,7 +62,8 @@ def fit_on_ray(
         stop: when set, the workers are asked to write a checkpoint and stop.
 
     Raises:
-        WorkerError: workers died more often than `cluster.max_failures`.
+        WorkerError: workers died more often than `cluster.max_failures`, or did not start.
+        ResourceError: Ray has no room for the rows.
         QStoreError: whatever the loop raised.
     """
     defaults = {
@@ -65,10 +75,17 @@ def fit_on_ray(
     values = {_NO_ANSWER: f"{cluster.worker_timeout or never:g}"}
     try:
         with environment(values, defaults=defaults):
-            return _fit(job, ray.put(rows), cluster, stop)
+            return _fit(job, _handed(rows, cluster), cluster, stop)
     finally:
         stack_dumps(_run_dir(job))
         shutil.rmtree(_run_dir(job) / _SCRATCH, ignore_errors=True)
+
+
+def _handed(rows: TrainingRows, cluster: ClusterConfig) -> ray.ObjectRef[TrainingRows]:
+    try:
+        return ray.put(rows)
+    except (ObjectStoreFullError, OutOfDiskError) as exc:
+        raise no_room(exc, cluster.object_store_mb) from exc
 
 
 def _fit(
@@ -102,6 +119,29 @@ class _Trainer(DataParallelTrainer):
         return [found for found in callbacks if not isinstance(found, DatasetsCallback)]
 
 
+class _Losses(UserCallback):
+    """Leaves word of workers that failed for those that follow. In Ray Train's controller."""
+
+    def __init__(self, job: Assignment, timeout: float) -> None:
+        self._path, self._timeout, self._run_dir = _losses(job), timeout, _run_dir(job)
+        self._known = dump_sizes(self._run_dir)
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        """Called when workers have failed, before Ray starts them again or gives up."""
+        causes = _causes(worker_exceptions, self._timeout) | self._stuck()
+        ends = {rank: "was lost" for rank in causes if _is_lost(worker_exceptions.get(rank))}
+        said = [f"worker {n} {ends.get(n, 'failed')}: {causes[n]}" for n in sorted(causes)]
+        with suppress(OSError):  # the run, which writes there too, says so itself
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.write_text("; ".join(said), encoding="utf-8")
+
+    def _stuck(self) -> dict[int, str]:
+        """Workers that have ended themselves, since this was asked last, as they got nowhere."""
+        before, self._known = self._known, dump_sizes(self._run_dir)
+        new = [rank for rank, size in self._known.items() if size > before.get(rank, 0)]
+        return dict.fromkeys(new, f"it made no progress for {self._timeout:g} s")
+
+
 def _trainer(
     job: Assignment, rows: ray.ObjectRef[TrainingRows], cluster: ClusterConfig
 ) -> DataParallelTrainer:
@@ -119,6 +159,7 @@ def _trainer(
             failure_config=FailureConfig(
                 max_failures=cluster.max_failures, controller_failure_limit=_CONTROLLER_RESTARTS
             ),
+            callbacks=[_Losses(job, cluster.worker_timeout)],
             logging_config=LoggingConfig(log_level="ERROR"),
         ),
     )
@@ -137,9 +178,16 @@ def _worker(config: dict[str, Any]) -> Outcome | DivergenceError:
     try:
         with watched(reducer, _run_dir(job), config["timeout"]) as under_deadline:
             rows: TrainingRows = ray.get(config["rows"])
+            if (losses := _losses(job)).exists():
+                job = replace(job, lost=losses.read_text(encoding="utf-8"))
             return loop.run(job, rows, under_deadline, RayTrainReporter(_run_dir(job)))
     except DivergenceError as exc:
         return exc
+
+
+def _losses(job: Assignment) -> Path:
+    """Why the last group of workers of this attempt ended, for worker 0 of the next group."""
+    return _run_dir(job) / _SCRATCH / f"lost-{job.generation}.txt"
 
 
 def _run_dir(job: Assignment) -> Path:
@@ -150,19 +198,26 @@ def _run_dir(job: Assignment) -> Path:
 
 def _translated(exc: BaseException, cluster: ClusterConfig, dumps: list[Path]) -> QStoreError:
     """Ray's error as ours: which worker failed, and of what."""
+    if isinstance(getattr(exc, "controller_failure", None), _NO_START):
+        return WorkerError(
+            f"the workers did not start within {cluster.start_timeout:g} s",
+            field="cluster.start_timeout",
+            value=cluster.start_timeout,
+            fix="Other work may hold the cluster's CPUs: wait for it, take fewer workers, or allow "
+            "more seconds.",
+        )
     failures: dict[int, BaseException] = getattr(exc, "worker_failures", {})
     for failure in failures.values():
         if isinstance(failure, QStoreError):
             return failure
-    causes = {rank: _last_line(failure) for rank, failure in sorted(failures.items())}
-    frozen = [rank for rank, cause in causes.items() if _NO_ANSWER in cause]
-    causes |= dict.fromkeys(frozen, f"no answer for {cluster.worker_timeout:g} s")
+    frozen = any(_is_frozen(failure) for failure in failures.values())
+    causes = _causes(failures, cluster.worker_timeout)
     said = "; ".join(f"worker {rank}: {cause}" for rank, cause in causes.items())
     return WorkerError(
-        f"the workers failed more than {cluster.max_failures} times: {said or _last_line(exc)}",
+        f"the workers failed more than {cluster.max_failures} times: {said or meaning(exc)}",
         field="cluster.max_failures",
         value=cluster.max_failures,
-        fix=_advice(cluster, bool(frozen), dumps),
+        fix=_advice(cluster, frozen, dumps),
     )
 
 
@@ -179,6 +234,21 @@ def _advice(cluster: ClusterConfig, frozen: bool, dumps: list[Path]) -> str:
     )
 
 
-def _last_line(exc: BaseException) -> str:
-    lines = [line for line in str(exc).splitlines() if line.strip()]
-    return lines[-1].strip() if lines else type(exc).__name__
+def _causes(failures: Mapping[int, BaseException], timeout: float) -> dict[int, str]:
+    """Why each worker failed, by its rank; of those that were lost, if any was.
+
+    The others fail because they wait for numbers that do not come.
+    """
+    lost = {rank: failure for rank, failure in failures.items() if _is_lost(failure)}
+    return {
+        rank: f"no answer for {timeout:g} s" if _is_frozen(failure) else meaning(failure)
+        for rank, failure in sorted((lost or failures).items())
+    }
+
+
+def _is_lost(failure: BaseException | None) -> bool:
+    return failure is None or _is_frozen(failure) or hasattr(failure, "health_check_failure")
+
+
+def _is_frozen(failure: BaseException) -> bool:
+    return _NO_ANSWER in str(failure)

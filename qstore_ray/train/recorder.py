@@ -112,6 +112,9 @@ class Recorder:
         self._metrics.trim(state.step)
         for problem in problems:
             self.warn(str(problem))
+        if self._job.lost:
+            done = f"epoch {state.epoch + 1}" if state.step else "the beginning"
+            self.warn(f"{self._job.lost}; training resumes from {done}.")
         self._metrics.append(
             {
                 "event": "start",

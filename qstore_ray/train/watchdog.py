@@ -82,6 +82,15 @@ def stack_dumps(run_dir: Path) -> list[Path]:
     return sorted(run_dir.glob(_STACKS))
 
 
+def dump_sizes(run_dir: Path) -> dict[int, int]:
+    """Bytes that each worker of this run has written as it hung, by its rank; maybe none yet."""
+    first, last = _STACKS.split("*")
+    return {
+        int(path.name.removeprefix(first).removesuffix(last)): path.stat().st_size
+        for path in run_dir.glob(_STACKS)
+    }
+
+
 class _StackDump:
     """The deadline of this process: past it, all stacks are written to `path` and it ends."""
 

@@ -23,7 +23,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeAlias
 
-from qstore_ray.errors import DataError, DivergenceError, QStoreError, unknown_name
+from qstore_ray.errors import DataError, DivergenceError, QStoreError, last_line, unknown_name
 from qstore_ray.track.base import Record, RunInfo, Status
 from qstore_ray.train.callbacks.base import Callback, Run
 from qstore_ray.tune.metrics import is_optional
@@ -110,8 +110,8 @@ def cause(error: BaseException) -> str:
     """An error in one line: by it, failed trials are counted."""
     if isinstance(error, QStoreError):
         return f"{type(error).__name__}: {error.message}"
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[-1] if lines else 'no message'}"
+    said = last_line(error)
+    return f"{type(error).__name__}: {'no message' if said == type(error).__name__ else said}"
 
 
 class Progress:
@@ -120,13 +120,21 @@ class Progress:
     Args:
         decides: epochs done → whether the scheduler may act; other epochs wait for the next one
             that does, a second at most.
+        clock: seconds, of which only differences matter.
     """
 
-    def __init__(self, link: Link, objective: Objective, decides: Callable[[int], bool]) -> None:
+    def __init__(
+        self,
+        link: Link,
+        objective: Objective,
+        decides: Callable[[int], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._link = link
         self._objective = objective
         self._decides = decides
-        self._began = self._reported = time.monotonic()
+        self._clock = clock
+        self._began = self._reported = clock()
         self._epochs: list[tuple[int, float]] = []
         self._latest: Record = {}
 
@@ -144,13 +152,13 @@ class Progress:
         """Whether it is time to report."""
         if not self._epochs or self._link.stopping.is_set():
             return False
-        late = time.monotonic() - self._reported >= _SECONDS_BETWEEN_REPORTS
+        late = self._clock() - self._reported >= _SECONDS_BETWEEN_REPORTS
         return late or any(self._decides(number + 1) for number, _ in self._epochs)
 
     def report(self) -> None:
         """Report what was taken since the last report; waits for the answer."""
         epoch, value = self._epochs[-1]
-        now = self._reported = time.monotonic()
+        now = self._reported = self._clock()
         self._link.report(
             {
                 "epoch": epoch + 1,

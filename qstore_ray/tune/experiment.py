@@ -26,6 +26,7 @@ from qstore_ray.errors import WorkerError
 from qstore_ray.train.beside import call_beside
 from qstore_ray.train.cluster import head_is_gone
 from qstore_ray.train.interrupt import stop_on_signal
+from qstore_ray.train.ray_errors import meaning
 from qstore_ray.tune.actor import TrialActor
 from qstore_ray.tune.plan import SCRATCH, Plan
 from qstore_ray.tune.preflight import Room
@@ -122,9 +123,8 @@ class _StopWhen(Stopper):
 
 
 def _broken(exc: Exception, folder: Path) -> WorkerError:
-    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
     return WorkerError(
-        f"Ray Tune ended with an error: {lines[-1] if lines else type(exc).__name__}",
+        f"Ray Tune ended with an error: {meaning(exc)}",
         field="study",
         value=str(folder),
         fix="The study has all that was done: continue it with resume=True.",

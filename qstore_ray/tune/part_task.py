@@ -10,6 +10,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from qstore_ray.errors import InterruptedRunError, QStoreError, WorkerError
 from qstore_ray.train.config import TrainingJob
+from qstore_ray.train.ray_errors import meaning
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.plan import Plan
 from qstore_ray.tune.training import Trainings
@@ -43,7 +44,7 @@ def train_in_task(
         raise
     except RayError as exc:
         raise WorkerError(
-            f"the process of a training died: {type(exc).__name__}",
+            f"the process of a training died: {meaning(exc)}",
             field="tune.parts_at_once",
             value=config.parts_at_once,
             fix="If memory ran out, take fewer parts at once or fewer qubits; then resume=True.",

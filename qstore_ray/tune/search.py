@@ -20,6 +20,7 @@ from ray.tune.experiment.config_parser import _create_trial_from_spec, _make_par
 from ray.tune.search import SearchAlgorithm
 
 from qstore_ray.errors import QStoreError
+from qstore_ray.train.ray_errors import meaning
 from qstore_ray.tune import study as studies
 from qstore_ray.tune.study import Failure, Outcome, Pruned, Study
 
@@ -165,9 +166,8 @@ def _nested(flat: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _death(trial: Trial | None) -> str:
     """Why the process of a trial was given up, in a line."""
-    said = str(trial.get_error() or "") if trial else ""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return f"its process died: {lines[-1] if lines else 'no message'}"
+    error = trial.get_error() if trial else None
+    return f"Ray gave it up: {meaning(error) if error else 'no message'}"
 
 
 def _interval(spread: Mapping[str, float | None]) -> tuple[float, float] | None:

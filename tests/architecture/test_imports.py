@@ -54,6 +54,7 @@ ALLOWED = {
         "qstore_ray.data.ray_reader",
         "qstore_ray.train.cluster",
         "qstore_ray.train.gram",
+        "qstore_ray.train.ray_errors",
         "qstore_ray.train.ray_predict",
         "qstore_ray.train.ray_runner",
         "qstore_ray.train.reporter",

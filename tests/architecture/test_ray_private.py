@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import ray.tune
-from ray._private import auto_init_hook, services
+from ray._private import auto_init_hook, services, worker
 from ray._private.node import Node
+from ray.train import UserCallback
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 from ray.tune.experiment.config_parser import _create_trial_from_spec, _make_parser
 
 from qstore_ray.train.cluster import head_is_gone, set_implicit_start
@@ -82,6 +84,19 @@ def test_ray_starts_its_processes_by_what_we_put_in_its_place() -> None:
     source = inspect.getsource(services.start_ray_process)
     assert source.count("Popen(") == source.count("ConsolePopen(") == 1
     assert "process_group" not in source
+
+
+def test_ray_prints_what_its_processes_report_where_we_put_silence() -> None:
+    source = inspect.getsource(worker.connect)
+    assert source.count("target=listen_error_messages,") == 1
+    assert source.count("args=(worker, worker.threads_stopped),") == 1
+    assert "print_to_stdstream" in inspect.getsource(worker.listen_error_messages)
+
+
+def test_ray_train_tells_of_failed_workers_before_it_starts_them_again() -> None:
+    asked = inspect.signature(UserCallback.after_exception).parameters
+    assert list(asked) == ["self", "run_context", "worker_exceptions"]
+    assert WorkerHealthCheckFailedError("no", error := ValueError()).health_check_failure is error
 
 
 def test_ray_says_which_of_its_processes_have_ended() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -32,14 +33,16 @@ class Driver:
         self.storage = storage
         self.run_dir = storage / "run"
         self._mark = secrets.token_hex(8)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.ray.driver", str(storage), how],
-            cwd=repository,
-            env={**os.environ, "QSTORE_TEST_MARK": self._mark},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        self.said = storage / "said.txt"
+        with self.said.open("w") as said:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.ray.driver", str(storage), how],
+                cwd=repository,
+                env={**os.environ, "QSTORE_TEST_MARK": self._mark},
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def descendants(self) -> list[psutil.Process]:
         """The processes of this driver that still run, except itself."""
@@ -53,6 +56,10 @@ class Driver:
             if marked and not zombie and process.pid != self.process.pid:
                 found.append(process)
         return found
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes of its Ray Train workers."""
+        return [process for process in self.descendants() if "RayTrainWorker" in process.name()]
 
     def wait_for_step(self, step: int) -> None:
         """Return when the run has done so many steps, and more are to come."""
@@ -170,6 +177,27 @@ def test_a_killed_driver_leaves_no_process_and_its_run_is_resumed_to_the_same_bi
     }
     assert not ports & listening
     assert not (resumed.run_dir / ".ray").exists()
+
+
+def test_a_killed_worker_costs_a_line_that_says_so_and_where_training_resumes(
+    drive, uninterrupted, tmp_path
+):
+    """On stdout and stderr together, where Ray would print a paragraph about its process."""
+    driver = drive(tmp_path)
+    driver.wait_for_step(20)
+    driver.workers()[-1].kill()
+    assert driver.end() == uninterrupted
+    assert len(driver.starts()) == 2
+    start = driver.starts()[-1]
+    place = f"epoch {start['resumed_from_epoch'] + 1}" if start["resumed_from_step"] else ".*"
+    # A checkpoint that was being written may be the subject of another warning.
+    lines = driver.said.read_text().splitlines()
+    assert all(line.startswith("warning: ") for line in lines), lines
+    (said,) = (line for line in lines if "lost" in line)
+    cause = "its process (was killed or crashed|cannot be reached)"
+    assert re.fullmatch(
+        f"warning: worker [01] was lost: {cause}; training resumes from {place}\\.", said
+    )
 
 
 @pytest.mark.slow

@@ -65,7 +65,8 @@ def test_gradients_of_rows_cost_more_only_where_the_sweep_must_go_further():
 
 
 def test_a_prediction_is_of_the_order_of_the_clock():
-    """Within 2 on a quiet machine (`benchmarks/engine.py` says so); tests share theirs."""
+    """Within 2 on a quiet machine (`benchmarks/engine.py` says so); tests share theirs, so this is
+    CPU time, the least of several."""
     program = _program(10, 3)
     rng = np.random.default_rng(0)
     backend = StatevectorBackend()
@@ -75,11 +76,11 @@ def test_a_prediction_is_of_the_order_of_the_clock():
     bindings = Bindings(rng.normal(size=(64, 10)), rng.normal(size=circuit.template.n_params))
     times = []
     for _ in range(7):
-        began = time.perf_counter()
+        began = time.process_time()
         _, pullback = backend.vjp(circuit.template, z_observables(10), bindings)
         pullback(np.ones((64, 10)))
-        times.append(time.perf_counter() - began)
-    assert 0.1 < cost(program, 64).seconds / sorted(times)[3] < 10
+        times.append(time.process_time() - began)
+    assert 0.1 < cost(program, 64).seconds / min(times) < 10
 
 
 def test_a_calibration_is_measured_once_and_then_read(tmp_path, monkeypatch: pytest.MonkeyPatch):

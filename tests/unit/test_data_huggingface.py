@@ -306,11 +306,9 @@ def test_offline_reads_the_cache_and_asks_nobody(
 
 
 def fails(hub: HubStandIn, cache: Path, **fields: Any) -> DataError:
-    """The error of loading, which has to come, and not by a hang."""
-    started = time.perf_counter()
+    """The error of loading."""
     with pytest.raises(DataError) as caught:
         load(hub, cache, **fields)
-    assert time.perf_counter() - started < 30.0
     assert caught.value.fix
     return caught.value
 
@@ -474,14 +472,16 @@ def _another_fault() -> None:
 
 
 def test_all_attempts_share_one_deadline():
+    asked = []
+
     def slow() -> None:
+        asked.append(None)
         time.sleep(0.3)
         raise ConnectionResetError
 
-    started = time.perf_counter()
     with pytest.raises(DataError, match=r"longer than 0\.4 s") as caught:
         Deadline(0.4).read(slow, "reading it")
-    assert time.perf_counter() - started < 30.0
+    assert len(asked) <= 2, "a deadline for each attempt would allow more"
     assert (caught.value.field, caught.value.value) == ("params.timeout", 0.4)
 
 

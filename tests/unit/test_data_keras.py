@@ -9,7 +9,7 @@ import os
 import pickle
 import pickletools
 import threading
-import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -251,11 +251,14 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_hostile_pickles_are_refused_in_no_time(case: str):
-    started = time.perf_counter()
-    with pytest.raises(DataError) as caught:
-        read_batch(HOSTILE[case], "labels", "data_batch_1")
-    assert time.perf_counter() - started < 1.0
+def test_hostile_pickles_are_refused_before_they_take_memory(case: str):
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError) as caught:
+            read_batch(HOSTILE[case], "labels", "data_batch_1")
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
     assert caught.value.field == "data_batch_1"
     assert "Delete the file" in caught.value.fix
 
@@ -290,6 +293,7 @@ class Server:
         self.asked: list[str] = []
         self.stop_after: int | None = None
         self.drip = False
+        self.ended = threading.Event()
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -304,10 +308,11 @@ class Server:
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 if outer.drip:
-                    for byte in body[:50]:
+                    for byte in body:
+                        if outer.ended.wait(0.1):
+                            break
                         self.wfile.write(bytes([byte]))
                         self.wfile.flush()
-                        time.sleep(0.1)
                     return
                 self.wfile.write(body[: outer.stop_after])
 
@@ -326,6 +331,7 @@ class Server:
 def server() -> Iterator[Server]:
     server = Server()
     yield server
+    server.ended.set()
     server.server.shutdown()
     server.server.server_close()
 
@@ -379,11 +385,10 @@ def test_a_server_that_breaks_off_or_has_no_such_file_is_an_error(tmp_path: Path
 
 
 def test_a_server_that_drips_meets_the_deadline(tmp_path: Path, server: Server):
+    """It would take minutes for all of it."""
     server.content["mnist.npz"], server.drip = bytes(5000), True
-    started = time.perf_counter()
     with pytest.raises(DataError, match="took longer than") as caught:
         load(tmp_path, "mnist", download=True, mirror=server.url, timeout=0.5)
-    assert time.perf_counter() - started < 3.0
     assert caught.value.field == "params.timeout"
 
 

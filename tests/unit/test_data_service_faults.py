@@ -51,16 +51,15 @@ def test_429_is_waited_out_for_as_long_as_the_server_asks():
     with breaking(answer) as server:
         begun = time.monotonic()
         assert _client(server.url, longest_pause=5.0).get(ID).name == "set"
-        assert 1.0 <= time.monotonic() - begun < 4.0
+        assert time.monotonic() - begun >= 1.0
         assert len(server.asked) == 2
 
 
 def test_a_server_cannot_ask_for_an_endless_pause():
     with breaking(lambda handler, _: send(handler, status=429, Retry_After="86400")) as server:
-        begun = time.monotonic()
         with pytest.raises(BackendError, match="keeps answering 429"):
             _client(server.url).get(ID)
-        assert time.monotonic() - begun < 2.0
+        assert len(server.asked) == 1, "it does not wait for a day to ask again"
 
 
 def test_a_storm_of_500_ends_after_the_retries():
@@ -181,16 +180,17 @@ def test_redirects_within_the_origin_are_followed_and_bounded():
 def test_a_body_that_trickles_beyond_the_deadline_is_given_up():
     def answer(handler, _):
         send(handler, b"[", length=10_000)
-        for _ in range(200):
+        for _ in range(9_999):  # for minutes, or until the client has hung up
             handler.wfile.write(b" ")
             handler.wfile.flush()
             time.sleep(0.02)
 
-    with breaking(answer) as server:
-        begun = time.monotonic()
-        with pytest.raises(BackendError, match="does not answer in time"):
-            _client(server.url, timeout=Timeouts(connect=1.0, read=1.0, total=0.4)).get(ID)
-        assert time.monotonic() - begun < 2.0
+    timeout = Timeouts(connect=1.0, read=1.0, total=0.4)
+    with (
+        breaking(answer) as server,
+        pytest.raises(BackendError, match="does not answer in time"),
+    ):
+        _client(server.url, timeout=timeout).get(ID)
 
 
 def test_a_server_that_says_nothing_is_given_up():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import io
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -258,10 +257,8 @@ def test_waiting_for_a_job_is_bounded(tmp_path: Path):
     try:
         with running(tmp_path, read_hub=slow) as url:
             client = DatasetServiceClient(url)
-            begun = time.monotonic()
             job = client.import_hub(HubImport(dataset_name="a/b", name="slow"))
             with pytest.raises(BackendError, match=r"not done after 0\.05 s"):
                 client.wait(job, seconds=0.05, pause=0.01)
-            assert time.monotonic() - begun < 5.0
     finally:
         release.set()

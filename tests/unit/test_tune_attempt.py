@@ -8,7 +8,6 @@ import threading
 import pytest
 
 from qstore_ray.errors import DivergenceError, RunError, UnknownNameError
-from qstore_ray.tune import attempt as attempts
 from qstore_ray.tune.attempt import Attempt, FollowEpochs, Link, Progress, cause, score, value_of
 from qstore_ray.tune.objective import Objective
 from tests.small_search import Listener
@@ -17,12 +16,14 @@ LOSS = Objective(metric="val_loss")
 ACCURACY = Objective(metric="val_accuracy")
 
 
-@pytest.fixture
-def clock(monkeypatch):
+class Clock:
     """Seconds that pass when the test says so."""
-    now = [0.0]
-    monkeypatch.setattr(attempts.time, "monotonic", lambda: now[0])
-    return now
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 # -------------------------------------------------------------------------------------- attempts
@@ -115,11 +116,11 @@ def _record(epoch: int, loss: float = 1.0) -> dict[str, float]:
     return {"epoch": epoch, "val_loss": loss, "circuit_evaluations": 10 * (epoch + 1)}
 
 
-def test_reports_come_where_the_scheduler_decides_and_bring_the_epochs_before(clock):
-    link = Listener()
-    progress = Progress(link, LOSS, lambda epoch: epoch == 3)
+def test_reports_come_where_the_scheduler_decides_and_bring_the_epochs_before():
+    link, clock = Listener(), Clock()
+    progress = Progress(link, LOSS, lambda epoch: epoch == 3, clock)
     for epoch in range(4):
-        clock[0] += 0.1
+        clock.now += 0.1
         progress.add(_record(epoch, 1.0 / (epoch + 1)))
         if progress.is_due():
             progress.report()
@@ -133,21 +134,21 @@ def test_reports_come_where_the_scheduler_decides_and_bring_the_epochs_before(cl
     assert progress.left() == []
 
 
-def test_without_a_decision_it_reports_about_every_second(clock):
-    link = Listener()
-    progress = Progress(link, LOSS, lambda epoch: False)
+def test_without_a_decision_it_reports_about_every_second():
+    link, clock = Listener(), Clock()
+    progress = Progress(link, LOSS, lambda epoch: False, clock)
     for epoch in range(25):
-        clock[0] += 0.25
+        clock.now += 0.25
         progress.add(_record(epoch))
         if progress.is_due():
             progress.report()
     assert [len(message["progress"]) for message in link.messages] == [4, 4, 4, 4, 4, 4]
 
 
-def test_nothing_is_due_before_an_epoch_or_when_the_trial_is_stopping(clock):
-    link = Listener()
-    progress = Progress(link, LOSS, lambda epoch: True)
-    clock[0] = 9.0
+def test_nothing_is_due_before_an_epoch_or_when_the_trial_is_stopping():
+    link, clock = Listener(), Clock()
+    progress = Progress(link, LOSS, lambda epoch: True, clock)
+    clock.now = 9.0
     assert not progress.is_due()
     progress.add(_record(0))
     assert progress.is_due()
@@ -155,9 +156,9 @@ def test_nothing_is_due_before_an_epoch_or_when_the_trial_is_stopping(clock):
     assert not progress.is_due()
 
 
-def test_a_training_elsewhere_reports_from_its_metrics(clock):
+def test_a_training_elsewhere_reports_from_its_metrics():
     link = Listener()
-    follow = FollowEpochs(Progress(link, ACCURACY, lambda epoch: epoch % 2 == 0))
+    follow = FollowEpochs(Progress(link, ACCURACY, lambda epoch: epoch % 2 == 0, Clock()))
     for epoch in range(5):
         follow.epoch({"epoch": epoch, "val_accuracy": epoch / 10})
     assert [message["epoch"] for message in link.messages] == [2, 4]

@@ -157,12 +157,12 @@ def test_a_trial_whose_process_died_has_what_ray_says_of_it(search, tmp_path):
     made.on_trial_result(trial.trial_id, _result(1, 0.75))
     made.on_trial_complete(trial.trial_id, error=True)
     (found,) = _trials(tmp_path)
-    assert (found.status, found.error) == ("failed", "its process died: no message")
-    assert ledger.last()[2] == Failure("its process died: no message")
+    assert (found.status, found.error) == ("failed", "Ray gave it up: no message")
+    assert ledger.last()[2] == Failure("Ray gave it up: no message")
     other = made.next_trial()
     other.get_error = lambda: RuntimeError("line 1\nThe actor is dead.\n\n")
     made.on_trial_complete(other.trial_id, error=True)
-    assert _trials(tmp_path)[1].error == "its process died: The actor is dead."
+    assert _trials(tmp_path)[1].error == "Ray gave it up: The actor is dead."
 
 
 def test_an_objective_that_is_not_a_number_fails_the_trial(search, tmp_path):

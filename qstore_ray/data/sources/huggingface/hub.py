@@ -32,7 +32,7 @@ from huggingface_hub.errors import (
 )
 
 from qstore_ray.data.sources.huggingface.stream import Deadline, Stream
-from qstore_ray.errors import DataError
+from qstore_ray.errors import DataError, first_line
 from qstore_ray.resilience import write_durably
 
 _NETWORK_ERRORS: tuple[Any, ...] = (OSError, *HfHubHTTPError.__bases__)  # of its HTTP library
@@ -212,8 +212,7 @@ def _token() -> str | bool:
 
 
 def _cause(exc: BaseException) -> str:
-    first: Any = str(exc.__cause__ or exc).strip().partition("\n")[0]
-    return first or type(exc).__name__
+    return first_line(exc.__cause__ or exc)
 
 
 def is_offline() -> bool:
