@@ -44,6 +44,8 @@ _FIXES = {
 }
 """What to type instead, by the type of pydantic's error."""
 
+_MOST_OTHERS = 3
+
 
 class Config(BaseModel):
     """Base of every configuration model: keyword-only, frozen, unknown keys refused.
@@ -189,22 +191,35 @@ def set_field(values: dict[str, Any], field: str, value: Any) -> None:
 
 def _config_error(exc: ValidationError, model: type[BaseModel]) -> ConfigError:
     """Translate pydantic's report: the first problem as the error, the others named in the fix."""
-    details = exc.errors()
-    first = _one_error(details[0], model)
-    if len(details) > 1:
-        others = "; ".join(str(_one_error(other, model)) for other in details[1:4])
+    faults = [fault for detail in exc.errors() for fault in _faults(detail, model)]
+    first = _placed(faults[0], faults[0].field)
+    if len(faults) > 1:
+        others = "; ".join(str(other) for other in faults[1 : 1 + _MOST_OTHERS])
         first.fix = f"{first.fix} Also wrong: {others}".strip()
+    first.faults = tuple(faults)
     return first
+
+
+def _faults(detail: ErrorDetails, model: type[BaseModel]) -> list[ConfigError]:
+    """What a line of pydantic's report says; of a configuration inside, all that is wrong in it."""
+    location = [str(part) for part in detail["loc"]]
+    inner = detail.get("ctx", {}).get("error")
+    if not isinstance(inner, ConfigError):
+        return [_one_error(detail, model)]
+    found = []
+    for fault in inner.faults or (inner,):
+        own = () if fault.field in location[-1:] else (fault.field,)
+        found.append(_placed(fault, ".".join(part for part in (*location, *own) if part)))
+    return found
+
+
+def _placed(error: ConfigError, field: str) -> ConfigError:
+    return type(error)(error.message, field=field, value=error.value, fix=error.fix)
 
 
 def _one_error(detail: ErrorDetails, model: type[BaseModel]) -> ConfigError:
     location = [str(part) for part in detail["loc"]]
     field = ".".join(location)
-    inner = detail.get("ctx", {}).get("error")
-    if isinstance(inner, ConfigError):
-        own = () if inner.field in location[-1:] else (inner.field,)
-        inner_field = ".".join(part for part in (field, *own) if part)
-        return type(inner)(inner.message, field=inner_field, value=inner.value, fix=inner.fix)
     if detail["type"] == "extra_forbidden":
         owner = _model_at(model, location[:-1])
         error = unknown_name("key", location[-1], [] if owner is None else owner.model_fields)

@@ -109,6 +109,9 @@ class UsageError(QStoreError):
 class ConfigError(UsageError, ValueError):
     """A configuration value is wrong. Also a ValueError, so that pydantic adds the path to it."""
 
+    faults: tuple[ConfigError, ...] = ()
+    """Of a whole configuration: all that is wrong in it, each with its own field and fix."""
+
 
 class UnknownNameError(ConfigError):
     """A name that no registry knows."""
