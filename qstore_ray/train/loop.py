@@ -22,6 +22,7 @@ from qstore_ray.data.batches import BalancedBatches, Batches, StandardBatches
 from qstore_ray.errors import CheckpointError, RunError, under
 from qstore_ray.learn.schedules import Horizon
 from qstore_ray.learn.stopping import monitored
+from qstore_ray.learn.targets import nothing_to_learn
 from qstore_ray.track.base import Record
 from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
 from qstore_ray.train.callbacks.base import Run
@@ -123,6 +124,11 @@ class _Loop:
     def _journal(self) -> Journal:
         return Memory() if self.job.run_dir is None else Recorder(self.job, self.job.run_dir)
 
+    def _warnings(self) -> list[str]:
+        regression = self.job.model.loss.goal == "regression"
+        same = nothing_to_learn(self.rows.y) if regression else ""
+        return [*self.validation.warnings, *([same] if same else [])]
+
     def _restore(self) -> TrainState:
         horizon = Horizon(self.steps_per_epoch * self.job.config.epochs, self.steps_per_epoch)
         with under("trainer.schedule_options"):
@@ -145,7 +151,7 @@ class _Loop:
                 state, problems, rows=len(self.rows.x), steps_per_epoch=self.steps_per_epoch,
                 workers=self.reducer.world_size,
             )  # fmt: skip
-            for warning in self.validation.warnings:
+            for warning in self._warnings():
                 self.journal.warn(warning)
             self.hooks = Hooks(self.job.callbacks, self._view(state, self.journal))
             self.hooks.restore(found.arrays if found else {})

@@ -128,7 +128,7 @@ def _results(facts: RunFacts) -> str:
 
 
 def _verdict(said: str, metrics: Mapping[str, Any]) -> str:
-    if not any(name.startswith("baseline_") for name in metrics):
+    if not said and not any(name.startswith("baseline_") for name in metrics):
         return '<p class="muted">There is no classical baseline to compare with.</p>'
     blind = "finds no row" in said
     good = said.startswith("better") and not blind

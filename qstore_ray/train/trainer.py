@@ -39,7 +39,14 @@ from qstore_ray.train.beginning import beginning, check_longer
 from qstore_ray.train.callbacks import Callback, described
 from qstore_ray.train.checkpoint import latest_checkpoint
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
-from qstore_ray.train.finish import Pictures, always, artifacts, close_metrics, interrupted
+from qstore_ray.train.finish import (
+    Pictures,
+    always,
+    artifacts,
+    close_metrics,
+    interrupted,
+    judged,
+)
 from qstore_ray.train.interrupt import stop_on_signal
 from qstore_ray.train.loop import batches_of
 from qstore_ray.train.modelfile import model_manifest, preparation_arrays
@@ -49,8 +56,7 @@ from qstore_ray.train.reporter import LocalReporter
 from qstore_ray.train.run_folder import RunFolder, check_run, open_run_folder, read_run_record
 from qstore_ray.train.same_run import epochs_of
 from qstore_ray.train.sync import LocalReducer
-from qstore_ray.train.trained import Evaluation, TrainedModel
-from qstore_ray.verdict import verdict
+from qstore_ray.train.trained import TrainedModel
 
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
@@ -376,14 +382,6 @@ class QuantumTrainer:
         metrics["epochs"] = len(history)
         metrics["samples_per_second"] = round(outcome.samples / outcome.seconds, 1)
         return TrainResult(trained, metrics, history, folder.path, checkpoint.path, missing, said)
-
-
-def judged(seen: Evaluation, baseline: Baseline, dataset: Dataset) -> tuple[str, dict[str, float]]:
-    """The verdict on a model of the goal that the data are for; nothing for any other."""
-    if not seen.scores.values.keys() & {"accuracy", "r2"}:  # compression, or rows all alike
-        return "", {}
-    names = tuple(map(str, dataset.schema.class_names)) if dataset.classes else ()
-    return verdict(seen.y, seen.answers, baseline, names)
 
 
 def _texts(said: Mapping[str, Any]) -> dict[str, str]:
