@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from qstore_ray.credentials import HIDDEN, is_secret, redact_text
 from qstore_ray.errors import ConfigError, unknown_name
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ _FIXES = {
 """What to type instead, by the type of pydantic's error."""
 
 _MOST_OTHERS = 3
+_LONGEST_SHOWN = 160
 
 
 class Config(BaseModel):
@@ -90,9 +92,38 @@ class Config(BaseModel):
         """The configuration as TOML text; `from_toml` reads it back unchanged."""
         return dump_toml(self.to_dict())
 
+    def __repr__(self) -> str:
+        """What differs from the defaults, secrets hidden, long values cut."""
+        told = []
+        for name, info in type(self).model_fields.items():
+            if name not in self.__dict__:  # half made, as a debugger may meet it
+                continue
+            value = self.__dict__[name]
+            if info.is_required() or value != info.get_default(call_default_factory=True):
+                told.append(f"{name}={_cut(_shown(value, name))}")
+        return f"{type(self).__name__}({', '.join(told)})"
+
+    __str__ = __repr__
+
     def fingerprint(self) -> str:
         """SHA-256 of the canonical JSON form (64 hex digits): equal configurations, equal value."""
         return fingerprint(self.to_dict())
+
+
+def _shown(value: Any, name: str = "") -> str:
+    """A value as Python writes it, without what a key or a URL says is secret."""
+    if value is not None and is_secret(name):
+        return HIDDEN
+    if isinstance(value, Mapping):
+        inside = (f"{key!r}: {_shown(each, str(key))}" for key, each in value.items())
+        return f"{{{', '.join(inside)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_shown, value))}]"
+    return redact_text(repr(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
 
 
 def fingerprint(values: Any) -> str:

@@ -50,7 +50,7 @@ from qstore_ray.train.finish import (
 from qstore_ray.train.interrupt import stop_on_signal
 from qstore_ray.train.loop import batches_of
 from qstore_ray.train.modelfile import model_manifest, preparation_arrays
-from qstore_ray.train.preflight import Checked, checked
+from qstore_ray.train.preflight import Checked, checked, no_dataset
 from qstore_ray.train.report import Ending
 from qstore_ray.train.reporter import LocalReporter
 from qstore_ray.train.run_folder import RunFolder, check_run, open_run_folder, read_run_record
@@ -156,7 +156,7 @@ class QuantumTrainer:
     def fit(
         self,
         dataset: Dataset,
-        *,
+        *others: object,
         resume: bool = False,
         fresh: bool = False,
         changed: bool = False,
@@ -180,11 +180,13 @@ class QuantumTrainer:
             stop: when set, by another thread, the run stops at a checkpoint as by Ctrl-C.
 
         Raises:
-            ConfigError, CircuitError, ResourceError, RunExistsError: nothing was written.
+            UsageError: nothing was written; also where it is given features and labels.
             DataError: too few rows, or data that do not fit the model; nothing was written.
             InterruptedRunError: stopped by Ctrl-C after writing a checkpoint.
             RunError: it failed; the checkpoints written so far are kept.
         """
+        if others:  # as scikit-learn's fit(x, y)
+            raise no_dataset(dataset)
         began = time.monotonic()
         found = checked(self.model, self.trainer, dataset, self.callbacks, sample_weight)
         name = self.name or f"{dataset.config.name}-{time.strftime('%Y%m%d-%H%M%S')}"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Sequence
 from types import MappingProxyType
-from typing import Any
 
 from qstore_ray.backends.base import Usage
 from qstore_ray.circuits.template import Template

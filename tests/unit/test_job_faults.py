@@ -14,6 +14,7 @@ from qstore_ray.errors import UsageError
 from qstore_ray.job import JobConfig, run_job, run_search
 from qstore_ray.learn.targets import nothing_to_learn
 from qstore_ray.track.jsonl import read_records
+from qstore_ray.train.trainer import QuantumTrainer
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
@@ -84,3 +85,11 @@ def test_what_is_no_job_is_refused_with_what_to_write(call: Any, given: Any, fix
         call(given)
     assert fix in caught.value.fix
     assert call.__name__ in str(caught.value)
+
+
+def test_features_and_labels_are_no_dataset() -> None:
+    trainer: Any = QuantumTrainer()
+    for given in ((X, X[:, 0]), (X,)):
+        with pytest.raises(UsageError, match=r"DatasetLoader\.from_arrays\(x, y\)") as caught:
+            trainer.fit(*given)
+        assert caught.value.field == "dataset"

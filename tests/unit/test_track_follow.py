@@ -18,8 +18,8 @@ from pydantic import SecretStr
 from qstore_ray.errors import RunError
 from qstore_ray.track import follow
 from qstore_ray.track.base import Display, Outcome, Record, RunInfo, Tracker
-from qstore_ray.track.follow import Follower
 from qstore_ray.track.config import TrackConfig
+from qstore_ray.track.follow import Follower
 from qstore_ray.track.jsonl import MetricsFile, encode
 from qstore_ray.track.mlflow import MLflowTracker
 from qstore_ray.track.tail import Tail
