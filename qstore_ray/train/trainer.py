@@ -372,7 +372,12 @@ class QuantumTrainer:
         # Val has the metrics that it had in training, and test all that there are.
         missing: dict[str, str] = {}
         said = ""
-        for split, names in (("val", found.metrics), ("test", None)):
+        # Of numbers in their own units too, since the loss is of scaled targets.
+        always = ("rmse",) if found.model.loss.goal == "regression" else ()
+        for split, names in (
+            ("val", tuple(dict.fromkeys((*found.metrics, *always)))),
+            ("test", None),
+        ):
             if split not in dataset.plans:
                 continue
             seen = trained.evaluation(dataset, split, names)

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from qstore_ray.baseline import constant_baseline
+from qstore_ray.cli.app import main
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.errors import UsageError
+from qstore_ray.figures import base
 from qstore_ray.job import JobConfig, run_job, run_search
 from qstore_ray.learn.targets import nothing_to_learn
 from qstore_ray.track.jsonl import read_records
@@ -93,3 +95,30 @@ def test_features_and_labels_are_no_dataset() -> None:
         with pytest.raises(UsageError, match=r"DatasetLoader\.from_arrays\(x, y\)") as caught:
             trainer.fit(*given)
         assert caught.value.field == "dataset"
+
+
+def test_the_report_says_which_name_a_numbered_class_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "_OTHER_WRITINGS", ())
+    base._fonts.cache_clear()
+    base._drawable.cache_clear()
+    y = np.array(["猫", "Größe <b>$x$</b>"])[(X[:, 0] > 0).astype(int)]
+    result = run_job(job(tmp_path, y, task="classification"))
+    base._fonts.cache_clear()
+    base._drawable.cache_clear()
+    page = (result.run_dir / "report.html").read_text(encoding="utf-8")
+    assert "class 0: Größe &lt;b&gt;$x$&lt;/b&gt;" in page
+    assert "class 1: 猫" in page
+    assert "<b>$x$" not in page
+
+
+def test_runs_of_numbers_are_listed_in_their_own_units(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = run_job(job(tmp_path, 5e4 + 1e3 * X[:, 0], task="regression"))
+    assert main(["runs", "--storage", str(tmp_path / "runs")]) == 0
+    said = capsys.readouterr().out
+    for split in ("val", "test"):
+        assert result.metrics[f"{split}_rmse"] > 100.0
+        assert f"RMSE {result.metrics[f'{split}_rmse']:.4g}" in said
