@@ -11,10 +11,11 @@ import pytest
 from qstore_ray.baseline import constant_baseline
 from qstore_ray.cli.app import main
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.errors import UsageError
+from qstore_ray.errors import ConfigError, UsageError
 from qstore_ray.figures import base
 from qstore_ray.job import JobConfig, run_job, run_search
 from qstore_ray.learn.targets import nothing_to_learn
+from qstore_ray.learn.weights import check_sample_weight
 from qstore_ray.track.jsonl import read_records
 from qstore_ray.train.trainer import QuantumTrainer
 
@@ -95,6 +96,23 @@ def test_features_and_labels_are_no_dataset() -> None:
         with pytest.raises(UsageError, match=r"DatasetLoader\.from_arrays\(x, y\)") as caught:
             trainer.fit(*given)
         assert caught.value.field == "dataset"
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        ["1"] * 4,
+        np.array(["1", 2.0, 3.0, 4.0], dtype=object),
+        [b"1"] * 4,
+        np.array(["2020-01-01"] * 4, dtype="datetime64[D]"),
+    ],
+    ids=["text", "objects", "bytes", "dates"],
+)
+def test_weights_that_only_look_like_numbers_are_refused(weights: Any) -> None:
+    with pytest.raises(ConfigError, match="weights are numbers: they are of type") as caught:
+        check_sample_weight(weights, 4)
+    assert caught.value.fix == "Give one number a row."
+    assert check_sample_weight(np.array([1, 2, 0, 1], dtype=object), 4).tolist() == [1, 2, 0, 1]
 
 
 def test_the_report_says_which_name_a_numbered_class_has(
