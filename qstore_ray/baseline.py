@@ -9,7 +9,7 @@ and the strength of the regularisation chosen on the validation rows by the metr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,14 +32,15 @@ class Baseline:
 
     Attributes:
         name: of the linear model. metric: that the verdict is by, a name of `learn.scoring`.
-        linear, constant: the answers of the linear model, and of the majority class or the mean.
+        linear, constant: the answers of the linear model (None where none was fitted), and of the
+            majority class or the mean.
         metrics: their scores, as `baseline_<metric>` and `majority_<metric>` (`mean_` without
             classes).
     """
 
     name: str
     metric: str
-    linear: Answers
+    linear: Answers | None
     constant: Answers
     metrics: dict[str, float]
 
@@ -85,13 +86,27 @@ def linear_baseline(
         chosen = max(candidates, key=worth)
     x_test, y_test = dataset.materialize(split)
     linear = _answers(chosen, x_test, goal, n_classes)
-    constant = Answers(_constant(y, goal, len(y_test)))
+    simple = constant_baseline(dataset, split)
     metrics = {f"baseline_{k}": v for k, v in scoring.scores(y_test, linear).values.items()}
+    return replace(simple, linear=linear, metrics=metrics | simple.metrics)
+
+
+def constant_baseline(dataset: Dataset, split: str = "test") -> Baseline:
+    """The majority class, or the mean, of train on `split`; nothing is fitted.
+
+    Raises:
+        UnknownNameError: the dataset has no such split.
+    """
+    goal: Goal = dataset.config.task
+    scoring = Scoring(goal, tuple(map(str, dataset.schema.class_names)))
+    y_test = dataset.materialize(split).y
+    constant = Answers(_constant(dataset.materialize("train").y, goal, len(y_test)))
     of_labels = [name for name, known in scoring.metrics.items() if known.takes == "predicted"]
     first = "mean" if goal == "regression" else "majority"
     found = scoring.scores(y_test, constant, of_labels).values
-    metrics |= {f"{first}_{k}": v for k, v in found.items() if not k.startswith("recall_")}
-    return Baseline(RIDGE if goal == "regression" else LOGISTIC, metric, linear, constant, metrics)
+    metrics = {f"{first}_{k}": v for k, v in found.items() if not k.startswith("recall_")}
+    name = RIDGE if goal == "regression" else LOGISTIC
+    return Baseline(name, verdict_metric(dataset), None, constant, metrics)
 
 
 def verdict_metric(dataset: Dataset) -> str:

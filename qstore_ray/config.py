@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from qstore_ray.credentials import HIDDEN, is_secret, redact_text
 from qstore_ray.errors import ConfigError, unknown_name
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ _FIXES = {
     "list_type": "Write a list: [ … ].",
 }
 """What to type instead, by the type of pydantic's error."""
+
+_MOST_OTHERS = 3
+_LONGEST_SHOWN = 160
 
 
 class Config(BaseModel):
@@ -88,9 +92,38 @@ class Config(BaseModel):
         """The configuration as TOML text; `from_toml` reads it back unchanged."""
         return dump_toml(self.to_dict())
 
+    def __repr__(self) -> str:
+        """What differs from the defaults, secrets hidden, long values cut."""
+        told = []
+        for name, info in type(self).model_fields.items():
+            if name not in self.__dict__:  # half made, as a debugger may meet it
+                continue
+            value = self.__dict__[name]
+            if info.is_required() or value != info.get_default(call_default_factory=True):
+                told.append(f"{name}={_cut(_shown(value, name))}")
+        return f"{type(self).__name__}({', '.join(told)})"
+
+    __str__ = __repr__
+
     def fingerprint(self) -> str:
         """SHA-256 of the canonical JSON form (64 hex digits): equal configurations, equal value."""
         return fingerprint(self.to_dict())
+
+
+def _shown(value: Any, name: str = "") -> str:
+    """A value as Python writes it, without what a key or a URL says is secret."""
+    if value is not None and is_secret(name):
+        return HIDDEN
+    if isinstance(value, Mapping):
+        inside = (f"{key!r}: {_shown(each, str(key))}" for key, each in value.items())
+        return f"{{{', '.join(inside)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_shown, value))}]"
+    return redact_text(repr(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
 
 
 def fingerprint(values: Any) -> str:
@@ -189,22 +222,35 @@ def set_field(values: dict[str, Any], field: str, value: Any) -> None:
 
 def _config_error(exc: ValidationError, model: type[BaseModel]) -> ConfigError:
     """Translate pydantic's report: the first problem as the error, the others named in the fix."""
-    details = exc.errors()
-    first = _one_error(details[0], model)
-    if len(details) > 1:
-        others = "; ".join(str(_one_error(other, model)) for other in details[1:4])
+    faults = [fault for detail in exc.errors() for fault in _faults(detail, model)]
+    first = _placed(faults[0], faults[0].field)
+    if len(faults) > 1:
+        others = "; ".join(str(other) for other in faults[1 : 1 + _MOST_OTHERS])
         first.fix = f"{first.fix} Also wrong: {others}".strip()
+    first.faults = tuple(faults)
     return first
+
+
+def _faults(detail: ErrorDetails, model: type[BaseModel]) -> list[ConfigError]:
+    """What a line of pydantic's report says; of a configuration inside, all that is wrong in it."""
+    location = [str(part) for part in detail["loc"]]
+    inner = detail.get("ctx", {}).get("error")
+    if not isinstance(inner, ConfigError):
+        return [_one_error(detail, model)]
+    found = []
+    for fault in inner.faults or (inner,):
+        own = () if fault.field in location[-1:] else (fault.field,)
+        found.append(_placed(fault, ".".join(part for part in (*location, *own) if part)))
+    return found
+
+
+def _placed(error: ConfigError, field: str) -> ConfigError:
+    return type(error)(error.message, field=field, value=error.value, fix=error.fix)
 
 
 def _one_error(detail: ErrorDetails, model: type[BaseModel]) -> ConfigError:
     location = [str(part) for part in detail["loc"]]
     field = ".".join(location)
-    inner = detail.get("ctx", {}).get("error")
-    if isinstance(inner, ConfigError):
-        own = () if inner.field in location[-1:] else (inner.field,)
-        inner_field = ".".join(part for part in (field, *own) if part)
-        return type(inner)(inner.message, field=inner_field, value=inner.value, fix=inner.fix)
     if detail["type"] == "extra_forbidden":
         owner = _model_at(model, location[:-1])
         error = unknown_name("key", location[-1], [] if owner is None else owner.model_fields)

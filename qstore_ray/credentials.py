@@ -29,6 +29,11 @@ _SERVER = re.compile(r"(?P<scheme>[\w+.-]+)://(?:(?P<login>[^/?#]*)@)?(?P<rest>.
 _SECRET = re.compile(
     r"token|passw|pwd|secret|credential|signature|^sig$|(?:api|access|private)_?key", re.IGNORECASE
 )
+_SECRET_KEY = re.compile(
+    r"(?:^|[^a-z])(?:token|passwords?|passwd|passphrase|secrets?|credentials?"
+    r"|(?:api|access|private)_?key)(?:$|[^a-z])"
+)
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _IN_TEXT = re.compile(r"(://)[^\s/]*@")
 _DATABASE_IN_TEXT = re.compile(r"\b(?!https?:)([a-z][\w+.-]*://)[^\s/@:]*:[^\s@]*@", re.IGNORECASE)
 _QUERY_IN_TEXT = re.compile(
@@ -91,6 +96,11 @@ def without_login(url: str) -> str:
     if not mark or kept == query.split("&"):
         return f"{parts.scheme}://{user}{parts.rest}"
     return f"{parts.scheme}://{user}{place}" + (f"?{'&'.join(kept)}" if kept else "")
+
+
+def is_secret(key: str) -> bool:
+    """Whether what stands under this name is hidden."""
+    return _SECRET_KEY.search(_HUMP.sub("_", key).lower()) is not None
 
 
 def redact_text(text: str) -> str:

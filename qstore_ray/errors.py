@@ -34,7 +34,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
-from qstore_ray.credentials import redact_text
+from qstore_ray.credentials import HIDDEN, is_secret, redact_text
 from qstore_ray.wording import worded
 
 _LONGEST_VALUE = 80
@@ -80,7 +80,7 @@ class QStoreError(Exception):
 
     def __str__(self) -> str:
         where = f"{self.field}: " if self.field else ""
-        got = f" (got {_short(self.value)})" if self.value is not None else ""
+        got = f" (got {self._got()})" if self.value is not None else ""
         fix = f" {self.fix}" if self.fix else ""
         return _shown(f"{where}{self.message}{got}.{fix}")
 
@@ -88,13 +88,17 @@ class QStoreError(Exception):
         # With what else an error knows: `locked`, `row`, and notes.
         return _rebuild, (type(self), self._message, self.field, self.value, self.fix), vars(self)
 
+    def _got(self) -> str:
+        """The value, short, unless the field's name says that it is secret."""
+        return HIDDEN if is_secret(self.field.rpartition(".")[2]) else _short(self.value)
+
     def as_dict(self) -> dict[str, Any]:
         """The error as JSON-ready fields (`--json` prints this)."""
         return {
             "error": type(self).__name__,
             "message": _shown(self.message),
             "field": self.field,
-            "value": None if self.value is None else _short(self.value),
+            "value": None if self.value is None else self._got(),
             "fix": _shown(self.fix),
             "exit_code": self.exit_code,
         }
@@ -108,6 +112,9 @@ class UsageError(QStoreError):
 
 class ConfigError(UsageError, ValueError):
     """A configuration value is wrong. Also a ValueError, so that pydantic adds the path to it."""
+
+    faults: tuple[ConfigError, ...] = ()
+    """Of a whole configuration: all that is wrong in it, each with its own field and fix."""
 
 
 class UnknownNameError(ConfigError):

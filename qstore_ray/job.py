@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qstore_ray.errors import ConfigError
+from qstore_ray.errors import ConfigError, UsageError
 from qstore_ray.track.base import Display
 from qstore_ray.train.config import TrainingJob
 from qstore_ray.tune.config import TuneConfig
@@ -72,13 +72,16 @@ def run_job(
         loaded: called with the data as soon as they are loaded.
 
     Raises:
+        UsageError: it is given something else than a job.
         QStoreError: see `DatasetLoader.load` and `QuantumTrainer.fit`.
     """
     # What takes long to import is imported when a job runs, not when one is described.
+    from qstore_ray.baseline import constant_baseline, linear_baseline
     from qstore_ray.data.loader import DatasetLoader
     from qstore_ray.train.run_folder import check_run
     from qstore_ray.train.trainer import QuantumTrainer
 
+    _check_job(config, "run_job")
     check_run(
         config.storage,
         config.name,
@@ -90,9 +93,9 @@ def run_job(
     if loaded is not None:
         loaded(dataset)
     baseline = None
-    if config.baseline and "test" in dataset.plans:
-        from qstore_ray.baseline import linear_baseline
-
+    if "test" in dataset.plans and not config.baseline:
+        baseline = constant_baseline(dataset)
+    elif "test" in dataset.plans:
         # Judged on equal terms: what shows rare classes more often does so for both.
         weight = config.trainer.class_weight
         if weight is None and config.trainer.batches == "balanced":
@@ -126,6 +129,7 @@ def run_search(
         ConfigError: the job has no `[tune]` table.
         QStoreError: see `Tuner.fit`.
     """
+    _check_job(config, "run_search")
     if config.tune is None:
         raise ConfigError(
             "the job has no [tune] table, so there is nothing to search",
@@ -136,3 +140,17 @@ def run_search(
     from qstore_ray.tune.tuner import Tuner
 
     return Tuner(config, config.tune, display=display).fit(resume=resume, fresh=fresh)
+
+
+def _check_job(config: object, name: str) -> None:
+    """Refuse what is no job, such as the path of one."""
+    if isinstance(config, JobConfig):
+        return
+    path = isinstance(config, str | Path)
+    read = f"JobConfig.from_toml({str(config)!r})" if path else 'JobConfig.from_toml("job.toml")'
+    raise UsageError(
+        f"{name} takes a job, a JobConfig",
+        field="config",
+        value=config if path else type(config).__name__,
+        fix=f"Write {name}({read}).",
+    )

@@ -46,7 +46,7 @@ def verdict(
     The sentence goes on after "The model is": `better than`, `worse than` or `not distinguishable
     from` the linear model, with the difference, its 95 % interval and the rows. Then how it stands
     to the majority class (the mean), where it is not clearly better; and the classes of which it
-    finds no row.
+    finds no row. Without a linear model it is compared with the majority class (the mean).
 
     Args:
         y: the targets (N,) or (N, T) of the rows that both answer.
@@ -59,18 +59,20 @@ def verdict(
     metric = baseline.metric
     if metric == "balanced_accuracy" and len(np.unique(y)) < 2:
         metric = "accuracy"
-    found = difference(metric, y, model, baseline.linear)
+    other = baseline.constant if baseline.linear is None else baseline.linear
+    found = difference(metric, y, model, other)
     constant = difference(metric, y, model, baseline.constant)
     if found is None or constant is None:
         return "", {}
-    ours, theirs = score(metric, y, model), score(metric, y, baseline.linear)
+    simple = "the mean of the targets" if metric == "r2" else "the majority class"
+    rival = simple if baseline.linear is None else f"{baseline.name} on the same features"
+    ours, theirs = score(metric, y, model), score(metric, y, other)
     text = (
-        f"{_compared(found)} {baseline.name} on the same features: {_WORDS[metric]} {ours:.4f} "
+        f"{_compared(found)} {rival}: {_WORDS[metric]} {ours:.4f} "
         f"against {theirs:.4f} (difference {found.value:+.4f}, 95 % interval {found.low:+.4f} to "
         f"{found.high:+.4f}, {found.n} rows)"
     )
-    simple = "the mean of the targets" if metric == "r2" else "the majority class"
-    if constant.low <= 0.0:
+    if baseline.linear is not None and constant.low <= 0.0:
         at = score(metric, y, baseline.constant)
         text += f"; it is {_compared(constant)} {simple}, which has {at:.4f}"
     missed = missed_classes(y, model.predicted, class_names)

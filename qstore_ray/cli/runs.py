@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from qstore_ray.train.run_summary import RunSummary
 
 _STORAGE = "runs"
+_LOSS = ("loss", ".4g", "loss ")
 
 app = typer.Typer(
     epilog=examples(
@@ -50,7 +51,7 @@ def _runs(context: typer.Context, storage: Storage = _STORAGE, as_json: AsJson =
 def list_runs(storage: Storage = _STORAGE, as_json: AsJson = False) -> None:
     """List all runs, damaged ones too.
 
-    `val` and `test` are accuracies, or losses where there is none.
+    `val` and `test` are accuracies; of numbers the RMSE, in the target's own units; else the loss.
     """
     from qstore_ray.train.run_summary import run_folders, study_folders, summarize
 
@@ -119,10 +120,10 @@ def _epochs(summary: RunSummary) -> str:
 
 
 def _score(summary: RunSummary, split: str) -> str:
-    for name, form in (("accuracy", ".4f"), ("loss", ".4g")):
+    for name, form, said in (("accuracy", ".4f", ""), ("rmse", ".4g", "RMSE "), _LOSS):
         value = summary.metrics.get(f"{split}_{name}")
         if value is not None:
-            return f"{value:{form}}"
+            return f"{said}{value:{form}}"
     return "-"
 
 

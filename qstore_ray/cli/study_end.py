@@ -43,10 +43,14 @@ def as_dict(result: StudyResult, job: JobConfig) -> dict[str, Any]:
 
 def as_facts(result: StudyResult, job: JobConfig) -> Iterator[tuple[str, Any]]:
     """The same for people, as names and values; the last ones are commands."""
+    from qstore_ray.track.mlflow_store import recorded_at
+
     folder, refit = _folders(job)
     typed = shlex.quote(str(folder))
     yield "study", folder
     yield from summary_of(result)
+    if tracked := recorded_at(folder, job.track):
+        yield "mlflow", tracked
     if refit:
         named = _test_scores(refit).items()
         scores = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in named)

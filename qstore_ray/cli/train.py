@@ -102,7 +102,7 @@ def train(
     if as_json:
         say_json(_as_dict(config.name, result))
     else:
-        say(_as_text(result))
+        say(_as_text(result, config))
 
 
 def read_job(path: str, overrides: list[str]) -> JobConfig:
@@ -168,7 +168,9 @@ def _as_dict(name: str, result: JobResult) -> dict[str, Any]:
     }
 
 
-def _as_text(result: JobResult) -> str:
+def _as_text(result: JobResult, config: JobConfig) -> str:
+    from qstore_ray.track.mlflow_store import recorded_at
+
     metrics = result.metrics
     lines: list[tuple[str, Any]] = [("run", result.run_dir)]
     for part in ("test", "baseline"):
@@ -181,6 +183,8 @@ def _as_text(result: JobResult) -> str:
     epochs, seconds = metrics["epochs"], metrics["train_seconds"]
     speed = f"{metrics['samples_per_second']:,.0f} samples/s"
     lines.append(("training", f"{epochs} epoch{'s' * (epochs != 1)} in {seconds:.1f} s, {speed}"))
+    tracked = recorded_at(result.run_dir, config.track)
+    lines += [("mlflow", tracked)] if tracked else []
     return facts(lines)
 
 

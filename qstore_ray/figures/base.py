@@ -85,6 +85,12 @@ def class_labels(names: Sequence[str]) -> list[str]:
     return [f"class {number}" for number in range(len(names))]
 
 
+def drawn_names(names: Sequence[str]) -> list[str]:
+    """Names of classes beside a figure: `class 0: 猫` where the figure has the number."""
+    drawn = class_labels(names)
+    return [n if n == d else f"{d}: {n}" for d, n in zip(drawn, names, strict=True)]
+
+
 def _shown(letter: str) -> str:
     return letter if letter in _drawable() else f"\\u{ord(letter):04x}"
 

@@ -80,3 +80,14 @@ class TargetScaling:
     @property
     def _state(self) -> dict[str, FloatArray]:
         return {"mean": np.array(self.mean), "std": np.array(self.std)}
+
+
+def nothing_to_learn(y: AnyArray) -> str:
+    """A warning where targets (N,) or (N, T) of train are all the same, else ""."""
+    columns = np.asarray(y).reshape(len(y), -1)
+    same = np.flatnonzero((columns == columns[:1]).all(axis=0)).tolist()
+    if not same:
+        return ""
+    many = columns.shape[1] > 1
+    which = f"target {', '.join(str(number + 1) for number in same)}" if many else "the target"
+    return f"{which} is the same in all rows of train: there is nothing to learn"

@@ -64,6 +64,15 @@ def _text(label: Any) -> str:
     return str(int(label) if whole else label)
 
 
+def _numbers(weight: Any) -> FloatArray:
+    """Weights as numbers; a text of digits is none. Raises TypeError or ValueError."""
+    given = np.asarray(weight)
+    text = any(isinstance(each, str) for each in given.ravel()[:1])
+    if text or given.dtype.kind not in "biufO":
+        raise TypeError(f"they are of type {'str' if text else given.dtype}")
+    return given.astype(np.float64)
+
+
 def check_sample_weight(weight: Any, n_rows: int, field: str = "sample_weight") -> FloatArray:
     """The weights of rows as an array (N,).
 
@@ -71,7 +80,7 @@ def check_sample_weight(weight: Any, n_rows: int, field: str = "sample_weight") 
         ConfigError: another number of them, text, NaN, infinity, one below 0, or all 0.
     """
     try:
-        found = np.asarray(weight, dtype=np.float64)
+        found = _numbers(weight)
     except (TypeError, ValueError) as exc:
         raise ConfigError(
             f"weights are numbers: {exc}", field=field, fix="Give one number a row."

@@ -109,12 +109,13 @@ def sqlite_uri(file: Path) -> str:
     """The URI of a sqlite file; `sqlite_file` takes it back.
 
     MLflow hands it to SQLAlchemy, which reads a path up to `?` and as it is written: a `?` needs
-    sqlite's own kind of URI, in which `?`, `#` and `%` are escaped.
+    sqlite's own kind of URI, in which `?`, `#` and `%` are escaped. With the driver named, MLflow
+    does not take `file:…` for the path of a folder that it has to make.
     """
     path = file.resolve().as_posix()
     if not set(path) & set("?#%"):
         return f"sqlite:///{path}"
-    return f"sqlite:///file:{quote(quote(path), safe='/')}?uri=true"
+    return f"sqlite+pysqlite:///file:{quote(quote(path), safe='/')}?uri=true"
 
 
 def sqlite_file(uri: str) -> Path | None:
@@ -129,12 +130,17 @@ def sqlite_file(uri: str) -> Path | None:
     return Path(path)
 
 
+def is_server(uri: str) -> bool:
+    """Whether the store is reached over a server, not a database."""
+    return uri.partition("://")[0].lower() in _SERVERS
+
+
 def artifact_folder(uri: str, storage: Path) -> str | None:
     """Where MLflow keeps files, as a URI: beside the sqlite file, else beside the run folders.
 
     None for a server, which decides for itself.
     """
-    if uri.partition("://")[0] in _SERVERS:
+    if is_server(uri):
         return None
     file = sqlite_file(uri)
     folder = storage if file is None else file.parent

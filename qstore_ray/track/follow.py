@@ -32,10 +32,7 @@ Failure = tuple[str, BaseException]
 _POLL_SECONDS = 0.1
 _RETRY_SECONDS = 30.0
 _SILENT_SECONDS = 3.0
-_WAITING = (
-    "a server that does not answer is given up after two minutes at most, and the run folder keeps "
-    "all that it misses"
-)
+_KEPT = "the run folder keeps all that it misses"
 
 
 def open_trackers(config: TrackConfig) -> tuple[Tracker, ...]:
@@ -263,7 +260,8 @@ class _Lane:
     def _settle(self) -> bool:
         """Wait for the call that is under way; whether it went well."""
         if self._pending is not None and not wait([self._pending], timeout=_SILENT_SECONDS).done:
-            announce("note", f"waiting for {self.name}: {_WAITING}")
+            limit = getattr(self._tracker, "longest_wait", "")
+            announce("note", f"waiting for {self.name}: {f'{limit}, and ' if limit else ''}{_KEPT}")
         error = None if self._pending is None else self._pending.exception()
         self._pending = None
         if error is None:

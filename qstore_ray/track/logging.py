@@ -28,8 +28,9 @@ import structlog
 from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.stdlib import ProcessorFormatter
 
+from qstore_ray.credentials import is_secret
 from qstore_ray.errors import ConfigError
-from qstore_ray.track.text import is_secret, redact, redact_message
+from qstore_ray.track.text import redact, redact_message
 from qstore_ray.wording import worded
 
 if TYPE_CHECKING:

@@ -23,7 +23,13 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from qstore_ray.errors import RunError
 from qstore_ray.track.base import Record, RunInfo, Status, write_atomically
-from qstore_ray.track.config import TrackConfig, artifact_folder, default_experiment, default_uri
+from qstore_ray.track.config import (
+    TrackConfig,
+    artifact_folder,
+    default_experiment,
+    default_uri,
+    is_server,
+)
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.track.logging import announce
 from qstore_ray.track.mlflow_store import (
@@ -79,6 +85,13 @@ class MLflowTracker:
         self._waiting: list[Record] = []
         self._asked = -math.inf
         self._usage = ProcessUsage()
+
+    @property
+    def longest_wait(self) -> str:
+        """How long a server is waited for, in words; a database has its own limits."""
+        uri = self._config.mlflow_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+        server = is_server(uri)
+        return "a server that does not answer is given up after two minutes at most" * server
 
     def start(self, run: RunInfo) -> None:
         """Open the store and create the MLflow run, or continue the one named in the run folder.

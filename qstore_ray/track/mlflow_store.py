@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Final
 
 from qstore_ray.credentials import login_url, redact_text
 from qstore_ray.errors import MissingDependencyError, RunError, first_line
-from qstore_ray.track.config import sqlite_file, sqlite_uri
+from qstore_ray.track.config import (
+    TrackConfig,
+    default_experiment,
+    default_uri,
+    sqlite_file,
+    sqlite_uri,
+)
 from qstore_ray.track.text import cut
 
 if TYPE_CHECKING:
@@ -87,6 +93,14 @@ def _create(file: Path) -> None:
         part.unlink()
     else:
         part.replace(file)
+
+
+def recorded_at(run_dir: Path, config: TrackConfig) -> str:
+    """In which store and experiment MLflow has the run of this folder; empty where it has none."""
+    if not (run_dir / RUN_ID_FILE).exists():
+        return ""
+    uri = redact_text(config.mlflow_uri or default_uri(run_dir.parent))
+    return f"{uri}, experiment {config.experiment or default_experiment()!r}"
 
 
 @contextmanager

@@ -13,13 +13,8 @@ from typing import Any, Final
 
 from pydantic import SecretBytes, SecretStr
 
-from qstore_ray.credentials import HIDDEN, redact_text
+from qstore_ray.credentials import HIDDEN, is_secret, redact_text
 
-_SECRET_KEY = re.compile(
-    r"(?:^|[^a-z])(?:token|passwords?|passwd|passphrase|secrets?|credentials?"
-    r"|(?:api|access|private)_?key)(?:$|[^a-z])"
-)
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SAID = re.compile(
     r"(?<![a-z])((?:token|password|passwd|passphrase|secret|credentials?"
     r"|(?:api|access|private)_?key)[\"']?\s*[=:]\s*[\"']?|bearer\s+)[^\s\"',;)}\]]+",
@@ -95,8 +90,3 @@ def metrics_of(record: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     for key, value in record.items():
         if key not in _NOT_METRICS and is_number(value):
             yield key, float(value)
-
-
-def is_secret(key: str) -> bool:
-    """Whether what stands under this name is hidden."""
-    return _SECRET_KEY.search(_HUMP.sub("_", key).lower()) is not None

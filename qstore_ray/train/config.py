@@ -200,7 +200,8 @@ class TrainingJob(Config):
     Args:
         name: of the run; its folder is `<storage>/<name>`.
         storage: the folder of run folders; on a cluster all nodes must see it.
-        baseline: also fit a linear classical model on the same features and splits.
+        baseline: also fit a linear classical model on the same features and splits; without it
+            the model is compared with the majority class, or the mean.
     """
 
     name: str = Field(examples=["digits"])

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from qstore_ray.baseline import Baseline
 from qstore_ray.data.dataset import Dataset
 from qstore_ray.errors import InterruptedRunError, QStoreError
 from qstore_ray.figures.run import draw_run
@@ -16,7 +17,8 @@ from qstore_ray.track.jsonl import MetricsFile, read_records
 from qstore_ray.train.report import write_report
 from qstore_ray.train.report_facts import Ending
 from qstore_ray.train.run_folder import RunFolder
-from qstore_ray.train.trained import TrainedModel
+from qstore_ray.train.trained import Evaluation, TrainedModel
+from qstore_ray.verdict import verdict
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
@@ -85,6 +87,20 @@ class Pictures:
             self._folder.path, dataset=self._dataset, confusion=self._confusion, ending=ending
         )
         self.files.append(page)
+
+
+def judged(seen: Evaluation, baseline: Baseline, dataset: Dataset) -> tuple[str, dict[str, float]]:
+    """The verdict on a model of the goal that the data are for; nothing for any other."""
+    if "r2" in seen.scores.missing:
+        text = f"not compared with a simple one: R² is undefined, since {seen.scores.missing['r2']}"
+        y = dataset.materialize("train").y
+        if (y == y[0]).all():
+            text += "; the targets of train are all the same too, so there is nothing to learn"
+        return text, {}
+    if not seen.scores.values.keys() & {"accuracy", "r2"}:  # compression
+        return "", {}
+    names = tuple(map(str, dataset.schema.class_names)) if dataset.classes else ()
+    return verdict(seen.y, seen.answers, baseline, names)
 
 
 def artifacts(folder: RunFolder, figures: list[Path]) -> list[Path]:

@@ -23,6 +23,7 @@ from qstore_ray.data.batches import BalancedBatches, Batches, StandardBatches
 from qstore_ray.errors import CheckpointError, RunError, under
 from qstore_ray.learn.schedules import Horizon
 from qstore_ray.learn.stopping import monitored
+from qstore_ray.learn.targets import nothing_to_learn
 from qstore_ray.track.base import Record
 from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
 from qstore_ray.train.callbacks.base import Run
@@ -131,6 +132,11 @@ class _Loop:
             return Memory(shown=None)
         return Memory() if self.job.run_dir is None else Recorder(self.job, self.job.run_dir)
 
+    def _warnings(self) -> list[str]:
+        regression = self.job.model.loss.goal == "regression"
+        same = nothing_to_learn(self.rows.y) if regression else ""
+        return [*self.validation.warnings, *([same] if same else [])]
+
     def restore(self) -> TrainState:
         """The state of the last checkpoint, or the first; journal and callbacks begin with it."""
         horizon = Horizon(self.steps_per_epoch * self.job.config.epochs, self.steps_per_epoch)
@@ -153,7 +159,7 @@ class _Loop:
             state, problems, rows=len(self.rows.x), steps_per_epoch=self.steps_per_epoch,
             workers=self.reducer.world_size,
         )  # fmt: skip
-        for warning in self.validation.warnings:
+        for warning in self._warnings():
             self.journal.warn(warning)
         callbacks = self.job.callbacks if self.is_first else ()
         self.hooks = Hooks(callbacks, self._view(state))

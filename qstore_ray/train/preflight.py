@@ -51,12 +51,7 @@ def checked(
         DataError: fewer rows than workers.
     """
     if not isinstance(dataset, Dataset):
-        raise UsageError(
-            "the first argument of a training is a Dataset",
-            field="dataset",
-            value=type(dataset).__name__,
-            fix="Make one by DatasetLoader.load(config) or DatasetLoader.from_arrays(x, y).",
-        )
+        raise no_dataset(dataset)
     model = model_for(model_config, dataset)
     backend = open_backend(config.backend, config.backend_options)
     get_gradient(config.gradient, backend)
@@ -74,6 +69,16 @@ def checked(
     check_rows(model, config, rows, backend)
     names = tuple(map(str, dataset.schema.class_names))
     return Checked(model, rows, targets, asked_metrics(model, config, callbacks, rows, names))
+
+
+def no_dataset(given: object) -> UsageError:
+    """The error for anything else than a dataset, such as features and labels."""
+    return UsageError(
+        "the first argument of a training is a Dataset, and the only one without a name",
+        field="dataset",
+        value=type(given).__name__,
+        fix="Make one by DatasetLoader.load(config) or DatasetLoader.from_arrays(x, y).",
+    )
 
 
 def scaling_of(

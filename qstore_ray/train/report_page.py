@@ -11,6 +11,7 @@ from html import escape
 from typing import Any, Final
 
 from qstore_ray.data.quality.html import document, listing, section, table
+from qstore_ray.figures.base import drawn_names
 from qstore_ray.figures.circuit import circuit_figure
 from qstore_ray.figures.confusion import class_scores, confusion_figure
 from qstore_ray.figures.curves import CURVES, curves_figure
@@ -128,7 +129,7 @@ def _results(facts: RunFacts) -> str:
 
 
 def _verdict(said: str, metrics: Mapping[str, Any]) -> str:
-    if not any(name.startswith("baseline_") for name in metrics):
+    if not said and not any(name.startswith("baseline_") for name in metrics):
         return '<p class="muted">There is no classical baseline to compare with.</p>'
     blind = "finds no row" in said
     good = said.startswith("better") and not blind
@@ -152,7 +153,8 @@ def _classes(facts: RunFacts) -> str:
         return section("Classes", '<p class="muted">Without the data there is no matrix here.</p>')
     names = list(facts.classes)
     scores = class_scores(facts.confusion, names)
-    scored = table(["class", "rows", "precision", "recall", "F1"], [list(each) for each in scores])
+    rows = [[name, *score[1:]] for name, score in zip(drawn_names(names), scores, strict=True)]
+    scored = table(["class", "rows", "precision", "recall", "F1"], rows)
     drawn = plot(confusion_figure(facts.confusion, names), "confusion")
     return section("Classes, on the test split", f'<div class="beside">{drawn}{scored}</div>')
 
@@ -170,7 +172,7 @@ def _data(facts: RunFacts) -> str:
     if facts.about:
         said["features"] = f"{facts.about['n_features']:,}"
     if facts.classes:
-        said["classes"] = cut(", ".join(facts.classes), _LONGEST)
+        said["classes"] = cut(", ".join(drawn_names(facts.classes)), _LONGEST)
     prints = facts.summary.fingerprints
     data = {"fingerprint": prints["data"]} if "data" in prints else {}
     return section("Data", listing(said, data))

@@ -39,18 +39,24 @@ from qstore_ray.train.beginning import beginning, check_longer
 from qstore_ray.train.callbacks import Callback, described
 from qstore_ray.train.checkpoint import latest_checkpoint
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
-from qstore_ray.train.finish import Pictures, always, artifacts, close_metrics, interrupted
+from qstore_ray.train.finish import (
+    Pictures,
+    always,
+    artifacts,
+    close_metrics,
+    interrupted,
+    judged,
+)
 from qstore_ray.train.interrupt import stop_on_signal
 from qstore_ray.train.loop import batches_of
 from qstore_ray.train.modelfile import model_manifest, preparation_arrays
-from qstore_ray.train.preflight import Checked, checked
+from qstore_ray.train.preflight import Checked, checked, no_dataset
 from qstore_ray.train.report_facts import Ending
 from qstore_ray.train.reporter import LocalReporter
 from qstore_ray.train.run_folder import RunFolder, check_run, open_run_folder, read_run_record
 from qstore_ray.train.same_run import epochs_of
 from qstore_ray.train.sync import LocalReducer
-from qstore_ray.train.trained import Evaluation, TrainedModel
-from qstore_ray.verdict import verdict
+from qstore_ray.train.trained import TrainedModel
 
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
@@ -150,7 +156,7 @@ class QuantumTrainer:
     def fit(
         self,
         dataset: Dataset,
-        *,
+        *others: object,
         resume: bool = False,
         fresh: bool = False,
         changed: bool = False,
@@ -174,11 +180,13 @@ class QuantumTrainer:
             stop: when set, by another thread, the run stops at a checkpoint as by Ctrl-C.
 
         Raises:
-            ConfigError, CircuitError, ResourceError, RunExistsError: nothing was written.
+            UsageError: nothing was written; also where it is given features and labels.
             DataError: too few rows, or data that do not fit the model; nothing was written.
             InterruptedRunError: stopped by Ctrl-C after writing a checkpoint.
             RunError: it failed; the checkpoints written so far are kept.
         """
+        if others:  # as scikit-learn's fit(x, y)
+            raise no_dataset(dataset)
         began = time.monotonic()
         found = checked(self.model, self.trainer, dataset, self.callbacks, sample_weight)
         name = self.name or f"{dataset.config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -364,7 +372,12 @@ class QuantumTrainer:
         # Val has the metrics that it had in training, and test all that there are.
         missing: dict[str, str] = {}
         said = ""
-        for split, names in (("val", found.metrics), ("test", None)):
+        # Of numbers in their own units too, since the loss is of scaled targets.
+        always = ("rmse",) if found.model.loss.goal == "regression" else ()
+        for split, names in (
+            ("val", tuple(dict.fromkeys((*found.metrics, *always)))),
+            ("test", None),
+        ):
             if split not in dataset.plans:
                 continue
             seen = trained.evaluation(dataset, split, names)
@@ -376,14 +389,6 @@ class QuantumTrainer:
         metrics["epochs"] = len(history)
         metrics["samples_per_second"] = round(outcome.samples / outcome.seconds, 1)
         return TrainResult(trained, metrics, history, folder.path, checkpoint.path, missing, said)
-
-
-def judged(seen: Evaluation, baseline: Baseline, dataset: Dataset) -> tuple[str, dict[str, float]]:
-    """The verdict on a model of the goal that the data are for; nothing for any other."""
-    if not seen.scores.values.keys() & {"accuracy", "r2"}:  # compression, or rows all alike
-        return "", {}
-    names = tuple(map(str, dataset.schema.class_names)) if dataset.classes else ()
-    return verdict(seen.y, seen.answers, baseline, names)
 
 
 def _texts(said: Mapping[str, Any]) -> dict[str, str]:

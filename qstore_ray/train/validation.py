@@ -8,7 +8,7 @@ pays nothing. Loss and accuracy have the same bits either way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,11 +16,13 @@ import numpy as np
 from qstore_ray.errors import ConfigError, DivergenceError, under
 from qstore_ray.learn import step as blocks
 from qstore_ray.learn.model import QuantumModel
+from qstore_ray.learn.optimizers import SearchOptimizer, get_optimizer
 from qstore_ray.learn.scoring import Scoring, answers_of
 from qstore_ray.learn.stopping import monitored
 from qstore_ray.train.assignment import Assignment, TrainingRows
 from qstore_ray.train.callbacks.base import Callback
 from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.hooks import named
 from qstore_ray.train.objective import Objective, Rows
 
 if TYPE_CHECKING:
@@ -45,6 +47,17 @@ def optional_metric_names(
         return []
     known = Scoring(model.loss.goal, class_names).metrics
     return [f"{VAL}{name}" for name in known if name not in _ALWAYS]
+
+
+def epoch_metric_names(
+    model: QuantumModel, config: TrainerConfig, n_validation: int, class_names: tuple[str, ...]
+) -> list[str]:
+    """The metrics that a callback or an objective may follow, without those of callbacks."""
+    names = [name for name in metric_names(model, n_validation) if name != "learning_rate"]
+    if not isinstance(get_optimizer(config.optimizer, config.optimizer_options), SearchOptimizer):
+        names.append("gradient_norm")
+    names += optional_metric_names(model, class_names, n_validation)
+    return [*names, "circuit_evaluations"]
 
 
 def asked_metrics(
@@ -74,8 +87,11 @@ def asked_metrics(
         if config.monitor:
             known = [*metric_names(model, len(rows.x_val)), *optional]
             monitored(dict.fromkeys(known, 0.0), config.monitor)
+    called = named(list(callbacks))
+    known = epoch_metric_names(model, config, len(rows.x_val), class_names)
+    _check_monitors(model, called, known)
     watched = [("trainer.monitor", config.monitor)]
-    watched += [(f"{type(each).__name__}.monitor", _monitor(each)) for each in callbacks]
+    watched += [(f"{name}.monitor", _monitor(each)) for name, each in called.items()]
     found = [name for name in config.metrics if name not in _ALWAYS]
     for field, name in watched:
         if name not in optional:
@@ -104,8 +120,34 @@ def check_defined(
         )
 
 
+def _check_monitors(model: QuantumModel, called: Mapping[str, Callback], known: list[str]) -> None:
+    """Check that every callback will find the metric that it follows, in the order of the calls.
+
+    Nobody knows what an own callback logs that does not say so; then there is nothing to check.
+    """
+    in_order = sorted(called.items(), key=lambda item: item[1].comes_last)
+    logged = {name: each.logged_metrics(model) for name, each in in_order}
+    found = dict.fromkeys(known, 0.0)
+    for name, each in in_order:
+        monitor = _monitor(each)
+        later = [other for other, names in logged.items() if monitor in (names or ())]
+        if monitor and None not in logged.values() and monitor not in found and later:
+            raise ConfigError(
+                f"this metric is logged by {later[0]}, which is called after it",
+                field=f"{name}.monitor",
+                value=monitor,
+                fix=f"Write {later[0]} before {name}.",
+            )
+        if monitor and None not in logged.values():
+            with under(name):
+                monitored(found, monitor)
+        found |= dict.fromkeys(logged[name] or (), 0.0)
+
+
 def _monitor(callback: Callback) -> str:
-    return str(getattr(callback, "monitor", "") or "")
+    """The metric that a callback follows; empty where it follows none."""
+    name = getattr(callback, "monitor", None)
+    return name if isinstance(name, str) else ""
 
 
 def _why_not(scoring: Scoring, model: QuantumModel, name: str, y: AnyArray) -> str:

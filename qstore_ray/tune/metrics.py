@@ -7,18 +7,17 @@ the model and the job, and `check_objective_metrics` refuses any other.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Collection, Sequence
 from types import MappingProxyType
-from typing import Any
 
 from qstore_ray.backends.base import Usage
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import unknown_name
 from qstore_ray.learn.model import QuantumModel
-from qstore_ray.learn.optimizers import SearchOptimizer, get_optimizer
 from qstore_ray.learn.scoring import table_direction
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.validation import VAL, metric_names, optional_metric_names
+from qstore_ray.train.validation import VAL, epoch_metric_names
 from qstore_ray.tune.objective import Objective
 
 TRIAL_METRICS = MappingProxyType(
@@ -76,29 +75,9 @@ def trial_metric_names(
         n_validation: rows of val; 0 where there is no val.
         class_names: of the data.
     """
-    epochs = [name for name in metric_names(model, n_validation) if name != "learning_rate"]
-    if not isinstance(get_optimizer(config.optimizer, config.optimizer_options), SearchOptimizer):
-        epochs.append("gradient_norm")
-    epochs += optional_metric_names(model, tuple(class_names), n_validation)
-    logged = (name for table in config.callbacks for name in _logged(table, model))
-    return tuple(dict.fromkeys([*epochs, *logged, *TRIAL_METRICS]))
-
-
-def _logged(callback: Mapping[str, Any], model: QuantumModel) -> Iterable[str]:
-    """What a callback adds to the record of an epoch, by its table."""
-    match callback["name"]:
-        case "budget":
-            limits = ("seconds", "circuits", "shots", "qpu_seconds", "money")
-            return (f"budget_{name}" for name in limits if name in callback)
-        case "gradient_stats":
-            parts = (name for name, size in model.sizes.items() if size or name == "circuit")
-            return (*(f"gradient_norm_{name}" for name in parts), "gradient_variance")
-        case "learning_rate_monitor":
-            return ("learning_rate_min", "learning_rate_max")
-        case "timer":
-            return ("epoch_seconds", "samples_per_second")
-        case _:
-            return ()
+    epochs = epoch_metric_names(model, config, n_validation, tuple(class_names))
+    logged = (each.logged_metrics(model) or () for each in config.open_callbacks())
+    return tuple(dict.fromkeys([*epochs, *itertools.chain(*logged), *TRIAL_METRICS]))
 
 
 def metrics_to_record(objectives: Sequence[Objective]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from qstore_ray.config import read_toml
 from qstore_ray.credentials import redact_text
 from qstore_ray.errors import MissingDependencyError, UsageError, unknown_name
-from qstore_ray.track.config import TrackConfig, artifact_folder, default_uri
+from qstore_ray.track.config import TrackConfig, artifact_folder, default_uri, sqlite_file
 from qstore_ray.tune.address import with_login
 from qstore_ray.tune.ownership import recorded_url, study_folders
 from qstore_ray.tune.servers import HOST, Page, read_page
@@ -79,8 +79,8 @@ def mlflow_page(storage: Path, uri: str | None = None, port: int = 0) -> Page:
     if artifacts is None:
         return Page(name="mlflow", url=redact_text(uri))
     _check_installed("mlflow", "mlflow")
-    file = Path(uri.partition("?")[0].removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and not file.is_file():
+    file = sqlite_file(uri)
+    if file is not None and not file.is_file():
         raise UsageError(
             "nothing was recorded in MLflow here",
             field="--storage",

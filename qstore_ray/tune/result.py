@@ -16,6 +16,7 @@ from qstore_ray.config import dump_toml, set_field
 from qstore_ray.errors import RunError
 from qstore_ray.resilience import write_durably
 from qstore_ray.track.jsonl import epoch_records, read_records
+from qstore_ray.track.text import cut, redact, redact_message
 from qstore_ray.train.run_folder import check_name
 from qstore_ray.tune.marks import (
     CHANGED,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 SCHEMA = 1
+_LONGEST = 200
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,14 @@ class TrialResult:
     error: str | None = None
     run: str = ""
     repeats: int | None = None
+
+    def __repr__(self) -> str:
+        shown = redact({"parameters": self.parameters, "objectives": self.objectives})
+        epochs = f"{len(self.epochs)} epoch{'s' * (len(self.epochs) != 1)}"
+        told = [str(self.number), repr(self.status), epochs]
+        told += [f"{name}={cut(repr(value), _LONGEST)}" for name, value in shown.items() if value]
+        told += [f"error={cut(redact_message(self.error), _LONGEST)!r}"] if self.error else []
+        return f"TrialResult({', '.join(told)})"
 
 
 @dataclass(frozen=True)

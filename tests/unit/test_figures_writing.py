@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from qstore_ray.figures import base
-from qstore_ray.figures.base import class_labels, plain, save, svg
+from qstore_ray.figures.base import class_labels, drawn_names, plain, save, svg
 from qstore_ray.figures.confusion import confusion_figure
 
 CATS = ["猫", "犬", "bird"]
@@ -37,6 +37,7 @@ def test_no_label_is_a_warning_or_a_box(tmp_path: Path, few_fonts, suffix: str):
         save(figure, tmp_path / f"confusion.{suffix}")
     labels = [text.get_text() for text in figure.axes[0].get_xticklabels()]
     assert labels == ["class 0", "class 1", "class 2"]
+    assert "numbered in the order of the labels" in figure.axes[0].get_xlabel()
     assert dict(mpl.rcParams) == before
 
 
@@ -44,6 +45,8 @@ def test_letters_without_a_font_are_numbers(few_fonts):
     assert plain("a猫b$") == r"a\u732bb\$"
     assert class_labels(["é", "ß", "Ω"]) == ["é", "ß", "Ω"]
     assert class_labels(["é", "字"]) == ["class 0", "class 1"]
+    assert drawn_names(["é", "字"]) == ["class 0: é", "class 1: 字"]
+    assert drawn_names(["é", "ß"]) == ["é", "ß"]
 
 
 def test_a_font_that_is_there_draws_the_names(monkeypatch, few_fonts):

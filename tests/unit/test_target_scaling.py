@@ -157,7 +157,7 @@ def test_a_constant_target_is_predicted(tmp_path):
     assert result.metrics["test_mae"] == 0.0
     assert result.missing["test_r2"] == "all rows have the same target"
     assert "test_r2" not in result.metrics
-    assert result.verdict == ""
+    assert "R² is undefined" in result.verdict
 
 
 # ------------------------------------------------------------- what an earlier version has written

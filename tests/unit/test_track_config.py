@@ -8,8 +8,15 @@ from urllib.parse import unquote, urlparse
 import pytest
 
 from qstore_ray.errors import ConfigError
-from qstore_ray.track.config import TrackConfig, artifact_folder, default_uri
+from qstore_ray.track.config import (
+    TrackConfig,
+    artifact_folder,
+    default_uri,
+    sqlite_file,
+    sqlite_uri,
+)
 from qstore_ray.track.follow import open_trackers
+from qstore_ray.track.mlflow_store import open_client
 
 
 @pytest.mark.parametrize(
@@ -80,3 +87,19 @@ def test_a_server_decides_where_files_lie(uri: str):
 def test_trackers_are_opened_as_configured():
     assert [tracker.name for tracker in open_trackers(TrackConfig())] == ["mlflow"]
     assert open_trackers(TrackConfig(mlflow=False)) == ()
+
+
+@pytest.mark.parametrize("name", ["plain", "a?b", "a#b", "a%20b", "a?b#c%d ü"])
+def test_a_store_in_a_folder_of_any_name_is_made_there_and_nowhere_else(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    here, storage = tmp_path / "here", tmp_path / name
+    here.mkdir()
+    storage.mkdir()
+    monkeypatch.chdir(here)
+    uri = sqlite_uri(storage / "mlflow.db")
+    assert sqlite_file(uri) == storage / "mlflow.db"
+    assert TrackConfig(mlflow_uri=uri).mlflow_uri == uri
+    open_client(uri).search_experiments()
+    assert list(here.iterdir()) == []
+    assert [path.name for path in storage.iterdir()] == ["mlflow.db"]

@@ -18,8 +18,10 @@ from pydantic import SecretStr
 from qstore_ray.errors import RunError
 from qstore_ray.track import follow
 from qstore_ray.track.base import Display, Outcome, Record, RunInfo, Tracker
+from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.follow import Follower
 from qstore_ray.track.jsonl import MetricsFile, encode
+from qstore_ray.track.mlflow import MLflowTracker
 from qstore_ray.track.tail import Tail
 
 PATIENCE = 30.0  # seconds for another thread to do its part; far more than it needs
@@ -444,6 +446,7 @@ def test_a_slow_tracker_is_waited_for_with_a_word(tmp_path, monkeypatch, capsys)
 
     class Slow:
         name = "slow"
+        longest_wait = "an hour at most"
 
         def start(self, run: RunInfo) -> None:
             go.wait(30)
@@ -460,4 +463,22 @@ def test_a_slow_tracker_is_waited_for_with_a_word(tmp_path, monkeypatch, capsys)
     assert follower.stop() == []
     said = capsys.readouterr().err
     assert "note: waiting for slow: " in said
-    assert "two minutes at most" in said
+    assert "an hour at most, and the run folder keeps all that it misses" in said
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        (None, ""),
+        ("sqlite:////data/mlflow.db", ""),
+        ("postgresql://db/runs", ""),
+        ("http://127.0.0.1:5000", "a server that does not answer is given up after two minutes"),
+    ],
+)
+def test_only_of_a_server_it_is_said_when_it_is_given_up(uri, said, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert MLflowTracker(TrackConfig(mlflow_uri=uri)).longest_wait.startswith(said)
+    assert bool(MLflowTracker(TrackConfig(mlflow_uri=uri)).longest_wait) == bool(said)
+    if uri:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        assert bool(MLflowTracker(TrackConfig()).longest_wait) == bool(said)

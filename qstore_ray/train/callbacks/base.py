@@ -30,7 +30,7 @@ unless its `on_error` is "warn": then the warning is recorded and shown, and tra
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
@@ -170,6 +170,9 @@ class Callback:
         decides: whether the trained parameters depend on it (as with early stopping). Such a
             callback cannot be changed when a run is resumed.
         comes_last: whether it is called after the others, to see what they have logged.
+
+    A callback that follows a metric names it as `monitor`: before a run begins it is checked that
+    its epochs will have it.
     """
 
     on_error: ClassVar[Literal["raise", "warn"]] = "raise"
@@ -181,6 +184,10 @@ class Callback:
         for name in vars(cls):
             if name.startswith("on_") and name not in (*HOOKS, "on_error"):
                 raise unknown_name("hook", name, HOOKS, field=cls.__name__)
+
+    def logged_metrics(self, model: QuantumModel) -> Iterable[str] | None:
+        """The names that it will log each epoch; None where nobody knows before."""
+        return None
 
     def on_train_begin(self, run: Run) -> None:
         """Before the first step of an attempt; `run.state` may be a restored one."""

@@ -20,8 +20,9 @@ from qstore_ray.errors import ConfigError
 from qstore_ray.train.callbacks.base import Batch, Callback, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from qstore_ray.learn.model import QuantumModel
     from qstore_ray.track.base import Record
     from qstore_ray.types import AnyArray
 
@@ -82,6 +83,10 @@ class Budget(Config, Callback):
                 fix="Give price_per_qpu_second, for example 1.6.",
             )
         return self
+
+    def logged_metrics(self, model: QuantumModel) -> Iterable[str]:
+        """What is used of each limit that is set."""
+        return [f"budget_{limit.name}" for limit in self._set()]
 
     def on_train_begin(self, run: Run) -> None:
         """Start the clock; stop at once if an earlier attempt has used everything up."""

@@ -13,9 +13,10 @@ from qstore_ray.learn.stopping import monitored
 from qstore_ray.train.callbacks.base import Batch, Callback, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Self
 
+    from qstore_ray.learn.model import QuantumModel
     from qstore_ray.track.base import Record
     from qstore_ray.types import AnyArray
 
@@ -52,6 +53,10 @@ class ConvergenceMonitor(ConvergenceDetector, Callback):
     def decides(self) -> bool:  # type: ignore[override]  # elsewhere it is the same for a class
         """Whether it may end the run."""
         return bool(self.end_on)
+
+    def logged_metrics(self, model: QuantumModel) -> Iterable[str]:
+        """It logs nothing."""
+        return ()
 
     def on_batch_end(self, run: Run, batch: Batch) -> None:
         """Note the noise of the gradient, once or a few times an epoch: it costs a little."""

@@ -11,8 +11,9 @@ from qstore_ray.learn.stopping import StoppingRule, monitored
 from qstore_ray.train.callbacks.base import Callback, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+    from qstore_ray.learn.model import QuantumModel
     from qstore_ray.track.base import Record
     from qstore_ray.types import AnyArray
 
@@ -29,6 +30,10 @@ class EarlyStopping(StoppingRule, Callback):
     decides: ClassVar[bool] = True
     _state: Any = PrivateAttr(default_factory=dict)
     _theta: Any = PrivateAttr(default=None)
+
+    def logged_metrics(self, model: QuantumModel) -> Iterable[str]:
+        """It logs nothing."""
+        return ()
 
     def on_train_begin(self, run: Run) -> None:
         """Begin to watch."""

@@ -11,8 +11,9 @@ from qstore_ray.config import Config
 from qstore_ray.train.callbacks.base import Batch, Callback, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+    from qstore_ray.learn.model import QuantumModel
     from qstore_ray.track.base import Record
     from qstore_ray.types import AnyArray, FloatArray
 
@@ -38,11 +39,13 @@ class GradientStats(Config, Callback):
     _parts: dict[str, slice] = PrivateAttr(default_factory=dict)
     _waiting: list[Any] = PrivateAttr(default_factory=list)
 
+    def logged_metrics(self, model: QuantumModel) -> Iterable[str]:
+        """A norm for each part of θ, and the variance."""
+        return [*(f"gradient_norm_{name}" for name in _parts(model)), "gradient_variance"]
+
     def on_train_begin(self, run: Run) -> None:
-        """Find the parts of θ that are not empty; the circuit's may be."""
-        ends = np.cumsum(list(run.model.sizes.values())).tolist()
-        places = zip(run.model.sizes, map(slice, [0, *ends], ends), strict=False)
-        self._parts = {name: at for name, at in places if at.stop > at.start or name == "circuit"}
+        """Find the parts of θ."""
+        self._parts = _parts(run.model)
 
     def on_batch_end(self, run: Run, batch: Batch) -> None:
         """Keep a step's gradient; adding up many at once costs a tenth."""
@@ -92,6 +95,13 @@ class GradientStats(Config, Callback):
         """Go on within the epoch."""
         self._norms, self._sum, self._squares = state["norms"], state["sum"], state["squares"]
         self._steps = int(state["steps"])
+
+
+def _parts(model: QuantumModel) -> dict[str, slice]:
+    """The places of the parts of θ that are not empty; the circuit's may be."""
+    ends = np.cumsum(list(model.sizes.values())).tolist()
+    places = zip(model.sizes, map(slice, [0, *ends], ends), strict=False)
+    return {name: at for name, at in places if at.stop > at.start or name == "circuit"}
 
 
 def _added(total: FloatArray | None, rows: FloatArray) -> FloatArray:

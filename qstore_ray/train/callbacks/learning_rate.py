@@ -13,8 +13,9 @@ from qstore_ray.config import Config
 from qstore_ray.train.callbacks.base import Batch, Callback, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+    from qstore_ray.learn.model import QuantumModel
     from qstore_ray.track.base import Record
     from qstore_ray.types import AnyArray, FloatArray
 
@@ -40,6 +41,10 @@ class LearningRateMonitor(Config, Callback):
 
     every: int = Field(default=0, ge=0)
     _rates: _Rates = PrivateAttr(default_factory=_Rates)
+
+    def logged_metrics(self, model: QuantumModel) -> Iterable[str]:
+        """The range."""
+        return ("learning_rate_min", "learning_rate_max")
 
     def on_batch_end(self, run: Run, batch: Batch) -> None:
         """Note the rate."""

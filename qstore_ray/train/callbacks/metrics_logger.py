@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import PrivateAttr
 
@@ -13,6 +13,11 @@ from qstore_ray.errors import UsageError
 from qstore_ray.track.base import Record
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.callbacks.base import Callback, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from qstore_ray.learn.model import QuantumModel
 
 
 class MetricsLogger(Config, Callback):
@@ -29,6 +34,10 @@ class MetricsLogger(Config, Callback):
     comes_last: ClassVar[bool] = True
     file: str = "metrics.csv"
     _earlier: list[Record] = PrivateAttr(default_factory=list)
+
+    def logged_metrics(self, model: QuantumModel) -> Iterable[str]:
+        """It logs nothing."""
+        return ()
 
     def on_train_begin(self, run: Run) -> None:
         """Take the epochs of earlier attempts from the run folder."""

@@ -16,6 +16,9 @@ from qstore_ray.resilience import write_durably
 from qstore_ray.train.callbacks.base import Callback, Run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from qstore_ray.learn.model import QuantumModel
     from qstore_ray.track.base import Record
 
 _INDEX = "index.json"
@@ -49,6 +52,10 @@ class ModelCheckpoint(Config, Callback):
         return self
 
     _kept: list[dict[str, Any]] = PrivateAttr(default_factory=list)
+
+    def logged_metrics(self, model: QuantumModel) -> Iterable[str]:
+        """It logs nothing."""
+        return ()
 
     def on_train_begin(self, run: Run) -> None:
         """Read which models an earlier attempt kept; those of steps not yet done again go."""

@@ -11,6 +11,9 @@ from qstore_ray.config import Config
 from qstore_ray.train.callbacks.base import Callback, Run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from qstore_ray.learn.model import QuantumModel
     from qstore_ray.track.base import Record
 
 
@@ -23,6 +26,10 @@ class Timer(Config, Callback):
 
     _began: float = PrivateAttr(default=0.0)
     _samples: int = PrivateAttr(default=0)
+
+    def logged_metrics(self, model: QuantumModel) -> Iterable[str]:
+        """Both."""
+        return ("epoch_seconds", "samples_per_second")
 
     def on_epoch_begin(self, run: Run) -> None:
         """Start the clock."""

@@ -1,0 +1,55 @@
+"""All that is wrong in a configuration is said at once, each with its whole field."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+
+from qstore_ray.errors import ConfigError
+from qstore_ray.job import JobConfig
+
+WRONG: dict[str, Any] = {
+    "name": "x",
+    "dataset": {
+        "name": "d",
+        "source": "local",
+        "params": {"pat": "a.csv"},
+        "split": {"train": "most", "tst": 0.2},
+    },
+    "model": {"layrs": 1},
+    "trainer": {"epochs": 0, "schedule": 3},
+}
+FIELDS = (
+    "dataset.params.pat", "dataset.split.train", "dataset.split.tst", "model.layrs",
+    "trainer.epochs", "trainer.schedule",
+)  # fmt: skip
+
+
+def test_every_fault_has_its_whole_field() -> None:
+    with pytest.raises(ConfigError) as caught:
+        JobConfig.from_dict(WRONG)
+    error = caught.value
+    assert {fault.field for fault in error.faults} == set(FIELDS)
+    assert error.field in FIELDS
+    _, _, also = str(error).partition("Also wrong: ")
+    assert [part.partition(": ")[0] for part in also.split("; ")] == [
+        fault.field for fault in error.faults[1:4]
+    ]
+    assert str(error).count("Also wrong") == 1
+
+
+def test_the_faults_travel_from_worker_to_driver() -> None:
+    with pytest.raises(ConfigError) as caught:
+        JobConfig.from_dict(WRONG)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(again) == str(caught.value)
+    assert [fault.field for fault in again.faults] == [f.field for f in caught.value.faults]
+
+
+def test_one_fault_says_nothing_of_others() -> None:
+    data = {"name": "d", "source": "keras", "params": {"dataset": "mnist"}}
+    with pytest.raises(ConfigError, match=r"^trainer\.epochs: ") as caught:
+        JobConfig.from_dict({"name": "x", "dataset": data, "trainer": {"epochs": 0}})
+    assert "Also wrong" not in str(caught.value)
