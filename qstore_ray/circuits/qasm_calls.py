@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 from qiskit.circuit import ParameterExpression
@@ -76,7 +76,7 @@ def run_gate_call(state: ProgramState) -> None:
         if len(set(qubits)) < len(qubits):
             state.cursor.refuse(f"{token.text} acts on one qubit twice", token)
         if token.text not in _IDLE or token.text in state.gates:
-            state.history.gate(token.text, qubits, partial(state.cursor.where, token))
+            state.gate(token.text, qubits, token)
         found = _applied(state, token, angles, qubits, modifiers)
         state.ops.extend(found)
         state.steps += len(found)

@@ -46,11 +46,11 @@ _HARMLESS_PRAGMAS = ("braket result", "braket verbatim")
 
 
 def run_program(text: str, name: str) -> QuantumCircuit:
-    """The circuit that a text in OpenQASM 2 or 3 builds, without its measurements.
+    """The circuit that a text in OpenQASM 2 or 3 builds, its measurements at the end.
 
     Raises:
         CircuitError: no OpenQASM, or what no circuit of gates can do, with file, line and column.
-        ResourceError: more qubits than a state vector can hold.
+        ResourceError: too many qubits are declared.
     """
     state = ProgramState(Cursor(text, name), _block)
     _find_version(state)
@@ -64,10 +64,12 @@ def run_program(text: str, name: str) -> QuantumCircuit:
             raise state.cursor.error(message) from jump
     if not state.n_qubits:
         state.cursor.refuse("the circuit has no qubits", fix="Declare them: qubit[2] q;")
-    circuit = QuantumCircuit(state.n_qubits)
+    circuit = QuantumCircuit(state.n_qubits, len(state.history.measured))
     for gate, qubits in state.ops:
         if qubits:  # else a global phase
             circuit.append(gate, qubits, copy=False)
+    for bit, qubit in enumerate(sorted(state.history.measured)):
+        circuit.measure(qubit, bit)
     return circuit
 
 

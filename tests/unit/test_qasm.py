@@ -299,7 +299,9 @@ def test_a_program_that_runs_too_long_is_refused(monkeypatch: pytest.MonkeyPatch
         ("OPENQASM 3.0;", "no qubits"),
         (V2 + "qreg q[1]; rx q[0];", "line 3, column 12: rx: takes 1 angle"),
         (V2 + "qreg q[2]; creg c[2]; if(c==1) x q[0];", "if depends on a measurement"),
-        (V2 + "qreg q[31];", "31 qubits"),
+        (V2 + "qreg q[31];", "any of its 31 qubits"),
+        (V2 + "qreg q[31];\nh q;", "line 4, column 1: more than 30 qubits"),
+        (V2 + "qreg q[10001];", "line 3, column 6: 10001 qubits are declared"),
     ],
 )
 def test_texts_that_are_no_circuit(text: str, message: str):
