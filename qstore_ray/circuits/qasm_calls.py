@@ -36,7 +36,13 @@ def call_subroutine(state: ProgramState, token: Token, inside: bool = False) -> 
     """What the `def` at `token` returns, once it has run; `inside` an expression or alone."""
     routine = state.subroutines[token.text]
     given: dict[str, Any] = {}
-    state.cursor.expect("(")
+    if not state.cursor.accept("("):
+        state.cursor.refuse(
+            f"{token.text} is a subroutine, and its arguments stand in brackets",
+            token,
+            value=token.text,
+            fix=f"Write {token.text}({', '.join(name for name, _, _ in routine.arguments)});",
+        )
     for name, size, quantum in routine.arguments:
         if given:
             state.cursor.expect(",")
