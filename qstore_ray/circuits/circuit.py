@@ -12,7 +12,7 @@ key and sent to a worker.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -67,6 +67,8 @@ class Circuit:
         name: how it appears in logs and checkpoints.
         encode: features (B, F) to angles (B, A).
         load: features (B, F) to amplitudes (B, 2^n), exactly where the template starts from them.
+        wires: the numbers that its n qubits have in the circuit of the user; empty where they are
+            the same. They are for people: two circuits that differ in them alone are equal.
 
     Raises:
         CircuitError: `load` given without a template that starts from amplitudes, or the reverse.
@@ -77,6 +79,7 @@ class Circuit:
     name: str
     encode: Encoding
     load: AmplitudeLoading | None = None
+    wires: tuple[int, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if (self.load is not None) != (self.template.initial == "amplitudes"):

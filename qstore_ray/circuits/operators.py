@@ -40,7 +40,8 @@ def read_observables(given: Any, n_qubits: int | None = None) -> tuple[Observabl
                 f"the operator is of {given.num_qubits} qubits, the circuit has {n_qubits}",
                 field="observables",
                 value=type(given).__name__,
-                fix="Give operators of the circuit's own number of qubits.",
+                fix="Give operators of the circuit's own number of qubits; for a transpiled "
+                "circuit those of the circuit before, without apply_layout.",
             )
         rows = list(given) if type(given).__name__ == "PauliList" else [given]
         return tuple(map(_of_qiskit, rows))

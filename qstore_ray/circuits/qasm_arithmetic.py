@@ -67,9 +67,13 @@ class Qubits:
 
 @dataclass(frozen=True)
 class Unknown:
-    """Bits that hold what a measurement gives; `size` is None for a single one."""
+    """Bits that hold what a measurement gives; `size` is None for a single one.
+
+    A register of OpenQASM 2 is 0 as long as it is `unwritten`.
+    """
 
     size: int | None = None
+    unwritten: bool = False
 
 
 def binary(symbol: str, a: Any, b: Any, version: int) -> Any:
@@ -78,6 +82,7 @@ def binary(symbol: str, a: Any, b: Any, version: int) -> Any:
     Raises:
         ValueError: it cannot be computed.
     """
+    a, b = (0 if isinstance(v, Unknown) and v.unwritten else v for v in (a, b))
     if isinstance(a, Unknown) or isinstance(b, Unknown):
         return Unknown()
     if isinstance(a, Qubits | list) or isinstance(b, Qubits | list):
@@ -98,8 +103,9 @@ def unary(symbol: str, value: Any) -> Any:
     Raises:
         ValueError: it cannot be computed.
     """
-    if isinstance(value, Unknown):
-        return value
+    if isinstance(value, Unknown) and not (value.unwritten and symbol == "!"):
+        return Unknown(value.size)
+    value = 0 if isinstance(value, Unknown) else value
     if symbol in ("!", "~"):
         _check_known(symbol, value)
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 from qiskit.circuit import ParameterExpression
@@ -36,7 +36,13 @@ def call_subroutine(state: ProgramState, token: Token, inside: bool = False) -> 
     """What the `def` at `token` returns, once it has run; `inside` an expression or alone."""
     routine = state.subroutines[token.text]
     given: dict[str, Any] = {}
-    state.cursor.expect("(")
+    if not state.cursor.accept("("):
+        state.cursor.refuse(
+            f"{token.text} is a subroutine, and its arguments stand in brackets",
+            token,
+            value=token.text,
+            fix=f"Write {token.text}({', '.join(name for name, _, _ in routine.arguments)});",
+        )
     for name, size, quantum in routine.arguments:
         if given:
             state.cursor.expect(",")
@@ -76,7 +82,7 @@ def run_gate_call(state: ProgramState) -> None:
         if len(set(qubits)) < len(qubits):
             state.cursor.refuse(f"{token.text} acts on one qubit twice", token)
         if token.text not in _IDLE or token.text in state.gates:
-            state.history.gate(token.text, qubits, partial(state.cursor.where, token))
+            state.gate(token.text, qubits, token)
         found = _applied(state, token, angles, qubits, modifiers)
         state.ops.extend(found)
         state.steps += len(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ from qstore_ray.circuits.qasm_tokens import Token
 TYPES = frozenset({"float", "int", "uint", "angle", "bool", "bit", "complex", "duration", "array"})
 """Words that begin the declaration of a classical variable."""
 _MOST_INPUTS = 100_000
+_MOST_DIMENSIONS = 7
+"""As many as an array of OpenQASM 3 has."""
 
 
 def _quantum(state: ProgramState, token: Token) -> None:
@@ -34,7 +37,7 @@ def _creg(state: ProgramState, _: Token) -> None:
 
 
 def _bits(state: ProgramState, name: Token, size: int | None) -> None:
-    value: Any = Unknown(size)
+    value: Any = Unknown(size, unwritten=state.values.version == 2)
     if state.cursor.accept("="):
         value = measured_or_value(state)
     state.cursor.expect(";")
@@ -115,16 +118,19 @@ def _input_array(state: ProgramState) -> None:
     state.cursor.expect("]")
     name = state.cursor.identifier()
     state.cursor.expect(";")
-    if kind.text not in ("float", "angle") or len(sizes) != 1:
+    if kind.text not in ("float", "angle") or not 1 <= len(sizes) <= _MOST_DIMENSIONS:
         state.cursor.refuse(
-            "an input array holds float or angle in one dimension",
+            f"an input array holds float or angle in 1 to {_MOST_DIMENSIONS} dimensions",
             kind,
             value=name.text,
             fix=f"Declare input array[float, 4] {name.text};",
         )
-    if not 1 <= sizes[0] <= _MOST_INPUTS:
-        state.cursor.refuse(f"an array of {sizes[0]} elements", name)
-    elements = [state.values.new_input(name, f"{name.text}[{k}]") for k in range(sizes[0])]
+    length = math.prod(sizes)
+    if min(sizes) < 1 or length > _MOST_INPUTS:
+        state.cursor.refuse(f"an array of {' · '.join(map(str, sizes))} elements", name)
+    elements: list[Any] = [state.values.new_input(name, f"{name.text}[{k}]") for k in range(length)]
+    for size in reversed(sizes[1:]):  # the last index runs fastest
+        elements = [elements[k : k + size] for k in range(0, len(elements), size)]
     state.values.declare(name, elements)
 
 
@@ -163,7 +169,9 @@ def run_assignment(state: ProgramState, token: Token) -> None:
         value = state.values.computed(symbol._replace(text=symbol.text[:-1]), old, value)
     if place is not None:
         target[place] = value
-    elif not isinstance(target, Unknown):  # bits stay unknown, whatever is put into some of them
+    elif isinstance(target, Unknown):  # bits stay unknown, whatever is put into some of them
+        state.values.write_bits(token.text)
+    else:
         scope = next(scope for scope in reversed(state.values.scopes) if token.text in scope)
         scope[token.text] = value
 

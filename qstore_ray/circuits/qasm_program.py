@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from qiskit import QuantumCircuit
 
@@ -21,11 +20,11 @@ from qstore_ray.circuits.qasm_calls import (
     define_gate,
     run_gate_call,
 )
+from qstore_ray.circuits.qasm_control import jump, run_for, run_if, run_switch, run_while
 from qstore_ray.circuits.qasm_declarations import (
     DECLARATIONS,
     TYPES,
     declare_classical,
-    measured_or_value,
     run_assignment,
 )
 from qstore_ray.circuits.qasm_source import KNOWN_INCLUDES
@@ -36,9 +35,7 @@ from qstore_ray.circuits.qasm_values import TIMING
 MOST_STEPS = 1_000_000
 """How many statements a program runs at most, those of its loops and gates again every time."""
 _DEEPEST = 60
-_CLASSICAL = "Write the circuit without classical control: gates and parameters only."
 _REFUSED = {
-    **dict.fromkeys(("switch", "while"), _CLASSICAL),
     **dict.fromkeys(("cal", "defcal", "defcalgrammar", "extern"), "Describe it as gates."),
     "stretch": TIMING,
 }
@@ -46,11 +43,11 @@ _HARMLESS_PRAGMAS = ("braket result", "braket verbatim")
 
 
 def run_program(text: str, name: str) -> QuantumCircuit:
-    """The circuit that a text in OpenQASM 2 or 3 builds, without its measurements.
+    """The circuit that a text in OpenQASM 2 or 3 builds, its measurements at the end.
 
     Raises:
         CircuitError: no OpenQASM, or what no circuit of gates can do, with file, line and column.
-        ResourceError: more qubits than a state vector can hold.
+        ResourceError: too many qubits are declared.
     """
     state = ProgramState(Cursor(text, name), _block)
     _find_version(state)
@@ -64,10 +61,12 @@ def run_program(text: str, name: str) -> QuantumCircuit:
             raise state.cursor.error(message) from jump
     if not state.n_qubits:
         state.cursor.refuse("the circuit has no qubits", fix="Declare them: qubit[2] q;")
-    circuit = QuantumCircuit(state.n_qubits)
+    circuit = QuantumCircuit(state.n_qubits, len(state.history.measured))
     for gate, qubits in state.ops:
         if qubits:  # else a global phase
             circuit.append(gate, qubits, copy=False)
+    for bit, qubit in enumerate(sorted(state.history.measured)):
+        circuit.measure(qubit, bit)
     return circuit
 
 
@@ -208,67 +207,6 @@ def _include(state: ProgramState, token: Token) -> None:
         )
 
 
-def _if(state: ProgramState, token: Token) -> None:
-    state.cursor.expect("(")
-    holds = state.values.truth("if")
-    state.cursor.expect(")")
-    for runs in (holds, not holds):
-        if runs:
-            _block(state)
-        else:
-            state.cursor.skip_statement()
-        if not state.cursor.accept("else"):
-            return
-    state.cursor.refuse("two else follow one if", token)
-
-
-def _for(state: ProgramState, token: Token) -> None:
-    kind = state.cursor.take()
-    if state.cursor.accept("["):
-        state.size()
-    name = kind if state.cursor.sees("in") else state.cursor.identifier()
-    state.cursor.expect("in")
-    if state.cursor.accept("["):
-        elements: list[Any] = list(state.values.span(None))
-        state.cursor.expect("]")
-    elif state.cursor.sees("{"):
-        elements = list(state.values.span(None))
-    else:
-        elements = _elements(state, token)
-    start = state.cursor.at
-    state.cursor.skip_statement()
-    end = state.cursor.at
-    for element in elements:
-        state.cursor.at = start
-        state.values.scopes.append({name.text: element})
-        try:
-            _block(state)
-        except Jump as jump:
-            if jump.kind == "break":
-                break
-            if jump.kind != "continue":
-                raise
-        finally:
-            state.values.scopes.pop()
-    state.cursor.at = end
-
-
-def _elements(state: ProgramState, token: Token) -> list[Any]:
-    value = state.values.expression()
-    if isinstance(value, Qubits):
-        return [Qubits((number,), single=True) for number in value.numbers]
-    if not isinstance(value, list):
-        state.cursor.refuse("a loop needs a range, a set or an array", token)
-    return value
-
-
-def _jump(state: ProgramState, token: Token) -> None:
-    value = None
-    if token.text == "return" and not state.cursor.sees(";"):
-        value = measured_or_value(state)
-    raise Jump(token.text, value)
-
-
 def _box(state: ProgramState, _: Token) -> None:
     if state.cursor.accept("["):
         state.cursor.skip_to("]")
@@ -338,6 +276,7 @@ def _measure_statement(state: ProgramState, token: Token) -> None:
         value = state.values.index(state.values.look_up(bits.text))
         if not isinstance(value, Unknown):
             state.cursor.refuse(f"{bits.text} is no bit", bits, value=bits.text)
+        state.values.write_bits(bits.text)
     state.cursor.expect(";")
     state.measure(qubits, token)
 
@@ -350,12 +289,14 @@ _KEYWORDS: dict[str, Callable[[ProgramState, Token], None]] = {
     **DECLARATIONS,
     "OPENQASM": _version,
     "include": _include,
-    "if": _if,
-    "for": _for,
-    "break": _jump,
-    "continue": _jump,
-    "return": _jump,
-    "end": _jump,
+    "if": run_if,
+    "for": run_for,
+    "while": run_while,
+    "switch": run_switch,
+    "break": jump,
+    "continue": jump,
+    "return": jump,
+    "end": jump,
     "box": _box,
     "gate": _gate,
     "opaque": _opaque,

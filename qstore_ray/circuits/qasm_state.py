@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,7 +13,11 @@ from qstore_ray.circuits.qasm_gates import Applied
 from qstore_ray.circuits.qasm_tokens import Cursor, Token
 from qstore_ray.circuits.qasm_values import Values
 from qstore_ray.circuits.qubit_history import QubitHistory
+from qstore_ray.circuits.wires import too_wide
 from qstore_ray.errors import ResourceError
+
+_MOST_WIRES = 10_000
+"""How many qubits a program declares at most; how many of them it may use is less."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +70,21 @@ class ProgramState:
         first, self.n_qubits = self.n_qubits, self.n_qubits + size
         if size < 1:
             self.cursor.refuse(f"a register of {size} qubits", token)
-        if self.n_qubits > MAX_QUBITS:
+        if self.n_qubits > _MOST_WIRES:
             raise ResourceError(
-                f"{self.cursor.where(token)}: {self.n_qubits} qubits, and a state vector of more "
-                f"than {MAX_QUBITS} fits no machine",
+                f"{self.cursor.where(token)}: {self.n_qubits} qubits are declared, {_MOST_WIRES} "
+                "at most are read",
                 field="circuit",
                 value=self.n_qubits,
                 fix="Declare only the qubits that gates act on.",
             )
         return tuple(range(first, self.n_qubits))
+
+    def gate(self, name: str, qubits: Iterable[int], token: Token) -> None:
+        """The gate at `token` acts on `qubits`."""
+        self.history.gate(name, qubits, partial(self.cursor.where, token))
+        if len(self.history.touched) > MAX_QUBITS:
+            raise too_wide(len(self.history.touched), f"{self.cursor.where(token)}: ")
 
     def operand(self) -> Qubits:
         """The qubit or register that is next."""

@@ -128,7 +128,27 @@ class Values:
 
     def truth(self, of: str) -> bool:
         """A condition, of an `if` for example, that is known before the circuit runs."""
+        return bool(self._known(of))
+
+    def case(self, of: str) -> int:
+        """A whole number that is known before the circuit runs, of a `switch` for example."""
+        token, value = self.cursor.token, self._known(of)
+        if not isinstance(value, int):
+            self.cursor.refuse(f"{of} of what is no whole number", token)
+        return int(value)
+
+    def write_bits(self, name: str) -> None:
+        """What a measurement gives is put into the bits called `name`, or into some of them."""
+        for scope in reversed(self.scopes):
+            if name in scope:
+                if isinstance(scope[name], Unknown):
+                    scope[name] = Unknown(scope[name].size)
+                return
+
+    def _known(self, of: str) -> Any:
         token, value = self.cursor.token, self.expression()
+        if isinstance(value, Unknown) and value.unwritten:
+            return 0
         if isinstance(value, Unknown | ParameterExpression | Qubits | list):
             self.cursor.refuse(
                 f"{of} depends on a measurement or an input",
@@ -136,7 +156,7 @@ class Values:
                 value=of,
                 fix="Write the circuit without classical control: gates and parameters only.",
             )
-        return bool(value)
+        return value
 
     def span(self, size: int | None) -> list[int]:
         """What stands in square brackets: numbers, a range `a:step:b`, or a set `{a, b}`."""
@@ -167,22 +187,25 @@ class Values:
 
     def index(self, value: Any) -> Any:
         """`value` with the square brackets behind it, if there are any."""
-        while self.cursor.sees("["):
-            token = self.cursor.take()
+        inside = False  # behind a comma: a[1, 2] is a[1][2]
+        while inside or self.cursor.sees("["):
+            token = self.cursor.token if inside else self.cursor.take()
             sequence = value.numbers if isinstance(value, Qubits) else value
             size = sequence.size if isinstance(sequence, Unknown) else _length(sequence)
             if size is None:
                 what = "a number" if isinstance(value, int) else "what is no register or array"
                 self.cursor.refuse(f"square brackets behind {what}", token)
             places, single = self._places(size)
-            self.cursor.expect("]")
+            inside = single and isinstance(value, list) and self.cursor.accept(",")
+            if not inside:
+                self.cursor.expect("]")
             wrong = [k for k in places if not -size <= k < size]
             if wrong:
                 self.cursor.refuse(f"index {wrong[0]} is outside 0 to {size - 1}", token)
             if isinstance(value, Qubits):
                 value = Qubits(tuple(value.numbers[k] for k in places), single)
             elif isinstance(value, Unknown):
-                value = Unknown(None if single else len(places))
+                value = Unknown(None if single else len(places), value.unwritten)
             else:
                 value = value[places[0]] if single else [value[k] for k in places]
         return value

@@ -67,13 +67,15 @@ def from_qiskit(
     slots = read_slots(names, feature_names(features), n_features, own=own)
     formulas: list[Formula] = []
     ops = []
-    for gate in in_our_gates(circuit):
+    gates, kept = in_our_gates(circuit)
+    for gate in gates:
         angles = tuple(_angle(value, slots, formulas, gate.name) for value in gate.angles)
         ops.append(Op(gate.name, gate.qubits, angles))
     n = slots.n_features
-    template = Template(circuit.num_qubits, tuple(ops), n + len(formulas), slots.n_params)
+    template = Template(len(kept), tuple(ops), n + len(formulas), slots.n_params)
     encode = Formulas(n, tuple(formulas)) if formulas else Features()
-    return Circuit(template, n, circuit.name, encode)
+    left_out = kept != tuple(range(circuit.num_qubits))
+    return Circuit(template, n, circuit.name, encode, wires=kept if left_out else ())
 
 
 def as_circuit(given: QuantumCircuit | Operation) -> QuantumCircuit:

@@ -32,9 +32,9 @@ from qiskit.circuit.library import Initialize, get_standard_gate_name_mapping
 from qiskit.exceptions import QiskitError
 
 from qstore_ray.circuits.gates import GATES
-from qstore_ray.circuits.library import MAX_QUBITS
 from qstore_ray.circuits.qubit_history import QubitHistory
-from qstore_ray.errors import CircuitError, ResourceError
+from qstore_ray.circuits.wires import kept_wires
+from qstore_ray.errors import CircuitError
 
 _STANDARD = {name: gate.base_class for name, gate in get_standard_gate_name_mapping().items()}
 _WITHOUT_EFFECT = ("id", "global_phase")
@@ -56,23 +56,26 @@ class PlacedGate(NamedTuple):
     angles: tuple[float | ParameterExpression, ...] = ()
 
 
-def in_our_gates(circuit: QuantumCircuit) -> list[PlacedGate]:
+def in_our_gates(circuit: QuantumCircuit) -> tuple[list[PlacedGate], tuple[int, ...]]:
     """The gates of `circuit` in gates of the table, the same state but for its global phase.
+
+    Returns:
+        The gates on the qubits of a model, and which qubits of `circuit` these are; see `wires.py`.
 
     Raises:
         CircuitError: a gate that cannot be decomposed, mid-circuit measurement, reset or classical
             control; each by its name.
-        ResourceError: more qubits than a state vector can hold.
+        ResourceError: more qubits are used than a state vector can hold.
     """
-    if circuit.num_qubits > MAX_QUBITS:
-        raise ResourceError(
-            f"{circuit.num_qubits} qubits, and a state vector of more than {MAX_QUBITS} fits no "
-            "machine",
-            field="circuit",
-            value=circuit.num_qubits,
-            fix="Use fewer qubits.",
-        )
-    return list(_Lowering().circuit(circuit, tuple(range(circuit.num_qubits))))
+    every = tuple(range(circuit.num_qubits))
+    lowering = _Lowering()
+    gates = list(lowering.circuit(circuit, every))
+    before = circuit.layout.final_index_layout() if circuit.layout is not None else None
+    kept = kept_wires(circuit.num_qubits, lowering.history.touched, before)
+    if kept != every:
+        number = {wire: k for k, wire in enumerate(kept)}
+        gates = [gate._replace(qubits=tuple(number[q] for q in gate.qubits)) for gate in gates]
+    return gates, kept
 
 
 class _Lowering:

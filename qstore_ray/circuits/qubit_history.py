@@ -16,11 +16,16 @@ Where = Callable[[], str]
 
 
 class QubitHistory:
-    """The qubits that gates have touched, and where the measured ones were measured."""
+    """What happened to the qubits.
+
+    Attributes:
+        touched: numbers of those with a gate or a measurement.
+        measured: by the numbers of the measured ones, where they were measured.
+    """
 
     def __init__(self) -> None:
-        self._touched: set[int] = set()
-        self._measured: dict[int, Where] = {}
+        self.touched: set[int] = set()
+        self.measured: dict[int, Where] = {}
 
     def gate(self, name: str, qubits: Iterable[int], where: Where = str) -> None:
         """A gate acts on `qubits`.
@@ -28,12 +33,12 @@ class QubitHistory:
         Raises:
             CircuitError: one of them was measured before.
         """
-        self._touched.update(qubits)
-        if not self._measured:
+        self.touched.update(qubits)
+        if not self.measured:
             return
         for qubit in qubits:
-            if qubit in self._measured:
-                at = self._measured[qubit]().partition(", ")[2]
+            if qubit in self.measured:
+                at = self.measured[qubit]().partition(", ")[2]
                 raise _refused(
                     f"{name} acts on qubit {qubit} after its measurement{at and f' in {at}'}: "
                     "mid-circuit measurement is not supported",
@@ -44,8 +49,8 @@ class QubitHistory:
 
     def measure(self, qubits: Iterable[int], where: Where = str) -> None:
         """`qubits` are measured."""
-        self._measured.update(dict.fromkeys(qubits, where))
-        self._touched.update(qubits)
+        self.measured.update(dict.fromkeys(qubits, where))
+        self.touched.update(qubits)
 
     def reset(self, qubits: Iterable[int], where: Where = str, name: str = "reset") -> None:
         """`qubits` are put back to |0⟩.
@@ -53,7 +58,7 @@ class QubitHistory:
         Raises:
             CircuitError: a gate or a measurement came before.
         """
-        used = sorted(self._touched.intersection(qubits))
+        used = sorted(self.touched.intersection(qubits))
         if used:
             raise _refused(
                 f"{name} of qubit {used[0]}, which is no longer fresh, is not supported",

@@ -35,7 +35,7 @@ from qstore_ray.circuits.template import Angle, Kind, Op, ScaledSlot, Template
 from qstore_ray.errors import CircuitError
 
 _HEADER = re.compile(r"// qstore_ray: rows=(?P<rows>\d+) params=(?P<params>\d+)")
-_COMMENT = re.compile(r"// qstore_ray: (?P<key>formulas|circuit|features)=(?P<json>.*)")
+_COMMENT = re.compile(r"// qstore_ray: (?P<key>formulas|circuit|features|wires)=(?P<json>.*)")
 _INPUT = re.compile(r"input float\[64\] (?P<kind>[xp])_(?P<slot>\d+);")
 _QUBITS = re.compile(r"qubit\[(?P<n>\d{1,4})\] q;")
 _GATE = re.compile(r"(?P<name>[A-Za-z]\w*)(?:\((?P<angles>[^()]*)\))? (?P<qubits>q\[.*\]);")
@@ -71,6 +71,8 @@ def circuit_text(circuit: Circuit, *, features: Sequence[str] = ()) -> str:
         if circuit.load is not None:
             about["load"] = _written(circuit.load)
         comments.append(f"circuit={json.dumps(about)}")
+    if circuit.wires:
+        comments.append(f"wires={json.dumps(circuit.wires)}")
     header, _, rest = text.partition("\n")
     return "\n".join((header, *(f"// qstore_ray: {line}" for line in comments), rest))
 
@@ -101,7 +103,7 @@ def with_encoding(circuit: Circuit, text: str) -> Circuit:
     except _OtherText as exc:
         raise _no_encoding("not JSON") from exc
     if not {"formulas", "circuit"} & comments.keys():
-        return circuit
+        return _with_wires(circuit, comments)
     return _with_encoding(circuit.template, comments, circuit.name)
 
 
@@ -163,6 +165,18 @@ def _json(text: str) -> Any:
 
 
 def _with_encoding(template: Template, comments: _Json, name: str) -> Circuit:
+    return _with_wires(_encoded(template, comments, name), comments)
+
+
+def _with_wires(circuit: Circuit, comments: _Json) -> Circuit:
+    """The circuit with the numbers of its qubits in the user's circuit, where they are told."""
+    match comments.get("wires"):
+        case [*wires] if len(wires) == circuit.template.n_qubits:
+            return replace(circuit, wires=tuple(wires))
+    return circuit
+
+
+def _encoded(template: Template, comments: _Json, name: str) -> Circuit:
     if "formulas" in comments:
         n = template.n_rows - len(comments["formulas"])
         return Circuit(template, n, name, _formulas(comments["formulas"], n))

@@ -152,7 +152,8 @@ def _model(folder: Path, kind: str, split: str) -> Picture:
     trained = TrainedModel.load(folder)
     model = trained.model
     if kind == "circuit":
-        return circuit_figure(model.circuit.template, model.circuit.name)
+        circuit = model.circuit
+        return circuit_figure(circuit.template, circuit.name, circuit.wires)
     if kind == "confusion" and not trained.tells_classes:
         raise UsageError(
             "only a model with one class a row has a confusion matrix",

@@ -44,8 +44,11 @@ class _Column(NamedTuple):
     width: float
 
 
-def circuit_figure(template: Template, title: str = "Circuit") -> Figure:
-    """The circuit of a template, at most `MOST_COLUMNS` columns of it, in rows below each other."""
+def circuit_figure(template: Template, title: str = "Circuit", wires: Sequence[int] = ()) -> Figure:
+    """The circuit of a template, at most `MOST_COLUMNS` columns of it, in rows below each other.
+
+    `wires` are the numbers of its qubits in the user's circuit, where they are others.
+    """
     columns = _columns(template)
     rows = _rows(columns[:MOST_COLUMNS])
     high = template.n_qubits * _LINE + 0.6
@@ -61,7 +64,7 @@ def circuit_figure(template: Template, title: str = "Circuit") -> Figure:
     _head(axes, template, title, len(columns))
     for place, row in enumerate(rows):
         last = place == len(rows) - 1 and len(columns) <= MOST_COLUMNS
-        _draw_row(axes, template, row, _TOP + place * high, last=last)
+        _draw_row(axes, template, row, _TOP + place * high, wires, last=last)
     if template.initial == "amplitudes":
         _load(axes, template)
     _legend(axes, template, height - 0.6)
@@ -167,12 +170,20 @@ def _count(n: int, thing: str) -> str:
 
 
 def _draw_row(
-    axes: Axes, template: Template, row: Sequence[_Column], top: float, *, last: bool
+    axes: Axes,
+    template: Template,
+    row: Sequence[_Column],
+    top: float,
+    wires: Sequence[int],
+    *,
+    last: bool,
 ) -> None:
     end = _LEFT + sum(column.width for column in row) + 0.35
     for qubit in range(template.n_qubits):
         y = top + qubit * _LINE
         axes.text(0.95, y, f"q{qubit}", ha="right", va="center", fontsize=9, color=_INK)
+        if wires:
+            axes.text(0.95, y + 0.4, f"({wires[qubit]})", ha="right", va="center", fontsize=7)
         axes.plot([1.1, end], [y, y], color="#999999", linewidth=1.0, zorder=1)
         if not last:
             axes.text(end + 0.05, y, "…", va="center", fontsize=9, color="#999999")

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.template import Angle, Op, Template
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.track.statistics import Interval, wilson_interval
@@ -113,6 +114,13 @@ def _preparation(model: TrainedModel) -> str:
     return f"{text}\n\n{before} raw features become {after}. Fitted on the training rows alone."
 
 
+def _qubits(circuit: Circuit) -> str:
+    n_qubits = str(circuit.template.n_qubits)
+    if not circuit.wires:
+        return n_qubits
+    return f"{n_qubits}: numbers {', '.join(map(str, circuit.wires))} of the circuit as given"
+
+
 def _circuit(model: TrainedModel) -> str:
     template, config = model.model.circuit.template, model.about["config"]
     library = config.get("circuit", "library") == "library"
@@ -122,7 +130,7 @@ def _circuit(model: TrainedModel) -> str:
     facts = [
         ("encoding", config["encoding"] if library else "the circuit's own"),
         ("ansatz", f"{config['ansatz']}, {config['layers']} layers" if library else "its own"),
-        ("qubits", template.n_qubits),
+        ("qubits", _qubits(model.model.circuit)),
         ("depth", len(levels)),
         ("gates", f"{len(template.ops)}: {gates}"),
         ("starts from", "amplitudes" if template.initial == "amplitudes" else "zeros"),

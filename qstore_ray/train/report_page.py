@@ -183,7 +183,7 @@ def _circuit(facts: RunFacts) -> str:
         why = "Without a readable checkpoint the circuit is not known."
         return section("Circuit", f'<p class="muted">{why}</p>')
     circuit = facts.model.circuit
-    drawn = plot(circuit_figure(circuit.template, circuit.name), "circuit")
+    drawn = plot(circuit_figure(circuit.template, circuit.name, circuit.wires), "circuit")
     sizes = ", ".join(f"{name} {n:,}" for name, n in facts.model.sizes.items() if n)
     observables = cut(", ".join(each.label for each in facts.model.observables), _LONGEST)
     said = {"trained numbers": sizes, "observables": observables, "loss": facts.model.loss_name}

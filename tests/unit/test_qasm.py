@@ -247,7 +247,8 @@ REFUSED = {
         "bit c; c = measure q[0]; if (c == 1) { x q[1]; }",
         "line 4, column 30: if depends",
     ),
-    "while": ("while (true) { x q[0]; }", "line 4, column 1: while"),
+    "while": ("bit c; c = measure q[0]; while (c) { x q[0]; }", "column 33: while depends on a"),
+    "endless while": ("while (true) { x q[0]; }", "while runs more than 10,000 times"),
     "defcal": ("defcal x $0 { }", "defcal"),
     "extern": ("extern f(float) -> float;", "extern"),
     "opaque": ("opaque magic(a) r; magic(0.1) q[0];", "the gate magic is opaque"),
@@ -259,7 +260,7 @@ REFUSED = {
     ),
     "matrix": ("#pragma braket unitary([[0, 1], [1, 0]]) q[0]", "the pragma braket unitary"),
     "include": ('include "mine.inc";', "line 4.*mine.inc"),
-    "input of two dimensions": ("input array[float, 2, 2] x;", "one dimension"),
+    "array of no dimension": ("input array[float] x;", "1 to 7 dimensions"),
     "input of whole numbers": ("input int n;", "input float"),
     "version": ("OPENQASM 2.0;", "OpenQASM 2.0 in a text of OpenQASM 3"),
     "two definitions": (
@@ -298,8 +299,13 @@ def test_a_program_that_runs_too_long_is_refused(monkeypatch: pytest.MonkeyPatch
         ("OPENQASM 4.0; qubit q;", "OpenQASM 2 and 3"),
         ("OPENQASM 3.0;", "no qubits"),
         (V2 + "qreg q[1]; rx q[0];", "line 3, column 12: rx: takes 1 angle"),
-        (V2 + "qreg q[2]; creg c[2]; if(c==1) x q[0];", "if depends on a measurement"),
-        (V2 + "qreg q[31];", "31 qubits"),
+        (
+            V2 + "qreg q[2]; creg c[2]; measure q -> c; if(c==1) x q[0];",
+            "if depends on a measurement",
+        ),
+        (V2 + "qreg q[31];", "any of its 31 qubits"),
+        (V2 + "qreg q[31];\nh q;", "line 4, column 1: more than 30 qubits"),
+        (V2 + "qreg q[10001];", "line 3, column 6: 10001 qubits are declared"),
     ],
 )
 def test_texts_that_are_no_circuit(text: str, message: str):

@@ -321,9 +321,11 @@ def test_what_would_need_a_measurement_in_the_middle_is_refused(steps, message: 
         from_qiskit(_circuit(*steps))
 
 
-def test_too_many_qubits_are_refused_before_anything_is_built():
-    with pytest.raises(ResourceError, match="50 qubits"):
-        from_qiskit(QuantumCircuit(50))
+def test_gates_on_too_many_qubits_are_refused():
+    circuit = QuantumCircuit(50)
+    circuit.h(range(31))
+    with pytest.raises(ResourceError, match="more than 30 qubits"):
+        from_qiskit(circuit)
 
 
 def test_a_gate_named_as_one_of_qiskits_is_what_it_says_it_is():
