@@ -27,8 +27,18 @@ _FILE_COLUMNS = (
     frozenset(("id",)),
 )
 _LABEL_COLUMNS = frozenset(
-    ("label", "labels", "class", "class_name", "category", "target", "y", "diagnosis", "dx")
-    + ("level", "breed")
+    (
+        "label",
+        "labels",
+        "class",
+        "class_name",
+        "category",
+        "target",
+        "y",
+        "level",
+        "diagnosis",
+        "dx",
+    )
 )
 _TABLES = (".csv", ".tsv")
 _SHOWN = 3

@@ -1,7 +1,8 @@
 """Files that lie beside data and are none, and files of formats that are not read, with the reason.
 
 What is no data is skipped and said: descriptions, licences, checksums, examples of what a
-competition wants handed in, and what file managers leave behind. What is data of another format is refused, with what to save it as.
+competition wants handed in, and what file managers leave behind. What is data of another format is
+refused, with what to save it as.
 """
 
 from __future__ import annotations
