@@ -35,7 +35,6 @@ def split_rows(
     fractions: Mapping[str, float],
     seed: int,
     labels: IntArray | None = None,
-    classes: Sequence[Any] | None = None,
     *,
     method: Method = "seed",
     keys: AnyArray | None = None,
@@ -50,7 +49,6 @@ def split_rows(
         labels: class numbers (N,) for a stratified split, in which each class is divided by the
             fractions on its own, one with fewer rows than parts first to the first ones; by seed
             only.
-        classes: what the classes are called in error messages.
         method: the rule, see above.
         keys: what a row is known by (N,), for `hash`, or when it was, for `time`; the row's
             position where None.

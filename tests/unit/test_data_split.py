@@ -105,7 +105,7 @@ def test_too_few_rows_name_the_number():
 def test_rows_of_a_class_too_small_for_all_parts_go_to_the_first_ones():
     for rare, expected in ((1, [1, 0, 0]), (2, [1, 1, 0]), (3, [1, 1, 1])):
         labels = np.array([0] * 10 + [1] * rare)
-        dealt = split_rows(10 + rare, THREE, 0, labels, classes=("common", "rare"))
+        dealt = split_rows(10 + rare, THREE, 0, labels)
         assert [int(labels[rows].sum()) for rows in dealt.values()] == expected
     with pytest.raises(DataError, match="every class has too few rows for train, val, test"):
         split_rows(4, THREE, 0, np.array([0, 1, 2, 3]))
