@@ -8,6 +8,7 @@
     │   ├── ResourceError                      more than this machine or cluster has
     │   └── RunExistsError                     a finished or differing run stands in the way
     ├── DataError                exit code 3   empty, ragged, non-finite, one class, too few rows
+    │   └── UnlabelledError                    rows without labels where labels are needed
     ├── BackendError             exit code 4   a backend that cannot answer
     │   └── MissingDependencyError             a package that has to be installed first
     ├── RunError                 exit code 1   a run that started and failed
@@ -152,6 +153,10 @@ class DataError(QStoreError):
     """The data cannot be used: empty, ragged, non-finite, one class, too few rows."""
 
     exit_code = 3
+
+
+class UnlabelledError(DataError):
+    """A file of rows without labels, such as the test set of a competition; `field` names it."""
 
 
 class BackendError(QStoreError):

@@ -104,7 +104,6 @@ def _dealt(split: SplitConfig, asked: Cut, fractions: Mapping[str, float]) -> di
         fractions,
         asked.seed,
         labels=asked.labels,
-        classes=asked.classes,
         method=split.method,
         keys=asked.rows,
         ranks=split.ranks,
@@ -118,7 +117,7 @@ def _fold_by_seed(
     test: dict[str, IntArray] = {}
     if held_out:
         parts = {"rest": 1.0 - held_out, "test": held_out}
-        first = split_rows(asked.n_rows, parts, seed, labels, asked.classes, ranks=ranks)
+        first = split_rows(asked.n_rows, parts, seed, labels, ranks=ranks)
         rest, test = first["rest"], {"test": first["test"]}
     kept = None if labels is None else labels[rest]
     chosen = folds(len(rest), k, seed, kept, classes=asked.classes, ranks=ranks)[fold]

@@ -12,6 +12,7 @@ label k is the k-th column. A regression may have several numbers a row (N, T).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 Label: TypeAlias = int | str | bool
 
+_SHOWN = 3
 _QUANTITIES = 100
 """So many different whole numbers are no classes where they are more than half of the rows."""
 
@@ -163,14 +165,7 @@ class ClassLabels:
         numbers = np.minimum(numbers, len(known) - 1)
         unknown = known[numbers] != y if comparable else np.ones(len(y), dtype=bool)
         if unknown.any():
-            label = y[int(np.argmax(unknown))].item()
-            shown = ", ".join(repr(known) for known in self.classes[:10])
-            raise DataError(
-                "a label is not among the classes of the training data",
-                field="y",
-                value=label,
-                fix=f"The classes are {shown}{', …' if len(self.classes) > 10 else ''}.",
-            )
+            raise _unknown_error(y[unknown], self.classes)
         return numbers.astype(np.int64)
 
     def _encode_merged(self, y: AnyArray) -> IntArray:
@@ -271,3 +266,29 @@ def rows_of_each(numbers: AnyArray, n_classes: int) -> tuple[int, ...]:
     """How many rows each class has; with several labels (N, L), for how many rows each holds."""
     found = numbers.sum(axis=0) if numbers.ndim == 2 else np.bincount(numbers, minlength=n_classes)
     return tuple(found.tolist())
+
+
+def _unknown_error(labels: AnyArray, classes: Sequence[Any]) -> DataError:
+    """The error of labels that no class has; of those that are only written otherwise, as which."""
+    strange = list(dict.fromkeys(labels.tolist()))
+    shown = ", ".join(repr(known) for known in classes[:10])
+    fix = f"The classes are {shown}{', …' if len(classes) > 10 else ''}."
+    plain = {_plain(known): known for known in classes}
+    alike = [(label, plain[_plain(label)]) for label in strange if _plain(label) in plain]
+    if alike:
+        pairs = ", ".join(f"{label!r} as {known!r}" for label, known in alike[:_SHOWN])
+        fix += f" Write the labels of one class alike in every part: {pairs}."
+    return DataError(
+        "a label is not among the classes of the training data"
+        if len(strange) == 1
+        else f"{len(strange)} labels are not among the classes of the training data: "
+        + ", ".join(map(repr, strange[:_SHOWN])),
+        field="y",
+        value=strange[0],
+        fix=fix,
+    )
+
+
+def _plain(label: Any) -> str:
+    """A label without case, and without blanks and full stops at its ends."""
+    return str(label).strip(" .\t").casefold()

@@ -35,7 +35,6 @@ def split_rows(
     fractions: Mapping[str, float],
     seed: int,
     labels: IntArray | None = None,
-    classes: Sequence[Any] | None = None,
     *,
     method: Method = "seed",
     keys: AnyArray | None = None,
@@ -50,7 +49,6 @@ def split_rows(
         labels: class numbers (N,) for a stratified split, in which each class is divided by the
             fractions on its own, one with fewer rows than parts first to the first ones; by seed
             only.
-        classes: what the classes are called in error messages.
         method: the rule, see above.
         keys: what a row is known by (N,), for `hash`, or when it was, for `time`; the row's
             position where None.
@@ -78,7 +76,7 @@ def split_rows(
     parts = list(fractions)
     _check_enough(n_rows, parts)
     order = _random_order(n_rows, seed, ranks)
-    groups = [order] if labels is None else _by_class(order, labels, 1, classes)
+    groups = [order] if labels is None else _by_class(order, labels)
     dealt: dict[str, list[IntArray]] = {part: [] for part in parts}
     for group in groups:
         cut = _cut(group, fractions) if len(group) >= len(parts) else _first_to_first(group, parts)
@@ -203,7 +201,7 @@ def folds(
     """k splits into train and val for cross-validation: each row is in val of exactly one.
 
     The sizes of the val parts differ by at most 1, in all and in each class; with groups, by
-    about the size of a group.
+    about the size of a group. A class of fewer rows than folds is missing from some val parts.
 
     Args:
         n_rows: number of rows N.
@@ -216,7 +214,7 @@ def folds(
 
     Raises:
         ConfigError: fewer than 2 folds.
-        DataError: fewer rows, rows of a class, or groups than folds.
+        DataError: fewer rows or groups than folds, or a class of one row.
         UsageError: labels and groups, which cannot both be kept.
     """
     if k < 2:
@@ -235,7 +233,8 @@ def folds(
         _check_enough(n_rows, [f"fold {i}" for i in range(k)])
         order = _random_order(n_rows, seed, ranks)
         if labels is not None:
-            order = np.concatenate(_by_class(order, labels, k, classes))
+            _check_in_every_train(labels, k, classes)
+            order = np.concatenate(_by_class(order, labels))
         held = tuple(np.sort(order[i::k]) for i in range(k))
     rows = np.arange(n_rows)
     return tuple({"train": np.setdiff1d(rows, val), "val": val} for val in held)
@@ -289,20 +288,24 @@ def _check_one_each(values: AnyArray, n_rows: int, field: str) -> None:
         raise DataError(f"{n_rows} rows but {len(values)} {field}", field=field)
 
 
-def _by_class(
-    order: IntArray, labels: IntArray, n_parts: int, classes: Sequence[Any] | None
-) -> list[IntArray]:
-    """`order` (N,) separated by class, in the order of the class numbers."""
+def _check_in_every_train(labels: IntArray, k: int, classes: Sequence[Any] | None) -> None:
+    """Raise `DataError` for a class of one row: the fold that holds it out trains without it.
+
+    A class of fewer rows than folds is in as many val parts as it has rows, and in every train.
+    """
     counts = np.bincount(labels)
-    for number in np.flatnonzero((counts > 0) & (counts < n_parts)).tolist():
+    for number in np.flatnonzero(counts == 1).tolist():
         name = number if classes is None else classes[number]
         raise DataError(
-            f"class {name!r} has {counts[number]} rows, too few for {n_parts} stratified parts",
+            f"class {name!r} has 1 row, which one of {k} folds would hold out and train without",
             field="split",
-            fix='Set rare_classes = "drop" or "merge", ask for fewer parts, or set '
-            "stratify = false.",
+            fix='Give it 2 rows, set rare_classes = "drop" or "merge", or set stratify = false.',
         )
-    return [order[labels[order] == number] for number in np.flatnonzero(counts)]
+
+
+def _by_class(order: IntArray, labels: IntArray) -> list[IntArray]:
+    """`order` (N,) separated by class, in the order of the class numbers."""
+    return [order[labels[order] == number] for number in np.unique(labels)]
 
 
 def _apportion(n_rows: int, fractions: Sequence[float]) -> list[int]:

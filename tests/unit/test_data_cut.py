@@ -116,8 +116,15 @@ def test_folds_beside_an_official_test_and_without_an_official_val():
 
 
 def test_more_folds_than_rows_of_a_class():
+    split = {"folds": 5, "fold": 4}
     labels = np.where(np.arange(N) < 3, "rare", "common")
-    with pytest.raises(DataError, match="class 'rare' has 3 rows, too few for 5") as caught:
+    dataset = DatasetLoader.from_arrays(X, labels, split=split)
+    rare = dataset.classes.index("rare")
+    found = [dataset.class_counts[part][rare] for part in ("train", "val")]
+    assert sum(found) == 3
+    assert found[1] <= 1
+    labels = np.where(np.arange(N) < 1, "rare", "common")
+    with pytest.raises(DataError, match="class 'rare' has 1 row, which one of 5") as caught:
         DatasetLoader.from_arrays(X, labels, split={"folds": 5, "fold": 0})
     assert "stratify = false" in caught.value.fix
     with pytest.raises(DataError, match="2 groups cannot be divided"):

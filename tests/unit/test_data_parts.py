@@ -110,6 +110,10 @@ def test_tables_of_parts_agree_by_name_and_need_a_label(tmp_path: Path, suffix: 
     dataset = load(tmp_path)
     np.testing.assert_array_equal(dataset.materialize("test").x[:, 1], -np.arange(40.0))
     _table(tmp_path / f"test.{suffix}", {"a": [1.5], "b": [2]})
+    dataset = load(tmp_path)
+    assert "has no labels" in dataset.provenance["unlabelled"]
+    assert sum(dataset.sizes.values()) == 40
+    (tmp_path / f"test.{suffix}").rename(tmp_path / f"val.{suffix}")
     with pytest.raises(DataError, match="no column 'label', which is the label in") as caught:
         load(tmp_path)
     assert "params.train" in caught.value.fix

@@ -105,7 +105,7 @@ def test_too_few_rows_name_the_number():
 def test_rows_of_a_class_too_small_for_all_parts_go_to_the_first_ones():
     for rare, expected in ((1, [1, 0, 0]), (2, [1, 1, 0]), (3, [1, 1, 1])):
         labels = np.array([0] * 10 + [1] * rare)
-        dealt = split_rows(10 + rare, THREE, 0, labels, classes=("common", "rare"))
+        dealt = split_rows(10 + rare, THREE, 0, labels)
         assert [int(labels[rows].sum()) for rows in dealt.values()] == expected
     with pytest.raises(DataError, match="every class has too few rows for train, val, test"):
         split_rows(4, THREE, 0, np.array([0, 1, 2, 3]))
@@ -271,14 +271,23 @@ def test_grouped_folds_keep_groups_whole(groups, seed):
         assert len(fold["val"])
 
 
+@given(st.integers(2, 6), st.integers(2, 8), st.integers(0, 1000))
+def test_a_class_of_fewer_rows_than_folds_is_in_every_train(rare, k, seed):
+    labels = np.array([0] * 20 + [1] * rare)
+    held = [int(labels[fold["val"]].sum()) for fold in folds(len(labels), k, seed, labels)]
+    assert sum(held) == rare
+    assert max(held) - min(held) <= 1
+    assert all(labels[fold["train"]].any() for fold in folds(len(labels), k, seed, labels))
+
+
 def test_folds_that_cannot_be():
     with pytest.raises(ConfigError, match="at least 2 folds") as caught:
         folds(10, 1, 0)
     assert (caught.value.field, caught.value.value) == ("k", 1)
     with pytest.raises(DataError, match="3 rows cannot be divided"):
         folds(3, 4, 0)
-    with pytest.raises(DataError, match="class 1 has 2 rows, too few for 3"):
-        folds(6, 3, 0, np.array([0, 0, 0, 0, 1, 1]))
+    with pytest.raises(DataError, match="class 1 has 1 row, which one of 3 folds would hold out"):
+        folds(6, 3, 0, np.array([0, 0, 0, 0, 0, 1]))
     with pytest.raises(UsageError, match="either the proportions"):
         folds(4, 2, 0, labels=np.zeros(4, dtype=int), groups=np.arange(4))
     with pytest.raises(DataError, match="4 rows but 2 groups"):

@@ -34,6 +34,12 @@ _GLUED = ("set", "data", "split", "x", "y", "images", "image", "labels", "label"
 """Words that are written without a joint before or behind the word of a part: `trainset`."""
 _SHOWN = 6
 EXPLICIT = 'Say which is which: params.train = "…", with params.val and params.test where there is'
+_FEATURES = {"x", "data", "features", "images", "image"}
+_LABELS = {"y", "label", "labels", "target", "targets"}
+_PAIRED = (
+    "Features and labels in two files are joined first: into one table with the label as a column, "
+    "or into one .npz file with the arrays x_train, y_train, x_test and y_test."
+)
 FIX = f"{EXPLICIT} one, each a file, a folder or a pattern, in place of params.path."
 
 
@@ -61,6 +67,13 @@ class PartFiles(dict[Split, tuple[str, ...]]):
         super().__init__({part: files[part] for part in SPLITS if part in files})
         self.homes = dict(homes)
         self.found = found
+
+    def without(self, part: Split) -> PartFiles:
+        """The other parts."""
+        files = {other: paths for other, paths in self.items() if other != part}
+        homes = {other: home for other, home in self.homes.items() if other != part}
+        found = tuple((other, said) for other, said in self.found if other != part)
+        return PartFiles(files, homes, found if len(files) > 1 else ())
 
 
 class _Place(NamedTuple):
@@ -227,8 +240,16 @@ def _check_one_candidate(names: Mapping[Split, Mapping[str, int]], listed: str) 
                 f"several could be {part}: {_some(sorted(known))}",
                 field="params.path",
                 value=listed,
-                fix=FIX,
+                fix=_PAIRED if _is_pair(known) else FIX,
             )
+
+
+def _is_pair(names: Iterable[str]) -> bool:
+    """Whether the names are those of features and of their labels: X_test, y_test."""
+    words = [set(words_of(name)) for name in names]
+    return len(words) == 2 and all(
+        any(found & asked for found in words) for asked in (_FEATURES, _LABELS)
+    )
 
 
 def _check_train(names: Mapping[Split, Mapping[str, int]], listed: str) -> None:

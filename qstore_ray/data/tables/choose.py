@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from qstore_ray.data.tables.request import TableRequest
-from qstore_ray.errors import DataError, unknown_name
+from qstore_ray.errors import DataError, UnlabelledError, unknown_name
 
 LABELS = ("label", "labels", "target", "class", "y")
 EMPTY = "every value is missing"
@@ -139,21 +139,25 @@ def same_columns(
     Raises:
         DataError: other columns, or all but the label.
     """
-    odd = sorted(set(names) ^ set(first))
-    if label is not None and odd == [label] and label not in names:
+    lacking = [name for name in first if name not in names]
+    further = [name for name in names if name not in first]
+    if label is not None and lacking == [label] and not further:
         raise unlabelled_error(label, where, first_file)
-    if odd or len(names) != len(first):
+    said = [f"without {listed(lacking)}"] if lacking else []
+    if further:
+        said.append(f"with {listed(further)} besides")
+    if said or len(names) != len(first):
         raise DataError(
-            f"other columns than in {first_file}",
+            ": ".join([f"other columns than in {first_file}", *filter(None, [" and ".join(said)])]),
             field=where,
-            value=odd,
-            fix="Give files of one kind, or choose some of them with a pattern.",
+            fix="Give files of one kind, choose some of them with a pattern, or give each file the "
+            "same columns.",
         )
 
 
-def unlabelled_error(label: str, where: str, first_file: str) -> DataError:
+def unlabelled_error(label: str, where: str, first_file: str) -> UnlabelledError:
     """The error of a file without the label column, such as the test set of a competition."""
-    return DataError(
+    return UnlabelledError(
         f"the file has no column {label!r}, which is the label in {first_file}",
         field=where,
         fix="Rows without a label cannot be scored: leave the file out, by params.train or a "

@@ -17,6 +17,8 @@ from qstore_ray.data.tables.choose import named
 from qstore_ray.data.tables.texts import is_number
 from qstore_ray.errors import DataError
 
+_SIGNS = ("#", "%", "|")  # what comment lines begin with
+
 
 def names_of(
     first: Sequence[str], rows: Sequence[Sequence[str]], header: bool | None, where: str
@@ -61,12 +63,12 @@ def check_first_line(
     if len(first) >= width - less:
         return
     sign = first[0].strip()[:1]
-    if sign in ("#", "%") and not comment:
+    if sign in _SIGNS and not comment:
         fix = f'Set params.comment = "{sign}".'
     else:
         fix = f"If the table begins in line {begin}, set params.skip_lines = {begin - 1}."
     raise DataError(
-        f"the first line looks like a {'comment' if sign in ('#', '%') else 'title'}: it has "
+        f"the first line looks like a {'comment' if sign in _SIGNS else 'title'}: it has "
         f"{len(first)} value{'s' * (len(first) != 1)}, lines below it have {width}",
         field=f"{where}, line {number}",
         value=first[0].strip(),

@@ -26,11 +26,11 @@ from qstore_ray.data.sources.base import (
     SourceData,
 )
 from qstore_ray.data.sources.local.base import Format, TableFormat
-from qstore_ray.data.sources.local.other_files import is_document, refused
+from qstore_ray.data.sources.local.other_files import data_among, refused
 from qstore_ray.data.sources.local.params import LocalParams
 from qstore_ray.data.sources.parts import SPLITS, PartFiles, Split, divide_files
 from qstore_ray.data.tables.request import TableRequest, signs
-from qstore_ray.errors import ConfigError, DataError
+from qstore_ray.errors import ConfigError, DataError, UnlabelledError
 
 if TYPE_CHECKING:
     from qstore_ray.data.sources.local.base import Contents
@@ -51,7 +51,7 @@ _SUFFIXES = {
     "npz": (".npz",),
     "npy": (".npy",),
     "idx": (".idx", "ubyte", ".idx.gz", "ubyte.gz"),
-    "csv": (".csv", ".tsv", ".data", ".dat", ".txt"),
+    "csv": (".csv", ".tsv", ".data", ".dat", ".txt", ".test", ".train"),
     "images": (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"),
     "hdf5": (".h5", ".hdf5"),
     "parquet": (".parquet", ".pq"),
@@ -77,8 +77,9 @@ class LocalFilesSourceAdapter(SourceAdapter[LocalParams]):
         check_taken(name, form, params, config)
         files = _parts(given, form)
         if isinstance(form, TableFormat):
-            contents = form.open(files, params, request_of(params, config))
+            files, contents, notes = _open_table(form, files, params, config)
         else:
+            notes = {}
             contents = form.open(given.root, files, params, config.columns)
         skipped = {"skipped": f"no data: {_some(given.skipped)}"} if given.skipped else {}
         return SourceData(
@@ -92,6 +93,7 @@ class LocalFilesSourceAdapter(SourceAdapter[LocalParams]):
                 "format": name,
                 "files": f"{len(given.files)} file{'s' * (len(given.files) > 1)}",
                 **skipped,
+                **notes,
                 **contents.notes,
             },
         )
@@ -148,7 +150,7 @@ def data_files(
         found = tuple(file for file in found if file != absolute(y_path))
     if len(found) == 1 and not root:
         return root, found, ()
-    files = tuple(file for file in found if not is_document(file))
+    files = data_among(found)
     if not files:
         raise DataError(
             f"there is no data, only {_some(found)}",
@@ -170,6 +172,27 @@ def _parts(given: _Given, form: Format | TableFormat) -> PartFiles:
     return divide_files(
         given.root, rows, by_names=form.parts_by_name, listed=given.root or _some(rows)
     )
+
+
+def _open_table(
+    form: TableFormat, files: PartFiles, params: LocalParams, config: SourceConfig
+) -> tuple[PartFiles, Contents, dict[str, str]]:
+    """The files that have labels, and what is in them; a test without labels is left out and said.
+
+    Raises:
+        DataError: see `TableFormat.open`; a file without labels that was asked for as test, that is
+            in another part, or that lies among labelled files of the test.
+    """
+    request = request_of(params, config)
+    try:
+        return files, form.open(files, params, request), {}
+    except UnlabelledError as exc:
+        test = files.get("test", ())
+        if params.path is None or exc.field not in test or len(test) > 1:
+            raise
+    kept = files.without("test")
+    said = f"{_some(test)} has no labels and is left out of the parts; predict on it"
+    return kept, form.open(kept, params, request), {"unlabelled": said}
 
 
 def _asked(params: LocalParams) -> str:

@@ -20,7 +20,9 @@ from qstore_ray.errors import DataError
 BLANKS = " "
 _LOOKED_AT = 50
 _GUESSES = (";", "\t", "|", BLANKS)
-_COMMENTS = re.compile(rb"\A(?:[#%][^\r\n]*[\r\n]+)+")
+_COMMENTS = re.compile(
+    rb"\A(?:[#%][^\r\n]*[\r\n]+|\|[^\r\n]*[\r\n]+(?=[^|\r\n]+[\r\n]))+"  # | as in adult.test
+)
 _QUOTED = re.compile(r'"(?:[^"]|"")*"|[^ \t\r\n]+')
 SPOKEN = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", BLANKS: "blanks"}
 

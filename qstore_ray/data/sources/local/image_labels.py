@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -21,23 +21,44 @@ if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
 
 Labelled: TypeAlias = dict[Split, tuple[tuple[str, ...], "AnyArray"]]
-_COLUMNS = ("filename", "label")
-_FILE_COLUMNS = frozenset(
-    ("filename", "file_name", "file", "path", "filepath", "image", "image_id", "img", "id")
+_FILE_COLUMNS = (
+    frozenset(("filename", "file_name", "file", "path", "filepath", "file_path", "image_path")),
+    frozenset(("image", "image_id", "image_name", "img")),
+    frozenset(("id",)),
 )
 _LABEL_COLUMNS = frozenset(
-    ("label", "labels", "class", "class_name", "category", "target", "y", "diagnosis")
+    (
+        "label",
+        "labels",
+        "class",
+        "class_name",
+        "category",
+        "target",
+        "y",
+        "level",
+        "diagnosis",
+        "dx",
+    )
 )
+_TABLES = (".csv", ".tsv")
+_SHOWN = 3
 
 
 def labels_from_folders(files: Files) -> Labelled:
     """Every image with the name of the first folder below the folder of its part.
 
     Raises:
-        DataError: an image that is in no such folder.
+        DataError: an image that is in no such folder, or a table among the images.
     """
     labelled: Labelled = {}
     for part, paths in files.items():
+        if tables := [path for path in paths if path.lower().endswith(_TABLES)]:
+            raise DataError(
+                "there is a table among the images",
+                field="params.path",
+                value=tables[0],
+                fix="If it holds the labels, name it in params.y_path; else move it away.",
+            )
         labels = []
         for path in paths:
             below = path[len(files.homes[part]) :].lstrip("/").split("/")
@@ -67,31 +88,12 @@ def labels_from_file(root: str, files: Files, params: LocalParams) -> Labelled:
     home = {path[len(root) :].lstrip("/"): (part, path) for part in files for path in files[part]}
     rows = _rows(where, params)
     labels = _typed([label for _, _, label in rows], params)
-    stems: dict[str, list[str]] = {}
-    for inside in home:
-        stems.setdefault(posixpath.splitext(inside)[0], []).append(inside)
+    place = _Places(root, home)
     found: dict[Split, list[int]] = {part: [] for part in files}
-    names: list[str] = []
-    listed: set[str] = set()
-    for position, (line, name, _) in enumerate(rows):
-        inside = _with_suffix(_inside(name, f"{where}, line {line}"), home, stems)
-        names.append(inside)
-        if inside in listed or inside not in home:
-            raise DataError(
-                "the image is listed twice" if inside in listed else "no such image in the folder",
-                field=f"{where}, line {line}",
-                value=name,
-                fix="Remove the line.",
-            )
-        listed.add(inside)
+    names = [place.of(_inside(name, f"{where}, line {line}")) for line, name, _ in rows]
+    _check_listed(rows, names, home, where)
+    for position, inside in enumerate(names):
         found[home[inside][0]].append(position)
-    if missing := sorted(set(home) - listed):
-        raise DataError(
-            f"{len(missing)} images have no label",
-            field=where,
-            value=missing[0],
-            fix="Add a line for each, or move them away.",
-        )
     return {
         part: (tuple(home[names[k]][1] for k in positions), labels[positions])
         for part, positions in found.items()
@@ -109,7 +111,10 @@ def _rows(where: str, params: LocalParams) -> list[tuple[int, str, str]]:
         )
     content = read_range(where, 0, size)
     try:
-        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        text = content.decode("utf-8-sig")
+        head = text.partition("\n")[0]
+        delimiter = next((sign for sign in ",;\t" if sign in head), ",")
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
         columns = _columns(reader.fieldnames or (), where)
         rows = []
         for row in reader:
@@ -127,26 +132,102 @@ def _rows(where: str, params: LocalParams) -> list[tuple[int, str, str]]:
 
 
 def _columns(names: Sequence[str], where: str) -> tuple[str, str]:
-    """The column of files and the column of labels, by their usual names."""
-    found = []
-    for known in (_FILE_COLUMNS, _LABEL_COLUMNS):
-        there = [name for name in names if name.strip().lower() in known]
-        if len(there) != 1:
-            raise DataError(
-                "the labels file has other columns",
-                field=where,
-                value=list(names),
-                fix=f"Its first line has to be: {','.join(_COLUMNS)}",
-            )
-        found.append(there[0])
-    return found[0], found[1]
+    """The column of files and the column of labels, by their usual names.
+
+    Of two columns, the one beside the files is the label, whatever it is called.
+    """
+    plain = {name: name.strip().lower() for name in names}
+    files = next(
+        (there for known in _FILE_COLUMNS if (there := [n for n in names if plain[n] in known])), []
+    )
+    others = [name for name in names if name not in files]
+    labels = others if len(names) == 2 else [n for n in others if plain[n] in _LABEL_COLUMNS]
+    if len(files) != 1 or len(labels) != 1:
+        what, found = ("files", files) if len(files) != 1 else ("labels", labels)
+        raise DataError(
+            f"{', '.join(found)} could all be the column of {what}"
+            if found
+            else f"no column of {what} is known in the labels file",
+            field=where,
+            value=list(names),
+            fix="Call the column of files filename and the one of labels label.",
+        )
+    return files[0], labels[0]
 
 
-def _with_suffix(name: str, home: Mapping[str, object], stems: Mapping[str, list[str]]) -> str:
-    """The file that an id without suffix means (`0001` for `0001.png`), where it is one."""
-    if name in home or len(stems.get(name, ())) != 1:
+class _Places:
+    """Finds the file that a name of the labels file means, where it can only be one.
+
+    A name may begin with the folder itself, leave out the suffix (`0001`) or the folders, or be in
+    another case (`.jpg` for `.JPG`).
+    """
+
+    def __init__(self, root: str, home: Mapping[str, object]) -> None:
+        self._home = home
+        self._above = f"{posixpath.basename(root.rstrip('/'))}/"
+        self._by: list[dict[str, list[str]]] = [{} for _ in _SHORTER]
+        for inside in home:
+            for known, shorter in zip(self._by, _SHORTER, strict=True):
+                known.setdefault(shorter(inside), []).append(inside)
+
+    def of(self, name: str) -> str:
+        """The file's path below the folder; the name itself where it means none, or several."""
+        for tried in (name, name.removeprefix(self._above)):
+            if tried in self._home:
+                return tried
+            for known in self._by:
+                for key in (tried, tried.lower()):
+                    if len(known.get(key, ())) == 1:
+                        return known[key][0]
         return name
-    return stems[name][0]
+
+
+def _stem(inside: str) -> str:
+    return posixpath.splitext(inside)[0]
+
+
+_SHORTER: tuple[Callable[[str], str], ...] = (
+    _stem,
+    str.lower,
+    posixpath.basename,
+    lambda inside: _stem(posixpath.basename(inside)),
+)
+
+
+def _check_listed(
+    rows: Sequence[tuple[int, str, str]],
+    names: Sequence[str],
+    home: Mapping[str, object],
+    where: str,
+) -> None:
+    """Raise `DataError` unless the rows list every image once, and nothing else."""
+    seen: set[str] = set()
+    strange, twice = [], []
+    for (line, name, _), inside in zip(rows, names, strict=True):
+        if inside not in home:
+            strange.append((line, name))
+        elif inside in seen:
+            twice.append((line, name))
+        seen.add(inside)
+    for wrong, one, many in (
+        (strange, "no such image in the folder", "lines name no image in the folder"),
+        (twice, "the image is listed twice", "lines list an image again"),
+    ):
+        if wrong:
+            shown = ", ".join(f"{name} (line {line})" for line, name in wrong[:_SHOWN])
+            raise DataError(
+                one if len(wrong) == 1 else f"{len(wrong)} {many}: {shown}",
+                field=f"{where}, line {wrong[0][0]}",
+                value=wrong[0][1],
+                fix="Remove the line." if len(wrong) == 1 else "Remove these lines.",
+            )
+    if missing := sorted(set(home) - seen):
+        raise DataError(
+            f"{len(missing)} images have no label: {', '.join(missing[:_SHOWN])}",
+            field=where,
+            value=missing[0],
+            fix="Add a line for each, or move them away.",
+        )
 
 
 def _inside(name: str, where: str) -> str:

@@ -1,21 +1,28 @@
 """Files that lie beside data and are none, and files of formats that are not read, with the reason.
 
-What is no data is skipped and said: descriptions, licences, checksums, and what file managers
-leave behind. What is data of another format is refused, with what to save it as.
+What is no data is skipped and said: descriptions, licences, checksums, examples of what a
+competition wants handed in, and what file managers leave behind. What is data of another format is
+refused, with what to save it as.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _DOCUMENTS = re.compile(
     r"(read[ _-]?me|licen[cs]e|copying|authors|citation|changelog|notice|contributing)"
     r"([-_ ]\w+)?(\.(md|txt|rst|html?|pdf|cff|bib))?"
     r"|.*\.(md|rst|pdf|html?|names|cite|md5|sha1|sha256|sha512|md5sum|sha256sum|sig|asc|torrent)"
     r"|(md5|sha1|sha256|sha512)sums?(\.txt)?|checksums?(\.txt)?"
-    r"|desktop\.ini|thumbs\.db|ehthumbs\.db|icon\r?|index",
+    r"|desktop\.ini|thumbs\.db|ehthumbs\.db|icon\r?|index"
+    r"|(sample|gender)[-_ ]?submission([-_ ]\w+)?\.\w+|submission[-_ ](sample|format)\.\w+"
+    r"|dataset[-_]infos?\.json|dataset[-_]metadata\.json|datapackage\.json|croissant\.json"
+    r"|(data[-_ ]?(set)?[-_ ]?)?description\.txt|data[-_ ]?dictionary\.txt",
     re.IGNORECASE,
 )
+_TEXTS = re.compile(r"\.(txt|json)$", re.IGNORECASE)
+_BESIDE = (".csv", ".tsv", ".parquet", ".pq", ".jsonl", ".ndjson", ".arff", ".npz", ".npy")
 _REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "pickle": (
         (".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".ckpt"),
@@ -63,6 +70,14 @@ _REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
 def is_document(where: str) -> bool:
     """Whether a file's name says that it is no data (README.md, desktop.ini, SHA256SUMS)."""
     return _DOCUMENTS.fullmatch(where.rpartition("/")[2]) is not None
+
+
+def data_among(files: Sequence[str]) -> tuple[str, ...]:
+    """The files of data: no documents, and no texts beside tables and arrays of another suffix."""
+    kept = tuple(file for file in files if not is_document(file))
+    if any(file.lower().endswith(_BESIDE) for file in kept):
+        kept = tuple(file for file in kept if not _TEXTS.search(file))
+    return kept
 
 
 def refused(where: str) -> tuple[str, str] | None:
