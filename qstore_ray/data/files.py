@@ -9,6 +9,7 @@ process and open it there.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import sys
@@ -96,7 +97,9 @@ def open_file(where: str) -> Iterator[IO[bytes]]:
     with reading(where):
         if is_remote(where):
             system, name = _system(where)
-            with system.open(name, "rb") as stream:
+            # A file of memory:// has one position for all who read it, in whatever thread.
+            memory = where.startswith("memory://")
+            with io.BytesIO(system.cat(name)) if memory else system.open(name, "rb") as stream:
                 yield stream
             return
         if Path(where).exists() and not Path(where).is_file():

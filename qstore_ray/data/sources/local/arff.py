@@ -18,7 +18,7 @@ from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.files import open_file
 from qstore_ray.data.sources.local.base import Chunk, Contents, Files, TableFormat
 from qstore_ray.data.sources.local.csv_chunk import check_range
-from qstore_ray.data.sources.local.lines import LineRange, cut_lines
+from qstore_ray.data.sources.local.lines import LineRange, line_ranges
 from qstore_ray.data.sources.parts import SPLITS
 from qstore_ray.data.tables.choose import choose, same_columns
 from qstore_ray.data.tables.kinds import Survey
@@ -156,8 +156,8 @@ class ArffFormat(TableFormat):
         for part in sorted(files, key=SPLITS.index):
             for path in files[part]:
                 attributes, skipped = read_header(path, params)
-                cut = cut_lines(path, params, skipped=skipped, comment=b"%")
-                opened.append((part, path, ArffLayout(attributes, params.max_bytes), cut.ranges))
+                ranges = tuple(line_ranges(path, params, skipped=skipped, comment=b"%"))
+                opened.append((part, path, ArffLayout(attributes, params.max_bytes), ranges))
         _, first, layout, _ = opened[0]
         names = [attribute.name for attribute in layout.attributes]
         chosen = choose(names, request, first)

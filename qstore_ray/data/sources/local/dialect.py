@@ -36,7 +36,7 @@ class Dialect:
 
     @property
     def sign(self) -> bytes:
-        """The delimiter as `cut_lines` needs it: what may stand before a value."""
+        """The delimiter as `line_ranges` needs it: what may stand before a value."""
         return b" \t" if self.delimiter == BLANKS else self.delimiter.encode()
 
     @property
