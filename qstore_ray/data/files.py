@@ -125,8 +125,17 @@ def read_range(where: str, start: int, stop: int) -> bytes:
         DataError: missing, unreadable, or shorter than that.
     """
     with open_file(where) as stream:
-        stream.seek(start)
-        content = stream.read(stop - start)
+        return read_stream(stream, where, start, stop)
+
+
+def read_stream(stream: IO[bytes], where: str, start: int, stop: int) -> bytes:
+    """The bytes from `start` to before `stop` of the open file `where`.
+
+    Raises:
+        DataError: shorter than that.
+    """
+    stream.seek(start)
+    content = stream.read(stop - start)
     if len(content) != stop - start:
         raise DataError(
             f"the file ends at byte {start + len(content):,}, {stop:,} are needed",

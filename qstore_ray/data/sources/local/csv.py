@@ -16,7 +16,6 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from qstore_ray.data.columns import TableSchema
-from qstore_ray.data.files import open_file
 from qstore_ray.data.sources.local.base import Chunk, Contents, Files, TableFormat
 from qstore_ray.data.sources.local.csv_chunk import CsvChunk, CsvLayout
 from qstore_ray.data.sources.local.dialect import SPOKEN, Dialect, dialect_of
@@ -29,6 +28,7 @@ from qstore_ray.data.sources.local.lines import (
     line_ranges,
     skip_lines,
 )
+from qstore_ray.data.sources.local.unpacked import open_unpacked
 from qstore_ray.data.sources.parts import SPLITS, Split
 from qstore_ray.data.tables.choose import Chosen, choose, same_columns
 from qstore_ray.data.tables.header import check_first_line, known_names, names_of
@@ -185,7 +185,7 @@ def _to_predict(
 
 def _head(path: str, params: LocalParams) -> bytes:
     """The first lines as UTF-8, whole."""
-    with open_file(path) as stream:
+    with open_unpacked(path) as stream:
         skip_lines(stream, params, path)
         head = stream.read(_HEAD_BYTES)
     head = head.removeprefix(BOM)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from qstore_ray.data.sources.local.params import LocalParams
+from qstore_ray.data.sources.local.unpacked import unpacked_name
 from qstore_ray.data.tables.texts import is_number
 from qstore_ray.errors import DataError
 
@@ -104,7 +105,7 @@ def dialect_of(path: str, head: bytes, params: LocalParams) -> Dialect:
     comma = Dialect(",", params.decimal, comment, params.thousands or "")
     if params.delimiter is not None:
         return replace(comma, delimiter=params.delimiter)
-    if path.lower().endswith(".tsv"):
+    if unpacked_name(path).lower().endswith(".tsv"):
         return replace(comma, delimiter="\t")
     head = _COMMENTS.sub(b"", head)  # they say nothing about the rows
     for delimiter in _GUESSES if params.decimal == "," else (",", *_GUESSES):

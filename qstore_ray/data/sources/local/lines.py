@@ -17,7 +17,8 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from qstore_ray.data.files import open_file, read_range
+from qstore_ray.data.files import read_stream
+from qstore_ray.data.sources.local.unpacked import open_unpacked
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class LineRange:
         Raises:
             DataError: the file is gone or shorter than it was.
         """
-        content = read_range(self.path, self.start, self.stop)
+        with open_unpacked(self.path) as stream:
+            content = read_stream(stream, self.path, self.start, self.stop)
         if self.encoding == "utf-8":
             return content
         return content.decode(self.encoding, errors="replace").encode()
@@ -96,7 +98,7 @@ def line_ranges(
     """
     rows, n_records = params.rows_per_task, 0
     begun: tuple[int, int] | None = None
-    with open_file(path) as stream:
+    with open_unpacked(path) as stream:
         before, line = skip_lines(stream, params, path)
         for found in _records(path, stream, params, delimiter, comment, before, line):
             first = max(skipped - n_records, -(n_records - skipped) % rows)
