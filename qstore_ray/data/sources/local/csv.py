@@ -126,9 +126,9 @@ class _Opened:
     def is_number(self, name: str, missing: Sequence[str]) -> bool:
         """Whether most values of a column of the first rows are numbers."""
         place = self.names.index(name)
-        texts = (row[place].strip() for row in self.rows if place < len(row))
+        texts = (row[place].strip(" \t") for row in self.rows if place < len(row))
         known = [text for text in texts if text not in missing]
-        found = sum(is_number(self.dialect.number(text)) for text in known)
+        found = sum(self.dialect.is_number(text) for text in known)
         return found * 2 > len(known) or not self.rows
 
     def numbers(self, chosen: Chosen, request: TableRequest) -> frozenset[str]:

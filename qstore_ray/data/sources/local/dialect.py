@@ -71,6 +71,10 @@ class Dialect:
         written = written.replace(self.decimal, ".")
         return written if is_number(written) else text
 
+    def is_number(self, text: str) -> bool:
+        """Whether pyarrow reads a value as a number, or we do where it is given texts."""
+        return (text.isascii() or bool(self.thousands)) and is_number(self.number(text))
+
     def records(self, content: bytes, line: int = 1) -> Iterator[tuple[int, list[str]]]:
         """Line numbers and values of the records in `content`, blank lines and comments left out.
 
