@@ -15,14 +15,11 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING
+from typing import IO, Any
 
 from qstore_ray.data.files import is_remote, open_file
 from qstore_ray.data.sources.local.held import Version, version_of
 from qstore_ray.errors import DataError
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 _CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 PACKED = tuple(_CODECS)
@@ -71,7 +68,7 @@ class _Reader(io.RawIOBase):
         self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: size}[whence]
         return self._at
 
-    def readinto(self, buffer: WriteableBuffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         count = os.preadv(self._file.handle, [buffer], self._at)
         self._at += count
         return count
