@@ -9,6 +9,7 @@ process and open it there.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import sys
@@ -96,7 +97,9 @@ def open_file(where: str) -> Iterator[IO[bytes]]:
     with reading(where):
         if is_remote(where):
             system, name = _system(where)
-            with system.open(name, "rb") as stream:
+            # A file of memory:// has one position for all who read it, in whatever thread.
+            memory = where.startswith("memory://")
+            with io.BytesIO(system.cat(name)) if memory else system.open(name, "rb") as stream:
                 yield stream
             return
         if Path(where).exists() and not Path(where).is_file():
@@ -122,8 +125,17 @@ def read_range(where: str, start: int, stop: int) -> bytes:
         DataError: missing, unreadable, or shorter than that.
     """
     with open_file(where) as stream:
-        stream.seek(start)
-        content = stream.read(stop - start)
+        return read_stream(stream, where, start, stop)
+
+
+def read_stream(stream: IO[bytes], where: str, start: int, stop: int) -> bytes:
+    """The bytes from `start` to before `stop` of the open file `where`.
+
+    Raises:
+        DataError: shorter than that.
+    """
+    stream.seek(start)
+    content = stream.read(stop - start)
     if len(content) != stop - start:
         raise DataError(
             f"the file ends at byte {start + len(content):,}, {stop:,} are needed",

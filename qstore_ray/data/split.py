@@ -250,7 +250,16 @@ Rows that were drawn from that generator would be sorted by their values, not mi
 def _random_order(n: int, seed: int, ranks: Ranks) -> IntArray:
     """0 … n−1 in the order of their ranks."""
     stream = seed if ranks == "default_rng" else [_STREAM, seed]
-    return np.argsort(np.random.PCG64(stream).random_raw(n), kind="stable")
+    return stable_order(np.random.PCG64(stream).random_raw(n))
+
+
+def stable_order(ranks: AnyArray) -> IntArray:
+    """`np.argsort(ranks, kind="stable")`, in half the time where no two ranks (N,) are equal."""
+    order = np.argsort(ranks)
+    sorted_ranks = ranks[order]
+    if (sorted_ranks[1:] == sorted_ranks[:-1]).any():
+        return np.argsort(ranks, kind="stable")
+    return order
 
 
 def _cut(order: IntArray, fractions: Mapping[str, float]) -> dict[str, IntArray]:

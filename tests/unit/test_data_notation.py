@@ -69,6 +69,17 @@ def test_a_line_of_counts_is_left_out_for_prediction_too(tmp_path: Path):
     assert len(rows.arrow("f0")) == N
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_the_line_in_which_excel_notes_the_delimiter(tmp_path: Path, delimiter: str):
+    path = tmp_path / "t.csv"
+    lines = [line.replace(",", delimiter) for line in ("u,v,label", *ROWS)]
+    path.write_text("\n".join([f"sep={delimiter}", *lines]))
+    with pytest.raises(DataError, match="Excel") as caught:
+        _load(path)
+    assert caught.value.fix == "Set params.skip_lines = 1."
+    assert _load(path, {"skip_lines": 1}).sizes["train"] == N
+
+
 def test_more_lines_than_there_are(tmp_path: Path):
     path = tmp_path / "t.csv"
     path.write_text("\n".join(["u,v,label", *ROWS]))
@@ -96,6 +107,13 @@ def test_comments_before_the_header_name_the_option(tmp_path: Path, sign: str):
         ([f"{i}.5%" for i in range(N)], "percent sign", "without it"),
         ([f"${i}.99" for i in range(N)], "currency sign", "without it"),
         ([f"{i} €" for i in range(N)], "currency sign", "without it"),
+        ([f"{i + 1} 000" for i in range(N)], "blanks between thousands", "thousands"),
+        ([f"{i + 1}_000" for i in range(N)], "underscores", "without them"),
+        ([f"{i}.5D+00" for i in range(N)], "Fortran", "in place of D"),
+        ([f"'{i}'" for i in range(N)], "single quotes", "double quotes"),
+        ([f"\u2212{i + 1}.5" for i in range(N)], "not ASCII", "alone"),
+        ([f"{i + 1}\u00a0000" for i in range(N)], "not ASCII", "alone"),
+        ([f"\uff11{i}" for i in range(N)], "not ASCII", "alone"),
     ],
 )
 def test_numbers_in_disguise_say_what_to_type(tmp_path: Path, values, what, fix):
@@ -107,6 +125,28 @@ def test_numbers_in_disguise_say_what_to_type(tmp_path: Path, values, what, fix)
     assert 'columns.exclude = ["u"]' in caught.value.fix
     assert 'columns.categories = ["u"]' in caught.value.fix
     assert _load(path, columns={"categories": ["u"]}).schema.table.features[1].kind == "category"
+
+
+def test_blanks_that_are_not_ascii_around_numbers_are_blanks(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text(_column([f"\u00a0{i}\u202f" for i in range(N)]))
+    np.testing.assert_array_equal(_load(path).materialize("train").x[:, 1], np.arange(N))
+
+
+def test_a_sign_that_is_not_ascii_further_down_is_named(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text(_column([*map(str, range(N)), "\u22127"]))
+    with pytest.raises(DataError, match="not a number") as caught:
+        _load(path)
+    assert f"line {N + 2}" in caught.value.field
+    assert "with - and 0 to 9" in caught.value.fix
+
+
+def test_a_decimal_comma_between_quotes_goes_with_commas_between_values(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text(_column([f"{i},5" for i in range(N)]))
+    x = _load(path, {"decimal": ","}).materialize("train").x
+    np.testing.assert_array_equal(x[:, 1], np.arange(N) + 0.5)
 
 
 def test_the_few_that_are_written_so_say_it_too(tmp_path: Path):

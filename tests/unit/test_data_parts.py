@@ -280,7 +280,7 @@ def test_what_is_no_data_is_skipped_and_said(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [("a.pkl", "run any code"), ("a.pt", "run any code"), ("a.mat", "MATLAB"), ("a.xlsx", "as CSV"),
-     ("a.zip", "Unpack"), ("a.csv.gz", "Unpack")],
+     ("a.zip", "Unpack"), ("a.csv.xz", "Unpack")],
 )  # fmt: skip
 def test_other_formats_are_refused_with_what_to_do(tmp_path: Path, name: str, expected: str):
     (tmp_path / name).write_bytes(b"x")

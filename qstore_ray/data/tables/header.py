@@ -53,6 +53,13 @@ def check_first_line(
         where: the file, for error messages.
     """
     (number, first), rows = lines[0], lines[1:]
+    if first[0].lower().startswith("sep=") and len(first) <= 2:
+        raise DataError(
+            "the first line is a note of Excel about the delimiter",
+            field=f"{where}, line {number}",
+            value=first[0],
+            fix="Set params.skip_lines = 1.",
+        )
     widths = Counter(len(values) for _, values in rows if len(values) > 1)
     if not widths:
         return

@@ -2,12 +2,15 @@
 
 1,234,567   commas between thousands     12.5 %       a percent sign
 3,14        a decimal comma              $ 9.99       a currency sign
-2019-03-23 20:21:09                      a date
+1_000       underscores                  1.5D+00      an exponent of Fortran
+'7'         single quotes                −7           a minus sign that is not ASCII
+1 000       blanks between thousands     2019-03-23 20:21:09                      a date
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -21,10 +24,23 @@ _DATE = re.compile(
     r"([0-9]{4}([-/.])[0-9]{1,2}\2[0-9]{1,2}|[0-9]{1,2}([-/.])[0-9]{1,2}\3([0-9]{4}|[0-9]{2}))"
     r"([T ].*)?"
 )
+_SPACED = re.compile(r"[-+]?[0-9]{1,3}( [0-9]{3})+(\.[0-9]*)?")
+_UNDERSCORES = re.compile(r"[-+]?[0-9]+(_[0-9]+)+(\.[0-9]*)?")
+_FORTRAN = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)[dD][-+]?[0-9]+")
+_QUOTED = re.compile(r"'[-+]?[0-9]+(\.[0-9]*)?'")
+_ALIKE = {"\u2212": "-", "\u2013": "-", " ": ""}
 _FORMATS = "in CSV files; in others write plain numbers"
 _THOUSANDS = 'Set params.thousands = ","'
 _COMMA = 'Set params.decimal = ","'
 _PLAIN = "Write the numbers without it"
+_OTHERS = (
+    (_PERCENT, "a percent sign", _PLAIN),
+    (_MONEY, "a currency sign", _PLAIN),
+    (_SPACED, "blanks between thousands", f'Set params.thousands = " " {_FORMATS}'),
+    (_UNDERSCORES, "underscores between digits", "Write the numbers without them"),
+    (_FORTRAN, "an exponent as Fortran writes it", "Write e in place of D"),
+    (_QUOTED, "single quotes around them", "Use double quotes, or none"),
+)
 
 
 class Notation(NamedTuple):
@@ -54,11 +70,21 @@ def notation_of(texts: Collection[str]) -> Notation | None:
         )
     if decimal:
         return Notation("the numbers have a decimal comma", odd[0], f"{_COMMA} {_FORMATS}")
-    if _all(_PERCENT, odd):
-        return Notation("the numbers have a percent sign", odd[0], _PLAIN)
-    if _all(_MONEY, odd):
-        return Notation("the numbers have a currency sign", odd[0], _PLAIN)
+    for form, what, fix in _OTHERS:
+        if _all(form, odd):
+            return Notation(f"the numbers have {what}", odd[0], fix)
+    if all(not text.isascii() and is_number(_ascii(text)) for text in odd):
+        what = "the numbers have a minus, blanks or digits that are not ASCII"
+        return Notation(what, odd[0], "Write them with - and 0 to 9 alone")
     return None
+
+
+def _ascii(text: str) -> str:
+    """The text with the ASCII signs that look the same, and no blanks."""
+    plain = unicodedata.normalize("NFKC", text)
+    for sign, other in _ALIKE.items():
+        plain = plain.replace(sign, other)
+    return plain
 
 
 def is_date(text: str) -> bool:

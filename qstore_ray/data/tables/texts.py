@@ -14,7 +14,9 @@ _WHOLE_FLOAT = re.compile(r"-?(0|[1-9][0-9]*)\.0")
 
 
 def is_number(text: str) -> bool:
-    """Whether `text` is written as a number."""
+    """Whether `text` is written as a number, in ASCII; digits of other scripts are none."""
+    if not text.isascii():  # Python's float reads them, parsers of files do not
+        return False
     try:
         float(text)
     except ValueError:

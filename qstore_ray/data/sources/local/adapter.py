@@ -28,6 +28,7 @@ from qstore_ray.data.sources.base import (
 from qstore_ray.data.sources.local.base import Format, TableFormat
 from qstore_ray.data.sources.local.other_files import data_among, refused
 from qstore_ray.data.sources.local.params import LocalParams
+from qstore_ray.data.sources.local.unpacked import unpacked_name
 from qstore_ray.data.sources.parts import SPLITS, PartFiles, Split, divide_files
 from qstore_ray.data.tables.request import TableRequest, signs
 from qstore_ray.errors import ConfigError, DataError, UnlabelledError
@@ -59,6 +60,7 @@ _SUFFIXES = {
     "arff": (".arff",),
     "libsvm": (".libsvm", ".svm", ".svmlight"),
 }
+_TEXTS = ("csv", "jsonl", "arff", "libsvm")  # may be packed: .csv.gz, .jsonl.zst
 _SHOWN = 5
 _EVERYWHERE = frozenset({"path", "train", "val", "test", "format", "max_bytes", "rows_per_task"})
 
@@ -249,7 +251,10 @@ def _tasks(contents: Contents, path: str) -> dict[str, Any]:
 def format_of(where: str) -> str | None:
     """The format that a file's suffix stands for."""
     name = where.rpartition("/")[2].lower()
-    return next((form for form, ends in _SUFFIXES.items() if name.endswith(ends)), None)
+    found = next((form for form, ends in _SUFFIXES.items() if name.endswith(ends)), None)
+    if found is not None or (plain := unpacked_name(name)) == name:
+        return found
+    return next((form for form in _TEXTS if plain.endswith(_SUFFIXES[form])), None)
 
 
 def format_name(files: tuple[str, ...], params: LocalParams) -> str:

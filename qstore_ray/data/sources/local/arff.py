@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pyarrow as pa
 
 from qstore_ray.data.columns import TableSchema
-from qstore_ray.data.files import open_file
 from qstore_ray.data.sources.local.base import Chunk, Contents, Files, TableFormat
 from qstore_ray.data.sources.local.csv_chunk import check_range
-from qstore_ray.data.sources.local.lines import LineRange, cut_lines
+from qstore_ray.data.sources.local.lines import LineRange, line_ranges
+from qstore_ray.data.sources.local.unpacked import open_unpacked
 from qstore_ray.data.sources.parts import SPLITS
 from qstore_ray.data.tables.choose import choose, same_columns
 from qstore_ray.data.tables.kinds import Survey
@@ -156,8 +156,8 @@ class ArffFormat(TableFormat):
         for part in sorted(files, key=SPLITS.index):
             for path in files[part]:
                 attributes, skipped = read_header(path, params)
-                cut = cut_lines(path, params, skipped=skipped, comment=b"%")
-                opened.append((part, path, ArffLayout(attributes, params.max_bytes), cut.ranges))
+                ranges = tuple(line_ranges(path, params, skipped=skipped, comment=b"%"))
+                opened.append((part, path, ArffLayout(attributes, params.max_bytes), ranges))
         _, first, layout, _ = opened[0]
         names = [attribute.name for attribute in layout.attributes]
         chosen = choose(names, request, first)
@@ -194,7 +194,7 @@ def read_header(path: str, params: LocalParams) -> tuple[tuple[Attribute, ...], 
     """
     attributes: list[Attribute] = []
     skipped = 0
-    with open_file(path) as stream:
+    with open_unpacked(path) as stream:
         for number in range(1, _MOST_LINES):
             raw = stream.readline(params.max_line_bytes)
             if not raw:

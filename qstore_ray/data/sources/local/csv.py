@@ -10,17 +10,25 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from qstore_ray.data.columns import TableSchema
-from qstore_ray.data.files import open_file
 from qstore_ray.data.sources.local.base import Chunk, Contents, Files, TableFormat
 from qstore_ray.data.sources.local.csv_chunk import CsvChunk, CsvLayout
 from qstore_ray.data.sources.local.dialect import SPOKEN, Dialect, dialect_of
 from qstore_ray.data.sources.local.held import Held, Version, version_of
-from qstore_ray.data.sources.local.lines import BOM, SAMPLED, LineRange, cut_lines, skip_lines
+from qstore_ray.data.sources.local.lines import (
+    BOM,
+    SAMPLED,
+    LineRange,
+    first_lines,
+    line_ranges,
+    skip_lines,
+)
+from qstore_ray.data.sources.local.unpacked import open_unpacked
 from qstore_ray.data.sources.parts import SPLITS, Split
 from qstore_ray.data.tables.choose import Chosen, choose, same_columns
 from qstore_ray.data.tables.header import check_first_line, known_names, names_of
@@ -46,7 +54,7 @@ class CsvFormat(TableFormat):
     )
 
     def open(self, files: Files, params: LocalParams, request: TableRequest) -> Contents:
-        """Ranges of lines; one pass over each file finds where they are, a second what they hold.
+        """Ranges of lines; a pass over each file finds them, and they are parsed as it goes on.
 
         Raises:
             DataError: see `TableFormat.open`, and each fault with its line.
@@ -71,18 +79,16 @@ class CsvFormat(TableFormat):
         layouts = {
             one.path: one.layout(chosen.names, numbers, label, request, params) for one in opened
         }
-        ranges = [(one, lines) for one in opened for lines in one.cut.ranges]
-        held: list[Held] = []
-        for (one, _), table in zip(
-            ranges, _parsed((layouts[one.path], lines) for one, lines in ranges), strict=True
-        ):
+        found: list[tuple[_Opened, LineRange, Held]] = []
+        for one, lines, table in _parsed(opened, layouts):
             survey.add(table)
-            held.append(Held())
-            held[-1].keep(table, one.path, one.version)
+            held = Held()
+            held.keep(table, one.path, one.version)
+            found.append((one, lines, held))
         schema = survey.schema(first.path, header=params.header is not False)
         chunks: dict[Split, tuple[Chunk, ...]] = {one.part: () for one in opened}
-        for (one, lines), kept in zip(ranges, held, strict=True):
-            chunk = CsvChunk(lines, layouts[one.path], schema, True, kept)
+        for one, lines, held in found:
+            chunk = CsvChunk(lines, layouts[one.path], schema, True, held)
             chunks[one.part] = (*chunks[one.part], chunk)
         notes = {"labels": f"{schema.label_kind} labels"} | first.notes(params)
         return Contents(
@@ -101,9 +107,8 @@ class _Opened:
         self.part, self.path = part, path
         self.version: Version | None = version_of(path)
         self.dialect: Dialect = dialect_of(path, _head(path, params), params)
-        comment = self.dialect.comment.encode()
-        cut = cut_lines(path, params, delimiter=self.dialect.sign, comment=comment)
-        lines = cut.first(SAMPLED + 1)
+        signs = {"delimiter": self.dialect.sign, "comment": self.dialect.comment.encode()}
+        lines = first_lines(path, params, SAMPLED + 1, **signs)
         sample = list(self.dialect.records(lines.read(), lines.line)) or [(1, [""])]
         first, self.rows = sample[0][1], [values for _, values in sample[1:]]
         check_first_line(sample, params.comment, path)
@@ -114,16 +119,16 @@ class _Opened:
             self.names = names_of(first, self.rows, header, path)
         else:
             self.names, header = known_names(first, self.rows, header, request.schema, path)
-        self.cut = cut.without(int(header is not False))
+        self.ranges = partial(line_ranges, path, params, skipped=int(header is not False), **signs)
         if header is False:
             self.rows.insert(0, first)
 
     def is_number(self, name: str, missing: Sequence[str]) -> bool:
         """Whether most values of a column of the first rows are numbers."""
         place = self.names.index(name)
-        texts = (row[place].strip() for row in self.rows if place < len(row))
+        texts = (row[place].strip(" \t") for row in self.rows if place < len(row))
         known = [text for text in texts if text not in missing]
-        found = sum(is_number(self.dialect.number(text)) for text in known)
+        found = sum(self.dialect.is_number(text) for text in known)
         return found * 2 > len(known) or not self.rows
 
     def numbers(self, chosen: Chosen, request: TableRequest) -> frozenset[str]:
@@ -171,7 +176,7 @@ def _to_predict(
     for one in opened:
         chosen = choose(one.names, request, one.path)
         layout = one.layout(chosen.names, numbers, label, request, params)
-        made = (CsvChunk(lines, layout, schema, False) for lines in one.cut.ranges)
+        made = (CsvChunk(lines, layout, schema, False) for lines in one.ranges())
         chunks[one.part] = (*chunks.get(one.part, ()), *made)
     return Contents(
         chunks=chunks, columns=opened[0].names, feature_names=schema.names, table=schema
@@ -180,7 +185,7 @@ def _to_predict(
 
 def _head(path: str, params: LocalParams) -> bytes:
     """The first lines as UTF-8, whole."""
-    with open_file(path) as stream:
+    with open_unpacked(path) as stream:
         skip_lines(stream, params, path)
         head = stream.read(_HEAD_BYTES)
     head = head.removeprefix(BOM)
@@ -192,17 +197,25 @@ def _head(path: str, params: LocalParams) -> bytes:
     return head
 
 
-def _parsed(jobs: Iterable[tuple[CsvLayout, LineRange]]) -> Iterator[pa.Table]:
-    """The tables of the ranges in order; a few are parsed at a time, ahead of the one given out."""
+def _parsed(
+    opened: Iterable[_Opened], layouts: Mapping[str, CsvLayout]
+) -> Iterator[tuple[_Opened, LineRange, pa.Table]]:
+    """The ranges in order with their tables, parsed in threads while this one finds the next."""
+    waiting: deque[tuple[_Opened, LineRange, Future[pa.Table]]] = deque()
+
+    def first() -> tuple[_Opened, LineRange, pa.Table]:
+        one, lines, parsed = waiting.popleft()
+        return one, lines, parsed.result()
+
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        waiting: deque[Future[pa.Table]] = deque()
         try:
-            for layout, lines in jobs:
-                waiting.append(pool.submit(layout.parse, lines))
-                if len(waiting) > _AT_ONCE:
-                    yield waiting.popleft().result()
+            for one in opened:
+                for lines in one.ranges():
+                    waiting.append((one, lines, pool.submit(layouts[one.path].parse, lines)))
+                    if len(waiting) > 2 * _AT_ONCE:  # no thread waits for lines, memory is bounded
+                        yield first()
             while waiting:
-                yield waiting.popleft().result()
+                yield first()
         finally:
-            for future in waiting:
+            for _, _, future in waiting:
                 future.cancel()

@@ -18,7 +18,6 @@ from qstore_ray.data.sources.local.dialect import Dialect
 from qstore_ray.data.sources.local.held import Held
 from qstore_ray.data.sources.local.lines import LineRange
 from qstore_ray.data.tables.rows import not_a_number, rows_of
-from qstore_ray.data.tables.texts import is_number
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
@@ -121,7 +120,7 @@ class CsvLayout:
                 for name in self.read:
                     if name in self.numbers and not self._is_number(row[name]):
                         at = f"{path}, line {line}, column {name!r}"
-                        text = row[name].strip()
+                        text = row[name].strip(" \t")
                         return not_a_number(text, at, self.missing, name, learnt=self.learnt)
         except csv.Error as exc:
             reason = str(exc)
@@ -132,7 +131,8 @@ class CsvLayout:
         )
 
     def _is_number(self, value: str) -> bool:
-        return value.strip() in self.missing or is_number(self.dialect.number(value))
+        written = value.strip(" \t")  # what pyarrow takes away; other blanks stay
+        return written in self.missing or self.dialect.is_number(written)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from qstore_ray.data.sources.local.params import LocalParams
+from qstore_ray.data.sources.local.unpacked import unpacked_name
 from qstore_ray.data.tables.texts import is_number
 from qstore_ray.errors import DataError
 
@@ -38,7 +39,7 @@ class Dialect:
 
     @property
     def sign(self) -> bytes:
-        """The delimiter as `cut_lines` needs it: what may stand before a value."""
+        """The delimiter as `line_ranges` needs it: what may stand before a value."""
         return b" \t" if self.delimiter == BLANKS else self.delimiter.encode()
 
     @property
@@ -71,6 +72,10 @@ class Dialect:
                 written = written.replace(self.thousands, "")
         written = written.replace(self.decimal, ".")
         return written if is_number(written) else text
+
+    def is_number(self, text: str) -> bool:
+        """Whether pyarrow reads a value as a number, or we do where it is given texts."""
+        return (text.isascii() or bool(self.thousands)) and is_number(self.number(text))
 
     def records(self, content: bytes, line: int = 1) -> Iterator[tuple[int, list[str]]]:
         """Line numbers and values of the records in `content`, blank lines and comments left out.
@@ -106,7 +111,7 @@ def dialect_of(path: str, head: bytes, params: LocalParams) -> Dialect:
     comma = Dialect(",", params.decimal, comment, params.thousands or "")
     if params.delimiter is not None:
         return replace(comma, delimiter=params.delimiter)
-    if path.lower().endswith(".tsv"):
+    if unpacked_name(path).lower().endswith(".tsv"):
         return replace(comma, delimiter="\t")
     head = _COMMENTS.sub(b"", head)  # they say nothing about the rows
     for delimiter in _GUESSES if params.decimal == "," else (",", *_GUESSES):

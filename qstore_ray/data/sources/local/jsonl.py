@@ -18,7 +18,7 @@ import pyarrow.json
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.sources.local.base import Chunk, Contents, Files, TableFormat
 from qstore_ray.data.sources.local.csv_chunk import check_range
-from qstore_ray.data.sources.local.lines import SAMPLED, LineRange, cut_lines
+from qstore_ray.data.sources.local.lines import SAMPLED, LineRange, first_lines, line_ranges
 from qstore_ray.data.sources.parts import SPLITS
 from qstore_ray.data.tables.arrow import ArrowTable, read_schema
 from qstore_ray.data.tables.choose import unlabelled_error
@@ -156,29 +156,25 @@ class JsonlFormat(TableFormat):
 
     def open(self, files: Files, params: LocalParams, request: TableRequest) -> Contents:
         """Ranges of lines; one pass over each file finds where they are."""
-        cuts = [
-            (part, cut_lines(path, params))
-            for part in sorted(files, key=SPLITS.index)
-            for path in files[part]
-        ]
-        first = cuts[0][1]
-        types = _types(first.first(SAMPLED), request)
+        paths = [(part, path) for part in sorted(files, key=SPLITS.index) for path in files[part]]
+        ranges = [(part, lines) for part, path in paths for lines in line_ranges(path, params)]
+        first = paths[0][1]
+        types = _types(first_lines(first, params, SAMPLED), request)
         whole = request.columns.features is None and request.schema is None
         layout = JsonlLayout(types, whole, params.max_bytes, request.schema is not None)
-        ranges = [(part, lines) for part, cut in cuts for lines in cut.ranges]
 
         def blocks(names: tuple[str, ...]) -> Iterator[pa.Table]:
             return (layout.parse(lines, names) for _, lines in ranges)
 
-        columns, table = read_schema(layout.schema, request, first.path, blocks)
+        columns, table = read_schema(layout.schema, request, first, blocks)
         labelled = request.schema is None
         label = table.label if labelled else None
-        for part, cut in cuts:
+        for part, path in paths:
             if part == "train" or label is None:
                 continue
-            if label not in dict(_types(cut.first(SAMPLED), request)):
-                raise unlabelled_error(label, cut.path, first.path)
-        chunks: dict[Any, tuple[Chunk, ...]] = {part: () for part, _ in cuts}
+            if label not in dict(_types(first_lines(path, params, SAMPLED), request)):
+                raise unlabelled_error(label, path, first)
+        chunks: dict[Any, tuple[Chunk, ...]] = {part: () for part, _ in paths}
         for part, lines in ranges:
             chunks[part] = (*chunks[part], JsonlChunk(lines, layout, columns, table, labelled))
         return Contents(

@@ -17,7 +17,7 @@ import pyarrow as pa
 from qstore_ray.data.columns import Column, TableSchema
 from qstore_ray.data.sources.local.base import Chunk, Contents, Files, TableFormat
 from qstore_ray.data.sources.local.csv_chunk import check_range
-from qstore_ray.data.sources.local.lines import LineRange, cut_lines
+from qstore_ray.data.sources.local.lines import LineRange, line_ranges
 from qstore_ray.data.sources.parts import SPLITS
 from qstore_ray.errors import ConfigError, DataError
 
@@ -98,12 +98,12 @@ class LibsvmFormat(TableFormat):
 
     def open(self, files: Files, params: LocalParams, request: TableRequest) -> Contents:
         """Ranges of lines; one pass over each file finds where they are, a second the places."""
-        cuts = [
-            (part, cut_lines(path, params, comment=b"#"))
+        ranges = [
+            (part, lines)
             for part in sorted(files, key=SPLITS.index)
             for path in files[part]
+            for lines in line_ranges(path, params, comment=b"#")
         ]
-        ranges = [(part, lines) for part, cut in cuts for lines in cut.ranges]
         if request.schema is None:
             _check_columns(request)
             lowest, highest = _places([lines for _, lines in ranges], params)
@@ -112,7 +112,7 @@ class LibsvmFormat(TableFormat):
             if len(names) > params.max_columns:
                 raise DataError(
                     f"{len(names):,} columns, {params.max_columns:,} are allowed",
-                    field=cuts[0][1].path,
+                    field=ranges[0][1].path,
                     fix="Raise params.max_columns if this is meant.",
                 )
             table = TableSchema(
@@ -128,7 +128,7 @@ class LibsvmFormat(TableFormat):
                     fix="Give a table with these columns.",
                 )
         zero = table.names[0] == "f0"
-        chunks: dict[Any, tuple[Chunk, ...]] = {part: () for part, _ in cuts}
+        chunks: dict[Any, tuple[Chunk, ...]] = dict.fromkeys(files, ())
         for part, lines in ranges:
             made = LibsvmChunk(lines, table.names, zero, request.schema is None, params.max_bytes)
             chunks[part] = (*chunks[part], made)

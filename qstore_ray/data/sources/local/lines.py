@@ -2,20 +2,23 @@
 
 The pass knows newlines and, for CSV, quotes: a newline between quotes does not end a record. A
 quote opens only at the start of a value (RFC 4180); elsewhere it is a character like others. The
-pass keeps an offset for every `rows_per_task` records and refuses what no parser should be given:
-NUL bytes, bytes that are not UTF-8, and a line longer than allowed, before it is held whole.
+pass gives a range as soon as its end is found, so that it can be parsed while the pass goes on, and
+refuses what no parser should be given: NUL bytes, bytes that are not UTF-8, and a line longer than
+allowed, before it is held whole.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from qstore_ray.data.files import open_file, read_range
+from qstore_ray.data.files import read_stream
+from qstore_ray.data.sources.local.unpacked import open_unpacked
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
@@ -46,61 +49,11 @@ class LineRange:
         Raises:
             DataError: the file is gone or shorter than it was.
         """
-        content = read_range(self.path, self.start, self.stop)
+        with open_unpacked(self.path) as stream:
+            content = read_stream(stream, self.path, self.start, self.stop)
         if self.encoding == "utf-8":
             return content
         return content.decode(self.encoding, errors="replace").encode()
-
-
-class Cut(NamedTuple):
-    """What the pass found: where the records begin that the ranges are made of.
-
-    Args:
-        path: the file.
-        encoding: its encoding.
-        rows: records of a range.
-        marks: number of a record to its offset and its line; of every `rows`-th and its follower,
-            and the few first ones.
-        n_records: how many there are.
-        end: bytes of the file.
-        skipped: how many records at the beginning are no rows.
-    """
-
-    path: str
-    encoding: str
-    rows: int
-    marks: dict[int, tuple[int, int]]
-    n_records: int
-    end: int
-    skipped: int = 0
-
-    @property
-    def head(self) -> str:
-        """The first record."""
-        return self.part(0, 1).read().decode()
-
-    @property
-    def ranges(self) -> tuple[LineRange, ...]:
-        """The rows, `rows` at a time."""
-        n_rows = self.n_records - self.skipped
-        return tuple(
-            self.part(self.skipped + row, min(self.rows, n_rows - row))
-            for row in range(0, n_rows, self.rows)
-        )
-
-    def without(self, skipped: int) -> Cut:
-        """The same records of which the first are no rows: none or one."""
-        return self._replace(skipped=skipped)
-
-    def first(self, count: int) -> LineRange:
-        """The first records, up to `SAMPLED` + 1."""
-        return self.part(0, min(count, self.n_records))
-
-    def part(self, first: int, count: int) -> LineRange:
-        """`count` records from number `first` on."""
-        start, line = self.marks.get(first, (self.end, 0))
-        stop, _ = self.marks.get(first + count, (self.end, 0))
-        return LineRange(self.path, start, stop, line, count, self.encoding)
 
 
 class _Records(NamedTuple):
@@ -110,15 +63,28 @@ class _Records(NamedTuple):
     line: AnyArray
 
 
-def cut_lines(
+def first_lines(
+    path: str, params: LocalParams, count: int, *, delimiter: bytes = b"", comment: bytes = b""
+) -> LineRange:
+    """The first records, up to `count`; no more of the file is looked at than holds them.
+
+    Raises:
+        DataError: see `line_ranges`, as far as the file is looked at.
+    """
+    few = params.model_copy(update={"rows_per_task": count})
+    with closing(line_ranges(path, few, delimiter=delimiter, comment=comment)) as ranges:
+        return next(ranges)
+
+
+def line_ranges(
     path: str,
     params: LocalParams,
     *,
     skipped: int = 0,
     delimiter: bytes = b"",
     comment: bytes = b"",
-) -> Cut:
-    """Cut a text file into ranges of `rows_per_task` records.
+) -> Generator[LineRange]:
+    """A text file as ranges of `rows_per_task` records, each as soon as its end is found.
 
     Args:
         path: the file.
@@ -131,23 +97,25 @@ def cut_lines(
         DataError: empty, NUL bytes, not in the encoding, a line too long, a quote left open.
     """
     rows, n_records = params.rows_per_task, 0
-    marks: dict[int, tuple[int, int]] = {}
-    with open_file(path) as stream:
+    begun: tuple[int, int] | None = None
+    with open_unpacked(path) as stream:
         before, line = skip_lines(stream, params, path)
         for found in _records(path, stream, params, delimiter, comment, before, line):
-            number = np.arange(n_records, n_records + len(found.start))
-            row = number - skipped
-            # Whether the first record is a row is only known once it has been read.
-            wanted = (number <= 1) | (row % rows <= 1) | (number == SAMPLED + 1)
-            places = zip(found.start[wanted].tolist(), found.line[wanted].tolist(), strict=True)
-            marks.update(zip(number[wanted].tolist(), places, strict=True))
-            n_records += len(number)
+            first = max(skipped - n_records, -(n_records - skipped) % rows)
+            for at in range(first, len(found.start), rows):
+                begins = int(found.start[at]), int(found.line[at])
+                if begun is not None:
+                    yield LineRange(path, begun[0], begins[0], begun[1], rows, params.encoding)
+                begun = begins
+            n_records += len(found.start)
         end = stream.tell()
+    if begun is not None:
+        left = (n_records - skipped - 1) % rows + 1
+        yield LineRange(path, begun[0], end, begun[1], left, params.encoding)
     if not n_records:
         raise DataError(
             "the file is empty", field="params.path", value=path, fix="Give a file with rows."
         )
-    return Cut(path, params.encoding, rows, marks, n_records, end, skipped)
 
 
 def skip_lines(stream: IO[bytes], params: LocalParams, path: str) -> tuple[int, int]:
@@ -201,7 +169,8 @@ def _records(
             ends = newlines[~_quoted(text, array, newlines, delimiter)]
         starts = np.concatenate([[0], ends + 1])
         _check_lengths(path, np.append(ends, len(text)) - starts, line, params)
-        lines = line + np.searchsorted(newlines, starts)
+        plain = ends is newlines  # every line is a record
+        lines = line + (np.arange(len(starts)) if plain else np.searchsorted(newlines, starts))
         lengths = ends - starts[:-1]
         blank = (lengths == 0) | ((lengths == 1) & (array[starts[:-1]] == _RETURN))
         if comment:

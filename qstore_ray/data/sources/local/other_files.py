@@ -46,8 +46,8 @@ _REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "compressed": (
         (".gz", ".bz2", ".xz", ".zst", ".lz4"),
-        "a compressed file, which cannot be read in ranges",
-        "Unpack it first.",
+        "a compressed file of a kind that is not read packed",
+        "Unpack it first. Text may be packed: .csv.gz, .csv.bz2, .csv.zst, .jsonl.gz.",
     ),
     "table": (
         (".feather", ".arrow", ".orc", ".avro", ".sav", ".dta", ".sas7bdat", ".rds", ".rdata"),
