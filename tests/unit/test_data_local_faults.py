@@ -313,7 +313,7 @@ def test_parquet_row_groups_and_columns_that_are_too_many(tmp_path: Path):
 def test_csv_files_of_different_columns(tmp_path: Path):
     (tmp_path / "1.csv").write_text(csv_text())
     (tmp_path / "2.csv").write_text(csv_text(names=("a", "d", "c")))
-    _refused(tmp_path, "2.csv", "other columns than in", "['b', 'd']")
+    _refused(tmp_path, "2.csv", "other columns than in", "without b and with d besides")
 
 
 # ---------------------------------------------------------------------------------- images
@@ -424,13 +424,13 @@ def test_a_label_file_cannot_lead_out_of_the_folder(tmp_path: Path, name: str):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("name,label\n", ("other columns", "filename,label")),
+        ("name,label\n", ("no column of files", "Call the column of files filename")),
         ("filename,label\nant/000.png,x\nant/000.png,x\n", ("line 3", "listed twice")),
         ("filename,label\nant/099.png,x\n", ("line 2", "no such image")),
         ("filename,label\nant/000.png,\n", ("line 2", "missing")),
         ("filename,label\nant/000.png,x\n", ("59 images have no label",)),
         ("filename,label\n\udcff\n", ("not a CSV file in UTF-8",)),
-        ("", ("other columns",)),
+        ("", ("no column of files",)),
     ],
 )
 def test_a_label_file_that_does_not_fit(tmp_path: Path, content: str, expected: tuple[str, ...]):
