@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,13 @@ def test_the_circuit_is_the_one_that_qiskit_counts(trained):
     assert rows["gates"] == [f"{circuit.size()}: {gates}"]
     assert rows["parameters"] == ["21: circuit 9, weights 9, bias 3"]
     assert len(trained.model.theta) == 21
+
+
+def test_the_numbers_of_qubits_in_the_circuit_as_given_are_told(trained):
+    model = trained.model.model
+    wide = replace(model, circuit=replace(model.circuit, wires=(17, 100, 126)))
+    rows = _rows(model_card(replace(trained.model, model=wide)))
+    assert rows["qubits"] == ["3: numbers 17, 100, 126 of the circuit as given"]
 
 
 def test_the_diagram_has_every_gate_in_its_level(trained):
