@@ -91,6 +91,19 @@ def join_labels(parts: list[AnyArray]) -> AnyArray:
     return np.concatenate([y for y in parts if len(y)] or parts)
 
 
+def _check_exact(y: AnyArray) -> None:
+    """Raise `DataError` where labels (N,) are floats so large that neighbours became one."""
+    if y.dtype.kind != "f" or not (large := np.isfinite(y) & (np.abs(y) >= 2**53)).any():
+        return
+    row = int(np.argmax(large))
+    raise DataError(
+        "a label is too large to be told from its neighbours",
+        field=f"y, row {row}",
+        value=float(y[row]),
+        fix="Give the labels as integers or text, or number the classes from 0.",
+    )
+
+
 def _check_few(found: AnyArray, n_rows: int) -> None:
     """Raise `DataError` where whole numbers are so many that they are quantities."""
     if found.dtype.kind in "iu" and len(found) >= _QUANTITIES and 2 * len(found) > n_rows:
@@ -133,8 +146,9 @@ class ClassLabels:
         """The distinct labels of `y` (N,), sorted.
 
         Raises:
-            DataError: one class only, or floats that are no whole numbers.
+            DataError: one class only, or floats that are no whole numbers or too large to be exact.
         """
+        _check_exact(y)
         found = np.unique(y)
         if found.dtype.kind == "f":
             fractional = found[found != np.round(found)]
@@ -155,8 +169,9 @@ class ClassLabels:
         """Class numbers (N,) from 0 to C−1 of the labels `y` (N,).
 
         Raises:
-            DataError: a label that is not among the classes.
+            DataError: a label that is not among the classes, or a float too large to be exact.
         """
+        _check_exact(y)
         if self.merged:
             return self._encode_merged(y)
         known = np.asarray(self.classes)

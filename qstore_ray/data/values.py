@@ -88,19 +88,26 @@ def labels_of(
     """Labels (N,) in the form that the classes have: text, true and false, or numbers.
 
     Raises:
-        DataError: a label that is missing, or is no number where the classes are.
+        DataError: a label that is missing, or is no number, or not true or false, where the
+            classes are.
     """
     table = pa.table({name: values})
     plain = replace(schema, features=(), label=name, label_kind="text", group=None)
     if classes and isinstance(classes[0], str):
         rows = rows_of(table, plain, where)
         found, gone = rows["y"], rows.get("unlabelled", np.zeros(0, bool))
+    elif classes and not isinstance(classes[0], bool) and pa.types.is_integer(values.type):
+        # As integers: floats are not exact from 2^53 on.
+        rows = rows_of(table, replace(plain, label_kind="number"), where)
+        found, gone = rows["y"], rows.get("unlabelled", np.zeros(0, bool))
     else:
         boolean = bool(classes) and isinstance(classes[0], bool)
         only = (Column(name, "boolean" if boolean else "number"),)
         found = rows_of(table, replace(plain, features=only), where, labelled=False)["x"][:, 0]
         gone = np.isnan(found)
-        found = found.astype(bool) if boolean else found
+        if boolean:
+            _check_boolean(found, gone, name, where)
+            found = found.astype(bool)
     if gone.any():
         raise DataError(
             "a label is missing",
@@ -108,6 +115,19 @@ def labels_of(
             fix="Remove the row, or fill in its label.",
         )
     return found
+
+
+def _check_boolean(found: AnyArray, gone: AnyArray, name: str, where: Where) -> None:
+    """Raise `DataError` where a label (N,) that is not missing is neither 0 nor 1."""
+    odd = ~gone & ~np.isin(found, [0.0, 1.0])
+    if odd.any():
+        row = int(np.argmax(odd))
+        raise DataError(
+            "a label is neither true nor false, as the classes are",
+            field=f"{where(row)}, column {name!r}",
+            value=found[row].item(),
+            fix="Write true or false, or 1 or 0.",
+        )
 
 
 def _array(values: Any) -> pa.ChunkedArray:

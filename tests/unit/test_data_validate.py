@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qstore_ray.data.columns import TableSchema
+from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.labels import ClassLabels, Targets, flat_labels, join_labels
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.validate import as_features, check_finite, check_width, first_bad_value
+from qstore_ray.data.values import column_of, labels_of
 from qstore_ray.errors import DataError
 
 X = np.arange(40.0).reshape(20, 2)
@@ -158,3 +163,35 @@ def test_a_regression_keeps_its_numbers():
     assert targets.dtype == np.float64
     with pytest.raises(DataError, match="needs numbers"):
         Targets().encode(np.array(["a"]))
+
+
+LARGE = (2**53, 2**53 + 1)
+
+
+def test_large_labels_that_are_integers_are_classes_of_their_own():
+    dataset = DatasetLoader.from_arrays(X, np.array(LARGE)[Y])
+    assert dataset.classes == LARGE
+    column = column_of(np.array(LARGE)[Y], "y")
+    found = labels_of(column, dataset.classes, "y", "row {}".format, TableSchema(()))
+    np.testing.assert_array_equal(ClassLabels(LARGE).encode(found), Y)
+
+
+def test_large_labels_that_are_floats_are_refused(tmp_path: Path):
+    message = _refused(X, np.array(LARGE, float)[Y])
+    assert "a label is too large to be told from its neighbours" in message
+    assert "row 0" in message
+    with pytest.raises(DataError, match="too large to be told"):
+        ClassLabels(LARGE).encode(np.array([float(2**53)]))
+    path = tmp_path / "rows.libsvm"
+    path.write_text("".join(f"{LARGE[y]} 1:{x}\n" for x, y in zip(X[:, 0], Y, strict=True)))
+    with pytest.raises(DataError, match="too large to be told"):
+        DatasetLoader.load(DatasetConfig(name="d", source="local", params={"path": str(path)}))
+
+
+@pytest.mark.parametrize("values", [[1, 0, 2], [1.0, 0.0, 0.5]])
+def test_a_number_that_is_neither_true_nor_false_is_no_label_of_booleans(values: list[float]):
+    column = column_of(np.array(values), "sick")
+    with pytest.raises(DataError, match="row 2, column 'sick': a label is neither true nor false"):
+        labels_of(column, (False, True), "sick", "row {}".format, TableSchema(()))
+    kept = labels_of(column[:2], (False, True), "sick", "row {}".format, TableSchema(()))
+    assert kept.tolist() == [True, False]
