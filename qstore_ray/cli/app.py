@@ -113,7 +113,7 @@ def _main(words: list[str]) -> int:
 
 
 def _run(words: list[str], as_json: bool) -> int:
-    """The exit code. Help is printed as results are: the parser's own way fails at a closed pipe."""
+    """The exit code. Help is printed as results are: the parser itself fails at a closed pipe."""
     if not {"--help", "-h"} & set(words):
         return _invoked(words, as_json)
     with contextlib.redirect_stdout(io.StringIO()) as printed:

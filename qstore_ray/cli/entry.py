@@ -36,8 +36,8 @@ def _open_streams() -> None:
             if nowhere != number:
                 os.dup2(nowhere, number)
                 os.close(nowhere)
-            stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)
-            setattr(sys, name, stream)
+            mode = "w" if number else "r"
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 
 
 def stopped() -> InterruptedRunError:
