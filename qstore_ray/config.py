@@ -215,14 +215,14 @@ def _keys(values: dict[str, Any], field: str) -> list[str]:
 
 def _quoted_keys(field: str) -> list[str]:
     try:
-        node = tomllib.loads(f"{field} = 0")
+        node: Any = tomllib.loads(f"{field} = 0")
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError(
             "the field of an override is no TOML key",
             value=field,
             fix="For example trainer.epochs, or tune.space.'model.layers' with both quotes.",
         ) from exc
-    keys = []
+    keys: list[str] = []
     while isinstance(node, dict):
         key, node = next(iter(node.items()))
         keys.append(key)
