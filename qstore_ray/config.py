@@ -148,7 +148,13 @@ def read_toml(path: str | Path) -> dict[str, Any]:
             value=str(file),
             fix="Give the path of a TOML file, for example jobs/digits.toml.",
         ) from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+    except UnicodeDecodeError as exc:
+        raise ConfigError(
+            f"not a TOML file: its byte {exc.start} is not UTF-8 text",
+            value=str(file),
+            fix="Give a TOML file; an editor can save text as UTF-8.",
+        ) from exc
+    except tomllib.TOMLDecodeError as exc:
         raise ConfigError(
             f"not a TOML file: {exc}", value=str(file), fix="Mend that line; text needs quotes."
         ) from exc
@@ -163,7 +169,8 @@ def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> dict[st
     """A copy of `values` with each `a.b=c` set; `c` is read as TOML, else taken as text.
 
     `trainer.epochs=5`, `trainer.optimizer.name=sgd` and `dataset.split.test=0.3` all work; a number
-    between dots is an index into a list (`dataset.preprocessing.0.name=minmax`).
+    between dots is an index into a list (`dataset.preprocessing.0.name=minmax`), and a key that has
+    dots itself may stand in quotes (`tune.space."model.layers".high=4`), as in TOML.
     """
     result: dict[str, Any] = json.loads(json.dumps(values, default=str))
     for override in overrides:
@@ -192,7 +199,7 @@ def set_field(values: dict[str, Any], field: str, value: Any) -> None:
         ConfigError: it leads through a list at an index that is not there, or through a value.
     """
     node: Any = values
-    keys = field.split(".")
+    keys = _keys(values, field)
     for position, key in enumerate(keys):
         last = position == len(keys) - 1
         if isinstance(node, list):
@@ -218,6 +225,41 @@ def set_field(values: dict[str, Any], field: str, value: Any) -> None:
             node[index] = value
         else:
             node = node[index]
+
+
+def _keys(values: dict[str, Any], field: str) -> list[str]:
+    """The keys that lead to `field`: a key of `values` that has dots itself is one of them.
+
+    Raises:
+        ConfigError: quotes that do not end, or two keys without a dot between them.
+    """
+    keys = _quoted_keys(field) if '"' in field or "'" in field else field.split(".")
+    node: Any = values
+    for start in range(len(keys)):
+        if not isinstance(node, dict):
+            break
+        for end in range(len(keys), start + 1, -1):
+            if (joined := ".".join(keys[start:end])) in node:
+                keys[start:end] = [joined]
+                break
+        node = node.get(keys[start]) if start < len(keys) else None
+    return keys
+
+
+def _quoted_keys(field: str) -> list[str]:
+    try:
+        node: Any = tomllib.loads(f"{field} = 0")
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigError(
+            "the field of an override is no TOML key",
+            value=field,
+            fix="For example trainer.epochs, or tune.space.'model.layers' with both quotes.",
+        ) from exc
+    keys: list[str] = []
+    while isinstance(node, dict):
+        key, node = next(iter(node.items()))
+        keys.append(key)
+    return keys
 
 
 def _config_error(exc: ValidationError, model: type[BaseModel]) -> ConfigError:

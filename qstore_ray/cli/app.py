@@ -12,6 +12,8 @@ Commands import what they need when they run, so that `qstore --help` answers at
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 from collections.abc import Sequence
 from typing import Annotated, cast
@@ -111,6 +113,17 @@ def _main(words: list[str]) -> int:
 
 
 def _run(words: list[str], as_json: bool) -> int:
+    """The exit code. Help is printed as results are: the parser itself fails at a closed pipe."""
+    if not {"--help", "-h"} & set(words):
+        return _invoked(words, as_json)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        code = _invoked(words, as_json)
+    if text := printed.getvalue():
+        output.say(text.rstrip("\n"))
+    return code
+
+
+def _invoked(words: list[str], as_json: bool) -> int:
     command = typer.main.get_command(app)
     try:
         with command.make_context("qstore", words) as context:
@@ -120,6 +133,12 @@ def _run(words: list[str], as_json: bool) -> int:
     except _Misuse as exc:
         exc.show()
         if as_json:
-            output.say_json(UsageError(exc.format_message()).as_dict())
+            output.say_json(UsageError(exc.format_message(), fix=_usage_of(exc)).as_dict())
         return UsageError.exit_code
     return 0
+
+
+def _usage_of(misuse: typer.BadParameter) -> str:
+    """What to type to see how the command is used, where the parser knows which one it is."""
+    path = "qstore" if misuse.ctx is None else misuse.ctx.command_path
+    return f"{path} --help says how it is used."

@@ -4,7 +4,8 @@ stdout carries results and nothing else; progress, warnings and errors go to std
 result is one line of JSON, and so is an error, so that a program reads the last line of stdout
 whatever happened. All of it is plain text: only the progress display knows colours.
 
-A reader that went away (`qstore runs | head -1`) is no error: what is left goes nowhere.
+A reader that went away (`qstore runs | head -1`) is no error: what is left goes nowhere. A result
+that cannot be written otherwise, such as to a full disk, is one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Annotated, Any, TextIO, TypeAlias
 
 import typer
 
-from qstore_ray.errors import QStoreError
+from qstore_ray.errors import QStoreError, UsageError
 from qstore_ray.wording import worded
 
 AsJson: TypeAlias = Annotated[
@@ -114,8 +115,15 @@ def _write(stream: TextIO, text: str) -> None:
     try:
         stream.write(text)
         stream.flush()
-    except BrokenPipeError:
+    except OSError as exc:
         # The descriptor itself: Python flushes the stream once more when it exits.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+        is_result = stream is sys.stdout and stream is not sys.stderr  # redirected while training
+        if is_result and not isinstance(exc, BrokenPipeError):
+            raise UsageError(
+                f"cannot write the result: {exc.strerror or type(exc).__name__}",
+                field="stdout",
+                fix="Free some space, or write it to another file.",
+            ) from exc

@@ -21,6 +21,7 @@ module.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -164,6 +165,13 @@ def table_direction(name: str) -> bool | None:
     if plain in METRICS:
         return METRICS[plain].larger_is_better
     return True if plain.startswith(RECALL) else None
+
+
+def nearest_metric(name: str) -> str | None:
+    """The metric of the table that a misspelt name is nearest to, after the same split's name."""
+    split = next((prefix for prefix in SPLITS if name.startswith(prefix)), "")
+    near = difflib.get_close_matches(name.removeprefix(split), ["loss", *METRICS], n=1)
+    return f"{split}{near[0]}" if near else None
 
 
 def is_uneven(counts: Sequence[int]) -> bool:

@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, unknown_name
-from qstore_ray.learn.scoring import table_direction
+from qstore_ray.learn.scoring import nearest_metric, table_direction
 
 StoppingState: TypeAlias = dict[str, float]
 
@@ -151,9 +151,11 @@ def larger_is_better(metric: str, mode: Mode) -> bool:
     found = direction(metric)
     if found is not None:
         return found
+    near = nearest_metric(metric)
+    typed = f"Did you mean {near!r}? If not, write" if near else "Write"
     raise ConfigError(
         f"the name of the metric {metric!r} does not tell if smaller is better",
         field="mode",
         value=mode,
-        fix='Write mode = "min" or mode = "max".',
+        fix=f'{typed} mode = "min" or mode = "max".',
     )

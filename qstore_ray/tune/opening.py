@@ -31,7 +31,7 @@ from qstore_ray.tune.space import Space
 from qstore_ray.tune.storage import JOURNAL, name_of, open_storage, study_names
 from qstore_ray.tune.storage_errors import translated
 from qstore_ray.tune.study import Study, enqueue, fail_interrupted
-from qstore_ray.tune.warm import copy_trials
+from qstore_ray.tune.warm import add_copies, trials_to_copy
 
 if TYPE_CHECKING:
     import optuna
@@ -76,12 +76,17 @@ def open_study(
         lock = until_opened.enter_context(_locked(folder))
         until_opened.callback(_remove_empty, made)
         with translated(where):
+            # Refused before anything is deleted or made.
+            copies = [
+                copy
+                for reference in config.warm_start
+                for copy in trials_to_copy(reference, space, config.objectives)
+            ]
             _sweep(folder)
             if fresh:
                 _delete(folder, name, url)
             study = _load(folder, name, url, recipe, resume=resume)
-            for reference in config.warm_start:
-                copy_trials(study, space, reference)
+            add_copies(study, copies)
             _enqueue_points(study, space, config.points)
             _repeat_interrupted(study)
             # Where it left off, a seeded generator must not begin from the start again.

@@ -6,7 +6,7 @@ learn. Those whose parameters do not fit the new space are left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from qstore_ray.credentials import PublicUrl
 from qstore_ray.errors import ConfigError
 from qstore_ray.tune.address import split_reference
 from qstore_ray.tune.marks import COPIED
+from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space import Space
 from qstore_ray.tune.storage import open_storage, study_names
 
@@ -22,15 +23,14 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 
-def copy_trials(study: optuna.Study, space: Space, reference: str) -> int:
-    """Copy the completed trials of an earlier study that fit, each once however often it is asked.
+def trials_to_copy(
+    reference: str, space: Space, objectives: Sequence[Objective]
+) -> list[FrozenTrial]:
+    """The completed trials of an earlier study that fit, marked as copies; nothing is written.
 
     Args:
         reference: the folder of the earlier study (`runs/digits-tune`), or the URL of a database
             and a name (`sqlite:///studies.db#digits-tune`).
-
-    Returns:
-        How many of its trials are in the study now.
 
     Raises:
         ConfigError: no such study, other objectives, or none of its trials fits.
@@ -38,33 +38,41 @@ def copy_trials(study: optuna.Study, space: Space, reference: str) -> int:
     import optuna
 
     earlier = _open(reference)
-    if earlier.directions != study.directions:
+    if [direction.name.lower() for direction in earlier.directions] != [
+        objective.direction for objective in objectives
+    ]:
         raise ConfigError(
             "the earlier study has other objectives",
             field="warm_start",
             value=reference,
             fix="Leave it out, or take its objectives.",
         )
-    there = {trial.user_attrs.get(COPIED) for trial in study.get_trials(deepcopy=False)}
     # One name however it is written.
     plain = str(PublicUrl(reference)).rpartition("@")[2]
     source = plain if "://" in reference else str(Path(reference).expanduser().resolve())
-    fitting = 0
     done = (optuna.trial.TrialState.COMPLETE,)
-    for trial in earlier.get_trials(deepcopy=False, states=done):
-        if COPIED in trial.user_attrs or (copy := _fitting(space, trial, source)) is None:
-            continue
-        fitting += 1
-        if copy.user_attrs[COPIED] not in there:
-            study.add_trial(copy)
-    if not fitting:
+    trials = [
+        copy
+        for trial in earlier.get_trials(deepcopy=False, states=done)
+        if COPIED not in trial.user_attrs and (copy := _fitting(space, trial, source)) is not None
+    ]
+    if not trials:
         raise ConfigError(
             "no completed trial of the earlier study fits this space",
             field="warm_start",
             value=reference,
             fix="Leave it out, or search the same fields in ranges that hold its values.",
         )
-    return fitting
+    return trials
+
+
+def add_copies(study: optuna.Study, copies: Iterable[FrozenTrial]) -> None:
+    """Add trials of earlier studies, each once however often it is asked."""
+    there = {trial.user_attrs.get(COPIED) for trial in study.get_trials(deepcopy=False)}
+    for copy in copies:
+        if copy.user_attrs[COPIED] not in there:
+            study.add_trial(copy)
+            there.add(copy.user_attrs[COPIED])
 
 
 def _open(reference: str) -> optuna.Study:

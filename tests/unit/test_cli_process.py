@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -114,3 +115,49 @@ def test_the_package_runs_as_a_module(repository):
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert "Did you mean 'train'" in done.stderr
+
+
+def _shell(folder: Path, repository: Path, words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m qstore_ray {words}"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(repository)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("words", "code"), [("--version", 0), ("trian", 2)])
+def test_a_stream_that_is_closed_changes_no_exit_code(folder, repository, words, code, closed):
+    done = _shell(folder, repository, f"{words} {closed}")
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+
+
+def test_a_training_without_any_stream_leaves_its_files_alone(folder, repository):
+    words = "train iris.toml --epochs 2 <&- >&- 2>&-"
+    assert _shell(folder, repository, words).returncode == 0
+    records = (folder / "runs" / "iris" / "metrics.jsonl").read_text(encoding="utf-8")
+    assert all(json.loads(line) for line in records.splitlines())
+
+
+@pytest.mark.parametrize("words", ["config schema", "tune --help"])
+def test_a_result_that_cannot_be_written_is_an_error(folder, repository, words):
+    done = _shell(folder, repository, f"{words} >/dev/full")
+    assert done.returncode == 2
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", ["--help", "train -h", "runs"])
+def test_help_to_a_reader_that_went_away_is_no_error(folder, repository, words):
+    done = _shell(folder, repository, f"{words} | true; exit ${{PIPESTATUS[0]}}")
+    assert (done.returncode, done.stderr.replace("There are no runs in runs.\n", "")) == (0, "")
+
+
+def test_a_note_that_cannot_be_written_is_none(folder, repository):
+    done = _shell(folder, repository, "train iris.toml --epochs 2 --json 2>/dev/full")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["status"] == "finished"

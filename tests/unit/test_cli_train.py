@@ -149,7 +149,7 @@ def test_what_is_wrong_is_named_with_its_value_and_nothing_is_written(case, job,
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(None, "No such file"), (b"a = = b", "line 1"), (b"\xff\xfe", "TOML")],
+    [(None, "No such file"), (b"a = = b", "line 1"), (b"\xff\xfe", "byte 0 is not UTF-8")],
     ids=["missing", "not TOML", "not text"],
 )
 def test_a_job_file_that_cannot_be_read_is_named(content, said, tmp_path, capsys):

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from qstore_ray.config import Config
+from qstore_ray.config import Config, apply_overrides
 from qstore_ray.data.config import DatasetConfig, SplitConfig, StepConfig
 from qstore_ray.data.steps import STEPS, Pca, Standard
 from qstore_ray.errors import ConfigError, UnknownNameError
@@ -64,8 +64,6 @@ def test_steps_may_be_written_as_mappings_or_as_steps():
 
 def test_overrides_reach_into_steps():
     values = Job(dataset=DatasetConfig(**DIGITS)).to_dict()
-    from qstore_ray.config import apply_overrides
-
     changed = apply_overrides(values, ["dataset.preprocessing.1.components=4"])
     assert Job.from_dict(changed).dataset.preprocessing[1] == Pca(components=4)
 
@@ -181,3 +179,30 @@ def test_importing_stays_light(module: str, heavy: tuple[str, ...], repository):
         [sys.executable, "-c", code], cwd=repository, check=True, capture_output=True, text=True
     )
     assert done.stdout.strip() == ""
+
+
+SPACE = {"tune": {"space": {"model.layers": {"type": "int", "low": 1, "high": 8}}}}
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        'tune.space."model.layers".high',
+        "tune.space.'model.layers'.high",
+        "tune.space.model.layers.high",
+    ],
+)
+def test_an_override_reaches_a_key_that_has_dots(field):
+    space = apply_overrides(SPACE, [f"{field}=4"])["tune"]["space"]
+    assert space == {"model.layers": {"type": "int", "low": 1, "high": 4}}
+
+
+def test_an_override_makes_a_key_that_has_dots():
+    changed = apply_overrides({}, ['tune.space."model.layers"={type = "fixed", value = 2}'])
+    assert changed == {"tune": {"space": {"model.layers": {"type": "fixed", "value": 2}}}}
+
+
+@pytest.mark.parametrize("field", ['a."b', 'a."b"c', "'a"])
+def test_quotes_that_do_not_end_are_refused(field):
+    with pytest.raises(ConfigError, match="no TOML key"):
+        apply_overrides({}, [f"{field}=4"])

@@ -159,3 +159,13 @@ def test_a_validation_metric_without_validation_rows_says_so():
     with pytest.raises(ConfigError) as caught:
         monitored({"train_loss": 0.5}, "val_loss")
     assert "dataset.split.val" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [("val_acuracy", "val_accuracy"), ("accurcy", "accuracy"), ("val_los", "val_loss")],
+)
+def test_a_misspelt_metric_is_not_asked_for_its_direction_alone(misspelt, meant):
+    with pytest.raises(ConfigError) as caught:
+        larger_is_better(misspelt, "auto")
+    assert f"Did you mean '{meant}'?" in caught.value.fix

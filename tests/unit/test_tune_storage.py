@@ -220,6 +220,16 @@ def test_wrong_beginnings(tmp_path, options, field):
         _open(tmp_path, **options)
     assert caught.value.field == field
     assert caught.value.fix
+    assert list(tmp_path.iterdir()) == [], "nothing is left that would be in the way"
+
+
+def test_a_study_is_not_deleted_for_one_that_cannot_begin(tmp_path):
+    with _open(tmp_path) as study:
+        _run(study)
+    kept = _journal(tmp_path).read_bytes()
+    with pytest.raises(ConfigError):
+        _open(tmp_path, warm_start=["nowhere"], fresh=True)
+    assert _journal(tmp_path).read_bytes() == kept
 
 
 def test_an_earlier_study_is_learned_from_and_does_not_count(tmp_path):
