@@ -11,6 +11,7 @@ import pytest
 
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.data.service.blobs import Blobs
 from qstore_ray.data.service.client import DatasetServiceClient
 from qstore_ray.data.service.records import DatasetRecord, table_of
 from qstore_ray.data.sources.base import ColumnsConfig
@@ -149,3 +150,10 @@ def test_a_record_without_a_table_still_opens():
     assert table_of(DatasetRecord.model_validate(before)) is None
     with pytest.raises(DataError, match="what its columns mean"):
         table_of(record.model_copy(update={"table": {"features": 3}}))
+
+
+def test_what_a_killed_server_left_of_a_table_goes(tmp_path: Path):
+    (tmp_path / ".part-x").mkdir()
+    (tmp_path / ".part-x" / "body.csv").write_text("a,y")
+    Blobs(tmp_path)
+    assert not list(tmp_path.iterdir())
