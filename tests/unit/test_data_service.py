@@ -122,11 +122,14 @@ def test_a_parquet_table_keeps_its_names_and_parts(client: DatasetServiceClient,
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"a": [1.0, None], "y": [0, 1]}, "missing values"),
-        ({"a": ["u", "v"], "y": [0, 1]}, "takes columns of numbers, this one is string"),
+        ({"x": [[1.0]] * 2, "a": [1.0, None], "y": [0, 1]}, "missing values"),
+        (
+            {"x": [[1.0]] * 2, "a": ["u", "v"], "y": [0, 1]},
+            "columns of numbers, this one is string",
+        ),
         ({"x": [[1.0], [1.0, 2.0]], "y": [0, 1]}, "lists of different lengths"),
-        ({"a": [1.0, 2.0], "z": [0, 1]}, "unknown label column"),
-        ({"y": [0, 1]}, "no feature column"),
+        ({"a": [1.0, 2.0], "z": [0, 1]}, "no column is called label"),
+        ({"y": [0, 1]}, "no column beside the label"),
         ({"a": [1.0, 2.0], "y": [0, 1], "split": ["train", "x"]}, "unknown split"),
         ({"a": [1.0, 2.0], "y": [0, 1], "split": ["val", "val"]}, "no training rows"),
     ],

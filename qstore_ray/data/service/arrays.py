@@ -2,8 +2,8 @@
 
 A `.npz` upload holds x and y, and may hold x_val, y_val, x_test and y_test. A Parquet upload is a
 table: a label column, an optional column `split`, and either one column `x` of lists of equal
-length or numeric columns, which keep their names. Nothing is unpickled; every header is checked by
-`data/npyfile.py` before memory is taken.
+length or columns as the reader of local files takes them, which keep their names. Nothing is
+unpickled; every header is checked by `data/npyfile.py` before memory is taken.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ import pyarrow.parquet as pq
 from qstore_ray.data.labels import flat_labels
 from qstore_ray.data.npyfile import Place, count_rows, member_names, read_array
 from qstore_ray.data.service.records import SPLITS, Split
+from qstore_ray.data.service.tables import read_arrow_table
 from qstore_ray.errors import DataError, unknown_name
 
 if TYPE_CHECKING:
+    from qstore_ray.data.columns import TableSchema
+    from qstore_ray.data.sources.base import ColumnsConfig
     from qstore_ray.types import AnyArray
 
 
@@ -37,12 +40,16 @@ class Rows:
 
 @dataclass(frozen=True)
 class Content:
-    """All parts of a dataset, what its columns and classes are called, and the copies in train."""
+    """All parts of a dataset, what its columns and classes are called, and the copies in train.
+
+    `table` says what the columns of a table mean; features may then be missing (NaN).
+    """
 
     parts: Mapping[Split, Rows]
     feature_names: tuple[str, ...] | None = None
     class_names: tuple[str, ...] | None = None
     copies: int = 0
+    table: TableSchema | None = None
 
 
 def read_npz(path: Path, max_bytes: int) -> Content:
@@ -71,11 +78,11 @@ def read_npz(path: Path, max_bytes: int) -> Content:
     return Content(parts)
 
 
-def read_parquet(path: Path, max_bytes: int, label: str = "y") -> Content:
+def read_parquet(path: Path, max_bytes: int, columns: ColumnsConfig) -> Content:
     """The parts in a Parquet file.
 
     Raises:
-        DataError: damaged, too large, not numbers, or without the label column.
+        DataError: damaged, too large, or what the reader of local files says.
     """
     try:
         with pq.ParquetFile(path) as file:
@@ -93,7 +100,13 @@ def read_parquet(path: Path, max_bytes: int, label: str = "y") -> Content:
         ) from exc
     if table.nbytes > max_bytes:  # dictionary pages can unpack to more than the footer says
         raise DataError(f"unpacks to more than {max_bytes:,} bytes", field="body")
-    return _parts_of(table, label)
+    if any(_is_list(kind) for kind in table.schema.types):
+        return _parts_of(table, columns.label or "y")
+    return read_arrow_table(table, path, columns, max_bytes)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def _parts_of(table: pa.Table, label: str) -> Content:
@@ -124,16 +137,15 @@ def _features(table: pa.Table, names: list[str]) -> AnyArray:
     for name in names:
         column = table.column(name).combine_chunks()
         kind = column.type
-        lists = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
+        lists = _is_list(kind)
         values = kind.value_type if lists else kind
         numeric = pa.types.is_integer(values) or pa.types.is_floating(values)
         if not (numeric or pa.types.is_boolean(values)) or column.null_count:
             gaps = f"{column.null_count} missing values; " if column.null_count else ""
             raise DataError(
-                f"{gaps}the service takes columns of numbers, this one is {kind}",
+                f"{gaps}beside lists the service takes columns of numbers, this one is {kind}",
                 field=f"body.{name}",
-                fix="Leave the column out, fill its gaps, or write texts as numbers; as a local "
-                "file, such a table is read as it is.",
+                fix="Leave the column out, or write a column for every place of the lists.",
             )
         if not lists:
             columns.append(column.to_numpy(zero_copy_only=False)[:, np.newaxis])
@@ -166,7 +178,8 @@ def check_content(content: Content) -> Content:
         raise DataError(
             "there are no training rows", field="body", fix="Give x and y, or x_train and y_train."
         )
-    parts = {split: _checked(split, rows) for split, rows in content.parts.items()}
+    gaps = content.table is not None
+    parts = {split: _checked(split, rows, gaps) for split, rows in content.parts.items()}
     shapes = {split: rows.x.shape[1:] for split, rows in parts.items()}
     if len(set(shapes.values())) > 1:
         raise DataError("the parts have rows of different shapes", field="body", value=shapes)
@@ -176,7 +189,7 @@ def check_content(content: Content) -> Content:
     return replace(content, parts=parts)
 
 
-def _checked(split: str, rows: Rows) -> Rows:
+def _checked(split: str, rows: Rows, gaps: bool) -> Rows:
     x, y = rows.x, flat_labels(rows.y)
     if x.dtype.kind not in "biuf":
         raise DataError(f"features must be numbers, not {x.dtype}", field=f"body.{split}")
@@ -184,7 +197,7 @@ def _checked(split: str, rows: Rows) -> Rows:
         raise DataError("x must be rows of numbers (N, …)", field=f"body.{split}", value=x.shape)
     if len(x) != len(y):
         raise DataError(f"{len(x)} rows but {len(y)} labels", field=f"body.{split}")
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
+    if not gaps and x.dtype.kind == "f" and not np.isfinite(x).all():
         row = int(np.argmin(np.isfinite(x.reshape(len(x), -1)).all(axis=1)))
         raise DataError(
             "a feature is NaN or infinite",

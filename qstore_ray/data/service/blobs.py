@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +27,10 @@ class Blobs:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(".part-*"):  # of a server that was killed while it wrote
-            left.unlink()
+            if left.is_dir():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
 
     @contextmanager
     def scratch(self, suffix: str = "") -> Iterator[Path]:

@@ -43,9 +43,16 @@ from qstore_ray.errors import BackendError, DataError, UsageError
 if TYPE_CHECKING:
     from pydantic import BaseModel, SecretStr
 
+    from qstore_ray.data.sources.base import ColumnsConfig
+
 M = TypeVar("M")
 
-_UPLOADS = {".npz": "application/zip", ".parquet": "application/vnd.apache.parquet"}
+_UPLOADS = {
+    ".npz": "application/zip",
+    ".parquet": "application/vnd.apache.parquet",
+    ".csv": "text/csv",
+    ".jsonl": "application/x-ndjson",
+}
 
 
 class DatasetServiceClient:
@@ -162,17 +169,31 @@ class DatasetServiceClient:
         return self._ask(DatasetRecord, "GET", f"/datasets/{_segment(dataset_id)}")
 
     def upload(
-        self, path: str | Path, name: str, *, description: str = "", label: str = "y"
+        self,
+        path: str | Path,
+        name: str,
+        *,
+        description: str = "",
+        label: str = "",
+        columns: ColumnsConfig | None = None,
     ) -> DatasetRecord:
-        """Make a dataset from a `.npz` or Parquet file.
+        """Make a dataset from a `.npz` file, or from a Parquet, CSV or JSONL table.
+
+        Args:
+            label: the label column of a table, as `columns.label`.
+            columns: which columns of a table are used, and how; as in a `DatasetConfig`.
 
         Raises:
             DataError: no such file, of another kind, or refused by the service.
         """
         file = Path(path)
         if file.suffix not in _UPLOADS:
-            raise DataError("not a .npz or .parquet file", field="path", value=str(path))
+            raise DataError(
+                "not a .npz, .parquet, .csv or .jsonl file", field="path", value=str(path)
+            )
         params = {"name": name, "description": description, "label": label}
+        if columns is not None:
+            params["columns"] = columns.model_dump_json(exclude_defaults=True)
         try:
             with file.open("rb") as body:
                 return self._ask(

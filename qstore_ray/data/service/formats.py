@@ -6,7 +6,7 @@ import csv
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +37,8 @@ def write_rows(path: Path, rows: Rows, format_: Format, names: tuple[str, ...] |
     if format_ == "npz":
         np.savez(path, x=rows.x, y=rows.y)
     elif format_ == "json":
-        text = json.dumps({"x": rows.x.tolist(), "y": rows.y.tolist()}, allow_nan=False)
+        x = with_gaps(rows.x)
+        text = json.dumps({"x": x, "y": rows.y.tolist()}, allow_nan=False)
         path.write_text(text, encoding="utf-8")
     elif format_ == "csv":
         with path.open("w", newline="", encoding="utf-8") as file:
@@ -51,14 +52,24 @@ def write_rows(path: Path, rows: Rows, format_: Format, names: tuple[str, ...] |
         pq.write_table(pa.table([*arrays, pa.array(rows.y)], names=columns), path)
 
 
+def with_gaps(x: AnyArray) -> list[Any]:
+    """Rows (N, …) as nested lists, with None for what is missing, which JSON has no number for."""
+    if x.dtype.kind != "f" or np.isfinite(x).all():
+        listed: list[Any] = x.tolist()
+        return listed
+    gaps: list[Any] = np.where(np.isfinite(x), x.astype(object), None).tolist()
+    return gaps
+
+
 def describe(rows: Rows) -> SplitStatistics:
     """Mean, standard deviation and range of every feature, and how often each class occurs."""
     flat = rows.x.reshape(len(rows.x), -1).astype(np.float64)
+    known = [column[np.isfinite(column)] for column in flat.T]
     features = FeatureStatistics(
-        mean=flat.mean(axis=0).tolist(),
-        std=flat.std(axis=0).tolist(),
-        min=flat.min(axis=0).tolist(),
-        max=flat.max(axis=0).tolist(),
+        mean=[part.mean().item() if len(part) else None for part in known],
+        std=[part.std().item() if len(part) else None for part in known],
+        min=[part.min().item() if len(part) else None for part in known],
+        max=[part.max().item() if len(part) else None for part in known],
     )
     return SplitStatistics(
         rows=len(flat), class_distribution=class_counts(rows.y), features=features

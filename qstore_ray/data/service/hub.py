@@ -88,7 +88,8 @@ def content_of(source: SourceData, feature_columns: tuple[str, ...] | None) -> C
             )
     chosen = None if feature_columns is None else [names.index(n) for n in feature_columns or ()]  # type: ignore[union-attr]
     parts = {split: _read(split, part, chosen) for split, part in tasks.items()}
-    return Content(parts, feature_columns or names, source.class_names)
+    table = source.table if feature_columns is None else None
+    return Content(parts, feature_columns or names, source.class_names, table=table)
 
 
 def _read(split: str, tasks: Iterable[ReadTask], chosen: list[int] | None) -> Rows:
@@ -101,5 +102,9 @@ def _read(split: str, tasks: Iterable[ReadTask], chosen: list[int] | None) -> Ro
     blocks = [read_raw(task) for task in tasks]
     if not any(len(block.x) for block in blocks):
         raise DataError("the dataset has no rows in this split", field=split)
+    if any(block.unlabelled is not None and block.unlabelled.any() for block in blocks):
+        raise DataError(
+            "a row has no label", field=split, fix="Remove such rows, or give them a label."
+        )
     x = np.concatenate([block.x for block in blocks])
     return Rows(x if chosen is None else x[:, chosen], join_labels([b.y for b in blocks]))

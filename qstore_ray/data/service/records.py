@@ -11,6 +11,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from qstore_ray.data.columns import TableSchema
+from qstore_ray.errors import DataError
+
 Origin: TypeAlias = Literal["huggingface", "label_studio", "custom"]
 Status: TypeAlias = Literal["pending", "ready", "failed"]
 Split: TypeAlias = Literal["train", "val", "test"]
@@ -60,6 +63,7 @@ class DatasetRecord(Answer):
         splits: the parts that exist, by name.
         copies: changed copies of each row that train holds behind its rows; such a train is not
             cut, because val and test would have copies of its rows.
+        table: what the columns of a table mean, as `TableSchema.to_dict` writes it.
         revision: changes with the content of any part, and with nothing else.
     """
 
@@ -75,9 +79,29 @@ class DatasetRecord(Answer):
     class_names: tuple[str, ...] | None = None
     splits: dict[Split, SplitRecord] = Field(default_factory=dict)
     copies: int = Field(default=0, ge=0)
+    table: dict[str, Any] | None = None
     revision: str = ""
     metadata: dict[str, str] = Field(default_factory=dict)
     created: str = ""
+
+
+def table_of(record: DatasetRecord) -> TableSchema | None:
+    """What the columns of the dataset mean, where it is a table.
+
+    Raises:
+        DataError: the record's table is none.
+    """
+    if record.table is None:
+        return None
+    try:
+        return TableSchema.from_dict(record.table)
+    except (KeyError, TypeError, ValueError) as exc:
+        raise DataError(
+            "the record does not say what its columns mean",
+            field="table",
+            value=record.id,
+            fix="Upload the table again.",
+        ) from exc
 
 
 class DatasetPatch(Request):
@@ -89,12 +113,15 @@ class DatasetPatch(Request):
 
 
 class FeatureStatistics(Answer):
-    """Mean, standard deviation and range of each of the F features, in their order."""
+    """Mean, standard deviation and range of each of the F features, in their order.
 
-    mean: list[float]
-    std: list[float]
-    min: list[float]
-    max: list[float]
+    They are over the values that are not missing, and None where all are.
+    """
+
+    mean: list[float | None]
+    std: list[float | None]
+    min: list[float | None]
+    max: list[float | None]
 
 
 class SplitStatistics(Answer):

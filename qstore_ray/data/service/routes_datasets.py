@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path as FilePath
 from typing import Annotated, TypeAlias
 
@@ -11,8 +12,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
 from qstore_ray.data.service.access import problems
-from qstore_ray.data.service.arrays import read_npz, read_parquet
-from qstore_ray.data.service.formats import MEDIA_TYPES, describe
+from qstore_ray.data.service.arrays import Content, read_npz, read_parquet
+from qstore_ray.data.service.formats import MEDIA_TYPES, describe, with_gaps
 from qstore_ray.data.service.records import (
     ID_PATTERN,
     NAME_PATTERN,
@@ -27,6 +28,9 @@ from qstore_ray.data.service.records import (
 )
 from qstore_ray.data.service.settings import ServiceSettings
 from qstore_ray.data.service.store import DatasetStore
+from qstore_ray.data.service.tables import SUFFIXES, read_text_table
+from qstore_ray.data.sources.base import ColumnsConfig
+from qstore_ray.errors import ConfigError
 
 router = APIRouter(tags=["datasets"])
 
@@ -34,6 +38,7 @@ _UPLOADS = {
     "application/zip": read_npz,
     "application/x-npz": read_npz,
     "application/vnd.apache.parquet": read_parquet,
+    **dict.fromkeys(SUFFIXES, read_text_table),
 }
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _LONGEST_UPLOAD = 600.0  # seconds
@@ -98,14 +103,16 @@ async def upload_dataset(
     settings: Settings,
     name: Annotated[str, Query(pattern=NAME_PATTERN)],
     description: Annotated[str, Query(max_length=4000)] = "",
-    label: Annotated[
-        str, Query(max_length=200, description="label column of a Parquet file")
-    ] = "y",
+    label: Annotated[str, Query(max_length=200, description="label column of a table")] = "",
+    columns: Annotated[
+        str, Query(max_length=100_000, description="`columns` of a dataset's configuration as JSON")
+    ] = "{}",
 ) -> DatasetRecord:
-    """Make a dataset from a `.npz` body (x, y, x_val, …) or a Parquet table."""
+    """Make a dataset from a `.npz` body (x, y, x_val, …), or from a Parquet, CSV or JSONL table."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in _UPLOADS:
         raise HTTPException(415, f"Content-Type must be one of: {', '.join(_UPLOADS)}")
+    asked = _columns(columns, label)
     with store.blobs.scratch() as path:
         await _receive(request, path, settings.max_upload_bytes)
 
@@ -113,10 +120,27 @@ async def upload_dataset(
             if _UPLOADS[media_type] is read_npz:
                 content = read_npz(path, settings.max_array_bytes)
             else:
-                content = read_parquet(path, settings.max_array_bytes, label)
+                content = _read_table(path, media_type, settings.max_array_bytes, asked)
             return store.add(name, "custom", content, description)
 
         return await run_in_threadpool(add)
+
+
+def _columns(text: str, label: str) -> ColumnsConfig:
+    """The columns that are asked for."""
+    try:
+        given = json.loads(text)
+    except ValueError as exc:
+        raise ConfigError("this is no JSON", field="columns", value=text) from exc
+    if not isinstance(given, dict):
+        raise ConfigError("columns are an object of fields", field="columns", value=text)
+    return ColumnsConfig(**({"label": label} if label else {}) | given)
+
+
+def _read_table(path: FilePath, media_type: str, max_bytes: int, columns: ColumnsConfig) -> Content:
+    if media_type in SUFFIXES:
+        return read_text_table(path, SUFFIXES[media_type], columns, max_bytes)
+    return read_parquet(path, max_bytes, columns)
 
 
 async def _receive(request: Request, path: FilePath, max_bytes: int) -> None:
@@ -219,4 +243,4 @@ def preview_dataset(
 ) -> Preview:
     """The first rows of a part."""
     found = store.rows(store.get(id), split)
-    return Preview(split=split, x=found.x[:rows].tolist(), y=found.y[:rows].tolist())
+    return Preview(split=split, x=with_gaps(found.x[:rows]), y=found.y[:rows].tolist())

@@ -29,6 +29,7 @@ from qstore_ray.data.service.records import (
     ProjectExport,
     ProjectRecord,
     ProjectRequest,
+    table_of,
 )
 from qstore_ray.data.service.routes_datasets import PathId, Settings, Store, splits_of
 
@@ -126,7 +127,7 @@ def apply_pipeline(asked: PipelineApply, settings: Settings, store: Store, jobs:
     old = store.get(pipeline.dataset_id)
     transform = settings.open_augmentations(pipeline.transformations)
     parts = {split: store.rows(old, split) for split in splits_of(old)}
-    content = Content(parts, old.feature_names, old.class_names, old.copies)
+    content = Content(parts, old.feature_names, old.class_names, old.copies, table_of(old))
     made = store.reserve(asked.name, old.source, old.description)
 
     def work() -> Mapping[str, int]:

@@ -99,6 +99,7 @@ class DatasetStore:
                     "feature_names": content.feature_names,
                     "class_names": content.class_names,
                     "copies": content.copies,
+                    "table": None if content.table is None else content.table.to_dict(),
                     "revision": revision.hexdigest(),
                 }
             )

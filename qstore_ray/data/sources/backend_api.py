@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,14 +25,16 @@ from qstore_ray.config import Config
 from qstore_ray.data.files import sha256_of
 from qstore_ray.data.npyfile import LARGEST_RATIO, Place, count_rows
 from qstore_ray.data.service.client import DatasetServiceClient
-from qstore_ray.data.service.records import ID_PATTERN, SPLITS, DatasetRecord
+from qstore_ray.data.service.records import ID_PATTERN, SPLITS, DatasetRecord, table_of
 from qstore_ray.data.service.transport import Timeouts
 from qstore_ray.data.sources.base import ReadTask, SourceAdapter, SourceConfig, SourceData
 from qstore_ray.data.sources.local.arrays import ArrayChunk
 from qstore_ray.data.sources.local.base import ChunkTask, row_ranges
-from qstore_ray.errors import ConfigError, DataError
+from qstore_ray.errors import ConfigError, DataError, unknown_name
 
 if TYPE_CHECKING:
+    from qstore_ray.data.columns import TableSchema
+    from qstore_ray.data.sources.base import ColumnsConfig
     from qstore_ray.types import AnyArray
 
 URL_VARIABLE = "QSTORE_DATA_URL"
@@ -65,7 +67,9 @@ class BackendAPISourceAdapter(SourceAdapter[BackendAPIParams]):
     """Datasets of a dataset service."""
 
     Params: ClassVar[type[Config]] = BackendAPIParams
-    accepts: ClassVar[frozenset[str]] = frozenset({"revision", "cache_dir"})
+    accepts: ClassVar[frozenset[str]] = frozenset(
+        {"revision", "cache_dir", "columns.encoding", "columns.unknown"}
+    )
 
     def read(self, params: BackendAPIParams, config: SourceConfig) -> SourceData:
         """Fetch the parts of the dataset into `cache_dir`; read tasks for ranges of their rows.
@@ -79,6 +83,7 @@ class BackendAPISourceAdapter(SourceAdapter[BackendAPIParams]):
         record = client.get(params.dataset_id)
         _check_record(record, config.revision)
         folder = _cache(config.cache_dir) / "backend_api"
+        table, places = _table(record, config.columns)
         tasks: dict[Any, tuple[ReadTask, ...]] = {}
         first_row = 0
         for split in SPLITS:
@@ -96,6 +101,7 @@ class BackendAPISourceAdapter(SourceAdapter[BackendAPIParams]):
                     ),
                     str(path),
                     sha256,
+                    places,
                 )
                 for rows in row_ranges(n_rows, params.rows_per_task)
             )
@@ -106,7 +112,8 @@ class BackendAPISourceAdapter(SourceAdapter[BackendAPIParams]):
             parts=tuple((split, f"the record's {split}") for split in record.splits)
             if len(record.splits) > 1
             else (),
-            feature_names=record.feature_names,
+            feature_names=record.feature_names if table is None else table.names,
+            table=table,
             image_shape=record.shape if len(record.shape) > 1 else None,
             class_names=record.class_names,
             uncut=record.copies > 0,
@@ -121,6 +128,7 @@ class CheckedFileTask:
     task: ChunkTask
     path: str
     sha256: str
+    places: tuple[int, ...] | None = None
 
     def __call__(self) -> dict[str, AnyArray]:
         """The columns x, y, row of the rows.
@@ -146,7 +154,10 @@ class CheckedFileTask:
                 value=self.path,
                 fix="Delete it and load the dataset again.",
             )
-        return self.task()
+        rows = self.task()
+        if self.places is not None:
+            rows["x"] = rows["x"][:, list(self.places)]
+        return rows
 
 
 @functools.lru_cache(maxsize=64)
@@ -181,6 +192,32 @@ def _client(params: BackendAPIParams) -> DatasetServiceClient:
         retries=params.retries,
         plain_http=params.plain_http,
     )
+
+
+def _table(
+    record: DatasetRecord, asked: ColumnsConfig | None
+) -> tuple[TableSchema | None, tuple[int, ...] | None]:
+    """What the columns mean that are used, and their places in x where they are not all."""
+    table = table_of(record)
+    if table is None or asked is None:
+        return table, None
+    for field in ("features", "exclude"):
+        for name in getattr(asked, field) or ():
+            if name not in table.names:
+                raise unknown_name("feature", name, table.names, field=f"columns.{field}")
+    kept = asked.features or tuple(n for n in table.names if n not in asked.exclude)
+    if not kept:
+        raise ConfigError("no feature is left", field="columns.exclude", value=asked.exclude)
+    places = tuple(table.names.index(name) for name in kept)
+    why = "excluded" if asked.features is None else "not asked for"
+    gone = tuple((name, why) for name in table.names if name not in kept)
+    table = replace(
+        table,
+        features=tuple(table.features[place] for place in places),
+        left_out=(*table.left_out, *gone),
+        unknown=asked.unknown,
+    )
+    return table, places
 
 
 def _check_record(record: DatasetRecord, revision: str | None) -> None:
