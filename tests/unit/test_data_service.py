@@ -66,7 +66,7 @@ def _get(url: str, record: DatasetRecord, what: str, **options) -> requests.Resp
     labels=st.sampled_from([[0, 1], [-3, 7], ["cat", "dog"]]),
 )
 def test_what_is_stored_comes_back_bit_for_bit(tmp_path_factory, x, labels):
-    from qstore_ray.data.service.arrays import Content, Rows
+    from qstore_ray.data.service.content import Content, Rows
 
     store = DatasetStore(tmp_path_factory.mktemp("store"), 2**20)
     y = np.array([labels[k % 2] for k in range(len(x))])

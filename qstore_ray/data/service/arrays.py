@@ -9,8 +9,7 @@ unpickled; every header is checked by `data/npyfile.py` before memory is taken.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,36 +19,14 @@ import pyarrow.parquet as pq
 
 from qstore_ray.data.labels import flat_labels
 from qstore_ray.data.npyfile import Place, count_rows, member_names, read_array
+from qstore_ray.data.service.content import Content, Rows
 from qstore_ray.data.service.records import SPLITS, Split
 from qstore_ray.data.service.tables import read_arrow_table
 from qstore_ray.errors import DataError, unknown_name
 
 if TYPE_CHECKING:
-    from qstore_ray.data.columns import TableSchema
     from qstore_ray.data.sources.base import ColumnsConfig
     from qstore_ray.types import AnyArray
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The rows of one part: x (N, …) numbers and y (N,) labels."""
-
-    x: AnyArray
-    y: AnyArray
-
-
-@dataclass(frozen=True)
-class Content:
-    """All parts of a dataset, what its columns and classes are called, and the copies in train.
-
-    `table` says what the columns of a table mean; features may then be missing (NaN).
-    """
-
-    parts: Mapping[Split, Rows]
-    feature_names: tuple[str, ...] | None = None
-    class_names: tuple[str, ...] | None = None
-    copies: int = 0
-    table: TableSchema | None = None
 
 
 def read_npz(path: Path, max_bytes: int) -> Content:

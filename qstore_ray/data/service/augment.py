@@ -14,7 +14,7 @@ from qstore_ray.data.service.records import Transformation
 from qstore_ray.errors import DataError, unknown_name
 
 if TYPE_CHECKING:
-    from qstore_ray.data.service.arrays import Content
+    from qstore_ray.data.service.content import Content
     from qstore_ray.types import AnyArray
 
 # (x, seed, copy) → x (N, …) changed; the same three give the same rows, copies count from 1
@@ -63,7 +63,7 @@ def augmented(content: Content, transform: Transform, copies: int, seed: int) ->
     """
     import numpy as np
 
-    from qstore_ray.data.service.arrays import Rows
+    from qstore_ray.data.service.content import Rows
 
     train = content.parts["train"]
     blocks = [train.x]

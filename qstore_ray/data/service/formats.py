@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from qstore_ray.data.service.arrays import Rows
+from qstore_ray.data.service.content import Rows
 from qstore_ray.data.service.records import FeatureStatistics, Format, SplitStatistics
 
 if TYPE_CHECKING:
@@ -54,11 +54,13 @@ def write_rows(path: Path, rows: Rows, format_: Format, names: tuple[str, ...] |
 
 def with_gaps(x: AnyArray) -> list[Any]:
     """Rows (N, …) as nested lists, with None for what is missing, which JSON has no number for."""
+    listed: list[Any] = x.tolist()
     if x.dtype.kind != "f" or np.isfinite(x).all():
-        listed: list[Any] = x.tolist()
         return listed
-    gaps: list[Any] = np.where(np.isfinite(x), x.astype(object), None).tolist()
-    return gaps
+    gaps = x.astype(object)
+    gaps[~np.isfinite(x)] = None
+    listed = gaps.tolist()
+    return listed
 
 
 def describe(rows: Rows) -> SplitStatistics:

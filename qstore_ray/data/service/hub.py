@@ -14,7 +14,7 @@ from qstore_ray.data.service.records import HubDataset, HubImport, Split
 from qstore_ray.errors import BackendError, ConfigError, DataError
 
 if TYPE_CHECKING:
-    from qstore_ray.data.service.arrays import Content, Rows
+    from qstore_ray.data.service.content import Content, Rows
     from qstore_ray.data.sources.base import ReadTask, SourceData
 
 
@@ -71,7 +71,7 @@ def content_of(source: SourceData, feature_columns: tuple[str, ...] | None) -> C
         ConfigError: a feature column that the source does not have.
         DataError: a part without rows.
     """
-    from qstore_ray.data.service.arrays import Content
+    from qstore_ray.data.service.content import Content
 
     tasks: dict[Split, tuple[ReadTask, ...]] = {"train": source.tasks}
     official: tuple[Literal["val", "test"], ...] = ("val", "test")
@@ -97,7 +97,7 @@ def _read(split: str, tasks: Iterable[ReadTask], chosen: list[int] | None) -> Ro
 
     from qstore_ray.data.labels import join_labels
     from qstore_ray.data.raw import read_raw
-    from qstore_ray.data.service.arrays import Rows
+    from qstore_ray.data.service.content import Rows
 
     blocks = [read_raw(task) for task in tasks]
     if not any(len(block.x) for block in blocks):

@@ -29,7 +29,7 @@ from qstore_ray.data.service.records import ProjectExport, ProjectRecord, Projec
 from qstore_ray.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from qstore_ray.data.service.arrays import Content
+    from qstore_ray.data.service.content import Content
     from qstore_ray.types import AnyArray
 
 _LARGEST_IMAGE = 2**24  # pixels
@@ -94,7 +94,7 @@ def read_export(project: ProjectRecord, asked: ProjectExport) -> Content:
     """
     import numpy as np
 
-    from qstore_ray.data.service.arrays import Content, Rows
+    from qstore_ray.data.service.content import Content, Rows
 
     if (project.data_kind == "text") != (asked.text_features is not None):
         raise ConfigError(

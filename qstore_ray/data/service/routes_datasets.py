@@ -12,7 +12,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
 from qstore_ray.data.service.access import problems
-from qstore_ray.data.service.arrays import Content, read_npz, read_parquet
+from qstore_ray.data.service.arrays import read_npz, read_parquet
+from qstore_ray.data.service.content import Content
 from qstore_ray.data.service.formats import MEDIA_TYPES, describe, with_gaps
 from qstore_ray.data.service.records import (
     ID_PATTERN,

@@ -12,9 +12,9 @@ from typing import Annotated, TypeAlias
 from fastapi import APIRouter, Depends, Query, Request
 
 from qstore_ray.data.service.access import problems
-from qstore_ray.data.service.arrays import Content
 from qstore_ray.data.service.augment import augmented
 from qstore_ray.data.service.catalogue import new_id
+from qstore_ray.data.service.content import Content
 from qstore_ray.data.service.hub import content_of
 from qstore_ray.data.service.jobs import JobPool
 from qstore_ray.data.service.label_studio import open_project, read_export

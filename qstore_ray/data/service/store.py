@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from qstore_ray.data.npyfile import Place, read_array
-from qstore_ray.data.service.arrays import Content, Rows, check_content
+from qstore_ray.data.service.arrays import check_content
 from qstore_ray.data.service.blobs import Blobs
 from qstore_ray.data.service.catalogue import Catalogue, new_id
+from qstore_ray.data.service.content import Content, Rows
 from qstore_ray.data.service.formats import class_counts, write_rows
 from qstore_ray.data.service.records import (
     DatasetPatch,

@@ -18,7 +18,7 @@ from qstore_ray.data.service.records import SPLITS
 from qstore_ray.errors import ConfigError, DataError, QStoreError, unknown_name
 
 if TYPE_CHECKING:
-    from qstore_ray.data.service.arrays import Content
+    from qstore_ray.data.service.content import Content
     from qstore_ray.data.sources.base import ColumnsConfig
 
 SUFFIXES = {"text/csv": ".csv", "application/x-ndjson": ".jsonl"}
