@@ -54,12 +54,11 @@ def write_rows(path: Path, rows: Rows, format_: Format, names: tuple[str, ...] |
 
 def with_gaps(x: AnyArray) -> list[Any]:
     """Rows (N, …) as nested lists, with None for what is missing, which JSON has no number for."""
-    listed: list[Any] = x.tolist()
-    if x.dtype.kind != "f" or np.isfinite(x).all():
-        return listed
-    gaps = x.astype(object)
-    gaps[~np.isfinite(x)] = None
-    listed = gaps.tolist()
+    found = x
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        found = x.astype(object)
+        found[~np.isfinite(x)] = None
+    listed: list[Any] = found.tolist()
     return listed
 
 
