@@ -43,7 +43,7 @@ from qstore_ray import (
     TrackConfig,
 )
 from qstore_ray.config import apply_overrides, read_toml
-from qstore_ray.data.dataset import Dataset
+from qstore_ray.data.read.dataset import Dataset
 
 JOBS = Path(__file__).parents[1] / "jobs"
 SEEDS = (0, 1, 2, 3, 4)

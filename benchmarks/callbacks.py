@@ -36,9 +36,10 @@ import numpy as np
 from record import write
 
 from qstore_ray import DatasetLoader, ModelConfig, QuantumTrainer, TrackConfig, TrainerConfig
-from qstore_ray.data.dataset import Dataset
-from qstore_ray.train import hooks, loop, recorder
+from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.train.callbacks import Callback
+from qstore_ray.train.loop import hooks, loop
+from qstore_ray.train.run import recorder
 
 SEED, ROWS, BATCH, EPOCHS = 7, 60_160, 256, 4
 MODEL = ModelConfig(n_qubits=8, layers=3)

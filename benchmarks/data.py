@@ -32,7 +32,7 @@ import pyarrow.parquet as pq
 from record import write
 
 from qstore_ray import DatasetConfig, DatasetLoader
-from qstore_ray.data.prepare import Preparation
+from qstore_ray.data.prepare.prepare import Preparation
 
 SEED, FEATURES = 7, 64
 ROW_GROUP = 131_072  # rows of a Parquet row group

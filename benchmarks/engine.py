@@ -27,7 +27,7 @@ import families
 
 from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.statevector import StatevectorBackend
-from qstore_ray.simulate.compiler import compile_program
+from qstore_ray.simulate.compile.compiler import compile_program
 from qstore_ray.simulate.cost import cost, measure
 
 SECONDS_A_CASE = 0.15

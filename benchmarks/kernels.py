@@ -135,10 +135,10 @@ def scaling() -> list[dict[str, Any]]:
     import ray
     from kernel_qstore_ray import zz_circuit
 
-    from qstore_ray.learn.kernel import FidelityKernel
-    from qstore_ray.train.cluster import ray_session
+    from qstore_ray.learn.kernel.kernel import FidelityKernel
     from qstore_ray.train.config import ClusterConfig
-    from qstore_ray.train.gram import gram_matrix
+    from qstore_ray.train.ray.kernel_matrix import gram_matrix
+    from qstore_ray.train.ray.session import ray_session
 
     x = np.random.default_rng(SEED).uniform(0, 2, (RAY_ROWS, RAY_FEATURES))
     kernel, bits = FidelityKernel(zz_circuit(RAY_FEATURES)), set()

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from qstore_ray import DatasetConfig, DatasetLoader
 from qstore_ray.data.augment.config import ExpansionConfig
-from qstore_ray.data.dataset import Dataset
+from qstore_ray.data.read.dataset import Dataset
 
 AUGMENTATION = ExpansionConfig(
     copies=4,

@@ -21,7 +21,7 @@ from qstore_ray import (
     TrainerConfig,
     register_model,
 )
-from qstore_ray.track.mlflow_model import download_model
+from qstore_ray.track.mlflow.model import download_model
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--epochs", type=int, default=12, help="of a run (%(default)s)")

@@ -25,8 +25,8 @@ from qstore_ray import (
     ProjectedKernel,
     gram_matrix,
 )
-from qstore_ray.circuits.library import ENCODINGS
-from qstore_ray.data.plan import Arrays
+from qstore_ray.circuits.library.library import ENCODINGS
+from qstore_ray.data.read.plan import Arrays
 
 FEATURES = 6
 SCALES = (0.1, 0.3, 1.0)  # of the standardised features: radians a standard deviation

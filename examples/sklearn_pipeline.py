@@ -39,8 +39,8 @@ with ExitStack() as stack:
         from joblib import parallel_config
         from ray.util.joblib import register_ray
 
-        from qstore_ray.train.cluster import ray_session
         from qstore_ray.train.config import ClusterConfig
+        from qstore_ray.train.ray.session import ray_session
 
         stack.enter_context(ray_session(ClusterConfig(), arguments.workers))
         register_ray()

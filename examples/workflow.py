@@ -21,7 +21,7 @@ from qstore_ray import (
     TrainerConfig,
     Tuner,
 )
-from qstore_ray.track.mlflow_model import download_model
+from qstore_ray.track.mlflow.model import download_model
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--trials", type=int, default=6, help="of the search (%(default)s)")

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from qstore_ray.backends.base import Bindings as Bindings
     from qstore_ray.backends.base import Estimates as Estimates
     from qstore_ray.circuits.circuit import Circuit as Circuit
-    from qstore_ray.circuits.library import build_circuit as build_circuit
+    from qstore_ray.circuits.library.library import build_circuit as build_circuit
     from qstore_ray.circuits.observable import Observable as Observable
     from qstore_ray.circuits.template import Op as Op
     from qstore_ray.circuits.template import Template as Template
-    from qstore_ray.cli.progress import ProgressBar as ProgressBar
+    from qstore_ray.cli.progress.progress import ProgressBar as ProgressBar
     from qstore_ray.data.config import DatasetConfig as DatasetConfig
-    from qstore_ray.data.dataset import Dataset as Dataset
     from qstore_ray.data.loader import DatasetLoader as DatasetLoader
+    from qstore_ray.data.read.dataset import Dataset as Dataset
     from qstore_ray.data.sources.base import SourceAdapter as SourceAdapter
     from qstore_ray.errors import QStoreError as QStoreError
     from qstore_ray.estimator import QuantumClassifier as QuantumClassifier
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
     from qstore_ray.job import run_job as run_job
     from qstore_ray.job import run_search as run_search
     from qstore_ray.learn.config import ModelConfig as ModelConfig
-    from qstore_ray.learn.kernel import FidelityKernel as FidelityKernel
-    from qstore_ray.learn.kernel import ProjectedKernel as ProjectedKernel
-    from qstore_ray.track.compare import compare as compare
+    from qstore_ray.learn.kernel.kernel import FidelityKernel as FidelityKernel
+    from qstore_ray.learn.kernel.kernel import ProjectedKernel as ProjectedKernel
     from qstore_ray.track.config import TrackConfig as TrackConfig
-    from qstore_ray.track.logging import configure_logging as configure_logging
-    from qstore_ray.track.metrics import MetricsTracker as MetricsTracker
-    from qstore_ray.track.mlflow import MLflowTracker as MLflowTracker
-    from qstore_ray.track.mlflow_registry import promote_model as promote_model
-    from qstore_ray.track.mlflow_registry import register_model as register_model
+    from qstore_ray.track.logs.logging import configure_logging as configure_logging
+    from qstore_ray.track.mlflow.registry import promote_model as promote_model
+    from qstore_ray.track.mlflow.registry import register_model as register_model
+    from qstore_ray.track.mlflow.tracker import MLflowTracker as MLflowTracker
+    from qstore_ray.track.reading.compare import compare as compare
+    from qstore_ray.track.reading.metrics import MetricsTracker as MetricsTracker
     from qstore_ray.track.sync import sync_run as sync_run
     from qstore_ray.track.tensorboard import TensorBoardTracker as TensorBoardTracker
     from qstore_ray.track.wandb import WandBTracker as WandBTracker
@@ -60,15 +60,15 @@ if TYPE_CHECKING:
     from qstore_ray.train.callbacks.timer import Timer as Timer
     from qstore_ray.train.config import ClusterConfig as ClusterConfig
     from qstore_ray.train.config import TrainerConfig as TrainerConfig
-    from qstore_ray.train.gram import gram_matrix as gram_matrix
-    from qstore_ray.train.trained import TrainedModel as TrainedModel
+    from qstore_ray.train.model.trained import TrainedModel as TrainedModel
+    from qstore_ray.train.ray.kernel_matrix import gram_matrix as gram_matrix
     from qstore_ray.train.trainer import QuantumTrainer as QuantumTrainer
     from qstore_ray.train.trainer import TrainResult as TrainResult
     from qstore_ray.tune.config import TuneConfig as TuneConfig
     from qstore_ray.tune.objective import Objective as Objective
-    from qstore_ray.tune.result import StudyResult as StudyResult
-    from qstore_ray.tune.result import read_result as read_result
-    from qstore_ray.tune.space import Space as Space
+    from qstore_ray.tune.space.space import Space as Space
+    from qstore_ray.tune.study.result import StudyResult as StudyResult
+    from qstore_ray.tune.study.result import read_result as read_result
     from qstore_ray.tune.tuner import Tuner as Tuner
 
 __version__ = "0.1.0"
@@ -81,51 +81,51 @@ _EXPORTS = {
     "Circuit": "qstore_ray.circuits.circuit",
     "ClusterConfig": "qstore_ray.train.config",
     "ConvergenceMonitor": "qstore_ray.train.callbacks.convergence",
-    "Dataset": "qstore_ray.data.dataset",
+    "Dataset": "qstore_ray.data.read.dataset",
     "DatasetConfig": "qstore_ray.data.config",
     "DatasetLoader": "qstore_ray.data.loader",
     "EarlyStopping": "qstore_ray.train.callbacks.early_stopping",
     "Estimates": "qstore_ray.backends.base",
-    "FidelityKernel": "qstore_ray.learn.kernel",
+    "FidelityKernel": "qstore_ray.learn.kernel.kernel",
     "GradientStats": "qstore_ray.train.callbacks.gradient_stats",
     "JobConfig": "qstore_ray.job",
     "LearningRateMonitor": "qstore_ray.train.callbacks.learning_rate",
-    "MLflowTracker": "qstore_ray.track.mlflow",
+    "MLflowTracker": "qstore_ray.track.mlflow.tracker",
     "MetricsLogger": "qstore_ray.train.callbacks.metrics_logger",
-    "MetricsTracker": "qstore_ray.track.metrics",
+    "MetricsTracker": "qstore_ray.track.reading.metrics",
     "ModelCheckpoint": "qstore_ray.train.callbacks.model_checkpoint",
     "ModelConfig": "qstore_ray.learn.config",
     "Objective": "qstore_ray.tune.objective",
     "Observable": "qstore_ray.circuits.observable",
     "Op": "qstore_ray.circuits.template",
-    "ProgressBar": "qstore_ray.cli.progress",
-    "ProjectedKernel": "qstore_ray.learn.kernel",
+    "ProgressBar": "qstore_ray.cli.progress.progress",
+    "ProjectedKernel": "qstore_ray.learn.kernel.kernel",
     "QStoreError": "qstore_ray.errors",
     "QuantumClassifier": "qstore_ray.estimator",
     "QuantumKernelClassifier": "qstore_ray.estimator",
     "QuantumRegressor": "qstore_ray.estimator",
     "QuantumTrainer": "qstore_ray.train.trainer",
     "SourceAdapter": "qstore_ray.data.sources.base",
-    "Space": "qstore_ray.tune.space",
-    "StudyResult": "qstore_ray.tune.result",
+    "Space": "qstore_ray.tune.space.space",
+    "StudyResult": "qstore_ray.tune.study.result",
     "Template": "qstore_ray.circuits.template",
     "TensorBoardTracker": "qstore_ray.track.tensorboard",
     "Timer": "qstore_ray.train.callbacks.timer",
     "TrackConfig": "qstore_ray.track.config",
     "TrainResult": "qstore_ray.train.trainer",
-    "TrainedModel": "qstore_ray.train.trained",
+    "TrainedModel": "qstore_ray.train.model.trained",
     "TrainerConfig": "qstore_ray.train.config",
     "TuneConfig": "qstore_ray.tune.config",
     "Tuner": "qstore_ray.tune.tuner",
     "WandBTracker": "qstore_ray.track.wandb",
-    "build_circuit": "qstore_ray.circuits.library",
-    "compare": "qstore_ray.track.compare",
-    "configure_logging": "qstore_ray.track.logging",
-    "gram_matrix": "qstore_ray.train.gram",
+    "build_circuit": "qstore_ray.circuits.library.library",
+    "compare": "qstore_ray.track.reading.compare",
+    "configure_logging": "qstore_ray.track.logs.logging",
+    "gram_matrix": "qstore_ray.train.ray.kernel_matrix",
     "open_backend": "qstore_ray.backends",
-    "promote_model": "qstore_ray.track.mlflow_registry",
-    "read_result": "qstore_ray.tune.result",
-    "register_model": "qstore_ray.track.mlflow_registry",
+    "promote_model": "qstore_ray.track.mlflow.registry",
+    "read_result": "qstore_ray.tune.study.result",
+    "register_model": "qstore_ray.track.mlflow.registry",
     "run_job": "qstore_ray.job",
     "run_search": "qstore_ray.job",
     "sync_run": "qstore_ray.track.sync",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qstore_ray.data.dataset import Dataset
+from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.learn.scoring import Answers, Scoring, is_uneven
 from qstore_ray.learn.weights import ClassWeight, row_weights
 

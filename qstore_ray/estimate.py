@@ -55,9 +55,9 @@ def estimate_job(config: JobConfig) -> Estimate:
     from qstore_ray.backends.statevector import StatevectorBackend
     from qstore_ray.data.loader import DatasetLoader
     from qstore_ray.learn.model import build_model
-    from qstore_ray.simulate.compiler import compile_program
+    from qstore_ray.simulate.compile.compiler import compile_program
     from qstore_ray.simulate.cost import calibrate, cost
-    from qstore_ray.simulate.engines import describe
+    from qstore_ray.simulate.engines.engines import describe
 
     if config.trainer.backend != "statevector":
         raise UsageError(

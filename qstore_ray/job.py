@@ -23,9 +23,9 @@ from qstore_ray.train.config import TrainingJob
 from qstore_ray.tune.config import TuneConfig
 
 if TYPE_CHECKING:
-    from qstore_ray.data.dataset import Dataset
-    from qstore_ray.tune.display import SearchDisplay
-    from qstore_ray.tune.result import StudyResult
+    from qstore_ray.data.read.dataset import Dataset
+    from qstore_ray.tune.driver.display import SearchDisplay
+    from qstore_ray.tune.study.result import StudyResult
 
 
 class JobConfig(TrainingJob):
@@ -78,7 +78,7 @@ def run_job(
     # What takes long to import is imported when a job runs, not when one is described.
     from qstore_ray.baseline import constant_baseline, linear_baseline
     from qstore_ray.data.loader import DatasetLoader
-    from qstore_ray.train.run_folder import check_run
+    from qstore_ray.train.run.run_folder import check_run
     from qstore_ray.train.trainer import QuantumTrainer
 
     _check_job(config, "run_job")

@@ -29,7 +29,7 @@ from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend, Bindings, Estimates, Pullback
 from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.load import circuit_of_rows
-from qstore_ray.circuits.operators import read_observables
+from qstore_ray.circuits.qiskit.operators import read_observables
 from qstore_ray.circuits.slots import feature_names
 from qstore_ray.errors import MissingDependencyError, UsageError
 from qstore_ray.learn.gradients import get_gradient, linearize

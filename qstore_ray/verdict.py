@@ -24,7 +24,7 @@ import numpy as np
 
 from qstore_ray.baseline import Baseline
 from qstore_ray.learn.scoring import METRICS, Answers, missed_classes
-from qstore_ray.track.statistics import Interval, mean_interval
+from qstore_ray.track.reading.statistics import Interval, mean_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qstore_ray.data.plan import Arrays
+from qstore_ray.data.read.plan import Arrays
 
 
 def in_order(blocks: list[dict[str, np.ndarray]]) -> Arrays:

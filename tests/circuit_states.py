@@ -7,7 +7,7 @@ from qiskit import QuantumCircuit
 from qiskit.quantum_info import Operator, Statevector
 
 from qstore_ray.circuits.circuit import Circuit
-from qstore_ray.circuits.qasm_reader import from_text
+from qstore_ray.circuits.qasm.reader import from_text
 from qstore_ray.simulate import reference
 
 V3 = 'OPENQASM 3.0;\ninclude "stdgates.inc";\n'

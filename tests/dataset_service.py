@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import requests
 
-from qstore_ray.data.service.app import make_server
 from qstore_ray.data.service.records import DatasetRecord
-from qstore_ray.data.service.settings import ServiceSettings
+from qstore_ray.data.service.server.app import make_server
+from qstore_ray.data.service.server.settings import ServiceSettings
 
 X = np.random.default_rng(5).normal(size=(12, 3))
 Y = np.arange(12) % 3

@@ -37,10 +37,11 @@ from qstore_ray.track import follow
 from qstore_ray.track.base import Record, RunInfo, write_atomically
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import encode, epoch_records, read_records
-from qstore_ray.train import finish, recorder
-from qstore_ray.train.checkpoint import latest_checkpoint, read_checkpoint
+from qstore_ray.train import finish
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.run_folder import read_run_record
+from qstore_ray.train.run import recorder
+from qstore_ray.train.run.checkpoint import latest_checkpoint, read_checkpoint
+from qstore_ray.train.run.run_folder import read_run_record
 from qstore_ray.train.trainer import QuantumTrainer
 from tests.effects import Effect, Watch
 

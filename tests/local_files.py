@@ -14,8 +14,8 @@ import pyarrow.parquet
 from PIL import Image
 
 from qstore_ray.data.config import DatasetConfig
-from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.data.read.dataset import Dataset
 
 N = 60
 X = np.random.default_rng(4).normal(size=(N, 3))

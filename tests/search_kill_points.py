@@ -24,22 +24,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import RunExistsError
 from qstore_ray.resilience import sweep_parts
 from qstore_ray.track import follow
 from qstore_ray.track.jsonl import epoch_records, read_records
-from qstore_ray.train.checkpoint import latest_checkpoint
-from qstore_ray.tune import handover, storage
-from qstore_ray.tune.attempt import Message
-from qstore_ray.tune.ending import leave_files, summary_of
-from qstore_ray.tune.result import StudyResult, read_result
-from qstore_ray.tune.study import Study, Trial
-from qstore_ray.tune.tracking import SearchTracking
-from qstore_ray.tune.trial import Trials
-from qstore_ray.tune.watch import Watch as SearchWatch
-from qstore_ray.tune.watch import artifacts_of
+from qstore_ray.train.run.checkpoint import latest_checkpoint
+from qstore_ray.tune.driver.finalize import leave_files, summary_of
+from qstore_ray.tune.driver.tracking import SearchTracking
+from qstore_ray.tune.driver.watch import Watch as SearchWatch
+from qstore_ray.tune.driver.watch import artifacts_of
+from qstore_ray.tune.study import storage
+from qstore_ray.tune.study.result import StudyResult, read_result
+from qstore_ray.tune.study.study import Study, Trial
+from qstore_ray.tune.trial import checkpoint_transfer
+from qstore_ray.tune.trial.attempt import Message
+from qstore_ray.tune.trial.trial import Trials
 from tests.effects import Effect, Watch
 from tests.kill_points import child
 from tests.small_search import RATE, Listener, config_of, job_of, plan_of, study_of
@@ -226,7 +227,7 @@ def killed_handovers(folder: Path) -> Enumeration:
     def train() -> None:
         for number, point in enumerate(POINTS):
             Trials(plan).run(f"trial-{number}", point, Listener())
-        handover.pack(plan.folder / "trial-1", made / "packed")
+        checkpoint_transfer.pack(plan.folder / "trial-1", made / "packed")
 
     assert child(train, folder / "log.txt") == 0, (folder / "log.txt").read_text()
     mine, theirs = (_bits(plan.folder / f"trial-{number}") for number in range(2))
@@ -234,14 +235,14 @@ def killed_handovers(folder: Path) -> Enumeration:
     expected = sorted(path.name for path in (plan.folder / "trial-0").iterdir())
 
     def command(storage: Path) -> None:
-        handover.unpack(storage / "packed", storage / "s" / "trial-0")
-        handover.adopt(storage / "s" / "trial-0")
+        checkpoint_transfer.unpack(storage / "packed", storage / "s" / "trial-0")
+        checkpoint_transfer.adopt(storage / "s" / "trial-0")
 
     found = Enumeration(folder, made, command)
 
     def check(storage: Path) -> None:
         run = storage / "s" / "trial-0"
-        handover.adopt(run)
+        checkpoint_transfer.adopt(run)
         sweep_parts(run)  # as the training does next
         assert _bits(run) in (mine, theirs)
         command(storage)

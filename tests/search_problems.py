@@ -12,7 +12,7 @@ from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
-from qstore_ray.learn.metric import fidelities, layers, metrics
+from qstore_ray.learn.fubini_study import fidelities, layers, metrics
 from qstore_ray.learn.optimizers import Slope
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from qstore_ray.tune.space import Space
+from qstore_ray.tune.space.space import Space
 
 SPACE = {
     "trainer.learning_rate": {"type": "float", "low": 1e-3, "high": 0.3, "log": True, "points": 2},

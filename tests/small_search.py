@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.job import JobConfig
-from qstore_ray.tune.attempt import Link, Message
 from qstore_ray.tune.config import TuneConfig
-from qstore_ray.tune.opening import open_study
-from qstore_ray.tune.plan import Plan, for_trials
 from qstore_ray.tune.schedulers import get_scheduler
-from qstore_ray.tune.study import Study
+from qstore_ray.tune.study.opening import open_study
+from qstore_ray.tune.study.study import Study
+from qstore_ray.tune.trial.attempt import Link, Message
+from qstore_ray.tune.trial.plan import Plan, for_trials
 
 RATE = "trainer.learning_rate"
 SPACE = {RATE: {"type": "float", "low": 0.01, "high": 0.5, "log": True}}

@@ -7,9 +7,9 @@ from typing import Any
 
 from qstore_ray.config import Config
 from qstore_ray.tune.config import TuneConfig
-from qstore_ray.tune.opening import open_study
-from qstore_ray.tune.study import Study
-from tests.unit.test_tune_space import JOB
+from qstore_ray.tune.study.opening import open_study
+from qstore_ray.tune.study.study import Study
+from tests.unit.tune.test_space import JOB
 
 
 def opened(

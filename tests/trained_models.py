@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qstore_ray.backends import open_backend
-from qstore_ray.data.prepare import Preparation
-from qstore_ray.data.steps import STEPS
+from qstore_ray.data.prepare.prepare import Preparation
+from qstore_ray.data.prepare.steps import STEPS
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import build_model
-from qstore_ray.train.origin import Origin
-from qstore_ray.train.trained import TrainedModel
+from qstore_ray.train.model.trained import TrainedModel
+from qstore_ray.train.run.provenance import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from qstore_ray.data.signature import Signature
+    from qstore_ray.data.inputs.signature import Signature
     from qstore_ray.types import FloatArray
 
 N = 3

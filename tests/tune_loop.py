@@ -13,7 +13,7 @@ from ray.tune import Checkpoint
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from qstore_ray.tune.space import Space
+from qstore_ray.tune.space.space import Space
 
 Score = Callable[[int, int, dict[str, Any]], float]  # of trial, epoch and values
 

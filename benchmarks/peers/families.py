@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from qstore_ray.circuits.ansatze import strongly_entangling
 from qstore_ray.circuits.circuit import Circuit
-from qstore_ray.circuits.encodings import amplitude, angle
+from qstore_ray.circuits.library.ansatze import strongly_entangling
+from qstore_ray.circuits.library.encodings import amplitude, angle
 from qstore_ray.circuits.observable import Observable, named_observables, z_observables
-from qstore_ray.circuits.qiskit import from_qiskit
+from qstore_ray.circuits.qiskit.qiskit import from_qiskit
 from qstore_ray.circuits.template import Op, Template, param
 
 SEED = 7

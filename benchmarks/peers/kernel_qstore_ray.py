@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from kernel_protocol import serve
 
 from qstore_ray.circuits.circuit import Circuit
-from qstore_ray.circuits.encodings import ENCODINGS
-from qstore_ray.learn.kernel import FidelityKernel
+from qstore_ray.circuits.library.encodings import ENCODINGS
+from qstore_ray.learn.kernel.kernel import FidelityKernel
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,7 +12,7 @@ import sys
 from pydantic import SecretStr
 
 from qstore_ray import DatasetConfig, DatasetLoader
-from qstore_ray.data.service.client import DatasetServiceClient
+from qstore_ray.data.service.client.client import DatasetServiceClient
 
 url, file = sys.argv[1:]
 token = os.environ.get("QSTORE_DATA_TOKEN")

@@ -137,7 +137,7 @@ class AerBackend:
     def _prepare(self, template: Template, observables: tuple[Observable, ...]) -> _Prepared:
         from qiskit import transpile
 
-        from qstore_ray.circuits.qiskit import to_qiskit
+        from qstore_ray.circuits.qiskit.qiskit import to_qiskit
 
         circuit = transpile(
             to_qiskit(replace(template, initial="zeros")),

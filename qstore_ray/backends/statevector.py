@@ -1,7 +1,7 @@
 """The default backend: exact expectation values and exact gradients on this machine.
 
-`StatevectorBackend` compiles a template once (`simulate/compiler.py`) and runs the program on the
-fastest engine that is there (`simulate/engines.py`); `engine` in the object's repr tells which one.
+`StatevectorBackend` compiles a template once (`simulate/compile/compiler.py`) and runs the program
+on the fastest engine installed (`simulate/engines/engines.py`); the object's repr names it.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from qstore_ray.backends.base import (
 from qstore_ray.circuits.observable import Observable, z_observables
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import BackendError, ResourceError, unknown_name
-from qstore_ray.simulate.compiler import compile_program
-from qstore_ray.simulate.engines import (
+from qstore_ray.simulate.compile.compiler import compile_program
+from qstore_ray.simulate.compile.program import Program
+from qstore_ray.simulate.engines.engines import (
     EngineName,
     Precision,
     choose_engine,
     open_engine,
     state_bytes,
 )
-from qstore_ray.simulate.program import Program
 from qstore_ray.simulate.states import prepare_states
 
 if TYPE_CHECKING:

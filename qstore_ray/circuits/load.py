@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from qstore_ray.circuits.circuit import Circuit
-from qstore_ray.circuits.qasm_source import is_circuit_file, is_source
-from qstore_ray.circuits.row_angles import Features
+from qstore_ray.circuits.library.row_angles import Features
+from qstore_ray.circuits.qasm.source import is_circuit_file, is_source
+from qstore_ray.circuits.qasm.text import circuit_text
 from qstore_ray.circuits.slots import FeatureNames, feature_names, listed, read_slots
 from qstore_ray.circuits.template import Template
-from qstore_ray.circuits.text import circuit_text
 from qstore_ray.errors import CircuitError, ConfigError
 
 _EXPORTS = {
@@ -130,7 +130,7 @@ def _converted(
     made: Any, maker: str, features: FeatureNames | None, n_features: int | None
 ) -> Circuit:
     if isinstance(made, str | Path) and (not maker or is_source(str(made))):
-        from qstore_ray.circuits.qasm_reader import from_qasm, from_text
+        from qstore_ray.circuits.qasm.reader import from_qasm, from_text
 
         if is_source(str(made)):
             return from_text(str(made), features=features, n_features=n_features, kept=True)
@@ -147,7 +147,7 @@ def _converted(
     if isinstance(made, Template) and made.initial == "zeros":
         return Circuit(made, made.n_rows, maker or "circuit", Features())
     if _is_of_qiskit(made):
-        from qstore_ray.circuits.qiskit import as_circuit, from_qiskit
+        from qstore_ray.circuits.qiskit.qiskit import as_circuit, from_qiskit
 
         return from_qiskit(as_circuit(made), features=features, n_features=n_features)
     raise _no_circuit(made, maker)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from qstore_ray.circuits.library import MAX_QUBITS
+from qstore_ray.circuits.library.library import MAX_QUBITS
 from qstore_ray.errors import CircuitError, ResourceError
 
 

@@ -21,20 +21,20 @@ from typing import Annotated, cast
 import typer
 
 from qstore_ray import __version__
-from qstore_ray.cli import (
+from qstore_ray.cli import output
+from qstore_ray.cli.commands import (
     config,
     data,
     evaluate,
     export,
     machine,
-    output,
     predict,
     runs,
     train,
-    tune,
     ui,
 )
 from qstore_ray.cli.stopped import stopped
+from qstore_ray.cli.tune import tune
 from qstore_ray.errors import InterruptedRunError, QStoreError, UsageError
 from qstore_ray.wording import on_command_line
 

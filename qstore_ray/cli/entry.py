@@ -12,7 +12,7 @@ import sys
 
 from qstore_ray.cli.stopped import stopped
 from qstore_ray.errors import InterruptedRunError
-from qstore_ray.train.interrupt import end_on_signal, leave_on_signal
+from qstore_ray.train.ray.interrupt import end_on_signal, leave_on_signal
 
 
 def main() -> int:

@@ -17,24 +17,29 @@ import numpy as np
 
 from qstore_ray.config import fingerprint
 from qstore_ray.data.augment.expansion import Expansion, expansion_of
-from qstore_ray.data.categories import check_known, encoded_columns, names_after, resolved_steps
-from qstore_ray.data.cut import Cut, cut
-from qstore_ray.data.dataset import Dataset
-from qstore_ray.data.labels import KINDS, ClassLabels, Labels, rows_of_each
-from qstore_ray.data.merge import with_val_in_train
-from qstore_ray.data.plan import ReadPlan, SplitTask
-from qstore_ray.data.prepare import Preparation
-from qstore_ray.data.schema import Schema
-from qstore_ray.data.select import encode, select
-from qstore_ray.data.steps import OneHot, Step
+from qstore_ray.data.prepare.categories import (
+    check_known,
+    encoded_columns,
+    names_after,
+    resolved_steps,
+)
+from qstore_ray.data.prepare.prepare import Preparation
+from qstore_ray.data.prepare.steps import OneHot, Step
+from qstore_ray.data.read.dataset import Dataset
+from qstore_ray.data.read.merge import with_val_in_train
+from qstore_ray.data.read.plan import ReadPlan, SplitTask
+from qstore_ray.data.read.schema import Schema
+from qstore_ray.data.rows.labels import KINDS, ClassLabels, Labels, rows_of_each
+from qstore_ray.data.rows.select import encode, select
+from qstore_ray.data.rows.validate import bad_value_error
+from qstore_ray.data.splits.cut import Cut, cut
 from qstore_ray.data.survey import Part, check_parts, survey_part
-from qstore_ray.data.validate import bad_value_error
 from qstore_ray.errors import ConfigError, DataError, numbered, unknown_name
 
 if TYPE_CHECKING:
     from qstore_ray.data.config import DatasetConfig
+    from qstore_ray.data.prepare.step_config import StepConfig
     from qstore_ray.data.sources.base import SourceData
-    from qstore_ray.data.step_config import StepConfig
     from qstore_ray.types import AnyArray, IntArray
 
 

@@ -33,9 +33,9 @@ from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, mod
 
 from qstore_ray.config import Config
 from qstore_ray.data.augment.config import ExpansionConfig
-from qstore_ray.data.select_config import SelectConfig
+from qstore_ray.data.prepare.step_config import STEPS, StepConfig
+from qstore_ray.data.rows.select_config import SelectConfig
 from qstore_ray.data.sources.base import TABLE_COLUMNS, ColumnsConfig, SourceConfig, open_source
-from qstore_ray.data.step_config import STEPS, StepConfig
 from qstore_ray.errors import ConfigError, unknown_name
 from qstore_ray.types import Task
 

@@ -18,9 +18,10 @@ import numpy as np
 from qstore_ray.data.build import build_dataset
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.config import DatasetConfig
-from qstore_ray.data.dataset import Dataset
-from qstore_ray.data.frame import by_name, by_position, frame_of, learnt
-from qstore_ray.data.labels import KINDS, flat_labels
+from qstore_ray.data.inputs.frame import by_name, by_position, frame_of, learnt
+from qstore_ray.data.read.dataset import Dataset
+from qstore_ray.data.rows.labels import KINDS, flat_labels
+from qstore_ray.data.rows.validate import as_array, check_same_length
 from qstore_ray.data.sources.base import (
     ReadTask,
     SourceAdapter,
@@ -30,7 +31,6 @@ from qstore_ray.data.sources.base import (
     register_source,
     source_names,
 )
-from qstore_ray.data.validate import as_array, check_same_length
 from qstore_ray.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xxhash
 
-from qstore_ray.data.labels import join_labels
-from qstore_ray.data.raw import read_raw, to_block
-from qstore_ray.data.validate import (
+from qstore_ray.data.rows.labels import join_labels
+from qstore_ray.data.rows.raw import read_raw, to_block
+from qstore_ray.data.rows.validate import (
     BadValue,
     bad_values,
     check_not_empty,

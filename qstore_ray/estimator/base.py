@@ -19,7 +19,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from qstore_ray.backends.base import Backend
-from qstore_ray.data.prepare import Preparation
+from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.errors import ConfigError
 from qstore_ray.estimator.features import Fitted, Reduce, fit_features, fit_own_features
 from qstore_ray.estimator.parameters import (
@@ -37,13 +37,13 @@ from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel, build_model
 from qstore_ray.learn.targets import TargetScaling
 from qstore_ray.learn.weights import check_sample_weight
-from qstore_ray.train import loop
-from qstore_ray.train.assignment import Assignment, TrainingRows
 from qstore_ray.train.callbacks import Callback
-from qstore_ray.train.preflight import scaling_of, weights_of
-from qstore_ray.train.reporter import LocalReporter
-from qstore_ray.train.sync import LocalReducer
-from qstore_ray.train.validation import asked_metrics
+from qstore_ray.train.checks import scaling_of, weights_of
+from qstore_ray.train.job import Assignment, TrainingRows
+from qstore_ray.train.loop import loop
+from qstore_ray.train.loop.reducer import LocalReducer
+from qstore_ray.train.loop.reporter import LocalReporter
+from qstore_ray.train.loop.validation import asked_metrics
 
 if TYPE_CHECKING:
     from qstore_ray.track.base import Record

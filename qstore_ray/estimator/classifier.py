@@ -14,7 +14,7 @@ from sklearn.utils.validation import validate_data
 
 from qstore_ray.errors import ConfigError, UsageError
 from qstore_ray.estimator.base import TrainedEstimator, rows_that_count
-from qstore_ray.train.assignment import TrainingRows
+from qstore_ray.train.job import TrainingRows
 
 if TYPE_CHECKING:
     from qstore_ray.track.base import Record

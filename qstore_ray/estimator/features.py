@@ -19,16 +19,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from qstore_ray.circuits.encodings import ENCODINGS
-from qstore_ray.circuits.library import MAX_QUBITS
-from qstore_ray.data.prepare import Preparation
-from qstore_ray.data.quantum import HALF_TURN, preprocessing_for
-from qstore_ray.data.steps import MinMax, Pca, Standard
+from qstore_ray.circuits.library.encodings import ENCODINGS
+from qstore_ray.circuits.library.library import MAX_QUBITS
+from qstore_ray.data.prepare.prepare import Preparation
+from qstore_ray.data.prepare.quantum import HALF_TURN, preprocessing_for
+from qstore_ray.data.prepare.steps import MinMax, Pca, Standard
 from qstore_ray.errors import CircuitError, ConfigError, unknown_name
 
 if TYPE_CHECKING:
     from qstore_ray.circuits.circuit import Circuit
-    from qstore_ray.data.steps import Step
+    from qstore_ray.data.prepare.steps import Step
     from qstore_ray.types import FloatArray
 
 MOST_QUBITS = 8

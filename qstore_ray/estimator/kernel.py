@@ -2,8 +2,9 @@
 
     QuantumKernelClassifier(encoding="iqp", bandwidth=0.5, C=10.0).fit(x_train, y_train)
 
-The kernel k(x, y) of `learn/kernel.py` compares the states that the encoding makes of two rows; it
-has no trained parameters, and the machine on top of it is a convex problem with one solution.
+The kernel k(x, y) of `learn/kernel/kernel.py` compares the states that the encoding makes of two
+rows; it has no trained parameters, and the machine on top of it is a convex problem with one
+solution.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from qstore_ray.backends.base import Backend
 from qstore_ray.circuits.circuit import Circuit
-from qstore_ray.circuits.encodings import ENCODINGS
+from qstore_ray.circuits.library.encodings import ENCODINGS
 from qstore_ray.circuits.load import circuit_of_rows
 from qstore_ray.circuits.slots import feature_names
-from qstore_ray.data.prepare import Preparation
-from qstore_ray.data.steps import Scale
+from qstore_ray.data.prepare.prepare import Preparation
+from qstore_ray.data.prepare.steps import Scale
 from qstore_ray.errors import ConfigError, unknown_name
 from qstore_ray.estimator.base import rows_that_count
 from qstore_ray.estimator.classifier import class_numbers
 from qstore_ray.estimator.features import Reduce, fit_features, fit_own_features
 from qstore_ray.estimator.parameters import as_parameters, backend_of
-from qstore_ray.learn.kernel import (
+from qstore_ray.learn.kernel.kernel import (
     FidelityKernel,
     FidelityKernelConfig,
     ProjectedKernel,

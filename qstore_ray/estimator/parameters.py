@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state
 from qstore_ray.backends import open_backend
 from qstore_ray.circuits.load import load_circuit
 from qstore_ray.circuits.observable import Observable
-from qstore_ray.circuits.operators import read_observables
+from qstore_ray.circuits.qiskit.operators import read_observables
 from qstore_ray.errors import ConfigError, QStoreError, unknown_name
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.train.callbacks import Callback, Run, as_callback

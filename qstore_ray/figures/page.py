@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qstore_ray.data.quality.html import listing
 from qstore_ray.figures.base import svg
-from qstore_ray.track.text import as_text, cut, leaves
+from qstore_ray.track.logs.text import as_text, cut, leaves
 
 if TYPE_CHECKING:
     from qstore_ray.figures.base import Picture

@@ -18,11 +18,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from qstore_ray.circuits.library import ANSATZE, ENCODINGS, ENTANGLEMENTS
+from qstore_ray.circuits.library.library import ANSATZE, ENCODINGS, ENTANGLEMENTS
 from qstore_ray.circuits.load import kept_circuit, load_circuit
 from qstore_ray.circuits.observable import Observable, named_observables
-from qstore_ray.circuits.operators import is_operator, read_observables
-from qstore_ray.circuits.qasm_source import is_circuit_file, is_source, read_source
+from qstore_ray.circuits.qasm.source import is_circuit_file, is_source, read_source
+from qstore_ray.circuits.qiskit.operators import is_operator, read_observables
 from qstore_ray.circuits.slots import feature_names
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, unknown_name
@@ -158,7 +158,7 @@ def _kept_circuit(circuit: Any, given: Any) -> dict[str, Any]:
     """The circuit as text; with names of features beside a text that is the user's own."""
     features = feature_names(given)
     if isinstance(circuit, Path) or (isinstance(circuit, str) and is_circuit_file(circuit)):
-        from qstore_ray.circuits.qasm_reader import check_text  # only for users of Qiskit
+        from qstore_ray.circuits.qasm.reader import check_text  # only for users of Qiskit
 
         file, circuit = str(circuit), read_source(circuit)
         check_text(circuit, file)

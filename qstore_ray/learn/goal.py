@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from qstore_ray.circuits.library import kept_qubits
+from qstore_ray.circuits.library.library import kept_qubits
 from qstore_ray.circuits.observable import (
     Observable,
     named_observables,

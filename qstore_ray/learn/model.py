@@ -26,7 +26,7 @@ import numpy as np
 
 from qstore_ray.backends.base import Bindings
 from qstore_ray.circuits.circuit import Circuit, all_finite
-from qstore_ray.circuits.library import build_circuit
+from qstore_ray.circuits.library.library import build_circuit
 from qstore_ray.circuits.load import circuit_of_rows
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.errors import CircuitError, ConfigError, DataError, under

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from qstore_ray.data.steps import Standard
+from qstore_ray.data.prepare.steps import Standard
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:

@@ -26,8 +26,9 @@ import numpy as np
 from qstore_ray.circuits.observable import z_observables
 from qstore_ray.circuits.template import Op, Template, param, row
 from qstore_ray.resilience import write_durably
-from qstore_ray.simulate.compiler import compile_program
-from qstore_ray.simulate.engines import (
+from qstore_ray.simulate.compile.compiler import compile_program
+from qstore_ray.simulate.compile.program import PHASES, Program
+from qstore_ray.simulate.engines.engines import (
     TABLE_BYTES,
     Precision,
     choose_engine,
@@ -35,7 +36,6 @@ from qstore_ray.simulate.engines import (
     open_engine,
     state_bytes,
 )
-from qstore_ray.simulate.program import PHASES, Program
 
 if TYPE_CHECKING:
     from collections.abc import Callable

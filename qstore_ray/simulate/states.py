@@ -21,11 +21,11 @@ import numpy as np
 
 from qstore_ray.circuits.lower import lower
 from qstore_ray.circuits.template import Template
-from qstore_ray.simulate.compiler import compile_states
-from qstore_ray.simulate.rotations import AngleSum, angle_sum
+from qstore_ray.simulate.compile.compiler import compile_states
+from qstore_ray.simulate.compile.rotations import AngleSum, angle_sum
 
 if TYPE_CHECKING:
-    from qstore_ray.simulate.engines import Engine, Precision
+    from qstore_ray.simulate.engines.engines import Engine, Precision
     from qstore_ray.types import AnyArray, ComplexArray, FloatArray, IntArray
 
 _ROWS_BYTES = 8 * 2**20

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from qstore_ray.errors import RunError
 from qstore_ray.resilience import write_durably
-from qstore_ray.track.text import redact
+from qstore_ray.track.logs.text import redact
 
 Record: TypeAlias = dict[str, Any]
 """One line of metrics.jsonl; `event` says which kind: start, step, epoch or end."""

@@ -19,11 +19,11 @@ from typing import Any, Literal
 from qstore_ray.errors import QStoreError, RunError
 from qstore_ray.track.base import KEPT, Display, Outcome, Record, RunInfo, Status, Tracker
 from qstore_ray.track.config import TrackConfig
-from qstore_ray.track.logging import announce, logged_as
-from qstore_ray.track.mlflow import MLflowTracker
+from qstore_ray.track.logs.logging import announce, logged_as
+from qstore_ray.track.mlflow.tracker import MLflowTracker
+from qstore_ray.track.switch_interval import short_turns
 from qstore_ray.track.tail import Tail
 from qstore_ray.track.tensorboard import TensorBoardTracker
-from qstore_ray.track.turns import short_turns
 from qstore_ray.track.wandb import WandBTracker
 
 Failure = tuple[str, BaseException]

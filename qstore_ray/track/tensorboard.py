@@ -25,7 +25,7 @@ from qstore_ray.errors import RunError, not_installed
 from qstore_ray.track.base import Record, RunInfo, Status
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import epoch_records, read_records
-from qstore_ray.track.text import as_text, flatten, is_number, leaves, metrics_of, redact
+from qstore_ray.track.logs.text import as_text, flatten, is_number, leaves, metrics_of, redact
 
 if TYPE_CHECKING:
     from tensorboardX.event_file_writer import EventsWriter

@@ -31,7 +31,7 @@ from qstore_ray.errors import MissingDependencyError, RunError, first_line
 from qstore_ray.track.base import Record, RunInfo, Status, write_atomically
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import epoch_records, read_records
-from qstore_ray.track.text import cut, leaves, metrics_of, redact
+from qstore_ray.track.logs.text import cut, leaves, metrics_of, redact
 
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run

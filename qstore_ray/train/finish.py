@@ -9,15 +9,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from qstore_ray.baseline import Baseline
-from qstore_ray.data.dataset import Dataset
+from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import InterruptedRunError, QStoreError
 from qstore_ray.figures.run import draw_run
 from qstore_ray.track.base import Status
 from qstore_ray.track.jsonl import MetricsFile, read_records
-from qstore_ray.train.report import write_report
-from qstore_ray.train.report_facts import Ending
-from qstore_ray.train.run_folder import RunFolder
-from qstore_ray.train.trained import Evaluation, TrainedModel
+from qstore_ray.train.model.trained import Evaluation, TrainedModel
+from qstore_ray.train.report.facts import Ending
+from qstore_ray.train.report.report import write_report
+from qstore_ray.train.run.run_folder import RunFolder
 from qstore_ray.verdict import verdict
 
 if TYPE_CHECKING:

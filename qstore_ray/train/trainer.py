@@ -24,7 +24,7 @@ import numpy as np
 from qstore_ray.backends import open_backend
 from qstore_ray.baseline import Baseline
 from qstore_ray.config import dump_toml, fingerprint
-from qstore_ray.data.dataset import Dataset
+from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import ConfigError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel
@@ -33,11 +33,8 @@ from qstore_ray.track.base import Display, Record, RunInfo, Status, Tracker
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.follow import Follower, open_trackers
 from qstore_ray.track.jsonl import epoch_records, read_records
-from qstore_ray.train import loop
-from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
-from qstore_ray.train.beginning import beginning, check_longer
 from qstore_ray.train.callbacks import Callback, described
-from qstore_ray.train.checkpoint import latest_checkpoint
+from qstore_ray.train.checks import Checked, checked, no_dataset
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
 from qstore_ray.train.finish import (
     Pictures,
@@ -47,16 +44,19 @@ from qstore_ray.train.finish import (
     interrupted,
     judged,
 )
-from qstore_ray.train.interrupt import stop_on_signal
-from qstore_ray.train.loop import batches_of
-from qstore_ray.train.modelfile import model_manifest, preparation_arrays
-from qstore_ray.train.preflight import Checked, checked, no_dataset
-from qstore_ray.train.report_facts import Ending
-from qstore_ray.train.reporter import LocalReporter
-from qstore_ray.train.run_folder import RunFolder, check_run, open_run_folder, read_run_record
-from qstore_ray.train.same_run import epochs_of
-from qstore_ray.train.sync import LocalReducer
-from qstore_ray.train.trained import TrainedModel
+from qstore_ray.train.job import Assignment, Outcome, TrainingRows
+from qstore_ray.train.loop import loop
+from qstore_ray.train.loop.loop import batches_of
+from qstore_ray.train.loop.reducer import LocalReducer
+from qstore_ray.train.loop.reporter import LocalReporter
+from qstore_ray.train.model.beginning import beginning, check_longer
+from qstore_ray.train.model.modelfile import model_manifest, preparation_arrays
+from qstore_ray.train.model.trained import TrainedModel
+from qstore_ray.train.ray.interrupt import stop_on_signal
+from qstore_ray.train.report.facts import Ending
+from qstore_ray.train.run.checkpoint import latest_checkpoint
+from qstore_ray.train.run.run_folder import RunFolder, check_run, open_run_folder, read_run_record
+from qstore_ray.train.run.same_run import epochs_of
 
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
@@ -230,7 +230,7 @@ class QuantumTrainer:
         """Ray with room for the workers; nothing where there are none."""
         if not self.trainer.num_workers:
             return nullcontext()
-        from qstore_ray.train.cluster import ray_session  # Ray only where it is used
+        from qstore_ray.train.ray.session import ray_session  # Ray only where it is used
 
         return ray_session(self.cluster, self.trainer.num_workers)
 
@@ -343,7 +343,7 @@ class QuantumTrainer:
         with stop_on_signal(stop):
             if self.trainer.num_workers == 0:
                 return loop.run(job, rows, LocalReducer(), LocalReporter(stop))
-            from qstore_ray.train.ray_runner import fit_on_ray  # Ray only where it is used
+            from qstore_ray.train.ray.workers import fit_on_ray  # Ray only where it is used
 
             return fit_on_ray(job, rows, self.cluster, stop)
 

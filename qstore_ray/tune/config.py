@@ -23,7 +23,7 @@ from qstore_ray.errors import ConfigError
 from qstore_ray.tune.objective import Objective, check_objectives
 from qstore_ray.tune.samplers import get_sampler
 from qstore_ray.tune.schedulers import get_scheduler
-from qstore_ray.tune.space import Space
+from qstore_ray.tune.space.space import Space
 
 
 class TuneConfig(Config):
@@ -43,7 +43,7 @@ class TuneConfig(Config):
         warm_start: earlier studies to learn from: a folder, or a database's URL, `#` and a name.
         storage_url: a database for the study (`sqlite:///studies.db`); without it a journal file
             in the study's folder. A login in it, or in `warm_start`, is used and never written
-            anywhere; see `qstore_ray.tune.address`.
+            anywhere; see `qstore_ray.tune.study.address`.
         concurrency: trials at a time; without it as many as the cluster has room for.
         workers_per_trial: Ray Train workers of a trial, instead of `trainer.num_workers`; 0 trains
             in the trial's own process, which is faster wherever one process can hold the model.

@@ -17,7 +17,7 @@ from qstore_ray.errors import unknown_name
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.scoring import table_direction
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.validation import VAL, epoch_metric_names
+from qstore_ray.train.loop.validation import VAL, epoch_metric_names
 from qstore_ray.tune.objective import Objective
 
 TRIAL_METRICS = MappingProxyType(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, under
-from qstore_ray.learn.stopping import Mode, larger_is_better
+from qstore_ray.learn.diagnostics.stopping import Mode, larger_is_better
 
 
 class Objective(Config):

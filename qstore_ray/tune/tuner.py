@@ -21,27 +21,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qstore_ray.data.dataset import Dataset
+from qstore_ray.data.inputs.signature import Signature
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.data.signature import Signature
+from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import InterruptedRunError
 from qstore_ray.track.base import Status
-from qstore_ray.track.logging import announce
+from qstore_ray.track.logs.logging import announce
 from qstore_ray.train.config import TrainingJob
 from qstore_ray.train.finish import always
-from qstore_ray.tune.admission import check_study
 from qstore_ray.tune.config import TuneConfig
-from qstore_ray.tune.display import SearchDisplay
-from qstore_ray.tune.ending import finish, leave_files, summary_of
-from qstore_ray.tune.opening import open_study
-from qstore_ray.tune.plan import Plan, for_trials
-from qstore_ray.tune.preflight import Room
-from qstore_ray.tune.readiness import checked_search, search_session
-from qstore_ray.tune.result import StudyResult, read_result
-from qstore_ray.tune.space import Space
-from qstore_ray.tune.study import Study
-from qstore_ray.tune.tracking import SearchTracking
-from qstore_ray.tune.watch import Watch, artifacts_of
+from qstore_ray.tune.driver.capacity import Room
+from qstore_ray.tune.driver.checks import checked_search, search_session
+from qstore_ray.tune.driver.display import SearchDisplay
+from qstore_ray.tune.driver.finalize import finish, leave_files, summary_of
+from qstore_ray.tune.driver.tracking import SearchTracking
+from qstore_ray.tune.driver.watch import Watch, artifacts_of
+from qstore_ray.tune.space.space import Space
+from qstore_ray.tune.study.admission import check_study
+from qstore_ray.tune.study.opening import open_study
+from qstore_ray.tune.study.result import StudyResult, read_result
+from qstore_ray.tune.study.study import Study
+from qstore_ray.tune.trial.plan import Plan, for_trials
 
 
 class Tuner:
@@ -137,7 +137,7 @@ class Tuner:
                 if self.display:
                     self.display.note(f"{room.concurrency} at a time: {room.why}")
                 # Ray Tune takes seconds to import: what is wrong was told before.
-                from qstore_ray.tune.experiment import run_experiment
+                from qstore_ray.tune.driver.experiment import run_experiment
 
                 try:
                     stopped = run_experiment(study, plan, room, watch)

@@ -16,9 +16,9 @@ from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 from ray.tune.experiment.config_parser import _create_trial_from_spec, _make_parser
 
-from qstore_ray.train.cluster import head_is_gone, set_implicit_start
-from qstore_ray.train.ray_runner import DataParallelTrainer, RunConfig, ScalingConfig, _Trainer
-from qstore_ray.tune import experiment, readiness
+from qstore_ray.train.ray.session import head_is_gone, set_implicit_start
+from qstore_ray.train.ray.workers import DataParallelTrainer, RunConfig, ScalingConfig, _Trainer
+from qstore_ray.tune.driver import checks, experiment
 
 
 def test_the_trainer_starts_without_rays_data_manager_and_with_all_else(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_tune_still_reads_the_settings_that_we_make(name: str) -> None:
 def test_ray_keeps_the_address_of_its_dashboard_where_we_look() -> None:
     assert isinstance(inspect.getattr_static(Node, "webui_url"), property)
     assert hasattr(ray._private.worker.global_worker, "node")
-    assert not readiness._has_dashboard(), "there is no Ray in this process"
+    assert not checks._has_dashboard(), "there is no Ray in this process"
 
 
 # --------------------------------------------------------------------------------- a Ray of our own

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from qstore_ray.errors import ConfigError
-from qstore_ray.track.logging import announce
+from qstore_ray.track.logs.logging import announce
 from qstore_ray.wording import on_command_line, worded
 from tests.architecture.source import MODULES
 
@@ -19,9 +19,9 @@ _PYTHON = re.compile(
 )
 _NOT_A_MESSAGE = {
     "qstore_ray/wording.py",  # the table itself
-    "qstore_ray/train/card.py",  # a page for whoever gets the model, which has both
-    "qstore_ray/tune/pages.py",  # options of the servers that it starts
-    "qstore_ray/tune/preflight.py",  # an option of `ray start`
+    "qstore_ray/train/report/model_card.py",  # a page for whoever gets the model, which has both
+    "qstore_ray/tune/dashboards/pages.py",  # options of the servers that it starts
+    "qstore_ray/tune/driver/capacity.py",  # an option of `ray start`
 }
 
 

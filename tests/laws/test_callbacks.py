@@ -16,14 +16,14 @@ from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.gradients import get_gradient
 from qstore_ray.learn.model import build_model
 from qstore_ray.track.jsonl import epoch_records, read_records
-from qstore_ray.train import loop
-from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
 from qstore_ray.train.callbacks import CALLBACKS, Callback, as_callback, as_table
 from qstore_ray.train.callbacks.base import HOOKS, Run
-from qstore_ray.train.checkpoint import latest_checkpoint
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.reporter import LocalReporter
-from qstore_ray.train.sync import LocalReducer
+from qstore_ray.train.job import Assignment, Outcome, TrainingRows
+from qstore_ray.train.loop import loop
+from qstore_ray.train.loop.reducer import LocalReducer
+from qstore_ray.train.loop.reporter import LocalReporter
+from qstore_ray.train.run.checkpoint import latest_checkpoint
 
 EPOCHS, STEPS = 4, 2
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qstore_ray.backends.statevector import StatevectorBackend
-from qstore_ray.circuits.library import ANSATZE, ENCODINGS
+from qstore_ray.circuits.library.library import ANSATZE, ENCODINGS
 from qstore_ray.errors import CircuitError, ConfigError, DataError
 from qstore_ray.learn import step
 from qstore_ray.learn.config import ModelConfig

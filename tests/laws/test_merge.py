@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qstore_ray.cli.app import main
+from qstore_ray.data.batches.streaming import StreamingBatches
 from qstore_ray.data.config import DatasetConfig, SplitConfig
-from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.data.prepare import Preparation
+from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.data.quality.report import validate
-from qstore_ray.data.streaming import StreamingBatches
+from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import ConfigError, DataError, UsageError
 from tests.laws.test_sources import CHAIN, Member, every_member, folder
 

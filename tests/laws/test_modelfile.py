@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qstore_ray.circuits.library import ANSATZE, ENCODINGS, build_circuit
-from qstore_ray.circuits.qasm_reader import from_text
-from qstore_ray.data.steps import STEPS
+from qstore_ray.circuits.library.library import ANSATZE, ENCODINGS, build_circuit
+from qstore_ray.circuits.qasm.reader import from_text
+from qstore_ray.data.prepare.steps import STEPS
 from qstore_ray.learn.losses import LOSSES
-from qstore_ray.train.trained import TrainedModel
+from qstore_ray.train.model.trained import TrainedModel
 from tests.trained_models import WIDTH, N, made, rows
 
 IMAGE = {"shape": [4, 4]}

@@ -11,14 +11,14 @@ import pytest
 
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, MissingDependencyError, UnknownNameError
-from qstore_ray.tune.designs import Design
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.samplers import SAMPLERS, get_sampler
-from qstore_ray.tune.space import Space
-from qstore_ray.tune.study import Study
+from qstore_ray.tune.samplers.base import Design
+from qstore_ray.tune.space.space import Space
+from qstore_ray.tune.study.study import Study
 from tests.search_spaces import NUMBERS, SPACE, UNCONDITIONAL
 from tests.studies import opened
-from tests.unit.test_tune_space import JOB
+from tests.unit.tune.test_space import JOB
 
 PACKAGES = {"gp": "torch", "cmaes": "cmaes"}
 QUICK = {

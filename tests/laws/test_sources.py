@@ -16,9 +16,9 @@ from huggingface_hub import constants
 
 from qstore_ray.config import Config
 from qstore_ray.data.config import DatasetConfig
-from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.data.prepare import Preparation
+from qstore_ray.data.prepare.prepare import Preparation
+from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.data.sources.base import SourceAdapter, SourceData
 from tests.blocks import in_order
 from tests.hub_stand_in import HubStandIn, parquet, png
@@ -317,5 +317,5 @@ def test_every_built_in_source_is_a_member():
     assert set(DatasetLoader.available()) >= sources
     from qstore_ray.data.sources.base import SOURCES
 
-    # The one that needs a running service has its laws in tests/unit/test_data_service_source.py.
+    # The one that needs a running service has its laws in tests/unit/data/test_service_source.py.
     assert set(SOURCES) - {"backend_api"} <= sources

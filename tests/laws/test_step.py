@@ -11,7 +11,7 @@ import pytest
 
 from qstore_ray.backends.aer import AerBackend
 from qstore_ray.backends.statevector import StatevectorBackend
-from qstore_ray.circuits.library import ANSATZE, ENCODINGS
+from qstore_ray.circuits.library.library import ANSATZE, ENCODINGS
 from qstore_ray.learn import step
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.gradients import get_gradient
@@ -261,7 +261,7 @@ def test_a_block_has_the_same_bits_by_parameter_shift(backend):
 def test_states_that_are_not_kept_give_the_same_bits(monkeypatch: pytest.MonkeyPatch):
     model, theta, x, y = _variant("scaled inputs")
     kept = _step(model, theta, x, y, StatevectorBackend("native"))
-    monkeypatch.setattr("qstore_ray.simulate.native.KEPT_BYTES", 0)
+    monkeypatch.setattr("qstore_ray.simulate.engines.native.KEPT_BYTES", 0)
     np.testing.assert_array_equal(_step(model, theta, x, y, StatevectorBackend("native")), kept)
 
 

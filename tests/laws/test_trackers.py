@@ -22,7 +22,7 @@ from qstore_ray.track.base import Record, RunInfo, Tracker
 from qstore_ray.track.config import TrackConfig, default_uri
 from qstore_ray.track.follow import Follower, open_trackers
 from qstore_ray.track.jsonl import MetricsFile
-from qstore_ray.track.mlflow import MLflowTracker
+from qstore_ray.track.mlflow.tracker import MLflowTracker
 from qstore_ray.track.tensorboard import TensorBoardTracker, read_events
 from qstore_ray.track.wandb import WandBTracker
 from tests.mlflow_server import mlflow_server

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from qstore_ray.data.batches.order import row_order
 from qstore_ray.data.config import DatasetConfig
-from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.data.order import row_order
+from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import CheckpointError, CircuitError, DataError, DivergenceError
 from qstore_ray.learn import step
 from qstore_ray.learn.config import ModelConfig
@@ -26,14 +26,14 @@ from qstore_ray.learn.model import build_model
 from qstore_ray.learn.optimizers import OPTIMIZERS
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import epoch_records, read_records
-from qstore_ray.train import loop
-from qstore_ray.train.assignment import Assignment, Outcome, TrainingRows
 from qstore_ray.train.callbacks import Callback
-from qstore_ray.train.checkpoint import latest_checkpoint
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.reporter import LocalReporter
-from qstore_ray.train.sync import LocalReducer
-from qstore_ray.train.trained import TrainedModel
+from qstore_ray.train.job import Assignment, Outcome, TrainingRows
+from qstore_ray.train.loop import loop
+from qstore_ray.train.loop.reducer import LocalReducer
+from qstore_ray.train.loop.reporter import LocalReporter
+from qstore_ray.train.model.trained import TrainedModel
+from qstore_ray.train.run.checkpoint import latest_checkpoint
 from qstore_ray.train.trainer import QuantumTrainer
 
 N_TRAIN, N_VAL, BATCH, EPOCHS = 61, 37, 40, 3

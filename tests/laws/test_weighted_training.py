@@ -20,7 +20,7 @@ from qstore_ray.learn.gradients import get_gradient
 from qstore_ray.learn.model import build_model
 from qstore_ray.learn.targets import TargetScaling
 from qstore_ray.track.jsonl import read_records
-from qstore_ray.train.assignment import Assignment, TrainingRows
+from qstore_ray.train.job import Assignment, TrainingRows
 from tests.laws.test_training import _end, _job, _train
 
 NAMES = ("setosa", "versicolor", "virginica")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qstore_ray.data.batches import batches
+from qstore_ray.data.batches.batches import batches
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.errors import ConfigError, UsageError
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from qstore_ray.data.config import DatasetConfig
-from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import DataError
 from tests.blocks import in_order
 

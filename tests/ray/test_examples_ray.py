@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from qstore_ray.train.run_summary import read_record
+from qstore_ray.train.run.summary import read_record
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

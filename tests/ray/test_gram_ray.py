@@ -7,11 +7,11 @@ import os
 import numpy as np
 import pytest
 
-from qstore_ray.circuits.library import build_circuit
+from qstore_ray.circuits.library.library import build_circuit
 from qstore_ray.errors import BackendError, DataError, ResourceError, WorkerError
-from qstore_ray.learn.kernel import FidelityKernel, ProjectedKernel, fidelities
+from qstore_ray.learn.kernel.kernel import FidelityKernel, ProjectedKernel, fidelities
 from qstore_ray.train.config import ClusterConfig
-from qstore_ray.train.gram import gram_matrix
+from qstore_ray.train.ray.kernel_matrix import gram_matrix
 
 CIRCUIT = build_circuit(encoding="zz", ansatz="basic", n_qubits=4, n_features=4, layers=1)
 THETA = np.linspace(0.1, 1.0, CIRCUIT.template.n_params)

@@ -12,8 +12,8 @@ import numpy as np
 import psutil
 import pytest
 
-from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import WorkerError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.track.config import TrackConfig

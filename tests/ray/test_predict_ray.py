@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from qstore_ray.data.columns import Column, TableSchema
+from qstore_ray.data.inputs.signature import Signature
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.data.signature import Signature
 from qstore_ray.errors import DataError, UsageError
-from qstore_ray.train.ray_predict import predict_rows
+from qstore_ray.train.ray.predict import predict_rows
 from tests.trained_models import N, made, rows
 
 MODEL = made(observables="z+zz", steps=[{"name": "standard"}])

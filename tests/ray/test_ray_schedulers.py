@@ -15,9 +15,9 @@ from ray import tune
 from qstore_ray.errors import ResourceError
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
 from qstore_ray.tune.config import TuneConfig
-from qstore_ray.tune.preflight import room
+from qstore_ray.tune.driver.capacity import room
 from qstore_ray.tune.schedulers import get_scheduler
-from qstore_ray.tune.space import Space
+from qstore_ray.tune.space.space import Space
 
 EPOCHS = 12
 TRIALS = 8

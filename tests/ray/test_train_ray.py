@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from qstore_ray.data.config import DatasetConfig
-from qstore_ray.data.dataset import Dataset
 from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import (
     CheckpointError,
     DivergenceError,

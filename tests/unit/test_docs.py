@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
-from qstore_ray.circuits.library import ANSATZE, ENCODINGS
+from qstore_ray.circuits.library.library import ANSATZE, ENCODINGS
 from qstore_ray.data.sources.base import SOURCES
 from qstore_ray.job import JobConfig
 from qstore_ray.learn.losses import LOSSES
@@ -20,9 +20,9 @@ from qstore_ray.learn.optimizers import OPTIMIZERS
 from qstore_ray.learn.schedules import SCHEDULES
 from qstore_ray.train.callbacks import CALLBACKS
 from qstore_ray.tune.metrics import TRIAL_METRICS
-from qstore_ray.tune.parameters import PARAMETERS
 from qstore_ray.tune.samplers import SAMPLERS
 from qstore_ray.tune.schedulers import SCHEDULERS
+from qstore_ray.tune.space.parameters import PARAMETERS
 from tests.guides import DOCS, blocks_of
 
 

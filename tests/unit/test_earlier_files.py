@@ -22,11 +22,11 @@ from qstore_ray import DatasetConfig, DatasetLoader, TrainedModel
 from qstore_ray.cli.app import main
 from qstore_ray.config import read_toml
 from qstore_ray.data.config import SplitConfig
-from qstore_ray.data.dataset import Dataset
+from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import RunExistsError
 from qstore_ray.train.config import TrainingJob
 from qstore_ray.tune.config import TuneConfig
-from qstore_ray.tune.recipe import check_same, study_recipe
+from qstore_ray.tune.study.recipe import check_same, study_recipe
 
 EARLIER = json.loads(
     (Path(__file__).resolve().parent.parent / "golden" / "earlier.json").read_text()

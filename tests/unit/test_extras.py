@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 CASES = {
-    "service": ("fastapi", "import qstore_ray.data.service.app"),
+    "service": ("fastapi", "import qstore_ray.data.service.server.app"),
     "images": (
         "skimage.transform",
         """
 import numpy
-from qstore_ray.data.steps.images import Resize
+from qstore_ray.data.prepare.steps.images import Resize
 Resize(size=(2, 2), shape=(4, 4)).apply(numpy.zeros((1, 16)), {})
 """,
     ),

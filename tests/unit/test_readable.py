@@ -13,7 +13,7 @@ from qstore_ray.learn.config import ModelConfig
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.callbacks import EarlyStopping
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.tune.result import TrialResult
+from qstore_ray.tune.study.result import TrialResult
 
 JOB: dict[str, Any] = {
     "name": "digits",

@@ -10,8 +10,8 @@ import pytest
 
 from qstore_ray.backends import BACKENDS
 from qstore_ray.data.augment.config import AUGMENTATIONS
+from qstore_ray.data.prepare.step_config import STEPS
 from qstore_ray.data.sources.base import SOURCES
-from qstore_ray.data.step_config import STEPS
 from qstore_ray.errors import ConfigError, MissingDependencyError, UnknownNameError
 from qstore_ray.learn.gradients import GRADIENTS
 from qstore_ray.learn.optimizers import OPTIMIZERS, get_optimizer

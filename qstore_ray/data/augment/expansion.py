@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from qstore_ray.data.augment.base import Shape
     from qstore_ray.data.augment.pipeline import AugmentationPipeline
     from qstore_ray.data.config import DatasetConfig
-    from qstore_ray.data.prepare import Preparation
-    from qstore_ray.data.schema import Schema
+    from qstore_ray.data.prepare.prepare import Preparation
+    from qstore_ray.data.read.schema import Schema
     from qstore_ray.types import FloatArray, IntArray
 
 

@@ -15,7 +15,7 @@ from pydantic import Field
 from scipy.special import betaincinv
 
 from qstore_ray.data.augment.config import AugmentationConfig
-from qstore_ray.data.validate import check_not_empty, check_same_length, check_width
+from qstore_ray.data.rows.validate import check_not_empty, check_same_length, check_width
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:

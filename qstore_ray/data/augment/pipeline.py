@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 
 from qstore_ray.data.augment.base import Augmentation, Keys, Shape
-from qstore_ray.data.validate import check_same_length
+from qstore_ray.data.rows.validate import check_same_length
 from qstore_ray.errors import ConfigError, DataError, UsageError
 
 if TYPE_CHECKING:
     from qstore_ray.data.augment.config import AugmentationConfig, PipelineConfig
-    from qstore_ray.data.dataset import Dataset
+    from qstore_ray.data.read.dataset import Dataset
     from qstore_ray.types import AnyArray, IntArray
 
 

@@ -1,6 +1,6 @@
 """Augmentation of rows that a circuit encodes: the noise of the quantum state, put into the row.
 
-Two encodings are understood (`circuits/encodings.py`):
+Two encodings are understood (`circuits/library/encodings.py`):
 
     angle       feature i is the angle of RY(x_i)|0⟩ = cos(x_i/2)|0⟩ + sin(x_i/2)|1⟩ on qubit i
     amplitude   the row is the state Σ_j x_j |j⟩ / ‖x‖; qubit q is bit q of j, bit 0 the lowest

@@ -27,7 +27,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from qstore_ray.data.validate import check_finite, check_not_empty, check_same_length, check_width
+from qstore_ray.data.rows.validate import (
+    check_finite,
+    check_not_empty,
+    check_same_length,
+    check_width,
+)
 from qstore_ray.errors import ConfigError, unknown_name
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from qstore_ray.data.quality.finding import Origin
 from qstore_ray.errors import UsageError
 
 if TYPE_CHECKING:
-    from qstore_ray.data.dataset import Dataset
+    from qstore_ray.data.read.dataset import Dataset
     from qstore_ray.types import AnyArray, FloatArray
 
 

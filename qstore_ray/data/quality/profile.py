@@ -37,7 +37,7 @@ from qstore_ray.data.quality.statistics import (
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
-    from qstore_ray.data.dataset import Dataset
+    from qstore_ray.data.read.dataset import Dataset
     from qstore_ray.types import AnyArray, FloatArray
 
 _HISTOGRAMS: Final = 12

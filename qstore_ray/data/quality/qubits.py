@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from qstore_ray.circuits.encodings import ENCODINGS
+from qstore_ray.circuits.library.encodings import ENCODINGS
 from qstore_ray.data.quality.finding import NOWHERE, Finding, Origin
 from qstore_ray.errors import CircuitError, unknown_name
 

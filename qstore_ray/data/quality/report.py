@@ -37,7 +37,7 @@ from qstore_ray.data.quality.rows import find_duplicates, find_near, find_shared
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
-    from qstore_ray.data.dataset import Dataset
+    from qstore_ray.data.read.dataset import Dataset
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, SecretStr
 
 from qstore_ray.config import Config
-from qstore_ray.data.files import sha256_of
-from qstore_ray.data.npyfile import LARGEST_RATIO, Place, count_rows
-from qstore_ray.data.service.client import DatasetServiceClient
+from qstore_ray.data.files.files import sha256_of
+from qstore_ray.data.files.npyfile import LARGEST_RATIO, Place, count_rows
+from qstore_ray.data.service.client.client import DatasetServiceClient
+from qstore_ray.data.service.client.transport import Timeouts
 from qstore_ray.data.service.records import ID_PATTERN, SPLITS, DatasetRecord, table_of
-from qstore_ray.data.service.transport import Timeouts
 from qstore_ray.data.sources.base import ReadTask, SourceAdapter, SourceConfig, SourceData
 from qstore_ray.data.sources.local.arrays import ArrayChunk
 from qstore_ray.data.sources.local.base import ChunkTask, row_ranges

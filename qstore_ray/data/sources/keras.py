@@ -8,7 +8,7 @@ layout that Keras writes. A file is compared with the SHA-256 that Keras publish
 in `params.sha256`) before it is opened. Nobody has published hashes of the files of an *extracted*
 CIFAR archive; where Keras left only the folder, those files are read unverified unless hashes are
 given, which `provenance` says, and either way by a reader that no pickle can misuse
-(`data/cifarfile.py`). Keras's test set is the official `test` part.
+(`data/files/cifarfile.py`). Keras's test set is the official `test` part.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qstore_ray.data.cifarfile import read_batch, read_names
-from qstore_ray.data.npyfile import Place, read_array
-from qstore_ray.data.packed import read_idx, read_members
+from qstore_ray.data.files.cifarfile import read_batch, read_names
+from qstore_ray.data.files.npyfile import Place, read_array
+from qstore_ray.data.files.packed import read_idx, read_members
 from qstore_ray.data.sources.cachefile import CachedFile
 from qstore_ray.errors import DataError
 

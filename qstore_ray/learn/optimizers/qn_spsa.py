@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import Field
 
 from qstore_ray.config import Config
-from qstore_ray.learn.metric import natural_direction
+from qstore_ray.learn.fubini_study import natural_direction
 from qstore_ray.learn.optimizers.spsa import random_signs, spsa_gradient, unless_it_rises
 
 if TYPE_CHECKING:

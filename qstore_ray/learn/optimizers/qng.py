@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from qstore_ray.config import Config
-from qstore_ray.learn.metric import natural_direction
+from qstore_ray.learn.fubini_study import natural_direction
 
 if TYPE_CHECKING:
     from qstore_ray.learn.optimizers.base import OptimizerState, Problem

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from qstore_ray.learn.model import QuantumModel
     from qstore_ray.track.base import Record
     from qstore_ray.train.config import TrainerConfig
-    from qstore_ray.train.recorder import Journal
-    from qstore_ray.train.state import TrainState
+    from qstore_ray.train.run.recorder import Journal
+    from qstore_ray.train.run.state import TrainState
     from qstore_ray.types import AnyArray, FloatArray
 
 

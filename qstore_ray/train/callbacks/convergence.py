@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import PrivateAttr, model_validator
 
 from qstore_ray.errors import ConfigError
-from qstore_ray.learn.convergence import ConvergenceDetector, Kind
-from qstore_ray.learn.stopping import monitored
+from qstore_ray.learn.diagnostics.convergence import ConvergenceDetector, Kind
+from qstore_ray.learn.diagnostics.stopping import monitored
 from qstore_ray.train.callbacks.base import Batch, Callback, Run
 
 if TYPE_CHECKING:

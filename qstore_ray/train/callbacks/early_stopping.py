@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from pydantic import PrivateAttr
 
-from qstore_ray.learn.stopping import StoppingRule, monitored
+from qstore_ray.learn.diagnostics.stopping import StoppingRule, monitored
 from qstore_ray.train.callbacks.base import Callback, Run
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from qstore_ray.config import Config
 from qstore_ray.errors import UsageError
-from qstore_ray.learn.stopping import Mode, larger_is_better, monitored
+from qstore_ray.learn.diagnostics.stopping import Mode, larger_is_better, monitored
 from qstore_ray.resilience import write_durably
 from qstore_ray.train.callbacks.base import Callback, Run
 

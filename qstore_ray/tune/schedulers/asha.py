@@ -23,7 +23,7 @@ from qstore_ray.tune.schedulers.base import (
     horizon,
     unfit,
 )
-from qstore_ray.tune.space import Space
+from qstore_ray.tune.space.space import Space
 
 if TYPE_CHECKING:
     from ray.tune.schedulers import TrialScheduler
@@ -106,7 +106,7 @@ class ASHA(Scheduler):
 
     def open(self, space: Space, *, epochs: int | None, seed: int) -> TrialScheduler:
         """Ray's, which is asked once for each rung that a trial reaches."""
-        from qstore_ray.tune.ray_schedulers import OnceARung
+        from qstore_ray.tune.schedulers.ray import OnceARung
 
         return OnceARung(self, self.max_period or epochs or 0, seed)
 

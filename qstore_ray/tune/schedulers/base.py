@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError
-from qstore_ray.tune.space import Space
+from qstore_ray.tune.space.space import Space
 
 if TYPE_CHECKING:
     from ray.tune.schedulers import TrialScheduler

@@ -20,7 +20,7 @@ from qstore_ray.tune.schedulers.base import (
     horizon,
     unfit,
 )
-from qstore_ray.tune.space import Space
+from qstore_ray.tune.space.space import Space
 
 if TYPE_CHECKING:
     from ray.tune.schedulers import TrialScheduler
@@ -68,7 +68,7 @@ class HyperBand(Scheduler):
 
     def open(self, space: Space, *, epochs: int | None, seed: int) -> TrialScheduler:
         """Ray's, which is asked at milestones only."""
-        from qstore_ray.tune.ray_schedulers import AtMilestones
+        from qstore_ray.tune.schedulers.ray import AtMilestones
 
         return AtMilestones(self, self.max_period or epochs or 0)
 

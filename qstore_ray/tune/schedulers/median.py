@@ -15,7 +15,7 @@ from qstore_ray.tune.schedulers.base import (
     check_period,
     horizon,
 )
-from qstore_ray.tune.space import Space
+from qstore_ray.tune.space.space import Space
 
 if TYPE_CHECKING:
     from ray.tune.schedulers import TrialScheduler
@@ -65,7 +65,7 @@ class Median(Scheduler):
 
     def open(self, space: Space, *, epochs: int | None, seed: int) -> TrialScheduler:
         """Ray's, which is told one report an interval."""
-        from qstore_ray.tune.ray_schedulers import OnceAnInterval
+        from qstore_ray.tune.schedulers.ray import OnceAnInterval
 
         return OnceAnInterval(self)
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field, field_validator
 
 from qstore_ray.errors import ConfigError
-from qstore_ray.tune.mutation import continuous, mutable
 from qstore_ray.tune.schedulers.base import (
     EPOCHS,
     Scheduler,
@@ -23,7 +22,8 @@ from qstore_ray.tune.schedulers.base import (
     horizon,
     unfit,
 )
-from qstore_ray.tune.space import Space
+from qstore_ray.tune.space.mutation import continuous, mutable
+from qstore_ray.tune.space.space import Space
 
 if TYPE_CHECKING:
     from ray.tune.schedulers import TrialScheduler
@@ -102,7 +102,7 @@ class PBT(Population):
 
     def open(self, space: Space, *, epochs: int | None, seed: int) -> TrialScheduler:
         """Ray's, with our own way to change values."""
-        from qstore_ray.tune.ray_schedulers import Mutating
+        from qstore_ray.tune.schedulers.ray import Mutating
 
         return Mutating(self, space, epochs or 0, seed)
 
@@ -128,6 +128,6 @@ class PB2(Population):
 
     def open(self, space: Space, *, epochs: int | None, seed: int) -> TrialScheduler:
         """Ray's, in the unit cube."""
-        from qstore_ray.tune.ray_bandits import InUnitCube
+        from qstore_ray.tune.schedulers.ray_pb2 import InUnitCube
 
         return InUnitCube(self, space, epochs or 0, seed)

@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
 )
 
-from qstore_ray.data.deadline import within
+from qstore_ray.data.files.deadline import within
 from qstore_ray.errors import DataError
 from qstore_ray.resilience import call_with_retries
 

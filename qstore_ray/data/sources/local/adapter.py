@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from qstore_ray.config import Config
 from qstore_ray.data.columns import TableSchema
-from qstore_ray.data.files import absolute, find_files
+from qstore_ray.data.files.files import absolute, find_files
 from qstore_ray.data.sources.base import (
     TABLE_COLUMNS,
     ColumnsConfig,
@@ -40,9 +40,9 @@ _FORMATS = {
     "npz": "arrays:NpzFormat",
     "npy": "arrays:NpyFormat",
     "idx": "idx:IdxFormat",
-    "csv": "csv:CsvFormat",
-    "images": "images:ImagesFormat",
-    "hdf5": "hdf5:Hdf5Format",
+    "csv": "csv.csv:CsvFormat",
+    "images": "images.images:ImagesFormat",
+    "hdf5": "hdf5.hdf5:Hdf5Format",
     "parquet": "parquet:ParquetFormat",
     "jsonl": "jsonl:JsonlFormat",
     "arff": "arff:ArffFormat",

@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.sources.local.base import Chunk, Contents, Files, TableFormat
-from qstore_ray.data.sources.local.csv_chunk import check_range
-from qstore_ray.data.sources.local.lines import LineRange, line_ranges
+from qstore_ray.data.sources.local.csv.chunk import check_range
+from qstore_ray.data.sources.local.csv.lines import LineRange, line_ranges
 from qstore_ray.data.sources.local.unpacked import open_unpacked
 from qstore_ray.data.sources.parts import SPLITS
 from qstore_ray.data.tables.choose import choose, same_columns

@@ -1,7 +1,7 @@
 """NumPy files: `.npz` files with named arrays, or `.npy` files.
 
 One `.npy` file of features needs a second one of labels (`y_path`); in a folder of `.npy` files the
-names of the files are the names of the arrays. `data/npyfile.py` opens them, which never loads
+names of the files are the names of the arrays. `data/files/npyfile.py` opens them: it never loads
 pickled objects and checks a header before it takes memory.
 """
 
@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, ClassVar
 
-from qstore_ray.data.files import absolute
-from qstore_ray.data.npyfile import (
+from qstore_ray.data.files.files import absolute
+from qstore_ray.data.files.npyfile import (
     Place,
     count_rows,
     declared_shape,
@@ -39,7 +39,7 @@ from qstore_ray.data.sources.parts import Split
 from qstore_ray.errors import ConfigError
 
 if TYPE_CHECKING:
-    from qstore_ray.data.signature import Signature
+    from qstore_ray.data.inputs.signature import Signature
     from qstore_ray.data.sources.local.params import LocalParams
     from qstore_ray.types import AnyArray
 

@@ -30,7 +30,7 @@ from qstore_ray.errors import ConfigError, DataError, UnknownNameError, unknown_
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from qstore_ray.data.signature import Signature
+    from qstore_ray.data.inputs.signature import Signature
     from qstore_ray.data.sources.local.params import LocalParams
     from qstore_ray.types import AnyArray
 

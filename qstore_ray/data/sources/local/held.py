@@ -13,7 +13,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from qstore_ray.data.files import is_remote
+from qstore_ray.data.files.files import is_remote
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -19,14 +19,14 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
-from qstore_ray.data.files import absolute, open_file
+from qstore_ray.data.files.files import absolute, open_file
 from qstore_ray.data.sources.base import ColumnsConfig
 from qstore_ray.data.sources.local.base import Chunk, Contents, Files, Format, joined, row_ranges
 from qstore_ray.data.sources.parts import Split
 from qstore_ray.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from qstore_ray.data.signature import Signature
+    from qstore_ray.data.inputs.signature import Signature
     from qstore_ray.data.sources.local.params import LocalParams
     from qstore_ray.types import AnyArray
 

@@ -17,8 +17,8 @@ import pyarrow.json
 
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.sources.local.base import Chunk, Contents, Files, TableFormat
-from qstore_ray.data.sources.local.csv_chunk import check_range
-from qstore_ray.data.sources.local.lines import SAMPLED, LineRange, first_lines, line_ranges
+from qstore_ray.data.sources.local.csv.chunk import check_range
+from qstore_ray.data.sources.local.csv.lines import SAMPLED, LineRange, first_lines, line_ranges
 from qstore_ray.data.sources.parts import SPLITS
 from qstore_ray.data.tables.arrow import ArrowTable, read_schema
 from qstore_ray.data.tables.choose import unlabelled_error

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from qstore_ray.data.columns import TableSchema
-from qstore_ray.data.files import is_remote, open_file
+from qstore_ray.data.files.files import is_remote, open_file
 from qstore_ray.data.sources.local.base import Chunk, Contents, Files, TableFormat
 from qstore_ray.data.sources.local.partitions import (
     Partition,

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
-from qstore_ray.data.files import is_remote, open_file
+from qstore_ray.data.files.files import is_remote, open_file
 from qstore_ray.data.sources.local.held import Version, version_of
 from qstore_ray.errors import DataError
 

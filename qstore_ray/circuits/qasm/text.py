@@ -1,0 +1,269 @@
+"""A circuit as text that gives it back to the last bit: what configurations and checkpoints keep.
+
+The gates are OpenQASM 3 (`qasm.py`), which other tools read too. What OpenQASM cannot say stands in
+comments: how many slots there are, the formulas of features that fill further row angles, or what
+else turns a row into angles and amplitudes.
+
+    // qstore_ray: rows=6 params=4
+    // qstore_ray: formulas=[["mul", 0, 1]]
+    // qstore_ray: circuit={"n_features": 3, "encode": {"name": "pairs", "center": 0.0}}
+
+`read_own` reads exactly what is written here, without Qiskit. A text that was edited is read by
+`qasm_reader.py`, as any other OpenQASM.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from qstore_ray.circuits.circuit import AmplitudeLoading, Circuit, Encoding
+from qstore_ray.circuits.expressions import Formula, Formulas, from_json
+from qstore_ray.circuits.library.row_angles import (
+    Amplitudes,
+    Bits,
+    Features,
+    NoAngles,
+    PairProducts,
+    Repeated,
+)
+from qstore_ray.circuits.qasm.qasm import DEFINITIONS, to_qasm3
+from qstore_ray.circuits.template import Angle, Kind, Op, ScaledSlot, Template
+from qstore_ray.errors import CircuitError
+
+_HEADER = re.compile(r"// qstore_ray: rows=(?P<rows>\d+) params=(?P<params>\d+)")
+_COMMENT = re.compile(r"// qstore_ray: (?P<key>formulas|circuit|features|wires)=(?P<json>.*)")
+_INPUT = re.compile(r"input float\[64\] (?P<kind>[xp])_(?P<slot>\d+);")
+_QUBITS = re.compile(r"qubit\[(?P<n>\d{1,4})\] q;")
+_GATE = re.compile(r"(?P<name>[A-Za-z]\w*)(?:\((?P<angles>[^()]*)\))? (?P<qubits>q\[.*\]);")
+_QUBIT = re.compile(r"q\[(\d{1,4})\]")
+_NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
+_CONSTANT = re.compile(_NUMBER)
+_TERM = re.compile(rf"(?P<scale>{_NUMBER})\*(?P<kind>[xp])_(?P<slot>\d+)")
+_KINDS: dict[str, Kind] = {"x": "row", "p": "param"}
+
+_Json: TypeAlias = dict[str, Any]
+
+
+class _OtherText(Exception):  # noqa: N818 - not an error: it is read otherwise
+    """Not what is written here."""
+
+
+def circuit_text(circuit: Circuit, *, features: Sequence[str] = ()) -> str:
+    """OpenQASM 3 source that `qasm_reader.from_text` reads back to the same circuit.
+
+    Args:
+        features: what the features were called, kept for people.
+
+    Raises:
+        CircuitError: a circuit whose encoding is a class of the user's own.
+    """
+    template = circuit.template
+    text = to_qasm3(replace(template, initial="zeros"))
+    comments = [f"features={json.dumps(list(features))}"] if features else []
+    if isinstance(circuit.encode, Formulas) and circuit.load is None:
+        comments.append(f"formulas={json.dumps(circuit.encode.formulas)}")
+    elif not isinstance(circuit.encode, Features) or circuit.load is not None:
+        about: _Json = {"n_features": circuit.n_features, "encode": _written(circuit.encode)}
+        if circuit.load is not None:
+            about["load"] = _written(circuit.load)
+        comments.append(f"circuit={json.dumps(about)}")
+    if circuit.wires:
+        comments.append(f"wires={json.dumps(circuit.wires)}")
+    header, _, rest = text.partition("\n")
+    return "\n".join((header, *(f"// qstore_ray: {line}" for line in comments), rest))
+
+
+def read_own(text: str, name: str = "circuit") -> Circuit | None:
+    """The circuit of a text that `circuit_text` wrote; None for any other text.
+
+    Raises:
+        CircuitError: it is of this form, and describes no circuit.
+    """
+    if "\n// qstore_ray: rows=" not in text:
+        return None
+    try:
+        return _read(iter(text.splitlines()), name)
+    except (_OtherText, StopIteration):
+        return None
+
+
+def with_encoding(circuit: Circuit, text: str) -> Circuit:
+    """The circuit of an edited text with the encoding that its comments describe.
+
+    Raises:
+        CircuitError: they describe none of this circuit.
+    """
+    found = re.finditer(rf"^{_COMMENT.pattern}$", text, re.MULTILINE)
+    try:
+        comments = {comment["key"]: _json(comment["json"]) for comment in found}
+    except _OtherText as exc:
+        raise _no_encoding("not JSON") from exc
+    if not {"formulas", "circuit"} & comments.keys():
+        return _with_wires(circuit, comments)
+    return _with_encoding(circuit.template, comments, circuit.name)
+
+
+def _read(lines: Iterator[str], name: str) -> Circuit:
+    if next(lines) != "OPENQASM 3.0;":
+        raise _OtherText
+    comments: dict[str, Any] = {}
+    line = next(lines)
+    while found := _COMMENT.fullmatch(line):
+        comments[found["key"]] = _json(found["json"])
+        line = next(lines)
+    header = _match(_HEADER, line)
+    if next(lines) != 'include "stdgates.inc";':
+        raise _OtherText
+    n_rows, n_params = int(header["rows"]), int(header["params"])
+    line = next(lines)
+    while line in DEFINITIONS.values():
+        line = next(lines)
+    for kind, count in (("x", n_rows), ("p", n_params)):
+        for slot in range(count):
+            found = _match(_INPUT, line)
+            if (found["kind"], found["slot"]) != (kind, str(slot)):
+                raise _OtherText
+            line = next(lines)
+    n_qubits = int(_match(_QUBITS, line)["n"])
+    template = Template(n_qubits, tuple(map(_op, lines)), n_rows, n_params)
+    return _with_encoding(template, comments, name)
+
+
+def _op(line: str) -> Op:
+    found = _match(_GATE, line)
+    qubits = tuple(int(_match(_QUBIT, part)[1]) for part in found["qubits"].split(", "))
+    angles = () if found["angles"] is None else tuple(map(_angle, found["angles"].split(", ")))
+    return Op("u" if found["name"] == "U" else found["name"], qubits, angles)
+
+
+def _angle(text: str) -> Angle:
+    *terms, offset = text.split(" + ")
+    found = [_match(_TERM, term) for term in terms]
+    slots = (ScaledSlot(_KINDS[t["kind"]], int(t["slot"]), float(t["scale"])) for t in found)
+    return Angle(float(_match(_CONSTANT, offset)[0]), tuple(slots))
+
+
+def _match(pattern: re.Pattern[str], text: str) -> re.Match[str]:
+    found = pattern.fullmatch(text)
+    if found is None:
+        raise _OtherText
+    return found
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as exc:
+        raise _OtherText from exc
+
+
+# ----------------------------------------------------------------------------------- the encoding
+
+
+def _with_encoding(template: Template, comments: _Json, name: str) -> Circuit:
+    return _with_wires(_encoded(template, comments, name), comments)
+
+
+def _with_wires(circuit: Circuit, comments: _Json) -> Circuit:
+    """The circuit with the numbers of its qubits in the user's circuit, where they are told."""
+    match comments.get("wires"):
+        case [*wires] if len(wires) == circuit.template.n_qubits:
+            return replace(circuit, wires=tuple(wires))
+    return circuit
+
+
+def _encoded(template: Template, comments: _Json, name: str) -> Circuit:
+    if "formulas" in comments:
+        n = template.n_rows - len(comments["formulas"])
+        return Circuit(template, n, name, _formulas(comments["formulas"], n))
+    if "circuit" not in comments:
+        return Circuit(template, template.n_rows, name, Features())
+    about = comments["circuit"]
+    try:
+        n, encode = int(about["n_features"]), _encoding(about["encode"], int(about["n_features"]))
+        loads = "load" in about
+        if loads and about["load"] != {"name": "amplitudes"}:
+            raise _no_encoding(about)
+    except (KeyError, TypeError, ValueError) as exc:
+        raise _no_encoding(about) from exc
+    load = Amplitudes(template.n_qubits) if loads else None
+    width = _width(encode, n)
+    if width != template.n_rows or n < 1 or (load is not None and n > 2**template.n_qubits):
+        raise _no_encoding(about)
+    return Circuit(
+        replace(template, initial="amplitudes" if loads else "zeros"), n, name, encode, load
+    )
+
+
+def _written(encode: Encoding | AmplitudeLoading) -> _Json:
+    match encode:
+        case Formulas(formulas=formulas):
+            return {"name": "formulas", "formulas": formulas}
+        case Features():
+            return {"name": "features"}
+        case Bits():
+            return {"name": "bits"}
+        case NoAngles():
+            return {"name": "none"}
+        case PairProducts(center=center):
+            return {"name": "pairs", "center": center}
+        case Repeated(inner=inner, times=times):
+            return {"name": "repeated", "times": times, "inner": _written(inner)}
+        case Amplitudes():
+            return {"name": "amplitudes"}
+    raise CircuitError(
+        "an encoding of a class of your own cannot be kept with the model",
+        field="circuit",
+        value=type(encode).__name__,
+        fix="Write its angles as formulas of the features in a Qiskit circuit, such as "
+        "ry(x[0] * x[1]), or transform the features by a preprocessing step.",
+    )
+
+
+def _encoding(about: _Json, n_features: int) -> Encoding:
+    match about:
+        case {"name": "formulas", "formulas": [*formulas]}:
+            return _formulas(formulas, n_features)
+        case {"name": "features"}:
+            return Features()
+        case {"name": "bits"}:
+            return Bits()
+        case {"name": "none"}:
+            return NoAngles()
+        case {"name": "pairs", "center": float(center)}:
+            return PairProducts(n_features, center)
+        case {"name": "repeated", "times": int(times), "inner": {"name": str()} as inner}:
+            return Repeated(_encoding(inner, n_features), times)
+    raise _no_encoding(about)
+
+
+def _formulas(values: list[Any], n_features: int) -> Formulas:
+    formulas: tuple[Formula, ...] = tuple(from_json(value, n_features) for value in values)
+    return Formulas(n_features, formulas)
+
+
+def _width(encode: Encoding, n_features: int) -> int:
+    """A, how many angles it gives."""
+    match encode:
+        case Formulas(formulas=formulas):
+            return n_features + len(formulas)
+        case NoAngles():
+            return 0
+        case PairProducts():
+            return n_features * (n_features + 1) // 2
+        case Repeated(inner=inner, times=times):
+            return times * _width(inner, n_features)
+    return n_features
+
+
+def _no_encoding(about: Any) -> CircuitError:
+    return CircuitError(
+        "the text describes no encoding of this circuit's row angles",
+        field="circuit",
+        value=json.dumps(about),
+        fix="Take the text as this package wrote it.",
+    )

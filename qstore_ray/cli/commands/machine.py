@@ -1,0 +1,115 @@
+"""`qstore doctor` and `qstore estimate`: what this machine has, and what a job would take on it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qstore_ray.cli.commands.train import Set, read_job
+from qstore_ray.cli.output import AsJson, examples, facts, say, say_json
+
+if TYPE_CHECKING:
+    from qstore_ray.estimate import Estimate
+
+DOCTOR_EXAMPLES = examples("doctor", "doctor --json")
+ESTIMATE_EXAMPLES = examples(
+    "estimate jobs/digits.toml",
+    "estimate jobs/digits.toml --set model.n_qubits=12 --set trainer.num_workers=4",
+    "estimate jobs/digits.toml --json",
+)
+
+_PACKAGES = ("ray", "qiskit", "qiskit-ibm-runtime", "mlflow", "optuna", "numpy")
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Say which engine runs here, and what else is installed."""
+    found = _machine()
+    if as_json:
+        say_json(found)
+    else:
+        say(facts((name.replace("_", " "), value) for name, value in found.items()))
+
+
+def estimate(
+    job: Annotated[str, typer.Argument(metavar="JOB.toml", help="The job file.")],
+    changes: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what training a job would take here, without training it.
+
+    The seconds are those of the exact engine, measured once on this machine and predicted from
+    the operations that the circuit needs. The start of Ray and the data come on top.
+    """
+    from qstore_ray.estimate import estimate_job
+
+    with contextlib.redirect_stdout(sys.stderr):
+        found = estimate_job(read_job(job, changes or []))
+    if as_json:
+        say_json(asdict(found))
+    else:
+        say(facts(_described(found)))
+
+
+def _machine() -> dict[str, Any]:
+    from qstore_ray.resilience import available_cpus
+    from qstore_ray.simulate.engines.engines import choose_engine, describe, engines
+
+    chosen = choose_engine("auto")
+    missing = [name for name, there in engines().items() if not there]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    found: dict[str, Any] = {
+        "engine": describe(chosen) + (f"; not installed: {', '.join(missing)}" if missing else ""),
+        "processors": available_cpus(),
+        "memory": f"{memory / 2**30:.1f} GiB",
+        "python": platform.python_version(),
+    }
+    for package in ("qstore-ray", *_PACKAGES):
+        found[package] = _version(package)
+    found["aer"] = _aer()
+    return found
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _aer() -> str:
+    there = [name for name in ("qiskit-aer", "qiskit-aer-gpu") if _version(name) != "not installed"]
+    if not there:
+        return "not installed: pip install 'qstore-ray[cpu]', or [gpu]"
+    if len(there) == 2:
+        return "both builds are installed and overwrite each other: uninstall both, then take one"
+    return f"{there[0]} {_version(there[0])}"
+
+
+def _described(found: Estimate) -> list[tuple[str, str]]:
+    workers = f"on {found.workers} workers" if found.workers else "in this process"
+    return [
+        ("circuit", f"{found.qubits} qubits, {found.gates} gates, {found.observables} observables"),
+        ("compiled", f"{found.rotations} rotations in {found.layers} layers"),
+        ("model", f"{found.parameters} parameters"),
+        ("training", f"{found.rows} rows, {found.steps} steps, {workers}"),
+        ("engine", found.engine),
+        ("memory", f"{found.memory_bytes / 2**20:,.0f} MiB a worker at most"),
+        ("operations", f"{found.flops_per_step:.3g} a step"),
+        ("step", f"{_time(found.step_seconds)} for a whole batch on one core"),
+        ("epoch", _time(found.epoch_seconds)),
+        ("all epochs", _time(found.train_seconds)),
+    ]
+
+
+def _time(seconds: float) -> str:
+    if seconds < 1:
+        return f"{1e3 * seconds:.3g} ms"
+    return f"{seconds:.3g} s" if seconds < 120 else f"{seconds / 60:.3g} min"

@@ -1,0 +1,202 @@
+"""`qstore train`: run a job file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qstore_ray.cli.output import AsJson, examples, facts, note, say, say_json
+from qstore_ray.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from qstore_ray.data.read.dataset import Dataset
+    from qstore_ray.job import JobConfig, JobResult
+    from qstore_ray.track.base import Display
+
+EXAMPLES = examples(
+    "train jobs/digits.toml",
+    "train jobs/digits.toml --workers 2 --seed 1 --name digits-1",
+    "train jobs/digits.toml --set model.layers=4 --set trainer.optimizer=sgd",
+    "train jobs/digits.toml --resume",
+    "train jobs/digits.toml --fresh --quiet --json | tail -1",
+)
+
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a field of the file. May be given often."
+    ),
+]
+
+
+def train(
+    job: Annotated[str, typer.Argument(metavar="JOB.toml", help="The job file.")],
+    changes: Set = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="trainer.seed: initial parameters and the order of rows. "
+            "The split keeps its own, dataset.seed.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="trainer.num_workers; 0 trains in this process."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="trainer.epochs.")] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="name: of the run and its folder.")
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option(metavar="DIR", help="storage: the folder of the run folders.")
+    ] = None,
+    init_from: Annotated[
+        str | None,
+        typer.Option(
+            "--init-from",
+            metavar="RUN",
+            help="trainer.init_from: begin from the parameters of a run or a .qsm file.",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with a run that was interrupted or failed, or finished with fewer epochs.",
+        ),
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Delete the run of this name and start again.")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+) -> None:
+    """Train the model that a job file describes.
+
+    Progress goes to stderr, the result to stdout. Ctrl-C writes a checkpoint and exits with 5;
+    the same command with --resume goes on from there and ends as if it had never stopped.
+    """
+    if resume and fresh:
+        raise UsageError(
+            "--resume and --fresh exclude each other",
+            fix="--resume goes on with the run, --fresh deletes it and starts again.",
+        )
+    options = {
+        "trainer.seed": seed,
+        "trainer.num_workers": workers,
+        "trainer.epochs": epochs,
+        "trainer.init_from": init_from,
+        "name": name,
+        "storage": storage,
+    }
+    config = read_job(job, [*(changes or []), *_overrides(options)])
+    result = _run(config, resume=resume, fresh=fresh, shown=not quiet)
+    if as_json:
+        say_json(_as_dict(config.name, result))
+    else:
+        say(_as_text(result, config))
+
+
+def read_job(path: str, overrides: list[str]) -> JobConfig:
+    """The job file with `a.b=c` overrides.
+
+    Raises:
+        ConfigError: no such file, not TOML, or a wrong value.
+    """
+    from qstore_ray.job import JobConfig
+
+    return JobConfig.from_toml(path, overrides)
+
+
+def _overrides(options: dict[str, Any]) -> list[str]:
+    """Options that were given, as overrides; a quoted text stays text, even where it is digits."""
+    return [
+        f"{field}={json.dumps(value, ensure_ascii=False)}"
+        for field, value in options.items()
+        if value is not None
+    ]
+
+
+def _run(config: JobConfig, *, resume: bool, fresh: bool, shown: bool) -> JobResult:
+    from qstore_ray.job import run_job
+    from qstore_ray.track.logs.logging import configure_logging
+
+    in_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ  # set where `ray job submit` runs it
+    configure_logging(json=in_job, level="info" if in_job and shown else "warning")
+    display: Display | None = None
+    if shown:
+        from qstore_ray.cli.progress.progress import LoggedProgress, ProgressBar
+
+        display = LoggedProgress(config.name) if in_job else ProgressBar()
+    # Ray and other libraries print what they have to say where our results go.
+    with contextlib.redirect_stdout(sys.stderr):
+        return run_job(
+            config,
+            resume=resume,
+            fresh=fresh,
+            display=display,
+            loaded=_say_columns if shown else None,
+        )
+
+
+def _say_columns(dataset: Dataset) -> None:
+    """What was taken for the label and the features, in one line."""
+    from qstore_ray.data.inputs.signature import Signature
+
+    note(f"{dataset.config.name}: {Signature.of(dataset).line()}")
+
+
+def _as_dict(name: str, result: JobResult) -> dict[str, Any]:
+    """The result for `--json`; what the data do not allow (no test split, a regression) is null."""
+    expected = dict.fromkeys(("test_accuracy", "baseline_accuracy"))
+    return {
+        "status": "finished",
+        "name": name,
+        "run_dir": str(result.run_dir),
+        "verdict": result.verdict,
+        "missing": dict(result.missing),
+        **expected,
+        **result.metrics,
+    }
+
+
+def _as_text(result: JobResult, config: JobConfig) -> str:
+    from qstore_ray.track.mlflow.store import recorded_at
+
+    metrics = result.metrics
+    lines: list[tuple[str, Any]] = [("run", result.run_dir)]
+    for part in ("test", "baseline"):
+        scores = _scores(metrics, part, balanced="balanced accuracy" in result.verdict)
+        if scores:
+            lines.append((part, scores))
+    if result.verdict:
+        lines.append(("verdict", result.verdict))
+    lines += [("missing", f"{name}: {why}") for name, why in result.missing.items()]
+    epochs, seconds = metrics["epochs"], metrics["train_seconds"]
+    speed = f"{metrics['samples_per_second']:,.0f} samples/s"
+    lines.append(("training", f"{epochs} epoch{'s' * (epochs != 1)} in {seconds:.1f} s, {speed}"))
+    tracked = recorded_at(result.run_dir, config.track)
+    lines += [("mlflow", tracked)] if tracked else []
+    return facts(lines)
+
+
+def _scores(metrics: Mapping[str, Any], part: str, *, balanced: bool) -> str:
+    """The scores that people ask for first; all are in the report and in `--json`."""
+    shown = [("accuracy", ".4f"), ("r2", ".4f"), ("rmse", ".6g")]
+    shown[1:1] = [("balanced_accuracy", ".4f"), ("f1_macro", ".4f")] if balanced else []
+    found = {name: form for name, form in shown if f"{part}_{name}" in metrics}
+    if not found and f"{part}_loss" in metrics:
+        found = {"loss": ".4g"}
+    said = {"balanced_accuracy": "balanced accuracy", "f1_macro": "macro F1", "r2": "R²"}
+    said["rmse"] = "RMSE"
+    return ", ".join(
+        f"{said.get(name, name)} {metrics[f'{part}_{name}']:{form}}" for name, form in found.items()
+    )

@@ -1,0 +1,116 @@
+"""A model by what a user types: a run's folder or name, a checkpoint folder, or a `.qsm` file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qstore_ray.cli.output import note
+from qstore_ray.errors import UsageError
+
+if TYPE_CHECKING:
+    from qstore_ray.train.model.trained import TrainedModel
+
+SUFFIX = ".qsm"
+Reading = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="How the file is read, where not as the training files: params.…; may be given often.",
+    ),
+]
+
+
+def find_model(model: str, storage: str) -> Path:
+    """The path of a model file, of a checkpoint, or of a run, which may be given by its name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from qstore_ray.train.run.summary import find_run
+
+    path = Path(model).expanduser()
+    if path.suffix == SUFFIX and not path.is_dir():
+        if not path.is_file():
+            raise UsageError(
+                "there is no such model file",
+                field="model",
+                value=model,
+                fix="`qstore export RUN --output model.qsm` writes one.",
+            )
+        return path.absolute()
+    if (path / "manifest.json").is_file():
+        return path.absolute()
+    return find_run(model, storage)
+
+
+def open_model(path: Path) -> TrainedModel:
+    """The model there; a run's and a checkpoint's on the backend that it was trained with.
+
+    Of a run it is the newest sound checkpoint. A model file is evaluated exactly, in this process.
+
+    Raises:
+        CheckpointError: there is no readable checkpoint, or no sound model file.
+    """
+    from qstore_ray.backends import open_backend
+    from qstore_ray.config import read_toml
+    from qstore_ray.train.config import TrainerConfig
+    from qstore_ray.train.model.trained import TrainedModel
+    from qstore_ray.train.run.checkpoint import latest_checkpoint
+
+    if path.is_file():
+        model = TrainedModel.load(path)
+        trained_on = model.origin.trainer.get("backend", "statevector")
+        if trained_on != "statevector":
+            note(f"note: trained on the backend {trained_on}, evaluated on statevector.")
+        return model
+    run = path.parent.parent if (path / "manifest.json").exists() else path
+    backend = None
+    if (run / "config.toml").exists() or run == path:
+        config = TrainerConfig.from_dict(read_toml(run / "config.toml").get("trainer", {}))
+        backend = open_backend(config.backend, config.backend_options)
+    if run == path:
+        checkpoint, problems = latest_checkpoint(run / "checkpoints")
+        for problem in problems:
+            note(f"warning: passed over a checkpoint: {problem}")
+        path = checkpoint.path if checkpoint else run  # which then says that there is none
+    return TrainedModel.load(path, backend)
+
+
+def check_output(output: str) -> Path:
+    """The path of a file to be written, in a folder that exists.
+
+    Raises:
+        UsageError: the folder does not exist.
+    """
+    path = Path(output).expanduser()
+    if not path.absolute().parent.is_dir():
+        raise UsageError(
+            "the folder of the output does not exist",
+            field="--output",
+            value=output,
+            fix="Make it first, or give another file.",
+        )
+    return path
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    from qstore_ray.resilience import write_durably
+
+    try:
+        write_durably(path, data)
+    except OSError as exc:
+        raise UsageError(
+            f"cannot write the output: {exc.strerror or type(exc).__name__}",
+            field="--output",
+            value=str(path),
+            fix="Give a file that may be written.",
+        ) from exc

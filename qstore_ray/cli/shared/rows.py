@@ -1,0 +1,151 @@
+"""Rows that a command is given for a model: a file of any format, and what is taken of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qstore_ray.cli.output import note
+from qstore_ray.config import apply_overrides
+from qstore_ray.data.inputs.frame import Frame, left_out
+from qstore_ray.data.inputs.labelled import label_column
+from qstore_ray.data.inputs.signature import Signature
+from qstore_ray.data.inputs.unlabelled import Unlabelled, read_labelled, read_unlabelled
+from qstore_ray.errors import UsageError, unknown_name
+
+if TYPE_CHECKING:
+    from qstore_ray.data.read.dataset import Dataset
+    from qstore_ray.train.model.trained import TrainedModel
+    from qstore_ray.types import AnyArray
+
+FILENAME = "filename"
+_SHOWN = 12
+
+
+def read_rows(model: TrainedModel, path: str, changes: list[str] | None, *kept: str) -> Unlabelled:
+    """The rows of a file, a folder or a pattern, read as the model's training files were.
+
+    Args:
+        kept: columns that are read beside the features.
+
+    Raises:
+        UsageError: a change of something else than how a file is read.
+        ConfigError, DataError: see `read_unlabelled`.
+    """
+    signature = model.signature or Signature(model.preparation.n_features)
+    found = read_unlabelled(path, signature, reading(changes), kept)
+    if model.signature is None and isinstance(found.rows, Frame):
+        if found.params.header is not False:
+            _say_positions(found.rows)
+        found = found._replace(rows=found.rows.in_places())
+    return found
+
+
+def labelled_rows(model: TrainedModel, path: str, split: str, changes: list[str] | None) -> Dataset:
+    """The labelled rows of a file, a folder or a pattern, as the split `split` of a dataset.
+
+    A table's label is the column of training, found by its name. Of files with official parts,
+    `split` is taken.
+
+    Raises:
+        UsageError: as `read_rows`.
+        ConfigError, DataError: see `read_labelled` and `TrainedModel.labelled`.
+    """
+    signature = model.signature or Signature(model.preparation.n_features)
+    label, others = _label(changes)
+    known = label or (None if signature.table is None else signature.table.label)
+    found = read_labelled(path, signature, known, split, reading(others))
+    if model.signature is None and isinstance(found.rows, Frame):
+        labels = label_column(found.rows, known, model.classes, None)
+        features = found.rows.without(known)
+        _say_positions(features)
+        return model.labelled(features.in_places(), labels, split=split)
+    say_what_is_taken(model, found.rows, {} if known is None else {known: "label"})
+    return model.labelled(found.rows, found.y, label=label, split=split)
+
+
+def _label(changes: list[str] | None) -> tuple[str | None, list[str]]:
+    """The column that `columns.label` names, and the other changes."""
+    own = [change for change in changes or [] if change.split("=")[0].strip() == "columns.label"]
+    others = [change for change in changes or [] if change not in own]
+    label = apply_overrides({}, own)["columns"]["label"] if own else None
+    return None if label is None else str(label), others
+
+
+def reading(changes: list[str] | None) -> dict[str, Any]:
+    """What `--set params.KEY=VALUE` says about reading.
+
+    Raises:
+        UsageError: another key.
+    """
+    given = apply_overrides({}, changes or [])
+    params = given.pop("params", {})
+    if given or not isinstance(params, dict):
+        raise UsageError(
+            "a model is as it was trained; only how the file is read may be set",
+            field="--set",
+            value=changes,
+            fix="Write for example --set params.delimiter=';'.",
+        )
+    return params
+
+
+def say_what_is_taken(
+    model: TrainedModel, rows: Frame | AnyArray, kept: Mapping[str, str] | None = None
+) -> None:
+    """One line on stderr: which columns are the features, and which are left out.
+
+    Args:
+        kept: columns that are used for something else, and for what.
+    """
+    signature = model.signature
+    if signature is None:
+        return
+    if not isinstance(rows, Frame) or signature.table is None:
+        note(f"{signature.n_features} features, by position")
+        return
+    kept = kept or {}
+    words = [f"features: {_listed(signature.table.names)}"]
+    words += [f"{role} {name}" for name, role in kept.items()]
+    others = [name for name in left_out(rows.names, signature.table) if name not in kept]
+    if others:
+        words.append(f"left out: {_listed(others)}")
+    note("; ".join(words))
+
+
+def id_column(found: Unlabelled, name: str) -> list[Any]:
+    """The values of a column of the input, or with `filename` the files of images.
+
+    Raises:
+        UsageError: no such column.
+    """
+    rows = found.rows
+    if isinstance(rows, Frame):
+        if name not in rows.names:
+            raise unknown_name("column", name, map(str, rows.names), field="--id")
+        values: list[Any] = rows.arrow(name).to_pylist()
+        whole = all(value is None or isinstance(value, float) for value in values) and all(
+            value is None or value.is_integer() for value in values
+        )
+        return [None if v is None else int(v) for v in values] if whole else values
+    if name == FILENAME and len(found.files) == len(rows):
+        return [Path(file).name for file in found.files]
+    raise UsageError(
+        "the input has no columns with names",
+        field="--id",
+        value=name,
+        fix="Leave it out; predictions are in the order of the rows.",
+    )
+
+
+def _say_positions(rows: Frame) -> None:
+    note(
+        "note: this model was trained by a version that kept no column names; the columns of "
+        f"the input are taken by position: {_listed([str(name) for name in rows.names])}"
+    )
+
+
+def _listed(names: Any) -> str:
+    shown = ", ".join(list(names)[:_SHOWN])
+    return f"{shown}, … ({len(names)})" if len(names) > _SHOWN else shown

@@ -1,0 +1,87 @@
+"""What a search says when it has ended: what was found, where it is, and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from qstore_ray.cli.shared.study_text import summary_of
+
+if TYPE_CHECKING:
+    from qstore_ray.job import JobConfig
+    from qstore_ray.tune.study.result import StudyResult, TrialResult
+
+_FILES: Final = {"best_config": "best.toml", "result": "result.json", "report": "report.html"}
+
+
+def as_dict(result: StudyResult, job: JobConfig) -> dict[str, Any]:
+    """The result for `--json`: short, since `result.json` has all of it.
+
+    Of several objectives there is `front` instead of `best`. A file that was not written is null.
+    """
+    from qstore_ray.track.logs.text import redact
+
+    folder, refit = _folders(job)
+    chosen = [_chosen(trial) for trial in result.best_trials()]
+    found: dict[str, Any] = {
+        "status": "finished",
+        "study": result.study,
+        "folder": str(folder),
+        "trials": result.statuses,
+        "objectives": result.objectives,
+        **({"best": chosen[0]} if len(result.objectives) == 1 else {"front": chosen}),
+    }
+    for key, name in _FILES.items():
+        found[key] = str(folder / name) if (folder / name).exists() else None
+    found["failures"] = result.failures()
+    if refit:
+        found["refit"] = {"run_dir": str(refit), **_test_scores(refit)}
+    return dict(redact(found))
+
+
+def as_facts(result: StudyResult, job: JobConfig) -> Iterator[tuple[str, Any]]:
+    """The same for people, as names and values; the last ones are commands."""
+    from qstore_ray.track.mlflow.store import recorded_at
+
+    folder, refit = _folders(job)
+    typed = shlex.quote(str(folder))
+    yield "study", folder
+    yield from summary_of(result)
+    if tracked := recorded_at(folder, job.track):
+        yield "mlflow", tracked
+    if refit:
+        named = _test_scores(refit).items()
+        scores = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in named)
+        yield "refit", f"{scores or 'no test rows'}; trained on train and val"
+        yield "next", f"qstore evaluate {shlex.quote(str(refit))}"
+    else:
+        best = folder / _FILES["best_config"]
+        yield "next", f"qstore train {shlex.quote(str(best))}"
+    yield "", f"qstore tune show {typed}"
+    yield "", f"qstore ui {typed}"
+
+
+def _folders(job: JobConfig) -> tuple[Path, Path | None]:
+    """The study's folder, and that of its final training if it has one."""
+    from qstore_ray.tune.driver.finalize import REFIT
+
+    folder = (Path(job.storage).expanduser() / job.name).resolve()
+    return folder, folder / REFIT if job.tune and job.tune.refit else None
+
+
+def _chosen(trial: TrialResult) -> dict[str, Any]:
+    return {"trial": trial.number, "values": trial.objectives, "parameters": trial.parameters}
+
+
+def _test_scores(run_dir: Path) -> dict[str, float]:
+    """What a run scored on test, as far as it has it."""
+    from qstore_ray.train.run.summary import read_record
+
+    metrics = read_record(run_dir).metrics
+    return {
+        name: value
+        for name in ("test_accuracy", "test_balanced_accuracy", "test_r2", "test_loss")
+        if isinstance(value := metrics.get(name), float)
+    }

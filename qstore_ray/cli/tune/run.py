@@ -1,0 +1,123 @@
+"""`qstore tune JOB.toml`: search the best configuration of a job."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qstore_ray.cli.commands.train import Set, read_job
+from qstore_ray.cli.output import AsJson, examples, facts, say, say_json
+from qstore_ray.cli.tune.end import as_dict, as_facts
+from qstore_ray.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from qstore_ray.job import JobConfig
+    from qstore_ray.tune.driver.display import SearchDisplay
+    from qstore_ray.tune.study.result import StudyResult
+
+RUN_EXAMPLES = examples(
+    "tune jobs/search.toml",
+    "tune jobs/search.toml --trials 100 --concurrency 4 --name digits-100",
+    "tune jobs/search.toml --set tune.sampler=gp --set trainer.epochs=20",
+    "tune jobs/search.toml --resume",
+    "tune run jobs/search.toml --fresh --quiet --json | tail -1",
+)
+
+
+def run(
+    job: Annotated[str, typer.Argument(metavar="JOB.toml", help="The job file, with [tune].")],
+    changes: Set = None,
+    trials: Annotated[
+        int | None, typer.Option(metavar="N", help="tune.trials: how many count.")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="tune.seed: of the sampler and the scheduler."),
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(metavar="N", help="tune.concurrency: trials at a time.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="name: of the study and its folder.")
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option(metavar="DIR", help="storage: the folder of the study's folder.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a study, with more trials if so said.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Delete the study of this name and start again.")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+) -> None:
+    """Search the best configuration of a job: train it again and again with other values.
+
+    Progress goes to stderr, the result to stdout. Ctrl-C ends the trials and exits with 5; the same
+    command with --resume goes on with them. The best job is in best.toml, ready for qstore train.
+    """
+    if resume and fresh:
+        raise UsageError(
+            "--resume and --fresh exclude each other",
+            fix="--resume goes on with the study, --fresh deletes it and starts again.",
+        )
+    config = _configured(
+        job,
+        changes or [],
+        {"name": name, "storage": storage},
+        {"trials": trials, "seed": seed, "concurrency": concurrency},
+    )
+    result = _searched(config, resume=resume, fresh=fresh, shown=not quiet)
+    if as_json:
+        say_json(as_dict(result, config))
+    else:
+        say(facts(as_facts(result, config)))
+
+
+def _configured(
+    job: str, changes: list[str], of_job: dict[str, Any], of_tune: dict[str, Any]
+) -> JobConfig:
+    """The job file with what was typed; options of a search are for a job that has one."""
+    typed = [*changes, *_overrides("", of_job)]
+    if read_job(job, typed).tune is None:
+        raise ConfigError(
+            "the job has no [tune] table, so there is nothing to search",
+            field="tune",
+            value=job,
+            fix='Write [tune.space] with for example "model.layers" = '
+            '{ type = "int", low = 1, high = 8 }.',
+        )
+    return read_job(job, [*typed, *_overrides("tune.", of_tune)])
+
+
+def _overrides(prefix: str, options: dict[str, Any]) -> list[str]:
+    """Options that were given, as overrides; a quoted text stays text, even where it is digits."""
+    return [
+        f"{prefix}{field}={json.dumps(value, ensure_ascii=False)}"
+        for field, value in options.items()
+        if value is not None
+    ]
+
+
+def _searched(config: JobConfig, *, resume: bool, fresh: bool, shown: bool) -> StudyResult:
+    from qstore_ray.job import run_search
+    from qstore_ray.track.logs.logging import configure_logging
+
+    in_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ  # set where `ray job submit` runs it
+    configure_logging(json=in_job, level="info" if in_job and shown else "warning")
+    display: SearchDisplay | None = None
+    if shown:
+        from qstore_ray.cli.progress.display import search_display
+
+        display = search_display(sys.stderr)
+    # Ray and other libraries print what they have to say where our results go.
+    with contextlib.redirect_stdout(sys.stderr), contextlib.ExitStack() as until_shown:
+        if display is not None:
+            until_shown.callback(display.close)
+        return run_search(config, resume=resume, fresh=fresh, display=display)

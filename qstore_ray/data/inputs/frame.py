@@ -1,0 +1,277 @@
+"""Tables in memory, of any library, as raw rows: columns by name, values by the model's schema.
+
+A pandas, polars or Hugging Face table, a pyarrow Table, a dictionary of columns, a list of records,
+a structured array of NumPy and whatever hands out an Arrow stream are all a `Frame`: names, and a
+column by its name. None of these libraries is imported for it, and pyarrow, which starts threads,
+only where there is a table.
+
+    by_name(frame_of(table), schema)    raw rows (N, F) in the order of the schema; other columns
+                                        are left alone, missing ones are an error
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from qstore_ray.data.columns import Column, TableSchema
+from qstore_ray.data.rows.validate import as_array
+from qstore_ray.data.tables.choose import check_features, listed
+from qstore_ray.data.tables.request import USUAL_SIGNS
+from qstore_ray.data.tables.texts import is_number
+from qstore_ray.errors import DataError, unknown_name
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from qstore_ray.data.tables.rows import Where
+    from qstore_ray.types import AnyArray
+
+_MADE = ("{}", "f{}")  # names that say a place and nothing else: pandas', and our own
+
+
+def _row(number: int) -> str:
+    return f"row {number}"
+
+
+class Frame(NamedTuple):
+    """A table: the names of its columns in order, and how to get a column by its name.
+
+    `where` says the place of a row, for error messages; `missing` are texts that stand for a
+    missing value beside those of the schema.
+    """
+
+    names: tuple[Any, ...]
+    column: Callable[[Any], Any]
+    where: Where = _row
+    missing: tuple[str, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """How many columns there are."""
+        return len(self.names)
+
+    def arrow(self, name: Any) -> pa.ChunkedArray:
+        """The column called `name` as Arrow holds it.
+
+        Raises:
+            DataError: a column of several kinds of values, or of none that Arrow knows.
+        """
+        from qstore_ray.data.inputs.values import column_of
+
+        return column_of(self.column(name), str(name))
+
+    def renamed(self, names: Sequence[str]) -> Frame:
+        """The same columns with other names, one for each in order."""
+        old = dict(zip(names, self.names, strict=True))
+        return self._replace(names=tuple(names), column=lambda name: self.column(old[name]))
+
+    def without(self, name: Any) -> Frame:
+        """The other columns than `name`."""
+        return self._replace(names=tuple(other for other in self.names if other != name))
+
+    def in_places(self) -> AnyArray:
+        """The columns (N, F) by their places, whatever they are called."""
+        return self.renamed([str(place) for place in range(self.width)]).unnamed(self.width)
+
+    @property
+    def placed(self) -> bool:
+        """Whether the names say a place and nothing else: 0, 1, … or f0, f1, …."""
+        places = [[form.format(place) for place in range(self.width)] for form in _MADE]
+        return [str(name) for name in self.names] in places
+
+    def unnamed(self, n_features: int) -> AnyArray:
+        """The columns (N, F) by their places, for a model whose features have no names.
+
+        Raises:
+            DataError: names that say more than a place, or another number of columns.
+        """
+        if not self.placed:
+            raise DataError(
+                "the columns have names, and the model has none: it was trained on an array",
+                field="columns",
+                value=list(self.names),
+                fix="Give an array with the columns in the order of training, or train on a table "
+                "with names.",
+            )
+        if self.width != n_features:
+            raise DataError(
+                f"rows have {self.width} features, {n_features} are expected", field="x"
+            )
+        named = self.renamed([str(name) for name in self.names])
+        columns = tuple(Column(name) for name in named.names)
+        return by_name(named, TableSchema(columns, missing=USUAL_SIGNS))
+
+
+def frame_of(given: Any) -> Frame | None:
+    """`given` as a table with columns; None where it has none, as an array has not.
+
+    Raises:
+        DataError: a dictionary of single values.
+    """
+    if isinstance(given, Frame):
+        return given
+    if isinstance(given, Mapping):
+        return _of_columns(given)
+    if isinstance(given, list) and given and all(isinstance(row, Mapping) for row in given):
+        keys = tuple(dict.fromkeys(key for row in given for key in row))
+        return Frame(keys, lambda key: [row.get(key) for row in given])
+    if isinstance(given, np.ndarray):
+        names = given.dtype.names
+        return None if names is None else Frame(names, given.__getitem__)
+    return _of_library(given)
+
+
+def _of_columns(columns: Mapping[Any, Any]) -> Frame:
+    for name, values in columns.items():
+        if np.ndim(values) == 0:
+            raise DataError(
+                "a column holds one value a row",
+                field=str(name),
+                value=values,
+                fix=f"Write a list, also for one row: {{{name!r}: [{values!r}]}}.",
+            )
+    return Frame(tuple(columns), columns.__getitem__)
+
+
+def _of_library(given: Any) -> Frame | None:
+    for attribute in ("column_names", "columns"):  # of Arrow and datasets; of pandas and polars
+        names = getattr(given, attribute, None)
+        if names is not None and not callable(names) and hasattr(given, "__getitem__"):
+            return Frame(tuple(names), given.__getitem__)
+    if hasattr(given, "__arrow_c_stream__"):
+        import pyarrow as pa
+
+        try:
+            table = pa.table(given)
+        except (pa.ArrowException, TypeError, ValueError):
+            return None  # one column alone, such as a pandas Series
+    elif hasattr(given, "__dataframe__"):
+        from pyarrow.interchange import from_dataframe
+
+        table = from_dataframe(given)
+    else:
+        return None
+    return Frame(tuple(table.column_names), table.column)
+
+
+def by_name(frame: Frame, table: TableSchema) -> AnyArray:
+    """The features of the schema (N, F), each found by its name; other columns are left alone.
+
+    Raises:
+        DataError: a feature that is missing or there twice, or a value that does not fit.
+    """
+    import pyarrow as pa
+
+    from qstore_ray.data.tables.rows import rows_of
+
+    check_names(frame.names, table)
+    columns = {name: frame.arrow(name) for name in table.names}
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise DataError(
+            "the columns have different lengths",
+            field="columns",
+            value=lengths,
+            fix="Give every column one value a row.",
+        )
+    schema = replace(table, missing=("", *table.missing, *frame.missing))
+    return rows_of(pa.table(columns), schema, frame.where, labelled=False)["x"]
+
+
+def check_names(names: Sequence[Any], table: TableSchema) -> None:
+    """Raise `DataError` unless every feature of the schema is there, and once."""
+    counts = Counter(names)
+    missing = [name for name in table.names if not counts[name]]
+    twice = [name for name in table.names if counts[name] > 1]
+    if twice:
+        raise DataError(
+            f"columns have the same name: {listed(twice)}",
+            field="columns",
+            value=twice,
+            fix="Give each its own name.",
+        )
+    if missing and names and not any(isinstance(name, str) for name in names):
+        raise DataError(
+            "the columns have no names, and the model finds its features by name",
+            field="columns",
+            value=list(names),
+            fix=f"The model's features are {listed(table.names)}. Name the columns so, or give an "
+            "array with the columns in this order.",
+        )
+    numbers = bool(names) and all(is_number(str(name)) for name in names)
+    if numbers and len(missing) == len(table.names):
+        raise DataError(
+            "the names of the columns are numbers, as where a first row was read as a header",
+            field="params.header",
+            value=list(names),
+            fix=f"The model's features are {listed(table.names)}. Name the columns so; or read the "
+            "file with params.header = false, if it has these columns in this order.",
+        )
+    check_features([str(name) for name in names], table.names, "columns")
+
+
+def by_position(given: Any, table: TableSchema | None) -> AnyArray:
+    """Raw rows (N, …) of an array; text and objects are read by the schema, where there is one.
+
+    Raises:
+        DataError: a value that does not fit the column at its place.
+    """
+    if hasattr(given, "to_frame") and getattr(given, "ndim", 0) == 1:
+        raise DataError(
+            "one row or one column of a table, and rows are a table",
+            field="x",
+            value=type(given).__name__,
+            fix="Give a table: of pandas df.iloc[[0]] for the first row, df[[name]] for a column.",
+        )
+    rows = as_array(given, "x")
+    if table is None or rows.ndim != 2 or rows.shape[1] != len(table.features):
+        return rows  # the preparation says what is wrong with it
+    if rows.dtype.kind in "OUS":
+        columns = dict(zip(table.names, rows.T.tolist(), strict=True))
+        return by_name(Frame(table.names, columns.__getitem__), table)
+    if rows.dtype.kind in "biuf" and any(c.kind == "category" for c in table.features):
+        from qstore_ray.data.inputs.values import category_numbers
+
+        for column, values in zip(table.features, rows.T, strict=True):
+            if column.kind == "category":
+                category_numbers(column, values)
+    return rows
+
+
+def left_out(names: Sequence[Any], table: TableSchema) -> tuple[str, ...]:
+    """Names of the columns that are no features, such as an id or the label."""
+    features = set(table.names)
+    return tuple(str(name) for name in names if name not in features)
+
+
+def learnt(frame: Frame, names: Sequence[str] | None = None) -> TableSchema:
+    """The schema of a table whose columns are features: numbers, true/false, categories.
+
+    Args:
+        names: of the columns that are; all of them by default.
+
+    Raises:
+        DataError: names that are no text or there twice, or a column of another kind.
+        UnknownNameError: a name that the table does not have.
+    """
+    from qstore_ray.data.inputs.values import column_array
+
+    twice = [name for name, count in Counter(frame.names).items() if count > 1]
+    if twice:
+        raise DataError(
+            "columns have the same name",
+            field="columns",
+            value=twice,
+            fix="Give each its own name.",
+        )
+    for name in names or ():
+        if name not in frame.names:
+            raise unknown_name("feature", name, map(str, frame.names), field="columns.features")
+    chosen = frame.names if names is None else names
+    columns = tuple(column_array(name, frame.arrow(name)) for name in chosen)
+    return TableSchema(columns, missing=USUAL_SIGNS)

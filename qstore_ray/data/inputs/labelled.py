@@ -1,0 +1,116 @@
+"""Rows with labels that a model is scored on, as a dataset: no split, nothing fitted on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qstore_ray.config import fingerprint
+from qstore_ray.data.columns import TableSchema
+from qstore_ray.data.config import DatasetConfig
+from qstore_ray.data.inputs.frame import frame_of
+from qstore_ray.data.prepare.prepare import Preparation
+from qstore_ray.data.read.dataset import Dataset
+from qstore_ray.data.read.plan import ReadPlan, SplitTask
+from qstore_ray.data.read.schema import Schema
+from qstore_ray.data.rows.labels import (
+    KINDS,
+    ClassLabels,
+    Label,
+    Labels,
+    Targets,
+    flat_labels,
+    rows_of_each,
+)
+from qstore_ray.data.rows.raw import read_raw
+from qstore_ray.data.rows.validate import as_array, check_not_empty, check_same_length
+from qstore_ray.data.sources.base import array_tasks
+from qstore_ray.errors import DataError
+
+if TYPE_CHECKING:
+    from qstore_ray.types import AnyArray, Task
+
+
+def labelled_dataset(
+    x: AnyArray,
+    y: Any,
+    *,
+    task: Task,
+    classes: tuple[Label, ...],
+    class_names: tuple[str, ...],
+    preparation: Preparation,
+    table: TableSchema | None,
+    merged: tuple[Label, ...] = (),
+    split: str = "test",
+) -> Dataset:
+    """Raw rows `x` (N, …) with labels `y` (N,) or (N, T), as the split `split` of a dataset.
+
+    The classes and the preparation are a model's, so the rows are numbered and prepared as its
+    training rows were.
+
+    Raises:
+        DataError: no rows, another width, values that are not finite, a label that is no class.
+    """
+    kind = KINDS[task]
+    labels: Labels = Targets() if kind is Targets else kind(classes)
+    if merged:
+        labels = ClassLabels(classes, merged)
+    rows, flat = as_array(x, "x"), flat_labels(y, several=kind.several)
+    check_same_length(rows, flat)
+    check_not_empty(len(rows), "the table")
+    names = None if table is None else table.names
+    prepared = preparation.transform(rows, names)
+    (source,) = array_tasks(rows, flat, rows_per_task=len(rows))
+    raw = read_raw(source, several=kind.several)
+    numbers = labels.encode(raw.y)
+    only = SplitTask(
+        source=source,
+        digest=raw.digest(),
+        take=np.arange(len(rows)),
+        columns=None,
+        labels=labels,
+        preparation=preparation,
+        split=split,
+    )
+    return Dataset(
+        config=DatasetConfig(name="rows", source="numpy", task=task),
+        schema=Schema(
+            n_raw_features=preparation.n_features,
+            n_features=prepared.shape[1],
+            dtype=str(rows.dtype),
+            feature_names=names,
+            class_names=class_names or tuple(map(str, labels.classes)),
+            n_targets=raw.y.shape[1] if raw.y.ndim == 2 else 1,
+            table=table,
+        ),
+        classes=labels.classes,
+        class_counts={split: rows_of_each(numbers, len(labels.classes))} if labels.classes else {},
+        fingerprint=fingerprint(raw.digest()),
+        preparation=preparation,
+        provenance={"source": "rows to score"},
+        plans={split: ReadPlan((only,), raw.row)},
+    )
+
+
+def label_column(
+    rows: Any, label: str | None, classes: tuple[Label, ...], table: TableSchema | None
+) -> AnyArray:
+    """The labels (N,) of a table's rows, in the column called `label`.
+
+    Raises:
+        DataError: no table, no such column, or a label that is missing.
+    """
+    from qstore_ray.data.inputs.values import labels_of  # loads pyarrow, as a table needs it
+
+    frame = frame_of(rows)
+    if frame is None or label is None or label not in frame.names:
+        which = "no label column is known" if label is None else f"there is no column {label!r}"
+        raise DataError(
+            f"{which}, and rows are scored against their labels",
+            field="columns.label",
+            value=None if frame is None else list(frame.names),
+            fix="Give rows with their labels, and say which column holds them.",
+        )
+    schema = table or TableSchema(())
+    return labels_of(frame.arrow(label), classes, label, frame.where, schema)

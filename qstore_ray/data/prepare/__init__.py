@@ -1,0 +1,5 @@
+"""Preparation: a chain of steps fitted on train and kept with the model.
+
+Begin with `prepare.py`. To add a step, write a class in `steps/` and name it in `STEPS`
+(`step_config.py`); another package declares it in the entry-point group `qstore_ray.steps`.
+"""

@@ -1,0 +1,72 @@
+"""Read plans as a Ray data source: the only file of the data layer that imports Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import ray
+import ray.data
+from ray.data.block import Block, BlockAccessor, BlockMetadata
+from ray.data.datasource import Datasource, ReadTask
+
+from qstore_ray.errors import UsageError
+
+if TYPE_CHECKING:
+    from qstore_ray.data.read.plan import ReadPlan, SplitTask
+
+
+class PlanDatasource(Datasource):
+    """The tasks of a read plan, one Ray read task each."""
+
+    def __init__(self, name: str, plan: ReadPlan, row_bytes: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Ray does not annotate it
+        self._name = name
+        self._plan = plan
+        self._row_bytes = row_bytes
+
+    def get_name(self) -> str:
+        """The name that Ray's progress report shows."""
+        return self._name
+
+    def estimate_inmemory_data_size(self) -> int | None:
+        """Size of all blocks together, in bytes."""
+        return self._plan.n_rows * self._row_bytes
+
+    def get_read_tasks(
+        self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
+    ) -> list[ReadTask]:
+        """The plan's tasks for Ray; their number is the plan's, whatever `parallelism` asks for."""
+        return [
+            ReadTask(
+                _reader(task),
+                BlockMetadata(
+                    num_rows=task.n_rows,
+                    size_bytes=task.n_rows * self._row_bytes,
+                    input_files=None,
+                    exec_stats=None,
+                ),
+                per_task_row_limit=per_task_row_limit,
+            )
+            for task in self._plan.tasks
+        ]
+
+
+def _reader(task: SplitTask) -> Callable[[], Iterable[Block]]:
+    return lambda: [BlockAccessor.batch_to_block(task())]
+
+
+def read_with_ray(name: str, plan: ReadPlan, n_features: int) -> ray.data.Dataset:
+    """The rows of `plan` as a lazy `ray.data.Dataset` with columns x, y, row.
+
+    Raises:
+        UsageError: Ray is not running.
+    """
+    if not ray.is_initialized():
+        raise UsageError(
+            "Ray is not running in this process",
+            fix='Call ray.init("local") or ray.init(address) first, or use materialize().',
+        )
+    source = PlanDatasource(name, plan, row_bytes=8 * (n_features + 2))
+    rows: ray.data.Dataset = ray.data.read_datasource(source, override_num_blocks=len(plan.tasks))
+    return rows

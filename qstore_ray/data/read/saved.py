@@ -1,0 +1,255 @@
+"""A dataset on disk: one Parquet file a split, and a manifest that says what they are.
+
+    mine/train.parquet  val.parquet  test.parquet     columns x (list of float64), y, row
+         preparation.npz                              what the steps of preparation learnt
+         dataset.json                                 written last: config, schema, SHA-256 of all
+
+The rows are the raw ones, so that a loaded dataset prepares what is predicted later as the saved
+one did; it has the same fingerprint, and a run begun with one goes on with the other. Copies that
+an augmentation adds are not written but drawn again: seed and row numbers decide them.
+
+A folder without its manifest is not a dataset, and a file whose bytes are not those of the manifest
+is refused before it is parsed. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from qstore_ray.data.augment.expansion import Expansion, expansion_of
+from qstore_ray.data.config import DatasetConfig
+from qstore_ray.data.files.files import sha256_of
+from qstore_ray.data.prepare.prepare import Preparation
+from qstore_ray.data.read.manifest import (
+    FORMAT,
+    MANIFEST,
+    PREPARATION,
+    files_of,
+    no_manifest,
+    read_manifest,
+)
+from qstore_ray.data.read.plan import ReadPlan, SplitTask
+from qstore_ray.data.read.schema import Schema
+from qstore_ray.data.rows.labels import KINDS, ClassLabels, Labels
+from qstore_ray.data.rows.raw import read_raw
+from qstore_ray.errors import DataError
+from qstore_ray.resilience import write_durably
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from qstore_ray.data.read.dataset import Dataset
+    from qstore_ray.types import AnyArray
+
+
+def save_dataset(dataset: Dataset, folder: Path) -> Path:
+    """Write the dataset into a new folder; the folder.
+
+    Raises:
+        DataError: the folder is there already and not empty, or cannot be written; the source
+            changed since the dataset was loaded.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(
+            "the folder is not empty",
+            field="folder",
+            value=str(folder),
+            fix="Give the name of a new folder, or delete this one first.",
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        digests = {
+            split: _write_rows(plan, folder / f"{split}.parquet")
+            for split, plan in dataset.plans.items()
+        }
+        _write_arrays(dataset.preparation.to_arrays(), folder / PREPARATION)
+        manifest = {
+            "format": FORMAT,
+            "config": dataset.config.to_dict(),
+            "schema": _plain_schema(dataset.schema),
+            "classes": list(dataset.classes),
+            "merged": list(dataset.merged),
+            "class_counts": {name: list(c) for name, c in dataset.class_counts.items()},
+            "fingerprint": dataset.fingerprint,
+            "preparation": dataset.preparation.spec(),
+            "provenance": dict(dataset.provenance),
+            "rows": dataset.sizes,
+            "blocks": digests,
+            "sha256": {name: sha256_of(folder / name) for name in files_of(dataset.plans)},
+        }
+        write_durably(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
+    except OSError as exc:
+        raise DataError(
+            f"the dataset cannot be written: {exc.strerror or exc}",
+            field="folder",
+            value=str(folder),
+        ) from exc
+    return folder
+
+
+def load_dataset(folder: Path, make: Callable[..., Dataset]) -> Dataset:
+    """The dataset that `save_dataset` wrote; its rows are read when they are asked for.
+
+    Raises:
+        DataError: no dataset, an unknown format, or a file that is not what was written.
+    """
+    manifest = read_manifest(folder)
+    for name, expected in manifest.sha256.items():
+        path = folder / name
+        if not path.is_file() or sha256_of(path) != expected:
+            raise DataError(
+                f"{name} is missing or not what was written",
+                field="folder",
+                value=str(folder),
+                fix="Copy the folder again, or make it again with Dataset.save.",
+            )
+    with np.load(folder / PREPARATION, allow_pickle=False) as arrays:
+        preparation = Preparation.from_arrays(dict(arrays), asdict(manifest.preparation))
+    config = DatasetConfig(**manifest.config)
+    labels: Labels = KINDS[config.task](manifest.classes)
+    if manifest.merged:
+        labels = ClassLabels(manifest.classes, manifest.merged)
+    expansion = expansion_of(config, manifest.schema)
+    return make(
+        config=config,
+        schema=manifest.schema,
+        classes=manifest.classes,
+        class_counts=manifest.class_counts,
+        fingerprint=manifest.fingerprint,
+        preparation=preparation,
+        provenance=manifest.provenance,
+        plans={
+            split: _plan(
+                folder / f"{split}.parquet",
+                split,
+                digests,
+                labels,
+                preparation,
+                expansion if split == "train" else None,
+            )
+            for split, digests in manifest.blocks.items()
+        },
+    )
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """A read task: one row group of a saved split."""
+
+    path: str
+    number: int
+
+    def __call__(self) -> dict[str, AnyArray]:
+        """The columns x (rows, F), y, row.
+
+        Raises:
+            DataError: the file is gone or damaged.
+        """
+        try:
+            with pq.ParquetFile(self.path) as file:
+                table = file.read_row_group(self.number)
+        except (OSError, pa.ArrowException) as exc:
+            raise DataError(
+                f"a saved dataset cannot be read: {exc}", field="path", value=self.path
+            ) from exc
+        x, y, row = (table.column(name).combine_chunks() for name in ("x", "y", "row"))
+        labels = (
+            _matrix(y) if pa.types.is_fixed_size_list(y.type) else y.to_numpy(zero_copy_only=False)
+        )
+        text = pa.types.is_string(y.type)
+        return {
+            "x": _matrix(x),
+            "y": labels.astype(str) if text else labels,
+            "row": row.to_numpy(),
+        }
+
+
+def _write_rows(plan: ReadPlan, path: Path) -> list[str]:
+    """Write the raw rows of a split, one row group a task; the digest of each as it reads back."""
+    writer: pq.ParquetWriter | None = None
+    try:
+        for task in plan.tasks:
+            raw = task.raw()
+            table = pa.table(
+                {
+                    "x": _lists(raw.x),
+                    "y": _label_column(raw.y),
+                    "row": pa.array(raw.row),
+                }
+            )
+            writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
+            writer.write_table(table, row_group_size=max(len(table), 1))
+    finally:
+        if writer is not None:
+            writer.close()
+    return [
+        read_raw(RowGroup(str(path), number), several=task.labels.several).digest()
+        for number, task in enumerate(plan.tasks)
+    ]
+
+
+def _label_column(y: AnyArray) -> pa.Array:
+    if y.ndim == 2:
+        return _lists(y)
+    return pa.array(y.tolist() if y.dtype.kind == "U" else y)
+
+
+def _lists(rows: AnyArray) -> pa.Array:
+    """Rows (N, F) as a column of lists."""
+    return pa.FixedSizeListArray.from_arrays(rows.ravel(), rows.shape[1])
+
+
+def _matrix(column: pa.Array) -> AnyArray:
+    """What `_lists` made, as rows (N, F) again."""
+    rows: AnyArray = column.flatten().to_numpy().reshape(len(column), column.type.list_size)
+    return rows
+
+
+def _plan(
+    path: Path,
+    split: str,
+    digests: tuple[str, ...],
+    labels: Labels,
+    preparation: Preparation,
+    expansion: Expansion | None,
+) -> ReadPlan:
+    with pq.ParquetFile(path) as file:
+        if file.num_row_groups != len(digests):
+            raise no_manifest(path.parent, f"{path.name} has {file.num_row_groups} blocks")
+        sizes = [file.metadata.row_group(number).num_rows for number in range(len(digests))]
+        rows = file.read(columns=["row"]).column("row").to_numpy()
+    tasks = tuple(
+        SplitTask(
+            source=RowGroup(str(path.resolve()), number),
+            digest=digest,
+            take=np.arange(size),
+            columns=None,
+            labels=labels,
+            preparation=preparation,
+            split=split,
+            expansion=expansion,
+        )
+        for number, (digest, size) in enumerate(zip(digests, sizes, strict=True))
+    )
+    return ReadPlan(tasks, rows)
+
+
+def _plain_schema(schema: Schema) -> dict[str, Any]:
+    """The schema as JSON holds it."""
+    table = None if schema.table is None else schema.table.to_dict()
+    fields = schema._replace(table=None)._asdict()
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()} | {"table": table}
+
+
+def _write_arrays(arrays: dict[str, Any], path: Path) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    write_durably(path, buffer.getvalue())

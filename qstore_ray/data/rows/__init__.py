@@ -1,0 +1,1 @@
+"""Raw rows and labels as checked arrays; which of them take part."""

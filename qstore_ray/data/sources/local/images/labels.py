@@ -1,0 +1,260 @@
+"""Labels of images: from the names of their folders, or from a CSV file with file and label."""
+
+from __future__ import annotations
+
+import csv
+import io
+import posixpath
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from qstore_ray.data.files.files import absolute, file_size, is_remote, read_range
+from qstore_ray.data.sources.local.base import Files
+from qstore_ray.data.sources.parts import Split
+from qstore_ray.data.tables.texts import label_kind_of
+from qstore_ray.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from qstore_ray.data.sources.local.params import LocalParams
+    from qstore_ray.types import AnyArray
+
+Labelled: TypeAlias = dict[Split, tuple[tuple[str, ...], "AnyArray"]]
+_FILE_COLUMNS = (
+    frozenset(("filename", "file_name", "file", "path", "filepath", "file_path", "image_path")),
+    frozenset(("image", "image_id", "image_name", "img")),
+    frozenset(("id",)),
+)
+_LABEL_COLUMNS = frozenset(
+    (
+        "label",
+        "labels",
+        "class",
+        "class_name",
+        "category",
+        "target",
+        "y",
+        "level",
+        "diagnosis",
+        "dx",
+    )
+)
+_TABLES = (".csv", ".tsv")
+_SHOWN = 3
+
+
+def labels_from_folders(files: Files) -> Labelled:
+    """Every image with the name of the first folder below the folder of its part.
+
+    Raises:
+        DataError: an image that is in no such folder, or a table among the images.
+    """
+    labelled: Labelled = {}
+    for part, paths in files.items():
+        if tables := [path for path in paths if path.lower().endswith(_TABLES)]:
+            raise DataError(
+                "there is a table among the images",
+                field="params.path",
+                value=tables[0],
+                fix="If it holds the labels, name it in params.y_path; else move it away.",
+            )
+        labels = []
+        for path in paths:
+            below = path[len(files.homes[part]) :].lstrip("/").split("/")
+            if len(below) < 2:
+                raise DataError(
+                    "the image is in no class's folder",
+                    field="params.path",
+                    value=path,
+                    fix="Give a folder with a sub-folder for each class, or a folder and "
+                    "params.y_path.",
+                )
+            labels.append(below[0])
+        labelled[part] = paths, np.array(labels)
+    return labelled
+
+
+def labels_from_file(root: str, files: Files, params: LocalParams) -> Labelled:
+    """The images that the file `params.y_path` lists, in its order, with their labels.
+
+    Raises:
+        DataError: another table, a name that leads out of the folder, or an image that is not
+            there, is listed twice or is not listed.
+    """
+    where = absolute(params.y_path or "")
+    if not root:
+        raise ConfigError("a labels file needs a folder of images", field="params.path", value=root)
+    home = {path[len(root) :].lstrip("/"): (part, path) for part in files for path in files[part]}
+    rows = _rows(where, params)
+    labels = _typed([label for _, _, label in rows], params)
+    place = _Places(root, home)
+    found: dict[Split, list[int]] = {part: [] for part in files}
+    names = [place.of(_inside(name, f"{where}, line {line}")) for line, name, _ in rows]
+    _check_listed(rows, names, home, where)
+    for position, inside in enumerate(names):
+        found[home[inside][0]].append(position)
+    return {
+        part: (tuple(home[names[k]][1] for k in positions), labels[positions])
+        for part, positions in found.items()
+    }
+
+
+def _rows(where: str, params: LocalParams) -> list[tuple[int, str, str]]:
+    """Line, filename and label of every row."""
+    size = file_size(where)
+    if size > params.max_bytes:
+        raise DataError(
+            f"{size:,} bytes, {params.max_bytes:,} are allowed",
+            field=where,
+            fix="Raise params.max_bytes if this is meant.",
+        )
+    content = read_range(where, 0, size)
+    try:
+        text = content.decode("utf-8-sig")
+        head = text.partition("\n")[0]
+        delimiter = next((sign for sign in ",;\t" if sign in head), ",")
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
+        columns = _columns(reader.fieldnames or (), where)
+        rows = []
+        for row in reader:
+            name, label = (row[column] for column in columns)
+            if not name or not label:
+                raise DataError(
+                    "a filename or label is missing", field=f"{where}, line {reader.line_num}"
+                )
+            rows.append((reader.line_num, name, label))
+    except (csv.Error, UnicodeDecodeError) as exc:
+        raise DataError(
+            f"not a CSV file in UTF-8: {exc}", field="params.y_path", value=where
+        ) from exc
+    return rows
+
+
+def _columns(names: Sequence[str], where: str) -> tuple[str, str]:
+    """The column of files and the column of labels, by their usual names.
+
+    Of two columns, the one beside the files is the label, whatever it is called.
+    """
+    plain = {name: name.strip().lower() for name in names}
+    files = next(
+        (there for known in _FILE_COLUMNS if (there := [n for n in names if plain[n] in known])), []
+    )
+    others = [name for name in names if name not in files]
+    labels = others if len(names) == 2 else [n for n in others if plain[n] in _LABEL_COLUMNS]
+    if len(files) != 1 or len(labels) != 1:
+        what, found = ("files", files) if len(files) != 1 else ("labels", labels)
+        raise DataError(
+            f"{', '.join(found)} could all be the column of {what}"
+            if found
+            else f"no column of {what} is known in the labels file",
+            field=where,
+            value=list(names),
+            fix="Call the column of files filename and the one of labels label.",
+        )
+    return files[0], labels[0]
+
+
+class _Places:
+    """Finds the file that a name of the labels file means, where it can only be one.
+
+    A name may begin with the folder itself, leave out the suffix (`0001`) or the folders, or be in
+    another case (`.jpg` for `.JPG`).
+    """
+
+    def __init__(self, root: str, home: Mapping[str, object]) -> None:
+        self._home = home
+        self._above = f"{posixpath.basename(root.rstrip('/'))}/"
+        self._by: list[dict[str, list[str]]] = [{} for _ in _SHORTER]
+        for inside in home:
+            for known, shorter in zip(self._by, _SHORTER, strict=True):
+                known.setdefault(shorter(inside), []).append(inside)
+
+    def of(self, name: str) -> str:
+        """The file's path below the folder; the name itself where it means none, or several."""
+        for tried in (name, name.removeprefix(self._above)):
+            if tried in self._home:
+                return tried
+            for known in self._by:
+                for key in (tried, tried.lower()):
+                    if len(known.get(key, ())) == 1:
+                        return known[key][0]
+        return name
+
+
+def _stem(inside: str) -> str:
+    return posixpath.splitext(inside)[0]
+
+
+_SHORTER: tuple[Callable[[str], str], ...] = (
+    _stem,
+    str.lower,
+    posixpath.basename,
+    lambda inside: _stem(posixpath.basename(inside)),
+)
+
+
+def _check_listed(
+    rows: Sequence[tuple[int, str, str]],
+    names: Sequence[str],
+    home: Mapping[str, object],
+    where: str,
+) -> None:
+    """Raise `DataError` unless the rows list every image once, and nothing else."""
+    seen: set[str] = set()
+    strange, twice = [], []
+    for (line, name, _), inside in zip(rows, names, strict=True):
+        if inside not in home:
+            strange.append((line, name))
+        elif inside in seen:
+            twice.append((line, name))
+        seen.add(inside)
+    for wrong, one, many in (
+        (strange, "no such image in the folder", "lines name no image in the folder"),
+        (twice, "the image is listed twice", "lines list an image again"),
+    ):
+        if wrong:
+            shown = ", ".join(f"{name} (line {line})" for line, name in wrong[:_SHOWN])
+            raise DataError(
+                one if len(wrong) == 1 else f"{len(wrong)} {many}: {shown}",
+                field=f"{where}, line {wrong[0][0]}",
+                value=wrong[0][1],
+                fix="Remove the line." if len(wrong) == 1 else "Remove these lines.",
+            )
+    if missing := sorted(set(home) - seen):
+        raise DataError(
+            f"{len(missing)} images have no label: {', '.join(missing[:_SHOWN])}",
+            field=where,
+            value=missing[0],
+            fix="Add a line for each, or move them away.",
+        )
+
+
+def _inside(name: str, where: str) -> str:
+    """The name without `./`, if it stays in the folder."""
+    plain = posixpath.normpath(name)
+    outside = plain.startswith(("/", "..", "~")) or "\\" in name or "\0" in name or is_remote(name)
+    if outside or ".." in name.split("/"):
+        raise DataError(
+            "a filename that leads out of the folder",
+            field=where,
+            value=name,
+            fix="Write names relative to params.path, without .. or a leading slash.",
+        )
+    return plain
+
+
+def _typed(labels: list[str], params: LocalParams) -> AnyArray:
+    kind: str = params.label_type
+    if kind == "auto":
+        kind = label_kind_of([label.strip() for label in labels], (), quantity=False)
+    if kind == "boolean":
+        return np.array([label.strip().lower() == "true" for label in labels])
+    try:
+        return np.array(labels) if kind == "text" else np.array(labels, dtype=np.float64)
+    except ValueError as exc:
+        raise DataError(
+            f"a label is not a number: {exc}",
+            field="params.label_type",
+            fix='Set params.label_type = "text".',
+        ) from exc

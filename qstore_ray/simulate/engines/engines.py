@@ -1,0 +1,122 @@
+"""The engines that run a program, fastest first, and which of them this machine has.
+
+    native   C kernels, compiled when the package was installed
+    numpy    array operations, everywhere
+
+All give the same values and gradients to rounding. An engine is a module with the functions of
+`Engine`; it is imported when it is opened.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+
+from qstore_ray.errors import MissingDependencyError, unknown_name
+from qstore_ray.simulate.compile.program import Program, SlotGradients
+
+if TYPE_CHECKING:
+    from qstore_ray.types import AnyArray, ComplexArray, FloatArray
+
+EngineName = Literal["auto", "native", "numpy"]
+Precision = Literal["complex128", "complex64"]
+
+WIDE = 12
+"""Qubits from which a vector register holds amplitudes of one row instead of several rows."""
+TABLE_BYTES = 256 * 2**20
+"""Tables of phases that all rows share are kept up to this size, the others made again."""
+
+_MODULES = {"native": "native", "numpy": "arrays"}
+_NEEDS = {"native": "qstore_ray.simulate._kernels", "numpy": "numpy"}
+
+
+class Engine(Protocol):
+    """What runs programs."""
+
+    def forward(
+        self,
+        program: Program,
+        rows: FloatArray,
+        params: FloatArray,
+        amplitudes: AnyArray | None,
+        *,
+        keep: bool,
+        threads: int = 1,
+        precision: Precision = "complex128",
+    ) -> tuple[FloatArray, Any]:
+        """Expectation values (N, O) of rows (N, A), params (P,) or (N, P), and a tape."""
+        ...
+
+    def reverse(
+        self, tape: Any, cotangent: FloatArray, *, rows_gradient: bool, threads: int = 1
+    ) -> SlotGradients:
+        """Σ_o cotangent[i, o] ∂⟨O_o⟩/∂slot for each row i of the tape."""
+        ...
+
+    def states(
+        self,
+        program: Program,
+        rows: FloatArray,
+        params: FloatArray,
+        amplitudes: AnyArray | None,
+        *,
+        threads: int = 1,
+        precision: Precision = "complex128",
+    ) -> ComplexArray:
+        """Final states (N, 2^n) of a program of `compile_states`, arguments as for `forward`."""
+        ...
+
+
+def engines() -> dict[str, bool]:
+    """Each engine, fastest first, and whether it is there."""
+    return {name: importlib.util.find_spec(needs) is not None for name, needs in _NEEDS.items()}
+
+
+def choose_engine(name: str) -> str:
+    """The engine of that name, or for `auto` the fastest that is there.
+
+    Raises:
+        UnknownNameError: there is no such engine.
+        MissingDependencyError: it is not installed.
+    """
+    there = engines()
+    if name == "auto":
+        return next(engine for engine, is_there in there.items() if is_there)
+    if name not in there:
+        raise unknown_name("engine", name, ("auto", *there), field="engine")
+    if not there[name]:
+        raise MissingDependencyError(
+            f"the {name} engine is not installed",
+            field="engine",
+            value=name,
+            fix="Install the package from a wheel, or on a machine with a C compiler; or use "
+            "engine = 'auto'.",
+        )
+    return name
+
+
+def open_engine(name: str) -> Engine:
+    """The module of an engine that is there."""
+    return cast("Engine", importlib.import_module(f"qstore_ray.simulate.engines.{_MODULES[name]}"))
+
+
+def state_bytes(name: str, n_qubits: int, threads: int, precision: Precision) -> int:
+    """What the states of a sweep over n qubits take, whatever the depth and the number of rows.
+
+    Two states (ψ and λ) and a real field for each row that is worked on at a time. Tables of phases
+    that the rows share come on top, at most `TABLE_BYTES` of them.
+    """
+    amplitude = 16 if precision == "complex128" else 8
+    rows = {"native": 8 if n_qubits < WIDE else 1, "numpy": 1}[name]
+    return int(2**n_qubits) * (2 * amplitude + 8) * rows * threads
+
+
+def describe(name: str) -> str:
+    """The engine in a few words, with the instruction set of its kernels."""
+    if name != "native":
+        return name
+    from qstore_ray.simulate import _kernels
+
+    instructions, lanes = _kernels.current()
+    return f"native ({instructions}, {lanes} numbers a vector)"

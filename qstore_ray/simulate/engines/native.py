@@ -1,0 +1,248 @@
+"""The compiled engine: one call of a C kernel for a whole sweep over many rows.
+
+`forward` returns the values (N, O) and a `Tape`; `reverse` takes the tape and a cotangent (N, O) to
+gradients. The tape keeps the final states while they fit in `KEPT_BYTES`; otherwise `reverse`
+computes each tile's state again. So memory stays bounded at any N and any depth: two states and
+one real field a thread, and the phase tables that all threads share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from qstore_ray.simulate import _kernels
+from qstore_ray.simulate.compile.program import Program, SlotGradients
+from qstore_ray.simulate.compile.schedule import schedule
+from qstore_ray.simulate.engines.engines import TABLE_BYTES, WIDE, Precision
+from qstore_ray.simulate.engines.threads import CACHE_LINE, over_tiles, scratch
+
+if TYPE_CHECKING:
+    from qstore_ray.types import AnyArray, ComplexArray, FloatArray
+
+KEPT_BYTES = 128 * 2**20
+"""Final states are kept for the reverse sweep up to this many bytes."""
+CHUNK_BYTES = 8 * 2**20
+"""States that are asked for are computed about this many bytes at a time."""
+
+
+class Loaded(NamedTuple):
+    """A program ready for the kernels: its arrays (kept alive) and the sizes of what they need."""
+
+    header: AnyArray
+    arrays: tuple[AnyArray, ...]
+    precision: int
+    mode: int
+    n_order: int
+    scratch_bytes: int
+    shared_bytes: int
+    state_bytes: int
+    tile_rows: int
+
+
+@dataclass(slots=True)
+class Tape:
+    """What `reverse` needs of a forward sweep over N rows.
+
+    `memory` holds what all rows share and, if `kept`, their final states. The kernels turn these
+    back into initial ones: a second reverse sweep computes them again.
+    """
+
+    program: Program
+    loaded: Loaded
+    memory: AnyArray
+    kept: bool
+    rows: FloatArray
+    params: FloatArray
+    amplitudes: AnyArray | None
+
+
+@lru_cache(maxsize=128)
+def load(program: Program, precision: Precision = "complex128") -> Loaded:
+    """The program's passes and arrays where the kernels find them."""
+    _, lanes = _kernels.current()
+    mode = int(program.n_qubits >= WIDE)
+    lane_bits = lanes.bit_length() - 1 if mode else 0
+    found = schedule(program, lane_bits, TABLE_BYTES // (16 * program.dim))
+    p = program
+    arrays = (
+        p.x, p.z, p.offsets, p.term_starts, p.slots, p.scales, p.by_row.view(np.uint8),
+        p.leading_starts, p.layers, p.terms, p.coefficients, found.passes, found.order,
+        found.vectors,
+    )  # fmt: skip
+    numbers = [
+        p.n_qubits, p.n_rows, p.n_params, p.n_observables, int(p.params_per_row), len(p.x),
+        len(p.layers), len(p.terms), len(found.passes),
+    ]  # fmt: skip
+    addresses = [array.ctypes.data for array in arrays]
+    tail = [int(p.from_amplitudes), found.n_tables]
+    header = np.array(numbers + addresses + tail, np.int64)
+    kind = int(precision == "complex64")
+    sizes = _kernels.sizes(kind, mode, header, len(found.order))
+    return Loaded(header, arrays, kind, mode, len(found.order), *sizes)
+
+
+def forward(
+    program: Program,
+    rows: FloatArray,
+    params: FloatArray,
+    amplitudes: AnyArray | None,
+    *,
+    keep: bool,
+    threads: int = 1,
+    precision: Precision = "complex128",
+) -> tuple[FloatArray, Tape]:
+    """Expectation values (N, O) of rows (N, A) and params (P,) or (N, P), and the tape.
+
+    Args:
+        keep: whether a reverse sweep will follow.
+        threads: how many threads share the tiles.
+    """
+    k = load(program, precision)
+    kept = keep and _tiles(k, len(rows)) * k.state_bytes <= KEPT_BYTES
+    return _forward(program, k, rows, params, amplitudes, kept=kept, threads=threads)
+
+
+def _tiles(k: Loaded, n: int) -> int:
+    return -(-n // k.tile_rows)
+
+
+def _forward(
+    program: Program,
+    k: Loaded,
+    rows: FloatArray,
+    params: FloatArray,
+    amplitudes: AnyArray | None,
+    *,
+    kept: bool,
+    threads: int,
+) -> tuple[FloatArray, Tape]:
+    n = len(rows)
+    rows = np.ascontiguousarray(rows, np.float64)
+    params = np.ascontiguousarray(params, np.float64)
+    if amplitudes is not None:
+        amplitudes = np.ascontiguousarray(amplitudes, np.complex128)
+    tiles = _tiles(k, n)
+    memory = np.empty(k.shared_bytes + (tiles * k.state_bytes if kept else 0), np.uint8)
+    tape = Tape(program, k, memory, kept, rows, params, amplitudes)
+    values = np.empty((n, program.n_observables))
+
+    alone = threads == 1 or tiles <= 1
+    if not alone:  # parameters are bound once, before the threads begin
+        _sweep(tape, 0, 0, kept=kept, bind=True, values=values)
+    over_tiles(partial(_sweep, tape, kept=kept, bind=alone, values=values), tiles, threads)
+    return values, tape
+
+
+def reverse(
+    tape: Tape, cotangent: FloatArray, *, rows_gradient: bool, threads: int = 1
+) -> SlotGradients:
+    """Σ_o cotangent[i, o] ∂⟨O_o⟩/∂slot for each row i of the tape.
+
+    Args:
+        cotangent: (N, O).
+        rows_gradient: also for the row angles and amplitudes; else those are zeros and None.
+    """
+    program, n = tape.program, len(tape.rows)
+    gradients = np.zeros((n, program.n_slots))
+    through_start = rows_gradient and program.from_amplitudes
+    amplitudes = np.empty((n, program.dim), complex) if through_start else None
+    cotangent = np.ascontiguousarray(cotangent, np.float64)
+    stop, wanted = _aim(program, rows_gradient)
+    kept, tape.kept = tape.kept, False
+
+    sweep = partial(
+        _sweep, tape, kept=kept, bind=False, values=cotangent,
+        back=_Back(stop, wanted, gradients, amplitudes),
+    )  # fmt: skip
+    over_tiles(sweep, _tiles(tape.loaded, n), threads)
+    return SlotGradients(gradients, amplitudes)
+
+
+def states(
+    program: Program,
+    rows: FloatArray,
+    params: FloatArray,
+    amplitudes: AnyArray | None,
+    *,
+    threads: int = 1,
+    precision: Precision = "complex128",
+) -> ComplexArray:
+    """Final states (N, 2^n) of a program of `compile_states`."""
+    k = load(program, precision)
+    found = np.empty((len(rows), program.dim), complex)
+    at_once = max(1, CHUNK_BYTES // k.state_bytes) * k.tile_rows
+    for first in range(0, len(rows), at_once):
+        chunk = slice(first, first + at_once)
+        own = params[chunk] if params.ndim == 2 else params
+        start = None if amplitudes is None else amplitudes[chunk]
+        _, tape = _forward(program, k, rows[chunk], own, start, kept=True, threads=threads)
+        found[chunk] = _kept_states(tape)
+    return found
+
+
+def _kept_states(tape: Tape) -> ComplexArray:
+    """The states of the tape's rows, one after the other, out of the kernels' vectors.
+
+    A vector of real parts is followed by one of imaginary parts. It holds an amplitude of several
+    rows, or in wide circuits several amplitudes of a row.
+    """
+    k, n = tape.loaded, len(tape.rows)
+    start = -tape.memory.ctypes.data % CACHE_LINE + k.shared_bytes - CACHE_LINE
+    numbers = tape.memory[start : start + _tiles(k, n) * k.state_bytes]
+    _, lanes = _kernels.current()
+    vectors = numbers.view(np.float32 if k.precision else np.float64)
+    vectors = vectors.reshape(_tiles(k, n), -1, 2, lanes)
+    if k.mode:
+        parts = vectors.swapaxes(2, 3).reshape(n, -1, 2)
+    else:
+        parts = vectors.transpose(0, 3, 1, 2).reshape(-1, tape.program.dim, 2)[:n]
+    found: ComplexArray = np.ascontiguousarray(parts, np.float64).view(np.complex128)[..., 0]
+    return found
+
+
+class _Back(NamedTuple):
+    """What only a reverse sweep has: where it stops, whose gradients it takes, and their arrays."""
+
+    stop: int = 0
+    wanted: AnyArray | None = None
+    gradients: FloatArray | None = None
+    amplitudes: ComplexArray | None = None
+
+
+_FORWARD = _Back()
+
+
+def _sweep(
+    tape: Tape,
+    first: int,
+    last: int,
+    *,
+    kept: bool,
+    bind: bool,
+    values: FloatArray,
+    back: _Back = _FORWARD,
+) -> None:
+    """Run the kernels on tiles `first` to `last`: forward into `values`, or back from them.
+
+    Args:
+        kept: the tape's memory takes the final states, or has them.
+        bind: compute what the rows share first.
+        back: of a reverse sweep, whose `values` are the cotangent.
+    """
+    k = tape.loaded
+    _kernels.sweep(
+        k.precision, k.mode, back is not _FORWARD, bind, kept, len(tape.rows), k.n_order, first,
+        last, back.stop, k.header, tape.memory, tape.rows, tape.params, tape.amplitudes,
+        scratch(k.scratch_bytes), values, back.wanted, back.gradients, back.amplitudes,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=128)
+def _aim(program: Program, rows_gradient: bool) -> tuple[int, AnyArray]:
+    """Where the reverse sweep stops, and whose gradients it takes."""
+    wanted = program.wanted(rows_gradient).view(np.uint8)
+    return program.layers_to_undo(rows_gradient), wanted

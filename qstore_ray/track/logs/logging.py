@@ -1,0 +1,175 @@
+"""What the program says while it works: lines on stderr, coloured for people, JSON for machines.
+
+    configure_logging()
+    log = get_logger(__name__)
+    with logged_as(run="digits", worker=3):
+        log.warning("a checkpoint was damaged", step=120)
+
+A line is an event and fields. What `logged_as` binds (run, trial, worker, epoch) stands on each
+line of the block, also on lines that our modules write through Python's own `logging`: both go the
+same way. Nothing goes to stdout, which belongs to results, and below a warning nothing is said
+unless it is asked for.
+
+No secret is written: fields are judged by their names, texts are searched for what looks like one,
+and the values of secret environment variables are hidden wherever they occur, in tracebacks too.
+Tracebacks never show the values of variables.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, Literal, TextIO, TypeAlias
+
+import structlog
+from structlog.contextvars import bound_contextvars, merge_contextvars
+from structlog.stdlib import ProcessorFormatter
+
+from qstore_ray.credentials import is_secret
+from qstore_ray.errors import ConfigError
+from qstore_ray.track.logs.text import redact, redact_message
+from qstore_ray.wording import worded
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+_ROOT: Final = "qstore_ray"
+_LEVELS: Final[Mapping[str, int]] = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+_SHORTEST_SECRET: Final = 6
+"""A shorter value of a secret variable would hide half of every text."""
+
+
+def configure_logging(
+    json: bool | None = None, *, level: Level = "warning", secrets: Iterable[str] = ()
+) -> None:
+    """Send what our modules log to stderr, from `level` on; calling it again replaces the settings.
+
+    Call it once in each process: the driver, and each worker. Other packages' loggers and the root
+    logger are left as they are.
+
+    Args:
+        json: one JSON object a line; None means JSON unless stderr is a terminal.
+        level: what is said; `warning` is quiet.
+        secrets: texts to hide wherever they occur, beside those of the environment.
+
+    Raises:
+        ConfigError: a level that is none.
+    """
+    if level not in _LEVELS:
+        raise ConfigError(
+            "no such level", field="level", value=level, fix=f"Take {', '.join(_LEVELS)}."
+        )
+    as_json = not sys.stderr.isatty() if json is None else json
+    first: list[Processor] = [
+        merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *first,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,  # a logger of a module follows a later call
+    )
+    last: list[Processor] = [
+        ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        _Redaction(secrets),
+        structlog.processors.JSONRenderer(sort_keys=True) if as_json else _console(),
+    ]
+    handler = _JsonLines(sys.stderr) if as_json else logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        ProcessorFormatter(
+            foreign_pre_chain=[*first, structlog.stdlib.ExtraAdder()], processors=last
+        )
+    )
+    logger = logging.getLogger(_ROOT)
+    for old in logger.handlers[:]:
+        logger.removeHandler(old)
+    logger.addHandler(handler)
+    logger.setLevel(_LEVELS[level])
+    logger.propagate = False
+
+
+def get_logger(name: str = _ROOT) -> structlog.stdlib.BoundLogger:
+    """The logger of a module; give it `__name__`."""
+    return structlog.stdlib.get_logger(name)
+
+
+def announce(kind: Literal["warning", "note"], text: str) -> None:
+    """Tell the user: a line `warning: …` on stderr, or a JSON line where logs are JSON."""
+    handlers = logging.getLogger(_ROOT).handlers
+    if any(isinstance(handler, _JsonLines) for handler in handlers):
+        get_logger().warning(worded(text), kind=kind)
+        return
+    with suppress(OSError):  # stderr is gone; nobody can be told
+        sys.stderr.write(f"{kind}: {worded(text)}\n")
+
+
+@contextmanager
+def logged_as(
+    *,
+    run: str | None = None,
+    trial: str | None = None,
+    worker: int | None = None,
+    epoch: int | None = None,
+) -> Iterator[None]:
+    """Put these on every line that is logged in the block; what is None stays as it was bound.
+
+    Bound in the calling thread and in tasks begun in it. A new thread or process starts without.
+    """
+    given = {"run": run, "trial": trial, "worker": worker, "epoch": epoch}
+    with bound_contextvars(**{key: value for key, value in given.items() if value is not None}):
+        yield
+
+
+class _JsonLines(logging.StreamHandler[TextIO]):
+    """Writes JSON lines; its type says so to `announce`."""
+
+
+class _Redaction:
+    """The last step before a line becomes text: everything in it as plain values without secrets.
+
+    Objects become their text here, since a renderer would ask for it only after the secrets were
+    looked for.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        hidden = {value for name, value in os.environ.items() if is_secret(name)} | set(secrets)
+        # The longest first: one secret may be a part of another.
+        self._secrets = sorted(
+            (value for value in hidden if len(value) >= _SHORTEST_SECRET), key=len, reverse=True
+        )
+
+    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        return {key: self._hidden(redact(value, key)) for key, value in event.items()}
+
+    def _hidden(self, value: Any) -> Any:
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, Mapping):
+            return {self._hidden(str(key)): self._hidden(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._hidden(item) for item in value]
+        return redact_message(str(value), self._secrets)
+
+
+def _console() -> structlog.dev.ConsoleRenderer:
+    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)

@@ -1,0 +1,152 @@
+"""Opening an MLflow store, and what its errors mean; shared by tracker and model registry.
+
+MLflow is imported when it is first used (it takes seconds). Unless the environment says otherwise,
+its telemetry stays off, it prints nothing, and a server that does not answer is given up after
+seconds rather than MLflow's own minutes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from qstore_ray.credentials import login_url, redact_text
+from qstore_ray.errors import MissingDependencyError, RunError, first_line
+from qstore_ray.track.config import (
+    TrackConfig,
+    default_experiment,
+    default_uri,
+    sqlite_file,
+    sqlite_uri,
+)
+from qstore_ray.track.logs.text import cut
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+RUN_ID_FILE: Final = "mlflow_run_id"
+"""The file of a run folder that names the run in MLflow."""
+
+_LOGGERS: Final[Mapping[str, int]] = {
+    "mlflow": logging.WARNING,
+    "alembic": logging.WARNING,
+    "mlflow.store.db.utils": logging.CRITICAL,
+}
+_ENVIRONMENT: Final[Mapping[str, str]] = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
+
+
+def load_mlflow() -> None:
+    """Import MLflow, which reads its environment first, and keep its own loggers to warnings.
+
+    The database logger goes silent: it prints the traceback of an error that is raised here too.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    try:
+        import mlflow.tracking  # noqa: F401  (the seconds it takes are spent here)
+    except ImportError as exc:
+        raise MissingDependencyError(
+            f"MLflow cannot be imported: {exc}",
+            field="track.mlflow",
+            fix="Install it with `pip install mlflow`, or set track.mlflow=false.",
+        ) from exc
+    for logger, level in _LOGGERS.items():
+        logging.getLogger(logger).setLevel(level)
+
+
+def open_client(uri: str) -> MlflowClient:
+    """A client of one store, for runs and models; MLflow's own global store stays as it is."""
+    load_mlflow()
+    from mlflow.tracking import MlflowClient
+
+    uri = login_url(uri, "MLFLOW_TRACKING")
+    file = sqlite_file(uri)
+    if file is not None:
+        # MLflow would try for minutes to open a file that cannot be opened.
+        sqlite3.connect(file).close()
+        if not file.stat().st_size:
+            _create(file)
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _create(file: Path) -> None:
+    """Make a new sqlite store whole: MLflow's tables take seconds, and one that was killed over
+    them leaves a file that it will not open again.
+    """
+    from mlflow.tracking import MlflowClient
+
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)
+    MlflowClient(tracking_uri=sqlite_uri(part)).search_experiments(max_results=1)
+    if file.stat().st_size:  # another process was faster
+        part.unlink()
+    else:
+        part.replace(file)
+
+
+def recorded_at(run_dir: Path, config: TrackConfig) -> str:
+    """In which store and experiment MLflow has the run of this folder; empty where it has none."""
+    if not (run_dir / RUN_ID_FILE).exists():
+        return ""
+    uri = redact_text(config.mlflow_uri or default_uri(run_dir.parent))
+    return f"{uri}, experiment {config.experiment or default_experiment()!r}"
+
+
+@contextmanager
+def translated(uri: str, doing: str) -> Iterator[None]:
+    """Turn the errors of MLflow, its database driver and its HTTP client into `RunError`."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as exc:
+        _hide_logins(exc)
+        raise RunError(
+            f"MLflow could not {doing}: {_reason(exc)}",
+            field="track.mlflow_uri",
+            value=redact_text(uri),
+            fix="The run folder keeps all of it; sync_run('RUN') copies it later.",
+        ) from exc
+
+
+def experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str:
+    """The experiment of this name, created where it is missing, also by several at once."""
+    from mlflow.exceptions import MlflowException
+
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            return str(client.create_experiment(name, artifact_location=artifacts))
+        except MlflowException:
+            experiment = client.get_experiment_by_name(name)  # another run was faster
+            if experiment is None:
+                raise
+    return str(experiment.experiment_id)
+
+
+def _hide_logins(exc: BaseException | None) -> None:
+    """Some of these errors quote the URL; a traceback shows what they say."""
+    while exc is not None:
+        exc.args = tuple(redact_text(a) if isinstance(a, str) else a for a in exc.args)
+        exc = exc.__cause__ or exc.__context__
+
+
+def _reason(exc: BaseException) -> str:
+    """The first line of the error at the root (connection refused, database is locked), if any."""
+    chain: list[BaseException] = [exc]
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(inner)
+    roots = [error for error in chain if isinstance(error, OSError | sqlite3.Error)]
+    return redact_text(cut(first_line((roots or chain[:1])[-1]), 300))

@@ -1,0 +1,157 @@
+"""What is checked before anything of a run is written: that the parts fit each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from qstore_ray.backends import open_backend
+from qstore_ray.backends.base import Backend
+from qstore_ray.data.read.dataset import Dataset
+from qstore_ray.errors import ConfigError, DataError, UsageError, numbered, under
+from qstore_ray.learn.config import ModelConfig
+from qstore_ray.learn.gradients import get_gradient
+from qstore_ray.learn.model import QuantumModel, build_model
+from qstore_ray.learn.schedules import Horizon, get_schedule
+from qstore_ray.learn.targets import TargetScaling
+from qstore_ray.learn.weights import check_sample_weight, row_weights
+from qstore_ray.train.callbacks.base import Callback
+from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.job import TrainingRows
+from qstore_ray.train.loop.loop import batches_of
+from qstore_ray.train.loop.validation import asked_metrics
+
+if TYPE_CHECKING:
+    from qstore_ray.types import AnyArray, FloatArray
+
+
+class Checked(NamedTuple):
+    """What a training is of: `Assignment` says what each is."""
+
+    model: QuantumModel
+    rows: TrainingRows
+    targets: TargetScaling | None
+    metrics: tuple[str, ...]
+
+
+def checked(
+    model_config: ModelConfig,
+    config: TrainerConfig,
+    dataset: Dataset,
+    callbacks: Sequence[Callback] = (),
+    sample_weight: Any = None,
+) -> Checked:
+    """The model and its rows, as training takes them. Runs in the driver process.
+
+    Args:
+        sample_weight: of the rows of train, in the order of `materialize` (N,).
+
+    Raises:
+        ConfigError, CircuitError, ResourceError: what does not fit, or cannot be run.
+        DataError: fewer rows than workers.
+    """
+    if not isinstance(dataset, Dataset):
+        raise no_dataset(dataset)
+    model = model_for(model_config, dataset)
+    backend = open_backend(config.backend, config.backend_options)
+    get_gradient(config.gradient, backend)
+    x, y = dataset.materialize("train")
+    validates = "val" in dataset.plans
+    held_out = dataset.materialize("val") if validates else (x[:0], y[:0])
+    row_val = dataset.rows("val") if validates else None
+    given = None if sample_weight is None else check_sample_weight(sample_weight, len(x))
+    weight = weights_of(model, config, y, dataset.classes, given)
+    targets = scaling_of(model, config, y, given)
+    x_val, y_val = held_out
+    if targets is not None:
+        y, y_val = targets.apply(y), targets.apply(y_val)
+    rows = TrainingRows(x, y, x_val, y_val, dataset.rows("train"), row_val, weight)
+    check_rows(model, config, rows, backend)
+    names = tuple(map(str, dataset.schema.class_names))
+    return Checked(model, rows, targets, asked_metrics(model, config, callbacks, rows, names))
+
+
+def no_dataset(given: object) -> UsageError:
+    """The error for anything else than a dataset, such as features and labels."""
+    return UsageError(
+        "the first argument of a training is a Dataset, and the only one without a name",
+        field="dataset",
+        value=type(given).__name__,
+        fix="Make one by DatasetLoader.load(config) or DatasetLoader.from_arrays(x, y).",
+    )
+
+
+def scaling_of(
+    model: QuantumModel, config: TrainerConfig, y: AnyArray, weight: FloatArray | None = None
+) -> TargetScaling | None:
+    """How the targets y (N, …) of train are scaled; None where they are not."""
+    if model.loss.goal != "regression" or config.target_scaling == "none":
+        return None
+    return TargetScaling.of(y, weight)
+
+
+def weights_of(
+    model: QuantumModel,
+    config: TrainerConfig,
+    y: AnyArray,
+    classes: Sequence[Any],
+    sample_weight: FloatArray | None,
+) -> FloatArray | None:
+    """The weight (N,) of each row of train; None where all are equal.
+
+    Raises:
+        ConfigError: weights of classes for a model that does not classify.
+        UnknownNameError: a weight for a label that is no class.
+    """
+    if config.class_weight is not None and model.loss.goal != "classification":
+        raise ConfigError(
+            f"class weights are for one class a row, the goal of the loss is {model.loss.goal}",
+            field="trainer.class_weight",
+            value=config.class_weight,
+            fix="Leave them out, or give weights of rows.",
+        )
+    if config.class_weight is None and sample_weight is None:
+        return None
+    return row_weights(y, classes, config.class_weight, sample_weight, field="trainer.class_weight")
+
+
+def model_for(config: ModelConfig, dataset: Dataset) -> QuantumModel:
+    """The model that `config` means for this dataset.
+
+    Raises:
+        ConfigError, CircuitError: they do not fit.
+    """
+    return build_model(
+        config,
+        n_features=dataset.schema.n_features,
+        n_classes=len(dataset.classes) or None,
+        task=dataset.config.task,
+        n_targets=dataset.schema.n_targets,
+    )
+
+
+def check_rows(
+    model: QuantumModel, config: TrainerConfig, rows: TrainingRows, backend: Backend
+) -> None:
+    """Raise where these rows cannot be trained on in this way.
+
+    Raises:
+        CircuitError, ResourceError: a circuit that the backend cannot run.
+        DataError: fewer rows than workers.
+    """
+    if len(rows.x) < max(1, config.num_workers):
+        raise DataError(
+            f"{len(rows.x)} training rows for {config.num_workers} workers",
+            field="trainer.num_workers",
+            value=config.num_workers,
+            fix=f"Take at most {len(rows.x)} workers, or more data.",
+        )
+    steps = len(batches_of(config, rows.y).of_epoch(0))
+    with under("trainer.schedule_options"):
+        schedule = get_schedule(config.schedule, config.schedule_options)
+        schedule.init(Horizon(steps * config.epochs, steps))
+    parts = model.split(model.initial(0))
+    with under("model"), numbered(rows.row):
+        first, _ = model.inputs(parts, rows.x[:1])
+        bindings = model.bindings(parts, first, model.circuit.angles(first))
+        backend.check(model.circuit.template, model.observables, bindings)

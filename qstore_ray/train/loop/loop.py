@@ -1,0 +1,311 @@
+"""The training loop. It runs, unchanged, in this process or in every Ray Train worker.
+
+For each epoch the rows are ordered by (seed, epoch) and cut into batches. A step asks the
+`Objective` for the gradient over a batch (or lets the optimizer ask it for what it needs), which
+all workers compute together, so θ has the same bits on every worker and for any number of workers.
+Worker 0 also keeps the run's journal and calls the callbacks; what it asks of all workers (stop,
+save, report) is sent with the sums, so that all act on it after the same step. The others have a
+journal that keeps nothing and no callbacks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from qstore_ray.backends import open_backend
+from qstore_ray.data.batches.batches import BalancedBatches, Batches, StandardBatches
+from qstore_ray.errors import CheckpointError, RunError, under
+from qstore_ray.learn.diagnostics.stopping import monitored
+from qstore_ray.learn.schedules import Horizon
+from qstore_ray.learn.targets import nothing_to_learn
+from qstore_ray.track.base import Record
+from qstore_ray.train.callbacks.base import Run
+from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.job import Assignment, Outcome, TrainingRows
+from qstore_ray.train.loop.control import Control
+from qstore_ray.train.loop.hooks import Hooks
+from qstore_ray.train.loop.objective import Objective, Rows
+from qstore_ray.train.loop.reducer import Reducer
+from qstore_ray.train.loop.reporter import Reporter
+from qstore_ray.train.loop.stepper import Stepper
+from qstore_ray.train.loop.validation import Validation
+from qstore_ray.train.run.checkpoint import Checkpoint, latest_checkpoint
+from qstore_ray.train.run.recorder import Journal, Memory, Recorder
+from qstore_ray.train.run.state import TrainState
+
+if TYPE_CHECKING:
+    from qstore_ray.types import AnyArray, FloatArray, IntArray
+
+_ENDINGS = (None, "stop", "end")
+"""How callbacks may end a run; the place of one is what worker 0 broadcasts."""
+_TRAINED = "trained_theta"
+"""In the last checkpoint: the parameters of the last step, where callbacks put others in place."""
+
+
+def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporter) -> Outcome:
+    """Train from the last checkpoint (or from the start) to the last epoch, or until told to stop.
+
+    Called in every worker, with the same job and rows.
+
+    Raises:
+        DivergenceError: loss, gradient or parameters became NaN or infinite.
+        CheckpointError: no checkpoint is readable, or one cannot be written.
+        CallbackError: a callback raised (worker 0).
+    """
+    loop = _Loop(job, rows, reducer, reporter)
+    with ExitStack() as stack:
+        stack.callback(loop.journal.close)
+        began, state = time.monotonic(), loop.restore()
+        stack.push(loop.leave)
+        first_sample, stopped = state.samples, False
+        loop.call("on_train_begin", state)
+        while not (stopped or loop.is_over(state)):
+            loop.call("on_epoch_begin", state)
+            state, stopped = loop.steps(state)
+            if not stopped:
+                state, stopped = loop.end_epoch(state)
+        reason = loop.close("interrupted" if stopped else "finished")
+        return Outcome(
+            "interrupted" if stopped else "finished",
+            state.theta,
+            time.monotonic() - began,
+            state.samples - first_sample,
+            reason,
+            tuple(loop.journal.records),
+        )
+
+
+def batches_of(config: TrainerConfig, y: AnyArray) -> Batches:
+    """Which rows come together in each step of each epoch."""
+    size = config.batch_size * config.accumulate
+    if config.batches == "balanced":
+        return BalancedBatches(labels=y, batch_size=size, seed=config.seed)
+    return StandardBatches(n_rows=len(y), batch_size=size, seed=config.seed)
+
+
+class _Loop:
+    def __init__(
+        self, job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporter
+    ) -> None:
+        config = job.config
+        self.job, self.rows, self.reducer, self.reporter = job, rows, reducer, reporter
+        backend = job.backend or open_backend(
+            config.backend, config.backend_options, threads=job.threads
+        )
+        self.objective = Objective(job.model, backend, config.gradient, reducer)
+        self.stepper = Stepper(config, self.objective)
+        self.validation = Validation(job, rows, self.objective)
+        self.batches = batches_of(config, rows.y)
+        self.steps_per_epoch = len(self.batches.of_epoch(0))
+        self.rows_per_epoch = 0
+        self.is_first = reducer.rank == 0
+        self.journal = self._journal()
+
+    hooks: Hooks  # set by `restore`
+
+    def leave(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        """Tell the callbacks of an error that ends the run; it is raised again afterwards."""
+        if error is not None:
+            self.hooks("on_exception", error)
+        return False
+
+    def close(self, status: Literal["finished", "interrupted"]) -> str:
+        """Wait for the last checkpoint and end the journal; why a callback ended the run, or ""."""
+        ending = self.hooks.run.ending
+        reason = ending.reason if ending else ""
+        self._tell_checkpoint(wait=True)
+        self.journal.end(status, reason)
+        return reason
+
+    def is_over(self, state: TrainState) -> bool:
+        """Whether no epoch is left, or a callback has ended the run."""
+        return bool(state.ended) or state.epoch >= self.job.config.epochs
+
+    def _journal(self) -> Journal:
+        if not self.is_first:
+            return Memory(shown=None)
+        return Memory() if self.job.run_dir is None else Recorder(self.job, self.job.run_dir)
+
+    def _warnings(self) -> list[str]:
+        regression = self.job.model.loss.goal == "regression"
+        same = nothing_to_learn(self.rows.y) if regression else ""
+        return [*self.validation.warnings, *([same] if same else [])]
+
+    def restore(self) -> TrainState:
+        """The state of the last checkpoint, or the first; journal and callbacks begin with it."""
+        horizon = Horizon(self.steps_per_epoch * self.job.config.epochs, self.steps_per_epoch)
+        with under("trainer.schedule_options"):
+            theta = self.job.theta
+            if theta is None:
+                theta = self.job.model.initial(self.job.config.seed)
+            state = self.stepper.begin(theta, horizon)
+        found: Checkpoint | None = None
+        problems: list[CheckpointError] = []
+        if self.job.run_dir:
+            found, problems = latest_checkpoint(self.job.run_dir / "checkpoints")
+        if found:
+            known = state.to_arrays()
+            state = TrainState.from_arrays({name: found.arrays[name] for name in known}, state)
+            if _TRAINED in found.arrays and not self.is_over(state):  # the run was made longer
+                state = replace(state, theta=found.arrays[_TRAINED])
+        self.objective.usage = state.usage
+        self.journal.start(
+            state, problems, rows=len(self.rows.x), steps_per_epoch=self.steps_per_epoch,
+            workers=self.reducer.world_size,
+        )  # fmt: skip
+        for warning in self._warnings():
+            self.journal.warn(warning)
+        callbacks = self.job.callbacks if self.is_first else ()
+        self.hooks = Hooks(callbacks, self._view(state))
+        self.hooks.restore(found.arrays if found else {})
+        return state
+
+    def _view(self, state: TrainState) -> Run:
+        return Run(
+            model=self.job.model,
+            config=self.job.config,
+            run_dir=self.job.run_dir,
+            steps_per_epoch=self.steps_per_epoch,
+            state=state,
+            journal=self.journal,
+        )
+
+    def steps(self, state: TrainState) -> tuple[TrainState, bool]:
+        """The remaining steps of the running epoch; True if all workers are to stop."""
+        batches = self.batches.of_epoch(state.epoch)
+        self.rows_per_epoch = sum(map(len, batches))
+        weight = self._weight(batches)
+        for index in batches[state.step_in_epoch :]:
+            self.call("on_batch_begin", state)
+            self.objective.control = self._asked()
+            rows = Rows(self.rows.x, self.rows.y, index, self.rows.row, weight)
+            state, done = self.stepper.step(state, rows)
+            self.journal.step(state, done.loss)
+            self.call("on_batch_end", state, done)
+            control = self.objective.take_control()
+            if self.reducer.world_size == 1:  # no other worker has to be told first
+                control |= Control(stop=self._callbacks_stop())
+            if control.save or control.stop:
+                self._save(state)
+            if control.stop:
+                return state, True
+        return state, False
+
+    def _weight(self, batches: list[IntArray]) -> FloatArray | None:
+        """The rows' weights (N,), 1 on the mean over the rows of the epoch; see `learn.weights`."""
+        weight = self.rows.weight
+        return None if weight is None else weight / weight[np.concatenate(batches)].mean()
+
+    def _asked(self) -> Control:
+        """What worker 0 asks of all workers in this step."""
+        if not self.is_first:
+            return Control()
+        stop = self.reporter.should_stop() or self._callbacks_stop()
+        return Control(stop=stop, save=self.journal.save_is_due())
+
+    def _callbacks_stop(self) -> bool:
+        ending = self.hooks.run.ending
+        return ending is not None and ending.kind == "stop"
+
+    def end_epoch(self, state: TrainState) -> tuple[TrainState, bool]:
+        """Validate, record, and save; the state at the start of the next epoch, True if to stop."""
+        record = self._record(state)
+        control = self.objective.take_control()
+        state = replace(
+            state,
+            epoch=state.epoch + 1,
+            step_in_epoch=0,
+            sums=np.zeros(4),
+            metric=monitored(record, self._monitor),
+            usage=self.objective.usage,
+        )
+        if len(self.rows.x_val):
+            self.call("on_validation_end", state, record)
+        self.call("on_epoch_end", state, record)
+        record |= self.hooks.run.take_logged()
+        self.journal.epoch(record)
+        ending = self._agreed()
+        state = replace(state, ended=int(ending == "end"))
+        if self.is_over(state):
+            state = self._finish(state)
+        elif state.epoch % self.job.config.checkpoint_every_epochs == 0 or ending == "stop":
+            self._save(state)
+        if control.report:
+            self.reporter.metrics(record)
+        return state, ending == "stop" and not self.is_over(state)
+
+    def _record(self, state: TrainState) -> Record:
+        """The numbers of an epoch; the same on every worker."""
+        loss, count, correct, norm = state.sums
+        if count != self.rows_per_epoch:
+            raise RunError(
+                f"epoch {state.epoch} used {count:.0f} rows of {self.rows_per_epoch}", value=count
+            )
+        if self.is_first:
+            self.objective.control = Control(report=self.journal.report_is_due())
+        validation, metrics = self.validation.score(state.theta)
+        record: Record = {"epoch": state.epoch, "step": state.step, "samples": state.samples}
+        record |= self._scores("train", loss, count, correct)
+        if validation.n_rows:
+            record |= self._scores("val", validation.loss, validation.n_rows, validation.correct)
+            record |= metrics
+        record["learning_rate"] = state.learning_rate
+        if norm:
+            record["gradient_norm"] = norm / self.steps_per_epoch
+        circuits, shots = map(int, self.objective.usage)
+        record["circuit_evaluations"] = circuits
+        if shots:
+            record["shots"] = shots
+        return record
+
+    def _scores(self, split: str, loss: float, count: float, correct: float) -> dict[str, float]:
+        accuracy = {f"{split}_accuracy": correct / count} if self._classifies else {}
+        return {f"{split}_loss": loss / count, **accuracy}
+
+    def _agreed(self) -> str | None:
+        """How the callbacks end the run after this epoch, on every worker; None if they do not."""
+        ending = self.hooks.run.ending
+        own = _ENDINGS.index(ending.kind if ending else None)
+        if self.reducer.world_size > 1 and self.job.callbacks:
+            own = int(self.reducer.broadcast(np.array([float(own)]))[0])
+        return _ENDINGS[own]
+
+    def _finish(self, state: TrainState) -> TrainState:
+        """After the last epoch: the callbacks may put other parameters in place."""
+        self.call("on_train_end", state)
+        replacement = self.hooks.run.replacement
+        theta = state.theta if replacement is None else replacement
+        if self.job.callbacks:
+            theta = self.reducer.broadcast(theta)
+        trained, state = state.theta, replace(state, theta=theta)
+        self._save(state, {} if replacement is None else {_TRAINED: trained})
+        return state
+
+    def call(self, hook: str, state: TrainState, *arguments: Any) -> None:
+        """Call a hook of the callbacks, who see `state`."""
+        self.hooks.run.state = state
+        self.hooks(hook, *arguments)
+
+    def _save(self, state: TrainState, extra: Mapping[str, AnyArray] | None = None) -> None:
+        self._tell_checkpoint(wait=True)  # one at a time
+        self.journal.save(state, {**self.hooks.arrays(), **(extra or {})})
+
+    def _tell_checkpoint(self, *, wait: bool = False) -> None:
+        path = self.journal.written(wait=wait)
+        if path is not None:
+            self.hooks("on_checkpoint", path)
+
+    @property
+    def _classifies(self) -> bool:
+        return self.job.model.loss.classification
+
+    @property
+    def _monitor(self) -> str:
+        automatic = "val_loss" if len(self.rows.x_val) else "train_loss"
+        return self.job.config.monitor or automatic

@@ -1,0 +1,246 @@
+"""The loss over rows, computed by all workers together.
+
+Rows are cut into blocks of 16; each worker computes its share of the blocks and leaves zeros for
+the rest, one all-reduce gives everyone all blocks, and everyone adds them in the same order. So a
+sum has the same bits on every worker and for any number of workers. Two small things travel with
+every sum: what worker 0 asks of all (`Control`), and what each worker used of its backend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from qstore_ray.backends.base import Backend, Bindings
+from qstore_ray.backends.meter import metered
+from qstore_ray.errors import numbered
+from qstore_ray.learn import step as blocks
+from qstore_ray.learn.fubini_study import fidelities, layers, metrics
+from qstore_ray.learn.gradients import get_gradient
+from qstore_ray.learn.model import QuantumModel
+from qstore_ray.learn.optimizers.base import Slope
+from qstore_ray.train.loop.control import Control
+from qstore_ray.train.loop.reducer import Reducer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from qstore_ray.types import AnyArray, FloatArray
+
+_NOTES = 3  # behind every sum: control, circuits, shots
+
+
+@dataclass(frozen=True, eq=False)  # arrays have no truth value
+class Rows:
+    """Rows of a table: all of x (N, F) and y (N, …), or those that `index` (B,) names, in order.
+
+    `number` (N,) is what every row of the table is called in errors; its place where None. They
+    have the weights `weight` (N,) in a loss, or 1 each.
+    """
+
+    x: FloatArray
+    y: AnyArray
+    index: AnyArray | None = None
+    number: AnyArray | None = None
+    weight: FloatArray | None = None
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.x) if self.index is None else len(self.index)
+
+    def part(self, rows: slice) -> tuple[FloatArray, AnyArray, FloatArray | None]:
+        """Features, targets and weights of some of them."""
+        take: Any = rows if self.index is None else self.index[rows]
+        return self.x[take], self.y[take], None if self.weight is None else self.weight[take]
+
+    def numbers(self, rows: slice) -> AnyArray:
+        """What some of them are called in errors."""
+        take = np.arange(self.count) if self.index is None else self.index
+        found: AnyArray = take[rows] if self.number is None else self.number[take[rows]]
+        return found
+
+    def first(self, count: int | None) -> Rows:
+        """The first `count` of them; all of them for None."""
+        index = np.arange(len(self.x)) if self.index is None else self.index
+        return replace(self, index=index[:count])
+
+    def split(self, size: int) -> list[Rows]:
+        """They, in order, `size` at a time; the last part may be shorter."""
+        if self.count <= size:
+            return [self]
+        index = np.arange(len(self.x)) if self.index is None else self.index
+        return [replace(self, index=index[i : i + size]) for i in range(0, len(index), size)]
+
+
+class Objective:
+    """Sums over rows, by all workers. Used in every worker; all make the same calls in order.
+
+    Attributes:
+        control: what worker 0 asks of all workers; it is sent with the next sum.
+        usage: circuits and shots of all workers (2,), so far.
+    """
+
+    def __init__(
+        self, model: QuantumModel, backend: Backend, gradient: str, reducer: Reducer
+    ) -> None:
+        self.model, self.reducer = model, reducer
+        self.backend = metered(backend)
+        self.method = get_gradient(gradient, self.backend)
+        self.control = self._received = Control()
+        self.usage = np.zeros(2)
+
+    def take_control(self) -> Control:
+        """What worker 0 asked with the sums since the last call; the same on every worker."""
+        received, self._received = self._received, Control()
+        return received
+
+    def gradient(self, theta: FloatArray, rows: Rows) -> FloatArray:
+        """All blocks of `learn.step.value_and_grad`: (blocks, P + 3)."""
+        share = self._share(rows, self.model.n_parameters + blocks.EXTRA)
+        if share.rows is not None:
+            x, y, weight = rows.part(share.rows)
+            with numbered(rows.numbers(share.rows)):
+                share.mine[:] = blocks.value_and_grad(
+                    self.model, theta, x, y, self.backend, self.method, weight
+                )
+        return self._summed(share)
+
+    def scores(self, theta: FloatArray, rows: Rows) -> FloatArray:
+        """All blocks of `learn.step.evaluate`: (blocks, 3)."""
+        share = self._share(rows, blocks.EXTRA)
+        if share.rows is not None:
+            x, y, weight = rows.part(share.rows)
+            with numbered(rows.numbers(share.rows)):
+                share.mine[:] = blocks.evaluate(self.model, theta, x, y, self.backend, weight)
+        return self._summed(share)
+
+    def outputs(self, theta: FloatArray, rows: Rows) -> FloatArray:
+        """All blocks of `learn.step.block_outputs`: (blocks, 16, K), on every worker."""
+        share = self._share(rows, blocks.BLOCK * self.model.n_outputs)
+        if share.rows is not None:
+            x, _, _ = rows.part(share.rows)
+            with numbered(rows.numbers(share.rows)):
+                found = blocks.block_outputs(self.model, theta, x, self.backend)
+                share.mine[:] = found.reshape(share.mine.shape)
+        return self._summed(share).reshape(-1, blocks.BLOCK, self.model.n_outputs)
+
+    def over_rows(
+        self, rows: Rows, width: int, of_block: Callable[[FloatArray], FloatArray]
+    ) -> FloatArray:
+        """Σ over rows of `of_block(x)`, which sums over the rows it is given: (width,)."""
+        share = self._share(rows, width)
+        if share.rows is not None:
+            x, _, _ = rows.part(share.rows)
+            numbers = rows.numbers(share.rows)
+            for block, start in enumerate(range(0, len(x), blocks.BLOCK)):
+                with numbered(numbers[start:]):
+                    share.mine[block] = of_block(x[start : start + blocks.BLOCK])
+        summed: FloatArray = self._summed(share).sum(axis=0)
+        return summed
+
+    def _share(self, rows: Rows, width: int) -> _Share:
+        """The blocks of `rows` that this worker computes, in an array of zeros for all blocks."""
+        n_blocks = -(-rows.count // blocks.BLOCK)
+        rank, size = self.reducer.rank, self.reducer.world_size
+        first, end = n_blocks * rank // size, n_blocks * (rank + 1) // size
+        mine = slice(first * blocks.BLOCK, end * blocks.BLOCK) if end > first else None
+        values = np.zeros(n_blocks * width + _NOTES)
+        found = values[:-_NOTES].reshape(n_blocks, width)
+        return _Share(mine, found[first:end], values, found.shape)
+
+    def _summed(self, share: _Share) -> FloatArray:
+        """The blocks of all workers (blocks, width)."""
+        share.values[-_NOTES], self.control = self.control.to_number(), Control()
+        share.values[1 - _NOTES :] = self.backend.take()
+        summed = self.reducer.all_reduce(share.values)
+        self._received |= Control.from_number(summed[-_NOTES])  # worker 0 alone asks
+        self.usage = self.usage + summed[1 - _NOTES :]
+        return summed[:-_NOTES].reshape(share.shape)
+
+
+class _Share(NamedTuple):
+    """One worker's part of a sum: its rows (None if it has none) and where their blocks go."""
+
+    rows: slice | None
+    mine: FloatArray
+    values: FloatArray
+    shape: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class BatchProblem:
+    """The mean loss over one batch as a function of θ; see `learn.optimizers.base.Problem`.
+
+    Args:
+        rows: the batch's.
+        key: (seed, step).
+    """
+
+    objective: Objective
+    rows: Rows
+    key: tuple[int, int]
+
+    @property
+    def n_circuit(self) -> int:
+        """How many numbers at the head of θ are the circuit's."""
+        return self.objective.model.sizes["circuit"]
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows the batch has."""
+        return self.rows.count
+
+    @property
+    def metric_blocks(self) -> tuple[int, ...]:
+        """The layer of each of the circuit's parameters."""
+        return layers(self.objective.model.circuit.template)
+
+    def values(self, thetas: FloatArray) -> FloatArray:
+        """Mean losses at (M, P): (M,)."""
+        sums = [blocks.total(self.objective.scores(theta, self.rows)) for theta in thetas]
+        return np.array([found.loss / found.n_rows for found in sums])
+
+    def slope(self, theta: FloatArray, n_rows: int | None = None) -> Slope:
+        """The gradient over the first rows of the batch, and its variance from row to row."""
+        found = self.objective.gradient(theta, self.rows.first(n_rows))
+        sums = blocks.total(found)
+        return Slope(sums.gradient / sums.n_rows, blocks.row_variance(found))
+
+    def metric(self, theta: FloatArray) -> FloatArray:
+        """The Fubini–Study metric of the circuit's parameters, mean over the rows."""
+        model, backend, size = self.objective.model, self.objective.backend, self.n_circuit
+        template = model.circuit.template
+
+        def of_block(x: FloatArray) -> FloatArray:
+            found = metrics(backend, template, _bindings(model, theta, x))
+            summed: FloatArray = found.sum(axis=0).ravel()
+            return summed
+
+        summed = self.objective.over_rows(self.rows, size * size, of_block)
+        mean: FloatArray = summed.reshape(size, size) / self.rows.count
+        return mean
+
+    def fidelities(self, theta: FloatArray, others: FloatArray) -> FloatArray:
+        """Mean |⟨ψ(θ)|ψ(θ')⟩|² over the rows, for each θ' of (M, P): (M,)."""
+        model, backend = self.objective.model, self.objective.backend
+        template = model.circuit.template
+
+        def of_block(x: FloatArray) -> FloatArray:
+            there = [_bindings(model, other, x) for other in others]
+            here = _bindings(model, theta, x)
+            summed: FloatArray = fidelities(backend, template, here, there).sum(axis=1)
+            return summed
+
+        summed = self.objective.over_rows(self.rows, len(others), of_block)
+        mean: FloatArray = summed / self.rows.count
+        return mean
+
+
+def _bindings(model: QuantumModel, theta: FloatArray, x: FloatArray) -> Bindings:
+    """The circuit's slots for features (B, F) at θ."""
+    parts = model.split(theta)
+    inner, _ = model.inputs(parts, x)
+    return model.bindings(parts, inner, model.circuit.angles(inner))

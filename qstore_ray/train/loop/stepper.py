@@ -1,0 +1,141 @@
+"""One step of training: from a state to the next one.
+
+The learning rate comes from the schedule; the optimizer gets a gradient, or asks the objective for
+what else it needs. All workers take the same step, with the same bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from qstore_ray.errors import DivergenceError
+from qstore_ray.learn import step as blocks
+from qstore_ray.learn.clipping import clip_by_norm, clip_by_value
+from qstore_ray.learn.diagnostics.stopping import direction
+from qstore_ray.learn.optimizers import get_optimizer
+from qstore_ray.learn.optimizers.base import Optimizer, SearchOptimizer
+from qstore_ray.learn.schedules import Horizon, Tick, get_schedule
+from qstore_ray.train.callbacks.base import Batch
+from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.loop.objective import BatchProblem, Objective, Rows
+from qstore_ray.train.run.state import TrainState
+
+if TYPE_CHECKING:
+    from qstore_ray.types import FloatArray
+
+
+class _Moved(NamedTuple):
+    """After an optimizer's update.
+
+    Attributes:
+        sums: over the batch. blocks: those of its blocks, (blocks, P + 3) or (blocks, 3).
+        theta: the next parameters. optimizer: its next state.
+    """
+
+    sums: blocks.Sums
+    blocks: FloatArray
+    theta: FloatArray
+    optimizer: dict[str, FloatArray]
+
+
+class Stepper:
+    """Takes the steps of a run. Used in every worker, by all in the same order."""
+
+    def __init__(self, config: TrainerConfig, objective: Objective) -> None:
+        self._config = config
+        self._objective = objective
+        self._schedule = get_schedule(config.schedule, config.schedule_options)
+        self._larger_is_better = config.monitor is not None and direction(config.monitor) is True
+        optimizer = get_optimizer(config.optimizer, config.optimizer_options)
+        self._init = optimizer.init
+        # Decided once: isinstance of a protocol takes 40 µs, as long as a small step.
+        self._search = optimizer if isinstance(optimizer, SearchOptimizer) else None
+        self._optimizer = optimizer if isinstance(optimizer, Optimizer) else None
+
+    def begin(self, theta: FloatArray, horizon: Horizon) -> TrainState:
+        """The state before the first step."""
+        return TrainState(
+            theta=theta,
+            optimizer=self._init(theta),
+            schedule=self._schedule.init(horizon),
+            sums=np.zeros(4),
+            learning_rate=self._config.learning_rate,
+        )
+
+    def step(self, state: TrainState, rows: Rows) -> tuple[TrainState, Batch]:
+        """The state after a step over the rows of one batch.
+
+        Raises:
+            DivergenceError: loss, gradient or parameters became NaN or infinite.
+        """
+        begins = state.step_in_epoch == 0
+        metric = state.metric if begins and np.isfinite(state.metric) else None
+        # What overflows in a run that diverges is checked here, on every worker alike.
+        with np.errstate(over="ignore", invalid="ignore"):
+            tick = Tick(begins, metric, self._larger_is_better)
+            factor, schedule = self._schedule.update(dict(state.schedule), tick)
+            learning_rate = self._config.learning_rate * factor
+            if self._search is not None:
+                moved = self._searched(self._search, state, rows, learning_rate)
+            else:
+                assert self._optimizer is not None
+                found = [
+                    self._objective.gradient(state.theta, part)
+                    for part in rows.split(self._config.batch_size)
+                ]
+                moved = self._followed(self._optimizer, state, found, learning_rate)
+            sums, theta = moved.sums, moved.theta
+            gradient = sums.gradient / sums.n_rows
+            norm = float(np.sqrt(gradient @ gradient))
+        if not (np.isfinite([sums.loss, norm]).all() and np.isfinite(theta).all()):
+            raise DivergenceError(
+                f"the loss, its gradient or the parameters became NaN or infinite in step "
+                f"{state.step + 1}",
+                value={"loss": sums.loss, "gradient_norm": norm},
+                fix="Lower trainer.learning_rate, or scale the features down.",
+            )
+        after = replace(
+            state,
+            theta=theta,
+            optimizer=moved.optimizer,
+            schedule=schedule,
+            sums=state.sums + np.array([sums.loss, sums.n_rows, sums.correct, norm]),
+            learning_rate=learning_rate,
+            step_in_epoch=state.step_in_epoch + 1,
+            step=state.step + 1,
+            samples=state.samples + rows.count,
+            usage=self._objective.usage,
+        )
+        return after, Batch(sums.loss / sums.n_rows, gradient, rows.count, moved.blocks)
+
+    def _searched(
+        self, optimizer: SearchOptimizer, state: TrainState, rows: Rows, learning_rate: float
+    ) -> _Moved:
+        """A step of an optimizer that asks for the values or gradients it needs itself."""
+        problem = BatchProblem(self._objective, rows, (self._config.seed, state.step))
+        found = self._objective.scores(state.theta, rows)
+        theta, after = optimizer.search(dict(state.optimizer), state.theta, problem, learning_rate)
+        return _Moved(blocks.total(found), found, theta, after)
+
+    def _followed(
+        self,
+        optimizer: Optimizer,
+        state: TrainState,
+        found: list[FloatArray],
+        learning_rate: float,
+    ) -> _Moved:
+        """A step along the gradient over the batch, whose parts are in `found`."""
+        sums = blocks.added([blocks.total(part) for part in found])
+        gradient = self._clipped(sums.gradient / sums.n_rows)
+        theta, after = optimizer.update(dict(state.optimizer), state.theta, gradient, learning_rate)
+        return _Moved(sums, found[0] if len(found) == 1 else np.concatenate(found), theta, after)
+
+    def _clipped(self, gradient: FloatArray) -> FloatArray:
+        if self._config.clip_value is not None:
+            gradient = clip_by_value(gradient, self._config.clip_value)
+        if self._config.clip_norm is not None:
+            gradient = clip_by_norm(gradient, self._config.clip_norm)
+        return gradient

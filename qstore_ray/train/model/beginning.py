@@ -1,0 +1,123 @@
+"""Where a training begins that does not begin anew: from a model's parameters, or from the end of
+the run of fewer epochs that it makes longer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qstore_ray.errors import ConfigError, RunExistsError
+from qstore_ray.learn.model import QuantumModel
+from qstore_ray.learn.schedules import Horizon, Schedule, Tick, get_schedule
+from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.model.trained import TrainedModel
+from qstore_ray.train.run.checkpoint import latest_checkpoint
+
+if TYPE_CHECKING:
+    from qstore_ray.types import FloatArray
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Parameters to begin with.
+
+    Attributes:
+        theta: (P,). facts: where they are from, for the record of the run.
+    """
+
+    theta: FloatArray
+    facts: Mapping[str, Any]
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What decides the result: the parameters, wherever they lie."""
+        return {"init_from": self.facts["sha256"]}
+
+
+def beginning(given: TrainedModel | str | Path, model: QuantumModel) -> Beginning:
+    """The parameters of a trained model, for `model`.
+
+    Args:
+        given: a model, or what `TrainedModel.load` reads.
+
+    Raises:
+        ConfigError: it is a model of another circuit, other observables or other layers.
+        CheckpointError: there is no readable model.
+    """
+    if not isinstance(given, TrainedModel | str | Path) or given == "":
+        raise ConfigError(
+            "a run begins from a model, a run folder or a .qsm file",
+            field="trainer.init_from",
+            value=given,
+        )
+    trained = given if isinstance(given, TrainedModel) else TrainedModel.load(given)
+    where = trained.origin.run if isinstance(given, TrainedModel) else str(given)
+    own, other = model, trained.model
+    differs = [
+        name
+        for name, same in (
+            ("circuit", own.circuit.template == other.circuit.template),
+            ("observables", own.observables == other.observables),
+            (f"number of parameters, {own.n_parameters}", own.n_parameters == other.n_parameters),
+        )
+        if not same
+    ]
+    if differs:
+        raise ConfigError(
+            f"the model to begin from has another {differs[0]}",
+            field="trainer.init_from",
+            value=where or f"{other.n_parameters} parameters",
+            fix="Take a model of the same circuit, observables, layers and head.",
+        )
+    theta = np.array(trained.theta, dtype=float)
+    digest = hashlib.sha256(theta.tobytes()).hexdigest()
+    facts = {"from": where, "step": trained.origin.step, "sha256": digest}
+    return Beginning(theta, facts)
+
+
+def check_longer(config: TrainerConfig, epochs: int, steps_per_epoch: int, run_dir: Path) -> None:
+    """Raise where a run of `epochs` epochs cannot go on to those of `config` as if it had been
+    meant to from the start.
+
+    Raises:
+        RunExistsError: its schedule was laid out for its length, or a callback has ended it.
+    """
+    schedule = get_schedule(config.schedule, config.schedule_options)
+    steps = steps_per_epoch * config.epochs
+    lengths = (steps_per_epoch * epochs, steps)
+    laid_out = [_factors(schedule, Horizon(length, steps_per_epoch), steps) for length in lengths]
+    new_run = "Begin a new run from its parameters: trainer.init_from."
+    if laid_out[0] != laid_out[1]:
+        raise RunExistsError(
+            f"the schedule {config.schedule!r} of this run was laid out for its {epochs} epochs",
+            field="trainer.epochs",
+            value=config.epochs,
+            fix=f"{new_run} A schedule such as constant, step or plateau can be made longer.",
+        )
+    found, _ = latest_checkpoint(run_dir / "checkpoints")
+    if found is not None and int(found.arrays.get("ended", 0)):
+        raise RunExistsError(
+            "a callback has ended this run, which more epochs do not change",
+            field="trainer.epochs",
+            value=config.epochs,
+            fix=new_run,
+        )
+
+
+def _factors(schedule: Schedule, horizon: Horizon, steps: int) -> list[float]:
+    """The factors of `steps` steps of a schedule that was laid out for `horizon`, under a metric
+    that goes up and down.
+    """
+    state, factors = schedule.init(horizon), []
+    for step in range(steps):
+        epoch, within = divmod(step, horizon.steps_per_epoch)
+        metric = float(epoch % 5) if epoch and not within else None
+        factor, state = schedule.update(state, Tick(begins_epoch=not within, metric=metric))
+        factors.append(factor)
+    return factors

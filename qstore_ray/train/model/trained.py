@@ -1,0 +1,392 @@
+"""A trained model: predicts, is scored, is saved as one file, and is loaded again.
+
+A checkpoint holds all of it: parameters, the fitted preparation of raw rows, the classes, and the
+circuit (by name, or as OpenQASM 3). So a model can be used where the training data are not. `save`
+puts the same into one `.qsm` file to hand on (`modelfile.py`); either gives the same predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qstore_ray.backends import open_backend
+from qstore_ray.backends.base import Backend
+from qstore_ray.data.inputs.labelled import label_column, labelled_dataset
+from qstore_ray.data.inputs.signature import Signature, raw_rows
+from qstore_ray.data.prepare.prepare import Preparation
+from qstore_ray.data.read.dataset import Dataset
+from qstore_ray.errors import DataError, UsageError, numbered
+from qstore_ray.learn import step
+from qstore_ray.learn.model import QuantumModel
+from qstore_ray.learn.scoring import Scores, Scoring, answers_of
+from qstore_ray.learn.targets import TargetScaling
+from qstore_ray.train.model.archive import SUFFIX, check_suffix, read_bytes, write_bytes
+from qstore_ray.train.model.evaluation import Evaluation
+from qstore_ray.train.model.modelfile import (
+    PREPARATION,
+    THETA,
+    described_model,
+    read_model,
+    write_model,
+)
+from qstore_ray.train.run.checkpoint import find_checkpoint
+from qstore_ray.train.run.provenance import Origin, origin_of, with_run
+
+if TYPE_CHECKING:
+    import ray.data
+
+    from qstore_ray.types import AnyArray, FloatArray, Task
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model with its parameters, and what turns raw rows into its features.
+
+    Attributes:
+        model: the function. theta: its parameters (P + head,).
+        preparation: raw rows (N, …) to features (N, F), as fitted on the training rows.
+        classes: the label of each class number, or the name of each of several labels; empty for a
+            regression.
+        backend: where circuits are evaluated.
+        about: what a checkpoint says under `model`: config, n_features, classes, preparation,
+            input, targets.
+        origin: where it comes from, as far as it was known when it was loaded.
+        checkpoint: the folder it was loaded from; None for a model file.
+    """
+
+    model: QuantumModel = field(repr=False)
+    theta: FloatArray = field(repr=False)
+    preparation: Preparation = field(repr=False)
+    classes: tuple[Any, ...]
+    backend: Backend
+    about: Mapping[str, Any] = field(repr=False)
+    origin: Origin = field(repr=False)
+    checkpoint: Path | None = field(default=None, repr=False)
+
+    @classmethod
+    def load(cls, path: str | Path, backend: Backend | None = None) -> TrainedModel:
+        """The model of a run folder (its newest checkpoint), a checkpoint folder or a `.qsm` file.
+
+        Args:
+            backend: where circuits are evaluated; without it exactly, in this process.
+
+        Raises:
+            CheckpointError: there is no readable checkpoint, or no sound model file.
+        """
+        path = Path(path).expanduser()
+        if path.suffix == SUFFIX and not path.is_dir():
+            return cls.from_bytes(read_bytes(path), backend)
+        checkpoint = find_checkpoint(path)
+        about = checkpoint.manifest["model"]
+        model = described_model(about)
+        own = {
+            name.removeprefix(PREPARATION): array
+            for name, array in checkpoint.arrays.items()
+            if name.startswith(PREPARATION)
+        }
+        return cls(
+            model,
+            checkpoint.arrays[THETA],
+            Preparation.from_arrays(own, about["preparation"]),
+            tuple(about["classes"]),
+            backend or open_backend("statevector", {}),
+            about,
+            origin_of(checkpoint.manifest, checkpoint.path),
+            checkpoint.path,
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes, backend: Backend | None = None) -> TrainedModel:
+        """The model in the bytes of a `.qsm` file.
+
+        Raises:
+            CheckpointError: they are not exactly what `to_bytes` gave.
+        """
+        found = read_model(data)
+        return cls(
+            found.model,
+            found.theta,
+            found.preparation,
+            tuple(found.about["classes"]),
+            backend or open_backend("statevector", {}),
+            found.about,
+            found.origin,
+        )
+
+    def to_bytes(self) -> bytes:
+        """The model as the bytes of a `.qsm` file; the same model gives the same bytes.
+
+        Raises:
+            CircuitError: a circuit of the user's own that cannot be written as OpenQASM.
+        """
+        states = self.preparation.to_arrays().items()
+        arrays = {THETA: self.theta, **{PREPARATION + name: array for name, array in states}}
+        return write_model(self.about, self.model, arrays, self.known_origin())
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model into one `.qsm` file, whole or not at all; the path.
+
+        Raises:
+            UsageError: another ending, or a file that cannot be written.
+            CircuitError: a circuit of the user's own that cannot be written as OpenQASM.
+        """
+        path = Path(path).expanduser()
+        check_suffix(path)
+        write_bytes(path, self.to_bytes())
+        return path
+
+    def known_origin(self) -> Origin:
+        """Where it comes from, as it is known now: a run may have ended since it was loaded."""
+        return with_run(self.origin, self.checkpoint) if self.checkpoint else self.origin
+
+    @cached_property
+    def signature(self) -> Signature | None:
+        """The columns or the image that the model takes; None where an earlier version trained it.
+
+        `signature.table` names the columns.
+        """
+        kept = self.about.get("input")
+        return None if kept is None else Signature.from_dict(kept)
+
+    def raw(self, rows: Any) -> AnyArray:
+        """Raw rows (N, F) or (N, …) of a table, an array or lists, as the model is given them.
+
+        Columns of a table are found by their names: in pandas, polars and Arrow tables, in a
+        dictionary of columns, in a structured array. Their order does not matter, and columns that
+        are no features are left alone. An array is taken by position.
+
+        Raises:
+            DataError: columns that are missing or there twice, or a value that does not fit.
+        """
+        return raw_rows(rows, self.signature)
+
+    def features(self, rows: Any) -> FloatArray:
+        """Prepared features (N, F) of rows as `raw` takes them.
+
+        Raises:
+            DataError: as `raw`; a wrong width, infinity, or NaN that no step fills.
+        """
+        signature = self.signature
+        table = None if signature is None else signature.table
+        names = None if table is None else table.names
+        return self.preparation.transform(self.raw(rows), names)
+
+    def outputs(self, rows: Any) -> FloatArray:
+        """The model's outputs (N, K) for rows as `raw` takes them: scores, or predicted values.
+
+        Raises:
+            DataError: as `features`.
+        """
+        return self._outputs(self.features(rows))
+
+    @cached_property
+    def targets(self) -> TargetScaling | None:
+        """How the targets of a regression were scaled for training; None if they were not."""
+        return TargetScaling.from_spec(self.about.get("targets"))
+
+    def _outputs(self, x: FloatArray) -> FloatArray:
+        """Outputs (N, K) for features (N, F), those of a regression in the units of the data."""
+        outputs = step.outputs_of(self.model, self.theta, x, self.backend)
+        return outputs if self.targets is None else self.targets.undo(outputs)
+
+    def predict(self, rows: Any) -> AnyArray:
+        """Labels (N,) of rows as `raw` takes them, as they were in the data.
+
+        Several labels are rows (N, T) of 0 and 1; a regression gives values (N,) or (N, T), and
+        compression the probability (N,) that the trash qubits are all 0.
+        """
+        return self._labels(self.model.loss.predict(self.outputs(rows)))
+
+    def predict_proba(self, rows: Any) -> FloatArray:
+        """Class probabilities (N, classes) of rows as `raw` takes them, in the order of `classes`.
+
+        Of several labels, each has a probability of its own.
+
+        Raises:
+            UsageError: the model is a regression, or its loss gives no probabilities.
+        """
+        if not self.classes:
+            raise UsageError("a regression has no class probabilities", fix="Use predict.")
+        chances = self.model.loss.probabilities
+        if chances is None:
+            raise UsageError(
+                f"a model trained with {self.model.loss_name} has no class probabilities",
+                field="model.loss",
+                value=self.model.loss_name,
+                fix="Use predict, or train with loss = 'auto'.",
+            )
+        return chances(self.outputs(rows))
+
+    def predictions(self, rows: Any, *, prepared: bool = False) -> dict[str, AnyArray]:
+        """Columns by name: `prediction`, and `probability` where `predict_proba` gives some.
+
+        Args:
+            rows: as `raw` takes them, or with `prepared` features (N, F) as a dataset's split has
+                them.
+        """
+        x = rows if prepared else self.features(rows)
+        outputs = self._outputs(x)
+        columns = {"prediction": self._labels(self.model.loss.predict(outputs))}
+        chances = self.model.loss.probabilities if self.classes else None
+        return {**columns, "probability": chances(outputs)} if chances else columns
+
+    def predict_dataset(
+        self,
+        rows: Dataset | ray.data.Dataset,
+        split: str = "test",
+        *,
+        num_workers: int = 1,
+        batch_size: int = 1024,
+    ) -> ray.data.Dataset:
+        """Predictions of many rows by `num_workers` actors of a running Ray, lazily.
+
+        Args:
+            rows: a dataset, of which `split` is taken (its rows are prepared already), or a Ray
+                dataset with the model's features as columns, or with raw rows in the column `x`.
+            batch_size: rows that an actor is given at a time; it changes no bit of the result.
+
+        Returns:
+            What `rows` has beside the features or `x`, with columns `prediction` and, for a
+            classification, `probability` (classes,). Blocks may come in any order; `row` says which
+            is which.
+
+        Raises:
+            UsageError: Ray is not running, or no worker was asked for.
+        """
+        from qstore_ray.train.ray.predict import predict_on_ray  # Ray only where it is used
+
+        prepared = isinstance(rows, Dataset)
+        found = rows.to_ray(split) if isinstance(rows, Dataset) else rows
+        return predict_on_ray(
+            self, found, prepared=prepared, num_workers=num_workers, batch_size=batch_size
+        )
+
+    def labelled(
+        self, rows: Any, y: Any = None, *, label: str | None = None, split: str = "test"
+    ) -> Dataset:
+        """Rows as `raw` takes them with their labels, as the split `split` of a dataset.
+
+        Args:
+            y: the labels (N,) or (N, T); by default a column of the table.
+            label: the name of this column; by default the one that training had.
+
+        Raises:
+            DataError: as `features`; no label column, or a label that is none of the classes.
+        """
+        signature = self.signature
+        table = None if signature is None else signature.table
+        name = label or (None if table is None else table.label)
+        return labelled_dataset(
+            raw_rows(rows, signature, name if y is None else None),
+            label_column(rows, name, self.classes, table) if y is None else y,
+            task=self.task,
+            classes=self.classes,
+            class_names=tuple(self.origin.data.class_names) if self.origin.data else (),
+            preparation=self.preparation,
+            table=table,
+            merged=() if signature is None else signature.merged,
+            split=split,
+        )
+
+    @property
+    def task(self) -> Task:
+        """What its labels are."""
+        known: Task | None = self.about.get("task")
+        return known or ("classification" if self.classes else "regression")
+
+    def evaluate(
+        self, dataset: Any, split: str = "test", metrics: Sequence[str] | None = None
+    ) -> dict[str, float]:
+        """Scores of a split: `loss`, and the metrics of `learn.scoring` that fit the model.
+
+        Instead of a dataset, a table of rows with their label column is taken, as by `labelled`.
+        A metric that the rows do not define is left out; `evaluation` has the reason. The loss is
+        that of training: of a regression whose targets were scaled, of scaled targets; its metrics
+        are in the units of the data. For compression `fidelity` is 1 − loss.
+
+        Args:
+            metrics: names of those to compute besides loss and accuracy; None for all that fit.
+
+        Raises:
+            DataError: the data have other features or classes than the model.
+            UnknownNameError: a metric that does not fit.
+        """
+        return self.evaluation(dataset, split, metrics).scores.values
+
+    def evaluation(
+        self, dataset: Any, split: str = "test", metrics: Sequence[str] | None = None
+    ) -> Evaluation:
+        """What `evaluate` gives, with the answers behind it and what could not be computed.
+
+        Raises:
+            DataError, UnknownNameError: see `evaluate`.
+        """
+        if not isinstance(dataset, Dataset):
+            dataset = self.labelled(dataset, split=split)
+        x, y = self._rows(dataset, split)
+        how = self.model.loss
+        scoring = Scoring(how.goal, tuple(map(str, dataset.schema.class_names)))
+        if metrics is not None:
+            scoring.check(metrics, "metrics")
+        with numbered(dataset.rows(split)):
+            blocks = step.block_outputs(self.model, self.theta, x, self.backend)
+        seen = y if self.targets is None else self.targets.apply(y)
+        loss, count, correct = step.scored(self.model, blocks, seen).sum(axis=0)
+        values = {"loss": float(loss / count)}
+        if how.classification:
+            values["accuracy"] = float(correct / count)
+        if how.goal == "compression":
+            values["fidelity"] = 1.0 - values["loss"]
+        outputs = blocks.reshape(-1, self.model.n_outputs)[: len(y)]
+        if self.targets is not None:
+            outputs = self.targets.undo(outputs)
+        answers = answers_of(how, outputs)
+        names = [
+            n for n in scoring.metrics if n not in values and (metrics is None or n in metrics)
+        ]
+        found = scoring.scores(y, answers, names)
+        return Evaluation(Scores(values | found.values, found.missing), y, answers)
+
+    @property
+    def tells_classes(self) -> bool:
+        """Whether a prediction is one class a row, so that there is a confusion matrix."""
+        return self.model.loss.goal == "classification"
+
+    def confusion(self, dataset: Dataset, split: str = "test") -> AnyArray:
+        """Counts (classes, classes) of true class by predicted class on a split.
+
+        Raises:
+            UsageError: a prediction is not one class a row, see `tells_classes`.
+        """
+        if not self.tells_classes:
+            raise UsageError(
+                "a confusion matrix is of models that tell one class a row",
+                field="model.loss",
+                value=self.model.loss_name,
+                fix="Use evaluate.",
+            )
+        x, y = self._rows(dataset, split)
+        with numbered(dataset.rows(split)):
+            outputs = step.outputs_of(self.model, self.theta, x, self.backend)
+        matrix = np.zeros((len(self.classes), len(self.classes)), np.int64)
+        np.add.at(matrix, (y, self.model.loss.predict(outputs)), 1)
+        return matrix
+
+    def _labels(self, predicted: AnyArray) -> AnyArray:
+        return np.array(self.classes)[predicted] if self.tells_classes else predicted
+
+    def _rows(self, dataset: Dataset, split: str) -> tuple[FloatArray, AnyArray]:
+        if tuple(dataset.classes) != self.classes:
+            raise DataError(
+                f"the data have other classes than the model's {self.classes}",
+                field="dataset",
+                value=dataset.classes,
+            )
+        x, y = dataset.materialize(split)
+        return x, y

@@ -1,0 +1,96 @@
+"""Calling into Ray from a thread of its own: Ray's calls block, and in the main thread they take
+Ctrl-C for themselves.
+
+A local Ray can lose its head, as when a service manager ends every process of a service. Its calls
+would then wait for a minute, and end this process without a word. So the head is looked after, and
+a call that it cannot answer any more is left alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from qstore_ray.errors import WorkerError
+from qstore_ray.train.ray.session import head_is_gone, set_implicit_start
+
+T = TypeVar("T")
+_POLL_SECONDS = 0.1
+_GRACE_SECONDS = 1.0
+
+
+def call_beside(call: Callable[[], T], stop: threading.Event, tell: Callable[[], object]) -> T:
+    """What `call` returns or raises. Called in the driver process.
+
+    Args:
+        stop: when set, by a signal or another thread, `tell` is called once.
+        tell: tells what `call` does that it shall stop.
+
+    Raises:
+        KeyboardInterrupt: a signal insisted, or asked for a stop and Ray's head went away, too.
+        WorkerError: Ray's head went away.
+    """
+    future: Future[T] = Future()
+    # A thread that does not keep the process alive, as those of a pool would.
+    threading.Thread(target=_run, args=(call, future), name="qstore_ray-ray", daemon=True).start()
+    with _starting_no_other_ray(future):
+        _watch(future, stop, tell)
+    return future.result()
+
+
+def _watch(future: Future[T], stop: threading.Event, tell: Callable[[], object]) -> None:
+    told = False
+    while not future.done():
+        wait([future], timeout=_POLL_SECONDS)
+        if stop.is_set() and not told:
+            told = True
+            tell()
+        if not future.done() and head_is_gone():
+            if stop.wait(_GRACE_SECONDS):  # both were sent the same signal
+                raise KeyboardInterrupt
+            raise WorkerError(
+                "the Ray that was started on this machine has ended",
+                fix="If memory ran out, take fewer workers, fewer qubits or a smaller batch. Then "
+                "go on with resume=True.",
+            )
+
+
+@contextmanager
+def _starting_no_other_ray(future: Future[T]) -> Iterator[None]:
+    """A call that is left alone meets a Ray that was shut down, and Ray would start another one,
+    with a dashboard, for whoever calls it. Until the call has ended, an error is raised instead.
+    """
+    usual = set_implicit_start(False)
+    try:
+        yield
+    finally:
+        future.add_done_callback(lambda _: set_implicit_start(usual))
+
+
+def _run(call: Callable[[], T], future: Future[T]) -> None:
+    with _Handed(future):
+        future.set_result(call())
+
+
+class _Handed(Generic[T]):
+    """Hands what is raised in the block to the thread that waits for the future."""
+
+    def __init__(self, future: Future[T]) -> None:
+        self._future = future
+
+    def __enter__(self) -> None:
+        """Nothing: it begins with the call."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if error is not None:
+            self._future.set_exception(error)
+        return True

@@ -1,0 +1,254 @@
+"""Training on Ray: the loop of `loop.py` in Ray Train workers.
+
+This is the one file that knows Ray Train. Its `DataParallelTrainer` (V2, without torch) starts the
+workers, and starts the whole group again when one dies; its XGBoost backend joins them for the
+sums. The run folder holds the checkpoints, so a restarted group goes on from there, and Ray is
+asked to keep nothing. The rows travel once, through the object store, and are shared by the workers
+of a node.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import ObjectStoreFullError, OutOfDiskError, RayError
+from ray.train import ScalingConfig, TrainingFailedError, UserCallback
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.exceptions import (
+    InsufficientClusterResourcesError,
+    WorkerGroupStartupTimeoutError,
+)
+from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+from ray.train.xgboost import XGBoostConfig
+
+from qstore_ray.environment import environment
+from qstore_ray.errors import DivergenceError, QStoreError, WorkerError
+from qstore_ray.train.config import ClusterConfig
+from qstore_ray.train.job import Assignment, Outcome, TrainingRows
+from qstore_ray.train.loop import loop
+from qstore_ray.train.loop.reducer import CollectiveReducer
+from qstore_ray.train.loop.reporter import STOP_FILE, RayTrainReporter
+from qstore_ray.train.ray.beside import call_beside
+from qstore_ray.train.ray.errors import meaning, no_room
+from qstore_ray.train.ray.watchdog import dump_sizes, stack_dumps, watched
+
+_CONTROLLER_RESTARTS = 3
+_NO_START = (WorkerGroupStartupTimeoutError, InsufficientClusterResourcesError)
+_POLL_SECONDS = "0.1"
+_SCRATCH = ".ray"
+_NO_ANSWER = "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S"
+"""Ray ends its message about a worker that does not answer by naming this."""
+
+
+def fit_on_ray(
+    job: Assignment,
+    rows: TrainingRows,
+    cluster: ClusterConfig,
+    stop: threading.Event,
+) -> Outcome:
+    """Run the loop in `job.config.num_workers` Ray Train workers. Called in the driver process.
+
+    Ray is initialised: this runs inside a `ray_session`.
+
+    Args:
+        stop: when set, the workers are asked to write a checkpoint and stop.
+
+    Raises:
+        WorkerError: workers died more often than `cluster.max_failures`, or did not start.
+        ResourceError: Ray has no room for the rows.
+        QStoreError: whatever the loop raised.
+    """
+    defaults = {
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": _POLL_SECONDS,
+        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": f"{cluster.start_timeout:g}",
+    }
+    # Ray asks every worker whether it lives, which one that is stopped as a whole cannot answer.
+    never = float("inf")
+    values = {_NO_ANSWER: f"{cluster.worker_timeout or never:g}"}
+    try:
+        with environment(values, defaults=defaults):
+            return _fit(job, _handed(rows, cluster), cluster, stop)
+    finally:
+        stack_dumps(_run_dir(job))
+        shutil.rmtree(_run_dir(job) / _SCRATCH, ignore_errors=True)
+
+
+def _handed(rows: TrainingRows, cluster: ClusterConfig) -> ray.ObjectRef[TrainingRows]:
+    try:
+        return ray.put(rows)
+    except (ObjectStoreFullError, OutOfDiskError) as exc:
+        raise no_room(exc, cluster.object_store_mb) from exc
+
+
+def _fit(
+    job: Assignment,
+    rows: ray.ObjectRef[TrainingRows],
+    cluster: ClusterConfig,
+    stop: threading.Event,
+) -> Outcome:
+    stop_file = _run_dir(job) / STOP_FILE
+    try:
+        # After a second Ctrl-C the file stays: where Ray goes on, the workers still stop.
+        result: Any = call_beside(_trainer(job, rows, cluster).fit, stop, stop_file.touch)
+        stop_file.unlink(missing_ok=True)
+    except (TrainingFailedError, RayError) as exc:
+        raise _translated(exc, cluster, stack_dumps(_run_dir(job))) from exc
+    outcome: Outcome | DivergenceError = result.return_value
+    if isinstance(outcome, DivergenceError):
+        raise outcome
+    return outcome
+
+
+class _Trainer(DataParallelTrainer):
+    """Ray's trainer without its data manager.
+
+    The rows come to the workers in another way, and Ray starts an actor for its own way even where
+    no data are given: one more process that imports Ray Data just while the workers begin.
+    """
+
+    def _create_default_callbacks(self) -> list[Any]:
+        callbacks = super()._create_default_callbacks()
+        return [found for found in callbacks if not isinstance(found, DatasetsCallback)]
+
+
+class _Losses(UserCallback):
+    """Leaves word of workers that failed for those that follow. In Ray Train's controller."""
+
+    def __init__(self, job: Assignment, timeout: float) -> None:
+        self._path, self._timeout, self._run_dir = _losses(job), timeout, _run_dir(job)
+        self._known = dump_sizes(self._run_dir)
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        """Called when workers have failed, before Ray starts them again or gives up."""
+        causes = _causes(worker_exceptions, self._timeout) | self._stuck()
+        ends = {rank: "was lost" for rank in causes if _is_lost(worker_exceptions.get(rank))}
+        said = [f"worker {n} {ends.get(n, 'failed')}: {causes[n]}" for n in sorted(causes)]
+        with suppress(OSError):  # the run, which writes there too, says so itself
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.write_text("; ".join(said), encoding="utf-8")
+
+    def _stuck(self) -> dict[int, str]:
+        """Workers that have ended themselves, since this was asked last, as they got nowhere."""
+        before, self._known = self._known, dump_sizes(self._run_dir)
+        new = [rank for rank, size in self._known.items() if size > before.get(rank, 0)]
+        return dict.fromkeys(new, f"it made no progress for {self._timeout:g} s")
+
+
+def _trainer(
+    job: Assignment, rows: ray.ObjectRef[TrainingRows], cluster: ClusterConfig
+) -> DataParallelTrainer:
+    return _Trainer(
+        _worker,
+        train_loop_config={"job": job, "rows": rows, "timeout": cluster.worker_timeout},
+        backend_config=XGBoostConfig(),
+        scaling_config=ScalingConfig(
+            num_workers=job.config.num_workers,
+            resources_per_worker={"CPU": cluster.cpus_per_worker},
+        ),
+        run_config=RunConfig(  # type: ignore[arg-type]  # annotated with V1's class
+            name=f"attempt-{job.generation}",
+            storage_path=str(_run_dir(job) / _SCRATCH),
+            failure_config=FailureConfig(
+                max_failures=cluster.max_failures, controller_failure_limit=_CONTROLLER_RESTARTS
+            ),
+            callbacks=[_Losses(job, cluster.worker_timeout)],
+            logging_config=LoggingConfig(log_level="ERROR"),
+        ),
+    )
+
+
+def _worker(config: dict[str, Any]) -> Outcome | DivergenceError:
+    """One Ray Train worker.
+
+    A divergence is met by all workers in the same step and would come again, so it is returned: Ray
+    shall not retry it. Any other error may be met by one worker alone, while the others wait for
+    its numbers; raised, it ends the whole group.
+    """
+    job: Assignment = config["job"]
+    context = ray.train.get_context()
+    reducer = CollectiveReducer(context.get_world_rank(), context.get_world_size())
+    try:
+        with watched(reducer, _run_dir(job), config["timeout"]) as under_deadline:
+            rows: TrainingRows = ray.get(config["rows"])
+            if (losses := _losses(job)).exists():
+                job = replace(job, lost=losses.read_text(encoding="utf-8"))
+            return loop.run(job, rows, under_deadline, RayTrainReporter(_run_dir(job)))
+    except DivergenceError as exc:
+        return exc
+
+
+def _losses(job: Assignment) -> Path:
+    """Why the last group of workers of this attempt ended, for worker 0 of the next group."""
+    return _run_dir(job) / _SCRATCH / f"lost-{job.generation}.txt"
+
+
+def _run_dir(job: Assignment) -> Path:
+    """The run folder, which workers resume from."""
+    assert job.run_dir is not None, "a run on Ray has a folder"
+    return job.run_dir
+
+
+def _translated(exc: BaseException, cluster: ClusterConfig, dumps: list[Path]) -> QStoreError:
+    """Ray's error as ours: which worker failed, and of what."""
+    if isinstance(getattr(exc, "controller_failure", None), _NO_START):
+        return WorkerError(
+            f"the workers did not start within {cluster.start_timeout:g} s",
+            field="cluster.start_timeout",
+            value=cluster.start_timeout,
+            fix="Other work may hold the cluster's CPUs: wait for it, take fewer workers, or allow "
+            "more seconds.",
+        )
+    failures: dict[int, BaseException] = getattr(exc, "worker_failures", {})
+    for failure in failures.values():
+        if isinstance(failure, QStoreError):
+            return failure
+    frozen = any(_is_frozen(failure) for failure in failures.values())
+    causes = _causes(failures, cluster.worker_timeout)
+    said = "; ".join(f"worker {rank}: {cause}" for rank, cause in causes.items())
+    return WorkerError(
+        f"the workers failed more than {cluster.max_failures} times: {said or meaning(exc)}",
+        field="cluster.max_failures",
+        value=cluster.max_failures,
+        fix=_advice(cluster, frozen, dumps),
+    )
+
+
+def _advice(cluster: ClusterConfig, frozen: bool, dumps: list[Path]) -> str:
+    if frozen or dumps:
+        where = f"{dumps[0]} says where one stood. " if dumps else ""
+        return (
+            f"They made no progress for {cluster.worker_timeout:g} s. {where}If they were only "
+            "slow, set a larger cluster.worker_timeout; then go on with resume=True."
+        )
+    return (
+        "If they ran out of memory, take fewer qubits, a smaller batch or fewer workers; then go "
+        "on with resume=True."
+    )
+
+
+def _causes(failures: Mapping[int, BaseException], timeout: float) -> dict[int, str]:
+    """Why each worker failed, by its rank; of those that were lost, if any was.
+
+    The others fail because they wait for numbers that do not come.
+    """
+    lost = {rank: failure for rank, failure in failures.items() if _is_lost(failure)}
+    return {
+        rank: f"no answer for {timeout:g} s" if _is_frozen(failure) else meaning(failure)
+        for rank, failure in sorted((lost or failures).items())
+    }
+
+
+def _is_lost(failure: BaseException | None) -> bool:
+    return failure is None or _is_frozen(failure) or hasattr(failure, "health_check_failure")
+
+
+def _is_frozen(failure: BaseException) -> bool:
+    return _NO_ANSWER in str(failure)

@@ -1,0 +1,48 @@
+"""`report.html`: all there is to know about a run, in one file that can be sent to somebody.
+
+It is made of the run folder, whatever state that is in: what cannot be read is said in the report,
+and the rest is shown. What the folder does not hold, the sizes of the splits and the confusion
+matrix, comes from the dataset where the caller has it. Runs in the driver process.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qstore_ray.data.read.dataset import Dataset
+from qstore_ray.track.base import write_atomically
+from qstore_ray.train.report.facts import Ending, gather
+
+if TYPE_CHECKING:
+    from qstore_ray.types import AnyArray
+
+REPORT = "report.html"
+
+
+def write_report(
+    run_dir: Path,
+    *,
+    dataset: Dataset | None = None,
+    confusion: AnyArray | None = None,
+    ending: Ending | None = None,
+) -> Path:
+    """Write `<run_dir>/report.html`; its path. Damage in the folder is reported, never raised.
+
+    Args:
+        run_dir: the run folder.
+        dataset: of the run: sizes of the splits, provenance, names of the classes.
+        confusion: counts (K, K) on the test split, as `TrainedModel.confusion` gives them.
+        ending: of a run that is about to end. It is in run.json last of all, since a run that
+            counts as finished is not taken up again.
+
+    Raises:
+        ConfigError: the matrix is not one of counts, or the classes do not fit it.
+        RunError: the file cannot be written.
+    """
+    from qstore_ray.train.report.page import render  # matplotlib only where it is used
+
+    facts = gather(run_dir, dataset=dataset, confusion=confusion, ending=ending)
+    path = run_dir / REPORT
+    write_atomically(path, render(facts))
+    return path

@@ -1,0 +1,265 @@
+"""A run folder, looked at from outside: never locked, never changed, however damaged it is.
+
+A run that is being written to, was killed, or lost a file to a full disk must still be listed. So
+whatever cannot be read becomes `damaged`, with the reason, and what can be read is kept.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from qstore_ray.errors import CheckpointError, RunError, UsageError, unknown_name
+from qstore_ray.track.jsonl import epoch_records, read_records
+from qstore_ray.train.run.checkpoint import read_checkpoint
+from qstore_ray.train.run.run_folder import read_run_record
+
+_SIGNS_OF_A_RUN = ("run.json", "config.toml", "metrics.jsonl", "checkpoints", ".lock")
+
+_Plain: TypeAlias = dict[str, int | float | str | bool | None]
+_METRICS = TypeAdapter(list[_Plain], config=ConfigDict(allow_inf_nan=False))
+
+
+class RunRecord(BaseModel):
+    """What `run.json` must hold to be believed."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    generation: int
+    status: str
+    started: str
+    fingerprints: dict[str, str]
+    versions: dict[str, str]
+    metrics: _Plain = {}
+    missing: dict[str, str] = {}
+    verdict: str = ""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run folder says about its run.
+
+    Attributes:
+        name: of the folder.
+        status: running, finished, failed, interrupted; killed, if it says running and no process
+            holds it; damaged, if a file of it cannot be read.
+        problem: what is damaged.
+        attempts: how often it was started.
+        epochs: completed ones, as metrics.jsonl has them. epochs_planned: 0 where unknown.
+        metrics: the last known ones by name. missing: those that could not be computed, and why.
+        verdict: how the model stands to the baseline; empty without one.
+    """
+
+    name: str
+    path: Path
+    status: str
+    problem: str = ""
+    started: str = ""
+    attempts: int = 0
+    epochs: int = 0
+    epochs_planned: int = 0
+    seconds: float | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+    verdict: str = ""
+
+
+def find_run(run: str, storage: str) -> Path:
+    """The folder of a run, by its path or by its name under `storage`.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for path in (Path(run).expanduser(), Path(storage).expanduser() / run):
+        if run and _is_run(path):
+            return path.resolve()
+    if len(Path(run).parts) > 1:
+        raise UsageError(
+            "there is no run folder here",
+            field="run",
+            value=run,
+            fix="Give a run folder such as runs/digits, or a run's name and its storage folder.",
+        )
+    names = [path.name for path in run_folders(storage)]
+    if not names:
+        raise UsageError(
+            f"there are no runs in {storage}",
+            field="run",
+            value=run,
+            fix="Give the storage folder.",
+        )
+    raise unknown_name("run", run, names, field="run")
+
+
+def run_folders(storage: str) -> list[Path]:
+    """The run folders in `storage`, by name; none where it does not exist.
+
+    Raises:
+        UsageError: it is no folder, or may not be read.
+    """
+    return [path for path in _children(storage) if _is_run(path) and not _is_study(path)]
+
+
+def study_folders(storage: str) -> list[Path]:
+    """The folders of searches in `storage`, by name; the runs of their trials are inside.
+
+    Raises:
+        UsageError: it is no folder, or may not be read.
+    """
+    return [path for path in _children(storage) if _is_study(path)]
+
+
+def _children(storage: str) -> list[Path]:
+    try:
+        return sorted(Path(storage).expanduser().resolve().iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as exc:
+        reason = exc.strerror or type(exc).__name__
+        raise UsageError(
+            f"cannot list the runs: {reason}",
+            field="storage",
+            value=storage,
+            fix="Give the folder that holds the run folders.",
+        ) from exc
+
+
+def read_record(path: Path) -> RunRecord:
+    """The `run.json` of a run folder.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    if not (path / "run.json").exists():
+        raise RunError(
+            "run.json is missing",
+            field="run",
+            value=str(path),
+            fix="Training it with fresh=True starts again.",
+        )
+    try:
+        return RunRecord.model_validate(read_run_record(path))
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RunError(
+            f"run.json is damaged, {where}: {first['msg'].lower()}",
+            field="run",
+            value=str(path),
+            fix="Training it with fresh=True starts again.",
+        ) from exc
+
+
+def summarize(path: Path) -> RunSummary:
+    """What there is to know about the run in `path`; damage is reported in it, never raised."""
+    problems: list[str] = []
+    record = _record(path, problems)
+    events = _events(path, problems)
+    epochs = epoch_records(event for event in events if "epoch" in event)
+    starts = [event for event in events if event.get("event") == "start"]
+    metrics = {**(epochs[-1] if epochs else {}), **(record.metrics if record else {})}
+    seconds = metrics.get("train_seconds", metrics.get("seconds"))
+    return RunSummary(
+        name=path.name if path.name.isprintable() else repr(path.name),
+        path=path,
+        status=_status(path, record, problems),
+        problem=" ".join(problems),
+        started=record.started if record else "",
+        attempts=record.generation if record else 0,
+        epochs=len(epochs),
+        epochs_planned=_count(starts[-1].get("epochs")) if starts else 0,
+        seconds=seconds if isinstance(seconds, int | float) else None,
+        metrics={name: value for name, value in metrics.items() if _is_metric(name, value)},
+        fingerprints=record.fingerprints if record else {},
+        versions=record.versions if record else {},
+        missing=record.missing if record else {},
+        verdict=record.verdict if record else "",
+    )
+
+
+def checkpoints(path: Path) -> list[dict[str, Any]]:
+    """Name, step, epoch and problem (None for a sound one) of a run's checkpoints, newest first."""
+    found = []
+    for folder in sorted((path / "checkpoints").glob("step-*"), reverse=True):
+        try:
+            manifest = read_checkpoint(folder).manifest
+            known = {"step": manifest.get("step"), "epoch": manifest.get("epoch"), "problem": None}
+        except CheckpointError as exc:
+            digits = re.sub(r"\D", "", folder.name)
+            known = {"step": int(digits or 0), "epoch": None, "problem": exc.message}
+        found.append({"name": folder.name, **known})
+    return found
+
+
+STUDY = "study.journal"
+"""The file of a study that is kept in its own folder."""
+
+
+def _is_run(path: Path) -> bool:
+    return any((path / name).exists() for name in _SIGNS_OF_A_RUN)
+
+
+def _is_study(path: Path) -> bool:
+    """A study has some of a run's files."""
+    return (path / STUDY).exists()
+
+
+def _record(path: Path, problems: list[str]) -> RunRecord | None:
+    try:
+        return read_record(path)
+    except RunError as exc:
+        problems.append(f"{exc.message}.")
+    return None
+
+
+def _events(path: Path, problems: list[str]) -> list[dict[str, Any]]:
+    """The events of metrics.jsonl whose numbers can be trusted."""
+    try:
+        events = _METRICS.validate_python(read_records(path / "metrics.jsonl"))
+        for event in events:
+            if event.get("event") == "epoch":
+                int(event["epoch"])  # type: ignore[arg-type]  # it is checked by trying
+    except RunError as exc:
+        problems.append(f"metrics.jsonl: {exc.message}.")
+    except (KeyError, TypeError, ValueError) as exc:  # of pydantic, too
+        problems.append(f"metrics.jsonl: not the metrics of a run ({type(exc).__name__}).")
+    else:
+        return events
+    return []
+
+
+def _status(path: Path, record: RunRecord | None, problems: list[str]) -> str:
+    if record is None or problems:
+        return "damaged"
+    if record.status == "running" and not _is_held(path):
+        return "killed"
+    return record.status
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a process holds the run's lock; it is given back at once where it was free."""
+    try:
+        with (path / ".lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:  # held, or not ours to ask
+        return True
+    return False
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _is_metric(name: str, value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and name not in {"epoch", "epochs", "step", "seconds", "train_seconds"}

@@ -1,0 +1,105 @@
+"""What is checked before a search writes anything, and the Ray that it runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.data.read.dataset import Dataset
+from qstore_ray.errors import ConfigError, under
+from qstore_ray.learn.model import QuantumModel
+from qstore_ray.resilience import available_cpus
+from qstore_ray.train.checks import model_for
+from qstore_ray.train.config import ClusterConfig, TrainerConfig, TrainingJob
+from qstore_ray.train.loop.validation import check_defined
+from qstore_ray.train.ray.session import ray_session, uses_own_ray
+from qstore_ray.tune.config import TuneConfig
+from qstore_ray.tune.driver.capacity import Room, check_dashboard, needs_dashboard, room
+from qstore_ray.tune.metrics import (
+    check_objective_metrics,
+    metrics_to_record,
+    trial_metric_names,
+)
+from qstore_ray.tune.schedulers import Scheduler, get_scheduler
+from qstore_ray.tune.trial.parts import check_parts, part_job, parts_of
+
+
+def checked_search(base: TrainingJob, config: TuneConfig, dataset: Dataset) -> Scheduler:
+    """Check that the parts of a search fit each other; its scheduler.
+
+    Raises:
+        ConfigError, CircuitError: they do not.
+        DataError: rows that cannot be cut into the folds.
+    """
+    config.space.check(base)
+    check_parts(config, base)
+    if "trainer.num_workers" in config.space.parameters:
+        raise ConfigError(
+            "the number of workers does not change what is trained",
+            field="tune.space.trainer.num_workers",
+            fix="Leave it out; tune.workers_per_trial is for all trials.",
+        )
+    scheduler = get_scheduler(config.scheduler, config.scheduler_options)
+    scheduler.check(config.space, len(config.objectives), base.trainer.epochs, config.parts)
+    first = part_job(base, parts_of(config, base)[0], config.folds)
+    judged = dataset if first.dataset == base.dataset else DatasetLoader.load(first.dataset)
+    if config.refit and "val" not in judged.plans:
+        raise ConfigError(
+            "the data have no validation rows that a refit could add to train",
+            field="tune.refit",
+            value=True,
+            fix="Set dataset.split.val or tune.folds, or refit = false.",
+        )
+    names = trial_metric_names(
+        model_for(base.model, judged),
+        base.trainer,
+        judged.sizes.get("val", 0),
+        tuple(map(str, judged.schema.class_names)),
+    )
+    check_objective_metrics(config.objectives, names)
+    if metrics_to_record(config.objectives):
+        _check_defined(config, model_for(base.model, judged), judged)
+    return scheduler
+
+
+def _check_defined(config: TuneConfig, model: QuantumModel, judged: Dataset) -> None:
+    """Check that the rows of val define the metrics that trials are judged by.
+
+    Raises:
+        ConfigError: they do not, as where a class has no row.
+    """
+    names, y = tuple(map(str, judged.schema.class_names)), judged.materialize("val").y
+    for place, objective in enumerate(config.objectives):
+        if metrics_to_record([objective]):
+            with under(f"tune.objectives.{place}"):
+                check_defined(model, names, objective.metric, y, field="metric")
+
+
+@contextmanager
+def search_session(cluster: ClusterConfig, config: TuneConfig) -> Iterator[Room]:
+    """An initialised Ray with room for a trial at least, and how many it has room for.
+
+    Raises:
+        ConfigError, ResourceError: no trial would ever start, or not as many as were asked for.
+        BackendError: the cluster cannot be reached.
+    """
+    trainer = TrainerConfig(num_workers=config.workers_per_trial)
+    wanted = needs_dashboard(config, trainer)
+    own = uses_own_ray(cluster)
+    if own and not (config.gpus_per_trial or config.resources):
+        cpus = {"CPU": float(available_cpus())}  # what it will have; it takes seconds to start
+        room(config, cluster, trainer, cpus, [cpus])
+    with ray_session(cluster, 0, dashboard=wanted):
+        check_dashboard(config, trainer, own or _has_dashboard())
+        alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        nodes = [node["Resources"] for node in alive]
+        total = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        yield room(config, cluster, trainer, total, nodes)
+
+
+def _has_dashboard() -> bool:
+    node = ray._private.worker.global_worker.node  # noqa: SLF001 - no public way to ask
+    return bool(node and node.webui_url)

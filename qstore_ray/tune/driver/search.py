@@ -1,0 +1,175 @@
+"""Ray Tune's side of a study: which trial is next, and what became of each.
+
+Ray Tune asks for trials and tells what they report; both go straight into the study, which is on
+disk before Tune goes on. So Tune's own state may be lost at any moment. (Its `OptunaSearch` leaves
+trials of a killed driver running for ever, and neither knows causes nor fixed designs.)
+
+A trial's id in Ray Tune is the name of its run folder. Runs in the driver process, in the thread of
+Ray Tune's loop.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ray.tune.experiment.config_parser import _create_trial_from_spec, _make_parser
+from ray.tune.search import SearchAlgorithm
+
+from qstore_ray.errors import QStoreError
+from qstore_ray.train.ray.errors import meaning
+from qstore_ray.tune.study import study as studies
+from qstore_ray.tune.study.study import Failure, Outcome, Pruned, Study
+
+if TYPE_CHECKING:
+    from ray.tune.experiment import Experiment, Trial
+
+
+class Watcher(Protocol):
+    """Is told what happens in a search, in the driver process; no call may take long."""
+
+    def trial_started(self, trial: studies.Trial) -> None:
+        """A trial was asked for."""
+        ...
+
+    def trial_reported(self, trial: studies.Trial, epochs: Sequence[tuple[int, float]]) -> None:
+        """Epochs, from 0, each with the first objective's value."""
+        ...
+
+    def trial_ended(self, trial: studies.Trial, outcome: Outcome, result: dict[str, Any]) -> None:
+        """A trial ended; `result` is its last report."""
+        ...
+
+    def trials_left(self, running: Sequence[studies.Trial]) -> None:
+        """The search stops while these trials run."""
+        ...
+
+
+class StudySearch(SearchAlgorithm):
+    """Gives Ray Tune the trials of a study.
+
+    Args:
+        at_a_time: trials that run; None where the scheduler needs all of them to exist.
+    """
+
+    def __init__(self, study: Study, watcher: Watcher, *, at_a_time: int | None) -> None:
+        self._study = study
+        self._watcher = watcher
+        self._at_a_time = at_a_time
+        self._spec: dict[str, Any] = {}
+        self._parser = _make_parser()
+        self._running: dict[str, studies.Trial] = {}
+        self._trials: dict[str, Trial] = {}
+        self.error: QStoreError | None = None
+        """What went wrong with the study; the search is left then."""
+        self.leaving = study.leaving
+        """Set when the search is to stop: trials that run are left as they are, to be repeated."""
+
+    def add_configurations(
+        self, experiments: Experiment | list[Experiment] | dict[str, dict[str, Any]]
+    ) -> None:
+        """Take the experiment that trials are made for."""
+        assert isinstance(experiments, list), "what ray.tune.run gives"
+        (experiment,) = experiments
+        self._spec = experiment.spec
+
+    def next_trial(self) -> Trial | None:
+        """The next trial, if there is one and it may run."""
+        full = self._at_a_time is not None and len(self._running) >= self._at_a_time
+        if self._finished or self.leaving.is_set() or full:
+            return None
+        with self._kept():
+            trial = self._study.ask()
+            if trial is None:
+                self._finished = True
+                return None
+            self._running[trial.name] = trial
+            self._watcher.trial_started(trial)
+            spec = {**copy.copy(self._spec), "config": {"values": trial.values}}
+            made: Trial = _create_trial_from_spec(spec, self._parser, trial_id=trial.name)
+            self._trials[trial.name] = made
+            return made
+        return None
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Record the epochs of a report."""
+        if trial_id in self._running:
+            with self._kept():
+                self._record(self._running[trial_id], result)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Record how a trial ended, unless the search is being left."""
+        trial, made, result = self._running.get(trial_id), self._trials.get(trial_id), result or {}
+        if trial is None or (self.leaving.is_set() and not result.get("done")):
+            return
+        with self._kept():
+            self._end(trial, made, result, error)
+
+    def leave(self) -> None:
+        """Nothing runs any more; what had not ended is told to whoever watches."""
+        self._watcher.trials_left(list(self._running.values()))
+
+    def _end(
+        self, trial: studies.Trial, made: Trial | None, result: dict[str, Any], error: bool
+    ) -> None:
+        outcome: Outcome
+        self._record(trial, result)  # where it ends a trial, Ray Tune tells of the report here only
+        if error:
+            outcome = Failure(_death(made))
+        elif "failure" in result:
+            outcome = Failure(result["failure"])
+        elif "values" in result:
+            outcome = result["values"]
+            tables = {name: _nested(result, name) for name in ("metrics", "spread")}
+            result = {**result, **tables}
+        else:
+            outcome = Pruned()
+        self._study.tell(
+            trial.number,
+            outcome,
+            circuit_evaluations=result.get("circuit_evaluations"),
+            interval=_interval(result.get("spread", {})),
+        )
+        del self._running[trial.name], self._trials[trial.name]
+        self._watcher.trial_ended(trial, outcome, result)
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Keep an error for the driver, and leave: Ray Tune would make a text of it, and go on."""
+        try:
+            yield
+        except QStoreError as exc:
+            self.error = self.error or exc
+            self.leaving.set()
+
+    def _record(self, trial: studies.Trial, result: dict[str, Any]) -> None:
+        now = self._trials[trial.name].config["values"]
+        if now != trial.values:  # a scheduler has changed them
+            self._study.change(trial.number, now)
+            trial = self._running[trial.name] = replace(trial, values=now)
+        epochs = result.get("progress", [])
+        for epoch, value in epochs:
+            self._study.report(trial.number, epoch, value)
+        self._watcher.trial_reported(trial, epochs)
+
+
+def _nested(flat: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A table of a report, which Ray Tune has made flat: `metrics/val_loss`."""
+    prefix = f"{name}/"
+    return {key.removeprefix(prefix): v for key, v in flat.items() if key.startswith(prefix)}
+
+
+def _death(trial: Trial | None) -> str:
+    """Why the process of a trial was given up, in a line."""
+    error = trial.get_error() if trial else None
+    return f"Ray gave it up: {meaning(error) if error else 'no message'}"
+
+
+def _interval(spread: Mapping[str, float | None]) -> tuple[float, float] | None:
+    low, high = spread.get("low"), spread.get("high")
+    return None if low is None or high is None else (low, high)

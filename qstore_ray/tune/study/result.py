@@ -1,0 +1,314 @@
+"""What a search has found: one schema, as JSON, as Parquet, and as the best job's TOML.
+
+It is read from the study's storage, and the epochs of each trial from its run folder, at any time:
+while the search runs, after it was killed, or when it has ended.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qstore_ray.config import dump_toml, set_field
+from qstore_ray.errors import RunError
+from qstore_ray.resilience import write_durably
+from qstore_ray.track.jsonl import epoch_records, read_records
+from qstore_ray.track.logs.text import cut, redact, redact_message
+from qstore_ray.train.run.run_folder import check_name
+from qstore_ray.tune.space.space import Space
+from qstore_ray.tune.study.attributes import (
+    CHANGED,
+    COPIED,
+    ERROR,
+    EVALUATIONS,
+    INTERRUPTED,
+    INTERVAL,
+    SAME_AS,
+    root,
+)
+from qstore_ray.tune.study.ownership import read_record, recorded_url
+from qstore_ray.tune.study.recipe import KEY, public
+from qstore_ray.tune.study.storage import name_of, open_storage, study_names
+from qstore_ray.tune.study.storage_errors import translated
+from qstore_ray.tune.study.warm_start import values_of
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+SCHEMA = 1
+_LONGEST = 200
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """One trial.
+
+    Args:
+        number: in the study.
+        status: waiting, running, completed, pruned, failed or interrupted.
+        parameters: what it tried, dotted field → value; the last ones, where a scheduler changed
+            them.
+        objectives: metric → value, of trials that have one.
+        interval: where a trial is several trainings, the 95 % interval [low, high] of the mean that
+            is its first objective; they share rows, so it is rather too narrow.
+        seconds: from its start to its end.
+        epochs: a table an epoch: the run folder's records, or what was reported of the first
+            objective where there is no run folder.
+        circuit_evaluations: circuits that it had evaluated, where it was told.
+        error: why it failed.
+        run: the name of its run folder.
+        repeats: the number of the interrupted trial that it repeats.
+    """
+
+    number: int
+    status: str
+    parameters: dict[str, Any]
+    objectives: dict[str, float] = field(default_factory=dict)
+    interval: list[float] | None = None
+    seconds: float | None = None
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    circuit_evaluations: int | None = None
+    error: str | None = None
+    run: str = ""
+    repeats: int | None = None
+
+    def __repr__(self) -> str:
+        shown = redact({"parameters": self.parameters, "objectives": self.objectives})
+        epochs = f"{len(self.epochs)} epoch{'s' * (len(self.epochs) != 1)}"
+        told = [str(self.number), repr(self.status), epochs]
+        told += [f"{name}={cut(repr(value), _LONGEST)}" for name, value in shown.items() if value]
+        told += [f"error={cut(redact_message(self.error), _LONGEST)!r}"] if self.error else []
+        return f"TrialResult({', '.join(told)})"
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A study.
+
+    Args:
+        study: its name.
+        objectives: metric → maximize or minimize.
+        trials: all, in order; those of earlier studies are not among them.
+        best: numbers of the best trial, or of the Pareto front where there are several objectives;
+            empty where no trial was completed.
+        job: the job that trials were made from.
+        space: what was searched, as the table of a `Space`.
+    """
+
+    study: str
+    objectives: dict[str, str]
+    trials: list[TrialResult]
+    best: list[int]
+    job: dict[str, Any]
+    space: dict[str, Any]
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count} {status}" for status, count in self.statuses.items())
+        return f"StudyResult({self.study!r}, {self.objectives}, {counts}, best {self.best[:5]})"
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        """How many trials have which status."""
+        found = [trial.status for trial in self.trials]
+        return {status: found.count(status) for status in sorted(set(found))}
+
+    def failures(self) -> list[dict[str, Any]]:
+        """The causes of failed trials, the most frequent first, each with its trials' numbers."""
+        causes: dict[str, list[int]] = {}
+        for trial in self.trials:
+            if trial.status == "failed":
+                causes.setdefault(trial.error or "unknown", []).append(trial.number)
+        table = [{"cause": c, "count": len(n), "trials": n} for c, n in causes.items()]
+        return sorted(table, key=lambda row: -len(row["trials"]))
+
+    def best_trials(self) -> list[TrialResult]:
+        """The best trial, or the Pareto front.
+
+        Raises:
+            RunError: no trial was completed; the error tells the causes.
+        """
+        if not self.best:
+            rows = [f"{row['count']} × {row['cause']}" for row in self.failures()]
+            raise RunError(
+                "no trial of the study was completed",
+                field="study",
+                value=self.study,
+                fix=f"Failures: {'; '.join(rows)}." if rows else "Let it run, with resume=True.",
+            )
+        return [self.trials_by_number()[number] for number in self.best]
+
+    def trials_by_number(self) -> dict[int, TrialResult]:
+        """Number → trial; the numbers of copied trials are not there."""
+        return {trial.number: trial for trial in self.trials}
+
+    def best_toml(self, number: int | None = None) -> str:
+        """The job of the best trial (or of another one) as TOML, ready for `qstore train`.
+
+        Raises:
+            RunError: no trial was completed, or there is none of this number.
+        """
+        trial = self.best_trials()[0] if number is None else self.trials_by_number().get(number)
+        if trial is None:
+            raise RunError("the study has no such trial", field="number", value=number)
+        job = json.loads(json.dumps({k: v for k, v in self.job.items() if k != "tune"}))
+        for name in sorted(trial.parameters, key=lambda field: field.count(".")):
+            set_field(job, name, json.loads(json.dumps(trial.parameters[name])))
+        return dump_toml({**job, "name": f"{self.study[:90]}-{trial.number:04d}"})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON-ready values."""
+        more = {"statuses": self.statuses, "failures": self.failures()}
+        return {"schema": SCHEMA, **asdict(self), **more}
+
+    def write(self, folder: Path) -> dict[str, Path]:
+        """Write `result.json`, `trials.parquet`, and `best.toml` where there is a best trial.
+
+        Returns:
+            json, parquet, best → path.
+
+        Raises:
+            OSError: as the system says.
+        """
+        from pyarrow import BufferOutputStream, parquet
+
+        stream = BufferOutputStream()
+        parquet.write_table(self.to_arrow(), stream)
+        files = {
+            "json": ("result.json", json.dumps(self.to_dict(), indent=1, allow_nan=False).encode()),
+            "parquet": ("trials.parquet", stream.getvalue().to_pybytes()),
+        }
+        if self.best:
+            files["best"] = ("best.toml", self.best_toml().encode())
+        for name, data in files.values():
+            write_durably(folder / name, data)
+        return {kind: folder / name for kind, (name, _) in files.items()}
+
+    def to_arrow(self) -> Any:
+        """A row a trial; a column a parameter and objective, lists and mixed types as JSON text."""
+        import pyarrow as pa
+
+        rows = [asdict(trial) for trial in self.trials]
+        columns: dict[str, Any] = {
+            name: pa.array([row[name] for row in rows], kind)
+            for name, kind in (
+                ("number", pa.int64()),
+                ("status", pa.string()),
+                ("seconds", pa.float64()),
+                ("circuit_evaluations", pa.int64()),
+                ("error", pa.string()),
+                ("run", pa.string()),
+                ("repeats", pa.int64()),
+                ("interval", pa.list_(pa.float64())),
+            )
+        }
+        for part in ("parameters", "objectives"):
+            for name in dict.fromkeys(key for row in rows for key in row[part]):
+                columns[f"{part}.{name}"] = _column([row[part].get(name) for row in rows])
+        columns["epochs"] = pa.array([json.dumps(row["epochs"]) for row in rows], pa.string())
+        return pa.table(columns)
+
+
+def read_result(storage: str | Path, name: str, *, storage_url: str | None = None) -> StudyResult:
+    """Read a study, without a lock: its driver may be at work.
+
+    Args:
+        storage_url: of its database; without it the folder's own record says where the study is.
+
+    Raises:
+        RunError: there is no study of this name.
+        StudyError: its storage is locked, damaged or out of reach.
+    """
+    import optuna
+
+    folder = Path(storage).expanduser().resolve() / check_name(name)
+    if storage_url is None and (record := read_record(folder)):
+        name = record.study  # the folder may have been renamed
+    url = storage_url or recorded_url(folder)
+    with translated(name_of(folder, url)):
+        if name not in study_names(folder, url):
+            raise _none(folder)
+        keep = open_storage(folder, url, writing=False)
+        study = optuna.load_study(study_name=name, storage=keep)
+        recipe = study.user_attrs.get(KEY)
+        if recipe is None:
+            raise _none(folder)
+        every = study.get_trials(deepcopy=False)
+        trials = [t for t in every if not {COPIED, SAME_AS} & t.user_attrs.keys()]
+    objectives = dict(recipe["objectives"])
+    space = Space.from_dict(recipe["space"])
+    results = [_trial(trial, space, list(objectives), folder) for trial in trials]
+    best = _best(results, objectives)
+    return StudyResult(name, objectives, results, best, public(recipe["job"]), recipe["space"])
+
+
+def _trial(trial: FrozenTrial, space: Space, metrics: Sequence[str], folder: Path) -> TrialResult:
+    first, repeats = root(trial.number, trial.user_attrs)
+    run = f"trial-{first:04d}"
+    chosen = trial.params or trial.system_attrs.get("fixed_params", {})
+    values = trial.values or []
+    return TrialResult(
+        number=trial.number,
+        status=_status(trial),
+        parameters=trial.user_attrs.get(CHANGED) or values_of(space, chosen) or dict(chosen),
+        objectives=dict(zip(metrics, values, strict=False)),  # pruned: of the first one
+        interval=trial.user_attrs.get(INTERVAL),
+        seconds=None if trial.duration is None else trial.duration.total_seconds(),
+        epochs=_epochs(trial, folder / run / "metrics.jsonl", metrics[0]),
+        circuit_evaluations=trial.user_attrs.get(EVALUATIONS),
+        error=trial.user_attrs.get(ERROR),
+        run=run,
+        repeats=repeats,
+    )
+
+
+def _status(trial: FrozenTrial) -> str:
+    if INTERRUPTED in trial.user_attrs:
+        return "interrupted"
+    names = {"complete": "completed", "fail": "failed"}
+    return names.get(trial.state.name.lower(), trial.state.name.lower())
+
+
+def _epochs(trial: FrozenTrial, file: Path, metric: str) -> list[dict[str, Any]]:
+    records = [dict(record) for record in epoch_records(read_records(file))]
+    reported = [{"epoch": e, metric: v} for e, v in sorted(trial.intermediate_values.items())]
+    return records or reported
+
+
+def _best(trials: Sequence[TrialResult], objectives: Mapping[str, str]) -> list[int]:
+    """The completed trials that no other one is better than; of one objective, the first."""
+    signs = [-1.0 if way == "maximize" else 1.0 for way in objectives.values()]
+    costs = {
+        trial.number: [s * v for s, v in zip(signs, trial.objectives.values(), strict=True)]
+        for trial in trials
+        if trial.status == "completed"
+    }
+    if len(signs) == 1:
+        return [min(costs, key=lambda number: costs[number][0])] if costs else []
+    return [n for n, cost in costs.items() if not any(_dominates(c, cost) for c in costs.values())]
+
+
+def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+
+
+def _column(values: list[Any]) -> Any:
+    import pyarrow as pa
+
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {int, float}:
+        return pa.array([None if v is None else float(v) for v in values], pa.float64())
+    if len(kinds) == 1 and kinds <= {bool, int, float, str}:
+        return pa.array(values)
+    return pa.array([None if v is None else json.dumps(v) for v in values], pa.string())
+
+
+def _none(folder: Path) -> RunError:
+    return RunError(
+        "there is no study of this name",
+        field="study",
+        value=str(folder),
+        fix="Give the storage and the name that it was started with.",
+    )

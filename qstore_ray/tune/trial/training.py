@@ -1,0 +1,113 @@
+"""One training of a trial, in a run folder of the study.
+
+The run folder is all that it leaves. One that is there already is gone on with: a training that was
+interrupted continues from its checkpoint, one that had finished is read.
+
+Runs in the process of the trial.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from qstore_ray.backends.base import Usage
+from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.data.read.dataset import Dataset
+from qstore_ray.errors import RunExistsError
+from qstore_ray.track.base import Tracker
+from qstore_ray.track.jsonl import epoch_records, read_records
+from qstore_ray.train.callbacks.base import Callback
+from qstore_ray.train.checks import model_for
+from qstore_ray.train.config import TrainingJob
+from qstore_ray.train.run.run_folder import read_run_record
+from qstore_ray.train.trainer import QuantumTrainer
+from qstore_ray.tune.metrics import trial_metrics
+from qstore_ray.tune.trial.checkpoint_transfer import adopt
+from qstore_ray.tune.trial.plan import Plan, for_trials
+
+_LOCK_SECONDS = 30.0
+"""A process that was killed a moment ago may still hold the run folder."""
+
+
+class Trainings:
+    """Trains jobs one after another in this process, and keeps what they share."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._datasets = {plan.job.dataset.fingerprint(): plan.dataset}
+
+    def train(
+        self,
+        job: TrainingJob,
+        stop: threading.Event,
+        callbacks: Sequence[Callback | Tracker] = (),
+    ) -> dict[str, Any]:
+        """Train, or go on, or read what was trained; the metrics.
+
+        Args:
+            stop: when set, the training stops at a checkpoint.
+
+        Raises:
+            QStoreError: see `QuantumTrainer.fit`.
+            InterruptedRunError: `stop` was set.
+        """
+        folder = Path(job.storage) / job.name
+        dataset = self._dataset(job)
+        status = read_run_record(folder)["status"] if (folder / "run.json").exists() else None
+        if status != "finished":
+            adopt(folder)
+            trainer = QuantumTrainer(
+                job.model,
+                job.trainer,
+                name=job.name,
+                storage=job.storage,
+                cluster=job.cluster,
+                track=job.track,
+                callbacks=callbacks,
+                threads=self._plan.threads,
+                part_of_search=True,
+            )
+            _patiently(
+                lambda: trainer.fit(
+                    dataset,
+                    resume=status is not None,
+                    config_toml=job.to_toml(),
+                    stop=stop,
+                    changed=self._plan.scheduler.mutates,
+                )
+            )
+        return _metrics(job, dataset, folder)
+
+    def _dataset(self, job: TrainingJob) -> Dataset:
+        """The data of a job; those of the search are there, others are loaded once."""
+        key = job.dataset.fingerprint()
+        if key not in self._datasets:
+            self._datasets[key] = for_trials(DatasetLoader.load(job.dataset))
+        return self._datasets[key]
+
+
+def _metrics(job: TrainingJob, dataset: Dataset, folder: Path) -> dict[str, Any]:
+    """The numbers of a finished run: of its last epoch, of the whole, and what it cost."""
+    last = epoch_records(read_records(folder / "metrics.jsonl"))[-1]
+    found = {**last, **read_run_record(folder)["metrics"]}
+    usage = Usage(circuits=int(last["circuit_evaluations"]), shots=int(last.get("shots", 0)))
+    model = model_for(job.model, dataset)
+    return found | trial_metrics(model, usage, float(found["train_seconds"]))
+
+
+def _patiently(train: Callable[[], object]) -> None:
+    began = time.monotonic()
+    while True:
+        try:
+            train()
+        except RunExistsError as exc:
+            # Nobody else trains in this folder, so it can only be a process that is about to end.
+            if not exc.locked or time.monotonic() - began > _LOCK_SECONDS:
+                raise
+            time.sleep(0.2)
+        else:
+            return

@@ -1,0 +1,142 @@
+"""What a trial does: one training, or several of which the mean counts.
+
+A trial of one training reports its epochs. One of several (seeds × folds) reports after each of
+them the mean so far; up to `parts_at_once` of them run at the same time, the first in this process
+and the others as Ray tasks beside it, in the room that Ray Tune has reserved for the trial.
+
+Runs in the process of the trial.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from qstore_ray.train.config import TrainingJob
+from qstore_ray.tune.trial.attempt import (
+    FollowEpochs,
+    Link,
+    Message,
+    Progress,
+    ReportEpochs,
+    score,
+    value_of,
+)
+from qstore_ray.tune.trial.parts import Part, combine, part_job, parts_of
+from qstore_ray.tune.trial.plan import Plan
+from qstore_ray.tune.trial.training import Trainings
+
+if TYPE_CHECKING:
+    import ray
+
+
+class Trials:
+    """Runs trials one after another in this process."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._trainings = Trainings(plan)
+        self._elsewhere: ray.ObjectRef[Plan] | None = None
+
+    def run(self, name: str, values: dict[str, Any], link: Link) -> Message:
+        """Run a trial to its end; its last message.
+
+        Raises:
+            QStoreError: whatever its training raises.
+            InterruptedRunError: `link` asked it to stop.
+        """
+        job = self._plan.trial_job(name, values)
+        parts = parts_of(self._plan.config, job)
+        if len(parts) == 1:
+            return self._one(job, link)
+        return self._several([self._part_job(job, part) for part in parts], parts, link)
+
+    def _one(self, job: TrainingJob, link: Link) -> Message:
+        decides, epochs = self._plan.scheduler.decides, job.trainer.epochs
+        progress = Progress(link, self._first, lambda epoch: decides(epoch, epochs))
+        report = FollowEpochs if job.trainer.num_workers else ReportEpochs
+        metrics = self._trainings.train(job, link.stopping, [report(progress)])
+        return {**self._ending(metrics), "progress": progress.left()}
+
+    def _several(self, jobs: list[TrainingJob], parts: Sequence[Part], link: Link) -> Message:
+        found: list[dict[str, Any]] = []
+        for metrics in self._trained(jobs, link.stopping):
+            found.append(_numbers(metrics))
+            so_far = combine(parts[: len(found)], found)
+            value = value_of(self._first, so_far.values)
+            message = {"epoch": len(found), "progress": [(len(found) - 1, value)]}
+            if len(found) < len(parts):
+                link.report({**self._costs(so_far.values), "score": self._score(value), **message})
+        of_first = so_far.metrics[self._first.metric]
+        spread = {"std": of_first.std, "low": of_first.low, "high": of_first.high, "n": of_first.n}
+        return {**self._ending(so_far.values), **message, "spread": spread}
+
+    def _trained(self, jobs: list[TrainingJob], stop: threading.Event) -> Iterator[dict[str, Any]]:
+        """The metrics of every job, in their order, as soon as all before it are there."""
+        at_once = min(self._plan.config.parts_at_once, len(jobs))
+        if at_once == 1:
+            for job in jobs:
+                yield self._trainings.train(job, stop)
+            return
+        places: SimpleQueue[bool] = SimpleQueue()  # True: in this process, of which there is one
+        for number in range(at_once):
+            places.put(number == 0)
+
+        def train(job: TrainingJob) -> dict[str, Any]:
+            here = places.get()
+            try:
+                return self._trainings.train(job, stop) if here else self._train_beside(job, stop)
+            finally:
+                places.put(here)
+
+        with ThreadPoolExecutor(at_once, thread_name_prefix="qstore_ray-part") as pool:
+            try:
+                yield from pool.map(train, jobs)
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _train_beside(self, job: TrainingJob, stop: threading.Event) -> dict[str, Any]:
+        """Train in a Ray task, in one of the trial's further places."""
+        from qstore_ray.tune.trial.part_task import train_in_task
+
+        if self._elsewhere is None:
+            import ray
+
+            self._elsewhere = ray.put(self._plan)
+        return train_in_task(self._plan.config, self._elsewhere, job, stop)
+
+    def _part_job(self, job: TrainingJob, part: Part) -> TrainingJob:
+        """The job of a part, its run folder inside the trial's."""
+        place = {"name": part.name, "storage": str(Path(job.storage) / job.name)}
+        return part_job(job, part, self._plan.config.folds).model_copy(update=place)
+
+    @property
+    def _first(self) -> Any:
+        return self._plan.config.objectives[0]
+
+    def _score(self, value: float) -> float:
+        return score(self._first, value)
+
+    def _ending(self, metrics: dict[str, Any]) -> Message:
+        found = [value_of(objective, metrics) for objective in self._plan.config.objectives]
+        return {
+            **self._costs(metrics),
+            "epoch": int(metrics["epochs"]),
+            "score": self._score(found[0]),
+            "values": found,
+            "metrics": _numbers(metrics),
+        }
+
+    def _costs(self, metrics: dict[str, Any]) -> Message:
+        return {
+            "circuit_evaluations": int(metrics["circuit_evaluations"]),
+            "seconds": float(metrics["train_seconds"]),
+        }
+
+
+def _numbers(metrics: dict[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if isinstance(value, int | float)}

@@ -1,0 +1,162 @@
+"""Signals: the first asks, a later one insists, and none is a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from qstore_ray.train.ray import interrupt
+from qstore_ray.train.ray.interrupt import stop_on_signal
+
+ALL = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+def _raise(*numbers: signal.Signals) -> None:
+    for number in numbers:
+        signal.raise_signal(number)
+
+
+@pytest.mark.parametrize("number", ALL)
+def test_the_first_signal_asks_for_a_stop(number: signal.Signals):
+    before = [signal.getsignal(each) for each in ALL]
+    stop = threading.Event()
+    with stop_on_signal(stop):
+        signal.raise_signal(number)
+        assert stop.is_set()
+    assert [signal.getsignal(each) for each in ALL] == before
+
+
+@pytest.mark.parametrize("first", ALL)
+def test_a_ctrl_c_after_it_insists(first: signal.Signals):
+    with pytest.raises(KeyboardInterrupt), stop_on_signal(threading.Event()):
+        _raise(first, signal.SIGINT)
+
+
+def test_what_a_process_manager_sends_twice_at_once_counts_once(monkeypatch: pytest.MonkeyPatch):
+    stop = threading.Event()
+    with stop_on_signal(stop):
+        _raise(signal.SIGTERM, signal.SIGTERM, signal.SIGHUP, signal.SIGHUP)
+    assert stop.is_set()
+    monkeypatch.setattr(interrupt, "_SAME_INSTANT", -1.0)
+    with pytest.raises(KeyboardInterrupt), stop_on_signal(threading.Event()):
+        _raise(signal.SIGTERM, signal.SIGTERM)
+
+
+def test_under_nohup_the_terminal_may_be_closed():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        stop = threading.Event()
+        with stop_on_signal(stop):
+            signal.raise_signal(signal.SIGHUP)
+        assert not stop.is_set()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_in_another_thread_nothing_changes():
+    before = [signal.getsignal(each) for each in ALL]
+    seen = []
+
+    def look() -> None:
+        with stop_on_signal(threading.Event()):
+            seen.append([signal.getsignal(each) for each in ALL])
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert seen == [before]
+
+
+# ------------------------------------------------------------------------------ of a command
+
+
+@pytest.mark.parametrize("number", ALL)
+def test_a_command_is_left_in_the_middle_of_its_imports(
+    number: signal.Signals, repository: Path, tmp_path: Path
+):
+    """A package that takes for ever to import stands for those that take seconds."""
+    (tmp_path / "typer.py").write_text(
+        "import sys, time\nsys.stderr.write('here\\n')\nsys.stderr.flush()\ntime.sleep(60)\n"
+    )
+    path = os.pathsep.join([str(tmp_path), str(repository)])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "qstore_ray", "train", "job.toml", "--json"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "here\n"
+    process.send_signal(number)
+    out, err = process.communicate()
+    assert process.returncode == 5, err
+    assert "Traceback" not in err
+    assert err.startswith("error     stopped on request\n")
+    assert json.loads(out)["exit_code"] == 5
+
+
+@pytest.mark.parametrize("number", ALL)
+def test_a_command_is_left_while_it_works(number: signal.Signals, repository: Path):
+    code = (
+        "import sys, time, qstore_ray.cli.app as app\n"
+        "def work(*_):\n"
+        "    try:\n"
+        "        print('here', file=sys.stderr, flush=True)\n"
+        "        time.sleep(60)\n"
+        "    finally: print('cleaned up', file=sys.stderr, flush=True)\n"
+        "app._run = work\n"
+        "from qstore_ray.cli.entry import main\n"
+        "sys.argv = ['qstore', 'train', '--json']; sys.exit(main())\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=repository,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "here\n"
+    process.send_signal(number)
+    if number != signal.SIGINT:
+        process.send_signal(number)  # the same one, once to the process and once to its group
+    out, err = process.communicate()
+    assert process.returncode == 5, err
+    assert "Traceback" not in err
+    assert "cleaned up" in err
+    assert "stopped on request" in err
+    assert json.loads(out)["error"] == "InterruptedRunError"
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_cleaning_up(repository: Path):
+    code = (
+        "import sys, time, qstore_ray.cli.app as app\n"
+        "def work(*_):\n"
+        "    try:\n"
+        "        print('here', file=sys.stderr, flush=True); time.sleep(60)\n"
+        "    finally:\n"
+        "        print('cleaning up', file=sys.stderr, flush=True); time.sleep(60)\n"
+        "app._run = work\n"
+        "from qstore_ray.cli.entry import main\n"
+        "sys.argv = ['qstore', 'train']; sys.exit(main())\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=repository, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    for line in ("here\n", "cleaning up\n"):
+        assert process.stderr.readline() == line
+        process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 5, err
+    assert "Traceback" not in err

@@ -1,0 +1,187 @@
+"""Errors of other libraries in one line: with no text, with one line, with many; and Ray's own."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    LocalRayletDiedError,
+    NodeDiedError,
+    ObjectStoreFullError,
+    OutOfDiskError,
+    OutOfMemoryError,
+    RayActorError,
+    RayError,
+    WorkerCrashedError,
+)
+
+from qstore_ray.errors import BackendError, CheckpointError, DataError, first_line, last_line
+from qstore_ray.train.config import ClusterConfig
+from qstore_ray.train.ray import kernel_matrix, predict, session, workers
+from qstore_ray.train.ray.errors import meaning, no_room
+from qstore_ray.train.ray.session import ray_session
+
+TEXTS = {"": ("", ""), " \n\t": ("", ""), "one": ("one", "one"), "\n a \n\nb\n": ("a", "b")}
+KILLED = "its process was killed or crashed"
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("kind", [RuntimeError, RayError, MemoryError])
+def test_an_error_is_known_by_a_line_or_by_its_class(text: str, kind: type[Exception]):
+    first, last = TEXTS[text]
+    assert first_line(kind(text)) == (first or kind.__name__)
+    assert last_line(kind(text)) == (last or kind.__name__)
+    assert (first_line(text), last_line(text)) == (first, last)
+    assert first_line(kind()) == last_line(kind()) == kind.__name__
+
+
+def _actor_died(text: str) -> RayActorError:
+    """As Ray makes it of an actor's record: a first line, what the actor was, and why it died."""
+    error = ActorDiedError()
+    error.error_msg = f"{error.BASE_ERROR_MSG}\n\tclass_name: RayTrainWorker\n\tpid: 7\n{text}"
+    return error
+
+
+def _as_ray_train_meets_it(error: Exception) -> Exception:
+    from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
+
+    return WorkerHealthCheckFailedError("A worker health check failed.", failure=error)
+
+
+DEATHS = {
+    "killed": (
+        _actor_died(
+            "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR "
+            "Worker exit detail: Worker unexpectedly exits with a connection error code 2. End of "
+            "file. Some common causes include: (1) the process was killed by the OOM killer."
+        ),
+        KILLED,
+    ),
+    "crashed in a task": (WorkerCrashedError(), KILLED),
+    "memory": (
+        OutOfMemoryError("Memory on the node was 31 GB / 32 GB.\nSet RAY_memory_usage_threshold."),
+        "Ray ended its process, because the memory of its machine was nearly full",
+    ),
+    "memory of an actor": (
+        _actor_died("Task was killed due to the node running low on memory.\nRefer to the docs."),
+        "Ray ended its process, because the memory of its machine was nearly full",
+    ),
+    "node": (NodeDiedError("node 7 died"), "its machine was lost"),
+    "raylet": (LocalRayletDiedError(), "its machine was lost"),
+    "node of an actor": (
+        _actor_died(
+            "The actor died because its node has died. Node Id: 7\n"
+            "\tthe actor's node was terminated unexpectedly: health check failed"
+        ),
+        "its machine was lost",
+    ),
+    "unavailable": (ActorUnavailableError("rpc", None), "its process cannot be reached"),
+    "full": (ObjectStoreFullError("Failed to put object 7."), "Ray's object store is full"),
+    "disk": (
+        OutOfDiskError("Local disk is full"),
+        "Ray's object store is full, and so is the disk that it goes on to",
+    ),
+    "ours": (CheckpointError("it broke", field="run", fix="Mend it."), "it broke"),
+    "unknown": (RayError("what\nnobody expects"), "nobody expects"),
+    "silent": (RayError(), "RayError"),
+}
+
+
+@pytest.mark.parametrize("case", DEATHS)
+def test_a_death_has_words_of_ours_without_ids_and_settings_of_rays(case: str):
+    error, words = DEATHS[case]
+    assert meaning(error) == words
+    assert meaning(_as_ray_train_meets_it(error)) == words
+
+
+@pytest.mark.parametrize("case", DEATHS)
+def test_every_place_that_meets_an_error_of_rays_says_what_it_means(case: str):
+    error, words = DEATHS[case]
+    once = ClusterConfig(max_failures=1)
+    if isinstance(error, RayError):
+        assert predict._translated(error).message == f"predicting on Ray failed: {words}"
+        said = kernel_matrix._translated(error, once)
+        assert said.message == f"a worker failed while it computed a kernel: {words}"
+        said = workers._translated(error, once, [])
+        assert said.message == f"the workers failed more than 1 times: {words}"
+
+
+def _failed(failures: dict[int, Exception]) -> Exception:
+    from ray.train.v2.api.exceptions import WorkerGroupError
+
+    return WorkerGroupError("a long text", failures)
+
+
+@pytest.mark.parametrize("kind", workers._NO_START)
+def test_workers_that_do_not_start_are_an_error_about_the_start(kind: type[Exception]):
+    from ray.train.v2.api.exceptions import ControllerError
+
+    error = ControllerError(kind(2))
+    said = workers._translated(error, ClusterConfig(start_timeout=7.0), [])
+    assert (said.field, said.value) == ("cluster.start_timeout", 7.0)
+    assert said.message == "the workers did not start within 7 s"
+    assert "RAY_" not in str(said)
+
+
+def test_of_a_group_those_are_named_that_were_lost_and_not_those_that_waited_for_them():
+    lost = _as_ray_train_meets_it(DEATHS["killed"][0])
+    waited = RuntimeError("Traceback\nallreduce: the connection was reset")
+    once = ClusterConfig(max_failures=1)
+    said = workers._translated(_failed({0: waited, 1: lost}), once, [])
+    assert said.message == f"the workers failed more than 1 times: worker 1: {KILLED}"
+    said = workers._translated(_failed({0: waited}), once, [])
+    assert said.message.endswith("worker 0: allreduce: the connection was reset")
+    ours = DataError("row 7 is not finite", field="x")
+    assert workers._translated(_failed({0: waited, 1: ours}), once, []) is ours
+
+
+@pytest.mark.parametrize(
+    ("failures", "line"),
+    [
+        ({1: _as_ray_train_meets_it(DEATHS["killed"][0])}, f"worker 1 was lost: {KILLED}"),
+        (
+            {0: DEATHS["ours"][0], 1: RuntimeError("b")},
+            "worker 0 failed: it broke; worker 1 failed: b",
+        ),
+    ],
+)
+def test_workers_that_follow_are_told_why_the_last_ones_ended(tmp_path, failures, line):
+    losses = workers._Losses(SimpleNamespace(run_dir=tmp_path, generation=1), 60.0)
+    losses.after_exception(None, failures)
+    assert (tmp_path / ".ray" / "lost-1.txt").read_text() == line
+
+
+def test_a_worker_that_hung_is_told_from_one_that_was_killed_afterwards(tmp_path):
+    said, dump = tmp_path / ".ray" / "lost-2.txt", tmp_path / "stuck-worker-0.txt"
+    dump.write_text("of an earlier attempt")
+    losses = workers._Losses(SimpleNamespace(run_dir=tmp_path, generation=2), 60.0)
+    killed = {0: _as_ray_train_meets_it(DEATHS["killed"][0])}
+    for text, cause in (("", KILLED), ("more", "it made no progress for 60 s"), ("", KILLED)):
+        with dump.open("a") as file:
+            file.write(text)
+        losses.after_exception(None, killed)
+        assert said.read_text() == f"worker 0 was lost: {cause}"
+
+
+def test_rows_that_ray_has_no_room_for_are_an_error_about_the_store():
+    error = no_room(OutOfDiskError("Local disk is full"), 100)
+    assert (error.field, error.value) == ("cluster.object_store_mb", 100)
+    assert "its disk" not in error.message
+    assert "trainer.num_workers = 0" in error.fix
+
+
+@pytest.mark.parametrize("text", ["", "no\nanswer"])
+def test_a_cluster_that_cannot_be_joined_is_an_error_in_a_line(monkeypatch, text: str):
+    def refuse(*_, **__) -> None:
+        raise RayError(text)
+
+    monkeypatch.setattr(session.ray, "init", refuse)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(BackendError) as caught, ray_session(ClusterConfig(address="auto"), 1):
+        pass
+    shown = "no" if text else "RayError"
+    assert caught.value.message == f"cannot join the Ray cluster: {shown}"
+    assert caught.value.field == "cluster.address"

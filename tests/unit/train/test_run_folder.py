@@ -1,0 +1,345 @@
+"""The run folder: one run a name, one process at a time, nothing changed by a refusal."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qstore_ray.config import fingerprint
+from qstore_ray.errors import ConfigError, RunError, RunExistsError
+from qstore_ray.track.jsonl import read_records
+from qstore_ray.train.finish import always
+from qstore_ray.train.run.run_folder import RunFolder, check_name, open_run_folder, read_run_record
+
+RECIPE = {"model": {"n_qubits": 4}, "trainer": {"epochs": 3, "optimizer_options": {"beta1": 0.5}}}
+MADE_OF = {"recipe": RECIPE, "data_fingerprint": "d" * 64}
+
+
+def _open(storage: Path, name: str = "digits", **options) -> RunFolder:
+    options = {**MADE_OF, "config_toml": "name = 'digits'\n", **options}
+    return open_run_folder(storage, name, **options)
+
+
+def _left(storage: Path, status: str = "interrupted", **options) -> Path:
+    """A run that has been worked on and was given up with `status`."""
+    folder = _open(storage, **options)
+    folder.checkpoints.mkdir(exist_ok=True)
+    (folder.checkpoints / "something").write_text("precious")
+    folder.metrics.write_text("{}\n")
+    folder.set_status(status)
+    folder.close()
+    return folder.path
+
+
+def _content(path: Path) -> dict[str, bytes]:
+    return {
+        str(file.relative_to(path)): file.read_bytes()
+        for file in sorted(path.rglob("*"))
+        if file.is_file() and file.name != ".lock"
+    }
+
+
+# ---------------------------------------------------------------------------------------- names
+
+
+@pytest.mark.parametrize("name", ["digits", "a", "9", "digits-8q_v1.2", "x" * 100])
+def test_names_of_folders_are_taken(name: str):
+    assert check_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", ".hidden", "-x", "_x", "a/b", "/etc", "../up", "a b", "ä", "a\n", "x" * 101,
+     "a\\b", "a:b", "a\0b", "~"],
+)  # fmt: skip
+def test_anything_else_is_no_name(tmp_path: Path, name: str):
+    with pytest.raises(ConfigError) as caught:
+        _open(tmp_path, name)
+    assert caught.value.field == "name"
+    assert list(tmp_path.iterdir()) == []
+
+
+# ------------------------------------------------------------------------------------ a new run
+
+
+def test_a_new_run_has_its_configuration_and_record(tmp_path: Path):
+    folder = _open(tmp_path / "deep" / "runs")
+    assert folder.path == (tmp_path / "deep" / "runs" / "digits").resolve()
+    assert (folder.path / "config.toml").read_text() == "name = 'digits'\n"
+    record = json.loads((folder.path / "run.json").read_text())
+    assert record == folder.record == read_run_record(folder.path)
+    assert (record["name"], record["status"], record["generation"]) == ("digits", "running", 1)
+    assert record["fingerprints"] == {"configuration": fingerprint(RECIPE), "data": "d" * 64}
+    assert {"python", "numpy", "ray", "qstore-ray"} <= set(record["versions"])
+    assert (folder.name, folder.generation) == ("digits", 1)
+    folder.close()
+
+
+def test_the_status_is_recorded_with_what_belongs_to_it(tmp_path: Path):
+    folder = _open(tmp_path)
+    folder.set_status("finished", metrics={"loss": 0.5})
+    folder.close()
+    record = read_run_record(folder.path)
+    assert (record["status"], record["metrics"]) == ("finished", {"loss": 0.5})
+    assert record["generation"] == 1
+
+
+def test_there_is_nothing_to_resume_where_there_is_no_run(tmp_path: Path):
+    with pytest.raises(RunExistsError, match="no run of this name"):
+        _open(tmp_path, resume=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fresh_where_there_is_no_run_is_a_new_run(tmp_path: Path):
+    folder = _open(tmp_path, fresh=True)
+    assert folder.generation == 1
+    folder.close()
+
+
+# ------------------------------------------------------------------------------- the name again
+
+
+@pytest.mark.parametrize("status", ["running", "failed", "interrupted"])
+def test_an_unfinished_run_is_taken_up_only_when_asked(tmp_path: Path, status: str):
+    path = _left(tmp_path, status)
+    before = _content(path)
+    with pytest.raises(RunExistsError, match="resume=True") as caught:
+        _open(tmp_path)
+    assert "fresh=True" in caught.value.fix
+    assert _content(path) == before
+    folder = _open(tmp_path, resume=True)
+    assert folder.generation == 2
+    assert (folder.checkpoints / "something").read_text() == "precious"
+    assert folder.metrics.exists()
+    assert read_run_record(path)["status"] == "running"
+    folder.close()
+
+
+def test_every_attempt_has_a_higher_generation(tmp_path: Path):
+    _left(tmp_path)
+    for generation in (2, 3, 4):
+        folder = _open(tmp_path, resume=True)
+        assert folder.generation == generation
+        folder.close()
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_finished_run_is_never_taken_up(tmp_path: Path, resume: bool):
+    path = _left(tmp_path, "finished")
+    before = _content(path)
+    with pytest.raises(RunExistsError, match="has finished") as caught:
+        _open(tmp_path, resume=resume)
+    assert "More than its 3 trainer.epochs" in caught.value.fix
+    assert _content(path) == before
+
+
+@pytest.mark.parametrize("status", ["failed", "finished"])
+def test_fresh_starts_again_with_nothing_of_the_old_run(tmp_path: Path, status: str):
+    path = _left(tmp_path, status)
+    folder = _open(tmp_path, fresh=True, data_fingerprint="e" * 64, config_toml="new = 1\n")
+    assert folder.generation == 1
+    assert set(_content(path)) == {"config.toml", "run.json"}
+    assert (path / "config.toml").read_text() == "new = 1\n"
+    assert read_run_record(path)["fingerprints"]["data"] == "e" * 64
+    folder.close()
+
+
+def test_a_run_of_other_data_is_not_resumed(tmp_path: Path):
+    path = _left(tmp_path)
+    before = _content(path)
+    with pytest.raises(RunExistsError, match="other data") as caught:
+        _open(tmp_path, resume=True, data_fingerprint="e" * 64)
+    assert caught.value.field == "dataset"
+    assert _content(path) == before
+
+
+@pytest.mark.parametrize(
+    ("field", "then", "now", "recipe"),
+    [
+        ("model.n_qubits", 4, 5, {**RECIPE, "model": {"n_qubits": 5}}),
+        ("model.n_qubits", 4, None, {**RECIPE, "model": {}}),
+        ("model.layers", None, 2, {**RECIPE, "model": {"n_qubits": 4, "layers": 2}}),
+        (
+            "trainer.optimizer_options.beta1",
+            0.5,
+            0.9,
+            {**RECIPE, "trainer": {"epochs": 3, "optimizer_options": {"beta1": 0.9}}},
+        ),
+    ],
+    ids=["changed", "left out", "added", "nested"],
+)
+def test_a_run_of_another_recipe_is_not_resumed(tmp_path: Path, field, then, now, recipe):
+    path = _left(tmp_path)
+    before = _content(path)
+    with pytest.raises(RunExistsError, match="started with") as caught:
+        _open(tmp_path, resume=True, recipe=recipe)
+    assert (caught.value.field, caught.value.value) == (field, now)
+    assert repr(then) in caught.value.message
+    assert _content(path) == before
+
+
+def test_a_run_of_other_versions_is_resumed_and_says_so(tmp_path: Path, capsys):
+    path = _left(tmp_path)
+    path.joinpath("metrics.jsonl").unlink()
+    record = json.loads((path / "run.json").read_text())
+    record["versions"] |= {"numpy": "1.0", "python": "3.1.4"}
+    (path / "run.json").write_text(json.dumps(record))
+    _open(tmp_path, resume=True).close()
+    (warning,) = read_records(path / "metrics.jsonl")
+    assert "started with python 3.1.4, numpy 1.0, and goes on with" in warning["message"]
+    assert f"numpy {np.__version__}" in warning["message"]
+    assert capsys.readouterr().err == f"warning: {warning['message']}\n"
+    _open(tmp_path, resume=True).close()
+    assert capsys.readouterr().err == "", "once"
+
+
+# A process that is killed before it has written a run's record leaves these.
+BEGUN = [[], [".lock"], [".lock", ".run.json.123.part"]]
+
+
+@pytest.mark.parametrize("left", BEGUN, ids=str)
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_run_that_had_hardly_begun_does_not_stand_in_its_own_way(tmp_path: Path, left, fresh):
+    (tmp_path / "digits").mkdir()
+    for name in left:
+        (tmp_path / "digits" / name).write_text("{")
+    _open(tmp_path, fresh=fresh).close()
+    assert set(_content(tmp_path / "digits")) == {"config.toml", "run.json"}
+
+
+def test_what_killed_writers_have_left_is_swept(tmp_path: Path):
+    path = _left(tmp_path)
+    part = path / "checkpoints" / "step-00000001" / ".arrays.npz.77.part"
+    part.parent.mkdir()
+    part.touch()
+    _open(tmp_path, resume=True).close()
+    assert not part.exists()
+    assert (path / "checkpoints" / "something").exists()
+
+
+def test_a_record_that_cannot_be_written_is_our_error(tmp_path: Path):
+    folder = _open(tmp_path)
+    (folder.path / "run.json").unlink()
+    (folder.path / "run.json").mkdir()
+    with pytest.raises(RunError, match="cannot write into the run folder") as caught:
+        folder.set_status("finished")
+    folder.close()
+    assert caught.value.field == "storage"
+    assert "Free some space" in caught.value.fix
+
+
+def test_a_left_over_wish_to_stop_does_not_stop_the_next_attempt(tmp_path: Path):
+    path = _left(tmp_path)
+    (path / "stop").touch()
+    folder = _open(tmp_path, resume=True)
+    assert not (path / "stop").exists()
+    folder.close()
+
+
+# ------------------------------------------------------------------------------- one at a time
+
+HOLD = """
+import json
+import sys
+from pathlib import Path
+from qstore_ray.train.finish import always
+from qstore_ray.train.run.run_folder import open_run_folder
+
+folder = open_run_folder(
+    sys.argv[1], "digits", recipe=json.loads(sys.argv[2]), data_fingerprint="d" * 64,
+    config_toml="",
+)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("options", [{}, {"resume": True}, {"fresh": True}], ids=str)
+def test_a_run_that_another_process_runs_is_left_alone(tmp_path: Path, options, repository):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path), json.dumps(RECIPE)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(repository)},
+    ) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        (tmp_path / "digits" / "metrics.jsonl").write_text("{}\n")
+        before = _content(tmp_path / "digits")
+        with pytest.raises(RunExistsError) as caught:
+            _open(tmp_path, **options)
+        if options:
+            assert "another process" in caught.value.message
+        assert _content(tmp_path / "digits") == before
+        holder.kill()
+    # The lock dies with its holder, however that ends.
+    folder = _open(tmp_path, resume=True)
+    assert folder.generation == 2
+    folder.close()
+
+
+def test_closing_gives_the_run_up(tmp_path: Path):
+    folder = _open(tmp_path)
+    with pytest.raises(RunExistsError, match="another process"):
+        _open(tmp_path, resume=True)
+    folder.close()
+    _open(tmp_path, resume=True).close()
+
+
+# ----------------------------------------------------------------------------------- no run here
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"name": "digits"}'])
+def test_a_damaged_record_is_no_run(tmp_path: Path, content: str):
+    path = _left(tmp_path)
+    (path / "run.json").write_text(content)
+    with pytest.raises(RunError, match="no run folder"):
+        read_run_record(path)
+    with pytest.raises(RunError, match="no run folder"):
+        _open(tmp_path, resume=True)
+
+
+def test_a_folder_without_record_is_no_run(tmp_path: Path):
+    with pytest.raises(RunError, match="no run folder"):
+        read_run_record(tmp_path)
+
+
+def test_storage_that_cannot_be_written_to_is_our_error(tmp_path: Path):
+    (tmp_path / "runs").write_text("a file is in the way")
+    with pytest.raises(RunError, match="cannot write into the run folder"):
+        _open(tmp_path / "runs")
+
+
+# ------------------------------------------------------------------- the steps at the end of a run
+
+
+def test_every_last_step_is_taken_and_the_first_error_is_the_one_that_is_told():
+    taken = []
+
+    def fails(name: str) -> None:
+        taken.append(name)
+        raise RunError(f"{name} failed")
+
+    with (
+        pytest.raises(RunError, match="training failed") as caught,
+        always(lambda: fails("metrics"), lambda: taken.append("follower"), lambda: fails("record")),
+    ):
+        raise RunError("training failed")
+    assert taken == ["metrics", "follower", "record"]
+    assert caught.value.__notes__ == ["And then: metrics failed.", "And then: record failed."]
+
+
+def test_an_error_in_a_last_step_alone_is_raised_after_the_other_steps():
+    taken = []
+
+    def fails() -> None:
+        raise RunError("metrics failed")
+
+    with pytest.raises(RunError, match="metrics failed"), always(fails, lambda: taken.append(1)):
+        pass
+    assert taken == [1]
