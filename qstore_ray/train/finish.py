@@ -14,7 +14,8 @@ from qstore_ray.errors import InterruptedRunError, QStoreError
 from qstore_ray.figures.run import draw_run
 from qstore_ray.track.base import Status
 from qstore_ray.track.jsonl import MetricsFile, read_records
-from qstore_ray.train.model.trained import Evaluation, TrainedModel
+from qstore_ray.train.model.evaluation import Evaluation
+from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.report.facts import Ending
 from qstore_ray.train.report.report import write_report
 from qstore_ray.train.run.run_folder import RunFolder
