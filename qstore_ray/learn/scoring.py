@@ -167,6 +167,13 @@ def table_direction(name: str) -> bool | None:
     return True if plain.startswith(RECALL) else None
 
 
+def of_train(metric: str) -> str:
+    """The metric of train that stands for one of val; the loss if train has no such metric."""
+    name = metric.removeprefix("val_")
+    optional = table_direction(name) is not None and name != "accuracy"
+    return "train_loss" if optional else f"train_{name}"
+
+
 def nearest_metric(name: str) -> str | None:
     """The metric of the table that a misspelt name is nearest to, after the same split's name."""
     split = next((prefix for prefix in SPLITS if name.startswith(prefix)), "")

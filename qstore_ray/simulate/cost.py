@@ -41,10 +41,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SINCOS = 50
-_WIDTHS = {
-    "native": (2, 4, 6, 8, 10, 12, 14, 16, 18),
-    "numpy": (2, 4, 6, 8, 10),
-}
 _ROWS = 32
 
 
@@ -181,13 +177,14 @@ def measure(engine: str, precision: Precision = "complex128") -> Calibration:
     """Time the engine on one circuit of every width: RY(x), then three layers of RY, RZ and CX."""
     forward, gradient = [], []
     calls = _time_of(engine, precision, 1, 1)
-    for n in _WIDTHS[engine]:
+    widths = open_engine(engine).WIDTHS
+    for n in widths:
         rows = max(1, min(_ROWS, 2**16 >> n))
         flops = [_per_row(_circuit(n), wanted)[0] * rows for wanted in (False, True)]
         times = _time_of(engine, precision, n, rows)
         forward.append(max(times[0] - calls[0], 0.1 * times[0]) / flops[0])
         gradient.append(max(times[1] - calls[1], 0.1 * times[1]) / flops[1])
-    return Calibration(engine, precision, _WIDTHS[engine], tuple(forward), tuple(gradient), calls)
+    return Calibration(engine, precision, widths, tuple(forward), tuple(gradient), calls)
 
 
 def _time_of(engine: str, precision: Precision, n: int, rows: int) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from qstore_ray.errors import ConfigError, unknown_name
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.gradients import GRADIENTS
 from qstore_ray.learn.optimizers import SearchOptimizer, get_optimizer
-from qstore_ray.learn.optimizers.gcans import GCANS
+from qstore_ray.learn.optimizers.base import ChecksRows
 from qstore_ray.learn.schedules import get_schedule
 from qstore_ray.learn.step import BLOCK
 from qstore_ray.learn.weights import ClassWeight, check_class_weight
@@ -108,8 +108,8 @@ class TrainerConfig(Config):
         optimizer = get_optimizer(self.optimizer, self.optimizer_options)
         if isinstance(optimizer, SearchOptimizer):
             self._check_nothing_is_ignored()
-        if isinstance(optimizer, GCANS):
-            self._check_rows_of_a_step(optimizer)
+        if isinstance(optimizer, ChecksRows):
+            optimizer.check_rows(self.batch_size * self.accumulate, BLOCK)
         get_schedule(self.schedule, self.schedule_options)
         return self
 
@@ -122,22 +122,6 @@ class TrainerConfig(Config):
                     value=value,
                     fix="Leave it out, or take an optimizer such as adam.",
                 )
-
-    def _check_rows_of_a_step(self, optimizer: GCANS) -> None:
-        if optimizer.min_rows <= BLOCK:
-            raise ConfigError(
-                f"the variance of the gradient needs more than {BLOCK} rows",
-                field="optimizer_options.min_rows",
-                value=optimizer.min_rows,
-                fix=f"Take {BLOCK + 1} or more.",
-            )
-        if optimizer.min_rows > self.batch_size * self.accumulate:
-            raise ConfigError(
-                f"gcans takes {optimizer.min_rows} rows a step at least",
-                field="batch_size",
-                value=self.batch_size,
-                fix=f"Take {optimizer.min_rows} or more, or a smaller optimizer_options.min_rows.",
-            )
 
     def recipe(self, *, regression: bool) -> dict[str, Any]:
         """The fields that decide the result: what a resumed run must have in common.

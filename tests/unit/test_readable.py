@@ -11,7 +11,7 @@ from qstore_ray.errors import ConfigError
 from qstore_ray.job import JobConfig
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.track.config import TrackConfig
-from qstore_ray.train.callbacks import EarlyStopping
+from qstore_ray.train.callbacks.early_stopping import EarlyStopping
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.tune.study.result import TrialResult
 

@@ -105,6 +105,19 @@ class Problem(Protocol):
 
 
 @runtime_checkable
+class ChecksRows(Protocol):
+    """An optimizer that needs a number of rows in each step."""
+
+    def check_rows(self, batch_rows: int, block: int) -> None:
+        """Check the number of rows of a step, which are summed in blocks, before a run begins.
+
+        Raises:
+            ConfigError: too few.
+        """
+        ...
+
+
+@runtime_checkable
 class SearchOptimizer(Protocol):
     """Minimises a function by asking it for more than a gradient."""
 

@@ -55,6 +55,27 @@ class GCANS(Config):
     decay: float = Field(default=0.99, ge=0.0, lt=1.0)
     bias: float = Field(default=1e-6, ge=0.0)
 
+    def check_rows(self, batch_rows: int, block: int) -> None:
+        """Check that the variance can be estimated, and that a step has enough rows.
+
+        Raises:
+            ConfigError: `min_rows` is one block or less, or more than a step has.
+        """
+        if self.min_rows <= block:
+            raise ConfigError(
+                f"the variance of the gradient needs more than {block} rows",
+                field="optimizer_options.min_rows",
+                value=self.min_rows,
+                fix=f"Take {block + 1} or more.",
+            )
+        if self.min_rows > batch_rows:
+            raise ConfigError(
+                f"gcans takes {self.min_rows} rows a step at least",
+                field="batch_size",
+                value=batch_rows,
+                fix=f"Take {self.min_rows} or more, or a smaller optimizer_options.min_rows.",
+            )
+
     def init(self, theta: FloatArray) -> OptimizerState:
         """Means 0, no steps taken; `rows` is the number wanted, of which a batch may have fewer."""
         return {

@@ -31,6 +31,15 @@ class Tape(NamedTuple):
     amplitudes: AnyArray | None
 
 
+WIDTHS = (2, 4, 6, 8, 10)
+"""Numbers of qubits at which `cost.py` measures the engine."""
+
+
+def rows_at_once(n_qubits: int) -> int:
+    """One row: memory is bounded by `CHUNK_BYTES` otherwise."""
+    return 1
+
+
 def forward(
     program: Program,
     rows: FloatArray,

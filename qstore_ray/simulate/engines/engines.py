@@ -32,7 +32,17 @@ _NEEDS = {"native": "qstore_ray.simulate._kernels", "numpy": "numpy"}
 
 
 class Engine(Protocol):
-    """What runs programs."""
+    """What runs programs: a module with these names.
+
+    Attributes:
+        WIDTHS: numbers of qubits at which its speed is measured (`cost.py`).
+    """
+
+    WIDTHS: tuple[int, ...]
+
+    def rows_at_once(self, n_qubits: int) -> int:
+        """How many rows a thread works on at a time."""
+        ...
 
     def forward(
         self,
@@ -108,7 +118,7 @@ def state_bytes(name: str, n_qubits: int, threads: int, precision: Precision) ->
     that the rows share come on top, at most `TABLE_BYTES` of them.
     """
     amplitude = 16 if precision == "complex128" else 8
-    rows = {"native": 8 if n_qubits < WIDE else 1, "numpy": 1}[name]
+    rows = open_engine(name).rows_at_once(n_qubits)
     return int(2**n_qubits) * (2 * amplitude + 8) * rows * threads
 
 

@@ -23,6 +23,8 @@ from qstore_ray.simulate.engines.threads import CACHE_LINE, over_tiles, scratch
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, ComplexArray, FloatArray
 
+WIDTHS = (2, 4, 6, 8, 10, 12, 14, 16, 18)
+"""Numbers of qubits at which `cost.py` measures the engine."""
 KEPT_BYTES = 128 * 2**20
 """Final states are kept for the reverse sweep up to this many bytes."""
 CHUNK_BYTES = 8 * 2**20
@@ -83,6 +85,11 @@ def load(program: Program, precision: Precision = "complex128") -> Loaded:
     kind = int(precision == "complex64")
     sizes = _kernels.sizes(kind, mode, header, len(found.order))
     return Loaded(header, arrays, kind, mode, len(found.order), *sizes)
+
+
+def rows_at_once(n_qubits: int) -> int:
+    """Rows in a vector register; in wide circuits it holds amplitudes of one row."""
+    return 8 if n_qubits < WIDE else 1
 
 
 def forward(

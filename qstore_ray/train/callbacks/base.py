@@ -189,6 +189,13 @@ class Callback:
         """The names that it will log each epoch; None where nobody knows before."""
         return None
 
+    def without_validation(self) -> tuple[Callback | None, tuple[str, ...]]:
+        """This callback for a run that has no validation rows, and what is different, in words.
+
+        None if it has nothing to do there. A callback that follows a metric of val overrides it.
+        """
+        return self, ()
+
     def on_train_begin(self, run: Run) -> None:
         """Before the first step of an attempt; `run.state` may be a restored one."""
 

@@ -10,6 +10,7 @@ from pydantic import PrivateAttr, model_validator
 from qstore_ray.errors import ConfigError
 from qstore_ray.learn.diagnostics.convergence import ConvergenceDetector, Kind
 from qstore_ray.learn.diagnostics.stopping import monitored
+from qstore_ray.learn.scoring import of_train
 from qstore_ray.train.callbacks.base import Batch, Callback, Run
 
 if TYPE_CHECKING:
@@ -53,6 +54,17 @@ class ConvergenceMonitor(ConvergenceDetector, Callback):
     def decides(self) -> bool:  # type: ignore[override]  # elsewhere it is the same for a class
         """Whether it may end the run."""
         return bool(self.end_on)
+
+    def without_validation(self) -> tuple[Callback | None, tuple[str, ...]]:
+        """Follows the metric of train, and no longer ends the run."""
+        if not self.monitor.startswith("val_"):
+            return self, ()
+        metric = of_train(self.monitor)
+        notes = [f"callback convergence_monitor watches {metric} instead of {self.monitor}"]
+        if self.end_on:
+            notes.append("callback convergence_monitor no longer ends the training")
+        changed = {**self.to_dict(), "monitor": metric, "end_on": ()}
+        return ConvergenceMonitor(**changed), tuple(notes)
 
     def logged_metrics(self, model: QuantumModel) -> Iterable[str]:
         """It logs nothing."""

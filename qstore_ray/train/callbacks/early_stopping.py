@@ -35,6 +35,12 @@ class EarlyStopping(StoppingRule, Callback):
         """It logs nothing."""
         return ()
 
+    def without_validation(self) -> tuple[Callback | None, tuple[str, ...]]:
+        """None if it follows a metric of val: train would stop at its own noise."""
+        if not self.monitor.startswith("val_"):
+            return self, ()
+        return None, (f"callback early_stopping removed: it watched {self.monitor}",)
+
     def on_train_begin(self, run: Run) -> None:
         """Begin to watch."""
         self._state = self._state or self.init()

@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from qstore_ray.config import Config
 from qstore_ray.errors import UsageError
 from qstore_ray.learn.diagnostics.stopping import Mode, larger_is_better, monitored
+from qstore_ray.learn.scoring import of_train
 from qstore_ray.resilience import write_durably
 from qstore_ray.train.callbacks.base import Callback, Run
 
@@ -56,6 +57,14 @@ class ModelCheckpoint(Config, Callback):
     def logged_metrics(self, model: QuantumModel) -> Iterable[str]:
         """It logs nothing."""
         return ()
+
+    def without_validation(self) -> tuple[Callback | None, tuple[str, ...]]:
+        """Keeps the last model: which one is best cannot be said without val."""
+        if not self.monitor.startswith("val_"):
+            return self, ()
+        changes = {"best": 0, "last": True, "monitor": of_train(self.monitor)}
+        note = f"callback model_checkpoint keeps the last model: the best was by {self.monitor}"
+        return ModelCheckpoint(**{**self.to_dict(), **changes}), (note,)
 
     def on_train_begin(self, run: Run) -> None:
         """Read which models an earlier attempt kept; those of steps not yet done again go."""

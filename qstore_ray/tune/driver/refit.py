@@ -15,7 +15,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from qstore_ray.errors import ConfigError
 from qstore_ray.learn.schedules import get_schedule
-from qstore_ray.learn.scoring import table_direction
+from qstore_ray.learn.scoring import of_train
+from qstore_ray.train.callbacks import as_callback, as_table
 from qstore_ray.train.config import TrainerConfig, TrainingJob
 from qstore_ray.tune.trial.parts import Part, part_job
 
@@ -69,7 +70,7 @@ def _without_val(config: TrainerConfig, epochs: int | None, notes: list[str]) ->
     schedule = get_schedule(config.schedule, config.schedule_options)
     if config.monitor is not None and _of_val(config.monitor):
         # Not the loss in place of an accuracy: the schedule may have been told that more is better.
-        changes["monitor"] = _of_train(config.monitor)
+        changes["monitor"] = of_train(config.monitor)
         notes.append(f"trainer.monitor = {changes['monitor']} instead of {config.monitor}")
     elif config.monitor is None and schedule.cadence == "metric":
         notes.append("the schedule follows train_loss instead of val_loss")
@@ -79,32 +80,11 @@ def _without_val(config: TrainerConfig, epochs: int | None, notes: list[str]) ->
 
 
 def _changed(table: dict[str, Any], notes: list[str]) -> dict[str, Any] | None:
-    """The callback for a training without val; None where it has nothing left to do."""
-    monitor = table.get("monitor", "")
-    if not _of_val(monitor):
-        return table
-    name = table["name"]
-    if name == "early_stopping":
-        notes.append(f"callback early_stopping removed: it watched {monitor}")
-        return None
-    if name == "model_checkpoint":
-        # Which model is best cannot be told without val; train would say "the last one".
-        notes.append(f"callback model_checkpoint keeps the last model: the best was by {monitor}")
-        return {**table, "best": 0, "last": True, "monitor": _of_train(monitor)}
-    notes.append(f"callback {name} watches {_of_train(monitor)} instead of {monitor}")
-    changed = {**table, "monitor": _of_train(monitor)}
-    if table.get("end_on"):
-        changed["end_on"] = []
-        notes.append(f"callback {name} no longer ends the training")
-    return changed
+    """The callback for a training without val; None if it has nothing left to do."""
+    changed, said = as_callback(table).without_validation()
+    notes += said
+    return None if changed is None else as_table(changed)
 
 
 def _of_val(metric: str) -> bool:
     return metric.startswith("val_")
-
-
-def _of_train(metric: str) -> str:
-    """The metric of train that stands for one of val; the loss where train has no such metric."""
-    name = metric.removeprefix("val_")
-    optional = table_direction(name) is not None and name != "accuracy"
-    return "train_loss" if optional else f"train_{name}"

@@ -16,7 +16,9 @@ from qstore_ray import (
     TrainerConfig,
 )
 from qstore_ray.errors import ConfigError, UnknownNameError
-from qstore_ray.train.callbacks import EarlyStopping, ModelCheckpoint, as_callback
+from qstore_ray.train.callbacks import as_callback
+from qstore_ray.train.callbacks.early_stopping import EarlyStopping
+from qstore_ray.train.callbacks.model_checkpoint import ModelCheckpoint
 
 if TYPE_CHECKING:
     from pathlib import Path
