@@ -238,12 +238,13 @@ def _lines(error: BaseException | str) -> list[str]:
 
 @contextmanager
 def under(prefix: str) -> Iterator[None]:
-    """Put `prefix.` before the field of an error that passes, as its place in a configuration."""
+    """Prepend `prefix.` to the field of any `QStoreError` raised inside, and of all its faults."""
     try:
         yield
     except QStoreError as exc:
-        if exc.field and not f"{exc.field}.".startswith(f"{prefix.partition('.')[0]}."):
-            exc.field = f"{prefix}.{exc.field}"
+        for fault in (exc, *(exc.faults if isinstance(exc, ConfigError) else ())):
+            if fault.field and not f"{fault.field}.".startswith(f"{prefix.partition('.')[0]}."):
+                fault.field = f"{prefix}.{fault.field}"
         raise
 
 

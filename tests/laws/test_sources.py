@@ -318,4 +318,4 @@ def test_every_built_in_source_is_a_member():
     from qstore_ray.data.sources.base import SOURCES
 
     # The one that needs a running service has its laws in tests/unit/data/test_service_source.py.
-    assert set(SOURCES) - {"backend_api"} <= sources
+    assert set(SOURCES.built_in()) - {"backend_api"} <= sources

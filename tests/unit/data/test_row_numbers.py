@@ -76,7 +76,8 @@ def test_a_model_evaluated_and_asked_names_the_row(tmp_path):
     rows[7] = 0.0  # the place in what was given
     with pytest.raises(DataError, match=r"row 7 is all zeros"):
         model.predict(rows)
-    actor = _Predictor(model.to_bytes(), open_backend("statevector", {}), prepared=True, names=())
+    backend = open_backend("statevector", {})
+    actor = _Predictor(type(model), model.to_bytes(), backend, prepared=True, names=())
     with pytest.raises(DataError, match=r"row 107 is all zeros"):
         actor({"x": rows, "row": np.arange(100, 109)})
 

@@ -119,7 +119,7 @@ def test_every_way_to_predict_is_in_the_units_of_the_data(line, tmp_path):
     columns = line.model.predictions(X)
     np.testing.assert_array_equal(columns["prediction"], expected)
     backend = open_backend("statevector", {})
-    actor = _Predictor(line.model.to_bytes(), backend, prepared=False, names=())
+    actor = _Predictor(TrainedModel, line.model.to_bytes(), backend, prepared=False, names=())
     np.testing.assert_array_equal(actor({"x": X})["prediction"], expected)
     scores = TrainedModel.load(tmp_path / "line.qsm").evaluate(_data(LINE))
     assert scores["mse"] == line.metrics["test_mse"]
