@@ -7,13 +7,13 @@ ARGS ?=
 
 BIN := .venv/bin
 STAMP := .venv/.stamp
-IN_PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+IN_PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 20
 USUAL := --extra images --extra service --extra tensorboard
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all check format bench bench-engine bench-peers lock clean
+.PHONY: help setup run test test-all coverage check format bench bench-engine bench-peers lock clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,10 @@ endif
 
 test-all: $(STAMP) ## run all tests, and the laws on twice as many examples
 	TEST_ALL=1 $(BIN)/python -m pytest $(IN_PARALLEL) --basetemp $$(mktemp -d -t XXXXXX)/t
+
+coverage: $(STAMP) ## run the tests and report which lines and branches they reach (20 minutes)
+	$(BIN)/python -m pytest $(IN_PARALLEL) --basetemp $$(mktemp -d -t XXXXXX)/t -m "not slow" \
+		--cov=qstore_ray --cov-branch --cov-report=term:skip-covered --cov-report=xml
 
 check: $(STAMP) ## lint, format, types, layers
 	$(BIN)/ruff check .
