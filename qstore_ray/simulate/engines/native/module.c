@@ -4,6 +4,9 @@
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
 #include <Python.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include "bind.h"
 #include "sweeps.h"
 
@@ -16,12 +19,29 @@ static const Kernels (*chosen)[2] = generic_kernels;
 static const char *chosen_name = "generic";
 static int chosen_lanes = 2;
 
+#if defined(__x86_64__)
+/* What the processor has and the system saves, by CPUID and XGETBV. __builtin_cpu_supports would
+ * say the same, but some compilers (zig cc) link a runtime that leaves its table empty. */
+static void find_instructions(int *avx2, int *avx512) {
+    unsigned a, b, c, d, saved_low = 0, saved_high = 0;
+    *avx2 = *avx512 = 0;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) /* OSXSAVE */
+        return;
+    const int fma = c >> 12 & 1, popcnt = c >> 23 & 1;
+    __asm__ volatile("xgetbv" : "=a"(saved_low), "=d"(saved_high) : "c"(0));
+    if ((saved_low & 0x6) != 0x6 || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) /* XMM, YMM */
+        return;
+    const int bmi = (b >> 3 & 1) && (b >> 8 & 1);
+    *avx2 = fma && popcnt && bmi && (b >> 5 & 1);
+    *avx512 = *avx2 && (saved_low & 0xe0) == 0xe0 /* opmask and ZMM */
+        && (b >> 16 & 1) && (b >> 17 & 1) && (b >> 30 & 1) && (b >> 31 & 1); /* F, DQ, BW, VL */
+}
+#endif
+
 static int choose(const char *name) {
 #if defined(__x86_64__)
-    __builtin_cpu_init();
-    const int has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    const int has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")
-        && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+    int has_avx2, has_avx512;
+    find_instructions(&has_avx2, &has_avx512);
     if (has_avx512 && (!name || !strcmp(name, "avx512"))) {
         chosen = avx512_kernels, chosen_name = "avx512", chosen_lanes = 8;
         return 1;
