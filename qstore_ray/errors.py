@@ -31,7 +31,7 @@ in `numbered`, which puts the number in the source in its place.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
@@ -259,6 +259,22 @@ def numbered(rows: Sequence[int] | Any | None) -> Iterator[None]:
     except QStoreError as exc:
         if rows is not None and isinstance(exc.row, int):
             exc.row = int(rows[exc.row])
+        raise
+
+
+@contextmanager
+def placed(where: Callable[[int], str] | None, column: str | None = None) -> Iterator[None]:
+    """Give an error about a row of a file the file and line as its field.
+
+    Args:
+        where: file and line of the row with this number; None leaves errors as they are.
+        column: the column that the work is about.
+    """
+    try:
+        yield
+    except QStoreError as exc:
+        if where is not None and isinstance(exc.row, int):
+            exc.field = where(exc.row) + ("" if column is None else f", column {column!r}")
         raise
 
 

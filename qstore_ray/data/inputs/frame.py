@@ -126,6 +126,13 @@ def frame_of(given: Any) -> Frame | None:
     return _of_library(given)
 
 
+def place_of(given: Any, *, always: bool = False) -> Where | None:
+    """How to say where a row of `given` is; None if it comes from no file, unless `always`."""
+    if isinstance(given, Frame):
+        return given.where
+    return _row if always else None
+
+
 def _of_columns(columns: Mapping[Any, Any]) -> Frame:
     for name, values in columns.items():
         if np.ndim(values) == 0:

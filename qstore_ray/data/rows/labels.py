@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 import numpy as np
 
 from qstore_ray.data.rows.validate import as_array, check_two_classes
-from qstore_ray.errors import DataError
+from qstore_ray.errors import DataError, numbered
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray, IntArray, Task
@@ -97,8 +97,9 @@ def _check_exact(y: AnyArray) -> None:
         return
     row = int(np.argmax(large))
     raise DataError(
-        "a label is too large to be told from its neighbours",
-        field=f"y, row {row}",
+        "a label is too large to be told from its neighbours, first in row {row}",
+        row=row,
+        field="y",
         value=float(y[row]),
         fix="Give the labels as integers or text, or number the classes from 0.",
     )
@@ -180,14 +181,15 @@ class ClassLabels:
         numbers = np.minimum(numbers, len(known) - 1)
         unknown = known[numbers] != y if comparable else np.ones(len(y), dtype=bool)
         if unknown.any():
-            raise _unknown_error(y[unknown], self.classes)
+            raise unknown_label(y[unknown], self.classes, int(np.argmax(unknown)))
         return numbers.astype(np.int64)
 
     def _encode_merged(self, y: AnyArray) -> IntArray:
         numbers = np.full(len(y), len(self.classes) - 1, dtype=np.int64)
         others = ~np.isin(y, np.asarray(self.merged))
         if others.any():
-            numbers[others] = ClassLabels(self.classes[:-1]).encode(y[others])
+            with numbered(np.flatnonzero(others)):
+                numbers[others] = ClassLabels(self.classes[:-1]).encode(y[others])
         return numbers
 
 
@@ -283,8 +285,13 @@ def rows_of_each(numbers: AnyArray, n_classes: int) -> tuple[int, ...]:
     return tuple(found.tolist())
 
 
-def _unknown_error(labels: AnyArray, classes: Sequence[Any]) -> DataError:
-    """The error of labels that no class has; of those that are only written otherwise, as which."""
+def unknown_label(labels: AnyArray, classes: Sequence[Any], row: int) -> DataError:
+    """The error of labels that no class has; of those that are only written otherwise, as which.
+
+    Args:
+        labels: the unknown ones.
+        row: place of the first of them among the rows at hand.
+    """
     strange = list(dict.fromkeys(labels.tolist()))
     shown = ", ".join(repr(known) for known in classes[:10])
     fix = f"The classes are {shown}{', …' if len(classes) > 10 else ''}."
@@ -294,10 +301,14 @@ def _unknown_error(labels: AnyArray, classes: Sequence[Any]) -> DataError:
         pairs = ", ".join(f"{label!r} as {known!r}" for label, known in alike[:_SHOWN])
         fix += f" Write the labels of one class alike in every part: {pairs}."
     return DataError(
-        "a label is not among the classes of the training data"
-        if len(strange) == 1
-        else f"{len(strange)} labels are not among the classes of the training data: "
-        + ", ".join(map(repr, strange[:_SHOWN])),
+        (
+            "a label is not among the classes of the training data"
+            if len(strange) == 1
+            else f"{len(strange)} labels are not among the classes of the training data: "
+            + ", ".join(repr(label).replace("{row}", "row") for label in strange[:_SHOWN])
+        )
+        + ", first in row {row}",
+        row=row,
         field="y",
         value=strange[0],
         fix=fix,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qstore_ray.data.rows.labels import ClassLabels, Label, Labels, find_labels
-from qstore_ray.errors import ConfigError, DataError, unknown_name
+from qstore_ray.errors import ConfigError, DataError, numbered, unknown_name
 
 if TYPE_CHECKING:
     from qstore_ray.data.config import DatasetConfig
@@ -62,7 +62,8 @@ def select(
 
 def encode(labels: Labels, part: Part, kept: IntArray) -> AnyArray:
     """Class numbers or targets of all rows of a part; without meaning of those left out."""
-    some = labels.encode(part.y[kept])
+    with numbered(part.row[kept]):
+        some = labels.encode(part.y[kept])
     if len(some) == len(part.y):
         return some
     numbers = np.full((len(part.y), *some.shape[1:]), -1, some.dtype)

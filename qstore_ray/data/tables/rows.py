@@ -128,7 +128,7 @@ def _codes(texts: pa.DictionaryArray, of: Column, schema: TableSchema, where: Wh
     codes = np.array(
         [np.nan if text in missing else known.get(text, UNKNOWN) for text in found] + [np.nan]
     )
-    values: AnyArray = codes[_places(texts)]
+    values: AnyArray = codes[places_of(texts)]
     if schema.unknown == "error" and (values == UNKNOWN).any():
         row = int(np.argmax(values == UNKNOWN))
         shown = ", ".join(map(repr, of.categories[:10]))
@@ -160,7 +160,7 @@ def _numbers_in_text(
         else:
             values.append(0.0)
             wrong.add(place)
-    places = _places(texts)
+    places = places_of(texts)
     if wrong and (bad := np.isin(places, list(wrong))).any():
         row = int(np.argmax(bad))
         at = f"{where(row)}, column {of.name!r}"
@@ -203,7 +203,7 @@ def not_a_value(
     return DataError(message, field=at, value=value, fix=fix)
 
 
-def _places(texts: pa.DictionaryArray) -> AnyArray:
+def places_of(texts: pa.DictionaryArray) -> AnyArray:
     """Places (N,) in the dictionary; the place behind its end where there is no value."""
     filled = pc.fill_null(texts.indices.cast(pa.int64()), len(texts.dictionary))
     places: AnyArray = filled.to_numpy(zero_copy_only=False)
@@ -265,7 +265,7 @@ def _labels_in_text(
     """Labels (N,) from texts, and which (N,) are missing."""
     texts = trimmed(column)
     names = ["" if name is None else name for name in texts.dictionary.to_pylist()] + [""]
-    places, missing = _places(texts), {"", *schema.missing}
+    places, missing = places_of(texts), {"", *schema.missing}
     gone = np.array([name in missing for name in names])
     if schema.label_kind == "text":
         return np.array(names)[places], gone[places]
