@@ -50,7 +50,7 @@ def models(tmp_path_factory) -> dict[str, TrainedModel]:
 
 def _scored(model: TrainedModel, path: Path) -> dict[str, float]:
     found = read_labelled(str(path), model.signature or Signature(2), "kind", "test")
-    return model.evaluation(model.labelled(found.rows, found.y, label="kind")).scores.values
+    return model.evaluate(model.labelled(found.rows, found.y, label="kind"))
 
 
 def _write(path: Path, rows: list[tuple[object, object, object]]) -> Path:
