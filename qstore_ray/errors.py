@@ -31,6 +31,7 @@ in `numbered`, which puts the number in the source in its place.
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
@@ -206,6 +207,8 @@ def unknown_name(
     names = sorted(known)
     near = difflib.get_close_matches(str(name), names, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
+    if near and unicodedata.normalize("NFC", near[0]) == unicodedata.normalize("NFC", str(name)):
+        hint = f"{near[0]!r} is written in another Unicode form, {near[0]!a}; write it so. "
     return UnknownNameError(
         f"unknown {kind}", field=field, value=name, fix=f"{hint}Known: {', '.join(names)}."
     )

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from qstore_ray.data.columns import Column, TableSchema
 from qstore_ray.data.rows.labels import unknown_label
+from qstore_ray.data.rows.spelling import spelled
 from qstore_ray.data.tables.rows import Where, is_text, places_of, rows_of, trimmed
 from qstore_ray.data.tables.texts import FALSE, TRUE, is_number
 from qstore_ray.errors import DataError, placed
@@ -59,7 +60,7 @@ def column_array(name: Any, values: pa.ChunkedArray) -> Column:
     if pa.types.is_boolean(kind):
         return Column(name, "boolean")
     if is_text(kind):
-        texts = (text.strip() for text in pc.unique(values).to_pylist() if text)
+        texts = (spelled(text) for text in pc.unique(values).to_pylist() if text)
         return Column(name, "category", tuple(sorted({text for text in texts if text})))
     types = pa.types
     number = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)

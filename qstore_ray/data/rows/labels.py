@@ -3,8 +3,9 @@
 The classes are the sorted distinct labels of the rows that may be split, and class k is the k-th
 of them. Integers, bools and strings are taken as they are; floats must be whole numbers (1.0 is
 the class 1); one-hot rows count as the number of their column; a column vector (N, 1) is
-flattened. Gaps and negative numbers are fine. What was found is kept in `classes`, so that a
-prediction can be given back as the label that the data had.
+flattened. Gaps and negative numbers are fine. Texts are compared as `spelling.py` says, and an
+empty one is no label. What was found is kept in `classes`, so that a prediction can be given back
+as the label that the data had.
 
 Several labels that hold at once (task `multilabel`) are rows (N, L) of 0 and 1, kept as they are;
 label k is the k-th column. A regression may have several numbers a row (N, T).
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
+from qstore_ray.data.rows.spelling import spelled, spelled_labels
 from qstore_ray.data.rows.validate import as_array, check_two_classes
 from qstore_ray.errors import DataError, numbered
 
@@ -180,13 +182,24 @@ class ClassLabels:
         numbers = np.searchsorted(known, y) if comparable else np.zeros(len(y), dtype=np.int64)
         numbers = np.minimum(numbers, len(known) - 1)
         unknown = known[numbers] != y if comparable else np.ones(len(y), dtype=bool)
+        if unknown.any() and comparable and y.dtype.kind == "U":
+            numbers[unknown] = self._numbers_as_spelled(y[unknown])
+            unknown = numbers < 0
         if unknown.any():
             raise unknown_label(y[unknown], self.classes, int(np.argmax(unknown)))
         return numbers.astype(np.int64)
 
+    def _numbers_as_spelled(self, y: AnyArray) -> IntArray:
+        """The number (N,) of the class that `spelled` makes of each text, -1 if there is none."""
+        forms = {spelled(str(c)): number for number, c in reversed(list(enumerate(self.classes)))}
+        texts, places = np.unique(y, return_inverse=True)
+        found = [forms.get(spelled(text), -1) for text in texts.tolist()]
+        return np.array(found, dtype=np.int64)[places]
+
     def _encode_merged(self, y: AnyArray) -> IntArray:
         numbers = np.full(len(y), len(self.classes) - 1, dtype=np.int64)
-        others = ~np.isin(y, np.asarray(self.merged))
+        merged = spelled_labels(np.asarray(self.merged))
+        others = ~np.isin(spelled_labels(y), merged)
         if others.any():
             with numbered(np.flatnonzero(others)):
                 numbers[others] = ClassLabels(self.classes[:-1]).encode(y[others])

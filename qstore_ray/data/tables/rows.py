@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qstore_ray.data.columns import Column, TableSchema
+from qstore_ray.data.rows.spelling import spelled
 from qstore_ray.data.tables.notation import notation_of
 from qstore_ray.data.tables.texts import BOOLEANS, FALSE, TRUE, is_number
 from qstore_ray.errors import DataError
@@ -72,7 +73,7 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def trimmed(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    """A column of texts without blanks around them, each distinct text once; others as text."""
+    """A column of texts as `spelled` gives them, each distinct text once; others as text."""
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(whole, pa.ChunkedArray):  # of no rows
         whole = pa.array([], column.type)
@@ -81,6 +82,9 @@ def trimmed(column: pa.ChunkedArray) -> pa.DictionaryArray:
     if not pa.types.is_dictionary(whole.type):
         whole = whole.dictionary_encode()
     texts = pc.utf8_trim_whitespace(whole.dictionary.cast(pa.string()))
+    if not pc.all(pc.string_is_ascii(texts)).as_py():
+        # Arrow's own utf8_normalize decomposes for "NFC" too (pyarrow 25).
+        texts = pa.array([spelled(text) for text in texts.to_pylist()], pa.string())
     return pa.DictionaryArray.from_arrays(whole.indices, texts)
 
 
@@ -122,7 +126,7 @@ def _numbers(column: pa.ChunkedArray, of: Column, where: Where) -> AnyArray:
 
 def _codes(texts: pa.DictionaryArray, of: Column, schema: TableSchema, where: Where) -> AnyArray:
     """The place (N,) of every text among the categories; NaN where it is missing."""
-    known = {name: float(place) for place, name in enumerate(of.categories)}
+    known = {spelled(name): float(place) for place, name in enumerate(of.categories)}
     found = texts.dictionary.to_pylist()
     missing = {None, *schema.missing}
     codes = np.array(
