@@ -120,7 +120,8 @@ def _without_label(raw: RawRows) -> AnyArray:
     known = np.zeros(len(raw.y), bool) if raw.unlabelled is None else raw.unlabelled
     if raw.y.dtype.kind != "U":
         return known
-    return known | (spelled_labels(raw.y) == "")
+    gone: AnyArray = known | (spelled_labels(raw.y) == "")
+    return gone
 
 
 def check_parts(
