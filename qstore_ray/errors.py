@@ -31,7 +31,8 @@ in `numbered`, which puts the number in the source in its place.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
@@ -206,6 +207,8 @@ def unknown_name(
     names = sorted(known)
     near = difflib.get_close_matches(str(name), names, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
+    if near and unicodedata.normalize("NFC", near[0]) == unicodedata.normalize("NFC", str(name)):
+        hint = f"{near[0]!r} is written in another Unicode form, {near[0]!a}; write it so. "
     return UnknownNameError(
         f"unknown {kind}", field=field, value=name, fix=f"{hint}Known: {', '.join(names)}."
     )
@@ -260,6 +263,22 @@ def numbered(rows: Sequence[int] | Any | None) -> Iterator[None]:
     except QStoreError as exc:
         if rows is not None and isinstance(exc.row, int):
             exc.row = int(rows[exc.row])
+        raise
+
+
+@contextmanager
+def placed(where: Callable[[int], str] | None, column: str | None = None) -> Iterator[None]:
+    """Give an error about a row of a file the file and line as its field.
+
+    Args:
+        where: file and line of the row with this number; None leaves errors as they are.
+        column: the column that the work is about.
+    """
+    try:
+        yield
+    except QStoreError as exc:
+        if where is not None and isinstance(exc.row, int):
+            exc.field = where(exc.row) + ("" if column is None else f", column {column!r}")
         raise
 
 

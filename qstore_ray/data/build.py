@@ -19,12 +19,12 @@ from qstore_ray.config import fingerprint
 from qstore_ray.data.augment.expansion import Expansion, expansion_of
 from qstore_ray.data.prepare.categories import (
     check_known,
-    encoded_columns,
+    columns_to_keep,
     names_after,
     resolved_steps,
 )
 from qstore_ray.data.prepare.prepare import Preparation
-from qstore_ray.data.prepare.steps import OneHot, Step
+from qstore_ray.data.prepare.steps import Step
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.data.read.merge import with_val_in_train
 from qstore_ray.data.read.plan import ReadPlan, SplitTask
@@ -59,7 +59,7 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
         )
     names, columns = _chosen(config, source)
     steps = resolved_steps(config.preprocessing, source.table, names, config.columns)
-    keep = encoded_columns(steps)
+    keep = columns_to_keep(steps)
     fills = bool(steps) and steps[0].accepts_nan
     several = KINDS[config.task].several
     main = survey_part(
@@ -91,7 +91,6 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
         part = parts[home[split]]
         return _plan(split, part, positions[split], columns, labels, preparation, expansion)
 
-    _check_categories(steps, parts, positions, home, source, names)
     preparation, gaps = Preparation(main.n_features, (), ()), False
     if steps:
         train = plan("train", preparation)
@@ -99,6 +98,7 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
         with numbered(train.source_rows):
             preparation = Preparation.fit(steps, x)
         gaps = fills and bool(np.isnan(x).any())
+        _check_categories(preparation, keep, parts, positions, home, source, names)
     n_features = preparation.apply(np.zeros((0, main.n_features))).shape[1]
     schema = _schema(config, source, main, labels, names, n_features)
     schema = schema._replace(prepared_names=names_after(names, preparation, source.table))
@@ -281,20 +281,22 @@ def _class_counts(
 
 
 def _check_categories(
-    steps: tuple[Step, ...],
+    preparation: Preparation,
+    keep: tuple[int, ...],
     parts: Mapping[str, Part],
     positions: Mapping[str, IntArray],
     home: Mapping[str, str],
     source: SourceData,
     names: tuple[str, ...] | None,
 ) -> None:
-    """Raise `DataError` where a split has a category that train does not have."""
-    if encoded_columns(steps):
-        step = next(step for step in steps if isinstance(step, OneHot))
-        values = {split: parts[home[split]].kept[rows] for split, rows in positions.items()}
-        rows = {split: parts[home[split]].row[rows] for split, rows in positions.items()}
-        if values["train"].shape[1] == len(step.positions):  # else a position that is none
-            check_known(step, values, rows, source.table, names)
+    """Raise `DataError` if a split has a category that train does not have."""
+    kept = [column for column in keep if column < preparation.n_features]  # as `survey_part` has it
+    values = {
+        split: dict(zip(kept, parts[home[split]].kept[rows].T, strict=True))
+        for split, rows in positions.items()
+    }
+    rows = {split: parts[home[split]].row[rows] for split, rows in positions.items()}
+    check_known(preparation, values, rows, source.table, names)
 
 
 def _as_written(step: StepConfig) -> dict[str, Any]:

@@ -14,7 +14,8 @@ import numpy as np
 import xxhash
 
 from qstore_ray.data.rows.labels import join_labels
-from qstore_ray.data.rows.raw import read_raw, to_block
+from qstore_ray.data.rows.raw import RawRows, read_raw, to_block
+from qstore_ray.data.rows.spelling import spelled_labels
 from qstore_ray.data.rows.validate import (
     BadValue,
     bad_values,
@@ -88,10 +89,9 @@ def survey_part(
             found = first_marked(block.x, marked)
             bad = bad or found._replace(position=found.position + starts[-1])
             bad_rows.append(np.flatnonzero(marked.any(axis=1)) + starts[-1])
-        if raw.unlabelled is not None:
-            unlabelled.append(np.flatnonzero(raw.unlabelled) + starts[-1])
+        unlabelled.append(np.flatnonzero(_without_label(raw)) + starts[-1])
         kept.append(block.x[:, [place for place in keep if place < block.x.shape[1]]])
-        labels.append(block.y)
+        labels.append(spelled_labels(block.y))
         rows.append(block.row)
         if raw.group is not None:
             groups.append(raw.group)
@@ -113,6 +113,15 @@ def survey_part(
         kept=np.concatenate(kept),
         unlabelled=np.concatenate([np.zeros(0, np.int64), *unlabelled]),
     )
+
+
+def _without_label(raw: RawRows) -> AnyArray:
+    """Which rows (N,) have no label: as the source says, or with an empty text."""
+    known = np.zeros(len(raw.y), bool) if raw.unlabelled is None else raw.unlabelled
+    if raw.y.dtype.kind != "U":
+        return known
+    gone: AnyArray = known | (spelled_labels(raw.y) == "")
+    return gone
 
 
 def check_parts(

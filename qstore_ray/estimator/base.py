@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from qstore_ray.backends.base import Backend
 from qstore_ray.data.prepare.prepare import Preparation
@@ -32,6 +32,7 @@ from qstore_ray.estimator.parameters import (
     seed_of,
     trainer_config,
 )
+from qstore_ray.estimator.rows import checked_rows
 from qstore_ray.learn import step
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel, build_model
@@ -242,7 +243,7 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
     def _outputs(self, x: Any) -> FloatArray:
         """The model's outputs (N, K) for rows x (N, F) as a user gives them."""
         check_is_fitted(self)
-        rows = validate_data(self, x, reset=False, dtype=np.float64)
+        rows = checked_rows(self, x, reset=False)
         features = self.preparation_.apply(rows)
         return step.outputs_of(self.model_, self.theta_, features, backend_of(self))
 

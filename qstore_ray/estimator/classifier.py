@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
 
 from qstore_ray.errors import ConfigError, UsageError
 from qstore_ray.estimator.base import TrainedEstimator, rows_that_count
+from qstore_ray.estimator.rows import checked_pairs
 from qstore_ray.train.job import TrainingRows
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class QuantumClassifier(ClassifierMixin, TrainedEstimator):  # type: ignore[misc
             ConfigError: a wrong parameter or weight, or one class only.
             DivergenceError: the loss became NaN or infinite.
         """
-        x, y = validate_data(self, X, y, reset=not self._continues(), dtype=np.float64)
+        x, y = checked_pairs(self, X, y, reset=not self._continues())
         x, y, weight, _ = rows_that_count(x, y, sample_weight)
         classes, numbers = class_numbers(y)
         if self._continues() and not np.array_equal(classes, self.classes_):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.svm import SVC
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from qstore_ray.backends.base import Backend
 from qstore_ray.circuits.circuit import Circuit
@@ -29,6 +29,7 @@ from qstore_ray.estimator.base import rows_that_count
 from qstore_ray.estimator.classifier import class_numbers
 from qstore_ray.estimator.features import Reduce, fit_features, fit_own_features
 from qstore_ray.estimator.parameters import as_parameters, backend_of
+from qstore_ray.estimator.rows import checked_pairs, checked_rows
 from qstore_ray.learn.kernel.kernel import (
     FidelityKernel,
     FidelityKernelConfig,
@@ -114,7 +115,7 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
             ValueError: scikit-learn's, for rows and labels that it would not take either.
             ConfigError: a wrong parameter or weight, or one class only.
         """
-        x, y = validate_data(self, X, y, dtype=np.float64)
+        x, y = checked_pairs(self, X, y)
         x, y, weight, numbers = rows_that_count(x, y, sample_weight)
         self.classes_, _ = class_numbers(y)
         self.preparation_, self.n_qubits_, self.circuit_ = self._fit_circuit(x)
@@ -197,7 +198,7 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
     def _against_support(self, x: Any) -> FloatArray:
         """k of rows x (N, F) with the training rows; 0 for those that are no support vectors."""
         check_is_fitted(self)
-        rows = validate_data(self, x, reset=False, dtype=np.float64)
+        rows = checked_rows(self, x, reset=False)
         kernel = self._kernel()
         a, b = (kernel.embed(r) for r in (self.preparation_.apply(rows), self.support_vectors_))
         matrix = np.zeros((len(a), self.svc_.shape_fit_[0]))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils.validation import validate_data
 
 from qstore_ray.estimator.base import TrainedEstimator, rows_that_count
+from qstore_ray.estimator.rows import checked_pairs
 from qstore_ray.train.job import TrainingRows
 
 if TYPE_CHECKING:
@@ -48,9 +48,7 @@ class QuantumRegressor(RegressorMixin, TrainedEstimator):  # type: ignore[misc] 
             ConfigError: a wrong parameter or weight.
             DivergenceError: the loss became NaN or infinite.
         """
-        x, y = validate_data(
-            self, X, y, reset=not self._continues(), dtype=np.float64, y_numeric=True
-        )
+        x, y = checked_pairs(self, X, y, reset=not self._continues(), y_numeric=True)
         x, y, weight, _ = rows_that_count(x, np.asarray(y, np.float64), sample_weight)
         self._train(x, y, (), weight)
         return self

@@ -151,7 +151,8 @@ def _say_columns(dataset: Dataset) -> None:
     """What was taken for the label and the features, in one line."""
     from qstore_ray.data.inputs.signature import Signature
 
-    note(f"{dataset.config.name}: {Signature.of(dataset).line()}")
+    alike = dataset.provenance.get("alike")
+    note("; ".join(filter(None, [f"{dataset.config.name}: {Signature.of(dataset).line()}", alike])))
 
 
 def _as_dict(name: str, result: JobResult) -> dict[str, Any]:

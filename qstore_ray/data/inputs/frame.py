@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from qstore_ray.data.tables.rows import Where
     from qstore_ray.types import AnyArray
 
-_MADE = ("{}", "f{}")  # names that say a place and nothing else: pandas', and our own
+# Names that say a place and nothing else: pandas', our own, and our own of LIBSVM's indices.
+_MADE = (("{}", 0), ("f{}", 0), ("f{}", 1))
 
 
 def _row(number: int) -> str:
@@ -80,8 +81,8 @@ class Frame(NamedTuple):
 
     @property
     def placed(self) -> bool:
-        """Whether the names say a place and nothing else: 0, 1, … or f0, f1, …."""
-        places = [[form.format(place) for place in range(self.width)] for form in _MADE]
+        """Whether the names say a place and nothing else: 0, 1, … or f0, f1, … or f1, f2, …."""
+        places = [[form.format(at + first) for at in range(self.width)] for form, first in _MADE]
         return [str(name) for name in self.names] in places
 
     def unnamed(self, n_features: int) -> AnyArray:
@@ -124,6 +125,13 @@ def frame_of(given: Any) -> Frame | None:
         names = given.dtype.names
         return None if names is None else Frame(names, given.__getitem__)
     return _of_library(given)
+
+
+def place_of(given: Any, *, always: bool = False) -> Where | None:
+    """How to say where a row of `given` is; None if it comes from no file, unless `always`."""
+    if isinstance(given, Frame):
+        return given.where
+    return _row if always else None
 
 
 def _of_columns(columns: Mapping[Any, Any]) -> Frame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,9 +27,10 @@ from qstore_ray.data.rows.labels import (
 from qstore_ray.data.rows.raw import read_raw
 from qstore_ray.data.rows.validate import as_array, check_not_empty, check_same_length
 from qstore_ray.data.sources.base import array_tasks
-from qstore_ray.errors import DataError
+from qstore_ray.errors import DataError, placed
 
 if TYPE_CHECKING:
+    from qstore_ray.data.tables.rows import Where
     from qstore_ray.types import AnyArray, Task
 
 
@@ -43,11 +45,17 @@ def labelled_dataset(
     table: TableSchema | None,
     merged: tuple[Label, ...] = (),
     split: str = "test",
+    where: Where | None = None,
+    label: str | None = None,
 ) -> Dataset:
     """Raw rows `x` (N, …) with labels `y` (N,) or (N, T), as the split `split` of a dataset.
 
     The classes and the preparation are a model's, so the rows are numbered and prepared as its
     training rows were.
+
+    Args:
+        where: file and line of a row, for error messages.
+        label: the column of the labels, for error messages.
 
     Raises:
         DataError: no rows, another width, values that are not finite, a label that is no class.
@@ -60,10 +68,12 @@ def labelled_dataset(
     check_same_length(rows, flat)
     check_not_empty(len(rows), "the table")
     names = None if table is None else table.names
-    prepared = preparation.transform(rows, names)
+    with placed(where):
+        prepared = preparation.transform(rows, names)
     (source,) = array_tasks(rows, flat, rows_per_task=len(rows))
     raw = read_raw(source, several=kind.several)
-    numbers = labels.encode(raw.y)
+    with placed(where, label):
+        numbers = labels.encode(raw.y)
     only = SplitTask(
         source=source,
         digest=raw.digest(),
@@ -113,4 +123,5 @@ def label_column(
             fix="Give rows with their labels, and say which column holds them.",
         )
     schema = table or TableSchema(())
+    schema = replace(schema, missing=(*schema.missing, *frame.missing))
     return labels_of(frame.arrow(label), classes, label, frame.where, schema)

@@ -11,8 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qstore_ray.data.columns import Column, TableSchema
-from qstore_ray.data.tables.rows import Where, is_text, rows_of
-from qstore_ray.errors import DataError
+from qstore_ray.data.rows.labels import unknown_label
+from qstore_ray.data.rows.spelling import spelled
+from qstore_ray.data.tables.rows import Where, is_text, places_of, rows_of, trimmed
+from qstore_ray.data.tables.texts import FALSE, TRUE, is_number
+from qstore_ray.errors import DataError, placed
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
@@ -57,7 +60,7 @@ def column_array(name: Any, values: pa.ChunkedArray) -> Column:
     if pa.types.is_boolean(kind):
         return Column(name, "boolean")
     if is_text(kind):
-        texts = (text.strip() for text in pc.unique(values).to_pylist() if text)
+        texts = (spelled(text) for text in pc.unique(values).to_pylist() if text)
         return Column(name, "category", tuple(sorted({text for text in texts if text})))
     types = pa.types
     number = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
@@ -87,15 +90,19 @@ def labels_of(
 ) -> AnyArray:
     """Labels (N,) in the form that the classes have: text, true and false, or numbers.
 
+    Whole numbers in text are exact, however large.
+
     Raises:
-        DataError: a label that is missing, or is no number, or not true or false, where the
-            classes are.
+        DataError: a label that is missing, or is no number, or not true or false, if the classes
+            are.
     """
     table = pa.table({name: values})
     plain = replace(schema, features=(), label=name, label_kind="text", group=None)
     if classes and isinstance(classes[0], str):
         rows = rows_of(table, plain, where)
         found, gone = rows["y"], rows.get("unlabelled", np.zeros(0, bool))
+    elif is_text(values.type):
+        found, gone = _labels_in_text(trimmed(values), classes, name, where, schema.missing)
     elif classes and not isinstance(classes[0], bool) and pa.types.is_integer(values.type):
         # As integers: floats are not exact from 2^53 on.
         rows = rows_of(table, replace(plain, label_kind="number"), where)
@@ -107,7 +114,7 @@ def labels_of(
         gone = np.isnan(found)
         if boolean:
             _check_boolean(found, gone, name, where)
-            found = found.astype(bool)
+            found = found == 1.0
     if gone.any():
         raise DataError(
             "a label is missing",
@@ -117,8 +124,65 @@ def labels_of(
     return found
 
 
+def _labels_in_text(
+    texts: pa.DictionaryArray,
+    classes: Sequence[Any],
+    name: str,
+    where: Where,
+    missing: tuple[str, ...],
+) -> tuple[AnyArray, AnyArray]:
+    """Labels (N,) that are numbers, or true and false, in text, and which (N,) are missing."""
+    boolean = bool(classes) and isinstance(classes[0], bool)
+    words = {**dict.fromkeys(TRUE, 1), **dict.fromkeys(FALSE, 0)} if boolean else {}
+    signs = {None, "", *missing}
+    known: list[int | float] = []
+    wrong: list[bool] = []
+    lacking: list[bool] = []
+    for text in [*texts.dictionary.to_pylist(), None]:  # the last one is of rows without a value
+        number = None if text in signs else words.get(text, _number(text))
+        known.append(0 if number is None else number)
+        lacking.append(text in signs)
+        wrong.append(number is None and text not in signs)
+    places = places_of(texts)
+    odd = np.array(wrong)[places]
+    if odd.any():
+        row = int(np.argmax(odd))
+        with placed(where, name):
+            raise _no_label_of(texts[row].as_py(), classes, row)
+    gone = np.array(lacking)[places]
+    found: AnyArray = np.array(known)[places]
+    if boolean:
+        _check_boolean(found, gone, name, where)
+        found = found == 1
+    return found, gone
+
+
+def _number(text: str) -> int | float | None:
+    """The number that `text` is, exact if it is whole; None if it is none."""
+    if not is_number(text):
+        return None
+    try:
+        whole = int(text)
+    except ValueError:
+        return float(text)
+    return whole if -(2**63) <= whole < 2**63 else float(text)
+
+
+def _no_label_of(value: str, classes: Sequence[Any], row: int) -> DataError:
+    """The error of a text among the labels of a model that has numbers, or true and false."""
+    if classes:
+        return unknown_label(np.array([value]), classes, row)
+    return DataError(
+        "a label is not a number, as the labels of training are, first in row {row}",
+        row=row,
+        field="y",
+        value=value,
+        fix="Write a number, or remove the row.",
+    )
+
+
 def _check_boolean(found: AnyArray, gone: AnyArray, name: str, where: Where) -> None:
-    """Raise `DataError` where a label (N,) that is not missing is neither 0 nor 1."""
+    """Raise `DataError` if a label (N,) that is not missing is neither 0 nor 1."""
     odd = ~gone & ~np.isin(found, [0.0, 1.0])
     if odd.any():
         row = int(np.argmax(odd))

@@ -9,6 +9,7 @@ for a category are its most frequent ones.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
     from qstore_ray.data.prepare.step_config import StepConfig
     from qstore_ray.data.sources.base import ColumnsConfig
     from qstore_ray.types import FloatArray, IntArray
-
-_PER_COLUMN = frozenset(
-    {"binarize", "impute", "log", "log1p", "minmax", "normalize", "l1", "robust", "scale"}
-    | {"standard"}
-)
-"""Steps that keep every column in its place."""
 
 
 def resolved_steps(
@@ -56,7 +51,7 @@ def resolved_steps(
                 positions = tuple(sorted({*resolved.positions, *coded}))
                 resolved = resolved.model_copy(update={"columns": positions})
             encoded = encoded or seen
-        seen = seen and step.name in _PER_COLUMN
+        seen = seen and step.keeps_columns
         chosen.append(resolved)
     if coded and not encoded and _is_one_hot(columns):
         place = next((i for i, step in enumerate(chosen) if not step.accepts_nan), len(chosen))
@@ -65,82 +60,107 @@ def resolved_steps(
     return tuple(chosen)
 
 
-def encoded_columns(steps: Sequence[Step]) -> tuple[int, ...]:
-    """Positions in a raw row of the columns that the first `one_hot` step encodes."""
-    for step in steps:
+def columns_to_keep(steps: Sequence[Step]) -> tuple[int, ...]:
+    """Positions in a raw row of the columns that a `one_hot` step may encode as they are.
+
+    A later step counts positions behind the columns that earlier ones added, so its column stands
+    at most as far to the right in the raw row.
+    """
+    kept: set[int] = set()
+    for number, step in enumerate(_on_raw_values(steps)):
         if isinstance(step, OneHot):
-            return step.positions
-        if not step.accepts_nan:
-            break
-    return ()
+            several = any(isinstance(earlier, OneHot) for earlier in steps[:number])
+            kept |= set(range(max(step.positions) + 1)) if several else set(step.positions)
+    return tuple(sorted(kept))
 
 
 def check_known(
-    step: OneHot | None,
+    preparation: Preparation,
+    values: Mapping[str, Mapping[int, FloatArray]],
+    positions: Mapping[str, IntArray],
+    table: TableSchema | None,
+    names: tuple[str, ...] | None,
+) -> None:
+    """Raise `DataError` if a split has a category that train does not have.
+
+    Args:
+        preparation: fitted on train.
+        values: of each split, the raw columns (N,) that `columns_to_keep` names, by position.
+        positions: of each split, the numbers of its rows.
+        table: what the columns mean.
+        names: what they are called.
+    """
+    origins: list[int | None] = list(range(preparation.n_features))
+    for step, state in zip(_on_raw_values(preparation.steps), preparation.states, strict=False):
+        known = step.known(state) if isinstance(step, OneHot) else {}
+        for place, categories in known.items():
+            column = origins[place]
+            if column is not None and isinstance(step, OneHot) and step.unknown == "error":
+                found = {split: kept[column] for split, kept in values.items()}
+                _check_column(column, categories, found, positions, table, names)
+        origins = [
+            None if place in known else origins[place]
+            for place in step.origins(state, len(origins)) or ()
+        ]
+
+
+def _on_raw_values(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The leading steps, which meet the values that a raw row has."""
+    return tuple(takewhile(lambda step: step.accepts_nan or isinstance(step, OneHot), steps))
+
+
+def _check_column(
+    column: int,
+    known: FloatArray,
     values: Mapping[str, FloatArray],
     positions: Mapping[str, IntArray],
     table: TableSchema | None,
     names: tuple[str, ...] | None,
 ) -> None:
-    """Raise `DataError` where a split has a category that train does not have.
-
-    Args:
-        step: the step that would meet it.
-        values: of each split (N, C), the columns that the step encodes.
-        positions: of each split, the numbers of its rows.
-        table: what the columns mean.
-        names: what they are called.
-    """
-    if step is None or step.unknown == "zeros":
-        return
-    for place, column in enumerate(step.positions):
-        known = np.unique(values["train"][:, place])
-        for split, found in values.items():
-            strange = ~np.isin(found[:, place], known) & ~np.isnan(found[:, place])
-            if not strange.any():
-                continue
-            first = int(np.argmax(strange))
-            value = found[first, place].item()
-            listed = () if table is None else table.features[column].categories
-            name = str(column) if names is None else repr(names[column])
-            out = "" if names is None else f': columns.exclude = ["{names[column]}"]'
-            raise DataError(
-                f"{int(strange.sum())} rows of {split} have a category in column {name} that no "
-                f"row of train has, first row {int(positions[split][first])}",
-                field="preprocessing.one_hot",
-                value=listed[int(value)] if listed else value,
-                fix='Set columns.unknown = "zeros" (or unknown = "zeros" in the one_hot step) to '
-                f"give such rows zeros, use another seed, or leave the column out{out}.",
-            )
+    """Raise `DataError` if the values (N,) of a split in a raw column are not all `known`."""
+    for split, found in values.items():
+        strange = ~np.isin(found, known) & ~np.isnan(found)
+        if not strange.any():
+            continue
+        first = int(np.argmax(strange))
+        value = found[first].item()
+        listed = () if table is None else table.features[column].categories
+        name = str(column) if names is None else repr(names[column])
+        out = "" if names is None else f': columns.exclude = ["{names[column]}"]'
+        raise DataError(
+            f"{int(strange.sum())} rows of {split} have a category in column {name} that no "
+            f"row of train has, first row {int(positions[split][first])}",
+            field="preprocessing.one_hot",
+            value=listed[int(value)] if listed else value,
+            fix='Set columns.unknown = "zeros" (or unknown = "zeros" in the one_hot step) to '
+            f"give such rows zeros, use another seed, or leave the column out{out}.",
+        )
 
 
 def names_after(
     names: tuple[str, ...] | None, preparation: Preparation, table: TableSchema | None
 ) -> tuple[str, ...] | None:
-    """Names (F',) of prepared features; None where a step mixes columns, or they have no names."""
-    raw = names
+    """Names (F',) of prepared features; None if a step mixes columns, or they have no names."""
+    if names is None:
+        return None
+    texts = [()] * len(names) if table is None else [column.categories for column in table.features]
     for step, state in zip(preparation.steps, preparation.states, strict=True):
-        if names is None:
+        origins = step.origins(state, len(names))
+        if origins is None:
             return None
-        if isinstance(step, OneHot):
-            categories = {} if table is None or names != raw else dict(enumerate(table.features))
-            known = step.known(state)
-            names = tuple(
-                part
-                for place, name in enumerate(names)
-                for part in (
-                    [f"{name}={_called(v, categories.get(place))}" for v in known[place].tolist()]
-                    if place in known
-                    else [name]
-                )
-            )
-        elif step.name not in _PER_COLUMN:
-            return None
+        known = step.known(state) if isinstance(step, OneHot) else {}
+        if not (step.accepts_nan or isinstance(step, OneHot)):
+            texts = [()] * len(names)  # its numbers are those of categories no more
+        called = {
+            place: iter([f"{names[place]}={_called(v, texts[place])}" for v in values.tolist()])
+            for place, values in known.items()
+        }
+        names = tuple(next(called[at]) if at in called else names[at] for at in origins)
+        texts = [() if at in called else texts[at] for at in origins]
     return names
 
 
-def _called(value: float, column: object) -> str:
-    categories = getattr(column, "categories", ())
+def _called(value: float, categories: tuple[str, ...]) -> str:
     whole = value.is_integer() and 0 <= value < len(categories)
     return categories[int(value)] if whole else f"{value:g}"
 

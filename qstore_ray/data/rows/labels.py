@@ -3,8 +3,9 @@
 The classes are the sorted distinct labels of the rows that may be split, and class k is the k-th
 of them. Integers, bools and strings are taken as they are; floats must be whole numbers (1.0 is
 the class 1); one-hot rows count as the number of their column; a column vector (N, 1) is
-flattened. Gaps and negative numbers are fine. What was found is kept in `classes`, so that a
-prediction can be given back as the label that the data had.
+flattened. Gaps and negative numbers are fine. Texts are compared as `spelling.py` says, and an
+empty one is no label. What was found is kept in `classes`, so that a prediction can be given back
+as the label that the data had.
 
 Several labels that hold at once (task `multilabel`) are rows (N, L) of 0 and 1, kept as they are;
 label k is the k-th column. A regression may have several numbers a row (N, T).
@@ -18,8 +19,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
+from qstore_ray.data.rows.spelling import spelled, spelled_labels
 from qstore_ray.data.rows.validate import as_array, check_two_classes
-from qstore_ray.errors import DataError
+from qstore_ray.errors import DataError, numbered
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray, IntArray, Task
@@ -97,8 +99,9 @@ def _check_exact(y: AnyArray) -> None:
         return
     row = int(np.argmax(large))
     raise DataError(
-        "a label is too large to be told from its neighbours",
-        field=f"y, row {row}",
+        "a label is too large to be told from its neighbours, first in row {row}",
+        row=row,
+        field="y",
         value=float(y[row]),
         fix="Give the labels as integers or text, or number the classes from 0.",
     )
@@ -179,15 +182,27 @@ class ClassLabels:
         numbers = np.searchsorted(known, y) if comparable else np.zeros(len(y), dtype=np.int64)
         numbers = np.minimum(numbers, len(known) - 1)
         unknown = known[numbers] != y if comparable else np.ones(len(y), dtype=bool)
+        if unknown.any() and comparable and y.dtype.kind == "U":
+            numbers[unknown] = self._numbers_as_spelled(y[unknown])
+            unknown = numbers < 0
         if unknown.any():
-            raise _unknown_error(y[unknown], self.classes)
+            raise unknown_label(y[unknown], self.classes, int(np.argmax(unknown)))
         return numbers.astype(np.int64)
+
+    def _numbers_as_spelled(self, y: AnyArray) -> IntArray:
+        """The number (N,) of the class that `spelled` makes of each text, -1 if there is none."""
+        forms = {spelled(str(c)): number for number, c in reversed(list(enumerate(self.classes)))}
+        texts, places = np.unique(y, return_inverse=True)
+        found = [forms.get(spelled(text), -1) for text in texts.tolist()]
+        return np.array(found, dtype=np.int64)[places]
 
     def _encode_merged(self, y: AnyArray) -> IntArray:
         numbers = np.full(len(y), len(self.classes) - 1, dtype=np.int64)
-        others = ~np.isin(y, np.asarray(self.merged))
+        merged = spelled_labels(np.asarray(self.merged))
+        others = ~np.isin(spelled_labels(y), merged)
         if others.any():
-            numbers[others] = ClassLabels(self.classes[:-1]).encode(y[others])
+            with numbered(np.flatnonzero(others)):
+                numbers[others] = ClassLabels(self.classes[:-1]).encode(y[others])
         return numbers
 
 
@@ -283,8 +298,13 @@ def rows_of_each(numbers: AnyArray, n_classes: int) -> tuple[int, ...]:
     return tuple(found.tolist())
 
 
-def _unknown_error(labels: AnyArray, classes: Sequence[Any]) -> DataError:
-    """The error of labels that no class has; of those that are only written otherwise, as which."""
+def unknown_label(labels: AnyArray, classes: Sequence[Any], row: int) -> DataError:
+    """The error of labels that no class has; of those that are only written otherwise, as which.
+
+    Args:
+        labels: the unknown ones.
+        row: place of the first of them among the rows at hand.
+    """
     strange = list(dict.fromkeys(labels.tolist()))
     shown = ", ".join(repr(known) for known in classes[:10])
     fix = f"The classes are {shown}{', …' if len(classes) > 10 else ''}."
@@ -294,10 +314,14 @@ def _unknown_error(labels: AnyArray, classes: Sequence[Any]) -> DataError:
         pairs = ", ".join(f"{label!r} as {known!r}" for label, known in alike[:_SHOWN])
         fix += f" Write the labels of one class alike in every part: {pairs}."
     return DataError(
-        "a label is not among the classes of the training data"
-        if len(strange) == 1
-        else f"{len(strange)} labels are not among the classes of the training data: "
-        + ", ".join(map(repr, strange[:_SHOWN])),
+        (
+            "a label is not among the classes of the training data"
+            if len(strange) == 1
+            else f"{len(strange)} labels are not among the classes of the training data: "
+            + ", ".join(repr(label).replace("{row}", "row") for label in strange[:_SHOWN])
+        )
+        + ", first in row {row}",
+        row=row,
         field="y",
         value=strange[0],
         fix=fix,

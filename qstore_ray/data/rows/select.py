@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qstore_ray.data.rows.labels import ClassLabels, Label, Labels, find_labels
-from qstore_ray.errors import ConfigError, DataError, unknown_name
+from qstore_ray.data.rows.spelling import look_alike
+from qstore_ray.errors import ConfigError, DataError, numbered, unknown_name
 
 if TYPE_CHECKING:
     from qstore_ray.data.config import DatasetConfig
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, IntArray
 
 _RARE = 3
+_SHOWN = 3
 
 
 def select(
@@ -57,12 +59,24 @@ def select(
     if isinstance(labels, ClassLabels):
         chosen, labels, rare = _without_rare(config, parts, chosen, labels)
         said |= {"rare": rare} if rare else {}
+        said |= _alike(labels)
     return chosen, labels, said
+
+
+def _alike(labels: ClassLabels) -> dict[str, str]:
+    """What to say of classes that may be one, since they differ in case or blanks only."""
+    groups = look_alike(label for label in labels.classes if isinstance(label, str))
+    if not groups:
+        return {}
+    shown = "; ".join(", ".join(map(repr, group)) for group in groups[:_SHOWN])
+    more = "; …" if len(groups) > _SHOWN else ""
+    return {"alike": f"classes that differ in case or blanks only: {shown}{more}"}
 
 
 def encode(labels: Labels, part: Part, kept: IntArray) -> AnyArray:
     """Class numbers or targets of all rows of a part; without meaning of those left out."""
-    some = labels.encode(part.y[kept])
+    with numbered(part.row[kept]):
+        some = labels.encode(part.y[kept])
     if len(some) == len(part.y):
         return some
     numbers = np.full((len(part.y), *some.shape[1:]), -1, some.dtype)

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from qstore_ray.data.rows.spelling import spelled
 from qstore_ray.data.tables.request import TableRequest
 from qstore_ray.errors import DataError, UnlabelledError, unknown_name
 
@@ -199,6 +200,16 @@ def check_features(names: Sequence[str], wanted: Sequence[str], where: str) -> N
         return
     found = [name for name in wanted if name in names]
     said = f"found are {listed(found)}" if found else "none is there"
+    forms = {spelled(name): name for name in names}
+    alike = [(forms[spelled(name)], name) for name in missing if spelled(name) in forms]
+    if alike:
+        raise DataError(
+            "names of columns are in another Unicode form, or have blanks around them: "
+            + listed([f"{name!a} for {known!a}" for name, known in alike]),
+            field=where,
+            value=[name for name, _ in alike],
+            fix="Write each name as it is shown behind `for`.",
+        )
     raise DataError(
         f"{len(missing)} of the model's {len(wanted)} features are missing: {listed(missing)}; "
         f"{said}",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from qstore_ray.data.columns import TableSchema
+from qstore_ray.data.rows.spelling import spelled
 from qstore_ray.data.sources.base import ColumnsConfig
 from qstore_ray.types import Task
 
@@ -65,4 +66,4 @@ def signs(missing: tuple[str | int | float, ...] | None) -> tuple[str, ...]:
     """The texts that stand for a missing value: those given, or the usual ones."""
     if missing is None:
         return USUAL_SIGNS
-    return tuple(dict.fromkeys(("", *(str(sign).strip() for sign in missing))))
+    return tuple(dict.fromkeys(("", *(spelled(str(sign)) for sign in missing))))

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qstore_ray.data.columns import Column, TableSchema
+from qstore_ray.data.rows.spelling import spelled
 from qstore_ray.data.tables.notation import notation_of
 from qstore_ray.data.tables.texts import BOOLEANS, FALSE, TRUE, is_number
 from qstore_ray.errors import DataError
@@ -72,7 +73,7 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def trimmed(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    """A column of texts without blanks around them, each distinct text once; others as text."""
+    """A column of texts as `spelled` gives them, each distinct text once; others as text."""
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(whole, pa.ChunkedArray):  # of no rows
         whole = pa.array([], column.type)
@@ -81,6 +82,9 @@ def trimmed(column: pa.ChunkedArray) -> pa.DictionaryArray:
     if not pa.types.is_dictionary(whole.type):
         whole = whole.dictionary_encode()
     texts = pc.utf8_trim_whitespace(whole.dictionary.cast(pa.string()))
+    if not pc.all(pc.string_is_ascii(texts)).as_py():
+        # Arrow's own utf8_normalize decomposes for "NFC" too (pyarrow 25).
+        texts = pa.array([spelled(text) for text in texts.to_pylist()], pa.string())
     return pa.DictionaryArray.from_arrays(whole.indices, texts)
 
 
@@ -122,13 +126,13 @@ def _numbers(column: pa.ChunkedArray, of: Column, where: Where) -> AnyArray:
 
 def _codes(texts: pa.DictionaryArray, of: Column, schema: TableSchema, where: Where) -> AnyArray:
     """The place (N,) of every text among the categories; NaN where it is missing."""
-    known = {name: float(place) for place, name in enumerate(of.categories)}
+    known = {spelled(name): float(place) for place, name in enumerate(of.categories)}
     found = texts.dictionary.to_pylist()
     missing = {None, *schema.missing}
     codes = np.array(
         [np.nan if text in missing else known.get(text, UNKNOWN) for text in found] + [np.nan]
     )
-    values: AnyArray = codes[_places(texts)]
+    values: AnyArray = codes[places_of(texts)]
     if schema.unknown == "error" and (values == UNKNOWN).any():
         row = int(np.argmax(values == UNKNOWN))
         shown = ", ".join(map(repr, of.categories[:10]))
@@ -160,7 +164,7 @@ def _numbers_in_text(
         else:
             values.append(0.0)
             wrong.add(place)
-    places = _places(texts)
+    places = places_of(texts)
     if wrong and (bad := np.isin(places, list(wrong))).any():
         row = int(np.argmax(bad))
         at = f"{where(row)}, column {of.name!r}"
@@ -203,7 +207,7 @@ def not_a_value(
     return DataError(message, field=at, value=value, fix=fix)
 
 
-def _places(texts: pa.DictionaryArray) -> AnyArray:
+def places_of(texts: pa.DictionaryArray) -> AnyArray:
     """Places (N,) in the dictionary; the place behind its end where there is no value."""
     filled = pc.fill_null(texts.indices.cast(pa.int64()), len(texts.dictionary))
     places: AnyArray = filled.to_numpy(zero_copy_only=False)
@@ -265,7 +269,7 @@ def _labels_in_text(
     """Labels (N,) from texts, and which (N,) are missing."""
     texts = trimmed(column)
     names = ["" if name is None else name for name in texts.dictionary.to_pylist()] + [""]
-    places, missing = _places(texts), {"", *schema.missing}
+    places, missing = places_of(texts), {"", *schema.missing}
     gone = np.array([name in missing for name in names])
     if schema.label_kind == "text":
         return np.array(names)[places], gone[places]

@@ -17,11 +17,12 @@ import numpy as np
 
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend
+from qstore_ray.data.inputs.frame import place_of
 from qstore_ray.data.inputs.labelled import label_column, labelled_dataset
 from qstore_ray.data.inputs.signature import Signature, raw_rows
 from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.data.read.dataset import Dataset
-from qstore_ray.errors import DataError, UsageError, numbered
+from qstore_ray.errors import DataError, UsageError, numbered, placed
 from qstore_ray.learn import step
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.scoring import Scores, Scoring, answers_of
@@ -175,7 +176,8 @@ class TrainedModel:
         signature = self.signature
         table = None if signature is None else signature.table
         names = None if table is None else table.names
-        return self.preparation.transform(self.raw(rows), names)
+        with placed(place_of(rows)):
+            return self.preparation.transform(self.raw(rows), names)
 
     def outputs(self, rows: Any) -> FloatArray:
         """The model's outputs (N, K) for rows as `raw` takes them: scores, or predicted values.
@@ -292,6 +294,8 @@ class TrainedModel:
             table=table,
             merged=() if signature is None else signature.merged,
             split=split,
+            where=place_of(rows, always=y is None),
+            label=name if y is None else None,
         )
 
     @property

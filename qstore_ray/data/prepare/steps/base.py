@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -26,7 +26,12 @@ State: TypeAlias = "Mapping[str, FloatArray]"
 
 
 class Step(StepConfig, ABC):
-    """A transformation of rows whose state is learnt from the training rows."""
+    """A transformation of rows whose state is learnt from the training rows.
+
+    `keeps_columns` says whether every column stays in its place.
+    """
+
+    keeps_columns: ClassVar[bool] = False
 
     @abstractmethod
     def fit(self, x: FloatArray) -> State:
@@ -35,6 +40,10 @@ class Step(StepConfig, ABC):
     @abstractmethod
     def apply(self, x: FloatArray, state: State) -> FloatArray:
         """The rows `x` (B, F) transformed, (B, F')."""
+
+    def origins(self, state: State, n_features: int) -> tuple[int, ...] | None:
+        """The column of the F = `n_features` that each of the F' comes from; None if they mix."""
+        return tuple(range(n_features)) if self.keeps_columns else None
 
     def invert(self, x: FloatArray, state: State) -> FloatArray:
         """Rows (B, F) that `apply` maps to `x` (B, F'): apply(invert(x)) = x, up to rounding.

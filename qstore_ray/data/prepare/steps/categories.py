@@ -124,6 +124,11 @@ class OneHot(Step):
             start += size
         return np.concatenate(pieces, axis=1)
 
+    def origins(self, state: State, n_features: int) -> tuple[int, ...]:
+        """The column (F',) that each comes from: one that is encoded, as often as it has values."""
+        known = self.known(state)
+        return tuple(at for at in range(n_features) for _ in known.get(at, (0.0,)))
+
     def known(self, state: State) -> dict[int, FloatArray]:
         """Column to its categories."""
         ends = np.cumsum(state["counts"].astype(np.int64))[:-1]

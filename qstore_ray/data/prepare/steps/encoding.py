@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -23,6 +23,7 @@ class Binarize(Step):
     """
 
     name: Literal["binarize"] = "binarize"
+    keeps_columns: ClassVar[bool] = True
     threshold: Literal["median", "mean"] | float = "median"
 
     def fit(self, x: FloatArray) -> State:

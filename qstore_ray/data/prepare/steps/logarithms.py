@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ class Log1p(Step):
     """log(1 + x), for counts and other quantities with a long tail; needs x > −1."""
 
     name: Literal["log1p"] = "log1p"
+    keeps_columns: ClassVar[bool] = True
 
     def fit(self, x: FloatArray) -> State:
         """Nothing to learn."""
@@ -39,6 +40,7 @@ class Log(Step):
     """log(x), which turns factors into distances; needs x > 0."""
 
     name: Literal["log"] = "log"
+    keeps_columns: ClassVar[bool] = True
 
     def fit(self, x: FloatArray) -> State:
         """Nothing to learn."""

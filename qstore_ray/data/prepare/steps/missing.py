@@ -28,6 +28,7 @@ class Impute(Step):
     """
 
     name: Literal["impute"] = "impute"
+    keeps_columns: ClassVar[bool] = True
     accepts_nan: ClassVar[bool] = True
     strategy: Literal["mean", "median", "most_frequent", "constant"] = "mean"
     value: float = 0.0

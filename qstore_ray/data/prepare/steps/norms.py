@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ class Normalize(Step):
     """x / ‖x‖₂, row by row; a row of zeros stays a row of zeros."""
 
     name: Literal["normalize"] = "normalize"
+    keeps_columns: ClassVar[bool] = True
 
     def fit(self, x: FloatArray) -> State:
         """Nothing to learn."""
@@ -31,6 +32,7 @@ class L1(Step):
     """x / Σ|x_i|, row by row: shares of the row's total; a row of zeros stays a row of zeros."""
 
     name: Literal["l1"] = "l1"
+    keeps_columns: ClassVar[bool] = True
 
     def fit(self, x: FloatArray) -> State:
         """Nothing to learn."""

@@ -6,7 +6,7 @@ Columns are scaled apart and rows are not: rows that differ by a factor stay dif
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import model_validator
@@ -32,6 +32,7 @@ class Standard(Step):
     """
 
     name: Literal["standard"] = "standard"
+    keeps_columns: ClassVar[bool] = True
 
     def fit(self, x: FloatArray) -> State:
         """Mean (F,) and population standard deviation (F,), which is 0 for a constant column."""
@@ -60,6 +61,7 @@ class Robust(Step):
     """
 
     name: Literal["robust"] = "robust"
+    keeps_columns: ClassVar[bool] = True
 
     def fit(self, x: FloatArray) -> State:
         """Median (F,) and interquartile range (F,)."""
@@ -86,6 +88,7 @@ class MinMax(Step):
     """
 
     name: Literal["minmax"] = "minmax"
+    keeps_columns: ClassVar[bool] = True
     feature_range: tuple[float, float] = (0.0, math.pi)
     clip: bool = False
 
@@ -120,6 +123,7 @@ class Scale(Step):
     """factor · x, the same factor for every column: sets how strongly data turns the qubits."""
 
     name: Literal["scale"] = "scale"
+    keeps_columns: ClassVar[bool] = True
     factor: float
 
     def fit(self, x: FloatArray) -> State:

@@ -26,7 +26,7 @@ from qstore_ray.data.sources.base import (
     SourceData,
 )
 from qstore_ray.data.sources.local.base import Format, TableFormat
-from qstore_ray.data.sources.local.other_files import data_among, refused
+from qstore_ray.data.sources.local.other_files import data_among, paired, refused
 from qstore_ray.data.sources.local.params import LocalParams
 from qstore_ray.data.sources.local.unpacked import unpacked_name
 from qstore_ray.data.sources.parts import SPLITS, PartFiles, Split, divide_files
@@ -160,8 +160,27 @@ def data_files(
             value=path,
             fix="Check the path.",
         )
+    if pairs := paired(files):
+        raise _in_two_files(path, pairs)
     kept = set(files)
     return root, files, (*(file for file in found if file not in kept), *hidden)
+
+
+def _in_two_files(path: str, pairs: Sequence[tuple[str, str]]) -> DataError:
+    x, y = (file.rpartition("/")[2] for file in pairs[0])
+    comma = ', delimiter=","' if x.lower().endswith(".csv") else ""
+    arrays = (
+        f'{file.rpartition("/")[2].rpartition(".")[0]}=np.loadtxt("{file}"{comma})'
+        for pair in pairs
+        for file in pair
+    )
+    return DataError(
+        f"the features are in {x} and their labels in {y}; text files are read as tables, in which "
+        "each row has its label",
+        field="params.path",
+        value=path,
+        fix=f'Write np.savez("data.npz", {", ".join(arrays)}), and give data.npz as params.path.',
+    )
 
 
 def _parts(given: _Given, form: Format | TableFormat) -> PartFiles:

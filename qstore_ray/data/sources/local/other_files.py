@@ -23,6 +23,11 @@ _DOCUMENTS = re.compile(
 )
 _TEXTS = re.compile(r"\.(txt|json)$", re.IGNORECASE)
 _BESIDE = (".csv", ".tsv", ".parquet", ".pq", ".jsonl", ".ndjson", ".arff", ".npz", ".npy")
+_FEATURES = re.compile(
+    r"(?P<word>x|data|features?|inputs?)(?P<part>[-_. ]?\w*)\.(?P<kind>\w+)", re.IGNORECASE
+)
+_LABELS = ("y", "label", "labels", "target", "targets")
+_PLAIN = ("txt", "dat", "data")
 _REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
     "pickle": (
         (".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".ckpt"),
@@ -78,6 +83,30 @@ def data_among(files: Sequence[str]) -> tuple[str, ...]:
     if any(file.lower().endswith(_BESIDE) for file in kept):
         kept = tuple(file for file in kept if not _TEXTS.search(file))
     return kept
+
+
+def paired(files: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Every two text files of one folder that hold features and labels of the same rows.
+
+    By their names: `X_train.txt` and `y_train.txt`, `data.txt` and `labels.txt`. Tables
+    (`.csv`, `.tsv`) are such files only if they are called X and y and name a part.
+    """
+    pairs: list[tuple[str, str]] = []
+    known = {file.lower(): file for file in files}
+    for file in files:
+        folder, slash, name = file.rpartition("/")
+        found = _FEATURES.fullmatch(name)
+        if found is None:
+            continue
+        kind, part = found["kind"].lower(), found["part"]
+        table = kind in ("csv", "tsv") and found["word"].lower() == "x" and part
+        if not (kind in _PLAIN or table):
+            continue
+        for word in _LABELS[:1] if table else _LABELS:
+            other = known.get(f"{folder}{slash}{word}{part}.{kind}".lower())
+            if other is not None:
+                pairs.append((file, other))
+    return tuple(pairs)
 
 
 def refused(where: str) -> tuple[str, str] | None:

@@ -1,0 +1,76 @@
+"""Rows and labels that no estimator takes: the error names the column or the row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from qstore_ray.errors import ConfigError
+from qstore_ray.estimator import QuantumClassifier, QuantumKernelClassifier, QuantumRegressor
+
+ESTIMATORS = {
+    "classifier": QuantumClassifier(epochs=1, n_layers=1),
+    "kernel": QuantumKernelClassifier(),
+    "regressor": QuantumRegressor(epochs=1, n_layers=1),
+}
+N = 8
+NUMBERS = pd.DataFrame(np.random.default_rng(0).normal(size=(N, 2)), columns=["u", "v"])
+STRANGE = {
+    "dates": pd.Timestamp("2020-01-01"),
+    "dates with a zone": pd.Timestamp("2020-01-01", tz="UTC"),
+    "spans of time": pd.Timedelta("1D"),
+    "periods": pd.Period("2020", "Y"),
+    "text": "Bonn",
+    "complex numbers": 1j,
+}
+
+
+def _labels(name: str) -> list:
+    return [0.5, 1.5] * (N // 2) if name == "regressor" else ["a", "b"] * (N // 2)
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_a_column_without_numbers_is_named(name: str, strange: str):
+    rows = NUMBERS.assign(odd=STRANGE[strange])
+    with pytest.raises(ConfigError, match="features must be real numbers") as caught:
+        ESTIMATORS[name].fit(rows, _labels(name))
+    assert caught.value.field == "X, column 'odd'"
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_a_column_without_numbers_to_predict_on_is_named(name: str):
+    fitted = ESTIMATORS[name].fit(NUMBERS, _labels(name))
+    with pytest.raises(ConfigError, match="features must be real numbers") as caught:
+        fitted.predict(NUMBERS.assign(v=pd.Timestamp("2020-01-01")))
+    assert caught.value.field == "X, column 'v'"
+
+
+def test_an_array_of_dates_is_not_taken_for_numbers():
+    rows = np.full((N, 2), "2020-01-01", dtype="M8[D]")
+    with pytest.raises(ConfigError, match="of type datetime64"):
+        ESTIMATORS["classifier"].fit(rows, _labels("classifier"))
+
+
+@pytest.mark.parametrize("form", [list, np.array, lambda y: pd.Series(y, dtype=object)])
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA])
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_a_missing_label_has_its_row(name: str, missing: object, form):
+    labels = _labels(name)
+    labels[3] = missing
+    given = np.array(labels, dtype=object) if form is np.array else form(labels)
+    with pytest.raises(ConfigError, match="a label is missing, first in row 3"):
+        ESTIMATORS[name].fit(NUMBERS, given)
+
+
+@pytest.mark.parametrize("name", ["classifier", "kernel"])
+def test_text_beside_numbers_is_no_label(name: str):
+    labels = np.array([*_labels(name)[:-1], 7], dtype=object)
+    with pytest.raises(ConfigError, match="text and numbers side by side, first in row 7"):
+        ESTIMATORS[name].fit(NUMBERS, labels)
+
+
+def test_numbers_written_otherwise_are_still_taken():
+    rows = NUMBERS.astype(object).assign(w=[True, False] * (N // 2), z=[str(k) for k in range(N)])
+    assert ESTIMATORS["classifier"].fit(rows, _labels("classifier")).n_features_in_ == 4
