@@ -164,6 +164,13 @@ def _read(name: str, storage: str, url: str | None) -> tuple[StudyResult, Path]:
 def _unknown(name: str, storage: str) -> UsageError:
     from qstore_ray.tune.study.ownership import study_folders
 
+    if Path(name).suffix == ".toml":
+        return UsageError(
+            "this is a job file, not a study",
+            field="study",
+            value=name,
+            fix="Run the search first: `qstore tune JOB.toml`; then give the study's name.",
+        )
     if len(Path(name).parts) > 1:
         return UsageError(
             "there is no study in this folder",
@@ -177,7 +184,7 @@ def _unknown(name: str, storage: str) -> UsageError:
             f"there are no studies in {storage}",
             field="study",
             value=name,
-            fix="Give --storage, or --storage-url if it is in a database.",
+            fix="Run a search first, or give --storage, or --storage-url for a database.",
         )
     return unknown_name("study", name, names, field="study")
 

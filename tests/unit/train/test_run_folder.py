@@ -234,6 +234,15 @@ def test_a_record_that_cannot_be_written_is_our_error(tmp_path: Path):
     assert "Free some space" in caught.value.fix
 
 
+@pytest.mark.parametrize("place", ["F", "F/deeper"])
+def test_a_file_in_the_place_of_the_storage_is_a_wrong_configuration(place, tmp_path: Path):
+    (tmp_path / "F").write_text("")
+    with pytest.raises(ConfigError, match="a folder is needed") as caught:
+        _open(tmp_path / place)
+    assert (caught.value.field, caught.value.value) == ("storage", str(tmp_path / "F"))
+    assert caught.value.fix == "Give a folder as storage."
+
+
 def test_a_left_over_wish_to_stop_does_not_stop_the_next_attempt(tmp_path: Path):
     path = _left(tmp_path)
     (path / "stop").touch()
@@ -310,7 +319,7 @@ def test_a_folder_without_record_is_no_run(tmp_path: Path):
 
 
 def test_storage_that_cannot_be_written_to_is_our_error(tmp_path: Path):
-    (tmp_path / "runs").write_text("a file is in the way")
+    (tmp_path / "runs").symlink_to(tmp_path / "runs")  # a path without end
     with pytest.raises(RunError, match="cannot write into the run folder"):
         _open(tmp_path / "runs")
 

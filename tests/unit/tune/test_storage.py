@@ -94,12 +94,21 @@ def test_a_lock_that_a_killed_writer_left_is_taken_away_after_seconds(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_to(tmp_path):
-    file = tmp_path / "file"
-    file.write_text("not a folder")
+    folder = tmp_path / "loop"
+    folder.symlink_to(folder)  # a path without end
     with pytest.raises(StudyError) as caught:
-        _open(file)
+        _open(folder)
     assert caught.value.field == "storage"
     assert "storage folder" in caught.value.fix
+
+
+@pytest.mark.parametrize(("file", "field"), [("runs", "storage"), ("runs/s", "name")])
+def test_a_file_in_the_place_of_a_folder_is_a_wrong_configuration(file, field, tmp_path):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("not a folder")
+    with pytest.raises(ConfigError, match="a folder is needed") as caught:
+        _open(tmp_path / "runs")
+    assert (caught.value.field, caught.value.value) == (field, str(tmp_path / file))
 
 
 def test_a_journal_that_is_a_folder(tmp_path):
@@ -140,6 +149,18 @@ def test_a_locked_database_is_named(tmp_path):
         assert "locked by another process" in caught.value.message
         assert "resume=True" in caught.value.fix
         assert study.ask() is not None
+
+
+@pytest.mark.parametrize("query", ["password=planted", "user=ann", "bogus=1", "timeout=5&mode=ro"])
+def test_an_argument_that_sqlite_does_not_know_is_refused_before_anything_is_written(
+    query, tmp_path, recwarn
+):
+    with pytest.raises(ConfigError, match="SQLite does not know") as caught:
+        _open(tmp_path / "runs", storage_url=f"sqlite:///{tmp_path}/studies.db?{query}")
+    assert caught.value.field == "storage_url"
+    assert "planted" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+    assert not recwarn
 
 
 def test_a_file_that_is_no_database(tmp_path):
