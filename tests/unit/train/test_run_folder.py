@@ -15,7 +15,13 @@ from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError
 from qstore_ray.track.jsonl import read_records
 from qstore_ray.train.finish import always
-from qstore_ray.train.run.run_folder import RunFolder, check_name, open_run_folder, read_run_record
+from qstore_ray.train.run.run_folder import (
+    LOCK,
+    RunFolder,
+    check_name,
+    open_run_folder,
+    read_run_record,
+)
 
 RECIPE = {"model": {"n_qubits": 4}, "trainer": {"epochs": 3, "optimizer_options": {"beta1": 0.5}}}
 MADE_OF = {"recipe": RECIPE, "data_fingerprint": "d" * 64}
@@ -319,7 +325,7 @@ def test_a_folder_without_record_is_no_run(tmp_path: Path):
 
 
 def test_storage_that_cannot_be_written_to_is_our_error(tmp_path: Path):
-    (tmp_path / "runs").symlink_to(tmp_path / "runs")  # a path without end
+    (tmp_path / "runs" / "digits" / LOCK).mkdir(parents=True)
     with pytest.raises(RunError, match="cannot write into the run folder"):
         _open(tmp_path / "runs")
 
