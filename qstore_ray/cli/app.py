@@ -2,7 +2,7 @@
 
     0  done                              3  the data cannot be used
     1  a run that failed                 4  a backend or its credentials
-    2  what was typed or configured      5  interrupted; `qstore train … --resume` goes on
+    2  what was typed or configured      5  interrupted; `qstore train … --resume` continues
 
 Every error that the program raises on purpose is printed as one block that says what, where, which
 value, and what to type instead. Any other error is a fault of the program and keeps its traceback.

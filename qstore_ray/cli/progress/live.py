@@ -1,6 +1,6 @@
 """Progress of a search on a terminal, as a picture that redraws itself.
 
-    digits-search  ━━━━━━━━━━━━━╸          17/40 trials  3:05 min  4:10 min left
+    digits-tune    ━━━━━━━━━━━━━╸          17/40 trials  3:05 min  4:10 min left
     best     val_accuracy 0.9012 in trial 5
              learning_rate 0.0213  layers 4  optimizer adam
     running  trial 17  epoch 12  0.8711   learning_rate 0.0304  layers 5  optimizer adam

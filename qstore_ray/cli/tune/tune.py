@@ -30,20 +30,20 @@ StorageUrl = Annotated[
     typer.Option(
         "--storage-url",
         metavar="URL",
-        help="The study's database; without it the one that the folder names.",
+        help="URL of the study's database; by default the one that the study's folder records.",
     ),
 ]
 
 app = typer.Typer(
     cls=JobOrCommand,
     no_args_is_help=True,
-    help="Search the best configuration of a job, and look at what was found.",
+    help="Search for the best configuration of a job, and show what was found.",
     epilog=examples(
-        "tune jobs/search.toml",
-        "tune jobs/search.toml --trials 100 --resume",
-        "tune show digits-search",
-        "tune best digits-search -o best.toml",
-        "tune plot digits-search",
+        "tune jobs/digits_tune.toml",
+        "tune jobs/digits_tune.toml --trials 100 --resume",
+        "tune show digits-tune",
+        "tune best digits-tune -o best.toml",
+        "tune plot digits-tune",
     ),
 )
 app.command(RUN, hidden=True, epilog=run.RUN_EXAMPLES)(run.run)
@@ -52,8 +52,8 @@ app.command(RUN, hidden=True, epilog=run.RUN_EXAMPLES)(run.run)
 @app.command(
     "show",
     epilog=examples(
-        "tune show digits-search",
-        "tune show runs/digits-search --json",
+        "tune show digits-tune",
+        "tune show runs/digits-tune --json",
     ),
 )
 def show(
@@ -75,17 +75,21 @@ def show(
 @app.command(
     "best",
     epilog=examples(
-        "tune best digits-search > best.toml",
-        "tune best digits-search --trial 7 -o seven.toml",
+        "tune best digits-tune > best.toml",
+        "tune best digits-tune --trial 7 -o seven.toml",
     ),
 )
 def best(
     name: Name,
     trial: Annotated[
-        int | None, typer.Option("--trial", metavar="N", help="Another trial than the best one.")
+        int | None,
+        typer.Option("--trial", metavar="N", help="Number of the trial; by default the best one."),
     ] = None,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="A file to write it to.")
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write to this file instead of stdout."
+        ),
     ] = None,
     storage: Storage = _STORAGE,
     storage_url: StorageUrl = None,
@@ -113,8 +117,8 @@ def best(
 @app.command(
     "plot",
     epilog=examples(
-        "tune plot digits-search",
-        "tune plot digits-search --kind importance --format svg",
+        "tune plot digits-tune",
+        "tune plot digits-tune --kind importance --format svg",
     ),
 )
 def plot(

@@ -159,13 +159,13 @@ def test_what_cannot_be_understood_exits_with_2_and_says_why(words, said, capsys
 @pytest.mark.parametrize(
     ("words", "typed"),
     [
-        (["train", "job.toml", "--epochs"], "--epochs N (trainer.epochs"),
-        (["train", "job.toml", "--workers", "two"], "--workers N (trainer.num_workers; 0 trains"),
-        (["predict", "digits", "--set"], "--set KEY=VALUE (How the file is read"),
-        (["tune", "show", "digits", "--storage"], "--storage DIR (The folder"),
-        (["tune", "job.toml", "--trials"], "--trials N (tune.trials"),
-        (["tune", "--trials"], "--trials N (tune.trials"),
-        (["runs", "--storage"], "--storage DIR (The folder"),
+        (["train", "job.toml", "--epochs"], "--epochs N (Passes over"),
+        (["train", "job.toml", "--workers", "two"], "--workers N (Number of Ray workers"),
+        (["predict", "digits", "--set"], "--set KEY=VALUE (Read the file"),
+        (["tune", "show", "digits", "--storage"], "--storage DIR (Folder that"),
+        (["tune", "job.toml", "--trials"], "--trials N (Number of trials"),
+        (["tune", "--trials"], "--trials N (Number of trials"),
+        (["runs", "--storage"], "--storage DIR (Folder that"),
     ],
 )
 def test_an_option_without_its_value_says_what_to_write(words, typed, capsys):
