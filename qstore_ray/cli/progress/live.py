@@ -144,9 +144,10 @@ def _details(progress: Progress) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table.grid(padding=(0, 2))
+    table = Table.grid(padding=(0, 2), expand=True)
     table.add_column(no_wrap=True, style="bold", min_width=len("running"))
-    table.add_column(no_wrap=True, overflow="ellipsis")
+    # Without a ratio rich crops the table, and a line that is too long ends without "…".
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     if progress.best is not None:
         number, value, values = progress.best
         found = f"{plain(progress.objective)} {value:.4g} in trial {number}"
