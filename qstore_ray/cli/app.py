@@ -2,7 +2,7 @@
 
     0  done                              3  the data cannot be used
     1  a run that failed                 4  a backend or its credentials
-    2  what was typed or configured      5  interrupted; `qstore train … --resume` goes on
+    2  what was typed or configured      5  interrupted; `qstore train … --resume` continues
 
 Every error that the program raises on purpose is printed as one block that says what, where, which
 value, and what to type instead. Any other error is a fault of the program and keeps its traceback.
@@ -16,7 +16,7 @@ import contextlib
 import io
 import sys
 from collections.abc import Sequence
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -35,6 +35,7 @@ from qstore_ray.cli.commands import (
 )
 from qstore_ray.cli.stopped import stopped
 from qstore_ray.cli.tune import tune
+from qstore_ray.cli.tune.group import RUN
 from qstore_ray.errors import InterruptedRunError, QStoreError, UsageError
 from qstore_ray.wording import on_command_line
 
@@ -131,14 +132,39 @@ def _invoked(words: list[str], as_json: bool) -> int:
     except typer.Exit as exc:
         return exc.exit_code
     except _Misuse as exc:
+        if exc.ctx is None:  # the parser forgets it if the last option lacks its value
+            exc.ctx = _context_of(command, words)
+        option = _option_of(exc, exc.ctx)
         exc.show()
+        if option:
+            output.note(f"Write {option}")
         if as_json:
-            output.say_json(UsageError(exc.format_message(), fix=_usage_of(exc)).as_dict())
+            usage = f"{exc.ctx.command_path} --help lists the options."
+            fix = f"Write {option} {usage}" if option else usage
+            output.say_json(UsageError(exc.format_message(), fix=fix).as_dict())
         return UsageError.exit_code
     return 0
 
 
-def _usage_of(misuse: typer.BadParameter) -> str:
-    """What to type to see how the command is used, where the parser knows which one it is."""
-    path = "qstore" if misuse.ctx is None else misuse.ctx.command_path
-    return f"{path} --help says how it is used."
+def _context_of(command: Any, words: list[str]) -> typer.Context:
+    """The command that was typed: the words before its arguments and options."""
+    context = typer.Context(command, info_name="qstore")
+    for word in words:
+        inner = getattr(context.command, "commands", {})
+        name = word if word in inner else RUN if context.info_name == "tune" else ""
+        if name not in inner:
+            break
+        context = typer.Context(inner[name], parent=context, info_name=name)
+    return context
+
+
+def _option_of(misuse: typer.BadParameter, context: Any) -> str:
+    """The option at fault as it is typed, with its help; empty if it is of no known option."""
+    at_fault = getattr(misuse, "param", None)
+    name = getattr(misuse, "option_name", None)
+    for parameter in context.command.params:
+        named = parameter is at_fault or (name is not None and name in parameter.opts)
+        if named and parameter.param_type_name == "option":
+            typed, text = parameter.get_help_record(context)
+            return f"{typed.rpartition(', ')[2]} ({text.rstrip('.')})."
+    return ""

@@ -24,10 +24,10 @@ from qstore_ray.errors import QStoreError, UsageError
 from qstore_ray.wording import worded
 
 AsJson: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="Print the result as one line of JSON, the last of stdout.")
+    bool, typer.Option("--json", help="Print the result as one line of JSON on stdout.")
 ]
 Storage: TypeAlias = Annotated[
-    str, typer.Option("--storage", metavar="DIR", help="The folder of the run folders.")
+    str, typer.Option("--storage", metavar="DIR", help="Folder that holds the run folders.")
 ]
 
 

@@ -8,5 +8,5 @@ from qstore_ray.errors import InterruptedRunError
 def stopped() -> InterruptedRunError:
     """The error of a command that was stopped outside of a run."""
     return InterruptedRunError(
-        "stopped on request", fix="If a run had begun, the same command with --resume goes on."
+        "stopped on request", fix="If a run had begun, the same command with --resume continues it."
     )

@@ -144,8 +144,19 @@ def profile(
 @app.command("serve", epilog=examples("data serve datasets", "data serve datasets --port 8400"))
 def serve(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Where the datasets are kept.")],
-    host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any.")] = 8321,
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option(
+            "--port",
+            min=0,
+            max=65535,
+            metavar="PORT",
+            help="Port to listen on; 0 takes a free one.",
+        ),
+    ] = 8321,
 ) -> None:
     """Serve datasets over HTTP until Ctrl-C.
 

@@ -63,7 +63,8 @@ def predict(
     ] = None,
     changes: Reading = None,
     workers: Annotated[
-        int, typer.Option(min=0, help="Ray actors that predict; 0 predicts in this process.")
+        int,
+        typer.Option(min=0, metavar="N", help="Number of Ray actors; 0 predicts in this process."),
     ] = 0,
     storage: Storage = "runs",
     as_json: Annotated[

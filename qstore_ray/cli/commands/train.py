@@ -31,7 +31,9 @@ EXAMPLES = examples(
 Set = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change a field of the file. May be given often."
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a field of the job file, such as model.layers=4. May be repeated.",
     ),
 ]
 
@@ -43,34 +45,41 @@ def train(
         int | None,
         typer.Option(
             metavar="N",
-            help="trainer.seed: initial parameters and the order of rows. "
-            "The split keeps its own, dataset.seed.",
+            help="Seed of the initial parameters and of the order of rows (trainer.seed). "
+            "The split has its own, dataset.seed.",
         ),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(metavar="N", help="trainer.num_workers; 0 trains in this process."),
+        typer.Option(
+            metavar="N",
+            help="Number of Ray workers (trainer.num_workers); 0 trains in this process.",
+        ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(metavar="N", help="trainer.epochs.")] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Passes over the training rows (trainer.epochs)."),
+    ] = None,
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="name: of the run and its folder.")
+        str | None, typer.Option(metavar="NAME", help="Name of the run and of its folder (name).")
     ] = None,
     storage: Annotated[
-        str | None, typer.Option(metavar="DIR", help="storage: the folder of the run folders.")
+        str | None,
+        typer.Option(metavar="DIR", help="Folder in which the run's folder is created (storage)."),
     ] = None,
     init_from: Annotated[
         str | None,
         typer.Option(
             "--init-from",
             metavar="RUN",
-            help="trainer.init_from: begin from the parameters of a run or a .qsm file.",
+            help="Start from the parameters of a run or a .qsm file (trainer.init_from).",
         ),
     ] = None,
     resume: Annotated[
         bool,
         typer.Option(
             "--resume",
-            help="Go on with a run that was interrupted or failed, or finished with fewer epochs.",
+            help="Continue a run that was interrupted or failed, or finished with fewer epochs.",
         ),
     ] = False,
     fresh: Annotated[
@@ -82,12 +91,12 @@ def train(
     """Train the model that a job file describes.
 
     Progress goes to stderr, the result to stdout. Ctrl-C writes a checkpoint and exits with 5;
-    the same command with --resume goes on from there and ends as if it had never stopped.
+    the same command with --resume continues from it, with the same result as without a stop.
     """
     if resume and fresh:
         raise UsageError(
             "--resume and --fresh exclude each other",
-            fix="--resume goes on with the run, --fresh deletes it and starts again.",
+            fix="--resume continues the run, --fresh deletes it and starts again.",
         )
     options = {
         "trainer.seed": seed,

@@ -17,7 +17,11 @@ EXAMPLES = examples(
 )
 
 _Port = typer.Option(
-    min=0, max=65535, show_default=False, metavar="PORT", help="Instead of any that is free."
+    min=0,
+    max=65535,
+    show_default=False,
+    metavar="PORT",
+    help="Port to serve it on; by default a free one.",
 )
 
 
@@ -41,8 +45,8 @@ def ui(
     """Show runs and studies in the browser: MLflow, Optuna's dashboard, Ray's.
 
     MLflow shows all runs of the storage folder. With STUDY, Optuna's dashboard shows that study
-    too. Both are served on this machine only, until Ctrl-C. Where a Ray cluster with a dashboard
-    is running, its link is printed as well.
+    too. Both are served on this machine only, until Ctrl-C. If a Ray cluster with a dashboard
+    is running, its link is printed too.
     """
     from qstore_ray.tune.dashboards.pages import (
         find_study,

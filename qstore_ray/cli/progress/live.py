@@ -1,6 +1,6 @@
 """Progress of a search on a terminal, as a picture that redraws itself.
 
-    digits-search  ━━━━━━━━━━━━━╸          17/40 trials  3:05 min  4:10 min left
+    digits-tune    ━━━━━━━━━━━━━╸          17/40 trials  3:05 min  4:10 min left
     best     val_accuracy 0.9012 in trial 5
              learning_rate 0.0213  layers 4  optimizer adam
     running  trial 17  epoch 12  0.8711   learning_rate 0.0304  layers 5  optimizer adam
@@ -144,9 +144,10 @@ def _details(progress: Progress) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table.grid(padding=(0, 2))
+    table = Table.grid(padding=(0, 2), expand=True)
     table.add_column(no_wrap=True, style="bold", min_width=len("running"))
-    table.add_column(no_wrap=True, overflow="ellipsis")
+    # Without a ratio rich crops the table, and a line that is too long ends without "…".
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     if progress.best is not None:
         number, value, values = progress.best
         found = f"{plain(progress.objective)} {value:.4g} in trial {number}"

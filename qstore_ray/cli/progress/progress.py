@@ -253,7 +253,7 @@ def _opening(record: Record) -> str:
     if record.get("workers"):
         facts.append(f"on {count(int(record['workers']), 'worker')}")
     step = int(record.get("resumed_from_step", 0))
-    return " ".join(facts) + (f", going on after step {step:,}" if step else "")
+    return " ".join(facts) + (f", continuing after step {step:,}" if step else "")
 
 
 def _scores(record: Record) -> list[Fact]:

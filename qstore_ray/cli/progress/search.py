@@ -79,7 +79,7 @@ class Progress:
     def opening(self) -> str:
         """What the search is going to do."""
         way = "largest" if self.larger else "smallest"
-        more = f", going on after {count(self._before, 'trial')}" if self._before else ""
+        more = f", continuing after {count(self._before, 'trial')}" if self._before else ""
         goal = f"the {way} {plain(self.objective)}"
         return f"searching {plain(self.study)}: {count(self.limit, 'trial')} for {goal}{more}"
 

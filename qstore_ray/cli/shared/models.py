@@ -19,7 +19,8 @@ Reading = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="How the file is read, where not as the training files: params.…; may be given often.",
+        help="Read the file with another setting than the training files, such as "
+        "params.delimiter=';'. May be repeated.",
     ),
 ]
 

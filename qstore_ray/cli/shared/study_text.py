@@ -18,8 +18,7 @@ def summary_of(result: StudyResult) -> Iterable[tuple[str, Any]]:
     """Names and values that tell a study in a few lines."""
     goals = (f"{metric}, {way}" for metric, way in result.objectives.items())
     yield "objectives", "; ".join(goals)
-    counts = ", ".join(f"{count} {status}" for status, count in result.statuses.items())
-    yield "trials", counts or "none"
+    yield "trials", result.count_text() or "none"
     if not result.best:
         yield "best", "none, no trial was completed"
     elif len(result.objectives) == 1:
@@ -60,7 +59,7 @@ def trial_table(result: StudyResult) -> str:
     rows = [
         [
             trial.number,
-            trial.status + ("*" if trial.number in result.best else ""),
+            _status(result, trial),
             *(shown(trial.objectives.get(metric)) for metric in result.objectives),
             len(trial.epochs),
             "-" if trial.seconds is None else f"{trial.seconds:.1f}",
@@ -69,6 +68,12 @@ def trial_table(result: StudyResult) -> str:
         for place, trial in enumerate(result.trials)
     ]
     return table(header, rows)
+
+
+def _status(result: StudyResult, trial: TrialResult) -> str:
+    if (by := result.repeated_by.get(trial.number)) is not None:
+        return f"{trial.status}, repeated by {by}"
+    return trial.status + ("*" if trial.number in result.best else "")
 
 
 def short_names(fields: Sequence[str]) -> list[str]:

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from qstore_ray.tune.study.result import StudyResult
 
 RUN_EXAMPLES = examples(
-    "tune jobs/search.toml",
-    "tune jobs/search.toml --trials 100 --concurrency 4 --name digits-100",
-    "tune jobs/search.toml --set tune.sampler=gp --set trainer.epochs=20",
-    "tune jobs/search.toml --resume",
-    "tune run jobs/search.toml --fresh --quiet --json | tail -1",
+    "tune jobs/digits_tune.toml",
+    "tune jobs/digits_tune.toml --trials 100 --concurrency 4 --name digits-100",
+    "tune jobs/digits_tune.toml --set tune.sampler=gp --set trainer.epochs=20",
+    "tune jobs/digits_tune.toml --resume",
+    "tune run jobs/digits_tune.toml --fresh --quiet --json | tail -1",
 )
 
 
@@ -33,23 +33,32 @@ def run(
     job: Annotated[str, typer.Argument(metavar="JOB.toml", help="The job file, with [tune].")],
     changes: Set = None,
     trials: Annotated[
-        int | None, typer.Option(metavar="N", help="tune.trials: how many count.")
+        int | None, typer.Option(metavar="N", help="Number of trials (tune.trials).")
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(metavar="N", help="tune.seed: of the sampler and the scheduler."),
+        typer.Option(metavar="N", help="Seed of the sampler and the scheduler (tune.seed)."),
     ] = None,
     concurrency: Annotated[
-        int | None, typer.Option(metavar="N", help="tune.concurrency: trials at a time.")
+        int | None,
+        typer.Option(
+            metavar="N", help="Largest number of trials at the same time (tune.concurrency)."
+        ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="name: of the study and its folder.")
+        str | None, typer.Option(metavar="NAME", help="Name of the study and of its folder (name).")
     ] = None,
     storage: Annotated[
-        str | None, typer.Option(metavar="DIR", help="storage: the folder of the study's folder.")
+        str | None,
+        typer.Option(
+            metavar="DIR", help="Folder in which the study's folder is created (storage)."
+        ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a study, with more trials if so said.")
+        bool,
+        typer.Option(
+            "--resume", help="Continue a study; with --trials, to a larger number of trials."
+        ),
     ] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Delete the study of this name and start again.")
@@ -57,15 +66,15 @@ def run(
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
-    """Search the best configuration of a job: train it again and again with other values.
+    """Search for the best configuration of a job: train it with one set of values after another.
 
     Progress goes to stderr, the result to stdout. Ctrl-C ends the trials and exits with 5; the same
-    command with --resume goes on with them. The best job is in best.toml, ready for qstore train.
+    command with --resume continues them. The best job is in best.toml, ready for qstore train.
     """
     if resume and fresh:
         raise UsageError(
             "--resume and --fresh exclude each other",
-            fix="--resume goes on with the study, --fresh deletes it and starts again.",
+            fix="--resume continues the study, --fresh deletes it and starts again.",
         )
     config = _configured(
         job,

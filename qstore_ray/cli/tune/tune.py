@@ -30,20 +30,20 @@ StorageUrl = Annotated[
     typer.Option(
         "--storage-url",
         metavar="URL",
-        help="The study's database; without it the one that the folder names.",
+        help="URL of the study's database; by default the one that the study's folder records.",
     ),
 ]
 
 app = typer.Typer(
     cls=JobOrCommand,
     no_args_is_help=True,
-    help="Search the best configuration of a job, and look at what was found.",
+    help="Search for the best configuration of a job, and show what was found.",
     epilog=examples(
-        "tune jobs/search.toml",
-        "tune jobs/search.toml --trials 100 --resume",
-        "tune show digits-search",
-        "tune best digits-search -o best.toml",
-        "tune plot digits-search",
+        "tune jobs/digits_tune.toml",
+        "tune jobs/digits_tune.toml --trials 100 --resume",
+        "tune show digits-tune",
+        "tune best digits-tune -o best.toml",
+        "tune plot digits-tune",
     ),
 )
 app.command(RUN, hidden=True, epilog=run.RUN_EXAMPLES)(run.run)
@@ -52,8 +52,8 @@ app.command(RUN, hidden=True, epilog=run.RUN_EXAMPLES)(run.run)
 @app.command(
     "show",
     epilog=examples(
-        "tune show digits-search",
-        "tune show runs/digits-search --json",
+        "tune show digits-tune",
+        "tune show runs/digits-tune --json",
     ),
 )
 def show(
@@ -75,17 +75,21 @@ def show(
 @app.command(
     "best",
     epilog=examples(
-        "tune best digits-search > best.toml",
-        "tune best digits-search --trial 7 -o seven.toml",
+        "tune best digits-tune > best.toml",
+        "tune best digits-tune --trial 7 -o seven.toml",
     ),
 )
 def best(
     name: Name,
     trial: Annotated[
-        int | None, typer.Option("--trial", metavar="N", help="Another trial than the best one.")
+        int | None,
+        typer.Option("--trial", metavar="N", help="Number of the trial; by default the best one."),
     ] = None,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="A file to write it to.")
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write to this file instead of stdout."
+        ),
     ] = None,
     storage: Storage = _STORAGE,
     storage_url: StorageUrl = None,
@@ -113,8 +117,8 @@ def best(
 @app.command(
     "plot",
     epilog=examples(
-        "tune plot digits-search",
-        "tune plot digits-search --kind importance --format svg",
+        "tune plot digits-tune",
+        "tune plot digits-tune --kind importance --format svg",
     ),
 )
 def plot(
@@ -164,6 +168,13 @@ def _read(name: str, storage: str, url: str | None) -> tuple[StudyResult, Path]:
 def _unknown(name: str, storage: str) -> UsageError:
     from qstore_ray.tune.study.ownership import study_folders
 
+    if Path(name).suffix == ".toml":
+        return UsageError(
+            "this is a job file, not a study",
+            field="study",
+            value=name,
+            fix="Run the search first: `qstore tune JOB.toml`; then give the study's name.",
+        )
     if len(Path(name).parts) > 1:
         return UsageError(
             "there is no study in this folder",
@@ -177,7 +188,7 @@ def _unknown(name: str, storage: str) -> UsageError:
             f"there are no studies in {storage}",
             field="study",
             value=name,
-            fix="Give --storage, or --storage-url if it is in a database.",
+            fix="Run a search first, or give --storage, or --storage-url for a database.",
         )
     return unknown_name("study", name, names, field="study")
 

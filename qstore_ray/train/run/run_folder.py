@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import re
 import shutil
 import sys
@@ -235,7 +236,7 @@ def open_run_folder(
         "versions": versions(),
     }
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         with ExitStack() as until_opened:
             lock = until_opened.enter_context(lock_folder(path))
             generation = 1
@@ -287,6 +288,25 @@ def _unwritable(path: Path, exc: OSError) -> RunError:
         value=str(path),
         fix="Free some space, or give a storage folder that you may write to.",
     )
+
+
+def make_folder(path: Path) -> None:
+    """Create the folder of a run or a study, with its parents.
+
+    Raises:
+        ConfigError: a file is in the way.
+        OSError: the folder cannot be created for another reason.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (NotADirectoryError, FileExistsError) as exc:
+        file = next((p for p in (path, *path.parents) if os.path.lexists(p)), path)
+        raise ConfigError(
+            "this is a file, and a folder is needed here",
+            field="name" if file == path else "storage",
+            value=str(file),
+            fix="Take another name." if file == path else "Give a folder as storage.",
+        ) from exc
 
 
 def _no_run(path: Path, reason: str) -> RunError:

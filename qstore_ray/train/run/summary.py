@@ -81,6 +81,13 @@ def find_run(run: str, storage: str) -> Path:
     for path in (Path(run).expanduser(), Path(storage).expanduser() / run):
         if run and _is_run(path):
             return path.resolve()
+    if Path(run).suffix == ".toml":
+        raise UsageError(
+            "this is a job file, not a run",
+            field="run",
+            value=run,
+            fix="Train the job first, then give the run's name or folder, such as runs/digits.",
+        )
     if len(Path(run).parts) > 1:
         raise UsageError(
             "there is no run folder here",
@@ -94,7 +101,7 @@ def find_run(run: str, storage: str) -> Path:
             f"there are no runs in {storage}",
             field="run",
             value=run,
-            fix="Give the storage folder.",
+            fix="Train a job first, or give the storage folder of its run.",
         )
     raise unknown_name("run", run, names, field="run")
 

@@ -102,7 +102,7 @@ def _head(result: StudyResult) -> str:
     goals = [f"{metric} ({way})" for metric, way in result.objectives.items()]
     said = {
         "objectives": ", ".join(goals),
-        "trials": ", ".join(f"{count} {status}" for status, count in statuses.items()) or "none",
+        "trials": result.count_text() or "none",
     }
     tune = result.job.get("tune") or {}
     if tune:
@@ -184,6 +184,8 @@ def _trials(result: StudyResult) -> str:
 def _row(result: StudyResult, trial: TrialResult, fields: Sequence[str]) -> list[Any]:
     best = " (best)" if len(result.objectives) == 1 else " (front)"
     said = [f"repeats trial {trial.repeats}"] if trial.repeats is not None else []
+    repeated = result.repeated_by.get(trial.number)
+    said += [f"repeated by trial {repeated}"] if repeated is not None else []
     said += [redact_message(trial.error)] if trial.error else []
     return [
         trial.number,

@@ -8,6 +8,7 @@ database's own client (`PGPASSWORD`, `~/.pgpass`).
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -55,7 +56,7 @@ def check_outlives(url: str) -> None:
     Raises:
         ConfigError: it is in memory, or not the URL of a database.
     """
-    found = parsed(url)
+    found = with_login(url)
     if is_file(found) and found.database in (None, "", ":memory:"):
         raise ConfigError(
             "a database in memory is gone when the search ends",
@@ -73,7 +74,7 @@ def with_login(url: str) -> URL:
         StudyError: the `.netrc` file is damaged, or others may read it.
     """
     try:
-        return parsed(login_url(url, LOGIN))
+        found = parsed(login_url(url, LOGIN))
     except OSError as exc:
         raise StudyError(
             f"no login for the database: {exc}",
@@ -81,6 +82,26 @@ def with_login(url: str) -> URL:
             value=without_login(url),
             fix=f"Or set {LOGIN}_PASSWORD.",
         ) from exc
+    if is_file(found):
+        _check_query(found)
+    return found
+
+
+def _check_query(url: URL) -> None:
+    """Refuse query arguments that SQLite's driver would ignore with a warning."""
+    from sqlalchemy.exc import SAWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SAWarning)
+        try:
+            url.get_dialect()().create_connect_args(url)
+        except SAWarning as exc:
+            raise ConfigError(
+                "SQLite does not know an argument after the question mark",
+                field="storage_url",
+                value=", ".join(sorted(url.query)),  # their values may be secrets
+                fix="Leave it out. A SQLite file has no users and no password.",
+            ) from exc
 
 
 def is_file(url: URL) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 from qstore_ray.config import Config, fingerprint
 from qstore_ray.errors import StudyError
 from qstore_ray.track.base import KEPT
-from qstore_ray.train.run.run_folder import LOCK, lock_folder
+from qstore_ray.train.run.run_folder import LOCK, lock_folder, make_folder
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.samplers import Learner, get_sampler
 from qstore_ray.tune.samplers.base import Design
@@ -103,7 +103,7 @@ def open_study(
 
 def _locked(folder: Path) -> IO[str]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         return lock_folder(folder, "study")
     except OSError as exc:
         reason = exc.strerror or type(exc).__name__

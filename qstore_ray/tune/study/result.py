@@ -106,14 +106,27 @@ class StudyResult:
     space: dict[str, Any]
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{count} {status}" for status, count in self.statuses.items())
-        return f"StudyResult({self.study!r}, {self.objectives}, {counts}, best {self.best[:5]})"
+        return (
+            f"StudyResult({self.study!r}, {self.objectives}, {self.count_text()}, "
+            f"best {self.best[:5]})"
+        )
 
     @property
     def statuses(self) -> dict[str, int]:
         """How many trials have which status."""
         found = [trial.status for trial in self.trials]
         return {status: found.count(status) for status in sorted(set(found))}
+
+    @property
+    def repeated_by(self) -> dict[int, int]:
+        """Number of an interrupted trial → number of the trial that repeats it."""
+        return {t.repeats: t.number for t in self.trials if t.repeats is not None}
+
+    def count_text(self) -> str:
+        """How many trials have which status, as text: "6 completed, 1 interrupted and repeated"."""
+        repeated = self.repeated_by.keys()
+        found = [t.status + " and repeated" * (t.number in repeated) for t in self.trials]
+        return ", ".join(f"{found.count(each)} {each}" for each in sorted(set(found)))
 
     def failures(self) -> list[dict[str, Any]]:
         """The causes of failed trials, the most frequent first, each with its trials' numbers."""

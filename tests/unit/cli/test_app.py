@@ -153,6 +153,44 @@ def test_what_cannot_be_understood_exits_with_2_and_says_why(words, said, capsys
     assert error["error"] == "UsageError"
     assert said in error["message"] or not words
     assert error["exit_code"] == 2
+    assert "--help lists the options." in error["fix"]
+
+
+@pytest.mark.parametrize(
+    ("words", "typed"),
+    [
+        (["train", "job.toml", "--epochs"], "--epochs N (Passes over"),
+        (["train", "job.toml", "--workers", "two"], "--workers N (Number of Ray workers"),
+        (["predict", "digits", "--set"], "--set KEY=VALUE (Read the file"),
+        (["tune", "show", "digits", "--storage"], "--storage DIR (Folder that"),
+        (["tune", "job.toml", "--trials"], "--trials N (Number of trials"),
+        (["tune", "--trials"], "--trials N (Number of trials"),
+        (["runs", "--storage"], "--storage DIR (Folder that"),
+    ],
+)
+def test_an_option_without_its_value_says_what_to_write(words, typed, capsys):
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("Usage: qstore")
+    assert f"Write {typed}" in err
+    words = [*words[:-1], "--json", words[-1]] if words[-1] != "two" else [*words, "--json"]
+    assert main(words) == 2
+    assert f"Write {typed}" in json.loads(capsys.readouterr().out)["fix"]
+
+
+@pytest.mark.parametrize("words", [["evaluate"], ["predict"], ["export"], ["runs", "show"]])
+@pytest.mark.parametrize("place", ["empty", "used"])
+def test_a_job_file_where_a_run_belongs_says_that_it_is_trained_first(
+    words, place, tmp_path, repository, capsys
+):
+    (tmp_path / "used" / "other").mkdir(parents=True)
+    more = ["rows.csv"] if words == ["predict"] else []
+    more += ["--output", str(tmp_path / "m.qsm")] if words == ["export"] else []
+    job = str(repository / "jobs" / "digits.toml")
+    assert main([*words, job, *more, "--storage", str(tmp_path / place), "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)
+    assert error["message"] == "this is a job file, not a run"
+    assert error["fix"].startswith("Train the job first")
 
 
 def test_an_interrupt_outside_the_training_exits_with_5(capsys, monkeypatch):

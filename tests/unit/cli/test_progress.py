@@ -107,7 +107,7 @@ def test_a_resumed_run_says_where_it_goes_on():
     display.start({**START, "resumed_from_epoch": 20, "resumed_from_step": 100})
     display.epoch(_epoch(20, seconds=2.0))
     opening, line = _lines(stream)
-    assert opening.endswith("going on after step 100")
+    assert opening.endswith("continuing after step 100")
     assert line.endswith("584 samples/s  1:18 min left")
 
 

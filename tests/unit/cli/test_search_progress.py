@@ -55,7 +55,7 @@ def test_without_a_terminal_there_is_a_line_a_trial():
     display.close()
     tried = "learning_rate 0.0213  layers 4  optimizer adam"
     assert stream.getvalue().splitlines() == [
-        "searching digits: 4 trials for the largest val_accuracy, going on after 1 trial",
+        "searching digits: 4 trials for the largest val_accuracy, continuing after 1 trial",
         f"2/4  trial 1 completed  val_accuracy 0.5 (best)  {tried}  10 s left",
         f"3/4  trial 2 completed  val_accuracy 0.75 (best)  {tried}  5.0 s left",
         "4/4  trial 3 FAILED: out of memory",
@@ -196,6 +196,13 @@ def test_on_a_terminal_a_picture_shows_what_runs_and_what_is_best(columns):
     assert "the tracker is away" in lines
     assert "2 of 20 trials in" in " ".join(lines[-3:])
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") > 0  # the cursor is back
+
+
+def test_a_line_that_is_too_long_for_the_terminal_ends_with_an_ellipsis():
+    lines = ESCAPE.sub("", _shown(60)).replace("\r", "\n").splitlines()
+    running = [line.rstrip() for line in lines if line.split()[:2] == ["running", "trial"]]
+    assert running
+    assert all(line.endswith("…") for line in running)
 
 
 def test_a_terminal_without_colours_gets_none(monkeypatch):

@@ -15,6 +15,7 @@ from qstore_ray.errors import InterruptedRunError
 from qstore_ray.figures.study.draw import FIGURES
 from qstore_ray.job import JobConfig
 from qstore_ray.tune.objective import Objective
+from qstore_ray.tune.report.html import render
 from qstore_ray.tune.study.result import read_result
 from qstore_ray.tune.study.study import Failure
 from tests.search_spaces import SPACE
@@ -67,6 +68,39 @@ def test_show_tells_the_best_the_failures_and_every_trial(storage, capsys):
         ["3", "completed", "0.4"],
         ["4", "completed", "0.8"],
     ]
+
+
+def test_an_interrupted_trial_is_shown_as_repeated(tmp_path, capsys):
+    search = {"objectives": GOALS[:1], "space": FEW, "trials": 2, "sampler": "random"}
+    with opened(tmp_path, "s", **search) as study:
+        study.tell(study.ask().number, [0.5])
+        study.ask()
+    with opened(tmp_path, "s", resume=True, **search) as study:
+        study.tell(study.ask().number, [0.7])
+    assert main(["tune", "show", "s", "--storage", str(tmp_path)]) == 0
+    facts, rows = capsys.readouterr().out.split("\n\n")
+    assert "2 completed, 1 interrupted and repeated" in facts
+    assert "interrupted, repeated by 2" in rows.splitlines()[2]
+    result = read_result(tmp_path, "s")
+    assert result.repeated_by == {1: 2}
+    assert "repeated by trial 2" in render(result)
+
+
+def test_a_job_file_where_a_study_belongs_says_that_it_is_searched_first(repository, capsys):
+    assert main(["tune", "show", str(repository / "jobs" / "digits_tune.toml"), "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)
+    assert error["message"] == "this is a job file, not a study"
+    assert "qstore tune JOB.toml" in error["fix"]
+
+
+@pytest.mark.parametrize("words", [["train"], ["tune"]])
+def test_a_file_in_the_place_of_the_storage_exits_with_2(words, tmp_path, repository, capsys):
+    (tmp_path / "F").write_text("")
+    job = str(repository / "jobs" / ("digits.toml" if words == ["train"] else "digits_tune.toml"))
+    tiny = ["--set", "tune.trials=1"] if words == ["tune"] else ["--workers", "0"]
+    assert main([*words, job, *tiny, "--storage", str(tmp_path / "F"), "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)
+    assert error["fix"] == "Give a folder as storage."
 
 
 def test_show_as_json_is_the_result(storage, capsys):

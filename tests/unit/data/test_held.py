@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.data.prepare.step_config import StepConfig
 from qstore_ray.data.read.dataset import Dataset
+from qstore_ray.data.sources.local import held, unpacked
 from qstore_ray.errors import ConfigError, DataError, UnknownNameError
 
 X = np.random.default_rng(3).normal(size=(50, 3))
@@ -114,3 +117,18 @@ def test_an_augmentation_that_is_a_name_augments_or_is_refused():
         AugmentationPipeline.from_config(unchecked)
     with pytest.raises(UnknownNameError, match="rotation"):
         PipelineConfig(steps=[AugmentationConfig(name="rotation")])
+
+
+# ------------------------------------------------------------------------------------------ forks
+
+
+@pytest.mark.parametrize("module", [held, unpacked])
+def test_a_process_forked_off_while_a_thread_reads_can_read_too(module):
+    """Such as a worker of a data loader: nobody there would ever release the lock."""
+    with module._lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: threads and forks
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if module._lock.acquire(blocking=False) else 1)
+        assert not module._lock.acquire(blocking=False)  # the parent's is still held
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

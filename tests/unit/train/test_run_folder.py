@@ -15,7 +15,13 @@ from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError
 from qstore_ray.track.jsonl import read_records
 from qstore_ray.train.finish import always
-from qstore_ray.train.run.run_folder import RunFolder, check_name, open_run_folder, read_run_record
+from qstore_ray.train.run.run_folder import (
+    LOCK,
+    RunFolder,
+    check_name,
+    open_run_folder,
+    read_run_record,
+)
 
 RECIPE = {"model": {"n_qubits": 4}, "trainer": {"epochs": 3, "optimizer_options": {"beta1": 0.5}}}
 MADE_OF = {"recipe": RECIPE, "data_fingerprint": "d" * 64}
@@ -234,6 +240,15 @@ def test_a_record_that_cannot_be_written_is_our_error(tmp_path: Path):
     assert "Free some space" in caught.value.fix
 
 
+@pytest.mark.parametrize("place", ["F", "F/deeper"])
+def test_a_file_in_the_place_of_the_storage_is_a_wrong_configuration(place, tmp_path: Path):
+    (tmp_path / "F").write_text("")
+    with pytest.raises(ConfigError, match="a folder is needed") as caught:
+        _open(tmp_path / place)
+    assert (caught.value.field, caught.value.value) == ("storage", str(tmp_path / "F"))
+    assert caught.value.fix == "Give a folder as storage."
+
+
 def test_a_left_over_wish_to_stop_does_not_stop_the_next_attempt(tmp_path: Path):
     path = _left(tmp_path)
     (path / "stop").touch()
@@ -310,7 +325,7 @@ def test_a_folder_without_record_is_no_run(tmp_path: Path):
 
 
 def test_storage_that_cannot_be_written_to_is_our_error(tmp_path: Path):
-    (tmp_path / "runs").write_text("a file is in the way")
+    (tmp_path / "runs" / "digits" / LOCK).mkdir(parents=True)
     with pytest.raises(RunError, match="cannot write into the run folder"):
         _open(tmp_path / "runs")
 

@@ -162,7 +162,7 @@ def test_values_become_a_job_and_whole_numbers_stay_whole():
         ({LAYERS: {**SGD, "choices": [1, 1.0]}}, f"{LAYERS}.choices.1", "twice"),
         ({LAYERS: {**SGD, "choices": [1, True]}}, f"{LAYERS}.choices.1", "twice"),
         ({LAYERS: {**SGD, "choices": [[1], [1]]}}, f"{LAYERS}.choices.1", "twice"),
-        ({LAYERS: {**SGD, "choices": [1, None]}}, f"{LAYERS}.choices.1", "None"),
+        ({LAYERS: {**SGD, "choices": [1, None]}}, f"{LAYERS}.choices.1", "second study"),
         ({LAYERS: {**SGD, "choices": [1, math.nan]}}, f"{LAYERS}.choices.1", "nan"),
         ({LAYERS: {**INT, "when": "sgd"}}, f"{LAYERS}.when", "table"),
         ({LAYERS: {**INT, "when": {"model.layer": 1}}}, f"{LAYERS}.when.model.layer", LAYERS),

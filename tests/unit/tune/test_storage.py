@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qstore_ray.errors import ConfigError, MissingDependencyError, RunExistsError, StudyError
+from qstore_ray.train.run.run_folder import LOCK
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.result import read_result
 from qstore_ray.tune.study.study import enqueue
@@ -94,12 +95,20 @@ def test_a_lock_that_a_killed_writer_left_is_taken_away_after_seconds(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_to(tmp_path):
-    file = tmp_path / "file"
-    file.write_text("not a folder")
+    (tmp_path / "s" / LOCK).mkdir(parents=True)
     with pytest.raises(StudyError) as caught:
-        _open(file)
+        _open(tmp_path)
     assert caught.value.field == "storage"
     assert "storage folder" in caught.value.fix
+
+
+@pytest.mark.parametrize(("file", "field"), [("runs", "storage"), ("runs/s", "name")])
+def test_a_file_in_the_place_of_a_folder_is_a_wrong_configuration(file, field, tmp_path):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("not a folder")
+    with pytest.raises(ConfigError, match="a folder is needed") as caught:
+        _open(tmp_path / "runs")
+    assert (caught.value.field, caught.value.value) == (field, str(tmp_path / file))
 
 
 def test_a_journal_that_is_a_folder(tmp_path):
@@ -140,6 +149,18 @@ def test_a_locked_database_is_named(tmp_path):
         assert "locked by another process" in caught.value.message
         assert "resume=True" in caught.value.fix
         assert study.ask() is not None
+
+
+@pytest.mark.parametrize("query", ["password=planted", "user=ann", "bogus=1", "timeout=5&mode=ro"])
+def test_an_argument_that_sqlite_does_not_know_is_refused_before_anything_is_written(
+    query, tmp_path, recwarn
+):
+    with pytest.raises(ConfigError, match="SQLite does not know") as caught:
+        _open(tmp_path / "runs", storage_url=f"sqlite:///{tmp_path}/studies.db?{query}")
+    assert caught.value.field == "storage_url"
+    assert "planted" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+    assert not recwarn
 
 
 def test_a_file_that_is_no_database(tmp_path):

@@ -8,6 +8,7 @@ another one: its time of change, its size and its inode are compared at every re
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from pathlib import Path
@@ -25,6 +26,15 @@ Version: TypeAlias = tuple[int, int, int, int]
 
 _lock = threading.Lock()
 _held = 0
+
+
+def _renew_lock() -> None:
+    """In a process that was forked off: another thread of the parent may have held the lock."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 def version_of(path: str) -> Version | None:

@@ -158,7 +158,10 @@ def plain(value: Any, field: str) -> Any:
             "a value is text, a finite number, true, false, a list or a table",
             field=field,
             value=repr(value),
-            fix="Leave it out.",
+            fix="Leave None out: a job file cannot hold it. To try the job without this field, "
+            "search a second study that does not name it."
+            if value is None
+            else "Leave it out.",
         )
     return value
 
