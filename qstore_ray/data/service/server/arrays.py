@@ -102,7 +102,7 @@ def _parts_of(table: pa.Table, label: str) -> Content:
     if split_column is None:
         return Content({"train": Rows(x, y)}, feature_names)
     if wrong := {str(value) for value in split_column} - set(SPLITS):
-        raise unknown_name("split", min(wrong), SPLITS, field="split")
+        raise unknown_name("split", min(wrong), SPLITS, field="body.split")
     where = np.array(split_column)
     parts = {split: Rows(x[where == split], y[where == split]) for split in SPLITS}
     return Content({split: rows for split, rows in parts.items() if len(rows.x)}, feature_names)

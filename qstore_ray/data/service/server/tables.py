@@ -53,7 +53,7 @@ def read_arrow_table(
             return _read({"path": str(file)}, folder, columns, max_bytes)
         where = table.column("split")
         if wrong := {str(value) for value in where.unique().to_pylist()} - set(SPLITS):
-            raise unknown_name("split", min(wrong), SPLITS, field="split")
+            raise unknown_name("split", min(wrong), SPLITS, field="body.split")
         rest = table.drop_columns(["split"])
         params: dict[str, Any] = {}
         for split in SPLITS:
@@ -81,7 +81,7 @@ def _read(params: dict[str, Any], folder: str, columns: ColumnsConfig, max_bytes
     config = SourceConfig(name="body", columns=columns)
     try:
         source = LocalFilesSourceAdapter().read(LocalParams(**params, max_bytes=max_bytes), config)
-        return content_of(source, None)
+        return content_of(source, None, max_bytes)
     except QStoreError as exc:
         raise _without(exc, folder) from exc
 
