@@ -21,8 +21,8 @@ from qstore_ray.data.files.npyfile import Place, count_rows, member_names, read_
 from qstore_ray.data.rows.labels import flat_labels
 from qstore_ray.data.service.records import SPLITS, Split
 from qstore_ray.data.service.server.content import Content, Rows
-from qstore_ray.data.service.server.tables import read_arrow_table
-from qstore_ray.errors import DataError, unknown_name
+from qstore_ray.data.service.server.tables import of_body, read_arrow_table
+from qstore_ray.errors import DataError, QStoreError, unknown_name
 
 if TYPE_CHECKING:
     from qstore_ray.data.sources.base import ColumnsConfig
@@ -35,6 +35,13 @@ def read_npz(path: Path, max_bytes: int) -> Content:
     Raises:
         DataError: damaged, of a refused type, too large, ragged, non-finite, or without x and y.
     """
+    try:
+        return _read_npz(path, max_bytes)
+    except QStoreError as exc:
+        raise of_body(exc, str(path)) from exc
+
+
+def _read_npz(path: Path, max_bytes: int) -> Content:
     names = set(member_names(str(path)))
     known = {f"{letter}{end}" for letter in "xy" for end in ("", "_train", "_val", "_test")}
     if unknown := sorted(names - known):

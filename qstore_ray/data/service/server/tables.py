@@ -83,13 +83,13 @@ def _read(params: dict[str, Any], folder: str, columns: ColumnsConfig, max_bytes
         source = LocalFilesSourceAdapter().read(LocalParams(**params, max_bytes=max_bytes), config)
         return content_of(source, None, max_bytes)
     except QStoreError as exc:
-        raise _without(exc, folder) from exc
+        raise of_body(exc, folder) from exc
 
 
-def _without(exc: QStoreError, folder: str) -> QStoreError:
-    """The error, with places in the body of the request, not in a folder of the server."""
+def of_body(exc: QStoreError, place: str) -> QStoreError:
+    """The error, about the body of the request instead of a file or folder of the server."""
     message, field, value, fix = (
-        text.replace(f"{folder}/", "") if isinstance(text, str) else text
+        text.replace(f"{place}/", "").replace(place, "body") if isinstance(text, str) else text
         for text in (exc.message, exc.field, exc.value, exc.fix)
     )
     if field == "params.path":
