@@ -11,8 +11,8 @@ are found by their names, never by their places, and a category has the number i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 ColumnKind: TypeAlias = Literal["number", "boolean", "category"]
@@ -68,6 +68,20 @@ class TableSchema:
     def names(self) -> tuple[str, ...]:
         """Names (F,) of the features."""
         return tuple(column.name for column in self.features)
+
+    def only(self, names: Sequence[str], why: str) -> TableSchema:
+        """The schema with these features alone, in this order; the others are left out for `why`.
+
+        Raises:
+            KeyError: a name that is not a feature.
+        """
+        columns = {column.name: column for column in self.features}
+        gone = tuple((name, why) for name in self.names if name not in names)
+        return replace(
+            self,
+            features=tuple(columns[name] for name in names),
+            left_out=(*self.left_out, *gone),
+        )
 
     def line(self) -> str:
         """Label, features, what was left out and why, and the parts found, in one line."""

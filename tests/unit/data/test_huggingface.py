@@ -69,7 +69,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStandIn]:
 
 
 def load(hub: HubStandIn, cache: Path, path: str = NAME, **fields: Any) -> Dataset:
-    own = ("columns", "revision", "split", "task")
+    own = ("columns", "preprocessing", "revision", "split", "task")
     top = {"split": {"train": 0.5, "val": 0.5}} | {
         name: fields.pop(name) for name in own if name in fields
     }
@@ -574,6 +574,42 @@ def test_a_table_of_the_hub_has_categories_by_name(hub: HubStandIn, tmp_path: Pa
     assert dataset.schema.table.line() == "label label; 2 features: sex (category), age"
     excluded = load(hub, tmp_path, columns={"exclude": ["sex"]})
     assert excluded.schema.feature_names == ("age",)
+
+
+@pytest.mark.parametrize("encoding", ["one_hot", "ordinal"])
+def test_a_table_of_the_hub_is_the_table_of_the_file(
+    hub: HubStandIn, tmp_path: Path, encoding: str
+):
+    rows = {
+        "town": [("Ulm", "Köln", None)[k % 3] for k in range(42)],
+        "smoker": [(True, False, None)[k % 7 % 3] for k in range(42)],
+        "age": [None if k % 5 == 2 else 0.5 * k for k in range(42)],
+        "code": [k % 4 for k in range(42)],
+        "label": ["yes" if k % 3 else "no" for k in range(42)],
+    }
+    hub.add(NAME, {"data/train.parquet": parquet(rows)})
+    (tmp_path / "rows.parquet").write_bytes(parquet(rows))
+    fields = {
+        "columns": {"label": "label", "categories": ["code"], "encoding": encoding},
+        "preprocessing": [{"name": "impute", "strategy": "most_frequent"}],
+    }
+    ours = load(hub, tmp_path / "hub", rows_per_task=11, **fields)
+    theirs = DatasetLoader.load(
+        DatasetConfig(
+            name="rows",
+            source="local",
+            params={"path": str(tmp_path / "rows.parquet")},
+            split={"train": 0.5, "val": 0.5},
+            **fields,
+        )
+    )
+    assert ours.classes == theirs.classes
+    assert ours.schema.prepared_names == theirs.schema.prepared_names
+    assert ours.schema.table is not None
+    assert ours.schema.table.features == theirs.schema.table.features
+    for split in ("train", "val"):
+        np.testing.assert_array_equal(ours.materialize(split).x, theirs.materialize(split).x)
+        np.testing.assert_array_equal(ours.materialize(split).y, theirs.materialize(split).y)
 
 
 # ---------------------------------------------------------------------------------- configuration

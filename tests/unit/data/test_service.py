@@ -28,7 +28,7 @@ from qstore_ray.data.service.records import (
 from qstore_ray.data.service.server.app import make_server, serve
 from qstore_ray.data.service.server.settings import ServiceSettings
 from qstore_ray.data.service.server.store import DatasetStore
-from qstore_ray.errors import BackendError, ConfigError, DataError
+from qstore_ray.errors import BackendError, ConfigError, DataError, UnknownNameError
 from tests.dataset_service import X, Y, made, npz, running
 
 TOKEN, KEY = SecretStr("a-token-for-the-tests"), SecretStr("a-key-for-the-tests")
@@ -138,7 +138,7 @@ def test_a_table_that_is_no_dataset_is_refused(
     client: DatasetServiceClient, tmp_path: Path, columns: dict, message: str
 ):
     pq.write_table(pa.table(columns), tmp_path / "d.parquet")
-    with pytest.raises((DataError, BackendError), match=message):
+    with pytest.raises((DataError, UnknownNameError), match=message):
         client.upload(tmp_path / "d.parquet", "table")
 
 
@@ -192,7 +192,7 @@ def test_records_are_listed_changed_and_deleted(tmp_path: Path):
             client.delete(record.id)
         assert list(client.datasets()) == []
         assert list((tmp_path / "blobs").iterdir()) == []
-        with pytest.raises(DataError, match="404: no dataset of this id"):
+        with pytest.raises(UnknownNameError, match="no dataset of this id"):
             client.get(all_made[0].id)
 
 

@@ -26,7 +26,14 @@ from qstore_ray.data.service.records import (
     ProjectRequest,
 )
 from qstore_ray.data.sources.base import SourceData, array_tasks
-from qstore_ray.errors import BackendError, DataError, unknown_name
+from qstore_ray.errors import (
+    BackendError,
+    ConfigError,
+    DataError,
+    UnknownNameError,
+    UsageError,
+    unknown_name,
+)
 from tests.dataset_service import X, Y, made, running
 
 
@@ -99,7 +106,7 @@ def test_an_import_that_fails_says_why(client: DatasetServiceClient, name, colum
     with pytest.raises(BackendError, match=message):
         client.wait(job, pause=0.01)
     assert client.get(job.dataset_id).status == "failed"
-    with pytest.raises(DataError, match="409: the dataset is failed"):
+    with pytest.raises(UsageError, match="the dataset is failed"):
         client.statistics(job.dataset_id)
 
 
@@ -199,7 +206,7 @@ def test_an_export_that_is_no_dataset_is_refused(client, tag, tasks, options, me
     config = CONFIG.format(tag=tag, choices=CHOICES)
     project = client.create_project(ProjectRequest(name="mood", label_config=config))
     asked = ProjectExport(project_id=project.id, name="labelled", tasks=tasks, **options)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(ConfigError if "project" in message else DataError, match=message):
         client.import_export(asked)
 
 
@@ -214,7 +221,7 @@ def test_an_export_that_is_no_dataset_is_refused(client, tag, tasks, options, me
     ],
 )
 def test_a_labelling_configuration_that_is_none_is_refused(client, config: str, message: str):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(ConfigError, match=message):
         client.create_project(ProjectRequest(name="mood", label_config=config))
 
 
@@ -241,7 +248,7 @@ def test_augmentation_adds_copies_to_train_alone(url: str, client: DatasetServic
     same = client.apply_pipeline(PipelineApply(pipeline_id=none.pipeline_id, name="same"))
     x = np.asarray(client.preview(client.wait(same, pause=0.01).dataset_id, rows=24).x)
     np.testing.assert_array_equal(x, np.concatenate([X, X]))
-    with pytest.raises(DataError, match="unknown augmentation"):
+    with pytest.raises(UnknownNameError, match="unknown augmentation"):
         client.create_pipeline(
             PipelineRequest(dataset_id=old.id, transformations=[{"type": "shfit"}])
         )

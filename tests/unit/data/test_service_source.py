@@ -16,7 +16,7 @@ from qstore_ray.data.service.client.client import DatasetServiceClient
 from qstore_ray.data.service.records import PipelineApply, PipelineRequest
 from qstore_ray.data.sources.backend_api import BackendAPIParams, BackendAPISourceAdapter
 from qstore_ray.data.sources.base import SourceConfig
-from qstore_ray.errors import BackendError, ConfigError, DataError
+from qstore_ray.errors import BackendError, ConfigError, DataError, UnknownNameError
 from tests.dataset_service import X, Y, breaking, made, npz, running, send
 
 TOKEN = "a-token-for-the-tests"
@@ -158,7 +158,7 @@ def test_a_revision_pins_the_content(tmp_path: Path):
         with pytest.raises(DataError, match="another revision") as caught:
             _load(tmp_path / "cache", record.id, url, revision="old")
         assert record.revision in caught.value.fix
-        with pytest.raises(DataError, match="no dataset of this id"):
+        with pytest.raises(UnknownNameError, match="no dataset of this id"):
             _load(tmp_path / "cache", ABSENT, url)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -10,11 +11,37 @@ from typing import Any, TypeVar
 import requests
 from pydantic import TypeAdapter, ValidationError
 
-from qstore_ray.errors import BackendError, DataError, QStoreError
+from qstore_ray.errors import (
+    BackendError,
+    ConfigError,
+    DataError,
+    MissingDependencyError,
+    QStoreError,
+    ResourceError,
+    UnknownNameError,
+    UnlabelledError,
+    UsageError,
+)
 
 M = TypeVar("M")
 
 _SHOWN = 80
+_LONGEST_VALUE = 200
+_ERRORS: dict[str, type[QStoreError]] = {
+    kind.__name__: kind
+    for kind in (
+        UsageError,
+        ConfigError,
+        UnknownNameError,
+        ResourceError,
+        DataError,
+        UnlabelledError,
+        BackendError,
+        MissingDependencyError,
+    )
+}
+"""What a service may raise here, by the name that its answer gives. Not among them are errors of a
+run, which a server cannot end."""
 # What requests and urllib3 raise; `BaseHTTPError` is urllib3's base class.
 FOREIGN = (requests.RequestException, requests.exceptions.BaseHTTPError)  # type: ignore[attr-defined]
 
@@ -56,13 +83,45 @@ def checked(model: type[M], body: Any, what: str) -> M:
 
 
 def refusal(status: int, body: bytes) -> QStoreError:
-    """The error that the server described, or what it sent instead of a description."""
+    """The error that the server described, or what it sent instead of a description.
+
+    It is of the class that the server raised; of a class that is not known here it is a DataError
+    with the status.
+    """
     try:
         detail = json.loads(body)["detail"]
-        message, field, fix = (str(detail.get(key, "")) for key in ("message", "field", "fix"))
+        name, message, field, fix = (
+            str(detail.get(key, "")) for key in ("error", "message", "field", "fix")
+        )
+        value = _value(detail.get("value"))
     except (ValueError, KeyError, TypeError, AttributeError):
         return BackendError(f"the service answered {status}: {_shown(body)}")
-    return DataError(f"the service answered {status}: {message}", field=field, fix=fix)
+    if (kind := _ERRORS.get(name)) is not None:
+        return kind(message, field=field, value=value, fix=fix)
+    message = f"the service answered {status}: {message}"
+    return DataError(message, field=field, value=value, fix=fix)
+
+
+class _Written(str):
+    """A value as the server shows it, which is not to be quoted again."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _value(shown: Any) -> Any:
+    """The value that an error shows: itself if it is a literal, else the text."""
+    if shown is None:
+        return None
+    text = str(shown)
+    if len(text) > _LONGEST_VALUE:
+        return _Written(text)
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return _Written(text)
 
 
 def _shown(body: bytes) -> str:

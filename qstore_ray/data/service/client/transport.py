@@ -120,7 +120,7 @@ class Transport:
 
         Raises:
             BackendError: no answer in time, or one that is not JSON, too large, or an error.
-            DataError: the server says that the request is wrong (4xx).
+            QStoreError: the server refuses the request; of the class that it raised (`answers`).
         """
 
         def once(deadline: float) -> tuple[Any, Mapping[str, str]]:
@@ -170,7 +170,8 @@ class Transport:
         """One request; its answer, the body still unread, is closed afterwards.
 
         Raises:
-            DataError, BackendError: a status that asking again does not change.
+            QStoreError: a status that asking again does not change; of the class that the server
+                raised, if it described an error.
             requests.RequestException: what may pass by itself.
         """
         url = self.base_url + path

@@ -32,7 +32,6 @@ from qstore_ray.errors import (
 )
 
 _STATUS: tuple[tuple[type[QStoreError], int], ...] = (  # the first that fits
-    (UnknownNameError, 404),
     (ConfigError, 422),
     (DataError, 422),
     (ResourceError, 503),
@@ -41,6 +40,8 @@ _STATUS: tuple[tuple[type[QStoreError], int], ...] = (  # the first that fits
     (BackendError, 503),
     (QStoreError, 500),
 )
+_ADDRESSED = frozenset({"id", "split"})
+"""Fields of a name that is part of the address; it is 404 if there is none of that name."""
 _PAUSE = "5"  # seconds that a client is asked to wait after 503
 
 _bearer = HTTPBearer(auto_error=False, description="The token that the service was started with.")
@@ -124,7 +125,10 @@ def guard(app: FastAPI, settings: ServiceSettings) -> None:
 
 async def _ours(_: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, QStoreError)
-    status = next(status for kind, status in _STATUS if isinstance(exc, kind))
+    if isinstance(exc, UnknownNameError) and exc.field in _ADDRESSED:
+        status = 404
+    else:
+        status = next(status for kind, status in _STATUS if isinstance(exc, kind))
     headers = {"Retry-After": _PAUSE} if status == 503 else None
     return _answer(status, ProblemDetail(**exc.as_dict()), headers)
 

@@ -21,8 +21,8 @@ from qstore_ray.data.files.npyfile import Place, count_rows, member_names, read_
 from qstore_ray.data.rows.labels import flat_labels
 from qstore_ray.data.service.records import SPLITS, Split
 from qstore_ray.data.service.server.content import Content, Rows
-from qstore_ray.data.service.server.tables import read_arrow_table
-from qstore_ray.errors import DataError, unknown_name
+from qstore_ray.data.service.server.tables import of_body, read_arrow_table
+from qstore_ray.errors import DataError, QStoreError, unknown_name
 
 if TYPE_CHECKING:
     from qstore_ray.data.sources.base import ColumnsConfig
@@ -35,6 +35,13 @@ def read_npz(path: Path, max_bytes: int) -> Content:
     Raises:
         DataError: damaged, of a refused type, too large, ragged, non-finite, or without x and y.
     """
+    try:
+        return _read_npz(path, max_bytes)
+    except QStoreError as exc:
+        raise of_body(exc, str(path)) from exc
+
+
+def _read_npz(path: Path, max_bytes: int) -> Content:
     names = set(member_names(str(path)))
     known = {f"{letter}{end}" for letter in "xy" for end in ("", "_train", "_val", "_test")}
     if unknown := sorted(names - known):
@@ -102,7 +109,7 @@ def _parts_of(table: pa.Table, label: str) -> Content:
     if split_column is None:
         return Content({"train": Rows(x, y)}, feature_names)
     if wrong := {str(value) for value in split_column} - set(SPLITS):
-        raise unknown_name("split", min(wrong), SPLITS, field="split")
+        raise unknown_name("split", min(wrong), SPLITS, field="body.split")
     where = np.array(split_column)
     parts = {split: Rows(x[where == split], y[where == split]) for split in SPLITS}
     return Content({split: rows for split, rows in parts.items() if len(rows.x)}, feature_names)

@@ -67,7 +67,8 @@ def import_huggingface(asked: HubImport, settings: Settings, store: Store, jobs:
 
     def work() -> Mapping[str, int]:
         source = settings.read_hub(asked, settings.folder / "hub")
-        record = store.complete(made.id, content_of(source, asked.feature_columns))
+        content = content_of(source, asked.feature_columns, settings.max_array_bytes)
+        record = store.complete(made.id, content)
         return {"num_samples": record.num_samples}
 
     return jobs.submit("huggingface-import", made.id, work)

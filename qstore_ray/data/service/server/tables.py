@@ -53,7 +53,7 @@ def read_arrow_table(
             return _read({"path": str(file)}, folder, columns, max_bytes)
         where = table.column("split")
         if wrong := {str(value) for value in where.unique().to_pylist()} - set(SPLITS):
-            raise unknown_name("split", min(wrong), SPLITS, field="split")
+            raise unknown_name("split", min(wrong), SPLITS, field="body.split")
         rest = table.drop_columns(["split"])
         params: dict[str, Any] = {}
         for split in SPLITS:
@@ -81,15 +81,15 @@ def _read(params: dict[str, Any], folder: str, columns: ColumnsConfig, max_bytes
     config = SourceConfig(name="body", columns=columns)
     try:
         source = LocalFilesSourceAdapter().read(LocalParams(**params, max_bytes=max_bytes), config)
-        return content_of(source, None)
+        return content_of(source, None, max_bytes)
     except QStoreError as exc:
-        raise _without(exc, folder) from exc
+        raise of_body(exc, folder) from exc
 
 
-def _without(exc: QStoreError, folder: str) -> QStoreError:
-    """The error, with places in the body of the request, not in a folder of the server."""
+def of_body(exc: QStoreError, place: str) -> QStoreError:
+    """The error, about the body of the request instead of a file or folder of the server."""
     message, field, value, fix = (
-        text.replace(f"{folder}/", "") if isinstance(text, str) else text
+        text.replace(f"{place}/", "").replace(place, "body") if isinstance(text, str) else text
         for text in (exc.message, exc.field, exc.value, exc.fix)
     )
     if field == "params.path":

@@ -64,12 +64,17 @@ def read_hub(asked: HubImport, cache: Path) -> SourceData:
     return adapter().read(adapter.Params(**params), config)
 
 
-def content_of(source: SourceData, feature_columns: tuple[str, ...] | None) -> Content:
+def content_of(
+    source: SourceData, feature_columns: tuple[str, ...] | None, max_bytes: int
+) -> Content:
     """What a source found, read into memory: the parts train, val and test.
+
+    Args:
+        max_bytes: largest size of the rows of all parts together, as arrays.
 
     Raises:
         ConfigError: a feature column that the source does not have.
-        DataError: a part without rows.
+        DataError: a part without rows, a row without a label, or more than `max_bytes`.
     """
     from qstore_ray.data.service.server.content import Content
 
@@ -87,19 +92,36 @@ def content_of(source: SourceData, feature_columns: tuple[str, ...] | None) -> C
                 fix=f"It has: {', '.join(names or ('no names',))}.",
             )
     chosen = None if feature_columns is None else [names.index(n) for n in feature_columns or ()]  # type: ignore[union-attr]
-    parts = {split: _read(split, part, chosen) for split, part in tasks.items()}
-    table = source.table if feature_columns is None else None
+    parts: dict[Split, Rows] = {}
+    for split, part in tasks.items():
+        read = sum(rows.x.nbytes + rows.y.nbytes for rows in parts.values())
+        parts[split] = _read(split, part, chosen, read, max_bytes)
+    table = source.table
+    if table is not None and feature_columns is not None:
+        table = table.only(feature_columns, "not asked for")
     return Content(parts, feature_columns or names, source.class_names, table=table)
 
 
-def _read(split: str, tasks: Iterable[ReadTask], chosen: list[int] | None) -> Rows:
+def _read(
+    split: str, tasks: Iterable[ReadTask], chosen: list[int] | None, read: int, max_bytes: int
+) -> Rows:
+    """The rows of one part, after `read` bytes of other parts."""
     import numpy as np
 
     from qstore_ray.data.rows.labels import join_labels
     from qstore_ray.data.rows.raw import read_raw
     from qstore_ray.data.service.server.content import Rows
 
-    blocks = [read_raw(task) for task in tasks]
+    blocks = []
+    for task in tasks:
+        blocks.append(block := read_raw(task))
+        read += block.x.nbytes + block.y.nbytes
+        if read > max_bytes:
+            raise DataError(
+                f"the rows unpack to more than {max_bytes:,} bytes",
+                field=split,
+                fix="Leave columns out, or make two datasets of the rows.",
+            )
     if not any(len(block.x) for block in blocks):
         raise DataError("the dataset has no rows in this split", field=split)
     if any(block.unlabelled is not None and block.unlabelled.any() for block in blocks):
