@@ -1,11 +1,11 @@
-"""What a backend is: something that returns expectation values of a bound circuit, or raises.
+"""Backends: return expectation values of a bound circuit, or raise.
 
-`evaluate` is all that every backend can do. A backend may also offer `vjp`, exact reverse-mode
-differentiation; a gradient method asks for it with `can_differentiate`. One that holds states may
-offer `states`; a kernel asks for it with `can_prepare_states`. The laws (tested on every
-backend in `tests/laws/`): it agrees with `simulate/reference.py`, keeps the order of rows, gives
-a batch what it gives its rows one by one, and never answers with anything but what the circuit
-says: a backend that cannot answer raises `BackendError`.
+Every backend has `evaluate`. A backend may also offer `vjp`, exact reverse-mode differentiation;
+gradient methods check for it with `can_differentiate`. A backend that holds states may offer
+`states`; kernels check for it with `can_prepare_states`. The laws (tested on every backend in
+`tests/laws/`): it agrees with `simulate/reference.py`, keeps the order of rows, and returns for a
+batch the values of its rows one by one. A backend that cannot compute a value raises
+`BackendError`; it never substitutes one.
 """
 
 from __future__ import annotations
