@@ -1,8 +1,8 @@
 """A circuit as data: gates on qubits whose angles are constants, row angles or parameters.
 
-A model evaluates one circuit for many rows and, while it trains, for many parameter values. So a
-circuit is kept once as a `Template`, and what changes is bound to its slots: an angle is
-`offset + Σ scale · slot`, where a slot is one of the row's A encoded angles or one of the P shared
+A model evaluates one circuit for many rows and, during training, for many parameter values. The
+circuit is stored once as a `Template`, and values are bound to its slots: an angle is
+`offset + Σ scale · slot`; a slot is one of the row's A encoded angles or one of the P shared
 parameters. A template is a value: immutable, hashable, picklable, without Qiskit inside.
 
     two = Template(
