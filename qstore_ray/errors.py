@@ -50,6 +50,10 @@ class QStoreError(Exception):
         value: the offending value; kept for programs, shown shortened.
         fix: what to type instead, in Python's words; see `wording`.
         row: place of the row at fault among the rows at hand, see `numbered`.
+
+    Examples:
+        error = QStoreError("too many", field="n_qubits", value=99, fix="Take 30 or fewer.")
+        assert str(error) == "n_qubits: too many (got 99). Take 30 or fewer."
     """
 
     exit_code: ClassVar[int] = 1

@@ -34,6 +34,10 @@ class Bindings:
         rows: encoded angles (N, A), radians.
         params: shared parameters (P,), or one set a row (N, P).
         amplitudes: initial states (N, 2^n), normalised, where the template starts from amplitudes.
+
+    Examples:
+        bindings = Bindings(rows=np.array([[0.0], [np.pi]]), params=np.array([0.5]))
+        assert len(bindings) == 2
     """
 
     rows: FloatArray
@@ -56,7 +60,12 @@ class Usage(NamedTuple):
 
 @dataclass(frozen=True)
 class Estimates:
-    """Expectation values (N, O); variances (N, O) of the estimates where they were sampled."""
+    """Expectation values (N, O); variances (N, O) of the estimates where they were sampled.
+
+    Examples:
+        estimates = Estimates(values=np.array([[0.5, -1.0]]))
+        assert estimates.values.shape == (1, 2) and estimates.variances is None
+    """
 
     values: FloatArray
     variances: FloatArray | None = None
@@ -80,7 +89,14 @@ Pullback = Callable[["FloatArray"], Gradients]
 
 
 class Backend(Protocol):
-    """Returns expectation values of observables for N bindings of one template."""
+    """Returns expectation values of observables for N bindings of one template.
+
+    Examples:
+        backend = open_backend("statevector", {})
+        template, z = Template(n_qubits=1, ops=(Op("x", (0,)),)), (Observable.parse("Z0"),)
+        one_row = Bindings(np.zeros((1, 0)), np.zeros(0))
+        assert np.allclose(backend.evaluate(template, z, one_row).values, -1.0)
+    """
 
     name: str
 

@@ -72,6 +72,12 @@ class Circuit:
 
     Raises:
         CircuitError: `load` given without a template that starts from amplitudes, or the reverse.
+
+    Examples:
+        circuit = build_circuit(
+            encoding="angle", ansatz="basic", n_qubits=2, n_features=2, layers=1
+        )
+        assert circuit.angles(np.array([[0.1, 0.2]])).shape == (1, 2)
     """
 
     template: Template

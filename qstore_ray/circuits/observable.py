@@ -43,7 +43,12 @@ class PauliTerm(NamedTuple):
 
 
 class Observable(NamedTuple):
-    """A real weighted sum of Pauli strings."""
+    """A real weighted sum of Pauli strings.
+
+    Examples:
+        observable = Observable.parse("0.5*X0 - Z1")
+        assert [term.label for term in observable.terms] == ["X0", "Z1"]
+    """
 
     terms: tuple[PauliTerm, ...]
 

@@ -67,6 +67,10 @@ class ModelConfig(Config):
         trash_qubits: for the loss compression: the qubits that the circuit shall leave in |0⟩, so
             that what a row holds is on the others.
         initial_spread: standard deviation of the initial circuit parameters, radians.
+
+    Examples:
+        config = ModelConfig(n_qubits=4, layers=2, observables="z+zz")
+        assert config.ansatz == "hardware_efficient"
     """
 
     circuit: str = "library"

@@ -40,6 +40,10 @@ class TrackConfig(Config):
         figures: draw the figures and write `report.html` when a run ends, which takes a second or
             two.
         tags: tags for every run.
+
+    Examples:
+        config = TrackConfig(mlflow=False, tensorboard=True, tags={"team": "botany"})
+        assert config.wandb == "off"
     """
 
     mlflow: bool = True

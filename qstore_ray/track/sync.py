@@ -30,6 +30,13 @@ def sync_run(run_dir: str | Path, config: TrackConfig | None = None) -> list[str
     Raises:
         MissingDependencyError: a tracker's package is not installed.
         RunError: no run in that folder, or a tracker still cannot be reached.
+
+    Examples:
+        from qstore_ray.errors import RunError
+        try:
+            sync_run("runs/missing", TrackConfig(mlflow=False))
+        except RunError as error:
+            print(error)
     """
     run_dir, config = Path(run_dir), config or TrackConfig()
     failed = _sync(run_dir, config)

@@ -47,6 +47,10 @@ class TensorBoardTracker:
 
     Args:
         config: its tags are recorded with the run's own.
+
+    Examples:
+        tracker = TensorBoardTracker(TrackConfig(tags={"team": "botany"}))
+        assert tracker.name == "tensorboard"
     """
 
     name = "tensorboard"

@@ -70,6 +70,10 @@ class WandBTracker:
 
     Args:
         config: `wandb` ("offline" or "online"), `wandb_project`, `wandb_entity`.
+
+    Examples:
+        tracker = WandBTracker(TrackConfig(wandb="offline", wandb_project="flowers"))
+        assert tracker.name == "wandb"
     """
 
     name = "wandb"

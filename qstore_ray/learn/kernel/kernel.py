@@ -141,6 +141,12 @@ class FidelityKernel:
         CircuitError: parameters that are not the circuit's.
         BackendError: the backend has no states, and the circuit is too wide to compare pairs by
             circuits, or starts from amplitudes.
+
+    Examples:
+        from qstore_ray.circuits.library.library import ENCODINGS
+        encoded = ENCODINGS["angle"](2, 2)
+        kernel = FidelityKernel(Circuit(encoded.template, 2, "angle", encoded.encode))
+        assert np.allclose(np.diag(kernel.matrix(np.array([[0.1, 0.2], [0.3, 0.4]]))), 1.0)
     """
 
     def __init__(
@@ -190,6 +196,12 @@ class ProjectedKernel:
     Raises:
         CircuitError: parameters that are not the circuit's.
         ConfigError: a γ that is not positive.
+
+    Examples:
+        from qstore_ray.circuits.library.library import ENCODINGS
+        encoded = ENCODINGS["angle"](2, 2)
+        kernel = ProjectedKernel(Circuit(encoded.template, 2, "angle", encoded.encode), gamma=1.0)
+        assert kernel.matrix(np.array([[0.1, 0.2], [0.3, 0.4]])).shape == (2, 2)
     """
 
     def __init__(

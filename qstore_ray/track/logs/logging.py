@@ -64,6 +64,9 @@ def configure_logging(
 
     Raises:
         ConfigError: unknown log level.
+
+    Examples:
+        configure_logging(json=True, level="warning")
     """
     if level not in _LEVELS:
         raise ConfigError(

@@ -68,6 +68,13 @@ def register_model(
         ConfigError: a name that MLflow does not take.
         UsageError: something else than a model file.
         RunError: no model file, no such run in the store, or no answer.
+
+    Examples:
+        from qstore_ray.errors import RunError
+        try:
+            register_model("runs/missing", "digits")
+        except RunError as error:
+            print(error)
     """
     run_dir = Path(run_dir)
     model = run_dir / _FILE if model is None else model

@@ -65,6 +65,10 @@ class MLflowTracker:
     Args:
         config: the store; `TrackConfig.mlflow_uri` None means `mlflow.db` beside the run folders.
         interval: minimum seconds between two requests that log epochs.
+
+    Examples:
+        tracker = MLflowTracker(TrackConfig(experiment="flowers"))
+        assert tracker.name == "mlflow"
     """
 
     name = "mlflow"

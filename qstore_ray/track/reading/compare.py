@@ -80,6 +80,13 @@ def compare(
     Raises:
         DataError: no runs, or two runs of one group with the same seed.
         ConfigError: no mode for a metric whose name implies no direction.
+
+    Examples:
+        records = [{"event": "epoch", "epoch": 0, "val_loss": 0.4}]
+        config = {"trainer": {"learning_rate": 0.1}}
+        first = MetricsTracker(records, name="first")
+        second = MetricsTracker(records, name="second", config=config)
+        print(compare([first, second], ["val_loss"]).to_text())
     """
     if not runs:
         raise DataError("no runs to compare", field="runs", fix="Give at least one.")

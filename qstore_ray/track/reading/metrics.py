@@ -77,6 +77,12 @@ class MetricsTracker:
         records: records from `read_records`; if an epoch occurs twice, the later
             record counts.
         name: the run's name. config: its configuration, nested.
+
+    Examples:
+        losses = enumerate([0.7, 0.4, 0.5])
+        records = [{"event": "epoch", "epoch": n, "val_loss": loss} for n, loss in losses]
+        run = MetricsTracker(records, name="first")
+        assert run.best("val_loss").epoch == 1
     """
 
     def __init__(
