@@ -113,7 +113,7 @@ def login_url(url: str, variables: str) -> str:
     """`url` with its login, to connect with and for nothing else.
 
     In this order: the login that was given in the URL; that of the URL in the environment variable
-    `<variables>_URI`, where it leads to the same place; for a database `<variables>_USERNAME` and
+    `<variables>_URI`, if it has the same address; for a database `<variables>_USERNAME` and
     `<variables>_PASSWORD`; and the entry of its host in `$NETRC` or `~/.netrc`. Without any the URL
     is returned as it is: servers take logins in other ways too.
 

@@ -60,7 +60,7 @@ class Usage(NamedTuple):
 
 @dataclass(frozen=True)
 class Estimates:
-    """Expectation values (N, O); variances (N, O) of the estimates where they were sampled.
+    """Expectation values (N, O), and variances (N, O) of the estimates if they were sampled.
 
     Examples:
         estimates = Estimates(values=np.array([[0.5, -1.0]]))

@@ -6,11 +6,14 @@ An example may use numpy as `np` and every name that `qstore_ray` exports withou
 from __future__ import annotations
 
 import inspect
+import logging
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import structlog
 
 import qstore_ray
 
@@ -21,6 +24,16 @@ _WITHOUT_NAMES = {
     "run_job": "takes seconds; tests/unit/test_job_faults.py runs it",
     "run_search": "starts Ray; tests/ray/test_tune_ray.py runs it",
 }
+
+
+@pytest.fixture(autouse=True)
+def _logging_restored() -> Iterator[None]:
+    """The example of `configure_logging` replaces the handlers of this process."""
+    logger = logging.getLogger("qstore_ray")
+    before = logger.handlers[:], logger.level, logger.propagate
+    yield
+    logger.handlers[:], logger.level, logger.propagate = before
+    structlog.reset_defaults()
 
 
 def _example(name: str) -> str:

@@ -86,7 +86,7 @@ def gradient_variance_against_width(
         derivatives: one derivative of the family at random points; see `Derivatives`.
         qubits: at least two widths.
         n_samples: random points for each width.
-        seed: of the random points.
+        seed: seed of the random points.
 
     Raises:
         ConfigError: fewer than two widths or ten points, or derivatives that are not
