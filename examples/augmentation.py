@@ -39,7 +39,7 @@ def digits(seed: int, augmentation: ExpansionConfig | None = None) -> Dataset:
 
 
 def accuracy(data: Dataset) -> float:
-    """Of a logistic regression on the test digits."""
+    """Accuracy of a logistic regression on the test digits."""
     model = LogisticRegression(max_iter=300).fit(*data.materialize("train"))
     return float(model.score(*data.materialize("test")))
 

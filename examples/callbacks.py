@@ -1,9 +1,9 @@
 """Training with callbacks, then the best model: python examples/callbacks.py
 
-Benign or malignant: 569 biopsies, which come with scikit-learn, on four qubits. Early stopping ends
-the run when the validation loss has not improved for some epochs, the best models are kept beside
-the run's own checkpoints, the gradient is watched, and a callback of one's own measures how far the
-parameters have come. The model that is scored is the best one that was kept.
+Benign or malignant: 569 biopsies from scikit-learn on four qubits. Early stopping ends the run when
+the validation loss has not improved for some epochs, `model_checkpoint` keeps the best models,
+`gradient_stats` records the gradient, and a custom callback measures the distance of the parameters
+from their initial values. The example scores the best model that was kept.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from qstore_ray.train.callbacks import Run
 
 
 class Distance(Callback):
-    """Logs how far the parameters are from where they began. Runs in worker 0."""
+    """Logs the distance of the parameters from their initial values. Runs in worker 0."""
 
     def __init__(self) -> None:
         self.start = np.zeros(0)

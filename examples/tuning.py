@@ -1,9 +1,9 @@
-"""A search by Ray Tune, then what it found: python examples/tuning.py
+"""Search with Ray Tune and show the result: python examples/tuning.py
 
-Benign or malignant: 569 biopsies, which come with scikit-learn, on four qubits. Eight trials choose
-a learning rate, an optimizer and a depth by the validation rows; after two epochs, and after six,
-asha ends the worse two thirds. The best configuration is trained once more, on train and val
-together, and only then are the test rows looked at. With --resume and more trials it goes on.
+Benign or malignant: 569 biopsies from scikit-learn on four qubits. Eight trials choose a learning
+rate, an optimizer and a depth by the validation rows; after two epochs, and after six, asha stops
+the worse two thirds. The final training uses the best configuration on train and val together, and
+only then evaluates the test rows. --resume with more trials continues the search.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from qstore_ray import (
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--trials", type=int, default=8, help="how many count (%(default)s)")
 parser.add_argument("--epochs", type=int, default=8, help="of a trial (%(default)s)")
-parser.add_argument("--resume", action="store_true", help="go on with the study of this name")
+parser.add_argument("--resume", action="store_true", help="continue the study of this name")
 parser.add_argument("--storage", default="runs", help="the folder of the study (%(default)s)")
 options = parser.parse_args()
 

@@ -31,8 +31,8 @@ class Baseline:
     """Two simple models on the rows of a split.
 
     Attributes:
-        name: of the linear model. metric: that the verdict is by, a name of `learn.scoring`.
-        linear, constant: the answers of the linear model (None where none was fitted), and of the
+        name: name of the linear model. metric: metric of the verdict, a name in `learn.scoring`.
+        linear, constant: answers of the linear model (None if it was not fitted), and of the
             majority class or the mean.
         metrics: their scores, as `baseline_<metric>` and `majority_<metric>` (`mean_` without
             classes).
@@ -157,7 +157,7 @@ def _answers(model: Any, x: FloatArray, goal: Goal, n_classes: int) -> Answers:
     if goal == "multilabel":
         return Answers(predicted, chances, chances)
     every = np.zeros((len(x), n_classes))
-    every[:, model.classes_] = chances  # a class without a row in train has none
+    every[:, model.classes_] = chances  # a class without a training row has no score
     return Answers(predicted, every[:, 1] if n_classes == 2 else every, every)
 
 

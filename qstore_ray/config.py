@@ -156,7 +156,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         ) from exc
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError(
-            f"not a TOML file: {exc}", value=str(file), fix="Mend that line; text needs quotes."
+            f"not a TOML file: {exc}", value=str(file), fix="Fix that line; text needs quotes."
         ) from exc
 
 
@@ -196,7 +196,7 @@ def set_field(values: dict[str, Any], field: str, value: Any) -> None:
     """Set the dotted `field` in nested tables and lists, as `apply_overrides` does, in place.
 
     Raises:
-        ConfigError: it leads through a list at an index that is not there, or through a value.
+        ConfigError: the path has an index outside a list, or continues below a plain value.
     """
     node: Any = values
     keys = _keys(values, field)
@@ -312,7 +312,7 @@ def _one_error(detail: ErrorDetails, model: type[BaseModel]) -> ConfigError:
 
 
 def _example(model: type[BaseModel], path: list[str]) -> str:
-    """What may stand in the field at `path`: the example that it declares, as TOML, or …"""
+    """An example value for the field at `path` as TOML, or … if the field declares no example."""
     owner = _model_at(model, path[:-1])
     info = None if owner is None else owner.model_fields.get(path[-1])
     return json.dumps(info.examples[0]) if info is not None and info.examples else "…"

@@ -1,10 +1,10 @@
-"""Logins in URLs: kept in memory to connect with, never written anywhere.
+"""Logins in URLs: kept in memory to connect with, never written to a file.
 
-Whoever writes `postgresql://ann:pw@db/mlflow` into a configuration gets a `PublicUrl`: its text is
-`postgresql://ann@db/mlflow`, and that is what files, trackers, messages and other processes see.
-The program that connects asks `login_url`, which has the whole URL in the process where it was
-given. Everywhere else, as when a run is synced later, the login comes from the environment or from
-a `.netrc` file that nobody else can read.
+A configuration with `postgresql://ann:pw@db/mlflow` holds a `PublicUrl`: its text is
+`postgresql://ann@db/mlflow`, the only form in files, trackers, messages and other processes.
+To connect, call `login_url`, which returns the whole URL in the process that read the
+configuration. Any other process, such as a later sync of the run, takes the login from the
+environment or from a `.netrc` file that only its owner can read.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Any, Final, NamedTuple, Self
 from urllib.parse import quote
 
 HIDDEN: Final = "***"
-"""What stands where a secret was."""
+"""The replacement for a secret in text."""
 
 _SERVERS = ("http", "https", "databricks")
-# As SQLAlchemy reads a URL, where a password may have a slash, and as HTTP clients do.
+# As SQLAlchemy parses a URL (a password may contain a slash), and as HTTP clients do.
 _DATABASE = re.compile(
     r"(?P<scheme>[\w+.-]+)://(?:(?P<login>[^/@:]*(?::[^@]*)?)@)?(?P<rest>.*)", re.DOTALL
 )
@@ -53,7 +53,7 @@ class PublicUrl(str):
     whole: str
 
     def __new__(cls, url: str) -> Self:
-        """The URL without its login, which remembers the login."""
+        """Create the URL without its login; `whole` keeps the login."""
         public = super().__new__(cls, without_login(url))
         public.whole = url.whole if isinstance(url, PublicUrl) else url
         return public
@@ -99,7 +99,7 @@ def without_login(url: str) -> str:
 
 
 def is_secret(key: str) -> bool:
-    """Whether what stands under this name is hidden."""
+    """Return whether a value under this key must be hidden."""
     return _SECRET_KEY.search(_HUMP.sub("_", key).lower()) is not None
 
 
@@ -113,7 +113,7 @@ def login_url(url: str, variables: str) -> str:
     """`url` with its login, to connect with and for nothing else.
 
     In this order: the login that was given in the URL; that of the URL in the environment variable
-    `<variables>_URI`, where it leads to the same place; for a database `<variables>_USERNAME` and
+    `<variables>_URI`, if it has the same address; for a database `<variables>_USERNAME` and
     `<variables>_PASSWORD`; and the entry of its host in `$NETRC` or `~/.netrc`. Without any the URL
     is returned as it is: servers take logins in other ways too.
 

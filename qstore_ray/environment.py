@@ -1,4 +1,4 @@
-"""Environment variables for the time of a block: other packages are told in no other way."""
+"""Environment variables for the duration of a block, for packages that read nothing else."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from contextlib import contextmanager
 def environment(
     values: Mapping[str, str] | None = None, *, defaults: Mapping[str, str] | None = None
 ) -> Iterator[None]:
-    """Set variables, and put back what was there before, however the block ends.
+    """Set variables inside the block, and restore the previous values when it ends or raises.
 
     Args:
-        values: set whatever is there. defaults: set where nothing is.
+        values: override existing variables. defaults: apply only to variables that are not set.
     """
     unset = {name: value for name, value in (defaults or {}).items() if name not in os.environ}
     wanted = {**unset, **(values or {})}

@@ -19,13 +19,13 @@
     │   └── WorkerError                        a worker process died more often than allowed
     └── InterruptedRunError      exit code 5   stopped on request; the run can be resumed
 
-An error says what was wrong (`message`), where (`field`), which value was met (`value`) and what
-to do instead (`fix`). The four are attributes, and they survive pickling, so that an error raised
-in a Ray worker reaches the driver with its fields.
+An error has four attributes: `message` (what was wrong), `field` (where), `value` (the offending
+value) and `fix` (what to do instead). They survive pickling, so an error raised in a Ray worker
+reaches the driver with its fields.
 
-An error about one row of a batch carries the row's place there (`row`), and its message says
-`{row}` where the number belongs. Whoever knows where the rows come from wraps the work on a batch
-in `numbered`, which puts the number in the source in its place.
+An error about one row of a batch holds the row's position in the batch (`row`), and its message
+contains `{row}` as a placeholder. Code that knows the source of the rows wraps the work on a batch
+in `numbered`, which replaces the position by the row's number in the source.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _LONGEST_VALUE = 80
 
 
 class QStoreError(Exception):
-    """Anything this program raises on purpose.
+    """Base class of every error that this package raises on purpose.
 
     Args:
         message: what was wrong, as one sentence; `{row}` in it stands for `row`.
@@ -51,6 +51,10 @@ class QStoreError(Exception):
         value: the offending value; kept for programs, shown shortened.
         fix: what to type instead, in Python's words; see `wording`.
         row: place of the row at fault among the rows at hand, see `numbered`.
+
+    Examples:
+        error = QStoreError("too many", field="n_qubits", value=99, fix="Take 30 or fewer.")
+        assert str(error) == "n_qubits: too many (got 99). Take 30 or fewer."
     """
 
     exit_code: ClassVar[int] = 1
@@ -87,7 +91,7 @@ class QStoreError(Exception):
         return _shown(f"{where}{self.message}{got}.{fix}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # With what else an error knows: `locked`, `row`, and notes.
+        # The dictionary adds the other attributes: `locked`, `row`, and notes.
         return _rebuild, (type(self), self._message, self.field, self.value, self.fix), vars(self)
 
     def _got(self) -> str:
@@ -116,7 +120,7 @@ class ConfigError(UsageError, ValueError):
     """A configuration value is wrong. Also a ValueError, so that pydantic adds the path to it."""
 
     faults: tuple[ConfigError, ...] = ()
-    """Of a whole configuration: all that is wrong in it, each with its own field and fix."""
+    """Every fault of a whole configuration, each with its own field and fix."""
 
 
 class UnknownNameError(ConfigError):
@@ -128,14 +132,14 @@ class CircuitError(UsageError):
 
 
 class ResourceError(UsageError):
-    """More CPUs, workers or memory were asked for than there are."""
+    """The request exceeds the available CPUs, workers or memory."""
 
 
 class RunExistsError(UsageError):
     """A run of this name exists and may not be overwritten or continued as asked."""
 
     locked = False
-    """Whether another process has it open, which may end by itself."""
+    """True if another process has it open; waiting may then resolve the error."""
 
     @classmethod
     def while_open(cls, kind: str, name: str) -> Self:
@@ -195,7 +199,7 @@ class WorkerError(RunError):
 
 
 class InterruptedRunError(QStoreError):
-    """The run was stopped on request and can be resumed."""
+    """The run stopped on request and can be resumed."""
 
     exit_code = 5
 
@@ -215,7 +219,7 @@ def unknown_name(
 
 
 def not_installed(package: str, extra: str, *, what: str, field: str = "") -> QStoreError:
-    """The error for a package of an extra that is missing: `what` needs it."""
+    """Return the error for a missing package of an optional extra that `what` needs."""
     return MissingDependencyError(
         f"{what} needs {package}, which is not installed",
         field=field,
@@ -225,12 +229,12 @@ def not_installed(package: str, extra: str, *, what: str, field: str = "") -> QS
 
 
 def first_line(error: BaseException | str) -> str:
-    """The first line with text of what another library says; an error without any by its class."""
+    """The first non-empty line of another library's message, or the error's class name."""
     return _lines(error)[0]
 
 
 def last_line(error: BaseException | str) -> str:
-    """The last line with text, which after a traceback is the error itself; see `first_line`."""
+    """The last non-empty line, which after a traceback is the error itself; see `first_line`."""
     return _lines(error)[-1]
 
 
@@ -253,7 +257,7 @@ def under(prefix: str) -> Iterator[None]:
 
 @contextmanager
 def numbered(rows: Sequence[int] | Any | None) -> Iterator[None]:
-    """Give an error about a row of a batch the row's number in the source, in place of its place.
+    """Replace the batch position in an error's `row` by the row's number in the source.
 
     Args:
         rows: the numbers (B,) of the batch's rows; None leaves errors as they are.
@@ -287,7 +291,7 @@ def _rebuild(cls: type[QStoreError], message: str, field: str, value: Any, fix: 
 
 
 def _shown(text: str) -> str:
-    """Without logins, in the words of those who read it."""
+    """The text without logins, in the wording for the current interface."""
     return worded(redact_text(text))
 
 

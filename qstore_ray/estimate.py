@@ -1,8 +1,8 @@
-"""What a job will cost before it runs: its circuit, operations, memory and time.
+"""Estimate the cost of a job before it runs: circuit size, operations, memory and time.
 
-The counts are those of the program that would run, and the seconds come from the cost model of the
-exact engine (`simulate/cost.py`), calibrated on this machine. They are the engine's seconds: the
-start of Ray, the data and the checkpoints come on top.
+The counts are those of the compiled program. The seconds come from the cost model of the exact
+engine (`simulate/cost.py`), calibrated on this machine. They exclude starting Ray, reading the data
+and writing checkpoints.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from qstore_ray.job import JobConfig
 
 @dataclass(frozen=True)
 class Estimate:
-    """The size of a job and what its training should take here.
+    """The size of a job and the predicted cost of its training on this machine.
 
     Attributes:
-        qubits, gates, parameters, observables: of the circuit (parameters: of the whole model).
-        rotations, layers: what is left of the circuit after compilation.
-        rows: of the training split; `steps` in all epochs.
-        engine: what runs, in words.
-        flops_per_step: of values and gradients of one batch.
-        memory_bytes: the most that one worker's engine holds.
-        step_seconds: of one batch on one core. epoch_seconds, train_seconds: with validation,
-            spread over the workers.
+        qubits, gates, observables: size of the circuit. parameters: size of the whole model.
+        rotations, layers: size of the compiled circuit.
+        rows: number of training rows. steps: number of steps in all epochs.
+        engine: description of the engine that runs.
+        flops_per_step: operations for the values and gradients of one batch.
+        memory_bytes: peak memory of one worker's engine.
+        step_seconds: time of one batch on one core. epoch_seconds, train_seconds: time with
+            validation, divided among the workers.
     """
 
     qubits: int

@@ -32,7 +32,12 @@ class JobConfig(TrainingJob):
     """One job, as a TOML file holds it.
 
     Args:
-        tune: for `qstore tune`; `qstore train` leaves it alone.
+        tune: for `qstore tune`; `qstore train` ignores it.
+
+    Examples:
+        iris = {"name": "iris", "params": {"dataset": "iris"}}
+        job = JobConfig(name="first", dataset=iris, model={"n_qubits": 4}, trainer={"epochs": 5})
+        assert JobConfig.from_dict(job.model_dump()) == job
     """
 
     tune: TuneConfig | None = None

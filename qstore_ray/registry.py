@@ -8,7 +8,7 @@
     OPTIMIZERS["adam"]      the class; its module is imported now, not before
     list(OPTIMIZERS)        all names, sorted; nothing is imported
 
-A member of another package is named in that package's pyproject.toml, and is then known to every
+A member of another package is declared in that package's pyproject.toml, and is then known to every
 process that has it installed, the workers of a cluster included:
 
     [project.entry-points."qstore_ray.optimizers"]
@@ -70,7 +70,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return iter(sorted({*self._registered, *self._built_in, *self._declared()}))
 
     def __len__(self) -> int:
-        """How many members there are."""
+        """The number of members."""
         return len(list(iter(self)))
 
     def __contains__(self, name: object) -> bool:

@@ -52,12 +52,12 @@ def call_with_retries(
         retry_on: error types that may pass by themselves, or a function that says whether an
             error is one; any other error is raised at once.
         attempts: calls in all, at least 1.
-        seconds: instead of `attempts`, how long to go on for.
-        leave: when set, nothing is waited for any more.
+        seconds: time limit for all attempts; replaces `attempts`.
+        leave: event that ends the wait between attempts.
         longest_pause: upper bound of one pause, in seconds.
-        pause_asked: the shortest pause that an error asks for, in seconds (a server's
-            Retry-After); it counts up to `longest_pause`.
-        between: called before every pause, to let go of what the failed call may have broken.
+        pause_asked: returns the minimum pause that an error requires, in seconds (a server's
+            Retry-After), capped at `longest_pause`.
+        between: called before every pause, to release what the failed call may have broken.
 
     Raises:
         BaseException: the error of the last attempt, unchanged.
@@ -89,7 +89,7 @@ def available_cpus() -> int:
 
 
 def sweep_parts(folder: Path, *, spare: Collection[str] = ()) -> None:
-    """Delete what writers that were killed have left below `folder`; nobody may be writing there.
+    """Delete partial files that killed writers left below `folder`; no other writer may be active.
 
     Args:
         spare: names of files that another process may be writing.
@@ -103,7 +103,7 @@ def sweep_parts(folder: Path, *, spare: Collection[str] = ()) -> None:
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Write a file so that after a crash it is there whole or not at all.
+    """Write a file atomically and durably: after a crash it is complete or absent.
 
     Raises:
         OSError: as the system says.

@@ -13,7 +13,7 @@
         torch.nn.Linear(4, 3),
     )
 
-The circuit is evaluated on this machine's CPU in double precision, whatever the tensors' type;
+The circuit is evaluated on this machine's CPU in double precision for tensors of any type;
 values and gradients are returned in the type of the tensors that came in, so a layer fits a network
 in single precision as it is. Tensors on another device are refused: a copy there and back at every
 step is the caller's to decide. Needs the extra `torch`.
@@ -57,7 +57,7 @@ class TorchQuantumLayer(torch.nn.Module):  # type: ignore[misc]  # torch may not
         circuit: a `Circuit`, a Qiskit circuit of any class, a `.qasm` file or its text.
         observables: O Pauli sums, as observables, text or operators of Qiskit.
         features: which parameters of a circuit that is no `Circuit` are data, see `ModelConfig`.
-        backend: where it is evaluated; the exact simulator by default.
+        backend: evaluates the circuit; by default the exact simulator.
         gradient: `adjoint`, `parameter_shift`, or `auto`, as of a trainer.
         initial_spread: standard deviation of the initial parameters, radians.
         seed: of the initial parameters; PyTorch's own generator is not drawn from.

@@ -3,7 +3,7 @@
 B  rows of a batch            P  parameters of a circuit
 F  raw features of a row      O  observables
 A  encoded angles of a row    K  outputs of a model
-T  labels or numbers that a row has, where it has several
+T  labels or numbers of a row with several
 N  rows evaluated in one call (a gradient method may ask for many more than B)
 n  qubits; a state has 2^n amplitudes, qubit 0 is the least significant bit of the index
 """

@@ -12,7 +12,7 @@ closed form, without random numbers:
                          Student's interval.
 
 It covers chance in the choice of the rows that were scored; not another choice of training rows or
-seed. Where the interval holds 0, the rows do not tell the models apart, and that is what is said.
+seed. If the interval contains 0, the verdict is that the rows do not distinguish the models.
 """
 
 from __future__ import annotations
@@ -41,19 +41,20 @@ _MOST_CLASSES = 5
 def verdict(
     y: AnyArray, model: Answers, baseline: Baseline, class_names: Sequence[str] = ()
 ) -> tuple[str, dict[str, float]]:
-    """A sentence that compares a model with the simple ones, and its numbers.
+    """Compare a model with the simple ones, as a sentence and as numbers.
 
-    The sentence goes on after "The model is": `better than`, `worse than` or `not distinguishable
-    from` the linear model, with the difference, its 95 % interval and the rows. Then how it stands
-    to the majority class (the mean), where it is not clearly better; and the classes of which it
-    finds no row. Without a linear model it is compared with the majority class (the mean).
+    The sentence completes "The model is": `better than`, `worse than` or `not distinguishable
+    from` the linear model, with the difference, its 95 % interval and the number of rows. It adds
+    the comparison with the majority class (the mean), if the model is not clearly better, and the
+    classes of which it finds no row. Without a linear model it compares with the majority class
+    (the mean).
 
     Args:
         y: the targets (N,) or (N, T) of the rows that both answer.
         class_names: in the order of the class numbers; empty for a regression.
 
     Returns:
-        The sentence, and `verdict_difference`, `verdict_low`, `verdict_high`. Both empty where the
+        The sentence, and `verdict_difference`, `verdict_low`, `verdict_high`. Both are empty if the
         rows do not define the metric.
     """
     metric = baseline.metric

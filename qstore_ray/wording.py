@@ -1,8 +1,8 @@
-"""What to type, as messages say it: written in Python's words, read on the command line in its own.
+"""Messages that suit their reader: calls and arguments in Python, commands and options in a shell.
 
-A message names what Python has, `resume=True` or `sync_run("runs/a")`, or a field that both have,
-such as `trainer.epochs`. While the command line shows it, `worded` puts the option or the command
-in its place. So there is one text, and nobody reads of what he cannot type.
+A message names a Python argument or call, `resume=True` or `sync_run("runs/a")`, or a field that
+both interfaces have, such as `trainer.epochs`. When the command line prints it, `worded` replaces
+the Python form by the option or command. Each message is written once.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _COMMANDS: Final = (
     (re.compile(r"\bread_result\(['\"]?([^'\")]*)['\"]?\)"), r"`qstore tune show \1`"),
     (re.compile(r"\bTrainedModel\.save\b"), "`qstore export`"),
 )
-"""Python's words, and what the command line has instead."""
+"""Patterns of Python forms, with the replacement on the command line."""
 
 _shown_on = {"command line": False}
 
 
 @contextmanager
 def on_command_line() -> Iterator[None]:
-    """For the time of the block, all threads' messages are read by somebody who types commands."""
+    """Inside the block, `worded` names options and commands, in all threads."""
     before, _shown_on["command line"] = _shown_on["command line"], True
     try:
         yield
@@ -35,7 +35,7 @@ def on_command_line() -> Iterator[None]:
 
 
 def worded(text: str) -> str:
-    """A message in the words of those who read it."""
+    """Replace Python forms in a message by commands while `on_command_line` is active."""
     if _shown_on["command line"]:
         for python, command in _COMMANDS:
             text = python.sub(command, text)

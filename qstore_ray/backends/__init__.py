@@ -32,6 +32,10 @@ def open_backend(name: str, options: dict[str, Any], *, threads: int = 1) -> Bac
     Raises:
         UnknownNameError: no such backend, or an option it does not have.
         MissingDependencyError: it needs a package that is not installed.
+
+    Examples:
+        backend = open_backend("statevector", {}, threads=1)
+        assert backend.name == "statevector"
     """
     check_backend(name, options)
     return BACKENDS[name](**{"threads": threads, **options})

@@ -128,7 +128,7 @@ class AerBackend:
         circuits, binds = _bound(prepared, bindings, self.method)
         values = self._run(circuits, binds, len(observables))
         if not binds and len(circuits) == 1:
-            # Nothing tells the rows apart, one run is all of them.
+            # All rows run the same circuit, so one run serves all of them.
             values = np.repeat(values, n_rows, axis=0)
         if len(values) != n_rows:
             raise BackendError(f"Aer returned {len(values)} results for {n_rows} rows")

@@ -1,11 +1,11 @@
-"""What a backend is: something that returns expectation values of a bound circuit, or raises.
+"""Backends: return expectation values of a bound circuit, or raise.
 
-`evaluate` is all that every backend can do. A backend may also offer `vjp`, exact reverse-mode
-differentiation; a gradient method asks for it with `can_differentiate`. One that holds states may
-offer `states`; a kernel asks for it with `can_prepare_states`. The laws (tested on every
-backend in `tests/laws/`): it agrees with `simulate/reference.py`, keeps the order of rows, gives
-a batch what it gives its rows one by one, and never answers with anything but what the circuit
-says: a backend that cannot answer raises `BackendError`.
+Every backend has `evaluate`. A backend may also offer `vjp`, exact reverse-mode differentiation;
+gradient methods check for it with `can_differentiate`. A backend that holds states may offer
+`states`; kernels check for it with `can_prepare_states`. The laws (tested on every backend in
+`tests/laws/`): it agrees with `simulate/reference.py`, keeps the order of rows, and returns for a
+batch the values of its rows one by one. A backend that cannot compute a value raises
+`BackendError`; it never substitutes one.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ class Bindings:
         rows: encoded angles (N, A), radians.
         params: shared parameters (P,), or one set a row (N, P).
         amplitudes: initial states (N, 2^n), normalised, where the template starts from amplitudes.
+
+    Examples:
+        bindings = Bindings(rows=np.array([[0.0], [np.pi]]), params=np.array([0.5]))
+        assert len(bindings) == 2
     """
 
     rows: FloatArray
@@ -56,7 +60,12 @@ class Usage(NamedTuple):
 
 @dataclass(frozen=True)
 class Estimates:
-    """Expectation values (N, O); variances (N, O) of the estimates where they were sampled."""
+    """Expectation values (N, O), and variances (N, O) of the estimates if they were sampled.
+
+    Examples:
+        estimates = Estimates(values=np.array([[0.5, -1.0]]))
+        assert estimates.values.shape == (1, 2) and estimates.variances is None
+    """
 
     values: FloatArray
     variances: FloatArray | None = None
@@ -80,7 +89,14 @@ Pullback = Callable[["FloatArray"], Gradients]
 
 
 class Backend(Protocol):
-    """Returns expectation values of observables for N bindings of one template."""
+    """Returns expectation values of observables for N bindings of one template.
+
+    Examples:
+        backend = open_backend("statevector", {})
+        template, z = Template(n_qubits=1, ops=(Op("x", (0,)),)), (Observable.parse("Z0"),)
+        one_row = Bindings(np.zeros((1, 0)), np.zeros(0))
+        assert np.allclose(backend.evaluate(template, z, one_row).values, -1.0)
+    """
 
     name: str
 

@@ -148,7 +148,7 @@ class StatevectorBackend:
     def states(self, template: Template, bindings: Bindings) -> ComplexArray:
         """|ψ_i⟩ (N, 2^n) of every row, with its global phase; see `StateBackend.states`.
 
-        They are complex128 whatever the precision they are computed in.
+        They are complex128 for either precision of the computation.
         """
         check_bindings(template, z_observables(1), bindings)
         self.check_width(template)

@@ -49,10 +49,10 @@ class AmplitudeLoading(Protocol):
 
 
 def all_finite(values: FloatArray) -> bool:
-    """Whether there is no NaN and no infinity.
+    """Whether no value is NaN or infinite.
 
-    A finite sum proves it at a fifth of the time that looking at every number takes; this runs at
-    every step of training. Only where the sum is not finite are the numbers looked at.
+    This runs at every training step. A finite sum proves it in a fifth of the time of a test of
+    every number; the numbers are tested only if the sum is not finite.
     """
     return math.isfinite(np.add.reduce(values, axis=None)) or bool(np.isfinite(values).all())
 
@@ -66,12 +66,18 @@ class Circuit:
         n_features: F, the width of the data.
         name: how it appears in logs and checkpoints.
         encode: features (B, F) to angles (B, A).
-        load: features (B, F) to amplitudes (B, 2^n), exactly where the template starts from them.
-        wires: the numbers that its n qubits have in the circuit of the user; empty where they are
-            the same. They are for people: two circuits that differ in them alone are equal.
+        load: features (B, F) to amplitudes (B, 2^n), only if the template starts from them.
+        wires: the numbers of its n qubits in the user's circuit; empty if they are the same. They
+            are for display: two circuits that differ in them alone are equal.
 
     Raises:
         CircuitError: `load` given without a template that starts from amplitudes, or the reverse.
+
+    Examples:
+        circuit = build_circuit(
+            encoding="angle", ansatz="basic", n_qubits=2, n_features=2, layers=1
+        )
+        assert circuit.angles(np.array([[0.1, 0.2]])).shape == (1, 2)
     """
 
     template: Template

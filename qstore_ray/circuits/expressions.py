@@ -1,7 +1,7 @@
 """Formulas of features, such as 2(π − x₀)(π − x₁), as data: parsed, evaluated and differentiated.
 
-A converted circuit may hold angles that are not `scale · slot + offset`. Those that depend on
-features only need not be: they are computed before the circuit runs, as further row angles. A
+A converted circuit may hold angles that are not `scale · slot + offset`. Angles that depend on
+features alone are allowed: they are computed before the circuit runs, as further row angles. A
 formula is kept as a nested tuple, ("mul", ("sub", 3.14, 0), …) with an `int` for a feature and a
 `float` for a number, so it is hashable, picklable, and evaluated by numpy on whole columns.
 """

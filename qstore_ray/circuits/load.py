@@ -1,8 +1,8 @@
-"""A circuit by whatever a user has: an object, a path, OpenQASM source, or `module:function`.
+"""Load a circuit from an object, a path, OpenQASM source, or `module:function`.
 
-`load_circuit` makes a `Circuit` of it; `kept_circuit` the text that a configuration keeps, which is
-the circuit itself: code that makes one is called when the configuration is made and never again.
-Qiskit is imported only where a circuit of its kind is met.
+`load_circuit` returns a `Circuit`; `kept_circuit` returns the text that a configuration keeps. The
+text is the circuit itself: a function that builds a circuit is called when the configuration is
+made and not again. Qiskit is imported only for a circuit of a Qiskit class.
 """
 
 from __future__ import annotations
@@ -88,14 +88,14 @@ def _with_features(circuit: Circuit, made: Any, features: FeatureNames | None) -
             "no parameter of the circuit is a feature",
             field="features",
             value=features,
-            fix=f'{known} Name those that are data, for example features = "phi"; without it '
+            fix=f'{known} Name the data parameters, for example features = "phi"; by default '
             "they are those called x.",
         )
     return circuit
 
 
 def _chosen(made: Any, features: FeatureNames | None) -> list[str]:
-    """What the features were called, where that was said; in the order of the columns."""
+    """Names of the features in the order of the columns; empty if `features` gives none."""
     names = _parameter_names(made)
     if features is None or not names:
         return []
@@ -154,7 +154,7 @@ def _converted(
 
 
 def _is_of_qiskit(made: Any) -> bool:
-    """Whether it is of a subclass of Qiskit's circuits or instructions, told without importing."""
+    """Whether its class derives from Qiskit's circuits or instructions; imports nothing."""
     return any(
         kind.__module__.partition(".")[0] == "qiskit"
         and kind.__name__ in ("QuantumCircuit", "Instruction", "Operation", "AnnotatedOperation")

@@ -1,4 +1,4 @@
-"""What is measured: weighted sums of Pauli strings, written as people write them.
+"""Observables: weighted sums of Pauli strings, in the usual notation.
 
     Observable.parse("Z0")                  ⟨Z_0⟩
     Observable.parse("0.5*X0 Y2 - Z1")      ½⟨X_0 Y_2⟩ − ⟨Z_1⟩
@@ -43,13 +43,18 @@ class PauliTerm(NamedTuple):
 
 
 class Observable(NamedTuple):
-    """A real weighted sum of Pauli strings."""
+    """A real weighted sum of Pauli strings.
+
+    Examples:
+        observable = Observable.parse("0.5*X0 - Z1")
+        assert [term.label for term in observable.terms] == ["X0", "Z1"]
+    """
 
     terms: tuple[PauliTerm, ...]
 
     @classmethod
     def parse(cls, text: str) -> Observable:
-        """The observable that `text` writes, such as `Z0`, `Z0 Z1` or `0.5*X0 - Y1`.
+        """Parse an observable such as `Z0`, `Z0 Z1` or `0.5*X0 - Y1`.
 
         Raises:
             CircuitError: text that is not a sum of Pauli strings.
@@ -97,10 +102,10 @@ def named_observables(name: str, qubits: int | Sequence[int]) -> tuple[Observabl
 
     A name is made of words joined by `+`, in which the qubits are left out: `z` is every ⟨Z_i⟩ (n
     of them), `zz` every ⟨Z_i Z_j⟩ with i < j (n(n−1)/2), `xy` every ⟨X_i Y_j⟩ with i ≠ j (n(n−1));
-    and so with all of x, y and z.
+    and likewise for all of x, y and z.
 
     Raises:
-        CircuitError: another word, or one that says again what another says.
+        CircuitError: an unknown word, or two words for the same observables.
     """
     found: dict[PauliTerm, None] = {}
     for word in name.split("+"):

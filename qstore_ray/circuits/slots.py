@@ -1,4 +1,4 @@
-"""Which parameter of a foreign circuit is a feature, and which one is learned: told by the names.
+"""Decide by its name whether a parameter of a foreign circuit is a feature or is learned.
 
     x, x[2], x_2, _x_2_, x2, feature_2, features[2]   feature 0, 2, 2, …
     everything else                                   learned, in the order given
@@ -6,7 +6,7 @@
 Numbers are columns of the data and begin at 0. Plain names that are numbered from 1 without a gap
 (x1, x2, …; not elements of a vector such as x[1]) are columns 0, 1, … all the same.
 
-`features` says it otherwise: the stem of numbered names, or names in the order of the columns.
+`features` overrides the rule: the stem of numbered names, or names in the order of the columns.
 
 A circuit that this package wrote carries its numbers of slots along; there `p[k]` is parameter k,
 and slots that no gate uses are kept, so that parameters learned for it still fit.
@@ -55,7 +55,7 @@ def read_slots(
     Args:
         names: names of all parameters, in the circuit's order.
         features: which of them are features; without it those named x, feature or features.
-        n_features: F, where there are more columns than the circuit uses.
+        n_features: F, if the data have more columns than the circuit uses.
         own: (A, P) of a circuit that this package wrote.
 
     Raises:

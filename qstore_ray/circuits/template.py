@@ -1,8 +1,8 @@
 """A circuit as data: gates on qubits whose angles are constants, row angles or parameters.
 
-A model evaluates one circuit for many rows and, while it trains, for many parameter values. So a
-circuit is kept once as a `Template`, and what changes is bound to its slots: an angle is
-`offset + Σ scale · slot`, where a slot is one of the row's A encoded angles or one of the P shared
+A model evaluates one circuit for many rows and, during training, for many parameter values. The
+circuit is stored once as a `Template`, and values are bound to its slots: an angle is
+`offset + Σ scale · slot`; a slot is one of the row's A encoded angles or one of the P shared
 parameters. A template is a value: immutable, hashable, picklable, without Qiskit inside.
 
     two = Template(
@@ -88,7 +88,13 @@ def param(index: int, scale: float = 1.0, offset: float = 0.0) -> Angle:
 
 
 class Op(NamedTuple):
-    """One gate of the table in `gates.py` on distinct qubits, with its angles in order."""
+    """One gate of the table in `gates.py` on distinct qubits, with its angles in order.
+
+    Examples:
+        from qstore_ray.circuits.template import param
+        gate = Op("ry", (0,), (param(0),))
+        assert gate.qubits == (0,)
+    """
 
     gate: str
     qubits: tuple[int, ...]
@@ -108,6 +114,11 @@ class Template:
 
     Raises:
         CircuitError: an unknown gate, a wrong number of qubits or angles, an index out of range.
+
+    Examples:
+        from qstore_ray.circuits.template import row
+        template = Template(n_qubits=2, ops=(Op("ry", (0,), (row(0),)), Op("cx", (0, 1))), n_rows=1)
+        assert template.n_rows == 1 and template.n_params == 0
     """
 
     n_qubits: int

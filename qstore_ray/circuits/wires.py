@@ -1,10 +1,10 @@
-"""Which qubits of a circuit become qubits of a model.
+"""Select the qubits of a circuit that become qubits of a model.
 
-A transpiled circuit is as wide as its device, and nothing happens on most of its qubits. Where the
-transpiler's layout is known, the qubits of the circuit before are taken, in their order: the model
-of a transpiled circuit is that of the circuit which was transpiled. Where it is not, a circuit
-that is wider than a state vector can be keeps the qubits with a gate or a measurement, in the
-order of their numbers. What is left out is |0⟩ from beginning to end.
+A transpiled circuit is as wide as its device, and most of its qubits are idle. If the transpiler's
+layout is known, the model has the qubits of the original circuit, in their order, and so equals the
+model of that circuit. If the layout is not known, a circuit that is too wide for a state vector
+keeps the qubits with a gate or a measurement, in the order of their numbers. A qubit that is left
+out stays in |0⟩.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ def kept_wires(
     """The numbers in a user's circuit of the qubits 0, 1, … of its model.
 
     Args:
-        n_qubits: of the user's circuit.
-        used: numbers of those with a gate or a measurement.
-        before: where the qubits of the circuit that was transpiled have come to, if it was.
+        n_qubits: width of the user's circuit.
+        used: numbers of the qubits with a gate or a measurement.
+        before: positions of the original circuit's qubits, if the circuit was transpiled.
 
     Raises:
         CircuitError: a circuit wider than a state vector in which no qubit is used.
@@ -53,5 +53,5 @@ def too_wide(n_used: int, place: str = "") -> ResourceError:
         "their state vector",
         field="circuit",
         value=n_used,
-        fix="Use fewer qubits, and measure only those that gates act on.",
+        fix="Use fewer qubits, and measure only qubits with gates.",
     )

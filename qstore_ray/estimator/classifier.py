@@ -33,6 +33,11 @@ class QuantumClassifier(ClassifierMixin, TrainedEstimator):  # type: ignore[misc
         model_, theta_, n_parameters_: the function, its parameters (P,), and P.
         loss_curve_: mean training loss of each epoch; n_iter_: epochs.
         validation_scores_: accuracy on the rows held out, each epoch; None without early stopping.
+
+    Examples:
+        x, y = np.array([[0.1, 0.2], [0.9, 0.8]] * 4), np.array(["no", "yes"] * 4)
+        model = QuantumClassifier(n_qubits=2, epochs=1, random_state=0).fit(x, y)
+        assert model.predict_proba(x[:1]).shape == (1, 2)
     """
 
     classes_: AnyArray

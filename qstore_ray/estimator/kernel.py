@@ -72,6 +72,11 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         svc_: the support vector machine, on the matrix of the training rows.
         support_: which training rows are support vectors (S,).
         support_vectors_: their features as the circuit takes them (S, …).
+
+    Examples:
+        x, y = np.array([[0.1, 0.2], [0.9, 0.8]] * 4), np.array(["no", "yes"] * 4)
+        model = QuantumKernelClassifier(n_qubits=2).fit(x, y)
+        assert model.predict(x[:1]).shape == (1,)
     """
 
     def __init__(

@@ -34,6 +34,11 @@ class QuantumRegressor(RegressorMixin, TrainedEstimator):  # type: ignore[misc] 
         loss_curve_: mean training loss of each epoch; n_iter_: epochs.
         validation_scores_: R² on the rows held out, each epoch, or minus the loss where that is not
             the squared error; None without early stopping.
+
+    Examples:
+        x, y = np.array([[0.1, 0.2], [0.9, 0.8]] * 4), np.array([1.0, 2.0] * 4)
+        model = QuantumRegressor(n_qubits=2, epochs=1, random_state=0).fit(x, y)
+        assert model.predict(x[:1]).shape == (1,)
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803 - their name

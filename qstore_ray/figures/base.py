@@ -1,11 +1,11 @@
-"""What all pictures share: colours, an empty figure, and how it becomes a PNG or an SVG.
+"""Shared parts of all figures: colours, an empty figure, and export to PNG or SVG.
 
-Drawn on Figure objects of their own, never through pyplot, so nothing of matplotlib's global state
-is touched and any thread may draw. The colours are Okabe and Ito's (2008), which are told apart
+Figures are drawn on Figure objects, not through pyplot, so matplotlib's global state stays
+unchanged and any thread may draw. The colours are Okabe and Ito's (2008), which are distinguishable
 under every common colour blindness; training is always blue, validation always vermilion.
 
-Equal figures are equal files: neither format says when or by which version it was written, and the
-names inside an SVG, which matplotlib draws at random, are counted instead.
+Equal figures are equal files: neither format contains a date or a version, and the names inside an
+SVG, which matplotlib draws at random, are replaced by numbers.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ ORANGE: Final = "#E69F00"
 SKY: Final = "#56B4E9"
 BLACK: Final = "#000000"
 PALETTE: Final = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
-"""Okabe and Ito's colours without their yellow, which is hardly seen on white."""
+"""Okabe and Ito's colours without yellow, which is hardly visible on white."""
 
 SEQUENTIAL: Final = "cividis"
-"""A colour map made to look the same to the colour-blind, told by its lightness alone."""
+"""A colour map for the colour-blind, in which lightness alone encodes the value."""
 
 _DPI: Final = 120
 _OTHER_WRITINGS: Final = (
@@ -77,8 +77,8 @@ def plain(text: str) -> str:
 
 
 def class_labels(names: Sequence[str]) -> list[str]:
-    """Names of classes as they can be drawn: all as they are, or all by their numbers where this
-    machine has no font for some; tables and files have the names.
+    """Names of classes for a figure: all unchanged, or all replaced by numbers if this machine has
+    no font for some of them. Tables and files keep the names.
     """
     if all(c in _drawable() or not c.isprintable() for name in names for c in name):
         return list(names)
@@ -110,7 +110,7 @@ def _charmap(font: str) -> frozenset[str]:
 
 @cache
 def _fonts() -> tuple[str, ...]:
-    """The fonts of a figure: matplotlib's own, and for other writings those that are there."""
+    """The fonts of a figure: matplotlib's own, and the installed ones for other scripts."""
     from matplotlib.font_manager import fontManager
 
     there = {entry.name for entry in fontManager.ttflist}

@@ -89,7 +89,7 @@ def boundary_figure(
         x: features (B, F). y: class numbers or values (B,).
         classes: K names; none for a regression, whose predicted values are drawn.
         split: what the rows are, for the title.
-        seed: of the subset of rows.
+        seed: seed of the subset of rows.
 
     Raises:
         ConfigError: a single feature, or more classes than there are colours.
@@ -127,7 +127,7 @@ def _check(x: FloatArray, classes: Sequence[str]) -> None:
         raise ConfigError("a boundary needs two features", field="features", value=x.shape[1])
     if len(classes) > MOST_CLASSES:
         raise ConfigError(
-            f"at most {MOST_CLASSES} classes can be told apart by colour",
+            f"colours distinguish at most {MOST_CLASSES} classes",
             field="classes",
             value=len(classes),
             fix="Look at the confusion matrix.",

@@ -1,8 +1,8 @@
-"""A circuit as a picture: wires, boxes, controls, broken into rows where it is long.
+"""A circuit as a figure: wires, boxes, controls; a long circuit is broken into rows.
 
-A gate is placed in the first column in which none of its wires, nor any between them, is taken, as
-in every drawing of circuits, so what may happen at the same time stands one above the other. The
-colour tells what an angle is made of: of a row of data, of a trained parameter, or of neither.
+A gate is placed in the first column in which its wires and all wires between them are free, as
+usual in circuit diagrams, so gates that may run in parallel share a column. The colour shows what
+an angle depends on: a row of data, a trained parameter, or neither.
 
 Lengths are in units of half an inch; a wire is 1.3 units below the one above it.
 """
@@ -45,9 +45,9 @@ class _Column(NamedTuple):
 
 
 def circuit_figure(template: Template, title: str = "Circuit", wires: Sequence[int] = ()) -> Figure:
-    """The circuit of a template, at most `MOST_COLUMNS` columns of it, in rows below each other.
+    """Draw the circuit of a template, at most `MOST_COLUMNS` columns, in rows below each other.
 
-    `wires` are the numbers of its qubits in the user's circuit, where they are others.
+    `wires` are the numbers of its qubits in the user's circuit, if they differ.
     """
     columns = _columns(template)
     rows = _rows(columns[:MOST_COLUMNS])

@@ -2,10 +2,10 @@
 
 A row for each true class, a column for each predicted one. Of class k with c_k right answers,
 
-    precision  c_k / everything that was called k        recall  c_k / everything that is k
+    precision  c_k / rows predicted as k        recall  c_k / rows of class k
     F1         their harmonic mean
 
-and each is None where there is nothing to divide by: nothing called k, or no row of it.
+and each is None if its divisor is 0: no prediction of k, or no row of k.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _label_classes(axes: Axes, classes: Sequence[str]) -> None:
     axes.set_xticks(ticks, names, rotation=45 * slanted, ha="right" if slanted else "center")
     axes.set_yticks(ticks, names)
     numbered = names != [short(str(name)) for name in classes]
-    # Whoever has the picture alone can still tell which is which.
+    # The picture alone has to identify the classes.
     axes.set_xlabel(f"predicted class{', numbered in the order of the labels' if numbered else ''}")
     axes.set_ylabel("true class")
     axes.tick_params(length=0)

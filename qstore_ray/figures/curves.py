@@ -1,7 +1,7 @@
 """Curves by epoch: loss, accuracy, learning rate and gradient norms, of one run or of several.
 
-In the picture of one run colour tells training from validation, or the parts of the model apart. In
-the picture of several runs it tells the runs apart, and the line is broken for validation.
+In a figure of one run the colour distinguishes training from validation, or the parts of the model.
+In a figure of several runs it distinguishes the runs, and validation has a dashed line.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ class _Line(NamedTuple):
 
 
 def curves_figure(kind: str, runs: Mapping[str, Sequence[Record]]) -> Figure | None:
-    """The curves of one kind; None where no run has a value for it (accuracy in a regression).
+    """Draw the curves of one kind; None if no run has a value for it (accuracy in a regression).
 
     Args:
-        kind: of `CURVES`.
+        kind: a name in `CURVES`.
         runs: records by the name of the run, as `read_records` gives them.
 
     Raises:
@@ -75,7 +75,7 @@ def curves_figure(kind: str, runs: Mapping[str, Sequence[Record]]) -> Figure | N
             f"one picture shows at most {len(PALETTE)} runs",
             field="runs",
             value=len(runs),
-            fix="Leave some out: more colours cannot be told apart.",
+            fix="Leave some out: more colours are not distinguishable.",
         )
     epochs = {name: epoch_records(records) for name, records in runs.items()}
     one = len(epochs) == 1

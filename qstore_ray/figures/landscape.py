@@ -46,8 +46,8 @@ class Landscape:
     Attributes:
         reach: α and β at the points (G,), the middle one 0.
         losses: mean losses (G, G), a row for each β, a column for each α.
-        n_rows: rows that were averaged over. n_circuits: evaluations that it took.
-        seed: of the directions.
+        n_rows: number of averaged rows. n_circuits: number of circuit evaluations.
+        seed: seed of the directions.
     """
 
     reach: FloatArray
@@ -72,7 +72,7 @@ def landscape(
     Args:
         theta: θ*.
         x: features (B, F). y: class numbers or values (B,).
-        seed: of the directions and of the subset of rows.
+        seed: seed of the directions and of the subset of rows.
         points: G, odd, so that θ* is one of the points; at most `POINTS`.
         reach: the largest α and β, in radians.
 
@@ -88,7 +88,7 @@ def landscape(
             fix=f"Give 3, 5, … or {POINTS}.",
         )
     if not len(x):
-        raise DataError("there are no rows to take the loss of", field="x", value=x.shape)
+        raise DataError("no rows to compute the loss on", field="x", value=x.shape)
     rng = np.random.default_rng([seed, 0x1A2D])
     first, second = _directions(model, theta, rng)
     if len(x) > MOST_ROWS:

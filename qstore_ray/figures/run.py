@@ -30,8 +30,8 @@ def draw_run(
         run_dir: the run folder.
         records: its metrics, as `read_records` gives them.
         confusion: counts (K, K), a row for each true class, a column for each predicted one.
-        classes: K names; the numbers from 0 where left out.
-        form: of the files.
+        classes: K names; by default the numbers from 0.
+        form: format of the files.
 
     Raises:
         ConfigError: the matrix is not one of counts, or the names do not fit it.

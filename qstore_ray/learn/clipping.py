@@ -25,12 +25,12 @@ def global_norm(gradient: FloatArray) -> float:
 
 
 def clip_by_norm(gradient: FloatArray, limit: float) -> FloatArray:
-    """g · min(1, limit / ‖g‖): shorter, in the same direction (Pascanu et al. 2013).
+    """Scale g by min(1, limit / ‖g‖), which keeps its direction (Pascanu et al. 2013).
 
-    What is not finite stays so, for the training loop to find.
+    Values that are not finite stay so; the training loop detects them.
 
     Args:
-        gradient: of all parameters (P,).
+        gradient: gradient of all parameters (P,).
         limit: the largest norm, above 0.
     """
     norm = global_norm(gradient)
@@ -39,12 +39,12 @@ def clip_by_norm(gradient: FloatArray, limit: float) -> FloatArray:
 
 
 def clip_by_value(gradient: FloatArray, limit: float) -> FloatArray:
-    """Each number of the gradient (P,) brought into [−limit, limit].
+    """Clip each component of the gradient (P,) to [−limit, limit].
 
-    What is not finite stays so, for the training loop to find.
+    Values that are not finite stay so; the training loop detects them.
 
     Args:
-        gradient: of all parameters (P,).
-        limit: the largest size of a number, above 0.
+        gradient: gradient of all parameters (P,).
+        limit: the largest absolute value of a component, above 0.
     """
     return np.where(np.isinf(gradient), gradient, np.clip(gradient, -limit, limit))

@@ -52,9 +52,9 @@ class ModelConfig(Config):
         entanglement: which pairs of qubits are entangled: linear, ring, full, pairwise.
         reuploading: encode the data again before every layer.
         input_scaling: train a factor for every encoded angle.
-        observables: `z` (every ⟨Z_i⟩), `z+zz` (and every ⟨Z_i Z_j⟩) and so on with x, y and z, such
-            as `x+z+xx+zz`; or a list of Pauli sums such as `["Z0", "0.5*X0 X1"]`, or of Qiskit's
-            operators. By name, they are of the qubits that qcnn's pooling leaves.
+        observables: `z` (every ⟨Z_i⟩), `z+zz` (and every ⟨Z_i Z_j⟩), or another sum of words of x,
+            y and z, such as `x+z+xx+zz`; or a list of Pauli sums such as `["Z0", "0.5*X0 X1"]`, or
+            of Qiskit's operators. A name covers only the qubits that remain after qcnn's pooling.
         pre_layers: widths of dense layers before the circuit; the last one is the number of
             features that the encoding takes. They turn into angles in (−π, π), see `activation`.
         post_layers: widths of dense layers between the expectation values and the linear head.
@@ -67,6 +67,10 @@ class ModelConfig(Config):
         trash_qubits: for the loss compression: the qubits that the circuit shall leave in |0⟩, so
             that what a row holds is on the others.
         initial_spread: standard deviation of the initial circuit parameters, radians.
+
+    Examples:
+        config = ModelConfig(n_qubits=4, layers=2, observables="z+zz")
+        assert config.ansatz == "hardware_efficient"
     """
 
     circuit: str = "library"
@@ -174,7 +178,7 @@ def _has_operators(observables: Any) -> bool:
 
 
 def _n_qubits(values: dict[str, Any]) -> int | None:
-    """n of the configured circuit, where it is known already."""
+    """n of the configured circuit, or None if it depends on the data."""
     if values.get("circuit", "library") == "library":
         n_qubits = values.get("n_qubits", ModelConfig.model_fields["n_qubits"].default)
         return n_qubits if isinstance(n_qubits, int) else None

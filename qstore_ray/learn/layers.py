@@ -4,8 +4,8 @@
 
 A chain is a value without numbers; those lie in one flat vector, W_1, b_1, W_2, b_2, …, which is a
 part of the model's θ. All functions work on any leading shape. Given blocks of rows (blocks, 16, w)
-each block is multiplied by itself, in an order that its shape alone decides, so it has the same
-bits whatever other blocks come along.
+each block is multiplied separately, in an order that its shape alone decides, so its bits do not
+depend on the other blocks.
 
 The activations, with their derivative written in terms of the value y they gave:
 
@@ -51,7 +51,7 @@ class DenseLayers:
     """A chain of dense layers.
 
     Args:
-        widths: (w_0, w_1, …, w_n): of the input, then of every layer's output.
+        widths: (w_0, w_1, …, w_n), the widths of the input and of every layer's output.
         activations: names of `ACTIVATIONS`, one a layer.
     """
 

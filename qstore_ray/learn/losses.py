@@ -40,8 +40,8 @@ class Loss(NamedTuple):
             labels or numbers a row are targets (…, K).
         predict: outputs (…, K) to class numbers (…), labels of 0 and 1 (…, K), or the predicted
             values (…) or (…, K).
-        goal: what it is for: one class of several, labels of 0 and 1, numbers, or compression.
-        probabilities: outputs (…, K) to probabilities (…, C); None where outputs are no such thing.
+        goal: the kind of target: one class of several, labels of 0 and 1, numbers, or compression.
+        probabilities: outputs (…, K) to probabilities (…, C); None if the loss defines none.
     """
 
     value_and_grad: Callable[[FloatArray, AnyArray], _Both]

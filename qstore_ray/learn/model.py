@@ -3,9 +3,9 @@
     features x (B, F) → [dense layers (B, F′)] → angles (B, A) → expectation values z (B, O)
     → [dense layers (B, H)] → outputs z·W + b (B, K)
 
-The layers in brackets are there where the configuration asks for them; else F′ = F and H = O. All
-trained numbers lie in one vector θ, in this order, so that optimizers, checkpoints and the gradient
-sum see a plain array:
+The layers in brackets exist only if they are configured; otherwise F′ = F and H = O. All trained
+numbers lie in one vector θ, in this order, so that optimizers, checkpoints and the gradient sum see
+a plain array:
 
     circuit     P     the circuit's parameters; first, where optimizers made for circuits find them
     pre               the dense layers before the circuit (`pre_layers`)
@@ -188,11 +188,11 @@ def build_model(
     task: Task | None = None,
     n_targets: int = 1,
 ) -> QuantumModel:
-    """The model that `config` describes, for data of F features.
+    """Build the model that `config` describes, for data with F features.
 
     Args:
-        n_classes: number of classes, or of labels where several hold at once; None for numbers.
-        task: what the data are for; without it, classification where there are classes.
+        n_classes: number of classes, or of labels of a multilabel task; None for numbers.
+        task: the task of the data; without it, classification if there are classes.
         n_targets: how many numbers a row of a regression has.
 
     Raises:

@@ -13,10 +13,9 @@
 | `r2` | numbers | larger | predictions; of several targets the mean |
 | `mae`, `rmse`, `mse` | numbers | smaller | predictions, in the units of the data |
 
-A metric that some rows do not define, such as the ROC AUC of rows of one class, is never made up:
-it is missing, with the reason. `recall_<class>` has the class's name, with `_` for what is not a
-letter, a digit, `-` or `.`. scikit-learn is imported where a metric is computed, not with this
-module.
+A metric that the rows do not define, such as the ROC AUC of rows of one class, is missing, with the
+reason. `recall_<class>` has the class's name, with `_` for every character that is not a letter, a
+digit, `-` or `.`. scikit-learn is imported when a metric is computed, not with this module.
 """
 
 from __future__ import annotations
@@ -61,8 +60,8 @@ class Metric(NamedTuple):
     """One metric.
 
     Attributes:
-        goals: what it is for. larger_is_better: its direction. takes: the field of `Answers`.
-        value: of targets and what it takes.
+        goals: tasks it applies to. larger_is_better: its direction. takes: its field of `Answers`.
+        value: computes the metric from targets and that field.
         undefined: why these targets do not define it, given the classes' names; "" if they do.
     """
 
@@ -74,7 +73,7 @@ class Metric(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """Metrics of rows by name, and those that could not be computed with the reason."""
+    """Metrics by name, and the reasons for those that could not be computed."""
 
     values: dict[str, float]
     missing: dict[str, str]
@@ -105,7 +104,7 @@ class Scoring:
         """Raise unless every name is that of a metric which fits.
 
         Raises:
-            UnknownNameError: one is not; the error lists those that are.
+            UnknownNameError: an unknown metric; the error lists the known ones.
         """
         known = self.metrics
         for name in names:

@@ -1,12 +1,12 @@
 """One step of training as a pure function: from parameters and rows to sums over blocks of rows.
 
-Rows are worked on in fixed blocks of 16 (the last one padded, with weight 0), whatever the number
-of workers. A block's sums come out of operations whose shapes and order depend on the block
-alone, so they have the same bits on any worker. The trainer adds the blocks of all workers in one
-fixed order: this is how W workers end with exactly the parameters of one.
+Rows are processed in fixed blocks of 16 (the last one padded, with weight 0), for any number of
+workers. The shapes and the order of the operations depend on the block alone, so its sums have the
+same bits on any worker. The trainer adds the blocks of all workers in one fixed order, so W workers
+end with exactly the parameters of one.
 
 The rows of the returned array are blocks; its columns are the gradient of Σ loss by θ (in θ's
-order), then Σ loss, the number of rows, and the number classified correctly. Where rows have
+order), then Σ loss, the number of rows, and the number classified correctly. If rows have
 weights, the gradient and Σ loss are of w · loss, and the two numbers count rows.
 """
 

@@ -74,7 +74,7 @@ class TargetScaling:
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any] | None) -> Self | None:
-        """The scaling that `spec` wrote; None where none was written."""
+        """Restore the scaling written by `spec`; None if `spec` is None."""
         return None if spec is None else cls(tuple(spec["mean"]), tuple(spec["std"]))
 
     @property

@@ -153,7 +153,7 @@ def _calibrate(engine: str, precision: Precision) -> Calibration:
 
 
 def _kept(path: Path) -> Calibration | None:
-    """What an earlier process measured; None where there is nothing, or nothing readable."""
+    """The measurement of an earlier process; None if the file is missing or unreadable."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         lists = {name: tuple(values[name]) for name in ("qubits", "forward", "gradient", "calls")}

@@ -51,11 +51,11 @@ class RunInfo:
         run_dir: its folder; `metrics.jsonl` in it is the truth about metrics.
         config: the resolved configuration, nested; secrets are hidden before anything is written.
         fingerprints: what the run was made of (`config`, `data`, `code`, …), as hex digests.
-        resumed: an earlier attempt in the same folder is continued.
+        resumed: this attempt continues an earlier one in the same folder.
         tags: anything else to tag the run with.
         parent: the run folder of the run that this one is part of: the study of a trial. MLflow
             shows it under that one, W&B in its group.
-        began: when, in seconds since 1970; a tracker may hear of the run later.
+        began: start time in seconds since 1970; a tracker may open the run later.
     """
 
     name: str
@@ -127,8 +127,8 @@ class RunInfo:
 class Tracker(Protocol):
     """Records one run somewhere. Used in the driver process, by one thread, in order.
 
-    Every method may raise `RunError`; the follower shows it, training goes on, and the call is
-    made again later.
+    Every method may raise `RunError`; the follower reports it, training continues, and the follower
+    repeats the call later.
     """
 
     name: str
@@ -148,7 +148,7 @@ class Tracker(Protocol):
 
 @runtime_checkable
 class Display(Protocol):
-    """Shows a run while it goes on. Called by the follower's thread, in order."""
+    """Shows a run while it is active. Called by the follower's thread, in order."""
 
     def start(self, record: Record) -> None:
         """An attempt begins; epochs, steps_per_epoch, rows, workers, parameters are known."""

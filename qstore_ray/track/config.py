@@ -1,4 +1,4 @@
-"""Where a run is tracked: the `track` part of a job's configuration."""
+"""Configuration of the trackers: the `track` part of a job."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _SERVERS = ("http", "https", "databricks")
 
 
 class TrackConfig(Config):
-    """Which trackers record a run, beside the metrics file that is always written.
+    """The trackers that record a run, beside the metrics file that is always written.
 
     Args:
         mlflow: record in MLflow.
         mlflow_uri: a database (`sqlite:////data/mlflow.db`, `postgresql://…`) or a server
             (`http://127.0.0.1:5000`). None is MLFLOW_TRACKING_URI, or else the file
-            `mlflow.db` beside the run folders. A login
-            in it is used and never written anywhere; see `qstore_ray.credentials`.
-        experiment: the MLflow experiment that runs are listed under; created where missing. None
-            is MLFLOW_EXPERIMENT_NAME, or else `qstore_ray`.
+            `mlflow.db` beside the run folders. A login in it is used to connect and is never
+            written to a file; see `qstore_ray.credentials`.
+        experiment: the MLflow experiment of the runs; created if missing. None is
+            MLFLOW_EXPERIMENT_NAME, or else `qstore_ray`.
         mlflow_system_metrics: record processor and memory use of the driver process every epoch,
             as `system/cpu_percent` and `system/peak_memory_mib`.
         tensorboard: write TensorBoard's event files into `<run folder>/tensorboard/`.
@@ -40,6 +40,10 @@ class TrackConfig(Config):
         figures: draw the figures and write `report.html` when a run ends, which takes a second or
             two.
         tags: tags for every run.
+
+    Examples:
+        config = TrackConfig(mlflow=False, tensorboard=True, tags={"team": "botany"})
+        assert config.wandb == "off"
     """
 
     mlflow: bool = True
@@ -69,7 +73,7 @@ def _checked(uri: str) -> str:
     kind = scheme.partition("+")[0].lower()
     if kind == "sqlite" and rest.partition("?")[0] in {"", "/", "/:memory:"}:
         raise ConfigError(
-            "a database in memory is gone when the run ends",
+            "a database in memory is lost when the run ends",
             value=uri,
             fix="Name a file: sqlite:////data/mlflow.db.",
         )
@@ -84,7 +88,7 @@ def _checked(uri: str) -> str:
 
 
 def default_uri(storage: Path) -> str:
-    """Where runs are recorded that name no store: at MLFLOW_TRACKING_URI, else in a sqlite file in
+    """The store of runs whose configuration names none: MLFLOW_TRACKING_URI, else a sqlite file in
     the folder that holds the run folders.
 
     Raises:
@@ -101,7 +105,7 @@ def default_uri(storage: Path) -> str:
 
 
 def default_experiment() -> str:
-    """The experiment of runs that name none: MLFLOW_EXPERIMENT_NAME, else that of this program."""
+    """The default experiment of a run: MLFLOW_EXPERIMENT_NAME, else qstore_ray."""
     return os.environ.get("MLFLOW_EXPERIMENT_NAME") or "qstore_ray"
 
 
@@ -131,14 +135,14 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def is_server(uri: str) -> bool:
-    """Whether the store is reached over a server, not a database."""
+    """Whether the store is a server, not a database."""
     return uri.partition("://")[0].lower() in _SERVERS
 
 
 def artifact_folder(uri: str, storage: Path) -> str | None:
-    """Where MLflow keeps files, as a URI: beside the sqlite file, else beside the run folders.
+    """URI of MLflow's artifact folder: beside the sqlite file, else beside the run folders.
 
-    None for a server, which decides for itself.
+    None for a server, which has its own artifact store.
     """
     if is_server(uri):
         return None

@@ -46,7 +46,7 @@ def open_trackers(config: TrackConfig) -> tuple[Tracker, ...]:
 
 
 class Follower:
-    """Feeds one run's records to its trackers and its display until told to stop.
+    """Feeds one run's records to its trackers and its display until it is stopped.
 
     Args:
         run: the run; its metrics file need not exist yet.
@@ -198,8 +198,8 @@ class Follower:
 class _Lane:
     """One tracker, its thread, and the records it still has to take.
 
-    Errors are asked of the futures instead of being caught: whatever a tracker raises, however
-    wrong, ends up as a failure with a name, and the next tracker goes on.
+    Errors are read from the futures instead of being caught: every error that a tracker raises
+    becomes a failure with the tracker's name, and the other trackers continue.
     """
 
     def __init__(

@@ -104,7 +104,7 @@ class MetricsFile:
 
 
 def read_records(path: Path) -> list[Record]:
-    """The records of a metrics file in order, [] where there is none yet.
+    """Read the records of a metrics file in order; [] if the file does not exist yet.
 
     An unfinished last line is not a record yet and is left out.
 
@@ -176,7 +176,7 @@ def _plain(value: Any) -> Any:
 
 
 def _non_finite(value: Any, name: str = "") -> str:
-    """The dotted name of the first NaN or infinity inside `value`, "" where there is none."""
+    """The dotted name of the first NaN or infinity inside `value`; "" if all are finite."""
     if isinstance(value, Mapping):
         inner = ((f"{name}.{key}" if name else str(key), item) for key, item in value.items())
     elif isinstance(value, list | tuple):

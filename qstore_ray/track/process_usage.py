@@ -11,8 +11,8 @@ _UNITS_PER_MIB = 2**20 if sys.platform == "darwin" else 2**10
 
 
 class ProcessUsage:
-    """The use of this process since the last sample. In the driver, which is also where training
-    runs when there are no workers; workers are in Ray's own dashboard.
+    """The processor and memory use of this process since the last sample. It measures the driver,
+    which also trains if no workers are configured; Ray's dashboard shows the workers.
     """
 
     def __init__(self) -> None:

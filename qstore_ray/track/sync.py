@@ -17,16 +17,26 @@ from qstore_ray.track.follow import open_trackers
 
 
 def sync_run(run_dir: str | Path, config: TrackConfig | None = None) -> list[str]:
-    """Bring every configured tracker up to date with a run that is over, or with a study and all
-    its trials; the trackers' names.
+    """Bring every configured tracker up to date with a finished run, or with a study and its
+    trials.
 
     Runs in the calling process, which must be the only one that writes to these trackers. A run
     whose driver was killed counts as interrupted. Every tracker and every trial is tried before an
-    error is raised, but no trial of a study that could not be synced itself.
+    error is raised; trials of a study are skipped if the study itself could not be synced.
+
+    Returns:
+        The names of the trackers.
 
     Raises:
         MissingDependencyError: a tracker's package is not installed.
         RunError: no run in that folder, or a tracker still cannot be reached.
+
+    Examples:
+        from qstore_ray.errors import RunError
+        try:
+            sync_run("runs/missing", TrackConfig(mlflow=False))
+        except RunError as error:
+            print(error)
     """
     run_dir, config = Path(run_dir), config or TrackConfig()
     failed = _sync(run_dir, config)
@@ -39,7 +49,7 @@ def sync_run(run_dir: str | Path, config: TrackConfig | None = None) -> list[str
             f"not complete: {'; '.join(f'{name}: {exc.message}' for name, exc in failed)}",
             field=first.field,
             value=first.value,
-            fix="Call it again when the server answers; the run folder keeps all of it.",
+            fix="Call it again when the server answers; the run folder keeps everything.",
         ) from first
     return [tracker.name for tracker in open_trackers(config)]
 

@@ -13,12 +13,12 @@ from qstore_ray.track.jsonl import decode
 
 
 class Tail:
-    """What was appended to a metrics file since the last look, each record once.
+    """Reads the records that were appended to a metrics file since the last read, each once.
 
-    The file may appear late, end in the middle of a line, and be replaced by one that begins with
-    the same lines, fewer of them. Records are told apart by their attempt, that is the `start`
-    record before them and its place among equal ones: what follows a start never met before is
-    new, even where an attempt does the same epoch again.
+    The file may appear late, end in the middle of a line, and be replaced by a shorter one that
+    begins with the same lines. A record is identified by its attempt, that is the `start` record
+    before it and the position of this record among equal ones: all records after a new start are
+    new, even if an attempt repeats an epoch.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,7 +51,7 @@ class Tail:
             self._file = None
 
     def _opened(self) -> bool:
-        """Have the file open from where it was read to, or from its beginning if it is another.
+        """Open the file at the last position, or at its beginning if the file was replaced.
 
         The old file stays open until then, so that its inode number cannot be given to a new one.
         """
@@ -71,7 +71,7 @@ class Tail:
         return True
 
     def _new_record(self, line: bytes) -> Record | None:
-        """The record on a line; None where it was handed out before, or is damaged."""
+        """The record on a line; None if it was returned before or is damaged."""
         self._line += 1
         try:
             record = decode(line, self._path, self._line)

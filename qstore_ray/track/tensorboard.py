@@ -1,14 +1,14 @@
 """Runs in TensorBoard: curves, figures, and the configuration, in `<run_dir>/tensorboard/`.
 
-TensorBoard reads event files: length, checksum, protocol buffer, checksum, and so on. Each attempt
-writes a file of its own, and before it does, it reads what the earlier ones hold: a point (a tag
-at an epoch) that is there is not written again. Where a crash cut a file short, both TensorBoard
-and this reader stop, so what stood behind the cut counts as missing and is made up for from the
-run's metrics file.
+TensorBoard reads event files, sequences of records of length, checksum, protocol buffer and
+checksum. Each attempt reads the files of the earlier ones and then writes a new one without the
+points (a tag at an epoch) that exist already. TensorBoard and this reader stop at the end of a file
+that a crash truncated; the points behind it count as missing and are restored from the run's
+metrics file.
 
-Events are written by the calling thread and forced to the disk epoch by epoch, so a full disk is an
-error here and not a message in a queue. Values are 32-bit floats; the metrics file has all digits.
-Look at the runs of a folder with `tensorboard --logdir runs`.
+The calling thread writes the events and syncs them to disk every epoch, so a full disk raises an
+error here. Values are 32-bit floats; the metrics file has all digits. View the runs of a folder
+with `tensorboard --logdir runs`.
 """
 
 from __future__ import annotations
@@ -42,11 +42,15 @@ class TensorBoardTracker:
     """Records one run as TensorBoard event files. Runs in the driver process, in its own thread.
 
     The HPARAMS page compares runs by their configuration and summary; the TEXT page has both as
-    tables, with a line for every time they changed. Of the artifacts, PNG files become images and
-    TOML files texts; others are left where they are, in the run folder beside this one.
+    tables, with a line for every change. PNG artifacts become images and TOML artifacts texts;
+    other artifacts stay in the run folder.
 
     Args:
         config: its tags are recorded with the run's own.
+
+    Examples:
+        tracker = TensorBoardTracker(TrackConfig(tags={"team": "botany"}))
+        assert tracker.name == "tensorboard"
     """
 
     name = "tensorboard"
@@ -133,7 +137,7 @@ class TensorBoardTracker:
             self._points |= {(tag, step) for tag, _ in fresh}
 
     def _say(self, tag: str, text: str) -> None:
-        """Write a text where it is not the last one said under this tag."""
+        """Write a text unless it equals the last one under this tag."""
         from tensorboardX.summary import text as text_summary
 
         step, last = self._texts.get(tag, (-1, None))

@@ -1,8 +1,8 @@
 """Runs in Weights & Biases: online with the user's own login, or offline in the run folder.
 
-W&B counts steps upwards only, so epochs are logged in order: before an epoch, whatever is missing
-of the ones before it is taken from the run's metrics file. The run's W&B id is kept in the run
-folder, and a resumed attempt continues the same W&B run.
+W&B accepts only increasing steps, so epochs are logged in order: missing earlier epochs are first
+logged from the run's metrics file. The run's W&B id is stored in the run folder, and a resumed
+attempt continues the same W&B run.
 
 Online, the server says which epoch comes next. Offline, W&B keeps its records in memory for a
 while, so that after a kill nobody knows how much of them is in its log; each attempt therefore
@@ -70,6 +70,10 @@ class WandBTracker:
 
     Args:
         config: `wandb` ("offline" or "online"), `wandb_project`, `wandb_entity`.
+
+    Examples:
+        tracker = WandBTracker(TrackConfig(wandb="offline", wandb_project="flowers"))
+        assert tracker.name == "wandb"
     """
 
     name = "wandb"
@@ -91,7 +95,7 @@ class WandBTracker:
             folder = run.run_dir / FOLDER
             folder.mkdir(exist_ok=True)
             if not os.access(folder, os.W_OK):
-                # W&B would go on in a temporary folder.
+                # W&B would continue in a temporary folder.
                 raise PermissionError(13, "the folder is not writable", str(folder))
             run_id = self._run_id()
             with _PROCESS:
@@ -214,7 +218,7 @@ class WandBTracker:
             self._wandb.save(str(path), base_path=str(base), policy="now")
 
     def _close(self, exit_code: int) -> None:
-        """End the run, and W&B's process where no other run needs it."""
+        """End the run, and W&B's process if no other run needs it."""
         with _PROCESS:
             _OPEN.pop(self._run_id(), None)
             try:
@@ -248,7 +252,7 @@ def _end_process() -> None:
 
 
 def _drop_unsent(folder: Path, run_id: str) -> None:
-    """Delete the logs of earlier attempts, except those that were uploaded."""
+    """Delete the logs of earlier attempts that were not uploaded."""
     for log in folder.glob(f"offline-run-*-{run_id}"):
         if not list(log.glob("*.synced")):
             shutil.rmtree(log)

@@ -56,6 +56,12 @@ def build_circuit(
         CircuitError: no qubits, layers or features, more features than the encoding takes, or
             re-uploading of amplitudes.
         ResourceError: more qubits than a state vector can hold.
+
+    Examples:
+        circuit = build_circuit(
+            encoding="angle", ansatz="real_amplitudes", n_qubits=2, n_features=2, layers=1
+        )
+        assert circuit.template.n_params == 4
     """
     _check_sizes(n_qubits, n_features, layers)
     if encoding not in ENCODINGS:

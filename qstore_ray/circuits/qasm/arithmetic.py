@@ -26,7 +26,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("||",), ("&&",), ("|",), ("^",), ("&",), ("==", "!="), ("<", ">", "<=", ">="), ("<<", ">>"),
     ("+", "-"), ("*", "/", "%"),
 )  # fmt: skip
-"""Operators between two values, those that bind least first; powers bind more than all of them."""
+"""Binary operators, lowest precedence first; powers have a higher precedence than all of them."""
 FUNCTIONS = {
     "sin": "sin", "cos": "cos", "tan": "tan", "exp": "exp", "log": "log", "ln": "log",
     "arcsin": "arcsin", "asin": "arcsin", "arccos": "arccos", "acos": "arccos",

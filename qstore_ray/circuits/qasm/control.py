@@ -11,7 +11,7 @@ from qstore_ray.circuits.qasm.state import Jump, ProgramState
 from qstore_ray.circuits.qasm.tokens import Token
 
 MOST_REPEATS = 10_000
-"""How often a `while` runs at most: what it asks may hold for ever."""
+"""Maximum number of iterations of a `while`, whose condition may hold forever."""
 
 
 def run_if(state: ProgramState, token: Token) -> None:
@@ -130,7 +130,7 @@ def jump(state: ProgramState, token: Token) -> None:
     """Leave what the `break`, `continue`, `return` or `end` at `token` leaves.
 
     Raises:
-        Jump: always.
+        Jump: in every case.
     """
     value = None
     if token.text == "return" and not state.cursor.sees(";"):

@@ -169,7 +169,7 @@ def run_assignment(state: ProgramState, token: Token) -> None:
         value = state.values.computed(symbol._replace(text=symbol.text[:-1]), old, value)
     if place is not None:
         target[place] = value
-    elif isinstance(target, Unknown):  # bits stay unknown, whatever is put into some of them
+    elif isinstance(target, Unknown):  # the bits stay unknown even if some of them are assigned
         state.values.write_bits(token.text)
     else:
         scope = next(scope for scope in reversed(state.values.scopes) if token.text in scope)

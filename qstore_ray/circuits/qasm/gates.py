@@ -107,7 +107,7 @@ def standard_gates() -> dict[str, Gate]:
 
 
 def standard_gate(name: str, angles: list[Any], n_qubits: int) -> Gate | None:
-    """Qiskit's gate of this name with these angles; None where there is none.
+    """Qiskit's gate of this name with these angles; None if no such gate exists.
 
     Raises:
         ValueError: a wrong number of angles or qubits, as a sentence about it.
@@ -124,7 +124,7 @@ def standard_gate(name: str, angles: list[Any], n_qubits: int) -> Gate | None:
 
 
 def check_call(n_angles: int, n_qubits: int, takes_angles: int, takes_qubits: int) -> None:
-    """Raise a ValueError that says what a gate takes, where it was given something else."""
+    """Raise a ValueError if a gate gets a wrong number of angles or qubits."""
     _check(n_angles, takes_angles, n_qubits, takes_qubits)
 
 
@@ -206,4 +206,4 @@ def phase(angle: Any) -> Applied:
 
 
 MS_DEFAULT = math.pi / 2
-"""The third angle of `ms`, where a text gives two."""
+"""The third angle of `ms`, if a text gives two."""

@@ -1,9 +1,9 @@
-"""Running an OpenQASM 2 or 3 program to the circuit that it builds.
+"""Run an OpenQASM 2 or 3 program and return the circuit that it builds.
 
-A program is run as it is read, for everything that it computes from constants is known before the
-circuit runs: loops are unrolled, subroutines and gates are called, `const` and `if (true)` decided.
-What is left is a list of gates, as a Qiskit circuit. What would need a measurement in the middle
-of the circuit is refused by its line.
+A program is executed while it is parsed, because everything that it computes from constants is
+known before the circuit runs: loops are unrolled, subroutines and gates are called, `const` and
+`if (true)` are evaluated. The result is a list of gates, as a Qiskit circuit. A statement that
+needs a measurement in the middle of the circuit is an error with its line.
 """
 
 from __future__ import annotations

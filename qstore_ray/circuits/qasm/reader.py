@@ -59,9 +59,9 @@ def from_text(
         text: OpenQASM source.
         name: the circuit's name, or the file that errors name.
         features: as in `from_qiskit`.
-        n_features: F, where the data have more columns than the circuit uses.
-        kept: the text is one that a configuration keeps. Those of earlier versions have their
-            parameters in the order of the names as text: `theta[10]` before `theta[2]`.
+        n_features: F, if the data have more columns than the circuit uses.
+        kept: the text comes from a configuration. In texts of earlier versions the parameters are
+            sorted by name as text: `theta[10]` before `theta[2]`.
 
     Raises:
         CircuitError: it is not OpenQASM, or holds what `from_qiskit` refuses.
@@ -100,7 +100,7 @@ _PARSED: OrderedDict[tuple[str, bool], QuantumCircuit] = OrderedDict()
 
 
 def _parsed(text: str, name: str, text_order: bool) -> QuantumCircuit:
-    """The program's circuit; its text is parsed only once, whatever it is called."""
+    """The program's circuit; a text is parsed only once, even under several names."""
     circuit = _PARSED.get((text, text_order))
     if circuit is None:
         circuit = run_program(text, name)

@@ -15,10 +15,10 @@ from qstore_ray.circuits.qasm.tokens import BEGIN, END
 from qstore_ray.errors import CircuitError, ConfigError
 
 KNOWN_INCLUDES = ("qelib1.inc", "stdgates.inc", "hqslib1.inc", "hqslib1_dummy.inc")
-"""Libraries of gates that every text may use, whether it includes them or not."""
+"""Libraries of gates that every text may use, included or not."""
 NUMERIC = "// qstore_ray: vectors in numeric order"
-"""Last line of a kept text where it matters how Qiskit's names of vectors, `_theta_10_`, are
-sorted. Texts kept by earlier versions lack it: their parameters are in the order of text."""
+"""Last line of a kept text in which the order of Qiskit's names of vectors, `_theta_10_`, matters.
+Texts kept by earlier versions lack it: their parameters are in the order of text."""
 
 _INCLUDE = re.compile(
     r"""(?P<skipped>//[^\n]*|/\*.*?\*/)
@@ -102,9 +102,7 @@ def _beside(path: Path, name: str) -> Path:
             f"Copy it into {folder} and include it by its name.",
         )
     if not included.is_file():
-        raise _not_included(
-            path, name, f"there is no such file in {folder}", "Put the included file there."
-        )
+        raise _not_included(path, name, f"no such file in {folder}", "Put the included file there.")
     return included
 
 

@@ -39,8 +39,8 @@ class Subroutine:
     body: int
 
 
-class Jump(Exception):  # noqa: N818 - a way through the program, no error
-    """`break`, `continue`, `return` and `end`, on their way to where they lead."""
+class Jump(Exception):  # noqa: N818 - control flow of the program, not an error
+    """Control flow of `break`, `continue`, `return` and `end`."""
 
     def __init__(self, kind: str, value: Any = None) -> None:
         super().__init__(kind)
@@ -51,8 +51,8 @@ class ProgramState:
     """A running program.
 
     Args:
-        cursor: where it is read.
-        block: runs the block or statement that is next; gates and subroutines need it.
+        cursor: position in the text.
+        block: runs the next block or statement; gates and subroutines need it.
     """
 
     def __init__(self, cursor: Cursor, block: Callable[[ProgramState], None]) -> None:

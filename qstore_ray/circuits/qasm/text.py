@@ -169,7 +169,7 @@ def _with_encoding(template: Template, comments: _Json, name: str) -> Circuit:
 
 
 def _with_wires(circuit: Circuit, comments: _Json) -> Circuit:
-    """The circuit with the numbers of its qubits in the user's circuit, where they are told."""
+    """The circuit with the numbers of its qubits in the user's circuit, if the text has them."""
     match comments.get("wires"):
         case [*wires] if len(wires) == circuit.template.n_qubits:
             return replace(circuit, wires=tuple(wires))

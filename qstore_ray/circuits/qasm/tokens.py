@@ -81,7 +81,7 @@ class Cursor:
         return token.text in texts and token.kind != "string"
 
     def take(self) -> Token:
-        """The next token, and go on behind it."""
+        """Return the next token and advance past it."""
         token = self.tokens[self.at]
         if token.kind == "end":
             raise self.error("the text ends in the middle of a statement", token)
@@ -89,7 +89,7 @@ class Cursor:
         return token
 
     def accept(self, text: str) -> bool:
-        """Go on behind `text` if it is next."""
+        """Advance if the next token is `text`; return whether it was."""
         token = self.tokens[self.at]
         if token.text != text or token.kind == "string":
             return False

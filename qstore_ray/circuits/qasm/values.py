@@ -55,7 +55,7 @@ class Values:
         self._symbolic = 0  # operations on inputs in this angle
 
     def look_up(self, name: str) -> Any:
-        """The value of a name, None where nothing has it."""
+        """The value of a name; None if the name is undefined."""
         for scope in reversed(self.scopes):
             if name in scope:
                 return scope[name]
@@ -98,7 +98,7 @@ class Values:
         token = self.cursor.token
         if self.cursor.sees("["):
             self.cursor.refuse(
-                "a list of numbers where a gate takes one: this text is an export of a batch",
+                "a list of numbers instead of one angle: this text is an export of a batch",
                 token,
                 fix="Export the circuit for one row, or with its features as parameters.",
             )

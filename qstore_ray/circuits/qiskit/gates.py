@@ -177,7 +177,7 @@ def _is_standard(operation: Operation) -> bool:
 
 
 def _definition(operation: Operation) -> QuantumCircuit | None:
-    """What the gate's class says it consists of, None where it says nothing."""
+    """The definition that the gate's class gives; None if it gives none."""
     if not isinstance(operation, Instruction):
         return None
     try:

@@ -1,7 +1,7 @@
-"""Observables from what a user has: text, our own, or Qiskit's operators.
+"""Read observables from text, `Observable` objects, or Qiskit's operators.
 
 Qiskit writes Pauli strings with qubit 0 last: `SparsePauliOp("ZI")` is Z on qubit 1. Its operators
-are told by their classes' names, without importing it.
+are recognised by the names of their classes, without importing Qiskit.
 """
 
 from __future__ import annotations

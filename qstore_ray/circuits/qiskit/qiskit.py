@@ -35,7 +35,7 @@ __all__ = ["OWN_SLOTS", "as_circuit", "from_qiskit", "to_qiskit"]
 
 _ELEMENT = re.compile(r"(.*)\[(\d+)\]")
 _FAILURES = (ArithmeticError, ValueError, TypeError, RuntimeError, QiskitError)
-"""What Qiskit's expressions raise where they are not defined."""
+"""Errors that Qiskit's expressions raise at undefined points."""
 OWN_SLOTS = "qstore_ray"
 """Key of a circuit's metadata: (A, P) of a template that was written by this package."""
 TEXT_ORDER = "qstore_ray_text_order"
@@ -79,7 +79,7 @@ def from_qiskit(
 
 
 def as_circuit(given: QuantumCircuit | Operation) -> QuantumCircuit:
-    """The circuit itself, or the one that an instruction or gate alone makes."""
+    """The circuit itself, or the circuit of a single instruction or gate."""
     if isinstance(given, QuantumCircuit):
         return given
     circuit = QuantumCircuit(given.num_qubits, given.num_clbits)
@@ -219,12 +219,12 @@ def _line(value: ParameterExpression, p: Parameter) -> tuple[float, float] | Non
 
 
 def _slope(value: ParameterExpression, p: Parameter) -> float | None:
-    """∂value/∂p where it is a number, else None."""
+    """∂value/∂p if it is a number, else None."""
     try:
         slope = value.gradient(p)
         if isinstance(slope, ParameterExpression):
             slope = p if slope.parameters else slope.numeric()
-    except _FAILURES:  # Qiskit has no derivative of `sign`, and none where it divides by zero
+    except _FAILURES:  # Qiskit cannot derive `sign`, nor divide by zero
         return None
     return float(slope) if isinstance(slope, int | float) else None
 

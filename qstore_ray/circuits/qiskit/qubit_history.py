@@ -16,11 +16,11 @@ Where = Callable[[], str]
 
 
 class QubitHistory:
-    """What happened to the qubits.
+    """Gates and measurements of each qubit of a circuit.
 
     Attributes:
-        touched: numbers of those with a gate or a measurement.
-        measured: by the numbers of the measured ones, where they were measured.
+        touched: numbers of the qubits with a gate or a measurement.
+        measured: number of a measured qubit → place of its measurement.
     """
 
     def __init__(self) -> None:

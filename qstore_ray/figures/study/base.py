@@ -1,8 +1,8 @@
-"""A search as its pictures see it, and what the pictures have in common.
+"""The data of a search for its figures, and the shared parts of these figures.
 
-Every parameter is an axis of numbers: a choice is its place among the choices, which are named on
-the axis. The colours tell how good a value is by their lightness, the best ones dark, so that they
-stand out on white for everybody; marks, and not colours, tell how a trial ended.
+Every parameter is an axis of numbers: a choice is its index among the choices, whose names label
+the axis. The lightness of a colour encodes the value, the best values dark, so that they stand out
+on white for every reader; marks, not colours, show how a trial ended.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class Dimension:
 
     @property
     def label(self) -> str:
-        """The name on an axis: its last two parts, which tell fields apart."""
+        """The name on an axis: the last two parts of the field."""
         return short(".".join(self.name.split(".")[-2:]), 30)
 
     def share(self, value: float) -> float:
-        """Where a value is between the ends of the axis, 0 at the bottom and 1 at the top."""
+        """The position of a value on the axis, from 0 at the bottom to 1 at the top."""
         if self.choices:
             return (value + 0.5) / len(self.choices)
         if self.high == self.low:
@@ -63,11 +63,11 @@ class TrialPoint:
     """A trial.
 
     Args:
-        number: in the study.
+        number: number in the study.
         status: waiting, running, completed, pruned, failed or interrupted.
-        at: dimension → value, the place of a choice; those that the trial does not have are absent.
-        values: of the objectives in their order, all for a completed trial; of a pruned or running
-            one, the last of the first objective; or none.
+        at: dimension → value, or the index of a choice; dimensions that the trial lacks are absent.
+        values: values of the objectives in their order for a completed trial; the last value of
+            the first objective for a pruned or running trial; or empty.
         epochs: the first objective by epoch, from 0.
     """
 
@@ -83,13 +83,13 @@ class Search:
     """A search.
 
     Args:
-        name: of the study.
+        name: name of the study.
         objectives: metric → whether larger is better.
-        dimensions: what was searched, without what had one value only.
+        dimensions: the searched parameters, without those that had a single value.
         trials: all of them.
         best: numbers of the best trial, or of the Pareto front.
-        importances: metric → dimension → share of what the value depends on; a metric is absent
-            where nothing can be said.
+        importances: metric → dimension → share of the value's variation; a metric is absent if it
+            has no estimate.
         step: what an epoch of a trial is: an epoch, or one of several trainings.
     """
 
@@ -114,7 +114,7 @@ class Search:
         """The completed trials.
 
         Raises:
-            UsageError: there is none.
+            UsageError: no trial is completed.
         """
         found = self.of("completed")
         if not found:

@@ -41,7 +41,7 @@ def study_figure(kind: str, search: Search) -> Figure:
 
 
 def study_figures(search: Search) -> Iterator[tuple[str, Figure | UsageError]]:
-    """Every kind with its picture, or with why there is none."""
+    """Yield every kind with its figure, or with the reason why it cannot be drawn."""
     for kind, draw in FIGURES.items():
         try:
             yield kind, draw(search)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Those that were not completed end in a mark of their own.
+# The curve of a trial that was not completed ends in a special mark.
 _LOOKS: Final[dict[str, tuple[str, str, str]]] = {
     "completed": (BLUE, "-", ""),
     "pruned": (ORANGE, "-", "x"),

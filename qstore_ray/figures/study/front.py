@@ -57,7 +57,7 @@ def _draw(axes: Axes, search: Search, completed: list[TrialPoint], pair: tuple[i
         marker="o", markersize=5, color=BLUE, alpha=0.45, label=f"dominated ({len(behind)})",
     )  # fmt: skip
     alone = len(search.metrics) == 2
-    # The boundary of what is dominated turns at right angles; on which side, the goals tell.
+    # The boundary of the dominated region has right angles; the goals determine their side.
     side = "steps-post" if search.objectives[search.metrics[first]] is False else "steps-pre"
     axes.plot(
         [t.values[first] for t in front], [t.values[second] for t in front],

@@ -16,10 +16,10 @@ _MOST: Final = 20
 def importance_figure(search: Search) -> Figure:
     """A bar a parameter, the largest on top; a panel for each objective that has shares.
 
-    Parameters that not every trial has are not judged, and are named below.
+    Parameters that some trials lack are not estimated; they are named below the bars.
 
     Raises:
-        UsageError: there are no shares.
+        UsageError: the study has no importances.
     """
     if not search.importances:
         raise impossible(

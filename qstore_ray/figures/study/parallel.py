@@ -1,8 +1,8 @@
 """Parallel coordinates: a line a trial through all parameters, coloured by its value.
 
-Each parameter has an upright axis with its whole range, in the logarithm where it was searched so.
-A trial that has no value of a parameter passes below that axis, at "absent". The last axis is the
-value itself and the key of the colours; good trials are dark, and drawn over the others.
+Each parameter has a vertical axis with its whole range, on a logarithmic scale if the search used
+one. A trial without a value of a parameter passes below that axis, at "absent". The last axis is
+the value itself and the key of the colours; good trials are dark, and drawn over the others.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""The value against each parameter, one panel each: what the whole search says of one axis.
+"""The value against each parameter, one panel each.
 
-Colours tell when a trial was made, later ones dark: where they gather, there the sampler looked.
+The colour shows when a trial was made, later ones dark; dark clusters show where the sampler
+concentrated.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLUMNS: Final = 4
-_GOLDEN: Final = 0.618034  # spreads trials of one choice evenly, whatever their numbers
+_GOLDEN: Final = 0.618034  # spreads trials of one choice evenly, for any trial numbers
 _SPREAD: Final = 0.5
 
 

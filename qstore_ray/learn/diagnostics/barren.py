@@ -86,7 +86,7 @@ def gradient_variance_against_width(
         derivatives: one derivative of the family at random points; see `Derivatives`.
         qubits: at least two widths.
         n_samples: random points for each width.
-        seed: of the random points.
+        seed: seed of the random points.
 
     Raises:
         ConfigError: fewer than two widths or ten points, or derivatives that are not
@@ -123,7 +123,7 @@ def _variance(derivatives: Derivatives, n: int, n_samples: int, seed: int) -> tu
             f"the derivative for {n} qubits is the same at all points",
             field="derivatives",
             value=float(found[0]),
-            fix="Take a parameter that the observable depends on, and draw all parameters anew.",
+            fix="Take a parameter that the observable depends on, or redraw all parameters.",
         )
     kurtosis = float((centred**4).mean()) / variance**2
     spread = (kurtosis - (n_samples - 3) / (n_samples - 1)) / n_samples

@@ -244,6 +244,6 @@ def _has_fallen(curve: FloatArray) -> bool:
 
 
 def _ratio(norms: FloatArray, noise: FloatArray) -> float:
-    """Median of the gradient in units of its noise; infinite where there is no noise at all."""
+    """Median of the gradient in units of its noise; infinite without noise."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return float(np.median(np.where(norms > 0.0, norms / noise, 0.0)))

@@ -23,7 +23,7 @@ from qstore_ray.learn.scoring import nearest_metric, table_direction
 StoppingState: TypeAlias = dict[str, float]
 
 Mode: TypeAlias = Literal["min", "max", "auto"]
-"""Whether smaller or larger is better; `auto` tells it by the metric: see `direction`."""
+"""Whether smaller or larger is better; `auto` derives it from the metric: see `direction`."""
 
 _SMALLER_IS_BETTER = ("loss", "error", "mse", "mae", "rmse", "norm", "seconds")
 _LARGER_IS_BETTER = ("accuracy", "auc", "f1", "precision", "recall", "score", "r2", "fidelity")
@@ -116,7 +116,7 @@ def monitored(record: Mapping[str, Any], name: str) -> float:
     """The metric of that name in an epoch's record.
 
     Raises:
-        UnknownNameError: the record has no such number; the fix lists those that it has.
+        UnknownNameError: the record has no such metric; the fix lists its metrics.
     """
     metrics = {
         key: float(value)
@@ -127,7 +127,7 @@ def monitored(record: Mapping[str, Any], name: str) -> float:
         return metrics[name]
     error = unknown_name("metric", name, metrics, field="monitor")
     if name.startswith("val_") and not any(key.startswith("val_") for key in metrics):
-        error.fix = f"There are no validation rows: set dataset.split.val. {error.fix}"
+        error.fix = f"The dataset has no validation rows: set dataset.split.val. {error.fix}"
     raise error
 
 
@@ -144,7 +144,7 @@ def larger_is_better(metric: str, mode: Mode) -> bool:
     """The direction of a metric, `auto` resolved by the words of its name.
 
     Raises:
-        ConfigError: `auto`, and a name that does not tell.
+        ConfigError: `auto` with a metric of unknown direction.
     """
     if mode != "auto":
         return mode == "max"
@@ -154,7 +154,7 @@ def larger_is_better(metric: str, mode: Mode) -> bool:
     near = nearest_metric(metric)
     typed = f"Did you mean {near!r}? If not, write" if near else "Write"
     raise ConfigError(
-        f"the name of the metric {metric!r} does not tell if smaller is better",
+        f"the name of the metric {metric!r} does not imply whether smaller is better",
         field="mode",
         value=mode,
         fix=f'{typed} mode = "min" or mode = "max".',

@@ -1,6 +1,6 @@
 """Adjoint differentiation: exact gradients in one reverse sweep, by the backend itself.
 
-The cost is about four forward evaluations whatever the number of parameters (Jones & Gacon 2020,
+The cost is about four forward evaluations for any number of parameters (Jones & Gacon 2020,
 arXiv:2009.02823). Only a simulator that holds the state can do it.
 """
 

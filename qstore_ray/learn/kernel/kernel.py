@@ -1,4 +1,4 @@
-"""Quantum kernels: how alike two rows are, told by the states that a circuit makes of them.
+"""Quantum kernels: the similarity of two rows, computed from their states under a circuit.
 
     fidelity    k(x, y) = |⟨ψ(x)|ψ(y)⟩|²
     projected   k(x, y) = exp(−γ Σ_q,P (⟨P_q⟩_x − ⟨P_q⟩_y)²),  P one of X, Y, Z on each qubit q
@@ -58,7 +58,7 @@ class Kernel(Protocol):
         """The function that compares embedded rows; picklable.
 
         Args:
-            reference: gives the embedded rows that are compared with; called where they are needed.
+            reference: returns the embedded reference rows; called on demand.
         """
         ...
 
@@ -85,10 +85,10 @@ class ProjectedKernelConfig(Config):
     """k(x, y) = exp(−γ Σ_q,P (⟨P_q⟩_x − ⟨P_q⟩_y)²).
 
     Args:
-        gamma: γ, or `scale`: 1 / Σ_q,P Var⟨P_q⟩ over the rows that are compared with, so that the
-            exponent is −2 on average. These rows are y, or x where there is no y: the matrix of
-            test rows with the training rows as y has the γ of the training matrix. Rows that are
-            all equal have γ = 1.
+        gamma: γ, or `scale`: 1 / Σ_q,P Var⟨P_q⟩ over the reference rows, so that the exponent is
+            −2 on average. The reference rows are y, or x without y: the matrix of test rows with
+            the training rows as y has the γ of the training matrix. Rows that are all equal have
+            γ = 1.
     """
 
     name: Literal["projected"] = "projected"
@@ -118,8 +118,8 @@ class _States:
                 f"the circuit {circuit.name!r} has {wanted} parameters",
                 field="params",
                 value=given.shape,
-                fix=f"Give {wanted} angles, for example those of a trained model, or name those "
-                "that are data in features.",
+                fix=f"Give {wanted} angles, for example those of a trained model, or list the "
+                "names of the data parameters in features.",
             )
         return cls(circuit, given, StatevectorBackend() if backend is None else backend)
 
@@ -133,7 +133,7 @@ class FidelityKernel:
     Args:
         circuit: makes the state ψ(x) of a row x of F features; a `Circuit`, a
             Qiskit circuit of any class, a `.qasm` file or its text.
-        params: the circuit's parameters (P,), where it has any.
+        params: the circuit's parameters (P,); None for a circuit without parameters.
         features: which parameters of a circuit that is no `Circuit` are data, see `ModelConfig`.
         backend: by default the exact one; one without `states` runs a circuit for each pair.
 
@@ -141,6 +141,12 @@ class FidelityKernel:
         CircuitError: parameters that are not the circuit's.
         BackendError: the backend has no states, and the circuit is too wide to compare pairs by
             circuits, or starts from amplitudes.
+
+    Examples:
+        from qstore_ray.circuits.library.library import ENCODINGS
+        encoded = ENCODINGS["angle"](2, 2)
+        kernel = FidelityKernel(Circuit(encoded.template, 2, "angle", encoded.encode))
+        assert np.allclose(np.diag(kernel.matrix(np.array([[0.1, 0.2], [0.3, 0.4]]))), 1.0)
     """
 
     def __init__(
@@ -190,6 +196,12 @@ class ProjectedKernel:
     Raises:
         CircuitError: parameters that are not the circuit's.
         ConfigError: a γ that is not positive.
+
+    Examples:
+        from qstore_ray.circuits.library.library import ENCODINGS
+        encoded = ENCODINGS["angle"](2, 2)
+        kernel = ProjectedKernel(Circuit(encoded.template, 2, "angle", encoded.encode), gamma=1.0)
+        assert kernel.matrix(np.array([[0.1, 0.2], [0.3, 0.4]])).shape == (2, 2)
     """
 
     def __init__(

@@ -50,7 +50,7 @@ class Adam(Config):
 
 
 def initial_means(theta: FloatArray, *, amsgrad: bool) -> OptimizerState:
-    """The state that `adam_step` begins with; `v_max` is there for AMSGrad alone."""
+    """The initial state of `adam_step`; only AMSGrad has `v_max`."""
     state = {"m": np.zeros_like(theta), "v": np.zeros_like(theta), "t": np.zeros(1)}
     return state | {"v_max": np.zeros_like(theta)} if amsgrad else state
 

@@ -43,7 +43,7 @@ class GCANS(Config):
         rule: `global` (gCANS) or `individual` (iCANS); see the module.
         lipschitz: L, a bound of the loss's second derivative; L · learning rate is below 2.
         min_rows: the rows of the first step, and the fewest of any; in training at least 17,
-            because the variance is told from two blocks of 16 rows.
+            because the variance is estimated from two blocks of 16 rows.
         decay: μ, of the running means of g and σ².
         bias: b; the square of the gradient has b μ^k added, so that an early small gradient does
             not ask for the whole batch.

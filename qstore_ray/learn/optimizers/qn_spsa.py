@@ -7,9 +7,9 @@ The Fubini–Study metric is −½ times the Hessian of the fidelity F(θ, θ') 
     ĝ  = −½ · δF / (2c²) · (Δ¹Δ²ᵀ + Δ²Δ¹ᵀ) / 2
 
 whose running mean ḡ over all steps replaces the metric. Being an estimate, ḡ need not be positive:
-the step uses √(ḡḡ) + βI. A step costs two values and four fidelities for each direction, whatever
-the number of parameters. Only the circuit's parameters have a metric; the others are moved by the
-plain SPSA gradient.
+the step uses √(ḡḡ) + βI. A step costs two values and four fidelities for each direction,
+independent of the number of parameters. Only the circuit's parameters have a metric; the others are
+moved by the plain SPSA gradient.
 """
 
 from __future__ import annotations

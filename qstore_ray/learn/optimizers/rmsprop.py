@@ -32,7 +32,7 @@ class RMSprop(Config):
     weight_decay: float = Field(default=0.0, ge=0.0)
 
     def init(self, theta: FloatArray) -> OptimizerState:
-        """Means 0, velocity 0; the mean of g is there for the centered form alone."""
+        """Means 0, velocity 0; only the centered form has the mean of g."""
         names = ("v", "velocity", "mean") if self.centered else ("v", "velocity")
         return {name: np.zeros_like(theta) for name in names}
 

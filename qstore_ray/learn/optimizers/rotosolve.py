@@ -1,7 +1,7 @@
-"""Rotosolve: one parameter after the other to its minimum in closed form.
+"""Rotosolve: move one parameter after the other to its minimum in closed form.
 
 An expectation value is, in the angle φ of one rotation exp(−iφP/2) with all else held fixed,
-A sin(φ + B) + C. Three values tell A, B and C, and so where the minimum is (Vidal & Theis 2018,
+A sin(φ + B) + C. Three values determine A, B and C, and so the minimum (Vidal & Theis 2018,
 arXiv:1812.06323; Ostaszewski et al. 2021, arXiv:1905.09692; Nakanishi et al. 2020):
 
     δ* = −π/2 − atan2(2 f(0) − f(π/2) − f(−π/2), f(π/2) − f(−π/2))
@@ -64,7 +64,7 @@ def _to_minimum(
 ) -> tuple[FloatArray, float]:
     """θ with that parameter at the minimum of the sine through three values, and the value there.
 
-    θ as it is where that is not lower than `value`, the value at θ.
+    Returns θ unchanged if that is not lower than `value`, the value at θ.
     """
     right, left = problem.values(_moved(theta, number, np.array([np.pi / 2, -np.pi / 2])))
     cosine, sine = 2.0 * value - right - left, right - left  # 2A sin B, 2A cos B at δ = 0

@@ -1,4 +1,4 @@
-"""SPSA: a slope from two values, whatever the number of parameters (Spall 1992, 1998).
+"""SPSA: a slope from two values, for any number of parameters (Spall 1992, 1998).
 
 All parameters are moved at once, by ±c in a direction Δ of random signs. The difference of the two
 values, divided by 2c Δ_i, is an estimate of ∂f/∂θ_i with an error of order c² in the mean. It is a

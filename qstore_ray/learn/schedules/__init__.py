@@ -1,11 +1,10 @@
 """Schedules by name; each is a configuration of its own options.
 
-Names and options are those of `torch.optim.lr_scheduler` where it has the schedule. All schedules
-multiply the configured learning rate, so what PyTorch writes as a learning rate (`eta_min`,
-`min_lr`, `base_lr`) is written here as a factor: divide it by the learning rate. Where PyTorch has
-a `max_lr`, it is the configured learning rate. PyTorch's `T_max` and `total_steps` are the run's
-length. Options that count do so in the schedule's `unit`: step or epoch, or, in `warmup` and
-`chain`, run, for shares of it.
+Names and options are those of `torch.optim.lr_scheduler`, if it has the schedule. All schedules
+multiply the configured learning rate, so an option that is a learning rate in PyTorch (`eta_min`,
+`min_lr`, `base_lr`) is a factor here: divide it by the learning rate. PyTorch's `max_lr` is the
+configured learning rate; its `T_max` and `total_steps` are the run's length. Lengths are in the
+schedule's `unit`: step or epoch, or, in `warmup` and `chain`, run, for shares of it.
 """
 
 from __future__ import annotations

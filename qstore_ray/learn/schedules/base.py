@@ -3,10 +3,10 @@
     state = schedule.init(Horizon(steps=3000, steps_per_epoch=100))
     factor, state = schedule.update(state, tick)        once a step, before the optimizer
 
-The factor multiplies the configured learning rate. Every schedule is asked once a step, whatever
-its cadence: one that counts epochs moves where `tick.begins_epoch`, one that watches a metric moves
-where `tick.metric` is there, and both keep their factor in between. The state is a dictionary of
-numbers and goes into the checkpoint.
+The factor multiplies the configured learning rate. `update` is called once a step for every
+schedule: a schedule with an epoch cadence changes its factor if `tick.begins_epoch`, one that
+monitors a metric if `tick.metric` is set, and both keep it in between. The state is a dictionary of
+numbers and is saved in the checkpoint.
 """
 
 from __future__ import annotations

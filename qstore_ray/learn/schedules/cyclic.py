@@ -17,7 +17,7 @@ class Cyclic(Curve):
     Args:
         base: the lowest factor: PyTorch's `base_lr` divided by `max_lr`.
         step_size_up: steps (or epochs, by `unit`) of a rise.
-        step_size_down: of a fall; without it, as many as of a rise.
+        step_size_down: steps (or epochs) of a fall; by default `step_size_up`.
         mode: triangular (s = 1), triangular2 (s = 2^−c), exp_range (s = γ^t).
         gamma: γ of exp_range, above 0 and at most 1.
         unit: step or epoch.

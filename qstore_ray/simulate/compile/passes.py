@@ -121,8 +121,8 @@ def layers(rotations: list[Rotation], whole: float = _TURN) -> list[Layer]:
     """The rotations gathered into layers, each as early as it can go.
 
     Args:
-        whole: constant angles that are a multiple of it are left out: 2π, where a factor −1 of the
-            state does not matter, or 4π.
+        whole: constant angles that are a multiple of it are left out: 2π if a factor −1 of the
+            state does not matter, else 4π.
     """
     found: list[Layer] = []
     for rotation in rotations:
@@ -153,7 +153,7 @@ def _place(rotation: Rotation, found: list[Layer]) -> None:
 
 
 def _nothing(angle: AngleSum, whole: float = _TURN) -> bool:
-    """Whether the angle is a multiple of `whole` whatever the slots are.
+    """Whether the angle is a multiple of `whole` for all values of the slots.
 
     A rotation by 2π is −1, a rotation by 4π is the identity.
     """

@@ -7,7 +7,7 @@ faster above.) Which 2^3 amplitudes turn together is given by the directions x_g
 which sets of them there are, by base vectors on which every role |j∧z_g| is even. Directions may be
 anything that CX gates make of them, so the kernels never permute a state.
 
-Where a vector register holds amplitudes of one row (`lane_bits` > 0: amplitude j is in lane
+If a vector register holds amplitudes of one row (`lane_bits` > 0: amplitude j is in lane
 j mod 2^lane_bits), a direction inside the lanes is a rotation WITHIN vectors, and directions
 across vectors must stay independent when their lane bits are ignored.
 """
@@ -103,7 +103,7 @@ class _Passes:
         self.unscaled = 0
 
     def phases(self, layer: int, first: int, last: int) -> None:
-        """A layer of phases: with the pass before where it is shared, else on its own."""
+        """Add a layer of phases, to the previous pass if that can hold it."""
         table = -1
         if self.n_tables < self.max_tables and not self.by_row[first:last].any():
             table = self.n_tables

@@ -1,6 +1,6 @@
 """The numpy engine: the program's layers and the adjoint sweep as array operations on (N, 2^n).
 
-It runs where there are no compiled kernels, and it is what the kernels are checked against on
+It runs if the compiled kernels are not installed, and the tests compare the kernels with it on
 circuits too wide for the reference. Rows are taken in chunks, so that memory stays bounded.
 
 The reverse sweep is adjoint differentiation (Jones & Gacon 2020, arXiv:2009.02823): with ψ the
@@ -52,8 +52,8 @@ def forward(
 ) -> tuple[FloatArray, Tape]:
     """Expectation values (N, O) of rows (N, A) and params (P,) or (N, P), and the tape.
 
-    numpy threads as it likes, and `reverse` computes the states again: `keep`, `threads` and
-    `precision` are there for the other engines.
+    numpy chooses its threads itself, and `reverse` recomputes the states, so `keep`, `threads` and
+    `precision` have no effect; they belong to the interface of the engines.
     """
     tape = _tape(program, rows, params, amplitudes)
     values = np.empty((len(rows), program.n_observables))
@@ -141,7 +141,7 @@ class _Sweep:
     def back(
         self, psi: ComplexArray, lam: ComplexArray, rows_gradient: bool
     ) -> tuple[FloatArray, ComplexArray]:
-        """∂/∂angle (rows, G), zero where it is not wanted, and λ at the start."""
+        """∂/∂angle (rows, G), zero for angles that are not wanted, and λ at the start."""
         program = self.program
         wanted = program.wanted(rows_gradient)
         found = np.zeros_like(self.angles)

@@ -79,15 +79,15 @@ class Engine(Protocol):
 
 
 def engines() -> dict[str, bool]:
-    """Each engine, fastest first, and whether it is there."""
+    """Each engine, fastest first, and whether it is installed."""
     return {name: importlib.util.find_spec(needs) is not None for name, needs in _NEEDS.items()}
 
 
 def choose_engine(name: str) -> str:
-    """The engine of that name, or for `auto` the fastest that is there.
+    """Check the engine's name; for `auto` choose the fastest installed engine.
 
     Raises:
-        UnknownNameError: there is no such engine.
+        UnknownNameError: no engine has this name.
         MissingDependencyError: it is not installed.
     """
     there = engines()
@@ -107,12 +107,12 @@ def choose_engine(name: str) -> str:
 
 
 def open_engine(name: str) -> Engine:
-    """The module of an engine that is there."""
+    """Import the module of an installed engine."""
     return cast("Engine", importlib.import_module(f"qstore_ray.simulate.engines.{_MODULES[name]}"))
 
 
 def state_bytes(name: str, n_qubits: int, threads: int, precision: Precision) -> int:
-    """What the states of a sweep over n qubits take, whatever the depth and the number of rows.
+    """Bytes of the states of a sweep over n qubits, for any depth and number of rows.
 
     Two states (ψ and λ) and a real field for each row that is worked on at a time. Tables of phases
     that the rows share come on top, at most `TABLE_BYTES` of them.

@@ -212,7 +212,7 @@ def _kept_states(tape: Tape) -> ComplexArray:
 
 
 class _Back(NamedTuple):
-    """What only a reverse sweep has: where it stops, whose gradients it takes, and their arrays."""
+    """Further arguments of a reverse sweep: stop position, wanted gradients, and their arrays."""
 
     stop: int = 0
     wanted: AnyArray | None = None

@@ -52,22 +52,25 @@ _SHORTEST_SECRET: Final = 6
 def configure_logging(
     json: bool | None = None, *, level: Level = "warning", secrets: Iterable[str] = ()
 ) -> None:
-    """Send what our modules log to stderr, from `level` on; calling it again replaces the settings.
+    """Send this package's logs of `level` and above to stderr; a second call replaces the settings.
 
     Call it once in each process: the driver, and each worker. Other packages' loggers and the root
     logger are left as they are.
 
     Args:
         json: one JSON object a line; None means JSON unless stderr is a terminal.
-        level: what is said; `warning` is quiet.
+        level: the lowest level that is logged; `warning` is quiet.
         secrets: texts to hide wherever they occur, beside those of the environment.
 
     Raises:
-        ConfigError: a level that is none.
+        ConfigError: unknown log level.
+
+    Examples:
+        configure_logging(json=True, level="warning")
     """
     if level not in _LEVELS:
         raise ConfigError(
-            "no such level", field="level", value=level, fix=f"Take {', '.join(_LEVELS)}."
+            "unknown log level", field="level", value=level, fix=f"Take {', '.join(_LEVELS)}."
         )
     as_json = not sys.stderr.isatty() if json is None else json
     first: list[Processor] = [
@@ -114,12 +117,12 @@ def get_logger(name: str = _ROOT) -> structlog.stdlib.BoundLogger:
 
 
 def announce(kind: Literal["warning", "note"], text: str) -> None:
-    """Tell the user: a line `warning: …` on stderr, or a JSON line where logs are JSON."""
+    """Report to the user: a line `warning: …` on stderr, or a JSON line if logs are JSON."""
     handlers = logging.getLogger(_ROOT).handlers
     if any(isinstance(handler, _JsonLines) for handler in handlers):
         get_logger().warning(worded(text), kind=kind)
         return
-    with suppress(OSError):  # stderr is gone; nobody can be told
+    with suppress(OSError):  # stderr is closed, so no report is possible
         sys.stderr.write(f"{kind}: {worded(text)}\n")
 
 

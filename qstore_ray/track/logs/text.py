@@ -28,7 +28,7 @@ _NOT_METRICS: Final = frozenset({"event", "epoch", "step", "generation"})
 def redact(value: Any, key: str = "") -> Any:
     """A copy of nested values with every secret replaced by `***`.
 
-    A secret is a pydantic SecretStr or SecretBytes, whatever stands under a key that says so
+    A secret is a pydantic SecretStr or SecretBytes, any value under a key of a secret
     (`token`, `password`, `secret`, `api_key`, `ibmToken`, …), and the credentials inside a URL.
     """
     if isinstance(value, SecretStr | SecretBytes):
@@ -45,7 +45,7 @@ def redact(value: Any, key: str = "") -> Any:
 def redact_message(text: str, secrets: Iterable[str] = ()) -> str:
     """A sentence without `token=…`, `password: …`, `Bearer …`, secrets in URLs, and `secrets`.
 
-    For what people and other programs wrote: there is no key beside a value to judge it by.
+    For free text, in which a value has no key that identifies it as a secret.
     """
     for secret in secrets:
         text = text.replace(secret, HIDDEN)
@@ -73,7 +73,7 @@ def as_text(value: Any) -> str:
 
 
 def cut(text: str, longest: int) -> str:
-    """`text` in at most `longest` characters, with its true length where it was cut."""
+    """`text` in at most `longest` characters; a cut text ends with its true length."""
     if len(text) <= longest:
         return text
     note = f" [cut, {len(text)} characters]"
@@ -86,7 +86,7 @@ def is_number(value: Any) -> bool:
 
 
 def metrics_of(record: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """Name and value of every metric of an `epoch` record, without what says where it stands."""
+    """Name and value of every metric of an `epoch` record, without its position fields."""
     for key, value in record.items():
         if key not in _NOT_METRICS and is_number(value):
             yield key, float(value)

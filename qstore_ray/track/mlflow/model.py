@@ -10,8 +10,8 @@ rest:
 
     model = TrainedModel.load(download_model("models:/digits@champion", folder))
 
-So the same model logged twice is there once, too. All calls carry the run's id; MLflow's active run
-is left alone.
+So a model that is logged twice is stored once. All calls carry the run's id; MLflow's active run is
+left alone.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class LoggedModel:
 
     Attributes:
         uri: `runs:/…`, for `download_model`. source: URI of the folder with the MLmodel file.
-        run_id: MLflow's id of its run. sha256: of the model file.
+        run_id: MLflow's id of its run. sha256: digest of the model file.
     """
 
     uri: str
@@ -114,7 +114,7 @@ def download_model(
 
     Raises:
         UsageError: another kind of URI.
-        RunError: no such model, one of another flavour, one that was changed, or no answer.
+        RunError: unknown model, another flavour, a changed model file, or no answer.
     """
     store = (config.mlflow_uri if config else None) or default_uri(Path(storage))
     load_mlflow()
@@ -134,10 +134,10 @@ def download_model(
         file = Path(client.download_artifacts(run_id, f"{path}/{_DATA}", str(target)))
     if hashlib.sha256(file.read_bytes()).hexdigest() != digest:
         raise RunError(
-            "the model file is not the one that was logged: its SHA-256 differs",
+            "the model file has changed since it was logged: its SHA-256 differs",
             field="uri",
             value=uri,
-            fix="Log the model again, and find out who changed the artifact.",
+            fix="Log the model again, and check who changed the artifact.",
         )
     return file
 
@@ -173,7 +173,7 @@ def _described(data: bytes) -> dict[str, Any]:
 
 
 def _signature(described: dict[str, Any]) -> ModelSignature:
-    """Columns in, or rows (N, F) where they have no names; labels or values (N,) out."""
+    """Inputs: columns, or rows (N, F) without names. Outputs: labels or values (N,)."""
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types.schema import Schema, TensorSpec

@@ -32,9 +32,9 @@ class RegisteredModel:
     """A version of a registered model.
 
     Attributes:
-        name: of the registered model. version: counts from 1. run_id: MLflow's id of its run.
+        name: name of the registered model. version: from 1. run_id: MLflow's id of its run.
         source: URI of the artifact folder with the MLmodel file.
-        aliases: that point at this version.
+        aliases: aliases that point at this version.
     """
 
     name: str
@@ -52,13 +52,13 @@ def register_model(
     model: Savable | str | Path | None = None,
     config: TrackConfig | None = None,
 ) -> RegisteredModel:
-    """Log a run's model, make it the next version of `name`, and point `alias` at it.
+    """Log a run's model, register it as the next version of `name`, and point `alias` at it.
 
     The same model of the same run is registered once: a second call moves the alias only.
 
     Args:
-        run_dir: the folder of a run that MLflow has (`sync_run` it first where it has not).
-        name: of the registered model; created where it is missing.
+        run_dir: the folder of a run that MLflow has (otherwise call `sync_run` first).
+        name: name of the registered model; created if missing.
         alias: set on the new version and taken off another; None sets nothing.
         model: a trained model, or its file; None is `model.qsm` in the run folder, which
             `qstore export` writes.
@@ -68,6 +68,13 @@ def register_model(
         ConfigError: a name that MLflow does not take.
         UsageError: something else than a model file.
         RunError: no model file, no such run in the store, or no answer.
+
+    Examples:
+        from qstore_ray.errors import RunError
+        try:
+            register_model("runs/missing", "digits")
+        except RunError as error:
+            print(error)
     """
     run_dir = Path(run_dir)
     model = run_dir / _FILE if model is None else model
@@ -98,7 +105,7 @@ def promote_model(
     storage: str | Path = "runs",
     config: TrackConfig | None = None,
 ) -> RegisteredModel:
-    """Point `alias` at a version that is there; a version that had it has it no more.
+    """Point `alias` at an existing version, and remove it from the version that had it.
 
     Args:
         storage: the folder of run folders, for the default `mlflow.db`; unused with a URI.
@@ -139,7 +146,7 @@ def _uri(config: TrackConfig | None, storage: Path) -> str:
 def _check(run_dir: Path, model: Savable | str | Path) -> None:
     if isinstance(model, str | Path) and not Path(model).is_file():
         raise RunError(
-            "there is no model file to register",
+            "the model file to register does not exist",
             field="model",
             value=str(model),
             fix="Write it with TrainedModel.save, or give a model.",

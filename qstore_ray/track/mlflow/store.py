@@ -81,8 +81,8 @@ def open_client(uri: str) -> MlflowClient:
 
 
 def _create(file: Path) -> None:
-    """Make a new sqlite store whole: MLflow's tables take seconds, and one that was killed over
-    them leaves a file that it will not open again.
+    """Create a new sqlite store atomically: MLflow needs seconds for its tables, and if it is
+    killed meanwhile, it leaves a file that it does not open again.
     """
     from mlflow.tracking import MlflowClient
 
@@ -96,7 +96,7 @@ def _create(file: Path) -> None:
 
 
 def recorded_at(run_dir: Path, config: TrackConfig) -> str:
-    """In which store and experiment MLflow has the run of this folder; empty where it has none."""
+    """Store and experiment of this folder's run in MLflow; empty if MLflow does not have it."""
     if not (run_dir / RUN_ID_FILE).exists():
         return ""
     uri = redact_text(config.mlflow_uri or default_uri(run_dir.parent))
@@ -122,7 +122,7 @@ def translated(uri: str, doing: str) -> Iterator[None]:
 
 
 def experiment_id(client: MlflowClient, name: str, artifacts: str | None) -> str:
-    """The experiment of this name, created where it is missing, also by several at once."""
+    """The id of the experiment of this name; created if missing, safe for concurrent callers."""
     from mlflow.exceptions import MlflowException
 
     experiment = client.get_experiment_by_name(name)

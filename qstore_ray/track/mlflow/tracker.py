@@ -63,8 +63,12 @@ class MLflowTracker:
     """Records one run in MLflow. Runs in the driver process, in its own thread.
 
     Args:
-        config: where; `TrackConfig.mlflow_uri` None means `mlflow.db` beside the run folders.
-        interval: seconds at least between two requests that log epochs.
+        config: the store; `TrackConfig.mlflow_uri` None means `mlflow.db` beside the run folders.
+        interval: minimum seconds between two requests that log epochs.
+
+    Examples:
+        tracker = MLflowTracker(TrackConfig(experiment="flowers"))
+        assert tracker.name == "mlflow"
     """
 
     name = "mlflow"
@@ -80,7 +84,7 @@ class MLflowTracker:
 
     @property
     def longest_wait(self) -> str:
-        """How long a server is waited for, in words; a database has its own limits."""
+        """The time limit for a server, in words; a database has its own limits."""
         uri = self._config.mlflow_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
         server = is_server(uri)
         return "a server that does not answer is given up after two minutes at most" * server
@@ -89,7 +93,7 @@ class MLflowTracker:
         """Open the store and create the MLflow run, or continue the one named in the run folder.
 
         Raises:
-            RunError: no answer; or the run is part of one that MLflow does not have yet.
+            RunError: no answer; or MLflow does not have the parent run yet.
         """
         load_mlflow()
         self._run = run
@@ -133,7 +137,7 @@ class MLflowTracker:
                 self._client.set_terminated(self._run_id, _STATUS[status], self._last_written())
 
     def _say_where(self) -> None:
-        """Say which store it is, where that was not written in the run's configuration."""
+        """Report the store, if the run's configuration does not name it."""
         variables = {
             "MLFLOW_TRACKING_URI": self._config.mlflow_uri,
             "MLFLOW_EXPERIMENT_NAME": self._config.experiment,
@@ -148,7 +152,7 @@ class MLflowTracker:
         if not path.exists():
             return None
         run_id = path.read_text(encoding="utf-8").strip()
-        self._client.get_run(run_id)  # raises where this store does not know it
+        self._client.get_run(run_id)  # raises if this store does not have the run
         self._client.update_run(run_id, status="RUNNING", name=self._run.name)
         self._logged = None
         return run_id
@@ -189,7 +193,7 @@ class MLflowTracker:
         self._log_dataset()
 
     def _log_dataset(self) -> None:
-        """The data as MLflow's dataset input, told apart by their fingerprint; once a run."""
+        """Log the data as MLflow's dataset input, identified by their fingerprint; once a run."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         digest, data = self._run.fingerprints.get("data"), self._run.config.get("dataset")
@@ -214,8 +218,8 @@ class MLflowTracker:
             self._tag_attempt()
 
     def _log_points(self, points: Iterable[Point]) -> None:
-        """Log what the store does not have yet. Where a request fails, nobody knows whether it
-        was carried out, so the store is asked again next time.
+        """Log the points that the store does not have yet. If a request fails, its effect is
+        unknown, so the next call reads the stored points again.
         """
         from mlflow.entities import Metric
 
@@ -280,7 +284,7 @@ def _user() -> str:
 
 
 def _parent_tag(run: RunInfo) -> dict[str, str]:
-    """What makes MLflow show a run under the one that it is part of."""
+    """The tag that makes MLflow show a run under its parent run."""
     if run.parent is None:
         return {}
     path = run.parent / RUN_ID_FILE

@@ -33,7 +33,7 @@ class Difference:
 
     @property
     def significant(self) -> bool:
-        """Whether the interval does not hold 0. Of many comparisons some do so by chance."""
+        """Whether the interval excludes 0. Among many comparisons some do so by chance."""
         return not self.interval.low <= 0.0 <= self.interval.high
 
 
@@ -71,12 +71,22 @@ def compare(
 
     Args:
         runs: in the order of the rows.
-        metrics: that are compared.
-        modes: `min` or `max` for metrics whose name does not tell.
+        metrics: names of the compared metrics.
+        modes: `min` or `max` for metrics whose name implies no direction.
+
+    Returns:
+        A table with a row for each run, and the differences of groups of runs with equal settings.
 
     Raises:
         DataError: no runs, or two runs of one group with the same seed.
-        ConfigError: a metric whose name does not tell what is better, and no mode.
+        ConfigError: no mode for a metric whose name implies no direction.
+
+    Examples:
+        records = [{"event": "epoch", "epoch": 0, "val_loss": 0.4}]
+        config = {"trainer": {"learning_rate": 0.1}}
+        first = MetricsTracker(records, name="first")
+        second = MetricsTracker(records, name="second", config=config)
+        print(compare([first, second], ["val_loss"]).to_text())
     """
     if not runs:
         raise DataError("no runs to compare", field="runs", fix="Give at least one.")

@@ -74,9 +74,15 @@ class MetricsTracker:
     """The metrics of one run, as arrays and as conclusions.
 
     Args:
-        records: of a metrics file, as `read_records` gives them; of an epoch met twice, the later
+        records: records from `read_records`; if an epoch occurs twice, the later
             record counts.
         name: the run's name. config: its configuration, nested.
+
+    Examples:
+        losses = enumerate([0.7, 0.4, 0.5])
+        records = [{"event": "epoch", "epoch": n, "val_loss": loss} for n, loss in losses]
+        run = MetricsTracker(records, name="first")
+        assert run.best("val_loss").epoch == 1
     """
 
     def __init__(
@@ -88,7 +94,7 @@ class MetricsTracker:
 
     @classmethod
     def of(cls, run_dir: str | Path) -> MetricsTracker:
-        """The metrics of a run folder, also while the run goes on.
+        """Read the metrics of a run folder, also while the run is active.
 
         Raises:
             RunError: no run there, or a damaged file.
@@ -118,10 +124,10 @@ class MetricsTracker:
         return exponential_mean(self.history(name)[1], alpha)
 
     def best(self, name: str, mode: Mode | None = None) -> Best:
-        """The best epoch of a metric; what is better follows from the name where it is left out.
+        """The best epoch of a metric; without `mode` the direction follows from the name.
 
         Raises:
-            ConfigError: a name that does not tell, and no mode.
+            ConfigError: no mode for a name that implies no direction.
         """
         epochs, values = self.history(name)
         found = int((np.argmin if _mode(name, mode) == "min" else np.argmax)(values))
@@ -217,7 +223,7 @@ def interval_over_runs(
 
 
 def better_mode(name: str) -> Mode | None:
-    """Whether smaller or larger is better, where the name of the metric tells."""
+    """The direction that the name of the metric implies; None if it implies none."""
     known = table_direction(name)
     if known is not None:
         return "max" if known else "min"

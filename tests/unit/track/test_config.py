@@ -51,7 +51,7 @@ def test_folders_of_files_are_refused_with_what_to_write(uri: str):
 
 @pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])
 def test_a_database_in_memory_is_refused(uri: str):
-    with pytest.raises(ConfigError, match="gone when the run ends"):
+    with pytest.raises(ConfigError, match="lost when the run ends"):
         TrackConfig(mlflow_uri=uri)
 
 

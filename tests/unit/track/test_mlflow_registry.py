@@ -94,7 +94,7 @@ def test_a_run_that_mlflow_does_not_have_is_named(tmp_path: Path):
 
 def test_a_run_without_a_model_file_is_named(run_dir: Path):
     (run_dir / "model.qsm").unlink()
-    with pytest.raises(RunError, match="no model file") as caught:
+    with pytest.raises(RunError, match="the model file to register does not exist") as caught:
         register_model(run_dir, "model")
     assert (caught.value.field, caught.value.value) == ("model", str(run_dir / "model.qsm"))
     assert "TrainedModel.save" in caught.value.fix
