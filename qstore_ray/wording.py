@@ -1,8 +1,8 @@
 """What to type, as messages say it: written in Python's words, read on the command line in its own.
 
-A message names what Python has, `resume=True` or `sync_run("runs/a")`, or a field that both have,
-such as `trainer.epochs`. While the command line shows it, `worded` puts the option or the command
-in its place. So there is one text, and nobody reads of what he cannot type.
+A message names what Python has, `existing="resume"` or `sync_run("runs/a")`, or a field that both
+have, such as `trainer.epochs`. While the command line shows it, `worded` puts the option or the
+command in its place. So there is one text, and nobody reads of what he cannot type.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from typing import Final
 
 _COMMANDS: Final = (
-    (re.compile(r"\bresume=True\b"), "--resume"),
-    (re.compile(r"\bfresh=True\b"), "--fresh"),
+    (re.compile(r"\bexisting=(['\"])resume\1"), "--resume"),
+    (re.compile(r"\bexisting=(['\"])replace\1"), "--fresh"),
     (re.compile(r"\bsync_run\(['\"]?([^'\")]*)['\"]?\)"), r"`qstore runs sync \1`"),
     (re.compile(r"\bread_result\(['\"]?([^'\")]*)['\"]?\)"), r"`qstore tune show \1`"),
     (re.compile(r"\bTrainedModel\.save\b"), "`qstore export`"),
