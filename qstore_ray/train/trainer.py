@@ -16,13 +16,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qstore_ray.backends import open_backend
+from qstore_ray.backends import check_object, check_sendable, open_backend
 from qstore_ray.baseline import Baseline
 from qstore_ray.config import dump_toml, fingerprint
 from qstore_ray.data.read.dataset import Dataset
@@ -30,7 +29,7 @@ from qstore_ray.errors import ConfigError, InterruptedRunError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.resilience import available_cpus
-from qstore_ray.track.base import Display, Record, RunInfo, Status, Tracker
+from qstore_ray.track.base import Display, RunInfo, Status, Tracker
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.follow import Follower, open_trackers
 from qstore_ray.track.jsonl import epoch_records, read_records
@@ -56,6 +55,7 @@ from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.ray.interrupt import stop_on_signal
 from qstore_ray.train.report.facts import Ending
 from qstore_ray.train.request import RunRequest
+from qstore_ray.train.result import TrainResult
 from qstore_ray.train.run.checkpoint import latest_checkpoint
 from qstore_ray.train.run.run_folder import (
     Existing,
@@ -67,40 +67,8 @@ from qstore_ray.train.run.run_folder import (
 from qstore_ray.train.run.same_run import epochs_of
 
 if TYPE_CHECKING:
+    from qstore_ray.backends.base import Backend
     from qstore_ray.types import FloatArray
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What `fit` returns.
-
-    Attributes:
-        model: the trained model.
-        metrics: the run in numbers: `train_…` of the last epoch, `val_…` and `test_…` of the model
-            that is returned, `train_seconds` (all of `fit`), `samples_per_second` (of the loop).
-            `test_…` are all that fit, see `learn.scoring`.
-        missing: metrics that the rows do not define, with the reason.
-        verdict: how the model stands to the baseline that `fit` was given; empty without one.
-        history: one record an epoch.
-        run_dir: the run folder. checkpoint: its last checkpoint.
-    """
-
-    model: TrainedModel
-    metrics: Mapping[str, float]
-    history: list[Record] = field(repr=False)
-    run_dir: Path
-    checkpoint: Path
-    missing: Mapping[str, str] = field(default_factory=dict)
-    verdict: str = ""
-
-    def __repr__(self) -> str:
-        scores = {
-            k: v for k, v in self.metrics.items() if k.startswith(("test_", "val_", "train_"))
-        }
-        known = list(scores.items())[:8]
-        numbers = ", ".join(f"{name}={value:.4g}" for name, value in known)
-        epochs = f"{len(self.history)} epoch{'s' * (len(self.history) != 1)}"
-        return f"TrainResult({str(self.run_dir)!r}, {epochs}, {numbers})"
 
 
 class QuantumTrainer:
@@ -114,6 +82,11 @@ class QuantumTrainer:
         display: shows progress; None for silence.
         callbacks: besides those of `trainer.callbacks`; objects of your own classes too. A
             `Tracker` or a `Display` among them is used as such, in the driver process.
+        backend: where circuits run, in place of the one that `trainer.backend` names; with workers
+            each gets a pickled copy.
+
+    Raises:
+        ConfigError: a callback or a backend that is none.
     """
 
     def __init__(
@@ -127,6 +100,7 @@ class QuantumTrainer:
         track: TrackConfig | None = None,
         display: Display | None = None,
         callbacks: Sequence[Callback | Tracker | Display] = (),
+        backend: Backend | None = None,
     ) -> None:
         self.model = model or ModelConfig()
         self.trainer = trainer or TrainerConfig()
@@ -135,6 +109,7 @@ class QuantumTrainer:
         self.cluster = cluster or ClusterConfig()
         self.track = track or TrackConfig()
         self.display = display
+        self.backend = None if backend is None else check_object(backend)
         self.callbacks = self.trainer.open_callbacks()
         self.trackers: list[Tracker] = []
         for each in callbacks:
@@ -192,7 +167,9 @@ class QuantumTrainer:
             QStoreError: see `fit`.
         """
         began = time.monotonic()
-        found = checked(self.model, self.trainer, dataset, self.callbacks, request.sample_weight)
+        found = checked(
+            self.model, self.trainer, dataset, self.callbacks, request.sample_weight, self.backend
+        )
         name = self.name or f"{dataset.config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
         begins = self._check_run(name, found, request)
         theta = begins.theta if begins else None
@@ -285,6 +262,8 @@ class QuantumTrainer:
         """Ray with room for the workers; nothing where there are none."""
         if not self.trainer.num_workers:
             return nullcontext()
+        if self.backend is not None:
+            check_sendable(self.backend)
         from qstore_ray.train.ray.session import ray_session  # Ray only where it is used
 
         return ray_session(self.cluster, self.trainer.num_workers)
@@ -298,6 +277,9 @@ class QuantumTrainer:
         }
         if sample_weight is not None:
             recipe["sample_weight"] = fingerprint(np.asarray(sample_weight, np.float64).tolist())
+        if self.backend is not None:
+            kind = type(self.backend)
+            recipe["backend"] = f"{kind.__module__}.{kind.__qualname__}"
         given = self.callbacks[len(self.trainer.callbacks) :]
         deciding = [described(callback) for callback in given if callback.decides]
         return recipe | ({"callbacks": deciding} if deciding else {})
@@ -345,6 +327,7 @@ class QuantumTrainer:
             arrays=preparation_arrays(dataset),
             threads=threads or available_cpus(),
             callbacks=tuple(self.callbacks),
+            backend=self.backend,
             targets=found.targets,
             metrics=found.metrics,
             class_names=tuple(map(str, dataset.schema.class_names)),
@@ -363,7 +346,8 @@ class QuantumTrainer:
         checkpoint, _ = latest_checkpoint(folder.checkpoints)
         assert checkpoint is not None, "the loop writes a checkpoint after the last epoch"
         trained = TrainedModel.load(
-            checkpoint.path, open_backend(self.trainer.backend, self.trainer.backend_options)
+            checkpoint.path,
+            self.backend or open_backend(self.trainer.backend, self.trainer.backend_options),
         )
         history = epoch_records(read_records(folder.metrics))
         metrics |= {k: float(v) for k, v in history[-1].items() if k.startswith("train_")}

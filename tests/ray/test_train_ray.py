@@ -27,7 +27,8 @@ from qstore_ray.learn.config import ModelConfig
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import read_records
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
-from qstore_ray.train.trainer import QuantumTrainer, TrainResult
+from qstore_ray.train.result import TrainResult
+from qstore_ray.train.trainer import QuantumTrainer
 
 EPOCHS = 10
 HALF = ClusterConfig(cpus_per_worker=0.5)

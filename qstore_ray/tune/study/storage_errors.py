@@ -157,16 +157,16 @@ _MEANINGS: Final[dict[Trouble, tuple[str, str]]] = {
     Trouble.AWAY: (
         "the database's server cannot be reached",
         (
-            "Check that it runs, and host and port in tune.storage_url; existing='resume' continues "
-            "a search that had begun, which has kept all that was done."
+            "Check that it runs, and host and port in tune.storage_url; existing='resume' "
+            "continues a search that had begun, which has kept all that was done."
         ),
     ),
     Trouble.FULL: ("the database has no room left", "Free some space, then existing='resume'."),
     Trouble.LOCKED: (
         "the database is locked by another process",
         (
-            "Wait for it or end it, then existing='resume'; a journal file (no storage_url) does not "
-            "lock."
+            "Wait for it or end it, then existing='resume'; a journal file (no storage_url) does "
+            "not lock."
         ),
     ),
     Trouble.DAMAGED: ("the database is damaged, or not one of Optuna's", _RESTORE),

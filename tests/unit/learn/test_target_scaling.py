@@ -25,7 +25,8 @@ from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.model.archive import pack, unpack
 from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.ray.predict import _Predictor
-from qstore_ray.train.trainer import QuantumTrainer, TrainResult
+from qstore_ray.train.result import TrainResult
+from qstore_ray.train.trainer import QuantumTrainer
 
 PLAIN = TrackConfig(mlflow=False, figures=False)
 SPLIT = {"train": 0.6, "val": 0.2, "test": 0.2}
