@@ -56,7 +56,7 @@ def search(folder: str, trials: int, seed: int, scheduler: str) -> dict[str, Any
     if scheduler == "long":
         same = config.tune.model_copy(update={"points": tuple(points(config, trials, seed))})
         config = config.model_copy(update={"tune": same})
-    result = run_search(config, fresh=True)
+    result = run_search(config, existing="replace")
     loops, epochs = 0.0, 0
     for trial in result.trials:
         loops += trial.epochs[-1]["seconds"]
@@ -92,6 +92,7 @@ def optimize(folder: str, trials: int, seed: int, threads: int) -> None:
     import optuna
 
     from qstore_ray import DatasetLoader, QuantumTrainer
+    from qstore_ray.train.request import RunRequest
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     config = job(folder, LONG)
@@ -102,9 +103,9 @@ def optimize(folder: str, trials: int, seed: int, threads: int) -> None:
         chosen = space.apply(config, space.suggest(trial))
         trainer = QuantumTrainer(
             chosen.model, chosen.trainer, name=f"trial-{trial.number:04d}",
-            storage=folder, track=chosen.track, threads=threads,
+            storage=folder, track=chosen.track,
         )  # fmt: skip
-        return float(trainer.fit(dataset).metrics["val_accuracy"])
+        return float(trainer.run(dataset, RunRequest(threads=threads)).metrics["val_accuracy"])
 
     sampler = optuna.samplers.TPESampler(
         multivariate=True, group=True, constant_liar=True, n_startup_trials=8, seed=seed

@@ -31,7 +31,7 @@ trainer = QuantumTrainer(
     TrainerConfig(epochs=20, batch_size=16, learning_rate=0.1),
     name="own-circuit",
 )
-result = trainer.fit(data, fresh=True)
+result = trainer.fit(data, existing="replace")
 
 print(f"parameters    {result.model.model.n_parameters}")
 print(f"test accuracy {result.model.evaluate(data, 'test')['accuracy']:.3f}")

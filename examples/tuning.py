@@ -61,7 +61,7 @@ tuner = Tuner(
     scheduler_options={"grace_period": 2},
     refit=True,
 )
-result = tuner.fit(resume=options.resume)
+result = tuner.fit(existing="resume" if options.resume else "error")
 
 print("trial  status     epochs  val loss  tried")
 for trial in result.trials:

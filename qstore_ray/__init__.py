@@ -24,11 +24,16 @@ if TYPE_CHECKING:
     from qstore_ray.circuits.observable import Observable as Observable
     from qstore_ray.circuits.template import Op as Op
     from qstore_ray.circuits.template import Template as Template
+    from qstore_ray.circuits.template import param as param
+    from qstore_ray.circuits.template import row as row
     from qstore_ray.cli.progress.progress import ProgressBar as ProgressBar
+    from qstore_ray.config import Config as Config
     from qstore_ray.data.config import DatasetConfig as DatasetConfig
     from qstore_ray.data.loader import DatasetLoader as DatasetLoader
     from qstore_ray.data.read.dataset import Dataset as Dataset
+    from qstore_ray.data.sources.base import ReadTask as ReadTask
     from qstore_ray.data.sources.base import SourceAdapter as SourceAdapter
+    from qstore_ray.data.sources.base import SourceData as SourceData
     from qstore_ray.errors import QStoreError as QStoreError
     from qstore_ray.estimator import QuantumClassifier as QuantumClassifier
     from qstore_ray.estimator import QuantumKernelClassifier as QuantumKernelClassifier
@@ -39,6 +44,9 @@ if TYPE_CHECKING:
     from qstore_ray.learn.config import ModelConfig as ModelConfig
     from qstore_ray.learn.kernel.kernel import FidelityKernel as FidelityKernel
     from qstore_ray.learn.kernel.kernel import ProjectedKernel as ProjectedKernel
+    from qstore_ray.track.base import Display as Display
+    from qstore_ray.track.base import RunInfo as RunInfo
+    from qstore_ray.track.base import Tracker as Tracker
     from qstore_ray.track.config import TrackConfig as TrackConfig
     from qstore_ray.track.logs.logging import configure_logging as configure_logging
     from qstore_ray.track.mlflow.registry import promote_model as promote_model
@@ -49,7 +57,9 @@ if TYPE_CHECKING:
     from qstore_ray.track.sync import sync_run as sync_run
     from qstore_ray.track.tensorboard import TensorBoardTracker as TensorBoardTracker
     from qstore_ray.track.wandb import WandBTracker as WandBTracker
+    from qstore_ray.train.callbacks.base import Batch as Batch
     from qstore_ray.train.callbacks.base import Callback as Callback
+    from qstore_ray.train.callbacks.base import Run as Run
     from qstore_ray.train.callbacks.budget import Budget as Budget
     from qstore_ray.train.callbacks.convergence import ConvergenceMonitor as ConvergenceMonitor
     from qstore_ray.train.callbacks.early_stopping import EarlyStopping as EarlyStopping
@@ -62,8 +72,8 @@ if TYPE_CHECKING:
     from qstore_ray.train.config import TrainerConfig as TrainerConfig
     from qstore_ray.train.model.trained import TrainedModel as TrainedModel
     from qstore_ray.train.ray.kernel_matrix import gram_matrix as gram_matrix
+    from qstore_ray.train.result import TrainResult as TrainResult
     from qstore_ray.train.trainer import QuantumTrainer as QuantumTrainer
-    from qstore_ray.train.trainer import TrainResult as TrainResult
     from qstore_ray.tune.config import TuneConfig as TuneConfig
     from qstore_ray.tune.objective import Objective as Objective
     from qstore_ray.tune.space.space import Space as Space
@@ -75,15 +85,18 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "Backend": "qstore_ray.backends.base",
+    "Batch": "qstore_ray.train.callbacks.base",
     "Bindings": "qstore_ray.backends.base",
     "Budget": "qstore_ray.train.callbacks.budget",
     "Callback": "qstore_ray.train.callbacks.base",
     "Circuit": "qstore_ray.circuits.circuit",
     "ClusterConfig": "qstore_ray.train.config",
+    "Config": "qstore_ray.config",
     "ConvergenceMonitor": "qstore_ray.train.callbacks.convergence",
     "Dataset": "qstore_ray.data.read.dataset",
     "DatasetConfig": "qstore_ray.data.config",
     "DatasetLoader": "qstore_ray.data.loader",
+    "Display": "qstore_ray.track.base",
     "EarlyStopping": "qstore_ray.train.callbacks.early_stopping",
     "Estimates": "qstore_ray.backends.base",
     "FidelityKernel": "qstore_ray.learn.kernel.kernel",
@@ -105,14 +118,19 @@ _EXPORTS = {
     "QuantumKernelClassifier": "qstore_ray.estimator",
     "QuantumRegressor": "qstore_ray.estimator",
     "QuantumTrainer": "qstore_ray.train.trainer",
+    "ReadTask": "qstore_ray.data.sources.base",
+    "Run": "qstore_ray.train.callbacks.base",
+    "RunInfo": "qstore_ray.track.base",
     "SourceAdapter": "qstore_ray.data.sources.base",
+    "SourceData": "qstore_ray.data.sources.base",
     "Space": "qstore_ray.tune.space.space",
     "StudyResult": "qstore_ray.tune.study.result",
     "Template": "qstore_ray.circuits.template",
     "TensorBoardTracker": "qstore_ray.track.tensorboard",
     "Timer": "qstore_ray.train.callbacks.timer",
     "TrackConfig": "qstore_ray.track.config",
-    "TrainResult": "qstore_ray.train.trainer",
+    "Tracker": "qstore_ray.track.base",
+    "TrainResult": "qstore_ray.train.result",
     "TrainedModel": "qstore_ray.train.model.trained",
     "TrainerConfig": "qstore_ray.train.config",
     "TuneConfig": "qstore_ray.tune.config",
@@ -123,9 +141,11 @@ _EXPORTS = {
     "configure_logging": "qstore_ray.track.logs.logging",
     "gram_matrix": "qstore_ray.train.ray.kernel_matrix",
     "open_backend": "qstore_ray.backends",
+    "param": "qstore_ray.circuits.template",
     "promote_model": "qstore_ray.track.mlflow.registry",
     "read_result": "qstore_ray.tune.study.result",
     "register_model": "qstore_ray.track.mlflow.registry",
+    "row": "qstore_ray.circuits.template",
     "run_job": "qstore_ray.job",
     "run_search": "qstore_ray.job",
     "sync_run": "qstore_ray.track.sync",
@@ -133,15 +153,18 @@ _EXPORTS = {
 
 __all__ = [
     "Backend",
+    "Batch",
     "Bindings",
     "Budget",
     "Callback",
     "Circuit",
     "ClusterConfig",
+    "Config",
     "ConvergenceMonitor",
     "Dataset",
     "DatasetConfig",
     "DatasetLoader",
+    "Display",
     "EarlyStopping",
     "Estimates",
     "FidelityKernel",
@@ -163,13 +186,18 @@ __all__ = [
     "QuantumKernelClassifier",
     "QuantumRegressor",
     "QuantumTrainer",
+    "ReadTask",
+    "Run",
+    "RunInfo",
     "SourceAdapter",
+    "SourceData",
     "Space",
     "StudyResult",
     "Template",
     "TensorBoardTracker",
     "Timer",
     "TrackConfig",
+    "Tracker",
     "TrainResult",
     "TrainedModel",
     "TrainerConfig",
@@ -181,9 +209,11 @@ __all__ = [
     "configure_logging",
     "gram_matrix",
     "open_backend",
+    "param",
     "promote_model",
     "read_result",
     "register_model",
+    "row",
     "run_job",
     "run_search",
     "sync_run",

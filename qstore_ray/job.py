@@ -24,6 +24,7 @@ from qstore_ray.tune.config import TuneConfig
 
 if TYPE_CHECKING:
     from qstore_ray.data.read.dataset import Dataset
+    from qstore_ray.train.run.run_folder import Existing
     from qstore_ray.tune.driver.display import SearchDisplay
     from qstore_ray.tune.study.result import StudyResult
 
@@ -62,8 +63,7 @@ class JobResult:
 def run_job(
     config: JobConfig,
     *,
-    resume: bool = False,
-    fresh: bool = False,
+    existing: Existing = "error",
     display: Display | None = None,
     loaded: Callable[[Dataset], None] | None = None,
 ) -> JobResult:
@@ -71,8 +71,8 @@ def run_job(
 
     Args:
         config: the job.
-        resume: continue the run of this name.
-        fresh: delete the run of this name first.
+        existing: if there is a run of this name, "error" refuses, "resume" continues it,
+            "replace" deletes it and starts again.
         display: shows the run.
         loaded: called with the data as soon as they are loaded.
 
@@ -83,17 +83,12 @@ def run_job(
     # What takes long to import is imported when a job runs, not when one is described.
     from qstore_ray.baseline import constant_baseline, linear_baseline
     from qstore_ray.data.loader import DatasetLoader
+    from qstore_ray.train.request import RunRequest
     from qstore_ray.train.run.run_folder import check_run
     from qstore_ray.train.trainer import QuantumTrainer
 
     _check_job(config, "run_job")
-    check_run(
-        config.storage,
-        config.name,
-        resume=resume,
-        fresh=fresh,
-        epochs=config.trainer.epochs,
-    )
+    check_run(config.storage, config.name, existing=existing, epochs=config.trainer.epochs)
     dataset = DatasetLoader.load(config.dataset)
     if loaded is not None:
         loaded(dataset)
@@ -115,17 +110,15 @@ def run_job(
         track=config.track,
         display=display,
     )
-    result = trainer.fit(
-        dataset, resume=resume, fresh=fresh, config_toml=config.to_toml(), baseline=baseline
-    )
+    request = RunRequest(existing=existing, config_toml=config.to_toml(), baseline=baseline)
+    result = trainer.run(dataset, request)
     return JobResult(result.run_dir, dict(result.metrics), result.verdict, result.missing)
 
 
 def run_search(
     config: JobConfig,
     *,
-    resume: bool = False,
-    fresh: bool = False,
+    existing: Existing = "error",
     display: SearchDisplay | None = None,
 ) -> StudyResult:
     """Search what `config.tune` says; the study. Runs in the driver process.
@@ -144,7 +137,7 @@ def run_search(
         )
     from qstore_ray.tune.tuner import Tuner
 
-    return Tuner(config, config.tune, display=display).fit(resume=resume, fresh=fresh)
+    return Tuner(config, config.tune, display=display).fit(existing=existing)
 
 
 def _check_job(config: object, name: str) -> None:

@@ -1,8 +1,8 @@
 """Messages that suit their reader: calls and arguments in Python, commands and options in a shell.
 
-A message names a Python argument or call, `resume=True` or `sync_run("runs/a")`, or a field that
-both interfaces have, such as `trainer.epochs`. When the command line prints it, `worded` replaces
-the Python form by the option or command. Each message is written once.
+A message names a Python argument or call, `existing="resume"` or `sync_run("runs/a")`, or a field
+that both interfaces have, such as `trainer.epochs`. When the command line prints it, `worded`
+replaces the Python form by the option or command. Each message is written once.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from typing import Final
 
 _COMMANDS: Final = (
-    (re.compile(r"\bresume=True\b"), "--resume"),
-    (re.compile(r"\bfresh=True\b"), "--fresh"),
+    (re.compile(r"\bexisting=(['\"])resume\1"), "--resume"),
+    (re.compile(r"\bexisting=(['\"])replace\1"), "--fresh"),
     (re.compile(r"\bsync_run\(['\"]?([^'\")]*)['\"]?\)"), r"`qstore runs sync \1`"),
     (re.compile(r"\bread_result\(['\"]?([^'\")]*)['\"]?\)"), r"`qstore tune show \1`"),
     (re.compile(r"\bTrainedModel\.save\b"), "`qstore export`"),

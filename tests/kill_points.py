@@ -41,7 +41,7 @@ from qstore_ray.train import finish
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.run import recorder
 from qstore_ray.train.run.checkpoint import latest_checkpoint, read_checkpoint
-from qstore_ray.train.run.run_folder import read_run_record
+from qstore_ray.train.run.run_folder import Existing, read_run_record
 from qstore_ray.train.trainer import QuantumTrainer
 from tests.effects import Effect, Watch
 
@@ -82,7 +82,7 @@ class LinesTracker:
             self.epoch(record)
 
 
-def train(storage: Path, resume: bool, fresh: bool = False, kept: int = 2) -> None:
+def train(storage: Path, existing: Existing = "error", kept: int = 2) -> None:
     """The command: a small training with callbacks and a tracker."""
     generator = np.random.default_rng(0)
     x = generator.normal(size=(60, 2))
@@ -95,7 +95,7 @@ def train(storage: Path, resume: bool, fresh: bool = False, kept: int = 2) -> No
     QuantumTrainer(
         ModelConfig(n_qubits=2, layers=1), config, name="run", storage=storage,
         track=TrackConfig(mlflow=False), callbacks=[LinesTracker(storage / "told.jsonl")],
-    ).fit(data, resume=resume, fresh=fresh)  # fmt: skip
+    ).fit(data, existing=existing)  # fmt: skip
 
 
 def child(work: Callable[[], None], log: Path) -> int:
@@ -119,10 +119,10 @@ def once_more(storage: Path) -> None:
     found = (run / "run.json").exists()
     if found and read_run_record(run)["status"] == "finished":
         try:
-            train(storage, resume=True)
+            train(storage, existing="resume")
         except RunExistsError:
             return
-    train(storage, resume=found)
+    train(storage, existing="resume" if found else "error")
 
 
 def end(storage: Path) -> dict[str, Any]:
@@ -183,10 +183,10 @@ class Enumeration:
         self.storage = folder / "s"
         self.effects: Counter[str] = Counter()
         self.failures: list[str] = []
-        self._do(lambda: train(self.storage, resume=False))
+        self._do(lambda: train(self.storage))
         self.expected = end(self.storage)
         self.storage.rename(folder / "whole")
-        self._do(lambda: train(self.storage, resume=False, kept=99))
+        self._do(lambda: train(self.storage, kept=99))
         folders = (self.storage / "run" / "checkpoints").iterdir()
         self.all_steps = {path.name: _arrays(path) for path in folders}
         shutil.rmtree(self.storage)
@@ -212,7 +212,7 @@ class Enumeration:
 
         def killed() -> None:
             Watch(self.storage, at)
-            train(self.storage, resume=False)
+            train(self.storage)
 
         shutil.rmtree(self.storage, ignore_errors=True)
         self.storage.mkdir()
@@ -297,19 +297,19 @@ def main(folder: Path, how: str) -> None:
     # Drawing takes longer than training here; a file stands for the figures, one for the report.
     finish.draw_run, finish.write_report = _figure, _report  # type: ignore[assignment]
     (folder / "first").mkdir()
-    train(folder / "first", resume=False)  # imports and compiles all that the children will need
+    train(folder / "first")  # imports and compiles all that the children will need
     _wait_until_alone()
     gc.freeze()  # the children share what is there, and need not look through it
     began = time.monotonic()
     found = Enumeration(folder)
-    new = Family("new", None, lambda storage: train(storage, resume=False))
+    new = Family("new", None, train)
     if how == "full":
         found.fill(new)
     else:
         found.kill(new)
         stopped = found.stopped(Effect("rename", "run/checkpoints/step-00000004/manifest.json", 1))
-        found.kill(Family("resumed", stopped, lambda storage: train(storage, resume=True)))
-        fresh = lambda storage: train(storage, resume=False, fresh=True)  # noqa: E731
+        found.kill(Family("resumed", stopped, lambda storage: train(storage, existing="resume")))
+        fresh = lambda storage: train(storage, existing="replace")  # noqa: E731
         begun = "run/.tracking.json.PID.part"  # from here on it is like a new one
         found.kill(Family("fresh", stopped, fresh, fresh, until=begun))
     seconds = round(time.monotonic() - began, 1)

@@ -31,6 +31,7 @@ from qstore_ray.resilience import sweep_parts
 from qstore_ray.track import follow
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.run.checkpoint import latest_checkpoint
+from qstore_ray.train.run.run_folder import Existing
 from qstore_ray.tune.driver.finalize import leave_files, summary_of
 from qstore_ray.tune.driver.tracking import SearchTracking
 from qstore_ray.tune.driver.watch import Watch as SearchWatch
@@ -65,15 +66,15 @@ class Reports(Listener):
         self._watch.trial_reported(self._trial, message["progress"])
 
 
-def search(folder: Path, *, resume: bool) -> None:
+def search(folder: Path, *, existing: Existing = "error") -> None:
     """The command: a search of two trials."""
     job = job_of(folder, **TRAINER)
-    with study_of(job, CONFIG, DATA, resume=resume) as study:
+    with study_of(job, CONFIG, DATA, existing=existing) as study:
         plan = plan_of(job, CONFIG, DATA)
         tracking = SearchTracking(
             study.folder, job.track, name="s", job_config=job.to_dict(), fingerprints={}
         )
-        tracking.start(resume)
+        tracking.start(existing == "resume")
         watch = SearchWatch(plan, tracking, None, read_result(folder, "s"))
         trials = Trials(plan)
         while trial := study.ask():
@@ -91,11 +92,11 @@ def search(folder: Path, *, resume: bool) -> None:
 def once_more(folder: Path) -> None:
     """What a user does after a crash: the same command with `--resume`, or the same if told so."""
     try:
-        search(folder, resume=True)
+        search(folder, existing="resume")
     except RunExistsError as exc:
-        if "Leave out resume=True" not in exc.fix:
+        if "Leave out existing='resume'" not in exc.fix:
             raise
-        search(folder, resume=False)
+        search(folder)
 
 
 def completed(result: StudyResult) -> dict[int, Any]:
@@ -196,11 +197,9 @@ class Enumeration:
 def killed_searches(folder: Path) -> Enumeration:
     """A search that is killed, and gone on with."""
     whole = folder / "whole"
-    assert child(lambda: search(whole, resume=False), folder / "log.txt") == 0, (
-        folder / "log.txt"
-    ).read_text()
+    assert child(lambda: search(whole), folder / "log.txt") == 0, (folder / "log.txt").read_text()
     expected = end(whole)
-    found = Enumeration(folder, None, lambda storage: search(storage, resume=False))
+    found = Enumeration(folder, None, search)
 
     def check(storage: Path) -> str | None:
         try:
@@ -260,7 +259,7 @@ def main(folder: Path) -> None:
     storage._GRACE = 1  # seconds that a lock which a killed writer has left is waited for
     for name in ("first", "search", "handover"):
         (folder / name).mkdir()
-    search(folder / "first", resume=False)  # imports and compiles all that the children will need
+    search(folder / "first")  # imports and compiles all that the children will need
     threads = {task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm")}
     own = Path("/proc/self/comm").read_text().strip()
     # Arrow's allocator has a thread for its own use, and takes care of forks.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from qstore_ray.config import Config
+from qstore_ray.train.run.run_folder import Existing
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.study.opening import open_study
 from qstore_ray.tune.study.study import Study
@@ -18,12 +19,11 @@ def opened(
     *,
     job: Config = JOB,
     data_fingerprint: str = "",
-    resume: bool = False,
-    fresh: bool = False,
+    existing: Existing = "error",
     **search: Any,
 ) -> Study:
     """The study of a search with these fields."""
     return open_study(
         storage, name, TuneConfig(**search), job=job, data_fingerprint=data_fingerprint,
-        resume=resume, fresh=fresh,
+        existing=existing,
     )  # fmt: skip

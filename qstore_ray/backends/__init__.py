@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 from collections.abc import Callable
 from typing import Any
 
 from qstore_ray.backends.base import Backend
-from qstore_ray.errors import unknown_name
+from qstore_ray.errors import ConfigError, unknown_name
 from qstore_ray.registry import Registry
 
-__all__ = ["BACKENDS", "check_backend", "open_backend"]
+__all__ = ["BACKENDS", "check_backend", "check_object", "check_sendable", "open_backend"]
 
 BACKENDS: Registry[Callable[..., Backend]] = Registry(
     "backend",
@@ -27,7 +28,8 @@ def open_backend(name: str, options: dict[str, Any], *, threads: int = 1) -> Bac
     """The backend of that name, with its own options.
 
     Args:
-        threads: CPUs it may use, unless its options say otherwise.
+        threads: CPUs it may use, unless its options say otherwise; only for a backend that has a
+            parameter `threads`.
 
     Raises:
         UnknownNameError: no such backend, or an option it does not have.
@@ -38,7 +40,9 @@ def open_backend(name: str, options: dict[str, Any], *, threads: int = 1) -> Bac
         assert backend.name == "statevector"
     """
     check_backend(name, options)
-    return BACKENDS[name](**{"threads": threads, **options})
+    backend = BACKENDS[name]
+    shared = {"threads": threads} if "threads" in inspect.signature(backend).parameters else {}
+    return backend(**{**shared, **options})
 
 
 def check_backend(name: str, options: dict[str, Any]) -> None:
@@ -55,3 +59,37 @@ def check_backend(name: str, options: dict[str, Any]) -> None:
     for option in options:
         if option not in known:
             raise unknown_name("option", option, known, field="backend_options")
+
+
+def check_object(backend: Backend) -> Backend:
+    """`backend`, if it is an object that evaluates circuits.
+
+    Raises:
+        ConfigError: it is something else, such as a name or a class.
+    """
+    if isinstance(backend, type) or not hasattr(backend, "evaluate"):
+        raise ConfigError(
+            "not a backend: an object with the method `evaluate`",
+            field="backend",
+            value=backend,
+            fix='For one that is known by name, set trainer.backend, for example "aer".',
+        )
+    return backend
+
+
+def check_sendable(backend: Backend) -> None:
+    """Refuse a backend that cannot be copied to workers.
+
+    Raises:
+        ConfigError: `pickle` refuses it.
+    """
+    try:
+        pickle.dumps(backend)
+    except (pickle.PicklingError, TypeError, AttributeError) as exc:
+        raise ConfigError(
+            f"the backend cannot be pickled, so workers cannot get it: {exc}",
+            field="backend",
+            value=type(backend).__name__,
+            fix="Define its class in a module, without locks, files or connections in its fields, "
+            "or set trainer.num_workers = 0.",
+        ) from exc

@@ -40,11 +40,13 @@ def checked(
     dataset: Dataset,
     callbacks: Sequence[Callback] = (),
     sample_weight: Any = None,
+    backend: Backend | None = None,
 ) -> Checked:
     """The model and its rows, as training takes them. Runs in the driver process.
 
     Args:
         sample_weight: of the rows of train, in the order of `materialize` (N,).
+        backend: where circuits run; without it the one that `config` names.
 
     Raises:
         ConfigError, CircuitError, ResourceError: what does not fit, or cannot be run.
@@ -53,7 +55,7 @@ def checked(
     if not isinstance(dataset, Dataset):
         raise no_dataset(dataset)
     model = model_for(model_config, dataset)
-    backend = open_backend(config.backend, config.backend_options)
+    backend = backend or open_backend(config.backend, config.backend_options)
     get_gradient(config.gradient, backend)
     x, y = dataset.materialize("train")
     validates = "val" in dataset.plans

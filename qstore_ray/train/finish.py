@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from qstore_ray.baseline import Baseline
@@ -25,39 +23,28 @@ if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
 
 
-@contextmanager
-def always(*steps: Callable[[], object]) -> Iterator[None]:
-    """Take all steps in order however the block ends.
+def take_all(steps: Sequence[Callable[[], object]], raised: BaseException | None) -> None:
+    """Take the last steps of a run in order, also those after a step that fails.
 
-    The error that is raised is the first one; what went wrong after it becomes its notes.
+    Call it in a `finally`.
+
+    Args:
+        raised: the error that is on its way out of the `try`, if any. It stays the error that is
+            raised, and what goes wrong in a step becomes its note. Without it the first error of a
+            step is raised, with the later ones as notes.
     """
-    with ExitStack() as stack:
-        for step in reversed(steps):
-            stack.push(_Step(step))
-        yield
-
-
-class _Step:
-    """One step at the end of a block."""
-
-    def __init__(self, step: Callable[[], object]) -> None:
-        self._step = step
-
-    def __enter__(self) -> None:
-        """Nothing: it is taken at the end."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            self._step()
-        except QStoreError as exc:
-            if error is None:
-                raise
-            error.add_note(f"And then: {exc}")
+    if not steps:
+        return
+    first, *rest = steps
+    try:
+        first()
+    except QStoreError as exc:
+        if raised is None:
+            raised = exc
+            raise
+        raised.add_note(f"And then: {exc}")
+    finally:
+        take_all(rest, raised)
 
 
 class Pictures:
@@ -125,5 +112,5 @@ def interrupted(folder: RunFolder, reason: str = "") -> QStoreError:
         reason or "stopped on request",
         field="run",
         value=str(folder.path),
-        fix=f"Go on with resume=True (name {folder.name!r}).",
+        fix=f"Go on with existing='resume' (name {folder.name!r}).",
     )

@@ -11,25 +11,25 @@ driver process; with `num_workers = 0` the loop runs there too and Ray is never 
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qstore_ray.backends import open_backend
+from qstore_ray.backends import check_object, check_sendable, open_backend
 from qstore_ray.baseline import Baseline
 from qstore_ray.config import dump_toml, fingerprint
 from qstore_ray.data.read.dataset import Dataset
-from qstore_ray.errors import ConfigError
+from qstore_ray.errors import ConfigError, InterruptedRunError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.resilience import available_cpus
-from qstore_ray.track.base import Display, Record, RunInfo, Status, Tracker
+from qstore_ray.track.base import Display, RunInfo, Status, Tracker
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.follow import Follower, open_trackers
 from qstore_ray.track.jsonl import epoch_records, read_records
@@ -38,61 +38,37 @@ from qstore_ray.train.checks import Checked, checked, no_dataset
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
 from qstore_ray.train.finish import (
     Pictures,
-    always,
     artifacts,
     close_metrics,
     interrupted,
     judged,
+    take_all,
 )
 from qstore_ray.train.job import Assignment, Outcome, TrainingRows
 from qstore_ray.train.loop import loop
 from qstore_ray.train.loop.loop import batches_of
 from qstore_ray.train.loop.reducer import LocalReducer
 from qstore_ray.train.loop.reporter import LocalReporter
-from qstore_ray.train.model.beginning import beginning, check_longer
+from qstore_ray.train.model.beginning import Beginning, beginning, check_longer
 from qstore_ray.train.model.modelfile import model_manifest, preparation_arrays
 from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.ray.interrupt import stop_on_signal
 from qstore_ray.train.report.facts import Ending
+from qstore_ray.train.request import RunRequest
+from qstore_ray.train.result import TrainResult
 from qstore_ray.train.run.checkpoint import latest_checkpoint
-from qstore_ray.train.run.run_folder import RunFolder, check_run, open_run_folder, read_run_record
+from qstore_ray.train.run.run_folder import (
+    Existing,
+    RunFolder,
+    check_run,
+    open_run_folder,
+    read_run_record,
+)
 from qstore_ray.train.run.same_run import epochs_of
 
 if TYPE_CHECKING:
+    from qstore_ray.backends.base import Backend
     from qstore_ray.types import FloatArray
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What `fit` returns.
-
-    Attributes:
-        model: the trained model.
-        metrics: the run in numbers: `train_…` of the last epoch, `val_…` and `test_…` of the model
-            that is returned, `train_seconds` (all of `fit`), `samples_per_second` (of the loop).
-            `test_…` are all that fit, see `learn.scoring`.
-        missing: metrics that the rows do not define, with the reason.
-        verdict: how the model stands to the baseline that `fit` was given; empty without one.
-        history: one record an epoch.
-        run_dir: the run folder. checkpoint: its last checkpoint.
-    """
-
-    model: TrainedModel
-    metrics: Mapping[str, float]
-    history: list[Record] = field(repr=False)
-    run_dir: Path
-    checkpoint: Path
-    missing: Mapping[str, str] = field(default_factory=dict)
-    verdict: str = ""
-
-    def __repr__(self) -> str:
-        scores = {
-            k: v for k, v in self.metrics.items() if k.startswith(("test_", "val_", "train_"))
-        }
-        known = list(scores.items())[:8]
-        numbers = ", ".join(f"{name}={value:.4g}" for name, value in known)
-        epochs = f"{len(self.history)} epoch{'s' * (len(self.history) != 1)}"
-        return f"TrainResult({str(self.run_dir)!r}, {epochs}, {numbers})"
 
 
 class QuantumTrainer:
@@ -106,8 +82,11 @@ class QuantumTrainer:
         display: shows progress; None for silence.
         callbacks: besides those of `trainer.callbacks`; objects of your own classes too. A
             `Tracker` or a `Display` among them is used as such, in the driver process.
-        threads: of a training in this process; without it as many as there are CPUs.
-        part_of_search: the driver of a search describes the run to its trackers.
+        backend: where circuits run, in place of the one that `trainer.backend` names; with workers
+            each gets a pickled copy.
+
+    Raises:
+        ConfigError: a callback or a backend that is none.
     """
 
     def __init__(
@@ -121,8 +100,7 @@ class QuantumTrainer:
         track: TrackConfig | None = None,
         display: Display | None = None,
         callbacks: Sequence[Callback | Tracker | Display] = (),
-        threads: int | None = None,
-        part_of_search: bool = False,
+        backend: Backend | None = None,
     ) -> None:
         self.model = model or ModelConfig()
         self.trainer = trainer or TrainerConfig()
@@ -131,8 +109,7 @@ class QuantumTrainer:
         self.cluster = cluster or ClusterConfig()
         self.track = track or TrackConfig()
         self.display = display
-        self.threads = threads
-        self.part_of_search = part_of_search
+        self.backend = None if backend is None else check_object(backend)
         self.callbacks = self.trainer.open_callbacks()
         self.trackers: list[Tracker] = []
         for each in callbacks:
@@ -157,68 +134,97 @@ class QuantumTrainer:
         self,
         dataset: Dataset,
         *others: object,
-        resume: bool = False,
-        fresh: bool = False,
-        changed: bool = False,
-        config_toml: str | None = None,
+        existing: Existing = "error",
         baseline: Baseline | None = None,
         sample_weight: Any = None,
         init_from: TrainedModel | str | Path | None = None,
-        stop: threading.Event | None = None,
     ) -> TrainResult:
         """Train, validate every epoch, score on the test split, draw the figures.
 
         Args:
-            resume: go on with the run of this name; a finished one with more `trainer.epochs`, as
-                if it had been meant to be so long. fresh: delete it and start again.
-            changed: a resumed run goes on with another configuration of the same model.
-            config_toml: the whole configuration, to be kept in the run folder as it was read.
+            existing: if there is a run of this name, "error" refuses; "resume" continues it, a
+                finished one with more `trainer.epochs`, as if it had been meant to be so long;
+                "replace" deletes it and starts again.
             baseline: of the same dataset; its scores are recorded, and the verdict on the model.
             sample_weight: how much each row of train counts in the loss (N,), in the order of
                 `dataset.materialize("train")`; see `learn.weights`.
             init_from: begin from these parameters, instead of `trainer.init_from`.
-            stop: when set, by another thread, the run stops at a checkpoint as by Ctrl-C.
 
         Raises:
-            UsageError: nothing was written; also where it is given features and labels.
+            UsageError: nothing was written; also if it is given features and labels.
             DataError: too few rows, or data that do not fit the model; nothing was written.
             InterruptedRunError: stopped by Ctrl-C after writing a checkpoint.
             RunError: it failed; the checkpoints written so far are kept.
         """
         if others:  # as scikit-learn's fit(x, y)
             raise no_dataset(dataset)
-        began = time.monotonic()
-        found = checked(self.model, self.trainer, dataset, self.callbacks, sample_weight)
-        name = self.name or f"{dataset.config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        path = check_run(
-            self.storage, name, resume=resume, fresh=fresh, epochs=self._epochs(changed)
-        )
-        if resume and not changed:
-            self._check_longer(path, found.rows)
-        given = self.trainer.init_from if init_from is None else init_from
-        begins = None if given is None else beginning(given, found.model)
-        with self._session():
-            folder = open_run_folder(
-                self.storage,
-                name,
-                recipe=self._recipe(found.model, sample_weight) | (begins.recipe if begins else {}),
-                about={"init_from": dict(begins.facts)} if begins else {},
-                data_fingerprint=dataset.fingerprint,
-                config_toml=config_toml or self._to_toml(dataset),
-                resume=resume,
-                fresh=fresh,
-                changed=changed,
-            )
-            try:
-                halt = stop or threading.Event()
-                theta = begins.theta if begins else None
-                return self._run(folder, dataset, found, baseline, began, resume, halt, theta)
-            finally:
-                folder.close()
+        return self.run(dataset, RunRequest(existing, baseline, sample_weight, init_from))
 
-    def _epochs(self, changed: bool) -> int | None:
-        """To how many epochs a finished run may be made longer."""
-        return None if changed else self.trainer.epochs
+    def run(self, dataset: Dataset, request: RunRequest) -> TrainResult:
+        """`fit`, with what only jobs and searches ask for.
+
+        Raises:
+            QStoreError: see `fit`.
+        """
+        began = time.monotonic()
+        found = checked(
+            self.model, self.trainer, dataset, self.callbacks, request.sample_weight, self.backend
+        )
+        name = self.name or f"{dataset.config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        begins = self._check_run(name, found, request)
+        theta = begins.theta if begins else None
+        stop = request.stop or threading.Event()
+        with self._session(), self._opened(name, dataset, found, request, begins) as folder:
+            job = self._assignment(folder, dataset, found, request.threads, theta)
+            follower = self._follower(folder, dataset, request)
+            follower.start()
+            status: Status = "failed"
+            metrics = dict(request.baseline.metrics if request.baseline else {})
+            words: dict[str, Any] = {}
+            pictures = Pictures(folder, dataset, wanted=self.track.figures)
+            try:
+                with stop_on_signal(stop):
+                    if self.trainer.num_workers == 0:
+                        outcome = loop.run(job, found.rows, LocalReducer(), LocalReporter(stop))
+                    else:
+                        from qstore_ray.train.ray.workers import fit_on_ray  # only if it is used
+
+                        outcome = fit_on_ray(job, found.rows, self.cluster, stop)
+                if outcome.status == "interrupted":
+                    raise interrupted(folder, outcome.reason)
+                result = self._result(folder, dataset, metrics, outcome, found, request.baseline)
+                words = {"missing": dict(result.missing), "verdict": result.verdict}
+                pictures.draw(result.model)
+                status = "finished"
+            except KeyboardInterrupt as exc:
+                status = "interrupted"
+                raise interrupted(folder) from exc
+            except InterruptedRunError:
+                status = "interrupted"
+                raise
+            finally:
+                raised = None if status == "finished" else sys.exception()
+                metrics["train_seconds"] = round(time.monotonic() - began, 3)
+                summary = {**metrics, **_texts(words)}
+                last_steps = (
+                    lambda: close_metrics(folder, status),
+                    lambda: pictures.report(Ending(status, metrics, **words)),
+                    lambda: follower.stop(
+                        status, summary=summary, artifacts=artifacts(folder, pictures.files)
+                    ),
+                    lambda: folder.set_status(status, metrics=metrics, **words),
+                )
+                take_all(last_steps, raised)
+        return result
+
+    def _check_run(self, name: str, found: Checked, request: RunRequest) -> Beginning | None:
+        """Refuse a run that may not begin; the parameters that it begins from, if given."""
+        epochs = None if request.changed else self.trainer.epochs
+        path = check_run(self.storage, name, existing=request.existing, epochs=epochs)
+        if request.existing == "resume" and not request.changed:
+            self._check_longer(path, found.rows)
+        given = self.trainer.init_from if request.init_from is None else request.init_from
+        return None if given is None else beginning(given, found.model)
 
     def _check_longer(self, path: Path, rows: TrainingRows) -> None:
         epochs = epochs_of(read_run_record(path))
@@ -226,10 +232,38 @@ class QuantumTrainer:
             steps = len(batches_of(self.trainer, rows.y).of_epoch(0))
             check_longer(self.trainer, epochs, steps, path)
 
+    @contextmanager
+    def _opened(
+        self,
+        name: str,
+        dataset: Dataset,
+        found: Checked,
+        request: RunRequest,
+        begins: Beginning | None,
+    ) -> Iterator[RunFolder]:
+        """The run folder, locked for as long as the block runs."""
+        recipe = self._recipe(found.model, request.sample_weight)
+        folder = open_run_folder(
+            self.storage,
+            name,
+            recipe=recipe | (begins.recipe if begins else {}),
+            about={"init_from": dict(begins.facts)} if begins else {},
+            data_fingerprint=dataset.fingerprint,
+            config_toml=request.config_toml or self._to_toml(dataset),
+            existing=request.existing,
+            changed=request.changed,
+        )
+        try:
+            yield folder
+        finally:
+            folder.close()
+
     def _session(self) -> AbstractContextManager[None]:
         """Ray with room for the workers; nothing where there are none."""
         if not self.trainer.num_workers:
             return nullcontext()
+        if self.backend is not None:
+            check_sendable(self.backend)
         from qstore_ray.train.ray.session import ray_session  # Ray only where it is used
 
         return ray_session(self.cluster, self.trainer.num_workers)
@@ -243,6 +277,9 @@ class QuantumTrainer:
         }
         if sample_weight is not None:
             recipe["sample_weight"] = fingerprint(np.asarray(sample_weight, np.float64).tolist())
+        if self.backend is not None:
+            kind = type(self.backend)
+            recipe["backend"] = f"{kind.__module__}.{kind.__qualname__}"
         given = self.callbacks[len(self.trainer.callbacks) :]
         deciding = [described(callback) for callback in given if callback.decides]
         return recipe | ({"callbacks": deciding} if deciding else {})
@@ -252,53 +289,7 @@ class QuantumTrainer:
         tables = [("dataset", dataset.config), *parts, ("track", self.track)]
         return dump_toml({name: config.to_dict() for name, config in tables})
 
-    def _run(
-        self,
-        folder: RunFolder,
-        dataset: Dataset,
-        found: Checked,
-        baseline: Baseline | None,
-        began: float,
-        resume: bool,
-        stop: threading.Event,
-        theta: FloatArray | None,
-    ) -> TrainResult:
-        follower = self._follower(folder, dataset, resume)
-        follower.start()
-        status: Status = "failed"
-        metrics: dict[str, float] = dict(baseline.metrics if baseline else {})
-        said: dict[str, Any] = {}
-        pictures = Pictures(folder, dataset, wanted=self.track.figures)
-
-        def count_seconds() -> None:
-            metrics["train_seconds"] = round(time.monotonic() - began, 3)
-
-        with always(
-            lambda: close_metrics(folder, status),
-            count_seconds,
-            lambda: pictures.report(Ending(status, metrics, **said)),
-            lambda: follower.stop(
-                status,
-                summary={**metrics, **_texts(said)},
-                artifacts=artifacts(folder, pictures.files),
-            ),
-            lambda: folder.set_status(status, metrics=metrics, **said),
-        ):
-            try:
-                outcome = self._train(folder, dataset, found, stop, theta)
-            except KeyboardInterrupt as exc:
-                status = "interrupted"
-                raise interrupted(folder) from exc
-            if outcome.status == "interrupted":
-                status = "interrupted"
-                raise interrupted(folder, outcome.reason)
-            result = self._result(folder, dataset, metrics, outcome, found, baseline)
-            said |= {"missing": dict(result.missing), "verdict": result.verdict}
-            pictures.draw(result.model)
-            status = "finished"
-        return result
-
-    def _follower(self, folder: RunFolder, dataset: Dataset, resume: bool) -> Follower:
+    def _follower(self, folder: RunFolder, dataset: Dataset, request: RunRequest) -> Follower:
         tables = {
             "dataset": dataset.config, "model": self.model, "trainer": self.trainer,
             "cluster": self.cluster,
@@ -308,49 +299,40 @@ class QuantumTrainer:
             run_dir=folder.path,
             config={name: config.to_dict() for name, config in tables.items()},
             fingerprints=folder.record["fingerprints"],
-            resumed=resume,
+            resumed=request.existing == "resume",
         )
         trackers = (*open_trackers(self.track), *self.trackers)
-        return Follower(info, trackers, self.display, describes=not self.part_of_search)
+        return Follower(info, trackers, self.display, describes=not request.part_of_search)
 
-    def _train(
+    def _assignment(
         self,
         folder: RunFolder,
         dataset: Dataset,
         found: Checked,
-        stop: threading.Event,
+        threads: int | None,
         theta: FloatArray | None,
-    ) -> Outcome:
+    ) -> Assignment:
         manifest = {
             "model": model_manifest(self.model, dataset, found.targets),
             "fingerprints": folder.record["fingerprints"],
         }
-        job = Assignment(
+        if self.trainer.num_workers:
+            threads = max(1, int(self.cluster.cpus_per_worker))
+        return Assignment(
             model=found.model,
             config=self.trainer,
             run_dir=folder.path,
             generation=folder.generation,
             manifest=manifest,
             arrays=preparation_arrays(dataset),
-            threads=self._threads(),
+            threads=threads or available_cpus(),
             callbacks=tuple(self.callbacks),
+            backend=self.backend,
             targets=found.targets,
             metrics=found.metrics,
             class_names=tuple(map(str, dataset.schema.class_names)),
             theta=theta,
         )
-        rows = found.rows
-        with stop_on_signal(stop):
-            if self.trainer.num_workers == 0:
-                return loop.run(job, rows, LocalReducer(), LocalReporter(stop))
-            from qstore_ray.train.ray.workers import fit_on_ray  # Ray only where it is used
-
-            return fit_on_ray(job, rows, self.cluster, stop)
-
-    def _threads(self) -> int:
-        if self.trainer.num_workers:
-            return max(1, int(self.cluster.cpus_per_worker))
-        return self.threads or available_cpus()
 
     def _result(
         self,
@@ -364,7 +346,8 @@ class QuantumTrainer:
         checkpoint, _ = latest_checkpoint(folder.checkpoints)
         assert checkpoint is not None, "the loop writes a checkpoint after the last epoch"
         trained = TrainedModel.load(
-            checkpoint.path, open_backend(self.trainer.backend, self.trainer.backend_options)
+            checkpoint.path,
+            self.backend or open_backend(self.trainer.backend, self.trainer.backend_options),
         )
         history = epoch_records(read_records(folder.metrics))
         metrics |= {k: float(v) for k, v in history[-1].items() if k.startswith("train_")}

@@ -15,6 +15,7 @@ with by a new Ray Tune, from what the study and the run folders have.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -28,7 +29,8 @@ from qstore_ray.errors import InterruptedRunError
 from qstore_ray.track.base import Status
 from qstore_ray.track.logs.logging import announce
 from qstore_ray.train.config import TrainingJob
-from qstore_ray.train.finish import always
+from qstore_ray.train.finish import take_all
+from qstore_ray.train.run.run_folder import Existing
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.driver.capacity import Room
 from qstore_ray.tune.driver.checks import checked_search, search_session
@@ -77,18 +79,19 @@ class Tuner:
         self.dataset = dataset
         self.display = display
 
-    def fit(self, *, resume: bool = False, fresh: bool = False) -> StudyResult:
+    def fit(self, *, existing: Existing = "error") -> StudyResult:
         """Run the trials that are left, and the final training if it was asked for; the study.
 
         Args:
-            resume: go on with the study of this name. fresh: delete it and start again.
+            existing: if there is a study of this name, "error" refuses, "resume" continues it,
+                "replace" deletes it and starts again.
 
         Raises:
             ConfigError, ResourceError: nothing was written; of a study that is resumed, trials that
                 were interrupted may be in the queue again.
-            RunExistsError: the study exists and neither flag allows to go on; nothing was written.
+            RunExistsError: the study exists and `existing` is "error"; nothing was written.
             StudyError: its storage is locked, damaged or out of reach.
-            InterruptedRunError: stopped by Ctrl-C, SIGTERM or SIGHUP; `resume` continues it.
+            InterruptedRunError: stopped by Ctrl-C, SIGTERM or SIGHUP; "resume" continues it.
             RunError: no trial was completed; the error tells the causes.
         """
         base, config = self.base, self.config
@@ -96,11 +99,11 @@ class Tuner:
         scheduler = checked_search(base, config, dataset)
         if self.display:
             self.display.note(f"{dataset.config.name}: {Signature.of(dataset).line()}")
-        flags = {"resume": resume, "fresh": fresh}
-        check_study(base.storage, base.name, config, job=base, **flags)
+        check_study(base.storage, base.name, config, job=base, existing=existing)
         with ExitStack() as stack:
             # A new study is not begun where no trial would fit; one that is done needs no cluster.
             session = search_session(base.cluster, config)
+            resume = existing == "resume"
             room = None if resume else stack.enter_context(session)
             study = stack.enter_context(
                 open_study(
@@ -109,7 +112,7 @@ class Tuner:
                     config,
                     job=base,
                     data_fingerprint=dataset.fingerprint,
-                    **flags,
+                    existing=existing,
                 )
             )
             if room is None and not study.is_done:
@@ -130,7 +133,7 @@ class Tuner:
         )
         tracking.start(resume)
         summary: dict[str, Any] = {}
-        with always(lambda: tracking.close(status, summary, artifacts_of(study.folder))):
+        try:
             watch = Watch(plan, tracking, self.display, self._read())
             stopped = False
             if room:
@@ -139,11 +142,7 @@ class Tuner:
                 # Ray Tune takes seconds to import: what is wrong was told before.
                 from qstore_ray.tune.driver.experiment import run_experiment
 
-                try:
-                    stopped = run_experiment(study, plan, room, watch)
-                except KeyboardInterrupt:
-                    status = "interrupted"
-                    raise
+                stopped = run_experiment(study, plan, room, watch)
             result = study.reach(self._read)
             if not stopped and (left := study.left) and study.is_exhausted:
                 note = self.display.note if self.display else partial(announce, "note")
@@ -155,6 +154,13 @@ class Tuner:
                 raise _stopped(study.folder)
             result.best_trials()  # raises where no trial was completed
             status = "finished"
+        except KeyboardInterrupt:
+            status = "interrupted"
+            raise
+        finally:
+            raised = None if status == "finished" else sys.exception()
+            close = lambda: tracking.close(status, summary, artifacts_of(study.folder))  # noqa: E731
+            take_all((close,), raised)
         if self.display and plan.config.refit:
             self.display.note("the best configuration is trained once more, on train and val")
         finish(plan, result)
@@ -169,5 +175,5 @@ def _stopped(folder: Path) -> InterruptedRunError:
         "the search was stopped on request",
         field="study",
         value=str(folder),
-        fix=f"Continue it with resume=True (name {folder.name!r}).",
+        fix=f"Continue it with existing='resume' (name {folder.name!r}).",
     )

@@ -15,7 +15,7 @@ from tests.architecture.source import MODULES
 
 _COMMAND = re.compile(r"(?<![\w-])--[a-z]|`qstore [a-z]")
 _PYTHON = re.compile(
-    r"\b(?:resume|fresh)=True|\b(?:sync_run|read_result|fit|predict|load|run_job)\(|TrainedModel"
+    r"\bexisting=['\"]|\b(?:sync_run|read_result|fit|predict|load|run_job)\(|TrainedModel"
 )
 _NOT_A_MESSAGE = {
     "qstore_ray/wording.py",  # the table itself
@@ -58,8 +58,8 @@ def test_no_message_of_the_command_line_names_a_call():
 @pytest.mark.parametrize(
     ("python", "command"),
     [
-        ("Go on with resume=True.", "Go on with --resume."),
-        ("fresh=True deletes it.", "--fresh deletes it."),
+        ("Go on with existing='resume'.", "Go on with --resume."),
+        ('existing="replace" deletes it.', "--fresh deletes it."),
         ("Call sync_run('runs/a b') later.", "Call `qstore runs sync runs/a b` later."),
         ("As TrainedModel.save writes it.", "As `qstore export` writes it."),
         ("Set trainer.epochs = 3.", "Set trainer.epochs = 3."),

@@ -98,7 +98,7 @@ def test_the_same_seed_gives_the_same_trials_and_another_seed_others(tmp_path, n
 def test_a_resumed_search_does_not_try_the_same_again(tmp_path, name):
     with _open(tmp_path, name) as study:
         first = _run(study, 5)
-    with _open(tmp_path, name, resume=True) as study:
+    with _open(tmp_path, name, existing="resume") as study:
         second = _run(study, 5)
     texts = [json.dumps(values, sort_keys=True) for values in first + second]
     assert len(set(texts)) == 10 if name in {"grid", "qmc", "random"} else texts[:5] != texts[5:]
@@ -116,7 +116,7 @@ def test_points_of_a_design_do_not_depend_on_how_trials_end(tmp_path, name):
         asked = [study.ask() for _ in range(12)]
     with _open(tmp_path / "many", name) as study:
         many = _run(study, 4)
-    with _open(tmp_path / "many", name, resume=True) as study:
+    with _open(tmp_path / "many", name, existing="resume") as study:
         many += _run(study, 8)
     assert one == [trial.values for trial in asked] == many
 

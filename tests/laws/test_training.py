@@ -324,7 +324,7 @@ def test_with_no_readable_checkpoint_it_does_not_start_again_in_silence(rows, tm
     _train(job, rows, stop_after=5)
     for path in (tmp_path / "checkpoints").iterdir():
         _flip(path)
-    with pytest.raises(CheckpointError, match="fresh=True"):
+    with pytest.raises(CheckpointError, match="existing='replace'"):
         _train(job, rows)
 
 

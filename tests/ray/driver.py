@@ -38,7 +38,11 @@ def train(storage: Path, workers: int, how: str) -> str:
         cluster=ClusterConfig(cpus_per_worker=0.5),
         track=TrackConfig(mlflow=False),
     )
-    return trainer.fit(dataset, resume=how == "resume").model.theta.tobytes().hex()
+    return (
+        trainer.fit(dataset, existing="resume" if how == "resume" else "error")
+        .model.theta.tobytes()
+        .hex()
+    )
 
 
 def main(storage: Path, how: str) -> int:

@@ -215,7 +215,7 @@ def test_an_interrupted_driver_writes_a_checkpoint_and_can_be_resumed(
     assert driver.process.wait(180) == InterruptedRunError.exit_code
     error = driver.result()
     assert error["error"] == "InterruptedRunError"
-    assert "resume=True" in error["fix"]
+    assert "existing='resume'" in error["fix"]
     assert read_run_record(driver.run_dir)["status"] == "interrupted"
     checkpoint, problems = latest_checkpoint(driver.run_dir / "checkpoints")
     assert problems == []

@@ -101,7 +101,7 @@ def test_a_frozen_process_ends_the_run_with_what_to_do(ray_cluster, data, tmp_pa
         trainer.fit(data)
     assert (caught.value.field, caught.value.value) == ("cluster.max_failures", 0)
     assert "cluster.worker_timeout" in caught.value.fix
-    assert "resume=True" in caught.value.fix
+    assert "existing='resume'" in caught.value.fix
     assert len(stopper.stopped) == 1
     gone, alive = psutil.wait_procs(stopper.stopped, timeout=30)
     assert gone

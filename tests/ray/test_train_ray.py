@@ -27,7 +27,8 @@ from qstore_ray.learn.config import ModelConfig
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import read_records
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
-from qstore_ray.train.trainer import QuantumTrainer, TrainResult
+from qstore_ray.train.result import TrainResult
+from qstore_ray.train.trainer import QuantumTrainer
 
 EPOCHS = 10
 HALF = ClusterConfig(cpus_per_worker=0.5)
@@ -161,7 +162,7 @@ def test_workers_that_die_too_often_end_the_run_with_what_to_do(ray_cluster, dig
         _trainer(tmp_path, "ray", cluster, num_workers=2).fit(digits)
     assert (caught.value.field, caught.value.value) == ("cluster.max_failures", 0)
     assert "ran out of memory, take fewer qubits, a smaller batch" in caught.value.fix
-    assert "resume=True" in caught.value.fix
+    assert "existing='resume'" in caught.value.fix
     assert len(killer.killed) == 1
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qstore_ray.cli.output import AsJson, examples, facts, note, say, say_json
-from qstore_ray.errors import UsageError
+from qstore_ray.cli.shared.existing import existing_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qstore_ray.data.read.dataset import Dataset
     from qstore_ray.job import JobConfig, JobResult
     from qstore_ray.track.base import Display
+    from qstore_ray.train.run.run_folder import Existing
 
 EXAMPLES = examples(
     "train jobs/digits.toml",
@@ -93,11 +94,7 @@ def train(
     Progress goes to stderr, the result to stdout. Ctrl-C writes a checkpoint and exits with 5;
     the same command with --resume continues from it, with the same result as without a stop.
     """
-    if resume and fresh:
-        raise UsageError(
-            "--resume and --fresh exclude each other",
-            fix="--resume continues the run, --fresh deletes it and starts again.",
-        )
+    existing = existing_of("run", resume=resume, fresh=fresh)
     options = {
         "trainer.seed": seed,
         "trainer.num_workers": workers,
@@ -107,7 +104,7 @@ def train(
         "storage": storage,
     }
     config = read_job(job, [*(changes or []), *_overrides(options)])
-    result = _run(config, resume=resume, fresh=fresh, shown=not quiet)
+    result = _run(config, existing=existing, shown=not quiet)
     if as_json:
         say_json(_as_dict(config.name, result))
     else:
@@ -134,7 +131,7 @@ def _overrides(options: dict[str, Any]) -> list[str]:
     ]
 
 
-def _run(config: JobConfig, *, resume: bool, fresh: bool, shown: bool) -> JobResult:
+def _run(config: JobConfig, *, existing: Existing, shown: bool) -> JobResult:
     from qstore_ray.job import run_job
     from qstore_ray.track.logs.logging import configure_logging
 
@@ -149,8 +146,7 @@ def _run(config: JobConfig, *, resume: bool, fresh: bool, shown: bool) -> JobRes
     with contextlib.redirect_stdout(sys.stderr):
         return run_job(
             config,
-            resume=resume,
-            fresh=fresh,
+            existing=existing,
             display=display,
             loaded=_say_columns if shown else None,
         )

@@ -12,11 +12,13 @@ import typer
 
 from qstore_ray.cli.commands.train import Set, read_job
 from qstore_ray.cli.output import AsJson, examples, facts, say, say_json
+from qstore_ray.cli.shared.existing import existing_of
 from qstore_ray.cli.tune.end import as_dict, as_facts
-from qstore_ray.errors import ConfigError, UsageError
+from qstore_ray.errors import ConfigError
 
 if TYPE_CHECKING:
     from qstore_ray.job import JobConfig
+    from qstore_ray.train.run.run_folder import Existing
     from qstore_ray.tune.driver.display import SearchDisplay
     from qstore_ray.tune.study.result import StudyResult
 
@@ -71,18 +73,14 @@ def run(
     Progress goes to stderr, the result to stdout. Ctrl-C ends the trials and exits with 5; the same
     command with --resume continues them. The best job is in best.toml, ready for qstore train.
     """
-    if resume and fresh:
-        raise UsageError(
-            "--resume and --fresh exclude each other",
-            fix="--resume continues the study, --fresh deletes it and starts again.",
-        )
+    existing = existing_of("study", resume=resume, fresh=fresh)
     config = _configured(
         job,
         changes or [],
         {"name": name, "storage": storage},
         {"trials": trials, "seed": seed, "concurrency": concurrency},
     )
-    result = _searched(config, resume=resume, fresh=fresh, shown=not quiet)
+    result = _searched(config, existing=existing, shown=not quiet)
     if as_json:
         say_json(as_dict(result, config))
     else:
@@ -114,7 +112,7 @@ def _overrides(prefix: str, options: dict[str, Any]) -> list[str]:
     ]
 
 
-def _searched(config: JobConfig, *, resume: bool, fresh: bool, shown: bool) -> StudyResult:
+def _searched(config: JobConfig, *, existing: Existing, shown: bool) -> StudyResult:
     from qstore_ray.job import run_search
     from qstore_ray.track.logs.logging import configure_logging
 
@@ -129,4 +127,4 @@ def _searched(config: JobConfig, *, resume: bool, fresh: bool, shown: bool) -> S
     with contextlib.redirect_stdout(sys.stderr), contextlib.ExitStack() as until_shown:
         if display is not None:
             until_shown.callback(display.close)
-        return run_search(config, resume=resume, fresh=fresh, display=display)
+        return run_search(config, existing=existing, display=display)

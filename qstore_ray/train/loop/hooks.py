@@ -98,7 +98,7 @@ class _Guard:
         raise CallbackError(
             f"a callback raised: {said}",
             field=self._where,
-            fix="Fix it, or set on_error='warn'. A run in a folder resumes with resume=True.",
+            fix="Fix it, or set on_error='warn'. A run in a folder resumes with existing='resume'.",
         ) from error
 
 

@@ -55,7 +55,7 @@ def _watch(future: Future[T], stop: threading.Event, tell: Callable[[], object])
             raise WorkerError(
                 "the Ray that was started on this machine has ended",
                 fix="If memory ran out, take fewer workers, fewer qubits or a smaller batch. Then "
-                "go on with resume=True.",
+                "go on with existing='resume'.",
             )
 
 

@@ -226,11 +226,11 @@ def _advice(cluster: ClusterConfig, frozen: bool, dumps: list[Path]) -> str:
         where = f"{dumps[0]} says where one stood. " if dumps else ""
         return (
             f"They made no progress for {cluster.worker_timeout:g} s. {where}If they were only "
-            "slow, set a larger cluster.worker_timeout; then go on with resume=True."
+            "slow, set a larger cluster.worker_timeout; then go on with existing='resume'."
         )
     return (
         "If they ran out of memory, take fewer qubits, a smaller batch or fewer workers; then go "
-        "on with resume=True."
+        "on with existing='resume'."
     )
 
 

@@ -69,7 +69,7 @@ def write_checkpoint(
         raise CheckpointError(
             f"cannot write the checkpoint: {exc.strerror or type(exc).__name__}",
             value=str(path),
-            fix="Free some space or make the folder writable, then go on with resume=True.",
+            fix="Free some space or make the folder writable, then go on with existing='resume'.",
         ) from exc
     return path
 
@@ -118,7 +118,7 @@ def latest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[CheckpointE
         raise CheckpointError(
             "no checkpoint of this run is readable",
             value=str(folder),
-            fix="Start again with fresh=True.",
+            fix="Start again with existing='replace'.",
         ) from problems[0]
     return None, problems
 

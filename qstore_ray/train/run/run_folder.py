@@ -6,10 +6,10 @@
                 checkpoints/     the newest ones
                 figures/         PNG or SVG
 
-A run is known by its name. Meeting the name again is an error, unless the caller says `resume`
-(go on from the last checkpoint) or `fresh` (delete it and start again). Every attempt takes a
-higher generation number, and holds a lock for as long as its process lives, so two drivers can
-never write into one folder.
+A run is known by its name. `existing` says what to do if the name is taken: "error" refuses it,
+"resume" continues from the last checkpoint, "replace" deletes the run and starts again. Every
+attempt takes a higher generation number, and holds a lock for as long as its process lives, so two
+drivers can never write into one folder.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, get_args
 
 from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError, UsageError
@@ -36,6 +36,9 @@ from qstore_ray.train.run.same_run import changed_versions, check_same, epochs_o
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 LOCK, _RECORD = ".lock", "run.json"
+
+Existing = Literal["error", "resume", "replace"]
+"""What to do with a run or a study of the same name: refuse, continue it, or delete it."""
 
 
 @dataclass
@@ -100,17 +103,19 @@ def check_name(name: str) -> str:
     return name
 
 
-def check_way(*, resume: bool, fresh: bool) -> None:
-    """Raise where a run or a study shall be gone on with and deleted at the same time.
+def check_existing(existing: str) -> None:
+    """Refuse a value of `existing` that is not one of the three.
 
     Raises:
-        UsageError: both are asked for.
+        UsageError: it is none of "error", "resume", "replace".
     """
-    if resume and fresh:
+    if existing not in get_args(Existing):
         raise UsageError(
-            "resume=True and fresh=True exclude each other",
-            field="resume",
-            fix="resume=True goes on with what is there, fresh=True deletes it and starts again.",
+            "`existing` says what to do with a run or a study of the same name",
+            field="existing",
+            value=existing,
+            fix='Write "error" (refuse), "resume" (continue it) or "replace" (delete it and start '
+            "again).",
         )
 
 
@@ -118,44 +123,44 @@ def check_run(
     storage: str | Path,
     name: str,
     *,
-    resume: bool = False,
-    fresh: bool = False,
+    existing: Existing = "error",
     epochs: int | None = None,
 ) -> Path:
-    """The folder of a run, if an attempt with these flags may begin in it; writes nothing.
+    """The folder of a run, if an attempt may begin in it; writes nothing.
 
     Args:
-        epochs: a finished run may be resumed where it had fewer.
+        existing: what to do with a run of this name.
+        epochs: a finished run may be resumed if it had fewer.
 
     Raises:
-        UsageError: both flags.
+        UsageError: an unknown value of `existing`.
         ConfigError: a name that is no name of a folder, or a folder whose name is no text.
-        RunExistsError: the run exists and neither flag allows to go on, it has finished, or there
-            is nothing to resume.
+        RunExistsError: the run exists and `existing` is "error", it has finished, or there is
+            nothing to resume.
     """
     path = Path(storage).expanduser().resolve() / check_name(name)
-    check_way(resume=resume, fresh=fresh)
+    check_existing(existing)
     _check_text(path)
     if not (path / _RECORD).exists():
-        _check_new(path, resume)
+        _check_new(path, existing)
         return path
-    if fresh:
+    if existing == "replace":
         return path
     record = read_run_record(path)
     status, had = record.get("status"), epochs_of(record)
     longer = status == "finished" and (epochs or 0) > (had or epochs or 0)
-    if not resume or (status == "finished" and not longer):
+    if existing == "error" or (status == "finished" and not longer):
         way = "has finished" if status == "finished" else f"exists ({status})"
-        go_on = "resume=True continues it, "
+        go_on = "existing='resume' continues it, "
         if status == "finished":
-            go_on = (
-                f"More than its {had} trainer.epochs continue it, with resume=True; " if had else ""
-            )
+            more = f"More than its {had} trainer.epochs continue it, with existing='resume'; "
+            go_on = more if had else ""
         raise RunExistsError(
             f"a run of this name {way}",
             field="name",
             value=name,
-            fix=f"{go_on}fresh=True deletes it and starts again, another name leaves it alone.",
+            fix=f"{go_on}existing='replace' deletes it and starts again, another name leaves it "
+            "alone.",
         )
     return path
 
@@ -172,13 +177,13 @@ def _check_text(path: Path) -> None:
         ) from exc
 
 
-def _check_new(path: Path, resume: bool) -> None:
-    if resume:
+def _check_new(path: Path, existing: Existing) -> None:
+    if existing == "resume":
         raise RunExistsError(
             "there is no run of this name to resume",
             field="name",
             value=str(path),
-            fix="Leave out resume=True.",
+            fix="Leave out existing='resume'.",
         )
     # Deleting or filling a folder that is no run of ours would be the worst of surprises.
     if path.exists() and not (path.is_dir() and all(map(_is_of_a_beginning, path.iterdir()))):
@@ -207,8 +212,7 @@ def open_run_folder(
     data_fingerprint: str,
     config_toml: str,
     about: Mapping[str, Any] | None = None,
-    resume: bool = False,
-    fresh: bool = False,
+    existing: Existing = "error",
     changed: bool = False,
 ) -> RunFolder:
     """Create the folder of a run, or take up or replace the one that is there; status `running`.
@@ -217,6 +221,7 @@ def open_run_folder(
         recipe: the configuration that decides the result; it must be equal for a run to be resumed.
         data_fingerprint: likewise, of the data.
         about: what else the record of the run shall say.
+        existing: what to do with a run of this name.
         changed: a resumed run goes on with another recipe, which it has from now on.
 
     Raises:
@@ -225,7 +230,7 @@ def open_run_folder(
         RunError: the folder cannot be written to.
     """
     epochs = None if changed else epochs_of({"recipe": recipe})
-    path = check_run(storage, name, resume=resume, fresh=fresh, epochs=epochs)
+    path = check_run(storage, name, existing=existing, epochs=epochs)
     made = {"configuration": fingerprint(recipe), "data": data_fingerprint}
     record = {
         **(about or {}),
@@ -239,14 +244,16 @@ def open_run_folder(
         make_folder(path)
         with ExitStack() as until_opened:
             lock = until_opened.enter_context(lock_folder(path))
+            # Again under the lock: another driver may have begun or ended the run meanwhile.
+            check_run(storage, name, existing=existing, epochs=epochs)
             generation = 1
-            if resume:
+            if existing == "resume":
                 earlier = read_run_record(path)
                 check_same(earlier, earlier["recipe"] if changed else recipe, data_fingerprint)
                 _warn(path, changed_versions(earlier))
                 generation += int(earlier["generation"])
             sweep_parts(path, spare=KEPT)  # a study's driver may be following this run
-            if fresh:
+            if existing == "replace":
                 _empty(path)
             folder = RunFolder(path, {**record, "generation": generation}, lock)
             folder.set_status("running")

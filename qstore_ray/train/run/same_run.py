@@ -39,14 +39,17 @@ def check_same(
             field="dataset",
             value=data_fingerprint[:16],
             fix="Resume it with the data, split and preprocessing of its config.toml"
-            f"{EARLIER_RANKS}, or use fresh=True.",
+            f"{EARLIER_RANKS}, or use existing='replace'.",
         )
     before, now = _flat(earlier.get("recipe", {})), _flat(recipe)
     before = with_same_circuit(before, now, "run")
     for field in sorted(before.keys() | now.keys()):
         was = before.get(field, EARLIER.get(field))
         if was != now.get(field) and not _longer(field, was, now.get(field)):
-            fix = "Resume it with what it was started with (its config.toml), or use fresh=True."
+            fix = (
+                "Resume it with what it was started with (its config.toml), or use "
+                "existing='replace'."
+            )
             if field in EARLIER and field not in before:
                 fix = f'It is of an earlier version: set {field} = "{was}" to resume it.'
             raise RunExistsError(

@@ -150,7 +150,7 @@ def read_record(path: Path) -> RunRecord:
             "run.json is missing",
             field="run",
             value=str(path),
-            fix="Training it with fresh=True starts again.",
+            fix="Training it with existing='replace' starts again.",
         )
     try:
         return RunRecord.model_validate(read_run_record(path))
@@ -161,7 +161,7 @@ def read_record(path: Path) -> RunRecord:
             f"run.json is damaged, {where}: {first['msg'].lower()}",
             field="run",
             value=str(path),
-            fix="Training it with fresh=True starts again.",
+            fix="Training it with existing='replace' starts again.",
         ) from exc
 
 

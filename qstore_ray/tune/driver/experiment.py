@@ -127,7 +127,7 @@ def _broken(exc: Exception, folder: Path) -> WorkerError:
         f"Ray Tune ended with an error: {meaning(exc)}",
         field="study",
         value=str(folder),
-        fix="The study has all that was done: continue it with resume=True.",
+        fix="The study has all that was done: continue it with existing='resume'.",
     )
 
 

@@ -13,7 +13,8 @@ from qstore_ray.errors import RunError
 from qstore_ray.resilience import write_durably
 from qstore_ray.track.config import TrackConfig, default_uri
 from qstore_ray.track.mlflow.store import RUN_ID_FILE
-from qstore_ray.train.run.run_folder import read_run_record
+from qstore_ray.train.request import RunRequest
+from qstore_ray.train.run.run_folder import Existing, read_run_record
 from qstore_ray.train.trainer import QuantumTrainer
 from qstore_ray.tune.driver.refit import refit_job
 from qstore_ray.tune.driver.tracking import register_best
@@ -96,7 +97,8 @@ def refit(plan: Plan, result: StudyResult) -> None:
         track=_track(plan),
     )
     dataset = DatasetLoader.load(job.dataset)
-    trainer.fit(dataset, resume=status is not None, fresh=status is None, config_toml=toml)
+    existing: Existing = "replace" if status is None else "resume"
+    trainer.run(dataset, RunRequest(existing=existing, config_toml=toml))
     write_durably(folder / "refit.txt", ("\n".join(notes) + "\n").encode())
 
 

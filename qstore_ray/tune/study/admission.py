@@ -8,7 +8,7 @@ from typing import Any
 
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, RunExistsError
-from qstore_ray.train.run.run_folder import check_name, check_way
+from qstore_ray.train.run.run_folder import Existing, check_existing, check_name
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.samplers import Learner, get_sampler
 from qstore_ray.tune.samplers.base import Design
@@ -25,16 +25,15 @@ def check_study(
     config: TuneConfig,
     *,
     job: Config,
-    resume: bool = False,
-    fresh: bool = False,
+    existing: Existing = "error",
 ) -> Path:
     """Refuse what can be refused before anything is started or written; the study's folder.
 
     Raises:
-        UsageError: both flags.
+        UsageError: an unknown value of `existing`.
         ConfigError, RunExistsError, StudyError: see `open_study`.
     """
-    check_way(resume=resume, fresh=fresh)
+    check_existing(existing)
     space = config.space
     space.check(job)
     _check_points(space, config.points, config.trials)
@@ -44,7 +43,7 @@ def check_study(
     if isinstance(chosen, Design):
         chosen.points(space, seed=0, limit=config.trials)
     folder = Path(storage).expanduser().resolve() / check_name(name)
-    _check_folder(folder, config.storage_url, resume=resume, fresh=fresh)
+    _check_folder(folder, config.storage_url, existing)
     return folder
 
 
@@ -60,7 +59,7 @@ def _check_points(space: Space, points: Sequence[Mapping[str, Any]], trials: int
         )
 
 
-def _check_folder(folder: Path, url: str | None, *, resume: bool, fresh: bool) -> None:
+def _check_folder(folder: Path, url: str | None, existing: Existing) -> None:
     """Refuse what can be refused before the folder is touched."""
     if (folder / "run.json").exists():
         raise RunExistsError(
@@ -71,16 +70,16 @@ def _check_folder(folder: Path, url: str | None, *, resume: bool, fresh: bool) -
         )
     if url is not None:
         check_outlives(url)
-    if not fresh:
+    if existing != "replace":
         _check_same_storage(folder, url)
     elif url is None:
         return  # a damaged journal is deleted too
     there = study_names(folder, url)
-    if resume and folder.name not in there:
+    if existing == "resume" and folder.name not in there:
         raise none_to_resume(folder.name)
     if url is not None and folder.name in there:
-        _check_owner(folder, url, deletes=fresh)
-    if not resume and not fresh and (there if url is None else folder.name in there):
+        _check_owner(folder, url, deletes=existing == "replace")
+    if existing == "error" and (there if url is None else folder.name in there):
         raise exists(folder.name)
 
 
@@ -109,18 +108,19 @@ def _kept_elsewhere(folder: Path, where: str, setting: str) -> RunExistsError:
         f"this folder has the runs of a study that is kept in {where}",
         field="tune.storage_url",
         value=str(folder),
-        fix=f"Write {setting} with resume=True, take another name, or begin again with fresh=True.",
+        fix=f"Write {setting} with existing='resume', take another name, or begin again with "
+        "existing='replace'.",
     )
 
 
 def exists(name: str) -> RunExistsError:
-    """The error where a study is there and neither flag allows to go on."""
+    """The error if a study of this name exists and `existing` is "error"."""
     return RunExistsError(
         "a study of this name exists",
         field="name",
         value=name,
-        fix="resume=True continues it, fresh=True deletes it and starts again, another name "
-        "leaves it alone.",
+        fix="existing='resume' continues it, existing='replace' deletes it and starts again, "
+        "another name leaves it alone.",
     )
 
 
@@ -130,5 +130,5 @@ def none_to_resume(name: str) -> RunExistsError:
         "there is no study of this name to resume",
         field="name",
         value=name,
-        fix="Leave out resume=True.",
+        fix="Leave out existing='resume'.",
     )

@@ -17,7 +17,7 @@ import numpy as np
 from qstore_ray.config import Config, fingerprint
 from qstore_ray.errors import StudyError
 from qstore_ray.track.base import KEPT
-from qstore_ray.train.run.run_folder import LOCK, lock_folder, make_folder
+from qstore_ray.train.run.run_folder import LOCK, Existing, lock_folder, make_folder
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.samplers import Learner, get_sampler
 from qstore_ray.tune.samplers.base import Design
@@ -45,8 +45,7 @@ def open_study(
     *,
     job: Config,
     data_fingerprint: str = "",
-    resume: bool = False,
-    fresh: bool = False,
+    existing: Existing = "error",
 ) -> Study:
     """Create the study of a search, or go on with the one that is there.
 
@@ -58,14 +57,15 @@ def open_study(
         config: the search.
         job: what trials are made from, a `JobConfig`.
         data_fingerprint: of the data; it must be equal for a study to be resumed.
+        existing: what to do with a study of this name.
 
     Raises:
         ConfigError: a wrong space, sampler, point or objective, or more points than trials.
-        RunExistsError: the study exists and neither flag allows to go on, it is made of something
+        RunExistsError: the study exists and `existing` is "error", it is made of something
             else, another process has it open, or there is none to resume.
         StudyError: its storage is locked, damaged or out of reach.
     """
-    folder = check_study(storage, name, config, job=job, resume=resume, fresh=fresh)
+    folder = check_study(storage, name, config, job=job, existing=existing)
     space, url, trials, seed = config.space, config.storage_url, config.trials, config.seed
     chosen = get_sampler(config.sampler, config.sampler_options)
     design = chosen.points(space, seed=seed, limit=trials) if isinstance(chosen, Design) else None
@@ -83,9 +83,9 @@ def open_study(
                 for copy in trials_to_copy(reference, space, config.objectives)
             ]
             _sweep(folder)
-            if fresh:
+            if existing == "replace":
                 _delete(folder, name, url)
-            study = _load(folder, name, url, recipe, resume=resume)
+            study = _load(folder, name, url, recipe, resume=existing == "resume")
             add_copies(study, copies)
             _enqueue_points(study, space, config.points)
             _repeat_interrupted(study)

@@ -102,7 +102,7 @@ def _differs(field: str, was: str, value: Any, note: str = "") -> RunExistsError
         field=field,
         value=value,
         fix=f"Resume it with what it was started with{note}, take another name, or begin again "
-        "with fresh=True. An earlier study can also be given to warm_start.",
+        "with existing='replace'. An earlier study can also be given to warm_start.",
     )
 
 

@@ -149,7 +149,9 @@ class StudyResult:
                 "no trial of the study was completed",
                 field="study",
                 value=self.study,
-                fix=f"Failures: {'; '.join(rows)}." if rows else "Let it run, with resume=True.",
+                fix=f"Failures: {'; '.join(rows)}."
+                if rows
+                else "Let it run, with existing='resume'.",
             )
         return [self.trials_by_number()[number] for number in self.best]
 

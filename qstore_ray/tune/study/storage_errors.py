@@ -120,7 +120,7 @@ def translated(where: str) -> Iterator[None]:
             f"cannot use the storage of the study: {reason}",
             field="storage",
             value=where,
-            fix="Give a folder that you may write to and that has room, then resume=True.",
+            fix="Give a folder that you may write to and that has room, then existing='resume'.",
         ) from exc
 
 
@@ -131,7 +131,9 @@ def damaged(where: str, reason: str) -> StudyError:
     )
 
 
-_RESTORE: Final = "Put back a copy of it, or begin again under another name or with fresh=True."
+_RESTORE: Final = (
+    "Put back a copy of it, or begin again under another name or with existing='replace'."
+)
 _MEANINGS: Final[dict[Trouble, tuple[str, str]]] = {
     Trouble.LOGIN: (
         "the database refuses this user or password",
@@ -155,14 +157,17 @@ _MEANINGS: Final[dict[Trouble, tuple[str, str]]] = {
     Trouble.AWAY: (
         "the database's server cannot be reached",
         (
-            "Check that it runs, and host and port in tune.storage_url; resume=True continues a "
-            "search that had begun, which has kept all that was done."
+            "Check that it runs, and host and port in tune.storage_url; existing='resume' "
+            "continues a search that had begun, which has kept all that was done."
         ),
     ),
-    Trouble.FULL: ("the database has no room left", "Free some space, then resume=True."),
+    Trouble.FULL: ("the database has no room left", "Free some space, then existing='resume'."),
     Trouble.LOCKED: (
         "the database is locked by another process",
-        "Wait for it or end it, then resume=True; a journal file (no storage_url) does not lock.",
+        (
+            "Wait for it or end it, then existing='resume'; a journal file (no storage_url) does "
+            "not lock."
+        ),
     ),
     Trouble.DAMAGED: ("the database is damaged, or not one of Optuna's", _RESTORE),
 }
@@ -173,7 +178,7 @@ def _database_error(where: str, exc: Exception) -> StudyError:
         trouble_of(exc),
         (
             f"cannot use the database: {type(exc.__cause__ or exc).__name__}",
-            "Check that its server runs and that you may write to it, then resume=True.",
+            "Check that its server runs and that you may write to it, then existing='resume'.",
         ),
     )
     return StudyError(message, field="storage", value=where, fix=fix)

@@ -47,7 +47,8 @@ def train_in_task(
             f"the process of a training died: {meaning(exc)}",
             field="tune.parts_at_once",
             value=config.parts_at_once,
-            fix="If memory ran out, take fewer parts at once or fewer qubits; then resume=True.",
+            fix="If memory ran out, take fewer parts at once or fewer qubits; then "
+            "existing='resume'.",
         ) from exc
     return metrics
 

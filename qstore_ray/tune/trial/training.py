@@ -23,6 +23,7 @@ from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.callbacks.base import Callback
 from qstore_ray.train.checks import model_for
 from qstore_ray.train.config import TrainingJob
+from qstore_ray.train.request import RunRequest
 from qstore_ray.train.run.run_folder import read_run_record
 from qstore_ray.train.trainer import QuantumTrainer
 from qstore_ray.tune.metrics import trial_metrics
@@ -68,18 +69,16 @@ class Trainings:
                 cluster=job.cluster,
                 track=job.track,
                 callbacks=callbacks,
+            )
+            request = RunRequest(
+                existing="error" if status is None else "resume",
+                config_toml=job.to_toml(),
+                stop=stop,
+                changed=self._plan.scheduler.mutates,
                 threads=self._plan.threads,
                 part_of_search=True,
             )
-            _patiently(
-                lambda: trainer.fit(
-                    dataset,
-                    resume=status is not None,
-                    config_toml=job.to_toml(),
-                    stop=stop,
-                    changed=self._plan.scheduler.mutates,
-                )
-            )
+            _patiently(lambda: trainer.run(dataset, request))
         return _metrics(job, dataset, folder)
 
     def _dataset(self, job: TrainingJob) -> Dataset:

@@ -118,11 +118,11 @@ def test_a_run_is_not_resumed_with_an_edited_function(workplace: Workplace):
     _make_it_unfinished(run)
     workplace.write("ry")
     with pytest.raises(RunExistsError, match="another circuit") as caught:
-        workplace.trainer().fit(workplace.data, resume=True)
+        workplace.trainer().fit(workplace.data, existing="resume")
     assert caught.value.field == "model.circuit"
     assert "ry(1.0*p_0 + 1.0*p_1 + 0.0) q[0];" in caught.value.value
     workplace.write("rx")
-    workplace.trainer().fit(workplace.data, resume=True)
+    workplace.trainer().fit(workplace.data, existing="resume")
 
 
 def test_a_checkpoint_that_kept_only_the_name_still_opens(workplace: Workplace, capsys):
@@ -143,7 +143,7 @@ def test_a_checkpoint_that_kept_only_the_name_still_opens(workplace: Workplace, 
     record["fingerprints"]["configuration"] = fingerprint(record["recipe"])
     record["status"] = "interrupted"
     (result.run_dir / "run.json").write_text(json.dumps(record))
-    workplace.trainer().fit(workplace.data, resume=True)
+    workplace.trainer().fit(workplace.data, existing="resume")
     assert "only by its name" in capsys.readouterr().err
 
 

@@ -197,7 +197,7 @@ def test_a_second_ctrl_c_ends_a_run_that_does_not_come_to_the_end_of_a_step(tmp_
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 5, err
-    assert "resume=True" in out
+    assert "existing='resume'" in out
     assert "Traceback" not in err
     run = tmp_path / "run"
     assert json.loads((run / "run.json").read_text())["status"] == "interrupted"

@@ -75,7 +75,7 @@ def test_an_interrupted_trial_is_shown_as_repeated(tmp_path, capsys):
     with opened(tmp_path, "s", **search) as study:
         study.tell(study.ask().number, [0.5])
         study.ask()
-    with opened(tmp_path, "s", resume=True, **search) as study:
+    with opened(tmp_path, "s", existing="resume", **search) as study:
         study.tell(study.ask().number, [0.7])
     assert main(["tune", "show", "s", "--storage", str(tmp_path)]) == 0
     facts, rows = capsys.readouterr().out.split("\n\n")
@@ -250,7 +250,7 @@ def test_a_job_file_is_searched_whatever_stands_first(form, job, searched, capsy
     assert main(["tune", *words, "--quiet", "--seed", "3", "--concurrency", "2"]) == 0
     ((config, options),) = searched
     assert (config.tune.trials, config.tune.seed, config.tune.concurrency) == (9, 3, 2)
-    assert options == {"resume": False, "fresh": False, "display": None}
+    assert options == {"existing": "error", "display": None}
     assert "val_accuracy 0.9 in trial 2" in capsys.readouterr().out
 
 
@@ -259,7 +259,7 @@ def test_the_other_options_reach_the_search(job, searched, tmp_path, capsys):
     assert main(["tune", *words, "--resume", "--json"]) == 0
     ((config, options),) = searched
     assert (config.name, config.storage, config.tune.sampler) == ("77", str(tmp_path), "random")
-    assert options["resume"] is True
+    assert options["existing"] == "resume"
     assert options["display"] is not None
     found = _json(capsys)
     assert found["folder"] == str(tmp_path / "77")

@@ -25,7 +25,8 @@ from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.model.archive import pack, unpack
 from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.ray.predict import _Predictor
-from qstore_ray.train.trainer import QuantumTrainer, TrainResult
+from qstore_ray.train.result import TrainResult
+from qstore_ray.train.trainer import QuantumTrainer
 
 PLAIN = TrackConfig(mlflow=False, figures=False)
 SPLIT = {"train": 0.6, "val": 0.2, "test": 0.2}
@@ -39,12 +40,12 @@ def _data(y: np.ndarray, x: np.ndarray = X) -> Dataset:
 
 
 def _fit(
-    data: Dataset, storage: Path, name: str = "run", *, resume=False, **trainer
+    data: Dataset, storage: Path, name: str = "run", *, existing="error", **trainer
 ) -> TrainResult:
     config = {"epochs": 40, "batch_size": 32, "learning_rate": 0.05, **trainer}
     model = ModelConfig(n_qubits=2, reuploading=True, input_scaling=True)
     fit = QuantumTrainer(model, TrainerConfig(**config), name=name, storage=storage, track=PLAIN)
-    return fit.fit(data, resume=resume, baseline=linear_baseline(data))
+    return fit.fit(data, existing=existing, baseline=linear_baseline(data))
 
 
 # ------------------------------------------------------------------------------------ the scaling
@@ -176,10 +177,10 @@ def test_an_earlier_run_goes_on_without_scaling_or_not_at_all(tmp_path):
     theta = first.model.theta.tobytes()
     _as_written_before(first.run_dir)
     with pytest.raises(RunExistsError) as caught:
-        _fit(data, tmp_path, epochs=4, resume=True)
+        _fit(data, tmp_path, epochs=4, existing="resume")
     assert caught.value.field == "trainer.target_scaling"
     assert 'set trainer.target_scaling = "none"' in caught.value.fix
-    again = _fit(data, tmp_path, epochs=4, resume=True, target_scaling="none")
+    again = _fit(data, tmp_path, epochs=4, existing="resume", target_scaling="none")
     assert again.model.theta.tobytes() == theta
 
 

@@ -39,14 +39,14 @@ def spills() -> Dataset:
 
 
 def _fit(
-    dataset: Dataset, storage: Path, name: str = "run", *, resume=False, weight=None, **trainer
+    dataset: Dataset, storage: Path, name: str = "run", *, existing="error", weight=None, **trainer
 ):
     config = {"epochs": 8, "batch_size": 32, "learning_rate": 0.1, "seed": 1, **trainer}
     fit = QuantumTrainer(
         ModelConfig(n_qubits=3, layers=1, input_scaling=True),
         TrainerConfig(**config), name=name, storage=storage, track=PLAIN,
     )  # fmt: skip
-    return fit.fit(dataset, resume=resume, sample_weight=weight)
+    return fit.fit(dataset, existing=existing, sample_weight=weight)
 
 
 @pytest.mark.parametrize(
@@ -214,12 +214,12 @@ def test_other_weights_are_another_run(spills, tmp_path):
     (run / "run.json").write_text(json.dumps({**record, "status": "interrupted"}))
     for other in (None, weight[::-1]):
         with pytest.raises(RunExistsError) as caught:
-            _fit(spills, tmp_path, resume=True, weight=other)
+            _fit(spills, tmp_path, existing="resume", weight=other)
         assert caught.value.field == "sample_weight"
     with pytest.raises(RunExistsError) as caught:
-        _fit(spills, tmp_path, resume=True, weight=weight, class_weight="balanced")
+        _fit(spills, tmp_path, existing="resume", weight=weight, class_weight="balanced")
     assert caught.value.field == "trainer.class_weight"
-    resumed = _fit(spills, tmp_path, resume=True, weight=weight, metrics=["roc_auc"])
+    resumed = _fit(spills, tmp_path, existing="resume", weight=weight, metrics=["roc_auc"])
     assert resumed.history
     plain = _fit(spills, tmp_path, "plain").run_dir
     recipe = json.loads((plain / "run.json").read_text(encoding="utf-8"))["recipe"]

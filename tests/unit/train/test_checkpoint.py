@@ -186,7 +186,7 @@ def test_a_damaged_one_is_passed_over_and_named(tmp_path: Path):
 def test_where_all_are_damaged_it_does_not_start_again_in_silence(tmp_path: Path):
     for step in (1, 2):
         _damage(_write(tmp_path, step) / "arrays.npz", 50)
-    with pytest.raises(CheckpointError, match="fresh=True"):
+    with pytest.raises(CheckpointError, match="existing='replace'"):
         latest_checkpoint(tmp_path)
 
 
@@ -244,7 +244,7 @@ def test_a_folder_that_cannot_be_written_to_is_our_error(tmp_path: Path):
     (tmp_path / "checkpoints").write_text("a file is in the way")
     with pytest.raises(CheckpointError, match="cannot write") as caught:
         _write(tmp_path / "checkpoints")
-    assert "resume=True" in caught.value.fix
+    assert "existing='resume'" in caught.value.fix
 
 
 # --------------------------------------------------------------------------------------- state

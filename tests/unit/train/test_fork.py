@@ -14,6 +14,7 @@ from qstore_ray.learn.config import ModelConfig
 from qstore_ray.simulate.engines.threads import over_tiles
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.request import RunRequest
 from qstore_ray.train.trainer import QuantumTrainer
 
 LONGEST = 60.0
@@ -32,10 +33,9 @@ def _fit(storage: str, name: str, mlflow: bool) -> str:
         TrainerConfig(epochs=2, batch_size=64),
         name=name,
         storage=storage,
-        threads=2,
         track=TrackConfig(mlflow=mlflow, figures=False),
     )
-    return trainer.fit(_data()).model.theta.tobytes().hex()
+    return trainer.run(_data(), RunRequest(threads=2)).model.theta.tobytes().hex()
 
 
 def _answer(send, *arguments) -> None:

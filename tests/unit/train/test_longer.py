@@ -17,8 +17,9 @@ from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.model.trained import TrainedModel
+from qstore_ray.train.result import TrainResult
 from qstore_ray.train.run.run_folder import read_run_record
-from qstore_ray.train.trainer import QuantumTrainer, TrainResult
+from qstore_ray.train.trainer import QuantumTrainer
 
 MODEL = ModelConfig(n_qubits=4, layers=1)
 
@@ -59,7 +60,7 @@ SCHEDULES = [
 def test_a_run_made_longer_is_the_longer_run_to_the_last_bit(tmp_path, iris, options):
     whole = _trainer(tmp_path, "whole", epochs=5, **options).fit(iris)
     _trainer(tmp_path, epochs=2, **options).fit(iris)
-    longer = _trainer(tmp_path, epochs=5, **options).fit(iris, resume=True)
+    longer = _trainer(tmp_path, epochs=5, **options).fit(iris, existing="resume")
     assert longer.model.theta.tobytes() == whole.model.theta.tobytes()
     assert _epochs(longer) == _epochs(whole)
     record = read_run_record(longer.run_dir)
@@ -78,7 +79,7 @@ def test_so_is_one_that_ended_with_the_parameters_of_its_best_epoch(tmp_path, ir
     short = _trainer(tmp_path, epochs=2, **options).fit(iris)
     first = short.history[0]["val_loss"]
     assert short.metrics["val_loss"] == pytest.approx(first, abs=1e-9)
-    longer = _trainer(tmp_path, epochs=4, **options).fit(iris, resume=True)
+    longer = _trainer(tmp_path, epochs=4, **options).fit(iris, existing="resume")
     assert longer.model.theta.tobytes() == whole.model.theta.tobytes()
     assert _epochs(longer) == _epochs(whole)
 
@@ -88,7 +89,7 @@ def test_a_schedule_laid_out_for_the_run_cannot_be_made_longer(tmp_path, iris, s
     done = _trainer(tmp_path, schedule=schedule).fit(iris)
     before = (done.run_dir / "run.json").read_bytes()
     with pytest.raises(RunExistsError, match="laid out for its 3 epochs") as caught:
-        _trainer(tmp_path, schedule=schedule, epochs=4).fit(iris, resume=True)
+        _trainer(tmp_path, schedule=schedule, epochs=4).fit(iris, existing="resume")
     assert "trainer.init_from" in caught.value.fix
     assert (done.run_dir / "run.json").read_bytes() == before
 
@@ -97,7 +98,7 @@ def test_a_schedule_laid_out_for_the_run_cannot_be_made_longer(tmp_path, iris, s
 def test_a_finished_run_is_not_resumed_without_more_epochs(tmp_path, iris, epochs):
     _trainer(tmp_path).fit(iris)
     with pytest.raises(RunExistsError, match="has finished") as caught:
-        _trainer(tmp_path, epochs=epochs).fit(iris, resume=True)
+        _trainer(tmp_path, epochs=epochs).fit(iris, existing="resume")
     assert "its 3 trainer.epochs" in caught.value.fix
 
 
@@ -107,14 +108,15 @@ def test_what_a_callback_has_ended_stays_ended(tmp_path, iris):
     done = _trainer(tmp_path, epochs=9, callbacks=[stopping]).fit(iris)
     assert len(done.history) < 9
     with pytest.raises(RunExistsError, match="a callback has ended this run"):
-        _trainer(tmp_path, epochs=12, callbacks=[stopping]).fit(iris, resume=True)
+        _trainer(tmp_path, epochs=12, callbacks=[stopping]).fit(iris, existing="resume")
 
 
-def test_resume_and_fresh_exclude_each_other_and_delete_nothing(tmp_path, iris):
+@pytest.mark.parametrize("existing", ["fresh", "", True])
+def test_an_unknown_value_of_existing_deletes_nothing(tmp_path, iris, existing):
     done = _trainer(tmp_path).fit(iris)
     before = {p: p.read_bytes() for p in done.run_dir.rglob("*") if p.is_file()}
-    with pytest.raises(UsageError, match="exclude each other"):
-        _trainer(tmp_path, epochs=9).fit(iris, resume=True, fresh=True)
+    with pytest.raises(UsageError, match="of the same name"):
+        _trainer(tmp_path, epochs=9).fit(iris, existing=existing)
     assert {p: p.read_bytes() for p in done.run_dir.rglob("*") if p.is_file()} == before
 
 
@@ -169,8 +171,10 @@ def test_a_resumed_run_began_from_the_same_parameters(tmp_path, iris):
     other = _trainer(tmp_path, "other", seed=1).fit(iris)
     begun = _trainer(tmp_path, "begun").fit(iris, init_from=first.model)
     with pytest.raises(RunExistsError, match="init_from"):
-        _trainer(tmp_path, "begun", epochs=4).fit(iris, init_from=other.model, resume=True)
-    longer = _trainer(tmp_path, "begun", epochs=4).fit(iris, init_from=first.model, resume=True)
+        _trainer(tmp_path, "begun", epochs=4).fit(iris, init_from=other.model, existing="resume")
+    longer = _trainer(tmp_path, "begun", epochs=4).fit(
+        iris, init_from=first.model, existing="resume"
+    )
     assert len(longer.history) == 4
     assert json.loads((begun.run_dir / "run.json").read_text())["init_from"]["step"] == 9
 

@@ -14,11 +14,13 @@ import pytest
 from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError
 from qstore_ray.track.jsonl import read_records
-from qstore_ray.train.finish import always
+from qstore_ray.train.finish import take_all
+from qstore_ray.train.run import run_folder
 from qstore_ray.train.run.run_folder import (
     LOCK,
     RunFolder,
     check_name,
+    lock_folder,
     open_run_folder,
     read_run_record,
 )
@@ -98,12 +100,12 @@ def test_the_status_is_recorded_with_what_belongs_to_it(tmp_path: Path):
 
 def test_there_is_nothing_to_resume_where_there_is_no_run(tmp_path: Path):
     with pytest.raises(RunExistsError, match="no run of this name"):
-        _open(tmp_path, resume=True)
+        _open(tmp_path, existing="resume")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_fresh_where_there_is_no_run_is_a_new_run(tmp_path: Path):
-    folder = _open(tmp_path, fresh=True)
+    folder = _open(tmp_path, existing="replace")
     assert folder.generation == 1
     folder.close()
 
@@ -115,11 +117,11 @@ def test_fresh_where_there_is_no_run_is_a_new_run(tmp_path: Path):
 def test_an_unfinished_run_is_taken_up_only_when_asked(tmp_path: Path, status: str):
     path = _left(tmp_path, status)
     before = _content(path)
-    with pytest.raises(RunExistsError, match="resume=True") as caught:
+    with pytest.raises(RunExistsError, match="existing='resume'") as caught:
         _open(tmp_path)
-    assert "fresh=True" in caught.value.fix
+    assert "existing='replace'" in caught.value.fix
     assert _content(path) == before
-    folder = _open(tmp_path, resume=True)
+    folder = _open(tmp_path, existing="resume")
     assert folder.generation == 2
     assert (folder.checkpoints / "something").read_text() == "precious"
     assert folder.metrics.exists()
@@ -130,17 +132,17 @@ def test_an_unfinished_run_is_taken_up_only_when_asked(tmp_path: Path, status: s
 def test_every_attempt_has_a_higher_generation(tmp_path: Path):
     _left(tmp_path)
     for generation in (2, 3, 4):
-        folder = _open(tmp_path, resume=True)
+        folder = _open(tmp_path, existing="resume")
         assert folder.generation == generation
         folder.close()
 
 
-@pytest.mark.parametrize("resume", [False, True])
-def test_a_finished_run_is_never_taken_up(tmp_path: Path, resume: bool):
+@pytest.mark.parametrize("existing", ["error", "resume"])
+def test_a_finished_run_is_never_taken_up(tmp_path: Path, existing: str):
     path = _left(tmp_path, "finished")
     before = _content(path)
     with pytest.raises(RunExistsError, match="has finished") as caught:
-        _open(tmp_path, resume=resume)
+        _open(tmp_path, existing=existing)
     assert "More than its 3 trainer.epochs" in caught.value.fix
     assert _content(path) == before
 
@@ -148,7 +150,7 @@ def test_a_finished_run_is_never_taken_up(tmp_path: Path, resume: bool):
 @pytest.mark.parametrize("status", ["failed", "finished"])
 def test_fresh_starts_again_with_nothing_of_the_old_run(tmp_path: Path, status: str):
     path = _left(tmp_path, status)
-    folder = _open(tmp_path, fresh=True, data_fingerprint="e" * 64, config_toml="new = 1\n")
+    folder = _open(tmp_path, existing="replace", data_fingerprint="e" * 64, config_toml="new = 1\n")
     assert folder.generation == 1
     assert set(_content(path)) == {"config.toml", "run.json"}
     assert (path / "config.toml").read_text() == "new = 1\n"
@@ -160,7 +162,7 @@ def test_a_run_of_other_data_is_not_resumed(tmp_path: Path):
     path = _left(tmp_path)
     before = _content(path)
     with pytest.raises(RunExistsError, match="other data") as caught:
-        _open(tmp_path, resume=True, data_fingerprint="e" * 64)
+        _open(tmp_path, existing="resume", data_fingerprint="e" * 64)
     assert caught.value.field == "dataset"
     assert _content(path) == before
 
@@ -184,7 +186,7 @@ def test_a_run_of_another_recipe_is_not_resumed(tmp_path: Path, field, then, now
     path = _left(tmp_path)
     before = _content(path)
     with pytest.raises(RunExistsError, match="started with") as caught:
-        _open(tmp_path, resume=True, recipe=recipe)
+        _open(tmp_path, existing="resume", recipe=recipe)
     assert (caught.value.field, caught.value.value) == (field, now)
     assert repr(then) in caught.value.message
     assert _content(path) == before
@@ -196,12 +198,12 @@ def test_a_run_of_other_versions_is_resumed_and_says_so(tmp_path: Path, capsys):
     record = json.loads((path / "run.json").read_text())
     record["versions"] |= {"numpy": "1.0", "python": "3.1.4"}
     (path / "run.json").write_text(json.dumps(record))
-    _open(tmp_path, resume=True).close()
+    _open(tmp_path, existing="resume").close()
     (warning,) = read_records(path / "metrics.jsonl")
     assert "started with python 3.1.4, numpy 1.0, and goes on with" in warning["message"]
     assert f"numpy {np.__version__}" in warning["message"]
     assert capsys.readouterr().err == f"warning: {warning['message']}\n"
-    _open(tmp_path, resume=True).close()
+    _open(tmp_path, existing="resume").close()
     assert capsys.readouterr().err == "", "once"
 
 
@@ -210,12 +212,12 @@ BEGUN = [[], [".lock"], [".lock", ".run.json.123.part"]]
 
 
 @pytest.mark.parametrize("left", BEGUN, ids=str)
-@pytest.mark.parametrize("fresh", [False, True])
-def test_a_run_that_had_hardly_begun_does_not_stand_in_its_own_way(tmp_path: Path, left, fresh):
+@pytest.mark.parametrize("existing", ["error", "replace"])
+def test_a_run_that_had_hardly_begun_does_not_stand_in_its_own_way(tmp_path: Path, left, existing):
     (tmp_path / "digits").mkdir()
     for name in left:
         (tmp_path / "digits" / name).write_text("{")
-    _open(tmp_path, fresh=fresh).close()
+    _open(tmp_path, existing=existing).close()
     assert set(_content(tmp_path / "digits")) == {"config.toml", "run.json"}
 
 
@@ -224,7 +226,7 @@ def test_what_killed_writers_have_left_is_swept(tmp_path: Path):
     part = path / "checkpoints" / "step-00000001" / ".arrays.npz.77.part"
     part.parent.mkdir()
     part.touch()
-    _open(tmp_path, resume=True).close()
+    _open(tmp_path, existing="resume").close()
     assert not part.exists()
     assert (path / "checkpoints" / "something").exists()
 
@@ -252,7 +254,7 @@ def test_a_file_in_the_place_of_the_storage_is_a_wrong_configuration(place, tmp_
 def test_a_left_over_wish_to_stop_does_not_stop_the_next_attempt(tmp_path: Path):
     path = _left(tmp_path)
     (path / "stop").touch()
-    folder = _open(tmp_path, resume=True)
+    folder = _open(tmp_path, existing="resume")
     assert not (path / "stop").exists()
     folder.close()
 
@@ -263,7 +265,6 @@ HOLD = """
 import json
 import sys
 from pathlib import Path
-from qstore_ray.train.finish import always
 from qstore_ray.train.run.run_folder import open_run_folder
 
 folder = open_run_folder(
@@ -275,7 +276,7 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.parametrize("options", [{}, {"resume": True}, {"fresh": True}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"existing": "resume"}, {"existing": "replace"}], ids=str)
 def test_a_run_that_another_process_runs_is_left_alone(tmp_path: Path, options, repository):
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path), json.dumps(RECIPE)],
@@ -293,7 +294,7 @@ def test_a_run_that_another_process_runs_is_left_alone(tmp_path: Path, options, 
         assert _content(tmp_path / "digits") == before
         holder.kill()
     # The lock dies with its holder, however that ends.
-    folder = _open(tmp_path, resume=True)
+    folder = _open(tmp_path, existing="resume")
     assert folder.generation == 2
     folder.close()
 
@@ -301,9 +302,9 @@ def test_a_run_that_another_process_runs_is_left_alone(tmp_path: Path, options, 
 def test_closing_gives_the_run_up(tmp_path: Path):
     folder = _open(tmp_path)
     with pytest.raises(RunExistsError, match="another process"):
-        _open(tmp_path, resume=True)
+        _open(tmp_path, existing="resume")
     folder.close()
-    _open(tmp_path, resume=True).close()
+    _open(tmp_path, existing="resume").close()
 
 
 # ----------------------------------------------------------------------------------- no run here
@@ -316,7 +317,7 @@ def test_a_damaged_record_is_no_run(tmp_path: Path, content: str):
     with pytest.raises(RunError, match="no run folder"):
         read_run_record(path)
     with pytest.raises(RunError, match="no run folder"):
-        _open(tmp_path, resume=True)
+        _open(tmp_path, existing="resume")
 
 
 def test_a_folder_without_record_is_no_run(tmp_path: Path):
@@ -333,28 +334,70 @@ def test_storage_that_cannot_be_written_to_is_our_error(tmp_path: Path):
 # ------------------------------------------------------------------- the steps at the end of a run
 
 
-def test_every_last_step_is_taken_and_the_first_error_is_the_one_that_is_told():
+def test_every_last_step_is_taken_and_the_first_error_is_the_one_that_is_raised():
     taken = []
 
     def fails(name: str) -> None:
         taken.append(name)
         raise RunError(f"{name} failed")
 
-    with (
-        pytest.raises(RunError, match="training failed") as caught,
-        always(lambda: fails("metrics"), lambda: taken.append("follower"), lambda: fails("record")),
-    ):
-        raise RunError("training failed")
+    error = RunError("training failed")
+    last = (lambda: fails("metrics"), lambda: taken.append("follower"), lambda: fails("record"))
+    take_all(last, error)
     assert taken == ["metrics", "follower", "record"]
-    assert caught.value.__notes__ == ["And then: metrics failed.", "And then: record failed."]
+    assert error.__notes__ == ["And then: metrics failed.", "And then: record failed."]
 
 
 def test_an_error_in_a_last_step_alone_is_raised_after_the_other_steps():
     taken = []
 
-    def fails() -> None:
-        raise RunError("metrics failed")
+    def fails(name: str) -> None:
+        raise RunError(f"{name} failed")
 
-    with pytest.raises(RunError, match="metrics failed"), always(fails, lambda: taken.append(1)):
-        pass
+    last = (lambda: fails("metrics"), lambda: fails("record"), lambda: taken.append(1))
+    with pytest.raises(RunError, match="metrics failed") as caught:
+        take_all(last, None)
     assert taken == [1]
+    assert caught.value.__notes__ == ["And then: record failed."]
+
+
+def test_a_step_that_fails_by_a_fault_of_the_program_does_not_keep_the_others_from_being_taken():
+    taken = []
+    with pytest.raises(ZeroDivisionError):
+        take_all((lambda: 1 / 0, lambda: taken.append(1)), None)
+    assert taken == [1]
+
+
+# ------------------------------------------------------------- checked once more under the lock
+
+
+def _meanwhile(monkeypatch, happens) -> None:
+    """Let another driver do something between the check of a run and its lock."""
+
+    def locked(path):
+        monkeypatch.undo()
+        happens(path)
+        return lock_folder(path)
+
+    monkeypatch.setattr(run_folder, "lock_folder", locked)
+
+
+def test_a_run_that_another_driver_began_a_moment_ago_is_not_overwritten(tmp_path, monkeypatch):
+    _meanwhile(monkeypatch, lambda _: _left(tmp_path))
+    with pytest.raises(RunExistsError, match="exists"):
+        _open(tmp_path)
+    assert read_run_record(tmp_path / "digits")["generation"] == 1
+
+
+def test_a_run_that_another_driver_finished_a_moment_ago_is_not_resumed(tmp_path, monkeypatch):
+    path = _left(tmp_path)
+
+    def finishes(_):
+        record = json.loads((path / "run.json").read_bytes())
+        (path / "run.json").write_text(json.dumps(record | {"status": "finished"}))
+
+    _meanwhile(monkeypatch, finishes)
+    with pytest.raises(RunExistsError, match="has finished"):
+        _open(tmp_path, existing="resume")
+    record = read_run_record(path)
+    assert (record["generation"], record["status"]) == (1, "finished")

@@ -18,7 +18,8 @@ from pathlib import Path
 from tests.unit.tune.test_study import _cost, _open
 
 storage = Path(sys.argv[1])
-with _open(storage, resume=(storage / "s" / "study.journal").exists()) as study:
+existing = "resume" if (storage / "s" / "study.journal").exists() else "error"
+with _open(storage, existing=existing) as study:
     with open(storage / "ledger", "a") as ledger:
         while trial := study.ask():
             for epoch in range(4):

@@ -38,7 +38,7 @@ def _attributes(url: str) -> dict:
 # -------------------------------------------------------------------------- one folder owns a study
 
 
-@pytest.mark.parametrize("flags", [{"fresh": True}, {"resume": True}, {}], ids=str)
+@pytest.mark.parametrize("flags", [{"existing": "replace"}, {"existing": "resume"}, {}], ids=str)
 def test_another_folder_neither_deletes_nor_continues_a_study(tmp_path, url, flags):
     with _open(tmp_path / "ann", storage_url=url) as study:
         _run(study, 2)
@@ -51,7 +51,7 @@ def test_another_folder_neither_deletes_nor_continues_a_study(tmp_path, url, fla
     assert len(read_result(tmp_path / "ann", "s").trials) == 2
     with _open(tmp_path / "bob", storage_url=url, name="t") as study:
         _run(study, 1)
-    with _open(tmp_path / "ann", storage_url=url, resume=True) as study:
+    with _open(tmp_path / "ann", storage_url=url, existing="resume") as study:
         assert _run(study) == 4
 
 
@@ -60,15 +60,15 @@ def test_a_folder_that_was_moved_owns_its_study_and_a_copy_does_not(tmp_path, ur
         _run(study, 2)
     shutil.copytree(tmp_path / "a", tmp_path / "copy")
     with pytest.raises(RunExistsError, match="belongs to the folder"):
-        _open(tmp_path / "copy", storage_url=url, resume=True)
+        _open(tmp_path / "copy", storage_url=url, existing="resume")
     (tmp_path / "a").rename(tmp_path / "b")
-    with _open(tmp_path / "b", storage_url=url, resume=True) as study:
+    with _open(tmp_path / "b", storage_url=url, existing="resume") as study:
         _run(study, 1)
     assert _attributes(url)["qstore_owner"]["folder"] == str(tmp_path / "b" / "s")
     with pytest.raises(RunExistsError, match="belongs to the folder"):
-        _open(tmp_path / "copy", storage_url=url, resume=True)
+        _open(tmp_path / "copy", storage_url=url, existing="resume")
     shutil.rmtree(tmp_path / "b")
-    with _open(tmp_path / "copy", storage_url=url, resume=True) as study:
+    with _open(tmp_path / "copy", storage_url=url, existing="resume") as study:
         assert _run(study) == 3
 
 
@@ -78,7 +78,7 @@ def test_a_folder_that_was_deleted_can_be_begun_again_in_its_place(tmp_path, url
     shutil.rmtree(tmp_path / "s")
     with pytest.raises(RunExistsError, match="a study of this name exists"):
         _open(tmp_path, storage_url=url)
-    with _open(tmp_path, storage_url=url, fresh=True) as study:
+    with _open(tmp_path, storage_url=url, existing="replace") as study:
         assert study.asked == 0
 
 
@@ -94,11 +94,11 @@ def _of_an_earlier_version(storage: Path, url: str) -> None:
 
 def test_a_study_without_an_owner_is_that_of_the_folder_with_its_job(tmp_path, url):
     _of_an_earlier_version(tmp_path / "ann", url)
-    for flags in ({"resume": True}, {"fresh": True}):
+    for flags in ({"existing": "resume"}, {"existing": "replace"}):
         with pytest.raises(RunExistsError, match="not begun from this folder"):
             _open(tmp_path / "bob", storage_url=url, **flags)
     assert len(read_result(tmp_path / "ann", "s").trials) == 2
-    with _open(tmp_path / "ann", storage_url=url, resume=True) as study:
+    with _open(tmp_path / "ann", storage_url=url, existing="resume") as study:
         assert _run(study) == 4
     assert _attributes(url)["qstore_owner"]["folder"] == str(tmp_path / "ann" / "s")
 
@@ -110,7 +110,7 @@ def test_a_driver_killed_before_it_had_claimed_its_study_begins_it_again(tmp_pat
         database.execute("delete from study_user_attributes")
     with pytest.raises(RunExistsError, match="not begun from this folder"):
         _open(tmp_path / "bob", storage_url=url)
-    with _open(tmp_path, storage_url=url, resume=True) as study:
+    with _open(tmp_path, storage_url=url, existing="resume") as study:
         assert _run(study) == 6
 
 
@@ -121,14 +121,14 @@ def test_runs_of_a_study_that_is_kept_elsewhere_are_not_taken_for_ones_own(tmp_p
     with _open(tmp_path, **options) as study:
         _run(study, 2)
     (tmp_path / "s" / "trial-0000").mkdir()
-    for flags in ({}, {"resume": True}):
+    for flags in ({}, {"existing": "resume"}):
         with pytest.raises(RunExistsError, match="kept in") as caught:
             _open(tmp_path, **other, **flags)
         assert caught.value.field == "tune.storage_url"
-    with _open(tmp_path, **other, fresh=True) as study:
+    with _open(tmp_path, **other, existing="replace") as study:
         assert study.asked == 0
         assert not (tmp_path / "s" / "trial-0000").exists()
-    with _open(tmp_path, **other, resume=True) as study:
+    with _open(tmp_path, **other, existing="resume") as study:
         assert _run(study) == 6
 
 
@@ -261,7 +261,7 @@ def test_a_login_that_an_earlier_version_kept_is_not_passed_on(tmp_path, url):
     result = read_result(tmp_path, "s")
     assert "planted" not in str(result)
     assert result.job["tune"]["storage_url"] == "postgresql://ann@db/studies"
-    with _open(tmp_path, storage_url=url, resume=True):
+    with _open(tmp_path, storage_url=url, existing="resume"):
         assert "planted" not in str(_attributes(url))
 
 

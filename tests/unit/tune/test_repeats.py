@@ -126,7 +126,9 @@ def test_the_same_seed_tries_the_same_and_a_resumed_search_nothing_twice(tmp_pat
     with _open(tmp_path / "2", LAYERS, sampler=sampler, seed=3, trials=8) as study:
         first = _run(study, 4)
         study.ask()
-    with _open(tmp_path / "2", LAYERS, sampler=sampler, seed=3, trials=8, resume=True) as study:
+    with _open(
+        tmp_path / "2", LAYERS, sampler=sampler, seed=3, trials=8, existing="resume"
+    ) as study:
         second = _run(study)
     assert first == runs[0][:4]
     assert sorted(point["model.layers"] for point in first + second) == list(range(1, 9))
@@ -136,7 +138,7 @@ def test_a_finished_search_resumed_with_more_trials_ends_at_once(tmp_path):
     with _open(tmp_path, trials=6) as study:
         _run(study)
     kept = len(_stored(tmp_path))
-    with _open(tmp_path, trials=50, resume=True) as study:
+    with _open(tmp_path, trials=50, existing="resume") as study:
         assert study.is_done
         assert study.ask() is None
     assert len(_stored(tmp_path)) == kept
@@ -148,7 +150,7 @@ def test_a_driver_that_was_killed_while_it_told_a_repetition_leaves_no_trial_of_
         study._study.enqueue_trial(point)
         left = study._study.ask()  # as `ask` begins, up to where the driver was killed
         study.space.suggest(left)
-    with _open(tmp_path, LAYERS, trials=8, resume=True) as study:
+    with _open(tmp_path, LAYERS, trials=8, existing="resume") as study:
         assert len(_run(study)) == 7
     assert read_result(tmp_path, "s").statuses == {"completed": 8, "interrupted": 1}
 

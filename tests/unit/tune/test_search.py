@@ -58,8 +58,8 @@ def search(tmp_path, data, trainable):
     """Opens searches of the same study, one after another."""
     opened = []
 
-    def start(watcher=None, *, at_a_time=2, resume=False, **options):
-        study = study_of(job_of(tmp_path), config_of(**options), data, resume=resume)
+    def start(watcher=None, *, at_a_time=2, existing="error", **options):
+        study = study_of(job_of(tmp_path), config_of(**options), data, existing=existing)
         opened.append(study)
         made = StudySearch(study, watcher or Ledger(), at_a_time=at_a_time)
         made.add_configurations([SimpleNamespace(spec={"run": trainable})])
@@ -198,7 +198,7 @@ def test_a_search_that_is_left_leaves_its_trials_as_they_are(search, tmp_path):
     assert [trial.status for trial in _trials(tmp_path)] == ["completed", "running"]
     assert ledger.last() == ("left", [1])
     made._study.close()
-    again = search(resume=True)
+    again = search(existing="resume")
     repeated = again.next_trial()
     assert (repeated.trial_id, repeated.config["values"]) == ("trial-0001", values)
 
@@ -240,7 +240,7 @@ def watched(search, data, tmp_path):
             plan.folder, TrackConfig(mlflow=False), name="s", job_config=job.to_dict(),
             fingerprints={},
         )  # fmt: skip
-        tracking.start(bool(options.get("resume")))
+        tracking.start(options.get("existing") == "resume")
         seen = Seen()
         made._watcher = Watch(plan, tracking, seen, read_result(tmp_path, "s"))
         return made, tracking, seen
@@ -285,7 +285,7 @@ def test_what_a_killed_driver_had_told_the_study_alone_is_recorded_by_the_next_o
     assert second.trial_id == "trial-0001"
     tracking.close("failed")
     made._study.close()
-    again, tracking, seen = watched(at_a_time=1, resume=True)
+    again, tracking, seen = watched(at_a_time=1, existing="resume")
     assert [record["trial"] for record in _records(tmp_path)] == [0, 1]
     assert _records(tmp_path)[1]["best_value"] == 0.25
     assert seen.calls[0][4] == 2, "trials that have ended"

@@ -41,13 +41,13 @@ def test_a_damaged_line_is_named_and_nothing_is_changed(tmp_path, line, number):
     lines = journal.read_bytes().splitlines(keepends=True)
     lines[number - 1] = line
     journal.write_bytes(b"".join(lines))
-    for action in (lambda: _open(tmp_path, resume=True), lambda: read_result(tmp_path, "s")):
+    for action in (lambda: _open(tmp_path, existing="resume"), lambda: read_result(tmp_path, "s")):
         with pytest.raises(StudyError) as caught:
             action()
         assert caught.value.field == "storage"
         assert f"line {number}" in caught.value.message
         assert str(journal) == caught.value.value
-        assert "fresh=True" in caught.value.fix
+        assert "existing='replace'" in caught.value.fix
     assert journal.read_bytes() == b"".join(lines)
 
 
@@ -57,7 +57,7 @@ def test_a_lost_beginning_is_noticed(tmp_path, gone, words):
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join(lines[:gone] + lines[gone + 1 :]))
     with pytest.raises(RunExistsError, match=words):
-        _open(tmp_path, resume=True)
+        _open(tmp_path, existing="resume")
 
 
 @pytest.mark.parametrize("record", [{"op_code": 4}, {"op_code": 99}, {"op_code": 0, "study": 1}])
@@ -66,9 +66,9 @@ def test_a_record_that_lacks_something_is_damage(tmp_path, record):
     with journal.open("a") as file:
         file.write(json.dumps(record) + "\n")
     with pytest.raises(StudyError) as caught:
-        _open(tmp_path, resume=True)
+        _open(tmp_path, existing="resume")
     assert "do not fit together" in caught.value.message
-    assert "fresh=True" in caught.value.fix
+    assert "existing='replace'" in caught.value.fix
 
 
 def test_a_torn_last_line_is_cut_off_by_the_writer_alone(tmp_path):
@@ -77,7 +77,7 @@ def test_a_torn_last_line_is_cut_off_by_the_writer_alone(tmp_path):
     journal.write_bytes(whole + b'{"op_code":4,"wor')
     assert len(read_result(tmp_path, "s").trials) == 3
     assert journal.read_bytes() != whole, "a reader changes nothing"
-    with _open(tmp_path, resume=True) as study:
+    with _open(tmp_path, existing="resume") as study:
         assert journal.read_bytes().startswith(whole)
         _run(study)
     _whole(tmp_path)
@@ -88,7 +88,7 @@ def test_a_lock_that_a_killed_writer_left_is_taken_away_after_seconds(tmp_path):
     journal.with_name("study.journal.lock").symlink_to(journal)
     assert len(read_result(tmp_path, "s").trials) == 3, "a reader does not wait"
     begin = time.monotonic()
-    with _open(tmp_path, resume=True) as study:
+    with _open(tmp_path, existing="resume") as study:
         _run(study)
     assert time.monotonic() - begin > 4.0
     _whole(tmp_path)
@@ -114,7 +114,7 @@ def test_a_file_in_the_place_of_a_folder_is_a_wrong_configuration(file, field, t
 def test_a_journal_that_is_a_folder(tmp_path):
     (tmp_path / "s" / "study.journal").mkdir(parents=True)
     with pytest.raises(StudyError, match="cannot use the storage"):
-        _open(tmp_path, resume=True)
+        _open(tmp_path, existing="resume")
 
 
 # ------------------------------------------------------------------------------------- a database
@@ -128,13 +128,13 @@ def test_a_database_keeps_the_study_and_the_folder_the_runs(tmp_path):
     assert not _journal(tmp_path).exists()
     with pytest.raises(RunExistsError):
         _open(tmp_path, storage_url=url)
-    with _open(tmp_path, storage_url=url, resume=True) as study:
+    with _open(tmp_path, storage_url=url, existing="resume") as study:
         assert study.ask().name == "trial-0002"
-    with _open(tmp_path, storage_url=url, resume=True) as study:
+    with _open(tmp_path, storage_url=url, existing="resume") as study:
         assert _run(study) == 4
     result = read_result(tmp_path, "s", storage_url=url)
     assert result.statuses == {"completed": COMBINATIONS, "interrupted": 2}
-    with _open(tmp_path, storage_url=url, fresh=True) as study:
+    with _open(tmp_path, storage_url=url, existing="replace") as study:
         assert study.asked == 0
 
 
@@ -147,7 +147,7 @@ def test_a_locked_database_is_named(tmp_path):
             study.ask()
         other.rollback()
         assert "locked by another process" in caught.value.message
-        assert "resume=True" in caught.value.fix
+        assert "existing='resume'" in caught.value.fix
         assert study.ask() is not None
 
 
@@ -193,7 +193,7 @@ def test_a_study_of_somebody_else_is_left_alone(tmp_path):
     foreign = optuna.create_study(study_name="s", storage=url)
     foreign.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
     with pytest.raises(RunExistsError, match="not ours"):
-        _open(tmp_path, storage_url=url, resume=True)
+        _open(tmp_path, storage_url=url, existing="resume")
 
 
 # ------------------------------------------------------------------ points to try first, warm start
@@ -204,7 +204,7 @@ def test_points_are_tried_first_and_once(tmp_path):
     options = {"sampler": "tpe", "points": points}
     with _open(tmp_path, **options) as study:
         first = study.ask()
-    with _open(tmp_path, **options, resume=True) as study:
+    with _open(tmp_path, **options, existing="resume") as study:
         second, again, other = study.ask(), study.ask(), study.ask()
     assert (first.values["model.layers"], first.values["trainer.optimizer"]) == (3, "sgd")
     assert second.values["model.layers"] == 2
@@ -249,7 +249,7 @@ def test_a_study_is_not_deleted_for_one_that_cannot_begin(tmp_path):
         _run(study)
     kept = _journal(tmp_path).read_bytes()
     with pytest.raises(ConfigError):
-        _open(tmp_path, warm_start=["nowhere"], fresh=True)
+        _open(tmp_path, warm_start=["nowhere"], existing="replace")
     assert _journal(tmp_path).read_bytes() == kept
 
 
@@ -266,7 +266,7 @@ def test_an_earlier_study_is_learned_from_and_does_not_count(tmp_path):
     with _open(tmp_path, **options) as study:
         assert study.asked == 0
         kept = _journal(tmp_path).stat().st_size
-    with _open(tmp_path, **options, resume=True) as study:
+    with _open(tmp_path, **options, existing="resume") as study:
         assert _journal(tmp_path).stat().st_size == kept, "copied once"
         assert study.ask().number == 4  # of the earlier six, the two of one layer do not fit
         _run(study)

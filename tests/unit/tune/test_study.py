@@ -117,12 +117,12 @@ def test_trials_left_running_are_tried_once_more_in_their_folders(tmp_path):
     with _open(tmp_path) as study:
         _run(study, 2)
         left = [study.ask(), study.ask()]
-    with _open(tmp_path, resume=True) as study:
+    with _open(tmp_path, existing="resume") as study:
         again = [study.ask(), study.ask()]
     assert [trial.values for trial in again] == [trial.values for trial in left]
     assert [trial.name for trial in again] == ["trial-0002", "trial-0003"]
     assert [trial.repeats for trial in again] == [2, 3]
-    with _open(tmp_path, resume=True) as study:
+    with _open(tmp_path, existing="resume") as study:
         third = study.ask()
         assert (third.name, third.repeats) == ("trial-0002", 4)
         study.tell(third.number, [_cost(third.values)])
@@ -149,7 +149,9 @@ def test_a_crash_after_any_write_loses_no_trial_and_counts_none_twice(tmp_path):
         _run(study, 2)
         study.tell(running.number, [_cost(running.values)])
         study.ask(), study.ask()
-    with _open(tmp_path / "whole", resume=True) as study:  # killed in the middle of resuming, too
+    with _open(
+        tmp_path / "whole", existing="resume"
+    ) as study:  # killed in the middle of resuming, too
         _run(study)
     lines = _journal(tmp_path / "whole").read_bytes().splitlines(keepends=True)
     assert len(lines) > 50
@@ -158,7 +160,7 @@ def test_a_crash_after_any_write_loses_no_trial_and_counts_none_twice(tmp_path):
         (storage / "s").mkdir(parents=True)
         torn = lines[cut][: len(lines[cut]) * (cut % 4) // 4]
         _journal(storage).write_bytes(b"".join(lines[:cut]) + torn)
-        with _open(storage, resume=True) as study:
+        with _open(storage, existing="resume") as study:
             _run(study)
         _whole(storage)
 
@@ -166,7 +168,7 @@ def test_a_crash_after_any_write_loses_no_trial_and_counts_none_twice(tmp_path):
 def test_a_finished_search_can_be_given_more_trials(tmp_path):
     with _open(tmp_path, sampler="random", trials=3) as study:
         assert _run(study) == 3
-    with _open(tmp_path, sampler="tpe", trials=5, resume=True) as study:
+    with _open(tmp_path, sampler="tpe", trials=5, existing="resume") as study:
         assert study.asked == 3
         assert _run(study) == 2
 
@@ -193,9 +195,9 @@ def test_another_recipe_is_refused_and_nothing_is_changed(tmp_path, change, fiel
         _run(study, 1)
     before = _journal(tmp_path).read_bytes()
     with pytest.raises(RunExistsError) as caught:
-        _open(tmp_path, resume=True, trials=8, **change)
+        _open(tmp_path, existing="resume", trials=8, **change)
     assert caught.value.field == field
-    assert "fresh=True" in caught.value.fix
+    assert "existing='replace'" in caught.value.fix
     assert _journal(tmp_path).read_bytes() == before
 
 
@@ -203,25 +205,27 @@ def test_where_a_job_runs_may_change(tmp_path):
     with _open(tmp_path) as study:
         _run(study, 1)
     elsewhere = {"trainer": {"num_workers": 2}, "cluster": {"cpus_per_worker": 2.0}, "storage": "x"}
-    with _open(tmp_path, resume=True, job=JobConfig.from_dict({**JOB.to_dict(), **elsewhere})) as s:
+    with _open(
+        tmp_path, existing="resume", job=JobConfig.from_dict({**JOB.to_dict(), **elsewhere})
+    ) as s:
         assert _run(s) == 5
 
 
 def test_a_study_that_is_there_is_neither_overwritten_nor_mixed_up(tmp_path):
     with pytest.raises(RunExistsError, match="no study of this name to resume"):
-        _open(tmp_path, resume=True)
+        _open(tmp_path, existing="resume")
     with _open(tmp_path) as study:
         _run(study, 2)
         with pytest.raises(RunExistsError, match="another process has this study open") as caught:
-            _open(tmp_path, resume=True)
+            _open(tmp_path, existing="resume")
         assert pickle.loads(pickle.dumps(caught.value)).locked
     with pytest.raises(RunExistsError) as caught:
         _open(tmp_path)
-    assert "resume=True" in caught.value.fix
+    assert "existing='resume'" in caught.value.fix
     assert not caught.value.locked
     (tmp_path / "s" / "trial-0001").mkdir()
     (tmp_path / "s" / "notes.txt").write_text("mine")
-    with _open(tmp_path, fresh=True) as study:
+    with _open(tmp_path, existing="replace") as study:
         assert study.asked == 0
     assert not (tmp_path / "s" / "trial-0001").exists()
     assert (tmp_path / "s" / "notes.txt").exists()
@@ -230,7 +234,7 @@ def test_a_study_that_is_there_is_neither_overwritten_nor_mixed_up(tmp_path):
 def test_a_run_is_no_study(tmp_path):
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "run.json").write_text("{}")
-    for options in ({}, {"fresh": True}, {"resume": True}):
+    for options in ({}, {"existing": "replace"}, {"existing": "resume"}):
         with pytest.raises(RunExistsError, match="there is a run of this name"):
             _open(tmp_path, **options)
     with pytest.raises(ConfigError):

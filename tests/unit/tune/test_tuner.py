@@ -204,14 +204,14 @@ def test_a_search_that_has_tried_every_point_ends_and_says_so(tmp_path, data, ca
     with study_of(job, config, data) as study:
         while trial := study.ask():
             study.tell(trial.number, [1.0 / trial.values["model.layers"]])
-    result = Tuner(job, config, data, trials=20).fit(resume=True)
+    result = Tuner(job, config, data, trials=20).fit(existing="resume")
     assert (len(result.trials), result.best_trials()[0].parameters) == (9, {"model.layers": 9})
     assert "every point of the space was tried; 11 trials fewer" in capsys.readouterr().err
 
 
-def test_resume_and_fresh_exclude_each_other(tmp_path, data):
-    with pytest.raises(UsageError, match="exclude each other"):
-        Tuner(job_of(tmp_path), config_of(), data).fit(resume=True, fresh=True)
+def test_an_unknown_value_of_existing_is_refused(tmp_path, data):
+    with pytest.raises(UsageError, match="of the same name"):
+        Tuner(job_of(tmp_path), config_of(), data).fit(existing="fresh")
     assert list(tmp_path.iterdir()) == []
 
 

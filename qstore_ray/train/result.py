@@ -1,0 +1,43 @@
+"""What a training returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qstore_ray.track.base import Record
+from qstore_ray.train.model.trained import TrainedModel
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What `fit` returns.
+
+    Attributes:
+        model: the trained model.
+        metrics: the run in numbers: `train_…` of the last epoch, `val_…` and `test_…` of the model
+            that is returned, `train_seconds` (all of `fit`), `samples_per_second` (of the loop).
+            `test_…` are all that fit, see `learn.scoring`.
+        missing: metrics that the rows do not define, with the reason.
+        verdict: how the model stands to the baseline that `fit` was given; empty without one.
+        history: one record an epoch.
+        run_dir: the run folder. checkpoint: its last checkpoint.
+    """
+
+    model: TrainedModel
+    metrics: Mapping[str, float]
+    history: list[Record] = field(repr=False)
+    run_dir: Path
+    checkpoint: Path
+    missing: Mapping[str, str] = field(default_factory=dict)
+    verdict: str = ""
+
+    def __repr__(self) -> str:
+        scores = {
+            k: v for k, v in self.metrics.items() if k.startswith(("test_", "val_", "train_"))
+        }
+        known = list(scores.items())[:8]
+        numbers = ", ".join(f"{name}={value:.4g}" for name, value in known)
+        epochs = f"{len(self.history)} epoch{'s' * (len(self.history) != 1)}"
+        return f"TrainResult({str(self.run_dir)!r}, {epochs}, {numbers})"
