@@ -1,6 +1,6 @@
 """What goes into the training loop and what comes out of it, as plain values.
 
-An `Assignment` and `TrainingRows` are sent to every worker; an `Outcome` comes back from each.
+An `Assignment` and `TrainingRows` are sent to every worker; an `WorkerResult` comes back from each.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Assignment:
     lost: str = ""
 
 
-class Outcome(NamedTuple):
+class WorkerResult(NamedTuple):
     """How the loop ended.
 
     Attributes:

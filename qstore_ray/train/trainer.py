@@ -44,7 +44,7 @@ from qstore_ray.train.finish import (
     interrupted,
     judged,
 )
-from qstore_ray.train.job import Assignment, Outcome, TrainingRows
+from qstore_ray.train.job import Assignment, TrainingRows, WorkerResult
 from qstore_ray.train.loop import loop
 from qstore_ray.train.loop.loop import batches_of
 from qstore_ray.train.loop.reducer import LocalReducer
@@ -320,7 +320,7 @@ class QuantumTrainer:
         found: Checked,
         stop: threading.Event,
         theta: FloatArray | None,
-    ) -> Outcome:
+    ) -> WorkerResult:
         manifest = {
             "model": model_manifest(self.model, dataset, found.targets),
             "fingerprints": folder.record["fingerprints"],
@@ -357,7 +357,7 @@ class QuantumTrainer:
         folder: RunFolder,
         dataset: Dataset,
         metrics: dict[str, float],
-        outcome: Outcome,
+        outcome: WorkerResult,
         found: Checked,
         baseline: Baseline | None,
     ) -> TrainResult:

@@ -27,7 +27,7 @@ from qstore_ray.learn.targets import nothing_to_learn
 from qstore_ray.track.base import Record
 from qstore_ray.train.callbacks.base import Run
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.job import Assignment, Outcome, TrainingRows
+from qstore_ray.train.job import Assignment, TrainingRows, WorkerResult
 from qstore_ray.train.loop.control import Control
 from qstore_ray.train.loop.hooks import Hooks
 from qstore_ray.train.loop.objective import Objective, Rows
@@ -48,7 +48,7 @@ _TRAINED = "trained_theta"
 """In the last checkpoint: the parameters of the last step, where callbacks put others in place."""
 
 
-def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporter) -> Outcome:
+def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporter) -> WorkerResult:
     """Train from the last checkpoint (or from the start) to the last epoch, or until told to stop.
 
     Called in every worker, with the same job and rows.
@@ -71,7 +71,7 @@ def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporte
             if not stopped:
                 state, stopped = loop.end_epoch(state)
         reason = loop.close("interrupted" if stopped else "finished")
-        return Outcome(
+        return WorkerResult(
             "interrupted" if stopped else "finished",
             state.theta,
             time.monotonic() - began,

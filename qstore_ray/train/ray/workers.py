@@ -32,7 +32,7 @@ from ray.train.xgboost import XGBoostConfig
 from qstore_ray.environment import environment
 from qstore_ray.errors import DivergenceError, QStoreError, WorkerError
 from qstore_ray.train.config import ClusterConfig
-from qstore_ray.train.job import Assignment, Outcome, TrainingRows
+from qstore_ray.train.job import Assignment, TrainingRows, WorkerResult
 from qstore_ray.train.loop import loop
 from qstore_ray.train.loop.reducer import CollectiveReducer
 from qstore_ray.train.loop.reporter import STOP_FILE, RayTrainReporter
@@ -53,7 +53,7 @@ def fit_on_ray(
     rows: TrainingRows,
     cluster: ClusterConfig,
     stop: threading.Event,
-) -> Outcome:
+) -> WorkerResult:
     """Run the loop in `job.config.num_workers` Ray Train workers. Called in the driver process.
 
     Ray is initialised: this runs inside a `ray_session`.
@@ -93,7 +93,7 @@ def _fit(
     rows: ray.ObjectRef[TrainingRows],
     cluster: ClusterConfig,
     stop: threading.Event,
-) -> Outcome:
+) -> WorkerResult:
     stop_file = _run_dir(job) / STOP_FILE
     try:
         # After a second Ctrl-C the file stays: where Ray goes on, the workers still stop.
@@ -101,7 +101,7 @@ def _fit(
         stop_file.unlink(missing_ok=True)
     except (TrainingFailedError, RayError) as exc:
         raise _translated(exc, cluster, stack_dumps(_run_dir(job))) from exc
-    outcome: Outcome | DivergenceError = result.return_value
+    outcome: WorkerResult | DivergenceError = result.return_value
     if isinstance(outcome, DivergenceError):
         raise outcome
     return outcome
@@ -165,7 +165,7 @@ def _trainer(
     )
 
 
-def _worker(config: dict[str, Any]) -> Outcome | DivergenceError:
+def _worker(config: dict[str, Any]) -> WorkerResult | DivergenceError:
     """One Ray Train worker.
 
     A divergence is met by all workers in the same step and would come again, so it is returned: Ray

@@ -29,7 +29,7 @@ from qstore_ray.track.base import (
     write_atomically,
 )
 from qstore_ray.track.config import TrackConfig
-from qstore_ray.track.follow import Failure, Follower, open_trackers
+from qstore_ray.track.follow import Follower, TrackerFailure, open_trackers
 from qstore_ray.track.jsonl import MetricsFile, epoch_records, read_records
 from qstore_ray.track.logs.text import metrics_of
 from qstore_ray.track.sync import sync_run
@@ -75,7 +75,7 @@ class SearchTracking:
         self._said: set[str] = set()
         self._trials: dict[int, tuple[Path, Follower]] = {}
         self._stopper = ThreadPoolExecutor(1, thread_name_prefix="qstore_ray-trials-end")
-        self._stopping: list[Future[list[Failure]]] = []
+        self._stopping: list[Future[list[TrackerFailure]]] = []
         self._behind: list[Path] = []
         self._after_a_kill = False
         self.recorded: set[int] = set()
@@ -197,7 +197,7 @@ class SearchTracking:
         status: Status,
         summary: Mapping[str, Any] | None = None,
         artifacts: Sequence[Path] = (),
-    ) -> list[Failure]:
+    ) -> list[TrackerFailure]:
         """End the study's run, and those of trials that still go on as interrupted ones. How they
         ended is written first, then all trackers are waited for. Every error there was;
         `incomplete` says what is still missing.
@@ -229,14 +229,14 @@ class SearchTracking:
 
     def _finish(
         self, run_dir: Path, follower: Follower, status: Status, summary: Mapping[str, Any]
-    ) -> list[Failure]:
+    ) -> list[TrackerFailure]:
         """End a trial's run. In the thread that does nothing else."""
         failures = follower.stop(status, summary)
         if follower.incomplete:
             self._behind.append(run_dir)
         return failures
 
-    def _make_up(self) -> list[Failure]:
+    def _make_up(self) -> list[TrackerFailure]:
         """Try once more the trials whose trackers are behind, up to the first that still fails."""
         while self._behind:
             try:

@@ -106,9 +106,9 @@ class ASHA(Scheduler):
 
     def open(self, space: Space, *, epochs: int | None, seed: int) -> TrialScheduler:
         """Ray's, which is asked once for each rung that a trial reaches."""
-        from qstore_ray.tune.schedulers.ray import OnceARung
+        from qstore_ray.tune.schedulers.ray import RungASHA
 
-        return OnceARung(self, self.max_period or epochs or 0, seed)
+        return RungASHA(self, self.max_period or epochs or 0, seed)
 
     def decides(self, epoch: int, epochs: int) -> bool:
         """At the first epoch on each rung, and at the end if that is before a trial's own."""

@@ -68,9 +68,9 @@ class HyperBand(Scheduler):
 
     def open(self, space: Space, *, epochs: int | None, seed: int) -> TrialScheduler:
         """Ray's, which is asked at milestones only."""
-        from qstore_ray.tune.schedulers.ray import AtMilestones
+        from qstore_ray.tune.schedulers.ray import MilestoneHyperBand
 
-        return AtMilestones(self, self.max_period or epochs or 0)
+        return MilestoneHyperBand(self, self.max_period or epochs or 0)
 
     def decides(self, epoch: int, epochs: int) -> bool:
         """At every milestone of every bracket before a trial's own end."""

@@ -102,9 +102,9 @@ class PBT(Population):
 
     def open(self, space: Space, *, epochs: int | None, seed: int) -> TrialScheduler:
         """Ray's, with our own way to change values."""
-        from qstore_ray.tune.schedulers.ray import Mutating
+        from qstore_ray.tune.schedulers.ray import SpacePBT
 
-        return Mutating(self, space, epochs or 0, seed)
+        return SpacePBT(self, space, epochs or 0, seed)
 
 
 class PB2(Population):
@@ -128,6 +128,6 @@ class PB2(Population):
 
     def open(self, space: Space, *, epochs: int | None, seed: int) -> TrialScheduler:
         """Ray's, in the unit cube."""
-        from qstore_ray.tune.schedulers.ray_pb2 import InUnitCube
+        from qstore_ray.tune.schedulers.ray_pb2 import SpacePB2
 
-        return InUnitCube(self, space, epochs or 0, seed)
+        return SpacePB2(self, space, epochs or 0, seed)

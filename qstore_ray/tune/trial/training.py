@@ -33,7 +33,7 @@ _LOCK_SECONDS = 30.0
 """A process that was killed a moment ago may still hold the run folder."""
 
 
-class Trainings:
+class PartTrainer:
     """Trains jobs one after another in this process, and keeps what they share."""
 
     def __init__(self, plan: Plan) -> None:
