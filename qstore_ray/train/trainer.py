@@ -34,14 +34,14 @@ from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.follow import Follower, open_trackers
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.callbacks import Callback, described
-from qstore_ray.train.checks import Checked, checked, no_dataset
+from qstore_ray.train.checks import Checked, checked, no_dataset_error
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
 from qstore_ray.train.finish import (
     Pictures,
     always,
     artifacts,
     close_metrics,
-    interrupted,
+    interrupted_error,
     judged,
 )
 from qstore_ray.train.job import Assignment, TrainingRows, WorkerResult
@@ -186,7 +186,7 @@ class QuantumTrainer:
             RunError: it failed; the checkpoints written so far are kept.
         """
         if others:  # as scikit-learn's fit(x, y)
-            raise no_dataset(dataset)
+            raise no_dataset_error(dataset)
         began = time.monotonic()
         found = checked(self.model, self.trainer, dataset, self.callbacks, sample_weight)
         name = self.name or f"{dataset.config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -288,10 +288,10 @@ class QuantumTrainer:
                 outcome = self._train(folder, dataset, found, stop, theta)
             except KeyboardInterrupt as exc:
                 status = "interrupted"
-                raise interrupted(folder) from exc
+                raise interrupted_error(folder) from exc
             if outcome.status == "interrupted":
                 status = "interrupted"
-                raise interrupted(folder, outcome.reason)
+                raise interrupted_error(folder, outcome.reason)
             result = self._result(folder, dataset, metrics, outcome, found, baseline)
             said |= {"missing": dict(result.missing), "verdict": result.verdict}
             pictures.draw(result.model)

@@ -24,7 +24,7 @@ from qstore_ray.data.rows.validate import (
     check_width,
     first_bad_value,
 )
-from qstore_ray.errors import CheckpointError, DataError, unknown_name
+from qstore_ray.errors import CheckpointError, DataError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.data.prepare.step_config import StepConfig
@@ -210,5 +210,5 @@ def _check_incoming(x: FloatArray, steps: Sequence[Step]) -> None:
 def _step_from(values: Mapping[str, Any]) -> Step:
     name = str(values.get("name"))
     if name not in STEPS:
-        raise unknown_name("step", name, STEPS, field="preparation")
+        raise unknown_name_error("step", name, STEPS, field="preparation")
     return STEPS[name](**values)

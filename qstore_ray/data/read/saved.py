@@ -33,7 +33,7 @@ from qstore_ray.data.read.manifest import (
     MANIFEST,
     PREPARATION,
     files_of,
-    no_manifest,
+    no_manifest_error,
     read_manifest,
 )
 from qstore_ray.data.read.plan import ReadPlan, SplitTask
@@ -223,7 +223,7 @@ def _plan(
 ) -> ReadPlan:
     with pq.ParquetFile(path) as file:
         if file.num_row_groups != len(digests):
-            raise no_manifest(path.parent, f"{path.name} has {file.num_row_groups} blocks")
+            raise no_manifest_error(path.parent, f"{path.name} has {file.num_row_groups} blocks")
         sizes = [file.metadata.row_group(number).num_rows for number in range(len(digests))]
         rows = file.read(columns=["row"]).column("row").to_numpy()
     tasks = tuple(

@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qstore_ray.data.rows.labels import ClassLabels, Label, Labels, find_labels
-from qstore_ray.errors import ConfigError, DataError, unknown_name
+from qstore_ray.errors import ConfigError, DataError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.data.config import DatasetConfig
     from qstore_ray.data.rows.select_config import SelectConfig
-    from qstore_ray.data.survey import Part
+    from qstore_ray.data.survey import PartSurvey
     from qstore_ray.types import AnyArray, IntArray
 
 _RARE = 3
 
 
 def select(
-    config: DatasetConfig, parts: Mapping[str, Part], kept: Mapping[str, IntArray]
+    config: DatasetConfig, parts: Mapping[str, PartSurvey], kept: Mapping[str, IntArray]
 ) -> tuple[dict[str, IntArray], Labels, dict[str, str]]:
     """The positions of each part that take part, what the labels are, and what was done in words.
 
@@ -60,7 +60,7 @@ def select(
     return chosen, labels, said
 
 
-def encode(labels: Labels, part: Part, kept: IntArray) -> AnyArray:
+def encode(labels: Labels, part: PartSurvey, kept: IntArray) -> AnyArray:
     """Class numbers or targets of all rows of a part; without meaning of those left out."""
     some = labels.encode(part.y[kept])
     if len(some) == len(part.y):
@@ -71,7 +71,7 @@ def encode(labels: Labels, part: Part, kept: IntArray) -> AnyArray:
 
 
 def _of_classes(
-    classes: tuple[Label, ...], parts: Mapping[str, Part], kept: Mapping[str, IntArray]
+    classes: tuple[Label, ...], parts: Mapping[str, PartSurvey], kept: Mapping[str, IntArray]
 ) -> dict[str, IntArray]:
     y = parts[""].y
     known = np.unique(y[kept[""]])
@@ -79,7 +79,7 @@ def _of_classes(
     wanted = [str(label) if text else label for label in classes]
     for label in wanted:
         if label not in known.tolist():
-            raise unknown_name(
+            raise unknown_name_error(
                 "class", str(label), map(str, known.tolist()), field="select.classes"
             )
     return {
@@ -103,7 +103,7 @@ def _so_many(asked: SelectConfig, rows: IntArray, seed: int) -> IntArray:
 
 def _check_left(
     config: DatasetConfig,
-    parts: Mapping[str, Part],
+    parts: Mapping[str, PartSurvey],
     kept: Mapping[str, IntArray],
     chosen: Mapping[str, IntArray],
 ) -> None:
@@ -133,7 +133,7 @@ def _check_left(
 
 def _without_rare(
     config: DatasetConfig,
-    parts: Mapping[str, Part],
+    parts: Mapping[str, PartSurvey],
     chosen: dict[str, IntArray],
     labels: ClassLabels,
 ) -> tuple[dict[str, IntArray], ClassLabels, str]:

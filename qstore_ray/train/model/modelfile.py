@@ -30,7 +30,13 @@ from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.errors import CheckpointError, QStoreError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel, build_model
-from qstore_ray.train.model.archive import pack, pack_arrays, refused, unpack, unpack_arrays
+from qstore_ray.train.model.archive import (
+    model_file_error,
+    pack,
+    pack_arrays,
+    unpack,
+    unpack_arrays,
+)
 from qstore_ray.train.run.provenance import Origin, data_origin
 from qstore_ray.train.run.same_run import circuit_by_name
 
@@ -147,10 +153,12 @@ def read_model(data: bytes) -> ModelContents:
     manifest = _parsed(members.pop(_MANIFEST))
     described = {name: (_sha256(text), len(text)) for name, text in members.items()}
     if {name: (m.sha256, m.bytes) for name, m in manifest.members.items()} != described:
-        raise refused("a member does not have the size and SHA-256 that the manifest says")
+        raise model_file_error("a member does not have the size and SHA-256 that the manifest says")
     shapes = manifest.arrays
     if THETA not in shapes or not all(n == THETA or n.startswith(PREPARATION) for n in shapes):
-        raise refused("the arrays are not those of a model", sorted(shapes), field="model.arrays")
+        raise model_file_error(
+            "the arrays are not those of a model", sorted(shapes), field="model.arrays"
+        )
     arrays = unpack_arrays(members[_ARRAYS], shapes)
     known = manifest.model.model_dump().items()  # without input and targets, where it is older
     about = {name: value for name, value in known if value is not None or name == "task"}
@@ -163,9 +171,9 @@ def read_model(data: bytes) -> ModelContents:
         taken = Signature.from_dict(about["input"]) if "input" in about else None
     except (QStoreError, RecursionError) as exc:
         field = f"model.{getattr(exc, 'field', '')}".rstrip(".")
-        raise refused(f"the file describes no model: {exc}", field=field) from exc
+        raise model_file_error(f"the file describes no model: {exc}", field=field) from exc
     if _circuit_text(model).encode() != members[_CIRCUIT]:
-        raise refused(
+        raise model_file_error(
             "this version builds another circuit from the configuration than the model was trained "
             "with",
             about["config"],
@@ -176,7 +184,9 @@ def read_model(data: bytes) -> ModelContents:
         _check_targets(manifest.model, model)
     theta = arrays[THETA]
     if theta.shape != (model.n_parameters,):
-        raise refused(f"the model has {model.n_parameters} parameters", theta.shape, field=THETA)
+        raise model_file_error(
+            f"the model has {model.n_parameters} parameters", theta.shape, field=THETA
+        )
     return ModelContents(about, model, theta, preparation, manifest.origin)
 
 
@@ -185,12 +195,12 @@ def _check_widths(
 ) -> None:
     """Refuse a preparation that does not stand between what is given and the model."""
     if width != n_features:
-        raise refused(
+        raise model_file_error(
             f"the preparation gives {width} features, the model takes {n_features}",
             field="model.preparation",
         )
     if taken is not None and taken.n_features != preparation.n_features:
-        raise refused(
+        raise model_file_error(
             f"the preparation takes {preparation.n_features} features, not {taken.n_features}",
             field="model.input",
         )
@@ -203,7 +213,7 @@ def _check_targets(about: _About, model: QuantumModel) -> None:
     widths = {len(scaling.mean), len(scaling.std), about.n_targets}
     numbers = (*scaling.mean, *scaling.std)
     if model.loss.goal != "regression" or len(widths) > 1 or not all(map(math.isfinite, numbers)):
-        raise refused(
+        raise model_file_error(
             f"the scaling is not that of the {about.n_targets} targets of a regression",
             scaling.model_dump(),
             field="model.targets",
@@ -214,7 +224,7 @@ def _parsed(text: bytes) -> _Manifest:
     try:
         values = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_repetition)
     except (ValueError, RecursionError) as exc:
-        raise refused(f"the manifest is not JSON: {exc}") from exc
+        raise model_file_error(f"the manifest is not JSON: {exc}") from exc
     if isinstance(values, dict) and values.get("kind") == _KIND and values.get("format") != FORMAT:
         raise CheckpointError(
             f"this version reads model files of format {FORMAT}",
@@ -227,7 +237,9 @@ def _parsed(text: bytes) -> _Manifest:
     except ValidationError as exc:
         first = exc.errors()[0]
         where = ".".join(map(str, ("model", *first["loc"])))
-        raise refused(f"the manifest: {first['msg'].lower()}", first["input"], field=where) from exc
+        raise model_file_error(
+            f"the manifest: {first['msg'].lower()}", first["input"], field=where
+        ) from exc
 
 
 def _no_constant(name: str) -> None:
@@ -246,7 +258,7 @@ def _check_source(circuit: Any) -> None:
     if circuit != "library" and not (
         isinstance(circuit, str) and circuit.startswith(_OWN_QASM) and circuit.endswith(";\n")
     ):
-        raise refused(
+        raise model_file_error(
             "a model file's circuit is of the library or OpenQASM source, never a path or a "
             "function, which would be opened or imported",
             circuit,

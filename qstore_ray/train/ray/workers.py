@@ -37,7 +37,7 @@ from qstore_ray.train.loop import loop
 from qstore_ray.train.loop.reducer import CollectiveReducer
 from qstore_ray.train.loop.reporter import STOP_FILE, RayTrainReporter
 from qstore_ray.train.ray.beside import call_beside
-from qstore_ray.train.ray.errors import meaning, no_room
+from qstore_ray.train.ray.errors import meaning, no_room_error
 from qstore_ray.train.ray.watchdog import dump_sizes, stack_dumps, watched
 
 _CONTROLLER_RESTARTS = 3
@@ -85,7 +85,7 @@ def _handed(rows: TrainingRows, cluster: ClusterConfig) -> ray.ObjectRef[Trainin
     try:
         return ray.put(rows)
     except (ObjectStoreFullError, OutOfDiskError) as exc:
-        raise no_room(exc, cluster.object_store_mb) from exc
+        raise no_room_error(exc, cluster.object_store_mb) from exc
 
 
 def _fit(
@@ -100,7 +100,7 @@ def _fit(
         result: Any = call_beside(_trainer(job, rows, cluster).fit, stop, stop_file.touch)
         stop_file.unlink(missing_ok=True)
     except (TrainingFailedError, RayError) as exc:
-        raise _translated(exc, cluster, stack_dumps(_run_dir(job))) from exc
+        raise _translated_error(exc, cluster, stack_dumps(_run_dir(job))) from exc
     outcome: WorkerResult | DivergenceError = result.return_value
     if isinstance(outcome, DivergenceError):
         raise outcome
@@ -196,7 +196,7 @@ def _run_dir(job: Assignment) -> Path:
     return job.run_dir
 
 
-def _translated(exc: BaseException, cluster: ClusterConfig, dumps: list[Path]) -> QStoreError:
+def _translated_error(exc: BaseException, cluster: ClusterConfig, dumps: list[Path]) -> QStoreError:
     """Ray's error as ours: which worker failed, and of what."""
     if isinstance(getattr(exc, "controller_failure", None), _NO_START):
         return WorkerError(

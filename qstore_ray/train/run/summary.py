@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from qstore_ray.errors import CheckpointError, RunError, UsageError, unknown_name
+from qstore_ray.errors import CheckpointError, RunError, UsageError, unknown_name_error
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.run.checkpoint import read_checkpoint
 from qstore_ray.train.run.run_folder import read_run_record
@@ -96,7 +96,7 @@ def find_run(run: str, storage: str) -> Path:
             value=run,
             fix="Give the storage folder.",
         )
-    raise unknown_name("run", run, names, field="run")
+    raise unknown_name_error("run", run, names, field="run")
 
 
 def run_folders(storage: str) -> list[Path]:

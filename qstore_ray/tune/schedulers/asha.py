@@ -21,7 +21,7 @@ from qstore_ray.tune.schedulers.base import (
     check_one_objective,
     check_period,
     horizon,
-    unfit,
+    unfit_error,
 )
 from qstore_ray.tune.space.space import Space
 
@@ -90,7 +90,7 @@ class ASHA(Scheduler):
 
     def _end(self, epochs: int | None) -> float:
         if epochs is None and self.max_period is None:
-            raise unfit(
+            raise unfit_error(
                 "trials of different trainer.epochs have no common last rung",
                 "asha",
                 "Write scheduler_options = { max_period = … }, or do not search trainer.epochs.",

@@ -112,16 +112,16 @@ def check_owner(study: optuna.Study, folder: Path, url: str, *, deletes: bool = 
     owner, record = attributes.get(OWNER), read_record(folder)
     if owner is not None:
         if not _is_owner(owner, record, folder):
-            raise _other_owner(study.study_name, owner)
+            raise _other_owner_error(study.study_name, owner)
         return
     if KEY in attributes:  # of a version that wrote no owner: known by the job in its folder
         job_url = _url_of_job(folder)
         if not (record or (job_url and same_database(job_url, url))):
-            raise _unknown_owner(study.study_name)
+            raise _unknown_owner_error(study.study_name)
     elif study.get_trials(deepcopy=False):
-        raise foreign(study.study_name)
+        raise foreign_study_error(study.study_name)
     elif not (record or deletes):
-        raise _unknown_owner(study.study_name)
+        raise _unknown_owner_error(study.study_name)
 
 
 def claim(study: optuna.Study, folder: Path, record: FolderRecord) -> None:
@@ -131,7 +131,7 @@ def claim(study: optuna.Study, folder: Path, record: FolderRecord) -> None:
         study.set_user_attr(OWNER, owner)
 
 
-def foreign(name: str) -> RunExistsError:
+def foreign_study_error(name: str) -> RunExistsError:
     """The error for a study that another program has made."""
     return RunExistsError(
         "there is a study of this name that is not ours",
@@ -180,7 +180,7 @@ def _url_of_job(folder: Path) -> str | None:
     return url if isinstance(url, str) else None
 
 
-def _other_owner(name: str, owner: dict[str, Any]) -> RunExistsError:
+def _other_owner_error(name: str, owner: dict[str, Any]) -> RunExistsError:
     return RunExistsError(
         f"the study {name!r} in this database belongs to the folder {owner.get('folder')} of "
         f"{owner.get('user')} on {owner.get('host')}",
@@ -190,7 +190,7 @@ def _other_owner(name: str, owner: dict[str, Any]) -> RunExistsError:
     )
 
 
-def _unknown_owner(name: str) -> RunExistsError:
+def _unknown_owner_error(name: str) -> RunExistsError:
     return RunExistsError(
         f"the study {name!r} in this database was not begun from this folder",
         field="name",

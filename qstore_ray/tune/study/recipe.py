@@ -73,7 +73,7 @@ def check_same(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:
             names the first field that differs.
     """
     if earlier.get("data") != now["data"]:
-        raise _differs("dataset", "other data", now["data"][:16], EARLIER_RANKS)
+        raise _other_recipe_error("dataset", "other data", now["data"][:16], EARLIER_RANKS)
     parts = (("space", "space"), ("objectives", "objectives"), ("decides", ""))
     for part, name in parts:
         before, after = _flat(_completed(earlier.get(part)), name), _flat(now[part], name)
@@ -82,7 +82,7 @@ def check_same(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:
             known = before.get(field, EARLIER.get(field))
             if known != after.get(field):
                 was = json.dumps(known)
-                raise _differs(field, was, after.get(field))
+                raise _other_recipe_error(field, was, after.get(field))
 
 
 def _completed(decides: Any) -> Any:
@@ -96,7 +96,7 @@ def _completed(decides: Any) -> Any:
     return {**decides, "dataset": DatasetConfig.from_dict(dataset).to_dict()}
 
 
-def _differs(field: str, was: str, value: Any, note: str = "") -> RunExistsError:
+def _other_recipe_error(field: str, was: str, value: Any, note: str = "") -> RunExistsError:
     return RunExistsError(
         f"the study was started with {was}",
         field=field,

@@ -229,12 +229,12 @@ def read_result(storage: str | Path, name: str, *, storage_url: str | None = Non
     url = storage_url or recorded_url(folder)
     with translated(name_of(folder, url)):
         if name not in study_names(folder, url):
-            raise _none(folder)
+            raise _no_study_error(folder)
         keep = open_storage(folder, url, writing=False)
         study = optuna.load_study(study_name=name, storage=keep)
         recipe = study.user_attrs.get(KEY)
         if recipe is None:
-            raise _none(folder)
+            raise _no_study_error(folder)
         every = study.get_trials(deepcopy=False)
         trials = [t for t in every if not {COPIED, SAME_AS} & t.user_attrs.keys()]
     objectives = dict(recipe["objectives"])
@@ -305,7 +305,7 @@ def _column(values: list[Any]) -> Any:
     return pa.array([None if v is None else json.dumps(v) for v in values], pa.string())
 
 
-def _none(folder: Path) -> RunError:
+def _no_study_error(folder: Path) -> RunError:
     return RunError(
         "there is no study of this name",
         field="study",

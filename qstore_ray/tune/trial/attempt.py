@@ -24,7 +24,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from qstore_ray.errors import DataError, DivergenceError, QStoreError, last_line, unknown_name
+from qstore_ray.errors import DataError, DivergenceError, QStoreError, last_line, unknown_name_error
 from qstore_ray.track.base import Record, RunInfo, Status
 from qstore_ray.train.callbacks.base import Callback, Run
 from qstore_ray.tune.metrics import is_optional
@@ -248,7 +248,7 @@ def value_of(objective: Objective, metrics: Mapping[str, Any]) -> float:
         )
     if objective.metric not in metrics:
         names = [name for name, value in metrics.items() if isinstance(value, int | float)]
-        raise unknown_name("metric", objective.metric, names, field="tune.objectives")
+        raise unknown_name_error("metric", objective.metric, names, field="tune.objectives")
     value = float(metrics[objective.metric])
     if not math.isfinite(value):
         raise DivergenceError(

@@ -22,7 +22,7 @@ from qstore_ray.data.rows.labels import flat_labels
 from qstore_ray.data.service.records import SPLITS, Split
 from qstore_ray.data.service.server.content import Content, Rows
 from qstore_ray.data.service.server.tables import read_arrow_table
-from qstore_ray.errors import DataError, unknown_name
+from qstore_ray.errors import DataError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.data.sources.base import ColumnsConfig
@@ -91,7 +91,7 @@ def _parts_of(table: pa.Table, label: str) -> Content:
     if len(set(names)) < len(names):
         raise DataError("a column occurs twice", field="body", value=sorted(names))
     if label not in names:
-        raise unknown_name("label column", label, names, field="label")
+        raise unknown_name_error("label column", label, names, field="label")
     split_column = table.column("split").to_pylist() if "split" in names else None
     features = [name for name in names if name not in {label, "split"}]
     if not features:
@@ -102,7 +102,7 @@ def _parts_of(table: pa.Table, label: str) -> Content:
     if split_column is None:
         return Content({"train": Rows(x, y)}, feature_names)
     if wrong := {str(value) for value in split_column} - set(SPLITS):
-        raise unknown_name("split", min(wrong), SPLITS, field="split")
+        raise unknown_name_error("split", min(wrong), SPLITS, field="split")
     where = np.array(split_column)
     parts = {split: Rows(x[where == split], y[where == split]) for split in SPLITS}
     return Content({split: rows for split, rows in parts.items() if len(rows.x)}, feature_names)
