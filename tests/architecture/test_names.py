@@ -31,7 +31,7 @@ def test_a_function_that_returns_an_error_has_a_name_that_ends_in_error():
         for node in ast.walk(module.tree)
         if isinstance(node, ast.FunctionDef)
         and node.returns is not None
-        and ast.unparse(node.returns).endswith(("Error", "Exception"))
+        and all(kind.endswith("Error") for kind in ast.unparse(node.returns).split(" | "))
         and not node.name.endswith("error")
         and node.name not in NOT_RAISED_BY_NAME
     }
