@@ -55,6 +55,7 @@ from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.ray.interrupt import stop_on_signal
 from qstore_ray.train.report.facts import Ending
 from qstore_ray.train.run.checkpoint import latest_checkpoint
+from qstore_ray.train.run.manifest import CheckpointManifest
 from qstore_ray.train.run.run_folder import RunFolder, check_run, open_run_folder, read_run_record
 from qstore_ray.train.run.same_run import epochs_of
 
@@ -321,7 +322,7 @@ class QuantumTrainer:
         stop: threading.Event,
         theta: FloatArray | None,
     ) -> WorkerResult:
-        manifest = {
+        manifest: CheckpointManifest = {
             "model": model_manifest(self.model, dataset, found.targets),
             "fingerprints": folder.record["fingerprints"],
         }

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +112,10 @@ def load_dataset(folder: Path, make: Callable[..., Dataset]) -> Dataset:
                 fix="Copy the folder again, or make it again with Dataset.save.",
             )
     with np.load(folder / PREPARATION, allow_pickle=False) as arrays:
-        preparation = Preparation.from_arrays(dict(arrays), asdict(manifest.preparation))
+        spec = manifest.preparation
+        preparation = Preparation.from_arrays(
+            dict(arrays), {"n_features": spec.n_features, "steps": list(spec.steps)}
+        )
     config = DatasetConfig(**manifest.config)
     labels: Labels = KINDS[config.task](manifest.classes)
     if manifest.merged:

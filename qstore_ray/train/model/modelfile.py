@@ -37,6 +37,7 @@ from qstore_ray.train.model.archive import (
     unpack,
     unpack_arrays,
 )
+from qstore_ray.train.run.manifest import ModelDescription, model_description
 from qstore_ray.train.run.provenance import Origin, data_origin
 from qstore_ray.train.run.same_run import circuit_by_name
 
@@ -57,11 +58,10 @@ class ModelContents(NamedTuple):
     """A model file that was read and verified.
 
     Attributes:
-        about: the manifest's `model`: config, n_features, classes, task, n_targets,
-            preparation, and where they are known input (what the model takes) and targets.
+        about: the manifest's `model`.
     """
 
-    about: Mapping[str, Any]
+    about: ModelDescription
     model: QuantumModel
     theta: FloatArray
     preparation: Preparation
@@ -108,7 +108,7 @@ class _Manifest(_Strict):
 
 
 def write_model(
-    about: Mapping[str, Any], model: QuantumModel, arrays: Mapping[str, AnyArray], origin: Origin
+    about: ModelDescription, model: QuantumModel, arrays: Mapping[str, AnyArray], origin: Origin
 ) -> bytes:
     """The bytes of a model file.
 
@@ -119,8 +119,8 @@ def write_model(
     Raises:
         CircuitError: a circuit whose encoding no text can keep.
     """
-    known = {name for name in _About.model_fields if about.get(name) is not None}
-    described = {"task": None, "n_targets": 1, **{name: about[name] for name in sorted(known)}}
+    kept = {n: v for n, v in sorted(about.items()) if n in _About.model_fields and v is not None}
+    described = {"task": None, "n_targets": 1, **kept}
     # What the source is read with is in it: the features are the slots x_0, x_1, …
     config = {name: value for name, value in about["config"].items() if name != "features"}
     described["config"] = {**config, "circuit": _portable(config, model)}
@@ -161,7 +161,7 @@ def read_model(data: bytes) -> ModelContents:
         )
     arrays = unpack_arrays(members[_ARRAYS], shapes)
     known = manifest.model.model_dump().items()  # without input and targets, where it is older
-    about = {name: value for name, value in known if value is not None or name == "task"}
+    about = model_description({n: v for n, v in known if v is not None or n == "task"})
     _check_source(about["config"].get("circuit", "library"))
     own = {n.removeprefix(PREPARATION): array for n, array in arrays.items() if n != THETA}
     try:
@@ -268,9 +268,9 @@ def _check_source(circuit: Any) -> None:
 
 def model_manifest(
     config: ModelConfig, dataset: Dataset, targets: TargetScaling | None = None
-) -> dict[str, Any]:
+) -> ModelDescription:
     """What a checkpoint says about the model, JSON-ready; `TrainedModel.load` reads it."""
-    return {
+    found: ModelDescription = {
         "config": config.to_dict(),
         "n_features": dataset.schema.n_features,
         "classes": list(dataset.classes),
@@ -279,8 +279,10 @@ def model_manifest(
         "preparation": dataset.preparation.spec(),
         "input": Signature.of(dataset).to_dict(),
         "data": data_origin(dataset),
-        **({} if targets is None else {"targets": targets.spec()}),
     }
+    if targets is not None:
+        found["targets"] = targets.spec()
+    return found
 
 
 def preparation_arrays(dataset: Dataset) -> Mapping[str, AnyArray]:
@@ -288,7 +290,7 @@ def preparation_arrays(dataset: Dataset) -> Mapping[str, AnyArray]:
     return {PREPARATION + name: array for name, array in dataset.preparation.to_arrays().items()}
 
 
-def described_model(about: Mapping[str, Any]) -> QuantumModel:
+def described_model(about: ModelDescription) -> QuantumModel:
     """The model that a checkpoint's or a model file's manifest describes, without parameters."""
     config = dict(about["config"])
     config["circuit"] = circuit_by_name(config.get("circuit", "library"))

@@ -189,9 +189,10 @@ def checkpoints(path: Path) -> list[dict[str, Any]]:
     """Name, step, epoch and problem (None for a sound one) of a run's checkpoints, newest first."""
     found = []
     for folder in sorted((path / "checkpoints").glob("step-*"), reverse=True):
+        known: dict[str, Any]
         try:
             manifest = read_checkpoint(folder).manifest
-            known = {"step": manifest.get("step"), "epoch": manifest.get("epoch"), "problem": None}
+            known = {"step": manifest["step"], "epoch": manifest.get("epoch"), "problem": None}
         except CheckpointError as exc:
             digits = re.sub(r"\D", "", folder.name)
             known = {"step": int(digits or 0), "epoch": None, "problem": exc.message}
