@@ -37,8 +37,7 @@ from qstore_ray.tune.driver.finalize import finish, leave_files, summary_of
 from qstore_ray.tune.driver.tracking import SearchTracking
 from qstore_ray.tune.driver.watch import Watch, artifacts_of
 from qstore_ray.tune.space.space import Space
-from qstore_ray.tune.study.admission import check_study
-from qstore_ray.tune.study.opening import open_study
+from qstore_ray.tune.study.opening import check_study, open_study
 from qstore_ray.tune.study.result import StudyResult, read_result
 from qstore_ray.tune.study.study import Study
 from qstore_ray.tune.trial.plan import Plan, for_trials

@@ -1,7 +1,8 @@
-"""Opening a study: a new one, or one to go on with; every step can be killed and done again.
+"""Opens a study, a new one or one to resume. Every step can be killed and repeated.
 
 A study lives in `<storage>/<name>/`, beside the run folders of its trials (`trial-0007`), or, with
-a URL, in a database, and only the run folders are there.
+a URL, in a database, and only the run folders are there. `check_study` refuses what can be refused
+before anything starts.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from qstore_ray.config import Config, fingerprint
-from qstore_ray.errors import StudyError
+from qstore_ray.errors import ConfigError, RunExistsError, StudyError
 from qstore_ray.track.base import KEPT
-from qstore_ray.train.run.run_folder import LOCK, lock_folder
+from qstore_ray.train.run.run_folder import LOCK, check_name, check_way, lock_folder
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.samplers import Learner, get_sampler
 from qstore_ray.tune.samplers.base import Design
 from qstore_ray.tune.schedulers import get_scheduler
 from qstore_ray.tune.space.space import Space
-from qstore_ray.tune.study.admission import check_study, no_study_error, study_exists_error
+from qstore_ray.tune.study.address import check_outlives, same_database
 from qstore_ray.tune.study.attributes import CHANGED, POINT, REPEATS, ROOT, SAME_AS, root
 from qstore_ray.tune.study.ownership import (
     RECORD,
@@ -31,6 +32,7 @@ from qstore_ray.tune.study.ownership import (
     claim,
     foreign_study_error,
     make_record,
+    recorded_url,
 )
 from qstore_ray.tune.study.recipe import KEY, check_same, public, study_recipe
 from qstore_ray.tune.study.repeats import Tried, size_of
@@ -226,3 +228,118 @@ def _optuna_sampler(chosen: Design | Learner, seed: int, trials: int) -> BaseSam
     state = np.random.SeedSequence([seed, trials]).generate_state(1)
     key = int(state[0])
     return chosen.open(key) if isinstance(chosen, Learner) else RandomSampler(key)
+
+
+def check_study(
+    storage: str | Path,
+    name: str,
+    config: TuneConfig,
+    *,
+    job: Config,
+    resume: bool = False,
+    fresh: bool = False,
+) -> Path:
+    """Refuse what can be refused before anything is started or written; the study's folder.
+
+    Raises:
+        UsageError: both flags.
+        ConfigError, RunExistsError, StudyError: see `open_study`.
+    """
+    check_way(resume=resume, fresh=fresh)
+    space = config.space
+    space.check(job)
+    _check_points(space, config.points, config.trials)
+    chosen = get_sampler(config.sampler, config.sampler_options)
+    if isinstance(chosen, Learner):
+        chosen.check(space, len(config.objectives))
+    if isinstance(chosen, Design):
+        chosen.points(space, seed=0, limit=config.trials)
+    folder = Path(storage).expanduser().resolve() / check_name(name)
+    _check_folder(folder, config.storage_url, resume=resume, fresh=fresh)
+    return folder
+
+
+def _check_points(space: Space, points: Sequence[Mapping[str, Any]], trials: int) -> None:
+    for place, point in enumerate(points):
+        space.check_point(point, field=f"points.{place}")
+    if trials < len(points):
+        raise ConfigError(
+            f"there are {len(points)} points to try first",
+            field="trials",
+            value=trials,
+            fix=f"Set trials = {len(points)} or more.",
+        )
+
+
+def _check_folder(folder: Path, url: str | None, *, resume: bool, fresh: bool) -> None:
+    """Refuse what can be refused before the folder is touched."""
+    if (folder / "run.json").exists():
+        raise RunExistsError(
+            "there is a run of this name",
+            field="name",
+            value=str(folder),
+            fix="Take another name for the study.",
+        )
+    if url is not None:
+        check_outlives(url)
+    if not fresh:
+        _check_same_storage(folder, url)
+    elif url is None:
+        return  # a damaged journal is deleted too
+    there = study_names(folder, url)
+    if resume and folder.name not in there:
+        raise no_study_error(folder.name)
+    if url is not None and folder.name in there:
+        _check_owner(folder, url, deletes=fresh)
+    if not resume and not fresh and (there if url is None else folder.name in there):
+        raise study_exists_error(folder.name)
+
+
+def _check_same_storage(folder: Path, url: str | None) -> None:
+    """Refuse a folder that has the runs of a study that is kept in another place."""
+    kept = recorded_url(folder)
+    if url is None and kept is not None:
+        raise _kept_elsewhere_error(folder, name_of(folder, kept), f"tune.storage_url = {kept!r}")
+    if url is not None and (folder / JOURNAL).exists():
+        raise _kept_elsewhere_error(folder, str(folder / JOURNAL), "no tune.storage_url")
+    if url is not None and kept is not None and not same_database(kept, url):
+        raise _kept_elsewhere_error(folder, name_of(folder, kept), f"tune.storage_url = {kept!r}")
+
+
+def _check_owner(folder: Path, url: str, *, deletes: bool) -> None:
+    import optuna
+
+    with translated(name_of(folder, url)):
+        storage = open_storage(folder, url, writing=False)
+        study = optuna.load_study(study_name=folder.name, storage=storage)
+        check_owner(study, folder, url, deletes=deletes)
+
+
+def _kept_elsewhere_error(folder: Path, where: str, setting: str) -> RunExistsError:
+    return RunExistsError(
+        f"this folder has the runs of a study that is kept in {where}",
+        field="tune.storage_url",
+        value=str(folder),
+        fix=f"Write {setting} with resume=True, take another name, or begin again with fresh=True.",
+    )
+
+
+def study_exists_error(name: str) -> RunExistsError:
+    """The error where a study is there and neither flag allows to go on."""
+    return RunExistsError(
+        "a study of this name exists",
+        field="name",
+        value=name,
+        fix="resume=True continues it, fresh=True deletes it and starts again, another name "
+        "leaves it alone.",
+    )
+
+
+def no_study_error(name: str) -> RunExistsError:
+    """The error where a study is to be resumed that is not there."""
+    return RunExistsError(
+        "there is no study of this name to resume",
+        field="name",
+        value=name,
+        fix="Leave out resume=True.",
+    )
