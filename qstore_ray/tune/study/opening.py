@@ -34,7 +34,7 @@ from qstore_ray.tune.study.ownership import (
     make_record,
     recorded_url,
 )
-from qstore_ray.tune.study.recipe import KEY, check_same, public, study_recipe
+from qstore_ray.tune.study.recipe import KEY, StudyRecipe, check_same, public, study_recipe
 from qstore_ray.tune.study.repeats import Tried, size_of
 from qstore_ray.tune.study.storage import JOURNAL, name_of, open_storage, study_names
 from qstore_ray.tune.study.storage_errors import translated
@@ -56,7 +56,7 @@ def open_study(
     resume: bool = False,
     fresh: bool = False,
 ) -> Study:
-    """Create the study of a search, or go on with the one that is there.
+    """Create the study of a search, or resume the one that exists.
 
     Everything is checked before anything is written. A resumed study may be given more trials, and
     another sampler.
@@ -69,7 +69,7 @@ def open_study(
 
     Raises:
         ConfigError: a wrong space, sampler, point or objective, or more points than trials.
-        RunExistsError: the study exists and neither flag allows to go on, it is made of something
+        RunExistsError: the study exists and no flag says what to do, it is made of something
             else, another process has it open, or there is none to resume.
         StudyError: its storage is locked, damaged or out of reach.
     """
@@ -97,7 +97,7 @@ def open_study(
             add_copies(study, copies)
             _enqueue_points(study, space, config.points)
             _repeat_interrupted(study)
-            # Where it left off, a seeded generator must not begin from the start again.
+            # A seeded generator must not begin again from the start.
             study.sampler = _optuna_sampler(chosen, seed, len(study.get_trials(deepcopy=False)))
         until_opened.pop_all()
     # The trials of a population change while they train, so no two of them are the same.
@@ -134,7 +134,7 @@ def _remove_empty(made: Sequence[Path]) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Delete what drivers that were killed had half written; trials may be writing yet."""
+    """Delete half-written files of drivers that were killed; trials may still be writing."""
     for pattern in (".*.part", *(f"trial-*/.{name}.*.part" for name in KEPT)):
         for part in folder.glob(pattern):
             part.unlink(missing_ok=True)
@@ -158,7 +158,7 @@ def _delete(folder: Path, name: str, url: str | None) -> None:
 
 
 def _load(
-    folder: Path, name: str, url: str | None, recipe: dict[str, Any], *, resume: bool
+    folder: Path, name: str, url: str | None, recipe: StudyRecipe, *, resume: bool
 ) -> optuna.Study:
     import optuna
 
@@ -173,7 +173,8 @@ def _load(
             claim(study, folder, make_record(folder, url))
     else:
         record = None if url is None else make_record(folder, url)
-        directions = [direction for _, direction in recipe["objectives"]]
+        names = [direction.upper() for _, direction in recipe["objectives"]]
+        directions = [optuna.study.StudyDirection[name] for name in names]
         try:
             study = optuna.create_study(study_name=name, storage=storage, directions=directions)
         except optuna.exceptions.DuplicatedStudyError as exc:  # another driver, this moment
@@ -204,7 +205,7 @@ def _enqueue_points(study: optuna.Study, space: Space, points: Sequence[Mapping[
 
 
 def _repeat_interrupted(study: optuna.Study) -> None:
-    """Fail the trials that a driver left running, after each is in the queue once more."""
+    """Fail the trials that a driver left running, after each was put in the queue again."""
     from optuna.trial import TrialState
 
     trials = study.get_trials(deepcopy=False)
@@ -325,7 +326,7 @@ def _kept_elsewhere_error(folder: Path, where: str, setting: str) -> RunExistsEr
 
 
 def study_exists_error(name: str) -> RunExistsError:
-    """The error where a study is there and neither flag allows to go on."""
+    """The error if a study exists and neither flag is given."""
     return RunExistsError(
         "a study of this name exists",
         field="name",
@@ -336,7 +337,7 @@ def study_exists_error(name: str) -> RunExistsError:
 
 
 def no_study_error(name: str) -> RunExistsError:
-    """The error where a study is to be resumed that is not there."""
+    """The error if there is no study to resume."""
     return RunExistsError(
         "there is no study of this name to resume",
         field="name",

@@ -1,15 +1,15 @@
-"""What a study is made of, and whether a search may go on with it.
+"""What a study is made of, and whether a search may resume it.
 
-It is kept in the study's own storage, so it is there wherever the study is: the space, the
-objectives, the data's fingerprint, and the job that trials are made from. All but where the job
-runs and what it keeps must be equal for a study to be resumed.
+The recipe lies in the study's own storage: the space, the objectives, the data's fingerprint, and
+the job that trials are made from. To resume a study, all of it must be equal, except where the job
+runs and what it keeps.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from qstore_ray.config import Config
 from qstore_ray.credentials import without_login
@@ -28,9 +28,24 @@ KEY = "qstore"
 _RANKS = "dataset.split.ranks"  # The fingerprint of the data says what these decide.
 
 
+class StudyRecipe(TypedDict):
+    """What a study is made of, JSON-ready.
+
+    Keys:
+        space: as a table. objectives: pairs of metric and direction. data: its fingerprint.
+        decides: the fields of the job that change a trial's result. job: all of it.
+    """
+
+    space: dict[str, Any]
+    objectives: list[list[str]]
+    data: str
+    decides: dict[str, Any]
+    job: dict[str, Any]
+
+
 def study_recipe(
     space: Space, job: Config, objectives: Sequence[Objective], data_fingerprint: str
-) -> dict[str, Any]:
+) -> StudyRecipe:
     """The recipe of a study, JSON-ready; the job is kept whole, for the best configuration."""
     decides = {part: getattr(job, part) for part in SEARCHED if part in type(job).model_fields}
     return {
@@ -65,8 +80,8 @@ def public(recipe: Any) -> Any:
     return without_login(recipe) if isinstance(recipe, str) else recipe
 
 
-def check_same(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Check that a study made of `earlier` can go on with `now`.
+def check_same(earlier: Mapping[str, Any], now: StudyRecipe) -> None:
+    """Check that a study made of `earlier` can be resumed with `now`.
 
     Raises:
         RunExistsError: it was started with another space, job, objective or other data; the error
@@ -74,9 +89,13 @@ def check_same(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """
     if earlier.get("data") != now["data"]:
         raise _other_recipe_error("dataset", "other data", now["data"][:16], EARLIER_RANKS)
-    parts = (("space", "space"), ("objectives", "objectives"), ("decides", ""))
-    for part, name in parts:
-        before, after = _flat(_completed(earlier.get(part)), name), _flat(now[part], name)
+    parts = (
+        ("space", "space", now["space"]),
+        ("objectives", "objectives", now["objectives"]),
+        ("decides", "", now["decides"]),
+    )
+    for part, name, value in parts:
+        before, after = _flat(_completed(earlier.get(part)), name), _flat(value, name)
         before = with_same_circuit(before, after, "study")
         for field in sorted((before.keys() | after.keys()) - {_RANKS}):
             known = before.get(field, EARLIER.get(field))
