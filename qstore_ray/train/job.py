@@ -16,9 +16,9 @@ from qstore_ray.learn.targets import TargetScaling
 from qstore_ray.track.base import Record
 from qstore_ray.train.callbacks.base import Callback
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.run.manifest import CheckpointManifest
 
 if TYPE_CHECKING:
+    from qstore_ray.train.run.manifest import CheckpointManifest
     from qstore_ray.types import AnyArray, FloatArray, IntArray
 
 

@@ -1,7 +1,7 @@
 """Ray Tune's side of a study: which trial is next, and what became of each.
 
-Ray Tune asks for trials and tells what they report; both go straight into the study, which is on
-disk before Tune goes on. So Tune's own state may be lost at any moment. (Its `OptunaSearch` leaves
+Ray Tune asks for trials and delivers their reports; both go straight into the study, on the
+disk first. So Tune's own state may be lost at any moment. (Its `OptunaSearch` leaves
 trials of a killed driver running for ever, and neither knows causes nor fixed designs.)
 
 A trial's id in Ray Tune is the name of its run folder. Runs in the driver process, in the thread of
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Watcher(Protocol):
-    """Is told what happens in a search, in the driver process; no call may take long."""
+    """Receives the events of a search, in the driver process; no call may block."""
 
     def trial_started(self, trial: studies.Trial) -> None:
         """A trial was asked for."""
@@ -114,7 +114,7 @@ class StudySearch(SearchAlgorithm):
             self._end(trial, made, message_of(result), error)
 
     def leave(self) -> None:
-        """Nothing runs any more; what had not ended is told to whoever watches."""
+        """Report the trials that have not ended to the watcher; nothing runs any more."""
         self._watcher.trials_left(list(self._running.values()))
 
     def _end(
@@ -144,7 +144,7 @@ class StudySearch(SearchAlgorithm):
 
     @contextmanager
     def _kept(self) -> Iterator[None]:
-        """Keep an error for the driver, and leave: Ray Tune would make a text of it, and go on."""
+        """Keep an error for the driver, and leave: Ray Tune would log it and continue."""
         try:
             yield
         except QStoreError as exc:

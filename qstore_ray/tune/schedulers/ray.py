@@ -75,7 +75,7 @@ class PrivateRandomState:
 
 
 class FixedMetric(TrialScheduler):
-    """Has its metric already, and accepts to be told the same again."""
+    """A scheduler whose metric is fixed; setting the same one again is accepted."""
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """Whether the search has the metric and mode that this scheduler was made for."""
@@ -194,17 +194,18 @@ class MilestoneHyperBand(FixedMetric, HyperBandScheduler):
         return str(super().on_trial_result(tune_controller, trial, result))
 
     def on_trial_remove(self, tune_controller: TuneController, trial: Trial) -> None:
-        """Compare those that waited for it alone; Ray does not if that was for the last time."""
+        """Compare the trials that waited for it alone; Ray does not at the last milestone."""
         super().on_trial_remove(tune_controller, trial)
         bracket, _ = self._trial_info[trial]
         if bracket.finished() and not bracket.is_being_processed:
             self._end_waiting(tune_controller, bracket)
 
     def _process_bracket(self, tune_controller: TuneController, bracket: Any) -> str:
-        """As often as all of a bracket are there: a trial that came back may be far ahead.
+        """Process the bracket repeatedly while all of its trials have reported.
 
-        Ray marks a bracket as being compared and never takes the mark away, so that of those that
-        wait in a bracket that was compared once, none would go on when the last one dies.
+        A resumed trial may be several milestones ahead. Ray marks a bracket as being processed and
+        never clears the mark; without this, trials that wait in such a bracket would be stuck when
+        the last one dies.
         """
         action = TrialScheduler.PAUSE
         while action == TrialScheduler.PAUSE and bracket.current_trials():
@@ -219,7 +220,7 @@ class MilestoneHyperBand(FixedMetric, HyperBandScheduler):
         return action
 
     def _end_waiting(self, tune_controller: TuneController, bracket: Any) -> None:
-        """Ray would forget those that are about to wait, and write their checkpoint yet."""
+        """Stop the trials that wait, also those that are still writing their checkpoint."""
         for trial in bracket.current_trials():
             if trial.status == trial.PAUSED or trial.is_saving:
                 tune_controller.stop_trial(trial)  # type: ignore[no-untyped-call]

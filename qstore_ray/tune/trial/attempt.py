@@ -1,4 +1,4 @@
-"""One attempt at a trial: its training in a thread, handed on report by report.
+"""One attempt at a trial: its training in a thread, delivered report by report.
 
 A training runs from its first epoch to its last; Ray Tune wants to ask for the next report, and to
 decide after each whether there is to be another. So the training has a thread of its own, in which
@@ -35,7 +35,7 @@ _SECONDS_BETWEEN_REPORTS = 1.0
 
 
 class Link:
-    """What ties a training to whoever asks for its reports.
+    """The connection between a training and its caller, who asks for reports.
 
     Attributes:
         stopping: set when the training shall stop at a checkpoint.
@@ -52,7 +52,7 @@ class Link:
         self._go.acquire()
 
     def go_on(self) -> None:
-        """Let the training go on after a report."""
+        """Let the training continue after a report."""
         self._go.release()
 
     def take(self) -> EpochReport | None:
@@ -106,7 +106,7 @@ class Attempt:
 
 
 def cause(error: BaseException) -> str:
-    """An error in one line: by it, failed trials are counted."""
+    """An error in one line; failed trials are grouped by it."""
     if isinstance(error, QStoreError):
         return f"{type(error).__name__}: {error.message}"
     said = last_line(error)
