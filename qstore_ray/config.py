@@ -19,7 +19,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from qstore_ray.credentials import HIDDEN, is_secret, redact_text
-from qstore_ray.errors import ConfigError, unknown_name
+from qstore_ray.errors import ConfigError, unknown_name_error
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -265,7 +265,7 @@ def _quoted_keys(field: str) -> list[str]:
 def _config_error(exc: ValidationError, model: type[BaseModel]) -> ConfigError:
     """Translate pydantic's report: the first problem as the error, the others named in the fix."""
     faults = [fault for detail in exc.errors() for fault in _faults(detail, model)]
-    first = _placed(faults[0], faults[0].field)
+    first = _placed_error(faults[0], faults[0].field)
     if len(faults) > 1:
         others = "; ".join(str(other) for other in faults[1 : 1 + _MOST_OTHERS])
         first.fix = f"{first.fix} Also wrong: {others}".strip()
@@ -282,11 +282,11 @@ def _faults(detail: ErrorDetails, model: type[BaseModel]) -> list[ConfigError]:
     found = []
     for fault in inner.faults or (inner,):
         own = () if fault.field in location[-1:] else (fault.field,)
-        found.append(_placed(fault, ".".join(part for part in (*location, *own) if part)))
+        found.append(_placed_error(fault, ".".join(part for part in (*location, *own) if part)))
     return found
 
 
-def _placed(error: ConfigError, field: str) -> ConfigError:
+def _placed_error(error: ConfigError, field: str) -> ConfigError:
     return type(error)(error.message, field=field, value=error.value, fix=error.fix)
 
 
@@ -295,7 +295,7 @@ def _one_error(detail: ErrorDetails, model: type[BaseModel]) -> ConfigError:
     field = ".".join(location)
     if detail["type"] == "extra_forbidden":
         owner = _model_at(model, location[:-1])
-        error = unknown_name("key", location[-1], [] if owner is None else owner.model_fields)
+        error = unknown_name_error("key", location[-1], [] if owner is None else owner.model_fields)
         return ConfigError(error.message, field=field, value=detail["input"], fix=error.fix)
     if detail["type"] == "missing":
         fix = f"Write {location[-1]} = {_example(model, location)}."

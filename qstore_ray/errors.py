@@ -204,7 +204,7 @@ class InterruptedRunError(QStoreError):
     exit_code = 5
 
 
-def unknown_name(
+def unknown_name_error(
     kind: str, name: str, known: Iterable[str], *, field: str = ""
 ) -> UnknownNameError:
     """The error for a name that is not among `known`, with the nearest known name as the fix."""
@@ -218,7 +218,7 @@ def unknown_name(
     )
 
 
-def not_installed(package: str, extra: str, *, what: str, field: str = "") -> QStoreError:
+def not_installed_error(package: str, extra: str, *, what: str, field: str = "") -> QStoreError:
     """Return the error for a missing package of an optional extra that `what` needs."""
     return MissingDependencyError(
         f"{what} needs {package}, which is not installed",

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from qstore_ray.errors import ConfigError, MissingDependencyError, unknown_name
+from qstore_ray.errors import ConfigError, MissingDependencyError, unknown_name_error
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ class Registry(Mapping[str, T], Generic[T]):
             return found
         declared = self._declared()
         if name not in declared:
-            raise unknown_name(self.kind, name, self, field=self.field)
+            raise unknown_name_error(self.kind, name, self, field=self.field)
         return self._loaded(declared[name])
 
     def __iter__(self) -> Iterator[str]:

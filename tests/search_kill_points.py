@@ -41,7 +41,7 @@ from qstore_ray.tune.study.result import StudyResult, read_result
 from qstore_ray.tune.study.study import Study, Trial
 from qstore_ray.tune.trial import checkpoint_transfer
 from qstore_ray.tune.trial.attempt import Message
-from qstore_ray.tune.trial.trial import Trials
+from qstore_ray.tune.trial.trial import TrialRunner
 from tests.effects import Effect, Watch
 from tests.kill_points import child
 from tests.small_search import RATE, Listener, config_of, job_of, plan_of, study_of
@@ -76,7 +76,7 @@ def search(folder: Path, *, existing: Existing = "error") -> None:
         )
         tracking.start(existing == "resume")
         watch = SearchWatch(plan, tracking, None, read_result(folder, "s"))
-        trials = Trials(plan)
+        trials = TrialRunner(plan)
         while trial := study.ask():
             watch.trial_started(trial)
             reports = Reports(study, trial, watch)
@@ -225,7 +225,7 @@ def killed_handovers(folder: Path) -> Enumeration:
 
     def train() -> None:
         for number, point in enumerate(POINTS):
-            Trials(plan).run(f"trial-{number}", point, Listener())
+            TrialRunner(plan).run(f"trial-{number}", point, Listener())
         checkpoint_transfer.pack(plan.folder / "trial-1", made / "packed")
 
     assert child(train, folder / "log.txt") == 0, (folder / "log.txt").read_text()

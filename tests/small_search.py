@@ -14,7 +14,8 @@ from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.schedulers import get_scheduler
 from qstore_ray.tune.study.opening import open_study
 from qstore_ray.tune.study.study import Study
-from qstore_ray.tune.trial.attempt import Link, Message
+from qstore_ray.tune.trial.attempt import Link
+from qstore_ray.tune.trial.messages import EpochReport
 from qstore_ray.tune.trial.plan import Plan, for_trials
 
 RATE = "trainer.learning_rate"
@@ -64,9 +65,9 @@ class Listener(Link):
 
     def __init__(self) -> None:
         super().__init__()
-        self.messages: list[Message] = []
+        self.messages: list[EpochReport] = []
 
-    def report(self, message: Message) -> None:
+    def report(self, message: EpochReport) -> None:
         self.messages.append(message)
 
 

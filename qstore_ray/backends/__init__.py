@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qstore_ray.backends.base import Backend
-from qstore_ray.errors import ConfigError, unknown_name
+from qstore_ray.errors import ConfigError, unknown_name_error
 from qstore_ray.registry import Registry
 
 __all__ = ["BACKENDS", "check_backend", "check_object", "check_sendable", "open_backend"]
@@ -52,13 +52,13 @@ def check_backend(name: str, options: dict[str, Any]) -> None:
         UnknownNameError: no such backend, or an option it does not have.
     """
     if name not in BACKENDS:
-        raise unknown_name("backend", name, BACKENDS, field="backend")
+        raise unknown_name_error("backend", name, BACKENDS, field="backend")
     if not options:
         return  # and so the backend's module is not imported for this
     known = inspect.signature(BACKENDS[name]).parameters
     for option in options:
         if option not in known:
-            raise unknown_name("option", option, known, field="backend_options")
+            raise unknown_name_error("option", option, known, field="backend_options")
 
 
 def check_object(backend: Backend) -> Backend:

@@ -23,7 +23,7 @@ import numpy as np
 from qstore_ray.backends.base import Bindings, Estimates, Usage, check_bindings
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
-from qstore_ray.errors import BackendError, CircuitError, MissingDependencyError, unknown_name
+from qstore_ray.errors import BackendError, CircuitError, MissingDependencyError, unknown_name_error
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -67,7 +67,7 @@ class AerBackend:
 
     def __init__(self, method: str = "statevector", threads: int | None = None) -> None:
         if method not in METHODS:
-            raise unknown_name("Aer method", method, METHODS, field="method")
+            raise unknown_name_error("Aer method", method, METHODS, field="method")
         _check_installation()
         from qiskit_aer import AerSimulator
 

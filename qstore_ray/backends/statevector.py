@@ -21,7 +21,7 @@ from qstore_ray.backends.base import (
 )
 from qstore_ray.circuits.observable import Observable, z_observables
 from qstore_ray.circuits.template import Template
-from qstore_ray.errors import BackendError, ResourceError, unknown_name
+from qstore_ray.errors import BackendError, ResourceError, unknown_name_error
 from qstore_ray.simulate.compile.compiler import compile_program
 from qstore_ray.simulate.compile.program import Program
 from qstore_ray.simulate.engines.engines import (
@@ -62,7 +62,7 @@ class StatevectorBackend:
         precision: Precision = "complex128",
     ) -> None:
         if precision not in _PRECISIONS:
-            raise unknown_name("precision", precision, _PRECISIONS, field="precision")
+            raise unknown_name_error("precision", precision, _PRECISIONS, field="precision")
         self.engine = choose_engine(engine)
         if precision == "complex64" and self.engine != "native":
             raise BackendError(

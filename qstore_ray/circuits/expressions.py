@@ -91,7 +91,7 @@ def parse(text: str, features: Mapping[str, int]) -> Formula:
     try:
         return _formula(ast.parse(text.strip(), mode="eval").body, features, text)
     except SyntaxError as exc:
-        raise _not_a_formula(text) from exc
+        raise _formula_error(text) from exc
     except (RecursionError, MemoryError) as exc:
         raise CircuitError(
             "an angle is a formula of too many features or operations",
@@ -109,7 +109,7 @@ def from_json(value: Any, n_features: int) -> Formula:
     """
     match value:
         case bool():
-            raise _not_a_formula(str(value))
+            raise _formula_error(str(value))
         case float():
             return value
         case int() if 0 <= value < n_features:
@@ -118,7 +118,7 @@ def from_json(value: Any, n_features: int) -> Formula:
             return (name, from_json(a, n_features))
         case [str() as name, a, b] if name in _BINARY:
             return (name, from_json(a, n_features), from_json(b, n_features))
-    raise _not_a_formula(str(value))
+    raise _formula_error(str(value))
 
 
 def evaluate(formula: Formula, columns: list[FloatArray]) -> FloatArray:
@@ -186,10 +186,10 @@ def _formula(node: ast.expr, features: Mapping[str, int], text: str) -> Formula:
             return (_OPERATORS[type(operator)], *inner)
         case ast.Call(func=ast.Name(id=name), args=[a], keywords=[]) if name in _UNARY:
             return (name, _formula(a, features, text))
-    raise _not_a_formula(text)
+    raise _formula_error(text)
 
 
-def _not_a_formula(text: str) -> CircuitError:
+def _formula_error(text: str) -> CircuitError:
     return CircuitError(
         "an angle is no formula of real features",
         field="circuit",

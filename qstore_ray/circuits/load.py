@@ -150,7 +150,7 @@ def _converted(
         from qstore_ray.circuits.qiskit.qiskit import as_circuit, from_qiskit
 
         return from_qiskit(as_circuit(made), features=features, n_features=n_features)
-    raise _no_circuit(made, maker)
+    raise _no_circuit_error(made, maker)
 
 
 def _is_of_qiskit(made: Any) -> bool:
@@ -162,7 +162,7 @@ def _is_of_qiskit(made: Any) -> bool:
     )
 
 
-def _no_circuit(made: Any, maker: str) -> ConfigError:
+def _no_circuit_error(made: Any, maker: str) -> ConfigError:
     kind = type(made).__name__
     root = type(made).__module__.partition(".")[0]
     parts = made if isinstance(made, list | tuple) else ()

@@ -110,10 +110,10 @@ def named_observables(name: str, qubits: int | Sequence[int]) -> tuple[Observabl
     found: dict[PauliTerm, None] = {}
     for word in name.split("+"):
         if not _WORD.fullmatch(word):
-            raise _no_name(f"{word!r} is none of x, y, z, nor two of them", name)
+            raise _observable_error(f"{word!r} is none of x, y, z, nor two of them", name)
         for term in _terms_of(word, _numbers(qubits)):
             if term in found:
-                raise _no_name(f"{term.label} is in it twice", name)
+                raise _observable_error(f"{term.label} is in it twice", name)
             found[term] = None
     return tuple(Observable((term,)) for term in found)
 
@@ -131,7 +131,7 @@ def _product(letters: str, qubits: Sequence[int]) -> PauliTerm:
     return PauliTerm(x, z)
 
 
-def _no_name(why: str, name: str) -> CircuitError:
+def _observable_error(why: str, name: str) -> CircuitError:
     return CircuitError(
         f"not a name of observables: {why}",
         field="observables",

@@ -98,18 +98,18 @@ def feature_names(given: Any) -> FeatureNames | None:
         function: Callable[[str], bool] = given
         return function
     if not isinstance(given, Iterable):
-        raise _no_names(given)
+        raise _no_names_error(given)
     return [_name(each, given) for each in given]
 
 
 def _name(each: Any, given: Any) -> str:
     name = each if isinstance(each, str) else getattr(each, "name", None)
     if not isinstance(name, str):
-        raise _no_names(given)
+        raise _no_names_error(given)
     return name
 
 
-def _no_names(given: Any) -> ConfigError:
+def _no_names_error(given: Any) -> ConfigError:
     return ConfigError(
         "features are names of the circuit's parameters",
         field="features",
@@ -132,12 +132,12 @@ def _columns(names: Sequence[str], features: FeatureNames | None, own: bool) -> 
     if isinstance(features, str):
         found = _numbered(names, (features,), own)
         if not found:
-            raise _unknown(features, names)
+            raise _unknown_slots_error(features, names)
         return found
     if callable(features):
         chosen = sorted((name for name in names if features(name)), key=_natural)
         if not chosen:
-            raise _unknown("what the function accepts", names)
+            raise _unknown_slots_error("what the function accepts", names)
     else:
         chosen = [name for wanted in features for name in _called(wanted, names)]
     if len(set(chosen)) < len(chosen):
@@ -175,7 +175,7 @@ def _called(wanted: str, names: Sequence[str]) -> list[str]:
     same = [name for name in names if _natural(name) == _natural(wanted)]
     found = same or sorted(_numbered(names, (wanted,), own=True), key=_natural)
     if not found:
-        raise _unknown(wanted, names)
+        raise _unknown_slots_error(wanted, names)
     return found
 
 
@@ -186,7 +186,7 @@ def _natural(name: str) -> tuple[str, int]:
     return match["stem"], -1 if match["number"] is None else int(match["number"])
 
 
-def _unknown(wanted: str, names: Sequence[str]) -> CircuitError:
+def _unknown_slots_error(wanted: str, names: Sequence[str]) -> CircuitError:
     return CircuitError(
         "no parameter of the circuit has this name",
         field="features",

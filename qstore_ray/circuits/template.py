@@ -26,7 +26,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from qstore_ray.circuits.gates import GATES
-from qstore_ray.errors import CircuitError, unknown_name
+from qstore_ray.errors import CircuitError, unknown_name_error
 
 Kind = Literal["row", "param"]
 Initial = Literal["zeros", "amplitudes"]
@@ -178,7 +178,7 @@ def _check(op: Op, position: int, template: Template) -> None:
     where = f"gate {position} ({op.gate})"
     spec = GATES.get(op.gate)
     if spec is None:
-        raise unknown_name("gate", op.gate, GATES, field=f"gate {position}")
+        raise unknown_name_error("gate", op.gate, GATES, field=f"gate {position}")
     if len(op.qubits) != spec.n_qubits or len(op.angles) != spec.n_angles:
         raise CircuitError(
             f"takes {spec.n_qubits} qubits and {spec.n_angles} angles", field=where, value=op

@@ -42,11 +42,11 @@ def kept_wires(
             fix="Give a circuit with gates.",
         )
     if len(kept) > MAX_QUBITS:
-        raise too_wide(len(kept))
+        raise too_wide_error(len(kept))
     return kept
 
 
-def too_wide(n_used: int, place: str = "") -> ResourceError:
+def too_wide_error(n_used: int, place: str = "") -> ResourceError:
     """The error for more used qubits than a state vector can hold, at a place of a text."""
     return ResourceError(
         f"{place}more than {MAX_QUBITS} qubits have a gate or a measurement, and no machine holds "

@@ -33,7 +33,7 @@ from qstore_ray.cli.commands import (
     train,
     ui,
 )
-from qstore_ray.cli.stopped import stopped
+from qstore_ray.cli.stopped import stopped_error
 from qstore_ray.cli.tune import tune
 from qstore_ray.cli.tune.group import RUN
 from qstore_ray.errors import InterruptedRunError, QStoreError, UsageError
@@ -107,7 +107,7 @@ def _main(words: list[str]) -> int:
         output.report(exc, as_json=as_json)
         code = exc.exit_code
     except KeyboardInterrupt:
-        output.report(stopped(), as_json=as_json)
+        output.report(stopped_error(), as_json=as_json)
         code = InterruptedRunError.exit_code
     output.flush()
     return code

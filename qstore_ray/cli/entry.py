@@ -10,7 +10,7 @@ import json
 import os
 import sys
 
-from qstore_ray.cli.stopped import stopped
+from qstore_ray.cli.stopped import stopped_error
 from qstore_ray.errors import InterruptedRunError
 from qstore_ray.train.ray.interrupt import end_on_signal, leave_on_signal
 
@@ -43,7 +43,7 @@ def _open_streams() -> None:
 
 def _say_stopped() -> None:
     """As the command line reports it, by system calls alone: anything may be half done here."""
-    error = stopped()
+    error = stopped_error()
     os.write(2, f"error     {error.message}\ninstead   {error.fix}\n".encode())
     if "--json" in sys.argv:
         os.write(1, f"{json.dumps(error.as_dict())}\n".encode())

@@ -33,8 +33,8 @@ from qstore_ray.data.rows.labels import KINDS, ClassLabels, Labels, rows_of_each
 from qstore_ray.data.rows.select import encode, select
 from qstore_ray.data.rows.validate import bad_value_error
 from qstore_ray.data.splits.cut import Cut, cut
-from qstore_ray.data.survey import Part, check_parts, survey_part
-from qstore_ray.errors import ConfigError, DataError, numbered, unknown_name
+from qstore_ray.data.survey import PartSurvey, check_parts, survey_part
+from qstore_ray.errors import ConfigError, DataError, numbered, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.data.config import DatasetConfig
@@ -65,7 +65,7 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
     main = survey_part(
         source.tasks, columns, "the source", nan_allowed=fills, several=several, keep=keep
     )
-    parts: dict[str, Part] = {"": main}
+    parts: dict[str, PartSurvey] = {"": main}
     for split in ("val", "test"):
         if split in source.official:
             parts[split] = survey_part(
@@ -139,7 +139,9 @@ def _chosen(
         )
     for name in wanted:
         if name not in source.feature_names:
-            raise unknown_name("feature", name, source.feature_names, field="columns.features")
+            raise unknown_name_error(
+                "feature", name, source.feature_names, field="columns.features"
+            )
     return wanted, tuple(source.feature_names.index(name) for name in wanted)
 
 
@@ -156,16 +158,16 @@ def _without(excluded: tuple[str, ...], source: SourceData) -> tuple[str, ...] |
         )
     for name in excluded:
         if name not in source.feature_names:
-            raise unknown_name("feature", name, source.feature_names, field="columns.exclude")
+            raise unknown_name_error("feature", name, source.feature_names, field="columns.exclude")
     return tuple(name for name in source.feature_names if name not in excluded)
 
 
-def _kept(config: DatasetConfig, source: SourceData, part: Part, name: str) -> IntArray:
+def _kept(config: DatasetConfig, source: SourceData, part: PartSurvey, name: str) -> IntArray:
     """Positions of the rows of a part that are used: all, or those that lack nothing."""
     everything = np.arange(len(part.row))
     if config.bad_values != "drop":
         if len(part.unlabelled):
-            raise _no_label(source, int(part.row[part.unlabelled[0]]), len(part.unlabelled))
+            raise _no_label_error(source, int(part.row[part.unlabelled[0]]), len(part.unlabelled))
         return everything
     kept = np.delete(everything, np.union1d(part.bad_rows, part.unlabelled))
     if not len(kept):
@@ -190,7 +192,7 @@ def _found(source: SourceData) -> dict[str, str]:
     return {"parts": said} if said else {}
 
 
-def _no_label(source: SourceData, row: int, count: int) -> DataError:
+def _no_label_error(source: SourceData, row: int, count: int) -> DataError:
     label = None if source.table is None else source.table.label
     more = f", and in {count - 1} more" if count > 1 else ""
     return DataError(
@@ -201,7 +203,7 @@ def _no_label(source: SourceData, row: int, count: int) -> DataError:
     )
 
 
-def _dropped(parts: Mapping[str, Part], kept: Mapping[str, IntArray]) -> dict[str, str]:
+def _dropped(parts: Mapping[str, PartSurvey], kept: Mapping[str, IntArray]) -> dict[str, str]:
     n_rows = sum(len(part.row) - len(kept[name]) for name, part in parts.items())
     if not n_rows:
         return {}
@@ -217,7 +219,7 @@ def _split(
     config: DatasetConfig,
     source: SourceData,
     kept: Mapping[str, IntArray],
-    main: Part,
+    main: PartSurvey,
     numbers: AnyArray,
     labels: Labels,
 ) -> dict[str, IntArray]:
@@ -241,7 +243,7 @@ def _split(
 
 
 def _check_finite(
-    parts: Mapping[str, Part],
+    parts: Mapping[str, PartSurvey],
     positions: Mapping[str, IntArray],
     names: tuple[str, ...] | None,
 ) -> None:
@@ -283,7 +285,7 @@ def _class_counts(
 def _check_categories(
     preparation: Preparation,
     keep: tuple[int, ...],
-    parts: Mapping[str, Part],
+    parts: Mapping[str, PartSurvey],
     positions: Mapping[str, IntArray],
     home: Mapping[str, str],
     source: SourceData,
@@ -308,7 +310,7 @@ def _as_written(step: StepConfig) -> dict[str, Any]:
 
 def _plan(
     split: str,
-    part: Part,
+    part: PartSurvey,
     positions: IntArray,
     columns: tuple[int, ...] | None,
     labels: Labels,
@@ -337,7 +339,7 @@ def _plan(
 def _schema(
     config: DatasetConfig,
     source: SourceData,
-    main: Part,
+    main: PartSurvey,
     labels: Labels,
     names: tuple[str, ...] | None,
     n_features: int,
@@ -361,7 +363,7 @@ def _schema(
 
 def _fingerprint(
     config: DatasetConfig,
-    parts: Mapping[str, Part],
+    parts: Mapping[str, PartSurvey],
     positions: Mapping[str, IntArray],
     numbers: Mapping[str, AnyArray],
     labels: Labels,

@@ -36,7 +36,7 @@ from qstore_ray.data.augment.config import ExpansionConfig
 from qstore_ray.data.prepare.step_config import STEPS, StepConfig
 from qstore_ray.data.rows.select_config import SelectConfig
 from qstore_ray.data.sources.base import TABLE_COLUMNS, ColumnsConfig, SourceConfig, open_source
-from qstore_ray.errors import ConfigError, unknown_name
+from qstore_ray.errors import ConfigError, unknown_name_error
 from qstore_ray.types import Task
 
 Fraction: TypeAlias = Annotated[float, Field(gt=0.0, le=1.0)]
@@ -265,7 +265,7 @@ def _step(step: Any, position: int) -> StepConfig:
             fix='Write for example {"name": "pca", "components": 16}.',
         )
     if step["name"] not in STEPS:
-        raise unknown_name("step", step["name"], STEPS, field=f"{position}.name")
+        raise unknown_name_error("step", step["name"], STEPS, field=f"{position}.name")
     try:
         return STEPS[step["name"]](**step)
     except ConfigError as exc:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Part:
+class PartSurvey:
     """What the survey of one part of the source found: its tasks, labels, rows and content."""
 
     tasks: tuple[ReadTask, ...]
@@ -58,7 +58,7 @@ def survey_part(
     nan_allowed: bool = False,
     several: bool = False,
     keep: tuple[int, ...] = (),
-) -> Part:
+) -> PartSurvey:
     """Read every block once, keeping labels, row numbers and digests.
 
     Args:
@@ -97,7 +97,7 @@ def survey_part(
             groups.append(raw.group)
         starts.append(starts[-1] + len(block.row))
     check_not_empty(starts[-1], what)
-    return Part(
+    return PartSurvey(
         tasks=tasks,
         digests=tuple(digests),
         starts=np.asarray(starts),
@@ -125,7 +125,7 @@ def _without_label(raw: RawRows) -> AnyArray:
 
 
 def check_parts(
-    parts: Mapping[str, Part], names: tuple[str, ...] | None, found: Mapping[str, str]
+    parts: Mapping[str, PartSurvey], names: tuple[str, ...] | None, found: Mapping[str, str]
 ) -> None:
     """Raise `DataError` where parts differ in shape or labels, or row numbers do not increase.
 
@@ -149,7 +149,7 @@ def check_parts(
         )
 
 
-def _check_alike(split: str, part: Part, main: Part, found: Mapping[str, str]) -> None:
+def _check_alike(split: str, part: PartSurvey, main: PartSurvey, found: Mapping[str, str]) -> None:
     """Raise `DataError` where an official part has other rows or labels than train."""
     here = f"the official {split} split{_where(found, split)}"
     there = f"train{_where(found, 'train')}"

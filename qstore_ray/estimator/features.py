@@ -24,7 +24,7 @@ from qstore_ray.circuits.library.library import MAX_QUBITS
 from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.data.prepare.quantum import HALF_TURN, preprocessing_for
 from qstore_ray.data.prepare.steps import MinMax, Pca, Standard
-from qstore_ray.errors import CircuitError, ConfigError, unknown_name
+from qstore_ray.errors import CircuitError, ConfigError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.circuits.circuit import Circuit
@@ -72,7 +72,7 @@ def fit_features(
         DataError: features that overflow, or that the encoding cannot take.
     """
     if encoding not in ENCODINGS:
-        raise unknown_name("encoding", encoding, ENCODINGS, field="encoding")
+        raise unknown_name_error("encoding", encoding, ENCODINGS, field="encoding")
     _check_reduce(reduce)
     if n_qubits is not None and not 1 <= n_qubits <= MAX_QUBITS:
         raise ConfigError(
@@ -90,7 +90,7 @@ def fit_features(
     steps: tuple[Step, ...] = ()
     if n_columns > room:
         if reduce is None:
-            raise _too_wide(encoding, n_columns, n_qubits, room)
+            raise _too_wide_error(encoding, n_columns, n_qubits, room)
         width = max(1, min(room, n_rows))
         steps = (Pca(components=width),)
         if scale:
@@ -179,7 +179,7 @@ def _qubits(encoding: str, width: int) -> int:
     return max(2, min(special.get(encoding, width), MOST_QUBITS))
 
 
-def _too_wide(encoding: str, n_columns: int, n_qubits: int | None, room: int) -> ConfigError:
+def _too_wide_error(encoding: str, n_columns: int, n_qubits: int | None, room: int) -> ConfigError:
     chosen = f"{MOST_QUBITS} qubits, the most that are chosen by themselves"
     where = chosen if n_qubits is None else f"{n_qubits} qubits"
     return ConfigError(

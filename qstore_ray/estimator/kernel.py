@@ -24,7 +24,7 @@ from qstore_ray.circuits.load import circuit_of_rows
 from qstore_ray.circuits.slots import feature_names
 from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.data.prepare.steps import Scale
-from qstore_ray.errors import ConfigError, unknown_name
+from qstore_ray.errors import ConfigError, unknown_name_error
 from qstore_ray.estimator.base import rows_that_count
 from qstore_ray.estimator.classifier import class_numbers
 from qstore_ray.estimator.features import Reduce, fit_features, fit_own_features
@@ -192,7 +192,7 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
 
     def _kernel(self) -> FidelityKernel | ProjectedKernel:
         if self.kernel not in _KERNELS:
-            raise unknown_name("kernel", self.kernel, _KERNELS, field="kernel")
+            raise unknown_name_error("kernel", self.kernel, _KERNELS, field="kernel")
         config = (
             FidelityKernelConfig()
             if self.kernel == "fidelity"

@@ -19,7 +19,7 @@ from qstore_ray.backends import open_backend
 from qstore_ray.circuits.load import load_circuit
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.qiskit.operators import read_observables
-from qstore_ray.errors import ConfigError, QStoreError, unknown_name
+from qstore_ray.errors import ConfigError, QStoreError, unknown_name_error
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.train.callbacks import Callback, Run, as_callback
 from qstore_ray.train.callbacks.early_stopping import EarlyStopping
@@ -120,7 +120,7 @@ def _options(estimator: Any, parameter: str, known: tuple[str, ...]) -> dict[str
     options = dict(getattr(estimator, parameter) or {})
     for name in options:
         if name not in known:
-            raise unknown_name("option", name, known, field=parameter)
+            raise unknown_name_error("option", name, known, field=parameter)
     return options
 
 
@@ -135,7 +135,7 @@ def callbacks_of(estimator: Any) -> tuple[Callback, ...]:
         patience, least = estimator.n_iter_no_change, estimator.tol
         found.append(EarlyStopping(monitor="val_loss", patience=patience, min_delta=least))
     if estimator.verbose:
-        found.append(_Line(type(estimator).__name__))
+        found.append(_MetricsLine(type(estimator).__name__))
     return tuple(found)
 
 
@@ -151,7 +151,7 @@ def _callback(given: Any) -> Callback:
     return callback
 
 
-class _Line(Callback):
+class _MetricsLine(Callback):
     """A line of metrics an epoch on stdout."""
 
     def __init__(self, name: str) -> None:

@@ -52,7 +52,7 @@ def _check_columns(x: Any) -> None:
     if isinstance(x, np.ndarray) or not hasattr(x, "columns") or not hasattr(x, "__getitem__"):
         kind = getattr(getattr(x, "dtype", None), "kind", "")
         if kind in ("M", "m"):
-            raise _no_numbers("X", x.dtype)
+            raise _no_numbers_error("X", x.dtype)
         return
     names = list(x.columns)
     if len(set(names)) < len(names):
@@ -61,7 +61,7 @@ def _check_columns(x: Any) -> None:
         values = np.asarray(x[name])
         if values.dtype.kind in "biuf" or _are_numbers(values):
             continue
-        raise _no_numbers(f"X, column {name!r}", getattr(x[name], "dtype", values.dtype))
+        raise _no_numbers_error(f"X, column {name!r}", getattr(x[name], "dtype", values.dtype))
 
 
 def _are_numbers(values: AnyArray) -> bool:
@@ -76,7 +76,7 @@ def _are_numbers(values: AnyArray) -> bool:
     return True
 
 
-def _no_numbers(field: str, kind: Any) -> ConfigError:
+def _no_numbers_error(field: str, kind: Any) -> ConfigError:
     return ConfigError(
         f"features must be real numbers, these are of type {kind}",
         field=field,

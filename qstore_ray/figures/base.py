@@ -145,7 +145,7 @@ def save(figure: Figure, path: Path) -> Path:
             with _with_fonts(figure):
                 figure.savefig(path, dpi=_DPI, metadata=details)
     except OSError as exc:
-        raise unwritable(path, exc) from exc
+        raise unwritable_error(path, exc) from exc
     return path
 
 
@@ -184,7 +184,7 @@ def _with_fonts(figure: Figure) -> Iterator[None]:
         yield
 
 
-def unwritable(path: Path, exc: OSError) -> RunError:
+def unwritable_error(path: Path, exc: OSError) -> RunError:
     """A file or folder of figures that cannot be written."""
     reason = exc.strerror or type(exc).__name__
     return RunError(f"cannot write a figure: {reason}", value=str(path))

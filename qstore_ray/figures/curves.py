@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from qstore_ray.errors import UsageError, unknown_name
+from qstore_ray.errors import UsageError, unknown_name_error
 from qstore_ray.figures.base import (
     BLUE,
     GREEN,
@@ -69,7 +69,7 @@ def curves_figure(kind: str, runs: Mapping[str, Sequence[Record]]) -> Figure | N
         UsageError: more runs than there are colours.
     """
     if kind not in _KINDS:
-        raise unknown_name("kind of curve", kind, CURVES, field="kind")
+        raise unknown_name_error("kind of curve", kind, CURVES, field="kind")
     if len(runs) > len(PALETTE):
         raise UsageError(
             f"one picture shows at most {len(PALETTE)} runs",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qstore_ray.figures.base import Format, save, unwritable
+from qstore_ray.figures.base import Format, save, unwritable_error
 from qstore_ray.figures.confusion import confusion_figure
 from qstore_ray.figures.curves import CURVES, curves_figure
 from qstore_ray.track.base import Record
@@ -41,7 +41,7 @@ def draw_run(
     try:
         folder.mkdir(exist_ok=True)
     except OSError as exc:
-        raise unwritable(folder, exc) from exc
+        raise unwritable_error(folder, exc) from exc
     paths = []
     for kind in CURVES:
         figure = curves_figure(kind, {run_dir.name: records})

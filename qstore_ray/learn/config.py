@@ -25,7 +25,7 @@ from qstore_ray.circuits.qasm.source import is_circuit_file, is_source, read_sou
 from qstore_ray.circuits.qiskit.operators import is_operator, read_observables
 from qstore_ray.circuits.slots import feature_names
 from qstore_ray.config import Config
-from qstore_ray.errors import ConfigError, unknown_name
+from qstore_ray.errors import ConfigError, unknown_name_error
 
 _LONGEST_POWER = 64  # of 2, that is written as a number
 _MOST_QUBITS = 30
@@ -126,7 +126,7 @@ class ModelConfig(Config):
         }
         kind = str(info.field_name)
         if name not in known[kind]:
-            raise unknown_name(kind, name, known[kind])
+            raise unknown_name_error(kind, name, known[kind])
         return name
 
     @field_validator("observables")

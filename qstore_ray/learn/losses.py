@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from qstore_ray.errors import unknown_name
+from qstore_ray.errors import unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
@@ -79,7 +79,7 @@ def get_loss(name: str, *, huber_delta: float = 1.0) -> Loss:
         UnknownNameError: no such loss.
     """
     if name not in LOSSES:
-        raise unknown_name("loss", name, LOSSES, field="model.loss")
+        raise unknown_name_error("loss", name, LOSSES, field="model.loss")
     return LOSSES[name] if name != "huber" else _numbers(_huber(huber_delta))
 
 

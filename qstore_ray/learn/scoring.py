@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from qstore_ray.errors import unknown_name
+from qstore_ray.errors import unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.learn.losses import Goal, Loss
@@ -109,7 +109,7 @@ class Scoring:
         known = self.metrics
         for name in names:
             if name not in known:
-                raise unknown_name("metric", name, known, field=field)
+                raise unknown_name_error("metric", name, known, field=field)
 
     def undefined(self, name: str, y: AnyArray) -> str:
         """Why targets y (N, …) do not define the metric; "" if they do."""

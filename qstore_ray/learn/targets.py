@@ -9,7 +9,7 @@ predicted as that constant.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self, TypedDict
 
 import numpy as np
 
@@ -17,9 +17,14 @@ from qstore_ray.data.prepare.steps import Standard
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from qstore_ray.types import AnyArray, FloatArray
+
+
+class TargetSpec(TypedDict):
+    """A scaling of T targets as JSON holds it."""
+
+    mean: list[float]
+    std: list[float]
 
 
 @dataclass(frozen=True)
@@ -68,12 +73,12 @@ class TargetScaling:
         columns = outputs.reshape(len(outputs), -1)
         return Standard().invert(columns, self._state).reshape(outputs.shape)
 
-    def spec(self) -> dict[str, list[float]]:
+    def spec(self) -> TargetSpec:
         """The numbers, JSON-ready; `from_spec` gives the scaling back bit for bit."""
         return {"mean": list(self.mean), "std": list(self.std)}
 
     @classmethod
-    def from_spec(cls, spec: Mapping[str, Any] | None) -> Self | None:
+    def from_spec(cls, spec: TargetSpec | None) -> Self | None:
         """Restore the scaling written by `spec`; None if `spec` is None."""
         return None if spec is None else cls(tuple(spec["mean"]), tuple(spec["std"]))
 

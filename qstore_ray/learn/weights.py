@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from qstore_ray.errors import ConfigError, unknown_name
+from qstore_ray.errors import ConfigError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
@@ -164,5 +164,5 @@ def _of_classes(
     names = [_text(label) for label in classes]
     for label in given:
         if label not in names:
-            raise unknown_name("class", label, names, field=field)
+            raise unknown_name_error("class", label, names, field=field)
     return np.array([given.get(name, 1.0) for name in names])

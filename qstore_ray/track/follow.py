@@ -26,7 +26,7 @@ from qstore_ray.track.tail import Tail
 from qstore_ray.track.tensorboard import TensorBoardTracker
 from qstore_ray.track.wandb import WandBTracker
 
-Failure = tuple[str, BaseException]
+TrackerFailure = tuple[str, BaseException]
 """Which tracker failed, and with what."""
 
 _POLL_SECONDS = 0.1
@@ -72,7 +72,7 @@ class Follower:
         self._describes = describes
         self._display = display
         self._tail = Tail(run.metrics_path)
-        self._failures: list[Failure] = []
+        self._failures: list[TrackerFailure] = []
         self._said = set[str]() if said is None else said
         self._lanes = [_Lane(t, run, retry_seconds, self._failed) for t in trackers]
         self._stopping = threading.Event()
@@ -118,7 +118,7 @@ class Follower:
         status: Status = "finished",
         summary: Mapping[str, Any] | None = None,
         artifacts: Sequence[Path] = (),
-    ) -> list[Failure]:
+    ) -> list[TrackerFailure]:
         """Read what is left, finish the trackers, wait for them; every error there was.
 
         An error that was made up for is in the list too; `incomplete` says what is still missing.

@@ -49,7 +49,7 @@ class MetricsFile:
             if record.get("event") != "step":
                 os.fsync(descriptor)
         except OSError as exc:
-            raise _unwritable(self._path, exc) from exc
+            raise _unwritable_error(self._path, exc) from exc
 
     def trim(self, step: int) -> None:
         """Keep what had happened when `step` steps were done, as a restored checkpoint needs it.
@@ -73,7 +73,7 @@ class MetricsFile:
         try:
             write_durably(self._path, b"".join(encode(record) for record in kept))
         except OSError as exc:
-            raise _unwritable(self._path, exc) from exc
+            raise _unwritable_error(self._path, exc) from exc
 
     def read(self) -> list[Record]:
         """All records; see `read_records`."""
@@ -154,9 +154,9 @@ def decode(line: bytes, path: Path, number: int) -> Record:
     try:
         record = json.loads(line)
     except ValueError as exc:
-        raise _damaged(path, number) from exc
+        raise _damaged_error(path, number) from exc
     if not isinstance(record, dict):
-        raise _damaged(path, number)
+        raise _damaged_error(path, number)
     return record
 
 
@@ -187,7 +187,7 @@ def _non_finite(value: Any, name: str = "") -> str:
     return next((found for key, item in inner if (found := _non_finite(item, key))), "")
 
 
-def _damaged(path: Path, number: int) -> RunError:
+def _damaged_error(path: Path, number: int) -> RunError:
     return RunError(
         f"line {number} of the metrics file is damaged",
         value=str(path),
@@ -195,6 +195,6 @@ def _damaged(path: Path, number: int) -> RunError:
     )
 
 
-def _unwritable(path: Path, exc: OSError) -> RunError:
+def _unwritable_error(path: Path, exc: OSError) -> RunError:
     reason = exc.strerror or type(exc).__name__
     return RunError(f"cannot write the metrics: {reason}", field="metrics", value=str(path))

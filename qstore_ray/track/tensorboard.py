@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from qstore_ray.errors import RunError, not_installed
+from qstore_ray.errors import RunError, not_installed_error
 from qstore_ray.track.base import Record, RunInfo, Status
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import epoch_records, read_records
@@ -267,6 +267,6 @@ def _load() -> None:
     try:
         import tensorboardX  # noqa: F401  (half a second, spent here)
     except ImportError as exc:
-        raise not_installed(
+        raise not_installed_error(
             "tensorboardX", "tensorboard", what="the tracker", field="track.tensorboard"
         ) from exc

@@ -53,7 +53,7 @@ def checked(
         DataError: fewer rows than workers.
     """
     if not isinstance(dataset, Dataset):
-        raise no_dataset(dataset)
+        raise no_dataset_error(dataset)
     model = model_for(model_config, dataset)
     backend = backend or open_backend(config.backend, config.backend_options)
     get_gradient(config.gradient, backend)
@@ -73,7 +73,7 @@ def checked(
     return Checked(model, rows, targets, asked_metrics(model, config, callbacks, rows, names))
 
 
-def no_dataset(given: object) -> UsageError:
+def no_dataset_error(given: object) -> UsageError:
     """The error for anything else than a dataset, such as features and labels."""
     return UsageError(
         "the first argument of a training is a Dataset, and the only one without a name",

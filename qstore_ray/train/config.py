@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from qstore_ray.backends import check_backend
 from qstore_ray.config import Config
 from qstore_ray.data.config import DatasetConfig
-from qstore_ray.errors import ConfigError, unknown_name
+from qstore_ray.errors import ConfigError, unknown_name_error
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.gradients import GRADIENTS
 from qstore_ray.learn.optimizers import SearchOptimizer, get_optimizer
@@ -104,7 +104,9 @@ class TrainerConfig(Config):
         """Names and options are checked where they are written, not where they are used."""
         check_backend(self.backend, self.backend_options)
         if self.gradient not in ("auto", *GRADIENTS):
-            raise unknown_name("gradient", self.gradient, ("auto", *GRADIENTS), field="gradient")
+            raise unknown_name_error(
+                "gradient", self.gradient, ("auto", *GRADIENTS), field="gradient"
+            )
         optimizer = get_optimizer(self.optimizer, self.optimizer_options)
         if isinstance(optimizer, SearchOptimizer):
             self._check_nothing_is_ignored()

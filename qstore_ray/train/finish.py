@@ -106,7 +106,7 @@ def close_metrics(folder: RunFolder, status: Status) -> None:
         metrics.append({"event": "end", "status": status})
 
 
-def interrupted(folder: RunFolder, reason: str = "") -> QStoreError:
+def interrupted_error(folder: RunFolder, reason: str = "") -> QStoreError:
     """The error that says how to go on."""
     return InterruptedRunError(
         reason or "stopped on request",

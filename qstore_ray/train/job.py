@@ -1,6 +1,6 @@
 """What goes into the training loop and what comes out of it, as plain values.
 
-An `Assignment` and `TrainingRows` are sent to every worker; an `Outcome` comes back from each.
+An `Assignment` and `TrainingRows` are sent to every worker; an `WorkerResult` comes back from each.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from qstore_ray.backends.base import Backend
 from qstore_ray.learn.model import QuantumModel
@@ -18,6 +18,7 @@ from qstore_ray.train.callbacks.base import Callback
 from qstore_ray.train.config import TrainerConfig
 
 if TYPE_CHECKING:
+    from qstore_ray.train.run.manifest import CheckpointManifest
     from qstore_ray.types import AnyArray, FloatArray, IntArray
 
 
@@ -45,7 +46,7 @@ class Assignment:
 
     Attributes:
         run_dir: the run folder; None keeps nothing on disk.
-        manifest: goes into every checkpoint (fingerprints, model, preparation).
+        manifest: goes into every checkpoint.
         arrays: likewise (the fitted preparation).
         threads: CPUs of one worker.
         callbacks: run in worker 0.
@@ -61,7 +62,7 @@ class Assignment:
     config: TrainerConfig
     run_dir: Path | None
     generation: int
-    manifest: Mapping[str, Any]
+    manifest: CheckpointManifest
     arrays: Mapping[str, AnyArray]
     threads: int = 1
     callbacks: tuple[Callback, ...] = ()
@@ -73,7 +74,7 @@ class Assignment:
     lost: str = ""
 
 
-class Outcome(NamedTuple):
+class WorkerResult(NamedTuple):
     """How the loop ended.
 
     Attributes:

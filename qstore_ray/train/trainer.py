@@ -34,17 +34,17 @@ from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.follow import Follower, open_trackers
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.callbacks import Callback, described
-from qstore_ray.train.checks import Checked, checked, no_dataset
+from qstore_ray.train.checks import Checked, checked, no_dataset_error
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
 from qstore_ray.train.finish import (
     Pictures,
     artifacts,
     close_metrics,
-    interrupted,
+    interrupted_error,
     judged,
     take_all,
 )
-from qstore_ray.train.job import Assignment, Outcome, TrainingRows
+from qstore_ray.train.job import Assignment, TrainingRows, WorkerResult
 from qstore_ray.train.loop import loop
 from qstore_ray.train.loop.loop import batches_of
 from qstore_ray.train.loop.reducer import LocalReducer
@@ -57,6 +57,7 @@ from qstore_ray.train.report.facts import Ending
 from qstore_ray.train.request import RunRequest
 from qstore_ray.train.result import TrainResult
 from qstore_ray.train.run.checkpoint import latest_checkpoint
+from qstore_ray.train.run.manifest import CheckpointManifest
 from qstore_ray.train.run.run_folder import (
     Existing,
     RunFolder,
@@ -157,7 +158,7 @@ class QuantumTrainer:
             RunError: it failed; the checkpoints written so far are kept.
         """
         if others:  # as scikit-learn's fit(x, y)
-            raise no_dataset(dataset)
+            raise no_dataset_error(dataset)
         return self.run(dataset, RunRequest(existing, baseline, sample_weight, init_from))
 
     def run(self, dataset: Dataset, request: RunRequest) -> TrainResult:
@@ -191,14 +192,14 @@ class QuantumTrainer:
 
                         outcome = fit_on_ray(job, found.rows, self.cluster, stop)
                 if outcome.status == "interrupted":
-                    raise interrupted(folder, outcome.reason)
+                    raise interrupted_error(folder, outcome.reason)
                 result = self._result(folder, dataset, metrics, outcome, found, request.baseline)
                 words = {"missing": dict(result.missing), "verdict": result.verdict}
                 pictures.draw(result.model)
                 status = "finished"
             except KeyboardInterrupt as exc:
                 status = "interrupted"
-                raise interrupted(folder) from exc
+                raise interrupted_error(folder) from exc
             except InterruptedRunError:
                 status = "interrupted"
                 raise
@@ -312,7 +313,7 @@ class QuantumTrainer:
         threads: int | None,
         theta: FloatArray | None,
     ) -> Assignment:
-        manifest = {
+        manifest: CheckpointManifest = {
             "model": model_manifest(self.model, dataset, found.targets),
             "fingerprints": folder.record["fingerprints"],
         }
@@ -339,7 +340,7 @@ class QuantumTrainer:
         folder: RunFolder,
         dataset: Dataset,
         metrics: dict[str, float],
-        outcome: Outcome,
+        outcome: WorkerResult,
         found: Checked,
         baseline: Baseline | None,
     ) -> TrainResult:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from qstore_ray.backends.base import Usage
 from qstore_ray.circuits.template import Template
-from qstore_ray.errors import unknown_name
+from qstore_ray.errors import unknown_name_error
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.scoring import table_direction
 from qstore_ray.train.config import TrainerConfig
@@ -104,7 +104,7 @@ def check_objective_metrics(objectives: Sequence[Objective], known: Collection[s
         name = objective.metric
         if name in known:
             continue
-        error = unknown_name("metric", name, known, field=f"tune.objectives.{place}.metric")
+        error = unknown_name_error("metric", name, known, field=f"tune.objectives.{place}.metric")
         if name.startswith("test_"):
             error.fix = (
                 "The test rows judge the result of a search, so they cannot choose it: take a "

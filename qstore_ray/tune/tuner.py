@@ -151,7 +151,7 @@ class Tuner:
             leave_files(result, study.folder, figures=plan.job.track.figures)
             if stopped:
                 status = "interrupted"
-                raise _stopped(study.folder)
+                raise _stopped_error(study.folder)
             result.best_trials()  # raises where no trial was completed
             status = "finished"
         except KeyboardInterrupt:
@@ -170,7 +170,7 @@ class Tuner:
         return read_result(self.base.storage, self.base.name, storage_url=self.config.storage_url)
 
 
-def _stopped(folder: Path) -> InterruptedRunError:
+def _stopped_error(folder: Path) -> InterruptedRunError:
     return InterruptedRunError(
         "the search was stopped on request",
         field="study",

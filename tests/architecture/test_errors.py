@@ -11,7 +11,7 @@ import pytest
 
 from qstore_ray import errors
 from qstore_ray.config import Config
-from qstore_ray.errors import ConfigError, QStoreError, UnknownNameError, unknown_name
+from qstore_ray.errors import ConfigError, QStoreError, UnknownNameError, unknown_name_error
 from tests.architecture.source import MODULES
 
 
@@ -137,7 +137,7 @@ def test_an_unknown_key_lists_the_known_ones_and_the_nearest():
 
 
 def test_an_unknown_name_lists_the_known_ones_and_the_nearest():
-    error = unknown_name("optimizer", "adamm", ["sgd", "adam"], field="trainer.optimizer")
+    error = unknown_name_error("optimizer", "adamm", ["sgd", "adam"], field="trainer.optimizer")
     assert isinstance(error, UnknownNameError)
     assert error.fix == "Did you mean 'adam'? Known: adam, sgd."
     assert str(error).startswith("trainer.optimizer: unknown optimizer (got 'adamm').")

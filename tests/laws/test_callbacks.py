@@ -19,7 +19,7 @@ from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.callbacks import CALLBACKS, Callback, as_callback, as_table
 from qstore_ray.train.callbacks.base import HOOKS, Run
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.job import Assignment, Outcome, TrainingRows
+from qstore_ray.train.job import Assignment, TrainingRows, WorkerResult
 from qstore_ray.train.loop import loop
 from qstore_ray.train.loop.reducer import LocalReducer
 from qstore_ray.train.loop.reporter import LocalReporter
@@ -63,7 +63,7 @@ class Stops(LocalReporter):
         return self.left == 0
 
 
-def _train(rows, folder: Path | None, callbacks=(), stop_after: int = 0, **options) -> Outcome:
+def _train(rows, folder: Path | None, callbacks=(), stop_after: int = 0, **options) -> WorkerResult:
     config = TrainerConfig(**{"epochs": EPOCHS, "batch_size": 30, "seed": 3, **options})
     model = build_model(ModelConfig(n_qubits=4, layers=1), n_features=4, n_classes=3)
     if folder:

@@ -28,7 +28,7 @@ from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.callbacks import Callback
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.job import Assignment, Outcome, TrainingRows
+from qstore_ray.train.job import Assignment, TrainingRows, WorkerResult
 from qstore_ray.train.loop import loop
 from qstore_ray.train.loop.reducer import LocalReducer
 from qstore_ray.train.loop.reporter import LocalReporter
@@ -111,7 +111,9 @@ class StopAfter(LocalReporter):
         return self._left == 0
 
 
-def _train(job: Assignment, rows: TrainingRows, workers: int = 0, stop_after: int = 0) -> Outcome:
+def _train(
+    job: Assignment, rows: TrainingRows, workers: int = 0, stop_after: int = 0
+) -> WorkerResult:
     """The loop with so many workers; 0 is the one of a run without Ray."""
     reporter = StopAfter(stop_after) if stop_after else LocalReporter()
     if workers == 0:
@@ -151,7 +153,7 @@ class End(NamedTuple):
     epochs: list[dict]
 
 
-def _end(job: Assignment, outcome: Outcome) -> End:
+def _end(job: Assignment, outcome: WorkerResult) -> End:
     assert outcome.status == "finished"
     checkpoint, problems = latest_checkpoint(job.run_dir / "checkpoints")
     assert checkpoint is not None

@@ -17,7 +17,7 @@ from qstore_ray.train.config import ClusterConfig
 from qstore_ray.train.run.run_folder import read_run_record
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.result import StudyResult
-from qstore_ray.tune.trial.trial import Trials
+from qstore_ray.tune.trial.trial import TrialRunner
 from qstore_ray.tune.tuner import Tuner
 from tests.small_search import RATE, SPACE, Listener, config_of, job_of, plan_of
 
@@ -82,7 +82,7 @@ def _search(
 
 def _trained_here(storage: Path, points: list[dict], **trainer: Any) -> list[float]:
     """The first objective of the same trainings in this process."""
-    trials = Trials(plan_of(job_of(storage, **trainer), config_of()))
+    trials = TrialRunner(plan_of(job_of(storage, **trainer), config_of()))
     names = [f"trial-{number}" for number in range(len(points))]
     ends = [trials.run(n, p, Listener()) for n, p in zip(names, points, strict=True)]
     return [end["values"][0] for end in ends]

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from itertools import combinations
 
 from qstore_ray.circuits.template import Op, Template, param
-from qstore_ray.errors import CircuitError, unknown_name
+from qstore_ray.errors import CircuitError, unknown_name_error
 
 Pairs = tuple[tuple[int, int], ...]
 AnsatzBuilder = Callable[[int, int, str], tuple[Template, ...]]
@@ -48,7 +48,7 @@ def pairs(n_qubits: int, kind: str) -> Pairs:
             return tuple(combinations(range(n_qubits), 2))
         case "pairwise":
             return chain[::2] + chain[1::2]
-    raise unknown_name("entanglement", kind, ENTANGLEMENTS, field="entanglement")
+    raise unknown_name_error("entanglement", kind, ENTANGLEMENTS, field="entanglement")
 
 
 def hardware_efficient(n_qubits: int, layers: int, entanglement: str) -> tuple[Template, ...]:

@@ -22,11 +22,11 @@ from typing import NamedTuple
 
 from qstore_ray.circuits.circuit import AmplitudeLoading, Encoding
 from qstore_ray.circuits.library.row_angles import (
-    Amplitudes,
     Bits,
     Features,
     NoAngles,
     PairProducts,
+    RowAmplitudes,
 )
 from qstore_ray.circuits.template import Op, Template, const, row
 from qstore_ray.errors import CircuitError
@@ -60,7 +60,7 @@ def amplitude(n_qubits: int, n_features: int) -> Encoded:
     """The initial state Σ_j x_j |j⟩ / ‖x‖, padded with zeros to 2^n."""
     _at_most(n_features, 2**n_qubits, "amplitude", n_qubits)
     template = Template(n_qubits, (), initial="amplitudes")
-    return Encoded(template, NoAngles(), Amplitudes(n_qubits))
+    return Encoded(template, NoAngles(), RowAmplitudes(n_qubits))
 
 
 def basis(n_qubits: int, n_features: int) -> Encoded:

@@ -15,7 +15,7 @@ from qstore_ray.circuits.library.ansatze import ANSATZE, ENTANGLEMENTS, kept_qub
 from qstore_ray.circuits.library.encodings import ENCODINGS, Encoded
 from qstore_ray.circuits.library.row_angles import Repeated
 from qstore_ray.circuits.template import Template
-from qstore_ray.errors import CircuitError, ResourceError, unknown_name
+from qstore_ray.errors import CircuitError, ResourceError, unknown_name_error
 
 __all__ = [
     "ANSATZE",
@@ -65,9 +65,9 @@ def build_circuit(
     """
     _check_sizes(n_qubits, n_features, layers)
     if encoding not in ENCODINGS:
-        raise unknown_name("encoding", encoding, ENCODINGS, field="encoding")
+        raise unknown_name_error("encoding", encoding, ENCODINGS, field="encoding")
     if ansatz not in ANSATZE:
-        raise unknown_name("ansatz", ansatz, ANSATZE, field="ansatz")
+        raise unknown_name_error("ansatz", ansatz, ANSATZE, field="ansatz")
     blocks = ANSATZE[ansatz](n_qubits, layers, entanglement)
     encoded = ENCODINGS[encoding](n_qubits, n_features)
     if not reuploading:

@@ -125,7 +125,7 @@ class NoAngles:
 
 
 @dataclass(frozen=True)
-class Amplitudes:
+class RowAmplitudes:
     """x / ‖x‖, padded with zeros: (B, F) → (B, 2^n).
 
     Raises:

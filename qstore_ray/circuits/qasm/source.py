@@ -81,7 +81,7 @@ def _with_includes(path: Path, chain: tuple[Path, ...]) -> str:
             return match[0]
         included = _beside(path, name)
         if included in chain or len(chain) > _DEEPEST:
-            raise _not_included(path, name, "the files include each other in a circle", "")
+            raise _include_error(path, name, "the files include each other in a circle", "")
         inner = _with_includes(included, chain)
         return f"\n{BEGIN}{name}\n{inner.rstrip()}\n{END}{name}\n"
 
@@ -93,20 +93,22 @@ def _beside(path: Path, name: str) -> Path:
     try:
         included = (folder / name).resolve()
     except (OSError, ValueError, RuntimeError) as exc:
-        raise _not_included(path, name, f"no such file: {exc}", "") from exc
+        raise _include_error(path, name, f"no such file: {exc}", "") from exc
     if Path(name).is_absolute() or not included.is_relative_to(folder) or included == folder:
-        raise _not_included(
+        raise _include_error(
             path,
             name,
             "only files in the folder of the circuit and below it are included",
             f"Copy it into {folder} and include it by its name.",
         )
     if not included.is_file():
-        raise _not_included(path, name, f"no such file in {folder}", "Put the included file there.")
+        raise _include_error(
+            path, name, f"no such file in {folder}", "Put the included file there."
+        )
     return included
 
 
-def _not_included(path: Path, name: str, message: str, fix: str) -> CircuitError:
+def _include_error(path: Path, name: str, message: str, fix: str) -> CircuitError:
     return CircuitError(
         f'{path}: cannot include "{name}": {message}', field="circuit", value=name, fix=fix
     )
@@ -130,17 +132,17 @@ def _text(path: Path, may_be_empty: bool) -> str:
     try:
         text = data.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as exc:
-        raise _no_text(path, f"not text in UTF-8: {exc}") from exc
+        raise _no_text_error(path, f"not text in UTF-8: {exc}") from exc
     if "\0" in text:
-        raise _no_text(path, "a binary file")
+        raise _no_text_error(path, "a binary file")
     if re.match(r"\s*<(!doctype|html|\?xml)", text, re.IGNORECASE):
-        raise _no_text(path, "a web page")
+        raise _no_text_error(path, "a web page")
     if not text.strip() and not may_be_empty:
-        raise _no_text(path, "an empty file")
+        raise _no_text_error(path, "an empty file")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _no_text(path: Path, what: str) -> CircuitError:
+def _no_text_error(path: Path, what: str) -> CircuitError:
     return CircuitError(
         f"{path}: {what}, not OpenQASM",
         field="circuit",

@@ -13,7 +13,7 @@ from qstore_ray.circuits.qasm.gates import Applied
 from qstore_ray.circuits.qasm.tokens import Cursor, Token
 from qstore_ray.circuits.qasm.values import Values
 from qstore_ray.circuits.qiskit.qubit_history import QubitHistory
-from qstore_ray.circuits.wires import too_wide
+from qstore_ray.circuits.wires import too_wide_error
 from qstore_ray.errors import ResourceError
 
 _MOST_WIRES = 10_000
@@ -84,7 +84,7 @@ class ProgramState:
         """The gate at `token` acts on `qubits`."""
         self.history.gate(name, qubits, partial(self.cursor.where, token))
         if len(self.history.touched) > MAX_QUBITS:
-            raise too_wide(len(self.history.touched), f"{self.cursor.where(token)}: ")
+            raise too_wide_error(len(self.history.touched), f"{self.cursor.where(token)}: ")
 
     def operand(self) -> Qubits:
         """The qubit or register that is next."""

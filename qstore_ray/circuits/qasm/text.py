@@ -23,12 +23,12 @@ from typing import Any, TypeAlias
 from qstore_ray.circuits.circuit import AmplitudeLoading, Circuit, Encoding
 from qstore_ray.circuits.expressions import Formula, Formulas, from_json
 from qstore_ray.circuits.library.row_angles import (
-    Amplitudes,
     Bits,
     Features,
     NoAngles,
     PairProducts,
     Repeated,
+    RowAmplitudes,
 )
 from qstore_ray.circuits.qasm.qasm import DEFINITIONS, to_qasm3
 from qstore_ray.circuits.template import Angle, Kind, Op, ScaledSlot, Template
@@ -101,7 +101,7 @@ def with_encoding(circuit: Circuit, text: str) -> Circuit:
     try:
         comments = {comment["key"]: _json(comment["json"]) for comment in found}
     except _OtherText as exc:
-        raise _no_encoding("not JSON") from exc
+        raise _encoding_error("not JSON") from exc
     if not {"formulas", "circuit"} & comments.keys():
         return _with_wires(circuit, comments)
     return _with_encoding(circuit.template, comments, circuit.name)
@@ -187,13 +187,13 @@ def _encoded(template: Template, comments: _Json, name: str) -> Circuit:
         n, encode = int(about["n_features"]), _encoding(about["encode"], int(about["n_features"]))
         loads = "load" in about
         if loads and about["load"] != {"name": "amplitudes"}:
-            raise _no_encoding(about)
+            raise _encoding_error(about)
     except (KeyError, TypeError, ValueError) as exc:
-        raise _no_encoding(about) from exc
-    load = Amplitudes(template.n_qubits) if loads else None
+        raise _encoding_error(about) from exc
+    load = RowAmplitudes(template.n_qubits) if loads else None
     width = _width(encode, n)
     if width != template.n_rows or n < 1 or (load is not None and n > 2**template.n_qubits):
-        raise _no_encoding(about)
+        raise _encoding_error(about)
     return Circuit(
         replace(template, initial="amplitudes" if loads else "zeros"), n, name, encode, load
     )
@@ -213,7 +213,7 @@ def _written(encode: Encoding | AmplitudeLoading) -> _Json:
             return {"name": "pairs", "center": center}
         case Repeated(inner=inner, times=times):
             return {"name": "repeated", "times": times, "inner": _written(inner)}
-        case Amplitudes():
+        case RowAmplitudes():
             return {"name": "amplitudes"}
     raise CircuitError(
         "an encoding of a class of your own cannot be kept with the model",
@@ -238,7 +238,7 @@ def _encoding(about: _Json, n_features: int) -> Encoding:
             return PairProducts(n_features, center)
         case {"name": "repeated", "times": int(times), "inner": {"name": str()} as inner}:
             return Repeated(_encoding(inner, n_features), times)
-    raise _no_encoding(about)
+    raise _encoding_error(about)
 
 
 def _formulas(values: list[Any], n_features: int) -> Formulas:
@@ -260,7 +260,7 @@ def _width(encode: Encoding, n_features: int) -> int:
     return n_features
 
 
-def _no_encoding(about: Any) -> CircuitError:
+def _encoding_error(about: Any) -> CircuitError:
     return CircuitError(
         "the text describes no encoding of this circuit's row angles",
         field="circuit",

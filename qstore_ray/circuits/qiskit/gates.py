@@ -88,7 +88,7 @@ class _Lowering:
         """The gates of a circuit whose qubit k is `qubits[k]`."""
         self.depth += 1
         if self.depth > _DEEPEST:
-            raise _refused("gates are defined by each other too deep", circuit.name, "")
+            raise _gate_error("gates are defined by each other too deep", circuit.name, "")
         number = {qubit: qubits[k] for k, qubit in enumerate(circuit.qubits)}
         for instruction in circuit.data:
             yield from self._instruction(
@@ -109,7 +109,7 @@ class _Lowering:
         elif isinstance(operation, BoxOp):
             yield from self.circuit(operation.blocks[0], qubits)
         elif name in _CONTROL_FLOW:
-            raise _refused(
+            raise _gate_error(
                 f"{name} is not supported",
                 name,
                 "Write the circuit without classical control: gates and parameters only.",
@@ -123,7 +123,7 @@ class _Lowering:
     def _unrolled(self, loop: ForLoopOp, qubits: tuple[int, ...]) -> Iterator[PlacedGate]:
         indices, variable, body = loop.params
         if variable is not None and not isinstance(variable, Parameter):
-            raise _refused("for_loop over a classical variable is not supported", "for_loop", "")
+            raise _gate_error("for_loop over a classical variable is not supported", "for_loop", "")
         for index in indices:
             bound = variable is not None and variable in body.parameters
             yield from self.circuit(
@@ -183,7 +183,7 @@ def _definition(operation: Operation) -> QuantumCircuit | None:
     try:
         return operation.definition
     except Exception as exc:  # code of the user's own class
-        raise _refused(
+        raise _gate_error(
             f"the gate {operation.name} cannot be decomposed: {_reason(exc)}",
             operation.name,
             _fix_for(operation),
@@ -199,7 +199,7 @@ def _synthesised(operation: Operation) -> QuantumCircuit:
             circuit, basis_gates=[*GATES, "id"], optimization_level=0, seed_transpiler=0
         )
     except _FAILURES as exc:
-        raise _refused(
+        raise _gate_error(
             f"no decomposition of {operation.name} into {', '.join(GATES)} was found: "
             f"{_reason(exc)}",
             operation.name,
@@ -207,7 +207,7 @@ def _synthesised(operation: Operation) -> QuantumCircuit:
         ) from exc
     left = sorted(set(found.count_ops()) - GATES.keys() - {"id", "barrier", "global_phase"})
     if left:
-        raise _refused(f"no decomposition of {left[0]} was found", left[0], _fix_for(operation))
+        raise _gate_error(f"no decomposition of {left[0]} was found", left[0], _fix_for(operation))
     return found
 
 
@@ -224,5 +224,5 @@ def _reason(exc: Exception) -> str:
     return str(getattr(exc, "message", "") or exc).strip("'\" ") or type(exc).__name__
 
 
-def _refused(message: str, value: str, fix: str) -> CircuitError:
+def _gate_error(message: str, value: str, fix: str) -> CircuitError:
     return CircuitError(message, field="circuit", value=value, fix=fix)

@@ -46,7 +46,7 @@ def read_observables(given: Any, n_qubits: int | None = None) -> tuple[Observabl
         rows = list(given) if type(given).__name__ == "PauliList" else [given]
         return tuple(map(_of_qiskit, rows))
     if not isinstance(given, Iterable):
-        raise _no_observable(given)
+        raise _no_observable_error(given)
     return tuple(found for each in given for found in read_observables(each, n_qubits))
 
 
@@ -89,13 +89,13 @@ def _real(coefficient: Any) -> float:
     try:
         number = complex(coefficient)
     except TypeError as exc:  # a parameter that was not bound
-        raise _no_number(coefficient) from exc
+        raise _coefficient_error(coefficient) from exc
     if number.imag or not math.isfinite(number.real):
-        raise _no_number(coefficient)
+        raise _coefficient_error(coefficient)
     return number.real
 
 
-def _no_number(coefficient: Any) -> CircuitError:
+def _coefficient_error(coefficient: Any) -> CircuitError:
     return CircuitError(
         "a coefficient of an observable must be a real, finite number",
         field="observables",
@@ -104,7 +104,7 @@ def _no_number(coefficient: Any) -> CircuitError:
     )
 
 
-def _no_observable(given: Any) -> CircuitError:
+def _no_observable_error(given: Any) -> CircuitError:
     return CircuitError(
         f"{type(given).__name__} is no observable", field="observables", value=given, fix=_TYPED
     )

@@ -145,7 +145,7 @@ def _angle(
     if len(scales) < len(apart):
         if not learned:
             return _of_features(value, slots, formulas)
-        raise _not_affine(gate, value, [p for p, slope in slopes if slope is None])
+        raise _not_affine_error(gate, value, [p for p, slope in slopes if slope is None])
     angle = _angle(_bound(value, apart, gate), slots, formulas, gate)
     for p, scale in scales:
         angle = angle.plus(_slot(p, slots, scale))
@@ -165,7 +165,9 @@ def _of_features(value: ParameterExpression, slots: Slots, formulas: list[Formul
     return row(slots.n_features + formulas.index(formula))
 
 
-def _not_affine(gate: str, value: ParameterExpression, bent: Sequence[Parameter]) -> CircuitError:
+def _not_affine_error(
+    gate: str, value: ParameterExpression, bent: Sequence[Parameter]
+) -> CircuitError:
     names = ", ".join(sorted(p.name for p in bent))
     return CircuitError(
         f"an angle of {gate} must be a sum of trained parameters, each times a number, and is not "

@@ -39,7 +39,7 @@ class QubitHistory:
         for qubit in qubits:
             if qubit in self.measured:
                 at = self.measured[qubit]().partition(", ")[2]
-                raise _refused(
+                raise _history_error(
                     f"{name} acts on qubit {qubit} after its measurement{at and f' in {at}'}: "
                     "mid-circuit measurement is not supported",
                     where,
@@ -60,7 +60,7 @@ class QubitHistory:
         """
         used = sorted(self.touched.intersection(qubits))
         if used:
-            raise _refused(
+            raise _history_error(
                 f"{name} of qubit {used[0]}, which is no longer fresh, is not supported",
                 where,
                 name,
@@ -68,7 +68,7 @@ class QubitHistory:
             )
 
 
-def _refused(message: str, where: Where, value: str, fix: str) -> CircuitError:
+def _history_error(message: str, where: Where, value: str, fix: str) -> CircuitError:
     place = where()
     message = f"{place}: {message}" if place else message
     return CircuitError(message, field="circuit", value=value, fix=fix)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qstore_ray.cli.output import AsJson, Storage, examples, note, say, say_json
-from qstore_ray.errors import QStoreError, UsageError, unknown_name
+from qstore_ray.errors import QStoreError, UsageError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.figures.base import Picture
@@ -55,7 +55,7 @@ def plot(
 
     kinds = _kinds(kind)
     if form not in {"png", "svg"}:
-        raise unknown_name("format", form, ("png", "svg"), field="--format")
+        raise unknown_name_error("format", form, ("png", "svg"), field="--format")
     folders = list(dict.fromkeys(find_run(run, storage) for run in runs))
     target = _folder(output, folders)
     with contextlib.redirect_stdout(sys.stderr):
@@ -71,7 +71,7 @@ def _kinds(kind: str) -> tuple[str, ...]:
     if kind == _ALL:
         return every
     if kind not in every:
-        raise unknown_name("kind", kind, (*every, _ALL), field="--kind")
+        raise unknown_name_error("kind", kind, (*every, _ALL), field="--kind")
     return (kind,)
 
 

@@ -12,7 +12,7 @@ from qstore_ray.data.inputs.frame import Frame, left_out
 from qstore_ray.data.inputs.labelled import label_column
 from qstore_ray.data.inputs.signature import Signature
 from qstore_ray.data.inputs.unlabelled import Unlabelled, read_labelled, read_unlabelled
-from qstore_ray.errors import UsageError, unknown_name
+from qstore_ray.errors import UsageError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.data.read.dataset import Dataset
@@ -123,7 +123,7 @@ def id_column(found: Unlabelled, name: str) -> list[Any]:
     rows = found.rows
     if isinstance(rows, Frame):
         if name not in rows.names:
-            raise unknown_name("column", name, map(str, rows.names), field="--id")
+            raise unknown_name_error("column", name, map(str, rows.names), field="--id")
         values: list[Any] = rows.arrow(name).to_pylist()
         whole = all(value is None or isinstance(value, float) for value in values) and all(
             value is None or value.is_integer() for value in values

@@ -13,7 +13,7 @@ from qstore_ray.cli.output import AsJson, Storage, examples, facts, note, say, s
 from qstore_ray.cli.shared.study_text import summary_of, trial_table
 from qstore_ray.cli.tune import run
 from qstore_ray.cli.tune.group import RUN, JobOrCommand
-from qstore_ray.errors import UsageError, unknown_name
+from qstore_ray.errors import UsageError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.figures.base import Format
@@ -131,9 +131,9 @@ def plot(
 ) -> None:
     """Draw a study into `figures` in its folder, and all of it into its report.html."""
     if form not in {"png", "svg"}:
-        raise unknown_name("format", form, ("png", "svg"), field="--format")
+        raise unknown_name_error("format", form, ("png", "svg"), field="--format")
     if kind not in (*KINDS, _ALL):
-        raise unknown_name("kind", kind, (*KINDS, _ALL), field="--kind")
+        raise unknown_name_error("kind", kind, (*KINDS, _ALL), field="--kind")
     result, folder = _read(name, storage, storage_url)
     with contextlib.redirect_stdout(sys.stderr):
         paths = _draw(result, folder, kind, "svg" if form == "svg" else "png")
@@ -162,10 +162,10 @@ def _read(name: str, storage: str, url: str | None) -> tuple[StudyResult, Path]:
         if name and ((path / JOURNAL).is_file() or recorded_url(path)):
             folder = path.resolve()
             return read_result(folder.parent, folder.name), folder
-    raise _unknown(name, storage)
+    raise _unknown_study_error(name, storage)
 
 
-def _unknown(name: str, storage: str) -> UsageError:
+def _unknown_study_error(name: str, storage: str) -> UsageError:
     from qstore_ray.tune.study.ownership import study_folders
 
     if Path(name).suffix == ".toml":
@@ -190,7 +190,7 @@ def _unknown(name: str, storage: str) -> UsageError:
             value=name,
             fix="Run a search first, or give --storage, or --storage-url for a database.",
         )
-    return unknown_name("study", name, names, field="study")
+    return unknown_name_error("study", name, names, field="study")
 
 
 def _write(path: Path, text: str) -> None:

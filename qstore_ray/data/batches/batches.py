@@ -27,7 +27,7 @@ import numpy as np
 
 from qstore_ray.data.batches.order import check_batches, check_position, row_order, shuffled
 from qstore_ray.data.batches.streaming import StreamingBatches
-from qstore_ray.errors import ConfigError, DataError, unknown_name
+from qstore_ray.errors import ConfigError, DataError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray, IntArray
@@ -42,7 +42,7 @@ PACINGS: dict[str, Callable[[float, float], float]] = {
 """Fraction of the rows in use, from the fraction at the start and the progress in [0, 1]."""
 
 
-class Batch(NamedTuple):
+class BatchPositions(NamedTuple):
     """The positions `take` (B,) in the split that make step `step` of epoch `epoch`."""
 
     epoch: int
@@ -70,7 +70,7 @@ class Batches(ABC):
         check_position(epoch, step, len(of_epoch) - 1)
         return of_epoch[step]
 
-    def iterate(self, epoch: int = 0, step: int = 0) -> Iterator[Batch]:
+    def iterate(self, epoch: int = 0, step: int = 0) -> Iterator[BatchPositions]:
         """The batches from (epoch, step) to the end of that epoch; endless kinds never stop.
 
         Raises:
@@ -81,7 +81,7 @@ class Batches(ABC):
             of_epoch = self.of_epoch(epoch)
             check_position(epoch, step, len(of_epoch))
             for position in range(step, len(of_epoch)):
-                yield Batch(epoch, position, of_epoch[position])
+                yield BatchPositions(epoch, position, of_epoch[position])
             if not self.endless:
                 return
             epoch, step = epoch + 1, 0
@@ -222,7 +222,7 @@ class CurriculumBatches(Batches):
 
     def __post_init__(self) -> None:
         if self.pacing not in PACINGS:
-            raise unknown_name("pacing", self.pacing, PACINGS, field="pacing")
+            raise unknown_name_error("pacing", self.pacing, PACINGS, field="pacing")
         if not 0.0 < self.start <= 1.0:
             raise ConfigError(
                 "the first epoch shows a fraction of the rows",
@@ -275,11 +275,11 @@ def batches(kind: str, **options: Any) -> Batches | StreamingBatches:
         ConfigError: an option that the kind does not have, lacks, or a wrong value.
     """
     if kind not in BATCHES:
-        raise unknown_name("kind of batches", kind, BATCHES, field="kind")
+        raise unknown_name_error("kind of batches", kind, BATCHES, field="kind")
     fields = {field.name: field for field in dataclasses.fields(BATCHES[kind])}
     for name in options:
         if name not in fields:
-            raise unknown_name("option", name, fields, field=name)
+            raise unknown_name_error("option", name, fields, field=name)
     for name, field in fields.items():
         if name not in options and field.default is dataclasses.MISSING:
             raise ConfigError(f"the kind {kind!r} needs this option", field=name)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from qstore_ray.errors import DataError, unknown_name
+from qstore_ray.errors import DataError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, IntArray
@@ -37,14 +37,14 @@ _MEMO = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 _DTYPES = {"u1": "u1", "b1": "?", "i1": "i1", "i2": "i2", "i4": "i4", "i8": "i8"}
 
 
-class Batch(NamedTuple):
+class CifarBatch(NamedTuple):
     """Images uint8 (N, 32, 32, 3) and labels int64 (N,)."""
 
     x: AnyArray
     y: IntArray
 
 
-def read_batch(data: bytes, label_key: str, where: str) -> Batch:
+def read_batch(data: bytes, label_key: str, where: str) -> CifarBatch:
     """The images and labels of one batch file's content.
 
     Raises:
@@ -56,13 +56,13 @@ def read_batch(data: bytes, label_key: str, where: str) -> Batch:
         images = images.array
     width = _CHANNELS * _SIDE**2
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 2:
-        raise _foreign(where, "its images are not an array of bytes")
+        raise _not_cifar_error(where, "its images are not an array of bytes")
     if images.shape[1] != width or not isinstance(labels, list) or len(labels) != len(images):
-        raise _foreign(where, f"one label and {width} bytes an image are needed")
+        raise _not_cifar_error(where, f"one label and {width} bytes an image are needed")
     if not all(type(label) is int and 0 <= label < 100 for label in labels):
-        raise _foreign(where, "its labels are not whole numbers")
+        raise _not_cifar_error(where, "its labels are not whole numbers")
     x = images.reshape(len(images), _CHANNELS, _SIDE, _SIDE).transpose(0, 2, 3, 1)
-    return Batch(np.ascontiguousarray(x), np.asarray(labels, dtype=np.int64))
+    return CifarBatch(np.ascontiguousarray(x), np.asarray(labels, dtype=np.int64))
 
 
 def read_names(data: bytes, key: str, where: str) -> tuple[str, ...]:
@@ -73,7 +73,7 @@ def read_names(data: bytes, key: str, where: str) -> tuple[str, ...]:
     """
     names = _entry(load_plain(data, where), key, where)
     if not isinstance(names, list) or not all(isinstance(name, (bytes, str)) for name in names):
-        raise _foreign(where, "its class names are not text")
+        raise _not_cifar_error(where, "its class names are not text")
     return tuple(
         name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in names
     )
@@ -100,7 +100,7 @@ def load_plain(data: bytes, where: str) -> Any:
         TypeError,
         ValueError,
     ) as exc:
-        raise _foreign(where, str(exc) or type(exc).__name__) from exc
+        raise _not_cifar_error(where, str(exc) or type(exc).__name__) from exc
 
 
 def _check_program(data: bytes) -> None:
@@ -178,18 +178,20 @@ class _Array:
 
 def _entry(content: Any, key: str, where: str) -> Any:
     if not isinstance(content, dict):
-        raise _foreign(where, "not a dictionary")
+        raise _not_cifar_error(where, "not a dictionary")
     named = {
         name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name): value
         for name, value in content.items()
     }
     if key not in named:
-        raise DataError(unknown_name("entry", key, named).message, field=where, value=key, fix=_FIX)
+        raise DataError(
+            unknown_name_error("entry", key, named).message, field=where, value=key, fix=_FIX
+        )
     return named[key]
 
 
 _FIX = "Delete the file, and set params.download = true or let Keras download it again."
 
 
-def _foreign(where: str, why: str) -> DataError:
+def _not_cifar_error(where: str, why: str) -> DataError:
     return DataError(f"not a batch file of CIFAR: {why}", field=where, fix=_FIX)

@@ -35,7 +35,7 @@ def read_members(content: bytes, names: tuple[str, ...], max_bytes: int, where: 
             for member in tar:
                 left -= member.size
                 if left < 0:
-                    raise _too_large(where, max_bytes)
+                    raise _too_large_error(where, max_bytes)
                 name = member.name.rpartition("/")[2]
                 stream = tar.extractfile(member) if member.isfile() and name in names else None
                 if stream is not None:
@@ -63,7 +63,7 @@ def read_idx(content: bytes, max_bytes: int, where: str) -> AnyArray:
             shape = tuple(int(length) for length in lengths)
             size = math.prod(shape)
             if size > max_bytes:
-                raise _too_large(where, max_bytes)
+                raise _too_large_error(where, max_bytes)
             body = stream.read(size + 1)
     except (zlib.error, EOFError, OSError, ValueError) as exc:
         raise DataError(f"a damaged file: {exc}", field=where) from exc
@@ -73,7 +73,7 @@ def read_idx(content: bytes, max_bytes: int, where: str) -> AnyArray:
     return array
 
 
-def _too_large(where: str, max_bytes: int) -> DataError:
+def _too_large_error(where: str, max_bytes: int) -> DataError:
     return DataError(
         f"would unpack to more than {max_bytes:,} bytes",
         field=where,

@@ -23,7 +23,7 @@ from qstore_ray.data.rows.validate import as_array
 from qstore_ray.data.tables.choose import check_features, listed
 from qstore_ray.data.tables.request import USUAL_SIGNS
 from qstore_ray.data.tables.texts import is_number
-from qstore_ray.errors import DataError, unknown_name
+from qstore_ray.errors import DataError, unknown_name_error
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -279,7 +279,9 @@ def learnt(frame: Frame, names: Sequence[str] | None = None) -> TableSchema:
         )
     for name in names or ():
         if name not in frame.names:
-            raise unknown_name("feature", name, map(str, frame.names), field="columns.features")
+            raise unknown_name_error(
+                "feature", name, map(str, frame.names), field="columns.features"
+            )
     chosen = frame.names if names is None else names
     columns = tuple(column_array(name, frame.arrow(name)) for name in chosen)
     return TableSchema(columns, missing=USUAL_SIGNS)

@@ -31,7 +31,7 @@ from qstore_ray.data.sources.local.adapter import (
 from qstore_ray.data.sources.local.base import TableChunk, TableFormat, joined
 from qstore_ray.data.sources.local.params import LocalParams
 from qstore_ray.data.sources.parts import PartFiles
-from qstore_ray.errors import ConfigError, DataError, unknown_name
+from qstore_ray.errors import ConfigError, DataError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
@@ -81,7 +81,7 @@ def read_unlabelled(
     else:
         rows = array = form.unlabelled(found, params, signature)
         if not (array.ndim and len(array)):
-            raise _no_rows(path)
+            raise _no_rows_error(path)
     return Unlabelled(rows, found, params)
 
 
@@ -123,7 +123,7 @@ def read_labelled(
     source = LocalFilesSourceAdapter().read(given, SourceConfig(name="rows"))
     parts: dict[Any, tuple[ReadTask, ...]] = {"train": source.tasks, **source.official}
     if source.official and split not in parts:
-        raise unknown_name("part of these files", split, parts, field="split")
+        raise unknown_name_error("part of these files", split, parts, field="split")
     blocks = [read_raw(task, several=True) for task in parts[split if source.official else "train"]]
     x, y = (joined(part) for part in zip(*((raw.x, raw.y) for raw in blocks), strict=True))
     return Labelled(x, y)
@@ -177,8 +177,8 @@ def _frame(
     found = [chunk for part in contents.chunks.values() for chunk in part]
     chunks = cast("list[TableChunk]", found)  # as those of a `TableFormat` are
     if not sum(chunk.n_rows for chunk in chunks):
-        raise _no_rows(files[0])
-    where = _Places(chunks)
+        raise _no_rows_error(files[0])
+    where = _RowPlaces(chunks)
     if signature.table is None:
         x = joined(chunk.read()["x"] for chunk in chunks)
         names = contents.feature_names or ()
@@ -204,13 +204,13 @@ def _whole(chunks: list[TableChunk], files: tuple[str, ...]) -> pa.Table:
         ) from exc
 
 
-def _no_rows(path: str) -> DataError:
+def _no_rows_error(path: str) -> DataError:
     return DataError(
         "there are no rows", field="params.path", value=path, fix="Give at least one row."
     )
 
 
-class _Places:
+class _RowPlaces:
     """Where a row of several chunks is, for error messages."""
 
     def __init__(self, chunks: Sequence[TableChunk]) -> None:

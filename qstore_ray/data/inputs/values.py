@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qstore_ray.data.columns import Column, TableSchema
-from qstore_ray.data.rows.labels import unknown_label
+from qstore_ray.data.rows.labels import unknown_label_error
 from qstore_ray.data.rows.spelling import spelled
 from qstore_ray.data.tables.rows import Where, is_text, places_of, rows_of, trimmed
 from qstore_ray.data.tables.texts import FALSE, TRUE, is_number
@@ -148,7 +148,7 @@ def _labels_in_text(
     if odd.any():
         row = int(np.argmax(odd))
         with placed(where, name):
-            raise _no_label_of(texts[row].as_py(), classes, row)
+            raise _no_label_error(texts[row].as_py(), classes, row)
     gone = np.array(lacking)[places]
     found: AnyArray = np.array(known)[places]
     if boolean:
@@ -168,10 +168,10 @@ def _number(text: str) -> int | float | None:
     return whole if -(2**63) <= whole < 2**63 else float(text)
 
 
-def _no_label_of(value: str, classes: Sequence[Any], row: int) -> DataError:
+def _no_label_error(value: str, classes: Sequence[Any], row: int) -> DataError:
     """The error of a text among the labels of a model that has numbers, or true and false."""
     if classes:
-        return unknown_label(np.array([value]), classes, row)
+        return unknown_label_error(np.array([value]), classes, row)
     return DataError(
         "a label is not a number, as the labels of training are, first in row {row}",
         row=row,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qstore_ray.data.prepare.steps import Impute, OneHot, Step
-from qstore_ray.errors import ConfigError, DataError, unknown_name
+from qstore_ray.errors import ConfigError, DataError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.data.columns import TableSchema
@@ -186,6 +186,6 @@ def _by_position(step: OneHot, names: tuple[str, ...] | None) -> OneHot:
     places = []
     for column in step.columns:
         if isinstance(column, str) and column not in names:
-            raise unknown_name("column", column, names, field="preprocessing.one_hot.columns")
+            raise unknown_name_error("column", column, names, field="preprocessing.one_hot.columns")
         places.append(names.index(column) if isinstance(column, str) else column)
     return step.model_copy(update={"columns": tuple(places)})

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -24,11 +24,18 @@ from qstore_ray.data.rows.validate import (
     check_width,
     first_bad_value,
 )
-from qstore_ray.errors import CheckpointError, DataError, unknown_name
+from qstore_ray.errors import CheckpointError, DataError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.data.prepare.step_config import StepConfig
     from qstore_ray.types import FloatArray
+
+
+class PreparationDict(TypedDict):
+    """A preparation without its arrays, as JSON holds it: F, and every step with its fields."""
+
+    n_features: int
+    steps: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -155,7 +162,7 @@ class Preparation:
         check_finite(x)
         return x
 
-    def spec(self) -> dict[str, Any]:
+    def spec(self) -> PreparationDict:
         """What `to_arrays` does not hold, JSON-ready: the width and the steps with their fields."""
         steps = [step.to_dict() for step in self.steps]
         return {"n_features": self.n_features, "steps": steps}
@@ -169,7 +176,7 @@ class Preparation:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, FloatArray], spec: Mapping[str, Any]) -> Preparation:
+    def from_arrays(cls, arrays: Mapping[str, FloatArray], spec: PreparationDict) -> Preparation:
         """The preparation that `to_arrays` and `spec` wrote, equal to the last bit.
 
         Raises:
@@ -210,5 +217,5 @@ def _check_incoming(x: FloatArray, steps: Sequence[Step]) -> None:
 def _step_from(values: Mapping[str, Any]) -> Step:
     name = str(values.get("name"))
     if name not in STEPS:
-        raise unknown_name("step", name, STEPS, field="preparation")
+        raise unknown_name_error("step", name, STEPS, field="preparation")
     return STEPS[name](**values)

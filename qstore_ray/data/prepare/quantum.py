@@ -29,7 +29,7 @@ from qstore_ray.circuits.library.encodings import ENCODINGS
 from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.data.prepare.steps import Amplitudes, Binarize, MinMax
 from qstore_ray.data.rows.validate import as_features
-from qstore_ray.errors import UsageError, unknown_name
+from qstore_ray.errors import UsageError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.data.prepare.steps import Step
@@ -61,7 +61,7 @@ def preprocessing_for(encoding: str, n_qubits: int, n_features: int) -> tuple[St
         CircuitError: more features than it takes, with the number of components that it does.
     """
     if encoding not in ENCODINGS:
-        raise unknown_name("encoding", encoding, ENCODINGS, field="encoding")
+        raise unknown_name_error("encoding", encoding, ENCODINGS, field="encoding")
     ENCODINGS[encoding](n_qubits, n_features)  # refuses what is too wide
     if encoding == "basis":
         return (Binarize(),)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from qstore_ray.data.quality.finding import NOWHERE, Finding, Origin, each_column
+from qstore_ray.data.quality.finding import NOWHERE, Finding, RowOrigin, each_column
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray, IntArray
@@ -26,7 +26,7 @@ def find_imbalance(
     *,
     min_per_class: int = 10,
     max_imbalance: float = 10.0,
-    origin: Origin = NOWHERE,
+    origin: RowOrigin = NOWHERE,
 ) -> list[Finding]:
     """Warnings: a class with rows, but few, and a largest class that outnumbers the smallest."""
     counts = np.bincount(y, minlength=len(class_names))
@@ -61,7 +61,7 @@ def find_imbalance(
 
 
 def find_missing_classes(
-    y: IntArray, class_names: Sequence[str], origin: Origin = NOWHERE
+    y: IntArray, class_names: Sequence[str], origin: RowOrigin = NOWHERE
 ) -> list[Finding]:
     """A warning for each class without a row; in a split called `train` it is an error."""
     counts = np.bincount(y, minlength=len(class_names))
@@ -80,7 +80,7 @@ def find_missing_classes(
 
 
 def find_label_leaks(
-    x: FloatArray, y: AnyArray, *, regression: bool = False, origin: Origin = NOWHERE
+    x: FloatArray, y: AnyArray, *, regression: bool = False, origin: RowOrigin = NOWHERE
 ) -> list[Finding]:
     """A warning for each column that alone gives the label of every row, beyond chance.
 

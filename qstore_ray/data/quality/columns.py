@@ -1,7 +1,7 @@
 """Checks of single columns: width, NaN and infinity, allowed range, columns that do not vary.
 
 N rows, F columns. Every function takes float64 features (N, F) and says where they are from by an
-`Origin`.
+`RowOrigin`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qstore_ray.data.quality.finding import NOWHERE, Finding, Origin, each_column
+from qstore_ray.data.quality.finding import NOWHERE, Finding, RowOrigin, each_column
 from qstore_ray.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def find_bad_shape(
-    x: AnyArray, y: AnyArray, n_features: int | None = None, origin: Origin = NOWHERE
+    x: AnyArray, y: AnyArray, n_features: int | None = None, origin: RowOrigin = NOWHERE
 ) -> list[Finding]:
     """Errors where `x` is not (N, F) with N, F ≥ 1, or `y` not (N,), or F not `n_features`."""
     here, found = origin.inside, []
@@ -42,7 +42,7 @@ def find_bad_shape(
     return found
 
 
-def find_bad_values(x: FloatArray, origin: Origin = NOWHERE) -> list[Finding]:
+def find_bad_values(x: FloatArray, origin: RowOrigin = NOWHERE) -> list[Finding]:
     """An error for each column with NaN or infinity: how many, and the first rows."""
     bad = ~np.isfinite(x)
 
@@ -72,7 +72,7 @@ def find_out_of_range(
     x: FloatArray,
     low: Bound | None = None,
     high: Bound | None = None,
-    origin: Origin = NOWHERE,
+    origin: RowOrigin = NOWHERE,
 ) -> list[Finding]:
     """An error for each column with a value below `low` or above `high`; NaN is not compared.
 
@@ -112,7 +112,7 @@ def _bounds(bound: Bound | None, absent: float, x: FloatArray, field: str) -> Fl
 
 
 def find_constant(
-    x: FloatArray, near_constant: float = 0.99, origin: Origin = NOWHERE
+    x: FloatArray, near_constant: float = 0.99, origin: RowOrigin = NOWHERE
 ) -> list[Finding]:
     """A warning for each column with one value only, an info where one value fills `near_constant`.
 

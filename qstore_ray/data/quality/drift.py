@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from qstore_ray.data.quality.finding import NOWHERE, Finding, Origin, each_column
+from qstore_ray.data.quality.finding import NOWHERE, Finding, RowOrigin, each_column
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
@@ -85,7 +85,7 @@ def find_drift(
     *,
     false_drift: float = 0.05,
     max_psi: float = 0.2,
-    origin: Origin = NOWHERE,
+    origin: RowOrigin = NOWHERE,
 ) -> list[Finding]:
     """A finding for each column of `x` (M, F) that differs from `train` (N, F).
 
@@ -99,7 +99,7 @@ def find_drift(
 
 
 def drift_findings(
-    measured: tuple[ColumnDrift, ...], *, max_psi: float = 0.2, origin: Origin = NOWHERE
+    measured: tuple[ColumnDrift, ...], *, max_psi: float = 0.2, origin: RowOrigin = NOWHERE
 ) -> list[Finding]:
     """The findings of `find_drift` from what was measured, the largest change first."""
     moved = {drift.column: drift for drift in measured if drift.differs}

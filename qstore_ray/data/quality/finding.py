@@ -50,7 +50,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Origin:
+class RowOrigin:
     """Where rows come from, so that a finding can name split, row and column.
 
     Args:
@@ -81,11 +81,11 @@ class Origin:
         return tuple(self.row(position) for position in positions[:_FEW])
 
 
-NOWHERE: Final = Origin()
+NOWHERE: Final = RowOrigin()
 
 
 def each_column(
-    columns: Sequence[int] | AnyArray, finding: Callable[[int], Finding], origin: Origin
+    columns: Sequence[int] | AnyArray, finding: Callable[[int], Finding], origin: RowOrigin
 ) -> list[Finding]:
     """A finding for each of the first ten columns, and one more that names the others.
 

@@ -33,7 +33,7 @@ from qstore_ray.data.rows.validate import (
     check_same_length,
     check_width,
 )
-from qstore_ray.errors import ConfigError, unknown_name
+from qstore_ray.errors import ConfigError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
@@ -68,7 +68,9 @@ class OutlierDetector:
 
     def __post_init__(self) -> None:
         if self.method not in get_args(Method):
-            raise unknown_name("outlier method", self.method, get_args(Method), field="method")
+            raise unknown_name_error(
+                "outlier method", self.method, get_args(Method), field="method"
+            )
         highest = 1.0 if self.method == "isolation_forest" else np.inf
         if not 0.0 < self.limit < highest:
             raise ConfigError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from qstore_ray.data.quality.finding import Origin
+from qstore_ray.data.quality.finding import RowOrigin
 from qstore_ray.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Split(NamedTuple):
 
     x: FloatArray
     y: AnyArray
-    origin: Origin
+    origin: RowOrigin
 
 
 def read_splits(dataset: Dataset, *, prepared: bool = False) -> dict[str, Split]:
@@ -44,5 +44,5 @@ def read_splits(dataset: Dataset, *, prepared: bool = False) -> dict[str, Split]
                 value=dataset.config.task,
                 fix="Look at one label at a time.",
             )
-        splits[name] = Split(x, y, Origin(name, plan.source_rows, names))
+        splits[name] = Split(x, y, RowOrigin(name, plan.source_rows, names))
     return splits

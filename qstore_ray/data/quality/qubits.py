@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from qstore_ray.circuits.library.encodings import ENCODINGS
-from qstore_ray.data.quality.finding import NOWHERE, Finding, Origin
-from qstore_ray.errors import CircuitError, unknown_name
+from qstore_ray.data.quality.finding import NOWHERE, Finding, RowOrigin
+from qstore_ray.errors import CircuitError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
@@ -21,7 +21,7 @@ _PERIODIC: Final = ("angle", "dense_angle")
 
 
 def find_unfit(
-    x: FloatArray, encoding: str, n_qubits: int, origin: Origin = NOWHERE
+    x: FloatArray, encoding: str, n_qubits: int, origin: RowOrigin = NOWHERE
 ) -> list[Finding]:
     """Errors where the rows `x` (N, F) cannot enter `n_qubits` by `encoding`, as prepared.
 
@@ -33,7 +33,7 @@ def find_unfit(
         UnknownNameError: no such encoding.
     """
     if encoding not in ENCODINGS:
-        raise unknown_name("encoding", encoding, ENCODINGS, field="encoding")
+        raise unknown_name_error("encoding", encoding, ENCODINGS, field="encoding")
     found = []
     try:
         ENCODINGS[encoding](n_qubits, x.shape[1])
@@ -48,7 +48,7 @@ def find_unfit(
     return found
 
 
-def _zero_rows(x: FloatArray, origin: Origin) -> list[Finding]:
+def _zero_rows(x: FloatArray, origin: RowOrigin) -> list[Finding]:
     zero = np.flatnonzero((x == 0.0).all(axis=1))
     if not len(zero):
         return []
@@ -65,7 +65,7 @@ def _zero_rows(x: FloatArray, origin: Origin) -> list[Finding]:
     ]
 
 
-def _not_bits(x: FloatArray, origin: Origin) -> list[Finding]:
+def _not_bits(x: FloatArray, origin: RowOrigin) -> list[Finding]:
     other = np.flatnonzero(((x != 0.0) & (x != 1.0)).any(axis=1))
     if not len(other):
         return []
@@ -82,7 +82,7 @@ def _not_bits(x: FloatArray, origin: Origin) -> list[Finding]:
     ]
 
 
-def _wrapping(x: FloatArray, origin: Origin) -> list[Finding]:
+def _wrapping(x: FloatArray, origin: RowOrigin) -> list[Finding]:
     finite = np.isfinite(x)
     low = np.min(x, axis=0, where=finite, initial=np.inf)
     high = np.max(x, axis=0, where=finite, initial=-np.inf)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from qstore_ray.data.quality.finding import NOWHERE, Finding, Origin
+from qstore_ray.data.quality.finding import NOWHERE, Finding, RowOrigin
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray, IntArray
@@ -33,7 +33,7 @@ class Near(NamedTuple):
     sampled: bool
 
 
-def find_duplicates(x: FloatArray, y: AnyArray, origin: Origin = NOWHERE) -> list[Finding]:
+def find_duplicates(x: FloatArray, y: AnyArray, origin: RowOrigin = NOWHERE) -> list[Finding]:
     """A warning where rows occur again, and another where equal rows have different labels."""
     if len(x) < 2:
         return []
@@ -75,8 +75,8 @@ def find_shared(
     x: FloatArray,
     *,
     max_leaked: float = 0.0,
-    train_origin: Origin = NOWHERE,
-    origin: Origin = NOWHERE,
+    train_origin: RowOrigin = NOWHERE,
+    origin: RowOrigin = NOWHERE,
 ) -> list[Finding]:
     """Where rows of `x` (M, F) are rows of `train` (N, F): an error above a share of `max_leaked`.
 
@@ -108,8 +108,8 @@ def find_near(
     near: float = 0.1,
     max_rows: int = 20_000,
     seed: int = 0,
-    train_origin: Origin = NOWHERE,
-    origin: Origin = NOWHERE,
+    train_origin: RowOrigin = NOWHERE,
+    origin: RowOrigin = NOWHERE,
 ) -> list[Finding]:
     """A warning where rows of `x` (M, F) are nearly, but not exactly, rows of `train` (N, F).
 

@@ -49,7 +49,7 @@ class ColumnStatistics:
 
 
 @dataclass(frozen=True)
-class Pair:
+class ColumnPair:
     """Two columns and their correlations."""
 
     first: str
@@ -71,7 +71,7 @@ class Correlations:
     """
 
     n_rows: int
-    pairs: tuple[Pair, ...]
+    pairs: tuple[ColumnPair, ...]
     n_strong: int
     columns: tuple[str, ...]
     pearson: tuple[tuple[float | None, ...], ...]
@@ -148,7 +148,7 @@ def correlations(
     strong = np.flatnonzero(strength > limit)
     strong = strong[np.argsort(-strength[strong], kind="stable")]
     pairs = [
-        Pair(names[i], names[j], number(pearson[i, j]), number(spearman[i, j]))
+        ColumnPair(names[i], names[j], number(pearson[i, j]), number(spearman[i, j]))
         for i, j in zip(rows[strong[:most]], columns[strong[:most]], strict=True)
     ]
     kept = list(range(x.shape[1])) if shown is None else list(shown)

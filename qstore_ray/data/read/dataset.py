@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from qstore_ray.data.read.plan import Arrays, ReadPlan, hold
 from qstore_ray.data.read.schema import Schema
 from qstore_ray.data.rows.labels import ClassLabels
-from qstore_ray.errors import unknown_name
+from qstore_ray.errors import unknown_name_error
 
 if TYPE_CHECKING:
     import ray.data
@@ -83,7 +83,7 @@ class Dataset:
             UnknownNameError: the dataset has no such split.
         """
         if split not in self.plans:
-            raise unknown_name("split", split, self.plans, field="split")
+            raise unknown_name_error("split", split, self.plans, field="split")
         return self.plans[split]
 
     def materialize(self, split: str) -> Arrays:

@@ -86,15 +86,15 @@ def read_manifest(folder: Path) -> Manifest:
         checked: Manifest = TypeAdapter(Manifest).validate_python(manifest)
     except ValidationError as exc:
         wrong = exc.errors()[0]
-        raise no_manifest(
+        raise no_manifest_error(
             folder, f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg'].lower()}"
         ) from exc
     if set(checked.sha256) != set(files_of(checked.blocks)) or "train" not in checked.blocks:
-        raise no_manifest(folder, f"it lists the files {sorted(checked.sha256)}")
+        raise no_manifest_error(folder, f"it lists the files {sorted(checked.sha256)}")
     return checked
 
 
-def no_manifest(folder: Path, why: str) -> DataError:
+def no_manifest_error(folder: Path, why: str) -> DataError:
     """The error of a manifest that does not fit itself or its files."""
     return DataError(
         f"{MANIFEST} is not what Dataset.save writes: {why}",

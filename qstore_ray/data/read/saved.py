@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ from qstore_ray.data.read.manifest import (
     MANIFEST,
     PREPARATION,
     files_of,
-    no_manifest,
+    no_manifest_error,
     read_manifest,
 )
 from qstore_ray.data.read.plan import ReadPlan, SplitTask
@@ -112,7 +112,10 @@ def load_dataset(folder: Path, make: Callable[..., Dataset]) -> Dataset:
                 fix="Copy the folder again, or make it again with Dataset.save.",
             )
     with np.load(folder / PREPARATION, allow_pickle=False) as arrays:
-        preparation = Preparation.from_arrays(dict(arrays), asdict(manifest.preparation))
+        spec = manifest.preparation
+        preparation = Preparation.from_arrays(
+            dict(arrays), {"n_features": spec.n_features, "steps": list(spec.steps)}
+        )
     config = DatasetConfig(**manifest.config)
     labels: Labels = KINDS[config.task](manifest.classes)
     if manifest.merged:
@@ -223,7 +226,7 @@ def _plan(
 ) -> ReadPlan:
     with pq.ParquetFile(path) as file:
         if file.num_row_groups != len(digests):
-            raise no_manifest(path.parent, f"{path.name} has {file.num_row_groups} blocks")
+            raise no_manifest_error(path.parent, f"{path.name} has {file.num_row_groups} blocks")
         sizes = [file.metadata.row_group(number).num_rows for number in range(len(digests))]
         rows = file.read(columns=["row"]).column("row").to_numpy()
     tasks = tuple(

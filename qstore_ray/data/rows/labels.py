@@ -186,7 +186,7 @@ class ClassLabels:
             numbers[unknown] = self._numbers_as_spelled(y[unknown])
             unknown = numbers < 0
         if unknown.any():
-            raise unknown_label(y[unknown], self.classes, int(np.argmax(unknown)))
+            raise unknown_label_error(y[unknown], self.classes, int(np.argmax(unknown)))
         return numbers.astype(np.int64)
 
     def _numbers_as_spelled(self, y: AnyArray) -> IntArray:
@@ -298,7 +298,7 @@ def rows_of_each(numbers: AnyArray, n_classes: int) -> tuple[int, ...]:
     return tuple(found.tolist())
 
 
-def unknown_label(labels: AnyArray, classes: Sequence[Any], row: int) -> DataError:
+def unknown_label_error(labels: AnyArray, classes: Sequence[Any], row: int) -> DataError:
     """The error of labels that no class has; of those that are only written otherwise, as which.
 
     Args:

@@ -17,12 +17,12 @@ import numpy as np
 
 from qstore_ray.data.rows.labels import ClassLabels, Label, Labels, find_labels
 from qstore_ray.data.rows.spelling import look_alike
-from qstore_ray.errors import ConfigError, DataError, numbered, unknown_name
+from qstore_ray.errors import ConfigError, DataError, numbered, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.data.config import DatasetConfig
     from qstore_ray.data.rows.select_config import SelectConfig
-    from qstore_ray.data.survey import Part
+    from qstore_ray.data.survey import PartSurvey
     from qstore_ray.types import AnyArray, IntArray
 
 _RARE = 3
@@ -30,7 +30,7 @@ _SHOWN = 3
 
 
 def select(
-    config: DatasetConfig, parts: Mapping[str, Part], kept: Mapping[str, IntArray]
+    config: DatasetConfig, parts: Mapping[str, PartSurvey], kept: Mapping[str, IntArray]
 ) -> tuple[dict[str, IntArray], Labels, dict[str, str]]:
     """The positions of each part that take part, what the labels are, and what was done in words.
 
@@ -73,7 +73,7 @@ def _alike(labels: ClassLabels) -> dict[str, str]:
     return {"alike": f"classes that differ in case or blanks only: {shown}{more}"}
 
 
-def encode(labels: Labels, part: Part, kept: IntArray) -> AnyArray:
+def encode(labels: Labels, part: PartSurvey, kept: IntArray) -> AnyArray:
     """Class numbers or targets of all rows of a part; without meaning of those left out."""
     with numbered(part.row[kept]):
         some = labels.encode(part.y[kept])
@@ -85,7 +85,7 @@ def encode(labels: Labels, part: Part, kept: IntArray) -> AnyArray:
 
 
 def _of_classes(
-    classes: tuple[Label, ...], parts: Mapping[str, Part], kept: Mapping[str, IntArray]
+    classes: tuple[Label, ...], parts: Mapping[str, PartSurvey], kept: Mapping[str, IntArray]
 ) -> dict[str, IntArray]:
     y = parts[""].y
     known = np.unique(y[kept[""]])
@@ -93,7 +93,7 @@ def _of_classes(
     wanted = [str(label) if text else label for label in classes]
     for label in wanted:
         if label not in known.tolist():
-            raise unknown_name(
+            raise unknown_name_error(
                 "class", str(label), map(str, known.tolist()), field="select.classes"
             )
     return {
@@ -117,7 +117,7 @@ def _so_many(asked: SelectConfig, rows: IntArray, seed: int) -> IntArray:
 
 def _check_left(
     config: DatasetConfig,
-    parts: Mapping[str, Part],
+    parts: Mapping[str, PartSurvey],
     kept: Mapping[str, IntArray],
     chosen: Mapping[str, IntArray],
 ) -> None:
@@ -147,7 +147,7 @@ def _check_left(
 
 def _without_rare(
     config: DatasetConfig,
-    parts: Mapping[str, Part],
+    parts: Mapping[str, PartSurvey],
     chosen: dict[str, IntArray],
     labels: ClassLabels,
 ) -> tuple[dict[str, IntArray], ClassLabels, str]:

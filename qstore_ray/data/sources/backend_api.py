@@ -30,7 +30,7 @@ from qstore_ray.data.service.records import ID_PATTERN, SPLITS, DatasetRecord, t
 from qstore_ray.data.sources.base import ReadTask, SourceAdapter, SourceConfig, SourceData
 from qstore_ray.data.sources.local.arrays import ArrayChunk
 from qstore_ray.data.sources.local.base import ChunkTask, row_ranges
-from qstore_ray.errors import ConfigError, DataError, unknown_name
+from qstore_ray.errors import ConfigError, DataError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.data.columns import TableSchema
@@ -204,7 +204,7 @@ def _table(
     for field in ("features", "exclude"):
         for name in getattr(asked, field) or ():
             if name not in table.names:
-                raise unknown_name("feature", name, table.names, field=f"columns.{field}")
+                raise unknown_name_error("feature", name, table.names, field=f"columns.{field}")
     kept = asked.features or tuple(n for n in table.names if n not in asked.exclude)
     if not kept:
         raise ConfigError("no feature is left", field="columns.exclude", value=asked.exclude)

@@ -25,7 +25,7 @@ from qstore_ray.config import Config
 from qstore_ray.data.sources.base import ReadTask, SourceAdapter, SourceConfig, SourceData
 from qstore_ray.data.sources.cachefile import CachedFile, obtain
 from qstore_ray.data.sources.keras_layout import SETS, Found, KerasSet, find_files, read_part
-from qstore_ray.errors import ConfigError, DataError, unknown_name
+from qstore_ray.errors import ConfigError, DataError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
@@ -73,7 +73,7 @@ class KerasParams(Config):
         known = SETS[self.dataset].file_names()
         for name in self.sha256:
             if name not in known:
-                raise unknown_name("file", name, known, field="sha256")
+                raise unknown_name_error("file", name, known, field="sha256")
         if self.mirror is not None and not self.download:
             raise ConfigError(
                 "a mirror is used for downloads only",
@@ -97,7 +97,7 @@ class KerasSourceAdapter(SourceAdapter[KerasParams]):
             _download(kind, folder, params)
         found = find_files(kind, folder, params.sha256)
         if found is None:
-            raise _missing(params.dataset, folder)
+            raise _missing_file_error(params.dataset, folder)
         key = _label_key(params)
         tasks: dict[Any, tuple[ReadTask, ...]] = {}
         first_row = 0
@@ -179,7 +179,7 @@ def _download(kind: KerasSet, folder: Path, params: KerasParams) -> None:
         )
 
 
-def _missing(dataset: str, folder: Path) -> DataError:
+def _missing_file_error(dataset: str, folder: Path) -> DataError:
     return DataError(
         f"{dataset} is not in Keras's cache",
         field="params.dataset",

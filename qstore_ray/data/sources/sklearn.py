@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from qstore_ray.config import Config
 from qstore_ray.data.sources.base import SourceAdapter, SourceConfig, SourceData, array_tasks
-from qstore_ray.errors import ConfigError, MissingDependencyError, unknown_name
+from qstore_ray.errors import ConfigError, MissingDependencyError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
@@ -67,7 +67,7 @@ class SklearnParams(Config):
     @classmethod
     def _known(cls, name: str) -> str:
         if name not in _BUNDLED and name not in _GENERATED:
-            raise unknown_name("dataset", name, (*_BUNDLED, *_GENERATED))
+            raise unknown_name_error("dataset", name, (*_BUNDLED, *_GENERATED))
         return name
 
     @model_validator(mode="after")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from qstore_ray.errors import ConfigError, DataError, UsageError, unknown_name
+from qstore_ray.errors import ConfigError, DataError, UsageError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, IntArray
@@ -59,7 +59,7 @@ def split_rows(
         UsageError: labels for a split that cannot be stratified.
     """
     if method not in ("seed", "hash", "time"):
-        raise unknown_name("method", method, ("seed", "hash", "time"), field="split.method")
+        raise unknown_name_error("method", method, ("seed", "hash", "time"), field="split.method")
     if method != "seed":
         if labels is not None:
             raise UsageError(

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from qstore_ray.data.rows.spelling import spelled
 from qstore_ray.data.tables.request import TableRequest
-from qstore_ray.errors import DataError, UnlabelledError, unknown_name
+from qstore_ray.errors import DataError, UnlabelledError, unknown_name_error
 
 LABELS = ("label", "labels", "target", "class", "y")
 EMPTY = "every value is missing"
@@ -74,14 +74,14 @@ def choose(
     asked = request.columns
     label = _label(names, asked.label, where) if request.labelled else None
     if asked.group is not None and asked.group not in names:
-        raise unknown_name("column", asked.group, names, field="columns.group")
+        raise unknown_name_error("column", asked.group, names, field="columns.group")
     if asked.group is not None and asked.group == label:
         raise DataError("the group is also the label", field="columns.group", value=asked.group)
     for field in ("features", "exclude", "categories"):
         for name in getattr(asked, field) or ():
             if name not in names:
                 kind = "feature" if field == "features" else "column"
-                raise unknown_name(kind, name, names, field=f"columns.{field}")
+                raise unknown_name_error(kind, name, names, field=f"columns.{field}")
     if label in (asked.features or ()):
         raise DataError(
             "the label is also a feature",
@@ -223,7 +223,7 @@ def check_features(names: Sequence[str], wanted: Sequence[str], where: str) -> N
 def _label(names: Sequence[str], asked: str | None, where: str) -> str:
     if asked is not None:
         if asked not in names:
-            raise unknown_name("column", asked, names, field="columns.label")
+            raise unknown_name_error("column", asked, names, field="columns.label")
         return asked
     found = list(_candidates(names))
     if len(found) != 1:

@@ -126,10 +126,12 @@ def _check_header(names: Sequence[str], rows: Sequence[Sequence[str]], where: st
     counted = steps <= {1.0} and all(name.isdigit() for name in written if is_number(name))
     if numbers and not counted:
         shown = next(name for name in written if is_number(name))
-        raise _no_header(f"the first line has numbers for names, such as {shown}", where)
+        raise _no_header_error(f"the first line has numbers for names, such as {shown}", where)
     also = [name for place, name in enumerate(written) if name and _is_value(name, place, rows)]
     if 2 * len(also) > len(written):
-        raise _no_header(f"the first line looks like a row: {also[-1]!r} is also a value", where)
+        raise _no_header_error(
+            f"the first line looks like a row: {also[-1]!r} is also a value", where
+        )
 
 
 def _is_value(name: str, place: int, rows: Sequence[Sequence[str]]) -> bool:
@@ -139,7 +141,7 @@ def _is_value(name: str, place: int, rows: Sequence[Sequence[str]]) -> bool:
     return any(row[place].strip() == name for row in rows if place < len(row))
 
 
-def _no_header(what: str, where: str) -> DataError:
+def _no_header_error(what: str, where: str) -> DataError:
     return DataError(
         what,
         field=f"{where}, line 1",

@@ -24,7 +24,7 @@ from qstore_ray.data.tables.choose import EMPTY, Chosen
 from qstore_ray.data.tables.index import Index
 from qstore_ray.data.tables.notation import Notation, is_date, notation_of
 from qstore_ray.data.tables.request import TableRequest
-from qstore_ray.data.tables.rows import is_text, not_a_value, trimmed
+from qstore_ray.data.tables.rows import is_text, not_a_value_error, trimmed
 from qstore_ray.data.tables.texts import BOOLEANS, is_number, label_kind_of
 from qstore_ray.errors import DataError
 
@@ -169,7 +169,7 @@ class Survey:
             else:
                 features.append(Column(name, "category", tuple(sorted(texts.found))))
         if free:
-            raise _too_many(free, asked.max_categories, where)
+            raise _too_many_error(free, asked.max_categories, where)
         if not features:
             raise DataError("no column beside the label has a value", field=where)
         return TableSchema(
@@ -201,9 +201,9 @@ class Survey:
             if name in self._request.columns.categories or texts.numbers:
                 continue
             if notation := notation_of(texts.found):
-                raise _in_disguise(notation, at, name)
+                raise _in_disguise_error(notation, at, name)
             if not texts.more and (sign := texts.sign()):
-                raise not_a_value(sign, at, missing, name, _SIGN)
+                raise not_a_value_error(sign, at, missing, name, _SIGN)
 
     def _kind_of_label(self) -> LabelKind:
         request = self._request
@@ -228,7 +228,7 @@ def refuse_columns(columns: Mapping[str, str], where: str) -> None:
         )
 
 
-def _in_disguise(notation: Notation, where: str, name: str) -> DataError:
+def _in_disguise_error(notation: Notation, where: str, name: str) -> DataError:
     return DataError(
         notation.what,
         field=where,
@@ -238,7 +238,7 @@ def _in_disguise(notation: Notation, where: str, name: str) -> DataError:
     )
 
 
-def _too_many(free: Mapping[str, Texts], most: int, where: str) -> DataError:
+def _too_many_error(free: Mapping[str, Texts], most: int, where: str) -> DataError:
     listed = ", ".join(
         f"{name!r}{' (dates)' if all(map(is_date, texts.found)) else ''}"
         for name, texts in free.items()

@@ -168,7 +168,7 @@ def _numbers_in_text(
     if wrong and (bad := np.isin(places, list(wrong))).any():
         row = int(np.argmax(bad))
         at = f"{where(row)}, column {of.name!r}"
-        raise not_a_number(texts[row].as_py(), at, schema.missing, of.name, learnt=learnt)
+        raise not_a_number_error(texts[row].as_py(), at, schema.missing, of.name, learnt=learnt)
     signs = sentinels(schema.missing)
     filled = np.array([*values, np.nan])
     filled[np.isin(filled, signs)] = np.nan
@@ -176,7 +176,7 @@ def _numbers_in_text(
     return numbers
 
 
-def not_a_number(
+def not_a_number_error(
     value: str, at: str, missing: tuple[str, ...], name: str, *, learnt: bool = False
 ) -> DataError:
     """The error for a text in a column of numbers: what it may be, and what to type then.
@@ -186,10 +186,10 @@ def not_a_number(
     if learnt:
         fix = "The model has learnt numbers here. Write one, or leave the value empty if it is "
         return DataError("a feature is not a number", field=at, value=value, fix=f"{fix}missing.")
-    return not_a_value(value, at, missing, name, "a feature is not a number")
+    return not_a_value_error(value, at, missing, name, "a feature is not a number")
 
 
-def not_a_value(
+def not_a_value_error(
     value: str, at: str, missing: tuple[str, ...], name: str, message: str
 ) -> DataError:
     """The error for a text that may be a missing value or a category."""

@@ -118,11 +118,11 @@ class Search:
         """
         found = self.of("completed")
         if not found:
-            raise impossible(self, "no trial of the study was completed", "Let it run on.")
+            raise impossible_error(self, "no trial of the study was completed", "Let it run on.")
         return found
 
 
-def impossible(search: Search, message: str, fix: str) -> UsageError:
+def impossible_error(search: Search, message: str, fix: str) -> UsageError:
     """The error for a picture that there is nothing to draw in."""
     return UsageError(message, field="study", value=search.name, fix=fix)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from qstore_ray.errors import UsageError, unknown_name
+from qstore_ray.errors import UsageError, unknown_name_error
 from qstore_ray.figures.study.base import Search
 from qstore_ray.figures.study.epochs import epochs_figure
 from qstore_ray.figures.study.front import front_figure
@@ -36,7 +36,7 @@ def study_figure(kind: str, search: Search) -> Figure:
         UsageError: there is nothing to draw in it.
     """
     if kind not in FIGURES:
-        raise unknown_name("kind of picture", kind, FIGURES, field="kind")
+        raise unknown_name_error("kind of picture", kind, FIGURES, field="kind")
     return FIGURES[kind](search)
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from qstore_ray.figures.base import BLUE, ORANGE, SKY, VERMILION, finish, new_figure
-from qstore_ray.figures.study.base import Search, TrialPoint, impossible, metric_label, titled, wide
+from qstore_ray.figures.study.base import (
+    Search,
+    TrialPoint,
+    impossible_error,
+    metric_label,
+    titled,
+    wide,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +37,7 @@ def epochs_figure(search: Search) -> Figure:
     """
     drawn = [trial for trial in search.trials if trial.epochs]
     if not drawn:
-        raise impossible(
+        raise impossible_error(
             search,
             f"no trial of the study has reported {search.metrics[0]} by {search.step}",
             "Take another kind of picture.",

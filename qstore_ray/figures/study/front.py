@@ -6,7 +6,14 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
 from qstore_ray.figures.base import BLUE, VERMILION, finish, new_figure
-from qstore_ray.figures.study.base import Search, TrialPoint, impossible, metric_label, titled, wide
+from qstore_ray.figures.study.base import (
+    Search,
+    TrialPoint,
+    impossible_error,
+    metric_label,
+    titled,
+    wide,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +33,7 @@ def front_figure(search: Search) -> Figure:
         UsageError: one objective only, or no trial was completed.
     """
     if len(search.metrics) < 2:
-        raise impossible(
+        raise impossible_error(
             search, "a front is of two objectives or more", "Take the kind history or slices."
         )
     completed = search.completed()

@@ -8,7 +8,7 @@ from qstore_ray.figures.base import BLACK, BLUE, ORANGE, SKY, VERMILION, finish,
 from qstore_ray.figures.study.base import (
     GREY,
     Search,
-    impossible,
+    impossible_error,
     metric_label,
     titled,
     wide,
@@ -35,7 +35,7 @@ def history_figure(search: Search) -> Figure:
         UsageError: no trial has a value.
     """
     if not any(trial.values for trial in search.trials):
-        raise impossible(search, "no trial of the study has a value", "Let it run on.")
+        raise impossible_error(search, "no trial of the study has a value", "Let it run on.")
     metrics = search.metrics
     figure = new_figure(7.6, 1.0 + 3.2 * len(metrics))
     panels = figure.subplots(len(metrics), 1, squeeze=False, sharex=True)[:, 0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from qstore_ray.figures.base import BLUE, finish, new_figure, short
-from qstore_ray.figures.study.base import GREY, Search, impossible, titled
+from qstore_ray.figures.study.base import GREY, Search, impossible_error, titled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,7 +22,7 @@ def importance_figure(search: Search) -> Figure:
         UsageError: the study has no importances.
     """
     if not search.importances:
-        raise impossible(
+        raise impossible_error(
             search,
             "there are too few completed trials, or too equal ones, to judge parameters by",
             "Let the study run on; at least 4 completed trials with different values are needed.",

@@ -17,7 +17,7 @@ from qstore_ray.figures.study.base import (
     Search,
     TrialPoint,
     colours,
-    impossible,
+    impossible_error,
     ticks,
     titled,
     wide,
@@ -41,7 +41,9 @@ def parallel_figure(search: Search) -> Figure:
     """
     completed = search.completed()
     if not search.dimensions:
-        raise impossible(search, "nothing was varied in the study", "Take another kind of picture.")
+        raise impossible_error(
+            search, "nothing was varied in the study", "Take another kind of picture."
+        )
     axes_count = len(search.dimensions) + 1
     width = min(max(7.6, 1.0 + 1.55 * axes_count), 40.0)
     figure = new_figure(width, 0.9 + 4.1 * len(search.metrics))

@@ -15,7 +15,7 @@ from qstore_ray.figures.study.base import (
     Search,
     TrialPoint,
     colours,
-    impossible,
+    impossible_error,
     metric_label,
     set_range,
     titled,
@@ -39,7 +39,9 @@ def slices_figure(search: Search) -> Figure:
     """
     completed = search.completed()
     if not search.dimensions:
-        raise impossible(search, "nothing was varied in the study", "Take another kind of picture.")
+        raise impossible_error(
+            search, "nothing was varied in the study", "Take another kind of picture."
+        )
     columns = min(_COLUMNS, len(search.dimensions))
     rows = -(-len(search.dimensions) // columns)
     height = rows * len(search.metrics)

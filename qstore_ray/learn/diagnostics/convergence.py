@@ -37,7 +37,7 @@ _PER_MAD = 1.4826  # standard deviations of a normal distribution in a median ab
 _OTHER_START = "Try another learning rate, other initial parameters, or another circuit."
 
 
-class Finding(NamedTuple):
+class ConvergenceFinding(NamedTuple):
     """One thing that a history says.
 
     Attributes:
@@ -87,7 +87,7 @@ class ConvergenceDetector(Config):
         gradient_norms: Sequence[float] = (),
         gradient_noise: Sequence[float] = (),
         n_qubits: int | None = None,
-    ) -> list[Finding]:
+    ) -> list[ConvergenceFinding]:
         """What the history says so far; nothing while it is too short or still on its way.
 
         Args:
@@ -109,7 +109,7 @@ class ConvergenceDetector(Config):
                 found = [self._flat(curve, norms, noise)]
         return [finding for finding in found if finding]
 
-    def _diverging(self, curve: FloatArray, width: int) -> Finding | None:
+    def _diverging(self, curve: FloatArray, width: int) -> ConvergenceFinding | None:
         """The last level far above the best one, in units of the best one and of the noise."""
         if len(curve) <= width:
             return None
@@ -123,9 +123,9 @@ class ConvergenceDetector(Config):
             f"diverging: the metric is worse than its best level by {growth:.0%} of it "
             f"({abs(now):.4g} after {abs(best):.4g}). Lower the learning rate, or stop."
         )
-        return Finding("diverging", growth, self.divergence, message)
+        return ConvergenceFinding("diverging", growth, self.divergence, message)
 
-    def _oscillating(self, curve: FloatArray) -> Finding | None:
+    def _oscillating(self, curve: FloatArray) -> ConvergenceFinding | None:
         """One period that explains more of the variance than it does in noise: Fisher 1929.
 
         For one frequency and N independent normal values P(R² > x) = (1 − x)^{m−1}, m = N/2; for
@@ -154,9 +154,11 @@ class ConvergenceDetector(Config):
             f"oscillating: {share:.0%} of the variance over {n} epochs has one period, "
             f"{period:.1f} epochs. Lower the learning rate or the momentum."
         )
-        return Finding("oscillating", share, threshold, message)
+        return ConvergenceFinding("oscillating", share, threshold, message)
 
-    def _flat(self, curve: FloatArray, norms: FloatArray, noise: FloatArray) -> Finding | None:
+    def _flat(
+        self, curve: FloatArray, norms: FloatArray, noise: FloatArray
+    ) -> ConvergenceFinding | None:
         """No trend over the window: converged after a fall to rest, a plateau otherwise."""
         w, window = self.window, curve[-self.window :]
         if len(window) < w:
@@ -183,15 +185,15 @@ class ConvergenceDetector(Config):
             advice = f"The gradient is {left:.3g} times its noise, so this is no minimum."
             return self._plateau(change, said, advice)
         message = f"converged: the metric {said} over the last {w} epochs; more hardly change it."
-        return Finding("converged", change, self.tolerance, message)
+        return ConvergenceFinding("converged", change, self.tolerance, message)
 
-    def _plateau(self, number: float, said: str, advice: str) -> Finding:
+    def _plateau(self, number: float, said: str, advice: str) -> ConvergenceFinding:
         message = f"plateau: the metric {said} over the last {self.window} epochs. {advice}"
-        return Finding("plateau", number, self.tolerance, message)
+        return ConvergenceFinding("plateau", number, self.tolerance, message)
 
     def _barren(
         self, curve: FloatArray, norms: FloatArray, noise: FloatArray, n_qubits: int | None
-    ) -> Finding | None:
+    ) -> ConvergenceFinding | None:
         """The gradient below its noise, in a run that has not come down: McClean et al. 2018."""
         k = self.barren_epochs
         if min(len(norms), len(noise)) < k or _has_fallen(curve):
@@ -209,13 +211,13 @@ class ConvergenceDetector(Config):
             f"{width}. Take more shots, fewer qubits or layers, a local observable, or initial "
             "parameters near 0."
         )
-        return Finding("barren_plateau", ratio, self.barren_ratio, message)
+        return ConvergenceFinding("barren_plateau", ratio, self.barren_ratio, message)
 
 
-def _not_finite(values: Sequence[float]) -> Finding:
+def _not_finite(values: Sequence[float]) -> ConvergenceFinding:
     epoch, value = next((t, v) for t, v in enumerate(values) if not math.isfinite(v))
     message = f"diverging: the metric is {value} in epoch {epoch}. Lower the learning rate."
-    return Finding("diverging", math.inf, 0.0, message)
+    return ConvergenceFinding("diverging", math.inf, 0.0, message)
 
 
 def _levels(curve: FloatArray, width: int = _LEVEL) -> FloatArray:

@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple, Self, TypeAlias
 from pydantic import Field, model_validator
 
 from qstore_ray.config import Config
-from qstore_ray.errors import ConfigError, unknown_name
+from qstore_ray.errors import ConfigError, unknown_name_error
 from qstore_ray.learn.scoring import nearest_metric, table_direction
 
 StoppingState: TypeAlias = dict[str, float]
@@ -125,7 +125,7 @@ def monitored(record: Mapping[str, Any], name: str) -> float:
     }
     if name in metrics:
         return metrics[name]
-    error = unknown_name("metric", name, metrics, field="monitor")
+    error = unknown_name_error("metric", name, metrics, field="monitor")
     if name.startswith("val_") and not any(key.startswith("val_") for key in metrics):
         error.fix = f"The dataset has no validation rows: set dataset.split.val. {error.fix}"
     raise error

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qstore_ray.backends.base import Backend, can_differentiate
-from qstore_ray.errors import unknown_name
-from qstore_ray.learn.gradients.base import GradientMethod, Plan, linearize
+from qstore_ray.errors import unknown_name_error
+from qstore_ray.learn.gradients.base import GradientMethod, GradientPlan, linearize
 from qstore_ray.registry import Registry
 
-__all__ = ["GRADIENTS", "GradientMethod", "Plan", "get_gradient", "linearize"]
+__all__ = ["GRADIENTS", "GradientMethod", "GradientPlan", "get_gradient", "linearize"]
 
 _HERE = "qstore_ray.learn.gradients"
 GRADIENTS: Registry[Callable[[], GradientMethod]] = Registry(
@@ -32,5 +32,5 @@ def get_gradient(name: str, backend: Backend) -> GradientMethod:
     if name == "auto":
         name = "adjoint" if can_differentiate(backend) else "parameter_shift"
     elif name not in GRADIENTS:
-        raise unknown_name("gradient", name, ("auto", *GRADIENTS), field="gradient")
+        raise unknown_name_error("gradient", name, ("auto", *GRADIENTS), field="gradient")
     return GRADIENTS[name]()

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Plan:
+class GradientPlan:
     """What a planned method wants evaluated.
 
     Attributes:
@@ -56,7 +56,7 @@ class PlannedMethod(Protocol):
         """How it is asked for."""
         ...
 
-    def plan(self, template: Template, bindings: Bindings, *, rows_gradient: bool) -> Plan:
+    def plan(self, template: Template, bindings: Bindings, *, rows_gradient: bool) -> GradientPlan:
         """The evaluations that give the gradient of N rows; runs nothing.
 
         Args:

@@ -22,7 +22,7 @@ import numpy as np
 from qstore_ray.backends.base import Bindings, Gradients, Pullback
 from qstore_ray.circuits.template import Angle, Template
 from qstore_ray.errors import CircuitError
-from qstore_ray.learn.gradients.base import Plan
+from qstore_ray.learn.gradients.base import GradientPlan
 from qstore_ray.learn.unroll import gate_angles, unroll
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class ParameterShift:
 
     name: str = "parameter_shift"
 
-    def plan(self, template: Template, bindings: Bindings, *, rows_gradient: bool) -> Plan:
+    def plan(self, template: Template, bindings: Bindings, *, rows_gradient: bool) -> GradientPlan:
         """N·(1 + 2G) evaluations for N rows and G gates with an angle to differentiate.
 
         Raises:
@@ -71,7 +71,7 @@ class ParameterShift:
 
             return by_shift[0], pullback
 
-        return Plan(unrolled, planned, combine)
+        return GradientPlan(unrolled, planned, combine)
 
 
 def _shifts(centre: FloatArray) -> FloatArray:

@@ -31,7 +31,7 @@ SCHEDULES: Registry[Callable[..., Schedule]] = Registry(
         "one_cycle": f"{_HERE}.one_cycle:OneCycle",
         "plateau": f"{_HERE}.plateau:Plateau",
         "product": f"{_HERE}.product:Product",
-        "step": f"{_HERE}.step:Step",
+        "step": f"{_HERE}.step:StepDecay",
         "warmup": f"{_HERE}.warmup:Warmup",
     },
     entry_points="qstore_ray.schedules",

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import PlainSerializer, PlainValidator
 
-from qstore_ray.errors import ConfigError, under, unknown_name
+from qstore_ray.errors import ConfigError, under, unknown_name_error
 from qstore_ray.learn.schedules import SCHEDULES
 from qstore_ray.learn.schedules.base import Cadence, Horizon, Schedule, ScheduleState, Tick
 
@@ -25,7 +25,7 @@ def _built(table: Any) -> Schedule:
         )
     name, options = table["name"], {key: table[key] for key in table if key != "name"}
     if name not in SCHEDULES:
-        raise unknown_name("schedule", name, SCHEDULES, field="name")
+        raise unknown_name_error("schedule", name, SCHEDULES, field="name")
     return SCHEDULES[name](**options)
 
 

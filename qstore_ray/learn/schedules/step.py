@@ -7,7 +7,7 @@ from pydantic import Field
 from qstore_ray.learn.schedules.curve import Curve, Unit
 
 
-class Step(Curve):
+class StepDecay(Curve):
     """f(t) = γ^⌊t / step_size⌋.
 
     Args:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from qstore_ray.types import IntArray
 
 TURN, PHASE, SCALE = 0, 1, 2
-"""Kinds of pass (column 0 of `Schedule.passes`)."""
+"""Kinds of pass (column 0 of `PassSchedule.passes`)."""
 ACROSS, WITHIN = 3, 3
 """Rotations that one TURN pass takes, across vectors and within them."""
 UNSCALED = 48
@@ -37,7 +37,7 @@ UNSCALED = 48
 
 
 @dataclass(frozen=True, eq=False)
-class Schedule:
+class PassSchedule:
     """The passes of a program, for kernels with 2^lane_bits amplitudes in a vector.
 
     Attributes:
@@ -57,7 +57,7 @@ class Schedule:
 
 
 @lru_cache(maxsize=128)
-def schedule(program: Program, lane_bits: int, max_tables: int) -> Schedule:
+def schedule(program: Program, lane_bits: int, max_tables: int) -> PassSchedule:
     """Cut the layers of `program` into passes.
 
     Args:
@@ -70,7 +70,7 @@ def schedule(program: Program, lane_bits: int, max_tables: int) -> Schedule:
             found.phases(layer, first, last)
         else:
             found.turns(layer, first, last)
-    return Schedule(
+    return PassSchedule(
         np.array(found.passes, np.int64).reshape(-1, 11),
         np.array(found.order, np.int64),
         np.array(found.vectors, np.uint32),

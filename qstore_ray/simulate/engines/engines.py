@@ -13,7 +13,7 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
-from qstore_ray.errors import MissingDependencyError, unknown_name
+from qstore_ray.errors import MissingDependencyError, unknown_name_error
 from qstore_ray.simulate.compile.program import Program, SlotGradients
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def choose_engine(name: str) -> str:
     if name == "auto":
         return next(engine for engine, is_there in there.items() if is_there)
     if name not in there:
-        raise unknown_name("engine", name, ("auto", *there), field="engine")
+        raise unknown_name_error("engine", name, ("auto", *there), field="engine")
     if not there[name]:
         raise MissingDependencyError(
             f"the {name} engine is not installed",

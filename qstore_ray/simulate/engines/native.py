@@ -1,9 +1,9 @@
 """The compiled engine: one call of a C kernel for a whole sweep over many rows.
 
-`forward` returns the values (N, O) and a `Tape`; `reverse` takes the tape and a cotangent (N, O) to
-gradients. The tape keeps the final states while they fit in `KEPT_BYTES`; otherwise `reverse`
-computes each tile's state again. So memory stays bounded at any N and any depth: two states and
-one real field a thread, and the phase tables that all threads share.
+`forward` returns the values (N, O) and a `NativeTape`; `reverse` takes the tape and a cotangent
+(N, O) to gradients. The tape keeps the final states while they fit in `KEPT_BYTES`; otherwise
+`reverse` computes each tile's state again. So memory stays bounded at any N and any depth: two
+states and one real field a thread, and the phase tables that all threads share.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Loaded(NamedTuple):
 
 
 @dataclass(slots=True)
-class Tape:
+class NativeTape:
     """What `reverse` needs of a forward sweep over N rows.
 
     `memory` holds what all rows share and, if `kept`, their final states. The kernels turn these
@@ -101,7 +101,7 @@ def forward(
     keep: bool,
     threads: int = 1,
     precision: Precision = "complex128",
-) -> tuple[FloatArray, Tape]:
+) -> tuple[FloatArray, NativeTape]:
     """Expectation values (N, O) of rows (N, A) and params (P,) or (N, P), and the tape.
 
     Args:
@@ -126,7 +126,7 @@ def _forward(
     *,
     kept: bool,
     threads: int,
-) -> tuple[FloatArray, Tape]:
+) -> tuple[FloatArray, NativeTape]:
     n = len(rows)
     rows = np.ascontiguousarray(rows, np.float64)
     params = np.ascontiguousarray(params, np.float64)
@@ -134,7 +134,7 @@ def _forward(
         amplitudes = np.ascontiguousarray(amplitudes, np.complex128)
     tiles = _tiles(k, n)
     memory = np.empty(k.shared_bytes + (tiles * k.state_bytes if kept else 0), np.uint8)
-    tape = Tape(program, k, memory, kept, rows, params, amplitudes)
+    tape = NativeTape(program, k, memory, kept, rows, params, amplitudes)
     values = np.empty((n, program.n_observables))
 
     alone = threads == 1 or tiles <= 1
@@ -145,7 +145,7 @@ def _forward(
 
 
 def reverse(
-    tape: Tape, cotangent: FloatArray, *, rows_gradient: bool, threads: int = 1
+    tape: NativeTape, cotangent: FloatArray, *, rows_gradient: bool, threads: int = 1
 ) -> SlotGradients:
     """Σ_o cotangent[i, o] ∂⟨O_o⟩/∂slot for each row i of the tape.
 
@@ -191,7 +191,7 @@ def states(
     return found
 
 
-def _kept_states(tape: Tape) -> ComplexArray:
+def _kept_states(tape: NativeTape) -> ComplexArray:
     """The states of the tape's rows, one after the other, out of the kernels' vectors.
 
     A vector of real parts is followed by one of imaginary parts. It holds an amplitude of several
@@ -224,7 +224,7 @@ _FORWARD = _Back()
 
 
 def _sweep(
-    tape: Tape,
+    tape: NativeTape,
     first: int,
     last: int,
     *,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from qstore_ray.errors import ConfigError, DataError, unknown_name
+from qstore_ray.errors import ConfigError, DataError, unknown_name_error
 from qstore_ray.learn.scoring import table_direction
 from qstore_ray.track.base import Record, RunInfo
 from qstore_ray.track.jsonl import epoch_records, read_records
@@ -114,7 +114,7 @@ class MetricsTracker:
             UnknownNameError: no epoch has it.
         """
         if name not in self.names:
-            raise unknown_name("metric", name, self.names, field="name")
+            raise unknown_name_error("metric", name, self.names, field="name")
         having = [record for record in self._epochs if name in record]
         epochs = np.array([int(record["epoch"]) for record in having], dtype=np.int64)
         return epochs, np.array([float(record[name]) for record in having])

@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from qstore_ray.errors import ConfigError, unknown_name
+from qstore_ray.errors import ConfigError, unknown_name_error
 from qstore_ray.learn.step import row_variance
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Batch(NamedTuple):
         return math.sqrt(row_variance(self.blocks).sum() / self.n_rows)
 
 
-class Ending(NamedTuple):
+class EndRequest(NamedTuple):
     """How a callback wants the run to end: `stop` interrupts it, `end` finishes it; and why."""
 
     kind: Literal["stop", "end"]
@@ -99,7 +99,7 @@ class Run:
     state: TrainState
     journal: Journal = field(repr=False)
     logged: dict[str, Any] = field(default_factory=dict)
-    ending: Ending | None = None
+    ending: EndRequest | None = None
     replacement: FloatArray | None = None
 
     @property
@@ -130,14 +130,14 @@ class Run:
 
     def end(self, reason: str) -> None:
         """Finish the run after this epoch, as if it had been the last."""
-        self.ending = self.ending or Ending("end", reason)
+        self.ending = self.ending or EndRequest("end", reason)
 
     def stop(self, reason: str) -> None:
         """Interrupt the run at a checkpoint: it can be resumed (exit code 5).
 
         One worker stops after this step; several stop after the next one, when all have heard.
         """
-        self.ending = Ending("stop", reason)
+        self.ending = EndRequest("stop", reason)
 
     def replace_parameters(self, theta: FloatArray) -> None:
         """In `on_train_end`: end with other parameters (P,) than those of the last step."""
@@ -183,7 +183,7 @@ class Callback:
         super().__init_subclass__(**options)
         for name in vars(cls):
             if name.startswith("on_") and name not in (*HOOKS, "on_error"):
-                raise unknown_name("hook", name, HOOKS, field=cls.__name__)
+                raise unknown_name_error("hook", name, HOOKS, field=cls.__name__)
 
     def logged_metrics(self, model: QuantumModel) -> Iterable[str] | None:
         """The names that it will log each epoch; None where nobody knows before."""

@@ -1,11 +1,11 @@
 """The training loop. It runs, unchanged, in this process or in every Ray Train worker.
 
 For each epoch the rows are ordered by (seed, epoch) and cut into batches. A step asks the
-`Objective` for the gradient over a batch (or lets the optimizer ask it for what it needs), which
-all workers compute together, so θ has the same bits on every worker and for any number of workers.
-Worker 0 also keeps the run's journal and calls the callbacks; what it asks of all workers (stop,
-save, report) is sent with the sums, so that all act on it after the same step. The others have a
-journal that keeps nothing and no callbacks.
+`TrainingObjective` for the gradient over a batch (or lets the optimizer ask it for what it needs),
+which all workers compute together, so θ has the same bits on every worker and for any number of
+workers. Worker 0 also keeps the run's journal and calls the callbacks; what it asks of all workers
+(stop, save, report) is sent with the sums, so that all act on it after the same step. The others
+have a journal that keeps nothing and no callbacks.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from qstore_ray.learn.targets import nothing_to_learn
 from qstore_ray.track.base import Record
 from qstore_ray.train.callbacks.base import Run
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.job import Assignment, Outcome, TrainingRows
+from qstore_ray.train.job import Assignment, TrainingRows, WorkerResult
 from qstore_ray.train.loop.control import Control
 from qstore_ray.train.loop.hooks import Hooks
-from qstore_ray.train.loop.objective import Objective, Rows
+from qstore_ray.train.loop.objective import RowSelection, TrainingObjective
 from qstore_ray.train.loop.reducer import Reducer
 from qstore_ray.train.loop.reporter import Reporter
 from qstore_ray.train.loop.stepper import Stepper
@@ -48,7 +48,7 @@ _TRAINED = "trained_theta"
 """In the last checkpoint: the parameters of the last step, where callbacks put others in place."""
 
 
-def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporter) -> Outcome:
+def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporter) -> WorkerResult:
     """Train from the last checkpoint (or from the start) to the last epoch, or until told to stop.
 
     Called in every worker, with the same job and rows.
@@ -71,7 +71,7 @@ def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporte
             if not stopped:
                 state, stopped = loop.end_epoch(state)
         reason = loop.close("interrupted" if stopped else "finished")
-        return Outcome(
+        return WorkerResult(
             "interrupted" if stopped else "finished",
             state.theta,
             time.monotonic() - began,
@@ -98,7 +98,7 @@ class _Loop:
         backend = job.backend or open_backend(
             config.backend, config.backend_options, threads=job.threads
         )
-        self.objective = Objective(job.model, backend, config.gradient, reducer)
+        self.objective = TrainingObjective(job.model, backend, config.gradient, reducer)
         self.stepper = Stepper(config, self.objective)
         self.validation = Validation(job, rows, self.objective)
         self.batches = batches_of(config, rows.y)
@@ -184,7 +184,7 @@ class _Loop:
         for index in batches[state.step_in_epoch :]:
             self.call("on_batch_begin", state)
             self.objective.control = self._asked()
-            rows = Rows(self.rows.x, self.rows.y, index, self.rows.row, weight)
+            rows = RowSelection(self.rows.x, self.rows.y, index, self.rows.row, weight)
             state, done = self.stepper.step(state, rows)
             self.journal.step(state, done.loss)
             self.call("on_batch_end", state, done)

@@ -33,7 +33,7 @@ _NOTES = 3  # behind every sum: control, circuits, shots
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no truth value
-class Rows:
+class RowSelection:
     """Rows of a table: all of x (N, F) and y (N, …), or those that `index` (B,) names, in order.
 
     `number` (N,) is what every row of the table is called in errors; its place where None. They
@@ -62,12 +62,12 @@ class Rows:
         found: AnyArray = take[rows] if self.number is None else self.number[take[rows]]
         return found
 
-    def first(self, count: int | None) -> Rows:
+    def first(self, count: int | None) -> RowSelection:
         """The first `count` of them; all of them for None."""
         index = np.arange(len(self.x)) if self.index is None else self.index
         return replace(self, index=index[:count])
 
-    def split(self, size: int) -> list[Rows]:
+    def split(self, size: int) -> list[RowSelection]:
         """They, in order, `size` at a time; the last part may be shorter."""
         if self.count <= size:
             return [self]
@@ -75,7 +75,7 @@ class Rows:
         return [replace(self, index=index[i : i + size]) for i in range(0, len(index), size)]
 
 
-class Objective:
+class TrainingObjective:
     """Sums over rows, by all workers. Used in every worker; all make the same calls in order.
 
     Attributes:
@@ -97,7 +97,7 @@ class Objective:
         received, self._received = self._received, Control()
         return received
 
-    def gradient(self, theta: FloatArray, rows: Rows) -> FloatArray:
+    def gradient(self, theta: FloatArray, rows: RowSelection) -> FloatArray:
         """All blocks of `learn.step.value_and_grad`: (blocks, P + 3)."""
         share = self._share(rows, self.model.n_parameters + blocks.EXTRA)
         if share.rows is not None:
@@ -108,7 +108,7 @@ class Objective:
                 )
         return self._summed(share)
 
-    def scores(self, theta: FloatArray, rows: Rows) -> FloatArray:
+    def scores(self, theta: FloatArray, rows: RowSelection) -> FloatArray:
         """All blocks of `learn.step.evaluate`: (blocks, 3)."""
         share = self._share(rows, blocks.EXTRA)
         if share.rows is not None:
@@ -117,7 +117,7 @@ class Objective:
                 share.mine[:] = blocks.evaluate(self.model, theta, x, y, self.backend, weight)
         return self._summed(share)
 
-    def outputs(self, theta: FloatArray, rows: Rows) -> FloatArray:
+    def outputs(self, theta: FloatArray, rows: RowSelection) -> FloatArray:
         """All blocks of `learn.step.block_outputs`: (blocks, 16, K), on every worker."""
         share = self._share(rows, blocks.BLOCK * self.model.n_outputs)
         if share.rows is not None:
@@ -128,7 +128,7 @@ class Objective:
         return self._summed(share).reshape(-1, blocks.BLOCK, self.model.n_outputs)
 
     def over_rows(
-        self, rows: Rows, width: int, of_block: Callable[[FloatArray], FloatArray]
+        self, rows: RowSelection, width: int, of_block: Callable[[FloatArray], FloatArray]
     ) -> FloatArray:
         """Σ over rows of `of_block(x)`, which sums over the rows it is given: (width,)."""
         share = self._share(rows, width)
@@ -141,7 +141,7 @@ class Objective:
         summed: FloatArray = self._summed(share).sum(axis=0)
         return summed
 
-    def _share(self, rows: Rows, width: int) -> _Share:
+    def _share(self, rows: RowSelection, width: int) -> _Share:
         """The blocks of `rows` that this worker computes, in an array of zeros for all blocks."""
         n_blocks = -(-rows.count // blocks.BLOCK)
         rank, size = self.reducer.rank, self.reducer.world_size
@@ -179,8 +179,8 @@ class BatchProblem:
         key: (seed, step).
     """
 
-    objective: Objective
-    rows: Rows
+    objective: TrainingObjective
+    rows: RowSelection
     key: tuple[int, int]
 
     @property

@@ -20,7 +20,7 @@ from qstore_ray.learn.optimizers.base import Optimizer, SearchOptimizer
 from qstore_ray.learn.schedules import Horizon, Tick, get_schedule
 from qstore_ray.train.callbacks.base import Batch
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.loop.objective import BatchProblem, Objective, Rows
+from qstore_ray.train.loop.objective import BatchProblem, RowSelection, TrainingObjective
 from qstore_ray.train.run.state import TrainState
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class _Moved(NamedTuple):
 class Stepper:
     """Takes the steps of a run. Used in every worker, by all in the same order."""
 
-    def __init__(self, config: TrainerConfig, objective: Objective) -> None:
+    def __init__(self, config: TrainerConfig, objective: TrainingObjective) -> None:
         self._config = config
         self._objective = objective
         self._schedule = get_schedule(config.schedule, config.schedule_options)
@@ -65,7 +65,7 @@ class Stepper:
             learning_rate=self._config.learning_rate,
         )
 
-    def step(self, state: TrainState, rows: Rows) -> tuple[TrainState, Batch]:
+    def step(self, state: TrainState, rows: RowSelection) -> tuple[TrainState, Batch]:
         """The state after a step over the rows of one batch.
 
         Raises:
@@ -112,7 +112,11 @@ class Stepper:
         return after, Batch(sums.loss / sums.n_rows, gradient, rows.count, moved.blocks)
 
     def _searched(
-        self, optimizer: SearchOptimizer, state: TrainState, rows: Rows, learning_rate: float
+        self,
+        optimizer: SearchOptimizer,
+        state: TrainState,
+        rows: RowSelection,
+        learning_rate: float,
     ) -> _Moved:
         """A step of an optimizer that asks for the values or gradients it needs itself."""
         problem = BatchProblem(self._objective, rows, (self._config.seed, state.step))

@@ -23,7 +23,7 @@ from qstore_ray.train.callbacks.base import Callback
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.job import Assignment, TrainingRows
 from qstore_ray.train.loop.hooks import named
-from qstore_ray.train.loop.objective import Objective, Rows
+from qstore_ray.train.loop.objective import RowSelection, TrainingObjective
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
@@ -159,10 +159,10 @@ def _why_not(scoring: Scoring, model: QuantumModel, name: str, y: AnyArray) -> s
 class Validation:
     """Scores the rows of val. Used in every worker; all make the same calls in order."""
 
-    def __init__(self, job: Assignment, rows: TrainingRows, objective: Objective) -> None:
+    def __init__(self, job: Assignment, rows: TrainingRows, objective: TrainingObjective) -> None:
         weight = rows.weight_val
         self._objective = objective
-        self._rows = Rows(
+        self._rows = RowSelection(
             rows.x_val,
             rows.y_val,
             number=rows.row_val,

@@ -60,9 +60,9 @@ def read_bytes(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(LARGEST_BYTES + 1)
     except OSError as exc:
-        raise refused(f"cannot read the model file: {exc.strerror}", str(path)) from exc
+        raise model_file_error(f"cannot read the model file: {exc.strerror}", str(path)) from exc
     if len(data) > LARGEST_BYTES:
-        raise refused(f"the model file is larger than {LARGEST_BYTES:,} bytes", str(path))
+        raise model_file_error(f"the model file is larger than {LARGEST_BYTES:,} bytes", str(path))
     return data
 
 
@@ -121,7 +121,7 @@ def unpack(data: bytes, names: Iterable[str]) -> dict[str, bytes]:
             _check_layout(archive, entries, len(data))
             return {entry.filename: archive.read(entry) for entry in entries}
     except _DAMAGED as exc:
-        raise refused(f"the archive is damaged: {exc}") from exc
+        raise model_file_error(f"the archive is damaged: {exc}") from exc
 
 
 def pack_arrays(arrays: Mapping[str, AnyArray]) -> bytes:
@@ -139,7 +139,9 @@ def unpack_arrays(data: bytes, shapes: Mapping[str, Sequence[int]]) -> dict[str,
     return {name: _array(name, files[f"{name}.npy"], tuple(shapes[name])) for name in shapes}
 
 
-def refused(message: str, value: object = None, *, field: str = "model") -> CheckpointError:
+def model_file_error(
+    message: str, value: object = None, *, field: str = "model"
+) -> CheckpointError:
     """The error for a model file that is not opened."""
     return CheckpointError(
         message,
@@ -156,25 +158,25 @@ def _check_names(found: list[str], expected: list[str]) -> None:
     strange = sorted(set(found) - set(expected))
     missing = sorted(set(expected) - set(found))
     if twice:
-        raise refused("the archive holds a member twice", twice[0])
+        raise model_file_error("the archive holds a member twice", twice[0])
     if strange:
-        raise refused("the archive holds a member that does not belong there", strange[0])
+        raise model_file_error("the archive holds a member that does not belong there", strange[0])
     if missing:
-        raise refused("the archive lacks a member", missing[0])
-    raise refused("the archive's members are not in order", found)
+        raise model_file_error("the archive lacks a member", missing[0])
+    raise model_file_error("the archive's members are not in order", found)
 
 
 def _check_plain(entry: zipfile.ZipInfo) -> None:
     """Refuse whatever is no file stored as it is."""
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if stat.S_ISLNK(kind):
-        raise refused("a member is a link", entry.filename)
+        raise model_file_error("a member is a link", entry.filename)
     if entry.flag_bits & 1:
-        raise refused("a member is encrypted", entry.filename)
+        raise model_file_error("a member is encrypted", entry.filename)
     if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
-        raise refused("a member is compressed", entry.filename)
+        raise model_file_error("a member is compressed", entry.filename)
     if not stat.S_ISREG(kind) or entry.flag_bits or entry.extra or entry.comment:
-        raise refused("a member is no plain file", entry.filename)
+        raise model_file_error("a member is no plain file", entry.filename)
 
 
 def _check_layout(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], size: int) -> None:
@@ -182,11 +184,11 @@ def _check_layout(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], size
     end = 0
     for entry in entries:
         if entry.header_offset != end:
-            raise refused("there are bytes that belong to no member", entry.filename)
+            raise model_file_error("there are bytes that belong to no member", entry.filename)
         end += _LOCAL + len(entry.filename.encode()) + entry.file_size
     directory = sum(_ENTRY + len(entry.filename.encode()) for entry in entries)
     if archive.start_dir != end or size != end + directory + _END:
-        raise refused("there are bytes that belong to no member", size)
+        raise model_file_error("there are bytes that belong to no member", size)
 
 
 def _array(name: str, data: bytes, shape: tuple[int, ...]) -> FloatArray:
@@ -194,19 +196,19 @@ def _array(name: str, data: bytes, shape: tuple[int, ...]) -> FloatArray:
     stream = io.BytesIO(data)
     try:
         if np.lib.format.read_magic(stream) != (1, 0):
-            raise refused("an array of another version of NumPy's format", field=name)
+            raise model_file_error("an array of another version of NumPy's format", field=name)
         found, column_major, dtype = np.lib.format.read_array_header_1_0(stream)
     except _DAMAGED_HEADER as exc:
-        raise refused(f"an array's header is damaged: {exc}", field=name) from exc
+        raise model_file_error(f"an array's header is damaged: {exc}", field=name) from exc
     if dtype != _FLOAT64:
-        raise refused(
+        raise model_file_error(
             "arrays of this type are refused, float64 is expected", str(dtype), field=name
         )
     if found != shape or len(data) - stream.tell() != _FLOAT64.itemsize * math.prod(shape):
-        raise refused(f"the array's shape is not {list(shape)}", list(found), field=name)
+        raise model_file_error(f"the array's shape is not {list(shape)}", list(found), field=name)
     flat = np.frombuffer(data, _FLOAT64, offset=stream.tell()).astype(np.float64)
     if not np.isfinite(flat).all():
-        raise refused("the array holds NaN or infinity", field=name)
+        raise model_file_error("the array holds NaN or infinity", field=name)
     # As it lay in memory, because that decides in which order numpy adds up.
     return flat.reshape(shape, order="F" if column_major else "C")
 

@@ -30,7 +30,14 @@ from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.errors import CheckpointError, QStoreError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel, build_model
-from qstore_ray.train.model.archive import pack, pack_arrays, refused, unpack, unpack_arrays
+from qstore_ray.train.model.archive import (
+    model_file_error,
+    pack,
+    pack_arrays,
+    unpack,
+    unpack_arrays,
+)
+from qstore_ray.train.run.manifest import ModelDescription, model_description
 from qstore_ray.train.run.provenance import Origin, data_origin
 from qstore_ray.train.run.same_run import circuit_by_name
 
@@ -51,11 +58,10 @@ class ModelContents(NamedTuple):
     """A model file that was read and verified.
 
     Attributes:
-        about: the manifest's `model`: config, n_features, classes, task, n_targets,
-            preparation, and where they are known input (what the model takes) and targets.
+        about: the manifest's `model`.
     """
 
-    about: Mapping[str, Any]
+    about: ModelDescription
     model: QuantumModel
     theta: FloatArray
     preparation: Preparation
@@ -102,7 +108,7 @@ class _Manifest(_Strict):
 
 
 def write_model(
-    about: Mapping[str, Any], model: QuantumModel, arrays: Mapping[str, AnyArray], origin: Origin
+    about: ModelDescription, model: QuantumModel, arrays: Mapping[str, AnyArray], origin: Origin
 ) -> bytes:
     """The bytes of a model file.
 
@@ -113,8 +119,8 @@ def write_model(
     Raises:
         CircuitError: a circuit whose encoding no text can keep.
     """
-    known = {name for name in _About.model_fields if about.get(name) is not None}
-    described = {"task": None, "n_targets": 1, **{name: about[name] for name in sorted(known)}}
+    kept = {n: v for n, v in sorted(about.items()) if n in _About.model_fields and v is not None}
+    described = {"task": None, "n_targets": 1, **kept}
     # What the source is read with is in it: the features are the slots x_0, x_1, …
     config = {name: value for name, value in about["config"].items() if name != "features"}
     described["config"] = {**config, "circuit": _portable(config, model)}
@@ -147,13 +153,15 @@ def read_model(data: bytes) -> ModelContents:
     manifest = _parsed(members.pop(_MANIFEST))
     described = {name: (_sha256(text), len(text)) for name, text in members.items()}
     if {name: (m.sha256, m.bytes) for name, m in manifest.members.items()} != described:
-        raise refused("a member does not have the size and SHA-256 that the manifest says")
+        raise model_file_error("a member does not have the size and SHA-256 that the manifest says")
     shapes = manifest.arrays
     if THETA not in shapes or not all(n == THETA or n.startswith(PREPARATION) for n in shapes):
-        raise refused("the arrays are not those of a model", sorted(shapes), field="model.arrays")
+        raise model_file_error(
+            "the arrays are not those of a model", sorted(shapes), field="model.arrays"
+        )
     arrays = unpack_arrays(members[_ARRAYS], shapes)
     known = manifest.model.model_dump().items()  # without input and targets, where it is older
-    about = {name: value for name, value in known if value is not None or name == "task"}
+    about = model_description({n: v for n, v in known if v is not None or n == "task"})
     _check_source(about["config"].get("circuit", "library"))
     own = {n.removeprefix(PREPARATION): array for n, array in arrays.items() if n != THETA}
     try:
@@ -163,9 +171,9 @@ def read_model(data: bytes) -> ModelContents:
         taken = Signature.from_dict(about["input"]) if "input" in about else None
     except (QStoreError, RecursionError) as exc:
         field = f"model.{getattr(exc, 'field', '')}".rstrip(".")
-        raise refused(f"the file describes no model: {exc}", field=field) from exc
+        raise model_file_error(f"the file describes no model: {exc}", field=field) from exc
     if _circuit_text(model).encode() != members[_CIRCUIT]:
-        raise refused(
+        raise model_file_error(
             "this version builds another circuit from the configuration than the model was trained "
             "with",
             about["config"],
@@ -176,7 +184,9 @@ def read_model(data: bytes) -> ModelContents:
         _check_targets(manifest.model, model)
     theta = arrays[THETA]
     if theta.shape != (model.n_parameters,):
-        raise refused(f"the model has {model.n_parameters} parameters", theta.shape, field=THETA)
+        raise model_file_error(
+            f"the model has {model.n_parameters} parameters", theta.shape, field=THETA
+        )
     return ModelContents(about, model, theta, preparation, manifest.origin)
 
 
@@ -185,12 +195,12 @@ def _check_widths(
 ) -> None:
     """Refuse a preparation that does not stand between what is given and the model."""
     if width != n_features:
-        raise refused(
+        raise model_file_error(
             f"the preparation gives {width} features, the model takes {n_features}",
             field="model.preparation",
         )
     if taken is not None and taken.n_features != preparation.n_features:
-        raise refused(
+        raise model_file_error(
             f"the preparation takes {preparation.n_features} features, not {taken.n_features}",
             field="model.input",
         )
@@ -203,7 +213,7 @@ def _check_targets(about: _About, model: QuantumModel) -> None:
     widths = {len(scaling.mean), len(scaling.std), about.n_targets}
     numbers = (*scaling.mean, *scaling.std)
     if model.loss.goal != "regression" or len(widths) > 1 or not all(map(math.isfinite, numbers)):
-        raise refused(
+        raise model_file_error(
             f"the scaling is not that of the {about.n_targets} targets of a regression",
             scaling.model_dump(),
             field="model.targets",
@@ -214,7 +224,7 @@ def _parsed(text: bytes) -> _Manifest:
     try:
         values = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_repetition)
     except (ValueError, RecursionError) as exc:
-        raise refused(f"the manifest is not JSON: {exc}") from exc
+        raise model_file_error(f"the manifest is not JSON: {exc}") from exc
     if isinstance(values, dict) and values.get("kind") == _KIND and values.get("format") != FORMAT:
         raise CheckpointError(
             f"this version reads model files of format {FORMAT}",
@@ -227,7 +237,9 @@ def _parsed(text: bytes) -> _Manifest:
     except ValidationError as exc:
         first = exc.errors()[0]
         where = ".".join(map(str, ("model", *first["loc"])))
-        raise refused(f"the manifest: {first['msg'].lower()}", first["input"], field=where) from exc
+        raise model_file_error(
+            f"the manifest: {first['msg'].lower()}", first["input"], field=where
+        ) from exc
 
 
 def _no_constant(name: str) -> None:
@@ -246,7 +258,7 @@ def _check_source(circuit: Any) -> None:
     if circuit != "library" and not (
         isinstance(circuit, str) and circuit.startswith(_OWN_QASM) and circuit.endswith(";\n")
     ):
-        raise refused(
+        raise model_file_error(
             "a model file's circuit is of the library or OpenQASM source, never a path or a "
             "function, which would be opened or imported",
             circuit,
@@ -256,9 +268,9 @@ def _check_source(circuit: Any) -> None:
 
 def model_manifest(
     config: ModelConfig, dataset: Dataset, targets: TargetScaling | None = None
-) -> dict[str, Any]:
+) -> ModelDescription:
     """What a checkpoint says about the model, JSON-ready; `TrainedModel.load` reads it."""
-    return {
+    found: ModelDescription = {
         "config": config.to_dict(),
         "n_features": dataset.schema.n_features,
         "classes": list(dataset.classes),
@@ -267,8 +279,10 @@ def model_manifest(
         "preparation": dataset.preparation.spec(),
         "input": Signature.of(dataset).to_dict(),
         "data": data_origin(dataset),
-        **({} if targets is None else {"targets": targets.spec()}),
     }
+    if targets is not None:
+        found["targets"] = targets.spec()
+    return found
 
 
 def preparation_arrays(dataset: Dataset) -> Mapping[str, AnyArray]:
@@ -276,7 +290,7 @@ def preparation_arrays(dataset: Dataset) -> Mapping[str, AnyArray]:
     return {PREPARATION + name: array for name, array in dataset.preparation.to_arrays().items()}
 
 
-def described_model(about: Mapping[str, Any]) -> QuantumModel:
+def described_model(about: ModelDescription) -> QuantumModel:
     """The model that a checkpoint's or a model file's manifest describes, without parameters."""
     config = dict(about["config"])
     config["circuit"] = circuit_by_name(config.get("circuit", "library"))

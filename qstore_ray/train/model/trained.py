@@ -7,7 +7,7 @@ puts the same into one `.qsm` file to hand on (`modelfile.py`); either gives the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +37,7 @@ from qstore_ray.train.model.modelfile import (
     write_model,
 )
 from qstore_ray.train.run.checkpoint import find_checkpoint
+from qstore_ray.train.run.manifest import ModelDescription, model_description
 from qstore_ray.train.run.provenance import Origin, origin_of, with_run
 
 if TYPE_CHECKING:
@@ -55,8 +56,7 @@ class TrainedModel:
         classes: the label of each class number, or the name of each of several labels; empty for a
             regression.
         backend: where circuits are evaluated.
-        about: what a checkpoint says under `model`: config, n_features, classes, preparation,
-            input, targets.
+        about: what a checkpoint's manifest says under `model`.
         origin: where it comes from, as far as it was known when it was loaded.
         checkpoint: the folder it was loaded from; None for a model file.
     """
@@ -66,7 +66,7 @@ class TrainedModel:
     preparation: Preparation = field(repr=False)
     classes: tuple[Any, ...]
     backend: Backend
-    about: Mapping[str, Any] = field(repr=False)
+    about: ModelDescription = field(repr=False)
     origin: Origin = field(repr=False)
     checkpoint: Path | None = field(default=None, repr=False)
 
@@ -84,7 +84,7 @@ class TrainedModel:
         if path.suffix == SUFFIX and not path.is_dir():
             return cls.from_bytes(read_bytes(path), backend)
         checkpoint = find_checkpoint(path)
-        about = checkpoint.manifest["model"]
+        about = model_description(checkpoint.manifest.get("model", {}))
         model = described_model(about)
         own = {
             name.removeprefix(PREPARATION): array
@@ -301,8 +301,7 @@ class TrainedModel:
     @property
     def task(self) -> Task:
         """What its labels are."""
-        known: Task | None = self.about.get("task")
-        return known or ("classification" if self.classes else "regression")
+        return self.about.get("task") or ("classification" if self.classes else "regression")
 
     def evaluate(
         self, dataset: Any, split: str = "test", metrics: Sequence[str] | None = None

@@ -49,7 +49,7 @@ def meaning(exc: BaseException) -> str:
     return next(known, None) or next(told, None) or last_line(exc)
 
 
-def no_room(exc: ObjectStoreFullError | OutOfDiskError, megabytes: int) -> ResourceError:
+def no_room_error(exc: ObjectStoreFullError | OutOfDiskError, megabytes: int) -> ResourceError:
     """The error for rows that Ray's object store has no place for."""
     return ResourceError(
         f"the rows cannot be handed to the workers: {meaning(exc)}",

@@ -63,7 +63,7 @@ def gram_matrix(
         try:
             return _Tasks(num_workers, cluster).matrix(kernel, x, y, block)
         except RayError as exc:
-            raise _translated(exc, cluster) from exc
+            raise _translated_error(exc, cluster) from exc
 
 
 class _Tasks:
@@ -124,7 +124,7 @@ def _compare(comparison: Comparison, a: AnyArray, b: AnyArray) -> FloatArray:
     return comparison(a, b)
 
 
-def _translated(exc: RayError, cluster: ClusterConfig) -> QStoreError:
+def _translated_error(exc: RayError, cluster: ClusterConfig) -> QStoreError:
     """Ray's error as ours: what the kernel raised in a worker, or that workers died."""
     cause = exc.cause if isinstance(exc, RayTaskError) else None
     if isinstance(cause, QStoreError):

@@ -132,7 +132,7 @@ def predict_rows(
         try:
             found = list(predicted.iter_batches(batch_size=None, batch_format="numpy"))
         except RayError as exc:
-            raise _translated(exc) from exc
+            raise _translated_error(exc) from exc
     columns: dict[str, Any] = {
         name: np.concatenate([batch[name] for batch in found]) for name in found[0]
     }
@@ -160,7 +160,7 @@ def _check_numbers(num_workers: int, batch_size: int) -> None:
             raise UsageError("must be at least 1", field=field, value=value, fix="Give 1 or more.")
 
 
-def _translated(exc: RayError) -> QStoreError:
+def _translated_error(exc: RayError) -> QStoreError:
     """Ray's error as ours."""
     cause = getattr(exc, "cause", None)
     if isinstance(cause, QStoreError):

@@ -27,8 +27,8 @@ _STACKS = "stuck-worker-*.txt"
 _SHARE = 0.01  # of the deadline: putting it off takes 0.1 ms, so not at every sum
 
 
-class Deadline(Protocol):
-    """Something that has to be put off again and again."""
+class WatchdogTimer(Protocol):
+    """A timer that each sign of progress starts again."""
 
     def put_off(self) -> None:
         """There is progress: begin to wait anew."""
@@ -38,7 +38,7 @@ class Deadline(Protocol):
 class WatchedReducer:
     """Another reducer; whenever it has added up, the deadline is put off. One a worker."""
 
-    def __init__(self, reducer: Reducer, deadline: Deadline) -> None:
+    def __init__(self, reducer: Reducer, deadline: WatchdogTimer) -> None:
         self.rank, self.world_size = reducer.rank, reducer.world_size
         self._reducer = reducer
         self._deadline = deadline

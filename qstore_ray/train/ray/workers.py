@@ -32,12 +32,12 @@ from ray.train.xgboost import XGBoostConfig
 from qstore_ray.environment import environment
 from qstore_ray.errors import DivergenceError, QStoreError, WorkerError
 from qstore_ray.train.config import ClusterConfig
-from qstore_ray.train.job import Assignment, Outcome, TrainingRows
+from qstore_ray.train.job import Assignment, TrainingRows, WorkerResult
 from qstore_ray.train.loop import loop
 from qstore_ray.train.loop.reducer import CollectiveReducer
 from qstore_ray.train.loop.reporter import STOP_FILE, RayTrainReporter
 from qstore_ray.train.ray.beside import call_beside
-from qstore_ray.train.ray.errors import meaning, no_room
+from qstore_ray.train.ray.errors import meaning, no_room_error
 from qstore_ray.train.ray.watchdog import dump_sizes, stack_dumps, watched
 
 _CONTROLLER_RESTARTS = 3
@@ -53,7 +53,7 @@ def fit_on_ray(
     rows: TrainingRows,
     cluster: ClusterConfig,
     stop: threading.Event,
-) -> Outcome:
+) -> WorkerResult:
     """Run the loop in `job.config.num_workers` Ray Train workers. Called in the driver process.
 
     Ray is initialised: this runs inside a `ray_session`.
@@ -85,7 +85,7 @@ def _handed(rows: TrainingRows, cluster: ClusterConfig) -> ray.ObjectRef[Trainin
     try:
         return ray.put(rows)
     except (ObjectStoreFullError, OutOfDiskError) as exc:
-        raise no_room(exc, cluster.object_store_mb) from exc
+        raise no_room_error(exc, cluster.object_store_mb) from exc
 
 
 def _fit(
@@ -93,15 +93,15 @@ def _fit(
     rows: ray.ObjectRef[TrainingRows],
     cluster: ClusterConfig,
     stop: threading.Event,
-) -> Outcome:
+) -> WorkerResult:
     stop_file = _run_dir(job) / STOP_FILE
     try:
         # After a second Ctrl-C the file stays: where Ray goes on, the workers still stop.
         result: Any = call_beside(_trainer(job, rows, cluster).fit, stop, stop_file.touch)
         stop_file.unlink(missing_ok=True)
     except (TrainingFailedError, RayError) as exc:
-        raise _translated(exc, cluster, stack_dumps(_run_dir(job))) from exc
-    outcome: Outcome | DivergenceError = result.return_value
+        raise _translated_error(exc, cluster, stack_dumps(_run_dir(job))) from exc
+    outcome: WorkerResult | DivergenceError = result.return_value
     if isinstance(outcome, DivergenceError):
         raise outcome
     return outcome
@@ -165,7 +165,7 @@ def _trainer(
     )
 
 
-def _worker(config: dict[str, Any]) -> Outcome | DivergenceError:
+def _worker(config: dict[str, Any]) -> WorkerResult | DivergenceError:
     """One Ray Train worker.
 
     A divergence is met by all workers in the same step and would come again, so it is returned: Ray
@@ -196,7 +196,7 @@ def _run_dir(job: Assignment) -> Path:
     return job.run_dir
 
 
-def _translated(exc: BaseException, cluster: ClusterConfig, dumps: list[Path]) -> QStoreError:
+def _translated_error(exc: BaseException, cluster: ClusterConfig, dumps: list[Path]) -> QStoreError:
     """Ray's error as ours: which worker failed, and of what."""
     if isinstance(getattr(exc, "controller_failure", None), _NO_START):
         return WorkerError(

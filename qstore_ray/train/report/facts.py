@@ -20,6 +20,7 @@ from qstore_ray.track.jsonl import read_records
 from qstore_ray.track.logs.text import redact
 from qstore_ray.train.model.modelfile import described_model
 from qstore_ray.train.run.checkpoint import latest_checkpoint
+from qstore_ray.train.run.manifest import ModelDescription, model_description
 from qstore_ray.train.run.summary import RunSummary, checkpoints, summarize
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class RunFacts:
         summary: status and numbers.
         records: of metrics.jsonl. config: of config.toml, secrets hidden.
         checkpoints: to resume from. models: kept ones, as `models/index.json` has them.
-        about: the model part of the newest checkpoint's manifest. model: what it describes.
+        about: the model entry of the newest checkpoint's manifest. model: what it describes.
         sizes: rows by split. provenance: of the data, in words. classes: their names.
         confusion: counts (K, K) on the test split.
         problems: what could not be read.
@@ -54,7 +55,7 @@ class RunFacts:
     config: Mapping[str, Any]
     checkpoints: Sequence[Mapping[str, Any]]
     models: Sequence[Mapping[str, Any]]
-    about: Mapping[str, Any]
+    about: ModelDescription | None
     model: QuantumModel | None
     sizes: Mapping[str, int] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
@@ -85,7 +86,7 @@ def gather(
         )
     problems = [summary.problem] if summary.problem else []
     about, model = _model(run_dir, problems)
-    labels = [str(label) for label in about.get("classes", ())]
+    labels = [str(label) for label in (about["classes"] if about else ())]
     return RunFacts(
         summary=summary,
         records=_records(run_dir),
@@ -132,16 +133,18 @@ def _models(run_dir: Path, problems: list[str]) -> list[dict[str, Any]]:
     return [entry for entry in entries if isinstance(entry, dict)]
 
 
-def _model(run_dir: Path, problems: list[str]) -> tuple[dict[str, Any], QuantumModel | None]:
+def _model(
+    run_dir: Path, problems: list[str]
+) -> tuple[ModelDescription | None, QuantumModel | None]:
     """What the newest checkpoint says about its model, and the model."""
     try:
         checkpoint, passed_over = latest_checkpoint(run_dir / "checkpoints")
         problems += [f"{problem.value}: {problem.message}." for problem in passed_over]
-        about = dict(checkpoint.manifest.get("model", {})) if checkpoint else {}
-        if not about:
-            return {}, None
+        if checkpoint is None or not checkpoint.manifest.get("model"):
+            return None, None
+        about = model_description(checkpoint.manifest["model"])
         model = described_model(about)
     except QStoreError as exc:
         problems.append(f"The model cannot be shown: {exc.message}.")
-        return {}, None
+        return None, None
     return about, model

@@ -147,7 +147,7 @@ def _curves(facts: RunFacts) -> str:
 
 
 def _classes(facts: RunFacts) -> str:
-    if not facts.about.get("classes"):
+    if not facts.about or not facts.about["classes"]:
         return ""
     if facts.confusion is None:
         return section("Classes", '<p class="muted">Without the data there is no matrix here.</p>')

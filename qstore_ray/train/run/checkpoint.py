@@ -17,12 +17,13 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from qstore_ray.errors import CheckpointError
 from qstore_ray.resilience import write_durably
+from qstore_ray.train.run.manifest import CheckpointManifest, StoredManifest
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
@@ -38,16 +39,16 @@ class Checkpoint:
     Attributes:
         path: its folder.
         arrays: everything numeric, by name.
-        manifest: everything else: format, step, epoch, fingerprints, model, preparation.
+        manifest: everything else.
     """
 
     path: Path
     arrays: Mapping[str, AnyArray]
-    manifest: Mapping[str, Any]
+    manifest: StoredManifest
 
 
 def write_checkpoint(
-    folder: Path, step: int, arrays: Mapping[str, AnyArray], manifest: Mapping[str, Any]
+    folder: Path, step: int, arrays: Mapping[str, AnyArray], manifest: CheckpointManifest
 ) -> Path:
     """Write `folder/step-XXXXXXXX` so that a crash at any moment leaves no false checkpoint.
 
@@ -58,7 +59,12 @@ def write_checkpoint(
     buffer = io.BytesIO()
     np.savez(buffer, **dict(arrays))  # type: ignore[arg-type]  # the stub wants a bool first
     data = buffer.getvalue()
-    whole = {**manifest, "format": FORMAT, "step": step, "members": {_ARRAYS: _sha256(data)}}
+    whole: StoredManifest = {
+        **manifest,
+        "format": FORMAT,
+        "step": step,
+        "members": {_ARRAYS: _sha256(data)},
+    }
     try:
         if path.exists():  # an earlier attempt wrote it, or began to
             (path / _MANIFEST).unlink(missing_ok=True)
@@ -87,7 +93,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError("the checkpoint is incomplete", value=path.name) from exc
     except (OSError, ValueError) as exc:
         raise CheckpointError(f"the checkpoint is unreadable: {exc}", value=path.name) from exc
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+    if (
+        not isinstance(manifest, dict)
+        or manifest.get("format") != FORMAT
+        or not isinstance(manifest.get("step"), int)
+    ):
         raise CheckpointError("not a checkpoint of a format known here", value=path.name)
     if manifest.get("members") != {_ARRAYS: _sha256(data)}:
         raise CheckpointError("the checkpoint is damaged: its hash does not match", value=path.name)
@@ -98,7 +108,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(
             f"the checkpoint's arrays are unreadable: {exc}", value=path.name
         ) from exc
-    return Checkpoint(path, arrays, manifest)
+    return Checkpoint(path, arrays, cast("StoredManifest", manifest))
 
 
 def latest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[CheckpointError]]:

@@ -7,7 +7,6 @@ prediction. A fact that is not known is left out; none is guessed.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +16,7 @@ from qstore_ray.config import read_toml
 from qstore_ray.errors import ConfigError, RunError
 from qstore_ray.track.logs.text import redact
 from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.run.manifest import StoredManifest
 from qstore_ray.train.run.run_folder import read_run_record
 
 if TYPE_CHECKING:
@@ -91,11 +91,11 @@ def data_origin(dataset: Dataset) -> dict[str, Any]:
     ).model_dump()
 
 
-def origin_of(manifest: Mapping[str, Any], checkpoint: Path) -> Origin:
+def origin_of(manifest: StoredManifest, checkpoint: Path) -> Origin:
     """What a checkpoint's manifest and the run around it say."""
-    data = manifest["model"].get("data")
+    data = manifest["model"].get("data") if "model" in manifest else None
     known = Origin(
-        step=int(manifest.get("step", 0)),
+        step=int(manifest["step"]),
         epoch=int(manifest.get("epoch", 0)),
         fingerprints=dict(manifest.get("fingerprints", {})),
         data=None if data is None else DataOrigin.model_validate(data),

@@ -18,6 +18,7 @@ from qstore_ray.errors import CheckpointError, UsageError
 from qstore_ray.track.base import Record
 from qstore_ray.track.jsonl import MetricsFile
 from qstore_ray.train.run.checkpoint import prune_checkpoints, write_checkpoint
+from qstore_ray.train.run.manifest import CheckpointManifest
 from qstore_ray.train.run.state import TrainState
 
 if TYPE_CHECKING:
@@ -203,8 +204,10 @@ class Recorder:
         prune_checkpoints(folder, self._job.config.checkpoints_kept)
         return path
 
-    def _manifest(self, state: TrainState) -> dict[str, Any]:
-        return {**self._job.manifest, "epoch": state.epoch, "generation": self._job.generation}
+    def _manifest(self, state: TrainState) -> CheckpointManifest:
+        manifest = self._job.manifest.copy()
+        manifest["epoch"], manifest["generation"] = state.epoch, self._job.generation
+        return manifest
 
     def settle(self) -> None:
         """Wait until the checkpoint that is being written is there.

@@ -79,7 +79,7 @@ class RunFolder:
         try:
             write_durably(self.path / _RECORD, json.dumps(self.record, indent=1).encode())
         except OSError as exc:
-            raise _unwritable(self.path, exc) from exc
+            raise _unwritable_error(self.path, exc) from exc
 
     def close(self) -> None:
         """Give up the lock."""
@@ -261,7 +261,7 @@ def open_run_folder(
             (path / "stop").unlink(missing_ok=True)
             until_opened.pop_all()  # from here on the folder holds the lock
     except OSError as exc:
-        raise _unwritable(path, exc) from exc
+        raise _unwritable_error(path, exc) from exc
     return folder
 
 
@@ -274,9 +274,9 @@ def read_run_record(path: Path) -> dict[str, Any]:
     try:
         record = json.loads((path / _RECORD).read_bytes())
     except (OSError, ValueError) as exc:
-        raise _no_run(path, str(exc)) from exc
+        raise _no_run_error(path, str(exc)) from exc
     if not isinstance(record, dict) or "generation" not in record:
-        raise _no_run(path, "run.json is not the record of a run")
+        raise _no_run_error(path, "run.json is not the record of a run")
     return record
 
 
@@ -288,7 +288,7 @@ def _warn(path: Path, message: str) -> None:
             metrics.append({"event": "warning", "message": message})
 
 
-def _unwritable(path: Path, exc: OSError) -> RunError:
+def _unwritable_error(path: Path, exc: OSError) -> RunError:
     return RunError(
         f"cannot write into the run folder: {exc.strerror or type(exc).__name__}",
         field="storage",
@@ -316,7 +316,7 @@ def make_folder(path: Path) -> None:
         ) from exc
 
 
-def _no_run(path: Path, reason: str) -> RunError:
+def _no_run_error(path: Path, reason: str) -> RunError:
     return RunError(
         f"this is no run folder: {reason}",
         field="run",

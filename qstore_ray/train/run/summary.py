@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from qstore_ray.errors import CheckpointError, RunError, UsageError, unknown_name
+from qstore_ray.errors import CheckpointError, RunError, UsageError, unknown_name_error
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.run.checkpoint import read_checkpoint
 from qstore_ray.train.run.run_folder import read_run_record
@@ -103,7 +103,7 @@ def find_run(run: str, storage: str) -> Path:
             value=run,
             fix="Train a job first, or give the storage folder of its run.",
         )
-    raise unknown_name("run", run, names, field="run")
+    raise unknown_name_error("run", run, names, field="run")
 
 
 def run_folders(storage: str) -> list[Path]:
@@ -196,9 +196,10 @@ def checkpoints(path: Path) -> list[dict[str, Any]]:
     """Name, step, epoch and problem (None for a sound one) of a run's checkpoints, newest first."""
     found = []
     for folder in sorted((path / "checkpoints").glob("step-*"), reverse=True):
+        known: dict[str, Any]
         try:
             manifest = read_checkpoint(folder).manifest
-            known = {"step": manifest.get("step"), "epoch": manifest.get("epoch"), "problem": None}
+            known = {"step": manifest["step"], "epoch": manifest.get("epoch"), "problem": None}
         except CheckpointError as exc:
             digits = re.sub(r"\D", "", folder.name)
             known = {"step": int(digits or 0), "epoch": None, "problem": exc.message}

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from qstore_ray.config import read_toml
 from qstore_ray.credentials import redact_text
-from qstore_ray.errors import MissingDependencyError, UsageError, unknown_name
+from qstore_ray.errors import MissingDependencyError, UsageError, unknown_name_error
 from qstore_ray.track.config import TrackConfig, artifact_folder, default_uri, sqlite_file
 from qstore_ray.tune.dashboards.servers import HOST, Page, read_page
 from qstore_ray.tune.study.address import with_login
@@ -60,7 +60,7 @@ def find_study(study: str, storage: Path) -> StudyStores:
         raise UsageError(
             f"there are no studies in {storage}", field="study", value=study, fix="Give --storage."
         )
-    raise unknown_name("study", study, names, field="study")
+    raise unknown_name_error("study", study, names, field="study")
 
 
 def mlflow_page(storage: Path, uri: str | None = None, port: int = 0) -> Page:

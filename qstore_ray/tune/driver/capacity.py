@@ -68,7 +68,7 @@ def room(
     there = f"there are {_text(available, demand.total)}"
     found = demand.trials_on(nodes, available)
     if not found:
-        raise _no_room(demand, available, nodes)
+        raise _no_room_error(demand, available, nodes)
     if config.concurrency is not None and found < config.concurrency:
         raise ResourceError(
             f"a trial takes {_text(demand.total)}, {there}: {found} fit at a time",
@@ -192,7 +192,7 @@ def _units(amount: float) -> int:
     return round(amount * _UNIT)
 
 
-def _no_room(
+def _no_room_error(
     demand: _Demand, available: Mapping[str, float], nodes: Sequence[Mapping[str, float]]
 ) -> ResourceError:
     """The first of the resources of which there is not enough, and what would be."""

@@ -66,7 +66,7 @@ def run_experiment(study: Study, plan: Plan, room: Room, watch: Watch) -> bool:
         with _settings(plan.places), stop_on_signal(stop):
             call_beside(lambda: _tune(plan, room, search, scratch), stop, tell=search.leaving.set)
     except (RayError, TuneError) as exc:
-        raise search.error or _broken(exc, study.folder) from exc
+        raise search.error or _ray_tune_error(exc, study.folder) from exc
     except (KeyboardInterrupt, WorkerError) as exc:
         search.leaving.set()  # Ray Tune's thread may still run, and takes no trial for failed
         if isinstance(exc, WorkerError) or not head_is_gone():
@@ -122,7 +122,7 @@ class _StopWhen(Stopper):
         return self._stop.is_set()
 
 
-def _broken(exc: Exception, folder: Path) -> WorkerError:
+def _ray_tune_error(exc: Exception, folder: Path) -> WorkerError:
     return WorkerError(
         f"Ray Tune ended with an error: {meaning(exc)}",
         field="study",

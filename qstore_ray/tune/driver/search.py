@@ -1,7 +1,7 @@
 """Ray Tune's side of a study: which trial is next, and what became of each.
 
-Ray Tune asks for trials and tells what they report; both go straight into the study, which is on
-disk before Tune goes on. So Tune's own state may be lost at any moment. (Its `OptunaSearch` leaves
+Ray Tune asks for trials and delivers their reports; both go straight into the study, on the
+disk first. So Tune's own state may be lost at any moment. (Its `OptunaSearch` leaves
 trials of a killed driver running for ever, and neither knows causes nor fixed designs.)
 
 A trial's id in Ray Tune is the name of its run folder. Runs in the driver process, in the thread of
@@ -11,7 +11,7 @@ Ray Tune's loop.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,14 +22,15 @@ from ray.tune.search import SearchAlgorithm
 from qstore_ray.errors import QStoreError
 from qstore_ray.train.ray.errors import meaning
 from qstore_ray.tune.study import study as studies
-from qstore_ray.tune.study.study import Failure, Outcome, Pruned, Study
+from qstore_ray.tune.study.study import Pruned, Study, TrialFailure, TrialOutcome
+from qstore_ray.tune.trial.messages import FinalReport, Message, message_of
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Experiment, Trial
 
 
 class Watcher(Protocol):
-    """Is told what happens in a search, in the driver process; no call may take long."""
+    """Receives the events of a search, in the driver process; no call may block."""
 
     def trial_started(self, trial: studies.Trial) -> None:
         """A trial was asked for."""
@@ -39,8 +40,10 @@ class Watcher(Protocol):
         """Epochs, from 0, each with the first objective's value."""
         ...
 
-    def trial_ended(self, trial: studies.Trial, outcome: Outcome, result: dict[str, Any]) -> None:
-        """A trial ended; `result` is its last report."""
+    def trial_ended(
+        self, trial: studies.Trial, outcome: TrialOutcome, report: FinalReport | None
+    ) -> None:
+        """A trial ended, a completed one with a report."""
         ...
 
     def trials_left(self, running: Sequence[studies.Trial]) -> None:
@@ -98,7 +101,7 @@ class StudySearch(SearchAlgorithm):
         """Record the epochs of a report."""
         if trial_id in self._running:
             with self._kept():
-                self._record(self._running[trial_id], result)
+                self._record(self._running[trial_id], message_of(result))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -108,60 +111,55 @@ class StudySearch(SearchAlgorithm):
         if trial is None or (self.leaving.is_set() and not result.get("done")):
             return
         with self._kept():
-            self._end(trial, made, result, error)
+            self._end(trial, made, message_of(result), error)
 
     def leave(self) -> None:
-        """Nothing runs any more; what had not ended is told to whoever watches."""
+        """Report the trials that have not ended to the watcher; nothing runs any more."""
         self._watcher.trials_left(list(self._running.values()))
 
     def _end(
-        self, trial: studies.Trial, made: Trial | None, result: dict[str, Any], error: bool
+        self, trial: studies.Trial, made: Trial | None, message: Message | None, error: bool
     ) -> None:
-        outcome: Outcome
-        self._record(trial, result)  # where it ends a trial, Ray Tune tells of the report here only
+        outcome: TrialOutcome
+        report: FinalReport | None = None
+        self._record(trial, message)  # Ray Tune delivers the message that ends a trial here only
         if error:
-            outcome = Failure(_death(made))
-        elif "failure" in result:
-            outcome = Failure(result["failure"])
-        elif "values" in result:
-            outcome = result["values"]
-            tables = {name: _nested(result, name) for name in ("metrics", "spread")}
-            result = {**result, **tables}
+            outcome = TrialFailure(_death(made))
+        elif message is None:
+            outcome = Pruned()
+        elif "failure" in message:
+            outcome = TrialFailure(message["failure"])
+        elif "values" in message:
+            outcome, report = message["values"], message
         else:
             outcome = Pruned()
         self._study.tell(
             trial.number,
             outcome,
-            circuit_evaluations=result.get("circuit_evaluations"),
-            interval=_interval(result.get("spread", {})),
+            circuit_evaluations=None if message is None else _evaluations(message),
+            interval=_interval(report),
         )
         del self._running[trial.name], self._trials[trial.name]
-        self._watcher.trial_ended(trial, outcome, result)
+        self._watcher.trial_ended(trial, outcome, report)
 
     @contextmanager
     def _kept(self) -> Iterator[None]:
-        """Keep an error for the driver, and leave: Ray Tune would make a text of it, and go on."""
+        """Keep an error for the driver, and leave: Ray Tune would log it and continue."""
         try:
             yield
         except QStoreError as exc:
             self.error = self.error or exc
             self.leaving.set()
 
-    def _record(self, trial: studies.Trial, result: dict[str, Any]) -> None:
+    def _record(self, trial: studies.Trial, message: Message | None) -> None:
         now = self._trials[trial.name].config["values"]
         if now != trial.values:  # a scheduler has changed them
             self._study.change(trial.number, now)
             trial = self._running[trial.name] = replace(trial, values=now)
-        epochs = result.get("progress", [])
+        epochs = message["progress"] if message and "progress" in message else []
         for epoch, value in epochs:
             self._study.report(trial.number, epoch, value)
         self._watcher.trial_reported(trial, epochs)
-
-
-def _nested(flat: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A table of a report, which Ray Tune has made flat: `metrics/val_loss`."""
-    prefix = f"{name}/"
-    return {key.removeprefix(prefix): v for key, v in flat.items() if key.startswith(prefix)}
 
 
 def _death(trial: Trial | None) -> str:
@@ -170,6 +168,13 @@ def _death(trial: Trial | None) -> str:
     return f"Ray gave it up: {meaning(error) if error else 'no message'}"
 
 
-def _interval(spread: Mapping[str, float | None]) -> tuple[float, float] | None:
-    low, high = spread.get("low"), spread.get("high")
+def _evaluations(message: Message) -> int | None:
+    return None if "failure" in message else message["circuit_evaluations"]
+
+
+def _interval(report: FinalReport | None) -> tuple[float, float] | None:
+    spread = report and report["spread"]
+    if not spread:
+        return None
+    low, high = spread["low"], spread["high"]
     return None if low is None or high is None else (low, high)

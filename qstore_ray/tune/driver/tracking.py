@@ -6,11 +6,18 @@ trial is followed from its own run folder, as any run is. Trials write there and
 driver alone writes to the trackers, in threads, and the search waits for none of them. Whatever a
 tracker has missed, `close` makes up for where it can be reached by then, and `sync_run` on the
 study's folder later.
+
+MLflow shows a trial under its study, whose run must exist by then. So a trial's thread waits at a
+gate, one for each tracker, that opens when the study's run exists. It closes for a while if a
+tracker cannot be reached: then all trials together make one attempt, instead of one each that waits
+for the server's timeout.
 """
 
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 from collections import defaultdict
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,14 +33,14 @@ from qstore_ray.track.base import (
     Record,
     RunInfo,
     Status,
+    Tracker,
     write_atomically,
 )
 from qstore_ray.track.config import TrackConfig
-from qstore_ray.track.follow import Failure, Follower, open_trackers
+from qstore_ray.track.follow import Follower, TrackerFailure, open_trackers
 from qstore_ray.track.jsonl import MetricsFile, epoch_records, read_records
 from qstore_ray.track.logs.text import metrics_of
 from qstore_ray.track.sync import sync_run
-from qstore_ray.tune.driver.tracker_order import Gate, StudyTracker, TrialTracker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +50,9 @@ if TYPE_CHECKING:
 _METRICS: Final = "metrics.jsonl"
 _NOT_OF_A_TRIAL: Final = frozenset({"name", "storage", "track", "tune"})
 """Tables of a job that say nothing about one training."""
+
+_LONGEST_WAIT: Final = 300.0
+_REST: Final = 30.0
 
 
 class SearchTracking:
@@ -75,7 +85,7 @@ class SearchTracking:
         self._said: set[str] = set()
         self._trials: dict[int, tuple[Path, Follower]] = {}
         self._stopper = ThreadPoolExecutor(1, thread_name_prefix="qstore_ray-trials-end")
-        self._stopping: list[Future[list[Failure]]] = []
+        self._stopping: list[Future[list[TrackerFailure]]] = []
         self._behind: list[Path] = []
         self._after_a_kill = False
         self.recorded: set[int] = set()
@@ -197,7 +207,7 @@ class SearchTracking:
         status: Status,
         summary: Mapping[str, Any] | None = None,
         artifacts: Sequence[Path] = (),
-    ) -> list[Failure]:
+    ) -> list[TrackerFailure]:
         """End the study's run, and those of trials that still go on as interrupted ones. How they
         ended is written first, then all trackers are waited for. Every error there was;
         `incomplete` says what is still missing.
@@ -229,14 +239,14 @@ class SearchTracking:
 
     def _finish(
         self, run_dir: Path, follower: Follower, status: Status, summary: Mapping[str, Any]
-    ) -> list[Failure]:
+    ) -> list[TrackerFailure]:
         """End a trial's run. In the thread that does nothing else."""
         failures = follower.stop(status, summary)
         if follower.incomplete:
             self._behind.append(run_dir)
         return failures
 
-    def _make_up(self) -> list[Failure]:
+    def _make_up(self) -> list[TrackerFailure]:
         """Try once more the trials whose trackers are behind, up to the first that still fails."""
         while self._behind:
             try:
@@ -293,3 +303,90 @@ def _mean(records: Sequence[Record]) -> Record:
     names = [name for name in each[0] if all(name in one for one in each)]
     means = {name: sum(one[name] for one in each) / len(each) for name in names}
     return {"event": "epoch", "epoch": records[0]["epoch"], **means}
+
+
+class Gate:
+    """Whether the runs of trials may begin in one tracker. Shared by its threads in the driver.
+
+    Args:
+        rest: seconds in which nothing is tried after a trial's run could not begin.
+    """
+
+    def __init__(self, rest: float = _REST) -> None:
+        self._rest = rest
+        self._tried = threading.Event()
+        self._open = False
+        self._closed_until = 0.0
+
+    def set(self, opened: bool) -> None:
+        """The study's run has begun, or could not."""
+        self._open = opened
+        self._tried.set()
+
+    def close_for_a_while(self) -> None:
+        """A trial's run could not begin."""
+        self._closed_until = time.monotonic() + self._rest
+
+    def check(self, tracker: str) -> None:
+        """Wait until the study's run was tried.
+
+        Raises:
+            RunError: it could not begin, or the tracker was out of reach moments ago.
+        """
+        tried = self._tried.wait(_LONGEST_WAIT)
+        if tried and self._open and time.monotonic() >= self._closed_until:
+            return
+        raise RunError(
+            "trials wait until it can be reached",
+            field="track",
+            value=tracker,
+            fix="They are recorded later; if the search ends before, by sync_run('STUDY').",
+        )
+
+
+class StudyTracker:
+    """The tracker of the study's own run: opens the gate. Used in its thread in the driver."""
+
+    def __init__(self, tracker: Tracker, gate: Gate) -> None:
+        self.name = tracker.name
+        self.epoch, self.finish = tracker.epoch, tracker.finish
+        self._start = tracker.start
+        self._gate = gate
+
+    def start(self, run: RunInfo) -> None:
+        """Begin the run, and let those of trials begin, or not.
+
+        Raises:
+            RunError: as the tracker says.
+        """
+        opened = False
+        try:
+            self._start(run)
+            opened = True
+        finally:
+            self._gate.set(opened)
+
+
+class TrialTracker:
+    """The tracker of a trial's run: waits at the gate. Used in its thread in the driver."""
+
+    def __init__(self, tracker: Tracker, gate: Gate) -> None:
+        self.name = tracker.name
+        self.epoch, self.finish = tracker.epoch, tracker.finish
+        self._start = tracker.start
+        self._gate = gate
+
+    def start(self, run: RunInfo) -> None:
+        """Begin the run once that of the study is there.
+
+        Raises:
+            RunError: the study's run is not there, or as the tracker says.
+        """
+        self._gate.check(self.name)
+        opened = False
+        try:
+            self._start(run)
+            opened = True
+        finally:
+            if not opened:
+                self._gate.close_for_a_while()

@@ -15,8 +15,9 @@ from qstore_ray.tune.driver.display import BestTrial, SearchDisplay
 from qstore_ray.tune.driver.tracking import SearchTracking
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.study.result import StudyResult, TrialResult
-from qstore_ray.tune.study.study import Failure, Outcome, Pruned, Trial
+from qstore_ray.tune.study.study import Pruned, Trial, TrialFailure, TrialOutcome
 from qstore_ray.tune.trial.attempt import score
+from qstore_ray.tune.trial.messages import FinalReport
 from qstore_ray.tune.trial.plan import Plan
 
 
@@ -66,10 +67,12 @@ class Watch:
             epoch, value = epochs[-1]
             self._display.epoch(trial.number, epoch + 1, value)
 
-    def trial_ended(self, trial: Trial, outcome: Outcome, result: Mapping[str, Any]) -> None:
+    def trial_ended(self, trial: Trial, outcome: TrialOutcome, report: FinalReport | None) -> None:
         """Record it, and show how it ended."""
         status, values, reason = _told(outcome)
-        summary = {"outcome": status, **result.get("metrics", {}), **_interval(result)}
+        summary: dict[str, Any] = {"outcome": status}
+        if report is not None:
+            summary |= {**report["metrics"], **_interval(report)}
         if reason:
             summary["error"] = reason
         self._record(trial.number, status, values, summary)
@@ -114,9 +117,11 @@ class Watch:
         return BestTrial(best.number, best.objectives[self._first.metric], best.parameters)
 
 
-def _interval(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a trial of several trainings, how far the first objective is from being known."""
-    spread = result.get("spread", {})
+def _interval(report: FinalReport) -> dict[str, Any]:
+    """The spread of the first objective over the parts of a trial, one field a number."""
+    spread = report["spread"]
+    if spread is None:
+        return {}
     return {f"objective_{name}": value for name, value in spread.items() if value is not None}
 
 
@@ -125,8 +130,8 @@ def _ending(status: str) -> Status:
     return "failed" if status == "failed" else "finished"
 
 
-def _told(outcome: Outcome) -> tuple[str, Sequence[float], str | None]:
-    if isinstance(outcome, Failure):
+def _told(outcome: TrialOutcome) -> tuple[str, Sequence[float], str | None]:
+    if isinstance(outcome, TrialFailure):
         return "failed", (), outcome.reason
     if isinstance(outcome, Pruned):
         return "pruned", (), None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from qstore_ray.errors import UsageError
-from qstore_ray.figures.base import Format, save, unwritable
+from qstore_ray.figures.base import Format, save, unwritable_error
 from qstore_ray.figures.study.base import Dimension, Search, TrialPoint
 from qstore_ray.figures.study.draw import study_figure, study_figures
 from qstore_ray.track.logs.text import as_text, is_number
@@ -83,7 +83,7 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        raise unwritable(folder, exc) from exc
+        raise unwritable_error(folder, exc) from exc
 
 
 def _dimension(name: str, parameter: Parameter) -> Dimension | None:

@@ -100,13 +100,13 @@ class CMAES(Config):
         """Refuses choices, conditions, less than two numbers, several objectives."""
         _need("cmaes", "cmaes", "pip install cmaes")
         if objectives > 1:
-            raise _unfit("cmaes has one objective", objectives, "Use nsga2, nsga3 or tpe.")
+            raise _sampler_error("cmaes has one objective", objectives, "Use nsga2, nsga3 or tpe.")
         _refuse_conditions(space, "cmaes")
         types = [parameter.type for parameter in space.parameters.values()]
         if "categorical" in types:
-            raise _unfit("cmaes searches numbers, not choices", "cmaes", "Use tpe.")
+            raise _sampler_error("cmaes searches numbers, not choices", "cmaes", "Use tpe.")
         if len([kind for kind in types if kind != "fixed"]) < 2:
-            raise _unfit("cmaes needs two parameters at least", "cmaes", "Use tpe.")
+            raise _sampler_error("cmaes needs two parameters at least", "cmaes", "Use tpe.")
 
     def open(self, seed: int) -> BaseSampler:
         """With or without margin."""
@@ -189,12 +189,12 @@ def _need(package: str, sampler: str, install: str) -> None:
 def _refuse_conditions(space: Space, sampler: str) -> None:
     for field, parameter in space.parameters.items():
         if parameter.when and parameter.type != "fixed":
-            raise _unfit(
+            raise _sampler_error(
                 f"{sampler} has no conditional parameters, and {field} is one", sampler, "Use tpe."
             )
 
 
-def _unfit(message: str, value: Any, fix: str) -> ConfigError:
+def _sampler_error(message: str, value: Any, fix: str) -> ConfigError:
     return ConfigError(message, field="sampler", value=value, fix=fix)
 
 

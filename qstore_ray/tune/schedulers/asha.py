@@ -21,7 +21,7 @@ from qstore_ray.tune.schedulers.base import (
     check_one_objective,
     check_period,
     horizon,
-    unfit,
+    unfit_error,
 )
 from qstore_ray.tune.space.space import Space
 
@@ -90,7 +90,7 @@ class ASHA(Scheduler):
 
     def _end(self, epochs: int | None) -> float:
         if epochs is None and self.max_period is None:
-            raise unfit(
+            raise unfit_error(
                 "trials of different trainer.epochs have no common last rung",
                 "asha",
                 "Write scheduler_options = { max_period = … }, or do not search trainer.epochs.",
@@ -106,9 +106,9 @@ class ASHA(Scheduler):
 
     def open(self, space: Space, *, epochs: int | None, seed: int) -> TrialScheduler:
         """Ray's, which is asked once for each rung that a trial reaches."""
-        from qstore_ray.tune.schedulers.ray import OnceARung
+        from qstore_ray.tune.schedulers.ray import RungASHA
 
-        return OnceARung(self, self.max_period or epochs or 0, seed)
+        return RungASHA(self, self.max_period or epochs or 0, seed)
 
     def decides(self, epoch: int, epochs: int) -> bool:
         """At the first epoch on each rung, and at the end if that is before a trial's own."""

@@ -79,7 +79,7 @@ def check_one_objective(name: str, objectives: int) -> None:
         ConfigError: more than one.
     """
     if objectives > 1:
-        raise unfit(
+        raise unfit_error(
             f"{name} compares trials by one objective, and there are {objectives}",
             name,
             'Write scheduler = "none", or keep one objective.',
@@ -93,7 +93,7 @@ def check_one_part(name: str, parts: int) -> None:
         ConfigError: more than one.
     """
     if parts > 1:
-        raise unfit(
+        raise unfit_error(
             f"{name} stops and continues one training, and a trial has {parts} (seeds × folds)",
             name,
             "Take asha or median, or seeds = 1 without folds.",
@@ -116,6 +116,6 @@ def check_period(field: str, period: float, end: float, what: str) -> None:
         )
 
 
-def unfit(message: str, value: Any, fix: str) -> ConfigError:
+def unfit_error(message: str, value: Any, fix: str) -> ConfigError:
     """The error for a scheduler that does not fit the search."""
     return ConfigError(message, field="scheduler", value=value, fix=fix)

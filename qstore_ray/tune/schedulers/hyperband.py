@@ -18,7 +18,7 @@ from qstore_ray.tune.schedulers.base import (
     check_one_objective,
     check_one_part,
     horizon,
-    unfit,
+    unfit_error,
 )
 from qstore_ray.tune.space.space import Space
 
@@ -46,7 +46,7 @@ class HyperBand(Scheduler):
         there = horizon(space, epochs, parts)
         end = there if self.max_period is None else self.max_period
         if end is None:
-            raise unfit(
+            raise unfit_error(
                 "trials of different trainer.epochs have no common last epoch",
                 "hyperband",
                 "Write scheduler_options = { max_period = … }, or do not search trainer.epochs.",
@@ -68,9 +68,9 @@ class HyperBand(Scheduler):
 
     def open(self, space: Space, *, epochs: int | None, seed: int) -> TrialScheduler:
         """Ray's, which is asked at milestones only."""
-        from qstore_ray.tune.schedulers.ray import AtMilestones
+        from qstore_ray.tune.schedulers.ray import MilestoneHyperBand
 
-        return AtMilestones(self, self.max_period or epochs or 0)
+        return MilestoneHyperBand(self, self.max_period or epochs or 0)
 
     def decides(self, epoch: int, epochs: int) -> bool:
         """At every milestone of every bracket before a trial's own end."""

@@ -65,9 +65,9 @@ class Median(Scheduler):
 
     def open(self, space: Space, *, epochs: int | None, seed: int) -> TrialScheduler:
         """Ray's, which is told one report an interval."""
-        from qstore_ray.tune.schedulers.ray import OnceAnInterval
+        from qstore_ray.tune.schedulers.ray import IntervalMedianRule
 
-        return OnceAnInterval(self)
+        return IntervalMedianRule(self)
 
     def decides(self, epoch: int, epochs: int) -> bool:
         """At the first epoch of every interval."""

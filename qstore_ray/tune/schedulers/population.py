@@ -20,7 +20,7 @@ from qstore_ray.tune.schedulers.base import (
     check_one_part,
     check_period,
     horizon,
-    unfit,
+    unfit_error,
 )
 from qstore_ray.tune.space.mutation import continuous, mutable
 from qstore_ray.tune.space.space import Space
@@ -53,7 +53,7 @@ class Population(Scheduler):
         check_one_part(name, parts)
         end = horizon(space, epochs, parts)
         if end is None:
-            raise unfit(
+            raise unfit_error(
                 "the trials of a population train equally long",
                 name,
                 f"Do not search {EPOCHS}, or take asha.",
@@ -94,7 +94,7 @@ class PBT(Population):
         """Refuses also a space in which nothing can change while a model trains."""
         self.fits("pbt", space, objectives, epochs, parts)
         if not mutable(space):
-            raise unfit(
+            raise unfit_error(
                 "nothing in the space can change while a model trains",
                 "pbt",
                 'Search "trainer.learning_rate" without a condition, or take asha.',
@@ -102,9 +102,9 @@ class PBT(Population):
 
     def open(self, space: Space, *, epochs: int | None, seed: int) -> TrialScheduler:
         """Ray's, with our own way to change values."""
-        from qstore_ray.tune.schedulers.ray import Mutating
+        from qstore_ray.tune.schedulers.ray import SpacePBT
 
-        return Mutating(self, space, epochs or 0, seed)
+        return SpacePBT(self, space, epochs or 0, seed)
 
 
 class PB2(Population):
@@ -118,7 +118,7 @@ class PB2(Population):
         """Refuses also a space in which no continuous range can change while a model trains."""
         self.fits("pb2", space, objectives, epochs, parts)
         if not continuous(space):
-            raise unfit(
+            raise unfit_error(
                 "no continuous range in the space can change while a model trains",
                 "pb2",
                 'Search "trainer.learning_rate" as a float without step and condition, or take pbt.'
@@ -128,6 +128,6 @@ class PB2(Population):
 
     def open(self, space: Space, *, epochs: int | None, seed: int) -> TrialScheduler:
         """Ray's, in the unit cube."""
-        from qstore_ray.tune.schedulers.ray_pb2 import InUnitCube
+        from qstore_ray.tune.schedulers.ray_pb2 import SpacePB2
 
-        return InUnitCube(self, space, epochs or 0, seed)
+        return SpacePB2(self, space, epochs or 0, seed)

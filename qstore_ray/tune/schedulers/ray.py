@@ -4,10 +4,10 @@ Ray's own act on whatever report happens to reach them. Here a report reaches th
 configuration `decides`, so that a search does not depend on how many reports there are. The rest is
 what Ray leaves open:
 
-* The seed: Ray draws from the global state of `random` and numpy. `Draws` puts a state of its own
-  in its place for as long as Ray draws, and then puts back what was there.
-* A median without pauses, and without an error where a trial failed before its first score.
-* Hyperband without waiting for ever: where the trial that others wait for dies, they go on.
+* The seed: Ray draws from the global state of `random` and numpy. `PrivateRandomState` puts a state
+  of its own there while Ray draws, and then restores what was there.
+* A median without pauses, and without an error if a trial failed before its first score.
+* Hyperband without deadlock: if the trial that others wait for dies, they continue.
 * Values that stay in their space when they change.
 
 A trial's configuration is {"number": int, "name": str, "values": {dotted field: value}}, and it
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 METRIC, MODE = "score", "max"
 
 
-class Draws:
+class PrivateRandomState:
     """A state of `random` and of numpy's global generator, apart from everybody else's.
 
     Other threads that draw from the global generators at that moment draw from this one.
@@ -74,8 +74,8 @@ class Draws:
             np.random.set_state(numbers)  # noqa: NPY002 — the same
 
 
-class OurMetric(TrialScheduler):
-    """Has its metric already, and accepts to be told the same again."""
+class FixedMetric(TrialScheduler):
+    """A scheduler whose metric is fixed; setting the same one again is accepted."""
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """Whether the search has the metric and mode that this scheduler was made for."""
@@ -106,7 +106,7 @@ def has_score(result: Result) -> bool:
     return score is not None and not math.isnan(score)
 
 
-class OnceARung(OurMetric, ASHAScheduler):
+class RungASHA(FixedMetric, ASHAScheduler):
     """Asynchronous halving, in which a trial that skips rungs is compared at the highest only."""
 
     def __init__(self, config: ASHA, end: float, seed: int) -> None:
@@ -119,12 +119,12 @@ class OnceARung(OurMetric, ASHAScheduler):
             reduction_factor=config.reduction_factor,
             brackets=config.brackets,
         )
-        self._config, self._draws = config, Draws(seed)
+        self._config, self._random_state = config, PrivateRandomState(seed)
         self._rungs = _Rungs(config.rung, config.resource)
 
     def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
         """Draw its bracket."""
-        with self._draws():
+        with self._random_state():
             super().on_trial_add(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: Result) -> str:
@@ -146,7 +146,7 @@ class OnceARung(OurMetric, ASHAScheduler):
         self._trial_info.pop(trial.trial_id, None)
 
 
-class OnceAnInterval(OurMetric, MedianStoppingRule):
+class IntervalMedianRule(FixedMetric, MedianStoppingRule):
     """The median rule over one report an interval; trials never wait."""
 
     def __init__(self, config: Median) -> None:
@@ -174,7 +174,7 @@ class OnceAnInterval(OurMetric, MedianStoppingRule):
             super().on_trial_complete(tune_controller, trial, result)
 
 
-class AtMilestones(OurMetric, HyperBandScheduler):
+class MilestoneHyperBand(FixedMetric, HyperBandScheduler):
     """Hyperband in which no bracket waits for a trial that is gone."""
 
     def __init__(self, config: HyperBand, end: int) -> None:
@@ -194,17 +194,18 @@ class AtMilestones(OurMetric, HyperBandScheduler):
         return str(super().on_trial_result(tune_controller, trial, result))
 
     def on_trial_remove(self, tune_controller: TuneController, trial: Trial) -> None:
-        """Compare those that waited for it alone; Ray does not if that was for the last time."""
+        """Compare the trials that waited for it alone; Ray does not at the last milestone."""
         super().on_trial_remove(tune_controller, trial)
         bracket, _ = self._trial_info[trial]
         if bracket.finished() and not bracket.is_being_processed:
             self._end_waiting(tune_controller, bracket)
 
     def _process_bracket(self, tune_controller: TuneController, bracket: Any) -> str:
-        """As often as all of a bracket are there: a trial that came back may be far ahead.
+        """Process the bracket repeatedly while all of its trials have reported.
 
-        Ray marks a bracket as being compared and never takes the mark away, so that of those that
-        wait in a bracket that was compared once, none would go on when the last one dies.
+        A resumed trial may be several milestones ahead. Ray marks a bracket as being processed and
+        never clears the mark; without this, trials that wait in such a bracket would be stuck when
+        the last one dies.
         """
         action = TrialScheduler.PAUSE
         while action == TrialScheduler.PAUSE and bracket.current_trials():
@@ -219,13 +220,13 @@ class AtMilestones(OurMetric, HyperBandScheduler):
         return action
 
     def _end_waiting(self, tune_controller: TuneController, bracket: Any) -> None:
-        """Ray would forget those that are about to wait, and write their checkpoint yet."""
+        """Stop the trials that wait, also those that are still writing their checkpoint."""
         for trial in bracket.current_trials():
             if trial.status == trial.PAUSED or trial.is_saving:
                 tune_controller.stop_trial(trial)  # type: ignore[no-untyped-call]
 
 
-class Mutating(OurMetric, PopulationBasedTraining):
+class SpacePBT(FixedMetric, PopulationBasedTraining):
     """Population-based training whose changed values stay in the space."""
 
     def __init__(self, config: PBT, space: Space, end: int, seed: int) -> None:
@@ -238,7 +239,7 @@ class Mutating(OurMetric, PopulationBasedTraining):
             custom_explore_fn=self._explore,
             log_config=False,
         )
-        self._config, self._end, self._draws = config, end, Draws(seed)
+        self._config, self._end, self._random_state = config, end, PrivateRandomState(seed)
         self._parameters = mutable(space)
         self._rng = np.random.default_rng(seed)
 
@@ -246,7 +247,7 @@ class Mutating(OurMetric, PopulationBasedTraining):
         """Let it take over another's parameters, if this is the end of an interval."""
         if not has_score(result) or not self._config.decides(result["epoch"], self._end):
             return TrialScheduler.CONTINUE
-        with self._draws():
+        with self._random_state():
             return str(super().on_trial_result(tune_controller, trial, result))
 
     def _explore(self, config: dict[str, Any]) -> dict[str, Any]:

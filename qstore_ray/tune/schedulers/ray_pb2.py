@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.schedulers import pb2 as ray_pb2
 
-from qstore_ray.tune.schedulers.ray import METRIC, MODE, Draws, OurMetric, has_score
+from qstore_ray.tune.schedulers.ray import METRIC, MODE, FixedMetric, PrivateRandomState, has_score
 from qstore_ray.tune.space.mutation import continuous, share
 from qstore_ray.tune.space.parameters import FloatParameter
 from qstore_ray.tune.space.space import Space
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _DIGITS = 9  # of a share; Ray's own have 7
 
 
-class InUnitCube(OurMetric, ray_pb2.PB2):
+class SpacePB2(FixedMetric, ray_pb2.PB2):
     """Population-based bandits over shares of ranges, evenly or in the logarithm."""
 
     def __init__(self, config: PB2, space: Space, end: int, seed: int) -> None:
@@ -45,13 +45,13 @@ class InUnitCube(OurMetric, ray_pb2.PB2):
             hyperparam_bounds={"values": dict.fromkeys(self._parameters, (0.0, 1.0))},
             log_config=False,
         )
-        self._config, self._end, self._draws = config, end, Draws(seed)
+        self._config, self._end, self._random_state = config, end, PrivateRandomState(seed)
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: Result) -> str:
         """Let it take over another's parameters, if this is the end of an interval."""
         if not has_score(result) or not self._config.decides(result["epoch"], self._end):
             return TrialScheduler.CONTINUE
-        with self._draws():
+        with self._random_state():
             return str(super().on_trial_result(tune_controller, trial, result))
 
     def _save_trial_state(self, state: Any, time: int, result: Result, trial: Trial) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from qstore_ray.config import Config
-from qstore_ray.errors import ConfigError, unknown_name
+from qstore_ray.errors import ConfigError, unknown_name_error
 
 SEARCHED = ("dataset", "model", "trainer")
 """The parts of a job that decide its result; the others say where it runs and what is kept."""
@@ -24,7 +24,7 @@ def check_field(job: Config, field: str) -> None:
     """
     keys = field.split(".")
     if keys[0] not in SEARCHED or len(keys) == 1:
-        raise unknown_name("field to search", field, _names(job, keys[0]), field=field)
+        raise unknown_name_error("field to search", field, _names(job, keys[0]), field=field)
     node: Any = job
     for position, key in enumerate(keys):
         way = ".".join(keys[:position])
@@ -32,7 +32,7 @@ def check_field(job: Config, field: str) -> None:
             known = type(node).model_fields
             if key not in known:
                 names = [f"{way}.{name}" for name in known]
-                raise unknown_name("field", field, names, field=field)
+                raise unknown_name_error("field", field, names, field=field)
             node = getattr(node, key)
         elif isinstance(node, list | tuple):
             node = _item(node, key, way, field)

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import SerializeAsAny, model_serializer, model_validator
 
 from qstore_ray.config import Config, set_field
-from qstore_ray.errors import ConfigError, unknown_name
+from qstore_ray.errors import ConfigError, unknown_name_error
 from qstore_ray.tune.space.fields import SEARCHED, check_field
 from qstore_ray.tune.space.parameters import PARAMETERS, FloatParameter, Parameter
 
@@ -77,7 +77,7 @@ class Space(Config):
             for other, values in parameter.when.items():
                 place = f"{field}.when.{other}"
                 if other not in self.parameters:
-                    raise unknown_name("parameter", other, self.parameters, field=place)
+                    raise unknown_name_error("parameter", other, self.parameters, field=place)
                 _check_condition(self.parameters[other], values, place)
         _ordered(self.parameters)
         return self
@@ -131,7 +131,9 @@ class Space(Config):
         """
         for name, value in values.items():
             if name not in self.parameters:
-                raise unknown_name("parameter", name, self.parameters, field=f"{field}.{name}")
+                raise unknown_name_error(
+                    "parameter", name, self.parameters, field=f"{field}.{name}"
+                )
             if not self.parameters[name].contains(value):
                 raise ConfigError(
                     "this value is not in the space",
@@ -240,7 +242,7 @@ def _parameter(field: str, entry: Any) -> Parameter:
             fix=f'Write for example {{ type = "fixed", value = 1 }}; types: {_TYPES}.',
         )
     if entry["type"] not in PARAMETERS:
-        raise unknown_name("type", entry["type"], PARAMETERS, field=f"{field}.type")
+        raise unknown_name_error("type", entry["type"], PARAMETERS, field=f"{field}.type")
     try:
         return PARAMETERS[entry["type"]](**{str(key): value for key, value in entry.items()})
     except ConfigError as exc:

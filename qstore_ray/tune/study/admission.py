@@ -76,22 +76,22 @@ def _check_folder(folder: Path, url: str | None, existing: Existing) -> None:
         return  # a damaged journal is deleted too
     there = study_names(folder, url)
     if existing == "resume" and folder.name not in there:
-        raise none_to_resume(folder.name)
+        raise no_study_error(folder.name)
     if url is not None and folder.name in there:
         _check_owner(folder, url, deletes=existing == "replace")
     if existing == "error" and (there if url is None else folder.name in there):
-        raise exists(folder.name)
+        raise study_exists_error(folder.name)
 
 
 def _check_same_storage(folder: Path, url: str | None) -> None:
     """Refuse a folder that has the runs of a study that is kept in another place."""
     kept = recorded_url(folder)
     if url is None and kept is not None:
-        raise _kept_elsewhere(folder, name_of(folder, kept), f"tune.storage_url = {kept!r}")
+        raise _kept_elsewhere_error(folder, name_of(folder, kept), f"tune.storage_url = {kept!r}")
     if url is not None and (folder / JOURNAL).exists():
-        raise _kept_elsewhere(folder, str(folder / JOURNAL), "no tune.storage_url")
+        raise _kept_elsewhere_error(folder, str(folder / JOURNAL), "no tune.storage_url")
     if url is not None and kept is not None and not same_database(kept, url):
-        raise _kept_elsewhere(folder, name_of(folder, kept), f"tune.storage_url = {kept!r}")
+        raise _kept_elsewhere_error(folder, name_of(folder, kept), f"tune.storage_url = {kept!r}")
 
 
 def _check_owner(folder: Path, url: str, *, deletes: bool) -> None:
@@ -103,7 +103,7 @@ def _check_owner(folder: Path, url: str, *, deletes: bool) -> None:
         check_owner(study, folder, url, deletes=deletes)
 
 
-def _kept_elsewhere(folder: Path, where: str, setting: str) -> RunExistsError:
+def _kept_elsewhere_error(folder: Path, where: str, setting: str) -> RunExistsError:
     return RunExistsError(
         f"this folder has the runs of a study that is kept in {where}",
         field="tune.storage_url",
@@ -113,7 +113,7 @@ def _kept_elsewhere(folder: Path, where: str, setting: str) -> RunExistsError:
     )
 
 
-def exists(name: str) -> RunExistsError:
+def study_exists_error(name: str) -> RunExistsError:
     """The error if a study of this name exists and `existing` is "error"."""
     return RunExistsError(
         "a study of this name exists",
@@ -124,7 +124,7 @@ def exists(name: str) -> RunExistsError:
     )
 
 
-def none_to_resume(name: str) -> RunExistsError:
+def no_study_error(name: str) -> RunExistsError:
     """The error where a study is to be resumed that is not there."""
     return RunExistsError(
         "there is no study of this name to resume",

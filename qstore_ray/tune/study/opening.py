@@ -23,10 +23,16 @@ from qstore_ray.tune.samplers import Learner, get_sampler
 from qstore_ray.tune.samplers.base import Design
 from qstore_ray.tune.schedulers import get_scheduler
 from qstore_ray.tune.space.space import Space
-from qstore_ray.tune.study.admission import check_study, exists, none_to_resume
+from qstore_ray.tune.study.admission import check_study, no_study_error, study_exists_error
 from qstore_ray.tune.study.attributes import CHANGED, POINT, REPEATS, ROOT, SAME_AS, root
-from qstore_ray.tune.study.ownership import RECORD, check_owner, claim, foreign, make_record
-from qstore_ray.tune.study.recipe import KEY, check_same, public, study_recipe
+from qstore_ray.tune.study.ownership import (
+    RECORD,
+    check_owner,
+    claim,
+    foreign_study_error,
+    make_record,
+)
+from qstore_ray.tune.study.recipe import KEY, StudyRecipe, check_same, public, study_recipe
 from qstore_ray.tune.study.repeats import Tried, size_of
 from qstore_ray.tune.study.storage import JOURNAL, name_of, open_storage, study_names
 from qstore_ray.tune.study.storage_errors import translated
@@ -150,13 +156,13 @@ def _delete(folder: Path, name: str, url: str | None) -> None:
 
 
 def _load(
-    folder: Path, name: str, url: str | None, recipe: dict[str, Any], *, resume: bool
+    folder: Path, name: str, url: str | None, recipe: StudyRecipe, *, resume: bool
 ) -> optuna.Study:
     import optuna
 
     there = name in study_names(folder, url)
     if resume and not there:
-        raise none_to_resume(name)
+        raise no_study_error(name)
     storage = open_storage(folder, url, writing=True)
     if there:
         study = optuna.load_study(study_name=name, storage=storage)
@@ -165,11 +171,12 @@ def _load(
             claim(study, folder, make_record(folder, url))
     else:
         record = None if url is None else make_record(folder, url)
-        directions = [direction for _, direction in recipe["objectives"]]
+        names = [direction.upper() for _, direction in recipe["objectives"]]
+        directions = [optuna.study.StudyDirection[name] for name in names]
         try:
             study = optuna.create_study(study_name=name, storage=storage, directions=directions)
         except optuna.exceptions.DuplicatedStudyError as exc:  # another driver, this moment
-            raise exists(name) from exc
+            raise study_exists_error(name) from exc
         if record is not None:
             claim(study, folder, record)
     made_of = study.user_attrs.get(KEY)
@@ -177,9 +184,9 @@ def _load(
         study.set_user_attr(KEY, recipe)
         return study
     if made_of is None:
-        raise foreign(name)
+        raise foreign_study_error(name)
     if not resume:
-        raise exists(name)
+        raise study_exists_error(name)
     check_same(made_of, recipe)
     if public(made_of) != made_of:
         study.set_user_attr(KEY, public(made_of))

@@ -19,7 +19,7 @@ import secrets
 import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from qstore_ray.config import read_toml
 from qstore_ray.errors import ConfigError, RunExistsError, StudyError
@@ -44,6 +44,20 @@ class FolderRecord:
     id: str
     study: str
     storage_url: str
+
+
+class FolderPlace(TypedDict):
+    """A folder, and whose it is on which machine."""
+
+    folder: str
+    user: str
+    host: str
+
+
+class StudyOwner(FolderPlace):
+    """What a study in a database says about the folder that owns it: the id in its record."""
+
+    id: str
 
 
 def read_record(folder: Path) -> FolderRecord | None:
@@ -112,26 +126,26 @@ def check_owner(study: optuna.Study, folder: Path, url: str, *, deletes: bool = 
     owner, record = attributes.get(OWNER), read_record(folder)
     if owner is not None:
         if not _is_owner(owner, record, folder):
-            raise _other_owner(study.study_name, owner)
+            raise _other_owner_error(study.study_name, owner)
         return
     if KEY in attributes:  # of a version that wrote no owner: known by the job in its folder
         job_url = _url_of_job(folder)
         if not (record or (job_url and same_database(job_url, url))):
-            raise _unknown_owner(study.study_name)
+            raise _unknown_owner_error(study.study_name)
     elif study.get_trials(deepcopy=False):
-        raise foreign(study.study_name)
+        raise foreign_study_error(study.study_name)
     elif not (record or deletes):
-        raise _unknown_owner(study.study_name)
+        raise _unknown_owner_error(study.study_name)
 
 
 def claim(study: optuna.Study, folder: Path, record: FolderRecord) -> None:
     """Write into the study that it is this folder's, where the folder is now."""
-    owner = {"id": record.id, **_here(folder)}
+    owner: StudyOwner = {"id": record.id, **_here(folder)}
     if study.user_attrs.get(OWNER) != owner:
         study.set_user_attr(OWNER, owner)
 
 
-def foreign(name: str) -> RunExistsError:
+def foreign_study_error(name: str) -> RunExistsError:
     """The error for a study that another program has made."""
     return RunExistsError(
         "there is a study of this name that is not ours",
@@ -141,7 +155,7 @@ def foreign(name: str) -> RunExistsError:
     )
 
 
-def _is_owner(owner: dict[str, Any], record: FolderRecord | None, folder: Path) -> bool:
+def _is_owner(owner: StudyOwner, record: FolderRecord | None, folder: Path) -> bool:
     here = _here(folder)
     if record is None:  # the folder was deleted, and this is its place
         return all(owner.get(key) == value for key, value in here.items())
@@ -161,7 +175,7 @@ def _has_id(folder: Path, wanted: str) -> bool:
     return record is not None and record.id == wanted
 
 
-def _here(folder: Path) -> dict[str, str]:
+def _here(folder: Path) -> FolderPlace:
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
@@ -180,7 +194,7 @@ def _url_of_job(folder: Path) -> str | None:
     return url if isinstance(url, str) else None
 
 
-def _other_owner(name: str, owner: dict[str, Any]) -> RunExistsError:
+def _other_owner_error(name: str, owner: StudyOwner) -> RunExistsError:
     return RunExistsError(
         f"the study {name!r} in this database belongs to the folder {owner.get('folder')} of "
         f"{owner.get('user')} on {owner.get('host')}",
@@ -190,7 +204,7 @@ def _other_owner(name: str, owner: dict[str, Any]) -> RunExistsError:
     )
 
 
-def _unknown_owner(name: str) -> RunExistsError:
+def _unknown_owner_error(name: str) -> RunExistsError:
     return RunExistsError(
         f"the study {name!r} in this database was not begun from this folder",
         field="name",

@@ -1,15 +1,15 @@
-"""What a study is made of, and whether a search may go on with it.
+"""What a study is made of, and whether a search may resume it.
 
-It is kept in the study's own storage, so it is there wherever the study is: the space, the
-objectives, the data's fingerprint, and the job that trials are made from. All but where the job
-runs and what it keeps must be equal for a study to be resumed.
+The recipe lies in the study's own storage: the space, the objectives, the data's fingerprint, and
+the job that trials are made from. To resume a study, all of it must be equal, except where the job
+runs and what it keeps.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from qstore_ray.config import Config
 from qstore_ray.credentials import without_login
@@ -28,9 +28,24 @@ KEY = "qstore"
 _RANKS = "dataset.split.ranks"  # The fingerprint of the data says what these decide.
 
 
+class StudyRecipe(TypedDict):
+    """What a study is made of, JSON-ready.
+
+    Keys:
+        space: as a table. objectives: pairs of metric and direction. data: its fingerprint.
+        decides: the fields of the job that change a trial's result. job: all of it.
+    """
+
+    space: dict[str, Any]
+    objectives: list[list[str]]
+    data: str
+    decides: dict[str, Any]
+    job: dict[str, Any]
+
+
 def study_recipe(
     space: Space, job: Config, objectives: Sequence[Objective], data_fingerprint: str
-) -> dict[str, Any]:
+) -> StudyRecipe:
     """The recipe of a study, JSON-ready; the job is kept whole, for the best configuration."""
     decides = {part: getattr(job, part) for part in SEARCHED if part in type(job).model_fields}
     return {
@@ -65,24 +80,28 @@ def public(recipe: Any) -> Any:
     return without_login(recipe) if isinstance(recipe, str) else recipe
 
 
-def check_same(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Check that a study made of `earlier` can go on with `now`.
+def check_same(earlier: Mapping[str, Any], now: StudyRecipe) -> None:
+    """Check that a study made of `earlier` can be resumed with `now`.
 
     Raises:
         RunExistsError: it was started with another space, job, objective or other data; the error
             names the first field that differs.
     """
     if earlier.get("data") != now["data"]:
-        raise _differs("dataset", "other data", now["data"][:16], EARLIER_RANKS)
-    parts = (("space", "space"), ("objectives", "objectives"), ("decides", ""))
-    for part, name in parts:
-        before, after = _flat(_completed(earlier.get(part)), name), _flat(now[part], name)
+        raise _other_recipe_error("dataset", "other data", now["data"][:16], EARLIER_RANKS)
+    parts = (
+        ("space", "space", now["space"]),
+        ("objectives", "objectives", now["objectives"]),
+        ("decides", "", now["decides"]),
+    )
+    for part, name, value in parts:
+        before, after = _flat(_completed(earlier.get(part)), name), _flat(value, name)
         before = with_same_circuit(before, after, "study")
         for field in sorted((before.keys() | after.keys()) - {_RANKS}):
             known = before.get(field, EARLIER.get(field))
             if known != after.get(field):
                 was = json.dumps(known)
-                raise _differs(field, was, after.get(field))
+                raise _other_recipe_error(field, was, after.get(field))
 
 
 def _completed(decides: Any) -> Any:
@@ -96,7 +115,7 @@ def _completed(decides: Any) -> Any:
     return {**decides, "dataset": DatasetConfig.from_dict(dataset).to_dict()}
 
 
-def _differs(field: str, was: str, value: Any, note: str = "") -> RunExistsError:
+def _other_recipe_error(field: str, was: str, value: Any, note: str = "") -> RunExistsError:
     return RunExistsError(
         f"the study was started with {was}",
         field=field,

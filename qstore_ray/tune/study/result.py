@@ -10,11 +10,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from qstore_ray.config import dump_toml, set_field
 from qstore_ray.errors import RunError
 from qstore_ray.resilience import write_durably
+from qstore_ray.track.base import Record
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.track.logs.text import cut, redact, redact_message
 from qstore_ray.train.run.run_folder import check_name
@@ -40,6 +41,14 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 _LONGEST = 200
+
+
+class FailureCause(TypedDict):
+    """A cause of failed trials, how many there are, and their numbers."""
+
+    cause: str
+    count: int
+    trials: list[int]
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ class TrialResult:
     objectives: dict[str, float] = field(default_factory=dict)
     interval: list[float] | None = None
     seconds: float | None = None
-    epochs: list[dict[str, Any]] = field(default_factory=list)
+    epochs: list[Record] = field(default_factory=list)
     circuit_evaluations: int | None = None
     error: str | None = None
     run: str = ""
@@ -128,13 +137,16 @@ class StudyResult:
         found = [t.status + " and repeated" * (t.number in repeated) for t in self.trials]
         return ", ".join(f"{found.count(each)} {each}" for each in sorted(set(found)))
 
-    def failures(self) -> list[dict[str, Any]]:
+    def failures(self) -> list[FailureCause]:
         """The causes of failed trials, the most frequent first, each with its trials' numbers."""
         causes: dict[str, list[int]] = {}
         for trial in self.trials:
             if trial.status == "failed":
                 causes.setdefault(trial.error or "unknown", []).append(trial.number)
-        table = [{"cause": c, "count": len(n), "trials": n} for c, n in causes.items()]
+        table: list[FailureCause] = [
+            {"cause": cause, "count": len(numbers), "trials": numbers}
+            for cause, numbers in causes.items()
+        ]
         return sorted(table, key=lambda row: -len(row["trials"]))
 
     def best_trials(self) -> list[TrialResult]:
@@ -244,12 +256,12 @@ def read_result(storage: str | Path, name: str, *, storage_url: str | None = Non
     url = storage_url or recorded_url(folder)
     with translated(name_of(folder, url)):
         if name not in study_names(folder, url):
-            raise _none(folder)
+            raise _no_study_error(folder)
         keep = open_storage(folder, url, writing=False)
         study = optuna.load_study(study_name=name, storage=keep)
         recipe = study.user_attrs.get(KEY)
         if recipe is None:
-            raise _none(folder)
+            raise _no_study_error(folder)
         every = study.get_trials(deepcopy=False)
         trials = [t for t in every if not {COPIED, SAME_AS} & t.user_attrs.keys()]
     objectives = dict(recipe["objectives"])
@@ -286,7 +298,7 @@ def _status(trial: FrozenTrial) -> str:
     return names.get(trial.state.name.lower(), trial.state.name.lower())
 
 
-def _epochs(trial: FrozenTrial, file: Path, metric: str) -> list[dict[str, Any]]:
+def _epochs(trial: FrozenTrial, file: Path, metric: str) -> list[Record]:
     records = [dict(record) for record in epoch_records(read_records(file))]
     reported = [{"epoch": e, metric: v} for e, v in sorted(trial.intermediate_values.items())]
     return records or reported
@@ -320,7 +332,7 @@ def _column(values: list[Any]) -> Any:
     return pa.array([None if v is None else json.dumps(v) for v in values], pa.string())
 
 
-def _none(folder: Path) -> RunError:
+def _no_study_error(folder: Path) -> RunError:
     return RunError(
         "there is no study of this name",
         field="study",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from qstore_ray.credentials import without_login
 from qstore_ray.errors import MissingDependencyError
 from qstore_ray.tune.study.address import file_of, is_file, parsed, with_login
-from qstore_ray.tune.study.storage_errors import damaged, translated
+from qstore_ray.tune.study.storage_errors import damaged_error, translated
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -56,7 +56,7 @@ def open_storage(folder: Path, url: str | None, *, writing: bool) -> BaseStorage
             return optuna.storages.JournalStorage(backend)
         except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError) as exc:
             # The journal is replayed here; a record that lacks something ends in one of these.
-            raise damaged(str(file), f"its records do not fit together ({exc!r})") from exc
+            raise damaged_error(str(file), f"its records do not fit together ({exc!r})") from exc
 
 
 def study_names(folder: Path, url: str | None) -> list[str]:
@@ -95,7 +95,7 @@ def _check_journal(file: Path, *, mend: bool) -> None:
         except ValueError:
             record = None
         if not isinstance(record, dict) or not isinstance(record.get("op_code"), int):
-            raise damaged(str(file), f"line {number} is no record")
+            raise damaged_error(str(file), f"line {number} is no record")
     if mend and whole < len(data):
         with file.open("r+b") as journal:
             journal.truncate(whole)
@@ -112,7 +112,7 @@ def _has_tables(url: str) -> bool:
     try:
         engine = sqlalchemy.create_engine(address, **_options(address))
     except ImportError as exc:
-        raise _no_driver(address, url) from exc
+        raise _no_driver_error(address, url) from exc
     try:
         with engine.connect() as connection:
             return sqlalchemy.inspect(connection).has_table("studies")
@@ -130,7 +130,7 @@ def _database(url: str) -> BaseStorage:
                 address.render_as_string(hide_password=False), engine_kwargs=_options(address)
             )
     except ImportError as exc:
-        raise _no_driver(address, url) from exc
+        raise _no_driver_error(address, url) from exc
 
 
 def _options(address: URL) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _options(address: URL) -> dict[str, Any]:
     return options
 
 
-def _no_driver(address: URL, url: str) -> MissingDependencyError:
+def _no_driver_error(address: URL, url: str) -> MissingDependencyError:
     installs = {
         "psycopg": "pip install 'psycopg[binary]'",
         "psycopg2": "pip install psycopg2-binary, or write postgresql+psycopg://…",

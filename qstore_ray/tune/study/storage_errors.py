@@ -124,7 +124,7 @@ def translated(where: str) -> Iterator[None]:
         ) from exc
 
 
-def damaged(where: str, reason: str) -> StudyError:
+def damaged_error(where: str, reason: str) -> StudyError:
     """The error for a storage whose contents cannot be what was written."""
     return StudyError(
         f"the storage of the study is damaged: {reason}", field="storage", value=where, fix=_RESTORE

@@ -69,7 +69,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Failure:
+class TrialFailure:
     """A trial that ended without a result, and why."""
 
     reason: str
@@ -80,7 +80,7 @@ class Pruned:
     """A trial that was ended early because others do better; its last report stands."""
 
 
-Outcome: TypeAlias = Sequence[float] | Failure | Pruned
+TrialOutcome: TypeAlias = Sequence[float] | TrialFailure | Pruned
 
 
 class Study:
@@ -240,7 +240,7 @@ class Study:
     def tell(
         self,
         number: int,
-        outcome: Outcome,
+        outcome: TrialOutcome,
         *,
         circuit_evaluations: int | None = None,
         interval: tuple[float, float] | None = None,
@@ -269,13 +269,13 @@ class Study:
         marks: dict[str, Any] = {
             EVALUATIONS: circuit_evaluations,
             INTERVAL: None if interval is None else list(interval),
-            ERROR: outcome.reason if isinstance(outcome, Failure) else None,
+            ERROR: outcome.reason if isinstance(outcome, TrialFailure) else None,
         }
         self.reach(lambda: self._end(trial, outcome, marks))
         del self._live[number]
         return True
 
-    def _end(self, trial: optuna.Trial, outcome: Outcome, marks: Mapping[str, Any]) -> None:
+    def _end(self, trial: optuna.Trial, outcome: TrialOutcome, marks: Mapping[str, Any]) -> None:
         from optuna.trial import TrialState
 
         if self._study.get_trials(deepcopy=False)[trial.number].state.is_finished():
@@ -283,7 +283,7 @@ class Study:
         for name, value in marks.items():
             if value is not None:
                 trial.set_user_attr(name, value)
-        if isinstance(outcome, Failure):
+        if isinstance(outcome, TrialFailure):
             self._study.tell(trial, state=TrialState.FAIL)
         elif isinstance(outcome, Pruned):
             self._study.tell(trial, state=TrialState.PRUNED)
@@ -300,8 +300,8 @@ class Study:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def _finite(self, outcome: Outcome) -> Outcome:
-        if isinstance(outcome, Failure | Pruned):
+    def _finite(self, outcome: TrialOutcome) -> TrialOutcome:
+        if isinstance(outcome, TrialFailure | Pruned):
             return outcome
         if len(outcome) != len(self.objectives):
             raise ConfigError(
@@ -312,7 +312,7 @@ class Study:
             )
         for objective, value in zip(self.objectives, outcome, strict=True):
             if not math.isfinite(value):
-                return Failure(f"{objective.metric} is {value}")
+                return TrialFailure(f"{objective.metric} is {value}")
         return outcome
 
     def _keep_value(self, trial: optuna.Trial, epoch: int, value: float) -> None:

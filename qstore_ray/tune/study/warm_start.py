@@ -84,14 +84,14 @@ def _open(reference: str) -> optuna.Study:
     if not address:
         name = folder.name
         if not (folder / "study.journal").exists():
-            raise _none(reference)
+            raise _no_source_error(reference)
     if name not in study_names(folder, address or None):
-        raise _none(reference)
+        raise _no_source_error(reference)
     storage = open_storage(folder, address or None, writing=False)
     return optuna.load_study(study_name=name, storage=storage)
 
 
-def _none(reference: str) -> ConfigError:
+def _no_source_error(reference: str) -> ConfigError:
     return ConfigError(
         "there is no such study to learn from",
         field="warm_start",

@@ -11,11 +11,12 @@ from typing import Any
 
 from ray.tune import Trainable
 
-from qstore_ray.tune.trial.attempt import Attempt, Message
+from qstore_ray.tune.trial.attempt import Attempt
 from qstore_ray.tune.trial.checkpoint_transfer import pack, unpack
+from qstore_ray.tune.trial.messages import Message
 from qstore_ray.tune.trial.plan import SCRATCH, Plan
 from qstore_ray.tune.trial.start_barrier import Assembly
-from qstore_ray.tune.trial.trial import Trials
+from qstore_ray.tune.trial.trial import TrialRunner
 
 
 class TrialActor(Trainable):
@@ -24,17 +25,17 @@ class TrialActor(Trainable):
     def setup(self, config: dict[str, Any], plan: Plan) -> None:  # type: ignore[override]
         """The first trial of this process."""
         self._plan = plan
-        self._trials = Trials(plan)
+        self._runner = TrialRunner(plan)
         self._values: dict[str, Any] = config["values"]
         self._attempt: Attempt | None = None
         self._others = Assembly(plan.folder / SCRATCH / "processes", plan.places)
 
-    def step(self) -> Message:
+    def step(self) -> Message:  # type: ignore[override]
         """The next report of the trial."""
         if self._attempt is None:
             name, values = self._folder.name, self._values
             self._attempt = Attempt(
-                lambda link: self._trials.run(name, values, link), trace=self._folder / "error.txt"
+                lambda link: self._runner.run(name, values, link), trace=self._folder / "error.txt"
             )
         message = self._attempt.next()
         self._others.wait()

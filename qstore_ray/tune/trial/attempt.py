@@ -1,11 +1,11 @@
-"""One attempt at a trial: its training in a thread, handed on report by report.
+"""One attempt at a trial: its training in a thread, delivered report by report.
 
 A training runs from its first epoch to its last; Ray Tune wants to ask for the next report, and to
 decide after each whether there is to be another. So the training has a thread of its own, in which
 a callback hands over a report and waits there until the next one is asked for:
 
     attempt = Attempt(train)          # train(link) → the last message
-    while not (message := attempt.next()).get("done"):
+    while not (message := attempt.next())["done"]:
         ...                           # the training waits at the end of an epoch
     attempt.stop()                    # or earlier: it stops at a checkpoint
 
@@ -14,6 +14,7 @@ Runs in the process of the trial.
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -21,22 +22,20 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Self
 
-from qstore_ray.errors import DataError, DivergenceError, QStoreError, last_line, unknown_name
+from qstore_ray.errors import DataError, DivergenceError, QStoreError, last_line, unknown_name_error
 from qstore_ray.track.base import Record, RunInfo, Status
 from qstore_ray.train.callbacks.base import Callback, Run
 from qstore_ray.tune.metrics import is_optional
 from qstore_ray.tune.objective import Objective
-
-Message: TypeAlias = dict[str, Any]
-"""What a trial reports: `epoch`, `score`, `progress`, …; at its end `done`."""
+from qstore_ray.tune.trial.messages import EpochReport, FailureReport, FinalReport, Message
 
 _SECONDS_BETWEEN_REPORTS = 1.0
 
 
 class Link:
-    """What ties a training to whoever asks for its reports.
+    """The connection between a training and its caller, who asks for reports.
 
     Attributes:
         stopping: set when the training shall stop at a checkpoint.
@@ -44,19 +43,19 @@ class Link:
 
     def __init__(self) -> None:
         self.stopping = threading.Event()
-        self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[EpochReport | None] = queue.SimpleQueue()
         self._go = threading.Semaphore(0)
 
-    def report(self, message: Message) -> None:
+    def report(self, message: EpochReport) -> None:
         """Hand over a report and wait until the next one is asked for. The training's side."""
         self._messages.put(message)
         self._go.acquire()
 
     def go_on(self) -> None:
-        """Let the training go on after a report."""
+        """Let the training continue after a report."""
         self._go.release()
 
-    def take(self) -> Message | None:
+    def take(self) -> EpochReport | None:
         """Wait for a report; None when there will be no more."""
         return self._messages.get()
 
@@ -73,22 +72,22 @@ class Attempt:
         trace: the file that the traceback of an unforeseen error is written to.
     """
 
-    def __init__(self, train: Callable[[Link], Message], trace: Path) -> None:
+    def __init__(self, train: Callable[[Link], FinalReport], trace: Path) -> None:
         self._train = train
         self._trace = trace
         self._link = Link()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="qstore_ray-trial")
-        self._training: Future[Message] | None = None
+        self._training: Future[FinalReport] | None = None
 
     def next(self) -> Message:
-        """The next report; the last one has `done`, and `failure` where the training failed."""
+        """The next message: reports of epochs, and at the end the result or the failure."""
         if self._training is None:
             self._training = self._pool.submit(self._train, self._link)
             self._training.add_done_callback(lambda _: self._link.end())
         else:
             self._link.go_on()
         message = self._link.take()
-        return {"done": False, **message} if message is not None else self._ending(self._training)
+        return message if message is not None else self._last(self._training)
 
     def stop(self) -> None:
         """Stop at a checkpoint, and wait until it is there."""
@@ -96,10 +95,10 @@ class Attempt:
         self._link.go_on()
         self._pool.shutdown()
 
-    def _ending(self, training: Future[Message]) -> Message:
+    def _last(self, training: Future[FinalReport]) -> FinalReport | FailureReport:
         error = training.exception()
         if error is None:
-            return {"done": True, **training.result()}
+            return training.result()
         if not isinstance(error, QStoreError):
             self._trace.parent.mkdir(parents=True, exist_ok=True)
             self._trace.write_text("".join(traceback.format_exception(error)))
@@ -107,14 +106,14 @@ class Attempt:
 
 
 def cause(error: BaseException) -> str:
-    """An error in one line: by it, failed trials are counted."""
+    """An error in one line; failed trials are grouped by it."""
     if isinstance(error, QStoreError):
         return f"{type(error).__name__}: {error.message}"
     said = last_line(error)
     return f"{type(error).__name__}: {'no message' if said == type(error).__name__ else said}"
 
 
-class Progress:
+class EpochReporter:
     """Collects the epochs of one training, and reports them when a decision is due.
 
     Args:
@@ -161,6 +160,7 @@ class Progress:
         now = self._reported = self._clock()
         self._link.report(
             {
+                "done": False,
                 "epoch": epoch + 1,
                 "score": score(self._objective, value),
                 "seconds": now - self._began,
@@ -184,21 +184,21 @@ class ReportEpochs(Callback):
 
     comes_last: ClassVar[bool] = True
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, reporter: EpochReporter) -> None:
+        self._reporter = reporter
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self  # of one run only, and tied to it
 
     def on_epoch_end(self, run: Run, record: Record) -> None:
         """Take the epoch."""
-        self._progress.add({**record, **run.logged})
+        self._reporter.add({**record, **run.logged})
 
     def on_epoch_begin(self, run: Run) -> None:
         """Report, and wait; the checkpoint of the epoch is on disk, for whoever is to have it."""
-        if self._progress.is_due():
+        if self._reporter.is_due():
             run.journal.settle()
-            self._progress.report()
+            self._reporter.report()
 
 
 class FollowEpochs:
@@ -209,17 +209,17 @@ class FollowEpochs:
 
     name = "search"
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, reporter: EpochReporter) -> None:
+        self._reporter = reporter
 
     def start(self, run: RunInfo) -> None:
         """Nothing to prepare."""
 
     def epoch(self, record: Record) -> None:
         """Take the epoch, and report."""
-        self._progress.add(record)
-        if self._progress.is_due():
-            self._progress.report()
+        self._reporter.add(record)
+        if self._reporter.is_due():
+            self._reporter.report()
 
     def finish(self, status: Status, summary: Mapping[str, Any], artifacts: Sequence[Path]) -> None:
         """Nothing to finish."""
@@ -248,9 +248,9 @@ def value_of(objective: Objective, metrics: Mapping[str, Any]) -> float:
         )
     if objective.metric not in metrics:
         names = [name for name, value in metrics.items() if isinstance(value, int | float)]
-        raise unknown_name("metric", objective.metric, names, field="tune.objectives")
+        raise unknown_name_error("metric", objective.metric, names, field="tune.objectives")
     value = float(metrics[objective.metric])
-    if value - value != 0.0:
+    if not math.isfinite(value):
         raise DivergenceError(
             f"{objective.metric} is {value}",
             field=objective.metric,

@@ -13,7 +13,7 @@ from qstore_ray.train.config import TrainingJob
 from qstore_ray.train.ray.errors import meaning
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.trial.plan import Plan
-from qstore_ray.tune.trial.training import Trainings
+from qstore_ray.tune.trial.training import PartTrainer
 
 
 def train_in_task(
@@ -58,4 +58,4 @@ _LOOK_SECONDS = 0.2
 
 @ray.remote
 def _train_part(plan: Plan, job: TrainingJob) -> dict[str, Any]:
-    return Trainings(plan).train(job, threading.Event())
+    return PartTrainer(plan).train(job, threading.Event())

@@ -1,7 +1,7 @@
 """One training of a trial, in a run folder of the study.
 
-The run folder is all that it leaves. One that is there already is gone on with: a training that was
-interrupted continues from its checkpoint, one that had finished is read.
+It leaves nothing but the run folder. If the folder exists, the training is resumed from its
+checkpoint, or read if it had finished.
 
 Runs in the process of the trial.
 """
@@ -34,7 +34,7 @@ _LOCK_SECONDS = 30.0
 """A process that was killed a moment ago may still hold the run folder."""
 
 
-class Trainings:
+class PartTrainer:
     """Trains jobs one after another in this process, and keeps what they share."""
 
     def __init__(self, plan: Plan) -> None:
@@ -47,7 +47,7 @@ class Trainings:
         stop: threading.Event,
         callbacks: Sequence[Callback | Tracker] = (),
     ) -> dict[str, Any]:
-        """Train, or go on, or read what was trained; the metrics.
+        """Train, resume, or read what was trained; returns the metrics.
 
         Args:
             stop: when set, the training stops at a checkpoint.

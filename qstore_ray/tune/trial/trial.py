@@ -17,32 +17,33 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from qstore_ray.train.config import TrainingJob
+from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.trial.attempt import (
+    EpochReporter,
     FollowEpochs,
     Link,
-    Message,
-    Progress,
     ReportEpochs,
     score,
     value_of,
 )
+from qstore_ray.tune.trial.messages import Costs, FinalReport
 from qstore_ray.tune.trial.parts import Part, combine, part_job, parts_of
 from qstore_ray.tune.trial.plan import Plan
-from qstore_ray.tune.trial.training import Trainings
+from qstore_ray.tune.trial.training import PartTrainer
 
 if TYPE_CHECKING:
     import ray
 
 
-class Trials:
+class TrialRunner:
     """Runs trials one after another in this process."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._trainings = Trainings(plan)
+        self._trainer = PartTrainer(plan)
         self._elsewhere: ray.ObjectRef[Plan] | None = None
 
-    def run(self, name: str, values: dict[str, Any], link: Link) -> Message:
+    def run(self, name: str, values: dict[str, Any], link: Link) -> FinalReport:
         """Run a trial to its end; its last message.
 
         Raises:
@@ -55,32 +56,41 @@ class Trials:
             return self._one(job, link)
         return self._several([self._part_job(job, part) for part in parts], parts, link)
 
-    def _one(self, job: TrainingJob, link: Link) -> Message:
+    def _one(self, job: TrainingJob, link: Link) -> FinalReport:
         decides, epochs = self._plan.scheduler.decides, job.trainer.epochs
-        progress = Progress(link, self._first, lambda epoch: decides(epoch, epochs))
+        reporter = EpochReporter(link, self._first, lambda epoch: decides(epoch, epochs))
         report = FollowEpochs if job.trainer.num_workers else ReportEpochs
-        metrics = self._trainings.train(job, link.stopping, [report(progress)])
-        return {**self._ending(metrics), "progress": progress.left()}
+        metrics = self._trainer.train(job, link.stopping, [report(reporter)])
+        return self._ending(metrics, int(metrics["epochs"]), reporter.left())
 
-    def _several(self, jobs: list[TrainingJob], parts: Sequence[Part], link: Link) -> Message:
+    def _several(self, jobs: list[TrainingJob], parts: Sequence[Part], link: Link) -> FinalReport:
         found: list[dict[str, Any]] = []
         for metrics in self._trained(jobs, link.stopping):
             found.append(_numbers(metrics))
             so_far = combine(parts[: len(found)], found)
             value = value_of(self._first, so_far.values)
-            message = {"epoch": len(found), "progress": [(len(found) - 1, value)]}
+            progress = [(len(found) - 1, value)]
             if len(found) < len(parts):
-                link.report({**self._costs(so_far.values), "score": self._score(value), **message})
-        of_first = so_far.metrics[self._first.metric]
-        spread = {"std": of_first.std, "low": of_first.low, "high": of_first.high, "n": of_first.n}
-        return {**self._ending(so_far.values), **message, "spread": spread}
+                link.report(
+                    {
+                        **self._costs(so_far.values),
+                        "done": False,
+                        "epoch": len(found),
+                        "score": score(self._first, value),
+                        "progress": progress,
+                    }
+                )
+        ending = self._ending(so_far.values, len(found), progress)
+        first = so_far.metrics[self._first.metric]
+        ending["spread"] = {"std": first.std, "low": first.low, "high": first.high, "n": first.n}
+        return ending
 
     def _trained(self, jobs: list[TrainingJob], stop: threading.Event) -> Iterator[dict[str, Any]]:
         """The metrics of every job, in their order, as soon as all before it are there."""
         at_once = min(self._plan.config.parts_at_once, len(jobs))
         if at_once == 1:
             for job in jobs:
-                yield self._trainings.train(job, stop)
+                yield self._trainer.train(job, stop)
             return
         places: SimpleQueue[bool] = SimpleQueue()  # True: in this process, of which there is one
         for number in range(at_once):
@@ -89,7 +99,7 @@ class Trials:
         def train(job: TrainingJob) -> dict[str, Any]:
             here = places.get()
             try:
-                return self._trainings.train(job, stop) if here else self._train_beside(job, stop)
+                return self._trainer.train(job, stop) if here else self._train_beside(job, stop)
             finally:
                 places.put(here)
 
@@ -115,23 +125,25 @@ class Trials:
         return part_job(job, part, self._plan.config.folds).model_copy(update=place)
 
     @property
-    def _first(self) -> Any:
+    def _first(self) -> Objective:
         return self._plan.config.objectives[0]
 
-    def _score(self, value: float) -> float:
-        return score(self._first, value)
-
-    def _ending(self, metrics: dict[str, Any]) -> Message:
+    def _ending(
+        self, metrics: dict[str, Any], epoch: int, progress: list[tuple[int, float]]
+    ) -> FinalReport:
         found = [value_of(objective, metrics) for objective in self._plan.config.objectives]
         return {
             **self._costs(metrics),
-            "epoch": int(metrics["epochs"]),
-            "score": self._score(found[0]),
+            "done": True,
+            "epoch": epoch,
+            "score": score(self._first, found[0]),
+            "progress": progress,
             "values": found,
             "metrics": _numbers(metrics),
+            "spread": None,
         }
 
-    def _costs(self, metrics: dict[str, Any]) -> Message:
+    def _costs(self, metrics: dict[str, Any]) -> Costs:
         return {
             "circuit_evaluations": int(metrics["circuit_evaluations"]),
             "seconds": float(metrics["train_seconds"]),

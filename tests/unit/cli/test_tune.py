@@ -17,14 +17,14 @@ from qstore_ray.job import JobConfig
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.report.html import render
 from qstore_ray.tune.study.result import read_result
-from qstore_ray.tune.study.study import Failure
+from qstore_ray.tune.study.study import TrialFailure
 from tests.search_spaces import SPACE
 from tests.studies import opened
 from tests.unit.tune.test_space import JOB
 
 FEW = {name: SPACE[name] for name in ("trainer.learning_rate", "trainer.optimizer")}
 GOALS = [Objective(metric="val_accuracy"), Objective(metric="circuit_evaluations", mode="min")]
-OUTCOMES = [[0.5], Failure("out of \x1b[2J memory"), [0.9], [0.4], [0.8]]
+OUTCOMES = [[0.5], TrialFailure("out of \x1b[2J memory"), [0.9], [0.4], [0.8]]
 
 
 def _search(storage: Path, name: str, outcomes, goals: int = 1, **options) -> None:
@@ -40,7 +40,7 @@ def storage(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     _search(folder, "one", OUTCOMES)
     _search(folder, "two", [[0.5, 1.0], [0.9, 5.0], [0.4, 3.0]], 2)
-    _search(folder, "failed", [Failure("diverged"), Failure("diverged")])
+    _search(folder, "failed", [TrialFailure("diverged"), TrialFailure("diverged")])
     return folder
 
 

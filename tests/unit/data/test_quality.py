@@ -27,7 +27,7 @@ from qstore_ray.data.quality.drift import (
     measure_drift,
     stability_index,
 )
-from qstore_ray.data.quality.finding import Finding, Origin
+from qstore_ray.data.quality.finding import Finding, RowOrigin
 from qstore_ray.data.quality.parts import Split
 from qstore_ray.data.quality.qubits import find_unfit
 from qstore_ray.data.quality.report import Report, check_splits, validate
@@ -38,8 +38,8 @@ RNG = np.random.default_rng(3)
 X = RNG.normal(size=(200, 3))
 Y = RNG.integers(0, 2, size=200)
 CLASSES = ("no", "yes")
-TRAIN = Origin("train", np.arange(200), ("a", "b", "c"))
-TEST = Origin("test", np.arange(1000, 1050), ("a", "b", "c"))
+TRAIN = RowOrigin("train", np.arange(200), ("a", "b", "c"))
+TEST = RowOrigin("test", np.arange(1000, 1050), ("a", "b", "c"))
 OTHER = RNG.normal(size=(50, 3))
 
 
@@ -93,7 +93,7 @@ def test_a_range_is_one_for_all_columns_or_one_a_column():
     x = np.array([[0.0, 5.0], [2.0, -7.0], [1.0, np.nan]])
     assert find_out_of_range(x, -7.0, 5.0) == []
     assert find_out_of_range(x) == []
-    finding = _only(find_out_of_range(x, 0.0, (2.0, 4.0), Origin(names=("u", "v"))))
+    finding = _only(find_out_of_range(x, 0.0, (2.0, 4.0), RowOrigin(names=("u", "v"))))
     assert (finding.field, finding.value, finding.rows) == ("v", -7.0, (0, 1))
     assert "2 of 3 values are outside [0, 4]" in finding.message
     with pytest.raises(ConfigError, match="3 bounds for 2 columns") as caught:
@@ -295,7 +295,7 @@ def test_the_width_is_what_the_encoding_takes(encoding, n_qubits, width, fits):
 
 def test_rows_that_an_encoding_cannot_take():
     x = np.array([[1.0, 0.0], [0.0, 0.0], [0.0, -0.5]])
-    zero = _only(find_unfit(x, "amplitude", 1, Origin("test", np.array([5, 6, 7]))))
+    zero = _only(find_unfit(x, "amplitude", 1, RowOrigin("test", np.array([5, 6, 7]))))
     assert (zero.rows, zero.severity) == ((6,), "error")
     assert _only(find_unfit(x, "basis", 2)).rows == (2,)
     assert find_unfit(np.abs(np.sign(x)), "basis", 2) == []
@@ -306,7 +306,7 @@ def test_rows_that_an_encoding_cannot_take():
 def test_angles_a_turn_apart_are_a_warning():
     turn = np.array([[0.0, 0.0], [2 * math.pi, 1.0]])
     assert find_unfit(turn, "angle", 2) == []
-    finding = _only(find_unfit(turn * 1.01, "angle", 2, Origin(names=("u", "v"))))
+    finding = _only(find_unfit(turn * 1.01, "angle", 2, RowOrigin(names=("u", "v"))))
     assert (finding.severity, finding.field) == ("warning", "u")
 
 
@@ -379,8 +379,8 @@ def test_any_numbers_can_be_checked(x, other, encoding):
     """Odd shapes, constants, 1e308, NaN: findings come out, nothing is raised or warned of."""
     other = np.resize(other, (len(other), x.shape[1]))
     splits = {
-        "train": Split(x, np.arange(len(x)) % 2, Origin("train")),
-        "test": Split(other, np.arange(len(other)) % 2, Origin("test")),
+        "train": Split(x, np.arange(len(x)) % 2, RowOrigin("train")),
+        "test": Split(other, np.arange(len(other)) % 2, RowOrigin("test")),
     }
     findings = check_splits(splits, CLASSES, QualityConfig(low=-1, high=1))
     findings += find_unfit(x, encoding, 2)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import requests
 
-from qstore_ray.data.service.client.answers import refusal
+from qstore_ray.data.service.client.answers import refusal_error
 from qstore_ray.data.service.client.client import DatasetServiceClient
 from qstore_ray.data.sources.base import ColumnsConfig
 from qstore_ray.errors import (
@@ -50,7 +50,7 @@ def _sent(error: QStoreError) -> bytes:
 )
 def test_an_error_crosses_whole(kind: type[QStoreError], value):
     error = kind("what was wrong", field="columns.label", value=value, fix="Type this.")
-    found = refusal(422, _sent(error))
+    found = refusal_error(422, _sent(error))
     assert type(found) is kind
     assert (found.message, found.field, found.fix) == (error.message, error.field, error.fix)
     assert str(found) == str(error)
@@ -61,14 +61,14 @@ def test_an_error_crosses_whole(kind: type[QStoreError], value):
 
 @pytest.mark.parametrize("kind", [RunError, InterruptedRunError])
 def test_an_error_that_no_service_raises_is_a_data_error(kind: type[QStoreError]):
-    found = refusal(422, _sent(kind("stop", value=3)))
+    found = refusal_error(422, _sent(kind("stop", value=3)))
     assert (type(found), found.value) == (DataError, 3)
     assert "the service answered 422: stop" in str(found)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"detail": "x"}', b'{"detail": null}'])
 def test_what_describes_no_error_is_shown(body: bytes):
-    assert type(refusal(404, body)) is BackendError
+    assert type(refusal_error(404, body)) is BackendError
 
 
 def test_an_unknown_column_is_not_an_unknown_address(tmp_path: Path):

@@ -32,7 +32,7 @@ from qstore_ray.errors import (
     DataError,
     UnknownNameError,
     UsageError,
-    unknown_name,
+    unknown_name_error,
 )
 from tests.dataset_service import X, Y, made, running
 
@@ -56,7 +56,7 @@ def _read(asked: HubImport, _: Path) -> SourceData:
 def _augmentations(steps):
     (step,) = steps
     if step.type != "shift":
-        raise unknown_name("augmentation", step.type, ["shift"], field="type")
+        raise unknown_name_error("augmentation", step.type, ["shift"], field="type")
 
     def shift(x, seed: int, copy: int):
         noise = np.random.default_rng([seed, copy]).uniform(0.5, 1.0, size=x.shape)

@@ -22,7 +22,7 @@ from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.data.rows.labels import ClassLabels
 from qstore_ray.data.rows.spelling import look_alike
-from qstore_ray.errors import DataError, UnknownNameError, unknown_name
+from qstore_ray.errors import DataError, UnknownNameError, unknown_name_error
 
 N = 12
 NFC, NFD = (unicodedata.normalize(form, "Köln") for form in ("NFC", "NFD"))
@@ -135,7 +135,7 @@ def test_a_column_s_name_in_another_form_says_so(tmp_path: Path, suffix: str):
 
 
 def test_an_unknown_name_in_another_form_says_so():
-    error = unknown_name("column", NFC, [NFD, "Ulm"], field="columns.label")
+    error = unknown_name_error("column", NFC, [NFD, "Ulm"], field="columns.label")
     assert isinstance(error, UnknownNameError)
     assert "another Unicode form" in error.fix
     assert ascii(NFD) in error.fix

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from qstore_ray.errors import CheckpointError
 from qstore_ray.learn.optimizers import OPTIMIZERS, get_optimizer
+from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.run.checkpoint import (
     latest_checkpoint,
     prune_checkpoints,
@@ -288,3 +289,10 @@ def test_a_copy_of_a_checkpoint_is_the_checkpoint(tmp_path: Path):
     path = _write(tmp_path / "one")
     copy = shutil.copytree(path, tmp_path / "elsewhere")
     np.testing.assert_array_equal(read_checkpoint(copy).arrays["theta"], ARRAYS["theta"])
+
+
+def test_a_checkpoint_that_describes_no_model_is_not_loaded_as_one(tmp_path: Path):
+    with pytest.raises(CheckpointError) as caught:
+        TrainedModel.load(_write(tmp_path))
+    assert "it lacks config, n_features, preparation" in caught.value.message
+    assert caught.value.field == "model"

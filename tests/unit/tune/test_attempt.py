@@ -11,9 +11,9 @@ from qstore_ray.errors import DivergenceError, RunError, UnknownNameError
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.trial.attempt import (
     Attempt,
+    EpochReporter,
     FollowEpochs,
     Link,
-    Progress,
     cause,
     score,
     value_of,
@@ -43,8 +43,8 @@ def test_a_training_waits_after_every_report_until_the_next_is_asked_for(tmp_pat
     def train(link: Link):
         for epoch in range(3):
             done.append(epoch)
-            link.report({"epoch": epoch})
-        return {"values": [0.5]}
+            link.report({"done": False, "epoch": epoch})
+        return {"done": True, "values": [0.5]}
 
     attempt = Attempt(train, tmp_path / "error.txt")
     assert done == [], "nothing is trained before anybody asks"
@@ -60,7 +60,7 @@ def test_stopped_between_two_reports_it_ends_at_a_checkpoint_and_stop_waits_for_
     ended = threading.Event()
 
     def train(link: Link):
-        link.report({"epoch": 1})
+        link.report({"done": False, "epoch": 1})
         assert link.stopping.wait(10)
         ended.set()
         raise RunError("stopped")
@@ -82,7 +82,7 @@ def test_stopped_before_it_was_asked_for_anything_it_never_trains(tmp_path):
 
 def test_what_a_training_raises_ends_the_trial_with_its_cause(tmp_path):
     def train(link: Link):
-        link.report({"epoch": 1})
+        link.report({"done": False, "epoch": 1})
         raise DivergenceError("the loss is nan", field="train_loss", value="nan")
 
     attempt = Attempt(train, tmp_path / "error.txt")
@@ -126,7 +126,7 @@ def _record(epoch: int, loss: float = 1.0) -> dict[str, float]:
 
 def test_reports_come_where_the_scheduler_decides_and_bring_the_epochs_before():
     link, clock = Listener(), Clock()
-    progress = Progress(link, LOSS, lambda epoch: epoch == 3, clock)
+    progress = EpochReporter(link, LOSS, lambda epoch: epoch == 3, clock)
     for epoch in range(4):
         clock.now += 0.1
         progress.add(_record(epoch, 1.0 / (epoch + 1)))
@@ -144,7 +144,7 @@ def test_reports_come_where_the_scheduler_decides_and_bring_the_epochs_before():
 
 def test_without_a_decision_it_reports_about_every_second():
     link, clock = Listener(), Clock()
-    progress = Progress(link, LOSS, lambda epoch: False, clock)
+    progress = EpochReporter(link, LOSS, lambda epoch: False, clock)
     for epoch in range(25):
         clock.now += 0.25
         progress.add(_record(epoch))
@@ -155,7 +155,7 @@ def test_without_a_decision_it_reports_about_every_second():
 
 def test_nothing_is_due_before_an_epoch_or_when_the_trial_is_stopping():
     link, clock = Listener(), Clock()
-    progress = Progress(link, LOSS, lambda epoch: True, clock)
+    progress = EpochReporter(link, LOSS, lambda epoch: True, clock)
     clock.now = 9.0
     assert not progress.is_due()
     progress.add(_record(0))
@@ -166,7 +166,7 @@ def test_nothing_is_due_before_an_epoch_or_when_the_trial_is_stopping():
 
 def test_a_training_elsewhere_reports_from_its_metrics():
     link = Listener()
-    follow = FollowEpochs(Progress(link, ACCURACY, lambda epoch: epoch % 2 == 0, Clock()))
+    follow = FollowEpochs(EpochReporter(link, ACCURACY, lambda epoch: epoch % 2 == 0, Clock()))
     for epoch in range(5):
         follow.epoch({"epoch": epoch, "val_accuracy": epoch / 10})
     assert [message["epoch"] for message in link.messages] == [2, 4]
@@ -176,7 +176,7 @@ def test_a_training_elsewhere_reports_from_its_metrics():
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_metric_that_is_not_finite_is_a_divergence(value):
     with pytest.raises(DivergenceError) as caught:
-        Progress(Link(), LOSS, lambda epoch: True).add(_record(0, value))
+        EpochReporter(Link(), LOSS, lambda epoch: True).add(_record(0, value))
     assert (caught.value.field, caught.value.value) == ("val_loss", str(value))
     assert "learning rate" in caught.value.fix
 

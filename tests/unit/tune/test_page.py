@@ -16,7 +16,7 @@ from qstore_ray.tune.report.importance import FEWEST, importances
 from qstore_ray.tune.report.pictures import search_of
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.result import StudyResult, read_result
-from qstore_ray.tune.study.study import Failure
+from qstore_ray.tune.study.study import TrialFailure
 from tests.search_spaces import SPACE
 from tests.studies import opened
 from tests.unit.train.test_report import Page
@@ -36,7 +36,7 @@ def _searched(storage: Path, outcomes, goals=ACCURACY, space=FEW, job=JOB) -> St
     ) as study:
         for outcome in outcomes:
             trial = study.ask()
-            if not isinstance(outcome, Failure):
+            if not isinstance(outcome, TrialFailure):
                 study.report(trial.number, 0, outcome[0])
             study.tell(trial.number, outcome, circuit_evaluations=7)
     return read_result(storage, "s")
@@ -53,7 +53,7 @@ def _page(result: StudyResult) -> Page:
 
 def test_the_table_holds_every_trial_exactly(tmp_path):
     values = [1 / 3, 2 / 7, 0.9, 0.1]
-    result = _searched(tmp_path, [[value] for value in values] + [Failure("out of memory")])
+    result = _searched(tmp_path, [[value] for value in values] + [TrialFailure("out of memory")])
     page = _page(result)
     rows = {row[0]: row for row in page.rows if len(row) > 6}
     assert [row[1] for row in rows.values()][1:] == [
@@ -75,7 +75,7 @@ def test_the_best_job_stands_in_it_as_toml(tmp_path):
 
 def test_what_a_study_says_is_text_and_secrets_are_hidden(tmp_path):
     job = JobConfig.from_dict({**JOB.to_dict(), "track": {"mlflow_uri": "http://me:pass@host"}})
-    result = _searched(tmp_path, [[0.1], [0.2], Failure(HOSTILE)], job=job)
+    result = _searched(tmp_path, [[0.1], [0.2], TrialFailure(HOSTILE)], job=job)
     field = "trainer.optimizer_options.x"
     choices = [HOSTILE, [1], True]
     trials = [
@@ -91,7 +91,9 @@ def test_what_a_study_says_is_text_and_secrets_are_hidden(tmp_path):
     assert "pass@" not in text
 
 
-@pytest.mark.parametrize("outcomes", [[], [Failure("diverged")]], ids=["no trials", "one failed"])
+@pytest.mark.parametrize(
+    "outcomes", [[], [TrialFailure("diverged")]], ids=["no trials", "one failed"]
+)
 def test_a_study_without_a_result_has_a_report_that_says_so(tmp_path, outcomes):
     page = _page(_searched(tmp_path, outcomes))
     assert "No trial was completed, so there is no best." in page.words

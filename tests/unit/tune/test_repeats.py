@@ -13,7 +13,7 @@ from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.repeats import Tried, mark_of, size_of
 from qstore_ray.tune.study.result import read_result
-from qstore_ray.tune.study.study import Failure, Pruned, Study
+from qstore_ray.tune.study.study import Pruned, Study, TrialFailure
 from tests.studies import opened
 
 LAYERS = {"model.layers": {"type": "int", "low": 1, "high": 8}}
@@ -103,7 +103,7 @@ def test_trials_side_by_side_do_not_try_the_same(tmp_path, sampler):
             study.tell(trial.number, [1.0])
 
 
-@pytest.mark.parametrize("end", [Pruned(), Failure("it diverged")], ids=["pruned", "failed"])
+@pytest.mark.parametrize("end", [Pruned(), TrialFailure("it diverged")], ids=["pruned", "failed"])
 def test_what_was_pruned_or_failed_is_not_tried_again(tmp_path, end):
     with _open(tmp_path, LAYERS, trials=8) as study:
         seen = []

@@ -13,7 +13,7 @@ from qstore_ray.job import JobConfig
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.result import read_result
-from qstore_ray.tune.study.study import Failure
+from qstore_ray.tune.study.study import TrialFailure
 from tests.search_spaces import SPACE
 from tests.studies import opened
 from tests.unit.tune.test_space import JOB
@@ -53,7 +53,7 @@ def test_the_best_job_can_be_trained_and_is_what_was_tried(tmp_path):
 
 
 def test_several_objectives_have_a_front(tmp_path):
-    outcomes = [[0.5, 10.0], [0.9, 50.0], [0.4, 20.0], [0.5, 10.0], [0.7, 5.0], Failure("x")]
+    outcomes = [[0.5, 10.0], [0.9, 50.0], [0.4, 20.0], [0.5, 10.0], [0.7, 5.0], TrialFailure("x")]
     result = _searched(tmp_path, outcomes, objectives=GOALS)
     assert result.objectives == {"val_accuracy": "maximize", "circuit_evaluations": "minimize"}
     assert result.best == [1, 4]
@@ -61,7 +61,9 @@ def test_several_objectives_have_a_front(tmp_path):
 
 
 def test_json_and_parquet_say_the_same(tmp_path):
-    result = _searched(tmp_path, [[0.2], Failure("out of memory"), [0.9]], objectives=GOALS[:1])
+    result = _searched(
+        tmp_path, [[0.2], TrialFailure("out of memory"), [0.9]], objectives=GOALS[:1]
+    )
     files = result.write(tmp_path)
     read = json.loads(files["json"].read_bytes())
     assert read == json.loads(json.dumps(result.to_dict()))
@@ -83,7 +85,7 @@ def test_json_and_parquet_say_the_same(tmp_path):
 
 def test_causes_of_failures_are_counted_and_there_is_no_best(tmp_path):
     causes = ["out of memory", "diverged", "out of memory"]
-    result = _searched(tmp_path, [Failure(c) for c in causes], objectives=GOALS[:1])
+    result = _searched(tmp_path, [TrialFailure(c) for c in causes], objectives=GOALS[:1])
     assert result.failures() == [
         {"cause": "out of memory", "count": 2, "trials": [0, 2]},
         {"cause": "diverged", "count": 1, "trials": [1]},

@@ -19,7 +19,7 @@ from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.study.recipe import check_same, study_recipe
 from qstore_ray.tune.trial.attempt import value_of
 from qstore_ray.tune.trial.parts import combine, parts_of
-from qstore_ray.tune.trial.training import Trainings
+from qstore_ray.tune.trial.training import PartTrainer
 from tests.small_search import RATE, config_of, job_of, plan_of
 
 JUDGED = [{"metric": "val_balanced_accuracy"}, {"metric": "val_recall_setosa"}]
@@ -30,7 +30,7 @@ def test_a_trial_records_what_it_is_judged_by(tmp_path: Path):
     plan = plan_of(job, config_of(objectives=JUDGED, sampler="nsga2"))
     trial = plan.trial_job("trial", {RATE: 0.1})
     assert trial.trainer.metrics == ("roc_auc", "balanced_accuracy", "recall_setosa")
-    found = Trainings(plan).train(trial, threading.Event())
+    found = PartTrainer(plan).train(trial, threading.Event())
     last = epoch_records(read_records(Path(trial.storage) / "trial" / "metrics.jsonl"))[-1]
     for name in ("val_balanced_accuracy", "val_recall_setosa", "val_roc_auc"):
         assert found[name] == last[name]

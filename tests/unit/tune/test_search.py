@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import ray.tune
+from ray.tune.utils import flatten_dict
 
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.track.config import TrackConfig
@@ -15,7 +16,8 @@ from qstore_ray.tune.driver.search import StudySearch
 from qstore_ray.tune.driver.tracking import SearchTracking
 from qstore_ray.tune.driver.watch import Watch
 from qstore_ray.tune.study.result import read_result
-from qstore_ray.tune.study.study import Failure, Pruned
+from qstore_ray.tune.study.study import Pruned, TrialFailure
+from qstore_ray.tune.trial.messages import message_of
 from tests.small_search import RATE, config_of, job_of, plan_of, study_of
 
 
@@ -72,12 +74,33 @@ def search(tmp_path, data, trainable):
 
 def _result(epoch: int, value: float, **more) -> dict:
     """A report as Ray Tune hands it on: flat, with much of its own."""
-    told = {"epoch": epoch, "score": -value, "circuit_evaluations": 100 * epoch}
+    told = {"epoch": epoch, "score": -value, "circuit_evaluations": 100 * epoch, "seconds": 1.0}
     return {**told, "progress": [(epoch - 1, value)], "done": False, "trial_id": "any", **more}
 
 
 def _end(epoch: int, value: float) -> dict:
     return _result(epoch, value, done=True, values=[value], **{"metrics/val_loss": value})
+
+
+def test_a_message_survives_the_way_that_ray_tune_sends_it():
+    """Ray Tune flattens tables, adds keys, and sets `done` when a scheduler ends a trial."""
+    score = {
+        "epoch": 2,
+        "score": -0.5,
+        "progress": [(1, 0.5)],
+        "circuit_evaluations": 40,
+        "seconds": 0.25,
+    }
+    spread = {"std": 0.1, "low": None, "high": 0.75, "n": 2}
+    sent = {**score, "done": True, "values": [0.5], "metrics": {"val_loss": 0.5}, "spread": spread}
+    added = {"training_iteration": 3, "trial_id": "trial-0000", "config/values/a/b": 1}
+    assert message_of(flatten_dict(sent | added)) == sent
+    alone = sent | {"spread": None}
+    assert message_of(flatten_dict(alone | added)) == alone
+    assert message_of({**score, **added, "done": True}) == {**score, "done": False}
+    failure = {"done": True, "failure": "RunError: it failed"}
+    assert message_of(failure | added) == failure
+    assert message_of(added) is None
 
 
 def _trials(tmp_path):
@@ -158,7 +181,7 @@ def test_a_trial_whose_process_died_has_what_ray_says_of_it(search, tmp_path):
     made.on_trial_complete(trial.trial_id, error=True)
     (found,) = _trials(tmp_path)
     assert (found.status, found.error) == ("failed", "Ray gave it up: no message")
-    assert ledger.last()[2] == Failure("Ray gave it up: no message")
+    assert ledger.last()[2] == TrialFailure("Ray gave it up: no message")
     other = made.next_trial()
     other.get_error = lambda: RuntimeError("line 1\nThe actor is dead.\n\n")
     made.on_trial_complete(other.trial_id, error=True)

@@ -14,7 +14,7 @@ from qstore_ray.job import JobConfig
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.result import read_result
-from qstore_ray.tune.study.study import Failure, Pruned, Study
+from qstore_ray.tune.study.study import Pruned, Study, TrialFailure
 from tests.studies import opened
 from tests.unit.tune.test_space import JOB
 
@@ -82,7 +82,7 @@ def test_what_is_told_late_changes_nothing(tmp_path):
         number = study.ask().number
         assert study.tell(number, [0.5])
         assert not study.tell(number, [0.1])
-        assert not study.tell(number, Failure("late"))
+        assert not study.tell(number, TrialFailure("late"))
         with pytest.raises(RunError) as caught:
             study.tell(77, [0.5])
         assert caught.value.value == 77

@@ -1,4 +1,4 @@
-"""Trials in one process: parts, run folders that are gone on with, checkpoints handed over."""
+"""Trials in one process: parts, run folders that are resumed, checkpoints that are passed on."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from qstore_ray.train.run.run_folder import lock_folder, read_run_record
 from qstore_ray.tune.trial import checkpoint_transfer
 from qstore_ray.tune.trial import training as trainings
 from qstore_ray.tune.trial.attempt import Attempt
-from qstore_ray.tune.trial.training import Trainings
-from qstore_ray.tune.trial.trial import Trials
+from qstore_ray.tune.trial.training import PartTrainer
+from qstore_ray.tune.trial.trial import TrialRunner
 from tests.small_search import RATE, Listener, config_of, job_of, plan_of, progress_of, stopped
 
 VALUES = {RATE: 0.1}
@@ -101,10 +101,10 @@ def test_threads_follow_the_cpus_of_a_trial(plan):
 def test_a_training_that_has_finished_is_read_and_not_done_again(plan):
     made = plan()
     job = made.trial_job("trial-0000", VALUES)
-    first = Trainings(made).train(job, threading.Event())
+    first = PartTrainer(made).train(job, threading.Event())
     folder = made.folder / "trial-0000"
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
-    assert Trainings(made).train(job, stopped()) == first
+    assert PartTrainer(made).train(job, stopped()) == first
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()} == before
     assert first["epochs"] == 3
     assert "val_loss" in first
@@ -114,11 +114,11 @@ def test_a_training_that_has_finished_is_read_and_not_done_again(plan):
 
 def test_a_training_that_was_stopped_goes_on_and_ends_with_the_same_bits(plan):
     made = plan()
-    whole = Trainings(made).train(made.trial_job("whole", VALUES), threading.Event())
-    trials = Trials(made)
+    whole = PartTrainer(made).train(made.trial_job("whole", VALUES), threading.Event())
+    trials = TrialRunner(made)
     made_often = plan(scheduler="asha", scheduler_options={"grace_period": 1})
     with pytest.raises(InterruptedRunError):
-        Trials(made_often).run("trial-0000", VALUES, StopsAtOnce())
+        TrialRunner(made_often).run("trial-0000", VALUES, StopsAtOnce())
     folder = made.folder / "trial-0000"
     assert read_run_record(folder)["status"] == "interrupted"
     assert 0 < len(_epochs(folder)) < 3
@@ -145,14 +145,14 @@ def test_a_run_folder_that_a_dying_process_holds_is_waited_for(plan, monkeypatch
 
     timer = threading.Timer(0.5, end)
     timer.start()
-    assert Trainings(made).train(job, threading.Event())["epochs"] == 3
+    assert PartTrainer(made).train(job, threading.Event())["epochs"] == 3
     assert ended.is_set(), "it began while another process held the folder"
     timer.join()
     monkeypatch.setattr(trainings, "_LOCK_SECONDS", 0.3)
     held = folder.with_name("trial-0001")
     held.mkdir()
     with lock_folder(held), pytest.raises(RunExistsError, match="another process"):
-        Trainings(made).train(made.trial_job("trial-0001", VALUES), threading.Event())
+        PartTrainer(made).train(made.trial_job("trial-0001", VALUES), threading.Event())
 
 
 # ---------------------------------------------------------------------------------------- trials
@@ -161,7 +161,7 @@ def test_a_run_folder_that_a_dying_process_holds_is_waited_for(plan, monkeypatch
 def test_a_trial_of_one_training_reports_each_epoch_once_and_ends_with_its_values(plan):
     goals = [{"metric": "val_loss"}, {"metric": "parameters", "mode": "min"}]
     link = Listener()
-    ending = Trials(plan(objectives=goals)).run("trial-0000", VALUES, link)
+    ending = TrialRunner(plan(objectives=goals)).run("trial-0000", VALUES, link)
     told = progress_of([*link.messages, ending])
     assert [epoch for epoch, _ in told] == [0, 1, 2]
     assert ending["values"] == [ending["metrics"]["val_loss"], ending["metrics"]["parameters"]]
@@ -174,7 +174,7 @@ def test_a_trial_of_one_training_reports_each_epoch_once_and_ends_with_its_value
 def test_a_trial_of_several_trainings_reports_the_mean_after_each(plan):
     made = plan(folds=2, seeds=2)
     link = Listener()
-    ending = Trials(made).run("trial-0000", VALUES, link)
+    ending = TrialRunner(made).run("trial-0000", VALUES, link)
     names = ["fold-0-seed-0", "fold-0-seed-1", "fold-1-seed-0", "fold-1-seed-1"]
     folder = made.folder / "trial-0000"
     assert sorted(p.name for p in folder.iterdir()) == names
@@ -193,10 +193,10 @@ def test_a_trial_of_several_trainings_reports_the_mean_after_each(plan):
 def test_of_a_trial_of_several_trainings_only_what_is_missing_is_trained_again(plan):
     made = plan(seeds=3)
     with pytest.raises(InterruptedRunError):
-        Trials(made).run("trial-0000", VALUES, StopsAtOnce())
+        TrialRunner(made).run("trial-0000", VALUES, StopsAtOnce())
     folder = made.folder / "trial-0000"
     first = (folder / "seed-0" / "run.json").stat().st_mtime_ns
-    ending = Trials(made).run("trial-0000", VALUES, Listener())
+    ending = TrialRunner(made).run("trial-0000", VALUES, Listener())
     assert (folder / "seed-0" / "run.json").stat().st_mtime_ns == first
     assert ending["spread"]["n"] == 3
     assert [_epochs(folder / f"seed-{n}") for n in range(3)] == [[0, 1, 2]] * 3
@@ -204,7 +204,7 @@ def test_of_a_trial_of_several_trainings_only_what_is_missing_is_trained_again(p
 
 def test_an_attempt_at_a_real_trial_can_be_left_at_every_report(plan):
     made = plan(scheduler="asha", scheduler_options={"grace_period": 1})
-    trials = Trials(made)
+    trials = TrialRunner(made)
     attempt = Attempt(lambda link: trials.run("t", VALUES, link), made.folder / "error.txt")
     assert attempt.next()["epoch"] == 1
     found, _ = latest_checkpoint(made.folder / "t" / "checkpoints")
@@ -222,7 +222,7 @@ def two_runs(plan):
     made = plan(scheduler="pbt", scheduler_options={"interval": 1})
     for name, rate in (("trial-0000", 0.02), ("trial-0001", 0.3)):
         with pytest.raises(InterruptedRunError):
-            Trials(made).run(name, {RATE: rate}, StopsAtOnce())
+            TrialRunner(made).run(name, {RATE: rate}, StopsAtOnce())
     return made, made.folder / "trial-0000", made.folder / "trial-0001"
 
 
@@ -233,7 +233,7 @@ def test_a_trial_goes_on_from_the_checkpoint_of_another(two_runs, tmp_path):
     checkpoint_transfer.unpack(tmp_path / "packed", worse)
     checkpoint_transfer.adopt(worse)
     assert _bits(worse) == theirs == _bits(better)
-    ending = Trials(made).run("trial-0000", {RATE: 0.25}, Listener())
+    ending = TrialRunner(made).run("trial-0000", {RATE: 0.25}, Listener())
     assert ending["epoch"] == 3
     assert _epochs(worse) == [0, 1, 2]
 

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from qstore_ray.data.prepare.steps.base import State, Step
-from qstore_ray.errors import ConfigError, not_installed
+from qstore_ray.errors import ConfigError, not_installed_error
 
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
@@ -98,7 +98,7 @@ class Resize(ImageStep):
         try:
             from skimage.transform import resize
         except ImportError as exc:
-            raise not_installed(
+            raise not_installed_error(
                 "scikit-image", "images", what="the step resize", field="preprocessing"
             ) from exc
 

@@ -82,7 +82,7 @@ def checked(model: type[M], body: Any, what: str) -> M:
         ) from exc
 
 
-def refusal(status: int, body: bytes) -> QStoreError:
+def refusal_error(status: int, body: bytes) -> QStoreError:
     """The error that the server described, or what it sent instead of a description.
 
     It is of the class that the server raised; of a class that is not known here it is a DataError
@@ -150,7 +150,7 @@ def pause_asked(exc: BaseException) -> float | None:
     return max((when - datetime.now(UTC)).total_seconds(), 0.0)
 
 
-def translated(exc: BaseException, base_url: str) -> BackendError:
+def translated_error(exc: BaseException, base_url: str) -> BackendError:
     """What requests and urllib3 raise, in our words; theirs may show headers and is left out."""
     status = status_of(exc)
     if status is not None:

@@ -25,9 +25,9 @@ from qstore_ray.data.service.client.answers import (
     FOREIGN,
     parsed,
     pause_asked,
-    refusal,
+    refusal_error,
     status_of,
-    translated,
+    translated_error,
 )
 from qstore_ray.data.service.client.breaker import CircuitBreaker
 from qstore_ray.errors import BackendError, ConfigError, QStoreError
@@ -147,7 +147,7 @@ class Transport:
                 else:
                     self._breaker.failed()
                 if time.monotonic() + (pause_asked(exc) or 0.0) > deadline:
-                    raise translated(exc, self.base_url) from exc
+                    raise translated_error(exc, self.base_url) from exc
                 raise
             self._breaker.succeeded()
             return result
@@ -161,7 +161,7 @@ class Transport:
                 pause_asked=pause_asked,
             )
         except FOREIGN as exc:
-            raise translated(exc, self.base_url) from exc
+            raise translated_error(exc, self.base_url) from exc
 
     @contextmanager
     def exchange(
@@ -229,4 +229,4 @@ class Transport:
                 value=self.base_url,
                 fix="Give the token that the service was started with (QSTORE_DATA_TOKEN).",
             )
-        raise refusal(status, body)
+        raise refusal_error(status, body)

@@ -59,7 +59,7 @@ class ProblemDetail(BaseModel):
     exit_code: int = 1
 
 
-class Problem(BaseModel):
+class ErrorResponse(BaseModel):
     """The body of every answer that is an error."""
 
     detail: ProblemDetail
@@ -67,7 +67,7 @@ class Problem(BaseModel):
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors that a route may answer, for its OpenAPI page; 401 and 422 always are."""
-    return {status: {"model": Problem} for status in sorted({401, 422, *statuses})}
+    return {status: {"model": ErrorResponse} for status in sorted({401, 422, *statuses})}
 
 
 def require_access(
@@ -154,5 +154,5 @@ async def _plain(_: Request, exc: Exception) -> JSONResponse:
 
 def _answer(status: int, detail: ProblemDetail, headers: Any = None) -> JSONResponse:
     return JSONResponse(
-        Problem(detail=detail).model_dump(mode="json"), status_code=status, headers=headers
+        ErrorResponse(detail=detail).model_dump(mode="json"), status_code=status, headers=headers
     )

@@ -15,13 +15,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qstore_ray.errors import BackendError, not_installed
+from qstore_ray.errors import BackendError, not_installed_error
 
 try:
     import uvicorn
     from fastapi import Depends, FastAPI
 except ImportError as exc:
-    raise not_installed("fastapi with uvicorn", "service", what="the dataset service") from exc
+    raise not_installed_error(
+        "fastapi with uvicorn", "service", what="the dataset service"
+    ) from exc
 
 from qstore_ray.data.service.records import Health
 from qstore_ray.data.service.server import routes_datasets, routes_making

@@ -21,8 +21,8 @@ from qstore_ray.data.files.npyfile import Place, count_rows, member_names, read_
 from qstore_ray.data.rows.labels import flat_labels
 from qstore_ray.data.service.records import SPLITS, Split
 from qstore_ray.data.service.server.content import Content, Rows
-from qstore_ray.data.service.server.tables import of_body, read_arrow_table
-from qstore_ray.errors import DataError, QStoreError, unknown_name
+from qstore_ray.data.service.server.tables import body_error, read_arrow_table
+from qstore_ray.errors import DataError, QStoreError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.data.sources.base import ColumnsConfig
@@ -38,7 +38,7 @@ def read_npz(path: Path, max_bytes: int) -> Content:
     try:
         return _read_npz(path, max_bytes)
     except QStoreError as exc:
-        raise of_body(exc, str(path)) from exc
+        raise body_error(exc, str(path)) from exc
 
 
 def _read_npz(path: Path, max_bytes: int) -> Content:
@@ -98,7 +98,7 @@ def _parts_of(table: pa.Table, label: str) -> Content:
     if len(set(names)) < len(names):
         raise DataError("a column occurs twice", field="body", value=sorted(names))
     if label not in names:
-        raise unknown_name("label column", label, names, field="label")
+        raise unknown_name_error("label column", label, names, field="label")
     split_column = table.column("split").to_pylist() if "split" in names else None
     features = [name for name in names if name not in {label, "split"}]
     if not features:
@@ -109,7 +109,7 @@ def _parts_of(table: pa.Table, label: str) -> Content:
     if split_column is None:
         return Content({"train": Rows(x, y)}, feature_names)
     if wrong := {str(value) for value in split_column} - set(SPLITS):
-        raise unknown_name("split", min(wrong), SPLITS, field="body.split")
+        raise unknown_name_error("split", min(wrong), SPLITS, field="body.split")
     where = np.array(split_column)
     parts = {split: Rows(x[where == split], y[where == split]) for split in SPLITS}
     return Content({split: rows for split, rows in parts.items() if len(rows.x)}, feature_names)

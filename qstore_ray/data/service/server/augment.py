@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from qstore_ray.data.service.records import Transformation
-from qstore_ray.errors import DataError, unknown_name
+from qstore_ray.errors import DataError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.data.service.server.content import Content
@@ -34,7 +34,7 @@ def open_augmentations(steps: tuple[Transformation, ...]) -> Transform:
     opened = []
     for position, step in enumerate(steps):
         if step.type not in AUGMENTATIONS:
-            raise unknown_name(
+            raise unknown_name_error(
                 "augmentation",
                 step.type,
                 AUGMENTATIONS,

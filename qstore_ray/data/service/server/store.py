@@ -30,7 +30,7 @@ from qstore_ray.data.service.server.blobs import Blobs
 from qstore_ray.data.service.server.catalogue import Catalogue, new_id
 from qstore_ray.data.service.server.content import Content, Rows
 from qstore_ray.data.service.server.formats import class_counts, write_rows
-from qstore_ray.errors import UnknownNameError, UsageError, unknown_name
+from qstore_ray.errors import UnknownNameError, UsageError, unknown_name_error
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class DatasetStore:
                 fix="Wait for its job: GET /jobs/{id} tells the state and the error.",
             )
         if split not in record.splits:
-            raise unknown_name("split", split, record.splits, field="split")
+            raise unknown_name_error("split", split, record.splits, field="split")
         return record.splits[split]
 
     def _keep(self, rows: Rows) -> SplitRecord:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from qstore_ray.data.service.records import SPLITS
-from qstore_ray.errors import ConfigError, DataError, QStoreError, unknown_name
+from qstore_ray.errors import ConfigError, DataError, QStoreError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.data.service.server.content import Content
@@ -53,7 +53,7 @@ def read_arrow_table(
             return _read({"path": str(file)}, folder, columns, max_bytes)
         where = table.column("split")
         if wrong := {str(value) for value in where.unique().to_pylist()} - set(SPLITS):
-            raise unknown_name("split", min(wrong), SPLITS, field="body.split")
+            raise unknown_name_error("split", min(wrong), SPLITS, field="body.split")
         rest = table.drop_columns(["split"])
         params: dict[str, Any] = {}
         for split in SPLITS:
@@ -83,10 +83,10 @@ def _read(params: dict[str, Any], folder: str, columns: ColumnsConfig, max_bytes
         source = LocalFilesSourceAdapter().read(LocalParams(**params, max_bytes=max_bytes), config)
         return content_of(source, None, max_bytes)
     except QStoreError as exc:
-        raise of_body(exc, folder) from exc
+        raise body_error(exc, folder) from exc
 
 
-def of_body(exc: QStoreError, place: str) -> QStoreError:
+def body_error(exc: QStoreError, place: str) -> QStoreError:
     """The error, about the body of the request instead of a file or folder of the server."""
     message, field, value, fix = (
         text.replace(f"{place}/", "").replace(place, "body") if isinstance(text, str) else text

@@ -34,7 +34,7 @@ from qstore_ray.data.sources.base import (
     SourceConfig,
     SourceData,
 )
-from qstore_ray.data.sources.huggingface.hub import Hub, Listing, is_offline
+from qstore_ray.data.sources.huggingface.hub import Hub, HubCommit, is_offline
 from qstore_ray.data.sources.huggingface.layout import parts_of, shards_by_split
 from qstore_ray.data.sources.huggingface.rows import (
     Columns,
@@ -49,7 +49,7 @@ from qstore_ray.data.sources.huggingface.rows import (
 from qstore_ray.data.tables.arrow import index_of, read_schema
 from qstore_ray.data.tables.request import TableRequest, signs
 from qstore_ray.data.tables.rows import is_text
-from qstore_ray.errors import ConfigError, DataError, unknown_name
+from qstore_ray.errors import ConfigError, DataError, unknown_name_error
 
 _CONVERTED = "refs/convert/parquet"
 _FEATURE_NAMES = ("image", "img")
@@ -264,7 +264,7 @@ def _hub(params: HuggingFaceParams, config: SourceConfig) -> Hub:
     return Hub(params.path, endpoint.rstrip("/"), str(cache_dir), offline, params.timeout)
 
 
-def _listing(hub: Hub, revision: str | None) -> tuple[Listing, str]:
+def _listing(hub: Hub, revision: str | None) -> tuple[HubCommit, str]:
     """The commit to read and the revision that it was: the repository's, else the converted one."""
     asked = revision or "main"
     own = hub.listing(asked)
@@ -305,7 +305,7 @@ def _columns(schema: pa.Schema, params: HuggingFaceParams, config: SourceConfig)
     features = several or (one or _usual(schema, _FEATURE_NAMES, "params.feature_column"),)
     for name in (*features, label):
         if name not in schema.names:
-            raise _no_column(schema, name, "columns" if several else "params.feature_column")
+            raise _no_column_error(schema, name, "columns" if several else "params.feature_column")
     group = None if asked is None else asked.group
     if group is not None:
         _check_group(schema, group)
@@ -330,7 +330,7 @@ def _columns(schema: pa.Schema, params: HuggingFaceParams, config: SourceConfig)
 
 def _check_group(schema: pa.Schema, name: str) -> None:
     if name not in schema.names:
-        raise unknown_name("column", name, schema.names, field="columns.group")
+        raise unknown_name_error("column", name, schema.names, field="columns.group")
     kind = schema.field(name).type
     if not (
         pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
@@ -346,11 +346,11 @@ def _check_group(schema: pa.Schema, name: str) -> None:
 def _usual(schema: pa.Schema, names: tuple[str, ...], field: str) -> str:
     there = [name for name in names if name in schema.names]
     if len(there) != 1:
-        raise _no_column(schema, " or ".join(names), field)
+        raise _no_column_error(schema, " or ".join(names), field)
     return there[0]
 
 
-def _no_column(schema: pa.Schema, name: str, field: str) -> DataError:
+def _no_column_error(schema: pa.Schema, name: str, field: str) -> DataError:
     return DataError(
         f"there is no one column {name}; the columns are {', '.join(schema.names)}",
         field=field,

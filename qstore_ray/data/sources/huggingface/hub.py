@@ -40,7 +40,7 @@ _BLOCK = 2**20
 
 
 @dataclass(frozen=True)
-class Listing:
+class HubCommit:
     """A commit (40 hex digits) and the names of its files."""
 
     commit: str
@@ -65,7 +65,7 @@ class Hub:
     offline: bool
     timeout: float
 
-    def listing(self, revision: str) -> Listing:
+    def listing(self, revision: str) -> HubCommit:
         """The commit that `revision` is, and its files.
 
         Raises:
@@ -81,7 +81,7 @@ class Hub:
                 ),
                 f"asking for {self.path}",
             )
-            listing = Listing(
+            listing = HubCommit(
                 str(info.sha), tuple(sorted(file.rfilename for file in info.siblings or ()))
             )
         if info.id != self.path:
@@ -148,7 +148,7 @@ class Hub:
         folder = f"datasets--{self.path.replace('/', '--')}"
         return Path(self.cache_dir) / folder / "listings" / f"{quote(revision, safe='')}.json"
 
-    def _noted(self, note: Path, revision: str) -> Listing:
+    def _noted(self, note: Path, revision: str) -> HubCommit:
         try:
             commit, files = json.loads(note.read_text(encoding="utf-8"))
         except (OSError, ValueError) as exc:
@@ -159,7 +159,7 @@ class Hub:
                 fix="Load it once online (offline = false, HF_HUB_OFFLINE unset), with the same "
                 f"cache folder: {self.cache_dir}.",
             ) from exc
-        return Listing(str(commit), tuple(str(file) for file in files))
+        return HubCommit(str(commit), tuple(str(file) for file in files))
 
     @contextmanager
     def _translated(self, revision: str) -> Iterator[None]:

@@ -161,12 +161,12 @@ def data_files(
             fix="Check the path.",
         )
     if pairs := paired(files):
-        raise _in_two_files(path, pairs)
+        raise _two_files_error(path, pairs)
     kept = set(files)
     return root, files, (*(file for file in found if file not in kept), *hidden)
 
 
-def _in_two_files(path: str, pairs: Sequence[tuple[str, str]]) -> DataError:
+def _two_files_error(path: str, pairs: Sequence[tuple[str, str]]) -> DataError:
     x, y = (file.rpartition("/")[2] for file in pairs[0])
     comma = ', delimiter=","' if x.lower().endswith(".csv") else ""
     arrays = (

@@ -25,7 +25,7 @@ from qstore_ray.data.sources.array_pairs import (
 from qstore_ray.data.sources.base import ColumnsConfig
 from qstore_ray.data.sources.parts import SPLITS, PartFiles, Split
 from qstore_ray.data.tables.request import TableRequest
-from qstore_ray.errors import ConfigError, DataError, UnknownNameError, unknown_name
+from qstore_ray.errors import ConfigError, DataError, UnknownNameError, unknown_name_error
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -198,7 +198,7 @@ def named_parts(
     if part != "train" and set(parts) == {part}:
         parts = {"train": parts[part]}
     if "train" not in parts:
-        raise _no_pair(names, where)
+        raise _no_pair_error(names, where)
     rows = [count for pair in parts.values() if (count := length(pair.x)) is not None]
     check_left(found.left, rows, length, where)
     return {split: parts[split] for split in SPLITS if split in parts}
@@ -212,11 +212,11 @@ def _check_there(pair: Pair, split: Split, names: Sequence[str]) -> None:
     end = "" if split == "train" else f"_{split}"
     for axis, name in zip("xy", pair, strict=True):
         if name not in names:
-            raise unknown_name("array", name, names, field=f"params.{axis}{end}")
+            raise unknown_name_error("array", name, names, field=f"params.{axis}{end}")
 
 
-def _no_pair(names: Sequence[str], where: str) -> UnknownNameError:
-    error = unknown_name("array", "x", names, field="params.x")
+def _no_pair_error(names: Sequence[str], where: str) -> UnknownNameError:
+    error = unknown_name_error("array", "x", names, field="params.x")
     return UnknownNameError(
         f"{error.message}: {where} has none that is named for features",
         field="params.x",
@@ -240,7 +240,7 @@ def features_name(names: Sequence[str], params: LocalParams, where: str) -> str:
         DataError: there are several that may be meant.
     """
     if params.x is not None and params.x not in names:
-        raise unknown_name("array", params.x, names, field="params.x")
+        raise unknown_name_error("array", params.x, names, field="params.x")
     others = [name for name in names if not name.lower().startswith(("y", "label", "target"))]
     for found in ([params.x], [name for name in names if name.lower() == "x"], names, others):
         if len(found) == 1 and found[0] is not None:

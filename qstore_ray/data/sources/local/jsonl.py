@@ -23,7 +23,7 @@ from qstore_ray.data.sources.parts import SPLITS
 from qstore_ray.data.tables.arrow import ArrowTable, read_schema
 from qstore_ray.data.tables.choose import unlabelled_error
 from qstore_ray.data.tables.request import TableRequest
-from qstore_ray.data.tables.rows import not_a_number, rows_of
+from qstore_ray.data.tables.rows import not_a_number_error, rows_of
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
@@ -75,13 +75,13 @@ class JsonlLayout:
                 ),
             )
         except (pa.ArrowException, UnicodeDecodeError) as exc:
-            raise self._fault(lines, content, str(exc), names) from exc
+            raise self._line_error(lines, content, str(exc), names) from exc
         if table.num_rows != lines.n_rows:
             reason = f"{table.num_rows} rows in {lines.n_rows} lines"
-            raise self._fault(lines, content, reason, names)
+            raise self._line_error(lines, content, reason, names)
         return table.select(list(names))
 
-    def _fault(
+    def _line_error(
         self, lines: LineRange, content: bytes, reason: str, names: Sequence[str]
     ) -> DataError:
         """The error that names the first line which is wrong."""
@@ -97,7 +97,7 @@ class JsonlLayout:
                     continue
                 at = f"{where}, column {name!r}"
                 if types[name] == "double":
-                    return not_a_number(str(value), at, (), name, learnt=self.learnt)
+                    return not_a_number_error(str(value), at, (), name, learnt=self.learnt)
                 return DataError(
                     f"the value is not a {_NAMES.get(types[name], types[name])}, as the first is",
                     field=at,

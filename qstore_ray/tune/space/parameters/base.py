@@ -132,7 +132,7 @@ def check_range(low: float, high: float, *, log: bool, stepped: bool) -> None:
         )
 
 
-def two_ways(points: int) -> ConfigError:
+def two_ways_error(points: int) -> ConfigError:
     """The error for a range that has both a step and a number of points."""
     return ConfigError(
         "the step says already what a grid takes",

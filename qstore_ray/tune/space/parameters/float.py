@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from qstore_ray.errors import ConfigError
-from qstore_ray.tune.space.parameters.base import MOST_POINTS, Parameter, check_range, two_ways
+from qstore_ray.tune.space.parameters.base import (
+    MOST_POINTS,
+    Parameter,
+    check_range,
+    two_ways_error,
+)
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -42,7 +47,7 @@ class FloatParameter(Parameter):
                 fix="Take a larger step, or none.",
             )
         if self.points is not None:
-            raise two_ways(self.points)
+            raise two_ways_error(self.points)
         # Optuna computes in decimals too, and would else take the last step for a part of one.
         exact = Decimal(str(self.low)) + self._steps() * Decimal(str(self.step))
         if Decimal(str(float(exact))) != exact:

@@ -13,7 +13,7 @@ from qstore_ray.tune.space.parameters.base import (
     MOST_POINTS,
     Parameter,
     check_range,
-    two_ways,
+    two_ways_error,
 )
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class IntParameter(Parameter):
     def _ordered(self) -> Self:
         check_range(self.low, self.high, log=self.log, stepped=self.step != 1)
         if self.points is not None and self.step != 1:
-            raise two_ways(self.points)
+            raise two_ways_error(self.points)
         return self
 
     def suggest(self, trial: BaseTrial, field: str) -> int:

@@ -17,7 +17,7 @@ from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.sources.local.csv.dialect import Dialect
 from qstore_ray.data.sources.local.csv.lines import LineRange
 from qstore_ray.data.sources.local.held import Held
-from qstore_ray.data.tables.rows import not_a_number, rows_of
+from qstore_ray.data.tables.rows import not_a_number_error, rows_of
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
@@ -80,10 +80,10 @@ class CsvLayout:
                 ),
             )
         except pa.ArrowException as exc:
-            raise self._fault(lines, content, str(exc)) from exc
+            raise self._chunk_error(lines, content, str(exc)) from exc
         if table.num_rows != lines.n_rows:
             reason = f"{table.num_rows} rows in {lines.n_rows} lines"
-            raise self._fault(lines, content, reason)
+            raise self._chunk_error(lines, content, reason)
         return self._plain_numbers(table)
 
     def _plain_numbers(self, table: pa.Table) -> pa.Table:
@@ -105,7 +105,7 @@ class CsvLayout:
         found = list(self.dialect.records(lines.read(), lines.line))
         return f"{lines.path}, line {found[row][0] if row < len(found) else lines.line}"
 
-    def _fault(self, lines: LineRange, content: bytes, reason: str) -> DataError:
+    def _chunk_error(self, lines: LineRange, content: bytes, reason: str) -> DataError:
         """The error that names the first line and column which are wrong."""
         path = lines.path
         try:
@@ -121,7 +121,7 @@ class CsvLayout:
                     if name in self.numbers and not self._is_number(row[name]):
                         at = f"{path}, line {line}, column {name!r}"
                         text = row[name].strip(" \t")
-                        return not_a_number(text, at, self.missing, name, learnt=self.learnt)
+                        return not_a_number_error(text, at, self.missing, name, learnt=self.learnt)
         except csv.Error as exc:
             reason = str(exc)
         return DataError(

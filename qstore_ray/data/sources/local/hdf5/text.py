@@ -46,11 +46,15 @@ def read_texts(path: str, name: str, start: int, stop: int, max_bytes: int) -> A
             check=False,
         )
     except subprocess.TimeoutExpired as exc:
-        raise _damaged(path, name, f"reading its text took longer than {SECONDS:g} s") from exc
+        raise _damaged_error(
+            path, name, f"reading its text took longer than {SECONDS:g} s"
+        ) from exc
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         how = f"status {done.returncode}"
-        raise _damaged(path, name, said if done.returncode == 3 else f"{how}: {said}".rstrip(": "))
+        raise _damaged_error(
+            path, name, said if done.returncode == 3 else f"{how}: {said}".rstrip(": ")
+        )
     texts = json.loads(done.stdout)
     longest = max(map(len, texts), default=0)
     if 4 * longest * len(texts) > max_bytes:
@@ -75,7 +79,7 @@ def check_readable(path: str, name: str) -> None:
         )
 
 
-def _damaged(path: str, name: str, reason: str) -> DataError:
+def _damaged_error(path: str, name: str, reason: str) -> DataError:
     return DataError(
         f"a damaged file, or text that cannot be read: {reason}", field=path, value=name, fix=_FIX
     )

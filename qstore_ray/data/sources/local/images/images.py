@@ -177,7 +177,7 @@ def read_image(path: str, look: Look) -> AnyArray:
         DataError: no image, damaged, too large, of a kind or size that is refused.
     """
     if (n_bytes := file_size(path)) > look.max_bytes:
-        raise _bad(
+        raise _image_error(
             path,
             f"{n_bytes:,} bytes, {look.max_bytes:,} are allowed",
             "Raise params.max_bytes if this is meant.",
@@ -188,9 +188,11 @@ def read_image(path: str, look: Look) -> AnyArray:
             with Image.open(stream, formats=_KINDS) as image:
                 return _pixels(image, path, look)
         except UnidentifiedImageError as exc:
-            raise _bad(path, "not an image", "Remove the file.") from exc
+            raise _image_error(path, "not an image", "Remove the file.") from exc
         except Image.DecompressionBombError as exc:
-            raise _bad(path, "more pixels than are ever opened", "Make it smaller.") from exc
+            raise _image_error(
+                path, "more pixels than are ever opened", "Make it smaller."
+            ) from exc
         except (
             OSError,
             ValueError,
@@ -204,23 +206,23 @@ def read_image(path: str, look: Look) -> AnyArray:
             NotImplementedError,
             MemoryError,
         ) as exc:
-            raise _bad(path, f"a damaged image: {exc}", "Replace the file.") from exc
+            raise _image_error(path, f"a damaged image: {exc}", "Replace the file.") from exc
 
 
 def _pixels(image: Any, path: str, look: Look) -> AnyArray:
     width, height = image.size
     if width * height > look.max_pixels:
-        raise _bad(
+        raise _image_error(
             path,
             f"{width} by {height} pixels, {look.max_pixels:,} in all are allowed",
             "Raise params.max_pixels if this is meant.",
         )
     if getattr(image, "n_frames", 1) > 1:
-        raise _bad(path, f"{image.n_frames} images in one file", "Save them one by one.")
+        raise _image_error(path, f"{image.n_frames} images in one file", "Save them one by one.")
     plain = _plain(image, path)
     if look.mode is not None and plain.mode != look.mode:
         if not look.convert:
-            raise _bad(
+            raise _image_error(
                 path,
                 f"of mode {plain.mode}, {look.like} {look.mode}",
                 'Set params.mode to "L" or "RGB".',
@@ -228,7 +230,7 @@ def _pixels(image: Any, path: str, look: Look) -> AnyArray:
         plain = plain.convert(look.mode)
     if look.size is not None and (height, width) != look.size:
         if not look.resize:
-            raise _bad(
+            raise _image_error(
                 path,
                 f"{height} by {width} pixels, {look.like} {look.size[0]} by {look.size[1]}",
                 f"Set params.size, for example to [{look.size[0]}, {look.size[1]}].",
@@ -242,15 +244,15 @@ def _plain(image: Any, path: str) -> Any:
     deep = any("16" in str(tile[-1]) for tile in image.tile)  # Pillow cuts 16-bit colour to 8
     if deep or image.mode not in ("1", "L", "P", "RGB", "LA", "RGBA"):
         what = "of 16 bits a value" if deep or "I" in image.mode else f"of mode {image.mode}"
-        raise _bad(path, f"{what}, which is refused", "Save it as 8-bit grey or RGB.")
+        raise _image_error(path, f"{what}, which is refused", "Save it as 8-bit grey or RGB.")
     see_through = "transparency" in image.info
     if image.mode in ("LA", "RGBA"):
         see_through = image.getchannel("A").getextrema()[0] < _OPAQUE
     if see_through:
-        raise _bad(path, "partly transparent", "Save it without transparency.")
+        raise _image_error(path, "partly transparent", "Save it without transparency.")
     image.load()
     return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
 
 
-def _bad(path: str, what: str, fix: str) -> DataError:
+def _image_error(path: str, what: str, fix: str) -> DataError:
     return DataError(what, field=path, fix=fix)
