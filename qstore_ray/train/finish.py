@@ -112,5 +112,5 @@ def interrupted_error(folder: RunFolder, reason: str = "") -> QStoreError:
         reason or "stopped on request",
         field="run",
         value=str(folder.path),
-        fix=f"Go on with existing='resume' (name {folder.name!r}).",
+        fix=f"Continue with existing='resume' (name {folder.name!r}).",
     )
