@@ -54,6 +54,11 @@ class Config(BaseModel):
 
     Raises:
         ConfigError: on construction, naming the dotted field, the value and what to type instead.
+
+    Examples:
+        class Folder(Config):
+            path: str = "data"
+        print(Folder(path="images").to_dict())
     """
 
     model_config = ConfigDict(

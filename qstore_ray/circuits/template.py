@@ -78,12 +78,22 @@ def const(value: float) -> Angle:
 
 
 def row(index: int, scale: float = 1.0, offset: float = 0.0) -> Angle:
-    """`scale · a + offset` with a = encoded angle number `index` (of A) of the row."""
+    """`scale · a + offset` with a = encoded angle number `index` (of A) of the row.
+
+    Examples:
+        twice = Op("ry", (0,), (row(0, scale=2.0),))
+        print(Template(1, (twice,), n_rows=1, n_params=0))
+    """
     return Angle(float(offset), (ScaledSlot("row", index, float(scale)),))
 
 
 def param(index: int, scale: float = 1.0, offset: float = 0.0) -> Angle:
-    """`scale · p + offset` with p = parameter number `index` (of P)."""
+    """`scale · p + offset` with p = parameter number `index` (of P).
+
+    Examples:
+        turned = Op("rz", (0,), (param(0, offset=0.5),))
+        print(Template(1, (turned,), n_rows=0, n_params=1))
+    """
     return Angle(float(offset), (ScaledSlot("param", index, float(scale)),))
 
 

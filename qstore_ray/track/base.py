@@ -56,6 +56,11 @@ class RunInfo:
         parent: the run folder of the run that this one is part of: the study of a trial. MLflow
             shows it under that one, W&B in its group.
         began: start time in seconds since 1970; a tracker may open the run later.
+
+    Examples:
+        from pathlib import Path
+        run = RunInfo(name="digits", run_dir=Path("runs/digits"), config={}, fingerprints={})
+        print(run.resumed)
     """
 
     name: str
@@ -129,6 +134,13 @@ class Tracker(Protocol):
 
     Every method may raise `RunError`; the follower reports it, training continues, and the follower
     repeats the call later.
+
+    Examples:
+        class Printer:
+            name = "printer"
+            def start(self, run): print("start", run.name)
+            def epoch(self, record): print(record["epoch"], record["train_loss"])
+            def finish(self, status, summary, artifacts): print(status)
     """
 
     name: str
@@ -148,7 +160,15 @@ class Tracker(Protocol):
 
 @runtime_checkable
 class Display(Protocol):
-    """Shows a run while it is active. Called by the follower's thread, in order."""
+    """Shows a run while it is active. Called by the follower's thread, in order.
+
+    Examples:
+        class Dots:
+            def start(self, record): print(record["epochs"], "epochs")
+            def epoch(self, record): print(".", end="")
+            def end(self, record): print(record["status"])
+            step = close = lambda self, *record: None
+    """
 
     def start(self, record: Record) -> None:
         """An attempt begins; epochs, steps_per_epoch, rows, workers, parameters are known."""

@@ -85,14 +85,6 @@ def test_the_files_of_adult(tmp_path: Path):
     assert dataset.classes == ("<=50K", ">50K")
 
 
-def test_features_and_labels_in_two_texts_say_what_to_join(tmp_path: Path):
-    numbers = "1 2\n3 4\n"
-    _write(tmp_path, {f"{kind}_{part}.txt": numbers for kind in "Xy" for part in ("train", "test")})
-    with pytest.raises(DataError, match="several could be test") as caught:
-        load(tmp_path)
-    assert "x_train, y_train, x_test and y_test" in caught.value.fix
-
-
 def _images(folder: Path, names: list[str], text: str) -> Path:
     for number, name in enumerate(names):
         (folder / "im" / name).parent.mkdir(parents=True, exist_ok=True)

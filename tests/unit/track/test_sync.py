@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from qstore_ray.track.jsonl import MetricsFile
 from qstore_ray.track.mlflow.registry import find_model, register_model
 from qstore_ray.track.sync import sync_run
 from qstore_ray.track.tensorboard import read_events
-from tests.mlflow_server import mlflow_server
+from tests.mlflow_server import free_port, mlflow_server
 from tests.trained_models import made
 from tests.wandb_log import look_at_wandb_log
 
@@ -51,15 +50,13 @@ def _train(run_dir: Path, config: TrackConfig) -> Follower:
 def test_a_server_that_was_down_for_the_whole_run_has_all_of_it_later(tmp_path: Path, run_dir):
     from mlflow.tracking import MlflowClient
 
-    with socket.socket() as taken:  # bound, so that nobody else takes the port; nobody listens
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-        config = TrackConfig(mlflow_uri=f"http://127.0.0.1:{port}", tensorboard=True)
-        follower = _train(run_dir, config)
-        assert follower.incomplete == ["mlflow"]
-        assert {name for name, _ in follower.failures} == {"mlflow"}
-        with pytest.raises(RunError, match="mlflow: MLflow could not open the run") as caught:
-            sync_run(run_dir, config)
+    port = free_port()  # held, so that nobody else takes it; nobody listens
+    config = TrackConfig(mlflow_uri=f"http://127.0.0.1:{port}", tensorboard=True)
+    follower = _train(run_dir, config)
+    assert follower.incomplete == ["mlflow"]
+    assert {name for name, _ in follower.failures} == {"mlflow"}
+    with pytest.raises(RunError, match="mlflow: MLflow could not open the run") as caught:
+        sync_run(run_dir, config)
     assert caught.value.field == "track.mlflow_uri"
     assert "Call it again" in caught.value.fix
 
