@@ -77,7 +77,7 @@ def with_same_circuit(
             f"the {what} was started with another circuit",
             field=_CIRCUIT,
             value=_first_difference(earlier, later),
-            fix=f"Continue with the circuit that the {what} was started with (its record keeps it), "
+            fix=f"Continue with the circuit that the {what} was started with (its record has it), "
             "or train the changed one under another name.",
         )
     return {**before, _CIRCUIT: earlier}
