@@ -96,7 +96,7 @@ class QStoreError(Exception):
 
     def _got(self) -> str:
         """The value, short, unless the field's name says that it is secret."""
-        return HIDDEN if is_secret(self.field.rpartition(".")[2]) else _short(self.value)
+        return shown_value(self.value, self.field)
 
     def as_dict(self) -> dict[str, Any]:
         """The error as JSON-ready fields (`--json` prints this)."""
@@ -295,6 +295,9 @@ def _shown(text: str) -> str:
     return worded(redact_text(text))
 
 
-def _short(value: Any) -> str:
+def shown_value(value: Any, field: str = "") -> str:
+    """A value as an error shows it: short, without logins, hidden if the field is a secret."""
+    if is_secret(field.rpartition(".")[2]):
+        return HIDDEN
     text = redact_text(repr(value))  # before it is cut, which may leave half of a login
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"

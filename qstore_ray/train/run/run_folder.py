@@ -32,7 +32,7 @@ from qstore_ray.errors import ConfigError, RunError, RunExistsError, UsageError
 from qstore_ray.resilience import sweep_parts, write_durably
 from qstore_ray.track.base import KEPT
 from qstore_ray.track.jsonl import MetricsFile
-from qstore_ray.train.run.same_run import changed_versions, check_same, epochs_of, versions
+from qstore_ray.train.run.same_run import MadeOf, changed_versions, check_same, epochs_of, versions
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 LOCK, _RECORD = ".lock", "run.json"
@@ -125,18 +125,20 @@ def check_run(
     *,
     existing: Existing = "error",
     epochs: int | None = None,
+    made: MadeOf | None = None,
 ) -> Path:
     """The folder of a run, if an attempt may begin in it; writes nothing.
 
     Args:
         existing: what to do with a run of this name.
         epochs: a finished run may be resumed if it had fewer.
+        made: what the attempt is made of; a run that is resumed must be made of the same.
 
     Raises:
         UsageError: an unknown value of `existing`.
         ConfigError: a name that is no name of a folder, or a folder whose name is no text.
-        RunExistsError: the run exists and `existing` is "error", it has finished, or there is
-            nothing to resume.
+        RunExistsError: the run exists and `existing` is "error", it was made of something else,
+            it has finished, or there is nothing to resume.
     """
     path = Path(storage).expanduser().resolve() / check_name(name)
     check_existing(existing)
@@ -147,6 +149,8 @@ def check_run(
     if existing == "replace":
         return path
     record = read_run_record(path)
+    if existing == "resume" and made is not None:
+        check_same(record, made, _kept_configuration(path))
     status, had = record.get("status"), epochs_of(record)
     longer = status == "finished" and (epochs or 0) > (had or epochs or 0)
     if existing == "error" or (status == "finished" and not longer):
@@ -163,6 +167,11 @@ def check_run(
             "alone.",
         )
     return path
+
+
+def _kept_configuration(path: Path) -> str:
+    file = path / "config.toml"
+    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
 
 
 def _check_text(path: Path) -> None:
@@ -230,12 +239,12 @@ def open_run_folder(
         RunError: the folder cannot be written to.
     """
     epochs = None if changed else epochs_of({"recipe": recipe})
-    path = check_run(storage, name, existing=existing, epochs=epochs)
-    made = {"configuration": fingerprint(recipe), "data": data_fingerprint}
+    made = MadeOf(None if changed else recipe, data_fingerprint, config_toml)
+    path = check_run(storage, name, existing=existing, epochs=epochs, made=made)
     record = {
         **(about or {}),
         "name": name,
-        "fingerprints": made,
+        "fingerprints": {"configuration": fingerprint(recipe), "data": data_fingerprint},
         "recipe": recipe,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
@@ -245,11 +254,10 @@ def open_run_folder(
         with ExitStack() as until_opened:
             lock = until_opened.enter_context(lock_folder(path))
             # Again under the lock: another driver may have begun or ended the run meanwhile.
-            check_run(storage, name, existing=existing, epochs=epochs)
+            check_run(storage, name, existing=existing, epochs=epochs, made=made)
             generation = 1
             if existing == "resume":
                 earlier = read_run_record(path)
-                check_same(earlier, earlier["recipe"] if changed else recipe, data_fingerprint)
                 _warn(path, changed_versions(earlier))
                 generation += int(earlier["generation"])
             sweep_parts(path, spare=KEPT)  # a study's driver may be following this run

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import sys
+import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
 from qstore_ray.circuits.load import is_name, kept_circuit
-from qstore_ray.errors import RunExistsError
+from qstore_ray.errors import RunExistsError, shown_value
 
 _CIRCUIT = "model.circuit"
 EARLIER = {"trainer.target_scaling": "none"}
@@ -21,40 +23,109 @@ EARLIER_RANKS = ' (and split.ranks = "default_rng" where it is older than that f
 _VERSIONED = ("qstore-ray", "numpy", "qiskit", "ray")
 
 
-def check_same(
-    earlier: Mapping[str, Any], recipe: Mapping[str, Any], data_fingerprint: str
-) -> None:
-    """Raise where a run that is resumed is made of something else than its first attempt. More
-    epochs are no such thing.
+@dataclass(frozen=True)
+class MadeOf:
+    """What decides the result of a run, as its folder keeps it.
+
+    Attributes:
+        recipe: the configuration that decides the result; None if it may be another one.
+        data_fingerprint: of the data.
+        config_toml: the whole configuration; its `[dataset]` tells which data these are.
+    """
+
+    recipe: Mapping[str, Any] | None
+    data_fingerprint: str
+    config_toml: str = ""
+
+
+def check_same(earlier: Mapping[str, Any], now: MadeOf, earlier_toml: str = "") -> None:
+    """Check that a run of which `earlier` is the record can be resumed with `now`.
+
+    More epochs are no difference.
 
     Args:
-        earlier: its record. recipe, data_fingerprint: of the attempt that begins.
+        earlier_toml: the configuration in the run's folder; without it other data are refused
+            without the field that differs.
 
     Raises:
-        RunExistsError: other data, or another recipe; the first field that differs is named.
+        RunExistsError: other data, or another recipe; the error has the first field that differs,
+            its two values, and the names of the other fields.
     """
-    if earlier.get("fingerprints", {}).get("data") != data_fingerprint:
-        raise RunExistsError(
-            "the run was started with other data",
-            field="dataset",
-            value=data_fingerprint[:16],
-            fix="Resume it with the data, split and preprocessing of its config.toml"
-            f"{EARLIER_RANKS}, or use existing='replace'.",
+    recipe = earlier.get("recipe", {})
+    before, after = _flat(recipe), _flat(recipe if now.recipe is None else now.recipe)
+    before = with_same_circuit(before, after, "run")
+    known = {name: EARLIER[name] for name in EARLIER.keys() & after.keys() - before.keys()}
+    changes = {
+        field: change
+        for field, change in _changes({**known, **before}, after).items()
+        if not _longer(field, *change)
+    }
+    if earlier.get("fingerprints", {}).get("data") != now.data_fingerprint:
+        changes = _data_changes(earlier, now, earlier_toml) | changes
+    if not changes:
+        return
+    field, (was, value) = next(iter(changes.items()))
+    made = "without it" if was is None else f"with {shown_value(was, field)}"
+    fix = "Resume it with what it was started with (its config.toml), or use existing='replace'."
+    if field in known:
+        fix = f'It is of an earlier version: set {field} = "{was}" to resume it.'
+    elif field.partition(".")[0] == "dataset":
+        fix = (
+            "Resume it with the data, split and preprocessing of its config.toml"
+            f"{EARLIER_RANKS}, or use existing='replace'."
         )
-    before, now = _flat(earlier.get("recipe", {})), _flat(recipe)
-    before = with_same_circuit(before, now, "run")
-    for field in sorted(before.keys() | now.keys()):
-        was = before.get(field, EARLIER.get(field))
-        if was != now.get(field) and not _longer(field, was, now.get(field)):
-            fix = (
-                "Resume it with what it was started with (its config.toml), or use "
-                "existing='replace'."
-            )
-            if field in EARLIER and field not in before:
-                fix = f'It is of an earlier version: set {field} = "{was}" to resume it.'
-            raise RunExistsError(
-                f"the run was started with {was!r}", field=field, value=now.get(field), fix=fix
-            )
+    also = ", ".join(list(changes)[1:])
+    raise RunExistsError(
+        f"the run was started {made}" + (f" (also changed: {also})" if also else ""),
+        field=field,
+        value="nothing" if value is None else value,
+        fix=fix,
+    )
+
+
+def _data_changes(
+    earlier: Mapping[str, Any], now: MadeOf, earlier_toml: str
+) -> dict[str, tuple[Any, Any]]:
+    """The fields of `[dataset]` that differ; the fingerprints if none does, so that the rows do."""
+    before, after = _dataset(earlier_toml), _dataset(now.config_toml)
+    changes = _changes(before, after) if before and after else {}
+    if changes:
+        return changes
+    was = earlier.get("fingerprints", {}).get("data") or "?"
+    return {"dataset": (_rows(was), _rows(now.data_fingerprint))}
+
+
+def _rows(data_fingerprint: str) -> str:
+    return f"other data, fingerprint {data_fingerprint[:16]}"
+
+
+def _dataset(config_toml: str) -> dict[str, Any]:
+    """The fields of `[dataset]`, by dotted names."""
+    try:
+        table = tomllib.loads(config_toml).get("dataset", {})
+    except tomllib.TOMLDecodeError:  # damaged since; the fingerprints say that the data differ
+        return {}
+    return _flat(table, "dataset.")
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The fields with two values, those of `before` first; lists of tables by their place.
+
+    A member's name comes before its options, which change along with it.
+    """
+    changes: dict[str, tuple[Any, Any]] = {}
+    for field in sorted(before.keys() | now.keys(), key=lambda name: name.removesuffix(".name")):
+        was, value = before.get(field), now.get(field)
+        if _are_tables(was) and _are_tables(value) and len(was) == len(value):
+            first, second = (_flat(dict(enumerate(each)), f"{field}.") for each in (was, value))
+            changes |= _changes(first, second)
+        elif was != value:
+            changes[field] = (was, value)
+    return changes
+
+
+def _are_tables(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(each, Mapping) for each in value)
 
 
 def with_same_circuit(
@@ -77,7 +148,7 @@ def with_same_circuit(
             f"the {what} was started with another circuit",
             field=_CIRCUIT,
             value=_first_difference(earlier, later),
-            fix=f"Continue with the circuit that the {what} was started with (its record has it), "
+            fix=f"Continue with the circuit of the {what}, which its record keeps, "
             "or train the changed one under another name.",
         )
     return {**before, _CIRCUIT: earlier}
@@ -114,7 +185,7 @@ def _longer(field: str, before: Any, now: Any) -> bool:
     return field == "trainer.epochs" and isinstance(before, int) and before < now
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(values: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
     """Nested tables as one, with dotted names."""
     flat: dict[str, Any] = {}
     for name, value in values.items():

@@ -171,7 +171,7 @@ def test_a_run_of_other_data_is_not_resumed(tmp_path: Path):
     ("field", "then", "now", "recipe"),
     [
         ("model.n_qubits", 4, 5, {**RECIPE, "model": {"n_qubits": 5}}),
-        ("model.n_qubits", 4, None, {**RECIPE, "model": {}}),
+        ("model.n_qubits", 4, "nothing", {**RECIPE, "model": {}}),
         ("model.layers", None, 2, {**RECIPE, "model": {"n_qubits": 4, "layers": 2}}),
         (
             "trainer.optimizer_options.beta1",
@@ -185,10 +185,11 @@ def test_a_run_of_other_data_is_not_resumed(tmp_path: Path):
 def test_a_run_of_another_recipe_is_not_resumed(tmp_path: Path, field, then, now, recipe):
     path = _left(tmp_path)
     before = _content(path)
-    with pytest.raises(RunExistsError, match="started with") as caught:
+    with pytest.raises(RunExistsError, match="was started with") as caught:
         _open(tmp_path, existing="resume", recipe=recipe)
     assert (caught.value.field, caught.value.value) == (field, now)
-    assert repr(then) in caught.value.message
+    assert caught.value.message.endswith("without it" if then is None else f"with {then!r}")
+    assert str(caught.value.value) in str(caught.value)
     assert _content(path) == before
 
 
