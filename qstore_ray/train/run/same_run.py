@@ -14,7 +14,7 @@ from typing import Any
 from qstore_ray.circuits.load import is_name, kept_circuit
 from qstore_ray.errors import RunExistsError, shown_value
 
-_CIRCUIT = "model.circuit"
+_CIRCUIT, _EPOCHS = "model.circuit", "trainer.epochs"
 EARLIER = {"trainer.target_scaling": "none"}
 """Fields that a record of an earlier version does not have, and what that version did."""
 
@@ -41,7 +41,7 @@ class MadeOf:
 def check_same(earlier: Mapping[str, Any], now: MadeOf, earlier_toml: str = "") -> None:
     """Check that a run of which `earlier` is the record can be resumed with `now`.
 
-    More epochs are no difference.
+    More epochs are no difference; `check_run` says what a finished run takes.
 
     Args:
         earlier_toml: the configuration in the run's folder; without it other data are refused
@@ -58,7 +58,7 @@ def check_same(earlier: Mapping[str, Any], now: MadeOf, earlier_toml: str = "") 
     changes = {
         field: change
         for field, change in _changes({**known, **before}, after).items()
-        if not _longer(field, *change)
+        if not (field == _EPOCHS and _may_differ(earlier, *change))
     }
     if earlier.get("fingerprints", {}).get("data") != now.data_fingerprint:
         changes = _data_changes(earlier, now, earlier_toml) | changes
@@ -181,8 +181,10 @@ def epochs_of(record: Mapping[str, Any]) -> int | None:
     return epochs if isinstance(epochs, int) else None
 
 
-def _longer(field: str, before: Any, now: Any) -> bool:
-    return field == "trainer.epochs" and isinstance(before, int) and before < now
+def _may_differ(earlier: Mapping[str, Any], before: Any, now: Any) -> bool:
+    """True if the number of epochs alone does not stand in the way of the run."""
+    longer = isinstance(before, int) and isinstance(now, int) and before < now
+    return longer or earlier.get("status") == "finished"
 
 
 def _flat(values: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
