@@ -6,10 +6,10 @@ import importlib.metadata
 import platform
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any
+from typing import Any, TypeGuard
 
 from qstore_ray.circuits.load import is_name, kept_circuit
 from qstore_ray.errors import RunExistsError, shown_value
@@ -124,7 +124,7 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tup
     return changes
 
 
-def _are_tables(value: Any) -> bool:
+def _are_tables(value: Any) -> TypeGuard[Sequence[Mapping[str, Any]]]:
     return isinstance(value, list | tuple) and all(isinstance(each, Mapping) for each in value)
 
 
