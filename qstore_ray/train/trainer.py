@@ -65,7 +65,7 @@ from qstore_ray.train.run.run_folder import (
     open_run_folder,
     read_run_record,
 )
-from qstore_ray.train.run.same_run import epochs_of
+from qstore_ray.train.run.same_run import MadeOf, epochs_of
 
 if TYPE_CHECKING:
     from qstore_ray.backends.base import Backend
@@ -172,7 +172,7 @@ class QuantumTrainer:
             self.model, self.trainer, dataset, self.callbacks, request.sample_weight, self.backend
         )
         name = self.name or f"{dataset.config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        begins = self._check_run(name, found, request)
+        begins = self._check_run(name, dataset, found, request)
         theta = begins.theta if begins else None
         stop = request.stop or threading.Event()
         with self._session(), self._opened(name, dataset, found, request, begins) as folder:
@@ -218,14 +218,28 @@ class QuantumTrainer:
                 take_all(last_steps, raised)
         return result
 
-    def _check_run(self, name: str, found: Checked, request: RunRequest) -> Beginning | None:
+    def _check_run(
+        self, name: str, dataset: Dataset, found: Checked, request: RunRequest
+    ) -> Beginning | None:
         """Refuse a run that may not begin; the parameters that it begins from, if given."""
+        given = self.trainer.init_from if request.init_from is None else request.init_from
+        begins = None if given is None else beginning(given, found.model)
         epochs = None if request.changed else self.trainer.epochs
-        path = check_run(self.storage, name, existing=request.existing, epochs=epochs)
+        made = self._made_of(dataset, found, request, begins)
+        path = check_run(self.storage, name, existing=request.existing, epochs=epochs, made=made)
         if request.existing == "resume" and not request.changed:
             self._check_longer(path, found.rows)
-        given = self.trainer.init_from if request.init_from is None else request.init_from
-        return None if given is None else beginning(given, found.model)
+        return begins
+
+    def _made_of(
+        self, dataset: Dataset, found: Checked, request: RunRequest, begins: Beginning | None
+    ) -> MadeOf:
+        recipe = self._recipe(found.model, request.sample_weight)
+        return MadeOf(
+            None if request.changed else recipe | (begins.recipe if begins else {}),
+            dataset.fingerprint,
+            request.config_toml or self._to_toml(dataset),
+        )
 
     def _check_longer(self, path: Path, rows: TrainingRows) -> None:
         epochs = epochs_of(read_run_record(path))

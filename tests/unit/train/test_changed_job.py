@@ -136,3 +136,15 @@ def test_a_secret_that_has_changed_is_not_shown(tmp_path: Path):
     with pytest.raises(RunExistsError, match="token") as caught:
         open_run_folder(tmp_path, "run", recipe=second, existing="resume", **made)
     assert "login" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("field", "then", "now"), [f for f in FIELDS if f[0] != "trainer.epochs"])
+@pytest.mark.parametrize("epochs", [2, 5])
+def test_so_does_a_finished_one_with_and_without_more_epochs(
+    finished: Path, job, field: str, then: Any, now: Any, epochs: int
+):
+    changed = _set(_set(job, "trainer.epochs", epochs), field, now)
+    with pytest.raises(RunExistsError, match="was started with") as caught:
+        _fit(finished.parent, changed, existing="resume")
+    assert (caught.value.field, caught.value.value) == (field, now)
+    assert repr(then) in caught.value.message
