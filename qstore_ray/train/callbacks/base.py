@@ -24,7 +24,7 @@ The order in a run:
     on_exception                          the run ends with an error instead
 
 What a callback raises ends the run with a `CallbackError`, resumable from the last checkpoint,
-unless its `on_error` is "warn": then the warning is recorded and shown, and training goes on.
+unless its `on_error` is "warn": then the warning is recorded and shown, and training continues.
 """
 
 from __future__ import annotations
