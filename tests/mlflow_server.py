@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,19 @@ def free_port() -> int:
     held.bind(("127.0.0.1", 0))
     _HELD.append(held)
     return held.getsockname()[1]
+
+
+def _wait_for_a_connection(port: int, said: list[str]) -> None:
+    """Uvicorn says that the application has started a moment before it listens."""
+    end = time.monotonic() + START_UP
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=START_UP).close()
+        except ConnectionRefusedError:
+            assert time.monotonic() < end, "".join(said)
+            time.sleep(0.05)
+        else:
+            return
 
 
 @contextmanager
@@ -61,6 +75,7 @@ def mlflow_server(folder: Path, port: int | None = None) -> Iterator[str]:
     listener.start()
     try:
         assert ready.wait(START_UP), "".join(said)
+        _wait_for_a_connection(port, said)
         yield f"http://127.0.0.1:{port}"
     finally:
         os.killpg(server.pid, signal.SIGTERM)
