@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from qstore_ray.errors import RunError
+from qstore_ray.registry import Registry
 from qstore_ray.resilience import write_durably
 from qstore_ray.track.logs.text import redact
 
@@ -156,6 +157,19 @@ class Tracker(Protocol):
     def finish(self, status: Status, summary: Mapping[str, Any], artifacts: Sequence[Path]) -> None:
         """Log what is missing from the run's metrics file, the summary, the files; end the run."""
         ...
+
+
+TRACKERS: Registry[Callable[..., Tracker]] = Registry(
+    "tracker",
+    {
+        "mlflow": "qstore_ray.track.mlflow.tracker:MLflowTracker",
+        "tensorboard": "qstore_ray.track.tensorboard:TensorBoardTracker",
+        "wandb": "qstore_ray.track.wandb:WandBTracker",
+    },
+    entry_points="qstore_ray.trackers",
+    field="trackers",
+)
+"""The trackers by name. One is called with the `TrackConfig`, and with its options by name."""
 
 
 @runtime_checkable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,8 @@ from pydantic import Field, field_validator
 
 from qstore_ray.config import Config
 from qstore_ray.credentials import PublicUrl
-from qstore_ray.errors import ConfigError
+from qstore_ray.errors import ConfigError, unknown_name_error
+from qstore_ray.track.base import TRACKERS
 
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _SERVERS = ("http", "https", "databricks")
@@ -37,6 +39,9 @@ class TrackConfig(Config):
             with the user's own login.
         wandb_project: the W&B project that runs are listed under.
         wandb_entity: the W&B user or team; None is the one of the login.
+        trackers: trackers of other packages by name, each with a table of its options:
+            `[track.trackers.mine]`. A package declares one in the entry-point group
+            `qstore_ray.trackers`.
         figures: draw the figures and write `report.html` when a run ends, which takes a second or
             two.
         tags: tags for every run.
@@ -54,6 +59,7 @@ class TrackConfig(Config):
     wandb: Literal["off", "offline", "online"] = "off"
     wandb_project: str = Field(default="qstore_ray", min_length=1, max_length=128)
     wandb_entity: str | None = Field(default=None, min_length=1)
+    trackers: dict[str, dict[str, Any]] = Field(default_factory=dict)
     figures: bool = True
     tags: dict[str, str] = Field(default_factory=dict)
 
@@ -66,6 +72,39 @@ class TrackConfig(Config):
             return None
         _checked(uri)
         return given if isinstance(given, PublicUrl) else PublicUrl(uri)
+
+    @field_validator("trackers")
+    @classmethod
+    def _are_known(cls, trackers: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, options in trackers.items():
+            _check_tracker(name, options)
+        return trackers
+
+    def wanted(self) -> dict[str, dict[str, Any]]:
+        """The names of the trackers that are switched on, each with its options."""
+        asked = {
+            "mlflow": self.mlflow,
+            "tensorboard": self.tensorboard,
+            "wandb": self.wandb != "off",
+        }
+        return {name: {} for name, on in asked.items() if on} | self.trackers
+
+
+def _check_tracker(name: str, options: dict[str, Any]) -> None:
+    if name not in TRACKERS:
+        raise unknown_name_error("tracker", name, TRACKERS)
+    if name in TRACKERS.built_in():
+        raise ConfigError(
+            f"the tracker {name} has fields of its own",
+            value=name,
+            fix=f"Set track.{name} and leave it out of here.",
+        )
+    if not options:
+        return  # and so the tracker's module is not imported for this
+    known = inspect.signature(TRACKERS[name]).parameters
+    for option in options:
+        if option not in known:
+            raise unknown_name_error("option", option, list(known)[1:], field=name)
 
 
 def _checked(uri: str) -> str:

@@ -17,14 +17,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qstore_ray.errors import QStoreError, RunError
-from qstore_ray.track.base import KEPT, Display, Outcome, Record, RunInfo, Status, Tracker
+from qstore_ray.track.base import (
+    KEPT,
+    TRACKERS,
+    Display,
+    Outcome,
+    Record,
+    RunInfo,
+    Status,
+    Tracker,
+)
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.logs.logging import announce, logged_as
-from qstore_ray.track.mlflow.tracker import MLflowTracker
 from qstore_ray.track.switch_interval import short_turns
 from qstore_ray.track.tail import Tail
-from qstore_ray.track.tensorboard import TensorBoardTracker
-from qstore_ray.track.wandb import WandBTracker
 
 TrackerFailure = tuple[str, BaseException]
 """Which tracker failed, and with what."""
@@ -37,12 +43,7 @@ _KEPT = "the run folder keeps all that it misses"
 
 def open_trackers(config: TrackConfig) -> tuple[Tracker, ...]:
     """The trackers that the configuration asks for; none of them has connected yet."""
-    wanted: tuple[tuple[bool, Callable[[TrackConfig], Tracker]], ...] = (
-        (config.mlflow, MLflowTracker),
-        (config.tensorboard, TensorBoardTracker),
-        (config.wandb != "off", WandBTracker),
-    )
-    return tuple(open_one(config) for asked, open_one in wanted if asked)
+    return tuple(TRACKERS[name](config, **options) for name, options in config.wanted().items())
 
 
 class Follower:

@@ -19,6 +19,7 @@ ALLOWED = {
     "fastapi": ("qstore_ray.data.service",),
     "fsspec": ("qstore_ray.data.files.files",),
     "h5py": ("qstore_ray.data.sources",),
+    "hypothesis": ("qstore_ray.testing",),
     "huggingface_hub": ("qstore_ray.data.sources", "qstore_ray.data.service.server.imports.hub"),
     "keras": ("qstore_ray.data.sources",),
     "matplotlib": ("qstore_ray.figures",),
@@ -35,6 +36,7 @@ ALLOWED = {
         "qstore_ray.data.service.server.imports.label_studio",
         "qstore_ray.track.tensorboard",
     ),
+    "pytest": ("qstore_ray.testing",),
     "qiskit": (
         "qstore_ray.circuits.qiskit.qiskit",
         "qstore_ray.circuits.qiskit.gates",
@@ -52,6 +54,7 @@ ALLOWED = {
     "ray": (
         "qstore_ray.data.read.dataset",  # for the type checker
         "qstore_ray.data.read.ray_reader",
+        "qstore_ray.testing.tune_loop",
         "qstore_ray.train.ray.session",
         "qstore_ray.train.ray.kernel_matrix",
         "qstore_ray.train.ray.errors",
@@ -89,6 +92,7 @@ ALLOWED = {
         "qstore_ray.data.sources.sklearn",
         "qstore_ray.data.prepare.steps.projection",
         "qstore_ray.estimator",
+        "qstore_ray.testing.callbacks",
         "qstore_ray.learn.scoring",  # the metrics, imported where one is computed
     ),
     "sqlalchemy": (

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import lru_cache
-
-import numpy as np
 import pytest
-from hypothesis import given, settings
 
 from qstore_ray.backends.aer import AerBackend
-from qstore_ray.backends.base import Backend, Bindings, can_differentiate
+from qstore_ray.backends.base import Backend
 from qstore_ray.backends.statevector import StatevectorBackend
-from qstore_ray.circuits.gates import GATES
-from qstore_ray.circuits.observable import Observable, z_observables
-from qstore_ray.circuits.template import Op, Template, const, param, row
-from qstore_ray.errors import BackendError, CircuitError
-from qstore_ray.simulate import reference
-from tests.strategies import cases, random_states
+from qstore_ray.testing import BackendLaws
 
 BACKENDS = {
     "aer": AerBackend,
@@ -25,187 +15,9 @@ BACKENDS = {
     "statevector native": lambda: StatevectorBackend(engine="native"),
     "statevector numpy": lambda: StatevectorBackend(engine="numpy"),
 }
-EXACT = 1e-10
-
-TURN = Template(2, (Op("ry", (0,), (row(0),)), Op("rx", (1,), (param(0),))), n_rows=1, n_params=1)
-
-every_backend = pytest.mark.parametrize("name", BACKENDS)
-few = settings(max_examples=25)
 
 
-@lru_cache
-def _open(name: str) -> Backend:
-    return BACKENDS[name]()
-
-
-def _values(name: str, template, observables, bindings: Bindings) -> np.ndarray:
-    found = _open(name).evaluate(template, observables, bindings)
-    assert found.values.shape == (len(bindings), len(observables))
-    assert found.values.dtype == np.float64
-    return found.values
-
-
-def _row(bindings: Bindings, i: int) -> Bindings:
-    """Row i alone."""
-    params, amplitudes = bindings.params, bindings.amplitudes
-    return Bindings(
-        bindings.rows[i : i + 1],
-        params if params.ndim == 1 else params[i : i + 1],
-        None if amplitudes is None else amplitudes[i : i + 1],
-    )
-
-
-def _expected(template, observables, bindings: Bindings) -> np.ndarray:
-    b = bindings
-    return reference.expectations(template, observables, b.rows, b.params, b.amplitudes)
-
-
-@every_backend
-@few
-@given(cases())
-def test_it_agrees_with_the_reference(name: str, case):
-    np.testing.assert_allclose(_values(name, *case), _expected(*case), atol=EXACT, rtol=0)
-
-
-@every_backend
-@pytest.mark.parametrize("gate", GATES)
-def test_it_agrees_on_every_gate_with_every_kind_of_angle(name: str, gate: str):
-    spec = GATES[gate]
-    slots = (row(0, 0.5, 0.1), param(0, -2.0), const(1.1))[: spec.n_angles]
-    op = Op(gate, (2, 0, 1)[: spec.n_qubits], slots)
-    template = Template(3, (op,), 1, 1, "amplitudes")
-    rng = np.random.default_rng(5)
-    bindings = Bindings(rng.normal(size=(2, 1)), rng.normal(size=1), random_states(rng, 2, 3))
-    seen = [Observable.parse(text) for text in ("X0 Y1 Z2", "Z2 + 0.5*X0 Z1 - Y1", "Y2", "X1", "I")]
-    found = _values(name, template, seen, bindings)
-    np.testing.assert_allclose(found, _expected(template, seen, bindings), atol=EXACT, rtol=0)
-
-
-@every_backend
-@few
-@given(cases())
-def test_a_batch_is_its_rows_one_by_one(name: str, case):
-    template, observables, bindings = case
-    alone = [_values(name, template, observables, _row(bindings, i)) for i in range(len(bindings))]
-    together = _values(name, *case)
-    np.testing.assert_allclose(together, np.vstack(alone), atol=1e-14, rtol=0)
-
-
-@every_backend
-@pytest.mark.parametrize("n_rows", [0, 1, 15, 16, 17, 40])
-def test_it_keeps_the_order_of_rows(name: str, n_rows: int):
-    x = np.random.default_rng(0).permutation(n_rows) / 10.0
-    found = _values(name, TURN, z_observables(2), Bindings(x[:, None], np.array([0.3])))
-    expected = np.column_stack([np.cos(x), np.full(n_rows, np.cos(0.3))])
-    np.testing.assert_allclose(found, expected, atol=EXACT)
-
-
-@every_backend
-def test_it_takes_parameters_per_row(name: str):
-    params = np.array([[0.1], [1.2], [-2.0]])
-    found = _values(name, TURN, z_observables(2), Bindings(np.zeros((3, 1)), params))
-    np.testing.assert_allclose(found, np.hstack([np.ones((3, 1)), np.cos(params)]), atol=EXACT)
-
-
-@every_backend
-def test_x_and_y_of_the_zero_state_vanish_and_z_is_one(name: str):
-    seen = [Observable.parse(text) for text in ("X0", "Y0", "Z0", "X1", "Y1", "Z1", "I")]
-    empty = Template(2, ())
-    found = _values(name, empty, seen, Bindings(np.zeros((2, 0)), np.zeros(0)))
-    np.testing.assert_allclose(found, [[0, 0, 1, 0, 0, 1, 1]] * 2, atol=1e-15)
-
-
-@every_backend
-def test_small_values_are_not_rounded_to_zero(name: str):
-    angle = np.array([[np.pi / 2 - 1e-13]])
-    found = _values(name, TURN, z_observables(1), Bindings(angle, np.zeros(1)))
-    assert found[0, 0] == pytest.approx(1e-13, abs=1e-15)
-
-
-@every_backend
-def test_different_inputs_give_different_values(name: str):
-    rows = np.linspace(0.1, 3.0, 7)[:, None]
-    seen = [Observable.parse("Z0"), Observable.parse("Y1")]
-    base = _values(name, TURN, seen, Bindings(rows, np.array([0.3])))
-    assert len(set(base[:, 0].tolist())) == len(rows)
-    other = _values(name, TURN, seen, Bindings(rows, np.array([0.4])))
-    assert (base[:, 1] != other[:, 1]).all()
-
-
-@every_backend
-def test_templates_of_one_shape_are_not_confused(name: str):
-    bindings = Bindings(np.array([[0.7]]), np.array([0.0]))
-    other = replace(TURN, ops=(Op("rx", (0,), (row(0, scale=2.0),)), *TURN.ops[1:]))
-    seen = [Observable.parse("Z0")]
-    assert _values(name, TURN, seen, bindings)[0, 0] == pytest.approx(np.cos(0.7))
-    assert _values(name, other, seen, bindings)[0, 0] == pytest.approx(np.cos(1.4))
-    assert _values(name, TURN, [Observable.parse("X0")], bindings)[0, 0] == pytest.approx(
-        np.sin(0.7)
-    )
-
-
-WRONG = {
-    "too few row angles": Bindings(np.zeros((2, 0)), np.zeros(1)),
-    "too many row angles": Bindings(np.zeros((2, 2)), np.zeros(1)),
-    "rows of one dimension": Bindings(np.zeros(2), np.zeros(1)),
-    "too many parameters": Bindings(np.zeros((2, 1)), np.zeros(2)),
-    "parameters for other rows": Bindings(np.zeros((2, 1)), np.zeros((3, 1))),
-    "a row angle that is NaN": Bindings(np.array([[0.0], [np.nan]]), np.zeros(1)),
-    "an infinite parameter": Bindings(np.zeros((2, 1)), np.array([np.inf])),
-    "amplitudes for zeros": Bindings(np.zeros((1, 1)), np.zeros(1), np.eye(1, 4)),
-}
-
-
-@every_backend
-@pytest.mark.parametrize("bindings", WRONG.values(), ids=WRONG)
-def test_bindings_that_do_not_fit_are_refused(name: str, bindings: Bindings):
-    with pytest.raises(CircuitError):
-        _open(name).evaluate(TURN, z_observables(2), bindings)
-
-
-@every_backend
-@pytest.mark.parametrize("amplitudes", [None, np.zeros((1, 4)), np.ones((1, 4)), np.eye(1, 8)])
-def test_amplitudes_that_are_no_states_are_refused(name: str, amplitudes):
-    loading = replace(TURN, initial="amplitudes")
-    with pytest.raises(CircuitError, match="amplitudes"):
-        _open(name).evaluate(
-            loading, z_observables(2), Bindings(np.zeros((1, 1)), np.zeros(1), amplitudes)
-        )
-
-
-@every_backend
-def test_observables_that_do_not_fit_are_refused(name: str):
-    bindings = Bindings(np.zeros((1, 1)), np.zeros(1))
-    for observables in ([], [Observable.parse("Z2")]):
-        with pytest.raises(CircuitError, match="observable"):
-            _open(name).evaluate(TURN, observables, bindings)
-
-
-@every_backend
-def test_an_exact_backend_refuses_shots(name: str):
-    with pytest.raises(BackendError, match="shots"):
-        _open(name).evaluate(
-            TURN, z_observables(2), Bindings(np.zeros((1, 1)), np.zeros(1)), shots=100
-        )
-
-
-@every_backend
-@few
-@given(cases())
-def test_exact_gradients_are_central_differences(name: str, case):
-    backend = _open(name)
-    if not can_differentiate(backend):
-        assert not hasattr(backend, "vjp")
-        return
-    template, observables, b = case
-    cotangent = np.random.default_rng(6).normal(size=(len(b), len(observables)))
-    estimates, pullback = backend.vjp(template, observables, b, rows_gradient=True)
-    np.testing.assert_allclose(estimates.values, _values(name, *case), atol=1e-14, rtol=0)
-    found = pullback(cotangent)
-    expected = reference.central_differences(
-        template, observables, b.rows, b.params, cotangent, amplitudes=b.amplitudes
-    )
-    for ours, theirs in zip(found, expected, strict=True):
-        assert (ours is None) == (theirs is None)
-        if theirs is not None:
-            np.testing.assert_allclose(ours, theirs, atol=1e-8, rtol=0)
+class TestEveryBackend(BackendLaws):
+    @pytest.fixture(params=BACKENDS)
+    def backend(self, request: pytest.FixtureRequest) -> Backend:
+        return BACKENDS[request.param]()

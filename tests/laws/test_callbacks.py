@@ -15,17 +15,15 @@ from qstore_ray.learn import step
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.gradients import get_gradient
 from qstore_ray.learn.model import build_model
-from qstore_ray.track.jsonl import epoch_records, read_records
+from qstore_ray.testing import CallbackLaws
+from qstore_ray.testing.callbacks import STEPS, epochs, iris, train
+from qstore_ray.track.jsonl import read_records
 from qstore_ray.train.callbacks import CALLBACKS, Callback, as_callback, as_table
 from qstore_ray.train.callbacks.base import HOOKS, Run
+from qstore_ray.train.callbacks.early_stopping import EarlyStopping
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.job import Assignment, TrainingRows, WorkerResult
-from qstore_ray.train.loop import loop
-from qstore_ray.train.loop.reducer import LocalReducer
-from qstore_ray.train.loop.reporter import LocalReporter
+from qstore_ray.train.job import TrainingRows, WorkerResult
 from qstore_ray.train.run.checkpoint import latest_checkpoint
-
-EPOCHS, STEPS = 4, 2
 
 MEMBERS = [
     {"name": "budget", "circuits": 10**9},
@@ -42,41 +40,11 @@ every_member = pytest.mark.parametrize("table", MEMBERS, ids=[str(m["name"]) for
 
 @pytest.fixture(scope="module")
 def rows() -> TrainingRows:
-    """Real rows of iris."""
-    from sklearn.datasets import load_iris
-
-    x, y = load_iris(return_X_y=True)
-    order = np.random.default_rng(0).permutation(len(x))
-    x, y = ((x - x.mean(axis=0)) / x.std(axis=0))[order], y[order]
-    return TrainingRows(x[:60], y[:60], x[60:90], y[60:90])
-
-
-class Stops(LocalReporter):
-    """Asks to stop after a number of steps, as Ctrl-C would."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self.left = steps
-
-    def should_stop(self) -> bool:
-        self.left -= 1
-        return self.left == 0
+    return iris()
 
 
 def _train(rows, folder: Path | None, callbacks=(), stop_after: int = 0, **options) -> WorkerResult:
-    config = TrainerConfig(**{"epochs": EPOCHS, "batch_size": 30, "seed": 3, **options})
-    model = build_model(ModelConfig(n_qubits=4, layers=1), n_features=4, n_classes=3)
-    if folder:
-        folder.mkdir(parents=True, exist_ok=True)
-    job = Assignment(model, config, folder, 1, {}, {}, callbacks=tuple(callbacks))
-    reporter = Stops(stop_after) if stop_after else LocalReporter()
-    return loop.run(job, rows, LocalReducer(), reporter)
-
-
-def _epochs(folder: Path) -> list[dict]:
-    timed = ("seconds", "epoch_seconds", "samples_per_second")
-    records = epoch_records(read_records(folder / "metrics.jsonl"))
-    return [{k: v for k, v in record.items() if k not in timed} for record in records]
+    return train(folder, callbacks, rows=lambda: rows, stop_after=stop_after, **options)
 
 
 class Diary(Callback):
@@ -135,48 +103,23 @@ def test_a_table_describes_it(table):
     assert TrainerConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
-@every_member
-def test_it_changes_neither_parameters_nor_metrics(table, rows, tmp_path):
-    """Early stopping does, if it stops; with this patience it does not."""
-    bare = _train(rows, tmp_path / "bare")
-    options = {"restore_best": False} if table["name"] == "early_stopping" else {}
-    watched = _train(rows, tmp_path / "watched", [as_callback({**table, **options})])
-    assert watched.theta.tobytes() == bare.theta.tobytes()
-    for one, other in zip(_epochs(tmp_path / "bare"), _epochs(tmp_path / "watched"), strict=True):
-        assert one.items() <= other.items()
+class TestEveryCallback(CallbackLaws):
+    @pytest.fixture(params=MEMBERS, ids=[str(m["name"]) for m in MEMBERS])
+    def callback(self, request: pytest.FixtureRequest) -> Callback:
+        return as_callback(request.param)
 
+    def test_it_changes_neither_parameters_nor_metrics(self, callback, tmp_path):
+        """Early stopping does, if it restores the best parameters."""
+        if isinstance(callback, EarlyStopping):
+            callback = EarlyStopping(**{**callback.to_dict(), "restore_best": False})
+        super().test_it_changes_neither_parameters_nor_metrics(callback, tmp_path)
 
-@every_member
-@pytest.mark.parametrize("stop_after", [1, 2, 3, 5])
-def test_a_resumed_run_ends_as_an_uninterrupted_one(table, stop_after, rows, tmp_path):
-    whole = _train(rows, tmp_path / "whole", [as_callback(table)])
-    parts = _train(rows, tmp_path / "parts", [as_callback(table)], stop_after=stop_after)
-    assert parts.status == "interrupted"
-    parts = _train(rows, tmp_path / "parts", [as_callback(table)])
-    assert parts.theta.tobytes() == whole.theta.tobytes()
-    assert _epochs(tmp_path / "parts") == _epochs(tmp_path / "whole")
-    models = [sorted(p.name for p in (tmp_path / n).glob("models/*")) for n in ("whole", "parts")]
-    assert models[0] == models[1]
-
-
-@every_member
-def test_being_saved_after_every_step_changes_nothing(table, rows, tmp_path):
-    """What a callback adds up, it adds in one order, whenever it is asked for its state."""
-    small = {"batch_size": 4, "epochs": 3}
-    whole = _train(rows, tmp_path / "whole", [as_callback(table)], **small)
-    often = {**small, "checkpoint_every_seconds": 1e-9}
-    saved = _train(rows, tmp_path / "saved", [as_callback(table)], **often)
-    assert saved.theta.tobytes() == whole.theta.tobytes()
-    assert _epochs(tmp_path / "saved") == _epochs(tmp_path / "whole")
-
-
-@every_member
-def test_one_object_serves_several_runs(table, rows, tmp_path):
-    callback = as_callback(table)
-    first = _train(rows, tmp_path / "1", [callback])
-    second = _train(rows, tmp_path / "2", [callback])
-    assert first.theta.tobytes() == second.theta.tobytes()
-    assert _epochs(tmp_path / "1") == _epochs(tmp_path / "2")
+    def test_models_kept_are_those_of_an_uninterrupted_run(self, callback, tmp_path):
+        train(tmp_path / "whole", [callback])
+        train(tmp_path / "parts", [callback], stop_after=3)
+        train(tmp_path / "parts", [callback])
+        kept = [sorted(p.name for p in (tmp_path / n).glob("models/*")) for n in ("whole", "parts")]
+        assert kept[0] == kept[1]
 
 
 def test_hooks_come_in_the_documented_order(rows, tmp_path):
@@ -193,7 +136,7 @@ def test_hooks_come_in_the_documented_order(rows, tmp_path):
         "train_end 2 4",
         "checkpoint:step-00000004 2 4",
     ]  # fmt: skip
-    assert [record["seen"] for record in _epochs(tmp_path / "run")] == [2.0, 4.0]
+    assert [record["seen"] for record in epochs(tmp_path / "run")] == [2.0, 4.0]
 
 
 class Breaks(Callback):
@@ -325,9 +268,9 @@ def test_early_stopping_ends_with_the_parameters_of_the_best_epoch(rows, tmp_pat
     table = {"name": "early_stopping", "patience": 2, "monitor": "val_loss"}
     options = {"learning_rate": 3.0, "schedule": "constant", "epochs": 30}
     outcome = _train(rows, tmp_path / "run", [as_callback(table)], **options)
-    epochs = _epochs(tmp_path / "run")
-    best = min(range(len(epochs)), key=lambda e: epochs[e]["val_loss"])
-    assert len(epochs) == best + 3 < 30
+    seen = epochs(tmp_path / "run")
+    best = min(range(len(seen)), key=lambda e: seen[e]["val_loss"])
+    assert len(seen) == best + 3 < 30
     assert outcome.status == "finished"
     assert "2 of 2 epochs" in outcome.reason
     until = _train(rows, tmp_path / "until", **{**options, "epochs": best + 1})
@@ -339,8 +282,8 @@ def test_early_stopping_ends_with_the_parameters_of_the_best_epoch(rows, tmp_pat
 def test_the_best_models_are_kept_and_only_they(rows, tmp_path):
     table = {"name": "model_checkpoint", "best": 2}
     _train(rows, tmp_path, [as_callback(table)], learning_rate=2.0, schedule="constant", epochs=8)
-    epochs = _epochs(tmp_path)
-    ranked = sorted(epochs, key=lambda record: record["val_loss"])[:2]
+    seen = epochs(tmp_path)
+    ranked = sorted(seen, key=lambda record: record["val_loss"])[:2]
     index = json.loads((tmp_path / "models" / "index.json").read_text())
     assert {entry["step"] for entry in index} == {record["step"] for record in ranked}
     assert {entry["value"] for entry in index} == {record["val_loss"] for record in ranked}
@@ -370,7 +313,7 @@ def test_gradient_stats_are_those_of_the_gradients(rows, tmp_path):
     _train(rows, tmp_path, [as_callback({"name": "gradient_stats"}), Collects()], epochs=1)
     with (tmp_path / "gradients").open("rb") as file:
         gradients = np.array([np.load(file) for _ in range(STEPS)])
-    (record,) = _epochs(tmp_path)
+    (record,) = epochs(tmp_path)
     model = build_model(ModelConfig(n_qubits=4, layers=1), n_features=4, n_classes=3)
     circuit = gradients[:, : model.sizes["circuit"]]
     assert record["gradient_norm_circuit"] == pytest.approx(np.linalg.norm(circuit, axis=1).mean())

@@ -11,7 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qstore_ray.learn.schedules import SCHEDULES, Horizon, Tick, get_schedule
+from qstore_ray.learn.schedules import SCHEDULES, Horizon, Schedule, Tick, get_schedule
+from qstore_ray.testing import ScheduleLaws
+from qstore_ray.testing.schedules import STEPS_PER_EPOCH
+from qstore_ray.testing.schedules import factors as _factors
+from qstore_ray.testing.schedules import horizon as _horizon
+from qstore_ray.testing.schedules import ticks as _ticks
 
 GOLDEN = json.loads(
     (Path(__file__).resolve().parent.parent / "golden" / "schedules.json").read_text()
@@ -55,90 +60,20 @@ MEMBERS: list[tuple[str, dict[str, Any]]] = [
 every_member = pytest.mark.parametrize(
     ("name", "options"), MEMBERS, ids=[f"{n} {o}" for n, o in MEMBERS]
 )
-STEPS_PER_EPOCH = 5
-METRICS = [0.9, 0.7, 0.7, 0.8, 0.5, 0.5, 0.5, 0.6, 0.4, 0.4]
-
-
-def _ticks(steps: int, start: int = 0) -> list[Tick]:
-    """What a run says before each step from `start`: epochs of 5 steps, a metric after each."""
-    ticks = []
-    for step in range(start, steps):
-        epoch, begins = step // STEPS_PER_EPOCH, step % STEPS_PER_EPOCH == 0
-        metric = METRICS[(epoch - 1) % len(METRICS)] if begins and epoch else None
-        ticks.append(Tick(begins, metric))
-    return ticks
-
-
-def _horizon(steps: int) -> Horizon:
-    return Horizon(steps, min(steps, STEPS_PER_EPOCH))
-
-
-def _factors(schedule, state, ticks):
-    found = []
-    for tick in ticks:
-        factor, state = schedule.update(state, tick)
-        found.append(factor)
-    return found, state
 
 
 def test_every_schedule_is_tested():
     assert {name for name, _ in MEMBERS} == set(SCHEDULES)
 
 
-@every_member
-@pytest.mark.parametrize("steps", [1, 2, 3, 10, 100])
-def test_a_factor_is_between_zero_and_one_also_past_the_end(name, options, steps):
-    schedule = get_schedule(name, options)
-    factors, _ = _factors(schedule, schedule.init(_horizon(steps)), _ticks(3 * steps + 7))
-    assert all(0.0 <= factor <= 1.0 for factor in factors)
-    assert max(factors[:steps]) > 0.0, "a run in which no step moves anything is no run"
+class TestEverySchedule(ScheduleLaws):
+    @pytest.fixture(params=MEMBERS, ids=[f"{n} {o}" for n, o in MEMBERS])
+    def schedule(self, request: pytest.FixtureRequest) -> Schedule:
+        return get_schedule(*request.param)
 
 
 @every_member
-def test_a_million_steps_too_many_are_no_error(name, options):
-    schedule = get_schedule(name, options)
-    state = schedule.init(_horizon(20))
-    moved = {k: 1e6 if k.rpartition(".")[2] in {"t", "step"} else v for k, v in state.items()}
-    factor, _ = schedule.update(moved, Tick(begins_epoch=True))
-    assert 0.0 <= factor <= 1.0
-
-
-@every_member
-@pytest.mark.parametrize("at", [0, 1, 5, 7, 20, 23, 44])
-def test_a_state_that_went_through_a_file_goes_on_the_same(name, options, at):
-    schedule, ticks = get_schedule(name, options), _ticks(60)
-    whole, end = _factors(schedule, schedule.init(_horizon(50)), ticks)
-    _, state = _factors(schedule, schedule.init(_horizon(50)), ticks[:at])
-    text = json.dumps(state, allow_nan=False)
-    rest, last = _factors(get_schedule(name, options), json.loads(text), ticks[at:])
-    assert rest == whole[at:]
-    assert last == end
-    assert set(state) == set(end), "a checkpoint has a place for every number from the start"
-    assert all(type(value) is float for value in end.values())
-
-
-@every_member
-def test_its_options_are_written_and_read_back_unchanged(name, options):
-    schedule = get_schedule(name, options)
-    again = get_schedule(name, json.loads(json.dumps(schedule.to_dict())))
-    assert again == schedule
-    assert _factors(again, again.init(_horizon(50)), _ticks(50)) == _factors(
-        schedule, schedule.init(_horizon(50)), _ticks(50)
-    )
-
-
-@every_member
-def test_update_leaves_the_old_state_as_it_was(name, options):
-    schedule = get_schedule(name, options)
-    _, state = _factors(schedule, schedule.init(_horizon(50)), _ticks(10))
-    before, tick = dict(state), Tick(begins_epoch=True, metric=0.7)
-    first = schedule.update(state, tick)
-    assert state == before
-    assert schedule.update(state, tick) == first
-
-
-@every_member
-def test_it_moves_at_its_cadence_and_never_in_between(name, options):
+def test_it_moves_at_its_cadence(name, options):
     schedule = get_schedule(name, options)
     factors, _ = _factors(schedule, schedule.init(_horizon(50)), _ticks(50))
     epochs = [factors[i : i + STEPS_PER_EPOCH] for i in range(0, 50, STEPS_PER_EPOCH)]
@@ -149,15 +84,6 @@ def test_it_moves_at_its_cadence_and_never_in_between(name, options):
     elif not nests:
         assert not within
         assert name == "constant" or len(set(factors)) > 1
-
-
-@every_member
-def test_its_cadence_is_metric_if_and_only_if_the_metric_matters(name, options):
-    schedule = get_schedule(name, options)
-    told, _ = _factors(schedule, schedule.init(_horizon(50)), _ticks(50))
-    untold = [tick._replace(metric=None) for tick in _ticks(50)]
-    blind, _ = _factors(schedule, schedule.init(_horizon(50)), untold)
-    assert (told != blind) == (schedule.cadence == "metric")
 
 
 @pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: case["torch"])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,10 @@ from huggingface_hub import constants
 from qstore_ray.config import Config
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.data.sources.base import SourceAdapter, SourceData
-from tests.blocks import in_order
+from qstore_ray.testing import SourceLaws
+from qstore_ray.testing.sources import Load
 from tests.hub_stand_in import HubStandIn, parquet, png
 from tests.keras_cache import WRITERS
 from tests.local_files import OFFICIAL, PICTURES, TABLES, write_all
@@ -180,8 +180,6 @@ MEMBERS = [
     ),
 ]
 
-every_member = pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -221,95 +219,22 @@ def _fill_hub_cache(folder: Path) -> None:
     hub.close()
 
 
-def _same(a: Dataset, b: Dataset) -> None:
-    assert a.sizes == b.sizes
-    for split in a.sizes:
-        np.testing.assert_array_equal(a.materialize(split).x, b.materialize(split).x)
-        np.testing.assert_array_equal(a.materialize(split).y, b.materialize(split).y)
-        np.testing.assert_array_equal(a.rows(split), b.rows(split))
+class TestEverySource(SourceLaws):
+    @pytest.fixture(params=MEMBERS, ids=lambda member: member.name)
+    def member(self, request: pytest.FixtureRequest) -> Member:
+        return request.param
 
+    @pytest.fixture
+    def load(self, member: Member, folder: Path) -> Load:
+        return functools.partial(member.load, folder)
 
-@every_member
-def test_rows_are_finite_float64_with_a_label_each(member: Member, folder: Path):
-    dataset = member.load(folder, 65_536)
-    for split, n_rows in dataset.sizes.items():
-        x, y = dataset.materialize(split)
-        assert x.dtype == np.float64
-        assert x.shape == (n_rows, dataset.schema.n_features)
-        assert x.flags.c_contiguous
-        assert np.isfinite(x).all()
-        assert y.shape == (n_rows,)
-        if dataset.classes:
-            assert y.dtype == np.int64
-            assert (
-                tuple(np.bincount(y, minlength=len(dataset.classes)))
-                == (dataset.class_counts[split])
-            )
-        else:
-            assert y.dtype == np.float64
+    @pytest.fixture
+    def official(self, member: Member) -> tuple[str, ...]:
+        return member.official
 
-
-@every_member
-def test_tasks_give_the_same_rows_in_any_order_and_through_pickle(member: Member, folder: Path):
-    dataset = member.load(folder, 7)
-    for split in dataset.sizes:
-        tasks = pickle.loads(pickle.dumps(dataset.plan(split).tasks))
-        shuffled = np.random.default_rng(1).permutation(len(tasks))
-        through_tasks = in_order([tasks[i]() for i in shuffled])
-        x, y = dataset.materialize(split)
-        np.testing.assert_array_equal(through_tasks.x, x)
-        np.testing.assert_array_equal(through_tasks.y, y)
-
-
-@every_member
-def test_rows_and_fingerprint_do_not_depend_on_the_number_of_tasks(member: Member, folder: Path):
-    whole, pieces = member.load(folder, 65_536), member.load(folder, 11)
-    assert len(pieces.plan("train").tasks) > len(whole.plan("train").tasks)
-    assert whole.fingerprint == pieces.fingerprint
-    _same(whole, pieces)
-
-
-@every_member
-def test_two_loads_are_equal(member: Member, folder: Path):
-    one, other = member.load(folder, 65_536), member.load(folder, 65_536)
-    assert one.fingerprint == other.fingerprint
-    assert len(one.fingerprint) == 64
-    _same(one, other)
-
-
-@every_member
-def test_each_row_is_in_exactly_one_split(member: Member, folder: Path):
-    dataset = member.load(folder, 65_536)
-    rows = np.concatenate([dataset.rows(split) for split in dataset.sizes])
-    np.testing.assert_array_equal(np.sort(rows), np.arange(len(rows)))
-    assert tuple(dataset.sizes) == ("train", "val", "test")
-
-
-@every_member
-def test_another_seed_cuts_elsewhere_and_leaves_official_splits_alone(member: Member, folder: Path):
-    one, other = member.load(folder, 65_536), member.load(folder, 65_536, seed=1)
-    nothing_to_cut = set(member.official) == {"val", "test"}
-    assert (one.fingerprint == other.fingerprint) == nothing_to_cut
-    for split in one.sizes:
-        same = np.array_equal(one.rows(split), other.rows(split))
-        assert same == (nothing_to_cut or split in member.official)
-
-
-@every_member
-def test_the_saved_preparation_prepares_to_the_last_bit(member: Member, folder: Path):
-    dataset = member.load(folder, 65_536)
-    spec = json.loads(json.dumps(dataset.preparation.spec()))
-    loaded = Preparation.from_arrays(dataset.preparation.to_arrays(), spec)
-    raw = np.random.default_rng(3).normal(size=(6, dataset.schema.n_raw_features))
-    np.testing.assert_array_equal(loaded.transform(raw), dataset.preparation.transform(raw))
-
-
-@every_member
-def test_the_configuration_survives_toml_and_pickle(member: Member, folder: Path):
-    dataset = member.load(folder, 65_536)
-    (folder / "config.toml").write_text(dataset.config.to_toml(), encoding="utf-8")
-    assert DatasetConfig.from_toml(folder / "config.toml") == dataset.config
-    assert pickle.loads(pickle.dumps(dataset.config)) == dataset.config
+    def test_tasks_have_as_many_rows_as_it_was_told(self, load):
+        whole, pieces = load(65_536), load(11)
+        assert len(pieces.plan("train").tasks) > len(whole.plan("train").tasks)
 
 
 def test_every_built_in_source_is_a_member():

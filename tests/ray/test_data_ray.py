@@ -9,7 +9,7 @@ from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import DataError
-from tests.blocks import in_order
+from qstore_ray.testing.sources import in_order
 
 STEPS = [
     {"name": "rotate", "degrees": 10.0},

@@ -17,7 +17,9 @@ from qstore_ray.learn.gradients import GRADIENTS
 from qstore_ray.learn.optimizers import OPTIMIZERS, get_optimizer
 from qstore_ray.learn.schedules import SCHEDULES
 from qstore_ray.registry import Registry
+from qstore_ray.track.base import TRACKERS
 from qstore_ray.train.callbacks import CALLBACKS
+from qstore_ray.tune.samplers import SAMPLERS
 from qstore_ray.tune.schedulers import SCHEDULERS
 
 FAMILIES = (
@@ -26,10 +28,12 @@ FAMILIES = (
     CALLBACKS,
     GRADIENTS,
     OPTIMIZERS,
+    SAMPLERS,
     SCHEDULERS,
     SCHEDULES,
     SOURCES,
     STEPS,
+    TRACKERS,
 )
 
 

@@ -13,7 +13,7 @@ from qstore_ray.circuits.observable import (
     z_observables,
 )
 from qstore_ray.errors import CircuitError
-from tests.strategies import observables
+from qstore_ray.testing.strategies import observables
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from qstore_ray.circuits.qiskit.qiskit import from_qiskit, to_qiskit
 from qstore_ray.circuits.template import Op, Template, const, param, row
 from qstore_ray.errors import CircuitError, ConfigError, DataError
 from qstore_ray.simulate import reference
-from tests.strategies import cases
+from qstore_ray.testing.strategies import cases
 
 X, P = ParameterVector("x", 2), ParameterVector("θ", 12)
 

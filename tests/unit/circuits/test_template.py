@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from qstore_ray.circuits.template import Op, Template, const, param, row
 from qstore_ray.errors import CircuitError, UnknownNameError
 from qstore_ray.simulate import reference
-from tests.strategies import templates
+from qstore_ray.testing.strategies import templates
 
 
 @settings(max_examples=25)

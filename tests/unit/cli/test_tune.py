@@ -14,11 +14,11 @@ from qstore_ray.cli.tune import tune
 from qstore_ray.errors import InterruptedRunError
 from qstore_ray.figures.study.draw import FIGURES
 from qstore_ray.job import JobConfig
+from qstore_ray.testing.search_spaces import SPACE
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.report.html import render
 from qstore_ray.tune.study.result import read_result
 from qstore_ray.tune.study.study import TrialFailure
-from tests.search_spaces import SPACE
 from tests.studies import opened
 from tests.unit.tune.test_space import JOB
 

@@ -16,6 +16,7 @@ import pytest
 
 from qstore_ray.cli.app import main
 from qstore_ray.errors import MissingDependencyError, RunError, UnknownNameError, UsageError
+from qstore_ray.testing.search_spaces import SPACE
 from qstore_ray.track.base import RunInfo
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.mlflow.tracker import MLflowTracker
@@ -29,7 +30,6 @@ from qstore_ray.tune.dashboards.pages import (
 from qstore_ray.tune.dashboards.servers import HOST, Page, serve
 from qstore_ray.tune.objective import Objective
 from tests.mlflow_server import free_port
-from tests.search_spaces import SPACE
 from tests.studies import opened
 
 LONGEST = 60.0  # seconds for a server to start or to end; MLflow's needs ten on an idle machine

@@ -17,10 +17,10 @@ from qstore_ray.data.quality.report import validate
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.job import JobConfig
 from qstore_ray.learn.config import ModelConfig
+from qstore_ray.testing.sources import in_order
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.trainer import QuantumTrainer
-from tests.blocks import in_order
 
 STANDARD = [{"name": "standard"}, {"name": "pca", "components": 3}]
 NOISE = {"name": "gaussian_noise", "std": 0.5, "probability": 1.0}

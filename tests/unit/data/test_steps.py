@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from scipy.stats import kstest
 from sklearn.preprocessing import RobustScaler
 from sklearn.random_projection import johnson_lindenstrauss_min_dim
@@ -36,7 +32,9 @@ from qstore_ray.data.prepare.steps import (
     Scale,
     Standard,
 )
+from qstore_ray.data.prepare.steps.base import Step
 from qstore_ray.errors import ConfigError, DataError, UsageError
+from qstore_ray.testing import StepLaws
 
 INVERTIBLE = [
     Standard(),
@@ -66,13 +64,6 @@ WITHOUT_INVERSE = [
     Amplitudes(width=48),
 ]
 MEMBERS = INVERTIBLE + WITHOUT_INVERSE
-every_step = pytest.mark.parametrize("step", MEMBERS, ids=lambda step: step.name)
-ROWS = arrays(
-    np.float64,
-    st.tuples(st.integers(3, 9), st.just(48)),
-    elements=st.floats(0.01, 1e6, allow_subnormal=False) | st.just(3.0),
-)
-
 SPARSE_7 = [[0, 1, 0, 0, 0, 1], [-1, 1, 1, 0, 0, 0], [0, 0, 0, 0, 1, 0]]
 GAUSSIAN_7 = [
     0.3188911351482975,
@@ -82,14 +73,6 @@ GAUSSIAN_7 = [
     -0.5239223200100441,
     1.143350467334201,
 ]
-
-
-def _for(step, x):
-    """`x` with the first two columns of whole numbers where the step needs such."""
-    x = x.copy()
-    if step.name == "one_hot":
-        x[:, :2] = np.round(x[:, :2])
-    return x
 
 
 def _fit(step, x) -> Preparation:
@@ -106,65 +89,21 @@ def test_every_registered_step_is_a_member():
     assert all(STEPS[step.name] is type(step) for step in MEMBERS)
 
 
-@every_step
-@settings(max_examples=25, deadline=None)
-@given(x=ROWS)
-def test_a_batch_gives_what_its_rows_give_one_by_one(step, x):
-    x = _for(step, x)
-    fitted = _fit(step, x)
-    one_by_one = np.concatenate([fitted.transform(row[None]) for row in x])
-    np.testing.assert_array_equal(fitted.transform(x), one_by_one)
+class TestEveryStep(StepLaws):
+    @pytest.fixture(params=MEMBERS, ids=lambda step: step.name)
+    def step(self, request: pytest.FixtureRequest) -> Step:
+        return request.param
 
+    @pytest.fixture
+    def invertible(self, step: Step) -> bool:
+        return step in INVERTIBLE
 
-@every_step
-def test_a_row_is_the_same_wherever_it_stands_in_batches_of_any_size(step, rng):
-    x = _for(step, rng.gamma(2.0, size=(20, 48)))
-    fitted = _fit(step, x)
-    expected = fitted.transform(x)
-    for size in (2, 7, 255, 256, 257, 700):
-        picked = rng.integers(0, len(x), size)
-        np.testing.assert_array_equal(fitted.transform(x[picked]), expected[picked])
-
-
-@every_step
-def test_rows_are_not_changed_in_place_and_none_give_none(step, rng):
-    x = _for(step, rng.gamma(2.0, size=(20, 48)))
-    fitted = _fit(step, x)
-    for rows in (x, x[:1], np.asfortranarray(x)):
-        before = rows.copy()
-        fitted.apply(rows)
-        np.testing.assert_array_equal(rows, before)
-    assert fitted.apply(x[:0]).shape == (0, fitted.apply(x).shape[1])
-
-
-@every_step
-def test_saved_and_read_back_it_is_equal_to_the_last_bit(step, rng):
-    x = _for(step, rng.gamma(2.0, size=(20, 48)))
-    fitted = _fit(step, x)
-    spec = json.loads(json.dumps(fitted.spec()))
-    loaded = Preparation.from_arrays(fitted.to_arrays(), spec)
-    assert loaded.steps == fitted.steps
-    np.testing.assert_array_equal(loaded.transform(x), fitted.transform(x))
-
-
-@pytest.mark.parametrize("step", INVERTIBLE, ids=lambda step: step.name)
-@settings(max_examples=25, deadline=None)
-@given(x=ROWS)
-def test_the_inverse_gives_rows_that_come_out_the_same(step, x):
-    x = _for(step, np.minimum(x, 100.0))
-    fitted = _fit(step, x)
-    prepared = fitted.transform(x)
-    np.testing.assert_allclose(
-        fitted.transform(fitted.inverse(prepared)), prepared, rtol=1e-9, atol=1e-6
-    )
-
-
-@pytest.mark.parametrize("step", WITHOUT_INVERSE, ids=lambda step: step.name)
-def test_a_step_without_inverse_says_so_by_name(step, rng):
-    fitted = _fit(step, rng.gamma(2.0, size=(20, 48)))
-    with pytest.raises(UsageError, match=f"the step {step.name} has no inverse") as caught:
-        fitted.inverse(fitted.transform(rng.gamma(2.0, size=(2, 48))))
-    assert caught.value.field.startswith(f"preprocessing.{step.name}")
+    def fitting(self, step, x):
+        """The first two columns are whole numbers, if the step needs such."""
+        x = x.copy()
+        if step.name == "one_hot":
+            x[:, :2] = np.round(x[:, :2])
+        return x
 
 
 def test_a_chain_is_undone_in_the_opposite_order(rng):

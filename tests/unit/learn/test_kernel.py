@@ -26,8 +26,8 @@ from qstore_ray.learn.kernel.kernel import (
     kernel_matrix,
 )
 from qstore_ray.simulate import reference
+from qstore_ray.testing.strategies import templates
 from qstore_ray.train.ray.kernel_matrix import gram_matrix
-from tests.strategies import templates
 
 RNG = np.random.default_rng(3)
 

@@ -17,7 +17,7 @@ from qstore_ray.errors import BackendError
 from qstore_ray.learn import fubini_study as metric_module
 from qstore_ray.learn.fubini_study import fidelities, layers, metrics, natural_direction
 from qstore_ray.simulate import reference
-from tests.strategies import Case, cases
+from qstore_ray.testing.strategies import Case, cases
 
 BACKENDS = {name: StatevectorBackend(engine=name) for name in ("native", "numpy")}
 every_engine = pytest.mark.parametrize("engine", BACKENDS)

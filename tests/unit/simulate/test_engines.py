@@ -24,7 +24,7 @@ from qstore_ray.simulate.engines.engines import (
     open_engine,
     state_bytes,
 )
-from tests.strategies import cases, random_states
+from qstore_ray.testing.strategies import cases, random_states
 
 NAMES = ("native", "numpy")
 few = settings(max_examples=40)

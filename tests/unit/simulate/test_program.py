@@ -22,7 +22,7 @@ from qstore_ray.simulate.compile.rotations import (
     pauli_rotations,
 )
 from qstore_ray.simulate.compile.schedule import SCALE, TURN, schedule
-from tests.strategies import Case, cases
+from qstore_ray.testing.strategies import Case, cases
 
 Z = z_observables(1)
 few = settings(max_examples=60)

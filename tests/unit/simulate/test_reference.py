@@ -15,7 +15,7 @@ from qstore_ray.circuits.observable import Observable, z_observables
 from qstore_ray.circuits.qiskit.qiskit import to_qiskit
 from qstore_ray.circuits.template import Op, Template, const, param, row
 from qstore_ray.simulate import reference
-from tests.strategies import cases, random_states
+from qstore_ray.testing.strategies import cases, random_states
 
 ANGLES = (0.7, -1.3, 2.1)
 

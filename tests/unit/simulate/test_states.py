@@ -13,7 +13,7 @@ from qstore_ray.circuits.gates import GATES
 from qstore_ray.circuits.template import Op, Template, const, param, row
 from qstore_ray.errors import CircuitError, ResourceError
 from qstore_ray.simulate import reference
-from tests.strategies import cases, random_states
+from qstore_ray.testing.strategies import cases, random_states
 
 NAMES = ("native", "numpy")
 EXACT = 1e-12

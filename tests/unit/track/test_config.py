@@ -103,3 +103,43 @@ def test_a_store_in_a_folder_of_any_name_is_made_there_and_nowhere_else(
     open_client(uri).search_experiments()
     assert list(here.iterdir()) == []
     assert [path.name for path in storage.iterdir()] == ["mlflow.db"]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that declares a tracker, installed as pip would leave it."""
+    (tmp_path / "ledgers.py").write_text(
+        "class Ledger:\n"
+        "    name = 'ledger'\n"
+        "    def __init__(self, config, file='ledger.txt'):\n"
+        "        self.file = file\n"
+    )
+    info = tmp_path / "ledgers-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ledgers\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[qstore_ray.trackers]\nledger = ledgers:Ledger\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("ledger")
+def test_a_tracker_that_another_package_declares_is_opened_with_its_options():
+    config = TrackConfig(mlflow=False, trackers={"ledger": {"file": "all.txt"}})
+    (opened,) = open_trackers(config)
+    assert (opened.name, opened.file) == ("ledger", "all.txt")
+    assert TrackConfig.from_dict(config.to_dict()) == config
+
+
+@pytest.mark.usefixtures("ledger")
+@pytest.mark.parametrize(
+    ("trackers", "field", "words"),
+    [
+        ({"leger": {}}, "trackers", "Did you mean 'ledger'"),
+        ({"mlflow": {}}, "trackers", "Set track.mlflow"),
+        ({"ledger": {"fil": "x"}}, "trackers.ledger", "Did you mean 'file'"),
+    ],
+)
+def test_a_wrong_tracker_or_option_is_refused_where_it_is_written(trackers, field, words):
+    with pytest.raises(ConfigError) as caught:
+        TrackConfig(trackers=trackers)
+    assert caught.value.field == field
+    assert words in caught.value.fix

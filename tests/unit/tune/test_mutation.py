@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qstore_ray.testing.search_spaces import SPACE, parameters
 from qstore_ray.tune.space.mutation import continuous, mutable, mutated, perturbed, share
 from qstore_ray.tune.space.parameters import PARAMETERS
 from qstore_ray.tune.space.space import Space
-from tests.search_spaces import SPACE, parameters
 
 FIELD = "trainer.optimizer_options.any"
 shares = st.floats(0.0, 1.0, exclude_max=True)

@@ -10,6 +10,7 @@ import pytest
 
 from qstore_ray.errors import RunError
 from qstore_ray.job import JobConfig
+from qstore_ray.testing.search_spaces import SPACE
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.report.html import render, write_page
 from qstore_ray.tune.report.importance import FEWEST, importances
@@ -17,7 +18,6 @@ from qstore_ray.tune.report.pictures import search_of
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.result import StudyResult, read_result
 from qstore_ray.tune.study.study import TrialFailure
-from tests.search_spaces import SPACE
 from tests.studies import opened
 from tests.unit.train.test_report import Page
 from tests.unit.tune.test_space import JOB

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qstore_ray.errors import ConfigError, ResourceError
+from qstore_ray.testing.search_spaces import NUMBERS
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.driver.capacity import Room, check_dashboard, needs_dashboard, room
-from tests.search_spaces import NUMBERS
 
 MANY = 1000
 

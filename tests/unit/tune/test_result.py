@@ -10,11 +10,11 @@ from pyarrow import parquet
 
 from qstore_ray.errors import RunError
 from qstore_ray.job import JobConfig
+from qstore_ray.testing.search_spaces import SPACE
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.result import read_result
 from qstore_ray.tune.study.study import TrialFailure
-from tests.search_spaces import SPACE
 from tests.studies import opened
 from tests.unit.tune.test_space import JOB
 from tests.unit.tune.test_study import _cost, _open, _run

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import numpy as np
 import pytest
 from ray.tune.schedulers import (
@@ -14,20 +12,13 @@ from ray.tune.schedulers import (
 )
 
 from qstore_ray.errors import ConfigError, UnknownNameError
+from qstore_ray.testing import SchedulerLaws
+from qstore_ray.testing.schedulers import EPOCHS, RATE, SPACE, looped, noise
+from qstore_ray.testing.tune_loop import Loop, points_of
 from qstore_ray.tune.config import TuneConfig
-from qstore_ray.tune.schedulers import SCHEDULERS, get_scheduler, horizon
+from qstore_ray.tune.schedulers import SCHEDULERS, Scheduler, get_scheduler, horizon
 from qstore_ray.tune.space.space import Space
-from tests.tune_loop import Loop, points_of
 
-RATE = {"type": "float", "low": 1e-3, "high": 0.3, "log": True}
-SPACE = Space.from_dict(
-    {
-        "trainer.learning_rate": RATE,
-        "model.layers": {"type": "int", "low": 1, "high": 8},
-        "trainer.clip_norm": {"type": "float", "low": 0.5, "high": 4.0},
-    }
-)
-EPOCHS = 30
 METHODS = [
     ("none", {}),
     ("asha", {}),
@@ -43,18 +34,12 @@ METHODS = [
 ]
 CASES = [
     pytest.param(
-        name,
-        options,
+        (name, options),
         id=f"{name}-{'-'.join(map(str, options.values()))}",
         marks=[pytest.mark.slow] if name == "pb2" else [],
     )
     for name, options in METHODS
 ]
-
-
-def noise(number: int, epoch: int, values: dict) -> float:
-    """A score that depends on nothing but the values and when: who takes over gets the other's."""
-    return random.Random(f"{values} {epoch}").random() + 0.01 * epoch
 
 
 def opened(name: str, options: dict, seed: int = 0) -> TrialScheduler:
@@ -67,35 +52,33 @@ def loop(scheduler: TrialScheduler, trials: int = 24, score=noise, **options) ->
     return Loop(scheduler, points_of(SPACE, trials, np.random.default_rng(5)), score, **options)
 
 
-@pytest.mark.parametrize(("name", "options"), CASES)
-def test_it_acts_exactly_where_it_says(name, options):
-    """Every epoch is reported, twice as many trials as places: it acts wherever it may."""
-    config = get_scheduler(name, options)
-    run = loop(opened(name, options), 8 if name == "pb2" else 60)
+class TestEveryScheduler(SchedulerLaws):
+    @pytest.fixture(params=CASES)
+    def member(self, request: pytest.FixtureRequest):
+        return request.param
+
+    @pytest.fixture
+    def scheduler(self, member) -> Scheduler:
+        return get_scheduler(*member)
+
+    @pytest.fixture
+    def trials(self, member) -> tuple[int, int]:
+        return (8, 6) if member[0] == "pb2" else (60, 24)
+
+
+@pytest.mark.parametrize("name", ["hyperband", "pbt"])
+def test_some_act_at_every_epoch_at_which_they_may(name):
+    scheduler = get_scheduler(name, {})
+    run = looped(scheduler, 60)
     run.run(EPOCHS)
-    expected = {epoch for epoch in range(1, EPOCHS) if config.decides(epoch, EPOCHS)}
-    changed = {epoch for _, epoch, _ in run.courses}
-    assert run.acted | changed <= expected
-    if name != "none":
-        assert run.acted | changed
-    if name in ("hyperband", "pbt"):
-        assert run.acted | changed == expected
+    expected = {epoch for epoch in range(1, EPOCHS) if scheduler.decides(epoch, EPOCHS)}
+    assert run.acted | {epoch for _, epoch, _ in run.courses} == expected
 
 
-@pytest.mark.parametrize(("name", "options"), CASES)
-@pytest.mark.parametrize("at_once", [3, 24])
-def test_what_a_search_does_is_independent_of_further_reports(name, options, at_once):
-    config = get_scheduler(name, options)
-    histories = []
-    for reports in (
-        lambda epoch: True,
-        lambda epoch: config.decides(epoch, EPOCHS),
-        lambda epoch: config.decides(epoch, EPOCHS) or epoch % 7 == 3,
-    ):
-        run = loop(opened(name, options), 6 if name == "pb2" else 24)
-        histories.append((run.run(EPOCHS, reports, at_once=at_once), run.courses))
-    assert histories[0] == histories[1] == histories[2]
-    assert (name == "none") == (set(histories[0][0].values()) == {EPOCHS} and not run.courses)
+def test_without_a_scheduler_every_trial_trains_to_its_end():
+    run = looped(get_scheduler("none", {}), 24)
+    assert set(run.run(EPOCHS).values()) == {EPOCHS}
+    assert not run.courses
 
 
 @pytest.mark.parametrize(
@@ -137,22 +120,12 @@ def test_asha_ends_what_rays_own_ends():
     assert ours.run(EPOCHS) == rays.run(EPOCHS)
 
 
-@pytest.mark.parametrize(("name", "options"), CASES)
-def test_the_seed_decides_and_the_global_generators_do_not(name, options):
-    histories = []
-    for state in (1, 2):
-        random.seed(state)
-        np.random.seed(state)  # noqa: NPY002 — Ray would draw there
-        before = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002 — the same
-        run = loop(opened(name, options, seed=7), 6)
-        histories.append((run.run(EPOCHS), run.courses))
-        after = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002 — the same
-        assert after == before
-    assert histories[0] == histories[1]
-    if name in ("pbt", "pb2"):
-        other = loop(opened(name, options, seed=8), 6)
-        other.run(EPOCHS)
-        assert other.courses != histories[0][1]
+@pytest.mark.parametrize("name", ["pbt", pytest.param("pb2", marks=pytest.mark.slow)])
+def test_another_seed_takes_other_courses(name):
+    runs = [looped(get_scheduler(name, {"interval": 3}), 6, seed=seed) for seed in (7, 8)]
+    for run in runs:
+        run.run(EPOCHS)
+    assert runs[0].courses != runs[1].courses
 
 
 def test_an_expensive_trial_has_fewer_epochs_to_show_that_it_is_worth_it():

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from qstore_ray.errors import ConfigError, UnknownNameError
 from qstore_ray.job import JobConfig
+from qstore_ray.testing.search_spaces import SPACE, spaces
 from qstore_ray.tune.samplers.grid import grid_points, grid_size
 from qstore_ray.tune.space.space import Space
-from tests.search_spaces import SPACE, spaces
 
 JOB = JobConfig.from_dict(
     {

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qstore_ray.errors import ConfigError, MissingDependencyError, RunExistsError, StudyError
+from qstore_ray.testing.search_spaces import spaces
 from qstore_ray.train.run.run_folder import LOCK
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.result import read_result
 from qstore_ray.tune.study.study import enqueue
 from qstore_ray.tune.study.warm_start import values_of
-from tests.search_spaces import spaces
 from tests.unit.tune.test_study import COMBINATIONS, TABLE, _journal, _open, _run, _whole
 
 

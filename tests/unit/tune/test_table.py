@@ -6,9 +6,9 @@ import pytest
 
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError
+from qstore_ray.testing.search_spaces import SPACE
 from qstore_ray.tune.objective import Objective, check_objectives
 from qstore_ray.tune.space.space import Space
-from tests.search_spaces import SPACE
 
 
 class Tune(Config):

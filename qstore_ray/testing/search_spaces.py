@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from qstore_ray.tune.space.space import Space
 
-SPACE = {
+SPACE: dict[str, dict[str, Any]] = {
     "trainer.learning_rate": {"type": "float", "low": 1e-3, "high": 0.3, "log": True, "points": 2},
     "model.layers": {"type": "int", "low": 1, "high": 8, "step": 3},
     "trainer.batch_size": {"type": "int", "low": 8, "high": 128, "log": True, "points": 2},
@@ -80,4 +80,6 @@ def spaces(draw: st.DrawFn) -> Space:
 def _values(table: dict[str, Any]) -> list[Any]:
     if table["type"] == "int":
         return [table["low"]]
-    return {"categorical": table.get("choices"), "fixed": [table.get("value")]}.get(table["type"])
+    if table["type"] == "fixed":
+        return [table["value"]]
+    return list(table.get("choices", ()))

@@ -29,32 +29,38 @@ class Loop:
         points: Sequence[dict[str, Any]],
         score: Score,
         *,
-        price: Callable[[int], int] = lambda number: 1,
+        price: Callable[[int], int] = lambda _: 1,
     ) -> None:
-        self.scheduler, self._score, self._price = scheduler, score, price
-        self.trials = [
+        # Any: this loop stands for Ray's controller, and Ray's trials have few types.
+        self.scheduler: Any = scheduler
+        self._score, self._price = score, price
+        self.trials: list[Any] = [
             Trial("any", stub=True, trial_id=str(k), config={"number": k, "name": "", "values": v})
             for k, v in enumerate(points)
         ]
         self.epochs = dict.fromkeys(self.trials, 0)
         self.acted: set[int] = set()  # epochs after which anything but "go on" was answered
         self.courses: list[tuple[str, int, dict[str, Any]]] = []  # who took over what, and when
-        self.saved: dict[Trial, int] = {}
+        self.saved: dict[Any, int] = {}
 
     def get_trials(self) -> list[Trial]:
+        """All trials."""
         return self.trials
 
     def get_live_trials(self) -> list[Trial]:
+        """The trials that have not ended."""
         return [trial for trial in self.trials if not trial.is_finished()]
 
-    def _schedule_trial_save(self, trial: Trial, result: dict[str, Any]) -> Checkpoint:
+    def _schedule_trial_save(self, trial: Any, result: dict[str, Any]) -> Checkpoint:
         self.saved[trial] = self.epochs[trial]
         return Checkpoint(path=f"/any/{trial.trial_id}/{self.epochs[trial]}")
 
-    def pause_trial(self, trial: Trial, should_checkpoint: bool = True) -> None:
+    def pause_trial(self, trial: Any, should_checkpoint: bool = True) -> None:
+        """The trial waits."""
         trial.set_status(Trial.PAUSED)
 
-    def stop_trial(self, trial: Trial) -> None:
+    def stop_trial(self, trial: Any) -> None:
+        """The trial ends, whatever it does."""
         if trial.is_finished():
             return
         if trial.status in (Trial.PENDING, Trial.PAUSED):
@@ -63,17 +69,18 @@ class Loop:
             self.scheduler.on_trial_complete(self, trial, self._result(trial))
         trial.set_status(Trial.TERMINATED)
 
-    def fail(self, trial: Trial) -> None:
+    def fail(self, trial: Any) -> None:
+        """The trial fails, and the scheduler hears of it."""
         self.scheduler.on_trial_error(self, trial)
         trial.set_status(Trial.ERROR)
 
     def run(
         self,
         epochs: int,
-        reports: Callable[[int], bool] = lambda epoch: True,
+        reports: Callable[[int], bool] = lambda _: True,
         *,
         at_once: int | None = None,
-        fails: Callable[[int, int], bool] = lambda number, epoch: False,
+        fails: Callable[[int, int], bool] = lambda *_: False,
     ) -> dict[str, int]:
         """Epochs of every trial when nothing runs any more."""
         for trial in self.trials:
@@ -92,7 +99,13 @@ class Loop:
                 if trial.status == Trial.RUNNING:
                     self._turn(trial, epochs, reports, fails)
 
-    def _turn(self, trial, epochs, reports, fails) -> None:
+    def _turn(
+        self,
+        trial: Any,
+        epochs: int,
+        reports: Callable[[int], bool],
+        fails: Callable[[int, int], bool],
+    ) -> None:
         self.epochs[trial] = epoch = self.epochs[trial] + 1
         if fails(trial.config["number"], epoch):
             self.fail(trial)
@@ -104,7 +117,8 @@ class Loop:
             if action != TrialScheduler.CONTINUE:
                 self.acted.add(epoch)
             if trial.config is not config:  # has taken over another's
-                latest = trial.run_metadata.checkpoint_manager._latest_checkpoint_result
+                saves = trial.run_metadata.checkpoint_manager
+                latest = saves._latest_checkpoint_result  # noqa: SLF001 — the one name Ray has
                 self.epochs[trial] = latest.metrics["epoch"]
                 self.courses.append((trial.trial_id, epoch, trial.config["values"]))
             if action == TrialScheduler.STOP:
@@ -112,7 +126,7 @@ class Loop:
             elif action == TrialScheduler.PAUSE:
                 trial.set_status(Trial.PAUSED)
 
-    def _result(self, trial: Trial) -> dict[str, Any]:
+    def _result(self, trial: Any) -> dict[str, Any]:
         number, epoch = trial.config["number"], self.epochs[trial]
         return {
             "score": self._score(int(trial.trial_id), epoch, trial.config["values"]),
@@ -123,4 +137,5 @@ class Loop:
 
 
 def points_of(space: Space, count: int, rng: Any) -> list[dict[str, Any]]:
+    """So many points of the space, drawn by `rng`."""
     return [space.at([float(u) for u in rng.random(len(space.order))]) for _ in range(count)]
