@@ -20,6 +20,7 @@ process that has it installed, the workers of a cluster included:
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
@@ -82,12 +83,9 @@ class Registry(Mapping[str, T], Generic[T]):
         for name, known in self._registered.items():
             if known is member:
                 return name
-        place = f"{getattr(member, '__module__', '')}:{getattr(member, '__qualname__', '')}"
-        for name, value in self._built_in.items():
-            if value == place:
-                return name
-        declared = self._declared().items()
-        return next((name for name, entry in declared if entry.value == place), None)
+        declared = {name: entry.value for name, entry in self._declared().items()}
+        places = {**declared, **self._built_in}
+        return next((name for name, place in places.items() if _is_at(member, place)), None)
 
     def register(self, name: str, member: T) -> None:
         """Make `member` known as `name` in this process; the same pair again changes nothing.
@@ -129,6 +127,12 @@ class Registry(Mapping[str, T], Generic[T]):
                 value=entry.name,
                 fix="Install or repair the package that declares it.",
             ) from exc
+
+
+def _is_at(member: object, place: str) -> bool:
+    """Whether it is what stands there; a module that nobody has imported holds no known object."""
+    module, _, attribute = place.partition(":")
+    return getattr(sys.modules.get(module), attribute, None) is member
 
 
 def _imported(place: str) -> Any:

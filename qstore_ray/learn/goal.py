@@ -94,8 +94,10 @@ def observables_of(config: ModelConfig, n_qubits: int) -> tuple[Observable, ...]
     if compresses or config.trash_qubits:
         return (_trash(config, n_qubits, compresses),)
     if isinstance(config.observables, str):
-        ansatz = config.ansatz if config.circuit == "library" else ""
-        found = named_observables(config.observables, kept_qubits(ansatz, n_qubits, config.layers))
+        kept = tuple(range(n_qubits))
+        if config.circuit == "library":
+            kept = kept_qubits(config.ansatz, n_qubits, config.layers)
+        found = named_observables(config.observables, kept)
     else:
         found = tuple(Observable.parse(text) for text in config.observables)
     if not found:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from qstore_ray.backends import BACKENDS
+from qstore_ray.circuits.library.library import ANSATZE, ENCODINGS
 from qstore_ray.data.augment.config import AUGMENTATIONS
 from qstore_ray.data.prepare.step_config import STEPS
 from qstore_ray.data.sources.base import SOURCES
@@ -21,11 +22,14 @@ from qstore_ray.track.base import TRACKERS
 from qstore_ray.train.callbacks import CALLBACKS
 from qstore_ray.tune.samplers import SAMPLERS
 from qstore_ray.tune.schedulers import SCHEDULERS
+from tests.guides import DOCS
 
 FAMILIES = (
+    ANSATZE,
     AUGMENTATIONS,
     BACKENDS,
     CALLBACKS,
+    ENCODINGS,
     GRADIENTS,
     OPTIMIZERS,
     SAMPLERS,
@@ -100,3 +104,8 @@ def test_a_declared_member_that_cannot_be_imported_is_an_error_that_names_it():
     with pytest.raises(MissingDependencyError, match="halves:Lost") as caught:
         SCHEDULES["lost"]
     assert caught.value.value == "lost"
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.kind)
+def test_the_guide_names_the_group_of_every_family(family: Registry):
+    assert f"| `{family.group}` |" in (DOCS / "extending.md").read_text("utf-8")

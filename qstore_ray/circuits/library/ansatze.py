@@ -18,10 +18,12 @@ and strongly_entangling too; with Z observables those angles have gradient zero.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import combinations
 
 from qstore_ray.circuits.template import Op, Template, param
 from qstore_ray.errors import CircuitError, unknown_name_error
+from qstore_ray.registry import Registry
 
 Pairs = tuple[tuple[int, int], ...]
 AnsatzBuilder = Callable[[int, int, str], tuple[Template, ...]]
@@ -104,26 +106,53 @@ def qcnn(n_qubits: int, layers: int, entanglement: str) -> tuple[Template, ...]:
     left, a layer is a rotation U of it, 3 parameters.
     """
     return tuple(
-        _convolution_and_pooling(n_qubits, kept_qubits("qcnn", n_qubits, layer), entanglement)
+        _convolution_and_pooling(n_qubits, _kept_by_qcnn(n_qubits, layer), entanglement)
         for layer in range(layers)
     )
 
 
-def kept_qubits(ansatz: str, n_qubits: int, layers: int) -> tuple[int, ...]:
-    """The qubits that are left to be measured after `layers` layers; all of them, but for qcnn."""
+def _kept_by_qcnn(n_qubits: int, layers: int) -> tuple[int, ...]:
     # Beyond n, a higher power of two leaves qubit 0 alone as well.
-    step = 2 ** min(layers, n_qubits) if ansatz == "qcnn" else 1
-    return tuple(range(0, n_qubits, step))
+    return tuple(range(0, n_qubits, 2 ** min(layers, n_qubits)))
 
 
-ANSATZE: dict[str, AnsatzBuilder] = {
-    "hardware_efficient": hardware_efficient,
-    "real_amplitudes": real_amplitudes,
-    "efficient_su2": efficient_su2,
-    "strongly_entangling": strongly_entangling,
-    "basic": basic,
-    "qcnn": qcnn,
-}
+@dataclass(frozen=True)
+class PoolingAnsatz:
+    """An ansatz that does not keep all qubits: `kept(n_qubits, layers)` are left to be measured."""
+
+    build: AnsatzBuilder
+    kept: Callable[[int, int], tuple[int, ...]]
+
+    def __call__(self, n_qubits: int, layers: int, entanglement: str) -> tuple[Template, ...]:
+        """The layers, in their order."""
+        return self.build(n_qubits, layers, entanglement)
+
+
+QCNN = PoolingAnsatz(qcnn, _kept_by_qcnn)
+
+_HERE = "qstore_ray.circuits.library.ansatze"
+ANSATZE: Registry[AnsatzBuilder] = Registry(
+    "ansatz",
+    {
+        "basic": f"{_HERE}:basic",
+        "efficient_su2": f"{_HERE}:efficient_su2",
+        "hardware_efficient": f"{_HERE}:hardware_efficient",
+        "qcnn": f"{_HERE}:QCNN",
+        "real_amplitudes": f"{_HERE}:real_amplitudes",
+        "strongly_entangling": f"{_HERE}:strongly_entangling",
+    },
+    entry_points="qstore_ray.ansatze",
+    field="ansatz",
+)
+"""Ansätze by name: each takes n_qubits, layers and entanglement, and returns its layers."""
+
+
+def kept_qubits(ansatz: str, n_qubits: int, layers: int) -> tuple[int, ...]:
+    """The qubits that are left to be measured after `layers` layers; all, unless it pools."""
+    member = ANSATZE[ansatz]
+    if isinstance(member, PoolingAnsatz):
+        return member.kept(n_qubits, layers)
+    return tuple(range(n_qubits))
 
 
 def _layered(

@@ -30,6 +30,7 @@ from qstore_ray.circuits.library.row_angles import (
 )
 from qstore_ray.circuits.template import Op, Template, const, row
 from qstore_ray.errors import CircuitError
+from qstore_ray.registry import Registry
 
 
 class Encoded(NamedTuple):
@@ -146,15 +147,22 @@ def spread_over_sphere(count: int) -> list[tuple[float, float]]:
     return [(math.acos(1.0 - 2.0 * u), 2.0 * math.pi * v) for u, v in points]
 
 
-ENCODINGS: dict[str, Callable[[int, int], Encoded]] = {
-    "angle": angle,
-    "dense_angle": dense_angle,
-    "amplitude": amplitude,
-    "basis": basis,
-    "zz": zz,
-    "iqp": iqp,
-    "hamiltonian": hamiltonian,
-}
+_HERE = "qstore_ray.circuits.library.encodings"
+ENCODINGS: Registry[Callable[[int, int], Encoded]] = Registry(
+    "encoding",
+    {
+        "amplitude": f"{_HERE}:amplitude",
+        "angle": f"{_HERE}:angle",
+        "basis": f"{_HERE}:basis",
+        "dense_angle": f"{_HERE}:dense_angle",
+        "hamiltonian": f"{_HERE}:hamiltonian",
+        "iqp": f"{_HERE}:iqp",
+        "zz": f"{_HERE}:zz",
+    },
+    entry_points="qstore_ray.encodings",
+    field="encoding",
+)
+"""Encodings by name: each takes n_qubits and n_features."""
 
 
 def _diagonal(n_qubits: int, n_features: int, once: list[Op], reps: int, center: float) -> Encoded:

@@ -15,7 +15,7 @@ from qstore_ray.circuits.library.ansatze import ANSATZE, ENTANGLEMENTS, kept_qub
 from qstore_ray.circuits.library.encodings import ENCODINGS, Encoded
 from qstore_ray.circuits.library.row_angles import Repeated
 from qstore_ray.circuits.template import Template
-from qstore_ray.errors import CircuitError, ResourceError, unknown_name_error
+from qstore_ray.errors import CircuitError, ResourceError
 
 __all__ = [
     "ANSATZE",
@@ -64,12 +64,9 @@ def build_circuit(
         assert circuit.template.n_params == 4
     """
     _check_sizes(n_qubits, n_features, layers)
-    if encoding not in ENCODINGS:
-        raise unknown_name_error("encoding", encoding, ENCODINGS, field="encoding")
-    if ansatz not in ANSATZE:
-        raise unknown_name_error("ansatz", ansatz, ANSATZE, field="ansatz")
+    encode = ENCODINGS[encoding]
     blocks = ANSATZE[ansatz](n_qubits, layers, entanglement)
-    encoded = ENCODINGS[encoding](n_qubits, n_features)
+    encoded = encode(n_qubits, n_features)
     if not reuploading:
         template = _joined((encoded.template, *blocks))
         return Circuit(template, n_features, f"{encoding}+{ansatz}", encoded.encode, encoded.load)
