@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from qstore_ray.backends.base import Bindings, Estimates, Usage, check_bindings
+from qstore_ray.backends.keys import DrawKey
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import BackendError, CircuitError, MissingDependencyError, unknown_name_error
@@ -105,7 +106,7 @@ class AerBackend:
         bindings: Bindings,
         *,
         shots: int | None = None,
-        key: Sequence[int] | None = None,
+        key: DrawKey | None = None,
     ) -> Estimates:
         """⟨O_o⟩ for every row and observable: values (N, O), exact. `key` has no effect.
 

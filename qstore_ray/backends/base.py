@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 
+from qstore_ray.backends.keys import DrawKey
 from qstore_ray.circuits.circuit import all_finite
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
@@ -118,7 +119,7 @@ class Backend(Protocol):
         bindings: Bindings,
         *,
         shots: int | None = None,
-        key: Sequence[int] | None = None,
+        key: DrawKey | None = None,
     ) -> Estimates:
         """⟨O_o⟩ for every row and observable.
 
@@ -127,7 +128,8 @@ class Backend(Protocol):
             observables: O Pauli sums, the same for all rows.
             bindings: N rows of values.
             shots: measurements a row and measured basis; None asks for exact values.
-            key: integers (run, epoch, step, …) that seed the sampling; row r draws from (key, r).
+            key: names the random draws, if there are any; what a row draws depends on the key and
+                on its number in the batch alone.
 
         Raises:
             CircuitError: bindings that do not fit the template, or a circuit it cannot run.

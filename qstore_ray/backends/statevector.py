@@ -7,9 +7,9 @@ on the fastest engine installed (`simulate/engines/engines.py`); the object's re
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
 
 from qstore_ray.backends.base import (
     Bindings,
@@ -19,11 +19,17 @@ from qstore_ray.backends.base import (
     Usage,
     check_bindings,
 )
+from qstore_ray.backends.keys import DrawKey
+from qstore_ray.backends.noise.config import NoiseConfig
+from qstore_ray.backends.noise.trajectories import (
+    RandomErrors,
+    TrajectoryRun,
+    compile_noisy,
+)
 from qstore_ray.circuits.observable import Observable, z_observables
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import BackendError, ResourceError, unknown_name_error
 from qstore_ray.simulate.compile.compiler import compile_program
-from qstore_ray.simulate.compile.program import Program
 from qstore_ray.simulate.engines.engines import (
     EngineName,
     Precision,
@@ -47,6 +53,9 @@ class StatevectorBackend:
         threads: threads that share the rows of one call; the result does not depend on it.
         precision: of the amplitudes; `complex64` halves the memory, and sums are still taken in
             double precision.
+        noise: Pauli noise of the gates and wrong readout, or a table of `NoiseConfig`. Values and
+            gradients are then means over random trajectories, and need a key.
+        trajectories: of each row; None is the noise's own number.
 
     Raises:
         MissingDependencyError: the engine is not installed.
@@ -60,6 +69,8 @@ class StatevectorBackend:
         engine: EngineName = "auto",
         threads: int = 1,
         precision: Precision = "complex128",
+        noise: NoiseConfig | Mapping[str, Any] | None = None,
+        trajectories: int | None = None,
     ) -> None:
         if precision not in _PRECISIONS:
             raise unknown_name_error("precision", precision, _PRECISIONS, field="precision")
@@ -73,16 +84,21 @@ class StatevectorBackend:
             )
         self.threads = threads
         self.precision: Precision = precision
+        self.noise = NoiseConfig.from_dict(dict(noise)) if isinstance(noise, Mapping) else noise
+        self.trajectories = trajectories or (self.noise.trajectories if self.noise else 1)
         self._run = open_engine(self.engine)
 
     def __repr__(self) -> str:
         return (
             f"StatevectorBackend(engine={self.engine!r}, threads={self.threads}, "
-            f"precision={self.precision!r})"
+            f"precision={self.precision!r}"
+            + (f", noise={self.noise!r}, trajectories={self.trajectories})" if self.noise else ")")
         )
 
-    def __reduce__(self) -> tuple[type[StatevectorBackend], tuple[str, int, str]]:
-        return StatevectorBackend, (self.engine, self.threads, self.precision)
+    def __reduce__(self) -> tuple[type[StatevectorBackend], tuple[Any, ...]]:
+        return StatevectorBackend, (
+            self.engine, self.threads, self.precision, self.noise, self.trajectories
+        )  # fmt: skip
 
     def check(
         self, template: Template, observables: Sequence[Observable], bindings: Bindings
@@ -102,9 +118,9 @@ class StatevectorBackend:
         bindings: Bindings,
         *,
         shots: int | None = None,
-        key: Sequence[int] | None = None,
+        key: DrawKey | None = None,
     ) -> Estimates:
-        """⟨O_o⟩ (N, O), exact to rounding; see `Backend.evaluate`."""
+        """⟨O_o⟩ (N, O), exact to rounding, or means over trajectories; see `Backend.evaluate`."""
         if shots is not None:
             raise BackendError(
                 "the statevector backend is exact, it does not sample",
@@ -112,7 +128,11 @@ class StatevectorBackend:
                 value=shots,
                 fix="Leave shots unset.",
             )
-        program = self._program(template, observables, bindings)
+        self.check(template, observables, bindings)
+        template, observables, errors = self._with_noise(template, observables)
+        if errors is not None:
+            return self._trajectories(errors, bindings, key, keep=False).estimates()
+        program = compile_program(template, observables, bindings.params.ndim == 2)
         values, _ = self._run.forward(
             program, bindings.rows, bindings.params, bindings.amplitudes, keep=False,
             threads=self.threads, precision=self.precision,
@@ -126,9 +146,19 @@ class StatevectorBackend:
         bindings: Bindings,
         *,
         rows_gradient: bool = False,
+        key: DrawKey | None = None,
     ) -> tuple[Estimates, Pullback]:
-        """Exact values and the adjoint pullback; see `DifferentiableBackend.vjp`."""
-        program = self._program(template, observables, bindings)
+        """Exact values and the adjoint pullback; see `DifferentiableBackend.vjp`.
+
+        With noise they are the means over the trajectories that the key draws, and the gradient is
+        the exact one of those means.
+        """
+        self.check(template, observables, bindings)
+        template, observables, errors = self._with_noise(template, observables)
+        if errors is not None:
+            run = self._trajectories(errors, bindings, key, keep=True)
+            return run.estimates(), partial(run.pullback, rows_gradient=rows_gradient)
+        program = compile_program(template, observables, bindings.params.ndim == 2)
         values, tape = self._run.forward(
             program, bindings.rows, bindings.params, bindings.amplitudes, keep=True,
             threads=self.threads, precision=self.precision,
@@ -163,11 +193,29 @@ class StatevectorBackend:
             precision=self.precision,
         )
 
-    def _program(
-        self, template: Template, observables: Sequence[Observable], bindings: Bindings
-    ) -> Program:
-        self.check(template, observables, bindings)
-        return compile_program(template, tuple(observables), bindings.params.ndim == 2)
+    def _with_noise(
+        self, template: Template, observables: Sequence[Observable]
+    ) -> tuple[Template, tuple[Observable, ...], RandomErrors | None]:
+        """The circuit and observables as the noise changes them, and its random errors."""
+        if self.noise is None:
+            return template, tuple(observables), None
+        noisy = compile_noisy(template, observables, self.noise)
+        return noisy.template, noisy.observables, noisy.errors
+
+    def _trajectories(
+        self, errors: RandomErrors, bindings: Bindings, key: DrawKey | None, *, keep: bool
+    ) -> TrajectoryRun:
+        if key is None:
+            raise BackendError(
+                "random errors are drawn by a key",
+                field="key",
+                value=None,
+                fix="Give key=DrawKey((run, epoch, step)), a new one for each evaluation.",
+            )
+        return TrajectoryRun(
+            self._run, errors, bindings, key, trajectories=self.trajectories,
+            threads=self.threads, precision=self.precision, keep=keep,
+        )  # fmt: skip
 
 
 @lru_cache(maxsize=256)

@@ -32,12 +32,27 @@ def compile_program(
         params_per_row: parameters differ from row to row, as in the plans of parameter shift.
     """
     rotations, terms = pauli_rotations(template, observables)
+    return compile_rotations(template, rotations, terms, len(observables), params_per_row)
+
+
+def compile_rotations(
+    template: Template,
+    rotations: list[Rotation],
+    terms: list[Term],
+    n_observables: int,
+    params_per_row: bool,
+) -> Program:
+    """The program of rotations, and terms that are measured after them.
+
+    Args:
+        template: how many qubits and slots there are, and where the circuit starts.
+    """
     rotations = light_cone(rotations, terms)
     leading: list[list[Rotation]] = [[] for _ in range(template.n_qubits)]
     if template.initial == "zeros":
         leading, rotations = product_start(rotations, template.n_qubits)
     gathered = layers(light_cone(real_rotations(rotations), terms))
-    return _program(template, leading, gathered, terms, len(observables), params_per_row)
+    return _program(template, leading, gathered, terms, n_observables, params_per_row)
 
 
 @lru_cache(maxsize=128)

@@ -2,7 +2,7 @@
 
 Every gate is a rotation exp(−iθP/2) by a Pauli string P, or it only renames things: CX and SWAP
 permute the basis states, X, Y and Z flip signs. What renames is never executed. It is kept in a
-`Frame` that says which Pauli strings Z_q and X_q of each qubit have become, and later rotations
+`PauliFrame` that says which Pauli strings Z_q and X_q of each qubit have become, and later rotations
 and the observables are written in that frame:
 
     RY(a) on 1, CX(0, 1), RZ(b) on 1      →      exp(−ia Y1/2), exp(−ib Z0Z1/2)
@@ -72,7 +72,7 @@ def commute(x1: int, z1: int, x2: int, z2: int) -> bool:
 
 
 @dataclass
-class _Frame:
+class PauliFrame:
     """What Z_q and X_q are after the gates so far: ±Z^z[q] and ±X^x[q]."""
 
     z: list[int]
@@ -80,17 +80,52 @@ class _Frame:
     z_sign: list[int]
     x_sign: list[int]
 
+    @classmethod
+    def at_start(cls, n_qubits: int) -> PauliFrame:
+        """The frame before the first gate, in which every string is itself."""
+        bits = [1 << qubit for qubit in range(n_qubits)]
+        return cls(list(bits), list(bits), [1] * n_qubits, [1] * n_qubits)
+
+    def through(self, op: Op, n_rows: int) -> list[Rotation]:
+        """Move past a lowered gate: its rotations in this frame, and the frame after it."""
+        if op.gate in ("cx", "swap"):
+            getattr(self, op.gate)(*op.qubits)
+            return []
+        if op.gate in ("x", "y", "z"):
+            self.pauli(op.gate, op.qubits[0])
+            return []
+        if op.gate == "h":  # H = RY(π/2) Z
+            self.pauli("z", op.qubits[0])
+        found = []
+        for x, z, sign, angle in _generators(op, n_rows):
+            to_x, to_z, flip = self.string(x, z)
+            found.append(Rotation(to_x, to_z, angle.scaled(sign * flip)))
+        return found
+
+    def seen(self, observables: Iterable[Observable]) -> list[Term]:
+        """The summands of observables that are measured now."""
+        found = []
+        for index, observable in enumerate(observables):
+            for term in observable.terms:
+                x, z, sign = self.string(term.x, term.z)
+                power = (term.x & term.z).bit_count() % 4
+                found.append(Term(x, z, power, index, sign * term.coefficient))
+        return found
+
     def cx(self, control: int, target: int) -> None:
+        """Move past a CX."""
         self.z[target] ^= self.z[control]
         self.z_sign[target] *= self.z_sign[control]
         self.x[control] ^= self.x[target]
         self.x_sign[control] *= self.x_sign[target]
 
     def swap(self, a: int, b: int) -> None:
+        """Move past a SWAP."""
         for column in (self.z, self.x, self.z_sign, self.x_sign):
             column[a], column[b] = column[b], column[a]
 
     def pauli(self, name: str, qubit: int) -> None:
+        """Move past X, Y or Z."""
         if name in "xy":
             self.z_sign[qubit] *= -1
         if name in "yz":
@@ -114,32 +149,11 @@ def pauli_rotations(
     template: Template, observables: Iterable[Observable]
 ) -> tuple[list[Rotation], list[Term]]:
     """The rotations of a circuit in order, and its observables as seen after them."""
-    n = template.n_qubits
-    bits = [1 << qubit for qubit in range(n)]
-    frame = _Frame(list(bits), list(bits), [1] * n, [1] * n)
+    frame = PauliFrame.at_start(template.n_qubits)
     rotations: list[Rotation] = []
     for op in lower(template).ops:
-        if op.gate in ("cx", "swap"):
-            getattr(frame, op.gate)(*op.qubits)
-        elif op.gate in ("x", "y", "z"):
-            frame.pauli(op.gate, op.qubits[0])
-        else:
-            if op.gate == "h":  # H = RY(π/2) Z
-                frame.pauli("z", op.qubits[0])
-            for x, z, sign, angle in _generators(op, template.n_rows):
-                to_x, to_z, flip = frame.string(x, z)
-                rotations.append(Rotation(to_x, to_z, angle.scaled(sign * flip)))
-    return rotations, _seen(observables, frame)
-
-
-def _seen(observables: Iterable[Observable], frame: _Frame) -> list[Term]:
-    found = []
-    for index, observable in enumerate(observables):
-        for term in observable.terms:
-            x, z, sign = frame.string(term.x, term.z)
-            power = (term.x & term.z).bit_count() % 4
-            found.append(Term(x, z, power, index, sign * term.coefficient))
-    return found
+        rotations += frame.through(op, template.n_rows)
+    return rotations, frame.seen(observables)
 
 
 _Generator = tuple[int, int, int, AngleSum]  # X^x Z^z, a sign, and the angle

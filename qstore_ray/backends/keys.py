@@ -1,0 +1,42 @@
+"""Random numbers that depend on what they are for, never on who draws them or in which order."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from qstore_ray.types import AnyArray
+
+
+class DrawKey(NamedTuple):
+    """Names the draws of one evaluation.
+
+    Attributes:
+        words: integers: run, purpose, epoch, step, ….
+        first_row: number of the evaluation's first row in the batch: row i of a part of the batch
+            draws what row `first_row + i` of the whole batch draws.
+    """
+
+    words: tuple[int, ...]
+    first_row: int = 0
+
+    def and_also(self, *words: int) -> DrawKey:
+        """The key with more words."""
+        return self._replace(words=(*self.words, *words))
+
+
+def generator(key: DrawKey, counter: int) -> np.random.Generator:
+    """The generator of a key, `counter` steps of four 64-bit numbers after its beginning.
+
+    It is Philox (Salmon et al. 2011, SC11), which computes its n-th number from the key and n.
+    """
+    return np.random.Generator(np.random.Philox(key=_philox_key(key.words), counter=counter))
+
+
+@lru_cache(maxsize=256)
+def _philox_key(words: tuple[int, ...]) -> AnyArray:
+    # Zeros at the end change nothing about a SeedSequence, so the number of words goes first.
+    return np.random.SeedSequence((len(words), *words)).generate_state(2, np.uint64)

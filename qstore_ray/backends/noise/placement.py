@@ -1,0 +1,105 @@
+"""Where the errors of a circuit may happen, and with which probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from qstore_ray.backends.noise.channels import Channel, is_pauli, twirled
+from qstore_ray.backends.noise.config import NoiseConfig
+from qstore_ray.circuits.template import Op, Template
+from qstore_ray.errors import BackendError, ConfigError
+from qstore_ray.simulate.compile.signs import Site
+
+if TYPE_CHECKING:
+    from qstore_ray.types import FloatArray
+
+_ROTATIONS = frozenset({"rx", "ry", "rz", "p", "rxx", "ryy", "rzz", "crx", "cry", "crz", "cp"})
+
+
+@dataclass(frozen=True)
+class PauliErrors:
+    """The places of a circuit's random Pauli errors.
+
+    Attributes:
+        sites: in the order of the circuit.
+        probabilities: of each site's outcomes (4^k,), I first.
+        twirled: names of the channels that were replaced by their Pauli twirl.
+    """
+
+    sites: tuple[Site, ...]
+    probabilities: tuple[FloatArray, ...]
+    twirled: tuple[str, ...]
+
+
+def noisy_template(template: Template, noise: NoiseConfig) -> Template:
+    """The circuit with the angles that its rotation gates really have."""
+    if not noise.over_rotation:
+        return template
+    factor = 1.0 + noise.over_rotation
+    ops = tuple(
+        Op(op.gate, op.qubits, tuple(a.scaled(factor) for a in op.angles))
+        if op.gate in _ROTATIONS
+        else op
+        for op in template.ops
+    )
+    return replace(template, ops=ops)
+
+
+def pauli_errors(template: Template, noise: NoiseConfig) -> PauliErrors:
+    """Where Pauli errors may happen in a circuit.
+
+    Raises:
+        ConfigError: the noise names qubits that the circuit lacks.
+        BackendError: a channel that is no Pauli channel, and `twirl` is not set.
+    """
+    if noise.n_qubits > template.n_qubits:
+        raise ConfigError(
+            f"the noise is for {noise.n_qubits} qubits, the circuit has {template.n_qubits}",
+            field="noise",
+            value=noise.n_qubits,
+            fix="Name only qubits of the circuit; the first is 0.",
+        )
+    sites: list[Site] = []
+    probabilities: list[FloatArray] = []
+    changed: set[str] = set()
+    for place, op in enumerate(template.ops, start=1):
+        for entry in noise.gates:
+            if not entry.follows(op.gate, op.qubits):
+                continue
+            for qubits in _targets(entry.channel, op.qubits):
+                weights, is_twirled = _pauli_weights(entry.channel, len(qubits))
+                if is_twirled:
+                    changed.add(entry.channel.name)
+                if weights[0] < 1.0:
+                    sites.append(Site(place, qubits))
+                    probabilities.append(weights)
+    if changed and not noise.twirl:
+        raise BackendError(
+            f"{', '.join(sorted(changed))}: no Pauli channel, which is all that the exact engine "
+            "can follow",
+            field="noise.twirl",
+            value=False,
+            fix="Set twirl = true to replace it by its Pauli twirl, or take backend = 'aer' with "
+            "method = 'density_matrix'.",
+        )
+    return PauliErrors(tuple(sites), tuple(probabilities), tuple(sorted(changed)))
+
+
+def _targets(channel: Channel, qubits: tuple[int, ...]) -> list[tuple[int, ...]]:
+    if channel.n_qubits == 1 or len(qubits) == 1:
+        return [(qubit,) for qubit in qubits]
+    if len(qubits) > 2:
+        raise BackendError(
+            f"a channel of all qubits of a gate acts on one or two, not on {len(qubits)}",
+            field="noise.gates",
+            value=channel.name,
+            fix="Take gates of one and two qubits, or a channel that acts on each qubit.",
+        )
+    return [qubits]
+
+
+def _pauli_weights(channel: Channel, n_qubits: int) -> tuple[FloatArray, bool]:
+    """Probabilities of the outcomes, and whether the channel is more than them."""
+    kraus = channel.kraus(n_qubits)
+    return twirled(kraus), not is_pauli(kraus)

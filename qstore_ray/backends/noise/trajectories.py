@@ -1,0 +1,189 @@
+"""Noisy values and gradients on the exact engine: random Pauli errors, drawn for each row.
+
+A trajectory of a row is a circuit in which each site had one of its errors, or none. Its values and
+gradients are exact (`simulate/compile/signs.py`), and their mean over trajectories is that of the
+noise: the value of the density matrix. The draws depend on the key and on the row's number in the
+batch alone, so they are the same for any number of workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from qstore_ray.backends.base import Bindings, Estimates, Gradients, Usage
+from qstore_ray.backends.keys import DrawKey, generator
+from qstore_ray.backends.noise.config import NoiseConfig
+from qstore_ray.backends.noise.placement import noisy_template, pauli_errors
+from qstore_ray.backends.noise.readout import read_wrongly
+from qstore_ray.circuits.observable import Observable
+from qstore_ray.circuits.template import Template
+from qstore_ray.simulate.compile.signs import SignedProgram, Site, compile_signed
+from qstore_ray.simulate.engines.engines import Engine, Precision
+
+if TYPE_CHECKING:
+    from qstore_ray.types import AnyArray, FloatArray, IntArray
+
+_WORDS = 4
+"""Numbers that one step of the generator's counter gives."""
+
+
+class NoisyCircuit(NamedTuple):
+    """A circuit under noise, as the engine runs it.
+
+    Attributes:
+        template, observables: with the angles and the readout that the noise makes of them; exact
+            if `errors` is None.
+        errors: the random errors; None if none can be seen.
+        twirled: names of the channels that were replaced by their Pauli twirl.
+    """
+
+    template: Template
+    observables: tuple[Observable, ...]
+    errors: RandomErrors | None
+    twirled: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class RandomErrors:
+    """The sites whose errors can be seen, with their distributions.
+
+    Attributes:
+        signed: the program.
+        any_error: (S,) the probability of an error at each site.
+        outcomes: (E,) place in `signed.flips` of every error of every site, site by site.
+        upper: (E,) site + cumulative probability of the errors of a site up to this one: of a
+            uniform number u below `any_error` the error is the first with site + u < upper.
+    """
+
+    signed: SignedProgram
+    any_error: FloatArray
+    outcomes: IntArray
+    upper: FloatArray
+
+    def draw(self, key: DrawKey, n_rows: int, trajectories: int) -> tuple[IntArray, IntArray]:
+        """Errors that happen: the row of each, N · T in all, and its place in `signed.flips`."""
+        sites = len(self.any_error)
+        width = -(-sites // _WORDS) * _WORDS
+        random = generator(key, key.first_row * trajectories * (width // _WORDS))
+        uniform = random.random((n_rows * trajectories, width))[:, :sites]
+        rows, where = np.nonzero(uniform < self.any_error)
+        found = np.searchsorted(self.upper, where + uniform[rows, where], side="right")
+        return rows, self.outcomes[found]
+
+
+def compile_noisy(
+    template: Template, observables: Sequence[Observable], noise: NoiseConfig
+) -> NoisyCircuit:
+    """The circuit under noise.
+
+    Raises:
+        ConfigError, BackendError: noise that does not fit the circuit or the engine.
+    """
+    return _compiled(template, tuple(observables), noise.model_dump_json())
+
+
+@lru_cache(maxsize=64)
+def _compiled(
+    template: Template, observables: tuple[Observable, ...], noise_text: str
+) -> NoisyCircuit:
+    noise = NoiseConfig.model_validate_json(noise_text)
+    found = pauli_errors(template, noise)
+    template = noisy_template(template, noise)
+    observables = tuple(read_wrongly(observable, noise) for observable in observables)
+    if not found.sites:
+        return NoisyCircuit(template, observables, None, found.twirled)
+    signed = compile_signed(template, observables, found.sites)
+    errors = _visible(signed, found.sites, found.probabilities)
+    return NoisyCircuit(template, observables, errors, found.twirled)
+
+
+def _visible(
+    signed: SignedProgram, sites: tuple[Site, ...], probabilities: tuple[FloatArray, ...]
+) -> RandomErrors | None:
+    """The random errors without those that change nothing."""
+    any_error: list[float] = []
+    outcomes, upper = [], []
+    for start, site, weights in zip(signed.outcome_starts, sites, probabilities, strict=True):
+        places = start + np.arange(1, 4 ** len(site.qubits))
+        seen = signed.flips[places].any(axis=1) & (weights[1:] > 0.0)
+        if not seen.any():
+            continue
+        cumulative = np.cumsum(weights[1:][seen])
+        outcomes.append(places[seen])
+        upper.append(len(any_error) + cumulative)
+        any_error.append(cumulative[-1])
+    if not any_error:
+        return None
+    return RandomErrors(
+        signed, np.array(any_error), np.concatenate(outcomes), np.concatenate(upper)
+    )
+
+
+class TrajectoryRun:
+    """One evaluation of N rows, T trajectories each."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        errors: RandomErrors,
+        bindings: Bindings,
+        key: DrawKey,
+        *,
+        trajectories: int,
+        threads: int,
+        precision: Precision,
+        keep: bool,
+    ) -> None:
+        n, self._t = len(bindings), trajectories
+        self._engine, self._signed, self._threads = engine, errors.signed, threads
+        rows, outcomes = errors.draw(key, n, trajectories)
+        self._signs, self._term_signs = self._signed.signs(rows, outcomes, n * trajectories)
+        slots, params = self._signed.bind(
+            self._signs, self._repeated(bindings.rows), self._repeated_if_by_row(bindings.params)
+        )
+        amplitudes = None
+        if bindings.amplitudes is not None:
+            amplitudes = self._repeated(bindings.amplitudes)
+        values, self._tape = engine.forward(
+            self._signed.program, slots, params, amplitudes, keep=keep, threads=threads,
+            precision=precision,
+        )  # fmt: skip
+        self._values = ((values * self._term_signs) @ self._signed.weights).reshape(
+            n, trajectories, -1
+        )
+
+    def estimates(self) -> Estimates:
+        """Means over the trajectories (N, O), and their variances if there are several."""
+        n, t, _ = self._values.shape
+        variances = self._values.var(axis=1, ddof=1) / t if t > 1 else None
+        return Estimates(self._values.mean(axis=1), variances, Usage(circuits=n * t))
+
+    def pullback(self, cotangent: FloatArray, *, rows_gradient: bool) -> Gradients:
+        """Gradients of the means, from a cotangent (N, O)."""
+        t = self._t
+        each = self._repeated(cotangent) / t
+        found = self._engine.reverse(
+            self._tape, (each @ self._signed.weights.T) * self._term_signs,
+            rows_gradient=rows_gradient, threads=self._threads,
+        )  # fmt: skip
+        by_rows, by_params = self._signed.unbind(self._signs, found.slots)
+        if not rows_gradient:
+            by_rows = np.zeros_like(by_rows)
+        amplitudes = None if found.amplitudes is None else self._summed(found.amplitudes)
+        return Gradients(self._summed(by_rows), self._summed(by_params), amplitudes)
+
+    def _repeated(self, array: AnyArray) -> AnyArray:
+        return array if self._t == 1 else np.repeat(array, self._t, axis=0)
+
+    def _repeated_if_by_row(self, params: AnyArray) -> AnyArray:
+        return self._repeated(params) if params.ndim == 2 else params
+
+    def _summed(self, array: Any) -> Any:
+        if self._t == 1:
+            return array
+        return array.reshape(len(array) // self._t, self._t, array.shape[1]).sum(axis=1)
