@@ -163,6 +163,24 @@ def can_differentiate(backend: Backend) -> TypeGuard[DifferentiableBackend]:
     return hasattr(backend, "vjp")
 
 
+class RandomBackend(Backend, Protocol):
+    """A backend whose values are random estimates, drawn by keys."""
+
+    @property
+    def draws(self) -> bool:
+        """Whether its values are random: an evaluation then needs a key."""
+        ...
+
+    def for_testing(self) -> Backend:
+        """The backend that scores validation and test rows: with smaller variances."""
+        ...
+
+
+def can_test(backend: Backend) -> TypeGuard[RandomBackend]:
+    """Whether the backend has another one for validation and test rows."""
+    return hasattr(backend, "for_testing")
+
+
 class StateBackend(Backend, Protocol):
     """A backend that also gives the final states themselves."""
 

@@ -82,10 +82,11 @@ class DifferentiableMeter(Meter):
         bindings: Bindings,
         *,
         rows_gradient: bool = False,
+        **options: Any,
     ) -> tuple[Estimates, Pullback]:
         """See `DifferentiableBackend.vjp`; a circuit and its exact gradient count as one."""
         estimates, pullback = self._backend.vjp(
-            template, observables, bindings, rows_gradient=rows_gradient
+            template, observables, bindings, rows_gradient=rows_gradient, **options
         )
         self._add(estimates.usage)
         return estimates, pullback

@@ -100,6 +100,19 @@ class StatevectorBackend:
             self.engine, self.threads, self.precision, self.noise, self.trajectories
         )  # fmt: skip
 
+    @property
+    def draws(self) -> bool:
+        """Whether its values are means over random trajectories."""
+        return self.noise is not None
+
+    def for_testing(self) -> StatevectorBackend:
+        """The same with the noise's `test_trajectories`; itself without noise."""
+        if self.noise is None:
+            return self
+        return StatevectorBackend(
+            self.engine, self.threads, self.precision, self.noise, self.noise.test_trajectories
+        )
+
     def check(
         self, template: Template, observables: Sequence[Observable], bindings: Bindings
     ) -> None:

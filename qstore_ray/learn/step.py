@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from qstore_ray.backends.base import Backend
+from qstore_ray.backends.keys import DrawKey
 from qstore_ray.learn.gradients.base import GradientMethod, linearize
 from qstore_ray.learn.layers import Tape
 from qstore_ray.learn.model import Parts, QuantumModel
@@ -49,6 +50,7 @@ def value_and_grad(
     backend: Backend,
     method: GradientMethod,
     weight: FloatArray | None = None,
+    key: DrawKey | None = None,
 ) -> FloatArray:
     """Σ over each block of ∂loss/∂θ, loss, rows, correct: (blocks, len(θ) + 3).
 
@@ -56,6 +58,7 @@ def value_and_grad(
         theta: parameters.
         x: features (B, F). y: class numbers or values (B,), or several labels or values (B, K).
         weight: of each row (B,), which its loss and gradient are multiplied by; None for 1.
+        key: names the random draws of a backend that has any.
     """
     x, there = _blocks(x)
     y = _padded(y, len(x))
@@ -72,6 +75,7 @@ def value_and_grad(
         model.observables,
         model.bindings(parts, inputs, angles),
         rows_gradient=model.rows_gradient,
+        key=key,
     )
     outputs, hidden, after = _head(model, parts, _by_block(estimates.values))
     targets, there, weight = _by_block(y), _by_block(there), _by_block(weight)
@@ -101,19 +105,24 @@ def evaluate(
     y: AnyArray,
     backend: Backend,
     weight: FloatArray | None = None,
+    key: DrawKey | None = None,
 ) -> FloatArray:
     """The last three columns of `value_and_grad`, (blocks, 3): Σ loss, rows, correct."""
-    return scored(model, block_outputs(model, theta, x, backend), y, weight)
+    return scored(model, block_outputs(model, theta, x, backend, key), y, weight)
 
 
 def block_outputs(
-    model: QuantumModel, theta: FloatArray, x: FloatArray, backend: Backend
+    model: QuantumModel,
+    theta: FloatArray,
+    x: FloatArray,
+    backend: Backend,
+    key: DrawKey | None = None,
 ) -> FloatArray:
     """Outputs (blocks, 16, K) for features (B, F), as `evaluate` has them; the last is padded."""
     x, _ = _blocks(x)
     parts = model.split(theta)
     inputs, _ = model.inputs(parts, _by_block(x))
-    z = _expectations(model, parts, inputs.reshape(len(x), -1), backend)
+    z = _expectations(model, parts, inputs.reshape(len(x), -1), backend, key)
     outputs, _, _ = _head(model, parts, _by_block(z))
     return outputs
 
@@ -132,7 +141,11 @@ def scored(
 
 
 def outputs_of(
-    model: QuantumModel, theta: FloatArray, x: FloatArray, backend: Backend
+    model: QuantumModel,
+    theta: FloatArray,
+    x: FloatArray,
+    backend: Backend,
+    key: DrawKey | None = None,
 ) -> FloatArray:
     """Outputs (B, K) for features (B, F); a row's do not depend on the other rows of the batch.
 
@@ -141,7 +154,7 @@ def outputs_of(
     """
     parts = model.split(theta)
     inputs, _ = model.inputs(parts, x[:, None])
-    z = _expectations(model, parts, inputs[:, 0], backend)
+    z = _expectations(model, parts, inputs[:, 0], backend, key)
     outputs, _, _ = _head(model, parts, z[:, None])
     return outputs[:, 0]
 
@@ -183,10 +196,13 @@ def row_variance(blocks: FloatArray) -> FloatArray:
     return variance
 
 
-def _expectations(model: QuantumModel, parts: Parts, x: FloatArray, backend: Backend) -> FloatArray:
+def _expectations(
+    model: QuantumModel, parts: Parts, x: FloatArray, backend: Backend, key: DrawKey | None
+) -> FloatArray:
     """Expectation values (B, O) for the circuit's inputs (B, F′)."""
     bindings = model.bindings(parts, x, model.circuit.angles(x))
-    return backend.evaluate(model.circuit.template, model.observables, bindings).values
+    drawn = {} if key is None else {"key": key}
+    return backend.evaluate(model.circuit.template, model.observables, bindings, **drawn).values
 
 
 def _head(model: QuantumModel, parts: Parts, z: FloatArray) -> tuple[FloatArray, FloatArray, Tape]:

@@ -55,7 +55,7 @@ def checked(
     if not isinstance(dataset, Dataset):
         raise no_dataset_error(dataset)
     model = model_for(model_config, dataset)
-    backend = backend or open_backend(config.backend, config.backend_options)
+    backend = backend or open_backend(config.backend, config.options_of_backend())
     get_gradient(config.gradient, backend)
     x, y = dataset.materialize("train")
     validates = "val" in dataset.plans

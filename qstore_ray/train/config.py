@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from qstore_ray.backends import check_backend
+from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.config import Config
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.errors import ConfigError, unknown_name_error
@@ -49,6 +50,8 @@ class TrainerConfig(Config):
             `train.callbacks`. Objects of those classes may be given too.
         gradient: auto (adjoint where the backend can), adjoint or parameter_shift.
         backend: statevector or aer; `backend_options` are its own.
+        noise: what the circuits suffer in training and validation; see `NoiseConfig`. Test rows are
+            scored with it and without it.
         init_from: begin from the parameters of a model: a run folder, a checkpoint or a `.qsm` file
             of the same circuit. Nothing else of it is taken, and the run has all of its epochs.
         num_workers: Ray Train workers; 0 trains in this process and never starts Ray. It does not
@@ -78,6 +81,7 @@ class TrainerConfig(Config):
     gradient: str = "auto"
     backend: str = "statevector"
     backend_options: dict[str, Any] = Field(default_factory=dict)
+    noise: NoiseConfig | None = None
     init_from: str | None = None
     num_workers: int = Field(default=0, ge=0, le=1024)
     seed: int = Field(default=0, ge=0)
@@ -102,7 +106,7 @@ class TrainerConfig(Config):
     @model_validator(mode="after")
     def _known_names(self) -> Self:
         """Names and options are checked where they are written, not where they are used."""
-        check_backend(self.backend, self.backend_options)
+        check_backend(self.backend, self.options_of_backend())
         if self.gradient not in ("auto", *GRADIENTS):
             raise unknown_name_error(
                 "gradient", self.gradient, ("auto", *GRADIENTS), field="gradient"
@@ -125,6 +129,11 @@ class TrainerConfig(Config):
                     fix="Leave it out, or take an optimizer such as adam.",
                 )
 
+    def options_of_backend(self) -> dict[str, Any]:
+        """What the backend is opened with."""
+        noise = {} if self.noise is None else {"noise": self.noise}
+        return {**self.backend_options, **noise}
+
     def recipe(self, *, regression: bool) -> dict[str, Any]:
         """The fields that decide the result: what a resumed run must have in common.
 
@@ -140,6 +149,8 @@ class TrainerConfig(Config):
             "callbacks",
             "metrics",
         } | (set() if regression else {"target_scaling"})
+        if self.noise is None:
+            where.add("noise")
         recipe = {name: value for name, value in self.to_dict().items() if name not in where}
         pairs = zip(self.callbacks, self.open_callbacks(), strict=True)
         return {**recipe, "callbacks": [table for table, callback in pairs if callback.decides]}

@@ -69,11 +69,17 @@ class RandomErrors:
         """Errors that happen: the row of each, N · T in all, and its place in `signed.flips`."""
         sites = len(self.any_error)
         width = -(-sites // _WORDS) * _WORDS
+        different = (key.n_rows or n_rows) * trajectories
         random = generator(key, key.first_row * trajectories * (width // _WORDS))
-        uniform = random.random((n_rows * trajectories, width))[:, :sites]
+        uniform = random.random((different, width))[:, :sites]
         rows, where = np.nonzero(uniform < self.any_error)
         found = np.searchsorted(self.upper, where + uniform[rows, where], side="right")
-        return rows, self.outcomes[found]
+        outcomes = self.outcomes[found]
+        copies = n_rows * trajectories // different if different else 1
+        if copies > 1:
+            rows = (rows + different * np.arange(copies)[:, None]).ravel()
+            outcomes = np.tile(outcomes, copies)
+        return rows, outcomes
 
 
 def compile_noisy(

@@ -25,6 +25,8 @@ from qstore_ray.backends.base import (
     Pullback,
     can_differentiate,
 )
+from qstore_ray.backends.keys import DrawKey
+from qstore_ray.circuits.lower import lower
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import BackendError
@@ -90,15 +92,23 @@ def linearize(
     bindings: Bindings,
     *,
     rows_gradient: bool = False,
+    key: DrawKey | None = None,
 ) -> tuple[Estimates, Pullback]:
     """Values (N, O) of the rows, and the pullback from cotangents (N, O) to their gradients.
+
+    Args:
+        key: names the random draws of a backend that has any. A planned method evaluates all its
+            copies of a row with the same draws.
 
     Raises:
         BackendError: an exact method on a backend that cannot differentiate.
     """
     if not hasattr(method, "exact"):
         plan = method.plan(template, bindings, rows_gradient=rows_gradient)
-        estimates = backend.evaluate(plan.template, observables, plan.bindings)
+        if key is not None:
+            _check_gates(template, method.name)
+            key = key._replace(n_rows=len(bindings))
+        estimates = backend.evaluate(plan.template, observables, plan.bindings, **_drawn(key))
         values, pullback = plan.combine(estimates.values)
         return Estimates(values, usage=estimates.usage), pullback
     if not can_differentiate(backend):
@@ -108,4 +118,28 @@ def linearize(
             value=method.name,
             fix="Take gradient = 'parameter_shift'.",
         )
-    return backend.vjp(template, observables, bindings, rows_gradient=rows_gradient)
+    return backend.vjp(
+        template, observables, bindings, rows_gradient=rows_gradient, **_drawn(key)
+    )
+
+
+def _drawn(key: DrawKey | None) -> dict[str, DrawKey]:
+    """The argument of a backend that draws; another one need not know it."""
+    return {} if key is None else {"key": key}
+
+
+def _check_gates(template: Template, method: str) -> None:
+    """Refuse gates that a plan takes apart: the noise of the whole gate would follow each part.
+
+    Raises:
+        BackendError: there is one.
+    """
+    kept = {op.gate for op in lower(template).ops}
+    apart = sorted({op.gate for op in template.ops} - kept)
+    if apart:
+        raise BackendError(
+            f"{method} takes {', '.join(apart)} apart, and noise follows whole gates",
+            field="trainer.gradient",
+            value=method,
+            fix="Take gradient = 'adjoint', or write the circuit in rx, ry, rz, rxx, ryy, rzz.",
+        )

@@ -96,7 +96,7 @@ class _Loop:
         config = job.config
         self.job, self.rows, self.reducer, self.reporter = job, rows, reducer, reporter
         backend = job.backend or open_backend(
-            config.backend, config.backend_options, threads=job.threads
+            config.backend, config.options_of_backend(), threads=job.threads
         )
         self.objective = TrainingObjective(job.model, backend, config.gradient, reducer)
         self.stepper = Stepper(config, self.objective)
@@ -249,6 +249,7 @@ class _Loop:
             )
         if self.is_first:
             self.objective.control = Control(report=self.journal.report_is_due())
+        self.objective.for_testing(self.job.config.seed, state.step)
         validation, metrics = self.validation.score(state.theta)
         record: Record = {"epoch": state.epoch, "step": state.step, "samples": state.samples}
         record |= self._scores("train", loss, count, correct)

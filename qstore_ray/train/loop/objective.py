@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from qstore_ray.backends.base import Backend, Bindings
+from qstore_ray.backends.base import Backend, Bindings, can_test
+from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.meter import metered
 from qstore_ray.errors import numbered
 from qstore_ray.learn import step as blocks
@@ -87,10 +88,30 @@ class TrainingObjective:
         self, model: QuantumModel, backend: Backend, gradient: str, reducer: Reducer
     ) -> None:
         self.model, self.reducer = model, reducer
-        self.backend = metered(backend)
+        self._training = metered(backend)
+        testing = backend.for_testing() if can_test(backend) else None
+        self._testing = self._training if testing is None else metered(testing)
+        self.backend = self._training
         self.method = get_gradient(gradient, self.backend)
         self.control = self._received = Control()
         self.usage = np.zeros(2)
+        self._draws = bool(getattr(backend, "draws", False))
+        self._words: tuple[int, ...] = ()
+        self._calls = 0
+
+    def for_training(self, seed: int, step: int) -> None:
+        """The calls that follow are of this training step, and draw what is its own."""
+        self.backend, self._words, self._calls = self._training, (seed, 0, step), 0
+
+    def for_testing(self, seed: int, step: int) -> None:
+        """The calls that follow score validation rows after this step."""
+        self.backend, self._words, self._calls = self._testing, (seed, 1, step), 0
+
+    def _key(self, rows: slice) -> DrawKey | None:
+        """The key of this call's draws, the same on every worker but for the first row."""
+        if not self._draws:
+            return None
+        return DrawKey((*self._words, self._calls), rows.start)
 
     def take_control(self) -> Control:
         """What worker 0 asked with the sums since the last call; the same on every worker."""
@@ -104,8 +125,9 @@ class TrainingObjective:
             x, y, weight = rows.part(share.rows)
             with numbered(rows.numbers(share.rows)):
                 share.mine[:] = blocks.value_and_grad(
-                    self.model, theta, x, y, self.backend, self.method, weight
-                )
+                    self.model, theta, x, y, self.backend, self.method, weight,
+                    self._key(share.rows),
+                )  # fmt: skip
         return self._summed(share)
 
     def scores(self, theta: FloatArray, rows: RowSelection) -> FloatArray:
@@ -114,7 +136,9 @@ class TrainingObjective:
         if share.rows is not None:
             x, y, weight = rows.part(share.rows)
             with numbered(rows.numbers(share.rows)):
-                share.mine[:] = blocks.evaluate(self.model, theta, x, y, self.backend, weight)
+                share.mine[:] = blocks.evaluate(
+                    self.model, theta, x, y, self.backend, weight, self._key(share.rows)
+                )
         return self._summed(share)
 
     def outputs(self, theta: FloatArray, rows: RowSelection) -> FloatArray:
@@ -123,7 +147,8 @@ class TrainingObjective:
         if share.rows is not None:
             x, _, _ = rows.part(share.rows)
             with numbered(rows.numbers(share.rows)):
-                found = blocks.block_outputs(self.model, theta, x, self.backend)
+                key = self._key(share.rows)
+                found = blocks.block_outputs(self.model, theta, x, self.backend, key)
                 share.mine[:] = found.reshape(share.mine.shape)
         return self._summed(share).reshape(-1, blocks.BLOCK, self.model.n_outputs)
 
@@ -153,6 +178,7 @@ class TrainingObjective:
 
     def _summed(self, share: _Share) -> FloatArray:
         """The blocks of all workers (blocks, width)."""
+        self._calls += 1
         share.values[-_NOTES], self.control = self.control.to_number(), Control()
         share.values[1 - _NOTES :] = self.backend.take()
         summed = self.reducer.all_reduce(share.values)

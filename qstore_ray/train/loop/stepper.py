@@ -72,6 +72,7 @@ class Stepper:
             DivergenceError: loss, gradient or parameters became NaN or infinite.
         """
         begins = state.step_in_epoch == 0
+        self._objective.for_training(self._config.seed, state.step)
         metric = state.metric if begins and np.isfinite(state.metric) else None
         # What overflows in a run that diverges is checked here, on every worker alike.
         with np.errstate(over="ignore", invalid="ignore"):

@@ -323,9 +323,19 @@ class TrainedModel:
         return self.evaluation(dataset, split, metrics).scores.values
 
     def evaluation(
-        self, dataset: Any, split: str = "test", metrics: Sequence[str] | None = None
+        self,
+        dataset: Any,
+        split: str = "test",
+        metrics: Sequence[str] | None = None,
+        *,
+        backend: Backend | None = None,
+        key: DrawKey | None = None,
     ) -> Evaluation:
         """What `evaluate` gives, with the answers behind it and what could not be computed.
+
+        Args:
+            backend: where the circuits run; None is the model's own.
+            key: names the random draws of a backend that has any.
 
         Raises:
             DataError, UnknownNameError: see `evaluate`.
@@ -338,7 +348,7 @@ class TrainedModel:
         if metrics is not None:
             scoring.check(metrics, "metrics")
         with numbered(dataset.rows(split)):
-            blocks = step.block_outputs(self.model, self.theta, x, self.backend)
+            blocks = step.block_outputs(self.model, self.theta, x, backend or self.backend, key)
         seen = y if self.targets is None else self.targets.apply(y)
         loss, count, correct = step.scored(self.model, blocks, seen).sum(axis=0)
         values = {"loss": float(loss / count)}
