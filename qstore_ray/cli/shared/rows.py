@@ -61,7 +61,14 @@ def labelled_rows(model: TrainedModel, path: str, split: str, changes: list[str]
         features = found.rows.without(known)
         _say_positions(features)
         return model.labelled(features.in_places(), labels, split=split)
-    say_what_is_taken(model, found.rows, {} if known is None else {known: "label"})
+    roles = {} if known is None else {known: "label"}
+    weight = None if signature.table is None else signature.table.weight
+    if weight is not None and isinstance(found.rows, Frame):
+        if weight in found.rows.names:
+            roles[weight] = "weight"
+        else:
+            note(f"note: the rows have no column {weight!r}, so each of them counts as 1")
+    say_what_is_taken(model, found.rows, roles)
     return model.labelled(found.rows, found.y, label=label, split=split)
 
 

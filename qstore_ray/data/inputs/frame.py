@@ -28,6 +28,7 @@ from qstore_ray.errors import DataError, unknown_name_error
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from qstore_ray.data.sources.base import ColumnsConfig
     from qstore_ray.data.tables.rows import Where
     from qstore_ray.types import AnyArray
 
@@ -257,11 +258,40 @@ def left_out(names: Sequence[Any], table: TableSchema) -> tuple[str, ...]:
     return tuple(str(name) for name in names if name not in features)
 
 
-def learnt(frame: Frame, names: Sequence[str] | None = None) -> TableSchema:
+def weight_column(rows: Any, table: TableSchema, split: str = "") -> AnyArray | None:
+    """The sample weights (N,) in a table's column `table.weight`; None if the schema has none.
+
+    Raises:
+        DataError: no table, no such column, or a value that is no weight.
+    """
+    from qstore_ray.data.tables.rows import weights_of
+
+    if table.weight is None:
+        return None
+    frame = frame_of(rows)
+    if frame is None or table.weight not in frame.names:
+        raise DataError(
+            f"there is no column {table.weight!r}, which has the weights of train",
+            field="columns.weight" if not split else f"{split}, columns.weight",
+            value=None if frame is None else list(frame.names),
+            fix="Give each part a table with this column, or leave columns.weight out.",
+        )
+    schema = replace(table, missing=(*table.missing, *frame.missing))
+    return weights_of(frame.arrow(table.weight), schema, frame.where)
+
+
+def weights_to_score(rows: Any, table: TableSchema) -> AnyArray | None:
+    """`weight_column` of rows to score; None if they have no such column."""
+    frame = None if table.weight is None else frame_of(rows)
+    there = frame is not None and table.weight in frame.names
+    return weight_column(rows, table) if there else None
+
+
+def learnt(frame: Frame, asked: ColumnsConfig | None = None) -> TableSchema:
     """The schema of a table whose columns are features: numbers, true/false, categories.
 
     Args:
-        names: of the columns that are; all of them by default.
+        asked: which of the columns are, and which one has the weights; all are features by default.
 
     Raises:
         DataError: names that are no text or there twice, or a column of another kind.
@@ -277,11 +307,14 @@ def learnt(frame: Frame, names: Sequence[str] | None = None) -> TableSchema:
             value=twice,
             fix="Give each its own name.",
         )
+    names, weight = (asked.features, asked.weight) if asked else (None, None)
     for name in names or ():
         if name not in frame.names:
             raise unknown_name_error(
                 "feature", name, map(str, frame.names), field="columns.features"
             )
-    chosen = frame.names if names is None else names
+    if weight is not None and weight not in frame.names:
+        raise unknown_name_error("column", weight, map(str, frame.names), field="columns.weight")
+    chosen = [name for name in frame.names if name != weight] if names is None else names
     columns = tuple(column_array(name, frame.arrow(name)) for name in chosen)
-    return TableSchema(columns, missing=USUAL_SIGNS)
+    return TableSchema(columns, missing=USUAL_SIGNS, weight=weight)

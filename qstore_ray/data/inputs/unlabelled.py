@@ -117,7 +117,8 @@ def read_labelled(
     _, found, _ = data_files(path, changes.get("y_path"))
     params = params_for(found, signature, changes)
     if isinstance(open_format(format_name(found, params)), TableFormat):
-        kept = () if label is None else (label,)
+        weight = None if signature.table is None else signature.table.weight
+        kept = tuple(name for name in (label, weight) if name is not None)
         return Labelled(read_unlabelled(path, signature, changes, kept).rows, None)
     given = LocalParams(**{**params.to_dict(), "path": path})
     source = LocalFilesSourceAdapter().read(given, SourceConfig(name="rows"))

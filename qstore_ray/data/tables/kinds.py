@@ -176,6 +176,7 @@ class Survey:
             features=tuple(features),
             label=self._chosen.label,
             group=self._chosen.group,
+            weight=self._chosen.weight,
             left_out=tuple(left_out.items()),
             missing=self._request.missing,
             unknown=asked.unknown,

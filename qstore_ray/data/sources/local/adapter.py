@@ -335,7 +335,7 @@ def check_taken(
                 value=value,
                 fix=f"Leave it out. It takes: {', '.join(sorted(form.takes | _EVERYWHERE))}.",
             )
-    for field in ("label", "group"):
+    for field in ("label", "group", "weight"):
         asked = getattr(None if config is None else config.columns, field, None)
         if asked is not None and not isinstance(form, TableFormat):
             raise ConfigError(

@@ -163,7 +163,7 @@ def _places(ranges: list[LineRange], params: LocalParams) -> tuple[int, int]:
 
 def _check_columns(request: TableRequest) -> None:
     asked = request.columns
-    for field in ("features", "exclude", "label", "group", "categories"):
+    for field in ("features", "exclude", "label", "group", "weight", "categories"):
         value = getattr(asked, field)
         if value and not (field == "label" and value == LABEL):
             raise ConfigError(

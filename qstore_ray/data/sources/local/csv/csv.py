@@ -75,9 +75,9 @@ class CsvFormat(TableFormat):
             chosen.label, request.missing
         )
         survey = Survey(chosen, request, numbers=numbers, numeric_label=label_is_number)
-        label = chosen.label if label_is_number else None
+        others = {chosen.label if label_is_number else None, chosen.weight}
         layouts = {
-            one.path: one.layout(chosen.names, numbers, label, request, params) for one in opened
+            one.path: one.layout(chosen.names, numbers, others, request, params) for one in opened
         }
         found: list[tuple[_Opened, LineRange, Held]] = []
         for one, lines, table in _parsed(opened, layouts):
@@ -142,7 +142,7 @@ class _Opened:
         self,
         read: tuple[str, ...],
         numbers: frozenset[str],
-        label: str | None,
+        others: set[str | None],
         request: TableRequest,
         params: LocalParams,
     ) -> CsvLayout:
@@ -155,7 +155,7 @@ class _Opened:
             dialect=self.dialect,
             missing=missing,
             max_bytes=params.max_bytes,
-            label=label,
+            others=frozenset(name for name in others if name is not None),
             learnt=request.schema is not None,
         )
 
@@ -171,11 +171,11 @@ def _to_predict(
 ) -> Contents:
     """Chunks of x alone, by a schema that is given."""
     numbers = frozenset(column.name for column in schema.features if column.kind == "number")
-    label = schema.label if schema.label_kind == "number" else None
+    others = {schema.label if schema.label_kind == "number" else None, schema.weight}
     chunks: dict[Split, tuple[Chunk, ...]] = {}
     for one in opened:
         chosen = choose(one.names, request, one.path)
-        layout = one.layout(chosen.names, numbers, label, request, params)
+        layout = one.layout(chosen.names, numbers, others, request, params)
         made = (CsvChunk(lines, layout, schema, False) for lines in one.ranges())
         chunks[one.part] = (*chunks.get(one.part, ()), *made)
     return Contents(
