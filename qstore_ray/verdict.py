@@ -27,7 +27,7 @@ import numpy as np
 
 from qstore_ray.baseline import Baseline
 from qstore_ray.learn.scoring import METRICS, Answers, missed_classes
-from qstore_ray.track.reading.statistics import Interval, mean_interval
+from qstore_ray.track.reading.statistics import Interval, mean_interval, weighted_mean_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,20 +147,10 @@ def _of_squares(
     gain = (((theirs - targets) ** 2 - (ours - targets) ** 2) / variance).mean(axis=1)
     if not np.isfinite(gain).all():
         return None
-    return mean_interval(gain) if weight is None else _weighted_interval(gain, weight)
-
-
-def _weighted_interval(gain: FloatArray, weight: FloatArray) -> Interval | None:
-    """Student's interval of the weighted mean, by the effective number of rows."""
-    from scipy.stats import t
-
+    if weight is None:
+        return mean_interval(gain)
     counts = _effective(weight)
-    n, mean = float(counts.sum()), float(np.average(gain, weights=counts))
-    if n <= 1.0:
-        return None
-    variance = float(np.average((gain - mean) ** 2, weights=counts)) * n / (n - 1.0)
-    half = float(t.ppf(0.975, n - 1.0)) * math.sqrt(variance / n)
-    return Interval(mean, mean - half, mean + half, len(gain))
+    return weighted_mean_interval(gain, counts) if counts.sum() > 1.0 else None
 
 
 def _right(y: AnyArray, predicted: AnyArray) -> AnyArray:

@@ -20,7 +20,7 @@ import numpy as np
 
 from qstore_ray.data.columns import Column, TableSchema
 from qstore_ray.data.rows.validate import as_array
-from qstore_ray.data.tables.choose import check_features, listed
+from qstore_ray.data.tables.choose import LABELS, check_features, is_unnamed, listed
 from qstore_ray.data.tables.request import USUAL_SIGNS
 from qstore_ray.data.tables.texts import is_number
 from qstore_ray.errors import DataError, unknown_name_error
@@ -44,13 +44,15 @@ class Frame(NamedTuple):
     """A table: the names of its columns in order, and how to get a column by its name.
 
     `where` says the place of a row, for error messages; `missing` are texts that stand for a
-    missing value beside those of the schema.
+    missing value beside those of the schema. `announced` is true if the user has been told which
+    columns a model without names takes.
     """
 
     names: tuple[Any, ...]
     column: Callable[[Any], Any]
     where: Where = _row
     missing: tuple[str, ...] = ()
+    announced: bool = False
 
     @property
     def width(self) -> int:
@@ -86,25 +88,50 @@ class Frame(NamedTuple):
         places = [[form.format(at + first) for at in range(self.width)] for form, first in _MADE]
         return [str(name) for name in self.names] in places
 
-    def unnamed(self, n_features: int) -> AnyArray:
-        """The columns (N, F) by their places, for a model whose features have no names.
+    def usual_label(self, n_features: int) -> Any:
+        """The one column with a usual name of labels, beside the features of a model without names.
+
+        None if there is none or several, or if all columns together are the features.
+        """
+        found = [name for name in self.names if str(name).strip().lower() in LABELS]
+        return found[0] if len(found) == 1 and self.width != n_features else None
+
+    def taken(self, n_features: int, label: Any = None) -> Frame:
+        """The columns that are the features of a model without names, in their order.
+
+        Args:
+            label: a column that is no feature; by default `usual_label`.
 
         Raises:
-            DataError: names that say more than a place, or another number of columns.
+            DataError: another number of columns.
         """
-        if not self.placed:
+        label = self.usual_label(n_features) if label is None else label
+        rest = self if label is None else self.without(label)
+        if rest.width > n_features:
+            index = [n for n in rest.names if isinstance(n, str) and is_unnamed(n)]
+            rest = rest._replace(names=tuple(name for name in rest.names if name not in index))
+        if rest.width != n_features:
+            beside = "" if label is None else f" beside the label {label!r}"
             raise DataError(
-                "the columns have names, and the model has none: it was trained on an array",
+                f"the table has {rest.width} columns{beside}, the model takes {n_features} "
+                "features",
                 field="columns",
                 value=list(self.names),
-                fix="Give an array with the columns in the order of training, or train on a table "
-                "with names.",
+                fix="The model was trained on arrays, so columns are taken by position: give its "
+                "features in the order of training. columns.label names the label.",
             )
-        if self.width != n_features:
-            raise DataError(
-                f"rows have {self.width} features, {n_features} are expected", field="x"
-            )
-        named = self.renamed([str(name) for name in self.names])
+        return rest
+
+    def unnamed(self, n_features: int, label: Any = None) -> AnyArray:
+        """The columns (N, F) of `taken` by their places, for a model whose features have no names.
+
+        Raises:
+            DataError: another number of columns, or a column that holds no numbers.
+        """
+        rest = self.taken(n_features, label)
+        named = rest.renamed([f"f{place}" for place in range(n_features)])
+        if len({*map(str, rest.names)}) == n_features:  # errors have the names of the table
+            named = rest.renamed([str(name) for name in rest.names])
         columns = tuple(Column(name) for name in named.names)
         return by_name(named, TableSchema(columns, missing=USUAL_SIGNS))
 
@@ -126,6 +153,14 @@ def frame_of(given: Any) -> Frame | None:
         names = given.dtype.names
         return None if names is None else Frame(names, given.__getitem__)
     return _of_library(given)
+
+
+def label_name(rows: Any, table: TableSchema | None, n_features: int) -> Any:
+    """The label column of training, or for a model without names `Frame.usual_label`."""
+    if table is not None:
+        return table.label
+    frame = frame_of(rows)
+    return None if frame is None else frame.usual_label(n_features)
 
 
 def place_of(given: Any, *, always: bool = False) -> Where | None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+import numpy as np
 import pyarrow as pa
 
 from qstore_ray.data.inputs.frame import Frame
@@ -28,9 +29,11 @@ from qstore_ray.data.sources.local.adapter import (
     request_of,
     taken_by,
 )
-from qstore_ray.data.sources.local.base import TableChunk, TableFormat, joined
+from qstore_ray.data.sources.local.base import Contents, TableChunk, TableFormat, joined
+from qstore_ray.data.sources.local.libsvm import LABEL, LibsvmFormat
 from qstore_ray.data.sources.local.params import LocalParams
 from qstore_ray.data.sources.parts import PartFiles
+from qstore_ray.data.tables.choose import LABELS
 from qstore_ray.errors import ConfigError, DataError, unknown_name_error
 
 if TYPE_CHECKING:
@@ -181,16 +184,36 @@ def _frame(
         raise _no_rows_error(files[0])
     where = _RowPlaces(chunks)
     if signature.table is None:
-        x = joined(chunk.read()["x"] for chunk in chunks)
-        names = contents.feature_names or ()
-        columns: dict[Any, Any] = {name: x[:, place] for place, name in enumerate(names)}
-        if kept:  # as they are written, where a feature is a number
-            table = _whole(chunks, files)
-            columns |= {name: table.column(name) for name in kept if name in names}
-        return Frame(names, columns.__getitem__, where)
+        columns = _unnamed(form, contents, chunks, files, {*kept}, signature.n_features)
+        return Frame(tuple(columns), columns.__getitem__, where)
     table = _whole(chunks, files)
     missing = () if params.missing is None else asked.missing
     return Frame(contents.columns, table.column, where, missing)
+
+
+def _unnamed(
+    form: TableFormat,
+    contents: Contents,
+    chunks: list[TableChunk],
+    files: tuple[str, ...],
+    kept: set[str],
+    n_features: int,
+) -> dict[str, Any]:
+    """The columns for a model without names: numbers, and as they are written labels and texts."""
+    x = joined(chunk.read()["x"] for chunk in chunks)
+    names = contents.feature_names or ()
+    columns: dict[str, Any] = {name: x[:, place] for place, name in enumerate(names)}
+    if isinstance(form, LibsvmFormat):  # zeros at the end of all lines are not written
+        for place in range(len(names), n_features):
+            columns[f"f{place + 1}"] = np.zeros(len(x))
+        kept = {LABEL}
+    texts = contents.table.features if contents.table else ()
+    kept |= {column.name for column in texts if column.kind == "category"}
+    kept |= {name for name in names if name.strip().lower() in LABELS}
+    if kept:
+        table = _whole(chunks, files)
+        columns |= {name: table.column(name) for name in table.column_names if name in kept}
+    return columns
 
 
 def _whole(chunks: list[TableChunk], files: tuple[str, ...]) -> pa.Table:

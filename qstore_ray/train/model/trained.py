@@ -17,7 +17,7 @@ import numpy as np
 
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend
-from qstore_ray.data.inputs.frame import place_of, weights_to_score
+from qstore_ray.data.inputs.frame import label_name, place_of, weights_to_score
 from qstore_ray.data.inputs.labelled import label_column, labelled_dataset
 from qstore_ray.data.inputs.signature import Signature, raw_rows
 from qstore_ray.data.prepare.prepare import Preparation
@@ -283,7 +283,7 @@ class TrainedModel:
         """
         signature = self.signature
         table = None if signature is None else signature.table
-        name = label or (None if table is None else table.label)
+        name = label or label_name(rows, table, self.preparation.n_features)
         return labelled_dataset(
             raw_rows(rows, signature, name if y is None else None),
             label_column(rows, name, self.classes, table) if y is None else y,
@@ -347,7 +347,7 @@ class TrainedModel:
         loss, count, correct = sums.sum(axis=0)
         values = {"loss": float(loss / count)}
         if how.classification:
-            values["accuracy"] = float(correct / count)
+            values["accuracy"] = min(1.0, float(correct / count))  # weights are rounded
         if how.goal == "compression":
             values["fidelity"] = 1.0 - values["loss"]
         outputs = blocks.reshape(-1, self.model.n_outputs)[: len(y)]
