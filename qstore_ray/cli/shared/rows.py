@@ -61,7 +61,7 @@ def labelled_rows(model: TrainedModel, path: str, split: str, changes: list[str]
     if known is None and isinstance(found.rows, Frame) and signature.table is None:
         known = found.rows.usual_label(signature.n_features)
     if model.signature is not None and signature.table is None and isinstance(found.rows, Frame):
-        if known in found.rows.names:  # else the error is that of rows without labels
+        if found.y is not None or known in found.rows.names:  # else there are no labels
             rows_by_place(model, found.rows, (), known)
         rows = found.rows._replace(announced=True)
         return model.labelled(rows, found.y, label=known, split=split)

@@ -31,8 +31,9 @@ from qstore_ray.data.sources.local.adapter import (
 )
 from qstore_ray.data.sources.local.base import Contents, TableChunk, TableFormat, joined
 from qstore_ray.data.sources.local.libsvm import LABEL, LibsvmFormat
+from qstore_ray.data.sources.local.pairs import open_pairs, read_labels
 from qstore_ray.data.sources.local.params import LocalParams
-from qstore_ray.data.sources.parts import PartFiles
+from qstore_ray.data.sources.parts import PartFiles, divide_files
 from qstore_ray.data.tables.choose import LABELS
 from qstore_ray.errors import ConfigError, DataError, unknown_name_error
 
@@ -72,7 +73,7 @@ def read_unlabelled(
         DataError: nothing there, of no known format, damaged, or without rows.
     """
     changes = dict(changes or {})
-    _, found, _ = data_files(path, changes.get("y_path"))
+    found = data_files(path, changes.get("y_path")).files
     params = params_for(found, signature, changes)
     name = format_name(found, params)
     form = open_format(name)
@@ -117,8 +118,11 @@ def read_labelled(
         ConfigError, DataError: as `read_unlabelled`; no labels.
     """
     changes = dict(changes or {})
-    _, found, _ = data_files(path, changes.get("y_path"))
+    root, found, _, labels = data_files(path, changes.get("y_path"))
     params = params_for(found, signature, changes)
+    if labels:
+        parts = divide_files(root, found, by_names=True, listed=path)
+        return _of_pairs(parts, labels, params, signature, split)
     if isinstance(open_format(format_name(found, params)), TableFormat):
         weight = None if signature.table is None else signature.table.weight
         kept = tuple(name for name in (label, weight) if name is not None)
@@ -131,6 +135,24 @@ def read_labelled(
     blocks = [read_raw(task, several=True) for task in parts[split if source.official else "train"]]
     x, y = (joined(part) for part in zip(*((raw.x, raw.y) for raw in blocks), strict=True))
     return Labelled(x, y)
+
+
+def _of_pairs(
+    parts: PartFiles,
+    labels: Mapping[str, str],
+    params: LocalParams,
+    signature: Signature,
+    split: str,
+) -> Labelled:
+    """The rows of files of features with the labels of other files, of one part."""
+    if len(parts) > 1 and split not in parts:
+        raise unknown_name_error("part of these files", split, parts, field="split")
+    part = cast("Any", split if len(parts) > 1 else next(iter(parts)))
+    files = PartFiles({part: parts[part]}, {})
+    contents = open_pairs(files, labels, params, request_of(params, None))
+    (chunks,) = contents.chunks.values()
+    form = cast("TableFormat", open_format("csv"))
+    return Labelled(_frame(form, parts[part], params, signature, ()), joined(read_labels(chunks)))
 
 
 def params_for(

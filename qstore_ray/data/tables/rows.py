@@ -56,9 +56,10 @@ def rows_of(
     learnt = not labelled
     columns = [_feature(table.column(c.name), c, schema, where, learnt) for c in schema.features]
     rows = {"x": _matrix(columns, table.num_rows, dtype)}
-    if not labelled or schema.label is None:
+    if not labelled:
         return rows
-    rows |= _labels(table.column(schema.label), schema, where)
+    if schema.label is not None:
+        rows |= _labels(table.column(schema.label), schema, where)
     if schema.group is not None:
         rows["group"] = _groups(table.column(schema.group), schema.group, where)
     if schema.weight is not None:

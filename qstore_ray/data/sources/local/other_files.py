@@ -24,8 +24,11 @@ _DOCUMENTS = re.compile(
 _TEXTS = re.compile(r"\.(txt|json)$", re.IGNORECASE)
 _BESIDE = (".csv", ".tsv", ".parquet", ".pq", ".jsonl", ".ndjson", ".arff", ".npz", ".npy")
 _FEATURES = re.compile(
-    r"(?P<word>x|data|features?|inputs?)(?P<part>[-_. ]?\w*)\.(?P<kind>\w+)", re.IGNORECASE
+    r"(?P<word>x|data|features?|inputs?)(?P<part>[-_. ]?\w*)\.(?P<kind>txt|dat|data|csv|tsv)"
+    r"(?P<packed>\.(gz|bz2|xz|zst))?",
+    re.IGNORECASE,
 )
+_LABELLED = re.compile(r"y[-_. ]?(?P<part>\w+)\.(txt|dat|data|csv|tsv)", re.IGNORECASE)
 _LABELS = ("y", "label", "labels", "target", "targets")
 _PLAIN = ("txt", "dat", "data")
 _REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
@@ -103,10 +106,24 @@ def paired(files: Sequence[str]) -> tuple[tuple[str, str], ...]:
         if not (kind in _PLAIN or table):
             continue
         for word in _LABELS[:1] if table else _LABELS:
-            other = known.get(f"{folder}{slash}{word}{part}.{kind}".lower())
+            packed = found["packed"] or ""
+            other = known.get(f"{folder}{slash}{word}{part}.{kind}{packed}".lower())
             if other is not None:
                 pairs.append((file, other))
     return tuple(pairs)
+
+
+def without_other_half(files: Sequence[str], pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Files named as features (X) or labels (y) of a part, beside pairs, that are in no pair."""
+    paired_files = {file for pair in pairs for file in pair}
+    found = []
+    for file in files:
+        name = file.rpartition("/")[2]
+        x = _FEATURES.fullmatch(name)
+        features = x is not None and x["word"].lower() == "x" and bool(x["part"])
+        if file not in paired_files and (features or _LABELLED.fullmatch(name)):
+            found.append(file)
+    return tuple(found)
 
 
 def refused(where: str) -> tuple[str, str] | None:

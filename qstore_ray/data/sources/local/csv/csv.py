@@ -106,7 +106,7 @@ class _Opened:
     def __init__(self, part: Split, path: str, params: LocalParams, request: TableRequest) -> None:
         self.part, self.path = part, path
         self.version: Version | None = version_of(path)
-        self.dialect: Dialect = dialect_of(path, _head(path, params), params)
+        self.dialect: Dialect = dialect_of(path, head_of(path, params), params)
         signs = {"delimiter": self.dialect.sign, "comment": self.dialect.comment.encode()}
         lines = first_lines(path, params, SAMPLED + 1, **signs)
         sample = list(self.dialect.records(lines.read(), lines.line)) or [(1, [""])]
@@ -183,7 +183,7 @@ def _to_predict(
     )
 
 
-def _head(path: str, params: LocalParams) -> bytes:
+def head_of(path: str, params: LocalParams) -> bytes:
     """The first lines as UTF-8, whole."""
     with open_unpacked(path) as stream:
         skip_lines(stream, params, path)
