@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qstore_ray.cli.output import note
 from qstore_ray.config import apply_overrides
-from qstore_ray.data.inputs.frame import Frame, left_out
+from qstore_ray.data.inputs.frame import Frame, label_name, left_out
 from qstore_ray.data.inputs.labelled import label_column
 from qstore_ray.data.inputs.signature import Signature
 from qstore_ray.data.inputs.unlabelled import Unlabelled, read_labelled, read_unlabelled
@@ -58,8 +58,8 @@ def labelled_rows(model: TrainedModel, path: str, split: str, changes: list[str]
     label, others = label_asked(changes)
     known = label or (None if signature.table is None else signature.table.label)
     found = read_labelled(path, signature, known, split, reading(others))
-    if known is None and isinstance(found.rows, Frame) and signature.table is None:
-        known = found.rows.usual_label(signature.n_features)
+    if known is None and found.y is None:
+        known = label_name(found.rows, signature.table)
     if model.signature is not None and signature.table is None and isinstance(found.rows, Frame):
         if found.y is not None or known in found.rows.names:  # else there are no labels
             rows_by_place(model, found.rows, (), known)
@@ -78,7 +78,7 @@ def labelled_rows(model: TrainedModel, path: str, split: str, changes: list[str]
         else:
             note(f"note: the rows have no column {weight!r}, so each of them counts as 1")
     say_what_is_taken(model, found.rows, roles)
-    return model.labelled(found.rows, found.y, label=label, split=split)
+    return model.labelled(found.rows, found.y, label=known, split=split)
 
 
 def rows_by_place(

@@ -88,10 +88,11 @@ class Frame(NamedTuple):
         places = [[form.format(at + first) for at in range(self.width)] for form, first in _MADE]
         return [str(name) for name in self.names] in places
 
-    def usual_label(self, n_features: int) -> Any:
-        """The one column with a usual name of labels, beside the features of a model without names.
+    def usual_label(self, n_features: int | None = None) -> Any:
+        """The one column with a usual name of labels; None if there is none, or several.
 
-        None if there is none or several, or if all columns together are the features.
+        Args:
+            n_features: of a model without names; None too if all columns together are as many.
         """
         found = [name for name in self.names if str(name).strip().lower() in LABELS]
         return found[0] if len(found) == 1 and self.width != n_features else None
@@ -155,12 +156,13 @@ def frame_of(given: Any) -> Frame | None:
     return _of_library(given)
 
 
-def label_name(rows: Any, table: TableSchema | None, n_features: int) -> Any:
-    """The label column of training, or for a model without names `Frame.usual_label`."""
-    if table is not None:
+def label_name(rows: Any, table: TableSchema | None) -> Any:
+    """The label column of training; if it had none, `Frame.usual_label` unless it is a feature."""
+    if table is not None and table.label is not None:
         return table.label
     frame = frame_of(rows)
-    return None if frame is None else frame.usual_label(n_features)
+    usual = None if frame is None else frame.usual_label()
+    return None if table is not None and usual in table.names else usual
 
 
 def place_of(given: Any, *, always: bool = False) -> Where | None:

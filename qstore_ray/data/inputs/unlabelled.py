@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
 
 
+_USUAL = tuple(form for name in LABELS for form in (name, name.title(), name.upper()))
+"""The usual names of labels, as they are written."""
+
+
 class Unlabelled(NamedTuple):
     """Rows of files, as `Signature.raw` takes them.
 
@@ -125,7 +129,8 @@ def read_labelled(
         return _of_pairs(parts, labels, params, signature, split)
     if isinstance(open_format(format_name(found, params)), TableFormat):
         weight = None if signature.table is None else signature.table.weight
-        kept = tuple(name for name in (label, weight) if name is not None)
+        labels = _USUAL if label is None else (label,)
+        kept = (*labels, *(() if weight is None else (weight,)))
         return Labelled(read_unlabelled(path, signature, changes, kept).rows, None)
     given = LocalParams(**{**params.to_dict(), "path": path})
     source = LocalFilesSourceAdapter().read(given, SourceConfig(name="rows"))

@@ -138,7 +138,8 @@ def check_width(x: FloatArray, expected: int, *, field: str = "x") -> None:
 def check_same_length(x: AnyArray, y: AnyArray, *, field: str = "y") -> None:
     """Raise `DataError` unless there is one label a row."""
     if len(x) != len(y):
-        raise DataError(f"{len(x)} rows but {len(y)} labels", field=field)
+        what = {"weight": "weights", "group": "groups"}.get(field, "labels")
+        raise DataError(f"{len(x)} rows but {len(y)} {what}", field=field)
 
 
 def check_not_empty(n_rows: int, what: str) -> None:

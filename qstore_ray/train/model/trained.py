@@ -283,7 +283,7 @@ class TrainedModel:
         """
         signature = self.signature
         table = None if signature is None else signature.table
-        name = label or label_name(rows, table, self.preparation.n_features)
+        name = label or label_name(rows, table)
         return labelled_dataset(
             raw_rows(rows, signature, name if y is None else None),
             label_column(rows, name, self.classes, table) if y is None else y,

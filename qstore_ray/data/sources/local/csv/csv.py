@@ -85,7 +85,7 @@ class CsvFormat(TableFormat):
             held = Held()
             held.keep(table, one.path, one.version)
             found.append((one, lines, held))
-        schema = survey.schema(first.path, header=params.header is not False)
+        schema = survey.schema(first.path, header=first.header)
         chunks: dict[Split, tuple[Chunk, ...]] = {one.part: () for one in opened}
         for one, lines, held in found:
             chunk = CsvChunk(lines, layouts[one.path], schema, True, held)
@@ -120,6 +120,7 @@ class _Opened:
         else:
             self.names, header = known_names(first, self.rows, header, request.schema, path)
         self.ranges = partial(line_ranges, path, params, skipped=int(header is not False), **signs)
+        self.header = header is not False
         if header is False:
             self.rows.insert(0, first)
 
