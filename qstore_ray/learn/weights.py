@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 ClassWeight: TypeAlias = Literal["balanced"] | dict[str, float] | None
 """`balanced` gives every class the same total; a table has a weight for each label, else 1."""
 
+LARGEST = 1e100
+"""The largest weight of a row: sums and squares of larger ones overflow."""
+
 
 def check_class_weight(value: Any, field: str = "class_weight") -> ClassWeight:
     """A class weight as it is written, its labels as text.
@@ -94,11 +97,11 @@ def check_sample_weight(weight: Any, n_rows: int, field: str = "sample_weight") 
             value=found.shape,
             fix=f"Give {n_rows} numbers, in the order of the rows.",
         )
-    wrong = ~np.isfinite(found) | (found < 0.0)
+    wrong = ~np.isfinite(found) | (found < 0.0) | (found > LARGEST)
     if wrong.any():
         row = int(np.argmax(wrong))
         raise ConfigError(
-            f"a weight is a finite number, 0 or more; that of row {row} is not",
+            f"a weight is a finite number from 0 to {LARGEST:g}; that of row {row} is not",
             field=field,
             value=float(found[row]),
             fix="Take 0 for a row that shall not count.",

@@ -353,5 +353,10 @@ def learnt(frame: Frame, asked: ColumnsConfig | None = None) -> TableSchema:
     if weight is not None and weight not in frame.names:
         raise unknown_name_error("column", weight, map(str, frame.names), field="columns.weight")
     chosen = [name for name in frame.names if name != weight] if names is None else names
+    if not chosen:
+        beside = "" if weight is None else f" beside the weight {weight!r}"
+        raise DataError(
+            f"the table has no column{beside}", field="columns", fix="Give at least one feature."
+        )
     columns = tuple(column_array(name, frame.arrow(name)) for name in chosen)
     return TableSchema(columns, missing=USUAL_SIGNS, weight=weight)

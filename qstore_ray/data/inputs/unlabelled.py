@@ -31,7 +31,7 @@ from qstore_ray.data.sources.local.adapter import (
 )
 from qstore_ray.data.sources.local.base import Contents, TableChunk, TableFormat, joined
 from qstore_ray.data.sources.local.libsvm import LABEL, LibsvmFormat
-from qstore_ray.data.sources.local.pairs import open_pairs, read_labels
+from qstore_ray.data.sources.local.pairs import labels_of_files, open_pairs, read_labels
 from qstore_ray.data.sources.local.params import LocalParams
 from qstore_ray.data.sources.parts import PartFiles, divide_files
 from qstore_ray.data.tables.choose import LABELS
@@ -124,13 +124,15 @@ def read_labelled(
     changes = dict(changes or {})
     root, found, _, labels = data_files(path, changes.get("y_path"))
     params = params_for(found, signature, changes)
+    name = format_name(found, params)
+    labels = labels_of_files(name, found, labels, params)
     if labels:
         parts = divide_files(root, found, by_names=True, listed=path)
         return _of_pairs(parts, labels, params, signature, split)
-    if isinstance(open_format(format_name(found, params)), TableFormat):
+    if isinstance(open_format(name), TableFormat):
         weight = None if signature.table is None else signature.table.weight
-        labels = _USUAL if label is None else (label,)
-        kept = (*labels, *(() if weight is None else (weight,)))
+        usual = _USUAL if label is None else (label,)
+        kept = (*usual, *(() if weight is None else (weight,)))
         return Labelled(read_unlabelled(path, signature, changes, kept).rows, None)
     given = LocalParams(**{**params.to_dict(), "path": path})
     source = LocalFilesSourceAdapter().read(given, SourceConfig(name="rows"))

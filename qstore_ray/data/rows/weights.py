@@ -1,4 +1,4 @@
-"""Sample weights of a dataset's rows: finite numbers from 0 up."""
+"""Sample weights of a dataset's rows: numbers from 0 up to `LARGEST`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from qstore_ray.errors import DataError
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
 
+LARGEST = 1e100
+"""Sums and squares of larger weights overflow; those of weights below 1 / `LARGEST` are 0."""
+
 
 def checked_weights(
     values: AnyArray, where: Callable[[int], str], shown: Callable[[int], object]
@@ -23,10 +26,19 @@ def checked_weights(
         shown: what is written there.
 
     Raises:
-        DataError: a weight that is NaN, infinite or below 0.
+        DataError: a weight that is NaN or below 0, or out of range.
     """
     weight = values.astype(np.float64)
     wrong = ~np.isfinite(weight) | (weight < 0.0)
+    far = (weight > LARGEST) | ((weight > 0.0) & (weight < 1.0 / LARGEST))
+    if far.any() and not wrong.any():
+        row = int(np.argmax(far))
+        raise DataError(
+            f"a weight other than 0 is between {1.0 / LARGEST:g} and {LARGEST:g}",
+            field=where(row),
+            value=shown(row),
+            fix="Scale the weights; only their ratios matter.",
+        )
     if wrong.any():
         row = int(np.argmax(wrong))
         raise DataError(

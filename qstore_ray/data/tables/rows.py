@@ -318,6 +318,12 @@ def weights_of(column: pa.ChunkedArray, schema: TableSchema, where: Where) -> An
         ]
         values = np.array([*known, np.nan])[places_of(texts)]
         shown: Callable[[int], object] = lambda row: texts[row].as_py()  # noqa: E731
+    elif pa.types.is_boolean(column.type):
+        raise DataError(
+            "weights are numbers, these are true or false",
+            field=f"{where(0)}, column {name!r}",
+            fix="Write 1 and 0.",
+        )
     else:
         values = _numbers(column, Column(name), where).astype(np.float64)
         shown = lambda row: column[row].as_py()  # noqa: E731

@@ -213,6 +213,19 @@ def test_another_format_is_refused(tmp_path: Path):
         load(tmp_path, format="libsvm")
 
 
+def test_one_file_and_its_labels_by_y_path(tmp_path: Path):
+    folder = _recordings(tmp_path / "data") / "train"
+    y_path = str(folder / "y_train.txt")
+    dataset = load(folder / "X_train.txt", y_path=y_path)
+    np.testing.assert_array_equal(rows(dataset)[0], _features(30))
+    signature = Signature.of(dataset)
+    found = read_labelled(str(folder / "X_train.txt"), signature, None, "test", {"y_path": y_path})
+    assert found.y.tolist() == (np.arange(30) % 3 + 1).tolist()
+    np.savetxt(folder / "X_more.txt", _features(30))
+    with pytest.raises(ConfigError, match="belongs to one file, not to 2"):
+        load(str(folder / "X_*.txt"), y_path=y_path)
+
+
 def test_parts_that_are_named_are_read_too(tmp_path: Path):
     folder = _recordings(tmp_path / "data")
     from qstore_ray import DatasetConfig, DatasetLoader

@@ -108,6 +108,27 @@ def test_true_and_false_and_lists_are_no_weights(tmp_path: Path):
             load(_plain(tmp_path / "t.parquet", values), COLUMNS)
 
 
+@pytest.mark.parametrize("value", [1e101, 1e-101])
+def test_weights_whose_sums_overflow_are_refused(tmp_path: Path, value: float):
+    path = _plain(tmp_path / "t.csv", [value, *WEIGHTS[1:]])
+    with pytest.raises(DataError, match="a weight other than 0 is between"):
+        load(path, COLUMNS)
+
+
+def test_a_table_in_memory_of_weights_alone_or_of_truths_is_refused():
+    with pytest.raises(DataError, match="no column beside the weight 'w'"):
+        DatasetLoader.from_arrays({"w": WEIGHTS}, KINDS, columns=COLUMNS)
+    with pytest.raises(DataError, match="weights are numbers, these are true or false"):
+        DatasetLoader.from_arrays({"a": X[:, 0], "w": WEIGHTS > 1}, KINDS, columns=COLUMNS)
+
+
+def test_weights_of_libsvm_labels_are_refused_with_what_to_write(tmp_path: Path):
+    (tmp_path / "t.svm").write_text("1:0.5 1:2.0\n0:1.5 1:3.0\n" * 5)
+    with pytest.raises(DataError, match="the label has a weight") as caught:
+        load(tmp_path / "t.svm")
+    assert "columns.weight" in str(caught.value.fix)
+
+
 def test_a_weight_in_the_notation_of_the_file_is_read(tmp_path: Path):
     rows = [f"{a};{b};1.000,5;{kind}" for (a, b), kind in zip(X.tolist(), KINDS, strict=True)]
     rows = [row.replace(".", ",", 2).replace("1,000,5", "1.000,5") for row in rows]

@@ -33,7 +33,7 @@ from qstore_ray.data.sources.local.other_files import (
     refused,
     without_other_half,
 )
-from qstore_ray.data.sources.local.pairs import open_pairs
+from qstore_ray.data.sources.local.pairs import labels_of_files, open_pairs
 from qstore_ray.data.sources.local.params import LocalParams
 from qstore_ray.data.sources.local.unpacked import unpacked_name
 from qstore_ray.data.sources.parts import SPLITS, PartFiles, Split, divide_files, part_of_name
@@ -85,10 +85,10 @@ class LocalFilesSourceAdapter(SourceAdapter[LocalParams]):
         form = open_format(name)
         check_taken(name, form, params, config)
         files = _parts(given, form)
-        if given.labels:
-            _check_pairs(name, given.labels)
+        labels = labels_of_files(name, given.files, given.labels, params)
+        if labels:
             notes = {}
-            contents = open_pairs(files, given.labels, params, request_of(params, config))
+            contents = open_pairs(files, labels, params, request_of(params, config))
         elif isinstance(form, TableFormat):
             files, contents, notes = _open_table(form, files, params, config)
         else:
@@ -215,17 +215,6 @@ def _check_halves(files: Sequence[str], labels: Mapping[str, str], path: str) ->
             field="params.path",
             value=path,
             fix="Add the other file, or remove this one.",
-        )
-
-
-def _check_pairs(name: str, labels: Mapping[str, str]) -> None:
-    if name != "csv":
-        raise ConfigError(
-            f"the labels are in {_some(tuple(labels.values()))}, and files of the format {name} "
-            "have their own",
-            field="params.format",
-            value=name,
-            fix="Leave it out, or give a pattern that takes one of the files alone.",
         )
 
 

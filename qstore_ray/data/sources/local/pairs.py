@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qstore_ray.data.columns import LabelKind, TableSchema
+from qstore_ray.data.files.files import absolute
 from qstore_ray.data.sources.local.base import Chunk, Contents, Files
 from qstore_ray.data.sources.local.csv.chunk import CsvChunk, CsvLayout
 from qstore_ray.data.sources.local.csv.csv import CsvFormat, head_of
@@ -66,6 +67,38 @@ class _LabelsFile(NamedTuple):
     name: str
     numeric: bool
     ranges: Sequence[LineRange]
+
+
+def labels_of_files(
+    name: str, files: tuple[str, ...], labels: Mapping[str, str], params: LocalParams
+) -> Mapping[str, str]:
+    """The file of labels of each text file: those found beside them, or `params.y_path`.
+
+    Args:
+        name: the format of the files.
+        labels: as `data_files` found them.
+
+    Raises:
+        ConfigError: one file of labels for several files, or pairs of another format.
+    """
+    if name == "csv" and params.y_path is not None:
+        if len(files) > 1:
+            raise ConfigError(
+                f"one file of labels belongs to one file, not to {len(files)}",
+                field="params.y_path",
+                value=params.y_path,
+                fix="Give one file as params.path, or a folder with X_train and y_train.",
+            )
+        return {files[0]: absolute(params.y_path)}
+    if labels and name != "csv":
+        raise ConfigError(
+            f"the labels are in {', '.join(map(_name, labels.values()))}, and files of the format "
+            f"{name} have their own",
+            field="params.format",
+            value=name,
+            fix="Leave it out, or give a pattern that takes one of the files alone.",
+        )
+    return labels
 
 
 def open_pairs(

@@ -50,7 +50,7 @@ class CsvFormat(TableFormat):
 
     takes: ClassVar[frozenset[str]] = frozenset(
         {"delimiter", "decimal", "thousands", "comment", "skip_lines", "header", "encoding"}
-        | {"label_type", "missing", "max_line_bytes", "max_columns"}
+        | {"label_type", "missing", "max_line_bytes", "max_columns", "y_path"}
     )
 
     def open(self, files: Files, params: LocalParams, request: TableRequest) -> Contents:
