@@ -122,8 +122,9 @@ def difference(
 
 def _effective(weight: FloatArray) -> FloatArray:
     """The weights scaled to sum to Kish's effective number of rows, (Σw)² / Σw²."""
-    scaled = weight / weight.max()
-    return scaled * (scaled.sum() / (scaled**2).sum())
+    scaled: FloatArray = weight / weight.max()
+    counts: FloatArray = scaled * (scaled.sum() / (scaled**2).sum())
+    return counts
 
 
 def _paired(gain: AnyArray, weight: FloatArray) -> tuple[float, float, float]:

@@ -6,8 +6,9 @@ on the mean over the batches, that of the epoch's loss, and a batch whose rows a
 gradient 0. One batch of all rows is exactly the weighted mean. Equal weights are none: training has
 then the same bits.
 
-Weights are of the training alone: the val and test splits are scored without them, so that runs
-with other weights can be compared.
+These weights are of the training alone: the val and test splits are scored without them, so that
+runs with other weights can be compared. Weights that a column of the data gives (`columns.weight`)
+are of all splits, and of their metrics too.
 """
 
 from __future__ import annotations

@@ -127,8 +127,8 @@ def read_labelled(
     name = format_name(found, params)
     labels = labels_of_files(name, found, labels, params)
     if labels:
-        parts = divide_files(root, found, by_names=True, listed=path)
-        return _of_pairs(parts, labels, params, signature, split)
+        those = divide_files(root, found, by_names=True, listed=path)
+        return _of_pairs(those, labels, params, signature, split)
     if isinstance(open_format(name), TableFormat):
         weight = None if signature.table is None else signature.table.weight
         usual = _USUAL if label is None else (label,)

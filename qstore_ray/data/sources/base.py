@@ -153,8 +153,12 @@ class ColumnsConfig(Config):
 
     @model_validator(mode="after")
     def _weight_stands_alone(self) -> Self:
-        roles = {"the label": (self.label,), "the group": (self.group,)}
-        roles |= {"a feature": self.features or (), "a category": self.categories}
+        roles: dict[str, tuple[str | None, ...]] = {
+            "the label": (self.label,),
+            "the group": (self.group,),
+            "a feature": self.features or (),
+            "a category": self.categories,
+        }
         for role, names in roles.items():
             if self.weight is not None and self.weight in names:
                 raise ConfigError(

@@ -221,9 +221,10 @@ def test_one_file_and_its_labels_by_y_path(tmp_path: Path):
     signature = Signature.of(dataset)
     found = read_labelled(str(folder / "X_train.txt"), signature, None, "test", {"y_path": y_path})
     assert found.y.tolist() == (np.arange(30) % 3 + 1).tolist()
-    np.savetxt(folder / "X_more.txt", _features(30))
+    for name in "ab":
+        np.savetxt(tmp_path / f"{name}.csv", _features(30), delimiter=",")
     with pytest.raises(ConfigError, match="belongs to one file, not to 2"):
-        load(str(folder / "X_*.txt"), y_path=y_path)
+        load(tmp_path / "*.csv", y_path=y_path)
 
 
 def test_parts_that_are_named_are_read_too(tmp_path: Path):

@@ -86,13 +86,12 @@ class LocalFilesSourceAdapter(SourceAdapter[LocalParams]):
         check_taken(name, form, params, config)
         files = _parts(given, form)
         labels = labels_of_files(name, given.files, given.labels, params)
+        notes: Mapping[str, str] = {}
         if labels:
-            notes = {}
             contents = open_pairs(files, labels, params, request_of(params, config))
         elif isinstance(form, TableFormat):
             files, contents, notes = _open_table(form, files, params, config)
         else:
-            notes = {}
             contents = form.open(given.root, files, params, config.columns)
         skipped = {"skipped": f"no data: {_some(given.skipped)}"} if given.skipped else {}
         return SourceData(

@@ -185,9 +185,10 @@ def _opened(
         DataError: another number of labels than of rows, or several columns.
     """
     dialect = dialect_of(path, head_of(path, params), params)
-    signs = {"delimiter": dialect.sign, "comment": dialect.comment.encode()}
+    sign, comment = dialect.sign, dialect.comment.encode()
     n_rows = sum(chunk.n_rows for chunk in x)
-    n_lines = sum(lines.n_rows for lines in line_ranges(path, params, **signs))
+    every = line_ranges(path, params, delimiter=sign, comment=comment)
+    n_lines = sum(lines.n_rows for lines in every)
     if n_lines not in (n_rows, n_rows + 1):
         raise DataError(
             f"{_name(x_path)} has {n_rows:,} rows and {_name(path)} has {n_lines:,} labels",
@@ -196,7 +197,7 @@ def _opened(
             fix="Give files with one label for each row, in the same order.",
         )
     header = n_lines > n_rows
-    sample = first_lines(path, params, SAMPLED + 1, **signs)
+    sample = first_lines(path, params, SAMPLED + 1, delimiter=sign, comment=comment)
     first, *rows = (values for _, values in dialect.records(sample.read(), sample.line))
     names = names_of(first, rows, header, path)
     column = _column(names, path)
@@ -213,7 +214,7 @@ def _opened(
         max_bytes=params.max_bytes,
         others=frozenset((column,) if numeric else ()),
     )
-    ranges = tuple(line_ranges(path, params, skipped=int(header), **signs))
+    ranges = tuple(line_ranges(path, params, skipped=int(header), delimiter=sign, comment=comment))
     own_name = header and not column.isdigit()
     return _LabelsFile(layout, column if own_name else LABEL, numeric, ranges)
 
