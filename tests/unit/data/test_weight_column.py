@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from qstore_ray.data.inputs.signature import Signature
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.data.sources.base import SourceData
 from qstore_ray.errors import ConfigError, DataError, UnknownNameError, UsageError
+from qstore_ray.tune.trial.plan import for_trials
 from tests.local_files import load
 
 N = 48
@@ -272,6 +274,9 @@ def test_copies_joined_rows_and_saved_rows_keep_their_weights(tmp_path: Path):
     joined = dataset.with_val_in_train()
     assert _weights(joined) == _weights(dataset) == _weights(dataset.in_memory())
     assert _weights(dataset.in_memory().with_val_in_train()) == _weights(dataset)
+    assert _weights(pickle.loads(pickle.dumps(for_trials(dataset)))).items() <= (
+        _weights(dataset).items()
+    )
     saved = Dataset.load(dataset.save(tmp_path / "saved"))
     assert _weights(saved) == _weights(dataset)
     assert saved.fingerprint == dataset.fingerprint
@@ -380,6 +385,19 @@ def test_a_run_is_not_resumed_on_other_weights(weighted, tmp_path: Path):
     )
     with pytest.raises(UsageError, match="data"):
         trainer.fit(other, existing="resume")
+
+
+def test_a_resumed_run_ends_with_the_bits_of_one(weighted, tmp_path: Path):
+    dataset, _ = weighted
+    found = {}
+    for name, epochs, existing in (("a", 2, "error"), ("b", 1, "error"), ("b", 2, "resume")):
+        config = TrainerConfig(epochs=epochs, batch_size=10, schedule="constant")
+        trainer = QuantumTrainer(
+            ModelConfig(n_qubits=2, layers=1), config, name=name, storage=tmp_path
+        )
+        found[name] = trainer.fit(dataset, existing=existing)
+    assert found["a"].model.theta.tobytes() == found["b"].model.theta.tobytes()
+    assert found["a"].history[-1]["val_loss"] == found["b"].history[-1]["val_loss"]
 
 
 def test_rows_to_score_have_weights_if_the_column_is_there(weighted):
