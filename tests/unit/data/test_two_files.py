@@ -80,10 +80,14 @@ def test_rows_of_a_task_do_not_move_labels(tmp_path: Path):
         ("features.data", "targets.data"),
         ("x_train.txt", "Y_train.txt"),
         ("X_train.csv", "y_train.csv"),
+        ("train_X.csv", "train_y.csv"),
+        ("train_x.txt", "train_y.txt"),
+        ("train/X.csv", "train/y.csv"),
+        ("xtrain.txt", "ytrain.txt"),
     ],
 )
 def test_two_files_without_a_test_are_split(tmp_path: Path, x: str, y: str):
-    _pair(tmp_path, x, y, 30)
+    _pair((tmp_path / x).parent, Path(x).name, Path(y).name, 30)
     dataset = load(tmp_path)
     found, labels = rows(dataset)
     np.testing.assert_array_equal(found, _features(30))
@@ -128,6 +132,13 @@ def test_a_weight_lies_among_the_features(tmp_path: Path):
     dataset = load(tmp_path, {"weight": "w"})
     assert dataset.schema.feature_names == ("a", "b", "c")
     assert dataset.plan("train").weight.tolist() == (dataset.rows("train") + 1.0).tolist()
+
+
+@pytest.mark.parametrize("fmt", ["%.18e", "%.7e", "%d", "%.1f"])
+def test_labels_that_numpy_writes_are_numbers(tmp_path: Path, fmt: str):
+    _pair(tmp_path, "X_train.txt", "y_train.txt", 30)
+    np.savetxt(tmp_path / "y_train.txt", np.arange(30) % 3 - 1, fmt=fmt)
+    assert load(tmp_path).classes == (-1, 0, 1)
 
 
 def test_a_regression(tmp_path: Path):
@@ -186,7 +197,8 @@ def test_half_of_a_pair_is_refused_and_a_test_without_labels_is_left_out(tmp_pat
     (folder / "test" / "y_test.txt").unlink()
     dataset = load(folder)
     assert sum(dataset.sizes.values()) == 30
-    assert "X_test.txt" in dataset.describe()
+    assert "X_test.txt has no labels and is left out" in dataset.describe()
+    assert "X_test.txt" not in dataset.provenance["skipped"]
     (folder / "test" / "X_test.txt").rename(folder / "test" / "X_val.txt")
     with pytest.raises(DataError, match=r"X_val\.txt has no other half"):
         load(folder)

@@ -93,7 +93,10 @@ class LocalFilesSourceAdapter(SourceAdapter[LocalParams]):
             files, contents, notes = _open_table(form, files, params, config)
         else:
             contents = form.open(given.root, files, params, config.columns)
-        skipped = {"skipped": f"no data: {_some(given.skipped)}"} if given.skipped else {}
+        bare = without_other_half(given.skipped, ()) if labels else ()
+        others = tuple(file for file in given.skipped if file not in bare)
+        skipped = {"skipped": f"no data: {_some(others)}"} if others else {}
+        notes = {**notes, **_unlabelled(bare)}
         return SourceData(
             **_tasks(contents, _asked(params)),
             feature_names=contents.feature_names,
@@ -246,8 +249,13 @@ def _open_table(
         if params.path is None or exc.field not in test or len(test) > 1:
             raise
     kept = files.without("test")
-    said = f"{_some(test)} has no labels and is left out of the parts; predict on it"
-    return kept, form.open(kept, params, request), {"unlabelled": said}
+    return kept, form.open(kept, params, request), _unlabelled(test)
+
+
+def _unlabelled(files: Sequence[str]) -> dict[str, str]:
+    """What to say of a test without labels, for the provenance."""
+    said = f"{_some(files)} has no labels and is left out of the parts; predict on it"
+    return {"unlabelled": said} if files else {}
 
 
 def _asked(params: LocalParams) -> str:

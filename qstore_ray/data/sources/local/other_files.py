@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from qstore_ray.data.sources.parts import part_of_name
+
 _DOCUMENTS = re.compile(
     r"(read[ _-]?me|licen[cs]e|copying|authors|citation|changelog|notice|contributing)"
     r"([-_ ]\w+)?(\.(md|txt|rst|html?|pdf|cff|bib))?"
@@ -26,6 +28,10 @@ _BESIDE = (".csv", ".tsv", ".parquet", ".pq", ".jsonl", ".ndjson", ".arff", ".np
 _FEATURES = re.compile(
     r"(?P<word>x|data|features?|inputs?)(?P<part>[-_. ]?\w*)\.(?P<kind>txt|dat|data|csv|tsv)"
     r"(?P<packed>\.(gz|bz2|xz|zst))?",
+    re.IGNORECASE,
+)
+_PREFIXED = re.compile(
+    r"(?P<part>(train|test|val)\w*[-_. ])x(?P<rest>\.(txt|dat|data|csv|tsv)(\.(gz|bz2|xz|zst))?)",
     re.IGNORECASE,
 )
 _LABELLED = re.compile(r"y[-_. ]?(?P<part>\w+)\.(txt|dat|data|csv|tsv)", re.IGNORECASE)
@@ -92,17 +98,24 @@ def paired(files: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Every two text files of one folder that hold features and labels of the same rows.
 
     By their names: `X_train.txt` and `y_train.txt`, `data.txt` and `labels.txt`. Tables
-    (`.csv`, `.tsv`) are such files only if they are called X and y and name a part.
+    (`.csv`, `.tsv`) are such files only if they are called X and y and name a part, themselves or
+    by their folder.
     """
     pairs: list[tuple[str, str]] = []
     known = {file.lower(): file for file in files}
     for file in files:
         folder, slash, name = file.rpartition("/")
+        if (first := _PREFIXED.fullmatch(name)) is not None:  # train_X.csv
+            other = known.get(f"{folder}{slash}{first['part']}y{first['rest']}".lower())
+            if other is not None:
+                pairs.append((file, other))
+            continue
         found = _FEATURES.fullmatch(name)
         if found is None:
             continue
         kind, part = found["kind"].lower(), found["part"]
-        table = kind in ("csv", "tsv") and found["word"].lower() == "x" and part
+        named = part or part_of_name(folder.rpartition("/")[2]).part
+        table = kind in ("csv", "tsv") and found["word"].lower() == "x" and named
         if not (kind in _PLAIN or table):
             continue
         for word in _LABELS[:1] if table else _LABELS:
