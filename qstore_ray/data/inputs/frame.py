@@ -105,7 +105,10 @@ class Frame(NamedTuple):
 
         Raises:
             DataError: another number of columns.
+            UnknownNameError: `label` is no column.
         """
+        if label is not None and label not in self.names:
+            raise unknown_name_error("column", label, map(str, self.names), field="columns.label")
         label = self.usual_label(n_features) if label is None else label
         rest = self if label is None else self.without(label)
         if rest.width > n_features:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from qstore_ray import DatasetLoader, ModelConfig, QuantumTrainer, TrainerConfig
 from qstore_ray.cli.app import app
-from qstore_ray.errors import DataError
+from qstore_ray.errors import DataError, UnknownNameError
 
 N, F = 40, 3
 X = np.random.default_rng(2).normal(size=(N, F))
@@ -56,6 +56,12 @@ def test_a_label_of_another_name_is_named(run):
     assert run[1].evaluate(dataset) == run[2]
     with pytest.raises(DataError, match="the table has 4 columns, the model takes 3 features"):
         run[1].predict(_table("species"))
+
+
+def test_a_label_that_is_no_column_is_refused(run):
+    with pytest.raises(UnknownNameError, match="unknown column") as caught:
+        run[1].labelled(_table("species"), label="specie")
+    assert "'species'" in caught.value.fix
 
 
 def test_predictions_leave_the_label_and_the_index_out(run):
