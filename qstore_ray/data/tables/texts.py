@@ -32,8 +32,8 @@ def label_kind_of(texts: Collection[str], missing: Iterable[str], *, quantity: b
     """How labels that are written so are read.
 
     Labels are numbers where all are, and where each number, written again, is the text it was read
-    from: `00` beside `0`, `+1`, `1e3` and `1.0` beside `1` are names. Labels that are all written as
-    `np.savetxt` writes them are numbers, and so are quantities (of a regression, or with
+    from: `00` beside `0`, `+1`, `1e3` and `1.0` beside `1` are names. Labels that are all written
+    as `np.savetxt` writes them are numbers, and so are quantities (of a regression, or with
     fractions), however they are written.
 
     Args:
