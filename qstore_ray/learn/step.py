@@ -90,7 +90,7 @@ def value_and_grad(
     if model.pre is not None and parts.pre is not None and found.pre is not None:
         by_input = model.circuit.pullback(inputs, by_angle, gradients.amplitudes)
         model.pre.pullback(parts.pre, before, _by_block(by_input), found.pre)
-    result[:, -EXTRA:] = _scores(model, outputs, targets, values, there, weight)
+    result[:, -EXTRA:] = _scores(model, outputs, targets, values, there, weight, there)
     return result
 
 
@@ -101,9 +101,16 @@ def evaluate(
     y: AnyArray,
     backend: Backend,
     weight: FloatArray | None = None,
+    *,
+    weighs_correct: bool = False,
 ) -> FloatArray:
-    """The last three columns of `value_and_grad`, (blocks, 3): Σ loss, rows, correct."""
-    return scored(model, block_outputs(model, theta, x, backend), y, weight)
+    """The last three columns of `value_and_grad`, (blocks, 3): Σ loss, rows, correct.
+
+    Args:
+        weighs_correct: whether a correct row counts its weight, not 1.
+    """
+    outputs = block_outputs(model, theta, x, backend)
+    return scored(model, outputs, y, weight, weighs_correct=weighs_correct)
 
 
 def block_outputs(
@@ -119,7 +126,12 @@ def block_outputs(
 
 
 def scored(
-    model: QuantumModel, outputs: FloatArray, y: AnyArray, weight: FloatArray | None = None
+    model: QuantumModel,
+    outputs: FloatArray,
+    y: AnyArray,
+    weight: FloatArray | None = None,
+    *,
+    weighs_correct: bool = False,
 ) -> FloatArray:
     """Σ loss, rows, correct (blocks, 3) of `block_outputs` against the targets y (B, …)."""
     n_rows = outputs.shape[0] * BLOCK
@@ -128,7 +140,8 @@ def scored(
     weight = there if weight is None else there * _padded(weight, n_rows)
     targets, there, weight = _by_block(_padded(y, n_rows)), _by_block(there), _by_block(weight)
     losses, _ = model.loss.value_and_grad(outputs, targets)
-    return _scores(model, outputs, targets, losses, there, weight)
+    counted = weight if weighs_correct else there
+    return _scores(model, outputs, targets, losses, there, weight, counted)
 
 
 def outputs_of(
@@ -250,12 +263,13 @@ def _scores(
     losses: FloatArray,
     there: FloatArray,
     weight: FloatArray,
+    counted: FloatArray,
 ) -> FloatArray:
-    """(blocks, 3): Σ w · loss, rows, rows whose prediction is the target."""
+    """(blocks, 3): Σ w · loss, rows, and Σ `counted` of rows whose prediction is the target."""
     right = model.loss.predict(outputs) == targets
     if right.ndim > there.ndim:  # several labels or numbers: the row is right if all of them are
         right = right.all(axis=-1)
-    correct = right * there
+    correct = right * counted
     scores = np.empty((len(losses), EXTRA))
     scores[:, 0] = (losses * weight).sum(axis=1)
     scores[:, 1] = there.sum(axis=1)

@@ -88,7 +88,7 @@ def judged(seen: Evaluation, baseline: Baseline, dataset: Dataset) -> tuple[str,
     if not seen.scores.values.keys() & {"accuracy", "r2"}:  # compression
         return "", {}
     names = tuple(map(str, dataset.schema.class_names)) if dataset.classes else ()
-    return verdict(seen.y, seen.answers, baseline, names)
+    return verdict(seen.y, seen.answers, baseline, names, seen.weight)
 
 
 def artifacts(folder: RunFolder, figures: list[Path]) -> list[Path]:

@@ -37,7 +37,7 @@ class RowSelection:
     """Rows of a table: all of x (N, F) and y (N, …), or those that `index` (B,) names, in order.
 
     `number` (N,) is what every row of the table is called in errors; its place where None. They
-    have the weights `weight` (N,) in a loss, or 1 each.
+    have the weights `weight` (N,) in a loss, or 1 each; with `weighs_correct` in accuracy too.
     """
 
     x: FloatArray
@@ -45,6 +45,7 @@ class RowSelection:
     index: AnyArray | None = None
     number: AnyArray | None = None
     weight: FloatArray | None = None
+    weighs_correct: bool = False
 
     @property
     def count(self) -> int:
@@ -114,7 +115,15 @@ class TrainingObjective:
         if share.rows is not None:
             x, y, weight = rows.part(share.rows)
             with numbered(rows.numbers(share.rows)):
-                share.mine[:] = blocks.evaluate(self.model, theta, x, y, self.backend, weight)
+                share.mine[:] = blocks.evaluate(
+                    self.model,
+                    theta,
+                    x,
+                    y,
+                    self.backend,
+                    weight,
+                    weighs_correct=rows.weighs_correct,
+                )
         return self._summed(share)
 
     def outputs(self, theta: FloatArray, rows: RowSelection) -> FloatArray:
