@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from qstore_ray.errors import RunError
-from qstore_ray.resilience import write_durably
+from qstore_ray.resilience import unwritable_fix, write_durably
 from qstore_ray.track.logs.text import redact
 
 Record: TypeAlias = dict[str, Any]
@@ -201,4 +201,8 @@ def write_atomically(path: Path, text: str) -> None:
         write_durably(path, text.encode())
     except OSError as exc:
         reason = exc.strerror or type(exc).__name__
-        raise RunError(f"cannot write into the run folder: {reason}", value=str(path)) from exc
+        raise RunError(
+            f"cannot write into the run folder: {reason}",
+            value=str(path),
+            fix=unwritable_fix(exc),
+        ) from exc
