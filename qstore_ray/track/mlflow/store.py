@@ -101,6 +101,25 @@ def _create(file: Path) -> None:
             left.unlink(missing_ok=True)
 
 
+def original_of(tags: Mapping[str, str], run_dir: Path, storage: Path, uri: str) -> Path | None:
+    """The run folder that an MLflow run belongs to, if `run_dir` is a copy of it.
+
+    A folder that was moved has no original any more, and neither has one that was copied together
+    with the store beside it.
+
+    Args:
+        tags: of the MLflow run that `run_dir` names. uri: of the store that has it.
+        storage: the folder with the store of `run_dir`, if the configuration names no store.
+    """
+    original = Path(tags.get("run_dir") or run_dir)
+    own, other = (folder / RUN_ID_FILE for folder in (run_dir, original))
+    if not other.is_file() or other.samefile(own) or other.read_bytes() != own.read_bytes():
+        return None
+    beside = (original / os.path.relpath(storage, run_dir)).resolve()
+    own_store = uri == sqlite_uri(storage / "mlflow.db")
+    return None if own_store and uri != sqlite_uri(beside / "mlflow.db") else original
+
+
 def recorded_at(run_dir: Path, config: TrackConfig) -> str:
     """Store and experiment of this folder's run in MLflow; empty if MLflow does not have it."""
     if not (run_dir / RUN_ID_FILE).exists():
