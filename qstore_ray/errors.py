@@ -142,10 +142,14 @@ class RunExistsError(UsageError):
     """True if another process has it open; waiting may then resolve the error."""
 
     @classmethod
-    def while_open(cls, kind: str, name: str) -> Self:
-        """The error for a run or a study, as `kind` says, that another process has open."""
+    def while_open(cls, kind: str, name: str, holder: str = "") -> Self:
+        """The error for a run or a study, as `kind` says, that another process has open.
+
+        Args:
+            holder: which process, if it is known.
+        """
         error = cls(
-            f"another process has this {kind} open",
+            f"{holder or 'another process'} has this {kind} open",
             field="name",
             value=name,
             fix="Wait for it, stop it, or take another name.",

@@ -8,11 +8,12 @@ as it was.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from tenacity import (
     RetryCallState,
@@ -100,6 +101,29 @@ def sweep_parts(folder: Path, *, spare: Collection[str] = ()) -> None:
     for part in folder.rglob(".*.part"):
         if not part.name.startswith(tuple(f".{name}." for name in spare)):
             part.unlink(missing_ok=True)
+
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_REFUSED: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+
+
+def is_full(exc: OSError) -> bool:
+    """True if a file could not be written because the disk or the user's quota is full."""
+    return exc.errno in _FULL
+
+
+def unwritable_fix(exc: OSError, then: str = "") -> str:
+    """What to do about a file that could not be written: make room, or take another folder.
+
+    Args:
+        then: what to do after that.
+    """
+    after = f", then {then}." if then else "."
+    if is_full(exc):
+        return f"Free some space{after}"
+    if exc.errno in _REFUSED:
+        return f"Give a folder that you may write to, or make this one writable{after}"
+    return f"Check the disk, or give another folder{after}"
 
 
 def write_durably(path: Path, data: bytes) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -271,7 +271,10 @@ class QuantumTrainer:
         try:
             yield folder
         finally:
-            folder.close()
+            steps: list[Callable[[], object]] = [folder.close]
+            if folder.record["status"] == "running":  # it failed before training began
+                steps.insert(0, lambda: folder.set_status("failed"))
+            take_all(steps, sys.exception())
 
     def _session(self) -> AbstractContextManager[None]:
         """Ray with room for the workers; nothing where there are none."""

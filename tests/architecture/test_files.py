@@ -85,6 +85,7 @@ DATED = {
     "qstore_ray/data/service/server/store.py",
     "qstore_ray/track/mlflow/tracker.py",
     "qstore_ray/track/tensorboard.py",
+    "qstore_ray/train/run/lock.py",
     "qstore_ray/train/run/run_folder.py",
 }
 

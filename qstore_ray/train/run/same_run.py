@@ -12,7 +12,8 @@ from itertools import zip_longest
 from typing import Any, TypeGuard
 
 from qstore_ray.circuits.load import is_name, kept_circuit
-from qstore_ray.errors import RunExistsError, shown_value
+from qstore_ray.data.config import DatasetConfig
+from qstore_ray.errors import ConfigError, RunExistsError, shown_value
 
 _CIRCUIT, _EPOCHS = "model.circuit", "trainer.epochs"
 EARLIER = {"trainer.target_scaling": "none"}
@@ -29,19 +30,21 @@ class MadeOf:
 
     Attributes:
         recipe: the configuration that decides the result; None if it may be another one.
-        data_fingerprint: of the data.
+        data_fingerprint: of the data; None before they are loaded.
         config_toml: the whole configuration; its `[dataset]` tells which data these are.
     """
 
     recipe: Mapping[str, Any] | None
-    data_fingerprint: str
+    data_fingerprint: str | None
     config_toml: str = ""
 
 
 def check_same(earlier: Mapping[str, Any], now: MadeOf, earlier_toml: str = "") -> None:
     """Check that a run of which `earlier` is the record can be resumed with `now`.
 
-    More epochs are no difference; `check_run` says what a finished run takes.
+    More epochs are no difference; `check_run` says what a finished run takes. Before the data are
+    loaded only the configuration is compared, as far as the job has it: its `[dataset]`, `[model]`
+    and `[trainer]`.
 
     Args:
         earlier_toml: the configuration in the run's folder; without it other data are refused
@@ -53,6 +56,8 @@ def check_same(earlier: Mapping[str, Any], now: MadeOf, earlier_toml: str = "") 
     """
     recipe = earlier.get("recipe", {})
     before, after = _flat(recipe), _flat(recipe if now.recipe is None else now.recipe)
+    if now.data_fingerprint is None:
+        before, after = _of_a_job(before, after)
     before = with_same_circuit(before, after, "run")
     known = {name: EARLIER[name] for name in EARLIER.keys() & after.keys() - before.keys()}
     changes = {
@@ -60,7 +65,9 @@ def check_same(earlier: Mapping[str, Any], now: MadeOf, earlier_toml: str = "") 
         for field, change in _changes({**known, **before}, after).items()
         if not (field == _EPOCHS and _may_differ(earlier, *change))
     }
-    if earlier.get("fingerprints", {}).get("data") != now.data_fingerprint:
+    if now.data_fingerprint is None:
+        changes = _dataset_changes(now, earlier_toml) | changes
+    elif earlier.get("fingerprints", {}).get("data") != now.data_fingerprint:
         changes = _data_changes(earlier, now, earlier_toml) | changes
     if not changes:
         return
@@ -92,7 +99,32 @@ def _data_changes(
     if changes:
         return changes
     was = earlier.get("fingerprints", {}).get("data") or "?"
-    return {"dataset": (_rows(was), _rows(now.data_fingerprint))}
+    return {"dataset": (_rows(was), _rows(now.data_fingerprint or "?"))}
+
+
+def _of_a_job(
+    before: Mapping[str, Any], now: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields that a job has before its data are loaded; some depend on the data's goal."""
+    tables = ("model.", "trainer.")
+    unknown = EARLIER.keys() - before.keys()
+    first, second = (
+        {name: value for name, value in each.items() if name.startswith(tables)}
+        for each in (before, now)
+    )
+    return first, {name: value for name, value in second.items() if name not in unknown}
+
+
+def _dataset_changes(now: MadeOf, earlier_toml: str) -> dict[str, tuple[Any, Any]]:
+    """The fields of `[dataset]` that differ, with defaults for those that were not written."""
+    tables = []
+    for text in (earlier_toml, now.config_toml):
+        try:
+            config = DatasetConfig.from_dict(tomllib.loads(text)["dataset"])
+        except (tomllib.TOMLDecodeError, KeyError, ConfigError):  # of an earlier version, damaged
+            return {}
+        tables.append(_flat(config.to_dict(), "dataset."))
+    return _changes(*tables)
 
 
 def _rows(data_fingerprint: str) -> str:

@@ -6,7 +6,6 @@ whatever cannot be read becomes `damaged`, with the reason, and what can be read
 
 from __future__ import annotations
 
-import fcntl
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,9 +17,10 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from qstore_ray.errors import CheckpointError, RunError, UsageError, unknown_name_error
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.run.checkpoint import read_checkpoint
+from qstore_ray.train.run.lock import is_held
 from qstore_ray.train.run.run_folder import read_run_record
 
-_SIGNS_OF_A_RUN = ("run.json", "config.toml", "metrics.jsonl", "checkpoints", ".lock")
+_SIGNS_OF_A_RUN = ("run.json", "config.toml", "metrics.jsonl", "checkpoints")
 
 _Plain: TypeAlias = dict[str, int | float | str | bool | None]
 _METRICS = TypeAdapter(list[_Plain], config=ConfigDict(allow_inf_nan=False))
@@ -212,7 +212,10 @@ STUDY = "study.journal"
 
 
 def _is_run(path: Path) -> bool:
-    return any((path / name).exists() for name in _SIGNS_OF_A_RUN)
+    """An attempt for which the disk had no room leaves nothing but its lock, which it gave up."""
+    return any((path / name).exists() for name in _SIGNS_OF_A_RUN) or (
+        path.is_dir() and is_held(path)
+    )
 
 
 def _is_study(path: Path) -> bool:
@@ -247,21 +250,9 @@ def _events(path: Path, problems: list[str]) -> list[dict[str, Any]]:
 def _status(path: Path, record: RunRecord | None, problems: list[str]) -> str:
     if record is None or problems:
         return "damaged"
-    if record.status == "running" and not _is_held(path):
+    if record.status == "running" and not is_held(path):
         return "killed"
     return record.status
-
-
-def _is_held(path: Path) -> bool:
-    """Whether a process holds the run's lock; it is given back at once where it was free."""
-    try:
-        with (path / ".lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:  # held, or not ours to ask
-        return True
-    return False
 
 
 def _count(value: Any) -> int:

@@ -17,7 +17,8 @@ import numpy as np
 from qstore_ray.config import Config, fingerprint
 from qstore_ray.errors import StudyError
 from qstore_ray.track.base import KEPT
-from qstore_ray.train.run.run_folder import LOCK, Existing, lock_folder, make_folder
+from qstore_ray.train.run.lock import LOCK, lock_folder
+from qstore_ray.train.run.run_folder import Existing, make_folder
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.samplers import Learner, get_sampler
 from qstore_ray.tune.samplers.base import Design

@@ -216,7 +216,9 @@ def test_a_study_that_is_there_is_neither_overwritten_nor_mixed_up(tmp_path):
         _open(tmp_path, existing="resume")
     with _open(tmp_path) as study:
         _run(study, 2)
-        with pytest.raises(RunExistsError, match="another process has this study open") as caught:
+        with pytest.raises(
+            RunExistsError, match=r"this process itself, .* has this study open"
+        ) as caught:
             _open(tmp_path, existing="resume")
         assert pickle.loads(pickle.dumps(caught.value)).locked
     with pytest.raises(RunExistsError) as caught:
