@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.library.row_angles import Features
-from qstore_ray.circuits.qasm.source import is_circuit_file, is_source
+from qstore_ray.circuits.qasm.source import in_earlier_order, is_circuit_file, is_source
 from qstore_ray.circuits.qasm.text import circuit_text
 from qstore_ray.circuits.slots import FeatureNames, feature_names, listed, read_slots
 from qstore_ray.circuits.template import Template
@@ -58,15 +58,23 @@ def load_circuit(
     return _converted(*_made(given), features, n_features)
 
 
-def kept_circuit(given: Any, features: FeatureNames | None = None) -> str:
+def kept_circuit(
+    given: Any, features: FeatureNames | None = None, *, earlier: bool = False
+) -> str:
     """The text that a configuration keeps of a circuit, which gives it back to the last bit.
 
     Arguments and errors are those of `load_circuit`; without features a circuit is refused.
+
+    Args:
+        earlier: an earlier version kept `given` by its name alone: a text that the function returns
+            has its parameters in the order of text.
 
     Raises:
         CircuitError: also an encoding of a class of the user's own, which no text can keep.
     """
     made, maker = _made(given)
+    if earlier and isinstance(made, str) and is_source(made):
+        made = in_earlier_order(made)
     circuit = _with_features(_converted(made, maker, features, None), made, features)
     return circuit_text(circuit, features=_chosen(made, features))
 
@@ -133,7 +141,7 @@ def _converted(
         from qstore_ray.circuits.qasm.reader import from_qasm, from_text
 
         if is_source(str(made)):
-            return from_text(str(made), features=features, n_features=n_features, kept=True)
+            return from_text(str(made), features=features, n_features=n_features)
         return from_qasm(str(made), features=features, n_features=n_features)
     if isinstance(made, Circuit | Template) and features is not None:
         raise ConfigError(
