@@ -37,7 +37,7 @@ _ELEMENT = re.compile(r"(.*)\[(\d+)\]")
 _FAILURES = (ArithmeticError, ValueError, TypeError, RuntimeError, QiskitError)
 """Errors that Qiskit's expressions raise at undefined points."""
 _POINTS = (0.3, 0.8, 1.3)
-_SURELY = 1e-6
+_SURELY = 1e-3
 OWN_SLOTS = "qstore_ray"
 """Key of a circuit's metadata: (A, P) of a template that was written by this package."""
 TEXT_ORDER = "qstore_ray_text_order"
@@ -236,7 +236,7 @@ def _slope(value: ParameterExpression, p: Parameter) -> float | None:
 
 
 def _is_curved(value: ParameterExpression, p: Parameter) -> bool:
-    """Whether values at three points in `p` show that it is no line.
+    """Whether values at three points in `p` show, well above rounding, that it is no line.
 
     Qiskit's derivative of a product of products takes time that grows as its square at each level.
     """
@@ -245,7 +245,7 @@ def _is_curved(value: ParameterExpression, p: Parameter) -> bool:
         a, b, c = (value.bind({**at, p: point}).numeric() for point in _POINTS)
     except _FAILURES:  # not defined there
         return False
-    return bool(abs(a - 2 * b + c) > _SURELY * (abs(a) + abs(b) + abs(c)))
+    return bool(abs(a - 2 * b + c) > _SURELY * (1 + abs(a) + abs(b) + abs(c)))
 
 
 def _bound(
