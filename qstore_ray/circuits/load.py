@@ -7,13 +7,11 @@ made and not again. Qiskit is imported only for a circuit of a Qiskit class.
 
 from __future__ import annotations
 
-import importlib
-import inspect
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from qstore_ray.circuits.circuit import Circuit
+from qstore_ray.circuits.functions import called, imported
 from qstore_ray.circuits.library.row_angles import Features
 from qstore_ray.circuits.qasm.source import in_earlier_order, is_circuit_file, is_source
 from qstore_ray.circuits.qasm.text import circuit_text
@@ -52,15 +50,14 @@ def load_circuit(
         n_features: F, where the data have more columns than the circuit uses.
 
     Raises:
-        ConfigError: no such file, module or function, or something that is no circuit.
+        ConfigError: no such file, module or function, a function that fails, or something that is
+            no circuit.
         CircuitError: a circuit that cannot be converted, or features that it does not have.
     """
     return _converted(*_made(given), features, n_features)
 
 
-def kept_circuit(
-    given: Any, features: FeatureNames | None = None, *, earlier: bool = False
-) -> str:
+def kept_circuit(given: Any, features: FeatureNames | None = None, *, earlier: bool = False) -> str:
     """The text that a configuration keeps of a circuit, which gives it back to the last bit.
 
     Arguments and errors are those of `load_circuit`; without features a circuit is refused.
@@ -127,10 +124,10 @@ def _parameter_names(made: Any) -> list[str]:
 def _made(given: Any) -> tuple[Any, str]:
     """What the user's function returned, and its name; anything but a function as it is."""
     if isinstance(given, str) and is_name(given):
-        return _called(_function(given), given), given
+        return called(imported(given), given), given
     if callable(given) and not isinstance(given, type) and not _is_of_qiskit(given):
         name = getattr(given, "__qualname__", type(given).__name__)
-        return _called(given, name), name
+        return called(given, name), name
     return given, ""
 
 
@@ -171,11 +168,13 @@ def _is_of_qiskit(made: Any) -> bool:
 
 
 def _no_circuit_error(made: Any, maker: str) -> ConfigError:
-    kind = type(made).__name__
+    kind = f"the class {made.__name__}" if isinstance(made, type) else type(made).__name__
     root = type(made).__module__.partition(".")[0]
     parts = made if isinstance(made, list | tuple) else ()
     if root in _EXPORTS:
         fix = f"Export it as OpenQASM and give the text: {_EXPORTS[root]}."
+    elif isinstance(made, type):
+        fix = f"Give an object of the class: {made.__name__}(…)."
     elif parts and all(map(_is_of_qiskit, parts)):
         fix = "Join them first: feature_map.compose(ansatz)."
     else:
@@ -185,42 +184,3 @@ def _no_circuit_error(made: Any, maker: str) -> ConfigError:
         )
     what = f"the function returned {kind}, not a circuit" if maker else f"{kind} is no circuit"
     return ConfigError(what, field="circuit", value=maker or None, fix=fix)
-
-
-def _called(function: Callable[[], object], name: str) -> Any:
-    required = [
-        p.name
-        for p in inspect.signature(function).parameters.values()
-        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    ]
-    if required:
-        raise ConfigError(
-            f"the function needs arguments: {', '.join(required)}",
-            field="circuit",
-            value=name,
-            fix="Give them default values; it is called without arguments.",
-        )
-    return function()
-
-
-def _function(spec: str) -> Callable[[], object]:
-    module, colon, name = spec.partition(":")
-    if not (module and colon and name):
-        raise ConfigError(
-            "a circuit is a .qasm file or module:function",
-            field="circuit",
-            value=spec,
-            fix="For example circuits/mine.qasm, or my_circuits:build.",
-        )
-    try:
-        function = getattr(importlib.import_module(module), name, None)
-    except ImportError as exc:
-        raise ConfigError(
-            f"cannot import {module}: {exc}",
-            field="circuit",
-            value=spec,
-            fix="Give a module that Python finds (its folder on PYTHONPATH).",
-        ) from exc
-    if not callable(function):
-        raise ConfigError(f"{module} has no function {name}", field="circuit", value=spec)
-    return cast("Callable[[], object]", function)

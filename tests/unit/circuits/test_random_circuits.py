@@ -6,7 +6,6 @@ import math
 import random
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
