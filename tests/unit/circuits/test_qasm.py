@@ -256,6 +256,7 @@ def test_a_formula_that_divides_features_is_a_formula():
 
 LAST = "qubit[2] q;\n"
 REFUSED = {
+    "bits made a number": ('bit[2] f = "11"; while (int[2](f) != 0) x q[0];', "cannot be made int"),
     "an index": ("h q[5];", "line 4, column 4: index 5"),
     "no angle": ("  rx() q;", "line 4, column 3: rx: takes 1 angle and 1 qubit"),
     "division by zero": ("rx(1/0) q;", "line 4, column 5: .*division by zero"),

@@ -166,6 +166,18 @@ def test_openqasm_2_is_what_qiskit_computes(tmp_path_factory, drawn):
     _check(load_circuit(file), theirs)
 
 
+def test_products_of_products_are_read():
+    """Qiskit's own derivative of this angle does not end."""
+    angle = x = Parameter("x")
+    for _ in range(3):
+        angle = (math.pi - angle) * (math.pi - angle)
+    theirs = QuantumCircuit(1)
+    theirs.ry(angle, 0)
+    psi = Statevector(theirs.assign_parameters({x: 2.1})).data
+    overlap = abs(np.vdot(state(load_circuit(theirs), x=np.array([2.1])), psi)) ** 2
+    assert overlap == pytest.approx(1, abs=1e-9)
+
+
 STEP = 1e-5
 
 
