@@ -12,6 +12,12 @@ from itertools import zip_longest
 from typing import Any, TypeGuard
 
 from qstore_ray.circuits.load import is_name, kept_circuit
+from qstore_ray.circuits.qasm.source import (
+    AS_TEXT,
+    in_earlier_order,
+    in_numeric_order,
+    is_in_text_order,
+)
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.errors import ConfigError, RunExistsError, shown_value
 
@@ -169,13 +175,15 @@ def with_same_circuit(
         before, now: by dotted fields. what: run or study, for the error.
 
     Raises:
-        RunExistsError: another circuit. ConfigError: see `circuit_by_name`.
+        RunExistsError: another circuit. ConfigError: see `complete_circuit`.
     """
     earlier, later = before.get(_CIRCUIT, "library"), now.get(_CIRCUIT, "library")
     if earlier == later:
         return dict(before)
-    earlier = circuit_by_name(earlier)
+    earlier = complete_circuit(earlier)
     if earlier != later:
+        if is_in_text_order(earlier) and in_numeric_order(before[_CIRCUIT]) == later:
+            raise _text_order_error(what)
         raise RunExistsError(
             f"the {what} was started with another circuit",
             field=_CIRCUIT,
@@ -186,19 +194,32 @@ def with_same_circuit(
     return {**before, _CIRCUIT: earlier}
 
 
-def circuit_by_name(circuit: str) -> str:
-    """The circuit, for those that runs of earlier versions kept by a function's name alone.
+def _text_order_error(what: str) -> RunExistsError:
+    return RunExistsError(
+        f"an earlier version started the {what} with its vectors of parameters in the order of "
+        "text, theta[10] before theta[2]; now they are in numeric order",
+        field=_CIRCUIT,
+        value="vectors in numeric order",
+        fix=f'Add the line "{AS_TEXT}" to the circuit\'s text to resume it, '
+        "or train it under another name.",
+    )
+
+
+def complete_circuit(circuit: str) -> str:
+    """The circuit that a run keeps, complete, also if an earlier version kept less of it.
+
+    A text says its order of parameters; a function that was kept by its name is called.
 
     Raises:
         ConfigError: the function is gone, or gives no circuit any more.
     """
     if not is_name(circuit):
-        return circuit
+        return in_earlier_order(circuit)
     sys.stderr.write(
         f"warning: an earlier version kept the circuit only by its name, {circuit}. The function "
         "is called again; if it was changed since, this is another circuit than was trained\n"
     )
-    return kept_circuit(circuit)
+    return kept_circuit(circuit, earlier=True)
 
 
 def _first_difference(before: str, now: str) -> str:
