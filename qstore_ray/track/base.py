@@ -99,9 +99,10 @@ class RunInfo:
             "parent": self.parent and os.path.relpath(self.parent, self.run_dir),
             "began": self.began,
         }
-        ended = None if outcome is None else redact(asdict(outcome))
+        ended: dict[str, Any] | None = None
         if outcome is not None:
-            ended["artifacts"] = [_from(self.run_dir, path) for path in outcome.artifacts]
+            files = [_from(self.run_dir, path) for path in outcome.artifacts]
+            ended = {**redact(asdict(outcome)), "artifacts": files}
         text = json.dumps({"run": values, "outcome": ended}, indent=1, default=str)
         write_atomically(self.run_dir / RUN_INFO_FILE, text + "\n")
 
