@@ -29,7 +29,7 @@ from typing import IO, Any, Literal, get_args
 
 from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError, UsageError
-from qstore_ray.resilience import sweep_parts, write_durably
+from qstore_ray.resilience import real_path, sweep_parts, write_durably
 from qstore_ray.track.base import KEPT
 from qstore_ray.track.jsonl import MetricsFile
 from qstore_ray.train.run.same_run import MadeOf, changed_versions, check_same, epochs_of, versions
@@ -140,7 +140,7 @@ def check_run(
         RunExistsError: the run exists and `existing` is "error", it was made of something else,
             it has finished, or there is nothing to resume.
     """
-    path = Path(storage).expanduser().resolve() / check_name(name)
+    path = real_path(storage) / check_name(name)
     check_existing(existing)
     _check_text(path)
     if not (path / _RECORD).exists():
@@ -316,8 +316,9 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except (NotADirectoryError, FileExistsError) as exc:
         file = next((p for p in (path, *path.parents) if os.path.lexists(p)), path)
+        kind = "file" if file.exists() else "symbolic link that leads to no folder"
         raise ConfigError(
-            "this is a file, and a folder is needed here",
+            f"this is a {kind}, and a folder is needed here",
             field="name" if file == path else "storage",
             value=str(file),
             fix="Take another name." if file == path else "Give a folder as storage.",
