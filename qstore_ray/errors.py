@@ -11,6 +11,7 @@
     │   └── UnlabelledError                    rows without labels where labels are needed
     ├── BackendError             exit code 4   a backend that cannot answer
     │   └── MissingDependencyError             a package that has to be installed first
+    ├── ServiceError             exit code 4   a service that is out of reach, or fails
     ├── RunError                 exit code 1   a run that started and failed
     │   ├── CheckpointError                    no readable checkpoint, or a stale writer
     │   ├── DivergenceError                    loss or gradient became NaN or infinite
@@ -176,6 +177,12 @@ class BackendError(QStoreError):
 
 class MissingDependencyError(BackendError):
     """A package that this feature needs is not installed, or two that exclude each other are."""
+
+
+class ServiceError(QStoreError):
+    """A service of data is out of reach, answers what it must not, or fails at what was asked."""
+
+    exit_code = 4
 
 
 class RunError(QStoreError):

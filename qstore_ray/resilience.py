@@ -89,6 +89,15 @@ def available_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def real_path(path: str | Path) -> Path:
+    """The absolute path behind `~` and symbolic links; a link that leads to itself is left in it.
+
+    `Path.resolve` raises RuntimeError for such a link in Python 3.11 and 3.12. Here, whoever opens
+    the path gets the OSError, as for every other path that cannot be used.
+    """
+    return Path(os.path.realpath(Path(path).expanduser()))
+
+
 def sweep_parts(folder: Path, *, spare: Collection[str] = ()) -> None:
     """Delete partial files that killed writers left below `folder`; no other writer may be active.
 

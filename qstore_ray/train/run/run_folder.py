@@ -28,7 +28,13 @@ from typing import IO, Any, Literal, get_args
 
 from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError, UsageError
-from qstore_ray.resilience import is_full, sweep_parts, unwritable_fix, write_durably
+from qstore_ray.resilience import (
+    is_full,
+    real_path,
+    sweep_parts,
+    unwritable_fix,
+    write_durably,
+)
 from qstore_ray.track.base import KEPT
 from qstore_ray.track.jsonl import MetricsFile
 from qstore_ray.train.run.lock import LOCK, held_error, is_held, lock_folder
@@ -176,7 +182,7 @@ def _checked(
     locked: bool,
 ) -> Path:
     """`check_run`; `locked` if this attempt has locked the folder."""
-    path = Path(storage).expanduser().resolve() / check_name(name)
+    path = real_path(storage) / check_name(name)
     check_existing(existing)
     _check_text(path)
     if not (path / _RECORD).exists():
@@ -359,8 +365,9 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except (NotADirectoryError, FileExistsError) as exc:
         file = next((p for p in (path, *path.parents) if os.path.lexists(p)), path)
+        kind = "file" if file.exists() else "symbolic link that leads to no folder"
         raise ConfigError(
-            "this is a file, and a folder is needed here",
+            f"this is a {kind}, and a folder is needed here",
             field="name" if file == path else "storage",
             value=str(file),
             fix="Take another name." if file == path else "Give a folder as storage.",

@@ -68,7 +68,7 @@ def check_same(earlier: Mapping[str, Any], now: MadeOf, earlier_toml: str = "") 
     known = {name: EARLIER[name] for name in EARLIER.keys() & after.keys() - before.keys()}
     changes = {
         field: change
-        for field, change in _changes({**known, **before}, after).items()
+        for field, change in differences({**known, **before}, after).items()
         if not (field == _EPOCHS and _may_differ(earlier, *change))
     }
     if now.data_fingerprint is None:
@@ -101,7 +101,7 @@ def _data_changes(
 ) -> dict[str, tuple[Any, Any]]:
     """The fields of `[dataset]` that differ; the fingerprints if none does, so that the rows do."""
     before, after = _dataset(earlier_toml), _dataset(now.config_toml)
-    changes = _changes(before, after) if before and after else {}
+    changes = differences(before, after) if before and after else {}
     if changes:
         return changes
     was = earlier.get("fingerprints", {}).get("data") or "?"
@@ -146,7 +146,7 @@ def _dataset(config_toml: str) -> dict[str, Any]:
     return _flat(table, "dataset.")
 
 
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """The fields with two values, those of `before` first; lists of tables by their place.
 
     A member's name comes before its options, which change along with it.
@@ -156,7 +156,7 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tup
         was, value = before.get(field), now.get(field)
         if _are_tables(was) and _are_tables(value) and len(was) == len(value):
             first, second = (_flat(dict(enumerate(each)), f"{field}.") for each in (was, value))
-            changes |= _changes(first, second)
+            changes |= differences(first, second)
         elif was != value:
             changes[field] = (was, value)
     return changes

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from qstore_ray.errors import CheckpointError, RunError, UsageError, unknown_name_error
+from qstore_ray.resilience import real_path
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.run.checkpoint import read_checkpoint
 from qstore_ray.train.run.lock import is_held
@@ -80,7 +81,7 @@ def find_run(run: str, storage: str) -> Path:
     """
     for path in (Path(run).expanduser(), Path(storage).expanduser() / run):
         if run and _is_run(path):
-            return path.resolve()
+            return real_path(path)
     if Path(run).suffix == ".toml":
         raise UsageError(
             "this is a job file, not a run",
@@ -126,7 +127,7 @@ def study_folders(storage: str) -> list[Path]:
 
 def _children(storage: str) -> list[Path]:
     try:
-        return sorted(Path(storage).expanduser().resolve().iterdir())
+        return sorted(real_path(storage).iterdir())
     except FileNotFoundError:
         return []
     except OSError as exc:

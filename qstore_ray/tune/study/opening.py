@@ -144,6 +144,7 @@ def _delete(folder: Path, name: str, url: str | None) -> None:
     import optuna
 
     if url is None:
+        _check_ours(folder)
         (folder / RECORD).unlink(missing_ok=True)
     elif name in study_names(folder, url):
         storage = open_storage(folder, url, writing=True)
@@ -154,6 +155,27 @@ def _delete(folder: Path, name: str, url: str | None) -> None:
         (folder / file).unlink(missing_ok=True)
     for run in folder.glob("trial-*"):
         shutil.rmtree(run)
+
+
+def _check_ours(folder: Path) -> None:
+    """Refuse to delete a journal with studies of other programs.
+
+    A damaged one says nothing of its studies, and is deleted as was asked.
+
+    Raises:
+        RunExistsError: it has one.
+    """
+    import optuna
+
+    try:
+        names = study_names(folder, None)
+    except StudyError:
+        return
+    for name in names:
+        storage = open_storage(folder, None, writing=False)
+        study = optuna.load_study(study_name=name, storage=storage)
+        if KEY not in study.user_attrs and study.get_trials(deepcopy=False):
+            raise foreign_study_error(name)
 
 
 def _load(
