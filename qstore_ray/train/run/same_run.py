@@ -130,7 +130,7 @@ def _dataset_changes(now: MadeOf, earlier_toml: str) -> dict[str, tuple[Any, Any
         except (tomllib.TOMLDecodeError, KeyError, ConfigError):  # of an earlier version, damaged
             return {}
         tables.append(_flat(config.to_dict(), "dataset."))
-    return _changes(*tables)
+    return differences(*tables)
 
 
 def _rows(data_fingerprint: str) -> str:
