@@ -86,16 +86,16 @@ class RunFolder:
         self.record = {**self.record, **more, "status": status}
         data = json.dumps(self.record, indent=1).encode()
         try:
-            self._write(data)
+            self._write(data, begins=status == "running")
         except OSError as exc:
             raise _unwritable_error(self.path, exc) from exc
 
-    def _write(self, data: bytes) -> None:
-        """Write the record, on a full disk in the room that was reserved for it."""
+    def _write(self, data: bytes, *, begins: bool) -> None:
+        """Write the record; that of an end may use the reserved room if the disk is full."""
         try:
             write_durably(self.path / _RECORD, data)
         except OSError as exc:
-            if not is_full(exc):
+            if begins or not is_full(exc):
                 raise
             (self.path / _ROOM).unlink(missing_ok=True)
             write_durably(self.path / _RECORD, data)
