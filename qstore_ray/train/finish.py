@@ -12,6 +12,7 @@ from qstore_ray.errors import InterruptedRunError, QStoreError
 from qstore_ray.figures.run import draw_run
 from qstore_ray.track.base import Status
 from qstore_ray.track.jsonl import MetricsFile, read_records
+from qstore_ray.track.logs.text import redact_message
 from qstore_ray.train.model.evaluation import Evaluation
 from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.report.facts import Ending
@@ -97,13 +98,14 @@ def artifacts(folder: RunFolder, figures: list[Path]) -> list[Path]:
     return [path for path in files if path.exists()]
 
 
-def close_metrics(folder: RunFolder, status: Status) -> None:
-    """Say how the run ended where the loop could not say it any more."""
+def close_metrics(folder: RunFolder, status: Status, error: BaseException | None = None) -> None:
+    """Say how the run ended, and with which error, if the loop could not say it any more."""
     records = read_records(folder.metrics)
     if records and records[-1].get("event") == "end":
         return
     with MetricsFile(folder.metrics) as metrics:
-        metrics.append({"event": "end", "status": status})
+        reason = {} if error is None else {"reason": redact_message(str(error))}
+        metrics.append({"event": "end", "status": status, **reason})
 
 
 def interrupted_error(folder: RunFolder, reason: str = "") -> QStoreError:

@@ -208,7 +208,7 @@ class QuantumTrainer:
                 metrics["train_seconds"] = round(time.monotonic() - began, 3)
                 summary = {**metrics, **_texts(words)}
                 last_steps = (
-                    lambda: close_metrics(folder, status),
+                    lambda: close_metrics(folder, status, raised),
                     lambda: pictures.report(Ending(status, metrics, **words)),
                     lambda: follower.stop(
                         status, summary=summary, artifacts=artifacts(folder, pictures.files)

@@ -40,6 +40,7 @@ class RunRecord(BaseModel):
     metrics: _Plain = {}
     missing: dict[str, str] = {}
     verdict: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class RunSummary:
         epochs: completed ones, as metrics.jsonl has them. epochs_planned: 0 where unknown.
         metrics: the last known ones by name. missing: those that could not be computed, and why.
         verdict: how the model stands to the baseline; empty without one.
+        reason: why it ended early, or the error it failed with; empty for any other.
     """
 
     name: str
@@ -71,6 +73,7 @@ class RunSummary:
     versions: Mapping[str, str] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
     verdict: str = ""
+    reason: str = ""
 
 
 def find_run(run: str, storage: str) -> Path:
@@ -172,6 +175,7 @@ def summarize(path: Path) -> RunSummary:
     record = _record(path, problems)
     events = _events(path, problems)
     epochs = epoch_records(event for event in events if "epoch" in event)
+    ends = [event for event in events[-1:] if event.get("event") == "end"]
     starts = [event for event in events if event.get("event") == "start"]
     metrics = {**(epochs[-1] if epochs else {}), **(record.metrics if record else {})}
     seconds = metrics.get("train_seconds", metrics.get("seconds"))
@@ -190,6 +194,7 @@ def summarize(path: Path) -> RunSummary:
         versions=record.versions if record else {},
         missing=record.missing if record else {},
         verdict=record.verdict if record else "",
+        reason=str(ends[-1].get("reason") or "") if ends else "",
     )
 
 
