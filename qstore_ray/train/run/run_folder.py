@@ -29,7 +29,6 @@ from typing import IO, Any, Literal, get_args
 from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError, UsageError
 from qstore_ray.resilience import (
-    is_full,
     real_path,
     sweep_parts,
     unwritable_fix,
@@ -42,8 +41,8 @@ from qstore_ray.train.run.same_run import MadeOf, changed_versions, check_same, 
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _RECORD = "run.json"
-_ROOM, _ROOM_BYTES = ".room", 16_384
-"""A file that is deleted if the disk is full, so that a run can still record how it ended."""
+_ROOM, _LEAST_ROOM = ".room", 4_096
+"""A file that is deleted when a run ends, so that a full disk has room for how it ended."""
 
 Existing = Literal["error", "resume", "replace"]
 """What to do with a run or a study of the same name: refuse, continue it, or delete it."""
@@ -86,31 +85,23 @@ class RunFolder:
         self.record = {**self.record, **more, "status": status}
         data = json.dumps(self.record, indent=1).encode()
         try:
-            self._write(data, begins=status == "running")
+            if status != "running":  # the room was reserved for this
+                (self.path / _ROOM).unlink(missing_ok=True)
+            write_durably(self.path / _RECORD, data)
         except OSError as exc:
             raise _unwritable_error(self.path, exc) from exc
-
-    def _write(self, data: bytes, *, begins: bool) -> None:
-        """Write the record; that of an end may use the reserved room if the disk is full."""
-        try:
-            write_durably(self.path / _RECORD, data)
-        except OSError as exc:
-            if begins or not is_full(exc):
-                raise
-            (self.path / _ROOM).unlink(missing_ok=True)
-            write_durably(self.path / _RECORD, data)
 
     def give_up(self) -> None:
         """Close an attempt that could not begin, and record it as failed if it was recorded."""
         with suppress(RunError):  # another error is on its way
             if read_run_record(self.path).get("status") == "running":
                 self.set_status("failed")
+        with suppress(OSError):  # the folder may be gone, or no longer ours to write to
+            (self.path / _ROOM).unlink(missing_ok=True)
         self.close()
 
     def close(self) -> None:
-        """Give up the reserved room and the lock."""
-        with suppress(OSError):  # the folder may be gone, or no longer ours to write to
-            (self.path / _ROOM).unlink()
+        """Give up the lock."""
         self._lock.close()
 
 
@@ -312,7 +303,8 @@ def open_run_folder(
                 _empty(path)
             folder = RunFolder(path, {**record, "generation": generation}, lock)
             until_opened.callback(folder.give_up)
-            (path / _ROOM).write_bytes(bytes(_ROOM_BYTES))
+            room = max(_LEAST_ROOM, 2 * len(json.dumps(folder.record)))
+            (path / _ROOM).write_bytes(bytes(room))
             folder.set_status("running")
             write_durably(path / "config.toml", config_toml.encode())
             (path / "stop").unlink(missing_ok=True)
