@@ -35,6 +35,7 @@ import difflib
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import PurePath
 from typing import Any, ClassVar, Self
 
 from qstore_ray.credentials import HIDDEN, is_secret, redact_text
@@ -311,4 +312,8 @@ def shown_value(value: Any, field: str = "") -> str:
     if is_secret(field.rpartition(".")[2]):
         return HIDDEN
     text = redact_text(repr(value))  # before it is cut, which may leave half of a login
-    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+    if len(text) <= _LONGEST_VALUE:
+        return text
+    if isinstance(value, str | PurePath) and "/" in text:  # the name at the end says most
+        return text[: _LONGEST_VALUE // 3] + "…" + text[-2 * _LONGEST_VALUE // 3 + 1 :]
+    return text[: _LONGEST_VALUE - 1] + "…"
