@@ -57,7 +57,9 @@ def linear_baseline(
     Without a val split the usual strength 1 is taken.
 
     Args:
-        class_weight, sample_weight: of the training rows, see `learn.weights`.
+        class_weight, sample_weight: of the training rows, see `learn.weights`; the weights of rows
+            are by default those of the dataset. Val and `split` are scored with the weights of the
+            dataset.
 
     Raises:
         UnknownNameError: the dataset has no such split, or a weight is of no class.
@@ -66,7 +68,7 @@ def linear_baseline(
     scoring = Scoring(goal, tuple(map(str, dataset.schema.class_names)))
     metric = verdict_metric(dataset)
     x, y = dataset.materialize("train")
-    weight = sample_weight
+    weight = sample_weight = dataset.weights("train") if sample_weight is None else sample_weight
     if goal == "classification" and (class_weight is not None or sample_weight is not None):
         weight = row_weights(
             y, dataset.classes, class_weight, sample_weight, field="trainer.class_weight"
@@ -81,13 +83,14 @@ def linear_baseline(
 
         def worth(model: Any) -> float:
             answers = _answers(model, x_val, goal, n_classes)
-            return sign * scoring.scores(y_val, answers, (by,)).values[by]
+            return sign * scoring.scores(y_val, answers, (by,), dataset.weights("val")).values[by]
 
         chosen = max(candidates, key=worth)
     x_test, y_test = dataset.materialize(split)
     linear = _answers(chosen, x_test, goal, n_classes)
     simple = constant_baseline(dataset, split)
-    metrics = {f"baseline_{k}": v for k, v in scoring.scores(y_test, linear).values.items()}
+    scores = scoring.scores(y_test, linear, weight=dataset.weights(split)).values
+    metrics = {f"baseline_{k}": v for k, v in scores.items()}
     return replace(simple, linear=linear, metrics=metrics | simple.metrics)
 
 
@@ -100,10 +103,11 @@ def constant_baseline(dataset: Dataset, split: str = "test") -> Baseline:
     goal: Goal = dataset.config.task
     scoring = Scoring(goal, tuple(map(str, dataset.schema.class_names)))
     y_test = dataset.materialize(split).y
-    constant = Answers(_constant(dataset.materialize("train").y, goal, len(y_test)))
+    y, weight = dataset.materialize("train").y, dataset.weights("train")
+    constant = Answers(_constant(y, goal, len(y_test), weight))
     of_labels = [name for name, known in scoring.metrics.items() if known.takes == "predicted"]
     first = "mean" if goal == "regression" else "majority"
-    found = scoring.scores(y_test, constant, of_labels).values
+    found = scoring.scores(y_test, constant, of_labels, dataset.weights(split)).values
     metrics = {f"{first}_{k}": v for k, v in found.items() if not k.startswith("recall_")}
     name = RIDGE if goal == "regression" else LOGISTIC
     return Baseline(name, verdict_metric(dataset), None, constant, metrics)
@@ -161,10 +165,10 @@ def _answers(model: Any, x: FloatArray, goal: Goal, n_classes: int) -> Answers:
     return Answers(predicted, every[:, 1] if n_classes == 2 else every, every)
 
 
-def _constant(y: AnyArray, goal: Goal, n_rows: int) -> AnyArray:
+def _constant(y: AnyArray, goal: Goal, n_rows: int, weight: FloatArray | None) -> AnyArray:
     """What a model that looks at no feature says of so many rows (n_rows, …)."""
     if goal == "classification":
-        return np.full(n_rows, np.bincount(y).argmax())
-    mean = y.mean(axis=0)
+        return np.full(n_rows, np.bincount(y, weights=weight).argmax())
+    mean = y.mean(axis=0) if weight is None else np.average(y, axis=0, weights=weight)
     row = (mean > 0.5).astype(np.int64) if goal == "multilabel" else mean
     return np.repeat(row[None], n_rows, axis=0)

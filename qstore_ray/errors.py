@@ -11,6 +11,7 @@
     │   └── UnlabelledError                    rows without labels where labels are needed
     ├── BackendError             exit code 4   a backend that cannot answer
     │   └── MissingDependencyError             a package that has to be installed first
+    ├── ServiceError             exit code 4   a service that is out of reach, or fails
     ├── RunError                 exit code 1   a run that started and failed
     │   ├── CheckpointError                    no readable checkpoint, or a stale writer
     │   ├── DivergenceError                    loss or gradient became NaN or infinite
@@ -34,6 +35,7 @@ import difflib
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import PurePath
 from typing import Any, ClassVar, Self
 
 from qstore_ray.credentials import HIDDEN, is_secret, redact_text
@@ -142,10 +144,14 @@ class RunExistsError(UsageError):
     """True if another process has it open; waiting may then resolve the error."""
 
     @classmethod
-    def while_open(cls, kind: str, name: str) -> Self:
-        """The error for a run or a study, as `kind` says, that another process has open."""
+    def while_open(cls, kind: str, name: str, holder: str = "") -> Self:
+        """The error for a run or a study, as `kind` says, that another process has open.
+
+        Args:
+            holder: which process, if it is known.
+        """
         error = cls(
-            f"another process has this {kind} open",
+            f"{holder or 'another process'} has this {kind} open",
             field="name",
             value=name,
             fix="Wait for it, stop it, or take another name.",
@@ -172,6 +178,12 @@ class BackendError(QStoreError):
 
 class MissingDependencyError(BackendError):
     """A package that this feature needs is not installed, or two that exclude each other are."""
+
+
+class ServiceError(QStoreError):
+    """A service of data is out of reach, answers what it must not, or fails at what was asked."""
+
+    exit_code = 4
 
 
 class RunError(QStoreError):
@@ -300,4 +312,8 @@ def shown_value(value: Any, field: str = "") -> str:
     if is_secret(field.rpartition(".")[2]):
         return HIDDEN
     text = redact_text(repr(value))  # before it is cut, which may leave half of a login
-    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+    if len(text) <= _LONGEST_VALUE:
+        return text
+    if isinstance(value, str | PurePath) and "/" in text:  # the name at the end says most
+        return text[: _LONGEST_VALUE // 3] + "…" + text[-2 * _LONGEST_VALUE // 3 + 1 :]
+    return text[: _LONGEST_VALUE - 1] + "…"

@@ -85,10 +85,21 @@ def run_job(
     from qstore_ray.data.loader import DatasetLoader
     from qstore_ray.train.request import RunRequest
     from qstore_ray.train.run.run_folder import check_run
+    from qstore_ray.train.run.same_run import MadeOf
     from qstore_ray.train.trainer import QuantumTrainer
 
     _check_job(config, "run_job")
-    check_run(config.storage, config.name, existing=existing, epochs=config.trainer.epochs)
+    recipe = {
+        "model": config.model.to_dict(),
+        "trainer": config.trainer.recipe(regression=True),
+    }
+    check_run(
+        config.storage,
+        config.name,
+        existing=existing,
+        epochs=config.trainer.epochs,
+        made=MadeOf(recipe, None, config.to_toml()),
+    )
     dataset = DatasetLoader.load(config.dataset)
     if loaded is not None:
         loaded(dataset)

@@ -8,11 +8,12 @@ as it was.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from tenacity import (
     RetryCallState,
@@ -88,6 +89,15 @@ def available_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def real_path(path: str | Path) -> Path:
+    """The absolute path behind `~` and symbolic links; a link that leads to itself is left in it.
+
+    `Path.resolve` raises RuntimeError for such a link in Python 3.11 and 3.12. Here, whoever opens
+    the path gets the OSError, as for every other path that cannot be used.
+    """
+    return Path(os.path.realpath(Path(path).expanduser()))
+
+
 def sweep_parts(folder: Path, *, spare: Collection[str] = ()) -> None:
     """Delete partial files that killed writers left below `folder`; no other writer may be active.
 
@@ -100,6 +110,29 @@ def sweep_parts(folder: Path, *, spare: Collection[str] = ()) -> None:
     for part in folder.rglob(".*.part"):
         if not part.name.startswith(tuple(f".{name}." for name in spare)):
             part.unlink(missing_ok=True)
+
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_REFUSED: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+
+
+def is_full(exc: OSError) -> bool:
+    """True if a file could not be written because the disk or the user's quota is full."""
+    return exc.errno in _FULL
+
+
+def unwritable_fix(exc: OSError, then: str = "") -> str:
+    """What to do about a file that could not be written: make room, or take another folder.
+
+    Args:
+        then: what to do after that.
+    """
+    after = f", then {then}." if then else "."
+    if is_full(exc):
+        return f"Free some space{after}"
+    if exc.errno in _REFUSED:
+        return f"Give a folder that you may write to, or make this one writable{after}"
+    return f"Check the disk, or give another folder{after}"
 
 
 def write_durably(path: Path, data: bytes) -> None:

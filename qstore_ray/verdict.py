@@ -11,6 +11,9 @@ closed form, without random numbers:
     R²                   the mean over rows of (error of the other² − error²) / variance of y, with
                          Student's interval.
 
+With weights of rows the same formulas take the weighted means, and for N the effective number of
+rows, (Σw)² / Σw² (Kish, Survey Sampling, 1965).
+
 It covers chance in the choice of the rows that were scored; not another choice of training rows or
 seed. If the interval contains 0, the verdict is that the rows do not distinguish the models.
 """
@@ -24,7 +27,7 @@ import numpy as np
 
 from qstore_ray.baseline import Baseline
 from qstore_ray.learn.scoring import METRICS, Answers, missed_classes
-from qstore_ray.track.reading.statistics import Interval, mean_interval
+from qstore_ray.track.reading.statistics import Interval, mean_interval, weighted_mean_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +42,11 @@ _MOST_CLASSES = 5
 
 
 def verdict(
-    y: AnyArray, model: Answers, baseline: Baseline, class_names: Sequence[str] = ()
+    y: AnyArray,
+    model: Answers,
+    baseline: Baseline,
+    class_names: Sequence[str] = (),
+    weight: FloatArray | None = None,
 ) -> tuple[str, dict[str, float]]:
     """Compare a model with the simple ones, as a sentence and as numbers.
 
@@ -52,6 +59,7 @@ def verdict(
     Args:
         y: the targets (N,) or (N, T) of the rows that both answer.
         class_names: in the order of the class numbers; empty for a regression.
+        weight: of the rows (N,), above 0; None for 1 each.
 
     Returns:
         The sentence, and `verdict_difference`, `verdict_low`, `verdict_high`. Both are empty if the
@@ -61,20 +69,21 @@ def verdict(
     if metric == "balanced_accuracy" and len(np.unique(y)) < 2:
         metric = "accuracy"
     other = baseline.constant if baseline.linear is None else baseline.linear
-    found = difference(metric, y, model, other)
-    constant = difference(metric, y, model, baseline.constant)
+    found = difference(metric, y, model, other, weight)
+    constant = difference(metric, y, model, baseline.constant, weight)
     if found is None or constant is None:
         return "", {}
     simple = "the mean of the targets" if metric == "r2" else "the majority class"
     rival = simple if baseline.linear is None else f"{baseline.name} on the same features"
-    ours, theirs = score(metric, y, model), score(metric, y, other)
+    ours, theirs = score(metric, y, model, weight), score(metric, y, other, weight)
+    rows = f"{found.n} rows" if weight is None else f"{found.n} weighted rows"
     text = (
         f"{_compared(found)} {rival}: {_WORDS[metric]} {ours:.4f} "
         f"against {theirs:.4f} (difference {found.value:+.4f}, 95 % interval {found.low:+.4f} to "
-        f"{found.high:+.4f}, {found.n} rows)"
+        f"{found.high:+.4f}, {rows})"
     )
     if baseline.linear is not None and constant.low <= 0.0:
-        at = score(metric, y, baseline.constant)
+        at = score(metric, y, baseline.constant, weight)
         text += f"; it is {_compared(constant)} {simple}, which has {at:.4f}"
     missed = missed_classes(y, model.predicted, class_names)
     if missed:
@@ -85,43 +94,64 @@ def verdict(
     return text, {f"verdict_{name}": value for name, value in numbers.items()}
 
 
-def score(metric: str, y: AnyArray, answers: Answers) -> float:
+def score(metric: str, y: AnyArray, answers: Answers, weight: FloatArray | None = None) -> float:
     """The metric of answers, on rows that define it."""
-    return METRICS[metric].value(y, answers.predicted)
+    return METRICS[metric].value(y, answers.predicted, weight)
 
 
-def difference(metric: str, y: AnyArray, one: Answers, other: Answers) -> Interval | None:
+def difference(
+    metric: str, y: AnyArray, one: Answers, other: Answers, weight: FloatArray | None = None
+) -> Interval | None:
     """By how much `one` has more of the metric than `other`; None where the rows do not say.
 
     Args:
         metric: accuracy, balanced_accuracy or r2.
     """
     if metric == "r2":
-        return _of_squares(y, one.predicted, other.predicted)
+        return _of_squares(y, one.predicted, other.predicted, weight)
     right = [_right(y, answers.predicted) for answers in (one, other)]
     gain = right[0].astype(np.int64) - right[1].astype(np.int64)
-    groups = [gain[y == k] for k in np.unique(y)] if metric == "balanced_accuracy" else [gain]
-    parts = [_paired(group) for group in groups]
+    shares = np.ones(len(y)) if weight is None else weight
+    every = np.ones(len(y), bool)
+    groups = [y == k for k in np.unique(y)] if metric == "balanced_accuracy" else [every]
+    parts = [_paired(gain[group], shares[group]) for group in groups]
     value, middle = (float(np.mean([part[i] for part in parts])) for i in (0, 1))
     half = _Z95 * math.sqrt(sum(part[2] for part in parts)) / len(parts)
     return Interval(value, max(-1.0, middle - half), min(1.0, middle + half), len(y))
 
 
-def _paired(gain: AnyArray) -> tuple[float, float, float]:
+def _effective(weight: FloatArray) -> FloatArray:
+    """The weights scaled to sum to Kish's effective number of rows, (Σw)² / Σw²."""
+    scaled: FloatArray = weight / weight.max()
+    counts: FloatArray = scaled * (scaled.sum() / (scaled**2).sum())
+    return counts
+
+
+def _paired(gain: AnyArray, weight: FloatArray) -> tuple[float, float, float]:
     """Mean gain of rows that are −1, 0 or 1; middle and variance of Agresti and Min's interval."""
-    only_one, only_other, n = (gain > 0).sum() + 0.5, (gain < 0).sum() + 0.5, len(gain) + 2.0
+    counts = _effective(weight)
+    only_one, only_other = counts[gain > 0].sum() + 0.5, counts[gain < 0].sum() + 0.5
+    n = counts.sum() + 2.0
     middle = (only_one - only_other) / n
     variance = ((only_one + only_other) / n - middle**2) / n
-    return float(gain.mean()), float(middle), float(variance)
+    return float(np.average(gain, weights=counts)), float(middle), float(variance)
 
 
-def _of_squares(y: AnyArray, one: AnyArray, other: AnyArray) -> Interval | None:
+def _of_squares(
+    y: AnyArray, one: AnyArray, other: AnyArray, weight: FloatArray | None
+) -> Interval | None:
     targets, ours, theirs = (np.asarray(a, np.float64).reshape(len(y), -1) for a in (y, one, other))
-    variance: FloatArray = targets.var(axis=0)
+    middle = np.average(targets, axis=0, weights=weight)
+    variance: FloatArray = np.average((targets - middle) ** 2, axis=0, weights=weight)
     if len(y) < 2 or not (variance > 0.0).all():
         return None
     gain = (((theirs - targets) ** 2 - (ours - targets) ** 2) / variance).mean(axis=1)
-    return mean_interval(gain) if np.isfinite(gain).all() else None
+    if not np.isfinite(gain).all():
+        return None
+    if weight is None:
+        return mean_interval(gain)
+    counts = _effective(weight)
+    return weighted_mean_interval(gain, counts) if counts.sum() > 1.0 else None
 
 
 def _right(y: AnyArray, predicted: AnyArray) -> AnyArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,25 @@ class DrawKey(NamedTuple):
     def and_also(self, *words: int) -> DrawKey:
         """The key with more words."""
         return self._replace(words=(*self.words, *words))
+
+
+class KeyedBackend:
+    """A backend whose draws are named once: every evaluation draws from the same key.
+
+    For scoring, where one evaluation has all rows. What it computes can be computed again.
+    """
+
+    def __init__(self, backend: Any, key: DrawKey) -> None:
+        self._backend, self._key = backend, key
+        self.name = str(backend.name)
+
+    def check(self, *arguments: Any) -> None:
+        """See `Backend.check`."""
+        self._backend.check(*arguments)
+
+    def evaluate(self, *arguments: Any, **options: Any) -> Any:
+        """See `Backend.evaluate`."""
+        return self._backend.evaluate(*arguments, **{"key": self._key, **options})
 
 
 def generator(key: DrawKey, counter: int) -> np.random.Generator:

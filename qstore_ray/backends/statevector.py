@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from qstore_ray.backends.base import (
     Bindings,
@@ -74,7 +74,7 @@ class StatevectorBackend:
     ) -> None:
         if precision not in _PRECISIONS:
             raise unknown_name_error("precision", precision, _PRECISIONS, field="precision")
-        self.engine = choose_engine(engine)
+        self.engine = cast("EngineName", choose_engine(engine))
         if precision == "complex64" and self.engine != "native":
             raise BackendError(
                 f"the {self.engine} engine computes in complex128 only",

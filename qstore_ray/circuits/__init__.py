@@ -8,6 +8,7 @@ fills its row angles from raw features). No Qiskit below `qiskit/` and `qasm/`.
     qiskit/      from and to Qiskit objects
     qasm/        reading OpenQASM 2 and 3; writing OpenQASM 3
     lower        a template in the few gates that engine and parameter shift understand
+    functions    calling the user's function that builds a circuit
     load         one function for all of it: object, file, text, `module:function`
 
 To add a gate: a row in `gates.py`, its matrix in `simulate/reference.py`, its rewriting in

@@ -7,15 +7,13 @@ made and not again. Qiskit is imported only for a circuit of a Qiskit class.
 
 from __future__ import annotations
 
-import importlib
-import inspect
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from qstore_ray.circuits.circuit import Circuit
+from qstore_ray.circuits.functions import called, imported
 from qstore_ray.circuits.library.row_angles import Features
-from qstore_ray.circuits.qasm.source import is_circuit_file, is_source
+from qstore_ray.circuits.qasm.source import in_earlier_order, is_circuit_file, is_source
 from qstore_ray.circuits.qasm.text import circuit_text
 from qstore_ray.circuits.slots import FeatureNames, feature_names, listed, read_slots
 from qstore_ray.circuits.template import Template
@@ -52,21 +50,28 @@ def load_circuit(
         n_features: F, where the data have more columns than the circuit uses.
 
     Raises:
-        ConfigError: no such file, module or function, or something that is no circuit.
+        ConfigError: no such file, module or function, a function that fails, or something that is
+            no circuit.
         CircuitError: a circuit that cannot be converted, or features that it does not have.
     """
     return _converted(*_made(given), features, n_features)
 
 
-def kept_circuit(given: Any, features: FeatureNames | None = None) -> str:
+def kept_circuit(given: Any, features: FeatureNames | None = None, *, earlier: bool = False) -> str:
     """The text that a configuration keeps of a circuit, which gives it back to the last bit.
 
     Arguments and errors are those of `load_circuit`; without features a circuit is refused.
+
+    Args:
+        earlier: an earlier version kept `given` by its name alone: a text that the function returns
+            has its parameters in the order of text.
 
     Raises:
         CircuitError: also an encoding of a class of the user's own, which no text can keep.
     """
     made, maker = _made(given)
+    if earlier and isinstance(made, str) and is_source(made):
+        made = in_earlier_order(made)
     circuit = _with_features(_converted(made, maker, features, None), made, features)
     return circuit_text(circuit, features=_chosen(made, features))
 
@@ -119,10 +124,10 @@ def _parameter_names(made: Any) -> list[str]:
 def _made(given: Any) -> tuple[Any, str]:
     """What the user's function returned, and its name; anything but a function as it is."""
     if isinstance(given, str) and is_name(given):
-        return _called(_function(given), given), given
+        return called(imported(given), given), given
     if callable(given) and not isinstance(given, type) and not _is_of_qiskit(given):
         name = getattr(given, "__qualname__", type(given).__name__)
-        return _called(given, name), name
+        return called(given, name), name
     return given, ""
 
 
@@ -133,7 +138,7 @@ def _converted(
         from qstore_ray.circuits.qasm.reader import from_qasm, from_text
 
         if is_source(str(made)):
-            return from_text(str(made), features=features, n_features=n_features, kept=True)
+            return from_text(str(made), features=features, n_features=n_features)
         return from_qasm(str(made), features=features, n_features=n_features)
     if isinstance(made, Circuit | Template) and features is not None:
         raise ConfigError(
@@ -163,11 +168,13 @@ def _is_of_qiskit(made: Any) -> bool:
 
 
 def _no_circuit_error(made: Any, maker: str) -> ConfigError:
-    kind = type(made).__name__
+    kind = f"the class {made.__name__}" if isinstance(made, type) else type(made).__name__
     root = type(made).__module__.partition(".")[0]
     parts = made if isinstance(made, list | tuple) else ()
     if root in _EXPORTS:
         fix = f"Export it as OpenQASM and give the text: {_EXPORTS[root]}."
+    elif isinstance(made, type):
+        fix = f"Give an object of the class: {made.__name__}(…)."
     elif parts and all(map(_is_of_qiskit, parts)):
         fix = "Join them first: feature_map.compose(ansatz)."
     else:
@@ -177,42 +184,3 @@ def _no_circuit_error(made: Any, maker: str) -> ConfigError:
         )
     what = f"the function returned {kind}, not a circuit" if maker else f"{kind} is no circuit"
     return ConfigError(what, field="circuit", value=maker or None, fix=fix)
-
-
-def _called(function: Callable[[], object], name: str) -> Any:
-    required = [
-        p.name
-        for p in inspect.signature(function).parameters.values()
-        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    ]
-    if required:
-        raise ConfigError(
-            f"the function needs arguments: {', '.join(required)}",
-            field="circuit",
-            value=name,
-            fix="Give them default values; it is called without arguments.",
-        )
-    return function()
-
-
-def _function(spec: str) -> Callable[[], object]:
-    module, colon, name = spec.partition(":")
-    if not (module and colon and name):
-        raise ConfigError(
-            "a circuit is a .qasm file or module:function",
-            field="circuit",
-            value=spec,
-            fix="For example circuits/mine.qasm, or my_circuits:build.",
-        )
-    try:
-        function = getattr(importlib.import_module(module), name, None)
-    except ImportError as exc:
-        raise ConfigError(
-            f"cannot import {module}: {exc}",
-            field="circuit",
-            value=spec,
-            fix="Give a module that Python finds (its folder on PYTHONPATH).",
-        ) from exc
-    if not callable(function):
-        raise ConfigError(f"{module} has no function {name}", field="circuit", value=spec)
-    return cast("Callable[[], object]", function)

@@ -31,16 +31,16 @@ from qstore_ray.data.read.plan import ReadPlan, SplitTask
 from qstore_ray.data.read.schema import Schema
 from qstore_ray.data.rows.labels import KINDS, ClassLabels, Labels, rows_of_each
 from qstore_ray.data.rows.select import encode, select
-from qstore_ray.data.rows.validate import bad_value_error
 from qstore_ray.data.splits.cut import Cut, cut
 from qstore_ray.data.survey import PartSurvey, check_parts, survey_part
+from qstore_ray.data.usable import check_used, dropped, kept_rows, weightless
 from qstore_ray.errors import ConfigError, DataError, numbered, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.data.config import DatasetConfig
     from qstore_ray.data.prepare.step_config import StepConfig
     from qstore_ray.data.sources.base import SourceData
-    from qstore_ray.types import AnyArray, IntArray
+    from qstore_ray.types import AnyArray, FloatArray, IntArray
 
 
 def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
@@ -77,19 +77,21 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
                 keep=keep,
             )
     check_parts(parts, names, dict(source.parts))
-    whole = {name: _kept(config, source, part, name) for name, part in parts.items()}
+    whole = {name: kept_rows(config, source, part, name) for name, part in parts.items()}
     kept, labels, said = select(config, parts, whole)
     numbers = {name: encode(labels, part, kept[name]) for name, part in parts.items()}
     positions = _split(config, source, kept, main, numbers[""], labels)
     if config.bad_values == "error":
-        _check_finite(parts, positions, names)
+        check_used(parts, positions, names)
     home = {split: (split if split in parts else "") for split in positions}
     encoded = {split: numbers[home[split]][positions[split]] for split in positions}
     counts = _class_counts(config, encoded, labels)
+    weights = {split: _weights(parts[home[split]], positions[split]) for split in positions}
 
     def plan(split: str, preparation: Preparation, expansion: Expansion | None = None) -> ReadPlan:
         part = parts[home[split]]
-        return _plan(split, part, positions[split], columns, labels, preparation, expansion)
+        made = _plan(split, part, positions[split], columns, labels, preparation, expansion)
+        return replace(made, weight=weights[split])
 
     preparation, gaps = Preparation(main.n_features, (), ()), False
     if steps:
@@ -115,7 +117,13 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
         class_counts={split: tuple(n * times[split] for n in c) for split, c in counts.items()},
         fingerprint=_fingerprint(config, parts, positions, numbers, labels, schema, steps),
         preparation=preparation,
-        provenance={**source.provenance, **_found(source), **_dropped(parts, whole), **said},
+        provenance={
+            **source.provenance,
+            **_found(source),
+            **dropped(parts, whole),
+            **weightless(parts),
+            **said,
+        },
         plans=read,
     )
     return with_val_in_train(dataset) if config.split.merge_val else dataset
@@ -162,23 +170,9 @@ def _without(excluded: tuple[str, ...], source: SourceData) -> tuple[str, ...] |
     return tuple(name for name in source.feature_names if name not in excluded)
 
 
-def _kept(config: DatasetConfig, source: SourceData, part: PartSurvey, name: str) -> IntArray:
-    """Positions of the rows of a part that are used: all, or those that lack nothing."""
-    everything = np.arange(len(part.row))
-    if config.bad_values != "drop":
-        if len(part.unlabelled):
-            raise _no_label_error(source, int(part.row[part.unlabelled[0]]), len(part.unlabelled))
-        return everything
-    kept = np.delete(everything, np.union1d(part.bad_rows, part.unlabelled))
-    if not len(kept):
-        what = f"the official {name} split" if name else "the source"
-        raise DataError(
-            f"{what} has 0 rows after the rows with NaN, infinity or no label were dropped",
-            field="bad_values",
-            value=config.bad_values,
-            fix="Look for a column that is never filled, and leave it out by columns.exclude.",
-        )
-    return kept
+def _weights(part: PartSurvey, positions: IntArray) -> FloatArray | None:
+    """The weights (N,) of some rows; None if the source has none."""
+    return None if part.weight is None else part.weight[positions]
 
 
 def _found_in(source: SourceData, split: str) -> str:
@@ -190,29 +184,6 @@ def _found(source: SourceData) -> dict[str, str]:
     """Which official parts were found, and where, for the provenance."""
     said = ", ".join(f"{part} from {where}" for part, where in source.parts)
     return {"parts": said} if said else {}
-
-
-def _no_label_error(source: SourceData, row: int, count: int) -> DataError:
-    label = None if source.table is None else source.table.label
-    more = f", and in {count - 1} more" if count > 1 else ""
-    return DataError(
-        f"a label is missing in row {row}{more}",
-        field="y" if label is None else f"column {label!r}",
-        fix='Set bad_values = "drop" to leave such rows out; if the text is a label, say what '
-        "stands for a missing value by params.missing.",
-    )
-
-
-def _dropped(parts: Mapping[str, PartSurvey], kept: Mapping[str, IntArray]) -> dict[str, str]:
-    n_rows = sum(len(part.row) - len(kept[name]) for name, part in parts.items())
-    if not n_rows:
-        return {}
-    lacking = sum(len(part.unlabelled) for part in parts.values())
-    no_label = f", {lacking} of them without a label," if lacking else ""
-    what = "rows with NaN or infinity" if lacking < n_rows or not lacking else "rows"
-    if lacking == n_rows:
-        return {"dropped": f"{n_rows} rows without a label dropped"}
-    return {"dropped": f"{n_rows} {what}{no_label} dropped"}
 
 
 def _split(
@@ -240,20 +211,6 @@ def _split(
     both = {name: rows[positions] for name, positions in cut(config.split, asked).items()}
     both |= {name: positions for name, positions in kept.items() if name}
     return {name: both[name] for name in ("train", "val", "test") if name in both}
-
-
-def _check_finite(
-    parts: Mapping[str, PartSurvey],
-    positions: Mapping[str, IntArray],
-    names: tuple[str, ...] | None,
-) -> None:
-    for name, part in parts.items():
-        if part.bad is None:
-            continue
-        homes = (split for split, rows in positions.items() if part.bad.position in rows)
-        raise bad_value_error(
-            part.bad, row=int(part.row[part.bad.position]), split=name or next(homes), names=names
-        )
 
 
 _RARE_CLASS = {
@@ -376,6 +333,9 @@ def _fingerprint(
         content.update(json.dumps([name, parts[name].content]).encode())
         content.update(parts[name].row.data)
         content.update(numbers[name].data)
+        if (weight := parts[name].weight) is not None:
+            content.update(b"weight")
+            content.update(weight.data)
     for split in sorted(positions):
         content.update(json.dumps([split, len(positions[split])]).encode())
         content.update(positions[split].data)

@@ -45,6 +45,7 @@ class TableSchema:
         features: the F feature columns, in the order in which a model is given them.
         label: name of the label column; None for a table without one.
         group: name of the column that says which rows belong together.
+        weight: name of the column of sample weights.
         left_out: column name and reason of every column that is neither.
         missing: texts that stand for a missing value.
         unknown: what becomes of a category that is not in `categories`: an error, or zeros in
@@ -63,6 +64,7 @@ class TableSchema:
     label_kind: LabelKind = ""
     header: bool = True
     parts: tuple[tuple[str, str], ...] = ()
+    weight: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -92,6 +94,8 @@ class TableSchema:
         words.append(f"{len(names)} feature{'s' * (len(names) != 1)}: {shown}")
         if self.group is not None:
             words.append(f"group {self.group}")
+        if self.weight is not None:
+            words.append(f"weight {self.weight}")
         if self.left_out:
             reasons: dict[str, list[str]] = {}
             for name, why in self.left_out[:_SHOWN]:
@@ -107,7 +111,10 @@ class TableSchema:
 
     def to_dict(self) -> dict[str, Any]:
         """The schema as JSON holds it."""
-        return asdict(self)
+        found = asdict(self)
+        if self.weight is None:  # a schema without weights has the form it had before weights
+            del found["weight"]
+        return found
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TableSchema:
@@ -125,4 +132,5 @@ class TableSchema:
             label_kind=data.get("label_kind", ""),
             header=data.get("header", True),
             parts=tuple((part, where) for part, where in data["parts"]),
+            weight=data.get("weight"),
         )

@@ -18,7 +18,7 @@ import numpy as np
 from qstore_ray.data.build import build_dataset
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.config import DatasetConfig
-from qstore_ray.data.inputs.frame import by_name, by_position, frame_of, learnt
+from qstore_ray.data.inputs.frame import by_name, by_position, frame_of, learnt, weight_column
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.data.rows.labels import KINDS, flat_labels
 from qstore_ray.data.rows.validate import as_array, check_same_length
@@ -69,7 +69,8 @@ class DatasetLoader:
 
         Arrays are not copied; changing them later makes reading the dataset an error. A table of
         pandas, polars or Arrow, or a dictionary of columns, gives its columns as features with
-        their names; text columns are categories. Val and test may have them in another order.
+        their names; text columns are categories. Val and test may have them in another order. The
+        column that `columns.weight` names has the sample weights, and is no feature.
 
         Args:
             val: `(x, y)` to validate on; without it, it is cut from `x` as `split` says.
@@ -93,8 +94,8 @@ class DatasetLoader:
         settings = {"source": "numpy", "params": {"in_memory": True}, **config}
         checked = DatasetConfig(name=name, **settings)
         frame = frame_of(x)
-        wanted = checked.columns.features if checked.columns else None
-        table = None if frame is None else learnt(frame, wanted)
+        table = None if frame is None else learnt(frame, checked.columns)
+        _check_weight_column(checked, table)
         if table is not None and feature_names is not None:
             raise ConfigError(
                 "the table has names already",
@@ -109,10 +110,11 @@ class DatasetLoader:
             if pair is None:
                 continue
             rows = as_array(pair[0] if table is None else _by_name(pair[0], table), "x")
+            weight = None if table is None else weight_column(pair[0], table, split)
             labels = flat_labels(pair[1], several=KINDS[checked.task].several)
             check_same_length(rows, labels)
             tasks[split] = array_tasks(
-                rows, labels, rows_per_task=rows_per_task, first_row=first_row
+                rows, labels, rows_per_task=rows_per_task, first_row=first_row, weight=weight
             )
             first_row += len(rows)
         source = SourceData(
@@ -137,6 +139,19 @@ class DatasetLoader:
             ConfigError: not an adapter class, or a source of this name exists.
         """
         register_source(name, adapter)
+
+
+def _check_weight_column(config: DatasetConfig, table: TableSchema | None) -> None:
+    """Raise `ConfigError` if a column of weights is named, and arrays have no columns."""
+    weight = None if config.columns is None else config.columns.weight
+    if weight is not None and table is None:
+        raise ConfigError(
+            "arrays have no columns with names",
+            field="columns.weight",
+            value=weight,
+            fix="Give a table with this column, such as a dictionary of columns; or give the "
+            "weights of arrays to the training as sample_weight.",
+        )
 
 
 def _by_name(rows: Any, table: TableSchema) -> AnyArray:

@@ -21,13 +21,13 @@ from qstore_ray.data.rows.validate import (
     bad_values,
     check_not_empty,
     check_width,
-    first_marked,
+    marked_rows,
 )
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
     from qstore_ray.data.sources.base import ReadTask
-    from qstore_ray.types import AnyArray, IntArray
+    from qstore_ray.types import AnyArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,16 @@ class PartSurvey:
     n_features: int
     shape: tuple[int, ...]
     dtype: str
-    bad: BadValue | None
-    bad_rows: IntArray
+    bad: tuple[BadValue, ...]
     group: AnyArray | None = None
+    weight: FloatArray | None = None
     kept: AnyArray = field(default_factory=lambda: np.zeros((0, 0)))
     unlabelled: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    @property
+    def bad_rows(self) -> IntArray:
+        """Positions of the rows with NaN or infinity, ascending."""
+        return np.array([value.position for value in self.bad], np.int64)
 
 
 def survey_part(
@@ -73,10 +78,11 @@ def survey_part(
     digests: list[str] = []
     labels, rows, groups, starts = [], [], [], [0]
     shape: tuple[int, ...] = ()
-    bad, n_features, dtype = None, 0, ""
-    bad_rows: list[IntArray] = []
+    n_features, dtype = 0, ""
+    bad: list[BadValue] = []
     unlabelled: list[IntArray] = []
     kept: list[AnyArray] = []
+    weights: list[FloatArray] = []
     for task in tasks:
         raw = read_raw(task, several=several)
         block = to_block(raw, columns)
@@ -86,15 +92,15 @@ def survey_part(
         content.update(block.x.data)  # blocks in order: the same bytes however they are cut
         digests.append(raw.digest())
         if (marked := bad_values(block.x, nan_allowed=nan_allowed)) is not None:
-            found = first_marked(block.x, marked)
-            bad = bad or found._replace(position=found.position + starts[-1])
-            bad_rows.append(np.flatnonzero(marked.any(axis=1)) + starts[-1])
+            bad += marked_rows(block.x, marked, starts[-1])
         unlabelled.append(np.flatnonzero(_without_label(raw)) + starts[-1])
         kept.append(block.x[:, [place for place in keep if place < block.x.shape[1]]])
         labels.append(spelled_labels(block.y))
         rows.append(block.row)
         if raw.group is not None:
             groups.append(raw.group)
+        if raw.weight is not None:
+            weights.append(raw.weight)
         starts.append(starts[-1] + len(block.row))
     check_not_empty(starts[-1], what)
     return PartSurvey(
@@ -107,9 +113,9 @@ def survey_part(
         n_features=n_features,
         shape=shape,
         dtype=dtype,
-        bad=bad,
-        bad_rows=np.concatenate([np.zeros(0, np.int64), *bad_rows]),
+        bad=tuple(bad),
         group=np.concatenate(groups) if groups else None,
+        weight=np.concatenate(weights) if weights else None,
         kept=np.concatenate(kept),
         unlabelled=np.concatenate([np.zeros(0, np.int64), *unlabelled]),
     )
@@ -140,6 +146,13 @@ def check_parts(
         )
     for split, part in parts.items():
         _check_alike(split, part, parts[""], found)
+        if (part.weight is None) != (parts[""].weight is None):
+            raise DataError(
+                f"train{_where(found, 'train')} and the official {split} split"
+                f"{_where(found, split)} do not both have weights",
+                field="columns.weight",
+                fix="Give each part the weights, or none.",
+            )
     rows = np.concatenate([part.row for part in parts.values()])
     if (np.diff(rows) <= 0).any():
         raise DataError(

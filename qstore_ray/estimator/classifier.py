@@ -32,7 +32,8 @@ class QuantumClassifier(ClassifierMixin, TrainedEstimator):  # type: ignore[misc
         preparation_: raw rows to the circuit's features. n_qubits_: of the circuit.
         model_, theta_, n_parameters_: the function, its parameters (P,), and P.
         loss_curve_: mean training loss of each epoch; n_iter_: epochs.
-        validation_scores_: accuracy on the rows held out, each epoch; None without early stopping.
+        validation_scores_: accuracy on the rows held out, weighted if `fit` had weights, each
+            epoch; None without early stopping.
 
     Examples:
         x, y = np.array([[0.1, 0.2], [0.9, 0.8]] * 4), np.array(["no", "yes"] * 4)

@@ -38,6 +38,7 @@ from qstore_ray.learn.kernel.kernel import (
     build_kernel,
     kernel_matrix,
 )
+from qstore_ray.learn.weights import check_class_weight, row_weights
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
@@ -61,7 +62,7 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         scale_features: bring every feature into the encoding's range, as seen in `fit`.
         reduce: `pca` projects features that do not fit on the qubits; None refuses them.
         C: strength of the penalty for rows on the wrong side.
-        class_weight: as in `sklearn.svm.SVC`.
+        class_weight: None, `balanced`, or a weight for each label, which its C is multiplied by.
         backend: a name, with `backend_options`, or a backend.
         n_threads: of the simulator; the result does not depend on it.
 
@@ -122,7 +123,8 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         """
         x, y = checked_pairs(self, X, y)
         x, y, weight, numbers = rows_that_count(x, y, sample_weight)
-        self.classes_, _ = class_numbers(y)
+        self.classes_, y_numbers = class_numbers(y)
+        self._check_class_weight(y_numbers)
         self.preparation_, self.n_qubits_, self.circuit_ = self._fit_circuit(x)
         rows = self.preparation_.apply(x)
         kernel = self._kernel()
@@ -146,6 +148,17 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         matrix = self._against_support(X)
         scores: FloatArray = self.svc_.decision_function(matrix)
         return scores
+
+    def _check_class_weight(self, y: AnyArray) -> None:
+        """Refuse weights that no class of numbers y (N,) has, and those of 0."""
+        weights = row_weights(y, self.classes_.tolist(), check_class_weight(self.class_weight))
+        if weights is not None and not weights.all():
+            raise ConfigError(
+                "a support vector machine takes class weights above 0",
+                field="class_weight",
+                value=self.class_weight,
+                fix="Leave the rows of the class out, or give it a small weight.",
+            )
 
     def _fit_circuit(self, x: FloatArray) -> tuple[Preparation, int, Circuit]:
         """What prepares rows x (N, F), the number of qubits, and the encoding."""

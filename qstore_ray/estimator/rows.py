@@ -25,9 +25,11 @@ def checked_rows(estimator: BaseEstimator, x: Any, **settings: Any) -> AnyArray:
     """Rows x (N, F) as float64, by scikit-learn's `validate_data` with `settings`.
 
     Raises:
-        ConfigError: a column of dates, texts or other things that are no numbers.
+        ConfigError: a masked value, or a column of dates, texts or other things that are no
+            numbers.
         ValueError: scikit-learn's.
     """
+    _check_known(x)
     _check_columns(x)
     rows: AnyArray = validate_data(estimator, x, dtype=np.float64, **settings)
     return rows
@@ -42,10 +44,22 @@ def checked_pairs(
         ConfigError: as `checked_rows`; a label that is missing, or text beside numbers.
         ValueError: scikit-learn's.
     """
+    _check_known(x)
     _check_columns(x)
     _check_labels(y)
     rows, labels = validate_data(estimator, x, y, dtype=np.float64, **settings)
     return rows, labels
+
+
+def _check_known(x: Any) -> None:
+    """Refuse masked values: scikit-learn, as numpy, takes the numbers below the mask for data."""
+    masked = np.ma.getmaskarray(x) if np.ma.isMaskedArray(x) else np.zeros(0, bool)
+    if masked.any():
+        raise ConfigError(
+            f"a value is masked, first in row {int(np.argwhere(masked)[0][0])}",
+            field="X",
+            fix="Remove such rows, or fill the values in: x.filled(0.0).",
+        )
 
 
 def _check_columns(x: Any) -> None:

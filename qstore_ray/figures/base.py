@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from qstore_ray.errors import RunError
+from qstore_ray.resilience import unwritable_fix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -187,4 +188,4 @@ def _with_fonts(figure: Figure) -> Iterator[None]:
 def unwritable_error(path: Path, exc: OSError) -> RunError:
     """A file or folder of figures that cannot be written."""
     reason = exc.strerror or type(exc).__name__
-    return RunError(f"cannot write a figure: {reason}", value=str(path))
+    return RunError(f"cannot write a figure: {reason}", value=str(path), fix=unwritable_fix(exc))

@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_COLUMNS: Final = 160
-"""Columns that are drawn; the title says how many there are."""
+"""Columns that are drawn, fewer if they are too high; the title says how many there are."""
 
 _UNIT: Final = 0.5
 _LINE: Final = 1.3
 _ROW_LENGTH: Final = 19.5
+_TALLEST: Final = 500.0
+"""Height of a figure at most: many viewers open no picture of more than 2¹⁵ pixels."""
+_LONGEST_ANGLE: Final = 30
+_LONGEST_LINE: Final = 16
 _LEFT: Final = 1.6
 _TOP: Final = 2.2
 _INK: Final = "#333333"
@@ -36,6 +40,8 @@ _CONTROLS: Final = {
     **dict.fromkeys(("cx", "cy", "cz", "ch", "cp", "crx", "cry", "crz"), 1),
     "ccx": 2,
 }
+_FONT_SIZES: Final = (9.0, 8.0, 7.5, 6.3)
+"""Of a label, by the number of lines below its first."""
 _NAMES: Final = {"sdg": "S†", "tdg": "T†", "sx": "√X", "sxdg": "√X†", "iswap": "iSWAP"}
 
 
@@ -45,13 +51,14 @@ class _Column(NamedTuple):
 
 
 def circuit_figure(template: Template, title: str = "Circuit", wires: Sequence[int] = ()) -> Figure:
-    """Draw the circuit of a template, at most `MOST_COLUMNS` columns, in rows below each other.
+    """Draw the circuit of a template, its first `MOST_COLUMNS` columns, in rows below each other.
 
     `wires` are the numbers of its qubits in the user's circuit, if they differ.
     """
     columns = _columns(template)
-    rows = _rows(columns[:MOST_COLUMNS])
     high = template.n_qubits * _LINE + 0.6
+    rows = _rows(columns[:MOST_COLUMNS])[: max(1, int((_TALLEST - _TOP) / high))]
+    n_drawn = sum(map(len, rows))
     width = _LEFT + max([sum(c.width for c in row) for row in rows], default=0.0) + 0.7
     width = max(width, 13.0)
     height = _TOP + len(rows) * high + 0.4
@@ -61,9 +68,9 @@ def circuit_figure(template: Template, title: str = "Circuit", wires: Sequence[i
     axes.set_xlim(0.0, width)
     axes.set_ylim(height, 0.0)
     axes.set_axis_off()
-    _head(axes, template, title, len(columns))
+    _head(axes, template, title, n_drawn, len(columns))
     for place, row in enumerate(rows):
-        last = place == len(rows) - 1 and len(columns) <= MOST_COLUMNS
+        last = place == len(rows) - 1 and n_drawn == len(columns)
         _draw_row(axes, template, row, _TOP + place * high, wires, last=last)
     if template.initial == "amplitudes":
         _load(axes, template)
@@ -111,14 +118,16 @@ def _width(op: Op) -> float:
     if op.gate in {"cx", "cz", "ccx", "swap"}:
         return 0.35
     longest = max(map(len, _label(op).split("\n")))
-    return max(0.95, 0.19 * longest + 0.3)
+    return max(0.95, 0.165 * longest + 0.3)
 
 
 def _label(op: Op) -> str:
     """What stands in the box: the gate without its controls, and its angles below."""
     base = op.gate[_CONTROLS.get(op.gate, 0) :]
-    name = _NAMES.get(base, base.upper())
-    return f"{name}\n{', '.join(map(angle_text, op.angles))}" if op.angles else name
+    angles = [short(angle_text(angle), _LONGEST_ANGLE) for angle in op.angles]
+    joined = ", ".join(angles)
+    below = angles if len(joined) > _LONGEST_LINE else [joined] * bool(angles)
+    return "\n".join((_NAMES.get(base, base.upper()), *below))
 
 
 def angle_text(angle: Angle) -> str:
@@ -146,7 +155,7 @@ def _number(value: float) -> str:
     return f"{value:.3g}".replace("-", "−")
 
 
-def _head(axes: Axes, template: Template, title: str, n_columns: int) -> None:
+def _head(axes: Axes, template: Template, title: str, n_drawn: int, n_columns: int) -> None:
     facts = [
         _count(template.n_qubits, "qubit"),
         _count(len(template.ops), "gate"),
@@ -160,8 +169,8 @@ def _head(axes: Axes, template: Template, title: str, n_columns: int) -> None:
     )
     axes.text(0.35, 0.55, short(title, 60), fontsize=12, fontweight="bold", va="center")
     said = " · ".join(facts)
-    if n_columns > MOST_COLUMNS:
-        said += f" · only the first {MOST_COLUMNS} of {n_columns} columns are drawn"
+    if n_drawn < n_columns:
+        said += f" · only the first {n_drawn} of {n_columns} columns are drawn"
     axes.text(0.35, 1.2, said, fontsize=8.5, color="#666666", va="center")
 
 
@@ -226,7 +235,7 @@ def _draw_op(axes: Axes, op: Op, x: float, top: float) -> None:
         for y in ys[controls:]:
             _box(axes, x, y, _width(op), 0.92, kind)
             text = _label(op)
-            size = 8.0 if "\n" in text else 9.0
+            size = _FONT_SIZES[text.count("\n")]
             axes.text(
                 x, y, text, ha="center", va="center", fontsize=size, color=_INK, zorder=4,
                 linespacing=1.05,

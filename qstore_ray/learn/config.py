@@ -21,7 +21,12 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from qstore_ray.circuits.library.library import ANSATZE, ENCODINGS, ENTANGLEMENTS
 from qstore_ray.circuits.load import kept_circuit, load_circuit
 from qstore_ray.circuits.observable import Observable, named_observables
-from qstore_ray.circuits.qasm.source import is_circuit_file, is_source, read_source
+from qstore_ray.circuits.qasm.source import (
+    in_numeric_order,
+    is_circuit_file,
+    is_source,
+    read_source,
+)
 from qstore_ray.circuits.qiskit.operators import is_operator, read_observables
 from qstore_ray.circuits.slots import feature_names
 from qstore_ray.config import Config
@@ -167,7 +172,7 @@ def _kept_circuit(circuit: Any, given: Any) -> dict[str, Any]:
         file, circuit = str(circuit), read_source(circuit)
         check_text(circuit, file)
     if isinstance(circuit, str) and is_source(circuit) and not callable(features):
-        return {"circuit": circuit, "features": features}
+        return {"circuit": in_numeric_order(circuit), "features": features}
     return {"circuit": kept_circuit(circuit, features), "features": None}
 
 

@@ -39,6 +39,8 @@ RECALL = "recall_"
 SPLITS = ("train_", "val_", "test_", "baseline_", "majority_", "mean_")
 """What stands before the name of a metric in a record."""
 
+Weight: TypeAlias = "FloatArray | None"
+"""Weights of rows (N,), or None for 1 each."""
 _Takes: TypeAlias = Literal["predicted", "ranking", "probabilities"]
 
 
@@ -61,14 +63,14 @@ class Metric(NamedTuple):
 
     Attributes:
         goals: tasks it applies to. larger_is_better: its direction. takes: its field of `Answers`.
-        value: computes the metric from targets and that field.
+        value: computes the metric from targets, that field, and the weights of the rows.
         undefined: why these targets do not define it, given the classes' names; "" if they do.
     """
 
     goals: frozenset[Goal]
     larger_is_better: bool
     takes: _Takes
-    value: Callable[[AnyArray, AnyArray], float]
+    value: Callable[[AnyArray, AnyArray, Weight], float]
     undefined: Callable[[AnyArray, Sequence[str]], str]
 
 
@@ -115,8 +117,18 @@ class Scoring:
         """Why targets y (N, …) do not define the metric; "" if they do."""
         return self.metrics[name].undefined(y, self.classes)
 
-    def scores(self, y: AnyArray, answers: Answers, names: Iterable[str] | None = None) -> Scores:
-        """The metrics of answers against targets y (N,) or (N, T); all that fit, or those named."""
+    def scores(
+        self,
+        y: AnyArray,
+        answers: Answers,
+        names: Iterable[str] | None = None,
+        weight: Weight = None,
+    ) -> Scores:
+        """The metrics of answers against targets y (N,) or (N, T); all that fit, or those named.
+
+        Args:
+            weight: of the rows (N,), above 0, as scikit-learn's `sample_weight`; None for 1 each.
+        """
         found, missing = dict[str, float](), dict[str, str]()
         known = self.metrics
         for name in known if names is None else names:
@@ -129,7 +141,7 @@ class Scoring:
             if why:
                 missing[name] = why
             else:
-                found[name] = float(metric.value(y, given))
+                found[name] = float(metric.value(y, given, weight))
         return Scores(found, missing)
 
 
@@ -233,32 +245,36 @@ def _values_differ(y: AnyArray, _classes: Sequence[str]) -> str:
 # ------------------------------------------------------------------------------------- the metrics
 
 
-def _accuracy(y: AnyArray, predicted: AnyArray) -> float:
+def _accuracy(y: AnyArray, predicted: AnyArray, weight: Weight = None) -> float:
     from sklearn.metrics import accuracy_score
 
-    return float(accuracy_score(y, predicted))
+    return float(accuracy_score(y, predicted, sample_weight=weight))
 
 
-def _balanced_accuracy(y: AnyArray, predicted: AnyArray) -> float:
+def _balanced_accuracy(y: AnyArray, predicted: AnyArray, weight: Weight = None) -> float:
     # balanced_accuracy_score warns of predicted classes that have no row; this is the same mean.
     from sklearn.metrics import recall_score
 
-    return float(recall_score(y, predicted, labels=np.unique(y), average="macro"))
+    return float(
+        recall_score(y, predicted, labels=np.unique(y), average="macro", sample_weight=weight)
+    )
 
 
-def _f1_macro(y: AnyArray, predicted: AnyArray) -> float:
+def _f1_macro(y: AnyArray, predicted: AnyArray, weight: Weight = None) -> float:
     from sklearn.metrics import f1_score
 
-    return float(f1_score(y, predicted, average="macro", zero_division=0.0))
+    return float(f1_score(y, predicted, average="macro", zero_division=0.0, sample_weight=weight))
 
 
 def _recall(number: int) -> Metric:
-    def value(y: AnyArray, predicted: AnyArray) -> float:
+    def value(y: AnyArray, predicted: AnyArray, weight: Weight = None) -> float:
         from sklearn.metrics import recall_score
 
         if y.ndim == 2:
-            return float(recall_score(y[:, number], predicted[:, number]))
-        return float(recall_score(y, predicted, labels=[number], average="macro"))
+            return float(recall_score(y[:, number], predicted[:, number], sample_weight=weight))
+        return float(
+            recall_score(y, predicted, labels=[number], average="macro", sample_weight=weight)
+        )
 
     def undefined(y: AnyArray, classes: Sequence[str]) -> str:
         there = y[:, number] == 1 if y.ndim == 2 else y == number
@@ -275,55 +291,64 @@ def _one_hot(y: AnyArray, ranking: FloatArray) -> AnyArray:
     return hot
 
 
-def _roc_auc(y: AnyArray, ranking: FloatArray) -> float:
+def _roc_auc(y: AnyArray, ranking: FloatArray, weight: Weight = None) -> float:
     from sklearn.metrics import roc_auc_score
 
-    return float(roc_auc_score(_one_hot(y, ranking), ranking, average="macro"))
+    return float(
+        roc_auc_score(_one_hot(y, ranking), ranking, average="macro", sample_weight=weight)
+    )
 
 
-def _average_precision(y: AnyArray, ranking: FloatArray) -> float:
+def _average_precision(y: AnyArray, ranking: FloatArray, weight: Weight = None) -> float:
     from sklearn.metrics import average_precision_score
 
-    return float(average_precision_score(_one_hot(y, ranking), ranking, average="macro"))
+    return float(
+        average_precision_score(
+            _one_hot(y, ranking), ranking, average="macro", sample_weight=weight
+        )
+    )
 
 
-def _log_loss(y: AnyArray, probabilities: FloatArray) -> float:
+def _log_loss(y: AnyArray, probabilities: FloatArray, weight: Weight = None) -> float:
     from sklearn.metrics import log_loss
 
     if y.ndim == 2:
         columns = zip(y.T, probabilities.T, strict=True)
-        return float(np.mean([log_loss(one, chance, labels=[0, 1]) for one, chance in columns]))
-    return float(log_loss(y, probabilities, labels=np.arange(probabilities.shape[1])))
+        each = [log_loss(t, chance, labels=[0, 1], sample_weight=weight) for t, chance in columns]
+        return float(np.mean(each))
+    return float(
+        log_loss(y, probabilities, labels=np.arange(probabilities.shape[1]), sample_weight=weight)
+    )
 
 
-def _hamming(y: AnyArray, predicted: AnyArray) -> float:
+def _hamming(y: AnyArray, predicted: AnyArray, weight: Weight = None) -> float:
     from sklearn.metrics import hamming_loss
 
-    return 1.0 - float(hamming_loss(y, predicted))
+    return 1.0 - float(hamming_loss(y, predicted, sample_weight=weight))
 
 
-def _r2(y: AnyArray, predicted: AnyArray) -> float:
+def _r2(y: AnyArray, predicted: AnyArray, weight: Weight = None) -> float:
     from sklearn.metrics import r2_score
 
-    return float(r2_score(y, predicted))
+    return float(r2_score(y, predicted, sample_weight=weight))
 
 
-def _mae(y: AnyArray, predicted: AnyArray) -> float:
+def _mae(y: AnyArray, predicted: AnyArray, weight: Weight = None) -> float:
     from sklearn.metrics import mean_absolute_error
 
-    return float(mean_absolute_error(y, predicted))
+    return float(mean_absolute_error(y, predicted, sample_weight=weight))
 
 
-def _rmse(y: AnyArray, predicted: AnyArray) -> float:
+def _rmse(y: AnyArray, predicted: AnyArray, weight: Weight = None) -> float:
     from sklearn.metrics import root_mean_squared_error
 
-    return float(root_mean_squared_error(y, predicted))
+    return float(root_mean_squared_error(y, predicted, sample_weight=weight))
 
 
-def _mse(y: AnyArray, predicted: AnyArray) -> float:
+def _mse(y: AnyArray, predicted: AnyArray, weight: Weight = None) -> float:
     from sklearn.metrics import mean_squared_error
 
-    return float(mean_squared_error(y, predicted))
+    return float(mean_squared_error(y, predicted, sample_weight=weight))
 
 
 _CLASSES: frozenset[Goal] = frozenset({"classification"})

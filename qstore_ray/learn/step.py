@@ -13,7 +13,7 @@ weights, the gradient and Σ loss are of w · loss, and the two numbers count ro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -94,7 +94,7 @@ def value_and_grad(
     if model.pre is not None and parts.pre is not None and found.pre is not None:
         by_input = model.circuit.pullback(inputs, by_angle, gradients.amplitudes)
         model.pre.pullback(parts.pre, before, _by_block(by_input), found.pre)
-    result[:, -EXTRA:] = _scores(model, outputs, targets, values, there, weight)
+    result[:, -EXTRA:] = _scores(model, outputs, targets, values, there, weight, there)
     return result
 
 
@@ -106,9 +106,16 @@ def evaluate(
     backend: Backend,
     weight: FloatArray | None = None,
     key: DrawKey | None = None,
+    *,
+    weighs_correct: bool = False,
 ) -> FloatArray:
-    """The last three columns of `value_and_grad`, (blocks, 3): Σ loss, rows, correct."""
-    return scored(model, block_outputs(model, theta, x, backend, key), y, weight)
+    """The last three columns of `value_and_grad`, (blocks, 3): Σ loss, rows, correct.
+
+    Args:
+        weighs_correct: whether a correct row counts its weight, not 1.
+    """
+    outputs = block_outputs(model, theta, x, backend, key)
+    return scored(model, outputs, y, weight, weighs_correct=weighs_correct)
 
 
 def block_outputs(
@@ -128,7 +135,12 @@ def block_outputs(
 
 
 def scored(
-    model: QuantumModel, outputs: FloatArray, y: AnyArray, weight: FloatArray | None = None
+    model: QuantumModel,
+    outputs: FloatArray,
+    y: AnyArray,
+    weight: FloatArray | None = None,
+    *,
+    weighs_correct: bool = False,
 ) -> FloatArray:
     """Σ loss, rows, correct (blocks, 3) of `block_outputs` against the targets y (B, …)."""
     n_rows = outputs.shape[0] * BLOCK
@@ -137,7 +149,8 @@ def scored(
     weight = there if weight is None else there * _padded(weight, n_rows)
     targets, there, weight = _by_block(_padded(y, n_rows)), _by_block(there), _by_block(weight)
     losses, _ = model.loss.value_and_grad(outputs, targets)
-    return _scores(model, outputs, targets, losses, there, weight)
+    counted = weight if weighs_correct else there
+    return _scores(model, outputs, targets, losses, there, weight, counted)
 
 
 def outputs_of(
@@ -201,7 +214,7 @@ def _expectations(
 ) -> FloatArray:
     """Expectation values (B, O) for the circuit's inputs (B, F′)."""
     bindings = model.bindings(parts, x, model.circuit.angles(x))
-    drawn = {} if key is None else {"key": key}
+    drawn: dict[str, Any] = {} if key is None else {"key": key}
     return backend.evaluate(model.circuit.template, model.observables, bindings, **drawn).values
 
 
@@ -266,12 +279,13 @@ def _scores(
     losses: FloatArray,
     there: FloatArray,
     weight: FloatArray,
+    counted: FloatArray,
 ) -> FloatArray:
-    """(blocks, 3): Σ w · loss, rows, rows whose prediction is the target."""
+    """(blocks, 3): Σ w · loss, rows, and Σ `counted` of rows whose prediction is the target."""
     right = model.loss.predict(outputs) == targets
     if right.ndim > there.ndim:  # several labels or numbers: the row is right if all of them are
         right = right.all(axis=-1)
-    correct = right * there
+    correct = right * counted
     scores = np.empty((len(losses), EXTRA))
     scores[:, 0] = (losses * weight).sum(axis=1)
     scores[:, 1] = there.sum(axis=1)

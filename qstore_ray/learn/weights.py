@@ -6,8 +6,9 @@ on the mean over the batches, that of the epoch's loss, and a batch whose rows a
 gradient 0. One batch of all rows is exactly the weighted mean. Equal weights are none: training has
 then the same bits.
 
-Weights are of the training alone: the val and test splits are scored without them, so that runs
-with other weights can be compared.
+These weights are of the training alone: the val and test splits are scored without them, so that
+runs with other weights can be compared. Weights that a column of the data gives (`columns.weight`)
+are of all splits, and of their metrics too.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 ClassWeight: TypeAlias = Literal["balanced"] | dict[str, float] | None
 """`balanced` gives every class the same total; a table has a weight for each label, else 1."""
+
+LARGEST = 1e100
+"""The largest weight of a row: sums and squares of larger ones overflow."""
 
 
 def check_class_weight(value: Any, field: str = "class_weight") -> ClassWeight:
@@ -94,11 +98,11 @@ def check_sample_weight(weight: Any, n_rows: int, field: str = "sample_weight") 
             value=found.shape,
             fix=f"Give {n_rows} numbers, in the order of the rows.",
         )
-    wrong = ~np.isfinite(found) | (found < 0.0)
+    wrong = ~np.isfinite(found) | (found < 0.0) | (found > LARGEST)
     if wrong.any():
         row = int(np.argmax(wrong))
         raise ConfigError(
-            f"a weight is a finite number, 0 or more; that of row {row} is not",
+            f"a weight is a finite number from 0 to {LARGEST:g}; that of row {row} is not",
             field=field,
             value=float(found[row]),
             fix="Take 0 for a row that shall not count.",

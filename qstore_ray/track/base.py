@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from qstore_ray.errors import RunError
 from qstore_ray.registry import Registry
-from qstore_ray.resilience import write_durably
+from qstore_ray.resilience import unwritable_fix, write_durably
 from qstore_ray.track.logs.text import redact
 
 Record: TypeAlias = dict[str, Any]
@@ -99,7 +99,10 @@ class RunInfo:
             "parent": self.parent and os.path.relpath(self.parent, self.run_dir),
             "began": self.began,
         }
-        ended = None if outcome is None else redact(asdict(outcome))
+        ended: dict[str, Any] | None = None
+        if outcome is not None:
+            files = [_from(self.run_dir, path) for path in outcome.artifacts]
+            ended = {**redact(asdict(outcome)), "artifacts": files}
         text = json.dumps({"run": values, "outcome": ended}, indent=1, default=str)
         write_atomically(self.run_dir / RUN_INFO_FILE, text + "\n")
 
@@ -125,8 +128,24 @@ class RunInfo:
                 fix="Give the folder of a run, the one with metrics.jsonl in it.",
             ) from exc
         if outcome is not None:
-            outcome = replace(outcome, artifacts=[Path(name) for name in outcome.artifacts])
+            outcome = replace(outcome, artifacts=_files(run_dir, outcome.artifacts))
         return run, outcome
+
+
+def _from(folder: Path, path: Path) -> str:
+    """A path from the run folder, so that it can be moved or copied."""
+    root, path = folder.resolve(), path.resolve()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _files(run_dir: Path, names: Sequence[Path]) -> list[Path]:
+    """The files that `save` named; earlier versions wrote whole paths, as they were then."""
+    paths = [Path(name) for name in names]
+    then = next((path.parent for path in paths if path.name == "config.toml"), Path())
+    inside = [
+        p.relative_to(then) if then != Path() and p.is_relative_to(then) else p for p in paths
+    ]
+    return [run_dir / path for path in inside]
 
 
 @runtime_checkable
@@ -215,4 +234,8 @@ def write_atomically(path: Path, text: str) -> None:
         write_durably(path, text.encode())
     except OSError as exc:
         reason = exc.strerror or type(exc).__name__
-        raise RunError(f"cannot write into the run folder: {reason}", value=str(path)) from exc
+        raise RunError(
+            f"cannot write into the run folder: {reason}",
+            value=str(path),
+            fix=unwritable_fix(exc),
+        ) from exc

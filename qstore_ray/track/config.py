@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 from qstore_ray.config import Config
 from qstore_ray.credentials import PublicUrl
 from qstore_ray.errors import ConfigError, unknown_name_error
+from qstore_ray.resilience import real_path
 from qstore_ray.track.base import TRACKERS
 
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -155,7 +156,7 @@ def sqlite_uri(file: Path) -> str:
     sqlite's own kind of URI, in which `?`, `#` and `%` are escaped. With the driver named, MLflow
     does not take `file:…` for the path of a folder that it has to make.
     """
-    path = file.resolve().as_posix()
+    path = real_path(file).as_posix()
     if not set(path) & set("?#%"):
         return f"sqlite:///{path}"
     return f"sqlite+pysqlite:///file:{quote(quote(path), safe='/')}?uri=true"
@@ -187,4 +188,4 @@ def artifact_folder(uri: str, storage: Path) -> str | None:
         return None
     file = sqlite_file(uri)
     folder = storage if file is None else file.parent
-    return (folder.resolve() / "mlflow-artifacts").as_uri()
+    return (real_path(folder) / "mlflow-artifacts").as_uri()

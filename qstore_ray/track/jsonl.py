@@ -8,6 +8,7 @@ left over from an earlier attempt then appends to the old file, which nobody rea
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import numbers
@@ -18,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from qstore_ray.errors import RunError
-from qstore_ray.resilience import write_durably
+from qstore_ray.resilience import unwritable_fix, write_durably
 from qstore_ray.track.base import Record
 
 
@@ -45,7 +46,8 @@ class MetricsFile:
             before = os.fstat(descriptor).st_size
             if os.write(descriptor, line) < len(line):
                 os.ftruncate(descriptor, before)
-                raise RunError("the disk is full", field="metrics", value=str(self._path))
+                full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                raise _unwritable_error(self._path, full)
             if record.get("event") != "step":
                 os.fsync(descriptor)
         except OSError as exc:
@@ -197,4 +199,9 @@ def _damaged_error(path: Path, number: int) -> RunError:
 
 def _unwritable_error(path: Path, exc: OSError) -> RunError:
     reason = exc.strerror or type(exc).__name__
-    return RunError(f"cannot write the metrics: {reason}", field="metrics", value=str(path))
+    return RunError(
+        f"cannot write the metrics: {reason}",
+        field="metrics",
+        value=str(path),
+        fix=unwritable_fix(exc, "continue with existing='resume'"),
+    )

@@ -49,7 +49,7 @@ def sync_run(run_dir: str | Path, config: TrackConfig | None = None) -> list[str
             f"not complete: {'; '.join(f'{name}: {exc.message}' for name, exc in failed)}",
             field=first.field,
             value=first.value,
-            fix="Call it again when the server answers; the run folder keeps everything.",
+            fix="Call it again when that is fixed; the run folder keeps everything.",
         ) from first
     return [tracker.name for tracker in open_trackers(config)]
 

@@ -45,7 +45,8 @@ def checked(
     """The model and its rows, as training takes them. Runs in the driver process.
 
     Args:
-        sample_weight: of the rows of train, in the order of `materialize` (N,).
+        sample_weight: of the rows of train, in the order of `materialize` (N,); by default those
+            of the dataset.
         backend: where circuits run; without it the one that `config` names.
 
     Raises:
@@ -61,16 +62,33 @@ def checked(
     validates = "val" in dataset.plans
     held_out = dataset.materialize("val") if validates else (x[:0], y[:0])
     row_val = dataset.rows("val") if validates else None
-    given = None if sample_weight is None else check_sample_weight(sample_weight, len(x))
+    given = _sample_weight(dataset, sample_weight, len(x))
     weight = weights_of(model, config, y, dataset.classes, given)
     targets = scaling_of(model, config, y, given)
     x_val, y_val = held_out
     if targets is not None:
         y, y_val = targets.apply(y), targets.apply(y_val)
-    rows = TrainingRows(x, y, x_val, y_val, dataset.rows("train"), row_val, weight)
+    weight_val = dataset.weights("val") if validates else None
+    rows = TrainingRows(x, y, x_val, y_val, dataset.rows("train"), row_val, weight, weight_val)
     check_rows(model, config, rows, backend)
     names = tuple(map(str, dataset.schema.class_names))
     return Checked(model, rows, targets, asked_metrics(model, config, callbacks, rows, names))
+
+
+def _sample_weight(dataset: Dataset, given: Any, n_rows: int) -> FloatArray | None:
+    """The weights (N,) of the rows of train: those given, or those of the dataset."""
+    own = dataset.weights("train")
+    if given is None:
+        return own
+    if dataset.plan("train").weight is not None:
+        column = None if dataset.config.columns is None else dataset.config.columns.weight
+        raise ConfigError(
+            "the dataset has sample weights already",
+            field="sample_weight",
+            value=column,
+            fix="Leave sample_weight out, or load the dataset without columns.weight.",
+        )
+    return check_sample_weight(given, n_rows)
 
 
 def no_dataset_error(given: object) -> UsageError:

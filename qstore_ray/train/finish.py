@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from qstore_ray.baseline import Baseline
 from qstore_ray.data.read.dataset import Dataset
@@ -12,6 +12,8 @@ from qstore_ray.errors import InterruptedRunError, QStoreError
 from qstore_ray.figures.run import draw_run
 from qstore_ray.track.base import Status
 from qstore_ray.track.jsonl import MetricsFile, read_records
+from qstore_ray.track.logs.text import redact_message
+from qstore_ray.train.checks import Checked
 from qstore_ray.train.model.evaluation import Evaluation
 from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.report.facts import Ending
@@ -77,6 +79,47 @@ class Pictures:
         self.files.append(page)
 
 
+class Scored(NamedTuple):
+    """Scores of a model on val and test, those that are missing and why, and the verdict."""
+
+    metrics: dict[str, float]
+    missing: dict[str, str]
+    verdict: str
+
+
+def score(
+    trained: TrainedModel, dataset: Dataset, found: Checked, baseline: Baseline | None
+) -> Scored:
+    """Score a trained model: val by the metrics of its training, test by all that there are.
+
+    The last epoch's record does not have these numbers: early stopping may have restored earlier
+    parameters.
+    """
+    result = Scored({}, {}, "")
+    # Of numbers in their own units too, since the loss is of scaled targets.
+    always = ("rmse",) if found.model.loss.goal == "regression" else ()
+    parts = {"val": tuple(dict.fromkeys((*found.metrics, *always))), "test": None}
+    for split, names in parts.items():
+        if split not in dataset.plans:
+            continue
+        seen = trained.evaluation(dataset, split, names)
+        result.metrics.update({f"{split}_{n}": v for n, v in seen.scores.values.items()})
+        result.missing.update({f"{split}_{n}": why for n, why in seen.scores.missing.items()})
+        if split == "test" and baseline is not None:
+            said, numbers = judged(seen, baseline, dataset)
+            result.metrics.update(numbers)
+            result = result._replace(verdict=said)
+    return result
+
+
+def noisy_scores(trained: TrainedModel, dataset: Dataset) -> dict[str, float]:
+    """What a model with a noisy backend scores on test, as `noisy_test_<metric>`."""
+    if "test" not in dataset.plans:
+        return {}
+    seen = trained.evaluation(dataset, "test", None)
+    return {f"noisy_test_{name}": value for name, value in seen.scores.values.items()}
+
+
 def judged(seen: Evaluation, baseline: Baseline, dataset: Dataset) -> tuple[str, dict[str, float]]:
     """The verdict on a model of the goal that the data are for; nothing for any other."""
     if "r2" in seen.scores.missing:
@@ -88,7 +131,7 @@ def judged(seen: Evaluation, baseline: Baseline, dataset: Dataset) -> tuple[str,
     if not seen.scores.values.keys() & {"accuracy", "r2"}:  # compression
         return "", {}
     names = tuple(map(str, dataset.schema.class_names)) if dataset.classes else ()
-    return verdict(seen.y, seen.answers, baseline, names)
+    return verdict(seen.y, seen.answers, baseline, names, seen.weight)
 
 
 def artifacts(folder: RunFolder, figures: list[Path]) -> list[Path]:
@@ -97,13 +140,14 @@ def artifacts(folder: RunFolder, figures: list[Path]) -> list[Path]:
     return [path for path in files if path.exists()]
 
 
-def close_metrics(folder: RunFolder, status: Status) -> None:
-    """Say how the run ended where the loop could not say it any more."""
+def close_metrics(folder: RunFolder, status: Status, error: BaseException | None = None) -> None:
+    """Say how the run ended, and with which error, if the loop could not say it any more."""
     records = read_records(folder.metrics)
     if records and records[-1].get("event") == "end":
         return
     with MetricsFile(folder.metrics) as metrics:
-        metrics.append({"event": "end", "status": status})
+        reason = {} if error is None else {"reason": redact_message(str(error))}
+        metrics.append({"event": "end", "status": status, **reason})
 
 
 def interrupted_error(folder: RunFolder, reason: str = "") -> QStoreError:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qstore_ray.backends import check_object, check_sendable, open_backend
+from qstore_ray.backends.base import Backend, can_test
+from qstore_ray.backends.keys import DrawKey, KeyedBackend
 from qstore_ray.baseline import Baseline
 from qstore_ray.config import dump_toml, fingerprint
 from qstore_ray.data.read.dataset import Dataset
@@ -41,7 +43,8 @@ from qstore_ray.train.finish import (
     artifacts,
     close_metrics,
     interrupted_error,
-    judged,
+    noisy_scores,
+    score,
     take_all,
 )
 from qstore_ray.train.job import Assignment, TrainingRows, WorkerResult
@@ -208,7 +211,7 @@ class QuantumTrainer:
                 metrics["train_seconds"] = round(time.monotonic() - began, 3)
                 summary = {**metrics, **_texts(words)}
                 last_steps = (
-                    lambda: close_metrics(folder, status),
+                    lambda: close_metrics(folder, status, raised),
                     lambda: pictures.report(Ending(status, metrics, **words)),
                     lambda: follower.stop(
                         status, summary=summary, artifacts=artifacts(folder, pictures.files)
@@ -271,7 +274,10 @@ class QuantumTrainer:
         try:
             yield folder
         finally:
-            folder.close()
+            steps: list[Callable[[], object]] = [folder.close]
+            if folder.record["status"] == "running":  # it failed before training began
+                steps.insert(0, lambda: folder.set_status("failed"))
+            take_all(steps, sys.exception())
 
     def _session(self) -> AbstractContextManager[None]:
         """Ray with room for the workers; nothing where there are none."""
@@ -366,27 +372,22 @@ class QuantumTrainer:
         )
         history = epoch_records(read_records(folder.metrics))
         metrics |= {k: float(v) for k, v in history[-1].items() if k.startswith("train_")}
-        # Not read from the last epoch: early stopping may have put back earlier parameters.
-        # Val has the metrics that it had in training, and test all that there are.
-        missing: dict[str, str] = {}
-        said = ""
-        # Of numbers in their own units too, since the loss is of scaled targets.
-        always = ("rmse",) if found.model.loss.goal == "regression" else ()
-        for split, names in (
-            ("val", tuple(dict.fromkeys((*found.metrics, *always)))),
-            ("test", None),
-        ):
-            if split not in dataset.plans:
-                continue
-            seen = trained.evaluation(dataset, split, names)
-            metrics |= {f"{split}_{name}": value for name, value in seen.scores.values.items()}
-            missing |= {f"{split}_{name}": why for name, why in seen.scores.missing.items()}
-            if split == "test" and baseline is not None:
-                said, numbers = judged(seen, baseline, dataset)
-                metrics |= numbers
+        scored = score(trained, dataset, found, baseline)
+        metrics |= scored.metrics
+        if self.trainer.noise is not None:
+            noisy = TrainedModel.load(checkpoint.path, self._noisy_backend())
+            metrics |= noisy_scores(noisy, dataset)
         metrics["epochs"] = len(history)
         metrics["samples_per_second"] = round(outcome.samples / outcome.seconds, 1)
-        return TrainResult(trained, metrics, history, folder.path, checkpoint.path, missing, said)
+        return TrainResult(
+            trained, metrics, history, folder.path, checkpoint.path, scored.missing, scored.verdict
+        )
+
+    def _noisy_backend(self) -> Backend:
+        """The backend of the noise, with the draws of the test rows."""
+        backend = open_backend(self.trainer.backend, self.trainer.options_of_backend())
+        assert can_test(backend), "a backend that takes noise has one for test rows"
+        return KeyedBackend(backend.for_testing(), DrawKey((self.trainer.seed, 2)))
 
 
 def _texts(said: Mapping[str, Any]) -> dict[str, str]:

@@ -19,13 +19,11 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from qstore_ray.data.inputs.signature import Signature
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.read.dataset import Dataset
-from qstore_ray.errors import InterruptedRunError
 from qstore_ray.track.base import Status
 from qstore_ray.track.logs.logging import announce
 from qstore_ray.train.config import TrainingJob
@@ -35,7 +33,7 @@ from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.driver.capacity import Room
 from qstore_ray.tune.driver.checks import checked_search, search_session
 from qstore_ray.tune.driver.display import SearchDisplay
-from qstore_ray.tune.driver.finalize import finish, leave_files, summary_of
+from qstore_ray.tune.driver.finalize import finish, leave_files, stopped_error, summary_of
 from qstore_ray.tune.driver.tracking import SearchTracking
 from qstore_ray.tune.driver.watch import Watch, artifacts_of
 from qstore_ray.tune.space.space import Space
@@ -151,7 +149,7 @@ class Tuner:
             leave_files(result, study.folder, figures=plan.job.track.figures)
             if stopped:
                 status = "interrupted"
-                raise _stopped_error(study.folder)
+                raise stopped_error(study.folder)
             result.best_trials()  # raises where no trial was completed
             status = "finished"
         except KeyboardInterrupt:
@@ -168,12 +166,3 @@ class Tuner:
 
     def _read(self) -> StudyResult:
         return read_result(self.base.storage, self.base.name, storage_url=self.config.storage_url)
-
-
-def _stopped_error(folder: Path) -> InterruptedRunError:
-    return InterruptedRunError(
-        "the search was stopped on request",
-        field="study",
-        value=str(folder),
-        fix=f"Continue it with existing='resume' (name {folder.name!r}).",
-    )

@@ -26,6 +26,7 @@ EXIT_CODES = {
     "UsageError": 2,
     "DataError": 3,
     "BackendError": 4,
+    "ServiceError": 4,
     "RunError": 1,
     "InterruptedRunError": 5,
 }

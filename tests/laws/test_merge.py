@@ -20,7 +20,7 @@ from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.data.quality.report import validate
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import ConfigError, DataError, UsageError
-from tests.laws.test_sources import CHAIN, Member, every_member, folder
+from tests.laws.test_sources import CHAIN, MEMBERS, Member, folder
 
 __all__ = ["folder"]  # the files of the sources
 
@@ -99,7 +99,7 @@ def _load(path: Path, split: dict[str, Any], **fields: Any) -> Dataset:
     return DatasetLoader.load(config)
 
 
-@every_member
+@pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
 def test_every_source_gives_train_and_val_as_train(member: Member, folder: Path):
     split = {part: THREE[part] for part in THREE if part not in member.official}
     total = sum(split.values())

@@ -61,6 +61,25 @@ def test_weighted_rows_on_three_workers_and_resumed_end_with_the_bits_of_one(
     assert set(one.epochs[-1]) > {f"val_{name}" for name in METRICS}
 
 
+@pytest.mark.parametrize("metrics", [(), METRICS])
+def test_weights_of_val_weigh_its_loss_and_accuracy_on_any_workers(flowers, tmp_path, metrics):
+    """A weight of val is a number of repetitions, and three workers give the bits of one."""
+    times = np.arange(len(flowers.x_val)) % 3 + 1
+    again = np.repeat(np.arange(len(times)), times)
+    weighted = _weighted(flowers)._replace(weight_val=times.astype(float))
+    repeated = _weighted(flowers)._replace(x_val=flowers.x_val[again], y_val=flowers.y_val[again])
+    jobs = [_scored(_job(tmp_path / name, epochs=2), metrics) for name in ("one", "three", "again")]
+    ends = [
+        _end(job, _train(job, rows, workers))
+        for job, rows, workers in zip(jobs, (weighted, weighted, repeated), (0, 3, 0), strict=True)
+    ]
+    assert ends[0] == ends[1]
+    assert ends[0].theta == ends[2].theta
+    for one, other in zip(ends[0].epochs, ends[2].epochs, strict=True):
+        for name in ("val_loss", "val_accuracy", *(f"val_{metric}" for metric in metrics)):
+            assert one[name] == pytest.approx(other[name], rel=1e-9), name
+
+
 def test_metrics_change_no_bit_of_a_run(flowers, tmp_path):
     plain, scored = _job(tmp_path / "plain"), _scored(_job(tmp_path / "scored"))
     without, having = (_end(job, _train(job, flowers)) for job in (plain, scored))

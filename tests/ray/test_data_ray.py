@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from qstore_ray import ModelConfig, QuantumTrainer, TrainerConfig
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.read.dataset import Dataset
@@ -38,6 +41,41 @@ def test_rows_through_ray_are_the_rows_in_process(ray_cluster, split: str, field
     x, y = dataset.materialize(split)
     np.testing.assert_array_equal(through_ray.y, y)
     np.testing.assert_array_equal(through_ray.x, x)
+
+
+def _weighted(folder: Path) -> Dataset:
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    rows = (f"{a},{b},{i % 7 + 1},{i % 2}\n" for i, (a, b) in enumerate(x))
+    (folder / "t.csv").write_text("a,b,w,label\n" + "".join(rows))
+    return DatasetLoader.load(
+        DatasetConfig(
+            name="weighted",
+            source="local",
+            params={"path": str(folder / "t.csv"), "rows_per_task": 7},
+            columns={"weight": "w"},
+        )
+    )
+
+
+def test_weights_go_through_ray_with_their_rows(ray_cluster, tmp_path: Path):
+    dataset = _weighted(tmp_path)
+    rows = dataset.to_ray("train").to_pandas().sort_values("row")
+    np.testing.assert_array_equal(rows["row"], dataset.rows("train"))
+    np.testing.assert_array_equal(rows["weight"], dataset.weights("train"))
+
+
+def test_workers_train_with_the_weights_of_the_column(ray_cluster, tmp_path: Path):
+    dataset = _weighted(tmp_path)
+    ends = []
+    for workers in (0, 2):
+        config = TrainerConfig(epochs=2, batch_size=16, num_workers=workers)
+        trainer = QuantumTrainer(
+            ModelConfig(n_qubits=2, layers=1), config, name=f"w{workers}", storage=tmp_path
+        )
+        result = trainer.fit(dataset)
+        scores = [result.history[-1][name] for name in ("train_loss", "val_loss", "val_accuracy")]
+        ends.append((result.model.theta.tobytes(), scores, result.metrics["test_loss"]))
+    assert ends[0] == ends[1]
 
 
 def test_a_file_that_changed_is_our_error_on_the_cluster_too(ray_cluster, tmp_path):

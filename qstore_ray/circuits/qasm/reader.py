@@ -51,7 +51,6 @@ def from_text(
     name: str = "circuit",
     features: FeatureNames | None = None,
     n_features: int | None = None,
-    kept: bool = False,
 ) -> Circuit:
     """The circuit that OpenQASM 2 or 3 source describes.
 
@@ -60,8 +59,6 @@ def from_text(
         name: the circuit's name, or the file that errors name.
         features: as in `from_qiskit`.
         n_features: F, if the data have more columns than the circuit uses.
-        kept: the text comes from a configuration. In texts of earlier versions the parameters are
-            sorted by name as text: `theta[10]` before `theta[2]`.
 
     Raises:
         CircuitError: it is not OpenQASM, or holds what `from_qiskit` refuses.
@@ -69,8 +66,7 @@ def from_text(
     if features is None and n_features is None and (own := read_own(text, name)) is not None:
         return own
     named = tuple(features) if isinstance(features, list) else features
-    text_order = kept and is_in_text_order(text)
-    circuit = replace(_converted(text, name, named, n_features, text_order), name=name)
+    circuit = replace(_converted(text, name, named, n_features), name=name)
     return with_encoding(circuit, text) if features is None else circuit
 
 
@@ -80,14 +76,14 @@ def check_text(text: str, name: str) -> None:
     Raises:
         CircuitError: it is not OpenQASM, or has gates or steps that no circuit here can have.
     """
-    in_our_gates(_parsed(text, name, is_in_text_order(text)))
+    in_our_gates(_parsed(text, name))
 
 
 @lru_cache(maxsize=_TEXTS_KEPT)
 def _converted(
-    text: str, name: str, features: FeatureNames | None, n_features: int | None, text_order: bool
+    text: str, name: str, features: FeatureNames | None, n_features: int | None
 ) -> Circuit:
-    parsed = _parsed(text, name, text_order)
+    parsed = _parsed(text, name)
     try:
         return from_qiskit(parsed, features=features, n_features=n_features)
     except CircuitError as exc:
@@ -96,18 +92,18 @@ def _converted(
         raise
 
 
-_PARSED: OrderedDict[tuple[str, bool], QuantumCircuit] = OrderedDict()
+_PARSED: OrderedDict[str, QuantumCircuit] = OrderedDict()
 
 
-def _parsed(text: str, name: str, text_order: bool) -> QuantumCircuit:
+def _parsed(text: str, name: str) -> QuantumCircuit:
     """The program's circuit; a text is parsed only once, even under several names."""
-    circuit = _PARSED.get((text, text_order))
+    circuit = _PARSED.get(text)
     if circuit is None:
         circuit = run_program(text, name)
-        circuit.metadata = {TEXT_ORDER: True} if text_order else {}
+        circuit.metadata = {TEXT_ORDER: True} if is_in_text_order(text) else {}
         if header := HEADER.search(text):
             circuit.metadata[OWN_SLOTS] = (int(header["rows"]), int(header["params"]))
-        _PARSED[text, text_order] = circuit
+        _PARSED[text] = circuit
         if len(_PARSED) > _TEXTS_KEPT:
             _PARSED.popitem(last=False)
     return circuit

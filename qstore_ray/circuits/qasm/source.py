@@ -17,8 +17,10 @@ from qstore_ray.errors import CircuitError, ConfigError
 KNOWN_INCLUDES = ("qelib1.inc", "stdgates.inc", "hqslib1.inc", "hqslib1_dummy.inc")
 """Libraries of gates that every text may use, included or not."""
 NUMERIC = "// qstore_ray: vectors in numeric order"
+AS_TEXT = "// qstore_ray: vectors in text order"
 """Last line of a kept text in which the order of Qiskit's names of vectors, `_theta_10_`, matters.
-Texts kept by earlier versions lack it: their parameters are in the order of text."""
+A text without it is in numeric order if a user gives it, in that of text if an earlier version kept
+it."""
 
 _INCLUDE = re.compile(
     r"""(?P<skipped>//[^\n]*|/\*.*?\*/)
@@ -43,8 +45,25 @@ def is_source(spec: str) -> bool:
 
 
 def is_in_text_order(text: str) -> bool:
-    """Whether the parameters of a kept text are those of an earlier version, in another order."""
-    return NUMERIC not in text and _sorts_otherwise_as_text(text)
+    """Whether the parameters of a text are in the order of their names as text."""
+    return AS_TEXT in text and NUMERIC not in text
+
+
+def in_numeric_order(text: str) -> str:
+    """A text that a user gives, its order of parameters said in it if the order matters."""
+    return _with_order(text, AS_TEXT if is_in_text_order(text) else NUMERIC)
+
+
+def in_earlier_order(text: str) -> str:
+    """A text that a run or a model keeps, the same; without a mark it is of an earlier version."""
+    return _with_order(text, NUMERIC if NUMERIC in text else AS_TEXT)
+
+
+def _with_order(text: str, mark: str) -> str:
+    if not _sorts_otherwise_as_text(text):
+        return text
+    lines = [line for line in text.split("\n") if line.strip() not in (NUMERIC, AS_TEXT)]
+    return "\n".join(lines).rstrip() + f"\n{mark}\n"
 
 
 def _sorts_otherwise_as_text(text: str) -> bool:
@@ -65,10 +84,7 @@ def read_source(path: str | Path) -> str:
         ConfigError: the file cannot be read.
         CircuitError: it is empty, not text, or includes what cannot be included.
     """
-    text = _with_includes(Path(path), ())
-    if _sorts_otherwise_as_text(text):
-        text = f"{text.rstrip()}\n{NUMERIC}\n"
-    return text
+    return in_numeric_order(_with_includes(Path(path), ()))
 
 
 def _with_includes(path: Path, chain: tuple[Path, ...]) -> str:

@@ -338,6 +338,12 @@ class Values:
         self.cursor.expect(")")
         if isinstance(value, Unknown | ParameterExpression):
             return value
+        if not isinstance(value, int | float | complex):
+            self.cursor.refuse(
+                f"a register or an array cannot be made {token.text}",
+                token,
+                fix="Write the number itself.",
+            )
         to = {"int": int, "uint": int, "bool": bool, "bit": bool}.get(token.text, float)
         try:
             return to(value)

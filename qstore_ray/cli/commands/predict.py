@@ -77,7 +77,13 @@ def predict(
     an id and other columns may be there, or not.
     """
     from qstore_ray.cli.shared.models import check_output, find_model, open_model, write_output
-    from qstore_ray.cli.shared.rows import id_column, read_rows, say_what_is_taken
+    from qstore_ray.cli.shared.rows import (
+        id_column,
+        label_asked,
+        read_rows,
+        rows_by_place,
+        say_what_is_taken,
+    )
 
     path = find_model(model, storage)
     target = None if output is None else check_output(output)
@@ -85,7 +91,8 @@ def predict(
         opened = open_model(path)
         found = read_rows(opened, rows, changes, *([] if id_ is None else [id_]))
         ids = {} if id_ is None else {id_: id_column(found, id_)}
-        columns = _columns(opened, found.rows, proba, workers)
+        given = rows_by_place(opened, found.rows, ids, label_asked(changes)[0])
+        columns = _columns(opened, given, proba, workers)
         if shared := set(ids) & set(columns):
             raise UsageError(
                 "the output has a column of this name already",
@@ -93,7 +100,8 @@ def predict(
                 value=shared.pop(),
                 fix="Rename the column of the input.",
             )
-        say_what_is_taken(opened, found.rows, dict.fromkeys(ids, "id"))
+        if given is found.rows:
+            say_what_is_taken(opened, found.rows, dict.fromkeys(ids, "id"))
         columns = {**ids, **columns}
     if target is None:
         say(_json_lines(columns) if as_json else _csv(columns))

@@ -138,6 +138,7 @@ def _as_text(summary: RunSummary, kept: list[dict[str, Any]]) -> str:
         ("epochs", _epochs(summary)),
         ("seconds", "-" if summary.seconds is None else f"{summary.seconds:.1f}"),
     ]
+    lines += [("ended because", summary.reason)] if summary.reason else []
     lines += [("verdict", summary.verdict)] if summary.verdict else []
     lines += [(name, f"{value:.6g}") for name, value in summary.metrics.items()]
     lines += [(name, f"not defined: {why}") for name, why in summary.missing.items()]

@@ -186,9 +186,13 @@ def _as_text(result: JobResult, config: JobConfig) -> str:
     if result.verdict:
         lines.append(("verdict", result.verdict))
     lines += [("missing", f"{name}: {why}") for name, why in result.missing.items()]
-    epochs, seconds = metrics["epochs"], metrics["train_seconds"]
-    speed = f"{metrics['samples_per_second']:,.0f} samples/s"
-    lines.append(("training", f"{epochs} epoch{'s' * (epochs != 1)} in {seconds:.1f} s, {speed}"))
+    epochs, speed = metrics["epochs"], metrics["samples_per_second"]
+    speed = f", {speed:,.0f} samples/s" if speed else ", all of them trained before"
+    lines.append(("training", f"{epochs} epoch{'s' * (epochs != 1)}{speed}"))
+    parts = ["Ray's start"] * (config.trainer.num_workers > 0) + ["training", "scoring"]
+    parts += ["figures"] * config.track.figures
+    whole = f"{', '.join(parts[:-1])} and {parts[-1]}"
+    lines.append(("time", f"{metrics['train_seconds']:.1f} s for {whole}"))
     tracked = recorded_at(result.run_dir, config.track)
     lines += [("mlflow", tracked)] if tracked else []
     return facts(lines)

@@ -64,12 +64,12 @@ class LiveSearch:
     def trial_started(self, number: int, values: Mapping[str, Any]) -> None:
         """One more runs."""
         with self._lock:
-            self._progress.running[number] = values
+            self._progress.begin(number, values)
 
     def epoch(self, number: int, epoch: int, value: float) -> None:
         """Its epoch and value."""
         with self._lock:
-            self._progress.epochs[number] = (epoch, value)
+            self._progress.epoch(number, epoch, value)
 
     def trial_ended(
         self, number: int, status: str, value: float | None, reason: str | None

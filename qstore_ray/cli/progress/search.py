@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TextIO
 
 from qstore_ray.cli.progress.pace import count, duration
+from qstore_ray.cli.progress.trial_pace import TrialPace
 from qstore_ray.cli.shared.study_text import plain, short_names, shown
 from qstore_ray.learn.diagnostics.stopping import Mode, larger_is_better
 from qstore_ray.tune.driver.display import BestTrial
@@ -31,20 +32,33 @@ class Progress:
         self.best: BestTrial | None = None
         self.running: dict[int, Mapping[str, Any]] = {}
         self.epochs: dict[int, tuple[int, float]] = {}
+        self._pace = TrialPace()
         self.ended = dict.fromkeys(_COUNTED, 0)
 
     def start(
         self, study: str, limit: int, objective: str, done: int, mode: Mode, best: BestTrial | None
     ) -> None:
         """Begin, or go on after `done` trials."""
-        self.study, self.limit, self.objective = study, limit, objective
+        # A study that is resumed with fewer trials than it has keeps those that it has.
+        self.study, self.limit, self.objective = study, max(limit, done), objective
         self.larger = larger_is_better(objective, mode)
         self.best, self._before, self._began = best, done, self._clock()
+
+    def begin(self, number: int, values: Mapping[str, Any]) -> None:
+        """Take in that a trial began."""
+        self.running[number] = values
+        self._pace.begin(number, self._clock())
+
+    def epoch(self, number: int, epoch: int, value: float) -> None:
+        """Take in the value of a running trial after so many epochs."""
+        self.epochs[number] = (epoch, value)
+        self._pace.epoch(number, epoch, self._clock())
 
     def end(self, number: int, status: str, value: float | None) -> bool:
         """Take in how a trial ended; whether it is the best so far."""
         values = self.running.pop(number, {})
         self.epochs.pop(number, None)
+        self._pace.end(number, self._clock(), counts=status in self.ended)
         if status in self.ended:
             self.ended[status] += 1
         if status != "completed" or value is None:
@@ -68,9 +82,8 @@ class Progress:
         return self._clock() - self._began
 
     def remaining(self) -> float | None:
-        """Seconds still to go at the pace of the trials so far; None before the first has ended."""
-        ended = self.done - self._before
-        return self.seconds * (self.limit - self.done) / ended if ended else None
+        """Seconds still to go until the last trial; None while no trial says how long one takes."""
+        return self._pace.remaining(self.limit - self.done, self._clock())
 
     def counts(self) -> str:
         """How many ended in which way."""
@@ -134,10 +147,11 @@ class SearchLines:
 
     def trial_started(self, number: int, values: Mapping[str, Any]) -> None:
         """A line is for trials that ended."""
-        self._progress.running[number] = values
+        self._progress.begin(number, values)
 
     def epoch(self, number: int, epoch: int, value: float) -> None:
         """A line is for trials that ended."""
+        self._progress.epoch(number, epoch, value)
 
     def trial_ended(
         self, number: int, status: str, value: float | None, reason: str | None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qstore_ray.cli.output import note
 from qstore_ray.config import apply_overrides
-from qstore_ray.data.inputs.frame import Frame, left_out
+from qstore_ray.data.inputs.frame import Frame, label_name, left_out
 from qstore_ray.data.inputs.labelled import label_column
 from qstore_ray.data.inputs.signature import Signature
 from qstore_ray.data.inputs.unlabelled import Unlabelled, read_labelled, read_unlabelled
@@ -34,7 +34,9 @@ def read_rows(model: TrainedModel, path: str, changes: list[str] | None, *kept: 
         ConfigError, DataError: see `read_unlabelled`.
     """
     signature = model.signature or Signature(model.preparation.n_features)
-    found = read_unlabelled(path, signature, reading(changes), kept)
+    label, others = label_asked(changes)
+    kept = kept if label is None else (*kept, label)
+    found = read_unlabelled(path, signature, reading(others), kept)
     if model.signature is None and isinstance(found.rows, Frame):
         if found.params.header is not False:
             _say_positions(found.rows)
@@ -53,19 +55,61 @@ def labelled_rows(model: TrainedModel, path: str, split: str, changes: list[str]
         ConfigError, DataError: see `read_labelled` and `TrainedModel.labelled`.
     """
     signature = model.signature or Signature(model.preparation.n_features)
-    label, others = _label(changes)
+    label, others = label_asked(changes)
     known = label or (None if signature.table is None else signature.table.label)
     found = read_labelled(path, signature, known, split, reading(others))
+    if known is None and found.y is None:
+        known = label_name(found.rows, signature.table)
+    if model.signature is not None and signature.table is None and isinstance(found.rows, Frame):
+        if found.y is not None or known in found.rows.names:  # else there are no labels
+            rows_by_place(model, found.rows, (), known)
+        rows = found.rows._replace(announced=True)
+        return model.labelled(rows, found.y, label=known, split=split)
     if model.signature is None and isinstance(found.rows, Frame):
         labels = label_column(found.rows, known, model.classes, None)
         features = found.rows.without(known)
         _say_positions(features)
         return model.labelled(features.in_places(), labels, split=split)
-    say_what_is_taken(model, found.rows, {} if known is None else {known: "label"})
-    return model.labelled(found.rows, found.y, label=label, split=split)
+    roles = {} if known is None else {known: "label"}
+    weight = None if signature.table is None else signature.table.weight
+    if weight is not None and isinstance(found.rows, Frame):
+        if weight in found.rows.names:
+            roles[weight] = "weight"
+        else:
+            note(f"note: the rows have no column {weight!r}, so each of them counts as 1")
+    say_what_is_taken(model, found.rows, roles)
+    return model.labelled(found.rows, found.y, label=known, split=split)
 
 
-def _label(changes: list[str] | None) -> tuple[str | None, list[str]]:
+def rows_by_place(
+    model: TrainedModel, rows: Frame | AnyArray, ids: Iterable[str], label: str | None
+) -> Frame | AnyArray:
+    """The features of a table for a model without names, with one line that says which they are.
+
+    Rows of other kinds, and for models with names, are returned as they are.
+
+    Args:
+        ids: columns that are used for something else.
+        label: the label; by default the one column with a usual name.
+
+    Raises:
+        DataError: another number of columns than the model has features.
+    """
+    signature = model.signature
+    if signature is None or signature.table is not None or not isinstance(rows, Frame):
+        return rows
+    rest = rows
+    for name in ids:
+        rest = rest.without(name)
+    label = rest.usual_label(signature.n_features) if label is None else label
+    taken = rest.taken(signature.n_features, label)
+    said = "" if label is None else f"; label {label}"
+    names = [str(name) for name in taken.names]
+    note(f"{len(names)} features, by position (the model has no names): {_listed(names)}{said}")
+    return taken._replace(announced=True)
+
+
+def label_asked(changes: list[str] | None) -> tuple[str | None, list[str]]:
     """The column that `columns.label` names, and the other changes."""
     own = [change for change in changes or [] if change.split("=")[0].strip() == "columns.label"]
     others = [change for change in changes or [] if change not in own]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from qstore_ray.cli.shared.study_text import summary_of
+from qstore_ray.resilience import real_path
 
 if TYPE_CHECKING:
     from qstore_ray.job import JobConfig
@@ -67,7 +68,7 @@ def _folders(job: JobConfig) -> tuple[Path, Path | None]:
     """The study's folder, and that of its final training if it has one."""
     from qstore_ray.tune.driver.finalize import REFIT
 
-    folder = (Path(job.storage).expanduser() / job.name).resolve()
+    folder = real_path(Path(job.storage) / job.name)
     return folder, folder / REFIT if job.tune and job.tune.refit else None
 
 

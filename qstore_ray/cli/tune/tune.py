@@ -14,6 +14,7 @@ from qstore_ray.cli.shared.study_text import summary_of, trial_table
 from qstore_ray.cli.tune import run
 from qstore_ray.cli.tune.group import RUN, JobOrCommand
 from qstore_ray.errors import UsageError, unknown_name_error
+from qstore_ray.resilience import real_path
 
 if TYPE_CHECKING:
     from qstore_ray.figures.base import Format
@@ -155,12 +156,12 @@ def _read(name: str, storage: str, url: str | None) -> tuple[StudyResult, Path]:
     from qstore_ray.tune.study.storage import JOURNAL
 
     if url is not None:
-        place = Path(name).expanduser() if len(Path(name).parts) > 1 else Path(storage) / name
-        folder = place.expanduser().resolve()
+        place = Path(name) if len(Path(name).parts) > 1 else Path(storage) / name
+        folder = real_path(place)
         return read_result(folder.parent, folder.name, storage_url=url), folder
     for path in (Path(name).expanduser(), Path(storage).expanduser() / name):
         if name and ((path / JOURNAL).is_file() or recorded_url(path)):
-            folder = path.resolve()
+            folder = real_path(path)
             return read_result(folder.parent, folder.name), folder
     raise _unknown_study_error(name, storage)
 

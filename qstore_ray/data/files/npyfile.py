@@ -82,7 +82,7 @@ def count_rows(x: Place, y: Place, max_bytes: int, max_ratio: int = LARGEST_RATI
                 raise DataError("an array of rows is needed", field=str(place))
             counts.append(header.shape[0])
     if counts[0] != counts[1]:
-        raise DataError(f"{counts[0]} rows but {counts[1]} labels", field=str(y))
+        raise DataError(f"{counts[0]} rows but {counts[1]} labels", field=f"{x} and {y}")
     return counts[0]
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from qstore_ray.data.columns import Column, TableSchema
 from qstore_ray.data.rows.validate import as_array
-from qstore_ray.data.tables.choose import check_features, listed
+from qstore_ray.data.tables.choose import LABELS, check_features, is_unnamed, listed
 from qstore_ray.data.tables.request import USUAL_SIGNS
 from qstore_ray.data.tables.texts import is_number
 from qstore_ray.errors import DataError, unknown_name_error
@@ -28,6 +28,7 @@ from qstore_ray.errors import DataError, unknown_name_error
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from qstore_ray.data.sources.base import ColumnsConfig
     from qstore_ray.data.tables.rows import Where
     from qstore_ray.types import AnyArray
 
@@ -43,13 +44,15 @@ class Frame(NamedTuple):
     """A table: the names of its columns in order, and how to get a column by its name.
 
     `where` says the place of a row, for error messages; `missing` are texts that stand for a
-    missing value beside those of the schema.
+    missing value beside those of the schema. `announced` is true if the user has been told which
+    columns a model without names takes.
     """
 
     names: tuple[Any, ...]
     column: Callable[[Any], Any]
     where: Where = _row
     missing: tuple[str, ...] = ()
+    announced: bool = False
 
     @property
     def width(self) -> int:
@@ -85,25 +88,54 @@ class Frame(NamedTuple):
         places = [[form.format(at + first) for at in range(self.width)] for form, first in _MADE]
         return [str(name) for name in self.names] in places
 
-    def unnamed(self, n_features: int) -> AnyArray:
-        """The columns (N, F) by their places, for a model whose features have no names.
+    def usual_label(self, n_features: int | None = None) -> Any:
+        """The one column with a usual name of labels; None if there is none, or several.
+
+        Args:
+            n_features: of a model without names; None too if all columns together are as many.
+        """
+        found = [name for name in self.names if str(name).strip().lower() in LABELS]
+        return found[0] if len(found) == 1 and self.width != n_features else None
+
+    def taken(self, n_features: int, label: Any = None) -> Frame:
+        """The columns that are the features of a model without names, in their order.
+
+        Args:
+            label: a column that is no feature; by default `usual_label`.
 
         Raises:
-            DataError: names that say more than a place, or another number of columns.
+            DataError: another number of columns.
+            UnknownNameError: `label` is no column.
         """
-        if not self.placed:
+        if label is not None and label not in self.names:
+            raise unknown_name_error("column", label, map(str, self.names), field="columns.label")
+        label = self.usual_label(n_features) if label is None else label
+        rest = self if label is None else self.without(label)
+        if rest.width > n_features:
+            index = [n for n in rest.names if isinstance(n, str) and is_unnamed(n)]
+            rest = rest._replace(names=tuple(name for name in rest.names if name not in index))
+        if rest.width != n_features:
+            beside = "" if label is None else f" beside the label {label!r}"
             raise DataError(
-                "the columns have names, and the model has none: it was trained on an array",
+                f"the table has {rest.width} columns{beside}, the model takes {n_features} "
+                "features",
                 field="columns",
                 value=list(self.names),
-                fix="Give an array with the columns in the order of training, or train on a table "
-                "with names.",
+                fix="The model was trained on arrays, so columns are taken by position: give its "
+                "features in the order of training. columns.label names the label.",
             )
-        if self.width != n_features:
-            raise DataError(
-                f"rows have {self.width} features, {n_features} are expected", field="x"
-            )
-        named = self.renamed([str(name) for name in self.names])
+        return rest
+
+    def unnamed(self, n_features: int, label: Any = None) -> AnyArray:
+        """The columns (N, F) of `taken` by their places, for a model whose features have no names.
+
+        Raises:
+            DataError: another number of columns, or a column that holds no numbers.
+        """
+        rest = self.taken(n_features, label)
+        named = rest.renamed([f"f{place}" for place in range(n_features)])
+        if len({*map(str, rest.names)}) == n_features:  # errors have the names of the table
+            named = rest.renamed([str(name) for name in rest.names])
         columns = tuple(Column(name) for name in named.names)
         return by_name(named, TableSchema(columns, missing=USUAL_SIGNS))
 
@@ -125,6 +157,15 @@ def frame_of(given: Any) -> Frame | None:
         names = given.dtype.names
         return None if names is None else Frame(names, given.__getitem__)
     return _of_library(given)
+
+
+def label_name(rows: Any, table: TableSchema | None) -> Any:
+    """The label column of training; if it had none, `Frame.usual_label` unless it is a feature."""
+    if table is not None and table.label is not None:
+        return table.label
+    frame = frame_of(rows)
+    usual = None if frame is None else frame.usual_label()
+    return None if table is not None and usual in table.names else usual
 
 
 def place_of(given: Any, *, always: bool = False) -> Where | None:
@@ -257,11 +298,40 @@ def left_out(names: Sequence[Any], table: TableSchema) -> tuple[str, ...]:
     return tuple(str(name) for name in names if name not in features)
 
 
-def learnt(frame: Frame, names: Sequence[str] | None = None) -> TableSchema:
+def weight_column(rows: Any, table: TableSchema, split: str = "") -> AnyArray | None:
+    """The sample weights (N,) in a table's column `table.weight`; None if the schema has none.
+
+    Raises:
+        DataError: no table, no such column, or a value that is no weight.
+    """
+    from qstore_ray.data.tables.rows import weights_of
+
+    if table.weight is None:
+        return None
+    frame = frame_of(rows)
+    if frame is None or table.weight not in frame.names:
+        raise DataError(
+            f"there is no column {table.weight!r}, which has the weights of train",
+            field="columns.weight" if not split else f"{split}, columns.weight",
+            value=None if frame is None else list(frame.names),
+            fix="Give each part a table with this column, or leave columns.weight out.",
+        )
+    schema = replace(table, missing=(*table.missing, *frame.missing))
+    return weights_of(frame.arrow(table.weight), schema, frame.where)
+
+
+def weights_to_score(rows: Any, table: TableSchema) -> AnyArray | None:
+    """`weight_column` of rows to score; None if they have no such column."""
+    frame = None if table.weight is None else frame_of(rows)
+    there = frame is not None and table.weight in frame.names
+    return weight_column(rows, table) if there else None
+
+
+def learnt(frame: Frame, asked: ColumnsConfig | None = None) -> TableSchema:
     """The schema of a table whose columns are features: numbers, true/false, categories.
 
     Args:
-        names: of the columns that are; all of them by default.
+        asked: which of the columns are, and which one has the weights; all are features by default.
 
     Raises:
         DataError: names that are no text or there twice, or a column of another kind.
@@ -277,11 +347,19 @@ def learnt(frame: Frame, names: Sequence[str] | None = None) -> TableSchema:
             value=twice,
             fix="Give each its own name.",
         )
+    names, weight = (asked.features, asked.weight) if asked else (None, None)
     for name in names or ():
         if name not in frame.names:
             raise unknown_name_error(
                 "feature", name, map(str, frame.names), field="columns.features"
             )
-    chosen = frame.names if names is None else names
+    if weight is not None and weight not in frame.names:
+        raise unknown_name_error("column", weight, map(str, frame.names), field="columns.weight")
+    chosen = [name for name in frame.names if name != weight] if names is None else names
+    if not chosen:
+        beside = "" if weight is None else f" beside the weight {weight!r}"
+        raise DataError(
+            f"the table has no column{beside}", field="columns", fix="Give at least one feature."
+        )
     columns = tuple(column_array(name, frame.arrow(name)) for name in chosen)
-    return TableSchema(columns, missing=USUAL_SIGNS)
+    return TableSchema(columns, missing=USUAL_SIGNS, weight=weight)

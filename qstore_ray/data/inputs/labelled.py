@@ -47,6 +47,7 @@ def labelled_dataset(
     split: str = "test",
     where: Where | None = None,
     label: str | None = None,
+    weight: AnyArray | None = None,
 ) -> Dataset:
     """Raw rows `x` (N, …) with labels `y` (N,) or (N, T), as the split `split` of a dataset.
 
@@ -56,6 +57,7 @@ def labelled_dataset(
     Args:
         where: file and line of a row, for error messages.
         label: the column of the labels, for error messages.
+        weight: sample weights (N,); a row of weight 0 is left out.
 
     Raises:
         DataError: no rows, another width, values that are not finite, a label that is no class.
@@ -67,17 +69,25 @@ def labelled_dataset(
     rows, flat = as_array(x, "x"), flat_labels(y, several=kind.several)
     check_same_length(rows, flat)
     check_not_empty(len(rows), "the table")
+    take = np.arange(len(rows)) if weight is None else np.flatnonzero(weight)
+    if not len(take):
+        raise DataError(
+            "every row has the weight 0, so there is nothing to score",
+            field="columns.weight",
+            value=None if table is None else table.weight,
+            fix="Give a weight above 0 to the rows that count, or leave the column out.",
+        )
     names = None if table is None else table.names
     with placed(where):
         prepared = preparation.transform(rows, names)
-    (source,) = array_tasks(rows, flat, rows_per_task=len(rows))
+    (source,) = array_tasks(rows, flat, rows_per_task=len(rows), weight=weight)
     raw = read_raw(source, several=kind.several)
     with placed(where, label):
         numbers = labels.encode(raw.y)
     only = SplitTask(
         source=source,
         digest=raw.digest(),
-        take=np.arange(len(rows)),
+        take=take,
         columns=None,
         labels=labels,
         preparation=preparation,
@@ -95,11 +105,17 @@ def labelled_dataset(
             table=table,
         ),
         classes=labels.classes,
-        class_counts={split: rows_of_each(numbers, len(labels.classes))} if labels.classes else {},
+        class_counts=(
+            {split: rows_of_each(numbers[take], len(labels.classes))} if labels.classes else {}
+        ),
         fingerprint=fingerprint(raw.digest()),
         preparation=preparation,
         provenance={"source": "rows to score"},
-        plans={split: ReadPlan((only,), raw.row)},
+        plans={
+            split: ReadPlan(
+                (only,), raw.row[take], weight=None if raw.weight is None else raw.weight[take]
+            )
+        },
     )
 
 

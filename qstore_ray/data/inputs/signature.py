@@ -100,8 +100,13 @@ class Signature:
             return f"images of {' x '.join(map(str, self.image_shape))} values"
         return f"{self.n_features} features without names"
 
-    def raw(self, given: Any) -> AnyArray:
+    def raw(self, given: Any, label: Any = None) -> AnyArray:
         """Raw rows (N, F) or (N, …) of anything with columns, by name, or of an array, by position.
+
+        Without names of its own, a model takes the columns of a table by position too.
+
+        Args:
+            label: a column that is no feature; by default the one with a usual name of labels.
 
         Raises:
             DataError: columns that are missing, or there twice, or whose values do not fit.
@@ -110,7 +115,7 @@ class Signature:
         if frame is None:
             return by_position(given, self.table)
         if self.table is None:
-            return frame.unnamed(self.n_features)
+            return frame.unnamed(self.n_features, label)
         if not self.named and frame.placed and frame.width == self.n_features:
             frame = frame.renamed(self.table.names)
         return by_name(frame, self.table)
@@ -187,9 +192,16 @@ def raw_rows(given: Any, signature: Signature | None, label: str | None = None) 
     Raises:
         DataError: see `Signature.raw`.
     """
-    if signature is not None:
-        return signature.raw(given)
     frame = frame_of(given)
+    if signature is not None:
+        if frame is not None and signature.table is None and not (frame.placed or frame.announced):
+            names = map(str, frame.taken(signature.n_features, label).names)
+            warnings.warn(
+                "this model was trained on arrays and knows no names: the columns are taken by "
+                f"position: {', '.join(names)}",
+                stacklevel=5,  # the line that calls `TrainedModel.predict`
+            )
+        return signature.raw(given, label)
     if frame is not None:
         warnings.warn(
             "this model was trained by a version that kept no column names: the columns are taken "

@@ -12,6 +12,7 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+import numpy as np
 import pyarrow as pa
 
 from qstore_ray.data.inputs.frame import Frame
@@ -28,13 +29,20 @@ from qstore_ray.data.sources.local.adapter import (
     request_of,
     taken_by,
 )
-from qstore_ray.data.sources.local.base import TableChunk, TableFormat, joined
+from qstore_ray.data.sources.local.base import Contents, TableChunk, TableFormat, joined
+from qstore_ray.data.sources.local.libsvm import LABEL, LibsvmFormat
+from qstore_ray.data.sources.local.pairs import labels_of_files, open_pairs, read_labels
 from qstore_ray.data.sources.local.params import LocalParams
-from qstore_ray.data.sources.parts import PartFiles
+from qstore_ray.data.sources.parts import PartFiles, divide_files
+from qstore_ray.data.tables.choose import LABELS
 from qstore_ray.errors import ConfigError, DataError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
+
+
+_USUAL = tuple(form for name in LABELS for form in (name, name.title(), name.upper()))
+"""The usual names of labels, as they are written."""
 
 
 class Unlabelled(NamedTuple):
@@ -69,7 +77,7 @@ def read_unlabelled(
         DataError: nothing there, of no known format, damaged, or without rows.
     """
     changes = dict(changes or {})
-    _, found, _ = data_files(path, changes.get("y_path"))
+    found = data_files(path, changes.get("y_path")).files
     params = params_for(found, signature, changes)
     name = format_name(found, params)
     form = open_format(name)
@@ -114,10 +122,17 @@ def read_labelled(
         ConfigError, DataError: as `read_unlabelled`; no labels.
     """
     changes = dict(changes or {})
-    _, found, _ = data_files(path, changes.get("y_path"))
+    root, found, _, labels = data_files(path, changes.get("y_path"))
     params = params_for(found, signature, changes)
-    if isinstance(open_format(format_name(found, params)), TableFormat):
-        kept = () if label is None else (label,)
+    name = format_name(found, params)
+    labels = labels_of_files(name, found, labels, params)
+    if labels:
+        those = divide_files(root, found, by_names=True, listed=path)
+        return _of_pairs(those, labels, params, signature, split)
+    if isinstance(open_format(name), TableFormat):
+        weight = None if signature.table is None else signature.table.weight
+        usual = _USUAL if label is None else (label,)
+        kept = (*usual, *(() if weight is None else (weight,)))
         return Labelled(read_unlabelled(path, signature, changes, kept).rows, None)
     given = LocalParams(**{**params.to_dict(), "path": path})
     source = LocalFilesSourceAdapter().read(given, SourceConfig(name="rows"))
@@ -127,6 +142,24 @@ def read_labelled(
     blocks = [read_raw(task, several=True) for task in parts[split if source.official else "train"]]
     x, y = (joined(part) for part in zip(*((raw.x, raw.y) for raw in blocks), strict=True))
     return Labelled(x, y)
+
+
+def _of_pairs(
+    parts: PartFiles,
+    labels: Mapping[str, str],
+    params: LocalParams,
+    signature: Signature,
+    split: str,
+) -> Labelled:
+    """The rows of files of features with the labels of other files, of one part."""
+    if len(parts) > 1 and split not in parts:
+        raise unknown_name_error("part of these files", split, parts, field="split")
+    part = cast("Any", split if len(parts) > 1 else next(iter(parts)))
+    files = PartFiles({part: parts[part]}, {})
+    contents = open_pairs(files, labels, params, request_of(params, None))
+    (chunks,) = contents.chunks.values()
+    form = cast("TableFormat", open_format("csv"))
+    return Labelled(_frame(form, parts[part], params, signature, ()), joined(read_labels(chunks)))
 
 
 def params_for(
@@ -180,16 +213,36 @@ def _frame(
         raise _no_rows_error(files[0])
     where = _RowPlaces(chunks)
     if signature.table is None:
-        x = joined(chunk.read()["x"] for chunk in chunks)
-        names = contents.feature_names or ()
-        columns: dict[Any, Any] = {name: x[:, place] for place, name in enumerate(names)}
-        if kept:  # as they are written, where a feature is a number
-            table = _whole(chunks, files)
-            columns |= {name: table.column(name) for name in kept if name in names}
-        return Frame(names, columns.__getitem__, where)
+        columns = _unnamed(form, contents, chunks, files, {*kept}, signature.n_features)
+        return Frame(tuple(columns), columns.__getitem__, where)
     table = _whole(chunks, files)
     missing = () if params.missing is None else asked.missing
     return Frame(contents.columns, table.column, where, missing)
+
+
+def _unnamed(
+    form: TableFormat,
+    contents: Contents,
+    chunks: list[TableChunk],
+    files: tuple[str, ...],
+    kept: set[str],
+    n_features: int,
+) -> dict[str, Any]:
+    """The columns for a model without names: numbers, and as they are written labels and texts."""
+    x = joined(chunk.read()["x"] for chunk in chunks)
+    names = contents.feature_names or ()
+    columns: dict[str, Any] = {name: x[:, place] for place, name in enumerate(names)}
+    if isinstance(form, LibsvmFormat):  # zeros at the end of all lines are not written
+        for place in range(len(names), n_features):
+            columns[f"f{place + 1}"] = np.zeros(len(x))
+        kept = {LABEL}
+    texts = contents.table.features if contents.table else ()
+    kept |= {column.name for column in texts if column.kind == "category"}
+    kept |= {name for name in names if name.strip().lower() in LABELS}
+    if kept:
+        table = _whole(chunks, files)
+        columns |= {name: table.column(name) for name in table.column_names if name in kept}
+    return columns
 
 
 def _whole(chunks: list[TableChunk], files: tuple[str, ...]) -> pa.Table:

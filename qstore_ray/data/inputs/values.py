@@ -97,7 +97,7 @@ def labels_of(
             are.
     """
     table = pa.table({name: values})
-    plain = replace(schema, features=(), label=name, label_kind="text", group=None)
+    plain = replace(schema, features=(), label=name, label_kind="text", group=None, weight=None)
     if classes and isinstance(classes[0], str):
         rows = rows_of(table, plain, where)
         found, gone = rows["y"], rows.get("unlabelled", np.zeros(0, bool))

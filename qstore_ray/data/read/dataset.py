@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from qstore_ray.data.config import DatasetConfig
     from qstore_ray.data.prepare.prepare import Preparation
     from qstore_ray.data.rows.labels import Label
-    from qstore_ray.types import IntArray
+    from qstore_ray.types import FloatArray, IntArray
 
 
 _WIDTH = 87  # of what stands behind a name in `describe`
@@ -114,6 +114,17 @@ class Dataset:
         held = {split: replace(plan, held=plan.read()) for split, plan in plans.items()}
         return replace(self, plans=held)
 
+    def weights(self, split: str) -> FloatArray | None:
+        """Sample weights (N,) of the rows of `materialize`, all above 0; None without weights.
+
+        Weights that are all equal are none, so that they change no bit.
+
+        Raises:
+            UnknownNameError: the dataset has no such split.
+        """
+        found = self.plan(split).weights
+        return None if found is None or (found == found[0]).all() else found
+
     def rows(self, split: str) -> IntArray:
         """Row numbers (N,) in the source, in the order of `materialize`; a copy has its row's."""
         return self.plan(split).rows
@@ -132,7 +143,7 @@ class Dataset:
         return with_val_in_train(self)
 
     def to_ray(self, split: str) -> ray.data.Dataset:
-        """`split` as a `ray.data.Dataset` with columns x, y, row, read by the same tasks.
+        """`split` as a `ray.data.Dataset` with columns x, y, row (and weight), by the same tasks.
 
         Blocks may come in any order; `row` says which row is which. The copies of a row have its
         number and stand behind it.

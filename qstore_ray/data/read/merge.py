@@ -71,7 +71,7 @@ def with_val_in_train(dataset: Dataset) -> Dataset:
         if split != "val"
     }
     tasks = (replace(task, expansion=expansion) for task in plans["train"].tasks)
-    plans["train"] = ReadPlan(tuple(tasks), joined.source_rows)
+    plans["train"] = replace(joined, tasks=tuple(tasks))
     counts = dict(dataset.class_counts)
     if counts:
         both = zip(counts["train"], counts.pop("val"), strict=True)
@@ -117,7 +117,11 @@ def _joined(train: ReadPlan, val: ReadPlan) -> ReadPlan:
             fix="Set split.merge_val = true in the configuration that the dataset was saved from, "
             "load that, and save it as another dataset.",
         )
-    return ReadPlan(tuple(piece.task for piece in pieces), joined)
+    weight = None
+    if train.weight is not None and val.weight is not None:
+        order = np.argsort(np.concatenate([train.source_rows, val.source_rows]))
+        weight = np.concatenate([train.weight, val.weight])[order]
+    return ReadPlan(tuple(piece.task for piece in pieces), joined, weight=weight)
 
 
 def _pieces(plan: ReadPlan) -> Iterator[_Piece]:
@@ -129,4 +133,4 @@ def _pieces(plan: ReadPlan) -> Iterator[_Piece]:
 
 def _prepared(plan: ReadPlan, preparation: Preparation) -> ReadPlan:
     tasks = tuple(replace(task, preparation=preparation) for task in plan.tasks)
-    return ReadPlan(tasks, plan.source_rows)
+    return replace(plan, tasks=tasks, held=None)

@@ -75,7 +75,7 @@ class SplitTask:
         return len(self.take) * self.times
 
     def __call__(self) -> dict[str, AnyArray]:
-        """Columns x (N, F'), y (N,) or (N, T), row (N,) of the split's rows in this block.
+        """Columns x (N, F'), y (N,) or (N, T), row (N,), and weight (N,) if the rows have weights.
 
         Copies have the label and the row number of their original, and stand behind it.
 
@@ -84,15 +84,15 @@ class SplitTask:
         """
         block = self.raw()
         y = self.labels.encode(block.y)
+        columns = {"y": y, "row": block.row}
+        if block.weight is not None:
+            columns["weight"] = block.weight
         with numbered(block.row):
             if self.expansion is None:
-                return {"x": self.preparation.apply(block.x), "y": y, "row": block.row}
+                return {"x": self.preparation.apply(block.x), **columns}
             x = self.expansion.expand(block.x, block.row, self.preparation)
-        return {
-            "x": x,
-            "y": np.repeat(y, self.times, axis=0),
-            "row": np.repeat(block.row, self.times),
-        }
+        copied = {name: np.repeat(column, self.times, axis=0) for name, column in columns.items()}
+        return {"x": x, **copied}
 
     def raw(self) -> Block:
         """The split's rows in this block as the source has them: unprepared, unnumbered, no copies.
@@ -116,7 +116,8 @@ class SplitTask:
                 fix="Load the dataset again; a run that was started on the old data cannot go on.",
             )
         take = _as_slice(self.take)
-        return RawRows(raw.x[take], raw.y[take], raw.row[take])
+        weight = None if raw.weight is None else raw.weight[take]
+        return RawRows(raw.x[take], raw.y[take], raw.row[take], weight=weight)
 
 
 @dataclass(frozen=True)
@@ -128,11 +129,13 @@ class ReadPlan:
         source_rows: numbers of the rows that the split has of the source, ascending.
         held: what `read` gives, where it was read already; a plan that is made from this one for
             other rows, or for rows prepared otherwise, has none.
+        weight: sample weights of the rows `source_rows`, above 0; None if the source has none.
     """
 
     tasks: tuple[SplitTask, ...]
     source_rows: IntArray
     held: Arrays | None = None
+    weight: FloatArray | None = None
 
     @property
     def times(self) -> int:
@@ -149,12 +152,17 @@ class ReadPlan:
         """Row numbers (N,) in the source, in the order of `read`; a copy has its original's."""
         return self.source_rows if self.times == 1 else np.repeat(self.source_rows, self.times)
 
+    @property
+    def weights(self) -> FloatArray | None:
+        """Sample weights (N,) in the order of `read`; a copy has its original's."""
+        return None if self.weight is None else np.repeat(self.weight, self.times)
+
     def unaugmented(self) -> ReadPlan:
         """The plan that reads the rows of the source alone, without copies."""
         if self.tasks[0].expansion is None:
             return self
         tasks = tuple(replace(task, expansion=None) for task in self.tasks)
-        return ReadPlan(tasks, self.source_rows)
+        return replace(self, tasks=tasks, held=None)
 
     def read(self) -> Arrays:
         """Run the tasks in this process; rows come in the order of their row numbers."""
@@ -199,14 +207,14 @@ def hold(plans: Mapping[str, ReadPlan]) -> dict[str, ReadPlan]:
         if key not in blocks:
             every = np.unique(np.concatenate(takes[key]))
             raw = replace(task, take=every).raw_rows()
-            blocks[key] = ArrayTask(raw.x, raw.y, raw.row), raw.digest(), every
+            source = ArrayTask(raw.x, raw.y, raw.row, raw.weight)
+            blocks[key] = source, raw.digest(), every
         source, digest, every = blocks[key]
         take = np.searchsorted(every, task.take)
         return replace(task, source=source, digest=digest, take=take)
 
     return {
-        split: ReadPlan(tuple(map(held, plan.tasks)), plan.source_rows, plan.held)
-        for split, plan in plans.items()
+        split: replace(plan, tasks=tuple(map(held, plan.tasks))) for split, plan in plans.items()
     }
 
 

@@ -57,7 +57,7 @@ def _reader(task: SplitTask) -> Callable[[], Iterable[Block]]:
 
 
 def read_with_ray(name: str, plan: ReadPlan, n_features: int) -> ray.data.Dataset:
-    """The rows of `plan` as a lazy `ray.data.Dataset` with columns x, y, row.
+    """The rows of `plan` as a lazy `ray.data.Dataset`: columns x, y, row, and weight if any.
 
     Raises:
         UsageError: Ray is not running.

@@ -1,6 +1,6 @@
 """A dataset on disk: one Parquet file a split, and a manifest that says what they are.
 
-    mine/train.parquet  val.parquet  test.parquet     columns x (list of float64), y, row
+    mine/train.parquet  val.parquet  test.parquet     columns x (list of float64), y, row[, weight]
          preparation.npz                              what the steps of preparation learnt
          dataset.json                                 written last: config, schema, SHA-256 of all
 
@@ -151,7 +151,7 @@ class RowGroup:
     number: int
 
     def __call__(self) -> dict[str, AnyArray]:
-        """The columns x (rows, F), y, row.
+        """The columns x (rows, F), y, row, and weight if the rows have weights.
 
         Raises:
             DataError: the file is gone or damaged.
@@ -168,11 +168,14 @@ class RowGroup:
             _matrix(y) if pa.types.is_fixed_size_list(y.type) else y.to_numpy(zero_copy_only=False)
         )
         text = pa.types.is_string(y.type)
-        return {
+        columns = {
             "x": _matrix(x),
             "y": labels.astype(str) if text else labels,
             "row": row.to_numpy(),
         }
+        if "weight" in table.column_names:
+            columns["weight"] = table.column("weight").to_numpy()
+        return columns
 
 
 def _write_rows(plan: ReadPlan, path: Path) -> list[str]:
@@ -181,13 +184,14 @@ def _write_rows(plan: ReadPlan, path: Path) -> list[str]:
     try:
         for task in plan.tasks:
             raw = task.raw()
-            table = pa.table(
-                {
-                    "x": _lists(raw.x),
-                    "y": _label_column(raw.y),
-                    "row": pa.array(raw.row),
-                }
-            )
+            columns = {
+                "x": _lists(raw.x),
+                "y": _label_column(raw.y),
+                "row": pa.array(raw.row),
+            }
+            if raw.weight is not None:
+                columns["weight"] = pa.array(raw.weight)
+            table = pa.table(columns)
             writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
             writer.write_table(table, row_group_size=max(len(table), 1))
     finally:
@@ -228,7 +232,10 @@ def _plan(
         if file.num_row_groups != len(digests):
             raise no_manifest_error(path.parent, f"{path.name} has {file.num_row_groups} blocks")
         sizes = [file.metadata.row_group(number).num_rows for number in range(len(digests))]
-        rows = file.read(columns=["row"]).column("row").to_numpy()
+        weighted = "weight" in file.schema_arrow.names
+        kept = file.read(columns=["row", "weight"] if weighted else ["row"])
+        rows = kept.column("row").to_numpy()
+        weight = kept.column("weight").to_numpy() if weighted else None
     tasks = tuple(
         SplitTask(
             source=RowGroup(str(path.resolve()), number),
@@ -242,7 +249,7 @@ def _plan(
         )
         for number, (digest, size) in enumerate(zip(digests, sizes, strict=True))
     )
-    return ReadPlan(tasks, rows)
+    return ReadPlan(tasks, rows, weight=weight)
 
 
 def _plain_schema(schema: Schema) -> dict[str, Any]:

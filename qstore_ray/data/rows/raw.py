@@ -9,6 +9,7 @@ import xxhash
 
 from qstore_ray.data.rows.labels import flat_labels
 from qstore_ray.data.rows.validate import as_array, as_features, check_same_length
+from qstore_ray.data.rows.weights import checked_weights
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
@@ -19,18 +20,23 @@ if TYPE_CHECKING:
 
 
 class Block(NamedTuple):
-    """Rows as a source gave them: features (N, F), labels (N,) or (N, T), row numbers (N,)."""
+    """Rows as a source gave them: features (N, F), labels (N,) or (N, T), row numbers (N,).
+
+    `weight` (N,) are sample weights; None if the source has none.
+    """
 
     x: FloatArray
     y: AnyArray
     row: IntArray
+    weight: FloatArray | None = None
 
 
 class RawRows(NamedTuple):
     """A source's block as arrays, features still in their own type and shape (N, …).
 
     `group` (N,) says as text which rows belong together; None where the source does not.
-    `unlabelled` (N,) says which rows have no label; None where all have one.
+    `unlabelled` (N,) says which rows have no label; None where all have one. `weight` (N,) are
+    sample weights; None if the source has none.
     """
 
     x: AnyArray
@@ -38,6 +44,7 @@ class RawRows(NamedTuple):
     row: IntArray
     group: AnyArray | None = None
     unlabelled: AnyArray | None = None
+    weight: FloatArray | None = None
 
     def digest(self) -> str:
         """XXH3 of the rows, 128 bits as 32 hex digits.
@@ -71,16 +78,41 @@ def read_raw(task: ReadTask, *, several: bool = False) -> RawRows:
     check_same_length(x, y)
     row = np.asarray(columns["row"], dtype=np.int64)
     check_same_length(x, row, field="row")
-    if "group" not in columns:
-        return RawRows(x, y, row, unlabelled=unlabelled)
-    group = np.asarray(columns["group"])
+    return RawRows(
+        x,
+        y,
+        row,
+        None if "group" not in columns else _groups(columns["group"], x),
+        unlabelled,
+        None if "weight" not in columns else _weights(columns["weight"], x, row),
+    )
+
+
+def _weights(values: Any, x: AnyArray, row: IntArray) -> FloatArray:
+    """The weights (N,) of a block, checked."""
+    weight = as_array(values, "weight")
+    check_same_length(x, weight, field="weight")
+    if weight.dtype.kind not in "biuf" or weight.ndim != 1:
+        raise DataError(
+            "weights are one number a row",
+            field="columns.weight",
+            value=f"{weight.dtype} {weight.shape}",
+            fix="Write one number a row.",
+        )
+    return checked_weights(
+        weight, lambda at: f"weight of row {row[at]}", lambda at: weight[at].item()
+    )
+
+
+def _groups(values: Any, x: AnyArray) -> AnyArray:
+    """The groups (N,) of a block as text: a number is the group of the same text."""
+    group = np.asarray(values)
     check_same_length(x, group, field="group")
     if group.dtype.kind not in "iuU":
         raise DataError(
             "groups are whole numbers or text", field="columns.group", value=str(group.dtype)
         )
-    # A number is the group of the same text.
-    return RawRows(x, y, row, group.astype(str), unlabelled)
+    return group.astype(str)
 
 
 def _unlabelled(columns: dict[str, Any]) -> tuple[Any, AnyArray | None]:
@@ -100,7 +132,7 @@ def to_block(raw: RawRows, columns: tuple[int, ...] | None) -> Block:
     x = as_features(raw.x)
     if columns is not None:
         x = np.ascontiguousarray(x[:, columns])
-    return Block(x, raw.y, raw.row)
+    return Block(x, raw.y, raw.row, raw.weight)
 
 
 def _columns(block: RawBlock) -> dict[str, Any]:

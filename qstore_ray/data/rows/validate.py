@@ -83,13 +83,19 @@ def bad_values(x: FloatArray, *, nan_allowed: bool = False) -> AnyArray | None:
 def first_bad_value(x: FloatArray) -> BadValue | None:
     """The first of the `bad_values` of `x` (N, F), row by row; None where there is none."""
     bad = bad_values(x)
-    return None if bad is None else first_marked(x, bad)
+    return None if bad is None else marked_rows(x, bad)[0]
 
 
-def first_marked(x: FloatArray, bad: AnyArray) -> BadValue:
-    """The first of the values of `x` (N, F) that `bad` (N, F) marks, row by row."""
-    position, column = divmod(int(np.argmax(bad)), x.shape[1])
-    return BadValue(position, column, float(x[position, column]))
+def marked_rows(x: FloatArray, bad: AnyArray, start: int = 0) -> list[BadValue]:
+    """The first value that `bad` (N, F) marks in each row of `x` (N, F) that has one.
+
+    Args:
+        start: the position of the first row.
+    """
+    rows = np.flatnonzero(bad.any(axis=1))
+    columns = bad[rows].argmax(axis=1)
+    found = zip((rows + start).tolist(), columns.tolist(), x[rows, columns].tolist(), strict=True)
+    return [BadValue(*value) for value in found]
 
 
 def bad_value_error(
@@ -132,7 +138,8 @@ def check_width(x: FloatArray, expected: int, *, field: str = "x") -> None:
 def check_same_length(x: AnyArray, y: AnyArray, *, field: str = "y") -> None:
     """Raise `DataError` unless there is one label a row."""
     if len(x) != len(y):
-        raise DataError(f"{len(x)} rows but {len(y)} labels", field=field)
+        what = {"weight": "weights", "group": "groups"}.get(field, "labels")
+        raise DataError(f"{len(x)} rows but {len(y)} {what}", field=field)
 
 
 def check_not_empty(n_rows: int, what: str) -> None:

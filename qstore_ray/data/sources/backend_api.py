@@ -77,7 +77,7 @@ class BackendAPISourceAdapter(SourceAdapter[BackendAPIParams]):
         Raises:
             ConfigError: no address.
             DataError: not ready, another revision than asked for, or damaged.
-            BackendError: the service cannot answer.
+            ServiceError: the service cannot answer.
         """
         client = _client(params)
         record = client.get(params.dataset_id)

@@ -7,7 +7,8 @@ arrays or a pyarrow table with three columns:
     y     (rows,) labels, or (rows, C) one-hot
     row   (rows,) int64, the row's number in the whole source; increases from block to block
 
-and, where `columns.group` asks for it, `group` (rows,), whole numbers or text.
+and, if `columns.group` or `columns.weight` ask for them, `group` (rows,), whole numbers or text,
+and `weight` (rows,), numbers from 0 up.
 
 Tasks are picklable and return the same rows whenever they are called, so that the same tasks run
 in this process and on the nodes of a Ray cluster. A new source is one class:
@@ -60,7 +61,15 @@ P = TypeVar("P", bound=Config)
 
 TABLE_COLUMNS = frozenset(
     f"columns.{field}"
-    for field in ("label", "group", "categories", "encoding", "unknown", "max_categories")
+    for field in (
+        "label",
+        "group",
+        "weight",
+        "categories",
+        "encoding",
+        "unknown",
+        "max_categories",
+    )
 )
 """The fields of `columns` that mean something to tables alone."""
 
@@ -97,6 +106,8 @@ class ColumnsConfig(Config):
             ticket, free text), and has to be left out.
         group: name of a column that says which rows belong together (a patient, a recording):
             no feature, but what a split by `group` or `hash` keeps together; for tables too.
+        weight: name of a column of sample weights, numbers from 0 up: no feature, but how much each
+            row counts in the loss and in the metrics; for tables too.
     """
 
     features: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
@@ -107,6 +118,7 @@ class ColumnsConfig(Config):
     unknown: Literal["error", "zeros"] = "error"
     max_categories: int = Field(default=100, ge=1)
     group: str | None = None
+    weight: str | None = None
 
     @field_validator("features")
     @classmethod
@@ -118,7 +130,7 @@ class ColumnsConfig(Config):
 
     @model_validator(mode="after")
     def _excluded_is_unused(self) -> Self:
-        used = {self.label, self.group, *(self.features or ()), *self.categories}
+        used = {self.label, self.group, self.weight, *(self.features or ()), *self.categories}
         if both := sorted(set(self.exclude) & used - {None}):
             raise ConfigError(
                 "a column is both used and excluded",
@@ -137,6 +149,24 @@ class ColumnsConfig(Config):
                 value=self.group,
                 fix="A group says which rows belong together, and is nothing else.",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _weight_stands_alone(self) -> Self:
+        roles: dict[str, tuple[str | None, ...]] = {
+            "the label": (self.label,),
+            "the group": (self.group,),
+            "a feature": self.features or (),
+            "a category": self.categories,
+        }
+        for role, names in roles.items():
+            if self.weight is not None and self.weight in names:
+                raise ConfigError(
+                    f"the weight is also {role}",
+                    field="weight",
+                    value=self.weight,
+                    fix="A weight says how much a row counts, and is nothing else.",
+                )
         return self
 
 
@@ -230,16 +260,23 @@ class ArrayTask:
     x: AnyArray
     y: AnyArray
     row: IntArray
+    weight: AnyArray | None = None
 
     def __call__(self) -> dict[str, AnyArray]:
-        """The columns x, y, row."""
-        return {"x": self.x, "y": self.y, "row": self.row}
+        """The columns x, y, row, and weight if the rows have weights."""
+        columns = {"x": self.x, "y": self.y, "row": self.row}
+        return columns if self.weight is None else {**columns, "weight": self.weight}
 
 
 def array_tasks(
-    x: AnyArray, y: AnyArray, *, rows_per_task: int, first_row: int = 0
+    x: AnyArray,
+    y: AnyArray,
+    *,
+    rows_per_task: int,
+    first_row: int = 0,
+    weight: AnyArray | None = None,
 ) -> tuple[ArrayTask, ...]:
-    """Read tasks that carry `x` (N, …) and `y` (N, …) in slices of `rows_per_task` rows."""
+    """Read tasks that carry `x` (N, …), `y` (N, …) and `weight` (N,) in slices of rows."""
     import numpy as np
 
     starts = range(0, max(len(x), 1), rows_per_task)
@@ -248,6 +285,7 @@ def array_tasks(
             x[start : start + rows_per_task],
             y[start : start + rows_per_task],
             np.arange(start, min(start + rows_per_task, len(x)), dtype=np.int64) + first_row,
+            None if weight is None else weight[start : start + rows_per_task],
         )
         for start in starts
     )

@@ -41,6 +41,7 @@ class NumpySourceAdapter(SourceAdapter[NumpyParams]):
     """Arrays in memory."""
 
     Params: ClassVar[type[Config]] = NumpyParams
+    accepts: ClassVar[frozenset[str]] = frozenset({"columns.weight"})
 
     def read(self, params: NumpyParams, config: SourceConfig) -> SourceData:
         """Always an error: the arrays are gone with the process that had them."""

@@ -115,10 +115,9 @@ def read_schema(
         for block in blocks(survey.columns):
             survey.add(block)
     found = survey.schema(where)
-    used = tuple(
-        name for name in names if name in widths or name in (*found.names, found.label, found.group)
-    )
-    dtypes = [_dtype(kinds[n]) for n in used if n not in (found.label, found.group)]
+    others = (found.label, found.group, found.weight)
+    used = tuple(name for name in names if name in widths or name in (*found.names, *others))
+    dtypes = [_dtype(kinds[n]) for n in used if n not in others]
     types = tuple(str(kinds[name]) for name in used)
     dtype = np.result_type(*dtypes).str if dtypes else "<f8"
     return ArrowTable(used, types, tuple(widths.items()), dtype), found
@@ -169,6 +168,12 @@ def _check_types(schema: pa.Schema, chosen: Chosen, where: str) -> None:
                 f"groups are whole numbers or text, these are {kind}",
                 field=f"{where}, column {name!r}",
                 fix="Write them as text.",
+            )
+        if name == chosen.weight and not _is_number(kind) and not is_text(kind):
+            raise DataError(
+                f"weights are numbers, these are {kind}",
+                field=f"{where}, column {name!r}",
+                fix="Write one number a row, or name another column as columns.weight.",
             )
         if foreign:
             wrong[name] = f"extension {kind}"

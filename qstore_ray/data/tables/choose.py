@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from qstore_ray.data.rows.spelling import spelled
+from qstore_ray.data.sources.base import ColumnsConfig
 from qstore_ray.data.tables.request import TableRequest
 from qstore_ray.errors import DataError, UnlabelledError, unknown_name_error
 
@@ -30,7 +31,7 @@ _UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?")
 
 
 class Chosen(NamedTuple):
-    """Names of the feature columns, of the label and the group if any, and what is left out.
+    """Names of the feature columns, of label, group and weight if any, and what is left out.
 
     `telling` are the features whose names say that they may tell the rows apart.
     """
@@ -41,11 +42,12 @@ class Chosen(NamedTuple):
     left_out: tuple[tuple[str, str], ...] = ()
     kept: tuple[str, ...] = ()
     telling: frozenset[str] = frozenset()
+    weight: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All that are read: features, label, group, and what is kept."""
-        others = (name for name in (self.label, self.group) if name is not None)
+        """All that are read: features, label, group, weight, and what is kept."""
+        others = (n for n in (self.label, self.group, self.weight) if n is not None)
         return tuple(dict.fromkeys((*self.features, *others, *self.kept)))
 
 
@@ -73,10 +75,7 @@ def choose(
         return _known(names, request, request.schema.names, where)
     asked = request.columns
     label = _label(names, asked.label, where) if request.labelled else None
-    if asked.group is not None and asked.group not in names:
-        raise unknown_name_error("column", asked.group, names, field="columns.group")
-    if asked.group is not None and asked.group == label:
-        raise DataError("the group is also the label", field="columns.group", value=asked.group)
+    _check_roles(names, asked, label)
     for field in ("features", "exclude", "categories"):
         for name in getattr(asked, field) or ():
             if name not in names:
@@ -89,7 +88,7 @@ def choose(
             value=label,
             fix="Leave it out of the features.",
         )
-    others = [name for name in names if name not in (label, asked.group)]
+    others = [name for name in names if name not in (label, asked.group, asked.weight)]
     reasons = {name: why for name, why in (index or {}).items() if name in others}
     reasons |= {n: INDEX if n == names[0] else NAMELESS for n in others if is_unnamed(n)}
     reasons |= dict.fromkeys(asked.exclude, "excluded")
@@ -103,7 +102,28 @@ def choose(
     if not features:
         raise DataError("there is no column beside the label", field=where, value=label)
     telling = frozenset(name for at, name in enumerate(names) if may_be_index(name, at))
-    return Chosen(features, label, asked.group, tuple(left_out.items()), telling=telling)
+    return Chosen(
+        features,
+        label,
+        asked.group,
+        tuple(left_out.items()),
+        telling=telling,
+        weight=asked.weight,
+    )
+
+
+def _check_roles(names: Sequence[str], asked: ColumnsConfig, label: str | None) -> None:
+    """Raise unless group and weight are columns of the table, and none is the label."""
+    for role, name in (("group", asked.group), ("weight", asked.weight)):
+        if name is not None and name not in names:
+            raise unknown_name_error("column", name, names, field=f"columns.{role}")
+        if name is not None and name == label:
+            raise DataError(
+                f"the {role} is also the label",
+                field=f"columns.{role}",
+                value=name,
+                fix="Set columns.label to the column of the labels.",
+            )
 
 
 def is_unnamed(name: str) -> bool:

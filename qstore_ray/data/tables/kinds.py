@@ -176,10 +176,11 @@ class Survey:
             features=tuple(features),
             label=self._chosen.label,
             group=self._chosen.group,
+            weight=self._chosen.weight,
             left_out=tuple(left_out.items()),
             missing=self._request.missing,
             unknown=asked.unknown,
-            label_kind=self._kind_of_label(),
+            label_kind=self.kind_of_label(),
             header=header,
         )
 
@@ -205,7 +206,8 @@ class Survey:
             if not texts.more and (sign := texts.sign()):
                 raise not_a_value_error(sign, at, missing, name, _SIGN)
 
-    def _kind_of_label(self) -> LabelKind:
+    def kind_of_label(self) -> LabelKind:
+        """How the labels are read, by all of them that were added."""
         request = self._request
         if self._chosen.label is None or self._label_kind:
             return self._label_kind

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from qstore_ray.data.columns import Column, TableSchema
 from qstore_ray.data.rows.spelling import spelled
+from qstore_ray.data.rows.weights import checked_weights
 from qstore_ray.data.tables.notation import notation_of
 from qstore_ray.data.tables.texts import BOOLEANS, FALSE, TRUE, is_number
 from qstore_ray.errors import DataError
@@ -37,7 +38,7 @@ def rows_of(
     dtype: np.dtype[np.generic] = np.dtype(np.float64),  # noqa: B008, immutable
     labelled: bool = True,
 ) -> dict[str, AnyArray]:
-    """`x` (N, F), and where they are asked for `y` (N,), `group` (N,) and `unlabelled` (N,).
+    """`x` (N, F), and if they are asked for `y`, `group`, `weight` and `unlabelled`, each (N,).
 
     `unlabelled` says which rows have no label (their `y` is of no meaning); it is left out where
     all have one.
@@ -47,19 +48,22 @@ def rows_of(
         schema: what they mean.
         where: file and place of the row with this number in the table, for error messages.
         dtype: of x, where all columns are numbers and none is missing.
-        labelled: whether label and group are read.
+        labelled: whether label, group and weight are read.
 
     Raises:
-        DataError: a value that is not what its column is, or a group that is missing.
+        DataError: a value that is not what its column is, or a group or weight that is missing.
     """
     learnt = not labelled
     columns = [_feature(table.column(c.name), c, schema, where, learnt) for c in schema.features]
     rows = {"x": _matrix(columns, table.num_rows, dtype)}
-    if not labelled or schema.label is None:
+    if not labelled:
         return rows
-    rows |= _labels(table.column(schema.label), schema, where)
+    if schema.label is not None:
+        rows |= _labels(table.column(schema.label), schema, where)
     if schema.group is not None:
         rows["group"] = _groups(table.column(schema.group), schema.group, where)
+    if schema.weight is not None:
+        rows["weight"] = weights_of(table.column(schema.weight), schema, where)
     return rows
 
 
@@ -297,6 +301,35 @@ def _labels_in_text(
         )
     numbers = np.array([0.0 if g else float(name) for name, g in zip(names, gone, strict=True)])
     return numbers[places], gone[places]
+
+
+def weights_of(column: pa.ChunkedArray, schema: TableSchema, where: Where) -> AnyArray:
+    """The sample weights (N,) in the column `schema.weight`.
+
+    Raises:
+        DataError: a weight that is no number, is missing, NaN or infinite, or is below 0.
+    """
+    name = str(schema.weight)
+    if is_text(column.type):
+        texts = trimmed(column)
+        known = [
+            float(text) if text is not None and is_number(text) else np.nan
+            for text in texts.dictionary.to_pylist()
+        ]
+        values = np.array([*known, np.nan])[places_of(texts)]
+        shown: Callable[[int], object] = lambda row: texts[row].as_py()  # noqa: E731
+    elif pa.types.is_boolean(column.type):
+        raise DataError(
+            "weights are numbers, these are true or false",
+            field=f"{where(0)}, column {name!r}",
+            fix="Write 1 and 0.",
+        )
+    else:
+        values = _numbers(column, Column(name), where).astype(np.float64)
+        shown = lambda row: column[row].as_py()  # noqa: E731
+    if (signs := sentinels(schema.missing)).size:
+        values = np.where(np.isin(values, signs), np.nan, values)
+    return checked_weights(values, lambda row: f"{where(row)}, column {name!r}", shown)
 
 
 def _groups(column: pa.ChunkedArray, name: str, where: Where) -> AnyArray:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from qstore_ray.backends.base import (
     Backend,
@@ -118,12 +118,10 @@ def linearize(
             value=method.name,
             fix="Take gradient = 'parameter_shift'.",
         )
-    return backend.vjp(
-        template, observables, bindings, rows_gradient=rows_gradient, **_drawn(key)
-    )
+    return backend.vjp(template, observables, bindings, rows_gradient=rows_gradient, **_drawn(key))
 
 
-def _drawn(key: DrawKey | None) -> dict[str, DrawKey]:
+def _drawn(key: DrawKey | None) -> dict[str, Any]:
     """The argument of a backend that draws; another one need not know it."""
     return {} if key is None else {"key": key}
 

@@ -2,8 +2,8 @@
 
 Every gate is a rotation exp(−iθP/2) by a Pauli string P, or it only renames things: CX and SWAP
 permute the basis states, X, Y and Z flip signs. What renames is never executed. It is kept in a
-`PauliFrame` that says which Pauli strings Z_q and X_q of each qubit have become, and later rotations
-and the observables are written in that frame:
+`PauliFrame` that says which Pauli strings Z_q and X_q of each qubit have become, and later
+rotations and the observables are written in that frame:
 
     RY(a) on 1, CX(0, 1), RZ(b) on 1      →      exp(−ia Y1/2), exp(−ib Z0Z1/2)
 

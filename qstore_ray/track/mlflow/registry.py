@@ -18,7 +18,13 @@ from qstore_ray.errors import ConfigError, RunError
 from qstore_ray.track.base import RUN_INFO_FILE, RunInfo
 from qstore_ray.track.config import TrackConfig, default_uri
 from qstore_ray.track.mlflow.model import Savable, log_model
-from qstore_ray.track.mlflow.store import RUN_ID_FILE, load_mlflow, open_client, translated
+from qstore_ray.track.mlflow.store import (
+    RUN_ID_FILE,
+    load_mlflow,
+    open_client,
+    original_of,
+    translated,
+)
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -84,6 +90,7 @@ def register_model(
     described = (run_dir / RUN_INFO_FILE).exists()
     storage = RunInfo.load(run_dir)[0].storage if described else run_dir.parent
     uri = _uri(config, storage)
+    _check_own(run_dir, storage, run_id, uri)
     logged = log_model(model, run_id=run_id, tracking_uri=uri)
     with translated(uri, "register the model"):
         client = open_client(uri)
@@ -154,6 +161,21 @@ def _check(run_dir: Path, model: Savable | str | Path) -> None:
     if not (run_dir / RUN_ID_FILE).is_file():
         raise RunError(
             "MLflow does not have this run",
+            field="run_dir",
+            value=str(run_dir),
+            fix="Copy it there with sync_run('RUN') first.",
+        )
+
+
+def _check_own(run_dir: Path, storage: Path, run_id: str, uri: str) -> None:
+    """Refuse a copied run folder whose MLflow run is still the original's."""
+    load_mlflow()
+    with translated(uri, "log the model"):
+        tags = open_client(uri).get_run(run_id).data.tags
+    original = original_of(tags, run_dir.resolve(), storage.resolve(), uri)
+    if original is not None:
+        raise RunError(
+            f"MLflow does not have this copy, only its original, {original}",
             field="run_dir",
             value=str(run_dir),
             fix="Copy it there with sync_run('RUN') first.",

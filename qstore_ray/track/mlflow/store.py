@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -73,6 +74,9 @@ def open_client(uri: str) -> MlflowClient:
     uri = login_url(uri, "MLFLOW_TRACKING")
     file = sqlite_file(uri)
     if file is not None:
+        # MLflow keeps connections for the whole process: those to a file that the disk had no room
+        # for, or that was moved, would fail every later run.
+        os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
         # MLflow would try for minutes to open a file that cannot be opened.
         sqlite3.connect(file).close()
         if not file.stat().st_size:
@@ -86,13 +90,34 @@ def _create(file: Path) -> None:
     """
     from mlflow.tracking import MlflowClient
 
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    MlflowClient(tracking_uri=sqlite_uri(part)).search_experiments(max_results=1)
-    if file.stat().st_size:  # another process was faster
-        part.unlink()
-    else:
-        part.replace(file)
+    # A new name each time: MLflow keeps an engine for each, and never tries one again that failed.
+    part = file.with_name(f".{file.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        MlflowClient(tracking_uri=sqlite_uri(part)).search_experiments(max_results=1)
+        if not file.stat().st_size:  # no other process was faster
+            part.replace(file)
+    finally:
+        for left in file.parent.glob(f"{part.name}*"):  # a full disk needs the room
+            left.unlink(missing_ok=True)
+
+
+def original_of(tags: Mapping[str, str], run_dir: Path, storage: Path, uri: str) -> Path | None:
+    """The run folder that an MLflow run belongs to, if `run_dir` is a copy of it.
+
+    A folder that was moved has no original any more, and neither has one that was copied together
+    with the store beside it.
+
+    Args:
+        tags: of the MLflow run that `run_dir` names. uri: of the store that has it.
+        storage: the folder with the store of `run_dir`, if the configuration names no store.
+    """
+    original = Path(tags.get("run_dir") or run_dir)
+    own, other = (folder / RUN_ID_FILE for folder in (run_dir, original))
+    if not other.is_file() or other.samefile(own) or other.read_bytes() != own.read_bytes():
+        return None
+    beside = (original / os.path.relpath(storage, run_dir)).resolve()
+    own_store = uri == sqlite_uri(storage / "mlflow.db")
+    return None if own_store and uri != sqlite_uri(beside / "mlflow.db") else original
 
 
 def recorded_at(run_dir: Path, config: TrackConfig) -> str:

@@ -38,6 +38,7 @@ from qstore_ray.track.mlflow.store import (
     experiment_id,
     load_mlflow,
     open_client,
+    original_of,
     translated,
 )
 from qstore_ray.track.process_usage import ProcessUsage
@@ -52,6 +53,7 @@ _STATUS: Final[Mapping[str, str]] = {
 }
 _ATTEMPT_TAGS: Final = ("generation", "workers", "rows", "parameters")
 _SECONDS_BETWEEN_REQUESTS: Final = 2.0
+_ANEW: Final = "it is recorded there as a run of its own, with all epochs"
 _LONGEST_PARAM: Final = 6000
 _LONGEST_TAG: Final = 5000
 _LONGEST_DIGEST: Final = 36
@@ -152,7 +154,12 @@ class MLflowTracker:
         if not path.exists():
             return None
         run_id = path.read_text(encoding="utf-8").strip()
-        self._client.get_run(run_id)  # raises if this store does not have the run
+        tags = self._client.get_run(run_id).data.tags  # raises if this store does not have the run
+        own = self._run
+        original = original_of(tags, own.run_dir.resolve(), own.storage.resolve(), self._uri)
+        if original is not None:
+            announce("note", f"{own.run_dir} is a copy of {original}; {_ANEW}")
+            return None
         self._client.update_run(run_id, status="RUNNING", name=self._run.name)
         self._logged = None
         return run_id

@@ -111,6 +111,24 @@ def mean_interval(values: Sequence[float] | FloatArray, confidence: float = 0.95
     return Interval(mean, mean - half, mean + half, len(data))
 
 
+def weighted_mean_interval(
+    values: FloatArray, counts: FloatArray, confidence: float = 0.95
+) -> Interval:
+    """Student's interval for a weighted mean; `counts` (n,) sum to the effective number of values.
+
+    Raises:
+        DataError: one value or less in effect.
+    """
+    _check_confidence(confidence)
+    n = float(counts.sum())
+    if n <= 1.0:
+        raise DataError("one value says nothing about its spread", field="runs", value=n)
+    mean = float(np.average(values, weights=counts))
+    variance = float(np.average((values - mean) ** 2, weights=counts)) * n / (n - 1.0)
+    half = _quantile(confidence, n - 1.0) * math.sqrt(variance / n)
+    return Interval(mean, mean - half, mean + half, len(values))
+
+
 def wilson_interval(hits: int, m: int, confidence: float = 0.95) -> Interval:
     """Wilson's score interval (1927) for a share of hits among m independent trials.
 
@@ -152,7 +170,7 @@ def sampled_interval(value: float, variance: float, confidence: float = 0.95) ->
     return Interval(value, value - half, value + half, 1)
 
 
-def _quantile(confidence: float, freedom: int | None = None) -> float:
+def _quantile(confidence: float, freedom: float | None = None) -> float:
     """How many standard errors the interval reaches: Student's t, or normal without a number."""
     from scipy import special
 

@@ -266,7 +266,7 @@ class _Loop:
         return record
 
     def _scores(self, split: str, loss: float, count: float, correct: float) -> dict[str, float]:
-        accuracy = {f"{split}_accuracy": correct / count} if self._classifies else {}
+        accuracy = {f"{split}_accuracy": min(1.0, correct / count)} if self._classifies else {}
         return {f"{split}_loss": loss / count, **accuracy}
 
     def _agreed(self) -> str | None:

@@ -38,7 +38,7 @@ class RowSelection:
     """Rows of a table: all of x (N, F) and y (N, …), or those that `index` (B,) names, in order.
 
     `number` (N,) is what every row of the table is called in errors; its place where None. They
-    have the weights `weight` (N,) in a loss, or 1 each.
+    have the weights `weight` (N,) in a loss, or 1 each; with `weighs_correct` in accuracy too.
     """
 
     x: FloatArray
@@ -46,6 +46,7 @@ class RowSelection:
     index: AnyArray | None = None
     number: AnyArray | None = None
     weight: FloatArray | None = None
+    weighs_correct: bool = False
 
     @property
     def count(self) -> int:
@@ -137,7 +138,14 @@ class TrainingObjective:
             x, y, weight = rows.part(share.rows)
             with numbered(rows.numbers(share.rows)):
                 share.mine[:] = blocks.evaluate(
-                    self.model, theta, x, y, self.backend, weight, self._key(share.rows)
+                    self.model,
+                    theta,
+                    x,
+                    y,
+                    self.backend,
+                    weight,
+                    self._key(share.rows),
+                    weighs_correct=rows.weighs_correct,
                 )
         return self._summed(share)
 

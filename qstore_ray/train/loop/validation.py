@@ -167,6 +167,7 @@ class Validation:
             rows.y_val,
             number=rows.row_val,
             weight=None if weight is None else weight / weight.mean(),
+            weighs_correct=True,
         )
         self._targets = job.targets
         self._scoring = Scoring(job.model.loss.goal, job.class_names)
@@ -189,7 +190,7 @@ class Validation:
             return blocks.total(self._objective.scores(theta, self._rows)), {}
         outputs = self._objective.outputs(theta, self._rows)
         model = self._objective.model
-        found = blocks.scored(model, outputs, self._rows.y, self._rows.weight)
+        found = blocks.scored(model, outputs, self._rows.y, self._rows.weight, weighs_correct=True)
         return blocks.total(found), self._metrics(outputs.reshape(-1, model.n_outputs))
 
     def _metrics(self, outputs: FloatArray) -> dict[str, float]:
@@ -205,7 +206,7 @@ class Validation:
             if self._targets is not None:
                 y, outputs = self._targets.undo(y), self._targets.undo(outputs)
             answers = answers_of(self._objective.model.loss, outputs)
-            scores = self._scoring.scores(y, answers, self._names).values
+            scores = self._scoring.scores(y, answers, self._names, self._rows.weight).values
             values = np.array([scores.get(name, np.nan) for name in self._names])
         # Worker 0's bits: other nodes may have another scikit-learn.
         values = reducer.broadcast(values)

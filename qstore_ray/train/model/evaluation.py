@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from qstore_ray.learn.scoring import Answers, Scores
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray
+    from qstore_ray.types import AnyArray, FloatArray
 
 
 class Evaluation(NamedTuple):
@@ -15,9 +15,10 @@ class Evaluation(NamedTuple):
 
     Attributes:
         scores: metrics by name, and those that could not be computed with the reason.
-        y: the targets (N,) or (N, T). answers: the model's.
+        y: the targets (N,) or (N, T). answers: the model's. weight: of the rows (N,), if any.
     """
 
     scores: Scores
     y: AnyArray
     answers: Answers
+    weight: FloatArray | None = None

@@ -39,7 +39,7 @@ from qstore_ray.train.model.archive import (
 )
 from qstore_ray.train.run.manifest import ModelDescription, model_description
 from qstore_ray.train.run.provenance import Origin, data_origin
-from qstore_ray.train.run.same_run import circuit_by_name
+from qstore_ray.train.run.same_run import complete_circuit
 
 if TYPE_CHECKING:
     from qstore_ray.data.read.dataset import Dataset
@@ -293,7 +293,7 @@ def preparation_arrays(dataset: Dataset) -> Mapping[str, AnyArray]:
 def described_model(about: ModelDescription) -> QuantumModel:
     """The model that a checkpoint's or a model file's manifest describes, without parameters."""
     config = dict(about["config"])
-    config["circuit"] = circuit_by_name(config.get("circuit", "library"))
+    config["circuit"] = complete_circuit(config.get("circuit", "library"))
     return build_model(
         ModelConfig.from_dict(config),
         n_features=about["n_features"],

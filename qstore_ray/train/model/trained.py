@@ -17,7 +17,7 @@ import numpy as np
 
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend
-from qstore_ray.data.inputs.frame import place_of
+from qstore_ray.data.inputs.frame import label_name, place_of, weights_to_score
 from qstore_ray.data.inputs.labelled import label_column, labelled_dataset
 from qstore_ray.data.inputs.signature import Signature, raw_rows
 from qstore_ray.data.prepare.prepare import Preparation
@@ -283,7 +283,7 @@ class TrainedModel:
         """
         signature = self.signature
         table = None if signature is None else signature.table
-        name = label or (None if table is None else table.label)
+        name = label or label_name(rows, table)
         return labelled_dataset(
             raw_rows(rows, signature, name if y is None else None),
             label_column(rows, name, self.classes, table) if y is None else y,
@@ -296,6 +296,7 @@ class TrainedModel:
             split=split,
             where=place_of(rows, always=y is None),
             label=name if y is None else None,
+            weight=None if table is None else weights_to_score(rows, table),
         )
 
     @property
@@ -323,19 +324,9 @@ class TrainedModel:
         return self.evaluation(dataset, split, metrics).scores.values
 
     def evaluation(
-        self,
-        dataset: Any,
-        split: str = "test",
-        metrics: Sequence[str] | None = None,
-        *,
-        backend: Backend | None = None,
-        key: DrawKey | None = None,
+        self, dataset: Any, split: str = "test", metrics: Sequence[str] | None = None
     ) -> Evaluation:
         """What `evaluate` gives, with the answers behind it and what could not be computed.
-
-        Args:
-            backend: where the circuits run; None is the model's own.
-            key: names the random draws of a backend that has any.
 
         Raises:
             DataError, UnknownNameError: see `evaluate`.
@@ -348,12 +339,15 @@ class TrainedModel:
         if metrics is not None:
             scoring.check(metrics, "metrics")
         with numbered(dataset.rows(split)):
-            blocks = step.block_outputs(self.model, self.theta, x, backend or self.backend, key)
+            blocks = step.block_outputs(self.model, self.theta, x, self.backend)
         seen = y if self.targets is None else self.targets.apply(y)
-        loss, count, correct = step.scored(self.model, blocks, seen).sum(axis=0)
+        weight = dataset.weights(split)
+        shares = None if weight is None else weight / weight.mean()
+        sums = step.scored(self.model, blocks, seen, shares, weighs_correct=True)
+        loss, count, correct = sums.sum(axis=0)
         values = {"loss": float(loss / count)}
         if how.classification:
-            values["accuracy"] = float(correct / count)
+            values["accuracy"] = min(1.0, float(correct / count))  # weights are rounded
         if how.goal == "compression":
             values["fidelity"] = 1.0 - values["loss"]
         outputs = blocks.reshape(-1, self.model.n_outputs)[: len(y)]
@@ -363,8 +357,8 @@ class TrainedModel:
         names = [
             n for n in scoring.metrics if n not in values and (metrics is None or n in metrics)
         ]
-        found = scoring.scores(y, answers, names)
-        return Evaluation(Scores(values | found.values, found.missing), y, answers)
+        found = scoring.scores(y, answers, names, weight)
+        return Evaluation(Scores(values | found.values, found.missing), y, answers, weight)
 
     @property
     def tells_classes(self) -> bool:

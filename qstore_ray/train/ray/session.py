@@ -11,7 +11,9 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, partial
@@ -108,7 +110,7 @@ def _own_ray(config: ClusterConfig, dashboard: bool) -> Iterator[None]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     with environment(defaults={**_DEFAULTS, "RAY_AUTH_TOKEN": _token()}):
         try:
-            with _groups_of_their_own(), _unheard():
+            with _groups_of_their_own(), _unheard(), _same_handler():
                 ray.init(
                     "local",
                     num_cpus=available_cpus(),
@@ -158,10 +160,26 @@ def _unheard() -> Iterator[None]:
         worker.listen_error_messages = usual
 
 
+@contextmanager
+def _same_handler() -> Iterator[None]:
+    """A Ray that is initialised in this block leaves SIGTERM to whoever handled it.
+
+    Ray's own handler ends the process with exit code 15 wherever it stands. It stays only if nobody
+    handles SIGTERM: it ends Ray's processes, too.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        here = threading.current_thread() is threading.main_thread()
+        if here and handler not in (signal.SIG_DFL, None):
+            signal.signal(signal.SIGTERM, handler)
+
+
 def _join(address: str) -> None:
     _probe(address)
     try:
-        with _unheard():
+        with _unheard(), _same_handler():
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (RayError, ConnectionError, RuntimeError, ValueError) as exc:
         said = first_line(exc)

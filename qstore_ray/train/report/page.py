@@ -50,15 +50,14 @@ def render(facts: RunFacts) -> str:
 def _head(facts: RunFacts) -> str:
     summary = facts.summary
     badge = _BADGES.get(summary.status, "error")
-    ends = [r for r in facts.records if r.get("event") == "end"][-1:]
     said = {
         "started": summary.started.replace("T", " ") or "unknown",
         "epochs": f"{summary.epochs} of {summary.epochs_planned or 'an unknown number'}",
         "attempts": str(summary.attempts or "unknown"),
         "folder": str(summary.path),
     }
-    if ends and ends[-1].get("reason"):
-        said["ended because"] = str(ends[-1]["reason"])
+    if summary.reason:
+        said["ended because"] = summary.reason
     return head(summary.name, badge, summary.status, said, _headline(facts))
 
 
@@ -150,7 +149,8 @@ def _classes(facts: RunFacts) -> str:
     if not facts.about or not facts.about["classes"]:
         return ""
     if facts.confusion is None:
-        return section("Classes", '<p class="muted">Without the data there is no matrix here.</p>')
+        said = "There is no confusion matrix: the model was not scored on test rows for this page."
+        return section("Classes", f'<p class="muted">{said}</p>')
     names = list(facts.classes)
     scores = class_scores(facts.confusion, names)
     rows = [[name, *score[1:]] for name, score in zip(drawn_names(names), scores, strict=True)]

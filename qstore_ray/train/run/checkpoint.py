@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from qstore_ray.errors import CheckpointError
-from qstore_ray.resilience import write_durably
+from qstore_ray.resilience import unwritable_fix, write_durably
 from qstore_ray.train.run.manifest import CheckpointManifest, StoredManifest
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def write_checkpoint(
         raise CheckpointError(
             f"cannot write the checkpoint: {exc.strerror or type(exc).__name__}",
             value=str(path),
-            fix="Free some space or make the folder writable, then go on with existing='resume'.",
+            fix=unwritable_fix(exc, "continue with existing='resume'"),
         ) from exc
     return path
 

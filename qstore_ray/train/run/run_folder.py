@@ -14,14 +14,13 @@ drivers can never write into one folder.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
 import shutil
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,13 +28,21 @@ from typing import IO, Any, Literal, get_args
 
 from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError, UsageError
-from qstore_ray.resilience import sweep_parts, write_durably
+from qstore_ray.resilience import (
+    real_path,
+    sweep_parts,
+    unwritable_fix,
+    write_durably,
+)
 from qstore_ray.track.base import KEPT
 from qstore_ray.track.jsonl import MetricsFile
+from qstore_ray.train.run.lock import LOCK, held_error, is_held, lock_folder
 from qstore_ray.train.run.same_run import MadeOf, changed_versions, check_same, epochs_of, versions
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-LOCK, _RECORD = ".lock", "run.json"
+_RECORD = "run.json"
+_ROOM, _LEAST_ROOM = ".room", 4_096
+"""A file that is deleted when a run ends, so that a full disk has room for how it ended."""
 
 Existing = Literal["error", "resume", "replace"]
 """What to do with a run or a study of the same name: refuse, continue it, or delete it."""
@@ -76,10 +83,22 @@ class RunFolder:
             RunError: the folder cannot be written to.
         """
         self.record = {**self.record, **more, "status": status}
+        data = json.dumps(self.record, indent=1).encode()
         try:
-            write_durably(self.path / _RECORD, json.dumps(self.record, indent=1).encode())
+            if status != "running":  # the room was reserved for this
+                (self.path / _ROOM).unlink(missing_ok=True)
+            write_durably(self.path / _RECORD, data)
         except OSError as exc:
             raise _unwritable_error(self.path, exc) from exc
+
+    def give_up(self) -> None:
+        """Close an attempt that could not begin, and record it as failed if it was recorded."""
+        with suppress(RunError):  # another error is on its way
+            if read_run_record(self.path).get("status") == "running":
+                self.set_status("failed")
+        with suppress(OSError):  # the folder may be gone, or no longer ours to write to
+            (self.path / _ROOM).unlink(missing_ok=True)
+        self.close()
 
     def close(self) -> None:
         """Give up the lock."""
@@ -132,7 +151,8 @@ def check_run(
     Args:
         existing: what to do with a run of this name.
         epochs: a finished run may be resumed if it had fewer.
-        made: what the attempt is made of; a run that is resumed must be made of the same.
+        made: what the attempt is made of; a run that is resumed must be made of the same. Before
+            the data are loaded this is checked only of a run that is refused anyway.
 
     Raises:
         UsageError: an unknown value of `existing`.
@@ -140,7 +160,20 @@ def check_run(
         RunExistsError: the run exists and `existing` is "error", it was made of something else,
             it has finished, or there is nothing to resume.
     """
-    path = Path(storage).expanduser().resolve() / check_name(name)
+    return _checked(storage, name, existing, epochs, made, locked=False)
+
+
+def _checked(
+    storage: str | Path,
+    name: str,
+    existing: Existing,
+    epochs: int | None,
+    made: MadeOf | None,
+    *,
+    locked: bool,
+) -> Path:
+    """`check_run`; `locked` if this attempt has locked the folder."""
+    path = real_path(storage) / check_name(name)
     check_existing(existing)
     _check_text(path)
     if not (path / _RECORD).exists():
@@ -149,11 +182,16 @@ def check_run(
     if existing == "replace":
         return path
     record = read_run_record(path)
-    if existing == "resume" and made is not None:
-        check_same(record, made, _kept_configuration(path))
+    resumed = None if existing != "resume" else made
+    if resumed is not None and resumed.data_fingerprint is not None:
+        check_same(record, resumed, _kept_configuration(path))
     status, had = record.get("status"), epochs_of(record)
     longer = status == "finished" and (epochs or 0) > (had or epochs or 0)
     if existing == "error" or (status == "finished" and not longer):
+        if resumed is not None:
+            check_same(record, resumed, _kept_configuration(path))
+        if status == "running" and not locked and is_held(path):
+            raise held_error(path, "run")
         way = "has finished" if status == "finished" else f"exists ({status})"
         go_on = "existing='resume' continues it, "
         if status == "finished":
@@ -210,7 +248,7 @@ def _is_of_a_beginning(child: Path) -> bool:
     """
     names = (_RECORD, *KEPT)
     part = child.name.startswith(tuple(f".{n}." for n in names)) and child.suffix == ".part"
-    return part or child.name in (LOCK, *KEPT)
+    return part or child.name in (LOCK, _ROOM, *KEPT)
 
 
 def open_run_folder(
@@ -240,7 +278,7 @@ def open_run_folder(
     """
     epochs = None if changed else epochs_of({"recipe": recipe})
     made = MadeOf(None if changed else recipe, data_fingerprint, config_toml)
-    path = check_run(storage, name, existing=existing, epochs=epochs, made=made)
+    path = _checked(storage, name, existing, epochs, made, locked=False)
     record = {
         **(about or {}),
         "name": name,
@@ -254,7 +292,7 @@ def open_run_folder(
         with ExitStack() as until_opened:
             lock = until_opened.enter_context(lock_folder(path))
             # Again under the lock: another driver may have begun or ended the run meanwhile.
-            check_run(storage, name, existing=existing, epochs=epochs, made=made)
+            _checked(storage, name, existing, epochs, made, locked=True)
             generation = 1
             if existing == "resume":
                 earlier = read_run_record(path)
@@ -264,6 +302,9 @@ def open_run_folder(
             if existing == "replace":
                 _empty(path)
             folder = RunFolder(path, {**record, "generation": generation}, lock)
+            until_opened.callback(folder.give_up)
+            room = max(_LEAST_ROOM, 2 * len(json.dumps(folder.record)))
+            (path / _ROOM).write_bytes(bytes(room))
             folder.set_status("running")
             write_durably(path / "config.toml", config_toml.encode())
             (path / "stop").unlink(missing_ok=True)
@@ -301,7 +342,7 @@ def _unwritable_error(path: Path, exc: OSError) -> RunError:
         f"cannot write into the run folder: {exc.strerror or type(exc).__name__}",
         field="storage",
         value=str(path),
-        fix="Free some space, or give a storage folder that you may write to.",
+        fix=unwritable_fix(exc),
     )
 
 
@@ -316,8 +357,9 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except (NotADirectoryError, FileExistsError) as exc:
         file = next((p for p in (path, *path.parents) if os.path.lexists(p)), path)
+        kind = "file" if file.exists() else "symbolic link that leads to no folder"
         raise ConfigError(
-            "this is a file, and a folder is needed here",
+            f"this is a {kind}, and a folder is needed here",
             field="name" if file == path else "storage",
             value=str(file),
             fix="Take another name." if file == path else "Give a folder as storage.",
@@ -331,24 +373,6 @@ def _no_run_error(path: Path, reason: str) -> RunError:
         value=str(path),
         fix="Give the folder of a run, such as runs/digits.",
     )
-
-
-def lock_folder(path: Path, kind: Literal["run", "study"] = "run") -> IO[str]:
-    """Lock a folder for as long as the file stays open and this process lives.
-
-    Args:
-        kind: what the folder holds, as the error names it.
-
-    Raises:
-        RunExistsError: another process holds the lock; the error is `locked`.
-    """
-    lock = (path / LOCK).open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        lock.close()
-        raise RunExistsError.while_open(kind, path.name) from exc
-    return lock
 
 
 def _empty(path: Path) -> None:

@@ -12,7 +12,14 @@ from itertools import zip_longest
 from typing import Any, TypeGuard
 
 from qstore_ray.circuits.load import is_name, kept_circuit
-from qstore_ray.errors import RunExistsError, shown_value
+from qstore_ray.circuits.qasm.source import (
+    AS_TEXT,
+    in_earlier_order,
+    in_numeric_order,
+    is_in_text_order,
+)
+from qstore_ray.data.config import DatasetConfig
+from qstore_ray.errors import ConfigError, RunExistsError, shown_value
 
 _CIRCUIT, _EPOCHS = "model.circuit", "trainer.epochs"
 EARLIER = {"trainer.target_scaling": "none"}
@@ -29,19 +36,21 @@ class MadeOf:
 
     Attributes:
         recipe: the configuration that decides the result; None if it may be another one.
-        data_fingerprint: of the data.
+        data_fingerprint: of the data; None before they are loaded.
         config_toml: the whole configuration; its `[dataset]` tells which data these are.
     """
 
     recipe: Mapping[str, Any] | None
-    data_fingerprint: str
+    data_fingerprint: str | None
     config_toml: str = ""
 
 
 def check_same(earlier: Mapping[str, Any], now: MadeOf, earlier_toml: str = "") -> None:
     """Check that a run of which `earlier` is the record can be resumed with `now`.
 
-    More epochs are no difference; `check_run` says what a finished run takes.
+    More epochs are no difference; `check_run` says what a finished run takes. Before the data are
+    loaded only the configuration is compared, as far as the job has it: its `[dataset]`, `[model]`
+    and `[trainer]`.
 
     Args:
         earlier_toml: the configuration in the run's folder; without it other data are refused
@@ -53,14 +62,18 @@ def check_same(earlier: Mapping[str, Any], now: MadeOf, earlier_toml: str = "") 
     """
     recipe = earlier.get("recipe", {})
     before, after = _flat(recipe), _flat(recipe if now.recipe is None else now.recipe)
+    if now.data_fingerprint is None:
+        before, after = _of_a_job(before, after)
     before = with_same_circuit(before, after, "run")
     known = {name: EARLIER[name] for name in EARLIER.keys() & after.keys() - before.keys()}
     changes = {
         field: change
-        for field, change in _changes({**known, **before}, after).items()
+        for field, change in differences({**known, **before}, after).items()
         if not (field == _EPOCHS and _may_differ(earlier, *change))
     }
-    if earlier.get("fingerprints", {}).get("data") != now.data_fingerprint:
+    if now.data_fingerprint is None:
+        changes = _dataset_changes(now, earlier_toml) | changes
+    elif earlier.get("fingerprints", {}).get("data") != now.data_fingerprint:
         changes = _data_changes(earlier, now, earlier_toml) | changes
     if not changes:
         return
@@ -88,11 +101,36 @@ def _data_changes(
 ) -> dict[str, tuple[Any, Any]]:
     """The fields of `[dataset]` that differ; the fingerprints if none does, so that the rows do."""
     before, after = _dataset(earlier_toml), _dataset(now.config_toml)
-    changes = _changes(before, after) if before and after else {}
+    changes = differences(before, after) if before and after else {}
     if changes:
         return changes
     was = earlier.get("fingerprints", {}).get("data") or "?"
-    return {"dataset": (_rows(was), _rows(now.data_fingerprint))}
+    return {"dataset": (_rows(was), _rows(now.data_fingerprint or "?"))}
+
+
+def _of_a_job(
+    before: Mapping[str, Any], now: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields that a job has before its data are loaded; some depend on the data's goal."""
+    tables = ("model.", "trainer.")
+    unknown = EARLIER.keys() - before.keys()
+    first, second = (
+        {name: value for name, value in each.items() if name.startswith(tables)}
+        for each in (before, now)
+    )
+    return first, {name: value for name, value in second.items() if name not in unknown}
+
+
+def _dataset_changes(now: MadeOf, earlier_toml: str) -> dict[str, tuple[Any, Any]]:
+    """The fields of `[dataset]` that differ, with defaults for those that were not written."""
+    tables = []
+    for text in (earlier_toml, now.config_toml):
+        try:
+            config = DatasetConfig.from_dict(tomllib.loads(text)["dataset"])
+        except (tomllib.TOMLDecodeError, KeyError, ConfigError):  # of an earlier version, damaged
+            return {}
+        tables.append(_flat(config.to_dict(), "dataset."))
+    return differences(*tables)
 
 
 def _rows(data_fingerprint: str) -> str:
@@ -108,7 +146,7 @@ def _dataset(config_toml: str) -> dict[str, Any]:
     return _flat(table, "dataset.")
 
 
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """The fields with two values, those of `before` first; lists of tables by their place.
 
     A member's name comes before its options, which change along with it.
@@ -118,7 +156,7 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tup
         was, value = before.get(field), now.get(field)
         if _are_tables(was) and _are_tables(value) and len(was) == len(value):
             first, second = (_flat(dict(enumerate(each)), f"{field}.") for each in (was, value))
-            changes |= _changes(first, second)
+            changes |= differences(first, second)
         elif was != value:
             changes[field] = (was, value)
     return changes
@@ -137,13 +175,15 @@ def with_same_circuit(
         before, now: by dotted fields. what: run or study, for the error.
 
     Raises:
-        RunExistsError: another circuit. ConfigError: see `circuit_by_name`.
+        RunExistsError: another circuit. ConfigError: see `complete_circuit`.
     """
     earlier, later = before.get(_CIRCUIT, "library"), now.get(_CIRCUIT, "library")
     if earlier == later:
         return dict(before)
-    earlier = circuit_by_name(earlier)
+    earlier = complete_circuit(earlier)
     if earlier != later:
+        if is_in_text_order(earlier) and in_numeric_order(before[_CIRCUIT]) == later:
+            raise _text_order_error(what)
         raise RunExistsError(
             f"the {what} was started with another circuit",
             field=_CIRCUIT,
@@ -154,19 +194,32 @@ def with_same_circuit(
     return {**before, _CIRCUIT: earlier}
 
 
-def circuit_by_name(circuit: str) -> str:
-    """The circuit, for those that runs of earlier versions kept by a function's name alone.
+def _text_order_error(what: str) -> RunExistsError:
+    return RunExistsError(
+        f"an earlier version started the {what} with its vectors of parameters in the order of "
+        "text, theta[10] before theta[2]; now they are in numeric order",
+        field=_CIRCUIT,
+        value="vectors in numeric order",
+        fix=f'Add the line "{AS_TEXT}" to the circuit\'s text to resume it, '
+        "or train it under another name.",
+    )
+
+
+def complete_circuit(circuit: str) -> str:
+    """The circuit that a run keeps, complete, also if an earlier version kept less of it.
+
+    A text says its order of parameters; a function that was kept by its name is called.
 
     Raises:
         ConfigError: the function is gone, or gives no circuit any more.
     """
     if not is_name(circuit):
-        return circuit
+        return in_earlier_order(circuit)
     sys.stderr.write(
         f"warning: an earlier version kept the circuit only by its name, {circuit}. The function "
         "is called again; if it was changed since, this is another circuit than was trained\n"
     )
-    return kept_circuit(circuit)
+    return kept_circuit(circuit, earlier=True)
 
 
 def _first_difference(before: str, now: str) -> str:

@@ -6,7 +6,6 @@ whatever cannot be read becomes `damaged`, with the reason, and what can be read
 
 from __future__ import annotations
 
-import fcntl
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,11 +15,13 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from qstore_ray.errors import CheckpointError, RunError, UsageError, unknown_name_error
+from qstore_ray.resilience import real_path
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.run.checkpoint import read_checkpoint
+from qstore_ray.train.run.lock import is_held
 from qstore_ray.train.run.run_folder import read_run_record
 
-_SIGNS_OF_A_RUN = ("run.json", "config.toml", "metrics.jsonl", "checkpoints", ".lock")
+_SIGNS_OF_A_RUN = ("run.json", "config.toml", "metrics.jsonl", "checkpoints")
 
 _Plain: TypeAlias = dict[str, int | float | str | bool | None]
 _METRICS = TypeAdapter(list[_Plain], config=ConfigDict(allow_inf_nan=False))
@@ -39,6 +40,7 @@ class RunRecord(BaseModel):
     metrics: _Plain = {}
     missing: dict[str, str] = {}
     verdict: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class RunSummary:
         epochs: completed ones, as metrics.jsonl has them. epochs_planned: 0 where unknown.
         metrics: the last known ones by name. missing: those that could not be computed, and why.
         verdict: how the model stands to the baseline; empty without one.
+        reason: why it ended early, or the error it failed with; empty for any other.
     """
 
     name: str
@@ -70,6 +73,7 @@ class RunSummary:
     versions: Mapping[str, str] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
     verdict: str = ""
+    reason: str = ""
 
 
 def find_run(run: str, storage: str) -> Path:
@@ -80,7 +84,7 @@ def find_run(run: str, storage: str) -> Path:
     """
     for path in (Path(run).expanduser(), Path(storage).expanduser() / run):
         if run and _is_run(path):
-            return path.resolve()
+            return real_path(path)
     if Path(run).suffix == ".toml":
         raise UsageError(
             "this is a job file, not a run",
@@ -126,7 +130,7 @@ def study_folders(storage: str) -> list[Path]:
 
 def _children(storage: str) -> list[Path]:
     try:
-        return sorted(Path(storage).expanduser().resolve().iterdir())
+        return sorted(real_path(storage).iterdir())
     except FileNotFoundError:
         return []
     except OSError as exc:
@@ -171,6 +175,7 @@ def summarize(path: Path) -> RunSummary:
     record = _record(path, problems)
     events = _events(path, problems)
     epochs = epoch_records(event for event in events if "epoch" in event)
+    ends = [event for event in events[-1:] if event.get("event") == "end"]
     starts = [event for event in events if event.get("event") == "start"]
     metrics = {**(epochs[-1] if epochs else {}), **(record.metrics if record else {})}
     seconds = metrics.get("train_seconds", metrics.get("seconds"))
@@ -189,6 +194,7 @@ def summarize(path: Path) -> RunSummary:
         versions=record.versions if record else {},
         missing=record.missing if record else {},
         verdict=record.verdict if record else "",
+        reason=str(ends[-1].get("reason") or "") if ends else "",
     )
 
 
@@ -212,7 +218,10 @@ STUDY = "study.journal"
 
 
 def _is_run(path: Path) -> bool:
-    return any((path / name).exists() for name in _SIGNS_OF_A_RUN)
+    """An attempt for which the disk had no room leaves nothing but its lock, which it gave up."""
+    return any((path / name).exists() for name in _SIGNS_OF_A_RUN) or (
+        path.is_dir() and is_held(path)
+    )
 
 
 def _is_study(path: Path) -> bool:
@@ -247,21 +256,9 @@ def _events(path: Path, problems: list[str]) -> list[dict[str, Any]]:
 def _status(path: Path, record: RunRecord | None, problems: list[str]) -> str:
     if record is None or problems:
         return "damaged"
-    if record.status == "running" and not _is_held(path):
+    if record.status == "running" and not is_held(path):
         return "killed"
     return record.status
-
-
-def _is_held(path: Path) -> bool:
-    """Whether a process holds the run's lock; it is given back at once where it was free."""
-    try:
-        with (path / ".lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:  # held, or not ours to ask
-        return True
-    return False
 
 
 def _count(value: Any) -> int:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from qstore_ray.config import read_toml
 from qstore_ray.credentials import redact_text
 from qstore_ray.errors import MissingDependencyError, UsageError, unknown_name_error
+from qstore_ray.resilience import real_path
 from qstore_ray.track.config import TrackConfig, artifact_folder, default_uri, sqlite_file
 from qstore_ray.tune.dashboards.servers import HOST, Page, read_page
 from qstore_ray.tune.study.address import with_login
@@ -54,7 +55,7 @@ def find_study(study: str, storage: Path) -> StudyStores:
         url = recorded_url(folder)
         if url or (folder / JOURNAL).exists():
             track = TrackConfig.from_dict(job.get("track", {}))
-            return StudyStores(optuna=url or str((folder / JOURNAL).resolve()), track=track)
+            return StudyStores(optuna=url or str(real_path(folder / JOURNAL)), track=track)
     names = study_folders(storage)
     if not names:
         raise UsageError(

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import IO, Final
 from urllib.request import ProxyHandler, build_opener
 
+from qstore_ray.credentials import redact_text
 from qstore_ray.errors import RunError
 from qstore_ray.train.ray.interrupt import stop_on_signal
 
@@ -79,7 +80,7 @@ class _Server:
             f"the server of the {self.page.name} page {problem or f'ended with code {code}'}",
             field=self.page.name,
             value=self.page.url,
-            fix=f"It said last: {lines[-1] if lines else 'nothing'}",
+            fix=f"It said last: {redact_text(lines[-1]) if lines else 'nothing'}",
         )
 
 

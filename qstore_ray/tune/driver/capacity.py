@@ -80,7 +80,8 @@ def room(
     if config.concurrency is not None:
         return Room(config.concurrency, bundles, f"concurrency is {config.concurrency}")
     if config.trials <= found:
-        return Room(config.trials, bundles, f"there are {config.trials} trials")
+        there = "there is 1 trial" if config.trials == 1 else f"there are {config.trials} trials"
+        return Room(config.trials, bundles, there)
     return Room(found, bundles, f"a trial takes {_text(demand.total)}, {there}")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.errors import RunError
+from qstore_ray.errors import InterruptedRunError, RunError
 from qstore_ray.resilience import write_durably
 from qstore_ray.track.config import TrackConfig, default_uri
 from qstore_ray.track.mlflow.store import RUN_ID_FILE
@@ -62,6 +62,7 @@ def finish(plan: Plan, result: StudyResult) -> None:
     """Train the best job once more on train and val, and register a model, if asked for.
 
     Raises:
+        InterruptedRunError: stopped on request; resuming the study continues it.
         QStoreError: see `QuantumTrainer.fit` and `register_best`.
     """
     if plan.config.refit:
@@ -72,6 +73,16 @@ def finish(plan: Plan, result: StudyResult) -> None:
         name = str(Path(best.run) / parts_of(plan.config, job)[0].name)
         chosen = REFIT if plan.config.refit else name
         register_best(plan.folder, chosen, plan.config.register_as, _track(plan))
+
+
+def stopped_error(folder: Path, what: str = "the search") -> InterruptedRunError:
+    """The error if a search, or the part of it that `what` says, was stopped on request."""
+    return InterruptedRunError(
+        f"{what} was stopped on request",
+        field="study",
+        value=str(folder),
+        fix=f"Continue it with existing='resume' (name {folder.name!r}).",
+    )
 
 
 def refit(plan: Plan, result: StudyResult) -> None:
@@ -98,7 +109,10 @@ def refit(plan: Plan, result: StudyResult) -> None:
     )
     dataset = DatasetLoader.load(job.dataset)
     existing: Existing = "replace" if status is None else "resume"
-    trainer.run(dataset, RunRequest(existing=existing, config_toml=toml))
+    try:
+        trainer.run(dataset, RunRequest(existing=existing, config_toml=toml))
+    except InterruptedRunError as exc:
+        raise stopped_error(plan.folder, "the final training") from exc
     write_durably(folder / "refit.txt", ("\n".join(notes) + "\n").encode())
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from qstore_ray.credentials import login_url, without_login
 from qstore_ray.errors import ConfigError, StudyError
+from qstore_ray.resilience import real_path
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -125,7 +126,7 @@ def absolute(url: str) -> str:
     found = parsed(without_login(url))
     file = file_of(without_login(url))
     if file is not None and file.name:
-        found = found.set(database=file.expanduser().resolve().as_posix())
+        found = found.set(database=real_path(file).as_posix())
     return found.render_as_string(hide_password=False)
 
 

@@ -17,7 +17,8 @@ import numpy as np
 from qstore_ray.config import Config, fingerprint
 from qstore_ray.errors import StudyError
 from qstore_ray.track.base import KEPT
-from qstore_ray.train.run.run_folder import LOCK, Existing, lock_folder, make_folder
+from qstore_ray.train.run.lock import LOCK, lock_folder
+from qstore_ray.train.run.run_folder import Existing, make_folder
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.samplers import Learner, get_sampler
 from qstore_ray.tune.samplers.base import Design
@@ -143,6 +144,7 @@ def _delete(folder: Path, name: str, url: str | None) -> None:
     import optuna
 
     if url is None:
+        _check_ours(folder)
         (folder / RECORD).unlink(missing_ok=True)
     elif name in study_names(folder, url):
         storage = open_storage(folder, url, writing=True)
@@ -153,6 +155,27 @@ def _delete(folder: Path, name: str, url: str | None) -> None:
         (folder / file).unlink(missing_ok=True)
     for run in folder.glob("trial-*"):
         shutil.rmtree(run)
+
+
+def _check_ours(folder: Path) -> None:
+    """Refuse to delete a journal with studies of other programs.
+
+    A damaged one says nothing of its studies, and is deleted as was asked.
+
+    Raises:
+        RunExistsError: it has one.
+    """
+    import optuna
+
+    try:
+        names = study_names(folder, None)
+    except StudyError:
+        return
+    for name in names:
+        storage = open_storage(folder, None, writing=False)
+        study = optuna.load_study(study_name=name, storage=storage)
+        if KEY not in study.user_attrs and study.get_trials(deepcopy=False):
+            raise foreign_study_error(name)
 
 
 def _load(

@@ -71,7 +71,14 @@ def read_record(folder: Path) -> FolderRecord | None:
         return FolderRecord(**json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, TypeError) as exc:
+    except OSError as exc:
+        raise StudyError(
+            f"cannot use the study's folder: {exc.strerror or type(exc).__name__}",
+            field="storage",
+            value=str(folder),
+            fix="Give a folder as storage that you may read and write.",
+        ) from exc
+    except (ValueError, TypeError) as exc:
         raise StudyError(
             "cannot read the record of the study's folder",
             field="storage",

@@ -7,23 +7,30 @@ runs and what it keeps.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from qstore_ray.config import Config
 from qstore_ray.credentials import without_login
 from qstore_ray.data.config import DatasetConfig
-from qstore_ray.errors import RunExistsError
+from qstore_ray.errors import RunExistsError, shown_value
 from qstore_ray.learn.losses import get_loss
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.run.same_run import EARLIER, EARLIER_RANKS, with_same_circuit
+from qstore_ray.train.run.same_run import (
+    EARLIER,
+    EARLIER_RANKS,
+    differences,
+    with_same_circuit,
+)
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space.fields import SEARCHED
 from qstore_ray.tune.space.space import Space
 
 KEY = "qstore"
 """The study's user attribute that holds it."""
+
+Change = tuple[Any, Any]
+"""The values of a field that differs, before and now; None where it is not there."""
 
 _RANKS = "dataset.split.ranks"  # The fingerprint of the data says what these decide.
 
@@ -85,23 +92,46 @@ def check_same(earlier: Mapping[str, Any], now: StudyRecipe) -> None:
 
     Raises:
         RunExistsError: it was started with another space, job, objective or other data; the error
-            names the first field that differs.
+            has the first field that differs, its two values, and the names of the other fields.
     """
-    if earlier.get("data") != now["data"]:
-        raise _other_recipe_error("dataset", "other data", now["data"][:16], EARLIER_RANKS)
-    parts = (
-        ("space", "space", now["space"]),
-        ("objectives", "objectives", now["objectives"]),
-        ("decides", "", now["decides"]),
+    before, after = _flat(_completed(earlier.get("decides")), ""), _flat(now["decides"], "")
+    known = {field: EARLIER[field] for field in EARLIER.keys() & after.keys()}
+    before = {**known, **with_same_circuit(before, after, "study")}
+    for fields in (before, after):
+        fields.pop(_RANKS, None)
+    changes = (
+        _space_changes(earlier.get("space") or {}, now["space"])
+        | differences(*(_judged(each) for each in (earlier.get("objectives"), now["objectives"])))
+        | differences(before, after)
     )
-    for part, name, value in parts:
-        before, after = _flat(_completed(earlier.get(part)), name), _flat(value, name)
-        before = with_same_circuit(before, after, "study")
-        for field in sorted((before.keys() | after.keys()) - {_RANKS}):
-            known = before.get(field, EARLIER.get(field))
-            if known != after.get(field):
-                was = json.dumps(known)
-                raise _other_recipe_error(field, was, after.get(field))
+    if earlier.get("data") != now["data"]:
+        changes = _data_changes(str(earlier.get("data")), now["data"], changes) | changes
+    if changes:
+        raise _other_recipe_error(changes)
+
+
+def _space_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Change]:
+    """What differs between two spaces: the bounds of a parameter, or all of it."""
+    changes: dict[str, Change] = {}
+    for field in sorted(before.keys() | now.keys()):
+        was, value, place = before.get(field), now.get(field), f"tune.space.{field}"
+        if was is None or value is None or was.get("type") != value.get("type"):
+            changes |= {} if was == value else {place: (was, value)}
+        else:
+            changes |= differences(_flat(was, place), _flat(value, place))
+    return changes
+
+
+def _judged(objectives: Sequence[Sequence[str]] | None) -> dict[str, Any]:
+    """Objectives as a message shows them: val_loss, minimize."""
+    return {"tune.objectives": "; ".join(", ".join(pair) for pair in objectives or ())}
+
+
+def _data_changes(was: str, value: str, changes: Mapping[str, Change]) -> dict[str, Change]:
+    """The fields of the dataset that differ; the fingerprints if none does, so that the rows do."""
+    fields = {field: change for field, change in changes.items() if field.startswith("dataset.")}
+    rows = (f"other data, fingerprint {each[:16]}" for each in (was, value))
+    return fields or {"dataset": (next(rows), next(rows))}
 
 
 def _completed(decides: Any) -> Any:
@@ -115,11 +145,15 @@ def _completed(decides: Any) -> Any:
     return {**decides, "dataset": DatasetConfig.from_dict(dataset).to_dict()}
 
 
-def _other_recipe_error(field: str, was: str, value: Any, note: str = "") -> RunExistsError:
+def _other_recipe_error(changes: Mapping[str, Change]) -> RunExistsError:
+    field, (was, value) = next(iter(changes.items()))
+    made = "without it" if was is None else f"with {shown_value(was, field)}"
+    also = ", ".join(list(changes)[1:])
+    note = EARLIER_RANKS if field.partition(".")[0] == "dataset" else ""
     return RunExistsError(
-        f"the study was started with {was}",
+        f"the study was started {made}" + (f" (also changed: {also})" if also else ""),
         field=field,
-        value=value,
+        value="nothing" if value is None else value,
         fix=f"Resume it with what it was started with{note}, take another name, or begin again "
         "with existing='replace'. An earlier study can also be given to warm_start.",
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from qstore_ray.config import dump_toml, set_field
 from qstore_ray.errors import RunError
-from qstore_ray.resilience import write_durably
+from qstore_ray.resilience import real_path, write_durably
 from qstore_ray.track.base import Record
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.track.logs.text import cut, redact, redact_message
@@ -250,7 +250,7 @@ def read_result(storage: str | Path, name: str, *, storage_url: str | None = Non
     """
     import optuna
 
-    folder = Path(storage).expanduser().resolve() / check_name(name)
+    folder = real_path(storage) / check_name(name)
     if storage_url is None and (record := read_record(folder)):
         name = record.study  # the folder may have been renamed
     url = storage_url or recorded_url(folder)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qstore_ray.credentials import without_login
-from qstore_ray.errors import MissingDependencyError
+from qstore_ray.errors import MissingDependencyError, StudyError
 from qstore_ray.tune.study.address import file_of, is_file, parsed, with_login
 from qstore_ray.tune.study.storage_errors import damaged_error, translated
 
@@ -47,6 +47,7 @@ def open_storage(folder: Path, url: str | None, *, writing: bool) -> BaseStorage
     if url is not None:
         return _database(url)
     file = folder / JOURNAL
+    _check_link(file)
     with translated(str(file)):
         if file.exists():
             _check_journal(file, mend=writing)
@@ -68,7 +69,7 @@ def study_names(folder: Path, url: str | None) -> list[str]:
     import optuna
 
     with translated(name_of(folder, url)):
-        there = (folder / JOURNAL).exists() if url is None else _has_tables(url)
+        there = _has_journal(folder) if url is None else _has_tables(url)
         if not there:
             return []
         return optuna.get_all_study_names(open_storage(folder, url, writing=False))
@@ -84,6 +85,26 @@ def name_of(folder: Path, url: str | None) -> str:
         return str(folder / JOURNAL)
     parsed(url)
     return without_login(url)
+
+
+def _has_journal(folder: Path) -> bool:
+    _check_link(folder / JOURNAL)
+    return (folder / JOURNAL).exists()
+
+
+def _check_link(file: Path) -> None:
+    """Refuse a link without a file behind it: the file may be on a disk that is not mounted.
+
+    Raises:
+        StudyError: it is one.
+    """
+    if file.is_symlink() and not file.exists():
+        raise StudyError(
+            f"a symbolic link that leads to no file: {file.readlink()}",
+            field="storage",
+            value=str(file),
+            fix="Mount or create what it leads to, or delete the link.",
+        )
 
 
 def _check_journal(file: Path, *, mend: bool) -> None:
@@ -106,6 +127,8 @@ def _has_tables(url: str) -> bool:
     import sqlalchemy
 
     file = file_of(url)
+    if file is not None:
+        _check_link(file.expanduser())
     if file is not None and not file.exists() and file.parent.is_dir():
         return False
     address = with_login(url)

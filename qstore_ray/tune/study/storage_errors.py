@@ -30,6 +30,7 @@ class Trouble(Enum):
     LOGIN = "login"
     NO_DATABASE = "no database"
     NO_FILE = "no file"
+    READ_ONLY = "read-only"
     RIGHTS = "rights"
     AWAY = "away"
     FULL = "full"
@@ -60,10 +61,11 @@ _SIGNS: Final[dict[Trouble, _Signs]] = {
         r"database \"[^\"]*\" does not exist|unknown database",
     ),
     Trouble.NO_FILE: _Signs(words=r"unable to open database file"),
+    Trouble.READ_ONLY: _Signs(words=r"readonly database"),
     Trouble.RIGHTS: _Signs(
         frozenset({"42501", "25006"}),
         frozenset({1142, 1143, 1227, 1290}),
-        r"permission denied|readonly database|read-only",
+        r"permission denied|read-only",
     ),
     Trouble.FULL: _Signs(
         frozenset({"53100"}), frozenset({1021, 1114}), r"disk is full|no space left"
@@ -81,7 +83,10 @@ _SIGNS: Final[dict[Trouble, _Signs]] = {
     ),
     Trouble.LOCKED: _Signs(frozenset({"40P01", "55P03"}), frozenset({1205, 1213}), r"is locked"),
     Trouble.DAMAGED: _Signs(
-        frozenset({"42P01"}), frozenset({1146}), r"not a database|malformed|no such table"
+        frozenset({"42P01", "42703"}),
+        frozenset({1054, 1146}),
+        r"not a database|malformed|no such (table|column)|has no column|unknown column"
+        r"|column \S+ does not exist",
     ),
 }
 """In the order in which they are looked for: a refused login is a failed connection too."""
@@ -150,6 +155,10 @@ _MEANINGS: Final[dict[Trouble, tuple[str, str]]] = {
         "cannot open the file of the database",
         "Create its folder, or correct the path in tune.storage_url.",
     ),
+    Trouble.READ_ONLY: (
+        "the file of the database is read-only",
+        "Make it and its folder writable, or give another file in tune.storage_url.",
+    ),
     Trouble.RIGHTS: (
         "the database does not let this user create and write tables",
         "GRANT CREATE, USAGE ON SCHEMA public TO the user, or log in as another one.",
@@ -169,7 +178,10 @@ _MEANINGS: Final[dict[Trouble, tuple[str, str]]] = {
             "not lock."
         ),
     ),
-    Trouble.DAMAGED: ("the database is damaged, or not one of Optuna's", _RESTORE),
+    Trouble.DAMAGED: (
+        "the database is damaged, or not one of Optuna's",
+        "Put back a copy of it, or give another database in tune.storage_url.",
+    ),
 }
 
 

@@ -7,11 +7,11 @@ learn. Those whose parameters do not fit the new space are left out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qstore_ray.credentials import PublicUrl
 from qstore_ray.errors import ConfigError
+from qstore_ray.resilience import real_path
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.address import split_reference
@@ -49,7 +49,7 @@ def trials_to_copy(
         )
     # One name however it is written.
     plain = str(PublicUrl(reference)).rpartition("@")[2]
-    source = plain if "://" in reference else str(Path(reference).expanduser().resolve())
+    source = plain if "://" in reference else str(real_path(reference))
     done = (optuna.trial.TrialState.COMPLETE,)
     trials = [
         copy
@@ -80,7 +80,7 @@ def _open(reference: str) -> optuna.Study:
 
     whole = reference.whole if isinstance(reference, PublicUrl) else reference
     address, name = split_reference(whole)
-    folder = Path(reference).expanduser().resolve()
+    folder = real_path(reference)
     if not address:
         name = folder.name
         if not (folder / "study.journal").exists():

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from qiskit import QuantumCircuit, qasm3
+from qiskit.circuit import Parameter, ParameterVector
 
 from qstore_ray.circuits.library.library import ANSATZE, ENCODINGS, build_circuit
 from qstore_ray.circuits.load import load_circuit
 from qstore_ray.circuits.qasm.reader import circuit_text, from_text
+from qstore_ray.circuits.qasm.source import AS_TEXT
 from qstore_ray.circuits.template import Op, Template, param, row
 from qstore_ray.config import fingerprint
 from qstore_ray.data.config import DatasetConfig
@@ -145,6 +148,52 @@ def test_a_checkpoint_that_kept_only_the_name_still_opens(workplace: Workplace, 
     (result.run_dir / "run.json").write_text(json.dumps(record))
     workplace.trainer().fit(workplace.data, existing="resume")
     assert "only by its name" in capsys.readouterr().err
+
+
+def _twelve() -> str:
+    """OpenQASM of one feature and twelve trained angles on one qubit, as Qiskit writes it."""
+    theta, circuit = ParameterVector("theta", 12), QuantumCircuit(1)
+    circuit.ry(Parameter("x"), 0)
+    for k, angle in enumerate(theta):
+        (circuit.rx, circuit.rz)[k % 2](angle, 0)
+    return qasm3.dumps(circuit)
+
+
+def _keep_text_of_an_earlier_version(run: Path, text: str) -> None:
+    """Earlier versions kept a text as it was given, and took its vectors in the order of text."""
+    for file in run.glob("**/manifest.json"):
+        manifest = json.loads(file.read_text())
+        manifest["model"]["config"]["circuit"] = text
+        file.write_text(json.dumps(manifest))
+    record = json.loads((run / "run.json").read_text())
+    record["recipe"]["model"]["circuit"] = text
+    record["fingerprints"]["configuration"] = fingerprint(record["recipe"])
+    (run / "run.json").write_text(json.dumps({**record, "status": "interrupted"}))
+
+
+def test_a_text_of_an_earlier_run_keeps_its_order_and_can_be_resumed(workplace: Workplace):
+    text = _twelve()
+    workplace.x = workplace.x[:, :1]
+    workplace.data = DatasetLoader.from_arrays(workplace.x, (workplace.x[:, 0] > 1.5).astype(int))
+    marked = ModelConfig(circuit=f"{text}\n{AS_TEXT}")
+    result = workplace.trainer(marked).fit(workplace.data)
+    expected = result.model.outputs(workplace.x)
+    _keep_text_of_an_earlier_version(result.run_dir, text)
+    loaded = TrainedModel.load(result.run_dir)
+    np.testing.assert_array_equal(loaded.outputs(workplace.x), expected)
+    saved = TrainedModel.load(loaded.save(workplace.storage / "kept.qsm"))
+    np.testing.assert_array_equal(saved.outputs(workplace.x), expected)
+
+    with pytest.raises(
+        RunExistsError, match="vectors of parameters in the order of text"
+    ) as caught:
+        workplace.trainer(ModelConfig(circuit=text)).fit(workplace.data, existing="resume")
+    assert AS_TEXT in caught.value.fix
+    changed = ModelConfig(circuit=text.replace("rx", "ry"))
+    with pytest.raises(RunExistsError, match="another circuit"):
+        workplace.trainer(changed).fit(workplace.data, existing="resume")
+    again = workplace.trainer(marked).fit(workplace.data, existing="resume")
+    np.testing.assert_array_equal(again.model.outputs(workplace.x), expected)
 
 
 def test_a_study_goes_on_with_the_same_circuit_only(workplace: Workplace):

@@ -114,7 +114,7 @@ def test_circuits_of_other_libraries_say_how_to_export(module: str, fix: str, mo
         ([ZZFeatureMap(2), RealAmplitudes(2)], "feature_map.compose"),
         (3, "int is no circuit"),
         (None, "NoneType is no circuit"),
-        (Mine, "type is no circuit"),
+        (Mine, "the class Mine is no circuit"),
         ([], "list is no circuit"),
     ],
     ids=lambda value: re.sub(r" at 0x[0-9a-f]+", "", str(value)),  # the same in every process

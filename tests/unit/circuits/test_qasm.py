@@ -13,12 +13,17 @@ from qiskit.circuit import Parameter, ParameterVector
 from qiskit.circuit.random import random_circuit
 from qiskit.quantum_info import Statevector
 
-from qstore_ray.circuits.load import load_circuit
+from qstore_ray.circuits.circuit import Circuit
+from qstore_ray.circuits.load import circuit_of_rows, load_circuit
 from qstore_ray.circuits.qasm import program, reader
 from qstore_ray.circuits.qasm.reader import from_qasm, from_text
+from qstore_ray.circuits.qasm.source import AS_TEXT, in_earlier_order, in_numeric_order
 from qstore_ray.circuits.template import param, row
 from qstore_ray.errors import CircuitError, QStoreError, ResourceError
+from qstore_ray.estimator import QuantumClassifier
 from qstore_ray.learn.config import ModelConfig
+from qstore_ray.learn.model import build_model
+from qstore_ray.train.run.same_run import complete_circuit
 from tests.circuit_states import V2, V3, overlap, same_state, state
 
 
@@ -49,15 +54,53 @@ def test_vectors_come_back_in_numeric_order():
     ]
 
 
+def _slots(circuit: Circuit) -> list[int]:
+    """The parameter of each rotation, in the order of the gates."""
+    return [op.angles[0].terms[0].slot for op in circuit.template.ops if op.angles]
+
+
 def test_a_text_kept_by_an_earlier_version_keeps_its_order_of_parameters():
     """Parameters learned in the order of the names as text must still fit."""
     theirs = _layers(12)
     theirs.rx(Parameter("alpha"), 0)
     theirs.rx(Parameter("Z"), 0)
-    circuit = load_circuit(qasm3.dumps(theirs))
-    slots = [op.angles[0].terms[0].slot for op in circuit.template.ops if op.angles]
     names = [*(f"_theta_{k}_" for k in range(12)), "alpha", "Z"]
-    assert slots == [sorted(names).index(name) for name in names]
+    for text in (kept := complete_circuit(qasm3.dumps(theirs)), ModelConfig(circuit=kept).circuit):
+        assert _slots(load_circuit(text)) == [sorted(names).index(name) for name in names]
+        assert complete_circuit(text) == text
+
+
+DOORS = {
+    "object": lambda circuit, _: circuit,
+    "text": lambda circuit, _: qasm3.dumps(circuit),
+    "file": lambda circuit, file: file if file.write_text(qasm3.dumps(circuit)) else "",
+    "function": lambda circuit, _: lambda: qasm3.dumps(circuit),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_vectors_are_in_numeric_order_by_every_door(tmp_path: Path, door: str):
+    theirs = _layers(12)
+    theirs.rx(Parameter("x"), 0)
+    given = DOORS[door](theirs, tmp_path / "twelve.qasm")
+    kept = ModelConfig(circuit=given).circuit
+    fitted = QuantumClassifier(circuit=given, epochs=1).fit([[0.1], [0.2]], [0, 1])
+    built = build_model(ModelConfig(circuit=given), n_features=1, n_classes=2)
+    circuits = [load_circuit(given), circuit_of_rows(given), fitted.model_.circuit, built.circuit]
+    circuits += [load_circuit(text) for text in (kept, complete_circuit(kept))]
+    circuits += [load_circuit(ModelConfig.from_dict(ModelConfig(circuit=kept).to_dict()).circuit)]
+    for circuit in circuits:
+        assert _slots(circuit)[:-1] == [*range(12)]
+
+
+@pytest.mark.parametrize("mark", [f"\n{AS_TEXT}", f"{AS_TEXT}\n", f"  {AS_TEXT}  \n\n"])
+def test_a_text_says_its_order(mark: str):
+    text = qasm3.dumps(_layers(12))
+    assert in_numeric_order(text + mark) == in_earlier_order(text)
+    names = [f"_theta_{k}_" for k in range(12)]
+    assert _slots(load_circuit(text + mark)) == [sorted(names).index(name) for name in names]
+    assert in_earlier_order(in_numeric_order(text)) == in_numeric_order(text)
+    assert in_numeric_order(short := qasm3.dumps(_layers(4))) == in_earlier_order(short) == short
 
 
 def test_a_file_read_now_is_in_numeric_order_wherever_its_text_goes(tmp_path: Path):
@@ -213,6 +256,7 @@ def test_a_formula_that_divides_features_is_a_formula():
 
 LAST = "qubit[2] q;\n"
 REFUSED = {
+    "bits made a number": ('bit[2] f = "11"; while (int[2](f) != 0) x q[0];', "cannot be made int"),
     "an index": ("h q[5];", "line 4, column 4: index 5"),
     "no angle": ("  rx() q;", "line 4, column 3: rx: takes 1 angle and 1 qubit"),
     "division by zero": ("rx(1/0) q;", "line 4, column 5: .*division by zero"),

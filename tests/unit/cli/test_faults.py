@@ -102,7 +102,7 @@ def test_letters_that_the_locale_cannot_read_are_refused(job, repository):
 
 def test_a_file_that_may_grow_no_further_ends_the_run_and_resume_goes_on(job, repository, capsys):
     """The system's own limit on files stands for a quota; it hits the checkpoint first."""
-    limit = 3_000
+    limit = 4_100
 
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
@@ -129,7 +129,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused(job, capsys):
     assert main(words) == 1
     error = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (error["error"], error["field"]) == ("RunError", "storage")
-    assert "storage folder" in error["fix"]
+    assert "give another folder" in error["fix"]
 
 
 # -------------------------------------------------------------------------------- no more patience

@@ -57,7 +57,8 @@ def test_a_run_ends_with_its_numbers_and_may_not_be_repeated_unasked(job, storag
     assert re.match(r"accuracy [01]\.\d{4}$", shown["test"])
     assert re.match(r"accuracy [01]\.\d{4}$", shown["baseline"])
     assert "logistic regression" in shown["verdict"]
-    assert shown["training"].startswith("2 epochs in ")
+    assert shown["training"].startswith("2 epochs, ")
+    assert re.match(r"\d+\.\d s for training", shown["time"])
 
     before = _content(storage)
     for flags in ([], ["--resume"], ["--resume", "--set", "trainer.learning_rate=0.2"]):

@@ -120,3 +120,15 @@ def test_a_split_by_hash_keeps_rows_where_they_are_when_others_are_added() -> No
     more = DatasetLoader.from_arrays(*_rows({}, 300), split=split)
     for name in fewer.plans:
         assert set(fewer.rows(name).tolist()) <= set(more.rows(name).tolist())
+
+
+def test_a_row_that_takes_no_part_may_have_bad_values() -> None:
+    """NaN in a class that is not chosen is no error; the first row that is used is named."""
+    x, y = np.ones((60, 2)) * np.arange(60)[:, None], np.arange(60) % 3
+    x[4, 1] = np.nan  # of class 1
+    chosen = {"classes": [0, 2]}
+    dataset = DatasetLoader.from_arrays(x, y, select=chosen)
+    assert sum(dataset.sizes.values()) == 40
+    x[8, 0] = np.inf  # of class 2
+    with pytest.raises(DataError, match="first in row 8"):
+        DatasetLoader.from_arrays(x, y, select=chosen)

@@ -90,7 +90,8 @@ def test_a_name_is_no_path(name: str):
         (
             {"columns": ["a", "b"]},
             "Write a table, with keys of its own: "  # noqa: ISC004
-            "categories, encoding, exclude, features, group, label, max_categories, unknown.",
+            "categories, encoding, exclude, features, group, label, max_categories, unknown, "
+            "weight.",
         ),
         (
             {"source": "backend_api", "params": {"dataset_id": "mine"}},

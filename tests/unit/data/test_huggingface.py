@@ -255,6 +255,28 @@ def test_groups_of_rows_stay_together(hub: HubStandIn, tmp_path: Path, kind: str
     assert "'writer'" in caught.value.fix
 
 
+@pytest.mark.parametrize("features", [["a"], ["a", "b"], None])
+def test_a_column_has_the_weights(hub: HubStandIn, tmp_path: Path, features: list[str] | None):
+    columns = {"a": np.arange(40.0), "b": np.arange(40.0), "w": np.arange(40.0) + 1.0}
+    hub.add(NAME, {"data/train.parquet": parquet({**columns, "label": [0, 1] * 20})})
+    asked = {"weight": "w", **({} if features is None else {"features": features})}
+    dataset = load(hub, tmp_path, rows_per_task=7, columns=asked)
+    assert dataset.schema.n_features == len(features or ["a", "b"])
+    assert dataset.weights("train").tolist() == (dataset.rows("train") + 1.0).tolist()
+    with pytest.raises(ConfigError, match="unknown column"):
+        load(hub, tmp_path, columns={**asked, "weight": "weights"})
+
+
+def test_a_column_of_images_has_weights_beside_it(hub: HubStandIn, tmp_path: Path):
+    columns = {"picture": [[1.0, 2.0]] * 20 + [[2.0, 1.0]] * 20, "w": np.arange(40.0) + 1.0}
+    hub.add(NAME, {"data/train.parquet": parquet({**columns, "label": [0, 1] * 20})})
+    asked = {"weight": "w", "label": "label"}
+    dataset = load(hub, tmp_path, columns=asked, feature_column="picture")
+    assert dataset.weights("train").tolist() == (dataset.rows("train") + 1.0).tolist()
+    with pytest.raises(ConfigError, match="unknown column"):
+        load(hub, tmp_path, columns={**asked, "weight": "v"}, feature_column="picture")
+
+
 def test_the_endpoint_of_the_environment_and_the_token_of_the_environment(
     hub: HubStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -28,7 +28,7 @@ from qstore_ray.data.service.records import (
 from qstore_ray.data.service.server.app import make_server, serve
 from qstore_ray.data.service.server.settings import ServiceSettings
 from qstore_ray.data.service.server.store import DatasetStore
-from qstore_ray.errors import BackendError, ConfigError, DataError, UnknownNameError
+from qstore_ray.errors import ConfigError, DataError, ServiceError, UnknownNameError
 from tests.dataset_service import X, Y, made, npz, running
 
 TOKEN, KEY = SecretStr("a-token-for-the-tests"), SecretStr("a-key-for-the-tests")
@@ -288,7 +288,7 @@ def test_the_door_opens_for_the_token_or_the_key_alone(tmp_path: Path):
             answer = requests.get(f"{url}/datasets", headers=headers, timeout=20)
             assert answer.status_code == status, headers
         assert "Bearer" in requests.get(f"{url}/datasets", timeout=20).headers["WWW-Authenticate"]
-        with pytest.raises(BackendError, match="refuses us with 401") as caught:
+        with pytest.raises(ServiceError, match="refuses us with 401") as caught:
             list(DatasetServiceClient(url).datasets())
         assert "QSTORE_DATA_TOKEN" in caught.value.fix
         assert list(DatasetServiceClient(url, token=TOKEN).datasets()) == []

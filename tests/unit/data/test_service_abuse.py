@@ -20,7 +20,7 @@ from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.service.client.client import DatasetServiceClient
 from qstore_ray.data.service.records import table_of
-from qstore_ray.errors import BackendError, DataError
+from qstore_ray.errors import DataError, ServiceError
 from tests.dataset_service import X, Y, made, npz, running
 
 
@@ -144,7 +144,7 @@ def test_a_wrong_token_changes_nothing(tmp_path: Path):
                 lambda c: c.get(record.id),
                 lambda c: c.download(record.id, folder=tmp_path / "down"),
             ):
-                with pytest.raises(BackendError, match="401") as caught:
+                with pytest.raises(ServiceError, match="401") as caught:
                     act(client)
                 assert "wrong-token" not in str(caught.value)
         assert list(DatasetServiceClient(url, token=right).datasets()) == [record]
@@ -183,7 +183,7 @@ def test_a_server_that_is_killed_goes_on_after_a_restart(tmp_path: Path):
                 os.kill(server.pid, signal.SIGKILL)
         finally:
             server.kill()
-    with pytest.raises(BackendError, match="connection failed"):
+    with pytest.raises(ServiceError, match="connection failed"):
         load(url, record.id)
     with running(folder) as again:
         assert [found.id for found in DatasetServiceClient(again).datasets()] == [record.id]

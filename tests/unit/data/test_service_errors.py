@@ -22,6 +22,7 @@ from qstore_ray.errors import (
     QStoreError,
     ResourceError,
     RunError,
+    ServiceError,
     UnknownNameError,
     UnlabelledError,
     UsageError,
@@ -35,7 +36,7 @@ CROSSING = (
     ResourceError,
     DataError,
     UnlabelledError,
-    BackendError,
+    ServiceError,
     MissingDependencyError,
 )
 
@@ -59,6 +60,16 @@ def test_an_error_crosses_whole(kind: type[QStoreError], value):
         assert found.value == value
 
 
+def test_an_earlier_service_calls_it_a_backend():
+    sent = {"detail": {**ServiceError("gone").as_dict(), "error": "BackendError"}}
+    assert type(refusal_error(409, json.dumps(sent).encode())) is ServiceError
+
+
+def test_a_service_is_no_backend_of_circuits():
+    assert not issubclass(ServiceError, BackendError)
+    assert ServiceError.exit_code == BackendError.exit_code
+
+
 @pytest.mark.parametrize("kind", [RunError, InterruptedRunError])
 def test_an_error_that_no_service_raises_is_a_data_error(kind: type[QStoreError]):
     found = refusal_error(422, _sent(kind("stop", value=3)))
@@ -68,7 +79,7 @@ def test_an_error_that_no_service_raises_is_a_data_error(kind: type[QStoreError]
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"detail": "x"}', b'{"detail": null}'])
 def test_what_describes_no_error_is_shown(body: bytes):
-    assert type(refusal_error(404, body)) is BackendError
+    assert type(refusal_error(404, body)) is ServiceError
 
 
 def test_an_unknown_column_is_not_an_unknown_address(tmp_path: Path):

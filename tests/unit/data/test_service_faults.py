@@ -14,7 +14,7 @@ from qstore_ray.data.service.client.breaker import CircuitBreaker
 from qstore_ray.data.service.client.client import DatasetServiceClient
 from qstore_ray.data.service.client.transport import Timeouts
 from qstore_ray.data.service.records import DatasetPatch
-from qstore_ray.errors import BackendError, ConfigError, DataError, UsageError
+from qstore_ray.errors import ConfigError, DataError, ServiceError, UsageError
 from tests.dataset_service import breaking, npz, send
 
 SECRET = "planted-secret-0123456789"
@@ -57,14 +57,14 @@ def test_429_is_waited_out_for_as_long_as_the_server_asks():
 
 def test_a_server_cannot_ask_for_an_endless_pause():
     with breaking(lambda handler, _: send(handler, status=429, Retry_After="86400")) as server:
-        with pytest.raises(BackendError, match="keeps answering 429"):
+        with pytest.raises(ServiceError, match="keeps answering 429"):
             _client(server.url).get(ID)
         assert len(server.asked) == 1, "it does not wait for a day to ask again"
 
 
 def test_a_storm_of_500_ends_after_the_retries():
     with breaking(lambda handler, _: send(handler, b"no", status=500)) as server:
-        with pytest.raises(BackendError, match="keeps answering 500"):
+        with pytest.raises(ServiceError, match="keeps answering 500"):
             _client(server.url).get(ID)
         assert len(server.asked) == 3
 
@@ -75,7 +75,7 @@ def test_what_changes_something_is_sent_once():
             lambda: _client(server.url).delete(ID),
             lambda: _client(server.url).patch(ID, DatasetPatch(name="new")),
         ):
-            with pytest.raises(BackendError, match="keeps answering 503"):
+            with pytest.raises(ServiceError, match="keeps answering 503"):
                 change()
         assert [asked.method for asked in server.asked] == ["DELETE", "PATCH"]
 
@@ -83,9 +83,9 @@ def test_what_changes_something_is_sent_once():
 def test_the_breaker_opens_after_failures_in_a_row_and_says_when_it_tries_again():
     with breaking(lambda handler, _: send(handler, status=500)) as server:
         client = _client(server.url, breaker=CircuitBreaker("the server", failures=3, pause=60.0))
-        with pytest.raises(BackendError, match="keeps answering 500"):
+        with pytest.raises(ServiceError, match="keeps answering 500"):
             client.get(ID)
-        with pytest.raises(BackendError, match=r"3 times in a row.*tried again in \d+\.\d s"):
+        with pytest.raises(ServiceError, match=r"3 times in a row.*tried again in \d+\.\d s"):
             client.get(ID)
         assert len(server.asked) == 3
 
@@ -93,7 +93,7 @@ def test_the_breaker_opens_after_failures_in_a_row_and_says_when_it_tries_again(
 def test_html_is_shown_by_its_first_characters():
     page = b"<html><title>Please log in</title>" + b" " * 1000
     with breaking(lambda handler, _: send(handler, page, Content_Type="text/html")) as server:
-        with pytest.raises(BackendError, match=r"text/html, not JSON.*Please log in") as caught:
+        with pytest.raises(ServiceError, match=r"text/html, not JSON.*Please log in") as caught:
             _client(server.url).get(ID)
         assert "login page" in caught.value.fix
         assert len(str(caught.value)) < 400
@@ -103,7 +103,7 @@ def test_html_is_shown_by_its_first_characters():
 def test_a_page_that_repeats_is_noticed():
     page = _json([_record(number) for number in range(2)])
     with breaking(lambda handler, _: send(handler, page)) as server:
-        with pytest.raises(BackendError, match="repeats itself") as caught:
+        with pytest.raises(ServiceError, match="repeats itself") as caught:
             list(_client(server.url, page_size=2).datasets())
         assert caught.value.field == "offset 2"
         assert len(server.asked) == 2
@@ -114,7 +114,7 @@ def test_pages_that_never_end_are_bounded():
         send(handler, _json([_record(2 * k), _record(2 * k + 1)]))
 
     with breaking(answer) as server:
-        with pytest.raises(BackendError, match="more than 11 entries"):
+        with pytest.raises(ServiceError, match="more than 11 entries"):
             list(_client(server.url, page_size=2, max_records=11).datasets())
         assert len(server.asked) == 6
 
@@ -135,7 +135,7 @@ def test_a_schema_that_drifts_midway_names_the_field_and_the_page():
     with breaking(answer) as server:
         listing = _client(server.url, page_size=2).datasets()
         assert [next(listing).id, next(listing).id] == [f"{0:016x}", f"{1:016x}"]
-        with pytest.raises(BackendError, match="page at offset 2") as caught:
+        with pytest.raises(ServiceError, match="page at offset 2") as caught:
             next(listing)
         assert caught.value.field == "1.num_samples"
         assert caught.value.value == "many"
@@ -147,7 +147,7 @@ def test_a_schema_that_drifts_midway_names_the_field_and_the_page():
 )
 def test_a_redirect_to_another_origin_is_refused(location: str):
     with breaking(lambda handler, _: send(handler, status=302, Location=location)) as server:
-        with pytest.raises(BackendError, match="another origin, which is refused"):
+        with pytest.raises(ServiceError, match="another origin, which is refused"):
             _client(server.url).get(ID)
         assert len(server.asked) == 1
 
@@ -157,7 +157,7 @@ def test_the_token_does_not_follow_a_redirect_to_another_port():
         target = f"{other.url}/datasets/{ID}"
         with (
             breaking(lambda handler, _: send(handler, status=307, Location=target)) as server,
-            pytest.raises(BackendError, match="another origin"),
+            pytest.raises(ServiceError, match="another origin"),
         ):
             _client(server.url).get(ID)
         assert other.asked == []
@@ -172,7 +172,7 @@ def test_redirects_within_the_origin_are_followed_and_bounded():
         assert [asked.path for asked in server.asked] == [f"/datasets/{ID}", "/moved"]
     with (
         breaking(lambda handler, _: send(handler, status=302, Location="/again")) as server,
-        pytest.raises(BackendError, match="more than 3 redirects"),
+        pytest.raises(ServiceError, match="more than 3 redirects"),
     ):
         _client(server.url).get(ID)
 
@@ -188,7 +188,7 @@ def test_a_body_that_trickles_beyond_the_deadline_is_given_up():
     timeout = Timeouts(connect=1.0, read=1.0, total=0.4)
     with (
         breaking(answer) as server,
-        pytest.raises(BackendError, match="does not answer in time"),
+        pytest.raises(ServiceError, match="does not answer in time"),
     ):
         _client(server.url, timeout=timeout).get(ID)
 
@@ -196,14 +196,14 @@ def test_a_body_that_trickles_beyond_the_deadline_is_given_up():
 def test_a_server_that_says_nothing_is_given_up():
     with breaking(lambda *_: time.sleep(1.0)) as server:
         client = _client(server.url, retries=0, timeout=Timeouts(read=0.1))
-        with pytest.raises(BackendError, match="does not answer in time"):
+        with pytest.raises(ServiceError, match="does not answer in time"):
             client.get(ID)
 
 
 def test_no_server_at_all():
     with breaking(lambda *_: None) as server:
         url = server.url
-    with pytest.raises(BackendError, match="the connection failed") as caught:
+    with pytest.raises(ServiceError, match="the connection failed") as caught:
         _client(url).get(ID)
     assert "that the service runs" in caught.value.fix
 
@@ -211,14 +211,14 @@ def test_no_server_at_all():
 def test_an_answer_larger_than_allowed_is_not_read():
     with (
         breaking(lambda handler, _: send(handler, b" " * 200_000)) as server,
-        pytest.raises(BackendError, match="larger than 1,000 bytes"),
+        pytest.raises(ServiceError, match="larger than 1,000 bytes"),
     ):
         _client(server.url, max_json_bytes=1000).get(ID)
 
 
 def test_a_compressed_answer_is_refused():
     with breaking(lambda handler, _: send(handler, b"x", Content_Encoding="gzip")) as server:
-        with pytest.raises(BackendError, match="compressed") as caught:
+        with pytest.raises(ServiceError, match="compressed") as caught:
             _client(server.url).get(ID)
         assert caught.value.value == "gzip"
         assert server.asked[0].headers["Accept-Encoding"] == "identity"
@@ -280,7 +280,7 @@ def test_a_range_that_was_not_asked_for_is_refused(tmp_path: Path):
         else:
             send(handler, BODY[200:], status=206, ETag=f'"{SHA}"', Content_Range="bytes 200-9/9")
 
-    with breaking(answer) as server, pytest.raises(BackendError, match="another range"):
+    with breaking(answer) as server, pytest.raises(ServiceError, match="another range"):
         _client(server.url).download(ID, folder=tmp_path)
 
 
@@ -306,12 +306,12 @@ def test_content_that_the_record_does_not_name_is_refused(tmp_path: Path):
 def test_a_download_without_a_hash_or_too_large_is_refused(tmp_path: Path):
     with (
         breaking(lambda handler, _: send(handler, BODY, ETag='"new"')) as server,
-        pytest.raises(BackendError, match="no SHA-256"),
+        pytest.raises(ServiceError, match="no SHA-256"),
     ):
         _client(server.url).download(ID, folder=tmp_path)
     with (
         breaking(lambda handler, _: send(handler, BODY, ETag=f'"{SHA}"')) as server,
-        pytest.raises(BackendError, match="larger than 100 bytes"),
+        pytest.raises(ServiceError, match="larger than 100 bytes"),
     ):
         _client(server.url, max_file_bytes=100).download(ID, folder=tmp_path)
 
@@ -326,7 +326,7 @@ def test_no_message_tells_the_token():
     with breaking(answer) as server:
         client = _client(server.url, retries=0)
         for _ in range(5):
-            with pytest.raises(BackendError) as caught:
+            with pytest.raises(ServiceError) as caught:
                 client.get(ID)
             assert SECRET not in f"{caught.value} {caught.value.__cause__!r}"
         assert all(a.headers["Authorization"] == f"Bearer {SECRET}" for a in server.asked)
@@ -364,14 +364,14 @@ def test_a_breaker_lets_one_trial_call_through():
     breaker.failed()
     breaker.check()
     breaker.failed()
-    with pytest.raises(BackendError, match=r"tried again in 10\.0 s"):
+    with pytest.raises(ServiceError, match=r"tried again in 10\.0 s"):
         breaker.check()
     now[0] = 10.0
     breaker.check()  # the trial
-    with pytest.raises(BackendError, match="when the trial call has ended"):
+    with pytest.raises(ServiceError, match="when the trial call has ended"):
         breaker.check()
     breaker.failed()
-    with pytest.raises(BackendError, match=r"in 10\.0 s"):
+    with pytest.raises(ServiceError, match=r"in 10\.0 s"):
         breaker.check()
     now[0] = 20.0
     breaker.check()

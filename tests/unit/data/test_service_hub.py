@@ -13,7 +13,7 @@ from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.service.client.client import DatasetServiceClient
 from qstore_ray.data.service.records import HubImport, table_of
 from qstore_ray.data.sources.base import SourceData, array_tasks
-from qstore_ray.errors import BackendError
+from qstore_ray.errors import ServiceError
 from tests.dataset_service import running
 
 TOWNS = Column("town", "category", ("Bonn", "Köln", "Ulm"))
@@ -64,5 +64,5 @@ def test_the_bound_is_on_all_rows_together(tmp_path: Path):
             if fits:
                 assert client.wait(job, pause=0.01).result == {"num_samples": 24}
             else:
-                with pytest.raises(BackendError, match="unpack to more than"):
+                with pytest.raises(ServiceError, match="unpack to more than"):
                     client.wait(job, pause=0.01)

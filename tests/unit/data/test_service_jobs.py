@@ -27,9 +27,9 @@ from qstore_ray.data.service.records import (
 )
 from qstore_ray.data.sources.base import SourceData, array_tasks
 from qstore_ray.errors import (
-    BackendError,
     ConfigError,
     DataError,
+    ServiceError,
     UnknownNameError,
     UsageError,
     unknown_name_error,
@@ -103,7 +103,7 @@ def test_the_hub_is_searched_and_imported_through_the_settings(client: DatasetSe
 )
 def test_an_import_that_fails_says_why(client: DatasetServiceClient, name, columns, message):
     job = client.import_hub(HubImport(dataset_name=name, name="hub", feature_columns=columns))
-    with pytest.raises(BackendError, match=message):
+    with pytest.raises(ServiceError, match=message):
         client.wait(job, pause=0.01)
     assert client.get(job.dataset_id).status == "failed"
     with pytest.raises(UsageError, match="the dataset is failed"):
@@ -125,7 +125,7 @@ def test_a_job_that_the_server_left_behind_has_failed(tmp_path: Path):
             client = DatasetServiceClient(url)
             left, waiting = client.import_hub(asked), client.import_hub(asked)
             assert begun.wait(20.0)
-            with pytest.raises(BackendError, match="keeps answering 503"):
+            with pytest.raises(ServiceError, match="keeps answering 503"):
                 client.import_hub(asked)
             assert client.job(left.id).status == "running"
         with running(tmp_path) as url:
@@ -265,7 +265,7 @@ def test_waiting_for_a_job_is_bounded(tmp_path: Path):
         with running(tmp_path, read_hub=slow) as url:
             client = DatasetServiceClient(url)
             job = client.import_hub(HubImport(dataset_name="a/b", name="slow"))
-            with pytest.raises(BackendError, match=r"not done after 0\.05 s"):
+            with pytest.raises(ServiceError, match=r"not done after 0\.05 s"):
                 client.wait(job, seconds=0.05, pause=0.01)
     finally:
         release.set()

@@ -16,7 +16,7 @@ from qstore_ray.data.service.client.client import DatasetServiceClient
 from qstore_ray.data.service.records import PipelineApply, PipelineRequest
 from qstore_ray.data.sources.backend_api import BackendAPIParams, BackendAPISourceAdapter
 from qstore_ray.data.sources.base import SourceConfig
-from qstore_ray.errors import BackendError, ConfigError, DataError, UnknownNameError
+from qstore_ray.errors import ConfigError, DataError, ServiceError, UnknownNameError
 from tests.dataset_service import X, Y, breaking, made, npz, running, send
 
 TOKEN = "a-token-for-the-tests"
@@ -97,7 +97,7 @@ def test_the_token_comes_from_the_environment_alone(tmp_path: Path, monkeypatch)
         client = DatasetServiceClient(url, token=SecretStr(TOKEN))
         (tmp_path / "d.npz").write_bytes(npz())
         record = client.upload(tmp_path / "d.npz", "set")
-        with pytest.raises(BackendError, match="401") as caught:
+        with pytest.raises(ServiceError, match="401") as caught:
             _load(tmp_path / "cache", record.id, url)
         assert "QSTORE_DATA_TOKEN" in caught.value.fix
         monkeypatch.setenv("QSTORE_DATA_TOKEN", TOKEN)

@@ -108,6 +108,8 @@ def test_columns_cross_with_the_upload(tmp_path: Path):
         assert len(table.features[table.names.index("customer_id")].categories) == 40
         with pytest.raises(QStoreError, match="keeps no groups"):
             client.upload(path, "rows", columns=ColumnsConfig(label="species", group="town"))
+        with pytest.raises(QStoreError, match="keeps no weights"):
+            client.upload(path, "rows", columns=ColumnsConfig(label="species", weight="age"))
 
 
 def test_missing_values_are_none_in_json(tmp_path: Path):

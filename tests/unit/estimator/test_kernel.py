@@ -57,6 +57,11 @@ def test_a_backend_may_be_given_by_name_and_options():
         ({"bandwidth": 0.5, "encoding": "amplitude"}, ConfigError, "bandwidth"),
         ({"backend": "qpu"}, UnknownNameError, "backend"),
         ({"n_threads": 0}, ConfigError, "n_threads"),
+        ({"class_weight": {"no such label": 1.0}}, UnknownNameError, "class_weight"),
+        ({"class_weight": {0: -1.0}}, ConfigError, "class_weight"),
+        ({"class_weight": {0: 0.0}}, ConfigError, "class_weight"),
+        ({"class_weight": {0: 0.0, 1: 0.0, 2: 0.0}}, ConfigError, "class_weight"),
+        ({"class_weight": "equal"}, ConfigError, "class_weight"),
     ],
 )
 def test_a_wrong_parameter_is_named_when_fitting(parameters, error, field):

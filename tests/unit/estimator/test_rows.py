@@ -74,3 +74,14 @@ def test_text_beside_numbers_is_no_label(name: str):
 def test_numbers_written_otherwise_are_still_taken():
     rows = NUMBERS.astype(object).assign(w=[True, False] * (N // 2), z=[str(k) for k in range(N)])
     assert ESTIMATORS["classifier"].fit(rows, _labels("classifier")).n_features_in_ == 4
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_a_masked_value_is_missing(name: str):
+    masked = np.ma.masked_array(NUMBERS.to_numpy(), mask=np.zeros((N, 2), bool))
+    fitted = ESTIMATORS[name].fit(masked, _labels(name))
+    masked[3, 1] = np.ma.masked
+    for use in (lambda: fitted.fit(masked, _labels(name)), lambda: fitted.predict(masked)):
+        with pytest.raises(ConfigError, match="a value is masked, first in row 3") as caught:
+            use()
+        assert caught.value.field == "X"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
+from matplotlib.patches import FancyBboxPatch
 
 from qstore_ray.circuits.gates import GATES
-from qstore_ray.circuits.template import Op, Template, const, param, row
+from qstore_ray.circuits.template import Angle, Op, Template, const, param, row
 from qstore_ray.figures.circuit import MOST_COLUMNS, angle_text, circuit_figure
 
 
@@ -76,6 +77,56 @@ def test_a_long_circuit_is_broken_into_rows_and_cut(n_qubits: int):
     assert rows > 1
     assert texts.count("…") == rows * n_qubits  # it goes on after the last row, too
     assert height < rows * n_qubits + 3.0
+
+
+def _wide(n_columns: int) -> Template:
+    """30 qubits, on each of them U with three angles of twelve terms, one column after another."""
+    angle = _sum_of(range(12))
+    ops = tuple(Op("u", (q,), (angle,) * 3) for _ in range(n_columns) for q in range(30))
+    return Template(30, ops, n_params=12)
+
+
+def _sum_of(slots: range) -> Angle:
+    first, *others = (param(slot, 0.321, 0.5) for slot in slots)
+    for other in others:
+        first = first.plus(other)
+    return first
+
+
+def test_a_circuit_too_high_to_be_written_is_cut_and_says_so():
+    figure = circuit_figure(_wide(MOST_COLUMNS))
+    width, height = figure.get_size_inches()
+    assert width < 11.0
+    assert height * 120 < 2**15
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    drawn = sum(text.startswith("U\n") for text in texts) // 30
+    assert 1 < drawn < MOST_COLUMNS
+    assert f"only the first {drawn} of {MOST_COLUMNS} columns are drawn" in texts[1]
+    assert texts.count("…") == 30 * texts.count("q0")
+
+
+def test_every_label_stays_in_its_box():
+    """Long angles are cut, several of them stand below each other."""
+    ops = (*_wide(1).ops, Op("rx", (0,), (param(0, 0.321, 0.5),)), Op("sxdg", (0,)))
+    ops += (Op("u", (1,), tuple(param(k) for k in range(3))), Op("iswap", (2, 9)))
+    figure = circuit_figure(Template(30, ops, n_params=12))
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    boxes = [
+        patch.get_window_extent() for patch in axes.patches if isinstance(patch, FancyBboxPatch)
+    ]
+    names = ("U", "RX", "√X†", "iSWAP")
+    labels = [text for text in axes.texts if text.get_text().partition("\n")[0] in names]
+    assert len(labels) == 30 + 1 + 1 + 1 + 2
+    for label in labels:
+        inside = label.get_window_extent()
+        assert any(
+            box.x0 <= inside.x0
+            and inside.x1 <= box.x1
+            and box.y0 <= inside.y0
+            and inside.y1 <= box.y1
+            for box in boxes
+        ), label.get_text()
 
 
 def test_a_circuit_without_gates_is_only_wires():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from qstore_ray.errors import RunError
-from qstore_ray.track.base import RunInfo
+from qstore_ray.track.base import Outcome, RunInfo
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.follow import Follower, open_trackers
 from qstore_ray.track.jsonl import MetricsFile
@@ -120,3 +121,29 @@ def test_a_folder_that_is_no_run_is_an_error(tmp_path: Path):
     with pytest.raises(RunError) as caught:
         sync_run(tmp_path)
     assert caught.value.field == "run_dir"
+
+
+def test_a_copy_of_a_run_folder_leaves_the_run_of_its_original_alone(tmp_path: Path, run_dir: Path):
+    config = TrackConfig(mlflow_uri=f"sqlite:///{tmp_path / 'store.db'}", experiment="e")
+    assert _train(run_dir, config).incomplete == []
+    copy = run_dir.with_name("copy")
+    shutil.copytree(run_dir, copy)
+    with pytest.raises(RunError, match="only its original"):
+        register_model(copy, "copied", model=made(), config=config)
+    assert sync_run(copy, config) == ["mlflow"]
+    first, second = ((folder / "mlflow_run_id").read_text() for folder in (run_dir, copy))
+    assert first != second
+    run_dir.rename(moved := run_dir.with_name("moved"))
+    sync_run(moved, config)
+    assert (moved / "mlflow_run_id").read_text() == first
+
+
+def test_the_files_of_a_run_are_found_again_after_it_was_moved(run_dir: Path):
+    (run_dir / "config.toml").touch()
+    RunInfo(name="r", run_dir=run_dir).save(
+        Outcome(status="finished", artifacts=[run_dir / "config.toml"])
+    )
+    run_dir.rename(moved := run_dir.with_name("moved"))
+    outcome = RunInfo.load(moved)[1]
+    assert outcome is not None
+    assert outcome.artifacts == [moved / "config.toml"]

@@ -10,6 +10,7 @@ import pytest
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.errors import RunExistsError
+from qstore_ray.job import JobConfig, run_job
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.config import TrainerConfig
@@ -146,5 +147,17 @@ def test_so_does_a_finished_one_with_and_without_more_epochs(
     changed = _set(_set(job, "trainer.epochs", epochs), field, now)
     with pytest.raises(RunExistsError, match="was started with") as caught:
         _fit(finished.parent, changed, existing="resume")
+    assert (caught.value.field, caught.value.value) == (field, now)
+    assert repr(then) in caught.value.message
+
+
+@pytest.mark.parametrize(("field", "then", "now"), [f for f in FIELDS if f[0] != "trainer.epochs"])
+def test_a_job_of_a_finished_run_names_it_before_its_data_are_loaded(
+    finished: Path, job, field: str, then: Any, now: Any
+):
+    tables = {"name": "run", "storage": str(finished.parent), **_set(job, field, now)}
+    config = JobConfig.from_dict({**tables, "track": {"mlflow": False, "figures": False}})
+    with pytest.raises(RunExistsError, match="was started with") as caught:
+        run_job(config, existing="resume")
     assert (caught.value.field, caught.value.value) == (field, now)
     assert repr(then) in caught.value.message

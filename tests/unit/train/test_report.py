@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from qstore_ray import (
+    Callback,
     DatasetConfig,
     DatasetLoader,
     ModelConfig,
@@ -19,8 +20,9 @@ from qstore_ray import (
     TrainerConfig,
 )
 from qstore_ray.baseline import linear_baseline
-from qstore_ray.errors import ConfigError, RunError
+from qstore_ray.errors import CallbackError, ConfigError, RunError
 from qstore_ray.train.report.report import write_report
+from qstore_ray.train.run.summary import summarize
 
 FLOWERS = DatasetConfig(
     name="iris",
@@ -125,7 +127,7 @@ def test_scores_by_class_follow_from_the_matrix(trained, copied):
 
 def test_a_folder_alone_is_enough(copied):
     page = _page(write_report(copied))
-    assert "Without the data there is no matrix here" in page.words
+    assert "There is no confusion matrix" in page.words
     assert "train 120" in page.words
     assert page.tags.count("svg") == 5  # loss, accuracy, learning rate, gradients, circuit
 
@@ -217,6 +219,25 @@ def test_a_failed_run_says_why(copied):
     assert "failed" in page.words
     assert "the loss is NaN" in page.words
     assert "The run was not scored on a test split" in page.words
+
+
+class _Fails(Callback):
+    def on_epoch_end(self, run, record):
+        raise ValueError("the licence server said no, token=hunter2")
+
+
+def test_the_error_of_a_failed_training_is_in_its_record_page_and_summary(tmp_path, trained):
+    trainer = QuantumTrainer(
+        ModelConfig(n_qubits=4, layers=1), TrainerConfig(epochs=2), name="run", storage=tmp_path,
+        track=TrackConfig(mlflow=False), callbacks=[_Fails()],
+    )  # fmt: skip
+    with pytest.raises(CallbackError):
+        trainer.fit(trained[1])
+    page = _page(tmp_path / "run" / "report.html")
+    assert "the licence server said no" in page.words
+    assert "the licence server said no" in summarize(tmp_path / "run").reason
+    kept = [path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert not any(b"hunter2" in text for text in kept)
 
 
 def test_what_fits_not_is_refused_and_nothing_written(trained, copied):

@@ -16,11 +16,11 @@ from qstore_ray.errors import ConfigError, RunError, RunExistsError
 from qstore_ray.track.jsonl import read_records
 from qstore_ray.train.finish import take_all
 from qstore_ray.train.run import run_folder
+from qstore_ray.train.run.lock import lock_folder
 from qstore_ray.train.run.run_folder import (
     LOCK,
     RunFolder,
     check_name,
-    lock_folder,
     open_run_folder,
     read_run_record,
 )
@@ -49,7 +49,7 @@ def _content(path: Path) -> dict[str, bytes]:
     return {
         str(file.relative_to(path)): file.read_bytes()
         for file in sorted(path.rglob("*"))
-        if file.is_file() and file.name != ".lock"
+        if file.is_file() and file.name not in {".lock", ".room"}
     }
 
 
@@ -240,7 +240,7 @@ def test_a_record_that_cannot_be_written_is_our_error(tmp_path: Path):
         folder.set_status("finished")
     folder.close()
     assert caught.value.field == "storage"
-    assert "Free some space" in caught.value.fix
+    assert caught.value.fix == "Check the disk, or give another folder."
 
 
 @pytest.mark.parametrize("place", ["F", "F/deeper"])
@@ -290,8 +290,8 @@ def test_a_run_that_another_process_runs_is_left_alone(tmp_path: Path, options, 
         before = _content(tmp_path / "digits")
         with pytest.raises(RunExistsError) as caught:
             _open(tmp_path, **options)
-        if options:
-            assert "another process" in caught.value.message
+        assert f"another process, {holder.pid} on " in caught.value.message
+        assert caught.value.locked
         assert _content(tmp_path / "digits") == before
         holder.kill()
     # The lock dies with its holder, however that ends.
@@ -302,7 +302,7 @@ def test_a_run_that_another_process_runs_is_left_alone(tmp_path: Path, options, 
 
 def test_closing_gives_the_run_up(tmp_path: Path):
     folder = _open(tmp_path)
-    with pytest.raises(RunExistsError, match="another process"):
+    with pytest.raises(RunExistsError, match=r"this process itself, since .* has this run open"):
         _open(tmp_path, existing="resume")
     folder.close()
     _open(tmp_path, existing="resume").close()

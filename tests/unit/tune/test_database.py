@@ -57,7 +57,7 @@ SEEN = [
     (DriverError(2013, "Lost connection to MySQL server during query"), Trouble.AWAY),
     (DriverError("database is locked"), Trouble.LOCKED),
     (DriverError("unable to open database file"), Trouble.NO_FILE),
-    (DriverError("attempt to write a readonly database"), Trouble.RIGHTS),
+    (DriverError("attempt to write a readonly database"), Trouble.READ_ONLY),
     (DriverError("database or disk is full"), Trouble.FULL),
     (DriverError("file is not a database"), Trouble.DAMAGED),
     (DriverError("value too long for type character varying(512)"), Trouble.OTHER),

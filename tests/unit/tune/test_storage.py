@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from qstore_ray.errors import ConfigError, MissingDependencyError, RunExistsError, StudyError
 from qstore_ray.testing.search_spaces import spaces
-from qstore_ray.train.run.run_folder import LOCK
+from qstore_ray.train.run.lock import LOCK
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.result import read_result
 from qstore_ray.tune.study.study import enqueue

@@ -181,24 +181,88 @@ def _other_job() -> JobConfig:
     return JobConfig.from_dict({**JOB.to_dict(), "model": {"n_qubits": 5}})
 
 
+def _without(field: str) -> Space:
+    return Space.from_dict({name: table for name, table in TABLE.items() if name != field})
+
+
+def _with_dataset(**fields) -> JobConfig:
+    table = JOB.to_dict()
+    return JobConfig.from_dict({**table, "dataset": {**table["dataset"], **fields}})
+
+
+_LAYERS = "model.layers"
+
+
 @pytest.mark.parametrize(
-    ("change", "field"),
+    ("change", "field", "was", "value"),
     [
-        ({"space": _other_space()}, "space.model.layers.high"),
-        ({"job": _other_job()}, "model.n_qubits"),
-        ({"objectives": [Objective(metric="val_accuracy")]}, "objectives"),
-        ({"data_fingerprint": "d" * 64}, "dataset"),
+        ({"space": _other_space()}, f"tune.space.{_LAYERS}.high", "3", 4),
+        ({"space": _without(_LAYERS)}, f"tune.space.{_LAYERS}", "'type': 'int'", "nothing"),
+        (
+            {"space": Space.from_dict({**TABLE, _LAYERS: {"type": "fixed", "value": 2}})},
+            f"tune.space.{_LAYERS}",
+            "'type': 'int'",
+            {"type": "fixed", "value": 2},
+        ),
+        (
+            {"space": Space.from_dict({**TABLE, "trainer.seed": {"type": "fixed", "value": 2}})},
+            "tune.space.trainer.seed",
+            "without it",
+            {"type": "fixed", "value": 2},
+        ),
+        ({"job": _other_job()}, "model.n_qubits", "4", 5),
+        (
+            {"objectives": [Objective(metric="val_accuracy")]},
+            "tune.objectives",
+            "'val_loss, minimize'",
+            "val_accuracy, maximize",
+        ),
+        (
+            {"objectives": [Objective(metric="val_loss", mode="max")]},
+            "tune.objectives",
+            "'val_loss, minimize'",
+            "val_loss, maximize",
+        ),
+        (
+            {"data_fingerprint": "d" * 64, "job": _with_dataset(seed=9)},
+            "dataset.seed",
+            "0",
+            9,
+        ),
+        (
+            {"data_fingerprint": "d" * 64},
+            "dataset",
+            "fingerprint",
+            f"other data, fingerprint {'d' * 16}",
+        ),
     ],
 )
-def test_another_recipe_is_refused_and_nothing_is_changed(tmp_path, change, field):
+def test_another_recipe_is_refused_with_both_values_and_nothing_is_changed(
+    tmp_path, change, field, was, value
+):
     with _open(tmp_path) as study:
         _run(study, 1)
     before = _journal(tmp_path).read_bytes()
     with pytest.raises(RunExistsError) as caught:
         _open(tmp_path, existing="resume", trials=8, **change)
-    assert caught.value.field == field
+    assert (caught.value.field, caught.value.value) == (field, value)
+    assert was in caught.value.message
     assert "existing='replace'" in caught.value.fix
     assert _journal(tmp_path).read_bytes() == before
+
+
+def test_every_changed_field_is_named(tmp_path):
+    with _open(tmp_path) as study:
+        _run(study, 1)
+    with pytest.raises(RunExistsError, match=r"also changed: tune\.objectives, model\.n_qubits"):
+        _open(
+            tmp_path,
+            existing="resume",
+            trials=8,
+            space=_other_space(),
+            objectives=[Objective(metric="val_accuracy")],
+            job=_other_job(),
+        )
 
 
 def test_where_a_job_runs_may_change(tmp_path):
@@ -216,7 +280,9 @@ def test_a_study_that_is_there_is_neither_overwritten_nor_mixed_up(tmp_path):
         _open(tmp_path, existing="resume")
     with _open(tmp_path) as study:
         _run(study, 2)
-        with pytest.raises(RunExistsError, match="another process has this study open") as caught:
+        with pytest.raises(
+            RunExistsError, match=r"this process itself, .* has this study open"
+        ) as caught:
             _open(tmp_path, existing="resume")
         assert pickle.loads(pickle.dumps(caught.value)).locked
     with pytest.raises(RunExistsError) as caught:

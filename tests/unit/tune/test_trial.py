@@ -11,7 +11,8 @@ from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.errors import CheckpointError, ConfigError, InterruptedRunError, RunExistsError
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.run.checkpoint import latest_checkpoint
-from qstore_ray.train.run.run_folder import lock_folder, read_run_record
+from qstore_ray.train.run.lock import lock_folder
+from qstore_ray.train.run.run_folder import read_run_record
 from qstore_ray.tune.trial import checkpoint_transfer
 from qstore_ray.tune.trial import training as trainings
 from qstore_ray.tune.trial.attempt import Attempt
@@ -151,7 +152,7 @@ def test_a_run_folder_that_a_dying_process_holds_is_waited_for(plan, monkeypatch
     monkeypatch.setattr(trainings, "_LOCK_SECONDS", 0.3)
     held = folder.with_name("trial-0001")
     held.mkdir()
-    with lock_folder(held), pytest.raises(RunExistsError, match="another process"):
+    with lock_folder(held), pytest.raises(RunExistsError, match="this process itself"):
         PartTrainer(made).train(made.trial_job("trial-0001", VALUES), threading.Event())
 
 

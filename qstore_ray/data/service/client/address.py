@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urljoin, urlsplit
 
-from qstore_ray.errors import BackendError, ConfigError
+from qstore_ray.errors import ConfigError, ServiceError
 
 
 def is_loopback(host: str) -> bool:
@@ -57,12 +57,12 @@ def same_origin(base_url: str, url: str, location: str) -> str:
     """Where a redirect from `url` to `location` leads.
 
     Raises:
-        BackendError: to another scheme, host or port than those of `base_url`.
+        ServiceError: to another scheme, host or port than those of `base_url`.
     """
     target = urljoin(url, location)
     here, there = urlsplit(base_url), urlsplit(target)
     if (here.scheme, here.netloc.lower()) != (there.scheme, there.netloc.lower()):
-        raise BackendError(
+        raise ServiceError(
             "the server redirects to another origin, which is refused",
             value=f"{there.scheme}://{there.hostname}",
             fix=f"Set base_url to the service itself, now {base_url}.",

@@ -12,12 +12,12 @@ import requests
 from pydantic import TypeAdapter, ValidationError
 
 from qstore_ray.errors import (
-    BackendError,
     ConfigError,
     DataError,
     MissingDependencyError,
     QStoreError,
     ResourceError,
+    ServiceError,
     UnknownNameError,
     UnlabelledError,
     UsageError,
@@ -28,6 +28,8 @@ M = TypeVar("M")
 _SHOWN = 80
 _LONGEST_VALUE = 200
 _ERRORS: dict[str, type[QStoreError]] = {
+    "BackendError": ServiceError,  # as a service of an earlier version calls it
+} | {
     kind.__name__: kind
     for kind in (
         UsageError,
@@ -36,7 +38,7 @@ _ERRORS: dict[str, type[QStoreError]] = {
         ResourceError,
         DataError,
         UnlabelledError,
-        BackendError,
+        ServiceError,
         MissingDependencyError,
     )
 }
@@ -50,7 +52,7 @@ def parsed(response: requests.Response, body: bytes) -> Any:
     """The JSON in `body`; None for an empty one.
 
     Raises:
-        BackendError: not JSON; the message shows how it begins.
+        ServiceError: not JSON; the message shows how it begins.
     """
     if not body:
         return None
@@ -58,7 +60,7 @@ def parsed(response: requests.Response, body: bytes) -> Any:
         return json.loads(body)
     except ValueError as exc:
         kind = response.headers.get("Content-Type", "no type")
-        raise BackendError(
+        raise ServiceError(
             f"the answer is {kind}, not JSON; it begins with {_shown(body)}",
             fix="Check that base_url is the service, not a login page or a proxy.",
         ) from exc
@@ -68,13 +70,13 @@ def checked(model: type[M], body: Any, what: str) -> M:
     """`body` as `model`.
 
     Raises:
-        BackendError: a field is missing or of another type; the message names the first one.
+        ServiceError: a field is missing or of another type; the message names the first one.
     """
     try:
         return TypeAdapter(model).validate_python(body)
     except ValidationError as exc:
         first = exc.errors()[0]
-        raise BackendError(
+        raise ServiceError(
             f"the service's answer has another form than agreed ({what}): {first['msg']}",
             field=".".join(map(str, first["loc"])),
             value=first["input"],
@@ -95,7 +97,7 @@ def refusal_error(status: int, body: bytes) -> QStoreError:
         )
         value = _value(detail.get("value"))
     except (ValueError, KeyError, TypeError, AttributeError):
-        return BackendError(f"the service answered {status}: {_shown(body)}")
+        return ServiceError(f"the service answered {status}: {_shown(body)}")
     if (kind := _ERRORS.get(name)) is not None:
         return kind(message, field=field, value=value, fix=fix)
     message = f"the service answered {status}: {message}"
@@ -150,11 +152,11 @@ def pause_asked(exc: BaseException) -> float | None:
     return max((when - datetime.now(UTC)).total_seconds(), 0.0)
 
 
-def translated_error(exc: BaseException, base_url: str) -> BackendError:
+def translated_error(exc: BaseException, base_url: str) -> ServiceError:
     """What requests and urllib3 raise, in our words; theirs may show headers and is left out."""
     status = status_of(exc)
     if status is not None:
-        return BackendError(
+        return ServiceError(
             f"the service keeps answering {status}", value=base_url, fix="Try again later."
         )
     if isinstance(exc, requests.exceptions.SSLError):
@@ -163,7 +165,7 @@ def translated_error(exc: BaseException, base_url: str) -> BackendError:
         reason = "it does not answer in time"
     else:
         reason = f"the connection failed ({type(exc).__name__})"
-    return BackendError(
+    return ServiceError(
         f"the service cannot be used: {reason}",
         value=base_url,
         fix="Check the address, the network, and that the service runs.",

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from threading import Lock
 
-from qstore_ray.errors import BackendError, ConfigError
+from qstore_ray.errors import ConfigError, ServiceError
 
 
 class CircuitBreaker:
@@ -53,7 +53,7 @@ class CircuitBreaker:
         """Let a call through, or refuse it.
 
         Raises:
-            BackendError: the breaker is open, or its one trial call is under way.
+            ServiceError: the breaker is open, or its one trial call is under way.
         """
         with self._lock:
             if self._failures < self._limit:
@@ -63,7 +63,7 @@ class CircuitBreaker:
                 self._trial = True
                 return
         when = f"in {left:.1f} s" if left > 0.0 else "when the trial call has ended"
-        raise BackendError(
+        raise ServiceError(
             f"{self._name} failed {self._limit} times in a row and is left alone; "
             f"it will be tried again {when}",
             fix="Wait, or see why the server fails.",

@@ -38,7 +38,7 @@ from qstore_ray.data.service.records import (
     SplitStatistics,
     Status,
 )
-from qstore_ray.errors import BackendError, DataError, UsageError
+from qstore_ray.errors import DataError, ServiceError, UsageError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, SecretStr
@@ -124,7 +124,7 @@ class DatasetServiceClient:
         """Whether the service answers as a dataset service.
 
         Raises:
-            BackendError: it does not answer at all.
+            ServiceError: it does not answer at all.
         """
         body, _ = self._transport.json("GET", "/health")
         return isinstance(body, dict) and body.get("status") == "ok"
@@ -135,7 +135,7 @@ class DatasetServiceClient:
         """Every record, page after page.
 
         Raises:
-            BackendError: a page repeats, or pages never end, or a record is not one.
+            ServiceError: a page repeats, or pages never end, or a record is not one.
         """
         chosen = {"source": source, "status": status}
         params = {name: value for name, value in chosen.items() if value is not None}
@@ -146,7 +146,7 @@ class DatasetServiceClient:
             records = checked(list[DatasetRecord], body, f"page at offset {len(seen)}")
             for record in records:
                 if record.id in seen:
-                    raise BackendError(
+                    raise ServiceError(
                         "the list of datasets repeats itself",
                         field=f"offset {len(seen)}",
                         value=record.id,
@@ -154,7 +154,7 @@ class DatasetServiceClient:
                     )
                 seen.add(record.id)
                 if len(seen) > self._max_records:
-                    raise BackendError(
+                    raise ServiceError(
                         f"the list of datasets has more than {self._max_records:,} entries",
                         fix="Filter by source or status, or raise max_records.",
                     )
@@ -284,18 +284,18 @@ class DatasetServiceClient:
         """The job when it is done.
 
         Raises:
-            BackendError: it failed, or is not done after `seconds`.
+            ServiceError: it failed, or is not done after `seconds`.
         """
         until = time.monotonic() + seconds
         while job.status in {"queued", "running"}:
             if time.monotonic() > until:
-                raise BackendError(
+                raise ServiceError(
                     f"the job is not done after {seconds:g} s", value=job.id, fix="Wait longer."
                 )
             time.sleep(pause)
             job = self.job(job.id)
         if job.status == "failed":
-            raise BackendError(f"the job failed: {job.error}", field=job.kind, value=job.id)
+            raise ServiceError(f"the job failed: {job.error}", field=job.kind, value=job.id)
         return job
 
     def _send(self, model: type[M], path: str, asked: BaseModel, method: str = "POST") -> M:

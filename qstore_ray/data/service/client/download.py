@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from qstore_ray.data.files.files import sha256_of
 from qstore_ray.data.service.records import SHA256_PATTERN
-from qstore_ray.errors import BackendError, DataError
+from qstore_ray.errors import DataError, ServiceError
 from qstore_ray.resilience import write_durably
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Fetch:
 
         Raises:
             DataError: the content does not have the hash that was promised.
-            BackendError: the service fails or breaks the protocol.
+            ServiceError: the service fails or breaks the protocol.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         kept = self._kept()
@@ -84,7 +84,7 @@ class Fetch:
             elif response.status_code == 200:
                 have = 0
             else:
-                raise BackendError(f"the service answered {response.status_code} to a download")
+                raise ServiceError(f"the service answered {response.status_code} to a download")
             self._tag = tag
             with self._part.open("ab" if have else "wb") as file:
                 for piece in self._transport.body(response, deadline, self._max_bytes - have):
@@ -95,12 +95,12 @@ class Fetch:
         """The hash that the ETag promises.
 
         Raises:
-            BackendError: no hash.
+            ServiceError: no hash.
             DataError: another content than the dataset's record says.
         """
         tag = response.headers.get("ETag", "").strip('"')
         if not re.fullmatch(SHA256_PATTERN, tag):
-            raise BackendError("the download has no SHA-256 as its ETag", value=tag)
+            raise ServiceError("the download has no SHA-256 as its ETag", value=tag)
         if self._expected is not None and tag != self._expected:
             raise DataError(
                 "the service offers other content than the dataset's record says",
@@ -137,7 +137,7 @@ class Fetch:
 def _check_range(response: requests.Response, have: int, tag: str, wanted: str) -> None:
     start = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
     if start is None or int(start[1]) != have or tag != wanted:
-        raise BackendError(
+        raise ServiceError(
             "the service sent another range than was asked for",
             value=response.headers.get("Content-Range"),
             fix="Ask again: the download then starts from the beginning.",

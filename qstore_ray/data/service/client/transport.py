@@ -30,7 +30,7 @@ from qstore_ray.data.service.client.answers import (
     translated_error,
 )
 from qstore_ray.data.service.client.breaker import CircuitBreaker
-from qstore_ray.errors import BackendError, ConfigError, QStoreError
+from qstore_ray.errors import ConfigError, QStoreError, ServiceError
 from qstore_ray.resilience import call_with_retries
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Transport:
         """The JSON body and the headers of the answer; None for an empty body.
 
         Raises:
-            BackendError: no answer in time, or one that is not JSON, too large, or an error.
+            ServiceError: no answer in time, or one that is not JSON, too large, or an error.
             QStoreError: the server refuses the request; of the class that it raised (`answers`).
         """
 
@@ -189,20 +189,20 @@ class Transport:
                     return
                 url = same_origin(self.base_url, url, response.headers["Location"])
                 if method not in {"GET", "HEAD"}:
-                    raise BackendError(
+                    raise ServiceError(
                         "the server redirects a request that must not be repeated", value=url
                     )
-        raise BackendError(f"more than {_REDIRECTS} redirects", value=url)
+        raise ServiceError(f"more than {_REDIRECTS} redirects", value=url)
 
     def body(self, response: requests.Response, deadline: float, max_bytes: int) -> Iterator[bytes]:
         """The body in pieces, as they come.
 
         Raises:
-            BackendError: compressed, or larger than `max_bytes`.
+            ServiceError: compressed, or larger than `max_bytes`.
             requests.Timeout: later than the deadline.
         """
         if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise BackendError(
+            raise ServiceError(
                 "the answer is compressed, which was not asked for",
                 value=response.headers["Content-Encoding"],
                 fix="Switch compression off in the proxy before the service.",
@@ -211,7 +211,7 @@ class Transport:
         while piece := response.raw.read1(_CHUNK, decode_content=False):
             received += len(piece)
             if received > max_bytes:
-                raise BackendError(f"the answer is larger than {max_bytes:,} bytes")
+                raise ServiceError(f"the answer is larger than {max_bytes:,} bytes")
             yield piece
             if time.monotonic() > deadline:
                 raise requests.Timeout
@@ -224,7 +224,7 @@ class Transport:
             raise requests.HTTPError(response=response)
         body = b"".join(self.body(response, deadline, self._max_bytes))
         if status in {401, 403}:
-            raise BackendError(
+            raise ServiceError(
                 f"the service refuses us with {status}",
                 value=self.base_url,
                 fix="Give the token that the service was started with (QSTORE_DATA_TOKEN).",

@@ -21,12 +21,12 @@ from starlette.exceptions import HTTPException
 from qstore_ray.data.service.client.address import is_loopback
 from qstore_ray.data.service.server.settings import ServiceSettings
 from qstore_ray.errors import (
-    BackendError,
     ConfigError,
     DataError,
     MissingDependencyError,
     QStoreError,
     ResourceError,
+    ServiceError,
     UnknownNameError,
     UsageError,
 )
@@ -37,7 +37,7 @@ _STATUS: tuple[tuple[type[QStoreError], int], ...] = (  # the first that fits
     (ResourceError, 503),
     (UsageError, 409),
     (MissingDependencyError, 501),
-    (BackendError, 503),
+    (ServiceError, 503),
     (QStoreError, 500),
 )
 _ADDRESSED = frozenset({"id", "split"})

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qstore_ray.errors import BackendError, not_installed_error
+from qstore_ray.errors import ServiceError, not_installed_error
 
 try:
     import uvicorn
@@ -58,7 +58,7 @@ def serve(
 
     Raises:
         ConfigError: `host` is open to other machines and there is neither token nor key.
-        BackendError: the folder cannot be used, or the address cannot be listened at.
+        ServiceError: the folder cannot be used, or the address cannot be listened at.
     """
     settings = ServiceSettings(folder=Path(folder), token=token, api_key=api_key)
     server = make_server(settings, host, port)
@@ -75,7 +75,7 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as exc:
-        raise BackendError(
+        raise ServiceError(
             f"cannot listen at {host}, port {port}: {exc.strerror or exc}",
             field="port",
             value=port,
@@ -106,7 +106,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     """The service as an ASGI application.
 
     Raises:
-        BackendError: the catalogue in the folder cannot be opened.
+        ServiceError: the catalogue in the folder cannot be opened.
     """
     store = DatasetStore(settings.folder, settings.max_array_bytes)
     jobs = JobPool(store, settings.job_threads, settings.max_waiting)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from qstore_ray.data.files.files import sha256_of
 from qstore_ray.data.service.records import SHA256_PATTERN
-from qstore_ray.errors import BackendError, DataError
+from qstore_ray.errors import DataError, ServiceError
 
 
 class Blobs:
@@ -53,11 +53,11 @@ class Blobs:
         """The file of this hash.
 
         Raises:
-            BackendError: it is gone from the folder.
+            ServiceError: it is gone from the folder.
         """
         path = self._path(sha256)
         if not path.is_file():
-            raise BackendError(
+            raise ServiceError(
                 "the file of this dataset is gone from the server's folder",
                 value=sha256,
                 fix="Restore the folder from a copy, or delete the dataset and upload it again.",

@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
-from qstore_ray.errors import BackendError, UnknownNameError
+from qstore_ray.errors import ServiceError, UnknownNameError
 
 Kind: TypeAlias = Literal["dataset", "job", "project", "pipeline"]
 R = TypeVar("R", bound=BaseModel)
@@ -44,7 +44,7 @@ class Catalogue:
     """Records by kind and id, in the order in which they were made.
 
     Raises:
-        BackendError: the file cannot be opened or written (any method).
+        ServiceError: the file cannot be opened or written (any method).
     """
 
     def __init__(self, path: Path) -> None:
@@ -141,7 +141,7 @@ class Catalogue:
             with closing(sqlite3.connect(self._path, timeout=_PATIENCE)) as connection, connection:
                 yield connection
         except sqlite3.Error as exc:
-            raise BackendError(
+            raise ServiceError(
                 f"the catalogue cannot be used: {exc}",
                 value=str(self._path),
                 fix="Check that the folder is writable, has room, and holds a catalogue of ours.",

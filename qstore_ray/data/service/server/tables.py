@@ -71,13 +71,14 @@ def _read(params: dict[str, Any], folder: str, columns: ColumnsConfig, max_bytes
     from qstore_ray.data.sources.local.adapter import LocalFilesSourceAdapter
     from qstore_ray.data.sources.local.params import LocalParams
 
-    if columns.group is not None:
-        raise ConfigError(
-            "the service keeps no groups",
-            field="columns.group",
-            value=columns.group,
-            fix="Leave it out, or read the table as a local file.",
-        )
+    for field, value in (("group", columns.group), ("weight", columns.weight)):
+        if value is not None:
+            raise ConfigError(
+                f"the service keeps no {field}s",
+                field=f"columns.{field}",
+                value=value,
+                fix="Leave it out, or read the table as a local file.",
+            )
     config = SourceConfig(name="body", columns=columns)
     try:
         source = LocalFilesSourceAdapter().read(LocalParams(**params, max_bytes=max_bytes), config)

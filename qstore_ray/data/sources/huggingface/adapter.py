@@ -309,6 +309,9 @@ def _columns(schema: pa.Schema, params: HuggingFaceParams, config: SourceConfig)
     group = None if asked is None else asked.group
     if group is not None:
         _check_group(schema, group)
+    weight = None if asked is None else asked.weight
+    if weight is not None and weight not in schema.names:
+        raise unknown_name_error("column", weight, schema.names, field="columns.weight")
     for name in several if several and len(several) > 1 else ():
         if not is_number(schema.field(name).type):
             raise ConfigError(
@@ -325,7 +328,8 @@ def _columns(schema: pa.Schema, params: HuggingFaceParams, config: SourceConfig)
             field="columns.features" if several else "params.feature_column",
             value=features[0],
         )
-    return Columns(features, label, params.mode, params.max_pixels, params.max_bytes, group)
+    limits = params.max_pixels, params.max_bytes
+    return Columns(features, label, params.mode, *limits, group, weight)
 
 
 def _check_group(schema: pa.Schema, name: str) -> None:

@@ -80,6 +80,7 @@ class Columns:
         max_pixels: largest image.
         max_bytes: largest row group, unpacked.
         group: the column of what rows belong together, if any.
+        weight: the column of sample weights, if any.
     """
 
     features: tuple[str, ...]
@@ -88,11 +89,13 @@ class Columns:
     max_pixels: int
     max_bytes: int
     group: str | None = None
+    weight: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All of them: features, label, group."""
-        return (*self.features, self.label, *([] if self.group is None else [self.group]))
+        """All of them: features, label, group, weight."""
+        others = (name for name in (self.group, self.weight) if name is not None)
+        return (*self.features, self.label, *others)
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,8 @@ class ShardTask:
         columns = {"x": x, "y": y, "row": np.arange(len(table), dtype=np.int64) + first}
         if self.columns.group is not None:
             columns["group"] = _plain(table, self.columns.group, first).astype(str)
+        if self.columns.weight is not None:
+            columns["weight"] = _plain(table, self.columns.weight, first)
         return columns
 
     def _read(self, file: pq.ParquetFile) -> pa.Table:

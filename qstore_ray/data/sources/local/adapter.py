@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from qstore_ray.config import Config
@@ -26,10 +27,16 @@ from qstore_ray.data.sources.base import (
     SourceData,
 )
 from qstore_ray.data.sources.local.base import Format, TableFormat
-from qstore_ray.data.sources.local.other_files import data_among, paired, refused
+from qstore_ray.data.sources.local.other_files import (
+    data_among,
+    paired,
+    refused,
+    without_other_half,
+)
+from qstore_ray.data.sources.local.pairs import labels_of_files, open_pairs
 from qstore_ray.data.sources.local.params import LocalParams
 from qstore_ray.data.sources.local.unpacked import unpacked_name
-from qstore_ray.data.sources.parts import SPLITS, PartFiles, Split, divide_files
+from qstore_ray.data.sources.parts import SPLITS, PartFiles, Split, divide_files, part_of_name
 from qstore_ray.data.tables.request import TableRequest, signs
 from qstore_ray.errors import ConfigError, DataError, UnlabelledError
 
@@ -78,12 +85,18 @@ class LocalFilesSourceAdapter(SourceAdapter[LocalParams]):
         form = open_format(name)
         check_taken(name, form, params, config)
         files = _parts(given, form)
-        if isinstance(form, TableFormat):
+        labels = labels_of_files(name, given.files, given.labels, params)
+        notes: Mapping[str, str] = {}
+        if labels:
+            contents = open_pairs(files, labels, params, request_of(params, config))
+        elif isinstance(form, TableFormat):
             files, contents, notes = _open_table(form, files, params, config)
         else:
-            notes = {}
             contents = form.open(given.root, files, params, config.columns)
-        skipped = {"skipped": f"no data: {_some(given.skipped)}"} if given.skipped else {}
+        bare = without_other_half(given.skipped, ()) if labels else ()
+        others = tuple(file for file in given.skipped if file not in bare)
+        skipped = {"skipped": f"no data: {_some(others)}"} if others else {}
+        notes = {**notes, **_unlabelled(bare)}
         return SourceData(
             **_tasks(contents, _asked(params)),
             feature_names=contents.feature_names,
@@ -109,25 +122,45 @@ class _Given(NamedTuple):
         files: all of them.
         parts: those of each part, and the folder each is below, where the user says which.
         skipped: files there that are no data.
+        labels: the file of labels of each file, if they are in files of their own.
     """
 
     root: str
     files: tuple[str, ...]
     parts: Mapping[Split, tuple[str, tuple[str, ...]]]
     skipped: tuple[str, ...]
+    labels: Mapping[str, str]
+
+
+class DataFiles(NamedTuple):
+    """What a path stands for.
+
+    Args:
+        root: the folder that it means; "" if it is another thing.
+        files: the files of data, and of pairs those of the features.
+        skipped: files there that are no data.
+        labels: the file of labels of each file of features, see `paired`.
+    """
+
+    root: str
+    files: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+    labels: Mapping[str, str] = MappingProxyType({})
 
 
 def _given(params: LocalParams) -> _Given:
     if params.path is not None:
-        root, files, more = data_files(params.path, params.y_path)
-        return _Given(root, files, {}, more)
+        root, files, more, labels = data_files(params.path, params.y_path)
+        return _Given(root, files, {}, more, labels)
     parts: dict[Split, tuple[str, tuple[str, ...]]] = {}
     every: list[str] = []
     skipped: tuple[str, ...] = ()
+    every_label: dict[str, str] = {}
     for part in SPLITS:
         if (path := getattr(params, part)) is None:
             continue
-        root, files, more = data_files(path)
+        root, files, more, labels = data_files(path)
+        every_label |= labels
         if twice := sorted(set(files) & set(every)):
             raise DataError(
                 "a file is in two parts", field=f"params.{part}", value=twice[0],
@@ -136,22 +169,21 @@ def _given(params: LocalParams) -> _Given:
         parts[part] = root or files[0].rpartition("/")[0], files
         every += files
         skipped = (*skipped, *more)
-    return _Given("", tuple(every), parts, skipped)
+    return _Given("", tuple(every), parts, skipped, every_label)
 
 
-def data_files(
-    path: str, y_path: str | None = None
-) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    """The folder that `path` means, the files of data, and those beside them that are none.
+def data_files(path: str, y_path: str | None = None) -> DataFiles:
+    """The files of data that `path` means, and those beside them that are none.
 
     Raises:
-        DataError: nothing is there, or no data.
+        DataError: nothing is there, or no data; features without labels, or labels without
+            features, beside pairs of such files.
     """
     root, found, hidden = find_files(path)
     if y_path is not None:  # it may lie among the files that it labels
         found = tuple(file for file in found if file != absolute(y_path))
     if len(found) == 1 and not root:
-        return root, found, ()
+        return DataFiles(root, found)
     files = data_among(found)
     if not files:
         raise DataError(
@@ -160,27 +192,32 @@ def data_files(
             value=path,
             fix="Check the path.",
         )
-    if pairs := paired(files):
-        raise _two_files_error(path, pairs)
-    kept = set(files)
-    return root, files, (*(file for file in found if file not in kept), *hidden)
+    labels = dict(paired(files))
+    if labels:
+        _check_halves(files, labels, path)
+        files = tuple(file for file in files if file in labels)
+    kept = {*files, *labels.values()}
+    skipped = (*(file for file in found if file not in kept), *hidden)
+    return DataFiles(root, files, skipped, labels)
 
 
-def _two_files_error(path: str, pairs: Sequence[tuple[str, str]]) -> DataError:
-    x, y = (file.rpartition("/")[2] for file in pairs[0])
-    comma = ', delimiter=","' if x.lower().endswith(".csv") else ""
-    arrays = (
-        f'{file.rpartition("/")[2].rpartition(".")[0]}=np.loadtxt("{file}"{comma})'
-        for pair in pairs
-        for file in pair
-    )
-    return DataError(
-        f"the features are in {x} and their labels in {y}; text files are read as tables, in which "
-        "each row has its label",
-        field="params.path",
-        value=path,
-        fix=f'Write np.savez("data.npz", {", ".join(arrays)}), and give data.npz as params.path.',
-    )
+def _check_halves(files: Sequence[str], labels: Mapping[str, str], path: str) -> None:
+    """Raise `DataError` if a file is half of a pair; a test without labels is none."""
+    halves = [
+        file.rpartition("/")[2]
+        for file in without_other_half(files, tuple(labels.items()))
+        if part_of_name(file.rpartition("/")[2].rpartition(".")[0]).part != "test"
+        or file.rpartition("/")[2].lower().startswith("y")
+    ]
+    if halves:
+        raise DataError(
+            f"{_some(halves)} {'has' if len(halves) == 1 else 'have'} no other half: features and "
+            "labels are in files of their own here, such as "
+            f"{_some(tuple(next(iter(labels.items()))))}",
+            field="params.path",
+            value=path,
+            fix="Add the other file, or remove this one.",
+        )
 
 
 def _parts(given: _Given, form: Format | TableFormat) -> PartFiles:
@@ -212,8 +249,13 @@ def _open_table(
         if params.path is None or exc.field not in test or len(test) > 1:
             raise
     kept = files.without("test")
-    said = f"{_some(test)} has no labels and is left out of the parts; predict on it"
-    return kept, form.open(kept, params, request), {"unlabelled": said}
+    return kept, form.open(kept, params, request), _unlabelled(test)
+
+
+def _unlabelled(files: Sequence[str]) -> dict[str, str]:
+    """What to say of a test without labels, for the provenance."""
+    said = f"{_some(files)} has no labels and is left out of the parts; predict on it"
+    return {"unlabelled": said} if files else {}
 
 
 def _asked(params: LocalParams) -> str:
@@ -335,7 +377,7 @@ def check_taken(
                 value=value,
                 fix=f"Leave it out. It takes: {', '.join(sorted(form.takes | _EVERYWHERE))}.",
             )
-    for field in ("label", "group"):
+    for field in ("label", "group", "weight"):
         asked = getattr(None if config is None else config.columns, field, None)
         if asked is not None and not isinstance(form, TableFormat):
             raise ConfigError(

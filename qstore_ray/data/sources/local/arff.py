@@ -134,7 +134,8 @@ class ArffChunk:
 
     def table(self) -> pa.Table:
         """The columns that are read, all as text."""
-        extra = (self.schema.label, self.schema.group) if self.labelled else self.kept
+        own = (self.schema.label, self.schema.group, self.schema.weight)
+        extra = own if self.labelled else self.kept
         names = (*self.schema.names, *(name for name in extra if name is not None))
         return self.layout.parse(self.lines, tuple(dict.fromkeys(names)))
 

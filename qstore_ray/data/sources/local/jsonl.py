@@ -188,7 +188,8 @@ class JsonlFormat(TableFormat):
 def _types(sample: LineRange, request: TableRequest) -> tuple[tuple[str, str], ...]:
     """The keys of the first lines in order, with the type that their values have."""
     found: dict[str, str] = {}
-    exact = {request.columns.group, *request.kept}
+    weight = None if request.schema is None else request.schema.weight
+    exact = {request.columns.group, *request.kept} - {weight}
     for number, text in enumerate(sample.read().split(b"\n")):
         if not text.strip():
             continue

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
 
 _PLACE = re.compile(rb"[ \t](\d+):")
+_WEIGHED = re.compile(rb"^[^\s:#]+:[^\s:]+(\s|$)", re.MULTILINE)
 _MADE = re.compile(r"f\d+")
 LABEL = "label"
 
@@ -81,6 +82,12 @@ class LibsvmChunk:
                 zero_based=self.zero_based,
             )
         except (ValueError, OverflowError) as exc:
+            if _WEIGHED.match(self.lines.read()):
+                raise DataError(
+                    "the label has a weight (label:weight), which is not read",
+                    field=where,
+                    fix="Write a table with a column of weights, and name it as columns.weight.",
+                ) from exc
             raise DataError(
                 f"not a LIBSVM file: {exc}",
                 field=where,
@@ -163,7 +170,7 @@ def _places(ranges: list[LineRange], params: LocalParams) -> tuple[int, int]:
 
 def _check_columns(request: TableRequest) -> None:
     asked = request.columns
-    for field in ("features", "exclude", "label", "group", "categories"):
+    for field in ("features", "exclude", "label", "group", "weight", "categories"):
         value = getattr(asked, field)
         if value and not (field == "label" and value == LABEL):
             raise ConfigError(

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from qstore_ray.data.sources.parts import part_of_name
+
 _DOCUMENTS = re.compile(
     r"(read[ _-]?me|licen[cs]e|copying|authors|citation|changelog|notice|contributing)"
     r"([-_ ]\w+)?(\.(md|txt|rst|html?|pdf|cff|bib))?"
@@ -24,8 +26,15 @@ _DOCUMENTS = re.compile(
 _TEXTS = re.compile(r"\.(txt|json)$", re.IGNORECASE)
 _BESIDE = (".csv", ".tsv", ".parquet", ".pq", ".jsonl", ".ndjson", ".arff", ".npz", ".npy")
 _FEATURES = re.compile(
-    r"(?P<word>x|data|features?|inputs?)(?P<part>[-_. ]?\w*)\.(?P<kind>\w+)", re.IGNORECASE
+    r"(?P<word>x|data|features?|inputs?)(?P<part>[-_. ]?\w*)\.(?P<kind>txt|dat|data|csv|tsv)"
+    r"(?P<packed>\.(gz|bz2|xz|zst))?",
+    re.IGNORECASE,
 )
+_PREFIXED = re.compile(
+    r"(?P<part>(train|test|val)\w*[-_. ])x(?P<rest>\.(txt|dat|data|csv|tsv)(\.(gz|bz2|xz|zst))?)",
+    re.IGNORECASE,
+)
+_LABELLED = re.compile(r"y[-_. ]?(?P<part>\w+)\.(txt|dat|data|csv|tsv)", re.IGNORECASE)
 _LABELS = ("y", "label", "labels", "target", "targets")
 _PLAIN = ("txt", "dat", "data")
 _REFUSED: dict[str, tuple[tuple[str, ...], str, str]] = {
@@ -89,24 +98,45 @@ def paired(files: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Every two text files of one folder that hold features and labels of the same rows.
 
     By their names: `X_train.txt` and `y_train.txt`, `data.txt` and `labels.txt`. Tables
-    (`.csv`, `.tsv`) are such files only if they are called X and y and name a part.
+    (`.csv`, `.tsv`) are such files only if they are called X and y and name a part, themselves or
+    by their folder.
     """
     pairs: list[tuple[str, str]] = []
     known = {file.lower(): file for file in files}
     for file in files:
         folder, slash, name = file.rpartition("/")
+        if (first := _PREFIXED.fullmatch(name)) is not None:  # train_X.csv
+            other = known.get(f"{folder}{slash}{first['part']}y{first['rest']}".lower())
+            if other is not None:
+                pairs.append((file, other))
+            continue
         found = _FEATURES.fullmatch(name)
         if found is None:
             continue
         kind, part = found["kind"].lower(), found["part"]
-        table = kind in ("csv", "tsv") and found["word"].lower() == "x" and part
+        named = part or part_of_name(folder.rpartition("/")[2]).part
+        table = kind in ("csv", "tsv") and found["word"].lower() == "x" and named
         if not (kind in _PLAIN or table):
             continue
         for word in _LABELS[:1] if table else _LABELS:
-            other = known.get(f"{folder}{slash}{word}{part}.{kind}".lower())
+            packed = found["packed"] or ""
+            other = known.get(f"{folder}{slash}{word}{part}.{kind}{packed}".lower())
             if other is not None:
                 pairs.append((file, other))
     return tuple(pairs)
+
+
+def without_other_half(files: Sequence[str], pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Files named as features (X) or labels (y) of a part, beside pairs, that are in no pair."""
+    paired_files = {file for pair in pairs for file in pair}
+    found = []
+    for file in files:
+        name = file.rpartition("/")[2]
+        x = _FEATURES.fullmatch(name)
+        features = x is not None and x["word"].lower() == "x" and bool(x["part"])
+        if file not in paired_files and (features or _LABELLED.fullmatch(name)):
+            found.append(file)
+    return tuple(found)
 
 
 def refused(where: str) -> tuple[str, str] | None:

@@ -24,8 +24,9 @@ class LocalParams(Config):
         train, val, test: in place of `path`: which files are which part, each a file, a folder, a
             pattern or a URI. What is not given is cut from train.
         format: the format; by the file's suffix by default.
-        y_path: the labels, where they are in a second file: `.npy`, IDX, or for images a CSV file
-            with the columns filename and label.
+        y_path: the labels, where they are in a second file: `.npy`, IDX, a text file with one
+            label for each row of a CSV file, or for images a CSV file with the columns filename
+            and label.
         x, y: names of the arrays in a `.npz` or HDF5 file; by default `x` and `y`, or `x_train`
             and `y_train`.
         x_val, y_val, x_test, y_test: names of the official validation and test arrays; arrays

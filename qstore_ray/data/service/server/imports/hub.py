@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qstore_ray.data.service.records import HubDataset, HubImport, Split
-from qstore_ray.errors import BackendError, ConfigError, DataError
+from qstore_ray.errors import ConfigError, DataError, ServiceError
 
 if TYPE_CHECKING:
     from qstore_ray.data.service.server.content import Content, Rows
@@ -22,7 +22,7 @@ def search_hub(words: str, limit: int) -> list[HubDataset]:
     """At most `limit` datasets of the hub whose name or description has the words.
 
     Raises:
-        BackendError: the hub cannot be reached.
+        ServiceError: the hub cannot be reached.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
@@ -30,7 +30,7 @@ def search_hub(words: str, limit: int) -> list[HubDataset]:
     try:
         found = list(HfApi().list_datasets(search=words, limit=limit))
     except (HfHubHTTPError, OfflineModeIsEnabled, OSError) as exc:
-        raise BackendError(
+        raise ServiceError(
             f"the Hugging Face hub cannot be searched: {exc}",
             fix="Check the connection of the server, and that HF_HUB_OFFLINE is not set.",
         ) from exc

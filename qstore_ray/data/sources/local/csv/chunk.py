@@ -37,7 +37,7 @@ class CsvLayout:
         dialect: delimiter, decimal sign, comments.
         missing: texts that stand for a missing number.
         max_bytes: largest range.
-        label: the label, where it is a number.
+        others: further columns of numbers, which are read as texts first: label and weight.
         learnt: whether a model has learnt the columns, and rows are to predict on.
     """
 
@@ -47,7 +47,7 @@ class CsvLayout:
     dialect: Dialect
     missing: tuple[str, ...]
     max_bytes: int
-    label: str | None = None
+    others: frozenset[str] = frozenset()
     learnt: bool = False
 
     def parse(self, lines: LineRange) -> pa.Table:
@@ -92,7 +92,7 @@ class CsvLayout:
             return table
         for place, name in enumerate(table.column_names):
             kind = table.schema.field(place).type
-            if (name in self.numbers or name == self.label) and kind == _TEXT and len(table):
+            if name in self.numbers | self.others and kind == _TEXT and len(table):
                 whole = table.column(place).combine_chunks()
                 texts = [self.dialect.number(text) for text in whole.dictionary.to_pylist()]
                 written = pa.array(texts, pa.string())

@@ -50,7 +50,7 @@ class CsvFormat(TableFormat):
 
     takes: ClassVar[frozenset[str]] = frozenset(
         {"delimiter", "decimal", "thousands", "comment", "skip_lines", "header", "encoding"}
-        | {"label_type", "missing", "max_line_bytes", "max_columns"}
+        | {"label_type", "missing", "max_line_bytes", "max_columns", "y_path"}
     )
 
     def open(self, files: Files, params: LocalParams, request: TableRequest) -> Contents:
@@ -75,9 +75,9 @@ class CsvFormat(TableFormat):
             chosen.label, request.missing
         )
         survey = Survey(chosen, request, numbers=numbers, numeric_label=label_is_number)
-        label = chosen.label if label_is_number else None
+        others = {chosen.label if label_is_number else None, chosen.weight}
         layouts = {
-            one.path: one.layout(chosen.names, numbers, label, request, params) for one in opened
+            one.path: one.layout(chosen.names, numbers, others, request, params) for one in opened
         }
         found: list[tuple[_Opened, LineRange, Held]] = []
         for one, lines, table in _parsed(opened, layouts):
@@ -85,7 +85,7 @@ class CsvFormat(TableFormat):
             held = Held()
             held.keep(table, one.path, one.version)
             found.append((one, lines, held))
-        schema = survey.schema(first.path, header=params.header is not False)
+        schema = survey.schema(first.path, header=first.header)
         chunks: dict[Split, tuple[Chunk, ...]] = {one.part: () for one in opened}
         for one, lines, held in found:
             chunk = CsvChunk(lines, layouts[one.path], schema, True, held)
@@ -106,7 +106,7 @@ class _Opened:
     def __init__(self, part: Split, path: str, params: LocalParams, request: TableRequest) -> None:
         self.part, self.path = part, path
         self.version: Version | None = version_of(path)
-        self.dialect: Dialect = dialect_of(path, _head(path, params), params)
+        self.dialect: Dialect = dialect_of(path, head_of(path, params), params)
         signs = {"delimiter": self.dialect.sign, "comment": self.dialect.comment.encode()}
         lines = first_lines(path, params, SAMPLED + 1, **signs)
         sample = list(self.dialect.records(lines.read(), lines.line)) or [(1, [""])]
@@ -120,6 +120,7 @@ class _Opened:
         else:
             self.names, header = known_names(first, self.rows, header, request.schema, path)
         self.ranges = partial(line_ranges, path, params, skipped=int(header is not False), **signs)
+        self.header = header is not False
         if header is False:
             self.rows.insert(0, first)
 
@@ -142,7 +143,7 @@ class _Opened:
         self,
         read: tuple[str, ...],
         numbers: frozenset[str],
-        label: str | None,
+        others: set[str | None],
         request: TableRequest,
         params: LocalParams,
     ) -> CsvLayout:
@@ -155,7 +156,7 @@ class _Opened:
             dialect=self.dialect,
             missing=missing,
             max_bytes=params.max_bytes,
-            label=label,
+            others=frozenset(name for name in others if name is not None),
             learnt=request.schema is not None,
         )
 
@@ -171,11 +172,11 @@ def _to_predict(
 ) -> Contents:
     """Chunks of x alone, by a schema that is given."""
     numbers = frozenset(column.name for column in schema.features if column.kind == "number")
-    label = schema.label if schema.label_kind == "number" else None
+    others = {schema.label if schema.label_kind == "number" else None, schema.weight}
     chunks: dict[Split, tuple[Chunk, ...]] = {}
     for one in opened:
         chosen = choose(one.names, request, one.path)
-        layout = one.layout(chosen.names, numbers, label, request, params)
+        layout = one.layout(chosen.names, numbers, others, request, params)
         made = (CsvChunk(lines, layout, schema, False) for lines in one.ranges())
         chunks[one.part] = (*chunks.get(one.part, ()), *made)
     return Contents(
@@ -183,7 +184,7 @@ def _to_predict(
     )
 
 
-def _head(path: str, params: LocalParams) -> bytes:
+def head_of(path: str, params: LocalParams) -> bytes:
     """The first lines as UTF-8, whole."""
     with open_unpacked(path) as stream:
         skip_lines(stream, params, path)
