@@ -86,6 +86,7 @@ class StatevectorBackend:
         self.precision: Precision = precision
         self.noise = NoiseConfig.from_dict(dict(noise)) if isinstance(noise, Mapping) else noise
         self.trajectories = trajectories or (self.noise.trajectories if self.noise else 1)
+        self._noise_text = "" if self.noise is None else self.noise.model_dump_json()
         self._run = open_engine(self.engine)
 
     def __repr__(self) -> str:
@@ -119,6 +120,7 @@ class StatevectorBackend:
         """Whether the arguments fit each other and this machine's memory; see `Backend.check`."""
         check_bindings(template, observables, bindings)
         self.check_width(template)
+        self._with_noise(template, observables)
 
     def check_width(self, template: Template) -> None:
         """Raise `ResourceError` where the states of a circuit do not fit this machine's memory."""
@@ -212,7 +214,7 @@ class StatevectorBackend:
         """The circuit and observables as the noise changes them, and its random errors."""
         if self.noise is None:
             return template, tuple(observables), None
-        noisy = compile_noisy(template, observables, self.noise)
+        noisy = compile_noisy(template, tuple(observables), self._noise_text)
         return noisy.template, noisy.observables, noisy.errors
 
     def _trajectories(

@@ -93,7 +93,7 @@ class NoiseConfig(Config):
     over_rotation: float = Field(default=0.0, gt=-1.0, lt=1.0)
     readout: float | Confusion | dict[int, float | Confusion] = 0.0
     trajectories: int = Field(default=1, ge=1)
-    test_trajectories: int = Field(default=64, ge=1)
+    test_trajectories: int = Field(default=16, ge=1)
     twirl: bool = False
 
     @field_validator("readout")

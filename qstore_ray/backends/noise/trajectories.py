@@ -8,7 +8,6 @@ batch alone, so they are the same for any number of workers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -82,21 +81,18 @@ class RandomErrors:
         return rows, outcomes
 
 
+@lru_cache(maxsize=64)
 def compile_noisy(
-    template: Template, observables: Sequence[Observable], noise: NoiseConfig
+    template: Template, observables: tuple[Observable, ...], noise_text: str
 ) -> NoisyCircuit:
     """The circuit under noise.
+
+    Args:
+        noise_text: a `NoiseConfig` as JSON, by which the circuit is kept.
 
     Raises:
         ConfigError, BackendError: noise that does not fit the circuit or the engine.
     """
-    return _compiled(template, tuple(observables), noise.model_dump_json())
-
-
-@lru_cache(maxsize=64)
-def _compiled(
-    template: Template, observables: tuple[Observable, ...], noise_text: str
-) -> NoisyCircuit:
     noise = NoiseConfig.model_validate_json(noise_text)
     found = pauli_errors(template, noise)
     template = noisy_template(template, noise)

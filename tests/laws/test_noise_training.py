@@ -1,0 +1,162 @@
+"""Training under noise: the same bits for any number of workers, resumed or not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from qstore_ray.backends.base import Bindings
+from qstore_ray.backends.keys import DrawKey
+from qstore_ray.backends.noise.config import NoiseConfig
+from qstore_ray.backends.statevector import StatevectorBackend
+from qstore_ray.circuits.observable import z_observables
+from qstore_ray.circuits.template import Op, Template, param
+from qstore_ray.config import fingerprint
+from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.errors import BackendError, ConfigError
+from qstore_ray.learn.config import ModelConfig
+from qstore_ray.learn.gradients import get_gradient, linearize
+from qstore_ray.testing.strategies import Case, cases
+from qstore_ray.track.config import TrackConfig
+from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.trainer import QuantumTrainer
+from tests.laws.test_training import _job, _train, rows
+
+__all__ = ["rows"]  # a fixture
+
+NOISE = {
+    "gates": [
+        {"on": "one_qubit", "channel": {"name": "depolarizing", "p": 0.02}},
+        {"on": "two_qubit", "channel": {"name": "depolarizing", "p": 0.1}},
+    ],
+    "readout": 0.03,
+    "trajectories": 2,
+    "test_trajectories": 3,
+}
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "spsa"])
+def test_workers_change_no_bit(optimizer: str, rows, tmp_path: Path):
+    options = {"noise": NOISE, "optimizer": optimizer}
+    alone = _train(_job(tmp_path / "0", **options), rows)
+    for workers in (1, 2, 3):
+        found = _train(_job(tmp_path / str(workers), **options), rows, workers)
+        assert found.theta.tobytes() == alone.theta.tobytes()
+    other = _train(_job(tmp_path / "seed", **options, seed=6), rows)
+    assert other.theta.tobytes() != alone.theta.tobytes()
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 4])
+def test_a_resumed_run_ends_as_an_uninterrupted_one(stop_after: int, rows, tmp_path: Path):
+    whole = _train(_job(tmp_path / "whole", noise=NOISE), rows)
+    assert (
+        _train(_job(tmp_path / "parts", noise=NOISE), rows, 0, stop_after).status == "interrupted"
+    )
+    parts = _train(replace(_job(tmp_path / "parts", noise=NOISE), generation=2), rows)
+    assert parts.theta.tobytes() == whole.theta.tobytes()
+
+
+def test_no_noise_changes_no_bit(rows, tmp_path: Path):
+    nothing = {"gates": [{"channel": {"name": "bit_flip", "p": 0.0}}]}
+    exact = _train(_job(tmp_path / "exact"), rows)
+    found = _train(_job(tmp_path / "noise", noise=nothing), rows)
+    assert found.theta.tobytes() == exact.theta.tobytes()
+
+
+@settings(max_examples=25, deadline=None)
+@given(case=cases(initial=("zeros",)))
+def test_parameter_shift_is_the_adjoint_gradient_of_the_same_errors(case: Case):
+    """In gates that a plan takes apart there is none: noise follows whole gates."""
+    backend = StatevectorBackend(noise=NOISE, trajectories=2)
+    cotangent = np.random.default_rng(1).normal(size=(len(case.bindings), len(case.observables)))
+    values, pullback = backend.vjp(*case, rows_gradient=True, key=DrawKey((4,)))
+    expected = pullback(cotangent)
+    method = get_gradient("parameter_shift", backend)
+    try:
+        found, pullback = linearize(method, backend, *case, rows_gradient=True, key=DrawKey((4,)))
+    except BackendError as exc:
+        assert "takes" in exc.message  # noqa: PT017
+        return
+    np.testing.assert_allclose(found.values, values.values, atol=1e-12)
+    gradients = pullback(cotangent)
+    np.testing.assert_allclose(gradients.params, expected.params, atol=1e-9)
+    np.testing.assert_allclose(gradients.rows, expected.rows, atol=1e-9)
+
+
+def test_a_value_without_a_key_is_refused():
+    template = Template(1, (Op("rx", (0,), (param(0),)),), 0, 1)
+    with pytest.raises(BackendError, match="key"):
+        StatevectorBackend(noise=NOISE).evaluate(
+            template, z_observables(1), Bindings(np.zeros((1, 0)), np.ones(1))
+        )
+
+
+def test_noise_is_part_of_the_recipe_and_of_nothing_older():
+    plain, noisy = TrainerConfig(), TrainerConfig(noise=NOISE)
+    assert "noise" not in plain.recipe(regression=False)
+    assert fingerprint(noisy.recipe(regression=False)) != fingerprint(
+        plain.recipe(regression=False)
+    )
+    assert TrainerConfig.from_dict(noisy.to_dict()) == noisy
+
+
+def test_test_rows_are_scored_with_and_without_noise(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(90, 3))
+    data = DatasetLoader.from_arrays(x=x, y=(x[:, 0] > 0).astype(int))
+    result = QuantumTrainer(
+        ModelConfig(n_qubits=3, layers=1),
+        TrainerConfig(epochs=2, noise=NOISE),
+        storage=tmp_path,
+        track=TrackConfig(mlflow=False, figures=False),
+    ).fit(data)
+    assert {"test_accuracy", "noisy_test_accuracy", "noisy_test_loss"} <= set(result.metrics)
+    assert result.metrics["noisy_test_loss"] != result.metrics["test_loss"]
+
+
+CHANNEL = {"name": "bit_flip", "p": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("noise", "field"),
+    [
+        ({"gates": [{"channel": {"name": "bit_flip", "p": 1.2}}]}, "gates.0.channel.bit_flip.p"),
+        ({"gates": [{"on": "two_qubit", "channel": {"name": "depolarizing", "p": 1.2}}]}, "p"),
+        ({"gates": [{"on": "three_qubit", "channel": CHANNEL}]}, "gates.0.on"),
+        ({"gates": [{"on": "cx", "qubits": [1], "channel": CHANNEL}]}, "gates.0.qubits"),
+        ({"readout": 1.5}, "readout"),
+        ({"readout": [[0.9, 0.2], [0.2, 0.8]]}, "readout"),
+        ({"readout": {"0": [[0.9, 0.2], [0.2, 0.8]]}}, "readout.0"),
+        ({"trajectories": 0}, "trajectories"),
+        (
+            {"gates": [{"channel": {"name": "thermal_relaxation", "t1": 1.0, "t2": 2.1,
+                                    "time": 0.1}}]},
+            "t2",
+        ),
+        ({"gates": [{"channel": {"name": "pauli", "probabilities": {"X": 0.7, "Y": 0.7}}}]},
+         "probabilities"),
+        ({"gates": [{"channel": {"name": "pauli", "probabilities": {"XQ": 0.7}}}]},
+         "probabilities"),
+    ],
+)  # fmt: skip
+def test_noise_that_cannot_be_is_refused_where_it_is_written(noise, field):
+    with pytest.raises(ConfigError) as caught:
+        NoiseConfig.from_dict(noise)
+    assert caught.value.field.endswith(field)
+
+
+@pytest.mark.parametrize(
+    ("noise", "words"),
+    [
+        ({"gates": [{"channel": {"name": "amplitude_damping", "gamma": 0.1}}]}, "twirl = true"),
+        ({"readout": {"7": 0.1}}, "qubits"),
+    ],
+)
+def test_noise_that_does_not_fit_the_circuit_or_engine_is_refused(noise, words, rows, tmp_path):
+    with pytest.raises((BackendError, ConfigError)) as caught:
+        _train(_job(tmp_path, noise=noise), rows)
+    assert words in f"{caught.value}"
