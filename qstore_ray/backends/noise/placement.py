@@ -74,7 +74,7 @@ def channel_sites(template: Template, noise: NoiseConfig) -> list[ChannelSite]:
             "the noise of a device acts on circuits that are compiled for it",
             field="noise.device",
             value=noise.device.name,
-            fix="Take backend = 'statevector', or compile the circuit with compile_for_device.",
+            fix="Take backend = 'statevector', which compiles circuits for a device.",
         )
     return [
         ChannelSite(place, entry.channel, qubits)

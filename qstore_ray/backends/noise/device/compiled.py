@@ -75,7 +75,8 @@ class CompiledCircuit:
     @property
     def readout(self) -> NoiseConfig:
         """The wrong readout of its qubits, as a noise without gates."""
-        return NoiseConfig(readout={k: c for k, c in enumerate(self.confusions) if c is not None})
+        known = {k: c for k, c in enumerate(self.confusions) if c is not None}
+        return NoiseConfig(readout=known) if known else NoiseConfig()
 
     def record(self) -> dict[str, Any]:
         """What was compiled, as JSON-ready values."""

@@ -56,11 +56,6 @@ class DeviceQubit(Config):
             check_confusion(readout, "")
         return readout
 
-    @property
-    def readout_error(self) -> float:
-        """The mean probability of a wrong result."""
-        return 0.0 if self.readout is None else (self.readout[1][0] + self.readout[0][1]) / 2
-
 
 class DeviceGate(Config):
     """A gate of the device.
@@ -152,6 +147,11 @@ class Device(Config):
         own = self.qubits[qubit].readout if qubit < len(self.qubits) else None
         return own or self.readout
 
+    def readout_error(self, qubit: int) -> float:
+        """The mean probability of a wrong result of a physical qubit."""
+        found = self.confusion(qubit)
+        return 0.0 if found is None else (found[1][0] + found[0][1]) / 2
+
     def channels(self, name: str, qubits: tuple[int, ...]) -> tuple[Placed, ...] | None:
         """The channels that follow a gate, in order; None if nothing is known of the gate."""
         known = self.gate(name, qubits)
@@ -167,21 +167,14 @@ class Device(Config):
 
     def error(self, name: str, qubits: tuple[int, ...]) -> float:
         """1 − average gate fidelity of the channels that follow a gate."""
-        placed = self.channels(name, qubits) or ()
-        fidelity = 1.0
-        dim = 2 ** len(qubits)
-        if len(placed) == 1 and len(placed[0][1]) == len(qubits):
-            return 1.0 - _average_fidelity(placed[0][0], len(qubits))
-        # Depolarizing of all qubits acts alike on what the other channels leave.
-        process, lost = 1.0, 0.0
-        for channel, places in placed:
-            if isinstance(channel, DepolarizingChannel) and len(places) == len(qubits):
+        # Depolarizing of all qubits acts alike on whatever the other channels leave.
+        n, process, lost = len(qubits), 1.0, 0.0
+        for channel, places in self.channels(name, qubits) or ():
+            if isinstance(channel, DepolarizingChannel) and len(places) == n:
                 lost = channel.p
             else:
                 process *= _process_fidelity(channel, len(places))
-        process = (1.0 - lost) * process + lost / dim**2
-        fidelity = (dim * process + 1.0) / (dim + 1.0)
-        return 1.0 - fidelity
+        return 1.0 - _average_fidelity((1.0 - lost) * process + lost / 4**n, n)
 
     def _recipe(self, known: DeviceGate, qubits: tuple[int, ...]) -> tuple[Placed, ...]:
         relaxed = [
@@ -191,7 +184,7 @@ class Device(Config):
         ]
         dim = 2 ** len(qubits)
         process = float(np.prod([_process_fidelity(channel, 1) for channel, _ in relaxed]))
-        fidelity = (dim * process + 1.0) / (dim + 1.0)
+        fidelity = _average_fidelity(process, len(qubits))
         error = min(known.error or 0.0, dim / (dim + 1.0))
         if error <= 1.0 - fidelity:
             return tuple(relaxed)
@@ -225,6 +218,6 @@ def _process_fidelity(channel: Channel, n_qubits: int) -> float:
     return float((np.abs(traces) ** 2).sum()) / 4**n_qubits
 
 
-def _average_fidelity(channel: Channel, n_qubits: int) -> float:
+def _average_fidelity(process: float, n_qubits: int) -> float:
     dim = 2**n_qubits
-    return (dim * _process_fidelity(channel, n_qubits) + 1.0) / (dim + 1.0)
+    return (dim * process + 1.0) / (dim + 1.0)
