@@ -87,10 +87,10 @@ def _add_readout(
     wheres: Sequence[tuple[int, ...] | None],
 ) -> None:
     """Aer's rows are P(read | prepared), ours are the columns."""
+    if len(probabilities) != 2:
+        raise _model_error("readout errors of several qubits together", wheres)
     (a, b), (c, d) = np.array(probabilities, float).T.tolist()
     for where in wheres:
-        if where is not None and len(where) != 1:
-            raise _model_error("readout errors of several qubits together", where)
         confusions[None if where is None else where[0]] = ((a, b), (c, d))
 
 

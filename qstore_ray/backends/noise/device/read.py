@@ -36,14 +36,14 @@ def read_device(given: Any) -> Device:
         return _from_file(Path(given))
     if isinstance(given, str):
         return fake.from_name(given)
-    if isinstance(given, Mapping):
-        return _from_dict(dict(given))
     if hasattr(given, "noise_instructions"):  # Aer's NoiseModel
         return aer_model.from_noise_model(given)
     if (model := getattr(getattr(given, "options", None), "noise_model", None)) is not None:
         return aer_model.from_noise_model(model)
     if hasattr(given, "target") or hasattr(given, "operation_names"):
-        return fake.from_backend(given)
+        return fake.from_backend(given)  # a target is a mapping too
+    if isinstance(given, Mapping):
+        return _from_dict(dict(given))
     if hasattr(given, "gates") and hasattr(given, "to_dict"):
         return fake.from_properties(given.to_dict())
     raise ConfigError("no description of a device", value=type(given).__name__, fix=_FIX)
