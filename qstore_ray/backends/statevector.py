@@ -86,7 +86,7 @@ class StatevectorBackend:
         self.precision: Precision = precision
         self.noise = NoiseConfig.from_dict(dict(noise)) if isinstance(noise, Mapping) else noise
         self.trajectories = trajectories or (self.noise.trajectories if self.noise else 1)
-        self._noise_text = "" if self.noise is None else self.noise.model_dump_json()
+        self._noise_text = "" if self.noise is None else self.noise.text
         self._run = open_engine(self.engine)
 
     def __repr__(self) -> str:

@@ -47,9 +47,10 @@ ALLOWED = {
         "qstore_ray.circuits.qasm.reader",
         "qstore_ray.circuits.qasm.values",
         "qstore_ray.backends.aer",
+        "qstore_ray.backends.noise.device",
     ),
     "qiskit_aer": ("qstore_ray.backends.aer",),
-    "qiskit_ibm_runtime": (),
+    "qiskit_ibm_runtime": ("qstore_ray.backends.noise.device.fake",),
     "qiskit_qasm3_import": (),
     "ray": (
         "qstore_ray.data.read.dataset",  # for the type checker

@@ -2,7 +2,11 @@
 
     channels.py       what a channel is: Kraus operators, Pauli twirl
     config.py         NoiseConfig: which channels follow which gates, readout, trajectories
+    entries.py        entries of a noise: a channel after gates of a kind, wrong readout
+    conventions.py    numbers of other libraries' channels
+    device/           the noise of a device, on circuits compiled for it
     placement.py      a circuit's sites and their probabilities
+    placed.py         a circuit with its noise, as any backend runs it
     readout.py        wrong readout as an affine map of each Z factor
     trajectories.py   random errors of each row, keyed; values and gradients on the engine
 

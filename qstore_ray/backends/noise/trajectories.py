@@ -17,7 +17,9 @@ import numpy as np
 from qstore_ray.backends.base import Bindings, Estimates, Gradients, Usage
 from qstore_ray.backends.keys import DrawKey, generator
 from qstore_ray.backends.noise.config import NoiseConfig
-from qstore_ray.backends.noise.placement import noisy_template, pauli_errors
+from qstore_ray.backends.noise.device.compiled import CompiledCircuit
+from qstore_ray.backends.noise.placed import place_noise
+from qstore_ray.backends.noise.placement import errors_at
 from qstore_ray.backends.noise.readout import read_wrongly
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
@@ -39,12 +41,14 @@ class NoisyCircuit(NamedTuple):
             if `errors` is None.
         errors: the random errors; None if none can be seen.
         twirled: names of the channels that were replaced by their Pauli twirl.
+        compiled: how the circuit was compiled for a device; None without one.
     """
 
     template: Template
     observables: tuple[Observable, ...]
     errors: RandomErrors | None
     twirled: tuple[str, ...]
+    compiled: CompiledCircuit | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,14 +98,14 @@ def compile_noisy(
         ConfigError, BackendError: noise that does not fit the circuit or the engine.
     """
     noise = NoiseConfig.model_validate_json(noise_text)
-    found = pauli_errors(template, noise)
-    template = noisy_template(template, noise)
-    observables = tuple(read_wrongly(observable, noise) for observable in observables)
-    if not found.sites:
-        return NoisyCircuit(template, observables, None, found.twirled)
-    signed = compile_signed(template, observables, found.sites)
-    errors = _visible(signed, found.sites, found.probabilities)
-    return NoisyCircuit(template, observables, errors, found.twirled)
+    placed = place_noise(template, observables, noise)
+    found = errors_at(placed.sites, twirl=noise.twirl)
+    read = tuple(read_wrongly(observable, placed.readout) for observable in placed.observables)
+    errors = None
+    if found.sites:
+        signed = compile_signed(placed.template, read, found.sites)
+        errors = _visible(signed, found.sites, found.probabilities)
+    return NoisyCircuit(placed.template, read, errors, found.twirled, placed.compiled)
 
 
 def _visible(

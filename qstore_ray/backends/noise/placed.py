@@ -1,0 +1,54 @@
+"""A circuit under noise, as any backend runs it: its gates, the channels behind them, its readout.
+
+If the noise is that of a device, the circuit is compiled for it; otherwise the noise is put behind
+the gates that are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from qstore_ray.backends.noise.config import NoiseConfig
+from qstore_ray.backends.noise.device.compiled import CompiledCircuit, compile_for_device
+from qstore_ray.backends.noise.placement import ChannelSite, channel_sites, noisy_template
+from qstore_ray.circuits.observable import Observable
+from qstore_ray.circuits.template import Template
+
+
+class PlacedNoise(NamedTuple):
+    """A circuit with its noise.
+
+    Attributes:
+        template: with the angles that the gates really have.
+        observables: on the qubits on which the circuit ends, read rightly.
+        sites: the channels, in the order in which they act.
+        readout: the noise whose confusion matrices are those of the template's qubits.
+        compiled: how the circuit was compiled for a device; None without one.
+    """
+
+    template: Template
+    observables: tuple[Observable, ...]
+    sites: tuple[ChannelSite, ...]
+    readout: NoiseConfig
+    compiled: CompiledCircuit | None
+
+
+def place_noise(
+    template: Template, observables: Sequence[Observable], noise: NoiseConfig
+) -> PlacedNoise:
+    """Put the noise behind the gates of a circuit, compiled for the noise's device if it has one.
+
+    Raises:
+        CircuitError, ResourceError: a circuit that the device cannot run.
+        ConfigError: the noise names qubits that the circuit lacks.
+        BackendError: a channel of all qubits of a gate of three.
+    """
+    if noise.device is None:
+        sites = tuple(channel_sites(template, noise))
+        return PlacedNoise(noisy_template(template, noise), tuple(observables), sites, noise, None)
+    compiled = compile_for_device(
+        template, noise.device, noise.transpiler_seed, noise.optimization_level
+    )
+    moved = tuple(compiled.moved(observable) for observable in observables)
+    return PlacedNoise(compiled.template, moved, compiled.sites, compiled.readout, compiled)
