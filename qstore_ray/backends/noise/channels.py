@@ -86,7 +86,7 @@ class DepolarizingChannel(Channel):
             )
         weights = np.full(size, self.p / size)
         weights[0] = max(0.0, 1.0 - self.p * (size - 1) / size)
-        return _kraus_of(weights, n_qubits)
+        return kraus_of(weights, n_qubits)
 
     @classmethod
     def from_error(cls, p: float, n_qubits: int = 1) -> DepolarizingChannel:
@@ -108,7 +108,7 @@ class BitFlipChannel(Channel):
 
     def kraus(self, n_qubits: int) -> ComplexArray:
         """√(1 − p) I and √p X."""
-        return _kraus_of(np.array([1 - self.p, self.p, 0.0, 0.0]), 1)
+        return kraus_of(np.array([1 - self.p, self.p, 0.0, 0.0]), 1)
 
 
 class PhaseFlipChannel(Channel):
@@ -119,7 +119,7 @@ class PhaseFlipChannel(Channel):
 
     def kraus(self, n_qubits: int) -> ComplexArray:
         """√(1 − p) I and √p Z."""
-        return _kraus_of(np.array([1 - self.p, 0.0, self.p, 0.0]), 1)
+        return kraus_of(np.array([1 - self.p, 0.0, self.p, 0.0]), 1)
 
 
 class BitPhaseFlipChannel(Channel):
@@ -130,7 +130,7 @@ class BitPhaseFlipChannel(Channel):
 
     def kraus(self, n_qubits: int) -> ComplexArray:
         """√(1 − p) I and √p Y."""
-        return _kraus_of(np.array([1 - self.p, 0.0, 0.0, self.p]), 1)
+        return kraus_of(np.array([1 - self.p, 0.0, 0.0, self.p]), 1)
 
 
 class PauliChannel(Channel):
@@ -179,7 +179,7 @@ class PauliChannel(Channel):
         for string, p in self.probabilities.items():
             weights[sum(order.index(letter) << 2 * q for q, letter in enumerate(string))] += p
         weights[0] = max(0.0, 1.0 - weights[1:].sum())
-        return _kraus_of(weights, n_qubits)
+        return kraus_of(weights, n_qubits)
 
 
 class AmplitudeDampingChannel(Channel):
@@ -208,7 +208,7 @@ class PhaseDampingChannel(Channel):
     def kraus(self, n_qubits: int) -> ComplexArray:
         """√(1 − q) I and √q Z, q = (1 − √(1 − γ))/2."""
         flip = (1.0 - math.sqrt(1.0 - self.gamma)) / 2.0
-        return _kraus_of(np.array([1 - flip, 0.0, flip, 0.0]), 1)
+        return kraus_of(np.array([1 - flip, 0.0, flip, 0.0]), 1)
 
 
 class ThermalRelaxationChannel(Channel):
@@ -242,7 +242,7 @@ class ThermalRelaxationChannel(Channel):
         left = math.exp(min(0.0, self.time / (2 * self.t1) - self.time / self.t2))
         flip = (1.0 - left) / 2.0
         damping = AmplitudeDampingChannel(gamma=decay).kraus(1)
-        dephasing = _kraus_of(np.array([1 - flip, 0.0, flip, 0.0]), 1)
+        dephasing = kraus_of(np.array([1 - flip, 0.0, flip, 0.0]), 1)
         return np.array([a @ b for a in dephasing for b in damping])
 
 
@@ -287,7 +287,8 @@ def is_pauli(kraus: ComplexArray) -> bool:
     return bool(np.abs(transfer - np.diag(np.diag(transfer))).max() < 1e-12)
 
 
-def _kraus_of(weights: FloatArray, n_qubits: int) -> ComplexArray:
+def kraus_of(weights: FloatArray, n_qubits: int) -> ComplexArray:
+    """Kraus operators (K, 2^n, 2^n) of a Pauli channel, from its probabilities (4^n,)."""
     strings = pauli_strings(n_qubits)
     kept = np.flatnonzero(weights)
     found: ComplexArray = np.sqrt(weights[kept])[:, None, None] * strings[kept]

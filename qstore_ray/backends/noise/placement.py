@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from qstore_ray.backends.noise.channels import Channel, is_pauli, twirled
 from qstore_ray.backends.noise.config import NoiseConfig
@@ -46,12 +46,20 @@ def noisy_template(template: Template, noise: NoiseConfig) -> Template:
     return replace(template, ops=ops)
 
 
-def pauli_errors(template: Template, noise: NoiseConfig) -> PauliErrors:
-    """Where Pauli errors may happen in a circuit.
+class ChannelSite(NamedTuple):
+    """A channel after the first `place` gates of a circuit."""
+
+    place: int
+    channel: Channel
+    qubits: tuple[int, ...]
+
+
+def channel_sites(template: Template, noise: NoiseConfig) -> list[ChannelSite]:
+    """Every channel of a circuit, in the order in which they act.
 
     Raises:
         ConfigError: the noise names qubits that the circuit lacks.
-        BackendError: a channel that is no Pauli channel, and `twirl` is not set.
+        BackendError: a channel of all qubits of a gate of three.
     """
     if noise.n_qubits > template.n_qubits:
         raise ConfigError(
@@ -60,20 +68,32 @@ def pauli_errors(template: Template, noise: NoiseConfig) -> PauliErrors:
             value=noise.n_qubits,
             fix="Name only qubits of the circuit; the first is 0.",
         )
+    return [
+        ChannelSite(place, entry.channel, qubits)
+        for place, op in enumerate(template.ops, start=1)
+        for entry in noise.gates
+        if entry.follows(op.gate, op.qubits)
+        for qubits in _targets(entry.channel, op.qubits)
+    ]
+
+
+def pauli_errors(template: Template, noise: NoiseConfig) -> PauliErrors:
+    """Where Pauli errors may happen in a circuit.
+
+    Raises:
+        ConfigError: the noise names qubits that the circuit lacks.
+        BackendError: a channel that is no Pauli channel, and `twirl` is not set.
+    """
     sites: list[Site] = []
     probabilities: list[FloatArray] = []
     changed: set[str] = set()
-    for place, op in enumerate(template.ops, start=1):
-        for entry in noise.gates:
-            if not entry.follows(op.gate, op.qubits):
-                continue
-            for qubits in _targets(entry.channel, op.qubits):
-                weights, is_twirled = _pauli_weights(entry.channel, len(qubits))
-                if is_twirled:
-                    changed.add(entry.channel.name)
-                if weights[0] < 1.0:
-                    sites.append(Site(place, qubits))
-                    probabilities.append(weights)
+    for place, channel, qubits in channel_sites(template, noise):
+        weights, is_twirled = _pauli_weights(channel, len(qubits))
+        if is_twirled:
+            changed.add(channel.name)
+        if weights[0] < 1.0:
+            sites.append(Site(place, qubits))
+            probabilities.append(weights)
     if changed and not noise.twirl:
         raise BackendError(
             f"{', '.join(sorted(changed))}: no Pauli channel, which is all that the exact engine "
