@@ -47,9 +47,9 @@ if TYPE_CHECKING:
     from qstore_ray.testing.gradients import GradientLaws as GradientLaws
     from qstore_ray.testing.optimizers import OptimizerLaws as OptimizerLaws
     from qstore_ray.testing.samplers import SamplerLaws as SamplerLaws
-    from qstore_ray.testing.shots import SamplingLaws as SamplingLaws
     from qstore_ray.testing.schedulers import SchedulerLaws as SchedulerLaws
     from qstore_ray.testing.schedules import ScheduleLaws as ScheduleLaws
+    from qstore_ray.testing.shots import SamplingLaws as SamplingLaws
     from qstore_ray.testing.sources import SourceLaws as SourceLaws
     from qstore_ray.testing.steps import StepLaws as StepLaws
     from qstore_ray.testing.trackers import TrackerLaws as TrackerLaws

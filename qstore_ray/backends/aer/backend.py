@@ -85,9 +85,7 @@ class AerBackend:
         check_installation()
         self._noise_text = self.noise.model_dump_json() if self.noise else ""
         self._simulator: Any = None
-        self._truncation = TruncationWatch(
-            self.options.max_bond_dimension, self.options.truncation_threshold
-        )
+        self._truncation = TruncationWatch(self.options)
 
     @property
     def method(self) -> str:
@@ -163,7 +161,7 @@ class AerBackend:
     def _exact(
         self, template: Template, observables: tuple[Observable, ...], bindings: Bindings
     ) -> Estimates:
-        from qstore_ray.backends.aer.circuits import bound, exact_circuit
+        from qstore_ray.backends.aer.circuits import bound, exact_circuit, row_of
 
         if self.noise is not None and self.noise.gates and self.method != "density_matrix":
             raise BackendError(
@@ -176,7 +174,9 @@ class AerBackend:
         if n_rows == 0:
             return Estimates(np.zeros((0, len(observables))))
         prepared = exact_circuit(template, observables, self._noise_text, self.method)
-        found = self._run(bound(prepared, bindings, self.method))
+        circuits = bound(prepared, bindings, self.method)
+        found = self._run(circuits)
+        self._truncation.look_at(template, row_of(circuits, 0))
         values = np.array(
             [[row[str(o)] for o in range(len(observables))] for row in found], dtype=float
         )
@@ -210,6 +210,8 @@ class AerBackend:
                 values[row] += of_basis.means
                 if variances is not None and of_basis.variances is not None:
                     variances[row] += of_basis.variances
+            if number == 0:
+                self._truncation.look_at(template, row_of(circuits, 0))
         runs = n_rows * len(bases)
         return Estimates(values, variances, Usage(circuits=runs, shots=runs * int(shots)))
 
@@ -224,12 +226,9 @@ class AerBackend:
             result = self._simulator.run(circuits, parameter_binds=binds, **run_options).result()
             if not result.success:
                 raise BackendError(f"Aer could not run the circuit: {result.status}")
-            found = [result.data(i) for i in range(len(result.results))]
+            return [result.data(i) for i in range(len(result.results))]
         except (QiskitError, RuntimeError) as exc:
             raise BackendError(f"Aer could not run the circuit: {exc}") from exc
-        if self.method == "matrix_product_state":
-            self._truncation.look_at(one.metadata for one in result.results)
-        return found
 
     def _arguments(self) -> dict[str, Any]:
         names = AerOptions.__dataclass_fields__

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from qiskit import QuantumCircuit, transpile
-from qiskit.circuit import Instruction
 from qiskit.quantum_info import Kraus, SparsePauliOp, SuperOp
 
 from qstore_ray.backends.base import Bindings
@@ -26,6 +25,8 @@ from qstore_ray.circuits.qiskit.qiskit import to_qiskit
 from qstore_ray.circuits.template import Template
 
 if TYPE_CHECKING:
+    from qiskit.circuit import Instruction
+
     from qstore_ray.types import ComplexArray
 
 # Aer's parameter binding takes the angles of cp, crx, cry and crz for zero without a word (0.18),

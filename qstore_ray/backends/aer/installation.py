@@ -1,4 +1,4 @@
-"""Which build of Aer is installed. The CPU and GPU builds install the same files: one may be there."""
+"""Which build of Aer is installed: exactly one may be, because both install the same files."""
 
 from __future__ import annotations
 

@@ -54,7 +54,6 @@ class AerOptions:
             # Fused channels are taken apart by a routine that fails for equal eigenvalues.
             found["fusion_enable"] = False
         if self.method == "matrix_product_state":
-            found["mps_log_data"] = True  # the discarded weight
             found["matrix_product_state_truncation_threshold"] = self.truncation_threshold
             if self.max_bond_dimension is not None:
                 found["matrix_product_state_max_bond_dimension"] = self.max_bond_dimension
@@ -181,4 +180,4 @@ def _refuse_truncation(method: str, field: str, value: float | None) -> None:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
