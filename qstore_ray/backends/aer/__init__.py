@@ -4,6 +4,7 @@
     options.py        the options, checked by us
     circuits.py       templates as circuits, with noise behind their gates
     device.py         CPU or GPU: probe and self-check
+    simulator.py      Aer's simulator, with wrong readout
     truncation.py     what matrix product states leave out
     backend.py        AerBackend
 
