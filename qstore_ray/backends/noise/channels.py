@@ -12,6 +12,7 @@ converts the others.
     amplitude_damping    |1⟩ decays to |0⟩ with probability gamma
     phase_damping        the coherence is multiplied by √(1 − gamma)
     thermal_relaxation   both, from T1, T2 and the time of the gate
+    kraus                any channel, as its Kraus operators
 
 A channel is a *Pauli channel* if it is a random Pauli string: ρ → Σ_P p_P P ρ P. The others can be
 *twirled* into one: p_P = Σ_k |tr(P K_k)|² / 4^n keeps the diagonal of the channel's Pauli transfer
@@ -246,6 +247,72 @@ class ThermalRelaxationChannel(Channel):
         return np.array([a @ b for a in dephasing for b in damping])
 
 
+class KrausChannel(Channel):
+    """Any channel of one or two qubits: ρ → Σ_k K_k ρ K_k†.
+
+    Args:
+        real, imag: the Kraus operators (K, 2^n, 2^n); the gate's first qubit is the lowest bit of
+            an index. `imag` may be left out if it is 0.
+    """
+
+    n_qubits: ClassVar[int | None] = None
+
+    name: Literal["kraus"] = "kraus"
+    real: tuple[tuple[tuple[float, ...], ...], ...] = Field(min_length=1)
+    imag: tuple[tuple[tuple[float, ...], ...], ...] | None = None
+
+    @model_validator(mode="after")
+    def _keeps_the_trace(self) -> KrausChannel:
+        shapes = {(len(k), *map(len, k)) for part in (self.real, self.imag or ()) for k in part}
+        if not shapes <= {(2, 2, 2), (4, 4, 4, 4, 4)} or len(shapes) > 1:
+            raise ConfigError(
+                "Kraus operators are matrices of 2 × 2 or 4 × 4 numbers, all of one size",
+                field="real",
+                value=sorted(shapes),
+            )
+        if self.imag is not None and len(self.imag) != len(self.real):
+            raise ConfigError(
+                f"there are {len(self.real)} real parts and {len(self.imag)} imaginary ones",
+                field="imag",
+                value=len(self.imag),
+            )
+        kraus = self._operators()
+        total = np.einsum("kba,kbc->ac", kraus.conj(), kraus)
+        if np.abs(total - np.eye(len(total))).max() > 1e-6:
+            raise ConfigError(
+                "the operators do not add up to a channel: Σ K†K is not the identity",
+                field="real",
+                value=float(np.abs(total - np.eye(len(total))).max()),
+            )
+        return self
+
+    def kraus(self, n_qubits: int) -> ComplexArray:
+        """The operators as they are given."""
+        found = self._operators()
+        if found.shape[-1] != 2**n_qubits:
+            raise ConfigError(
+                f"operators of {found.shape[-1]} rows do not fit a gate of {n_qubits} qubits",
+                field="real",
+                value=found.shape[-1],
+                fix="Give the noise of one- and two-qubit gates in two entries.",
+            )
+        return found
+
+    def _operators(self) -> ComplexArray:
+        found: ComplexArray = np.array(self.real, complex)
+        return found if self.imag is None else found + 1j * np.array(self.imag)
+
+    @classmethod
+    def from_operators(cls, kraus: ComplexArray) -> KrausChannel:
+        """From operators (K, 2^n, 2^n), written with as few of them as can be."""
+        dim = kraus.shape[-1]
+        vectors = kraus.reshape(len(kraus), dim * dim)
+        weights, columns = np.linalg.eigh(vectors.T @ vectors.conj())
+        kept = weights > 1e-14
+        few = (np.sqrt(weights[kept]) * columns[:, kept]).T.reshape(-1, dim, dim)
+        return cls(real=few.real.tolist(), imag=few.imag.tolist())
+
+
 AnyChannel: TypeAlias = Annotated[
     DepolarizingChannel
     | BitFlipChannel
@@ -254,7 +321,8 @@ AnyChannel: TypeAlias = Annotated[
     | PauliChannel
     | AmplitudeDampingChannel
     | PhaseDampingChannel
-    | ThermalRelaxationChannel,
+    | ThermalRelaxationChannel
+    | KrausChannel,
     Field(discriminator="name"),
 ]
 

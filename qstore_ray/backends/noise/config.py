@@ -8,67 +8,33 @@
     on = "two_qubit"
     channel = {name = "depolarizing", p = 0.01}
 
-A job, a run's fingerprint and a model file hold it as it is written here.
+or that of a device, which acts on the circuit compiled for the device:
+
+    [trainer.noise]
+    device = "fake_torino"
+    twirl = true
+
+A job, a run's fingerprint and a model file hold it as it is written here, but for a device's name:
+they hold the calibration data that it stood for.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from qstore_ray.backends.noise.channels import AnyChannel
+from qstore_ray.backends.noise.device.device import Device
+from qstore_ray.backends.noise.device.read import read_device
+from qstore_ray.backends.noise.entries import Confusion, GateNoise, check_confusion
 from qstore_ray.circuits.gates import GATES
 from qstore_ray.config import Config
-from qstore_ray.errors import ConfigError, unknown_name_error
+from qstore_ray.errors import ConfigError
 
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
-
-CLASSES = ("all", "one_qubit", "two_qubit")
-"""Names for many gates at once, in the place of a gate's name."""
-
-Confusion: TypeAlias = tuple[tuple[float, float], tuple[float, float]]
-"""P(read i | prepared j): ((P(0|0), P(0|1)), (P(1|0), P(1|1))); each column adds up to 1."""
-
-
-class GateNoise(Config):
-    """A channel after each gate of a kind.
-
-    Args:
-        on: a gate's name (`cx`), or `one_qubit`, `two_qubit`, `all`.
-        qubits: only where the gate acts on these qubits, in this order: `[3]`, `[0, 1]`; None for
-            any.
-        channel: what happens to the gate's qubits. A one-qubit channel after a two-qubit gate acts
-            on each of the two.
-    """
-
-    on: str = "all"
-    qubits: Annotated[tuple[int, ...], Field(min_length=1, max_length=2)] | None = None
-    channel: AnyChannel
-
-    @field_validator("on")
-    @classmethod
-    def _is_known(cls, on: str) -> str:
-        if on not in CLASSES and on not in GATES:
-            raise unknown_name_error("gate class", on, (*CLASSES, *GATES))
-        return on
-
-    @field_validator("qubits")
-    @classmethod
-    def _are_distinct(cls, qubits: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        if qubits and (min(qubits) < 0 or len(set(qubits)) < len(qubits)):
-            raise ConfigError("qubits are different numbers from 0", value=list(qubits))
-        return qubits
-
-    def follows(self, gate: str, qubits: tuple[int, ...]) -> bool:
-        """Whether the channel follows this gate on these qubits."""
-        kinds = {gate, "all"}
-        if len(qubits) <= 2:
-            kinds.add(CLASSES[len(qubits)])
-        return self.on in kinds and self.qubits in (None, qubits)
-
 
 class NoiseConfig(Config):
     """What a circuit suffers: channels after gates, rotations that are too large, wrong readout.
@@ -81,6 +47,11 @@ class NoiseConfig(Config):
             matrix P(read i | prepared j) for all qubits; or one of both for each named qubit.
         trajectories: random trajectories of a row at each evaluation in training.
         test_trajectories: the same for validation and test.
+        device: the noise of a device, in place of `gates`, `over_rotation` and `readout`: the name
+            of a backend (`fake_torino`), a Qiskit backend, or its data as a `Device`. Circuits are
+            compiled for it, each for its best qubits.
+        transpiler_seed: seed of this compilation.
+        optimization_level: of Qiskit's transpiler, 0 to 3.
         twirl: replace channels that are no Pauli channels by their Pauli twirl. Without it they are
             an error on a backend that has Pauli noise alone.
 
@@ -95,17 +66,39 @@ class NoiseConfig(Config):
     trajectories: int = Field(default=1, ge=1)
     test_trajectories: int = Field(default=64, ge=1)
     twirl: bool = False
+    device: Device | None = None
+    transpiler_seed: int = Field(default=0, ge=0, lt=2**31)
+    optimization_level: Literal[0, 1, 2, 3] = 3
+
+    @field_validator("device", mode="before")
+    @classmethod
+    def _is_data(cls, device: Any) -> Any:
+        return device if device is None or isinstance(device, dict) else read_device(device)
+
+    @model_validator(mode="after")
+    def _is_the_device_alone(self) -> NoiseConfig:
+        if self.device is None:
+            return self
+        for field in ("gates", "over_rotation", "readout"):
+            if getattr(self, field) != type(self).model_fields[field].default:
+                raise ConfigError(
+                    f"the device {self.device.name} brings its own {field}",
+                    field=field,
+                    value=getattr(self, field),
+                    fix=f"Leave {field} out, or leave device out.",
+                )
+        return self
 
     @field_validator("readout")
     @classmethod
     def _are_confusions(cls, readout: Any) -> Any:
         if not isinstance(readout, dict):
-            _check_confusion(readout, "")
+            check_confusion(readout, "")
             return readout
         for qubit, entry in readout.items():
             if qubit < 0:
                 raise ConfigError("qubits are numbers from 0", value=qubit)
-            _check_confusion(entry, str(qubit))
+            check_confusion(entry, str(qubit))
         return readout
 
     @model_validator(mode="after")
@@ -134,6 +127,11 @@ class NoiseConfig(Config):
             return np.array([[1.0 - entry, entry], [entry, 1.0 - entry]])
         return np.array(entry, float)
 
+    @cached_property
+    def text(self) -> str:
+        """The noise as JSON, written once: a key of compiled circuits."""
+        return self.model_dump_json(exclude_none=True)
+
     @property
     def n_qubits(self) -> int:
         """The least number of qubits of a circuit that has all qubits named here."""
@@ -141,18 +139,3 @@ class NoiseConfig(Config):
         if isinstance(self.readout, dict):
             named += list(self.readout)
         return max(named, default=-1) + 1
-
-
-def _check_confusion(entry: float | Confusion, field: str) -> None:
-    if isinstance(entry, float | int):
-        if not 0.0 <= entry <= 1.0:
-            raise ConfigError("a probability is between 0 and 1", field=field, value=entry)
-        return
-    matrix = np.array(entry, float)
-    if (matrix < 0.0).any() or np.abs(matrix.sum(axis=0) - 1.0).max() > 1e-9:
-        raise ConfigError(
-            "each column of a confusion matrix is a distribution: it adds up to 1",
-            field=field,
-            value=[list(row) for row in entry],
-            fix="Write [[P(0|0), P(0|1)], [P(1|0), P(1|1)]]: P(i|j) reads i for a prepared j.",
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -59,7 +60,7 @@ def channel_sites(template: Template, noise: NoiseConfig) -> list[ChannelSite]:
 
     Raises:
         ConfigError: the noise names qubits that the circuit lacks.
-        BackendError: a channel of all qubits of a gate of three.
+        BackendError: a channel of all qubits of a gate of three; the noise of a device.
     """
     if noise.n_qubits > template.n_qubits:
         raise ConfigError(
@@ -67,6 +68,13 @@ def channel_sites(template: Template, noise: NoiseConfig) -> list[ChannelSite]:
             field="noise",
             value=noise.n_qubits,
             fix="Name only qubits of the circuit; the first is 0.",
+        )
+    if noise.device is not None:
+        raise BackendError(
+            "the noise of a device acts on circuits that are compiled for it",
+            field="noise.device",
+            value=noise.device.name,
+            fix="Take backend = 'statevector', or compile the circuit with compile_for_device.",
         )
     return [
         ChannelSite(place, entry.channel, qubits)
@@ -84,17 +92,26 @@ def pauli_errors(template: Template, noise: NoiseConfig) -> PauliErrors:
         ConfigError: the noise names qubits that the circuit lacks.
         BackendError: a channel that is no Pauli channel, and `twirl` is not set.
     """
+    return errors_at(channel_sites(template, noise), twirl=noise.twirl)
+
+
+def errors_at(placed: Sequence[ChannelSite], *, twirl: bool) -> PauliErrors:
+    """The random Pauli errors of channels at their places.
+
+    Raises:
+        BackendError: a channel that is no Pauli channel, without `twirl`.
+    """
     sites: list[Site] = []
     probabilities: list[FloatArray] = []
     changed: set[str] = set()
-    for place, channel, qubits in channel_sites(template, noise):
+    for place, channel, qubits in placed:
         weights, is_twirled = _pauli_weights(channel, len(qubits))
         if is_twirled:
             changed.add(channel.name)
         if weights[0] < 1.0:
             sites.append(Site(place, qubits))
             probabilities.append(weights)
-    if changed and not noise.twirl:
+    if changed and not twirl:
         raise BackendError(
             f"{', '.join(sorted(changed))}: no Pauli channel, which is all that the exact engine "
             "can follow",

@@ -1,0 +1,225 @@
+"""Qiskit's transpiler on the best qubits of a device.
+
+A circuit of n qubits is compiled for n physical qubits, so that its state stays as small as it is.
+Sets of n connected qubits are tried: the one that the transpiler takes on the whole device if it
+needs no others, and sets that are grown from good qubits by the smallest error. The circuit with
+the best expected fidelity is taken. Faulty gates are not offered to the transpiler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from qstore_ray.backends.noise.device.device import Device
+from qstore_ray.errors import CircuitError, ResourceError, unknown_name_error
+
+_TRIED = 4
+"""Sets of qubits that are compiled for, beside the transpiler's own choice."""
+
+
+class Transpiled(NamedTuple):
+    """A circuit in the gates of a device.
+
+    Attributes:
+        circuit: Qiskit's, on `physical[0]`, `physical[1]`, …
+        physical: physical qubit of each of its qubits.
+        initial, final: its qubits on which the original qubits start and end.
+    """
+
+    circuit: Any
+    physical: tuple[int, ...]
+    initial: tuple[int, ...]
+    final: tuple[int, ...]
+
+
+def transpile(circuit: Any, device: Device, seed: int, level: int) -> Transpiled:
+    """The circuit on the device's best qubits.
+
+    Raises:
+        ResourceError: the device has too few qubits that are connected.
+        CircuitError: its gates cannot write the circuit.
+    """
+    n = circuit.num_qubits
+    if not device.coupled:
+        found = _run(circuit, level, seed, basis_gates=list(device.basis))
+        return _laid_out(found, tuple(range(n)), n)
+    if n > len(device.qubits):
+        raise _too_few_error(device, n, len(device.qubits))
+    best: tuple[float, Transpiled] | None = None
+    for physical in _sets(circuit, device, seed, level):
+        target = _target(device, physical)
+        found = _laid_out(_run(circuit, level, seed, target=target), physical, n)
+        fidelity = expected_fidelity(found, device)
+        if best is None or fidelity > best[0]:
+            best = fidelity, found
+    if best is None:
+        raise _too_few_error(device, n, max(map(len, _parts(device)), default=0))
+    return best[1]
+
+
+def expected_fidelity(found: Transpiled, device: Device) -> float:
+    """The product of 1 − error over all gates and all readouts."""
+    product = 1.0
+    for name, qubits in device_gates(found):
+        product *= 1.0 - device.error(name, qubits)
+    for place in found.final:
+        physical = found.physical[place]
+        product *= 1.0 - device.qubits[physical].readout_error
+    return product
+
+
+def device_gates(found: Transpiled) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Names of the gates, in order, with their physical qubits."""
+    number = {qubit: k for k, qubit in enumerate(found.circuit.qubits)}
+    for instruction in found.circuit.data:
+        if instruction.operation.name != "barrier":
+            places = (number[qubit] for qubit in instruction.qubits)
+            yield instruction.operation.name, tuple(found.physical[k] for k in places)
+
+
+def _run(circuit: Any, level: int, seed: int, **to: Any) -> Any:
+    from qiskit import transpile as qiskit_transpile
+    from qiskit.exceptions import QiskitError
+
+    try:
+        return qiskit_transpile(circuit, optimization_level=level, seed_transpiler=seed, **to)
+    except QiskitError as exc:
+        raise CircuitError(
+            f"the gates of the device cannot write the circuit: {exc.message}",
+            field="device",
+            fix="Take a device with a universal set of gates.",
+        ) from exc
+
+
+def _laid_out(circuit: Any, physical: tuple[int, ...], n: int) -> Transpiled:
+    every = tuple(range(n))
+    if circuit.layout is None:
+        return Transpiled(circuit, physical, every, every)
+    initial = tuple(circuit.layout.initial_index_layout(filter_ancillas=True))
+    return Transpiled(circuit, physical, initial, tuple(circuit.layout.final_index_layout()))
+
+
+def _target(device: Device, physical: tuple[int, ...]) -> Any:
+    """Qiskit's target of some qubits of a device, numbered as they are given."""
+    from qiskit.circuit import Measure
+    from qiskit.circuit.library import get_standard_gate_name_mapping
+    from qiskit.transpiler import InstructionProperties, Target
+
+    number = {qubit: k for k, qubit in enumerate(physical)}
+    gates = get_standard_gate_name_mapping()
+    target = Target(num_qubits=len(physical))
+    for name in device.basis:
+        if name not in gates:
+            raise unknown_name_error("gate", name, gates, field="device.basis")
+        places: dict[tuple[int, ...], Any] = {}
+        for gate in device.gates:
+            if gate.gate != name or gate.is_faulty:
+                continue
+            properties = InstructionProperties(duration=gate.time, error=gate.error)
+            if gate.qubits is None:
+                places |= {(k,): properties for k in range(len(physical))}
+            elif all(q in number for q in gate.qubits):
+                places[tuple(number[q] for q in gate.qubits)] = properties
+        if places:
+            target.add_instruction(gates[name], places)
+    readout = {
+        (k,): InstructionProperties(error=device.qubits[q].readout_error)
+        for k, q in enumerate(physical)
+    }
+    target.add_instruction(Measure(), readout)
+    return target
+
+
+def _sets(circuit: Any, device: Device, seed: int, level: int) -> Iterator[tuple[int, ...]]:
+    """Sets of n connected qubits, each once."""
+    n = circuit.num_qubits
+    tried: set[tuple[int, ...]] = set()
+    large = [part for part in _parts(device) if len(part) >= n]
+    if large:
+        whole = max(large, key=len)
+        found = _laid_out(
+            _run(circuit, max(level, 1), seed, target=_target(device, whole)), whole, n
+        )
+        used = {q for _, qubits in device_gates(found) for q in qubits}
+        used |= {whole[k] for k in (*found.initial, *found.final)}
+        if len(used) == n:
+            tried.add(tuple(sorted(used)))
+            yield tuple(sorted(used))
+    for grown in _grown(device, n):
+        if len(tried) > _TRIED:
+            return
+        if grown not in tried:
+            tried.add(grown)
+            yield grown
+
+
+def _grown(device: Device, n: int) -> list[tuple[int, ...]]:
+    """Sets grown from each qubit by the neighbour of the smallest error, the best set first."""
+    cost = _costs(device)
+    neighbours: dict[int, set[int]] = {q: set() for q in range(len(device.qubits))}
+    for a, b in cost:
+        neighbours[a].add(b)
+        neighbours[b].add(a)
+    own = [-np.log(max(1e-9, 1.0 - qubit.readout_error)) for qubit in device.qubits]
+    found: dict[tuple[int, ...], float] = {}
+    for start in _usable(device):
+        chosen, total = {start}, float(own[start])
+        while len(chosen) < n:
+            edges = [
+                (cost[min(a, b), max(a, b)] + own[b], b)
+                for a in chosen
+                for b in neighbours[a] - chosen
+            ]
+            if not edges:
+                break
+            least, nearest = min(edges)
+            chosen.add(nearest)
+            total += float(least)
+        if len(chosen) == n:
+            found[tuple(sorted(chosen))] = total
+    return sorted(found, key=lambda each: (found[each], each))
+
+
+def _costs(device: Device) -> dict[tuple[int, int], float]:
+    """−log of the fidelity of the best gate of each pair."""
+    best: dict[tuple[int, int], float] = {}
+    usable = set(_usable(device))
+    for gate in device.gates:
+        if gate.qubits is None or len(gate.qubits) != 2 or gate.is_faulty:
+            continue
+        if not usable.issuperset(gate.qubits):
+            continue
+        pair = (min(gate.qubits), max(gate.qubits))
+        cost = -float(np.log(max(1e-9, 1.0 - (gate.error or 0.0))))
+        best[pair] = min(cost, best.get(pair, np.inf))
+    return best
+
+
+def _usable(device: Device) -> list[int]:
+    """Qubits whose gates of one qubit all work."""
+    faulty = {q for gate in device.gates if gate.is_faulty and gate.qubits and len(gate.qubits) == 1
+              for q in gate.qubits}  # fmt: skip
+    return [q for q in range(len(device.qubits)) if q not in faulty]
+
+
+def _parts(device: Device) -> list[tuple[int, ...]]:
+    """The connected parts of the device's usable qubits."""
+    part = {q: {q} for q in _usable(device)}
+    for a, b in _costs(device):
+        if part[a] is not part[b]:
+            part[a] |= part[b]
+            for q in part[b]:
+                part[q] = part[a]
+    return sorted({tuple(sorted(each)) for each in part.values()})
+
+
+def _too_few_error(device: Device, n: int, there: int) -> ResourceError:
+    return ResourceError(
+        f"{device.name} has {there} connected qubits that work, the circuit needs {n}",
+        field="n_qubits",
+        value=n,
+        fix="Take fewer qubits, or a larger device.",
+    )
