@@ -147,12 +147,11 @@ def moments(values: FloatArray, counts: AnyArray) -> Moments:
     return Moments(means, np.maximum(squares, 0.0) / (shots - 1.0))
 
 
-def check_shots(shots: int, key: DrawKey | None) -> DrawKey:
-    """The key, if the shots can be drawn.
+def checked_shots(shots: int) -> int:
+    """The number of shots.
 
     Raises:
-        ConfigError: a number of shots that is none.
-        BackendError: no key.
+        ConfigError: it is no whole number from 1.
     """
     if isinstance(shots, bool) or not isinstance(shots, Integral) or shots < 1:
         raise ConfigError(
@@ -161,6 +160,15 @@ def check_shots(shots: int, key: DrawKey | None) -> DrawKey:
             value=shots,
             fix="Take for example 1024, or leave shots unset for exact values.",
         )
+    return int(shots)
+
+
+def key_of_shots(key: DrawKey | None) -> DrawKey:
+    """The key of the draws.
+
+    Raises:
+        BackendError: the key is None.
+    """
     if key is None:
         raise BackendError(
             "shots are drawn by a key",

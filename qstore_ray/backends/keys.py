@@ -18,10 +18,14 @@ class DrawKey(NamedTuple):
         words: integers: run, purpose, epoch, step, ….
         first_row: number of the evaluation's first row in the batch: row i of a part of the batch
             draws what row `first_row + i` of the whole batch draws.
+        n_rows: how many different rows there are, if the evaluation repeats them: row i draws what
+            row i mod n_rows draws. So the shifted copies of a row have the same errors, and the
+            difference of their values is a derivative.
     """
 
     words: tuple[int, ...]
     first_row: int = 0
+    n_rows: int | None = None
 
     def and_also(self, *words: int) -> DrawKey:
         """The key with more words."""

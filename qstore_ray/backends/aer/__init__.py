@@ -2,7 +2,8 @@
 
     installation.py   which of its two builds is installed
     options.py        the options, checked by us
-    circuits.py       templates as circuits, with noise behind their gates
+    noisy.py          what a noise makes of a circuit, also of one compiled for a device
+    circuits.py       templates as Aer's circuits, with noise behind their gates
     device.py         CPU or GPU: probe and self-check
     simulator.py      Aer's simulator, with wrong readout
     truncation.py     what matrix product states leave out

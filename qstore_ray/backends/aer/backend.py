@@ -20,15 +20,16 @@ from qstore_ray.backends.grouping import (
     MeasuredBasis,
     Moments,
     bits_of,
-    check_shots,
+    checked_shots,
     group_observables,
+    key_of_shots,
     moments,
 )
 from qstore_ray.backends.keys import DrawKey, library_seed
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
-from qstore_ray.errors import BackendError, CircuitError, ConfigError
+from qstore_ray.errors import BackendError, CircuitError
 
 if TYPE_CHECKING:
     from qstore_ray.backends.aer.circuits import BoundCircuits
@@ -56,6 +57,7 @@ class AerBackend:
         max_bond_dimension: of `matrix_product_state`; without it there is no limit.
         truncation_threshold: weight that each truncation of `matrix_product_state` may discard;
             1e-16 by default.
+        shots: of every evaluation that does not ask for another number; None for exact values.
 
     Raises:
         MissingDependencyError: Aer is not installed, or both of its builds are.
@@ -82,12 +84,14 @@ class AerBackend:
         precision: Precision = "complex128",
         max_bond_dimension: int | None = None,
         truncation_threshold: float | None = None,
+        shots: int | None = None,
     ) -> None:
         self.options = checked_options(
-            method, threads, noise, device, precision, max_bond_dimension, truncation_threshold
-        )
+            method, threads, noise, device, precision, max_bond_dimension, truncation_threshold,
+            shots,
+        )  # fmt: skip
         check_installation()
-        self._noise_text = self.noise.model_dump_json() if self.noise else ""
+        self._noise_text = self.noise.text if self.noise else ""
         self._simulator: Any = None
         self._truncation = TruncationWatch(self.options)
 
@@ -106,6 +110,11 @@ class AerBackend:
         """The noise of every evaluation."""
         return self.options.noise
 
+    @property
+    def draws(self) -> bool:
+        """Whether its values are random: an evaluation then needs a key."""
+        return self.options.shots is not None
+
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())
         return f"AerBackend({shown})"
@@ -118,14 +127,6 @@ class AerBackend:
     ) -> None:
         """Whether the arguments fit each other and the method; see `Backend.check`."""
         check_bindings(template, observables, bindings)
-        if self.noise is not None and self.noise.n_qubits > template.n_qubits:
-            raise ConfigError(
-                f"the noise is for {self.noise.n_qubits} qubits, the circuit has "
-                f"{template.n_qubits}",
-                field="noise",
-                value=self.noise.n_qubits,
-                fix="Name only qubits of the circuit; the first is 0.",
-            )
         if template.initial == "amplitudes" and self.method == "matrix_product_state":
             raise CircuitError(
                 "Aer's method matrix_product_state cannot start from amplitudes",
@@ -133,6 +134,10 @@ class AerBackend:
                 value=self.method,
                 fix="Use the method statevector.",
             )
+        if self._noise_text:
+            from qstore_ray.backends.aer.noisy import noisy_parts
+
+            noisy_parts(template, self._noise_text)
 
     def evaluate(
         self,
@@ -155,19 +160,19 @@ class AerBackend:
             BackendError: shots without a key, exact values of a method that draws errors, a GPU
                 that is missing, or a circuit that Aer cannot run.
         """
-        if shots is not None:
-            key = check_shots(shots, key)
+        shots = self.options.shots if shots is None else checked_shots(shots)
         self.check(template, observables, bindings)
-        if key is not None and shots is not None:
-            return self._sampled(template, tuple(observables), bindings, shots, key)
-        return self._exact(template, tuple(observables), bindings)
+        if shots is None:
+            return self._exact(template, tuple(observables), bindings)
+        key = key_of_shots(key)
+        return self._sampled(template, tuple(observables), bindings, shots, key)
 
     def _exact(
         self, template: Template, observables: tuple[Observable, ...], bindings: Bindings
     ) -> Estimates:
         from qstore_ray.backends.aer.circuits import bound, exact_circuit, row_of
 
-        if self.noise is not None and self.noise.gates and self.method != "density_matrix":
+        if self.options.has_channels and self.method != "density_matrix":
             raise BackendError(
                 f"Aer's method {self.method} draws random errors, so it has no exact values",
                 field="method",
@@ -205,15 +210,16 @@ class AerBackend:
         values = np.tile(group_observables(observables).constants, (n_rows, 1))
         variances = None if shots == 1 else np.zeros(values.shape)
         threads = self._threads_for(template, 1)
-        bases = measured_circuits(template, observables, self._noise_text, self.method)
-        for number, (basis, prepared) in enumerate(bases if n_rows else ()):
+        measured = measured_circuits(template, observables, self._noise_text, self.method)
+        for number, (basis, prepared) in enumerate(measured.circuits if n_rows else ()):
             circuits = bound(prepared, bindings, self.method)
             for row in range(n_rows):
-                seed = library_seed(key, key.first_row + row, number)
+                seed = library_seed(key, key.first_row + row % (key.n_rows or n_rows), number)
                 (found,) = self._run(
                     row_of(circuits, row),
-                    shots=int(shots),
+                    shots=shots,
                     seed_simulator=seed,
+                    noise_model=measured.readout,
                     max_parallel_threads=threads,
                 )
                 of_basis = _moments(basis, found["counts"])
@@ -222,8 +228,8 @@ class AerBackend:
                     variances[row] += of_basis.variances
             if number == 0:
                 self._truncation.look_at(template, row_of(circuits, 0))
-        runs = n_rows * len(bases)
-        return Estimates(values, variances, Usage(circuits=runs, shots=runs * int(shots)))
+        runs = n_rows * len(measured.circuits)
+        return Estimates(values, variances, Usage(circuits=runs, shots=runs * shots))
 
     def _run(self, bound_circuits: BoundCircuits, **run_options: Any) -> list[dict[str, Any]]:
         """The data of each circuit and binding. The names of `run_options` are Aer's: no typos."""

@@ -14,18 +14,18 @@ import numpy as np
 from qiskit import QuantumCircuit, transpile
 from qiskit.quantum_info import Kraus, SparsePauliOp, SuperOp
 
+from qstore_ray.backends.aer.noisy import NoisyParts, noisy_parts
+from qstore_ray.backends.aer.simulator import readout_model
 from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.grouping import MeasuredBasis, group_observables
 from qstore_ray.backends.noise.channels import kraus_of, twirled
-from qstore_ray.backends.noise.config import NoiseConfig
-from qstore_ray.backends.noise.placement import channel_sites, noisy_template
-from qstore_ray.backends.noise.readout import read_wrongly
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.qiskit.qiskit import to_qiskit
 from qstore_ray.circuits.template import Template
 
 if TYPE_CHECKING:
     from qiskit.circuit import Instruction
+    from qiskit_aer.noise import NoiseModel
 
     from qstore_ray.types import ComplexArray
 
@@ -45,6 +45,13 @@ class PreparedCircuit(NamedTuple):
     slots: tuple[tuple[Any, str, int], ...]
 
 
+class MeasuredCircuits(NamedTuple):
+    """A circuit for each basis, and how its qubits are read wrongly; None if rightly."""
+
+    circuits: tuple[tuple[MeasuredBasis, PreparedCircuit], ...]
+    readout: NoiseModel | None
+
+
 class BoundCircuits(NamedTuple):
     """Circuits for one run of Aer, and their parameter values."""
 
@@ -59,14 +66,11 @@ def exact_circuit(
     """The circuit that saves the value of each observable, named by its number.
 
     Args:
-        noise: a `NoiseConfig` as JSON, or "".
+        noise: its text, or "".
     """
     circuit, slots = _gates(template, noise, method)
     found = circuit.copy()
-    if noise:
-        config = NoiseConfig.model_validate_json(noise)
-        observables = tuple(read_wrongly(observable, config) for observable in observables)
-    for number, observable in enumerate(observables):
+    for number, observable in enumerate(noisy_parts(template, noise).read(observables)):
         operator = _sparse_pauli(observable, template.n_qubits)
         found.save_expectation_value(operator, range(template.n_qubits), label=str(number))
     return PreparedCircuit(found, slots)
@@ -75,28 +79,26 @@ def exact_circuit(
 @lru_cache(maxsize=_KEPT_CIRCUITS)
 def measured_circuits(
     template: Template, observables: tuple[Observable, ...], noise: str, method: str
-) -> tuple[tuple[MeasuredBasis, PreparedCircuit], ...]:
+) -> MeasuredCircuits:
     """A circuit for each basis that the observables need. Turning the basis makes no errors."""
     circuit, slots = _gates(template, noise, method)
+    parts = noisy_parts(template, noise)
     found = []
-    for basis in group_observables(observables).bases:
+    for basis in group_observables(parts.moved(observables)).bases:
         measured = circuit.copy_empty_like()
         measured.add_bits(QuantumCircuit(0, len(basis.qubits)).clbits)
         measured.compose(circuit, inplace=True)
         measured.compose(to_qiskit(Template(template.n_qubits, basis.turns)), inplace=True)
         measured.measure(basis.qubits, range(len(basis.qubits)))
         found.append((basis, PreparedCircuit(measured, slots)))
-    return tuple(found)
+    return MeasuredCircuits(tuple(found), readout_model(parts.readout))
 
 
 @lru_cache(maxsize=_KEPT_CIRCUITS)
 def _gates(template: Template, noise: str, method: str) -> PreparedCircuit:
-    channels: list[tuple[int, tuple[int, ...], Instruction]] = []
-    if noise:
-        config = NoiseConfig.model_validate_json(noise)
-        channels = _channels(template, config, method)
-        template = noisy_template(template, config)
-    written = to_qiskit(replace(template, initial="zeros"))
+    parts = noisy_parts(template, noise)
+    channels = _channels(parts, method)
+    written = to_qiskit(replace(parts.template, initial="zeros"))
     # A labelled barrier keeps the place of a channel while the gates are rewritten.
     marked = written.copy_empty_like()
     waiting = list(enumerate(channels))
@@ -119,17 +121,15 @@ def _gates(template: Template, noise: str, method: str) -> PreparedCircuit:
     return PreparedCircuit(found, slots)
 
 
-def _channels(
-    template: Template, noise: NoiseConfig, method: str
-) -> list[tuple[int, tuple[int, ...], Instruction]]:
+def _channels(parts: NoisyParts, method: str) -> list[tuple[int, tuple[int, ...], Instruction]]:
     """The channels that change something: after how many gates, on which qubits, and what."""
     found = []
-    for place, channel, qubits in channel_sites(template, noise):
+    for place, channel, qubits in parts.sites:
         kraus = channel.kraus(len(qubits))
         weights = twirled(kraus)
         if weights[0] >= 1.0:
             continue
-        if noise.twirl:
+        if parts.twirl:
             kraus = kraus_of(weights, len(qubits))
         found.append((place, qubits, _instruction(kraus, method)))
     return found

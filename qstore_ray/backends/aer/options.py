@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal, TypeAlias
 
+from qstore_ray.backends.grouping import checked_shots
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.errors import ConfigError, unknown_name_error
 
@@ -39,6 +40,12 @@ class AerOptions:
     precision: Precision
     max_bond_dimension: int | None
     truncation_threshold: float | None
+    shots: int | None
+
+    @property
+    def has_channels(self) -> bool:
+        """Whether states become mixed."""
+        return _has_channels(self.noise)
 
     @property
     def simulator(self) -> dict[str, Any]:
@@ -50,7 +57,7 @@ class AerOptions:
             "max_parallel_experiments": self.threads,
             "zero_threshold": 0.0,  # or it would return zero for small values
         }
-        if self.noise is not None and self.noise.gates:
+        if self.has_channels:
             # Fused channels are taken apart by a routine that fails for equal eigenvalues.
             found["fusion_enable"] = False
         if self.method == "matrix_product_state":
@@ -68,6 +75,7 @@ def checked_options(
     precision: str,
     max_bond_dimension: int | None,
     truncation_threshold: float | None,
+    shots: int | None,
 ) -> AerOptions:
     """The options, complete.
 
@@ -87,7 +95,7 @@ def checked_options(
             raise unknown_name_error(f"Aer {field}", value, known, field=field)
     noise = _noise(noise)
     if method == "automatic":
-        method = "density_matrix" if noise is not None and noise.gates else "statevector"
+        method = "density_matrix" if _has_channels(noise) else "statevector"
     if device == "gpu" and method not in GPU_METHODS:
         raise ConfigError(
             f"Aer's method {method} runs on the CPU only",
@@ -110,8 +118,12 @@ def checked_options(
         _refuse_truncation(method, "truncation_threshold", truncation_threshold)
     return AerOptions(
         method, _threads(threads), noise, device, precision, max_bond_dimension,  # type: ignore[arg-type]
-        truncation_threshold,
+        truncation_threshold, None if shots is None else checked_shots(shots),
     )  # fmt: skip
+
+
+def _has_channels(noise: NoiseConfig | None) -> bool:
+    return noise is not None and (bool(noise.gates) or noise.device is not None)
 
 
 def _noise(noise: NoiseConfig | Mapping[str, Any] | None) -> NoiseConfig | None:

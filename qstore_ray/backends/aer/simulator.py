@@ -18,13 +18,15 @@ def open_simulator(options: AerOptions) -> AerSimulator:
     """
     return AerSimulator(
         device=resolve_device(options.device, options.method, options.precision),
-        noise_model=readout_model(options.noise),
         **options.simulator,
     )
 
 
 def readout_model(noise: NoiseConfig | None) -> NoiseModel | None:
-    """Aer's noise model of wrong readout alone; the channels stand in the circuits."""
+    """Aer's noise model of wrong readout alone: an option of each run.
+
+    The channels stand in the circuits, so Aer has no gates to find in a list.
+    """
     if noise is None or noise.readout == 0.0:
         return None
     found = NoiseModel()

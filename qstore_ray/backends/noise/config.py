@@ -36,6 +36,7 @@ from qstore_ray.errors import ConfigError
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
 
+
 class NoiseConfig(Config):
     """What a circuit suffers: channels after gates, rotations that are too large, wrong readout.
 

@@ -13,7 +13,12 @@ from typing import Any
 
 from qstore_ray.backends.noise.device.device import Device, DeviceGate, DeviceQubit
 from qstore_ray.backends.noise.entries import Confusion
-from qstore_ray.errors import ConfigError, MissingDependencyError, UnknownNameError, unknown_name_error
+from qstore_ray.errors import (
+    ConfigError,
+    MissingDependencyError,
+    UnknownNameError,
+    unknown_name_error,
+)
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9, "ps": 1e-12}
 _NO_GATES = frozenset({"measure", "delay", "if_else", "for_loop", "while_loop", "switch_case"})
@@ -216,7 +221,9 @@ def _confusion(one_for_zero: float, zero_for_one: float) -> Confusion:
     return ((1.0 - one_for_zero, zero_for_one), (one_for_zero, 1.0 - zero_for_one))
 
 
-def _time(values: Mapping[str, Mapping[str, Any]], name: str, *, zero: bool = False) -> float | None:
+def _time(
+    values: Mapping[str, Mapping[str, Any]], name: str, *, zero: bool = False
+) -> float | None:
     entry = values.get(name)
     if entry is None or entry.get("value") is None:
         return None
