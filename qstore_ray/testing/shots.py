@@ -126,6 +126,14 @@ class SamplingLaws:
     def test_rows_draw_their_own_shots(self, backend: Backend) -> None:
         assert len({tuple(r) for r in _shots(backend, _case(SEEN, 20), 200).values.tolist()}) > 15
 
+    def test_bases_draw_their_own_shots(self, backend: Backend) -> None:
+        """Z and Y of |+⟩ are both coins; tossed with the same numbers they would be equal."""
+        plus = Template(1, (Op("h", (0,)),))
+        seen = tuple(map(Observable.parse, ("Z0", "Y0")))
+        found = _shots(backend, Case(plus, seen, Bindings(np.zeros((40, 0)), np.zeros(0))), SHOTS)
+        first, second = found.values.T
+        assert abs(np.corrcoef(first, second)[0, 1]) < 0.8  # 5 standard errors
+
     @pytest.mark.parametrize("n_rows", [0, 1, 3])
     def test_shots_are_counted(self, backend: Backend, n_rows: int) -> None:
         """Z0, Z1 and Z0 Z1 share a basis; X0 X1 and Y0 X1 need two more."""

@@ -82,6 +82,24 @@ def test_the_trajectories_of_the_exact_engine_average_to_it(case: Case):
     assert (np.abs(found.values - exact) <= 5.0 * error + 1e-6).all()
 
 
+def test_channels_of_wide_circuits_are_not_fused():
+    """Aer fuses channels of larger circuits, and its routine for that fails on this one."""
+    angles = iter(np.random.default_rng(0).normal(size=64))
+    ops = []
+    for _ in range(4):
+        for q in range(8):
+            ops += [Op("ry", (q,), (const(next(angles)),)), Op("rz", (q,), (const(next(angles)),))]
+        ops += [Op("cx", (q, q + 1)) for q in range(7)]
+    case = Case(Template(8, tuple(ops)), z_observables(8), Bindings(np.zeros((1, 0)), np.zeros(0)))
+    weak = _noise(
+        {"on": "one_qubit", "channel": {"name": "depolarizing", "p": 0.01}},
+        {"on": "two_qubit", "channel": {"name": "depolarizing", "p": 0.01}},
+    )
+    exact = AerBackend(noise=weak).evaluate(*case).values
+    found = StatevectorBackend(noise=weak, trajectories=2000).evaluate(*case, key=KEY)
+    assert (np.abs(found.values - exact) <= 5.0 * np.sqrt(found.variances) + 1e-6).all()
+
+
 def test_twirl_makes_the_channels_those_of_the_exact_engine():
     template = Template(1, (Op("ry", (0,), (row(0),)),), 1, 0)
     case = Case(template, z_observables(1), Bindings(np.array([[2.5]]), np.zeros(0)))
