@@ -86,6 +86,7 @@ def test_shots_of_the_options_are_those_of_every_evaluation():
     args = Template(1, (Op("h", (0,)),)), z_observables(1), Bindings(np.zeros((2, 0)), np.zeros(0))
     assert backend.draws
     assert not AerBackend().draws
+    assert backend.for_testing().options.shots == 200
     found = backend.evaluate(*args, key=DrawKey((1,)))
     asked = AerBackend().evaluate(*args, shots=200, key=DrawKey((1,)))
     assert found.usage == asked.usage == (2, 400)
