@@ -2,7 +2,8 @@
 
 Every backend has `evaluate`. A backend may also offer `vjp`, exact reverse-mode differentiation;
 gradient methods check for it with `can_differentiate`. A backend that holds states may offer
-`states`; kernels check for it with `can_prepare_states`. The laws (tested on every backend in
+`states`; kernels check for it with `can_prepare_states`. One that takes shots says so by
+`samples = True`; check for it with `can_sample`. The laws (tested on every backend in
 `tests/laws/`): it agrees with `simulate/reference.py`, keeps the order of rows, and returns for a
 batch the values of its rows one by one. A backend that cannot compute a value raises
 `BackendError`; it never substitutes one.
@@ -197,6 +198,11 @@ class StateBackend(Backend, Protocol):
 def can_prepare_states(backend: Backend) -> TypeGuard[StateBackend]:
     """Whether the backend offers `states`."""
     return hasattr(backend, "states")
+
+
+def can_sample(backend: Backend) -> bool:
+    """Whether the backend takes shots; it then has an attribute `samples` that is true."""
+    return bool(getattr(backend, "samples", False))
 
 
 def check_bindings(

@@ -59,6 +59,17 @@ def generator(key: DrawKey, counter: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=_philox_key(key.words), counter=counter))
 
 
+def library_seed(key: DrawKey, *words: int) -> int:
+    """A seed below 2^63 for the generator of another library, hashed from the key and more words.
+
+    Seeds that follow each other are not safe everywhere: shot i of seed s may be drawn from seed
+    s + i. Hashed ones are far apart.
+    """
+    all_words = (*key.words, *words)
+    sequence = np.random.SeedSequence((len(all_words), *all_words))
+    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
 @lru_cache(maxsize=256)
 def _philox_key(words: tuple[int, ...]) -> AnyArray:
     # Zeros at the end change nothing about a SeedSequence, so the number of words goes first.

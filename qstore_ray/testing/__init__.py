@@ -11,6 +11,7 @@ pytest then runs every law on your member, the same that run on the members of t
 class says which fixtures it asks for; those without a default have to be overridden.
 
     backends.py      BackendLaws      a backend: values, rows, gradients, refusals
+    shots.py         SamplingLaws     a backend that takes shots: their mean, spread and keys
     gradients.py     GradientLaws     a gradient method on a backend
     optimizers.py    OptimizerLaws    an optimizer that steps by gradients
     schedules.py     ScheduleLaws     a schedule of the learning rate
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from qstore_ray.testing.samplers import SamplerLaws as SamplerLaws
     from qstore_ray.testing.schedulers import SchedulerLaws as SchedulerLaws
     from qstore_ray.testing.schedules import ScheduleLaws as ScheduleLaws
+    from qstore_ray.testing.shots import SamplingLaws as SamplingLaws
     from qstore_ray.testing.sources import SourceLaws as SourceLaws
     from qstore_ray.testing.steps import StepLaws as StepLaws
     from qstore_ray.testing.trackers import TrackerLaws as TrackerLaws
@@ -58,6 +60,7 @@ _EXPORTS = {
     "GradientLaws": "gradients",
     "OptimizerLaws": "optimizers",
     "SamplerLaws": "samplers",
+    "SamplingLaws": "shots",
     "ScheduleLaws": "schedules",
     "SchedulerLaws": "schedulers",
     "SourceLaws": "sources",
@@ -71,6 +74,7 @@ __all__ = [
     "GradientLaws",
     "OptimizerLaws",
     "SamplerLaws",
+    "SamplingLaws",
     "ScheduleLaws",
     "SchedulerLaws",
     "SourceLaws",

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from qstore_ray.backends.base import Backend, Bindings, can_differentiate
+from qstore_ray.backends.base import Backend, Bindings, can_differentiate, can_sample
+from qstore_ray.backends.keys import DrawKey
 from qstore_ray.circuits.gates import GATES
 from qstore_ray.circuits.observable import Observable, z_observables
 from qstore_ray.circuits.template import Op, Template, const, param, row
@@ -151,11 +152,15 @@ class BackendLaws:
             with pytest.raises(CircuitError, match="observable"):
                 backend.evaluate(TURN, observables, bindings)
 
-    def test_an_exact_backend_refuses_shots(self, backend: Backend) -> None:
+    def test_shots_are_refused_by_a_backend_that_does_not_sample(self, backend: Backend) -> None:
+        """For one that does, see `SamplingLaws`."""
+        one_row = Bindings(np.zeros((1, 1)), np.zeros(1))
+        if can_sample(backend):
+            found = backend.evaluate(TURN, z_observables(2), one_row, shots=8, key=DrawKey((1,)))
+            assert found.usage.shots >= 8
+            return
         with pytest.raises(BackendError, match="shots"):
-            backend.evaluate(
-                TURN, z_observables(2), Bindings(np.zeros((1, 1)), np.zeros(1)), shots=100
-            )
+            backend.evaluate(TURN, z_observables(2), one_row, shots=100)
 
     @FEW
     @given(cases())

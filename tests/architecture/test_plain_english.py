@@ -20,6 +20,7 @@ from tests.architecture.source import MODULES, ROOT
 DONE = (
     "docs/architecture.md",
     "docs/data.md",
+    "docs/gpu.md",
     "docs/training.md",
     "examples/",
     "qstore_ray/backends/",

@@ -7,7 +7,7 @@ import pytest
 from qstore_ray.backends.aer import AerBackend
 from qstore_ray.backends.base import Backend
 from qstore_ray.backends.statevector import StatevectorBackend
-from qstore_ray.testing import BackendLaws
+from qstore_ray.testing import BackendLaws, SamplingLaws
 
 BACKENDS = {
     "aer": AerBackend,
@@ -21,3 +21,15 @@ class TestEveryBackend(BackendLaws):
     @pytest.fixture(params=BACKENDS)
     def backend(self, request: pytest.FixtureRequest) -> Backend:
         return BACKENDS[request.param]()
+
+
+SAMPLING = {
+    "aer": AerBackend,
+    "aer density matrix": lambda: AerBackend(method="density_matrix"),
+}
+
+
+class TestEveryBackendWithShots(SamplingLaws):
+    @pytest.fixture(params=SAMPLING)
+    def backend(self, request: pytest.FixtureRequest) -> Backend:
+        return SAMPLING[request.param]()

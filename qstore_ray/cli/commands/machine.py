@@ -9,33 +9,56 @@ import os
 import platform
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from qstore_ray.cli.commands.train import Set, read_job
 from qstore_ray.cli.output import AsJson, examples, facts, say, say_json
+from qstore_ray.errors import BackendError
 
 if TYPE_CHECKING:
+    from qstore_ray.backends.aer.options import Precision
     from qstore_ray.estimate import Estimate
 
-DOCTOR_EXAMPLES = examples("doctor", "doctor --json")
+DOCTOR_EXAMPLES = examples("doctor", "doctor --json", "doctor --gpu")
 ESTIMATE_EXAMPLES = examples(
     "estimate jobs/digits.toml",
     "estimate jobs/digits.toml --set model.n_qubits=12 --set trainer.num_workers=4",
     "estimate jobs/digits.toml --json",
 )
 
+_CHECKED_ON_GPU: tuple[tuple[str, Precision, int], ...] = (
+    ("statevector", "complex128", 6),
+    ("statevector", "complex64", 6),
+    ("density_matrix", "complex128", 6),
+    ("statevector", "complex128", 20),  # where a GPU begins to be worth its start
+)
 _PACKAGES = ("ray", "qiskit", "qiskit-ibm-runtime", "mlflow", "optuna", "numpy")
 
 
-def doctor(as_json: AsJson = False) -> None:
+def doctor(
+    gpu: Annotated[
+        bool,
+        typer.Option(
+            "--gpu",
+            help="Also run circuits on the GPU and compare them with the CPU. "
+            "The exit code is 4 if no GPU computes correctly.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Say which engine runs here, and what else is installed."""
     found = _machine()
+    report = _gpu() if gpu else None
+    if report is not None:
+        found |= report.facts
     if as_json:
         say_json(found)
     else:
         say(facts((name.replace("_", " "), value) for name, value in found.items()))
+    if report is not None and not report.works:
+        raise typer.Exit(BackendError.exit_code)
 
 
 def estimate(
@@ -91,6 +114,39 @@ def _aer() -> str:
     if len(there) == 2:
         return "both builds are installed and overwrite each other: uninstall both, then take one"
     return f"{there[0]} {_version(there[0])}"
+
+
+class _GpuReport(NamedTuple):
+    works: bool
+    facts: dict[str, str]
+
+
+def _gpu() -> _GpuReport:
+    """Whether a GPU runs circuits here, and how its values and seconds compare."""
+    from qstore_ray.backends.aer.installation import check_installation
+
+    build = check_installation()
+    from qstore_ray.backends.aer.device import check_gpu, gpu_failure
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    found = {"visible GPUs": "all" if visible is None else visible or "none"}
+    failure = gpu_failure()
+    if failure:
+        hint = "; this is the CPU build: install the extra gpu" if build == "qiskit-aer" else ""
+        return _GpuReport(False, {**found, "gpu": f"runs no circuits: {failure}{hint}"})
+    works, found = True, {**found, "gpu": "runs circuits"}
+    for method, precision, n_qubits in _CHECKED_ON_GPU:
+        name = f"{method} {precision} {n_qubits} qubits"
+        try:
+            check = check_gpu(method, precision, n_qubits)
+        except BackendError as error:
+            works, found[name] = False, error.message
+            continue
+        found[name] = (
+            f"differs from the CPU by {check.difference:.1e} at most; "
+            f"GPU {_time(check.gpu_seconds)}, CPU {_time(check.cpu_seconds)}"
+        )
+    return _GpuReport(works, found)
 
 
 def _described(found: Estimate) -> list[tuple[str, str]]:

@@ -8,10 +8,18 @@ import numpy as np
 import pytest
 
 from qstore_ray.backends.aer import AerBackend
+from qstore_ray.backends.aer.circuits import exact_circuit
 from qstore_ray.backends.base import Bindings
+from qstore_ray.backends.keys import DrawKey
 from qstore_ray.circuits.observable import z_observables
 from qstore_ray.circuits.template import Op, Template, row
-from qstore_ray.errors import BackendError, CircuitError, MissingDependencyError, UnknownNameError
+from qstore_ray.errors import (
+    BackendError,
+    CircuitError,
+    ConfigError,
+    MissingDependencyError,
+    UnknownNameError,
+)
 
 TURN = Template(1, (Op("ry", (0,), (row(0),)),), n_rows=1)
 
@@ -34,7 +42,7 @@ def test_none_or_two_builds_are_refused(monkeypatch, installed: tuple[str, ...],
 def test_wrong_options_are_refused():
     with pytest.raises(UnknownNameError, match="'statevector'"):
         AerBackend(method="state_vector")
-    with pytest.raises(BackendError, match="thread"):
+    with pytest.raises(ConfigError, match="thread"):
         AerBackend(threads=0)
 
 
@@ -47,12 +55,12 @@ def test_threads_are_those_that_were_given_to_this_process(monkeypatch):
 
 
 def test_a_circuit_is_prepared_once():
-    backend = AerBackend()
+    backend, misses = AerBackend(), exact_circuit.cache_info().misses
     for angle in (0.1, 0.2, 0.3):
         bindings = Bindings(np.array([[angle]]), np.zeros(0))
         values = backend.evaluate(TURN, z_observables(1), bindings).values
         assert values[0, 0] == pytest.approx(np.cos(angle))
-    assert backend._prepared.cache_info().misses == 1
+    assert exact_circuit.cache_info().misses == misses + 1
 
 
 def test_matrix_product_states():
@@ -71,3 +79,29 @@ def test_a_circuit_beyond_the_memory_is_an_error_not_a_value():
     wide = Template(45, tuple(Op("h", (q,)) for q in range(45)))
     with pytest.raises(BackendError, match="memory"):
         AerBackend().evaluate(wide, z_observables(45)[:1], Bindings(np.zeros((1, 0)), np.zeros(0)))
+
+
+def test_shots_of_the_options_are_those_of_every_evaluation():
+    backend = AerBackend(shots=200)
+    args = Template(1, (Op("h", (0,)),)), z_observables(1), Bindings(np.zeros((2, 0)), np.zeros(0))
+    assert backend.draws
+    assert not AerBackend().draws
+    assert backend.for_testing().options.shots == 200
+    found = backend.evaluate(*args, key=DrawKey((1,)))
+    asked = AerBackend().evaluate(*args, shots=200, key=DrawKey((1,)))
+    assert found.usage == asked.usage == (2, 400)
+    assert found.values.tobytes() == asked.values.tobytes()
+    assert backend.evaluate(*args, shots=10, key=DrawKey((1,))).usage.shots == 20
+    with pytest.raises(BackendError, match="key"):
+        backend.evaluate(*args)
+    with pytest.raises(ConfigError, match="shots"):
+        AerBackend(shots=0)
+
+
+def test_copies_of_a_row_draw_what_the_row_draws():
+    """So the difference of shifted copies is a derivative."""
+    args = Template(1, (Op("h", (0,)),)), z_observables(1)
+    three, six = (Bindings(np.zeros((n, 0)), np.zeros(0)) for n in (3, 6))
+    once = AerBackend().evaluate(*args, three, shots=100, key=DrawKey((1,)))
+    twice = AerBackend().evaluate(*args, six, shots=100, key=DrawKey((1,), n_rows=3))
+    assert twice.values.tolist() == [*once.values.tolist(), *once.values.tolist()]
