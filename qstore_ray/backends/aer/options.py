@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ PRECISIONS = {"complex128": "double", "complex64": "single"}
 """Our name of a precision → Aer's."""
 
 GPU_METHODS = ("statevector", "density_matrix")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ def checked_options(
     noise = _noise(noise)
     if method == "automatic":
         method = "density_matrix" if _has_channels(noise) else "statevector"
+        _log.info("method automatic: %s", method)
     if device == "gpu" and method not in GPU_METHODS:
         raise ConfigError(
             f"Aer's method {method} runs on the CPU only",

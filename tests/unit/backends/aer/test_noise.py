@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -175,10 +177,15 @@ def test_readout_and_over_rotation_alone_need_no_density_matrix():
     assert backend.evaluate(*case).values[0, 0] == pytest.approx(0.8 * np.cos(0.6))
 
 
-def test_automatic_is_decided_by_the_noise_not_by_the_shots():
-    assert AerBackend().method == "statevector"
-    assert AerBackend(noise=_noise(CHANNELS["bit_flip"])).method == "density_matrix"
-    assert "density_matrix" in repr(AerBackend(noise=_noise(CHANNELS["bit_flip"])))
+def test_automatic_is_decided_by_the_noise_and_said(caplog: pytest.LogCaptureFixture):
+    """Not by the shots, as Aer would."""
+    with caplog.at_level(logging.INFO, "qstore_ray.backends.aer.options"):
+        assert AerBackend(shots=10).method == "statevector"
+        noisy = AerBackend(noise=_noise(CHANNELS["bit_flip"]), shots=10)
+    assert noisy.method == "density_matrix"
+    assert "density_matrix" in repr(noisy)
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["method automatic: statevector", "method automatic: density_matrix"]
 
 
 def test_noise_on_a_qubit_that_the_circuit_lacks_is_refused():
