@@ -76,7 +76,7 @@ def estimate_job(config: JobConfig) -> Estimate:
         task=dataset.config.task,
         n_targets=dataset.schema.n_targets,
     )
-    backend = StatevectorBackend(**config.trainer.backend_options)
+    backend = StatevectorBackend(**config.trainer.exact_options())
     backend.check_width(model.circuit.template)
     program = compile_program(model.circuit.template, model.observables)
     speed = calibrate(backend.engine, backend.precision)

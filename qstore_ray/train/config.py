@@ -134,6 +134,10 @@ class TrainerConfig(Config):
         noise = {} if self.noise is None else {"noise": self.noise}
         return {**self.backend_options, **noise}
 
+    def exact_options(self) -> dict[str, Any]:
+        """What the backend is opened with for exact values: without noise and shots."""
+        return {name: value for name, value in self.backend_options.items() if name != "shots"}
+
     def recipe(self, *, regression: bool) -> dict[str, Any]:
         """The fields that decide the result: what a resumed run must have in common.
 

@@ -368,13 +368,13 @@ class QuantumTrainer:
         assert checkpoint is not None, "the loop writes a checkpoint after the last epoch"
         trained = TrainedModel.load(
             checkpoint.path,
-            self.backend or open_backend(self.trainer.backend, self.trainer.backend_options),
+            self.backend or open_backend(self.trainer.backend, self.trainer.exact_options()),
         )
         history = epoch_records(read_records(folder.metrics))
         metrics |= {k: float(v) for k, v in history[-1].items() if k.startswith("train_")}
         scored = score(trained, dataset, found, baseline)
         metrics |= scored.metrics
-        if self.trainer.noise is not None:
+        if self.trainer.options_of_backend() != self.trainer.exact_options():
             noisy = TrainedModel.load(checkpoint.path, self._noisy_backend())
             metrics |= noisy_scores(noisy, dataset)
         metrics["epochs"] = len(history)

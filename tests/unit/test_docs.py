@@ -41,7 +41,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("visits.csv").write_text("patient,width,length,label\n" + visits)
 
 
-GUIDES = ["data.md", "extending.md", "gpu.md", "training.md"]
+GUIDES = ["data.md", "extending.md", "gpu.md", "noise.md", "training.md"]
 """Those that run here; tests/ray has the one that needs Ray."""
 
 
@@ -57,7 +57,7 @@ def test_a_guide_runs(guide: str) -> None:
         exec(compile(block, guide, "exec"), names)  # the guide's own lines
 
 
-@pytest.mark.parametrize("guide", ["data.md", "gpu.md", "training.md", "tuning.md"])
+@pytest.mark.parametrize("guide", ["data.md", "gpu.md", "noise.md", "training.md", "tuning.md"])
 def test_the_tables_of_a_guide_are_parts_of_a_job(guide: str) -> None:
     blocks = blocks_of(guide, "toml")
     assert blocks

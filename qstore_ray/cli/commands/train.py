@@ -179,10 +179,10 @@ def _as_text(result: JobResult, config: JobConfig) -> str:
 
     metrics = result.metrics
     lines: list[tuple[str, Any]] = [("run", result.run_dir)]
-    for part in ("test", "baseline"):
+    for part, said in (("test", "test"), ("noisy_test", "with noise"), ("baseline", "baseline")):
         scores = _scores(metrics, part, balanced="balanced accuracy" in result.verdict)
         if scores:
-            lines.append((part, scores))
+            lines.append((said, scores))
     if result.verdict:
         lines.append(("verdict", result.verdict))
     lines += [("missing", f"{name}: {why}") for name, why in result.missing.items()]

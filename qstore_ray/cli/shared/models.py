@@ -72,7 +72,7 @@ def open_model(path: Path) -> TrainedModel:
     backend = None
     if (run / "config.toml").exists() or run == path:
         config = TrainerConfig.from_dict(read_toml(run / "config.toml").get("trainer", {}))
-        backend = open_backend(config.backend, config.backend_options)
+        backend = open_backend(config.backend, config.exact_options())
     if run == path:
         checkpoint, problems = latest_checkpoint(run / "checkpoints")
         for problem in problems:

@@ -105,8 +105,9 @@ def linearize(
     """
     if not hasattr(method, "exact"):
         plan = method.plan(template, bindings, rows_gradient=rows_gradient)
-        if key is not None:
+        if getattr(backend, "noise", None) is not None:
             _check_gates(template, method.name)
+        if key is not None:
             key = key._replace(n_rows=len(bindings))
         estimates = backend.evaluate(plan.template, observables, plan.bindings, **_drawn(key))
         values, pullback = plan.combine(estimates.values)
