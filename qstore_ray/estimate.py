@@ -8,9 +8,14 @@ and writing checkpoints.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from qstore_ray.errors import UsageError
 from qstore_ray.job import JobConfig
+
+if TYPE_CHECKING:
+    from qstore_ray.data.read.dataset import Dataset
+    from qstore_ray.learn.model import Model
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,23 @@ class Estimate:
     train_seconds: float
 
 
+def job_model(config: JobConfig, dataset: Dataset) -> Model:
+    """The model that a job trains on its data, untrained.
+
+    Raises:
+        QStoreError: see `build_model`.
+    """
+    from qstore_ray.learn.model import build_model
+
+    return build_model(
+        config.model,
+        n_features=dataset.schema.n_features,
+        n_classes=len(dataset.classes) or None,
+        task=dataset.config.task,
+        n_targets=dataset.schema.n_targets,
+    )
+
+
 def estimate_job(config: JobConfig) -> Estimate:
     """What training this job takes on this machine; the data are loaded, nothing is trained.
 
@@ -54,7 +76,6 @@ def estimate_job(config: JobConfig) -> Estimate:
     """
     from qstore_ray.backends.statevector import StatevectorBackend
     from qstore_ray.data.loader import DatasetLoader
-    from qstore_ray.learn.model import build_model
     from qstore_ray.simulate.compile.compiler import compile_program
     from qstore_ray.simulate.cost import calibrate, cost
     from qstore_ray.simulate.engines.engines import describe
@@ -69,13 +90,7 @@ def estimate_job(config: JobConfig) -> Estimate:
     dataset = DatasetLoader.load(config.dataset)
     sizes = {split: len(dataset.materialize(split)[1]) for split in ("train", "val")
              if split in dataset.plans}  # fmt: skip
-    model = build_model(
-        config.model,
-        n_features=dataset.schema.n_features,
-        n_classes=len(dataset.classes) or None,
-        task=dataset.config.task,
-        n_targets=dataset.schema.n_targets,
-    )
+    model = job_model(config, dataset)
     backend = StatevectorBackend(**config.trainer.exact_options())
     backend.check_width(model.circuit.template)
     program = compile_program(model.circuit.template, model.observables)

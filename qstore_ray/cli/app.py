@@ -28,6 +28,7 @@ from qstore_ray.cli.commands import (
     evaluate,
     export,
     machine,
+    noise,
     predict,
     runs,
     train,
@@ -63,6 +64,7 @@ app.command("ui", epilog=ui.EXAMPLES)(ui.ui)
 app.add_typer(tune.app, name="tune")
 app.add_typer(runs.app, name="runs")
 app.add_typer(config.app, name="config")
+app.add_typer(noise.app, name="noise")
 app.add_typer(data.app, name="data")
 
 # typer gives a public name only to one kind of wrong usage; this is the family it belongs to.

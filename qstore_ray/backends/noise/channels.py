@@ -361,3 +361,20 @@ def kraus_of(weights: FloatArray, n_qubits: int) -> ComplexArray:
     kept = np.flatnonzero(weights)
     found: ComplexArray = np.sqrt(weights[kept])[:, None, None] * strings[kept]
     return found
+
+
+def process_fidelity(channel: Channel, n_qubits: int) -> float:
+    """Σ_k |tr K_k|² / 4^n: how much of the identity is in a channel."""
+    traces = np.trace(channel.kraus(n_qubits), axis1=1, axis2=2)
+    return float((np.abs(traces) ** 2).sum()) / 4**n_qubits
+
+
+def average_fidelity(channel: Channel, n_qubits: int) -> float:
+    """The fidelity of a pure state after the channel, on average over all states."""
+    return averaged(process_fidelity(channel, n_qubits), n_qubits)
+
+
+def averaged(process: float, n_qubits: int) -> float:
+    """The average fidelity of a channel with this process fidelity."""
+    dim = 2**n_qubits
+    return (dim * process + 1.0) / (dim + 1.0)

@@ -6,9 +6,13 @@ the gates that are there.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from qstore_ray.backends.noise.channels import average_fidelity
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.backends.noise.device.compiled import CompiledCircuit, compile_for_device
 from qstore_ray.backends.noise.placement import ChannelSite, channel_sites, noisy_template
@@ -32,6 +36,28 @@ class PlacedNoise(NamedTuple):
     sites: tuple[ChannelSite, ...]
     readout: NoiseConfig
     compiled: CompiledCircuit | None
+
+    def record(self) -> dict[str, Any]:
+        """The circuit as the noise meets it, as JSON-ready values.
+
+        Its expected fidelity is the product of 1 − error over all gates and the readout of all
+        qubits; see `CompiledCircuit.record` for a device.
+        """
+        if self.compiled is not None:
+            return self.compiled.record()
+        noisy = {site.place - 1 for site in self.sites}
+        free = Counter(op.gate for k, op in enumerate(self.template.ops) if k not in noisy)
+        fidelity = 1.0
+        for _, channel, qubits in self.sites:
+            fidelity *= average_fidelity(channel, len(qubits))
+        for qubit in range(self.template.n_qubits):
+            confusion = self.readout.confusion(qubit)
+            fidelity *= float(np.trace(confusion)) / 2
+        return {
+            "gates": dict(sorted(Counter(op.gate for op in self.template.ops).items())),
+            "gates_without_error": dict(sorted(free.items())),
+            "expected_fidelity": fidelity,
+        }
 
 
 def place_noise(

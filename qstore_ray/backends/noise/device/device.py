@@ -27,6 +27,8 @@ from qstore_ray.backends.noise.channels import (
     DepolarizingChannel,
     PhaseDampingChannel,
     ThermalRelaxationChannel,
+    averaged,
+    process_fidelity,
 )
 from qstore_ray.backends.noise.entries import Confusion, check_confusion
 from qstore_ray.config import Config
@@ -173,8 +175,8 @@ class Device(Config):
             if isinstance(channel, DepolarizingChannel) and len(places) == n:
                 lost = channel.p
             else:
-                process *= _process_fidelity(channel, len(places))
-        return 1.0 - _average_fidelity((1.0 - lost) * process + lost / 4**n, n)
+                process *= process_fidelity(channel, len(places))
+        return 1.0 - averaged((1.0 - lost) * process + lost / 4**n, n)
 
     def _recipe(self, known: DeviceGate, qubits: tuple[int, ...]) -> tuple[Placed, ...]:
         relaxed = [
@@ -183,8 +185,8 @@ class Device(Config):
             if (channel := self._relaxation(qubit, known.time or 0.0)) is not None
         ]
         dim = 2 ** len(qubits)
-        process = float(np.prod([_process_fidelity(channel, 1) for channel, _ in relaxed]))
-        fidelity = _average_fidelity(process, len(qubits))
+        process = float(np.prod([process_fidelity(channel, 1) for channel, _ in relaxed]))
+        fidelity = averaged(process, len(qubits))
         error = min(known.error or 0.0, dim / (dim + 1.0))
         if error <= 1.0 - fidelity:
             return tuple(relaxed)
@@ -210,14 +212,3 @@ class Device(Config):
 
 def _is_too_long(qubit: DeviceQubit) -> bool:
     return qubit.t1 is not None and qubit.t2 is not None and qubit.t2 > 2.0 * qubit.t1
-
-
-def _process_fidelity(channel: Channel, n_qubits: int) -> float:
-    kraus = channel.kraus(n_qubits)
-    traces = np.trace(kraus, axis1=1, axis2=2)
-    return float((np.abs(traces) ** 2).sum()) / 4**n_qubits
-
-
-def _average_fidelity(process: float, n_qubits: int) -> float:
-    dim = 2**n_qubits
-    return (dim * process + 1.0) / (dim + 1.0)
