@@ -9,11 +9,13 @@ the best expected fidelity is taken. Faulty gates are not offered to the transpi
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from qstore_ray.backends.noise.device.device import Device
+from qstore_ray.circuits.template import Op, Template
 from qstore_ray.errors import CircuitError, ResourceError, unknown_name_error
 
 _TRIED = 6
@@ -35,13 +37,16 @@ class Transpiled(NamedTuple):
     final: tuple[int, ...]
 
 
-def transpile(circuit: Any, device: Device, seed: int, level: int) -> Transpiled:
+def transpile(template: Template, device: Device, seed: int, level: int) -> Transpiled:
     """The circuit on the device's best qubits.
 
     Raises:
         ResourceError: the device has too few qubits that are connected.
         CircuitError: its gates cannot write the circuit.
     """
+    from qstore_ray.circuits.qiskit.qiskit import to_qiskit
+
+    circuit = to_qiskit(_without_u(template, device))
     n = circuit.num_qubits
     if not device.coupled:
         found = _run(circuit, level, seed, basis_gates=list(device.basis))
@@ -58,6 +63,24 @@ def transpile(circuit: Any, device: Device, seed: int, level: int) -> Transpiled
     if best is None:
         raise _too_few_error(device, n, max(map(len, _parts(device)), default=0))
     return best[1]
+
+
+def _without_u(template: Template, device: Device) -> Template:
+    """U as three rotations, unless the device has it.
+
+    Qiskit 2.6 takes minutes to translate 200 U gates with parameters; rotations take milliseconds.
+    """
+    if {"u", "u3"} & set(device.basis):
+        return template
+    ops: list[Op] = []
+    for op in template.ops:
+        if op.gate == "u":
+            theta, phi, lam = op.angles
+            turns = (("rz", lam), ("ry", theta), ("rz", phi))
+            ops += [Op(gate, op.qubits, (angle,)) for gate, angle in turns]
+        else:
+            ops.append(op)
+    return replace(template, ops=tuple(ops))
 
 
 def expected_fidelity(found: Transpiled, device: Device) -> float:
