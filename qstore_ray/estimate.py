@@ -15,7 +15,7 @@ from qstore_ray.job import JobConfig
 
 if TYPE_CHECKING:
     from qstore_ray.data.read.dataset import Dataset
-    from qstore_ray.learn.model import Model
+    from qstore_ray.learn.model import QuantumModel
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Estimate:
     train_seconds: float
 
 
-def job_model(config: JobConfig, dataset: Dataset) -> Model:
+def job_model(config: JobConfig, dataset: Dataset) -> QuantumModel:
     """The model that a job trains on its data, untrained.
 
     Raises:

@@ -26,7 +26,7 @@ from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.library.ansatze import ANSATZE
 from qstore_ray.circuits.observable import Observable, PauliTerm, named_observables
 from qstore_ray.circuits.qiskit.qiskit import to_qiskit
-from qstore_ray.circuits.template import Op, Template, row
+from qstore_ray.circuits.template import Op, Template, param, row
 from qstore_ray.testing.strategies import Case, cases
 from tests.aer_noise import _operator
 
@@ -79,6 +79,22 @@ def test_a_compiled_ansatz_has_the_values_of_the_original(ansatz: str, name: str
     observables = named_observables("x+z+zz", 4)
     compiled = compile_for_device(template, read_device(name))
     _same_values(template, observables, bindings(template), compiled)
+
+
+@pytest.mark.parametrize("name", ["fake_manila", "fake_yorktown"])
+def test_many_gates_with_phases_are_compiled(name: str):
+    """Qiskit's translator adds their global phases up, and takes minutes for thirty."""
+    angles = iter(range(100))
+    layer = [("p", (0,), 1), ("u", (1,), 3), ("cp", (0, 1), 1), ("h", (2,), 0), ("cx", (2, 1), 0)]
+    ops = tuple(
+        Op(gate, qubits, tuple(param(next(angles)) for _ in range(n)))
+        for _ in range(15)
+        for gate, qubits, n in layer
+    )
+    template = Template(3, ops, n_params=75)
+    compiled = compile_for_device(template, read_device(name))
+    assert set(compiled.gates) <= set(read_device(name).basis)
+    _same_values(template, named_observables("x+z", 3), bindings(template), compiled)
 
 
 def test_the_same_seed_compiles_the_same_circuit():

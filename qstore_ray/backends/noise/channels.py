@@ -366,7 +366,9 @@ def kraus_of(weights: FloatArray, n_qubits: int) -> ComplexArray:
 def process_fidelity(channel: Channel, n_qubits: int) -> float:
     """Σ_k |tr K_k|² / 4^n: how much of the identity is in a channel."""
     traces = np.trace(channel.kraus(n_qubits), axis1=1, axis2=2)
-    return float((np.abs(traces) ** 2).sum()) / 4**n_qubits
+    total = float((np.abs(traces) ** 2).sum())
+    found: float = total / 4**n_qubits
+    return found
 
 
 def average_fidelity(channel: Channel, n_qubits: int) -> float:
@@ -376,5 +378,5 @@ def average_fidelity(channel: Channel, n_qubits: int) -> float:
 
 def averaged(process: float, n_qubits: int) -> float:
     """The average fidelity of a channel with this process fidelity."""
-    dim = 2**n_qubits
+    dim: int = 2**n_qubits
     return (dim * process + 1.0) / (dim + 1.0)

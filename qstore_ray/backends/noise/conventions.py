@@ -18,7 +18,7 @@ Braket's numbers are Cirq's: its `Depolarizing`, `TwoQubitDepolarizing`, `BitFli
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
 from qstore_ray.backends.noise.channels import (
     AmplitudeDampingChannel,
@@ -44,7 +44,7 @@ _NUMBERS = {
     "amplitude_damping": ("gamma",),
     "phase_damping": ("gamma",),
 }
-_OURS = {
+_OURS: dict[str, type[Any]] = {
     "bit_flip": BitFlipChannel,
     "phase_flip": PhaseFlipChannel,
     "bit_phase_flip": BitPhaseFlipChannel,

@@ -1,7 +1,7 @@
 """A circuit under noise, as any backend runs it: its gates, the channels behind them, its readout.
 
 If the noise is that of a device, the circuit is compiled for it; otherwise the noise is put behind
-the gates that are there.
+the gates of the circuit as it is.
 """
 
 from __future__ import annotations

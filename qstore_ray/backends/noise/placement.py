@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from qstore_ray.backends.noise.channels import Channel, is_pauli, twirled
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.circuits.template import Op, Template
@@ -23,7 +25,7 @@ class PauliErrors:
     """The places of a circuit's random Pauli errors.
 
     Attributes:
-        sites: in the order of the circuit.
+        sites: in the order of the circuit; channels one after another on a gate's qubits are one.
         probabilities: of each site's outcomes (4^k,), I first.
         twirled: names of the channels that were replaced by their Pauli twirl.
     """
@@ -108,7 +110,12 @@ def errors_at(placed: Sequence[ChannelSite], *, twirl: bool) -> PauliErrors:
         weights, is_twirled = _pauli_weights(channel, len(qubits))
         if is_twirled:
             changed.add(channel.name)
-        if weights[0] < 1.0:
+        if weights[0] == 1.0:
+            continue
+        if sites and sites[-1].after == place and set(qubits) <= set(sites[-1].qubits):
+            inside = _widened(weights, qubits, sites[-1].qubits)
+            probabilities[-1] = _one_after_another(probabilities[-1], inside)
+        else:
             sites.append(Site(place, qubits))
             probabilities.append(weights)
     if changed and not twirl:
@@ -121,6 +128,24 @@ def errors_at(placed: Sequence[ChannelSite], *, twirl: bool) -> PauliErrors:
             "method = 'density_matrix'.",
         )
     return PauliErrors(tuple(sites), tuple(probabilities), tuple(sorted(changed)))
+
+
+def _widened(weights: FloatArray, qubits: tuple[int, ...], onto: tuple[int, ...]) -> FloatArray:
+    """Probabilities of the outcomes of some qubits as those of more."""
+    codes = np.arange(len(weights))
+    wide = np.zeros_like(codes)
+    for k, qubit in enumerate(qubits):
+        wide |= (codes >> 2 * k & 3) << 2 * onto.index(qubit)
+    found: FloatArray = np.zeros(4 ** len(onto))
+    found[wide] = weights
+    return found
+
+
+def _one_after_another(first: FloatArray, then: FloatArray) -> FloatArray:
+    """Of the products of two random strings: I, X, Z, Y are 0 to 3, and a product is their XOR."""
+    codes = np.arange(len(first))
+    found: FloatArray = first[codes[:, None] ^ codes] @ then
+    return found
 
 
 def _targets(channel: Channel, qubits: tuple[int, ...]) -> list[tuple[int, ...]]:

@@ -82,7 +82,7 @@ def _read(source: str) -> NoiseConfig:
     from qstore_ray.config import read_toml
 
     if not source.endswith(".toml"):
-        return NoiseConfig(device=source, twirl=True)  # type: ignore[arg-type] # it is read
+        return NoiseConfig(device=source, twirl=True)
     values = read_toml(Path(source))
     if "trainer" in values:
         values = values["trainer"].get("noise") or {}

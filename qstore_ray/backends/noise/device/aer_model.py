@@ -134,7 +134,7 @@ def _operators(each: Mapping[str, Any]) -> ComplexArray:
     if name == "pauli":
         found: ComplexArray = np.eye(1, dtype=complex)
         for letter in params[0]:  # the last letter is the first qubit
-            found = np.kron(found, PAULIS[letter])
+            found = np.kron(found, PAULIS[letter]).astype(complex)
         return found[None]
     if name in {"kraus", "unitary"}:
         return np.array([_complex(matrix) for matrix in params])

@@ -121,10 +121,8 @@ def compile_for_device(
 
 @lru_cache(maxsize=64)
 def _compiled(template: Template, device_text: str, seed: int, level: int) -> CompiledCircuit:
-    from qstore_ray.circuits.qiskit.qiskit import to_qiskit
-
     device = Device.model_validate_json(device_text)
-    found = transpile(to_qiskit(template), device, seed, level)
+    found = transpile(template, device, seed, level)
     # Number the qubits so that qubit k starts as the original's.
     number = {place: k for k, place in enumerate(found.initial)}
     physical = tuple(found.physical[place] for place in found.initial)

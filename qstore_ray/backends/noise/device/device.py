@@ -169,7 +169,7 @@ class Device(Config):
 
     def error(self, name: str, qubits: tuple[int, ...]) -> float:
         """1 − average gate fidelity of the channels that follow a gate."""
-        # Depolarizing of all qubits acts alike on whatever the other channels leave.
+        # Depolarizing of all qubits acts alike on any state that the other channels leave.
         n, process, lost = len(qubits), 1.0, 0.0
         for channel, places in self.channels(name, qubits) or ():
             if isinstance(channel, DepolarizingChannel) and len(places) == n:

@@ -29,7 +29,7 @@ def from_name(name: str) -> Device:
     """The fake backend of qiskit-ibm-runtime with this name.
 
     Raises:
-        UnknownNameError: there is none; the nearest names are told.
+        UnknownNameError: no such backend; the message has the nearest names.
         MissingDependencyError: the package is not installed.
     """
     try:
@@ -42,8 +42,8 @@ def from_name(name: str) -> Device:
             value=name,
             fix="pip install qiskit-ibm-runtime",
         ) from exc
-    known = {
-        each.backend_name: each
+    known: dict[str, Any] = {
+        str(vars(each)["backend_name"]): each
         for each in vars(fake_provider).values()
         if isinstance(each, type) and issubclass(each, FakeBackendV2) and each is not FakeBackendV2
     }

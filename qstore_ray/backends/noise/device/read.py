@@ -1,4 +1,4 @@
-"""Read a device from whatever describes it: a name, an object of Qiskit's, saved data."""
+"""Read a device from its description: a name, an object of Qiskit's, saved data."""
 
 from __future__ import annotations
 

@@ -9,15 +9,21 @@ the best expected fidelity is taken. Faulty gates are not offered to the transpi
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from qstore_ray.backends.noise.device.device import Device
+from qstore_ray.circuits.template import Op, Template
 from qstore_ray.errors import CircuitError, ResourceError, unknown_name_error
 
 _TRIED = 6
 """Grown sets of each kind that are compiled for; each costs some 30 ms for 8 qubits."""
+
+
+_OFFERED = {"u1": "rz"}
+"""Gates that the transpiler gets under another name, the same but for a global phase."""
 
 
 class Transpiled(NamedTuple):
@@ -27,21 +33,26 @@ class Transpiled(NamedTuple):
         circuit: Qiskit's, on `physical[0]`, `physical[1]`, …
         physical: physical qubit of each of its qubits.
         initial, final: its qubits on which the original qubits start and end.
+        names: the device's names of gates that the circuit calls otherwise.
     """
 
     circuit: Any
     physical: tuple[int, ...]
     initial: tuple[int, ...]
     final: tuple[int, ...]
+    names: tuple[tuple[str, str], ...] = ()
 
 
-def transpile(circuit: Any, device: Device, seed: int, level: int) -> Transpiled:
+def transpile(template: Template, device: Device, seed: int, level: int) -> Transpiled:
     """The circuit on the device's best qubits.
 
     Raises:
         ResourceError: the device has too few qubits that are connected.
         CircuitError: its gates cannot write the circuit.
     """
+    from qstore_ray.circuits.qiskit.qiskit import to_qiskit
+
+    circuit = to_qiskit(_without_phases(template, device))
     n = circuit.num_qubits
     if not device.coupled:
         found = _run(circuit, level, seed, basis_gates=list(device.basis))
@@ -51,13 +62,38 @@ def transpile(circuit: Any, device: Device, seed: int, level: int) -> Transpiled
     best: tuple[float, Transpiled] | None = None
     for physical in _sets(circuit, device, seed, level):
         target = _target(device, physical)
+        names = tuple((new, old) for old, new in _offered(device).items())
         found = _laid_out(_run(circuit, level, seed, target=target), physical, n)
+        found = found._replace(names=names)
         fidelity = expected_fidelity(found, device)
         if best is None or fidelity > best[0]:
             best = fidelity, found
     if best is None:
         raise _too_few_error(device, n, max(map(len, _parts(device)), default=0))
     return best[1]
+
+
+def _without_phases(template: Template, device: Device) -> Template:
+    """The circuit in gates whose translation has no global phase that depends on an angle.
+
+    Qiskit 2.6 adds such phases up as one expression: minutes for 30 P gates with parameters, where
+    as many RZ take milliseconds.
+    """
+    ops: list[Op] = []
+    for op in template.ops:
+        if op.gate == "p":
+            ops.append(op._replace(gate="rz"))
+        elif op.gate == "u" and not {"u", "u3"} & set(device.basis):
+            theta, phi, lam = op.angles
+            turns = (("rz", lam), ("ry", theta), ("rz", phi))
+            ops += [Op(gate, op.qubits, (angle,)) for gate, angle in turns]
+        elif op.gate == "cp":
+            half = op.angles[0].scaled(0.5)
+            ops += [Op("rz", (qubit,), (half,)) for qubit in op.qubits]
+            ops.append(Op("rzz", op.qubits, (half.scaled(-1.0),)))
+        else:
+            ops.append(op)
+    return replace(template, ops=tuple(ops))
 
 
 def expected_fidelity(found: Transpiled, device: Device) -> float:
@@ -73,10 +109,12 @@ def expected_fidelity(found: Transpiled, device: Device) -> float:
 def device_gates(found: Transpiled) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Names of the gates, in order, with their physical qubits."""
     number = {qubit: k for k, qubit in enumerate(found.circuit.qubits)}
+    names = dict(found.names)
     for instruction in found.circuit.data:
-        if instruction.operation.name != "barrier":
+        name = instruction.operation.name
+        if name != "barrier":
             places = (number[qubit] for qubit in instruction.qubits)
-            yield instruction.operation.name, tuple(found.physical[k] for k in places)
+            yield names.get(name, name), tuple(found.physical[k] for k in places)
 
 
 def _run(circuit: Any, level: int, seed: int, **to: Any) -> Any:
@@ -123,12 +161,18 @@ def _target(device: Device, physical: tuple[int, ...]) -> Any:
             elif all(q in number for q in gate.qubits):
                 places[tuple(number[q] for q in gate.qubits)] = properties
         if places:
-            target.add_instruction(gates[name], places)
+            target.add_instruction(gates[_offered(device).get(name, name)], places)
     readout = {
         (k,): InstructionProperties(error=device.readout_error(q)) for k, q in enumerate(physical)
     }
     target.add_instruction(Measure(), readout)
     return target
+
+
+def _offered(device: Device) -> dict[str, str]:
+    return {
+        old: new for old, new in _OFFERED.items() if old in device.basis and new not in device.basis
+    }
 
 
 def _sets(circuit: Any, device: Device, seed: int, level: int) -> Iterator[tuple[int, ...]]:
