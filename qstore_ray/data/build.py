@@ -1,6 +1,6 @@
 """From a source's read tasks to a `Dataset`: survey, number the classes, split, fit, fingerprint.
 
-The source is read once to look at every row (widths, labels, NaN, digests) and once more, if
+The source is read once to look at every row (widths, labels, NaN, digests) and once more, where
 there is a preparation, to fit it on the rows of train; of the features only train's are ever held.
 """
 

@@ -26,7 +26,6 @@ DONE = (
     "qstore_ray/backends/",
     "qstore_ray/circuits/",
     "qstore_ray/cli/",
-    "qstore_ray/data/",
     "qstore_ray/figures/",
     "qstore_ray/learn/",
     "qstore_ray/simulate/",

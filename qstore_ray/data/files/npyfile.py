@@ -101,7 +101,7 @@ def member_names(path: str) -> tuple[str, ...]:
 
 
 def declared_shape(place: Place) -> tuple[int, ...]:
-    """The shape that the header at `place` declares, for an array of any type.
+    """The shape that the header at `place` declares, of whatever type the array is.
 
     Raises:
         DataError: no such array, or no header.

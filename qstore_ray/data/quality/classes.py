@@ -1,4 +1,4 @@
-"""Checks of labels: rare and frequent classes, missing ones, a column that gives the label away.
+"""Checks of labels: too few or too many rows of a class, classes missing, a column that tells all.
 
 Labels (N,) are class numbers 0 … C−1; a regression has only the last check.
 """

@@ -1,7 +1,7 @@
 """A profile as one HTML page that needs nothing else: no script, no network, no other file.
 
-All text that comes from the data is escaped by `html.py` or in the plots; the sections put only
-those and text of their own together.
+Whatever comes from the data is escaped in the means of `html.py` or in the plots; the sections put
+only those and text of their own together.
 """
 
 from __future__ import annotations

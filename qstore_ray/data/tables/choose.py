@@ -1,7 +1,7 @@
 """Which columns of a table are features, which one is the label, and which are left out and why.
 
 The label is the column that `columns.label` names, or the one that is called label, labels, target,
-class or y, in any case. If none or several have such a name, the error lists the columns. All
+class or y, in any case. Where none or several have such a name, the error lists the columns. All
 other columns are features, unless `columns.features` or `columns.exclude` says which, except an
 index: what pandas' metadata marks as one, what has no name (`to_csv` writes an index so), and what
 `index.py` finds by name and values.
@@ -33,7 +33,7 @@ _UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?")
 class Chosen(NamedTuple):
     """Names of the feature columns, of label, group and weight if any, and what is left out.
 
-    `identifying` are the features whose names say that they may identify the rows.
+    `telling` are the features whose names say that they may tell the rows apart.
     """
 
     features: tuple[str, ...]
@@ -41,7 +41,7 @@ class Chosen(NamedTuple):
     group: str | None = None
     left_out: tuple[tuple[str, str], ...] = ()
     kept: tuple[str, ...] = ()
-    identifying: frozenset[str] = frozenset()
+    telling: frozenset[str] = frozenset()
     weight: str | None = None
 
     @property
@@ -101,13 +101,13 @@ def choose(
         features = tuple(name for name in others if name not in left_out)
     if not features:
         raise DataError("there is no column beside the label", field=where, value=label)
-    identifying = frozenset(name for at, name in enumerate(names) if may_be_index(name, at))
+    telling = frozenset(name for at, name in enumerate(names) if may_be_index(name, at))
     return Chosen(
         features,
         label,
         asked.group,
         tuple(left_out.items()),
-        identifying=identifying,
+        telling=telling,
         weight=asked.weight,
     )
 
@@ -132,7 +132,7 @@ def is_unnamed(name: str) -> bool:
 
 
 def may_be_index(name: str, place: int) -> bool:
-    """Whether the name of the column at this place says that it identifies the rows."""
+    """Whether the name of the column at this place says that it tells the rows apart."""
     return tells_rows(name) or (place == 0 and name in _FIRST)
 
 
@@ -155,7 +155,7 @@ def listed(names: Sequence[str]) -> str:
 def same_columns(
     names: Sequence[str], first: Sequence[str], where: str, first_file: str, label: str | None
 ) -> None:
-    """Check that a file has the columns of the first one, in any order.
+    """Check that a file has the columns of the first one, in whatever order.
 
     Raises:
         DataError: other columns, or all but the label.
@@ -219,7 +219,7 @@ def check_features(names: Sequence[str], wanted: Sequence[str], where: str) -> N
     if not missing:
         return
     found = [name for name in wanted if name in names]
-    said = f"found are {listed(found)}" if found else "none was found"
+    said = f"found are {listed(found)}" if found else "none is there"
     forms = {spelled(name): name for name in names}
     alike = [(forms[spelled(name)], name) for name in missing if spelled(name) in forms]
     if alike:

@@ -65,7 +65,7 @@ class Texts:
         self.found |= known
 
     def sign(self) -> str:
-        """The one text without letter or digit, such as `?`, among others; "" if none exists."""
+        """The one text without letter or digit, such as `?`, among others; "" if there is none."""
         bare = [text for text in self.found if not any(map(str.isalnum, text))]
         return bare[0] if len(bare) == 1 < len(self.found) else ""
 
@@ -111,7 +111,7 @@ class Survey:
         self._indexes = {
             name: Index(name)
             for name in chosen.features
-            if name in chosen.identifying and asked.features is None and name not in forced
+            if name in chosen.telling and asked.features is None and name not in forced
         }
 
     @property
@@ -127,7 +127,7 @@ class Survey:
         return tuple(dict.fromkeys((*self._texts, *self._indexes, *label)))
 
     def _reason(self, name: str) -> str:
-        """Why a column is left out that identifies the rows, unless it is the only feature."""
+        """Why a column is left out that tells the rows apart, unless it is the only feature."""
         if name not in self._indexes or len(self._chosen.features) == len(self._indexes):
             return ""
         return self._indexes[name].reason

@@ -1,7 +1,7 @@
 """Steps on images, whose rows are flattened images: pixel (i, j) of channel c in its usual place.
 
 An image has a shape (height, width) or (height, width, channels), always in this order, and is
-flattened row by row (the last axis fastest), as `image.reshape(-1)` does. Each step is given the
+flattened row by row (the last axis fastest), as `image.reshape(-1)` does. Each step is told the
 shape it takes (`shape`) and says which it gives (`gives`), which is the next step's `shape`.
 """
 

@@ -65,7 +65,7 @@ class Blobs:
         return path
 
     def remove(self, sha256: str) -> None:
-        """Delete a file; a missing one is no error."""
+        """Delete a file; nothing happens where there is none."""
         self._path(sha256).unlink(missing_ok=True)
 
     def _path(self, sha256: str) -> Path:

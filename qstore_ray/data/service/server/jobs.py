@@ -60,7 +60,7 @@ class JobPool:
         """The record of this id.
 
         Raises:
-            UnknownNameError: no record has this id.
+            UnknownNameError: there is none.
         """
         return self._store.catalogue.get("job", id_, JobRecord)
 

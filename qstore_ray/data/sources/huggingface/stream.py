@@ -39,11 +39,11 @@ class Deadline:
         """What `call` returns; it only reads, and is repeated where a connection breaks.
 
         Only the call runs in a thread, which is given up when the time is: so nothing is tried
-        again, and no client is closed, for a caller that has returned.
+        again, and no client is closed, for a caller that has gone on.
 
         Raises:
             DataError: the time is up.
-            BaseException: what the last call raised, unchanged.
+            BaseException: whatever the last call raised, unchanged.
         """
         return call_with_retries(
             lambda: self._once(call, what),
