@@ -1,4 +1,4 @@
-"""Where the command `qstore` begins: it handles signals before it imports what takes time.
+"""Where the command `qstore` begins: signals are heard before anything that takes time is imported.
 
 So Ctrl-C, SIGTERM and a terminal that was closed end every command with exit code 5, at any time
 and without a traceback.
