@@ -132,7 +132,7 @@ class Dataset:
     def with_val_in_train(self) -> Dataset:
         """The same dataset with the rows of val in train, as `split.merge_val` loads it.
 
-        Test keeps its rows; preparation and augmentation are made anew from the larger train.
+        Test keeps its rows; preparation and augmentation are fitted again on the larger train.
 
         Raises:
             ConfigError: there is no val.

@@ -171,7 +171,7 @@ class ColumnsConfig(Config):
 
 
 class SourceConfig(Config):
-    """What every source is told beside its own parameters; the head of a `DatasetConfig`.
+    """Settings that every source receives beside its own parameters; base of `DatasetConfig`.
 
     Args:
         name: what the data is called in run folders and trackers: letters, digits, `-`, `_`, `.`.
@@ -204,9 +204,9 @@ class SourceData:
     Args:
         tasks: read tasks of the rows that may be split.
         official: read tasks of parts that the source defines itself (`val`, `test`); they are
-            kept as they are. Row numbers go on from part to part: tasks, val, test.
-        parts: each part and where it was found, in words (("train", "train.csv"), …), where there
-            are official ones.
+            kept as they are. Row numbers continue from part to part: tasks, val, test.
+        parts: each part and where it was found, in words (("train", "train.csv"), …), if the source
+            has official ones.
         feature_names: names of the F features, where they have names.
         table: what the columns of a table mean; its features are `feature_names`.
         one_column: whether `x` is the one column, of images or vectors, that `columns.features`
