@@ -167,6 +167,10 @@ class DatasetConfig(SourceConfig):
 
     Raises:
         ConfigError: a wrong value, an unknown source, step or key.
+
+    Examples:
+        config = DatasetConfig(name="iris", params={"dataset": "iris"}, seed=1)
+        print(config.source, config.split.train)
     """
 
     source: str = "sklearn"

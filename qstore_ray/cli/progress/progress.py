@@ -33,6 +33,10 @@ class ProgressBar:
         stream: where to write; stderr if left out.
         quiet: show nothing.
         clock: seconds that only grow.
+
+    Examples:
+        display = ProgressBar(quiet=True)
+        trainer = QuantumTrainer(ModelConfig(n_qubits=2), callbacks=[display])
     """
 
     def __init__(

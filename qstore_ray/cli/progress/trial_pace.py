@@ -2,7 +2,7 @@
 
 The first trials of a search wait for the processes that they run in, which takes many times as long
 as a short trial. So the seconds of a trial are its epochs times the seconds between its epochs.
-Only a trial that began after another had ended, in a process that already existed, is timed from its
+Only a trial that began after another had ended, in an existing process, is timed from its
 start.
 
 The first trials to end are the short ones. So a running trial counts too: it takes as long as it

@@ -1,8 +1,8 @@
 """Tables in memory, of any library, as raw rows: columns by name, values by the model's schema.
 
 A pandas, polars or Hugging Face table, a pyarrow Table, a dictionary of columns, a list of records,
-a structured array of NumPy and any object that exports an Arrow stream are all a `Frame`: names, and a
-column by its name. None of these libraries is imported for it, and pyarrow, which starts threads,
+a structured array of NumPy and any object that exports an Arrow stream are all a `Frame`: names,
+and a column by its name. None of these libraries is imported for it, and pyarrow, which starts threads,
 only if the input is a table.
 
     by_name(frame_of(table), schema)    raw rows (N, F) in the order of the schema; other columns
@@ -44,7 +44,7 @@ class Frame(NamedTuple):
     """A table: the names of its columns in order, and how to get a column by its name.
 
     `where` says the place of a row, for error messages; `missing` are texts that stand for a
-    missing value beside those of the schema. `announced` is true if the user has been informed which
+    missing value beside those of the schema. `announced` is true if the user was informed which
     columns a model without names takes.
     """
 

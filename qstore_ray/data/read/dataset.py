@@ -49,6 +49,11 @@ class Dataset:
         preparation: the steps fitted on train; prepares raw rows for prediction too.
         provenance: where the data comes from, in words.
         plans: split name to read plan.
+
+    Examples:
+        dataset = DatasetLoader.from_arrays(np.random.rand(40, 3), np.arange(40) % 2)
+        train = dataset.materialize("train")
+        print(train.x.shape, train.y.shape, dataset.classes)
     """
 
     config: DatasetConfig

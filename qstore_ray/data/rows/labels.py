@@ -190,7 +190,7 @@ class ClassLabels:
         return numbers.astype(np.int64)
 
     def _numbers_as_spelled(self, y: AnyArray) -> IntArray:
-        """The number (N,) of the class that `spelled` makes of each text, -1 if no class matches."""
+        """The number (N,) of the class that `spelled` makes of each text, -1 without a match."""
         forms = {spelled(str(c)): number for number, c in reversed(list(enumerate(self.classes)))}
         texts, places = np.unique(y, return_inverse=True)
         found = [forms.get(spelled(text), -1) for text in texts.tolist()]
