@@ -2,8 +2,8 @@
 
 A pandas, polars or Hugging Face table, a pyarrow Table, a dictionary of columns, a list of records,
 a structured array of NumPy and any object that exports an Arrow stream are all a `Frame`: names,
-and a column by its name. None of these libraries is imported for it, and pyarrow, which starts threads,
-only if the input is a table.
+and a column by its name. None of these libraries is imported for it, and pyarrow, which starts
+threads, only if the input is a table.
 
     by_name(frame_of(table), schema)    raw rows (N, F) in the order of the schema; other columns
                                         are left alone, missing ones are an error
