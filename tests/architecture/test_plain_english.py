@@ -20,10 +20,13 @@ from tests.architecture.source import MODULES, ROOT
 DONE = (
     "docs/architecture.md",
     "docs/data.md",
+    "docs/extending.md",
     "docs/training.md",
     "examples/",
     "qstore_ray/backends/",
     "qstore_ray/circuits/",
+    "qstore_ray/cli/",
+    "qstore_ray/data/",
     "qstore_ray/figures/",
     "qstore_ray/learn/",
     "qstore_ray/simulate/",

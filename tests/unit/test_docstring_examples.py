@@ -18,9 +18,10 @@ import structlog
 import qstore_ray
 
 # Packages whose exported names have no examples yet; the list can only become shorter.
-_WITHOUT = ("qstore_ray.cli", "qstore_ray.data", "qstore_ray.train", "qstore_ray.tune")
+_WITHOUT = ("qstore_ray.train", "qstore_ray.tune")
 _WITHOUT_NAMES = {
     "promote_model": "needs a model in MLflow, which takes seconds; docs/training.md runs it",
+    "ReadTask": "is a type alias, which has no docstring; SourceData has an example of one",
     "run_job": "takes seconds; tests/unit/test_job_faults.py runs it",
     "run_search": "starts Ray; tests/ray/test_tune_ray.py runs it",
 }
