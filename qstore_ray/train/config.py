@@ -37,7 +37,7 @@ class TrainerConfig(Config):
             `schedule_options` are its own.
         clip_norm, clip_value: limits of the gradient's norm, and of each of its numbers.
         monitor: the metric that a schedule of cadence `metric` follows; without it `val_loss`, or
-            `train_loss` where there is no validation split.
+            `train_loss` if the data have no validation split.
         metrics: what val is scored by each epoch, besides loss and accuracy, such as
             `["balanced_accuracy", "roc_auc"]`: names of `learn.scoring`. What a monitor or an
             objective follows need not be named.

@@ -107,7 +107,7 @@ def close_metrics(folder: RunFolder, status: Status) -> None:
 
 
 def interrupted_error(folder: RunFolder, reason: str = "") -> QStoreError:
-    """The error that says how to go on."""
+    """The error that says how to resume."""
     return InterruptedRunError(
         reason or "stopped on request",
         field="run",

@@ -135,7 +135,8 @@ class Run:
     def stop(self, reason: str) -> None:
         """Interrupt the run at a checkpoint: it can be resumed (exit code 5).
 
-        One worker stops after this step; several stop after the next one, when all have heard.
+        A single worker stops after this step; several stop after the next one, once all have
+        received the request.
         """
         self.ending = EndRequest("stop", reason)
 
@@ -166,7 +167,7 @@ class Callback:
     """Base of every callback: all hooks, each doing nothing. Override those you need.
 
     Attributes:
-        on_error: `raise` ends the run when a hook raises, `warn` records it and goes on.
+        on_error: `raise` ends the run when a hook raises, `warn` records it and continues.
         decides: whether the trained parameters depend on it (as with early stopping). Such a
             callback cannot be changed when a run is resumed.
         comes_last: whether it is called after the others, to see what they have logged.
@@ -186,7 +187,7 @@ class Callback:
                 raise unknown_name_error("hook", name, HOOKS, field=cls.__name__)
 
     def logged_metrics(self, model: QuantumModel) -> Iterable[str] | None:
-        """The names that it will log each epoch; None where nobody knows before."""
+        """The names that it will log each epoch; None if they are not known in advance."""
         return None
 
     def without_validation(self) -> tuple[Callback | None, tuple[str, ...]]:

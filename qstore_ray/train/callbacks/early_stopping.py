@@ -46,7 +46,7 @@ class EarlyStopping(StoppingRule, Callback):
         self._state = self._state or self.init()
 
     def on_epoch_end(self, run: Run, record: Record) -> None:
-        """Look at the metric; raises `ConfigError` if there is none of that name."""
+        """Check the metric; raises `ConfigError` if no metric has that name."""
         value = monitored({**record, **run.logged}, self.monitor)
         verdict, self._state = self.update(self._state, run.state.epoch, value)
         if verdict.improved and self.restore_best:
@@ -65,6 +65,6 @@ class EarlyStopping(StoppingRule, Callback):
         return numbers if self._theta is None else {**numbers, _BEST: self._theta}
 
     def restore(self, state: Mapping[str, AnyArray]) -> None:
-        """Go on watching."""
+        """Continue from this state."""
         self._theta = state.get(_BEST)
         self._state = {name: float(value) for name, value in state.items() if name != _BEST}

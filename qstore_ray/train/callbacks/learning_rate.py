@@ -68,7 +68,7 @@ class LearningRateMonitor(Config, Callback):
         return {"range": np.array([seen.low, seen.high]), "kept": self._table()}
 
     def restore(self, state: Mapping[str, AnyArray]) -> None:
-        """Go on within the epoch."""
+        """Continue within the epoch."""
         self._rates = _Rates(*state["range"].tolist())
         self._rates.kept.extend(state["kept"].ravel().tolist())
 

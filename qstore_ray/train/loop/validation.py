@@ -1,7 +1,7 @@
-"""What val is scored by after each epoch: loss and accuracy always, other metrics where asked for.
+"""What val is scored by after each epoch: loss and accuracy always, other metrics on request.
 
-A metric is asked for by `trainer.metrics`, or by whatever follows it: the schedule's monitor, and
-that of early stopping or another callback. Only then are the outputs of all workers gathered, in
+A metric is requested by `trainer.metrics`, by the schedule's monitor, or by the monitor of early
+stopping or of another callback. Only then are the outputs of all workers gathered, in
 one all-reduce in place of that of the loss, and scored by worker 0; so a run that asks for none
 pays nothing. Loss and accuracy have the same bits either way.
 """

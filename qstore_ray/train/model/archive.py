@@ -167,7 +167,7 @@ def _check_names(found: list[str], expected: list[str]) -> None:
 
 
 def _check_plain(entry: zipfile.ZipInfo) -> None:
-    """Refuse whatever is no file stored as it is."""
+    """Refuse any entry that is not a regular, uncompressed file."""
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if stat.S_ISLNK(kind):
         raise model_file_error("a member is a link", entry.filename)

@@ -249,7 +249,7 @@ def _no_constant(name: str) -> None:
 def _no_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) != len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("a key exists twice")
     return values
 
 

@@ -373,7 +373,7 @@ class TrainedModel:
         """
         if not self.tells_classes:
             raise UsageError(
-                "a confusion matrix is of models that tell one class a row",
+                "a confusion matrix needs a model that predicts one class a row",
                 field="model.loss",
                 value=self.model.loss_name,
                 fix="Use evaluate.",

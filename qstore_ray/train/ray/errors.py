@@ -27,7 +27,7 @@ _MEANINGS: dict[type[RayError], str] = {
     ActorUnavailableError: "its process cannot be reached",
     WorkerCrashedError: "its process was killed or crashed",
     ObjectStoreFullError: "Ray's object store is full",
-    OutOfDiskError: "Ray's object store is full, and so is the disk that it goes on to",
+    OutOfDiskError: "Ray's object store is full, and so is the disk that it spills to",
 }
 _DEATHS = (
     ("node was terminated", "its machine was lost"),
@@ -35,7 +35,7 @@ _DEATHS = (
     ("running low on memory", _MEANINGS[OutOfMemoryError]),
     ("worker process has died", "its process was killed or crashed"),
 )
-"""In what Ray says of an actor, the words that tell one death from another."""
+"""Substrings of Ray's messages about a dead actor → the cause of death."""
 
 
 def meaning(exc: BaseException) -> str:

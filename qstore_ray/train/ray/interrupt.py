@@ -96,8 +96,8 @@ def end_on_signal(code: int, *, asked: bool) -> None:
     """From now on Ctrl-C ends this process at once with `code`: its work is done.
 
     Args:
-        asked: it ends because of a signal, whose echo shall not change its exit code. It could even
-            when Python has put its handlers away, so the system is told to ignore it.
+        asked: the process ends because of a signal; a repeated one must not change its exit code.
+            It could even after Python has removed its handlers, so the system ignores it.
     """
     for number in _heard():
         echo = asked and number != signal.SIGINT

@@ -1,4 +1,4 @@
-"""Joining or starting Ray, politely.
+"""Joining or starting Ray without side effects on other users of it.
 
 In order: a Ray that this process has initialised already, the configured address, `RAY_ADDRESS`
 (so that a submitted job joins its cluster), and only then a Ray of our own on this machine. Only
@@ -87,7 +87,7 @@ def head_is_gone() -> bool:
 
 
 def set_implicit_start(allowed: bool) -> bool:
-    """Whether Ray's calls start a Ray if there is none; what it was before."""
+    """Set whether Ray's calls start a Ray if none runs; returns the setting before."""
     before: bool = auto_init_hook.enable_auto_connect
     auto_init_hook.enable_auto_connect = allowed
     return before
@@ -149,8 +149,8 @@ def _groups_of_their_own() -> Iterator[None]:
 def _unheard() -> Iterator[None]:
     """A Ray that is initialised in this block does not print what its processes report.
 
-    Such as a paragraph of ids and paths for each worker that died, on stdout, whatever level and
-    destination its logs have. Who asked for the work is told of its failures, and says them.
+    Ray prints a paragraph of ids and paths for each worker that died, on stdout, at any level and
+    destination of its logs. The caller receives the failures as errors and reports them.
     """
     usual = worker.listen_error_messages
     worker.listen_error_messages = lambda *_: None
@@ -198,7 +198,7 @@ def _join(address: str) -> None:
 
 
 def _probe(address: str) -> None:
-    """Whether anything listens; Ray itself would go on asking for two minutes."""
+    """Raise unless something listens; Ray itself would retry for two minutes."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not (host and port.isdigit()):
         return  # `auto` and the like, which Ray looks up on this machine

@@ -78,7 +78,7 @@ def _use(model: TrainedModel) -> str:
         return f"Predicting a number from {rows}."
     labels = [f"`{_text(label)}`" for label in model.classes[:_LONGEST_LABELS]]
     more = ", …" if len(model.classes) > _LONGEST_LABELS else ""
-    return f"Telling apart the classes {', '.join(labels)}{more}, from {rows}."
+    return f"Distinguishing the classes {', '.join(labels)}{more}, from {rows}."
 
 
 def _data(origin: Origin) -> str:

@@ -37,7 +37,7 @@ class MadeOf:
     Attributes:
         recipe: the configuration that decides the result; None if it may be another one.
         data_fingerprint: of the data; None before they are loaded.
-        config_toml: the whole configuration; its `[dataset]` tells which data these are.
+        config_toml: the whole configuration; its `[dataset]` names the data.
     """
 
     recipe: Mapping[str, Any] | None
@@ -260,7 +260,7 @@ def changed_versions(earlier: Mapping[str, Any]) -> str:
     if not other:
         return ""
     found = ", ".join(f"{name} {now.get(name)}" for name in before if before[name] != now.get(name))
-    return f"the run was started with {', '.join(other)}, and goes on with {found}"
+    return f"the run was started with {', '.join(other)}, and continues with {found}"
 
 
 def versions() -> dict[str, str]:

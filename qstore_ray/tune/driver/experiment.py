@@ -64,7 +64,7 @@ def run_experiment(study: Study, plan: Plan, room: Room, watch: Watch) -> bool:
     scratch, stop = study.folder / SCRATCH, threading.Event()
     try:
         with _settings(plan.places), stop_on_signal(stop):
-            call_beside(lambda: _tune(plan, room, search, scratch), stop, tell=search.leaving.set)
+            call_beside(lambda: _tune(plan, room, search, scratch), stop, on_stop=search.leaving.set)
     except (RayError, TuneError) as exc:
         raise search.error or _ray_tune_error(exc, study.folder) from exc
     except (KeyboardInterrupt, WorkerError) as exc:
