@@ -72,7 +72,7 @@ def trial_metric_names(
     Those of `learn.scoring` are among them: a trial records what the objectives name.
 
     Args:
-        n_validation: rows of val; 0 where there is no val.
+        n_validation: rows of val; 0 without val.
         class_names: of the data.
     """
     epochs = epoch_metric_names(model, config, n_validation, tuple(class_names))

@@ -25,7 +25,7 @@ class Objective(Config):
         """The direction.
 
         Raises:
-            ConfigError: auto, and a name that does not tell.
+            ConfigError: the mode is auto, and the metric's name does not imply a direction.
         """
         return larger_is_better(self.metric, self.mode)
 
@@ -51,7 +51,7 @@ def check_objectives(objectives: Sequence[Objective]) -> None:
     for place, objective in enumerate(objectives):
         if objective.metric in names[:place]:
             raise ConfigError(
-                "this metric is there twice",
+                "this metric exists twice",
                 field=f"objectives.{place}.metric",
                 value=objective.metric,
                 fix="Leave one of them out.",

@@ -7,8 +7,8 @@
 Everything is checked before anything is written: the space against the job, the objectives against
 the metrics that a trial will have, the trials against the cluster. Then the study is opened, and
 Ray Tune runs its trials in actors that are used again for one trial after another. The study's
-storage is the only truth. Ray Tune's own records are scratch: a search that was killed is gone on
-with by a new Ray Tune, from what the study and the run folders have.
+storage is the only truth. Ray Tune's own records are scratch: a killed search is
+resumed by a new Ray Tune from the study and the run folders.
 
 `fit` runs in the driver process.
 """
@@ -90,7 +90,7 @@ class Tuner:
             RunExistsError: the study exists and `existing` is "error"; nothing was written.
             StudyError: its storage is locked, damaged or out of reach.
             InterruptedRunError: stopped by Ctrl-C, SIGTERM or SIGHUP; "resume" continues it.
-            RunError: no trial was completed; the error tells the causes.
+            RunError: no trial was completed; the error lists the causes.
         """
         base, config = self.base, self.config
         dataset = self.dataset or DatasetLoader.load(base.dataset)
@@ -137,7 +137,7 @@ class Tuner:
             if room:
                 if self.display:
                     self.display.note(f"{room.concurrency} at a time: {room.why}")
-                # Ray Tune takes seconds to import: what is wrong was told before.
+                # Ray Tune takes seconds to import: errors have been reported before.
                 from qstore_ray.tune.driver.experiment import run_experiment
 
                 stopped = run_experiment(study, plan, room, watch)

@@ -49,7 +49,7 @@ _TRAINED = "trained_theta"
 
 
 def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporter) -> WorkerResult:
-    """Train from the last checkpoint (or from the start) to the last epoch, or until a stop request.
+    """Train from the last checkpoint (or the start) to the last epoch, or until a stop request.
 
     Called in every worker, with the same job and rows.
 

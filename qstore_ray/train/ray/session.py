@@ -149,7 +149,7 @@ def _groups_of_their_own() -> Iterator[None]:
 def _unheard() -> Iterator[None]:
     """A Ray that is initialised in this block does not print what its processes report.
 
-    Ray prints a paragraph of ids and paths for each worker that died, on stdout, at any level and
+    By default it prints a paragraph of ids for each worker that died, on stdout, at any level and
     destination of its logs. The caller receives the failures as errors and reports them.
     """
     usual = worker.listen_error_messages

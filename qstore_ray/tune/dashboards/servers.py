@@ -140,7 +140,7 @@ def _stop_when_left(stop: threading.Event) -> Iterator[None]:
 
 
 def read_page(url: str) -> str:
-    """What is at an address, "" where nothing answers; never through a proxy."""
+    """The page at an address, "" if no server answers; never through a proxy."""
     try:
         with build_opener(ProxyHandler({})).open(url, timeout=2.0) as answer:
             body: bytes = answer.read()

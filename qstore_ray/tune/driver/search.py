@@ -2,7 +2,7 @@
 
 Ray Tune asks for trials and delivers their reports; both go straight into the study, on the
 disk first. So Tune's own state may be lost at any moment. (Its `OptunaSearch` leaves
-trials of a killed driver running for ever, and neither knows causes nor fixed designs.)
+trials of a killed driver running forever, and supports neither causes nor fixed designs.)
 
 A trial's id in Ray Tune is the name of its run folder. Runs in the driver process, in the thread of
 Ray Tune's loop.

@@ -53,7 +53,7 @@ def draw_study(
 
     Raises:
         UnknownNameError: no such kind.
-        UsageError: there is nothing to draw in a picture. What was drawn before it is there.
+        UsageError: a picture has nothing to draw. The pictures before it have been written.
         RunError: a file cannot be written.
     """
     _make(folder)

@@ -1,6 +1,6 @@
 """All combinations of a space, and how many there are.
 
-A conditional parameter multiplies only those combinations in which it is there. They are counted
+A conditional parameter multiplies only those combinations in which it exists. They are counted
 without being made: field by field, the combinations so far are gathered by the one thing that
 matters to what follows, which of the later conditions they have met.
 """

@@ -90,7 +90,7 @@ class Attempt:
         return message if message is not None else self._last(self._training)
 
     def stop(self) -> None:
-        """Stop at a checkpoint, and wait until it is there."""
+        """Stop at a checkpoint, and wait until it is complete."""
         self._link.stopping.set()
         self._link.go_on()
         self._pool.shutdown()
