@@ -1,7 +1,7 @@
 """Transfer of a checkpoint from one trial to another, for population based training.
 
-A trial with a bad score continues from the checkpoint of one with a good score. Ray Tune carries the
-checkpoint there; the trial finds it in `adopted/` of its run folder, and takes it instead of its
+A trial with a bad score continues from the checkpoint of one with a good score. Ray Tune copies
+the checkpoint; the trial finds it in `adopted/` of its run folder, and takes it instead of its
 own. Killed at any moment in between, it has either the one or the other.
 """
 
