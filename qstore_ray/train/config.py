@@ -57,6 +57,10 @@ class TrainerConfig(Config):
         checkpoint_every_epochs: epochs between checkpoints (the last one is always written).
         checkpoint_every_seconds: also within an epoch, when this long has passed; 0 for never.
         checkpoints_kept: older ones are deleted; at least 2, so that a damaged one has another.
+
+    Examples:
+        trainer = TrainerConfig(epochs=5, optimizer="adam", optimizer_options={"beta1": 0.8})
+        assert TrainerConfig.from_dict(trainer.to_dict()) == trainer
     """
 
     epochs: int = Field(default=30, ge=1)
@@ -170,6 +174,10 @@ class ClusterConfig(Config):
         worker_timeout: seconds without progress after which a worker counts as hung: its stack is
             written to the run folder, and it is ended and counted as a failure; 0 for never. A
             step and a callback must take less.
+
+    Examples:
+        cluster = ClusterConfig(address="auto", cpus_per_worker=2)
+        trainer = QuantumTrainer(trainer=TrainerConfig(num_workers=4), cluster=cluster)
     """
 
     address: str | None = None

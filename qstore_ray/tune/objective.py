@@ -15,6 +15,10 @@ class Objective(Config):
     Args:
         metric: a number of the epoch records, such as val_accuracy or circuit_evaluations.
         mode: min, max, or auto: by the words of the name.
+
+    Examples:
+        assert Objective(metric="val_accuracy").direction == "maximize"
+        assert Objective(metric="circuit_evaluations", mode="min").direction == "minimize"
     """
 
     metric: str

@@ -56,6 +56,12 @@ class Tuner:
 
     Raises:
         ConfigError: a wrong space or option.
+
+    Examples:
+        layers = {"model.layers": {"type": "int", "low": 1, "high": 4}}
+        job = JobConfig(name="digits-tune", dataset={"source": "digits"})
+        tuner = Tuner(job, layers, trials=40)
+        assert tuner.config.trials == 40
     """
 
     def __init__(

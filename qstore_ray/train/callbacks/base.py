@@ -57,6 +57,10 @@ class Batch(NamedTuple):
         gradient: ∂loss/∂θ (P,) that the step used; not to be changed.
         n_rows: rows of all workers together.
         blocks: what the gradient is the sum of, (blocks, P + 3); see `learn.step`.
+
+    Examples:
+        batch = Batch(loss=0.7, gradient=np.zeros(2), n_rows=8, blocks=np.zeros((1, 5)))
+        assert batch.loss == 0.7 and np.isnan(batch.gradient_noise())
     """
 
     loss: float
@@ -90,6 +94,12 @@ class Run:
         steps_per_epoch: steps of one epoch.
         state: parameters, counters and optimizer state; never changed, only replaced.
         journal, logged, ending, replacement: the loop's side of the methods below.
+
+    Examples:
+        class StopAfterTen(Callback):
+            def on_batch_end(self, run: Run, batch: Batch) -> None:
+                if run.state.step == 10:
+                    run.stop("ten steps were enough")
     """
 
     model: QuantumModel
@@ -174,6 +184,12 @@ class Callback:
 
     A callback that follows a metric names it as `monitor`: before a run begins it is checked that
     its epochs will have it.
+
+    Examples:
+        class LossPrinter(Callback):
+            on_error = "warn"
+            def on_epoch_end(self, run, record):
+                print(record["train_loss"])
     """
 
     on_error: ClassVar[Literal["raise", "warn"]] = "raise"

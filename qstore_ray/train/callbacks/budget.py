@@ -53,6 +53,10 @@ class Budget(Config, Callback):
         qpu_seconds: time on quantum hardware, as `seconds_per_shot` · shots.
         money: its price, as `price_per_qpu_second` · QPU seconds, in any currency.
         seconds_per_shot, price_per_qpu_second: what the two limits above are computed from.
+
+    Examples:
+        budget = Budget(seconds=3600, shots=1_000_000)
+        trainer = TrainerConfig(callbacks=[budget])
     """
 
     seconds: float | None = Field(default=None, gt=0.0)

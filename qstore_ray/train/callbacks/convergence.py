@@ -31,6 +31,10 @@ class ConvergenceMonitor(ConvergenceDetector, Callback):
     Args:
         monitor: the metric.
         end_on: findings that end the run, such as `["converged"]`; none by default.
+
+    Examples:
+        monitor = ConvergenceMonitor(monitor="val_loss", end_on=["converged"])
+        assert monitor.decides and not ConvergenceMonitor().decides
     """
 
     monitor: str = "train_loss"

@@ -25,6 +25,10 @@ class EarlyStopping(StoppingRule, Callback):
 
     The options are those of `StoppingRule`. With `restore_best` the run ends with the parameters
     of its best epoch, whether or not it was stopped early; a copy of them is in every checkpoint.
+
+    Examples:
+        stopping = EarlyStopping(monitor="val_loss", patience=5)
+        trainer = TrainerConfig(epochs=100, callbacks=[stopping])
     """
 
     decides: ClassVar[bool] = True

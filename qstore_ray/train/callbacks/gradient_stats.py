@@ -30,6 +30,9 @@ class GradientStats(Config, Callback):
 
     A circuit whose gradients shrink while the head's stay is the sign of a barren plateau
     (McClean et al. 2018, arXiv:1803.11173). Not for optimizers that use no gradient.
+
+    Examples:
+        trainer = TrainerConfig(callbacks=[GradientStats()])
     """
 
     _norms: Any = PrivateAttr(default_factory=lambda: _NOTHING)

@@ -37,6 +37,9 @@ class LearningRateMonitor(Config, Callback):
 
     Args:
         every: steps between two rates that are kept; 0 keeps none.
+
+    Examples:
+        trainer = TrainerConfig(schedule="one_cycle", callbacks=[LearningRateMonitor(every=10)])
     """
 
     every: int = Field(default=0, ge=0)

@@ -29,6 +29,9 @@ class MetricsLogger(Config, Callback):
 
     Args:
         file: name of the file in the run folder.
+
+    Examples:
+        trainer = TrainerConfig(callbacks=[MetricsLogger(file="epochs.csv")])
     """
 
     comes_last: ClassVar[bool] = True

@@ -50,6 +50,14 @@ def gram_matrix(
         ResourceError: more workers than the cluster has CPUs.
         WorkerError: a worker process died more often than `cluster.max_failures`.
         QStoreError: any that the kernel raises.
+
+    Examples:
+        circuit = build_circuit(
+            encoding="angle", ansatz="basic", n_qubits=2, n_features=2, layers=1
+        )
+        kernel = FidelityKernel(circuit, np.zeros(circuit.template.n_params))
+        k = gram_matrix(kernel, np.array([[0.1, 0.2], [0.3, 0.4]]))
+        assert k.shape == (2, 2) and np.allclose(np.diag(k), 1.0)
     """
     for name, value, least in (("num_workers", num_workers, 0), ("block", block, 1)):
         if value < least:

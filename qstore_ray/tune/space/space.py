@@ -44,7 +44,12 @@ class Space(Config):
 
     Raises:
         ConfigError: no parameters, an unknown type, wrong bounds or choices, or a condition on
-            what is not there, can never hold, or goes round in a circle.
+            a missing field, one that can never hold, or a circular one.
+
+    Examples:
+        table = {"trainer.learning_rate": {"type": "float", "low": 0.01, "high": 0.1}}
+        space = Space.model_validate(table)
+        assert list(space.parameters) == ["trainer.learning_rate"]
     """
 
     parameters: dict[str, SerializeAsAny[Parameter]]

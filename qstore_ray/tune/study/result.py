@@ -105,6 +105,10 @@ class StudyResult:
             empty if no trial was completed.
         job: the job that trials were made from.
         space: what was searched, as the table of a `Space`.
+
+    Examples:
+        result = StudyResult("digits", {"val_loss": "minimize"}, [], [], job={}, space={})
+        assert result.statuses == {}
     """
 
     study: str
@@ -247,6 +251,12 @@ def read_result(storage: str | Path, name: str, *, storage_url: str | None = Non
     Raises:
         RunError: there is no study of this name.
         StudyError: its storage is locked, damaged or out of reach.
+
+    Examples:
+        try:
+            read_result("runs", "digits-tune")
+        except QStoreError as error:
+            print(error)
     """
     import optuna
 
