@@ -87,7 +87,10 @@ class QuantumTrainer:
             each gets a pickled copy.
 
     Raises:
-        ConfigError: a callback or a backend that is none.
+        ConfigError: a callback or a backend of a wrong type.
+
+    Examples:
+        trainer = QuantumTrainer(ModelConfig(n_qubits=2), TrainerConfig(epochs=5), name="run-1")
     """
 
     def __init__(

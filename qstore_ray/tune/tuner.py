@@ -59,7 +59,7 @@ class Tuner:
 
     Examples:
         layers = {"model.layers": {"type": "int", "low": 1, "high": 4}}
-        job = JobConfig(name="digits-tune", dataset={"source": "digits"})
+        job = JobConfig(name="digits-tune", dataset={"name": "digits", "source": "sklearn"})
         tuner = Tuner(job, layers, trials=40)
         assert tuner.config.trials == 40
     """

@@ -1,8 +1,7 @@
 """A trained model: predicts, is scored, is saved as one file, and is loaded again.
 
-A checkpoint holds all of it: parameters, the fitted preparation of raw rows, the classes, and the
-circuit (by name, or as OpenQASM 3). So a model can be used where the training data are not. `save`
-puts the same into one `.qsm` file to hand on (`modelfile.py`); either gives the same predictions.
+A checkpoint holds the parameters, fitted preparation, classes and circuit, so a prediction needs no
+training data. `save` puts the same into one `.qsm` file; both give the same predictions.
 """
 
 from __future__ import annotations
@@ -59,6 +58,14 @@ class TrainedModel:
         about: what a checkpoint's manifest says under `model`.
         origin: where it comes from, as far as it was known when it was loaded.
         checkpoint: the folder it was loaded from; None for a model file.
+
+    Examples:
+        x, y = np.linspace(0, 1, 20).reshape(10, 2), np.arange(10) % 2
+        track = TrackConfig(mlflow=False)
+        trainer = QuantumTrainer(ModelConfig(n_qubits=2), TrainerConfig(epochs=1), track=track)
+        result = trainer.fit(DatasetLoader.from_arrays(x, y))
+        model = TrainedModel.load(result.run_dir)
+        assert model.predict(x).shape == (10,)
     """
 
     model: QuantumModel = field(repr=False)
