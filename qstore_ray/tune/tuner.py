@@ -59,7 +59,8 @@ class Tuner:
 
     Examples:
         layers = {"model.layers": {"type": "int", "low": 1, "high": 4}}
-        job = JobConfig(name="digits-tune", dataset={"name": "digits", "source": "sklearn"})
+        iris = {"name": "iris", "params": {"dataset": "iris"}}
+        job = JobConfig(name="iris-tune", dataset=iris)
         tuner = Tuner(job, layers, trials=40)
         assert tuner.config.trials == 40
     """
