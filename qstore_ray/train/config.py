@@ -47,7 +47,7 @@ class TrainerConfig(Config):
             on train, and predicts in the units of the data; `none` leaves them as they are.
         callbacks: tables such as `{"name": "early_stopping", "patience": 5}`; see
             `train.callbacks`. Objects of those classes may be given too.
-        gradient: auto (adjoint where the backend can), adjoint or parameter_shift.
+        gradient: auto (adjoint if the backend supports it), adjoint or parameter_shift.
         backend: statevector or aer; `backend_options` are its own.
         init_from: begin from the parameters of a model: a run folder, a checkpoint or a `.qsm` file
             of the same circuit. Nothing else of it is taken, and the run has all of its epochs.

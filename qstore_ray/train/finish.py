@@ -98,7 +98,7 @@ def artifacts(folder: RunFolder, figures: list[Path]) -> list[Path]:
 
 
 def close_metrics(folder: RunFolder, status: Status) -> None:
-    """Say how the run ended where the loop could not say it any more."""
+    """Record how the run ended if the loop no longer could."""
     records = read_records(folder.metrics)
     if records and records[-1].get("event") == "end":
         return

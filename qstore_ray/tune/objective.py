@@ -43,7 +43,7 @@ def check_objectives(objectives: Sequence[Objective]) -> None:
     """Check that there is an objective, and each metric once.
 
     Raises:
-        ConfigError: none, one twice, or one whose direction nobody said.
+        ConfigError: no objective, a repeated one, or one without a known direction.
     """
     names = [objective.metric for objective in objectives]
     if not names:

@@ -85,7 +85,7 @@ class Tuner:
         self.display = display
 
     def fit(self, *, existing: Existing = "error") -> StudyResult:
-        """Run the trials that are left, and the final training if it was asked for; the study.
+        """Run the trials that are left, and the final training if requested; returns the study.
 
         Args:
             existing: if there is a study of this name, "error" refuses, "resume" continues it,
@@ -106,7 +106,7 @@ class Tuner:
             self.display.note(f"{dataset.config.name}: {Signature.of(dataset).line()}")
         check_study(base.storage, base.name, config, job=base, existing=existing)
         with ExitStack() as stack:
-            # A new study is not begun where no trial would fit; one that is done needs no cluster.
+            # A new study is not created if no trial would fit; a finished one needs no cluster.
             session = search_session(base.cluster, config)
             resume = existing == "resume"
             room = None if resume else stack.enter_context(session)
@@ -157,7 +157,7 @@ class Tuner:
             if stopped:
                 status = "interrupted"
                 raise stopped_error(study.folder)
-            result.best_trials()  # raises where no trial was completed
+            result.best_trials()  # raises if no trial was completed
             status = "finished"
         except KeyboardInterrupt:
             status = "interrupted"

@@ -1,4 +1,4 @@
-"""What a callback is: code of its own choice at fixed moments of a run.
+"""Callbacks: user code that runs at fixed points of a training run.
 
     class Thermometer(Callback):
         def on_epoch_end(self, run, record):
@@ -217,7 +217,7 @@ class Callback:
         """Before the first step of an attempt; `run.state` may be a restored one."""
 
     def on_epoch_begin(self, run: Run) -> None:
-        """Before the first step of an epoch, and where a resumed attempt enters it."""
+        """Before the first step of an epoch, and when a resumed attempt continues it."""
 
     def on_batch_begin(self, run: Run) -> None:
         """Before a step."""

@@ -31,7 +31,7 @@ _CIRCUITS, _SHOTS = 0, 1
 
 @dataclass
 class _Limit:
-    """What is allowed of `factor` times a counter of the run; of seconds where it has none."""
+    """What is allowed of `factor` times a counter of the run; of seconds without one."""
 
     name: str
     allowed: float

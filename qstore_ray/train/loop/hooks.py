@@ -89,7 +89,7 @@ class _Guard:
         trace: TracebackType | None,
     ) -> bool:
         if not isinstance(error, Exception):
-            return False  # nothing, or Ctrl-C, which is nobody's fault
+            return False  # nothing, or Ctrl-C, which is no error of a callback
         own = isinstance(error, QStoreError)
         said = str(error).rstrip(".") if own else f"{type(error).__name__}: {error}"
         if self._callback.on_error == "warn":

@@ -1,6 +1,6 @@
 """What the loop reports while it runs, and whether it should stop.
 
-The loop calls these two methods and does not know where it runs: in this process or in a Ray Train
+The loop calls these two methods wherever it runs: in this process or in a Ray Train
 worker. Checkpoints are not reported; the run folder holds them.
 """
 

@@ -192,7 +192,7 @@ def _check_layout(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], size
 
 
 def _array(name: str, data: bytes, shape: tuple[int, ...]) -> FloatArray:
-    """One array, whose header is believed only where it says what the manifest says."""
+    """One array, whose header is accepted only if it agrees with the manifest."""
     stream = io.BytesIO(data)
     try:
         if np.lib.format.read_magic(stream) != (1, 0):

@@ -259,7 +259,7 @@ class TrainedModel:
             classification, `probability` (classes,). Blocks come in any order, named by `row`.
 
         Raises:
-            UsageError: Ray is not running, or no worker was asked for.
+            UsageError: Ray is not running, or no worker was requested.
         """
         from qstore_ray.train.ray.predict import predict_on_ray  # Ray only where it is used
 

@@ -31,7 +31,7 @@ def call_beside(call: Callable[[], T], stop: threading.Event, on_stop: Callable[
         on_stop: requests that the work of `call` stops.
 
     Raises:
-        KeyboardInterrupt: a signal insisted, or asked for a stop and Ray's head went away, too.
+        KeyboardInterrupt: a repeated signal, or one that requested a stop before Ray's head died.
         WorkerError: Ray's head went away.
     """
     future: Future[T] = Future()

@@ -39,7 +39,7 @@ _DEATHS = (
 
 
 def meaning(exc: BaseException) -> str:
-    """Why a worker ended, or why Ray cannot do what it was asked for, in a line."""
+    """Why a worker ended, or why Ray cannot fulfil a request, in a line."""
     # Ray Train wraps the error that it met when it asked a worker how it does.
     exc = getattr(exc, "health_check_failure", None) or exc
     if isinstance(exc, QStoreError):

@@ -105,7 +105,7 @@ def end_on_signal(code: int, *, asked: bool) -> None:
 
 
 def _heard() -> list[signal.Signals]:
-    """The signals to act on: not SIGHUP where it is ignored, as `nohup` wants it."""
+    """The signals to act on: not SIGHUP if it is ignored, as under `nohup`."""
     ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     return [number for number in _SIGNALS if not (ignored and number == signal.SIGHUP)]
 

@@ -56,7 +56,7 @@ def ray_session(
     """An initialised Ray with room for the workers, for the time of the block.
 
     Args:
-        dashboard: start one where a Ray of our own is started.
+        dashboard: start one if a Ray of our own is started.
 
     Raises:
         ResourceError: the workers need more CPUs than the cluster has.
@@ -162,7 +162,7 @@ def _unheard() -> Iterator[None]:
 
 @contextmanager
 def _same_handler() -> Iterator[None]:
-    """A Ray that is initialised in this block leaves SIGTERM to whoever handled it.
+    """A Ray that is initialised in this block keeps the existing handler of SIGTERM.
 
     Ray's own handler ends the process with exit code 15 wherever it stands. It stays only if nobody
     handles SIGTERM: it ends Ray's processes, too.

@@ -249,7 +249,7 @@ def _code(model: TrainedModel, file: str) -> str:
 
 
 def _example(table: TableSchema | None) -> str:
-    """A row by the names of its columns; none where they are many, or not fit for a page."""
+    """A row by the names of its columns; none if they are many, or not fit for a page."""
     if table is None or len(table.names) > _LONGEST_ROW:
         return ""
     values = {

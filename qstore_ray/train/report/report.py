@@ -2,7 +2,7 @@
 
 It is made of the run folder in any state: the report says what cannot be read and shows the
 rest. What the folder does not hold, the sizes of the splits and the confusion
-matrix, comes from the dataset where the caller has it. Runs in the driver process.
+matrix, comes from the dataset if the caller has it. Runs in the driver process.
 """
 
 from __future__ import annotations

@@ -384,7 +384,7 @@ def _no_run_error(path: Path, reason: str) -> RunError:
 
 
 def _empty(path: Path) -> None:
-    """Delete a run; its record last, because without it the rest would be nobody's."""
+    """Delete a run; its record last, because without it the rest would have no owner."""
     for child in sorted(path.iterdir(), key=lambda child: child.name == _RECORD):
         if child.is_dir():
             shutil.rmtree(child)

@@ -108,7 +108,7 @@ def find_run(run: str, storage: str) -> Path:
 
 
 def run_folders(storage: str) -> list[Path]:
-    """The run folders in `storage`, by name; none where it does not exist.
+    """The run folders in `storage`, by name; none if it does not exist.
 
     Raises:
         UsageError: it is no folder, or may not be read.

@@ -61,7 +61,7 @@ def room(
 
     Raises:
         ConfigError: an amount that Ray cannot hand out.
-        ResourceError: not even one trial fits, or fewer than were asked for.
+        ResourceError: not even one trial fits, or fewer than requested.
     """
     _check_amounts(config)
     demand = _Demand.of(config, cluster, trainer)

@@ -39,7 +39,7 @@ _SETTINGS = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # they are counted, with their causes
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial that failed has none
-    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # nobody reads Ray Tune's own records
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Ray Tune's own records are never read
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean what they mean in the driver
     "RAY_AIR_NEW_OUTPUT": "0",

@@ -59,7 +59,7 @@ def summary_of(result: StudyResult) -> dict[str, Any]:
 
 
 def finish(plan: Plan, result: StudyResult) -> None:
-    """Train the best job once more on train and val, and register a model, if asked for.
+    """Train the best job once more on train and val, and register a model, if requested.
 
     Raises:
         InterruptedRunError: stopped on request; resuming the study continues it.

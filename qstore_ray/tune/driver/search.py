@@ -33,7 +33,7 @@ class Watcher(Protocol):
     """Receives the events of a search, in the driver process; no call may block."""
 
     def trial_started(self, trial: studies.Trial) -> None:
-        """A trial was asked for."""
+        """A trial was requested."""
         ...
 
     def trial_reported(self, trial: studies.Trial, epochs: Sequence[tuple[int, float]]) -> None:
@@ -55,7 +55,7 @@ class StudySearch(SearchAlgorithm):
     """Gives Ray Tune the trials of a study.
 
     Args:
-        at_a_time: trials that run; None where the scheduler needs all of them to exist.
+        at_a_time: trials that run; None if the scheduler needs all of them to exist.
     """
 
     def __init__(self, study: Study, watcher: Watcher, *, at_a_time: int | None) -> None:

@@ -2,7 +2,7 @@
 
 It needs no network and no other file. The table of trials is sorted by a click on a column, by the
 few lines of script below; without scripts it is in the order of trials. Every text of the study is
-escaped where it enters the page, and secrets are hidden.
+escaped when it enters the page, and secrets are hidden.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A training reads some of its numbers again at every step: the learning rate, the limits of the
 gradient, the options of its optimizer. Of those that a space searches, the ones without condition
-can change, and only where no other parameter is conditional on them; the others decide what the
+can change, and only if no other parameter is conditional on them; the others decide what the
 parameters are, and cannot.
 """
 

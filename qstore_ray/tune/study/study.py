@@ -131,12 +131,12 @@ class Study:
 
     @property
     def left(self) -> int:
-        """Trials that may still be asked for; a finite space may end before."""
+        """Trials that may still be requested; a finite space may end before."""
         return max(0, self.limit - self.asked)
 
     @property
     def is_done(self) -> bool:
-        """Whether no trial is left: as many as count were asked for, or all points were tried."""
+        """Whether no trial is left: enough were requested, or all points were tried."""
         return self.left == 0 or self.is_exhausted
 
     @property

@@ -70,7 +70,7 @@ class Parameter(Config, ABC):
         """All values of a grid, ascending.
 
         Raises:
-            ConfigError: a range of which nobody said how many.
+            ConfigError: a range without `points` or `step`.
         """
 
     @abstractmethod
@@ -79,7 +79,7 @@ class Parameter(Config, ABC):
 
     @abstractmethod
     def probes(self) -> dict[str, Any]:
-        """Values that a job has to accept before a search starts, by where they were written."""
+        """Values that a job must accept before a search starts, by their field in the table."""
 
     def stored(self, value: Any) -> Any:
         """The value as it stands in Optuna's storage."""
