@@ -70,10 +70,10 @@ def stop_on_signal(stop: threading.Event) -> Iterator[None]:
 
 def leave_on_signal(code: int, say: Callable[[], object]) -> None:
     """From now on a signal ends this process: by KeyboardInterrupt, so that all is cleaned up, or
-    at once with exit code `code` where that cannot be.
+    at once with exit code `code` during an import.
 
-    It cannot in the middle of an import, which would leave modules half loaded, and whoever insists
-    does not want to wait for it.
+    An interrupted import would leave modules half loaded, and a repeated signal must not wait for
+    its end.
 
     Args:
         say: says so before the process ends at once.

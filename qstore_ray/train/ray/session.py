@@ -164,8 +164,8 @@ def _unheard() -> Iterator[None]:
 def _same_handler() -> Iterator[None]:
     """A Ray that is initialised in this block keeps the existing handler of SIGTERM.
 
-    Ray's own handler ends the process with exit code 15 wherever it stands. It stays only if nobody
-    handles SIGTERM: it ends Ray's processes, too.
+    Ray's own handler ends the process with exit code 15 at any point. It stays only if SIGTERM has
+    no other handler, because it ends Ray's processes, too.
     """
     handler = signal.getsignal(signal.SIGTERM)
     try:

@@ -229,8 +229,8 @@ def _advice(cluster: ClusterConfig, frozen: bool, dumps: list[Path]) -> str:
             "slow, set a larger cluster.worker_timeout; then continue with existing='resume'."
         )
     return (
-        "If they ran out of memory, take fewer qubits, a smaller batch or fewer workers; then go "
-        "on with existing='resume'."
+        "If they ran out of memory, take fewer qubits, a smaller batch or fewer workers; then "
+        "continue with existing='resume'."
     )
 
 
