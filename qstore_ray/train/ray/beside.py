@@ -61,8 +61,8 @@ def _watch(future: Future[T], stop: threading.Event, on_stop: Callable[[], objec
 
 @contextmanager
 def _starting_no_other_ray(future: Future[T]) -> Iterator[None]:
-    """A call that is left alone meets a Ray that was shut down, and Ray would start another one,
-    with a dashboard, for whoever calls it. Until the call has ended, an error is raised instead.
+    """An abandoned call finds Ray shut down, and Ray would start another one, with a dashboard, for
+    any caller. Until the call has ended, an error is raised instead.
     """
     usual = set_implicit_start(False)
     try:

@@ -33,13 +33,13 @@ _DEFAULTS = {
     # Ray starts workers at niceness 15, behind its own services. Workers that add up at every step
     # wait for whichever was pushed aside: at 0, two of them are about a tenth faster.
     "RAY_worker_niceness": "0",
-    # Nobody takes this machine away and nobody reads Ray's own metrics: two actors less to start.
+    # This machine is not preempted and Ray's own metrics are not read: two actors fewer to start.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
     # Ray's coming default; without it every start prints a warning.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-"""Of Ray, where the environment does not say otherwise, while one of our own is up. A token is set,
+"""Settings of Ray, unless the environment has others, while one of our own is up. A token is set,
 too: Ray switches token authentication on for a local cluster, and with a token in the environment
 it writes none to the home directory."""
 

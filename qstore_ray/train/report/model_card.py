@@ -1,7 +1,7 @@
 """The model card: what a trained model is, in Markdown, from what is known about it and no more.
 
 After Mitchell et al. 2019, "Model Cards for Model Reporting". Every number is the model's own, or
-was recorded with it; what nobody recorded is said to be unknown. An accuracy has Wilson's 95 %
+was recorded with it; what was not recorded is marked as unknown. An accuracy has Wilson's 95 %
 interval beside it, because a hundred test rows say less than a percentage with two decimals does.
 """
 

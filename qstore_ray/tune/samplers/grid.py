@@ -23,7 +23,7 @@ def grid_size(space: Space) -> int:
     """The number of combinations of a space.
 
     Raises:
-        ConfigError: a range of which nobody said how many values to take, or conditions that
+        ConfigError: a range without `points` or `step`, or conditions that
             depend on each other in too many ways to be counted.
     """
     states: Counter[Met] = Counter({frozenset(): 1})

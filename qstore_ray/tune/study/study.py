@@ -371,7 +371,7 @@ class Study:
 
 
 def fail_interrupted(study: optuna.Study, key: int) -> None:
-    """End a trial that nobody runs; it does not count.
+    """End a trial that no process runs; it does not count.
 
     Args:
         key: of the trial in the storage: one of another process has no public way.
