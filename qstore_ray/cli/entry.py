@@ -1,4 +1,4 @@
-"""Where the command `qstore` begins: signals are heard before anything that takes time is imported.
+"""Entry point of the command `qstore`: signal handlers are set before any slow import.
 
 So Ctrl-C, SIGTERM and a terminal that was closed end every command with exit code 5, at any time
 and without a traceback.

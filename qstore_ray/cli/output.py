@@ -2,7 +2,7 @@
 
 stdout carries results and nothing else; progress, warnings and errors go to stderr. With `--json` a
 result is one line of JSON, and so is an error, so that a program reads the last line of stdout
-whatever happened. All of it is plain text: only the progress display knows colours.
+in every case. All of it is plain text: only the progress display uses colours.
 
 A reader that went away (`qstore runs | head -1`) is no error: what is left goes nowhere. A result
 that cannot be written otherwise, such as to a full disk, is one.

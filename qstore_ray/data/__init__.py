@@ -1,6 +1,6 @@
 """From a source of data to arrays that a model is trained on.
 
-`DatasetLoader.load(DatasetConfig)` is the entry (`loader.py`); `build.py` tells the story in order:
+`DatasetLoader.load(DatasetConfig)` is the entry (`loader.py`); `build.py` shows the steps in order:
 survey the source, number the labels, split, fit the preparation on train, fingerprint.
 
     sources/    adapters: what reads files, hubs, services; opened by name

@@ -1,7 +1,7 @@
 """From a source's read tasks to a `Dataset`: survey, number the classes, split, fit, fingerprint.
 
-The source is read once to look at every row (widths, labels, NaN, digests) and once more, where
-there is a preparation, to fit it on the rows of train; of the features only train's are ever held.
+The source is read once to check every row (widths, labels, NaN, digests) and once more, if
+the config has a preparation, to fit it on the rows of train; of the features only train's are held.
 """
 
 from __future__ import annotations

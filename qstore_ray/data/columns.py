@@ -50,7 +50,7 @@ class TableSchema:
         missing: texts that stand for a missing value.
         unknown: what becomes of a category that is not in `categories`: an error, or zeros in
             place of all its columns.
-        label_kind: how labels are read; "" where there are none.
+        label_kind: how labels are read; "" without labels.
         header: whether the names come from the table, not from the places of its columns.
         parts: which official parts were found, and where, in words: ("train", "train.csv").
     """

@@ -153,7 +153,7 @@ class DatasetConfig(SourceConfig):
             leaves them out, with those that have no label, and says how many.
         select: a choice of classes and rows.
         rare_classes: what becomes of classes with fewer than `rare_below` rows: `keep` them, their
-            rows in train first where there are too few for all parts; `drop` them; `merge` them
+            rows in train first if they are too few for all parts; `drop` them; `merge` them
             into one class called other; or `error`.
         rare_below: 3 by default, with folds their number.
         preprocessing: steps, fitted on train in this order and applied to every part.
@@ -167,6 +167,10 @@ class DatasetConfig(SourceConfig):
 
     Raises:
         ConfigError: a wrong value, an unknown source, step or key.
+
+    Examples:
+        config = DatasetConfig(name="iris", params={"dataset": "iris"}, seed=1)
+        print(config.source, config.split.train)
     """
 
     source: str = "sklearn"

@@ -38,7 +38,12 @@ if TYPE_CHECKING:
 
 
 class DatasetLoader:
-    """Loads datasets; class methods only, there is nothing to construct."""
+    """Loads datasets. It has only class methods and needs no instance.
+
+    Examples:
+        dataset = DatasetLoader.from_arrays(np.random.rand(40, 3), np.arange(40) % 2)
+        print(dataset.sizes)
+    """
 
     @classmethod
     def load(cls, config: DatasetConfig) -> Dataset:

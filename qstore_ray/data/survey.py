@@ -68,7 +68,7 @@ def survey_part(
 
     Args:
         tasks: read tasks of the part.
-        columns: positions of the chosen features; all of them where None.
+        columns: positions of the chosen features; all of them if None.
         what: what the part is called in error messages.
         nan_allowed: whether the preparation will fill missing values.
         several: whether a row may have several labels, see `flat_labels`.

@@ -104,7 +104,7 @@ def no_dataset_error(given: object) -> UsageError:
 def scaling_of(
     model: QuantumModel, config: TrainerConfig, y: AnyArray, weight: FloatArray | None = None
 ) -> TargetScaling | None:
-    """How the targets y (N, …) of train are scaled; None where they are not."""
+    """How the targets y (N, …) of train are scaled; None if they are not."""
     if model.loss.goal != "regression" or config.target_scaling == "none":
         return None
     return TargetScaling.of(y, weight)

@@ -38,7 +38,7 @@ class TrainerConfig(Config):
             `schedule_options` are its own.
         clip_norm, clip_value: limits of the gradient's norm, and of each of its numbers.
         monitor: the metric that a schedule of cadence `metric` follows; without it `val_loss`, or
-            `train_loss` where there is no validation split.
+            `train_loss` if the data have no validation split.
         metrics: what val is scored by each epoch, besides loss and accuracy, such as
             `["balanced_accuracy", "roc_auc"]`: names of `learn.scoring`. What a monitor or an
             objective follows need not be named.
@@ -48,7 +48,7 @@ class TrainerConfig(Config):
             on train, and predicts in the units of the data; `none` leaves them as they are.
         callbacks: tables such as `{"name": "early_stopping", "patience": 5}`; see
             `train.callbacks`. Objects of those classes may be given too.
-        gradient: auto (adjoint where the backend can), adjoint or parameter_shift.
+        gradient: auto (adjoint if the backend supports it), adjoint or parameter_shift.
         backend: statevector or aer; `backend_options` are its own.
         noise: what the circuits suffer in training and validation; see `NoiseConfig`. Test rows are
             scored with it and without it.
@@ -60,6 +60,10 @@ class TrainerConfig(Config):
         checkpoint_every_epochs: epochs between checkpoints (the last one is always written).
         checkpoint_every_seconds: also within an epoch, when this long has passed; 0 for never.
         checkpoints_kept: older ones are deleted; at least 2, so that a damaged one has another.
+
+    Examples:
+        trainer = TrainerConfig(epochs=5, optimizer="adam", optimizer_options={"beta1": 0.8})
+        assert TrainerConfig.from_dict(trainer.to_dict()) == trainer
     """
 
     epochs: int = Field(default=30, ge=1)
@@ -185,6 +189,10 @@ class ClusterConfig(Config):
         worker_timeout: seconds without progress after which a worker counts as hung: its stack is
             written to the run folder, and it is ended and counted as a failure; 0 for never. A
             step and a callback must take less.
+
+    Examples:
+        cluster = ClusterConfig(address="auto", cpus_per_worker=2)
+        trainer = QuantumTrainer(trainer=TrainerConfig(num_workers=4), cluster=cluster)
     """
 
     address: str | None = None

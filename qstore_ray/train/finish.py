@@ -141,7 +141,7 @@ def artifacts(folder: RunFolder, figures: list[Path]) -> list[Path]:
 
 
 def close_metrics(folder: RunFolder, status: Status, error: BaseException | None = None) -> None:
-    """Say how the run ended, and with which error, if the loop could not say it any more."""
+    """Record how the run ended, and with which error, if the loop no longer could."""
     records = read_records(folder.metrics)
     if records and records[-1].get("event") == "end":
         return
@@ -151,7 +151,7 @@ def close_metrics(folder: RunFolder, status: Status, error: BaseException | None
 
 
 def interrupted_error(folder: RunFolder, reason: str = "") -> QStoreError:
-    """The error that says how to go on."""
+    """The error that says how to resume."""
     return InterruptedRunError(
         reason or "stopped on request",
         field="run",

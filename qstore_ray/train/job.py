@@ -78,9 +78,9 @@ class WorkerResult(NamedTuple):
     """How the loop ended.
 
     Attributes:
-        status: `finished` or `interrupted`. reason: why, where a callback wanted it.
+        status: `finished` or `interrupted`. reason: why, if a callback requested it.
         theta: the parameters (P,). seconds: spent in steps. samples: rows used by this attempt.
-        records: one record an epoch, where there is no run folder that has them.
+        records: one record an epoch, if no run folder stores them.
     """
 
     status: str

@@ -1,4 +1,4 @@
-"""What one training is asked for.
+"""The request for one training.
 
 Jobs and searches call `QuantumTrainer.run` with a request of their own. `fit` fills in what a user
 can choose and leaves the rest as it is.

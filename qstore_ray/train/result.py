@@ -23,6 +23,13 @@ class TrainResult:
         verdict: how the model stands to the baseline that `fit` was given; empty without one.
         history: one record an epoch.
         run_dir: the run folder. checkpoint: its last checkpoint.
+
+    Examples:
+        x, y = np.linspace(0, 1, 20).reshape(10, 2), np.arange(10) % 2
+        track = TrackConfig(mlflow=False, figures=False)
+        trainer = QuantumTrainer(ModelConfig(n_qubits=2), TrainerConfig(epochs=1), track=track)
+        result = trainer.fit(DatasetLoader.from_arrays(x, y))
+        assert len(result.history) == 1 and "val_loss" in result.metrics
     """
 
     model: TrainedModel

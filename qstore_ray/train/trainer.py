@@ -90,7 +90,10 @@ class QuantumTrainer:
             each gets a pickled copy.
 
     Raises:
-        ConfigError: a callback or a backend that is none.
+        ConfigError: a callback or a backend of a wrong type.
+
+    Examples:
+        trainer = QuantumTrainer(ModelConfig(n_qubits=2), TrainerConfig(epochs=5), name="run-1")
     """
 
     def __init__(
@@ -280,7 +283,7 @@ class QuantumTrainer:
             take_all(steps, sys.exception())
 
     def _session(self) -> AbstractContextManager[None]:
-        """Ray with room for the workers; nothing where there are none."""
+        """Ray with room for the workers; does nothing without workers."""
         if not self.trainer.num_workers:
             return nullcontext()
         if self.backend is not None:
@@ -391,5 +394,5 @@ class QuantumTrainer:
 
 
 def _texts(said: Mapping[str, Any]) -> dict[str, str]:
-    """What trackers are told in words."""
+    """The texts that trackers receive."""
     return {"verdict": said["verdict"]} if said.get("verdict") else {}

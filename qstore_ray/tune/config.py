@@ -56,6 +56,11 @@ class TuneConfig(Config):
         parts_at_once: how many of a trial's trainings (seeds × folds) run at the same time.
         refit: train the best configuration once more at the end, on train and val together.
         register_as: the name under which the best trial's model is registered in MLflow.
+
+    Examples:
+        table = {"model.layers": {"type": "int", "low": 1, "high": 4}}
+        config = TuneConfig(space=table, trials=40, sampler="tpe", scheduler="asha")
+        assert config.trials == 40
     """
 
     space: Space

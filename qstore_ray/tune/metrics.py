@@ -72,7 +72,7 @@ def trial_metric_names(
     Those of `learn.scoring` are among them: a trial records what the objectives name.
 
     Args:
-        n_validation: rows of val; 0 where there is no val.
+        n_validation: rows of val; 0 without val.
         class_names: of the data.
     """
     epochs = epoch_metric_names(model, config, n_validation, tuple(class_names))
@@ -87,7 +87,7 @@ def metrics_to_record(objectives: Sequence[Objective]) -> tuple[str, ...]:
 
 
 def is_optional(name: str) -> bool:
-    """Whether a metric is of val, and there only if it is asked for and the rows define it."""
+    """Whether a metric is of val, and exists only if requested and defined by the rows."""
     return name.startswith(VAL) and table_direction(name) is not None and name != "val_accuracy"
 
 

@@ -15,6 +15,10 @@ class Objective(Config):
     Args:
         metric: a number of the epoch records, such as val_accuracy or circuit_evaluations.
         mode: min, max, or auto: by the words of the name.
+
+    Examples:
+        assert Objective(metric="val_accuracy").direction == "maximize"
+        assert Objective(metric="circuit_evaluations", mode="min").direction == "minimize"
     """
 
     metric: str
@@ -25,7 +29,7 @@ class Objective(Config):
         """The direction.
 
         Raises:
-            ConfigError: auto, and a name that does not tell.
+            ConfigError: the mode is auto, and the metric's name does not imply a direction.
         """
         return larger_is_better(self.metric, self.mode)
 
@@ -39,7 +43,7 @@ def check_objectives(objectives: Sequence[Objective]) -> None:
     """Check that there is an objective, and each metric once.
 
     Raises:
-        ConfigError: none, one twice, or one whose direction nobody said.
+        ConfigError: no objective, a repeated one, or one without a known direction.
     """
     names = [objective.metric for objective in objectives]
     if not names:
@@ -51,7 +55,7 @@ def check_objectives(objectives: Sequence[Objective]) -> None:
     for place, objective in enumerate(objectives):
         if objective.metric in names[:place]:
             raise ConfigError(
-                "this metric is there twice",
+                "this metric exists twice",
                 field=f"objectives.{place}.metric",
                 value=objective.metric,
                 fix="Leave one of them out.",

@@ -7,8 +7,8 @@
 Everything is checked before anything is written: the space against the job, the objectives against
 the metrics that a trial will have, the trials against the cluster. Then the study is opened, and
 Ray Tune runs its trials in actors that are used again for one trial after another. The study's
-storage is the only truth. Ray Tune's own records are scratch: a search that was killed is gone on
-with by a new Ray Tune, from what the study and the run folders have.
+storage is the only truth. Ray Tune's own records are scratch: a killed search is
+resumed by a new Ray Tune from the study and the run folders.
 
 `fit` runs in the driver process.
 """
@@ -56,6 +56,13 @@ class Tuner:
 
     Raises:
         ConfigError: a wrong space or option.
+
+    Examples:
+        layers = {"model.layers": {"type": "int", "low": 1, "high": 4}}
+        iris = {"name": "iris", "params": {"dataset": "iris"}}
+        job = JobConfig(name="iris-tune", dataset=iris)
+        tuner = Tuner(job, layers, trials=40)
+        assert tuner.config.trials == 40
     """
 
     def __init__(
@@ -78,7 +85,7 @@ class Tuner:
         self.display = display
 
     def fit(self, *, existing: Existing = "error") -> StudyResult:
-        """Run the trials that are left, and the final training if it was asked for; the study.
+        """Run the trials that are left, and the final training if requested; returns the study.
 
         Args:
             existing: if there is a study of this name, "error" refuses, "resume" continues it,
@@ -90,7 +97,7 @@ class Tuner:
             RunExistsError: the study exists and `existing` is "error"; nothing was written.
             StudyError: its storage is locked, damaged or out of reach.
             InterruptedRunError: stopped by Ctrl-C, SIGTERM or SIGHUP; "resume" continues it.
-            RunError: no trial was completed; the error tells the causes.
+            RunError: no trial was completed; the error lists the causes.
         """
         base, config = self.base, self.config
         dataset = self.dataset or DatasetLoader.load(base.dataset)
@@ -99,7 +106,7 @@ class Tuner:
             self.display.note(f"{dataset.config.name}: {Signature.of(dataset).line()}")
         check_study(base.storage, base.name, config, job=base, existing=existing)
         with ExitStack() as stack:
-            # A new study is not begun where no trial would fit; one that is done needs no cluster.
+            # A new study is not created if no trial would fit; a finished one needs no cluster.
             session = search_session(base.cluster, config)
             resume = existing == "resume"
             room = None if resume else stack.enter_context(session)
@@ -137,7 +144,7 @@ class Tuner:
             if room:
                 if self.display:
                     self.display.note(f"{room.concurrency} at a time: {room.why}")
-                # Ray Tune takes seconds to import: what is wrong was told before.
+                # Ray Tune takes seconds to import: errors have been reported before.
                 from qstore_ray.tune.driver.experiment import run_experiment
 
                 stopped = run_experiment(study, plan, room, watch)
@@ -150,7 +157,7 @@ class Tuner:
             if stopped:
                 status = "interrupted"
                 raise stopped_error(study.folder)
-            result.best_trials()  # raises where no trial was completed
+            result.best_trials()  # raises if no trial was completed
             status = "finished"
         except KeyboardInterrupt:
             status = "interrupted"

@@ -20,21 +20,28 @@ from tests.architecture.source import MODULES, ROOT
 DONE = (
     "docs/architecture.md",
     "docs/data.md",
+    "docs/extending.md",
     "docs/gpu.md",
+    "docs/noise.md",
     "docs/training.md",
+    "docs/tuning.md",
     "examples/",
     "qstore_ray/backends/",
     "qstore_ray/circuits/",
+    "qstore_ray/cli/",
+    "qstore_ray/data/",
     "qstore_ray/figures/",
     "qstore_ray/learn/",
     "qstore_ray/simulate/",
     "qstore_ray/track/",
+    "qstore_ray/train/",
+    "qstore_ray/tune/",
 )
 """Paths of files, or of folders with `/`; the files at the top of the package are done, too."""
 
 HABITS = {
     "continue, resume": r"\b(?:go|goes|going|went|gone) on\b",
-    "report, say, show, distinguish": r"\b(?:tell|tells|telling|told)\b",
+    "report, say, show, distinguish": r"\b(?:tell|tells|telling|told)\b(?!\()",
     "any, every": r"\bwhatever\b",
     "exists": r"\b(?:is|are|was|were) there\b(?! a)|\bthere (?:is|are) none\b",
     "if": r"\bwhere (?:there (?:is|are)|none|nothing|no one|nobody)\b",
@@ -54,6 +61,8 @@ def _python_texts(source: str) -> Iterator[tuple[int, str]]:
     """Lines and texts of the string literals (also docstrings) and comments."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if node.value.isidentifier():  # a key, such as that of an array in a checkpoint
+                continue
             yield node.lineno, " ".join(node.value.split())
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:

@@ -23,7 +23,7 @@ def sync(
 ) -> None:
     """Bring the trackers of a run's configuration up to date with its folder.
 
-    For a tracker that could not be reached while the run went on, or a run that was killed.
+    For a tracker that could not be reached during the run, or a run that was killed.
     Nothing is recorded twice.
     """
     from qstore_ray.config import read_toml

@@ -35,7 +35,7 @@ _MOST_RUNNING: Final = 8
 
 
 class LiveSearch:
-    """A picture on a terminal; whatever else is printed meanwhile appears above it."""
+    """A live picture on a terminal; any other output appears above it."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""Progress on the terminal: one bar where there is a terminal, a line an epoch where there is none.
+"""Progress of a run: a bar on a terminal, otherwise one line per epoch.
 
 Everything goes to stderr, so that stdout carries results only. Jobs and notebooks get plain lines,
 at most one a second, since a bar that redraws itself floods their logs. Colours are left out under
@@ -33,6 +33,10 @@ class ProgressBar:
         stream: where to write; stderr if left out.
         quiet: show nothing.
         clock: seconds that only grow.
+
+    Examples:
+        display = ProgressBar(quiet=True)
+        trainer = QuantumTrainer(ModelConfig(n_qubits=2), callbacks=[display])
     """
 
     def __init__(
@@ -49,7 +53,7 @@ class ProgressBar:
         self._view: _View | None = None
 
     def start(self, record: Record) -> None:
-        """An attempt begins, the first one or one that goes on from a checkpoint."""
+        """An attempt begins: the first one, or one that resumes from a checkpoint."""
         self._pace.start(record)
         if self._quiet:
             return
@@ -101,7 +105,7 @@ class LoggedProgress:
         self._log("attempt", record)
 
     def step(self, record: Record) -> None:
-        """Nothing: a line a step would flood the log."""
+        """Do nothing: a line per step would flood the log."""
 
     def epoch(self, record: Record) -> None:
         """An epoch was completed."""
@@ -175,7 +179,7 @@ class _Lines:
 
 
 class _Bar:
-    """One bar that redraws itself; whatever else is printed meanwhile appears above it."""
+    """One bar that redraws itself; any other output appears above it."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -257,7 +261,7 @@ def _opening(record: Record) -> str:
 
 
 def _scores(record: Record) -> list[Fact]:
-    """Losses and accuracies of an epoch, those of the validation rows where there are any."""
+    """Losses and accuracies of an epoch, also on the validation rows if the dataset has any."""
     names = {"train_loss": (1, "loss"), "val_loss": (5, "val loss")}
     if "val_accuracy" in record:
         names["val_accuracy"] = (2, "val accuracy")

@@ -1,4 +1,4 @@
-"""Progress of a search: how far it is, and as plain lines where there is no terminal.
+"""Progress of a search, printed as plain lines if stderr is not a terminal.
 
 Everything goes to stderr, so that stdout carries results only. `search_live` has the picture for a
 terminal.
@@ -38,7 +38,7 @@ class Progress:
     def start(
         self, study: str, limit: int, objective: str, done: int, mode: Mode, best: BestTrial | None
     ) -> None:
-        """Begin, or go on after `done` trials."""
+        """Begin, or resume after `done` trials."""
         # A study that is resumed with fewer trials than it has keeps those that it has.
         self.study, self.limit, self.objective = study, max(limit, done), objective
         self.larger = larger_is_better(objective, mode)
@@ -78,7 +78,7 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """Since the search began or went on."""
+        """Seconds since the search began or was resumed."""
         return self._clock() - self._began
 
     def remaining(self) -> float | None:

@@ -2,7 +2,7 @@
 
 The first trials of a search wait for the processes that they run in, which takes many times as long
 as a short trial. So the seconds of a trial are its epochs times the seconds between its epochs.
-Only a trial that began after another had ended, in a process that was there, is timed from its
+Only a trial that began after another had ended, in an existing process, is timed from its
 start.
 
 The first trials to end are the short ones. So a running trial counts too: it takes as long as it
@@ -64,7 +64,7 @@ class TrialPace:
         """Seconds until `left` trials, the running ones among them, have ended.
 
         Returns:
-            None while no trial that ended has told how long it took.
+            None until a trial that ended has reported how long it took.
         """
         if not self._took:
             return None

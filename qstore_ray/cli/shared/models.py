@@ -29,7 +29,7 @@ def find_model(model: str, storage: str) -> Path:
     """The path of a model file, of a checkpoint, or of a run, which may be given by its name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no such model exists.
     """
     from qstore_ray.train.run.summary import find_run
 
@@ -77,7 +77,7 @@ def open_model(path: Path) -> TrainedModel:
         checkpoint, problems = latest_checkpoint(run / "checkpoints")
         for problem in problems:
             note(f"warning: passed over a checkpoint: {problem}")
-        path = checkpoint.path if checkpoint else run  # which then says that there is none
+        path = checkpoint.path if checkpoint else run  # `load` then reports that it has no model
     return TrainedModel.load(path, backend)
 
 

@@ -15,7 +15,7 @@ _LONGEST: Final = 40
 
 
 def summary_of(result: StudyResult) -> Iterable[tuple[str, Any]]:
-    """Names and values that tell a study in a few lines."""
+    """Names and values that summarise a study in a few lines."""
     goals = (f"{metric}, {way}" for metric, way in result.objectives.items())
     yield "objectives", "; ".join(goals)
     yield "trials", result.count_text() or "none"

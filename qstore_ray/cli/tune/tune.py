@@ -148,7 +148,7 @@ def _read(name: str, storage: str, url: str | None) -> tuple[StudyResult, Path]:
     """A study by its name under the storage, or by its folder.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the study does not exist.
         StudyError: its storage is locked, damaged or out of reach.
     """
     from qstore_ray.tune.study.ownership import recorded_url

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Expanded(NamedTuple):
-    """Originals, then copy 1 of every row, then copy 2 of every row, and so on.
+    """Originals, then copy 1 of every row, then copy 2 of every row, up to the last copy.
 
     Args:
         x: rows (N·(1 + copies), F).
@@ -161,7 +161,7 @@ def augment_split(
 
     Args:
         dataset: where the rows come from.
-        split: `train`; the argument is there so that a wrong one is refused, not overlooked.
+        split: must be `train`; any other split is an error.
         pipeline: the steps.
         copies: versions of a row beside the original.
         shape: (H, W) or (H, W, C), where prepared rows still are images.

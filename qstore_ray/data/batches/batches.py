@@ -4,7 +4,7 @@
         x[take], y[take]
 
 Every kind is a rule from an epoch to its batches, each an array of positions in the split. There is
-no state: to go on after an interruption, `iterate(epoch, step)` starts there and gives, to the
+no state: to resume after an interruption, `iterate(epoch, step)` starts there and gives, to the
 last row, what would have come.
 
     standard     every row once an epoch, in the order of the training loop

@@ -113,7 +113,7 @@ def _check_program(data: bytes) -> None:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Every global name leads to an object of our own, made anew for each file, or nowhere."""
+    """Resolves a global name to an object of our own, new for each file, or refuses it."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in {
@@ -160,7 +160,7 @@ class _Dtype:
 
 
 class _Array:
-    """An array in the making: it is there once its state has been checked."""
+    """An array under construction: it exists once its state has been checked."""
 
     __slots__ = ("array",)
 

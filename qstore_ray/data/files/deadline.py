@@ -1,7 +1,7 @@
 """A deadline for calls that talk to a server.
 
 The timeouts of HTTP libraries bound the wait for the next byte, so a server that sends a byte now
-and then can hold a program for ever. A deadline bounds the whole call: it runs in a daemon thread,
+and then can block a program forever. A deadline bounds the whole call: it runs in a daemon thread,
 which is abandoned when the time is up and does not keep the process alive.
 """
 
@@ -22,18 +22,18 @@ CALL = "call: "
 def within(seconds: float, call: Callable[[], T], *, what: str, field: str) -> T:
     """What `call` returns, if it does so in time; `what` names it, `field` sets the seconds.
 
-    The call may go on after its deadline, so it must not change what others see.
+    The call may continue after its deadline, so it must not change shared state.
 
     Raises:
         DataError: the time is up.
-        BaseException: whatever `call` raises, unchanged.
+        BaseException: any exception that `call` raises, unchanged.
     """
     outcome: Future[T] = Future()
 
     def run() -> None:
         try:
             outcome.set_result(call())
-        except BaseException as exc:  # noqa: BLE001 - handed to the caller, whatever it is
+        except BaseException as exc:  # noqa: BLE001 - any exception is passed to the caller
             outcome.set_exception(exc)
 
     threading.Thread(target=run, name=f"{CALL}{what}", daemon=True).start()

@@ -65,7 +65,7 @@ def find_files(path: str) -> Listing:
     Spark and Hive. A pattern (`data/*.csv`) stands for the files that match.
 
     Raises:
-        DataError: nothing is there.
+        DataError: no such file exists.
     """
     where = absolute(path)
     if is_remote(where):
@@ -97,7 +97,7 @@ def open_file(where: str) -> Iterator[IO[bytes]]:
     with reading(where):
         if is_remote(where):
             system, name = _system(where)
-            # A file of memory:// has one position for all who read it, in whatever thread.
+            # A file of memory:// has one position for all its readers, in any thread.
             memory = where.startswith("memory://")
             with io.BytesIO(system.cat(name)) if memory else system.open(name, "rb") as stream:
                 yield stream

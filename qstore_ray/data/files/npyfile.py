@@ -101,7 +101,7 @@ def member_names(path: str) -> tuple[str, ...]:
 
 
 def declared_shape(place: Place) -> tuple[int, ...]:
-    """The shape that the header at `place` declares, of whatever type the array is.
+    """The shape that the header at `place` declares; the array may have any type.
 
     Raises:
         DataError: no such array, or no header.

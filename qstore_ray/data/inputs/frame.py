@@ -1,9 +1,9 @@
 """Tables in memory, of any library, as raw rows: columns by name, values by the model's schema.
 
 A pandas, polars or Hugging Face table, a pyarrow Table, a dictionary of columns, a list of records,
-a structured array of NumPy and whatever hands out an Arrow stream are all a `Frame`: names, and a
-column by its name. None of these libraries is imported for it, and pyarrow, which starts threads,
-only where there is a table.
+a structured array of NumPy and any object that exports an Arrow stream are all a `Frame`: names,
+and a column by its name. None of these libraries is imported for it, and pyarrow, which starts
+threads, only if the input is a table.
 
     by_name(frame_of(table), schema)    raw rows (N, F) in the order of the schema; other columns
                                         are left alone, missing ones are an error
@@ -44,7 +44,7 @@ class Frame(NamedTuple):
     """A table: the names of its columns in order, and how to get a column by its name.
 
     `where` says the place of a row, for error messages; `missing` are texts that stand for a
-    missing value beside those of the schema. `announced` is true if the user has been told which
+    missing value beside those of the schema. `announced` is true if the user was informed which
     columns a model without names takes.
     """
 
@@ -79,7 +79,7 @@ class Frame(NamedTuple):
         return self._replace(names=tuple(other for other in self.names if other != name))
 
     def in_places(self) -> AnyArray:
-        """The columns (N, F) by their places, whatever they are called."""
+        """The columns (N, F) by position; their names do not matter."""
         return self.renamed([str(place) for place in range(self.width)]).unnamed(self.width)
 
     @property
@@ -89,7 +89,7 @@ class Frame(NamedTuple):
         return [str(name) for name in self.names] in places
 
     def usual_label(self, n_features: int | None = None) -> Any:
-        """The one column with a usual name of labels; None if there is none, or several.
+        """The only column with a usual label name; None if no column or several have one.
 
         Args:
             n_features: of a model without names; None too if all columns together are as many.
@@ -233,7 +233,7 @@ def by_name(frame: Frame, table: TableSchema) -> AnyArray:
 
 
 def check_names(names: Sequence[Any], table: TableSchema) -> None:
-    """Raise `DataError` unless every feature of the schema is there, and once."""
+    """Raise `DataError` unless every feature of the schema occurs exactly once."""
     counts = Counter(names)
     missing = [name for name in table.names if not counts[name]]
     twice = [name for name in table.names if counts[name] > 1]
@@ -265,7 +265,7 @@ def check_names(names: Sequence[Any], table: TableSchema) -> None:
 
 
 def by_position(given: Any, table: TableSchema | None) -> AnyArray:
-    """Raw rows (N, …) of an array; text and objects are read by the schema, where there is one.
+    """Raw rows (N, …) of an array; text and objects are read by the schema, if one is given.
 
     Raises:
         DataError: a value that does not fit the column at its place.

@@ -70,7 +70,7 @@ def read_unlabelled(
     Args:
         signature: of the model that the rows are for.
         changes: parameters of the source `local` in place of the model's own.
-        kept: columns that are read beside the features, where they are there.
+        kept: columns that are read beside the features, if they exist.
 
     Raises:
         ConfigError: a parameter that does not exist, or that the format does not take.

@@ -1,7 +1,7 @@
 """Categories on their way to a model: which steps take them, and which values train does not have.
 
 A column of text is a number once it is read, the place of its value among the sorted ones. Such a
-number means nothing to a model, so where nothing else was chosen a `one_hot` step is added: behind
+number means nothing to a model, so by default a `one_hot` step is added: behind
 the leading steps that fill missing values, before all others. The numbers that `impute` fills in
 for a category are its most frequent ones.
 """

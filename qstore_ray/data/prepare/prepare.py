@@ -1,7 +1,7 @@
 """Preparation: a chain of steps, fitted on the training rows and then kept.
 
 A `Preparation` is the steps of `steps/` with the states they learnt. It is fitted once, on train
-only, and applied unchanged to val, test and whatever is predicted later; so it is saved with a
+only, and applied unchanged to val, test and any rows predicted later; so it is saved with a
 model, as arrays (`to_arrays`) and JSON (`spec`), and read back bit for bit (`from_arrays`).
 
 Rows are finite when they come in and after every step. Missing values (NaN) may come in where the

@@ -1,4 +1,4 @@
-"""Checks of labels: too few or too many rows of a class, classes missing, a column that tells all.
+"""Checks of labels: class sizes, missing classes, a column that determines the label.
 
 Labels (N,) are class numbers 0 … C−1; a regression has only the last check.
 """

@@ -130,7 +130,7 @@ def find_constant(
             f"the column has one value only{origin.inside}",
             field=origin.column(column),
             value=shares[column][1],
-            fix="Drop the column; it cannot tell rows apart.",
+            fix="Drop the column; it cannot distinguish rows.",
         )
 
     def mostly(column: int) -> Finding:
@@ -148,7 +148,7 @@ def find_constant(
 
 
 def _commonest(values: FloatArray) -> tuple[float, float]:
-    """Share and value of the commonest of the values (N,); share 0 where there are too few."""
+    """Share and value of the commonest of the values (N,); share 0 if the values are too few."""
     if len(values) < 2:
         return 0.0, 0.0
     found, counts = np.unique(values, return_counts=True)

@@ -17,7 +17,7 @@ class QualityConfig(Config):
     """Thresholds of the checks.
 
     Args:
-        low: smallest value allowed, one for all columns or one a column; unchecked where None.
+        low: smallest value allowed, one for all columns or one a column; unchecked if None.
         high: largest value allowed; likewise.
         min_per_class: rows that every class should have in train.
         max_imbalance: how often the largest class of train may outnumber the smallest.

@@ -54,8 +54,8 @@ class RowOrigin:
     """Where rows come from, so that a finding can name split, row and column.
 
     Args:
-        split: name of the split; "" where there is none.
-        rows: row numbers (N,) in the source; positions where None.
+        split: name of the split; "" without one.
+        rows: row numbers (N,) in the source; positions if None.
         names: names of the F columns.
     """
 

@@ -54,7 +54,7 @@ class OutlierDetector:
 
     Args:
         method: a name of the table above.
-        threshold: t; the method's own default where None.
+        threshold: t; the method's own default if None.
         seed: of the random trees.
 
     Raises:

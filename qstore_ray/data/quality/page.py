@@ -1,6 +1,6 @@
 """A profile as one HTML page that needs nothing else: no script, no network, no other file.
 
-Whatever comes from the data is escaped in the means of `html.py` or in the plots; the sections put
+All text from the data is escaped by the functions of `html.py` or in the plots; the sections put
 only those and text of their own together.
 """
 

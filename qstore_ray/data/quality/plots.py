@@ -2,7 +2,7 @@
 
 An SVG inside an HTML page needs no name space, no font and no other file, its text is the page's
 text, and a column may be called anything: every word is escaped here, in `_text`. The colours are
-Okabe and Ito's (2008), which are told apart under every common colour blindness.
+Okabe and Ito's (2008), which remain distinct under every common colour blindness.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def grouped_bars(names: Sequence[str], groups: Sequence[Sequence[int]], width: f
 
 
 def heat_map(names: Sequence[str], matrix: Sequence[Sequence[float | None]]) -> str:
-    """Cells coloured from vermilion (−1) over white (0) to blue (1); grey where there is none."""
+    """Cells coloured from vermilion (−1) over white (0) to blue (1); grey for None."""
     cell = max(12.0, min(34.0, 520.0 / max(len(names), 1)))
     left, parts = 150.0, []
     for i, (name, row) in enumerate(zip(names, matrix, strict=True)):

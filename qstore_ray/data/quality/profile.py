@@ -5,7 +5,7 @@
     result.write(folder)        profile.json and profile.html
 
 Statistics are of train, as the source has it; what is compared between splits says so. A wide
-dataset has all its columns in the table, and the most telling ones (those whose variance the label
+dataset has all its columns in the table, and the most informative ones (whose variance the label
 explains best) in histograms and in the matrix of correlations.
 """
 
@@ -105,7 +105,7 @@ class Profile:
         columns: statistics of every column of train.
         correlations: of train.
         outliers: by method and split.
-        histograms: of the most telling columns.
+        histograms: of the most informative columns.
         drift: of every other split from train.
         spectrum: principal components of train.
     """

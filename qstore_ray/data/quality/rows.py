@@ -64,7 +64,7 @@ def find_duplicates(x: FloatArray, y: AnyArray, origin: RowOrigin = NOWHERE) -> 
                 field="y",
                 value=len(differing),
                 rows=origin.first(differing),
-                fix="No model can tell such rows apart; check how they were labelled.",
+                fix="No model can distinguish such rows; check how they were labelled.",
             )
         )
     return found
@@ -150,7 +150,7 @@ def find_near(
 def nearest(
     train: FloatArray, x: FloatArray, *, near: float, max_rows: int, seed: int
 ) -> Near | None:
-    """Distance of each row of `x` to its nearest row of `train`; None where nothing can be said.
+    """Distance of each row of `x` to its nearest row of `train`; None if it is undefined.
 
     Rows that are not finite, and rows of `x` that are exactly in train, are left out. The median
     that sets the limit is taken over at most 2,000 rows of train.

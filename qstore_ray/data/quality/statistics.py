@@ -136,7 +136,7 @@ def correlations(
         names: of the F columns.
         limit: a pair is strong where |r| exceeds it.
         most: how many of the strong pairs are listed.
-        shown: columns of the matrix; all of them where None.
+        shown: columns of the matrix; all of them if None.
     """
     from scipy.stats import rankdata
 

@@ -49,6 +49,11 @@ class Dataset:
         preparation: the steps fitted on train; prepares raw rows for prediction too.
         provenance: where the data comes from, in words.
         plans: split name to read plan.
+
+    Examples:
+        dataset = DatasetLoader.from_arrays(np.random.rand(40, 3), np.arange(40) % 2)
+        train = dataset.materialize("train")
+        print(train.x.shape, train.y.shape, dataset.classes)
     """
 
     config: DatasetConfig
@@ -132,7 +137,7 @@ class Dataset:
     def with_val_in_train(self) -> Dataset:
         """The same dataset with the rows of val in train, as `split.merge_val` loads it.
 
-        Test keeps its rows; preparation and augmentation are made anew from the larger train.
+        Test keeps its rows; preparation and augmentation are fitted again on the larger train.
 
         Raises:
             ConfigError: there is no val.

@@ -5,7 +5,7 @@ training rows. The cut is made as it always is, and only then are the rows of va
 train. So test has the very same rows as before, and no row of it can get into train:
 
     train ─┐
-    val   ─┴─ train      preparation and augmentation anew, from all of these rows
+    val   ─┴─ train      new preparation and augmentation, from all of these rows
     test  ─── test       the same rows, prepared by the new preparation
 """
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def with_val_in_train(dataset: Dataset) -> Dataset:
     """The dataset with train ∪ val as train, no val, and the same rows in test.
 
-    What is fitted on train (preparation) or made from it (augmentation) is made anew. The
+    The preparation, fitted on train, and the augmentation, made from it, are made again. The
     fingerprint is a function of the dataset's own, so it is the same wherever val is joined: here,
     or by `split.merge_val` when the dataset is loaded.
 

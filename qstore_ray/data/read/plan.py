@@ -48,11 +48,11 @@ class SplitTask:
         source: the source's read task.
         digest: digest of the block as it was when the dataset was loaded.
         take: positions within the block of the rows that belong to the split.
-        columns: positions of the chosen features; all of them where None.
+        columns: positions of the chosen features; all of them if None.
         labels: numbers the classes.
         preparation: fitted on train.
         split: name of the split, for error messages.
-        expansion: adds changed copies to the rows of train; none where None.
+        expansion: adds changed copies to the rows of train; None adds no copies.
     """
 
     source: ReadTask
@@ -113,7 +113,7 @@ class SplitTask:
             raise DataError(
                 "the source changed since the dataset was loaded",
                 field=self.split,
-                fix="Load the dataset again; a run that was started on the old data cannot go on.",
+                fix="Load the dataset again; a run that was started on the old data cannot resume.",
             )
         take = _as_slice(self.take)
         weight = None if raw.weight is None else raw.weight[take]
@@ -235,7 +235,7 @@ def _filled(blocks: Iterable[Arrays], n_rows: int) -> Arrays:
 
 
 def _as_slice(positions: IntArray) -> IntArray | slice:
-    """Ascending positions as a slice where none is left out: taking them then copies nothing."""
+    """Ascending positions, as a slice if they are contiguous: indexing then copies nothing."""
     if len(positions) and positions[-1] - positions[0] == len(positions) - 1:
         return slice(int(positions[0]), int(positions[-1]) + 1)
     return positions

@@ -36,7 +36,7 @@ class PlanDatasource(Datasource):
     def get_read_tasks(
         self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
     ) -> list[ReadTask]:
-        """The plan's tasks for Ray; their number is the plan's, whatever `parallelism` asks for."""
+        """The plan's tasks for Ray; `parallelism` does not change their number."""
         return [
             ReadTask(
                 _reader(task),

@@ -5,7 +5,7 @@
          dataset.json                                 written last: config, schema, SHA-256 of all
 
 The rows are the raw ones, so that a loaded dataset prepares what is predicted later as the saved
-one did; it has the same fingerprint, and a run begun with one goes on with the other. Copies that
+one did; it has the same fingerprint, and a run begun with one resumes with the other. Copies that
 an augmentation adds are not written but drawn again: seed and row numbers decide them.
 
 A folder without its manifest is not a dataset, and a file whose bytes are not those of the manifest

@@ -1,4 +1,4 @@
-"""Labels: from whatever a source holds to class numbers, by one rule, written down once.
+"""Labels: from any value of a source to class numbers, by one rule in one place.
 
 The classes are the sorted distinct labels of the rows that may be split, and class k is the k-th
 of them. Integers, bools and strings are taken as they are; floats must be whole numbers (1.0 is
@@ -99,7 +99,7 @@ def _check_exact(y: AnyArray) -> None:
         return
     row = int(np.argmax(large))
     raise DataError(
-        "a label is too large to be told from its neighbours, first in row {row}",
+        "a label is too large to be distinguished from its neighbours, first in row {row}",
         row=row,
         field="y",
         value=float(y[row]),
@@ -190,7 +190,7 @@ class ClassLabels:
         return numbers.astype(np.int64)
 
     def _numbers_as_spelled(self, y: AnyArray) -> IntArray:
-        """The number (N,) of the class that `spelled` makes of each text, -1 if there is none."""
+        """The number (N,) of the class that `spelled` makes of each text, -1 without a match."""
         forms = {spelled(str(c)): number for number, c in reversed(list(enumerate(self.classes)))}
         texts, places = np.unique(y, return_inverse=True)
         found = [forms.get(spelled(text), -1) for text in texts.tolist()]

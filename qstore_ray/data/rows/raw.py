@@ -1,4 +1,4 @@
-"""Raw rows: what a read task returned, in whatever form, as checked arrays with a digest."""
+"""Raw rows: the result of a read task, in any form, as checked arrays with a digest."""
 
 from __future__ import annotations
 

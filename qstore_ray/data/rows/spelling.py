@@ -1,7 +1,7 @@
 """How texts are compared: in the Unicode form NFC, without blanks around them.
 
 `Köln` may be four letters or five code points, and a table may pad its values; both look alike, so
-they are one label and one category, from whatever source they come.
+they are one label and one category, in every source.
 """
 
 from __future__ import annotations

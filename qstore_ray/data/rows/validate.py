@@ -81,7 +81,7 @@ def bad_values(x: FloatArray, *, nan_allowed: bool = False) -> AnyArray | None:
 
 
 def first_bad_value(x: FloatArray) -> BadValue | None:
-    """The first of the `bad_values` of `x` (N, F), row by row; None where there is none."""
+    """The first of the `bad_values` of `x` (N, F), row by row; None if all values are good."""
     bad = bad_values(x)
     return None if bad is None else marked_rows(x, bad)[0]
 
@@ -149,7 +149,7 @@ def check_not_empty(n_rows: int, what: str) -> None:
 
 
 def check_two_classes(classes: Sequence[Any], n_rows: int) -> None:
-    """Raise `DataError` where a classifier would have nothing to tell apart."""
+    """Raise `DataError` unless the labels have at least two classes."""
     if len(classes) < 2:
         raise DataError(
             f"all {n_rows} rows have one class, {classes[0]!r}",

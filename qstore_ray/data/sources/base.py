@@ -171,7 +171,7 @@ class ColumnsConfig(Config):
 
 
 class SourceConfig(Config):
-    """What every source is told beside its own parameters; the head of a `DatasetConfig`.
+    """Settings that every source receives beside its own parameters; base of `DatasetConfig`.
 
     Args:
         name: what the data is called in run folders and trackers: letters, digits, `-`, `_`, `.`.
@@ -204,9 +204,9 @@ class SourceData:
     Args:
         tasks: read tasks of the rows that may be split.
         official: read tasks of parts that the source defines itself (`val`, `test`); they are
-            kept as they are. Row numbers go on from part to part: tasks, val, test.
-        parts: each part and where it was found, in words (("train", "train.csv"), …), where there
-            are official ones.
+            kept as they are. Row numbers continue from part to part: tasks, val, test.
+        parts: each part and where it was found, in words (("train", "train.csv"), …), if the
+            source has official ones.
         feature_names: names of the F features, where they have names.
         table: what the columns of a table mean; its features are `feature_names`.
         one_column: whether `x` is the one column, of images or vectors, that `columns.features`
@@ -217,6 +217,11 @@ class SourceData:
         uncut: whether `tasks` may not be split, because some of their rows are changed copies of
             others.
         provenance: where the data comes from, in words.
+
+    Examples:
+        task = lambda: {"x": np.eye(4), "y": np.array([0, 1, 0, 1]), "row": np.arange(4)}
+        data = SourceData(tasks=(task,), feature_names=("a", "b", "c", "d"))
+        print(data.feature_names)
     """
 
     tasks: tuple[ReadTask, ...]
@@ -238,6 +243,13 @@ class SourceAdapter(ABC, Generic[P]):
     `Params` declares the fields of `dataset.params`. `accepts` names the general fields that this
     source understands beyond its own: `revision`, `cache_dir`, and of tables `TABLE_COLUMNS`;
     given to another source they are an error, because a setting is never ignored.
+
+    Examples:
+        class Eye(SourceAdapter):
+            Params = Config
+            def read(self, params, config):
+                task = lambda: {"x": np.eye(4), "y": np.arange(4) % 2, "row": np.arange(4)}
+                return SourceData(tasks=(task,))
     """
 
     Params: ClassVar[type[Config]]

@@ -21,7 +21,7 @@ _LONGEST_SILENCE = 30.0
 
 @dataclass(frozen=True)
 class CachedFile:
-    """A file with the hash that it must have, or None where nobody has published one."""
+    """A file with the hash that it must have, or None if no hash was published."""
 
     path: str
     sha256: str | None
@@ -56,7 +56,7 @@ class CachedFile:
 
 
 def obtain(file: CachedFile, url: str, *, max_bytes: int, timeout: float) -> None:
-    """Make sure that `file` is there with its hash, downloading it from `url` where it is not.
+    """Make sure that `file` exists with its hash; download it from `url` if it does not.
 
     Raises:
         DataError: the server cannot be reached, is too slow, or twice sends something else.

@@ -96,7 +96,7 @@ def _imported(call: str) -> Callable[..., Any]:
             f"cannot import the function: {exc}",
             field="params.call",
             value=call,
-            fix=f"Install the package {module.partition('.')[0]!r}, or mend the name.",
+            fix=f"Install the package {module.partition('.')[0]!r}, or fix the name.",
         ) from exc
     if not callable(function):
         raise ConfigError("this is not a function", field="params.call", value=call)

@@ -6,7 +6,7 @@
     cifar-100-python…                               the same
 
 CIFAR's archive is read in place, so that its hash counts. Keras has named it in several ways, all
-of which are looked for; the folder is used only where there is no archive.
+of which are tried; the folder is used only if no archive exists.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class KerasSet:
         return (*self.published, *(name for part in self.batches.values() for name in part))
 
     def place(self, cache: Path, name: str) -> Path:
-        """Where the file `name` belongs; for an archive, where it is if it is there."""
+        """Where the file `name` belongs; for an archive that exists, where it is."""
         if not self.batches:
             return cache / self.folder / name
         there = (cache / local for local in self.local)
@@ -167,7 +167,7 @@ class Found:
         return read_members(self.archive.read(max_bytes), names, max_bytes, self.archive.path)
 
     def class_names(self, kind: KerasSet, label_key: str, max_bytes: int) -> tuple[str, ...]:
-        """Names of the classes, from the set's own file where they are there."""
+        """Names of the classes, from the set's own file if it has them."""
         if kind.class_names is not None:
             return kind.class_names
         (meta,) = self.contents(kind.batches["names"], max_bytes)

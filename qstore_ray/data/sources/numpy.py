@@ -1,6 +1,6 @@
 """Arrays in memory: the source of a dataset that `DatasetLoader.from_arrays` made.
 
-It is there so that the configuration of such a dataset can be written down like any other. The
+It exists so that the configuration of such a dataset can be saved like any other. The
 arrays themselves are not in it, so it cannot be loaded again. Files are the source `local`.
 """
 

@@ -33,7 +33,7 @@ PART_WORDS: Mapping[str, Split] = {
 _GLUED = ("set", "data", "split", "x", "y", "images", "image", "labels", "label", "features")
 """Words that are written without a joint before or behind the word of a part: `trainset`."""
 _SHOWN = 6
-EXPLICIT = 'Say which is which: params.train = "…", with params.val and params.test where there is'
+EXPLICIT = 'Say which is which: params.train = "…", with params.val and params.test if there is'
 _FEATURES = {"x", "data", "features", "images", "image"}
 _LABELS = {"y", "label", "labels", "target", "targets"}
 _PAIRED = (
@@ -55,7 +55,7 @@ class PartFiles(dict[Split, tuple[str, ...]]):
 
     Attributes:
         homes: the folder of each part, below which further folders are classes.
-        found: each part and where it was found, in words, where there is more than train.
+        found: each part and where it was found, in words, if there are more parts than train.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ def divide_files(root: str, files: Sequence[str], *, by_names: bool, listed: str
         listed: what was asked for, for messages.
 
     Raises:
-        DataError: names that look like parts and cannot be told apart.
+        DataError: names that look like parts but are ambiguous.
     """
     top = root or _common(files)
     if len(files) == 1 and not root:

@@ -1,7 +1,7 @@
 """Cutting rows into train, val and test, and into folds: reproducibly, by one of four rules.
 
     seed      at random, class by class where asked: `split_rows`
-    hash      by a key of each row, whatever other rows there are: `split_by_hash`
+    hash      by a key of each row, independent of all other rows: `split_by_hash`
     time      in order, so that nothing in train is later than what it is judged by: `split_by_time`
     groups    whole groups (patients, recordings) at random: `split_groups`
 
@@ -51,7 +51,7 @@ def split_rows(
             only.
         method: the rule, see above.
         keys: what a row is known by (N,), for `hash`, or when it was, for `time`; the row's
-            position where None.
+            position if None.
         ranks: see `SplitConfig`.
 
     Raises:

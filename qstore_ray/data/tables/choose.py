@@ -1,7 +1,7 @@
 """Which columns of a table are features, which one is the label, and which are left out and why.
 
 The label is the column that `columns.label` names, or the one that is called label, labels, target,
-class or y, in any case. Where none or several have such a name, the error lists the columns. All
+class or y, in any case. If no column or several have such a name, the error lists the columns. All
 other columns are features, unless `columns.features` or `columns.exclude` says which, except an
 index: what pandas' metadata marks as one, what has no name (`to_csv` writes an index so), and what
 `index.py` finds by name and values.
@@ -33,7 +33,7 @@ _UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?")
 class Chosen(NamedTuple):
     """Names of the feature columns, of label, group and weight if any, and what is left out.
 
-    `telling` are the features whose names say that they may tell the rows apart.
+    The frozen set holds the features whose names suggest a row identifier.
     """
 
     features: tuple[str, ...]
@@ -132,7 +132,7 @@ def is_unnamed(name: str) -> bool:
 
 
 def may_be_index(name: str, place: int) -> bool:
-    """Whether the name of the column at this place says that it tells the rows apart."""
+    """Whether the name of the column at this place suggests a row identifier."""
     return tells_rows(name) or (place == 0 and name in _FIRST)
 
 
@@ -155,7 +155,7 @@ def listed(names: Sequence[str]) -> str:
 def same_columns(
     names: Sequence[str], first: Sequence[str], where: str, first_file: str, label: str | None
 ) -> None:
-    """Check that a file has the columns of the first one, in whatever order.
+    """Check that a file has the columns of the first one, in any order.
 
     Raises:
         DataError: other columns, or all but the label.
@@ -219,7 +219,7 @@ def check_features(names: Sequence[str], wanted: Sequence[str], where: str) -> N
     if not missing:
         return
     found = [name for name in wanted if name in names]
-    said = f"found are {listed(found)}" if found else "none is there"
+    said = f"found are {listed(found)}" if found else "the file has none of them"
     forms = {spelled(name): name for name in names}
     alike = [(forms[spelled(name)], name) for name in missing if spelled(name) in forms]
     if alike:

@@ -32,7 +32,7 @@ def names_of(
         where: the file, for error messages.
 
     Raises:
-        DataError: a first line that is no header, where nothing was said.
+        DataError: the first line is no header, and `header` is not set.
     """
     if header is False:
         return tuple(f"f{place}" for place in range(len(first)))
@@ -92,11 +92,11 @@ def known_names(
 ) -> tuple[tuple[str, ...], bool]:
     """Names of the columns of rows to predict on, and whether the first line is a header.
 
-    Without a header, the columns are the features in their order, where there are as many; of a
+    Without a header, the columns are the features in their order, if their number is the same; of a
     model that was trained on a table without one, else f0, f1, … by their places.
 
     Raises:
-        DataError: a first line that is no header, where nothing was said.
+        DataError: the first line is no header, and `header` is not set.
     """
     names = named(_filled(first, rows))
     if header is None:

@@ -68,7 +68,7 @@ class Index:
         first = float(values[0])
         if self._begins is None:
             self._begins = first
-        elif first not in (self._next, self._begins):  # another file may count anew
+        elif first not in (self._next, self._begins):  # another file may start counting again
             return False
         self._next = float(values[-1]) + 1
         return self._begins in (0.0, 1.0) and bool((np.diff(values) == 1).all())

@@ -65,7 +65,7 @@ class Texts:
         self.found |= known
 
     def sign(self) -> str:
-        """The one text without letter or digit, such as `?`, among others; "" if there is none."""
+        """The only text without letter or digit, such as `?`, among others; else ""."""
         bare = [text for text in self.found if not any(map(str.isalnum, text))]
         return bare[0] if len(bare) == 1 < len(self.found) else ""
 
@@ -127,7 +127,7 @@ class Survey:
         return tuple(dict.fromkeys((*self._texts, *self._indexes, *label)))
 
     def _reason(self, name: str) -> str:
-        """Why a column is left out that tells the rows apart, unless it is the only feature."""
+        """Why a column that identifies the rows is left out, unless it is the only feature."""
         if name not in self._indexes or len(self._chosen.features) == len(self._indexes):
             return ""
         return self._indexes[name].reason

@@ -1,4 +1,4 @@
-"""What is asked of a table, whatever its format: which columns, which labels, what is missing."""
+"""A request to a table of any format: which columns, which labels, which missing values."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ USUAL_SIGNS = (
     "nan",
     "null",
 )
-"""Texts that stand for a missing value where nothing else is said: those of pandas."""
+"""Texts that mean a missing value by default: those of pandas."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableRequest:
-    """What a format is told beside its files and parameters.
+    """What a format receives beside its files and parameters.
 
     Args:
         columns: the columns that were asked for.
@@ -46,7 +46,7 @@ class TableRequest:
         max_columns: most columns of a table.
         schema: read with this one instead of deciding: rows to predict on. Columns are found by
             their names, others are left alone, and chunks give x without labels.
-        kept: with a schema, further columns that are read as they are where they are there: an id,
+        kept: with a schema, further columns that are read unchanged if they exist: an id,
             the label of rows to score.
         labelled: whether one of the columns is the label; else all of them are features, as in
             rows for a model that has no names.

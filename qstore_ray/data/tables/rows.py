@@ -212,7 +212,7 @@ def not_a_value_error(
 
 
 def places_of(texts: pa.DictionaryArray) -> AnyArray:
-    """Places (N,) in the dictionary; the place behind its end where there is no value."""
+    """Places (N,) in the dictionary; a missing value gets the place behind its end."""
     filled = pc.fill_null(texts.indices.cast(pa.int64()), len(texts.dictionary))
     places: AnyArray = filled.to_numpy(zero_copy_only=False)
     return places
@@ -239,7 +239,7 @@ def _labels(column: pa.ChunkedArray, schema: TableSchema, where: Where) -> dict[
     if floats and (large := np.isfinite(values) & (np.abs(values) >= _EXACT)).any():
         row = int(np.argmax(large))
         raise DataError(
-            "a label is too large to be told from its neighbours",
+            "a label is too large to be distinguished from its neighbours",
             field=f"{where(row)}, column {schema.label!r}",
             value=float(values[row]),
             fix='Set params.label_type = "text".',

@@ -1,4 +1,4 @@
-"""What a callback is: code of its own choice at fixed moments of a run.
+"""Callbacks: user code that runs at fixed points of a training run.
 
     class Thermometer(Callback):
         def on_epoch_end(self, run, record):
@@ -57,6 +57,10 @@ class Batch(NamedTuple):
         gradient: ∂loss/∂θ (P,) that the step used; not to be changed.
         n_rows: rows of all workers together.
         blocks: what the gradient is the sum of, (blocks, P + 3); see `learn.step`.
+
+    Examples:
+        batch = Batch(loss=0.7, gradient=np.zeros(2), n_rows=8, blocks=np.zeros((1, 5)))
+        assert batch.loss == 0.7 and np.isnan(batch.gradient_noise())
     """
 
     loss: float
@@ -90,6 +94,12 @@ class Run:
         steps_per_epoch: steps of one epoch.
         state: parameters, counters and optimizer state; never changed, only replaced.
         journal, logged, ending, replacement: the loop's side of the methods below.
+
+    Examples:
+        class StopAfterTen(Callback):
+            def on_batch_end(self, run: Run, batch: Batch) -> None:
+                if run.state.step == 10:
+                    run.stop("ten steps were enough")
     """
 
     model: QuantumModel
@@ -135,7 +145,8 @@ class Run:
     def stop(self, reason: str) -> None:
         """Interrupt the run at a checkpoint: it can be resumed (exit code 5).
 
-        One worker stops after this step; several stop after the next one, when all have heard.
+        A single worker stops after this step; several stop after the next one, once all have
+        received the request.
         """
         self.ending = EndRequest("stop", reason)
 
@@ -166,13 +177,19 @@ class Callback:
     """Base of every callback: all hooks, each doing nothing. Override those you need.
 
     Attributes:
-        on_error: `raise` ends the run when a hook raises, `warn` records it and goes on.
+        on_error: `raise` ends the run when a hook raises, `warn` records it and continues.
         decides: whether the trained parameters depend on it (as with early stopping). Such a
             callback cannot be changed when a run is resumed.
         comes_last: whether it is called after the others, to see what they have logged.
 
     A callback that follows a metric names it as `monitor`: before a run begins it is checked that
     its epochs will have it.
+
+    Examples:
+        class LossPrinter(Callback):
+            on_error = "warn"
+            def on_epoch_end(self, run, record):
+                print(record["train_loss"])
     """
 
     on_error: ClassVar[Literal["raise", "warn"]] = "raise"
@@ -186,7 +203,7 @@ class Callback:
                 raise unknown_name_error("hook", name, HOOKS, field=cls.__name__)
 
     def logged_metrics(self, model: QuantumModel) -> Iterable[str] | None:
-        """The names that it will log each epoch; None where nobody knows before."""
+        """The names that it will log each epoch; None if they are not known in advance."""
         return None
 
     def without_validation(self) -> tuple[Callback | None, tuple[str, ...]]:
@@ -200,7 +217,7 @@ class Callback:
         """Before the first step of an attempt; `run.state` may be a restored one."""
 
     def on_epoch_begin(self, run: Run) -> None:
-        """Before the first step of an epoch, and where a resumed attempt enters it."""
+        """Before the first step of an epoch, and when a resumed attempt continues it."""
 
     def on_batch_begin(self, run: Run) -> None:
         """Before a step."""

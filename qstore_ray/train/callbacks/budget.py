@@ -31,7 +31,7 @@ _CIRCUITS, _SHOTS = 0, 1
 
 @dataclass
 class _Limit:
-    """What is allowed of `factor` times a counter of the run; of seconds where it has none."""
+    """What is allowed of `factor` times a counter of the run; of seconds without one."""
 
     name: str
     allowed: float
@@ -43,16 +43,20 @@ class _Limit:
 class Budget(Config, Callback):
     """Stops the run before any of its limits is passed. Runs in worker 0, after every step.
 
-    The run ends as an interruption: a checkpoint is written, the exit code is 5, and with a larger
-    budget `--resume` goes on. Seconds, circuits and shots are counted over all attempts.
+    The run ends as an interruption: a checkpoint is written, the exit code is 5, and `--resume`
+    with a larger budget continues. Seconds, circuits and shots are counted over all attempts.
 
     Args:
         seconds: wall time of training.
         circuits: circuit evaluations (a circuit with its exact gradient is one).
         shots: measurements.
         qpu_seconds: time on quantum hardware, as `seconds_per_shot` · shots.
-        money: the price of it, as `price_per_qpu_second` · QPU seconds, in whatever currency.
+        money: its price, as `price_per_qpu_second` · QPU seconds, in any currency.
         seconds_per_shot, price_per_qpu_second: what the two limits above are computed from.
+
+    Examples:
+        budget = Budget(seconds=3600, shots=1_000_000)
+        trainer = TrainerConfig(callbacks=[budget])
     """
 
     seconds: float | None = Field(default=None, gt=0.0)

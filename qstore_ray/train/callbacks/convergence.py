@@ -31,6 +31,10 @@ class ConvergenceMonitor(ConvergenceDetector, Callback):
     Args:
         monitor: the metric.
         end_on: findings that end the run, such as `["converged"]`; none by default.
+
+    Examples:
+        monitor = ConvergenceMonitor(monitor="val_loss", end_on=["converged"])
+        assert monitor.decides and not ConvergenceMonitor().decides
     """
 
     monitor: str = "train_loss"
@@ -78,7 +82,7 @@ class ConvergenceMonitor(ConvergenceDetector, Callback):
                 self._epoch.append(noise)
 
     def on_epoch_end(self, run: Run, record: Record) -> None:
-        """Look at the whole curve; tell what was not there an epoch ago."""
+        """Check the whole curve; report a finding that is new in this epoch."""
         self._values.append(monitored({**record, **run.logged}, self.monitor))
         if "gradient_norm" in record and self._epoch:
             self._norms.append(record["gradient_norm"])
@@ -111,7 +115,7 @@ class ConvergenceMonitor(ConvergenceDetector, Callback):
         }
 
     def restore(self, state: Mapping[str, AnyArray]) -> None:
-        """Go on with it."""
+        """Continue from this state."""
         self._values, self._norms = state["values"].tolist(), state["norms"].tolist()
         self._noises, self._epoch = state["noises"].tolist(), state["running"].tolist()
         self._told = str(state["told"])

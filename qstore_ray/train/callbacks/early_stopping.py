@@ -25,6 +25,10 @@ class EarlyStopping(StoppingRule, Callback):
 
     The options are those of `StoppingRule`. With `restore_best` the run ends with the parameters
     of its best epoch, whether or not it was stopped early; a copy of them is in every checkpoint.
+
+    Examples:
+        stopping = EarlyStopping(monitor="val_loss", patience=5)
+        trainer = TrainerConfig(epochs=100, callbacks=[stopping])
     """
 
     decides: ClassVar[bool] = True
@@ -46,7 +50,7 @@ class EarlyStopping(StoppingRule, Callback):
         self._state = self._state or self.init()
 
     def on_epoch_end(self, run: Run, record: Record) -> None:
-        """Look at the metric; raises `ConfigError` if there is none of that name."""
+        """Check the metric; raises `ConfigError` if no metric has that name."""
         value = monitored({**record, **run.logged}, self.monitor)
         verdict, self._state = self.update(self._state, run.state.epoch, value)
         if verdict.improved and self.restore_best:
@@ -65,6 +69,6 @@ class EarlyStopping(StoppingRule, Callback):
         return numbers if self._theta is None else {**numbers, _BEST: self._theta}
 
     def restore(self, state: Mapping[str, AnyArray]) -> None:
-        """Go on watching."""
+        """Continue from this state."""
         self._theta = state.get(_BEST)
         self._state = {name: float(value) for name, value in state.items() if name != _BEST}

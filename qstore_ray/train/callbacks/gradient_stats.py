@@ -30,6 +30,9 @@ class GradientStats(Config, Callback):
 
     A circuit whose gradients shrink while the head's stay is the sign of a barren plateau
     (McClean et al. 2018, arXiv:1803.11173). Not for optimizers that use no gradient.
+
+    Examples:
+        trainer = TrainerConfig(callbacks=[GradientStats()])
     """
 
     _norms: Any = PrivateAttr(default_factory=lambda: _NOTHING)
@@ -55,7 +58,7 @@ class GradientStats(Config, Callback):
             self._add_up()
 
     def on_epoch_end(self, run: Run, record: Record) -> None:
-        """Log the means of the epoch, and begin anew."""
+        """Log the means of the epoch and reset them."""
         self._add_up()
         if not self._steps:
             return
@@ -92,7 +95,7 @@ class GradientStats(Config, Callback):
         }
 
     def restore(self, state: Mapping[str, AnyArray]) -> None:
-        """Go on within the epoch."""
+        """Continue within the epoch."""
         self._norms, self._sum, self._squares = state["norms"], state["sum"], state["squares"]
         self._steps = int(state["steps"])
 

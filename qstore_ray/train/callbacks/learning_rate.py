@@ -37,6 +37,9 @@ class LearningRateMonitor(Config, Callback):
 
     Args:
         every: steps between two rates that are kept; 0 keeps none.
+
+    Examples:
+        trainer = TrainerConfig(schedule="one_cycle", callbacks=[LearningRateMonitor(every=10)])
     """
 
     every: int = Field(default=0, ge=0)
@@ -68,7 +71,7 @@ class LearningRateMonitor(Config, Callback):
         return {"range": np.array([seen.low, seen.high]), "kept": self._table()}
 
     def restore(self, state: Mapping[str, AnyArray]) -> None:
-        """Go on within the epoch."""
+        """Continue within the epoch."""
         self._rates = _Rates(*state["range"].tolist())
         self._rates.kept.extend(state["kept"].ravel().tolist())
 

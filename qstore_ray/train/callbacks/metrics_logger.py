@@ -23,12 +23,15 @@ if TYPE_CHECKING:
 class MetricsLogger(Config, Callback):
     """Writes `<run_dir>/<file>`: one row an epoch, one column a metric. Runs in worker 0.
 
-    `metrics.jsonl`, which every run has, holds the same numbers and more. The table is written
-    anew after every epoch, so a column that appears late is empty before, and an epoch that is
-    repeated after a resume is there once.
+    `metrics.jsonl`, which every run has, holds the same numbers and more. The table is
+    rewritten after every epoch, so a column that appears late is empty before, and an epoch that
+    is repeated after a resume has one row.
 
     Args:
         file: name of the file in the run folder.
+
+    Examples:
+        trainer = TrainerConfig(callbacks=[MetricsLogger(file="epochs.csv")])
     """
 
     comes_last: ClassVar[bool] = True

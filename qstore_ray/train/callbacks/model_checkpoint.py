@@ -39,6 +39,10 @@ class ModelCheckpoint(Config, Callback):
         mode: whether smaller or larger is better.
         every: also keep every n-th epoch; 0 for none.
         last: also keep the last one.
+
+    Examples:
+        keep = ModelCheckpoint(best=2, monitor="val_accuracy")
+        trainer = TrainerConfig(callbacks=[keep])
     """
 
     best: int = Field(default=1, ge=0)

@@ -22,6 +22,9 @@ class Timer(Config, Callback):
 
     The seconds are those of the steps and the validation. After a resume within an epoch they
     count from the resume on, and so do the samples.
+
+    Examples:
+        trainer = TrainerConfig(callbacks=[Timer()])
     """
 
     _began: float = PrivateAttr(default=0.0)

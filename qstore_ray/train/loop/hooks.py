@@ -1,6 +1,6 @@
 """Calling the callbacks of a run, each under its own policy. Lives in worker 0.
 
-A callback is code that we do not know. Whatever it raises is caught in one place, `_Guard`, and
+A callback is user code. Any exception that it raises is caught in one place, `_Guard`, and
 becomes either the end of the run, with the callback's and the hook's name, or a recorded warning.
 """
 
@@ -63,7 +63,7 @@ class Hooks:
         }
 
     def restore(self, arrays: Mapping[str, AnyArray]) -> None:
-        """Give the callbacks back what `arrays()` held; one that was not there begins anew."""
+        """Restore the callbacks from `arrays()`; a callback without state in it starts fresh."""
         for name, callback in self._callbacks.items():
             prefix = f"{PREFIX}{name}."
             own = {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
@@ -89,7 +89,7 @@ class _Guard:
         trace: TracebackType | None,
     ) -> bool:
         if not isinstance(error, Exception):
-            return False  # nothing, or Ctrl-C, which is nobody's fault
+            return False  # nothing, or Ctrl-C, which is no error of a callback
         own = isinstance(error, QStoreError)
         said = str(error).rstrip(".") if own else f"{type(error).__name__}: {error}"
         if self._callback.on_error == "warn":
@@ -103,7 +103,7 @@ class _Guard:
 
 
 def named(callbacks: Sequence[Callback]) -> dict[str, Callback]:
-    """Callbacks by class name; a second one of a class is called `Name-2`, and so on."""
+    """Callbacks by class name; the n-th one of a class is called `Name-n`."""
     found: dict[str, Callback] = {}
     for callback in callbacks:
         name, number = type(callback).__name__, 1

@@ -49,7 +49,7 @@ _TRAINED = "trained_theta"
 
 
 def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporter) -> WorkerResult:
-    """Train from the last checkpoint (or from the start) to the last epoch, or until told to stop.
+    """Train from the last checkpoint (or the start) to the last epoch, or until a stop request.
 
     Called in every worker, with the same job and rows.
 
@@ -110,7 +110,7 @@ class _Loop:
     hooks: Hooks  # set by `restore`
 
     def leave(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
-        """Tell the callbacks of an error that ends the run; it is raised again afterwards."""
+        """Report an error that ends the run to the callbacks; it is raised again afterwards."""
         if error is not None:
             self.hooks("on_exception", error)
         return False
@@ -189,7 +189,7 @@ class _Loop:
             self.journal.step(state, done.loss)
             self.call("on_batch_end", state, done)
             control = self.objective.take_control()
-            if self.reducer.world_size == 1:  # no other worker has to be told first
+            if self.reducer.world_size == 1:  # no other worker must receive it first
                 control |= Control(stop=self._callbacks_stop())
             if control.save or control.stop:
                 self._save(state)

@@ -37,7 +37,7 @@ _NOTES = 3  # behind every sum: control, circuits, shots
 class RowSelection:
     """Rows of a table: all of x (N, F) and y (N, …), or those that `index` (B,) names, in order.
 
-    `number` (N,) is what every row of the table is called in errors; its place where None. They
+    `number` (N,) is what errors call every row of the table; its place if None. They
     have the weights `weight` (N,) in a loss, or 1 each; with `weighs_correct` in accuracy too.
     """
 

@@ -1,6 +1,6 @@
 """What the loop reports while it runs, and whether it should stop.
 
-The loop calls these two methods and does not know where it runs: in this process or in a Ray Train
+The loop calls these two methods wherever it runs: in this process or in a Ray Train
 worker. Checkpoints are not reported; the run folder holds them.
 """
 
@@ -25,7 +25,7 @@ class Reporter(Protocol):
         ...
 
     def should_stop(self) -> bool:
-        """Whether to stop after this step. Asked on worker 0, which tells the others."""
+        """Whether to stop after this step. Called on worker 0, which informs the others."""
         ...
 
 
@@ -40,7 +40,7 @@ class LocalReporter:
         self._stop = stop or threading.Event()
 
     def metrics(self, record: dict[str, Any]) -> None:
-        """Nothing: the metrics file has it."""
+        """Does nothing: the metrics file has the record."""
 
     def should_stop(self) -> bool:
         """Whether the event is set."""
@@ -65,7 +65,7 @@ class RayTrainReporter:
         ray.train.report(record)
 
     def should_stop(self) -> bool:
-        """Whether the stop file is there; on a shared disk a look can take as long as a step."""
+        """Whether the stop file exists; on a shared disk this check can take as long as a step."""
         now = time.monotonic()
         if now - self._looked >= _SECONDS_BETWEEN_LOOKS:
             self._looked, self._stop = now, self._stop_file.exists()

@@ -1,7 +1,7 @@
-"""What val is scored by after each epoch: loss and accuracy always, other metrics where asked for.
+"""What val is scored by after each epoch: loss and accuracy always, other metrics on request.
 
-A metric is asked for by `trainer.metrics`, or by whatever follows it: the schedule's monitor, and
-that of early stopping or another callback. Only then are the outputs of all workers gathered, in
+A metric is requested by `trainer.metrics`, by the schedule's monitor, or by the monitor of early
+stopping or of another callback. Only then are the outputs of all workers gathered, in
 one all-reduce in place of that of the loss, and scored by worker 0; so a run that asks for none
 pays nothing. Loss and accuracy have the same bits either way.
 """
@@ -42,7 +42,7 @@ def metric_names(model: QuantumModel, n_validation: int) -> list[str]:
 def optional_metric_names(
     model: QuantumModel, class_names: tuple[str, ...], n_validation: int
 ) -> list[str]:
-    """The metrics that an epoch's record will have if they are asked for."""
+    """The metrics that an epoch's record will have on request."""
     if not n_validation:
         return []
     known = Scoring(model.loss.goal, class_names).metrics
@@ -107,7 +107,7 @@ def check_defined(
     """Check that the rows of val define the metric `val_<metric>` that a run follows.
 
     Raises:
-        ConfigError: they do not, as where a class has no row.
+        ConfigError: they do not, for example if a class has no row.
     """
     scoring = Scoring(model.loss.goal, class_names)
     why = _why_not(scoring, model, name.removeprefix(VAL), y_val)
@@ -145,7 +145,7 @@ def _check_monitors(model: QuantumModel, called: Mapping[str, Callback], known: 
 
 
 def _monitor(callback: Callback) -> str:
-    """The metric that a callback follows; empty where it follows none."""
+    """The metric that a callback follows; empty if it follows none."""
     name = getattr(callback, "monitor", None)
     return name if isinstance(name, str) else ""
 
@@ -175,16 +175,16 @@ class Validation:
 
     @property
     def warnings(self) -> list[str]:
-        """A sentence for each metric that was asked for and that these rows do not define."""
+        """A sentence for each requested metric that these rows do not define."""
         model = self._objective.model
         reasons = {n: _why_not(self._scoring, model, n, self._rows.y) for n in self._names}
         return [f"{VAL}{name} is not recorded: {why}" for name, why in reasons.items() if why]
 
     def score(self, theta: FloatArray) -> tuple[blocks.Sums, dict[str, float]]:
-        """The sums over val, and the metrics asked for as a record names them.
+        """The sums over val, and the requested metrics as a record names them.
 
         Raises:
-            DivergenceError: metrics are asked for, and an output is NaN or infinite.
+            DivergenceError: metrics are requested, and an output is NaN or infinite.
         """
         if not self._names:
             return blocks.total(self._objective.scores(theta, self._rows)), {}

@@ -167,7 +167,7 @@ def _check_names(found: list[str], expected: list[str]) -> None:
 
 
 def _check_plain(entry: zipfile.ZipInfo) -> None:
-    """Refuse whatever is no file stored as it is."""
+    """Refuse any entry that is not a regular, uncompressed file."""
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if stat.S_ISLNK(kind):
         raise model_file_error("a member is a link", entry.filename)
@@ -192,7 +192,7 @@ def _check_layout(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], size
 
 
 def _array(name: str, data: bytes, shape: tuple[int, ...]) -> FloatArray:
-    """One array, whose header is believed only where it says what the manifest says."""
+    """One array, whose header is accepted only if it agrees with the manifest."""
     stream = io.BytesIO(data)
     try:
         if np.lib.format.read_magic(stream) != (1, 0):

@@ -1,5 +1,5 @@
-"""Where a training begins that does not begin anew: from a model's parameters, or from the end of
-the run of fewer epochs that it makes longer.
+"""Starting a training from existing parameters: a warm start from a model, or the extension of a
+run of fewer epochs.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def beginning(given: TrainedModel | str | Path, model: QuantumModel) -> Beginnin
 
 
 def check_longer(config: TrainerConfig, epochs: int, steps_per_epoch: int, run_dir: Path) -> None:
-    """Raise where a run of `epochs` epochs cannot go on to those of `config` as if it had been
-    meant to from the start.
+    """Raise if a run of `epochs` epochs cannot continue to those of `config` with the result of
+    a run that had that many from the start.
 
     Raises:
         RunExistsError: its schedule was laid out for its length, or a callback has ended it.

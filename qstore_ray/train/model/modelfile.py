@@ -193,7 +193,7 @@ def read_model(data: bytes) -> ModelContents:
 def _check_widths(
     width: int, n_features: int, preparation: Preparation, taken: Signature | None
 ) -> None:
-    """Refuse a preparation that does not stand between what is given and the model."""
+    """Refuse a preparation whose input or output does not fit the rows and the model."""
     if width != n_features:
         raise model_file_error(
             f"the preparation gives {width} features, the model takes {n_features}",
@@ -249,7 +249,7 @@ def _no_constant(name: str) -> None:
 def _no_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) != len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("a key exists twice")
     return values
 
 

@@ -1,8 +1,7 @@
 """A trained model: predicts, is scored, is saved as one file, and is loaded again.
 
-A checkpoint holds all of it: parameters, the fitted preparation of raw rows, the classes, and the
-circuit (by name, or as OpenQASM 3). So a model can be used where the training data are not. `save`
-puts the same into one `.qsm` file to hand on (`modelfile.py`); either gives the same predictions.
+A checkpoint holds the parameters, fitted preparation, classes and circuit, so a prediction needs no
+training data. `save` writes the same to one `.qsm` file; both give the same predictions.
 """
 
 from __future__ import annotations
@@ -53,12 +52,18 @@ class TrainedModel:
     Attributes:
         model: the function. theta: its parameters (P + head,).
         preparation: raw rows (N, …) to features (N, F), as fitted on the training rows.
-        classes: the label of each class number, or the name of each of several labels; empty for a
-            regression.
+        classes: labels by class number, or the names of several labels; empty for a regression.
         backend: where circuits are evaluated.
         about: what a checkpoint's manifest says under `model`.
         origin: where it comes from, as far as it was known when it was loaded.
         checkpoint: the folder it was loaded from; None for a model file.
+
+    Examples:
+        x, y = np.linspace(0, 1, 20).reshape(10, 2), np.arange(10) % 2
+        track = TrackConfig(mlflow=False, figures=False)
+        trainer = QuantumTrainer(ModelConfig(n_qubits=2), TrainerConfig(epochs=1), track=track)
+        result = trainer.fit(DatasetLoader.from_arrays(x, y))
+        assert TrainedModel.load(result.run_dir).predict(x).shape == (10,)
     """
 
     model: QuantumModel = field(repr=False)
@@ -78,7 +83,7 @@ class TrainedModel:
             backend: where circuits are evaluated; without it exactly, in this process.
 
         Raises:
-            CheckpointError: there is no readable checkpoint, or no sound model file.
+            CheckpointError: no readable checkpoint exists, or the model file is damaged.
         """
         path = Path(path).expanduser()
         if path.suffix == SUFFIX and not path.is_dir():
@@ -148,22 +153,18 @@ class TrainedModel:
 
     @cached_property
     def signature(self) -> Signature | None:
-        """The columns or the image that the model takes; None where an earlier version trained it.
-
-        `signature.table` names the columns.
-        """
+        """The columns or the image of an input; None if an earlier version trained the model."""
         kept = self.about.get("input")
         return None if kept is None else Signature.from_dict(kept)
 
     def raw(self, rows: Any) -> AnyArray:
         """Raw rows (N, F) or (N, …) of a table, an array or lists, as the model is given them.
 
-        Columns of a table are found by their names: in pandas, polars and Arrow tables, in a
-        dictionary of columns, in a structured array. Their order does not matter, and columns that
-        are no features are left alone. An array is taken by position.
+        Columns of a pandas, polars or Arrow table, a dictionary or a structured array are found by
+        name; others are ignored. An array is taken by position.
 
         Raises:
-            DataError: columns that are missing or there twice, or a value that does not fit.
+            DataError: missing or repeated columns, or a value that does not fit.
         """
         return raw_rows(rows, self.signature)
 
@@ -226,7 +227,7 @@ class TrainedModel:
         return chances(self.outputs(rows))
 
     def predictions(self, rows: Any, *, prepared: bool = False) -> dict[str, AnyArray]:
-        """Columns by name: `prediction`, and `probability` where `predict_proba` gives some.
+        """Columns by name: `prediction`, and `probability` if `predict_proba` gives some.
 
         Args:
             rows: as `raw` takes them, or with `prepared` features (N, F) as a dataset's split has
@@ -255,11 +256,10 @@ class TrainedModel:
 
         Returns:
             What `rows` has beside the features or `x`, with columns `prediction` and, for a
-            classification, `probability` (classes,). Blocks may come in any order; `row` says which
-            is which.
+            classification, `probability` (classes,). Blocks come in any order, named by `row`.
 
         Raises:
-            UsageError: Ray is not running, or no worker was asked for.
+            UsageError: Ray is not running, or no worker was requested.
         """
         from qstore_ray.train.ray.predict import predict_on_ray  # Ray only where it is used
 
@@ -373,7 +373,7 @@ class TrainedModel:
         """
         if not self.tells_classes:
             raise UsageError(
-                "a confusion matrix is of models that tell one class a row",
+                "a confusion matrix needs a model that predicts one class a row",
                 field="model.loss",
                 value=self.model.loss_name,
                 fix="Use evaluate.",

@@ -23,46 +23,46 @@ _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 1.0
 
 
-def call_beside(call: Callable[[], T], stop: threading.Event, tell: Callable[[], object]) -> T:
+def call_beside(call: Callable[[], T], stop: threading.Event, on_stop: Callable[[], object]) -> T:
     """What `call` returns or raises. Called in the driver process.
 
     Args:
-        stop: when set, by a signal or another thread, `tell` is called once.
-        tell: tells what `call` does that it shall stop.
+        stop: when set, by a signal or another thread, `on_stop` is called once.
+        on_stop: requests that the work of `call` stops.
 
     Raises:
-        KeyboardInterrupt: a signal insisted, or asked for a stop and Ray's head went away, too.
+        KeyboardInterrupt: a repeated signal, or one that requested a stop before Ray's head died.
         WorkerError: Ray's head went away.
     """
     future: Future[T] = Future()
     # A thread that does not keep the process alive, as those of a pool would.
     threading.Thread(target=_run, args=(call, future), name="qstore_ray-ray", daemon=True).start()
     with _starting_no_other_ray(future):
-        _watch(future, stop, tell)
+        _watch(future, stop, on_stop)
     return future.result()
 
 
-def _watch(future: Future[T], stop: threading.Event, tell: Callable[[], object]) -> None:
-    told = False
+def _watch(future: Future[T], stop: threading.Event, on_stop: Callable[[], object]) -> None:
+    requested = False
     while not future.done():
         wait([future], timeout=_POLL_SECONDS)
-        if stop.is_set() and not told:
-            told = True
-            tell()
+        if stop.is_set() and not requested:
+            requested = True
+            on_stop()
         if not future.done() and head_is_gone():
             if stop.wait(_GRACE_SECONDS):  # both were sent the same signal
                 raise KeyboardInterrupt
             raise WorkerError(
                 "the Ray that was started on this machine has ended",
                 fix="If memory ran out, take fewer workers, fewer qubits or a smaller batch. Then "
-                "go on with existing='resume'.",
+                "continue with existing='resume'.",
             )
 
 
 @contextmanager
 def _starting_no_other_ray(future: Future[T]) -> Iterator[None]:
-    """A call that is left alone meets a Ray that was shut down, and Ray would start another one,
-    with a dashboard, for whoever calls it. Until the call has ended, an error is raised instead.
+    """An abandoned call finds Ray shut down, and Ray would start another one, with a dashboard, for
+    any caller. Until the call has ended, an error is raised instead.
     """
     usual = set_implicit_start(False)
     try:
@@ -83,7 +83,7 @@ class _Handed(Generic[T]):
         self._future = future
 
     def __enter__(self) -> None:
-        """Nothing: it begins with the call."""
+        """Does nothing: the block begins with the call."""
 
     def __exit__(
         self,

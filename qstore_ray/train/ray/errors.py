@@ -27,7 +27,7 @@ _MEANINGS: dict[type[RayError], str] = {
     ActorUnavailableError: "its process cannot be reached",
     WorkerCrashedError: "its process was killed or crashed",
     ObjectStoreFullError: "Ray's object store is full",
-    OutOfDiskError: "Ray's object store is full, and so is the disk that it goes on to",
+    OutOfDiskError: "Ray's object store is full, and so is the disk that it spills to",
 }
 _DEATHS = (
     ("node was terminated", "its machine was lost"),
@@ -35,11 +35,11 @@ _DEATHS = (
     ("running low on memory", _MEANINGS[OutOfMemoryError]),
     ("worker process has died", "its process was killed or crashed"),
 )
-"""In what Ray says of an actor, the words that tell one death from another."""
+"""Substrings of Ray's messages about a dead actor → the cause of death."""
 
 
 def meaning(exc: BaseException) -> str:
-    """Why a worker ended, or why Ray cannot do what it was asked for, in a line."""
+    """Why a worker ended, or why Ray cannot fulfil a request, in a line."""
     # Ray Train wraps the error that it met when it asked a worker how it does.
     exc = getattr(exc, "health_check_failure", None) or exc
     if isinstance(exc, QStoreError):

@@ -70,10 +70,10 @@ def stop_on_signal(stop: threading.Event) -> Iterator[None]:
 
 def leave_on_signal(code: int, say: Callable[[], object]) -> None:
     """From now on a signal ends this process: by KeyboardInterrupt, so that all is cleaned up, or
-    at once with exit code `code` where that cannot be.
+    at once with exit code `code` during an import.
 
-    It cannot in the middle of an import, which would leave modules half loaded, and whoever insists
-    does not want to wait for it.
+    An interrupted import would leave modules half loaded, and a repeated signal must not wait for
+    its end.
 
     Args:
         say: says so before the process ends at once.
@@ -96,8 +96,8 @@ def end_on_signal(code: int, *, asked: bool) -> None:
     """From now on Ctrl-C ends this process at once with `code`: its work is done.
 
     Args:
-        asked: it ends because of a signal, whose echo shall not change its exit code. It could even
-            when Python has put its handlers away, so the system is told to ignore it.
+        asked: the process ends because of a signal; a repeated one must not change its exit code.
+            It could even after Python has removed its handlers, so the system ignores it.
     """
     for number in _heard():
         echo = asked and number != signal.SIGINT
@@ -105,7 +105,7 @@ def end_on_signal(code: int, *, asked: bool) -> None:
 
 
 def _heard() -> list[signal.Signals]:
-    """The signals to act on: not SIGHUP where it is ignored, as `nohup` wants it."""
+    """The signals to act on: not SIGHUP if it is ignored, as under `nohup`."""
     ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     return [number for number in _SIGNALS if not (ignored and number == signal.SIGHUP)]
 

@@ -3,9 +3,9 @@
     embed     one task a chunk of rows; its states stay in the object store
     compare   one task a pair of chunks (of a symmetric matrix, those on and above the diagonal)
 
-The driver only starts tasks and puts blocks in place. A chunk and a block are the same whatever the
-number of workers is, so the matrix is too, bit for bit. Without workers the same blocks are
-computed in this process.
+The driver only starts tasks and puts blocks in place. Chunks and blocks do not depend on the number
+of workers, so neither does the matrix, bit for bit. Without workers the same blocks are computed in
+this process.
 """
 
 from __future__ import annotations
@@ -49,7 +49,15 @@ def gram_matrix(
         ConfigError: a negative number of workers, or blocks of no rows.
         ResourceError: more workers than the cluster has CPUs.
         WorkerError: a worker process died more often than `cluster.max_failures`.
-        QStoreError: whatever the kernel raises.
+        QStoreError: any that the kernel raises.
+
+    Examples:
+        circuit = build_circuit(
+            encoding="angle", ansatz="basic", n_qubits=2, n_features=2, layers=1
+        )
+        kernel = FidelityKernel(circuit, np.zeros(circuit.template.n_params))
+        k = gram_matrix(kernel, np.array([[0.1, 0.2], [0.3, 0.4]]))
+        assert k.shape == (2, 2) and np.allclose(np.diag(k), 1.0)
     """
     for name, value, least in (("num_workers", num_workers, 0), ("block", block, 1)):
         if value < least:

@@ -79,7 +79,7 @@ def predict_on_ray(
 
 
 def _taken(model: TrainedModel, columns: list[str]) -> tuple[str, ...]:
-    """The model's features where the rows have them by their names; none where `x` holds a row."""
+    """The model's features if the rows have them by their names; none if `x` holds a row."""
     signature = model.signature
     table = None if signature is None else signature.table
     if table is not None and ("x" not in columns or set(table.names) <= set(columns)):

@@ -1,4 +1,4 @@
-"""Joining or starting Ray, politely.
+"""Joining or starting Ray without side effects on other users of it.
 
 In order: a Ray that this process has initialised already, the configured address, `RAY_ADDRESS`
 (so that a submitted job joins its cluster), and only then a Ray of our own on this machine. Only
@@ -33,13 +33,13 @@ _DEFAULTS = {
     # Ray starts workers at niceness 15, behind its own services. Workers that add up at every step
     # wait for whichever was pushed aside: at 0, two of them are about a tenth faster.
     "RAY_worker_niceness": "0",
-    # Nobody takes this machine away and nobody reads Ray's own metrics: two actors less to start.
+    # This machine is not preempted and Ray's own metrics are not read: two actors fewer to start.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
     # Ray's coming default; without it every start prints a warning.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-"""Of Ray, where the environment does not say otherwise, while one of our own is up. A token is set,
+"""Settings of Ray, unless the environment has others, while one of our own is up. A token is set,
 too: Ray switches token authentication on for a local cluster, and with a token in the environment
 it writes none to the home directory."""
 
@@ -56,7 +56,7 @@ def ray_session(
     """An initialised Ray with room for the workers, for the time of the block.
 
     Args:
-        dashboard: start one where a Ray of our own is started.
+        dashboard: start one if a Ray of our own is started.
 
     Raises:
         ResourceError: the workers need more CPUs than the cluster has.
@@ -87,7 +87,7 @@ def head_is_gone() -> bool:
 
 
 def set_implicit_start(allowed: bool) -> bool:
-    """Whether Ray's calls start a Ray if there is none; what it was before."""
+    """Set whether Ray's calls start a Ray if none runs; returns the setting before."""
     before: bool = auto_init_hook.enable_auto_connect
     auto_init_hook.enable_auto_connect = allowed
     return before
@@ -149,8 +149,8 @@ def _groups_of_their_own() -> Iterator[None]:
 def _unheard() -> Iterator[None]:
     """A Ray that is initialised in this block does not print what its processes report.
 
-    Such as a paragraph of ids and paths for each worker that died, on stdout, whatever level and
-    destination its logs have. Who asked for the work is told of its failures, and says them.
+    By default it prints a paragraph of ids for each worker that died, on stdout, at any level and
+    destination of its logs. The caller receives the failures as errors and reports them.
     """
     usual = worker.listen_error_messages
     worker.listen_error_messages = lambda *_: None
@@ -162,10 +162,10 @@ def _unheard() -> Iterator[None]:
 
 @contextmanager
 def _same_handler() -> Iterator[None]:
-    """A Ray that is initialised in this block leaves SIGTERM to whoever handled it.
+    """A Ray that is initialised in this block keeps the existing handler of SIGTERM.
 
-    Ray's own handler ends the process with exit code 15 wherever it stands. It stays only if nobody
-    handles SIGTERM: it ends Ray's processes, too.
+    Ray's own handler ends the process with exit code 15 at any point. It stays only if SIGTERM has
+    no other handler, because it ends Ray's processes, too.
     """
     handler = signal.getsignal(signal.SIGTERM)
     try:
@@ -198,7 +198,7 @@ def _join(address: str) -> None:
 
 
 def _probe(address: str) -> None:
-    """Whether anything listens; Ray itself would go on asking for two minutes."""
+    """Raise unless something listens; Ray itself would retry for two minutes."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not (host and port.isdigit()):
         return  # `auto` and the like, which Ray looks up on this machine

@@ -1,10 +1,10 @@
-"""A deadline for workers that hang: a worker that gets nowhere writes down where, and ends.
+"""A deadline for workers that hang: a worker without progress writes its stacks and ends.
 
 A hung worker (a dead network disk, a frozen neighbour, a deadlock) raises nothing, and all others
-wait for its numbers, so the run would stand still for ever. Here every worker gives itself a
-deadline that is put off whenever the workers have added up, which they do several times a step.
-Past it, a thread of `faulthandler`, which needs no interpreter and so works in whatever state the
-worker is, writes the stacks of all threads into the run folder and ends the process. To Ray this is
+wait for its numbers, so the run would block forever. Here every worker gives itself a
+deadline that is extended after every all-reduce, of which each step has several.
+Past it, a thread of `faulthandler`, which needs no interpreter and so works in any state of the
+worker, writes the stacks of all threads into the run folder and ends the process. To Ray this is
 a worker that died: counted, and started again from the last checkpoint. (A process that is stopped
 as a whole cannot end itself; it no longer answers Ray either, which has the same deadline.)
 """
@@ -31,7 +31,7 @@ class WatchdogTimer(Protocol):
     """A timer that each sign of progress starts again."""
 
     def put_off(self) -> None:
-        """There is progress: begin to wait anew."""
+        """Report progress: restart the timer."""
         ...
 
 
@@ -100,7 +100,7 @@ class _StackDump:
         self._set()
 
     def put_off(self) -> None:
-        """Begin to wait anew."""
+        """Restart the timer."""
         if time.monotonic() - self._began >= _SHARE * self._seconds:
             self._set()
 

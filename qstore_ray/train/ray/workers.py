@@ -2,8 +2,8 @@
 
 This is the one file that knows Ray Train. Its `DataParallelTrainer` (V2, without torch) starts the
 workers, and starts the whole group again when one dies; its XGBoost backend joins them for the
-sums. The run folder holds the checkpoints, so a restarted group goes on from there, and Ray is
-asked to keep nothing. The rows travel once, through the object store, and are shared by the workers
+sums. The run folder holds the checkpoints, so a restarted group resumes from there, and Ray
+keeps nothing. The rows travel once, through the object store, and are shared by the workers
 of a node.
 """
 
@@ -64,7 +64,7 @@ def fit_on_ray(
     Raises:
         WorkerError: workers died more often than `cluster.max_failures`, or did not start.
         ResourceError: Ray has no room for the rows.
-        QStoreError: whatever the loop raised.
+        QStoreError: any that the loop raised.
     """
     defaults = {
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": _POLL_SECONDS,
@@ -96,7 +96,7 @@ def _fit(
 ) -> WorkerResult:
     stop_file = _run_dir(job) / STOP_FILE
     try:
-        # After a second Ctrl-C the file stays: where Ray goes on, the workers still stop.
+        # After a second Ctrl-C the file stays: if Ray continues, the workers still stop.
         result: Any = call_beside(_trainer(job, rows, cluster).fit, stop, stop_file.touch)
         stop_file.unlink(missing_ok=True)
     except (TrainingFailedError, RayError) as exc:
@@ -226,11 +226,11 @@ def _advice(cluster: ClusterConfig, frozen: bool, dumps: list[Path]) -> str:
         where = f"{dumps[0]} says where one stood. " if dumps else ""
         return (
             f"They made no progress for {cluster.worker_timeout:g} s. {where}If they were only "
-            "slow, set a larger cluster.worker_timeout; then go on with existing='resume'."
+            "slow, set a larger cluster.worker_timeout; then continue with existing='resume'."
         )
     return (
-        "If they ran out of memory, take fewer qubits, a smaller batch or fewer workers; then go "
-        "on with existing='resume'."
+        "If they ran out of memory, take fewer qubits, a smaller batch or fewer workers; then "
+        "continue with existing='resume'."
     )
 
 

@@ -104,7 +104,7 @@ def gather(
 
 
 def _records(run_dir: Path) -> list[Record]:
-    """The metrics, where they are whole; the summary has said so where they are not."""
+    """The metrics if they are complete; otherwise the summary has reported it."""
     try:
         return read_records(run_dir / "metrics.jsonl")
     except QStoreError:

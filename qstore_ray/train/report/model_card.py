@@ -1,7 +1,7 @@
 """The model card: what a trained model is, in Markdown, from what is known about it and no more.
 
 After Mitchell et al. 2019, "Model Cards for Model Reporting". Every number is the model's own, or
-was recorded with it; what nobody recorded is said to be unknown. An accuracy has Wilson's 95 %
+was recorded with it; what was not recorded is marked as unknown. An accuracy has Wilson's 95 %
 interval beside it, because a hundred test rows say less than a percentage with two decimals does.
 """
 
@@ -78,7 +78,7 @@ def _use(model: TrainedModel) -> str:
         return f"Predicting a number from {rows}."
     labels = [f"`{_text(label)}`" for label in model.classes[:_LONGEST_LABELS]]
     more = ", …" if len(model.classes) > _LONGEST_LABELS else ""
-    return f"Telling apart the classes {', '.join(labels)}{more}, from {rows}."
+    return f"Distinguishing the classes {', '.join(labels)}{more}, from {rows}."
 
 
 def _data(origin: Origin) -> str:
@@ -249,7 +249,7 @@ def _code(model: TrainedModel, file: str) -> str:
 
 
 def _example(table: TableSchema | None) -> str:
-    """A row by the names of its columns; none where they are many, or not fit for a page."""
+    """A row by the names of its columns; none if they are many, or not fit for a page."""
     if table is None or len(table.names) > _LONGEST_ROW:
         return ""
     values = {

@@ -1,7 +1,7 @@
 """The page of a run's report: what `RunFacts` holds, as HTML with its pictures inside.
 
-Curves, matrix and circuit are the figures of `qstore_ray.figures`. Whatever comes from the run is
-escaped in the means of `figures/page.py` and `data/quality/html.py`, or drawn as paths.
+Curves, matrix and circuit are the figures of `qstore_ray.figures`. All text from the run is
+escaped by the functions of `figures/page.py` and `data/quality/html.py`, or drawn as paths.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`report.html`: all there is to know about a run, in one file that can be sent to somebody.
 
-It is made of the run folder, whatever state that is in: what cannot be read is said in the report,
-and the rest is shown. What the folder does not hold, the sizes of the splits and the confusion
-matrix, comes from the dataset where the caller has it. Runs in the driver process.
+It is made of the run folder in any state: the report says what cannot be read and shows the
+rest. What the folder does not hold, the sizes of the splits and the confusion
+matrix, comes from the dataset if the caller has it. Runs in the driver process.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ def find_checkpoint(path: Path) -> Checkpoint:
     """The checkpoint that `path` is, or the newest readable one of the run folder that it is.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: no readable checkpoint exists.
     """
     if (path / "manifest.json").exists():
         return read_checkpoint(path)

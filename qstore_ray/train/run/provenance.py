@@ -107,7 +107,7 @@ def with_run(origin: Origin, checkpoint: Path) -> Origin:
     """`origin` with what the run of the checkpoint says by now.
 
     The run's metrics are those of its last parameters, so they are left out for any others and
-    while it goes on.
+    while it runs.
     """
     record = _record(checkpoint)
     if record is None:
@@ -137,7 +137,7 @@ def _record(checkpoint: Path) -> dict[str, Any] | None:
 
 
 def _trainer(run_dir: Path) -> dict[str, Any]:
-    """The `trainer` table of the run's configuration, whole; empty where there is none."""
+    """The complete `trainer` table of the run's configuration; empty if it has none."""
     try:
         return TrainerConfig.from_dict(
             read_toml(run_dir / "config.toml").get("trainer", {})

@@ -1,7 +1,7 @@
-"""What worker 0 keeps of a run while the loop goes on: metrics, checkpoints, and when.
+"""What worker 0 records of a run during the loop: metrics, checkpoints, and their times.
 
 `Recorder` writes into the run folder. A checkpoint waits for the disk several times as long as a
-step computes, so it is written by a thread of its own while the loop goes on. One at a time: the
+step computes, so a thread of its own writes it while the loop continues, one at a time: the
 next one, and the end, wait for it. `Memory` is for runs without a folder, such as an estimator's.
 """
 
@@ -70,7 +70,7 @@ class Journal(Protocol):
         ...
 
     def settle(self) -> None:
-        """Wait until the checkpoint that is being written is there."""
+        """Wait until the checkpoint that is being written is complete."""
         ...
 
     def write_model(self, folder: Path, theta: FloatArray, state: TrainState) -> Path:
@@ -210,7 +210,7 @@ class Recorder:
         return manifest
 
     def settle(self) -> None:
-        """Wait until the checkpoint that is being written is there.
+        """Wait until the checkpoint that is being written is complete.
 
         Raises:
             CheckpointError: it could not be written.

@@ -262,14 +262,14 @@ def open_run_folder(
     existing: Existing = "error",
     changed: bool = False,
 ) -> RunFolder:
-    """Create the folder of a run, or take up or replace the one that is there; status `running`.
+    """Create the folder of a run, or resume or replace an existing one; status `running`.
 
     Args:
         recipe: the configuration that decides the result; it must be equal for a run to be resumed.
         data_fingerprint: likewise, of the data.
-        about: what else the record of the run shall say.
+        about: further fields of the run's record.
         existing: what to do with a run of this name.
-        changed: a resumed run goes on with another recipe, which it has from now on.
+        changed: a resumed run continues with another recipe, which its record has from now on.
 
     Raises:
         RunExistsError: as `check_run` says, the run was made of something else, or another process
@@ -376,7 +376,7 @@ def _no_run_error(path: Path, reason: str) -> RunError:
 
 
 def _empty(path: Path) -> None:
-    """Delete a run; its record last, because without it the rest would be nobody's."""
+    """Delete a run; its record last, because without it the rest would have no owner."""
     for child in sorted(path.iterdir(), key=lambda child: child.name == _RECORD):
         if child.is_dir():
             shutil.rmtree(child)

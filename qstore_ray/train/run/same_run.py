@@ -37,7 +37,7 @@ class MadeOf:
     Attributes:
         recipe: the configuration that decides the result; None if it may be another one.
         data_fingerprint: of the data; None before they are loaded.
-        config_toml: the whole configuration; its `[dataset]` tells which data these are.
+        config_toml: the whole configuration; its `[dataset]` names the data.
     """
 
     recipe: Mapping[str, Any] | None
@@ -229,7 +229,7 @@ def _first_difference(before: str, now: str) -> str:
 
 
 def epochs_of(record: Mapping[str, Any]) -> int | None:
-    """For how many epochs the run of this record was meant; None where it does not say."""
+    """The number of epochs that the run of this record was to have; None if it is unknown."""
     epochs = record.get("recipe", {}).get("trainer", {}).get("epochs")
     return epochs if isinstance(epochs, int) else None
 
@@ -250,7 +250,7 @@ def _flat(values: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def changed_versions(earlier: Mapping[str, Any]) -> str:
-    """A warning where a run is resumed with other versions than those of its record, or nothing.
+    """A warning if a run is resumed with other versions than those of its record, else "".
 
     That is no reason to refuse it, but its end may differ in the last digits from one that was
     never interrupted.
@@ -260,7 +260,7 @@ def changed_versions(earlier: Mapping[str, Any]) -> str:
     if not other:
         return ""
     found = ", ".join(f"{name} {now.get(name)}" for name in before if before[name] != now.get(name))
-    return f"the run was started with {', '.join(other)}, and goes on with {found}"
+    return f"the run was started with {', '.join(other)}, and continues with {found}"
 
 
 def versions() -> dict[str, str]:

@@ -35,7 +35,7 @@ class TrainState:
         samples: rows used in all.
         sums: of the running epoch: loss, rows, correct, gradient norm (4,).
         learning_rate: of the last step.
-        ended: 1 where a callback has ended the run before its last epoch.
+        ended: 1 if a callback has ended the run before its last epoch.
         metric: the monitored metric of the last epoch; NaN before the first one's end.
         usage: circuits and shots in all (2,).
     """

@@ -1,7 +1,7 @@
-"""A run folder, looked at from outside: never locked, never changed, however damaged it is.
+"""Read-only access to a run folder: it is never locked or changed, even if it is damaged.
 
 A run that is being written to, was killed, or lost a file to a full disk must still be listed. So
-whatever cannot be read becomes `damaged`, with the reason, and what can be read is kept.
+any part that cannot be read becomes `damaged`, with the reason, and the rest is kept.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def find_run(run: str, storage: str) -> Path:
     """The folder of a run, by its path or by its name under `storage`.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no such run exists.
     """
     for path in (Path(run).expanduser(), Path(storage).expanduser() / run):
         if run and _is_run(path):
@@ -111,7 +111,7 @@ def find_run(run: str, storage: str) -> Path:
 
 
 def run_folders(storage: str) -> list[Path]:
-    """The run folders in `storage`, by name; none where it does not exist.
+    """The run folders in `storage`, by name; none if it does not exist.
 
     Raises:
         UsageError: it is no folder, or may not be read.

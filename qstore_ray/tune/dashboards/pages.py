@@ -47,7 +47,7 @@ def find_study(study: str, storage: Path) -> StudyStores:
     """The stores of a study, by its name under `storage` or by its folder.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no such study exists.
     """
     for folder in (Path(study).expanduser(), storage / study):
         made_of = folder / "config.toml"

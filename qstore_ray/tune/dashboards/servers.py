@@ -36,7 +36,7 @@ class Page:
 
     Args:
         name: what it shows. url: its address.
-        command: starts the server; empty where one runs already.
+        command: starts the server; empty if one runs already.
         environment: of the server, besides our own.
     """
 
@@ -70,7 +70,7 @@ class _Server:
     said: IO[bytes]
 
     def check(self, problem: str = "") -> None:
-        """Raise `RunError` where the process has ended, or with a problem."""
+        """Raise `RunError` if the process has ended or reports a problem."""
         code = self.process.poll()
         if code is None and not problem:
             return
@@ -106,7 +106,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)
-        except ProcessLookupError:  # nobody of the group is left
+        except ProcessLookupError:  # no process of the group is left
             break
         try:
             process.wait(_LONGEST_END)
@@ -116,7 +116,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _wait_for(servers: Sequence[_Server], stop: threading.Event) -> bool:
-    """Until every server answers; False where it was stopped before."""
+    """Wait until every server answers; False if it was stopped before."""
     deadline = time.monotonic() + _LONGEST_START
     for server in servers:
         while not read_page(server.page.url):
@@ -140,7 +140,7 @@ def _stop_when_left(stop: threading.Event) -> Iterator[None]:
 
 
 def read_page(url: str) -> str:
-    """What is at an address, "" where nothing answers; never through a proxy."""
+    """The page at an address, "" if no server answers; never through a proxy."""
     try:
         with build_opener(ProxyHandler({})).open(url, timeout=2.0) as answer:
             body: bytes = answer.read()

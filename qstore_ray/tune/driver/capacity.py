@@ -1,8 +1,8 @@
 """How many trials can run at a time, worked out before any of them starts.
 
-Ray waits, without a word and without end, for room that a cluster does not have; and trials that
-hold CPUs while the workers they started wait for CPUs wait for each other for ever. Both are plain
-arithmetic, which is done here, on numbers that the caller has asked the cluster for.
+Ray blocks silently when a cluster lacks the requested resources, and trials that hold CPUs while
+the workers they started wait for CPUs deadlock. Both can be computed beforehand, here, from the
+resources that the caller read from the cluster.
 
 A trial that trains in its own process takes its CPUs, GPUs and further resources in one piece, on
 one node; each of its trainings beyond the first that run at the same time takes as much again. A
@@ -61,7 +61,7 @@ def room(
 
     Raises:
         ConfigError: an amount that Ray cannot hand out.
-        ResourceError: not even one trial fits, or fewer than were asked for.
+        ResourceError: not even one trial fits, or fewer than requested.
     """
     _check_amounts(config)
     demand = _Demand.of(config, cluster, trainer)
@@ -103,7 +103,7 @@ def check_dashboard(config: TuneConfig, trainer: TrainerConfig, dashboard: bool)
     `needs_dashboard` says so.
 
     Raises:
-        ResourceError: there is none, and one is needed.
+        ResourceError: a dashboard is needed, and none runs.
     """
     if needs_dashboard(config, trainer) and not dashboard:
         raise ResourceError(

@@ -69,7 +69,7 @@ def _check_defined(config: TuneConfig, model: QuantumModel, judged: Dataset) -> 
     """Check that the rows of val define the metrics that trials are judged by.
 
     Raises:
-        ConfigError: they do not, as where a class has no row.
+        ConfigError: they do not, for example if a class has no row.
     """
     names, y = tuple(map(str, judged.schema.class_names)), judged.materialize("val").y
     for place, objective in enumerate(config.objectives):
@@ -83,7 +83,7 @@ def search_session(cluster: ClusterConfig, config: TuneConfig) -> Iterator[Room]
     """An initialised Ray with room for a trial at least, and how many it has room for.
 
     Raises:
-        ConfigError, ResourceError: no trial would ever start, or not as many as were asked for.
+        ConfigError, ResourceError: no trial would ever start, or fewer than requested.
         BackendError: the cluster cannot be reached.
     """
     trainer = TrainerConfig(num_workers=config.workers_per_trial)

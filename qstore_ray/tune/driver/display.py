@@ -1,4 +1,4 @@
-"""What shows a search while it goes on.
+"""The interface of a display that shows a running search.
 
 The driver's process alone calls it, from one thread, in the order of what happens; values are of
 the first objective. How it looks is the business of the command line or of a notebook.
@@ -34,7 +34,7 @@ class SearchDisplay(Protocol):
         mode: Mode = "auto",
         best: BestTrial | None = None,
     ) -> None:
-        """A search begins, or goes on.
+        """A search begins or is resumed.
 
         Args:
             study: its name.

@@ -1,4 +1,4 @@
-"""Running the trials of a study with Ray Tune, until there are none left or somebody says stop.
+"""Running the trials of a study with Ray Tune, until the last one ends or a stop request.
 
 Ray Tune is given a search algorithm that asks the study, a trainable that is an actor for one trial
 after another, and a scheduler. It decides which trial trains when. What it writes is scratch.
@@ -39,7 +39,7 @@ _SETTINGS = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # they are counted, with their causes
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial that failed has none
-    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # nobody reads Ray Tune's own records
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Ray Tune's own records are never read
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean what they mean in the driver
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -52,7 +52,7 @@ def run_experiment(study: Study, plan: Plan, room: Room, watch: Watch) -> bool:
 
     Args:
         room: what a trial takes, and how many fit.
-        watch: is told of every report.
+        watch: receives every report.
 
     Raises:
         StudyError: the study's storage is out of reach.
@@ -64,7 +64,9 @@ def run_experiment(study: Study, plan: Plan, room: Room, watch: Watch) -> bool:
     scratch, stop = study.folder / SCRATCH, threading.Event()
     try:
         with _settings(plan.places), stop_on_signal(stop):
-            call_beside(lambda: _tune(plan, room, search, scratch), stop, tell=search.leaving.set)
+            call_beside(
+                lambda: _tune(plan, room, search, scratch), stop, on_stop=search.leaving.set
+            )
     except (RayError, TuneError) as exc:
         raise search.error or _ray_tune_error(exc, study.folder) from exc
     except (KeyboardInterrupt, WorkerError) as exc:

@@ -59,7 +59,7 @@ def summary_of(result: StudyResult) -> dict[str, Any]:
 
 
 def finish(plan: Plan, result: StudyResult) -> None:
-    """Train the best job once more on train and val, and register a model, if asked for.
+    """Train the best job once more on train and val, and register a model, if requested.
 
     Raises:
         InterruptedRunError: stopped on request; resuming the study continues it.
@@ -88,7 +88,7 @@ def stopped_error(folder: Path, what: str = "the search") -> InterruptedRunError
 def refit(plan: Plan, result: StudyResult) -> None:
     """Train the best job on train and val; the notes of what is different go to `refit.txt`.
 
-    A final training of the same job that had finished is left alone, one that had not goes on.
+    If the same job was trained before: a finished training is kept, an unfinished one resumed.
     """
     best = result.best_trials()[0]
     job = alone(plan.config.space.apply(plan.job, best.parameters))
@@ -125,7 +125,7 @@ def _track(plan: Plan) -> TrackConfig:
 
 
 def _status(folder: Path, toml: str) -> str | None:
-    """How an earlier final training of the same job stands; None if there is none."""
+    """The status of an earlier final training of the same job; None without one."""
     try:
         same = (folder / "config.toml").read_text() == toml
         return str(read_run_record(folder)["status"]) if same else None

@@ -1,8 +1,8 @@
 """The final training of a search: the best configuration once more, on train and val together.
 
-While the search went on, val said which configuration is best. It has no say in the last training,
-so its rows are worth more in train, and what watched them has to go or to watch something else.
-What was changed is said in words, since the result is another run than the best trial's:
+During the search, val decided which configuration is best. The final training does not need it, so
+its rows are added to train, and everything that monitored val is removed or monitors train instead.
+The changes are listed in words, since the result is not the best trial's run:
 
     refit, notes = refit_job(best, epochs=12)
 
@@ -38,7 +38,7 @@ def refit_job(best: Job, epochs: int | None = None, *, folds: int | None = None)
 
     Args:
         best: the job of the best trial.
-        epochs: that it trained for, or at which it was best; as many as the job has where None.
+        epochs: that it trained for, or at which it was best; those of the job if None.
         folds: of the cross-validation that it was chosen by, whose test rows are kept.
 
     Raises:
@@ -69,7 +69,7 @@ def _without_val(config: TrainerConfig, epochs: int | None, notes: list[str]) ->
         notes.append(f"trainer.epochs = {epochs}, as in the best trial, instead of {config.epochs}")
     schedule = get_schedule(config.schedule, config.schedule_options)
     if config.monitor is not None and _of_val(config.monitor):
-        # Not the loss in place of an accuracy: the schedule may have been told that more is better.
+        # Not the loss in place of an accuracy: the schedule's mode may be "max".
         changes["monitor"] = of_train(config.monitor)
         notes.append(f"trainer.monitor = {changes['monitor']} instead of {config.monitor}")
     elif config.monitor is None and schedule.cadence == "metric":

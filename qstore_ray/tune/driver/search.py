@@ -2,7 +2,7 @@
 
 Ray Tune asks for trials and delivers their reports; both go straight into the study, on the
 disk first. So Tune's own state may be lost at any moment. (Its `OptunaSearch` leaves
-trials of a killed driver running for ever, and neither knows causes nor fixed designs.)
+trials of a killed driver running forever, and supports neither causes nor fixed designs.)
 
 A trial's id in Ray Tune is the name of its run folder. Runs in the driver process, in the thread of
 Ray Tune's loop.
@@ -33,7 +33,7 @@ class Watcher(Protocol):
     """Receives the events of a search, in the driver process; no call may block."""
 
     def trial_started(self, trial: studies.Trial) -> None:
-        """A trial was asked for."""
+        """A trial was requested."""
         ...
 
     def trial_reported(self, trial: studies.Trial, epochs: Sequence[tuple[int, float]]) -> None:
@@ -55,7 +55,7 @@ class StudySearch(SearchAlgorithm):
     """Gives Ray Tune the trials of a study.
 
     Args:
-        at_a_time: trials that run; None where the scheduler needs all of them to exist.
+        at_a_time: trials that run; None if the scheduler needs all of them to exist.
     """
 
     def __init__(self, study: Study, watcher: Watcher, *, at_a_time: int | None) -> None:

@@ -3,9 +3,9 @@
 The study's folder is a run folder to the trackers. Its metrics.jsonl has one record a trial that
 ended, in the order of ending, so that `best_value` over the records is the course of the search. A
 trial is followed from its own run folder, as any run is. Trials write there and nowhere else; the
-driver alone writes to the trackers, in threads, and the search waits for none of them. Whatever a
-tracker has missed, `close` makes up for where it can be reached by then, and `sync_run` on the
-study's folder later.
+driver alone writes to the trackers, in threads, and the search waits for none of them. `close`
+sends a tracker everything that it missed, if it can be reached by then; `sync_run` on the study's
+folder does so later.
 
 MLflow shows a trial under its study, whose run must exist by then. So a trial's thread waits at a
 gate, one for each tracker, that opens when the study's run exists. It closes for a while if a
@@ -94,7 +94,7 @@ class SearchTracking:
         """After `close`: run folders that a tracker does not have all of; `sync_run` them later."""
 
     def start(self, resumed: bool) -> None:
-        """Begin the study's run, or go on with it; without `resumed` nothing is left of another.
+        """Begin or resume the study's run; without `resumed`, an earlier run is overwritten.
 
         Raises:
             RunError: the study's folder cannot be written to, or its metrics file is damaged.
@@ -125,7 +125,7 @@ class SearchTracking:
     def begin(
         self, number: int, run_dir: Path, values: Mapping[str, Any], job_config: Mapping[str, Any]
     ) -> None:
-        """Follow a trial that is about to begin, or to go on in the run folder it had before.
+        """Follow a trial that is about to begin, or to resume in the run folder it had before.
 
         Args:
             run_dir: its run folder, which need not exist.
@@ -159,7 +159,7 @@ class SearchTracking:
         summary: Mapping[str, Any] | None = None,
         record: Mapping[str, Any] | None = None,
     ) -> None:
-        """A trial ended, which its run folder tells from now on; a thread finishes its trackers.
+        """Record in its run folder that a trial ended; a thread finishes its trackers.
 
         Also for a trial that an earlier driver had run and not recorded: it has a record then.
 
@@ -208,7 +208,7 @@ class SearchTracking:
         summary: Mapping[str, Any] | None = None,
         artifacts: Sequence[Path] = (),
     ) -> list[TrackerFailure]:
-        """End the study's run, and those of trials that still go on as interrupted ones. How they
+        """End the study's run, and mark those of unfinished trials as interrupted. How they
         ended is written first, then all trackers are waited for. Every error there was;
         `incomplete` says what is still missing.
 
@@ -377,7 +377,7 @@ class TrialTracker:
         self._gate = gate
 
     def start(self, run: RunInfo) -> None:
-        """Begin the run once that of the study is there.
+        """Begin the run once that of the study exists.
 
         Raises:
             RunError: the study's run is not there, or as the tracker says.

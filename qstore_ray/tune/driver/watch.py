@@ -81,7 +81,7 @@ class Watch:
             self._display.trial_ended(trial.number, status, value, reason)
 
     def trials_left(self, running: Sequence[Trial]) -> None:
-        """The search stops; what runs is repeated when it goes on."""
+        """The search stops; a resumed search repeats the running trials."""
         for trial in running:
             self._tracking.end(trial.number, "interrupted")
             if self._display:

@@ -2,7 +2,7 @@
 
 It needs no network and no other file. The table of trials is sorted by a click on a column, by the
 few lines of script below; without scripts it is in the order of trials. Every text of the study is
-escaped where it enters the page, and secrets are hidden.
+escaped when it enters the page, and secrets are hidden.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ pre { font: 12.5px/1.5 ui-monospace, "DejaVu Sans Mono", monospace; overflow-x: 
 """
 )
 
-# Numbers by size, texts by their letters, dashes last whatever the direction.
+# Numbers by size, texts by their letters, dashes last in both directions.
 _SCRIPT: Final = """<script>
 for (const table of document.querySelectorAll(".sortable table")) {
   const heads = [...table.rows[0].cells], rows = [...table.rows].slice(1);
@@ -74,7 +74,7 @@ for (const table of document.querySelectorAll(".sortable table")) {
 
 
 def write_page(result: StudyResult, folder: Path) -> Path:
-    """Write `<folder>/report.html`, whatever state the study is in; its path.
+    """Write `<folder>/report.html` for a study in any state; returns its path.
 
     Raises:
         RunError: the file cannot be written.

@@ -22,9 +22,9 @@ _SEED = 0
 def importances(result: StudyResult) -> dict[str, dict[str, float]]:
     """Metric → field → share of the variance, largest first, adding up to 1.
 
-    Judged are the parameters that every completed trial has and that take more than one value. A
-    metric is left out where nothing can be said: fewer than `FEWEST` completed trials, equal
-    values, or no such parameter.
+    It covers the parameters that every completed trial has and that take more than one value. A
+    metric is left out if it has no estimate: fewer than `FEWEST` completed trials, equal values,
+    or no such parameter.
     """
     import optuna
 
@@ -68,7 +68,7 @@ def _shares(study: Any) -> dict[str, float]:
     varied = sorted(name for name, distribution in common.items() if not distribution.single())
     if not varied:
         return {}
-    # Not get_param_importances, which says equal shares where nothing is explained.
+    # Not get_param_importances, which returns equal shares if no variance is explained.
     found = FanovaImportanceEvaluator(seed=_SEED).evaluate(study, params=varied)
     total = sum(found.values())
     shares = {name: float(share / total) for name, share in found.items()} if total > 0 else {}

@@ -49,11 +49,11 @@ def search_of(result: StudyResult) -> Search:
 def draw_study(
     search: Search, folder: Path, kinds: Sequence[str], form: Format = "png"
 ) -> dict[str, Path]:
-    """Draw pictures into a folder, which is made where it is missing; kind → file.
+    """Draw pictures into a folder, which is created if it is missing; kind → file.
 
     Raises:
         UnknownNameError: no such kind.
-        UsageError: there is nothing to draw in a picture. What was drawn before it is there.
+        UsageError: a picture has nothing to draw. The pictures before it have been written.
         RunError: a file cannot be written.
     """
     _make(folder)
@@ -74,7 +74,7 @@ def draw_possible(
     for kind, figure in study_figures(search):
         if not isinstance(figure, UsageError):
             files[kind] = save(figure, folder / f"{kind}.{form}")
-        elif kind != "front" or len(search.metrics) > 1:  # of one objective, nobody expects it
+        elif kind != "front" or len(search.metrics) > 1:  # of one objective, it is not expected
             reasons[kind] = figure.message
     return files, reasons
 
@@ -87,7 +87,7 @@ def _make(folder: Path) -> None:
 
 
 def _dimension(name: str, parameter: Parameter) -> Dimension | None:
-    """The axis of a parameter; None where it has one value only."""
+    """The axis of a parameter; None if it has one value only."""
     match parameter:
         case FloatParameter() | IntParameter() if parameter.low < parameter.high:
             whole = isinstance(parameter, IntParameter)

@@ -38,7 +38,7 @@ class Random(Config):
 class QuasiRandom(Config):
     """Points of low discrepancy: they leave smaller gaps than random ones, in every direction.
 
-    A conditional parameter has a direction of its own, which is unused where it is not there.
+    A conditional parameter has a direction of its own, which is unused if it does not exist.
 
     Args:
         sequence: `sobol` (Sobol 1967; even in every power of 2 of trials) or `halton` (Halton

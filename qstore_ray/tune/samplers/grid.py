@@ -1,6 +1,6 @@
 """All combinations of a space, and how many there are.
 
-A conditional parameter multiplies only those combinations in which it is there. They are counted
+A conditional parameter multiplies only those combinations in which it exists. They are counted
 without being made: field by field, the combinations so far are gathered by the one thing that
 matters to what follows, which of the later conditions they have met.
 """
@@ -23,7 +23,7 @@ def grid_size(space: Space) -> int:
     """The number of combinations of a space.
 
     Raises:
-        ConfigError: a range of which nobody said how many values to take, or conditions that
+        ConfigError: a range without `points` or `step`, or conditions that
             depend on each other in too many ways to be counted.
     """
     states: Counter[Met] = Counter({frozenset(): 1})

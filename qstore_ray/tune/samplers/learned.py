@@ -128,7 +128,7 @@ class Genetic(Config):
 
     Args:
         population: trials of a generation.
-        mutation: chance that a parameter is drawn anew; without it 1/d for d parameters.
+        mutation: chance that a parameter is drawn again; without it 1/d for d parameters.
         crossover: chance that a trial has two parents.
     """
 
@@ -199,7 +199,7 @@ def _sampler_error(message: str, value: Any, fix: str) -> ConfigError:
 
 
 def _quietly(opener: Callable[..., BaseSampler], **options: Any) -> BaseSampler:
-    """Open without Optuna's notice that an option may change one day; our tests would tell."""
+    """Open without Optuna's notice that an option is experimental; tests detect a change."""
     from optuna.exceptions import ExperimentalWarning
 
     with warnings.catch_warnings():

@@ -35,7 +35,7 @@ class ASHA(Scheduler):
     Args:
         resource: what rungs are counted in: epoch, circuit_evaluations or seconds.
         grace_period: g, of the resource; nothing ends before. For epochs it is 1 if left out.
-        reduction_factor: η; of the trials that reach a rung, about 1/η go on.
+        reduction_factor: η; of the trials that reach a rung, about 1/η continue.
         brackets: the trials are dealt out over so many, the s-th of which begins at rung s.
         max_period: of the resource, after which a trial ends; without it, for epochs only, all of
             them.

@@ -1,9 +1,9 @@
-"""What a scheduler of a search is: it ends or changes trials while they train.
+"""Schedulers of a search: they end or change trials while they train.
 
-A trial reports its score after epochs; a scheduler answers that it goes on, ends, waits, or takes
-over another trial's parameters. It may answer anything but "go on" only where `decides` says so:
-those epochs a trial has to report, the others it may. That makes what a search does independent of
-how many reports there are, and lets short epochs go unreported.
+A trial reports its score after epochs; a scheduler decides that it continues, ends, waits, or takes
+over another trial's parameters. Any decision but "continue" is allowed only at epochs for which
+`decides` is true: a trial must report those and may skip the others. So a search does not depend on
+the number of reports, and short epochs need none.
 
 A trial of several trainings (seeds × folds) reports after each of them, not after epochs; wherever
 epochs are counted here, they are then trainings. `horizon` says how many there are.

@@ -1,8 +1,8 @@
 """Successive halving in brackets that wait.
 
 With M epochs at most and a factor η, the trials of bracket s first train ⌊M η⁻ˢ⌋ epochs. When all
-of them have, the best 1/η go on for η times as long, and so on up to M. A trial that is there early
-is paused, and its place is free for others.
+have reached that milestone, the best 1/η continue to η times as many epochs; this repeats up to M.
+A trial that reaches a milestone early is paused, and its resources are free for others.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class Median(Scheduler):
             check_period("grace_period", self.grace, end, what)
 
     def open(self, space: Space, *, epochs: int | None, seed: int) -> TrialScheduler:
-        """Ray's, which is told one report an interval."""
+        """Ray's scheduler, which receives one report an interval."""
         from qstore_ray.tune.schedulers.ray import IntervalMedianRule
 
         return IntervalMedianRule(self)

@@ -2,7 +2,7 @@
 
 Every `interval` epochs a trial saves its parameters and is compared with the population. One of the
 worst takes over the parameters of one of the best, its optimizer's state, and its values, of which
-some are then changed: those that a training reads anew at every step, such as the learning rate.
+some are then changed: those that a training reads again at every step, such as the learning rate.
 So a search finds not a learning rate but a course of it.
 """
 
@@ -69,7 +69,7 @@ class PBT(Population):
     """Population-based training (Jaderberg et al. 2017).
 
     Args:
-        resample_probability: chance that a value is drawn anew from its range.
+        resample_probability: chance that a value is drawn again from its range.
         perturbation_factors: by one of which it is multiplied otherwise, within its range; what has
             steps or choices moves by one at least.
     """

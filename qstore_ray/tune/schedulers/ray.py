@@ -1,11 +1,11 @@
 """Ray Tune's schedulers, each made to do exactly what its configuration in `schedulers/` says.
 
-Ray's own act on whatever report happens to reach them. Here a report reaches them only where the
-configuration `decides`, so that a search does not depend on how many reports there are. The rest is
-what Ray leaves open:
+Ray's own act on any report that reaches them. Here a report reaches them only if the configuration
+`decides`, so that a search does not depend on the number of reports. The rest is what Ray leaves
+open:
 
 * The seed: Ray draws from the global state of `random` and numpy. `PrivateRandomState` puts a state
-  of its own there while Ray draws, and then restores what was there.
+  of its own there while Ray draws, and then restores the global one.
 * A median without pauses, and without an error if a trial failed before its first score.
 * Hyperband without deadlock: if the trial that others wait for dies, they continue.
 * Values that stay in their space when they change.
@@ -156,7 +156,7 @@ class IntervalMedianRule(FixedMetric, MedianStoppingRule):
             mode=MODE,
             grace_period=config.grace,
             min_samples_required=config.min_samples,
-            min_time_slice=math.inf,  # type: ignore[arg-type]  # a trial without others to compare with goes on
+            min_time_slice=math.inf,  # type: ignore[arg-type]  # a trial without others to compare with continues
         )
         self._rungs = _Rungs(config.rung, config.resource)
 

@@ -14,7 +14,7 @@ SEARCHED = ("dataset", "model", "trainer")
 
 
 def check_field(job: Config, field: str) -> None:
-    """Check that the job has a field of this name, as far as its models tell.
+    """Check that the job has a field of this name, as far as its models define it.
 
     A key of a free table (`trainer.optimizer_options.beta1`) is left to the class that reads it.
 

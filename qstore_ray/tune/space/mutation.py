@@ -1,8 +1,8 @@
 """Changing values of a trial while it trains.
 
-A training reads some of its numbers anew at every step: the learning rate, the limits of the
+A training reads some of its numbers again at every step: the learning rate, the limits of the
 gradient, the options of its optimizer. Of those that a space searches, the ones without condition
-can change, and only where no other parameter is conditional on them; the others decide what the
+can change, and only if no other parameter is conditional on them; the others decide what the
 parameters are, and cannot.
 """
 
@@ -65,7 +65,7 @@ def mutated(
     factors: Sequence[float],
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """The values, those of `parameters` drawn anew with probability `resample`, else multiplied."""
+    """The values; those of `parameters` are resampled with probability `resample`, else scaled."""
     changed = dict(values)
     for field, parameter in parameters.items():
         factor = factors[int(rng.integers(len(factors)))]

@@ -44,7 +44,12 @@ class Space(Config):
 
     Raises:
         ConfigError: no parameters, an unknown type, wrong bounds or choices, or a condition on
-            what is not there, can never hold, or goes round in a circle.
+            a missing field, one that can never hold, or a circular one.
+
+    Examples:
+        table = {"trainer.learning_rate": {"type": "float", "low": 0.01, "high": 0.1}}
+        space = Space.model_validate(table)
+        assert list(space.parameters) == ["trainer.learning_rate"]
     """
 
     parameters: dict[str, SerializeAsAny[Parameter]]
@@ -61,7 +66,7 @@ class Space(Config):
         found: dict[str, Parameter] = {}
         for field, entry in _entries(table, ""):
             if field in found:
-                raise ConfigError("this field is there twice", field=field, fix="Leave one out.")
+                raise ConfigError("this field exists twice", field=field, fix="Leave one out.")
             found[field] = _parameter(field, entry)
         if not found:
             raise ConfigError(
@@ -163,8 +168,8 @@ class Space(Config):
     def check(self, job: Config) -> None:
         """Try every field, bound and choice on the job that is searched from.
 
-        A value counts as refused if the job refuses it whatever the other fields are: as they are
-        in the job, at their first values, and at their last ones.
+        A value counts as refused if the job refuses it for each of three settings of the other
+        fields: those of the job, their first values, and their last values.
 
         Raises:
             UnknownNameError: a field that the job does not have.
@@ -208,7 +213,7 @@ class Space(Config):
         return {field: parameter.at(u) for field, parameter in self.parameters.items()}
 
     def _reason(self, field: str) -> dict[str, Any]:
-        """Values under which a field is there: of its condition, and of the conditions' own."""
+        """Values for which a field exists: of its condition, and of the conditions' own."""
         found: dict[str, Any] = {}
         for other, allowed in self.parameters[field].when.items():
             found |= {**self._reason(other), other: allowed[0]}

@@ -131,7 +131,7 @@ def absolute(url: str) -> str:
 
 
 def same_database(url: str, other: str) -> bool:
-    """Whether two URLs name one database, whoever logs in and by whichever driver.
+    """Whether two URLs name one database, for any login and any driver.
 
     Raises:
         ConfigError: one of them is not the URL of a database.

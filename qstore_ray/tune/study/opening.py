@@ -1,7 +1,7 @@
-"""Opening a study: a new one, or one to go on with; every step can be killed and done again.
+"""Creating or resuming a study; every step can be killed and repeated.
 
-A study lives in `<storage>/<name>/`, beside the run folders of its trials (`trial-0007`), or, with
-a URL, in a database, and only the run folders are there.
+A study lives in `<storage>/<name>/`, beside the run folders of its trials (`trial-0007`). With a
+URL it lives in a database, and the folder has only the run folders.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def open_study(
     data_fingerprint: str = "",
     existing: Existing = "error",
 ) -> Study:
-    """Create the study of a search, or go on with the one that is there.
+    """Create the study of a search, or resume an existing one.
 
     Everything is checked before anything is written. A resumed study may be given more trials, and
     another sampler.
@@ -69,7 +69,7 @@ def open_study(
     Raises:
         ConfigError: a wrong space, sampler, point or objective, or more points than trials.
         RunExistsError: the study exists and `existing` is "error", it is made of something
-            else, another process has it open, or there is none to resume.
+            else, another process has it open, or no study exists to resume.
         StudyError: its storage is locked, damaged or out of reach.
     """
     folder = check_study(storage, name, config, job=job, existing=existing)

@@ -124,7 +124,7 @@ def check_owner(study: optuna.Study, folder: Path, url: str, *, deletes: bool = 
     """Check that a study in a database is this folder's.
 
     Args:
-        deletes: the study is to be deleted, as one that nobody has begun to use may be.
+        deletes: the study is to be deleted, as an unused one may be.
 
     Raises:
         RunExistsError: it is another folder's, or not one of ours.

@@ -30,7 +30,7 @@ KEY = "qstore"
 """The study's user attribute that holds it."""
 
 Change = tuple[Any, Any]
-"""The values of a field that differs, before and now; None where it is not there."""
+"""The values of a field that differs, before and now; None if it does not exist."""
 
 _RANKS = "dataset.split.ranks"  # The fingerprint of the data says what these decide.
 

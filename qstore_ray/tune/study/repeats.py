@@ -1,7 +1,7 @@
 """Points that a search has tried already: they are not trained again.
 
 A training is deterministic, so a trial with the values of an earlier one would end as that one did,
-bit for bit. A sampler that chooses such a point is told the known result at once and asked again;
+bit for bit. A sampler that chooses such a point gets the known result at once and is asked again;
 the repetition is kept in the study (`same_as`) for samplers to learn from, is no trial of its
 results, and does not count. After a few in a row, a point is drawn that was not tried. When a
 finite space has none left, the search is over.
@@ -102,7 +102,7 @@ def _all_values(space: Space) -> Space:
 
 
 def _stepped(table: Mapping[str, Any]) -> dict[str, Any]:
-    """A range in steps, whatever a grid would have taken of it."""
+    """A range in steps, without the number of points that a grid takes of it."""
     if table["type"] not in ("int", "float"):
         return dict(table)
     return {key: value for key, value in table.items() if key not in ("points", "log")}

@@ -64,9 +64,9 @@ class TrialResult:
         interval: where a trial is several trainings, the 95 % interval [low, high] of the mean that
             is its first objective; they share rows, so it is rather too narrow.
         seconds: from its start to its end.
-        epochs: a table an epoch: the run folder's records, or what was reported of the first
-            objective where there is no run folder.
-        circuit_evaluations: circuits that it had evaluated, where it was told.
+        epochs: a table an epoch: the run folder's records, or the reports of the first
+            objective without a run folder.
+        circuit_evaluations: circuits that it evaluated, if reported.
         error: why it failed.
         run: the name of its run folder.
         repeats: the number of the interrupted trial that it repeats.
@@ -101,10 +101,14 @@ class StudyResult:
         study: its name.
         objectives: metric → maximize or minimize.
         trials: all, in order; those of earlier studies are not among them.
-        best: numbers of the best trial, or of the Pareto front where there are several objectives;
-            empty where no trial was completed.
+        best: numbers of the best trial, or of the Pareto front of several objectives;
+            empty if no trial was completed.
         job: the job that trials were made from.
         space: what was searched, as the table of a `Space`.
+
+    Examples:
+        result = StudyResult("digits", {"val_loss": "minimize"}, [], [], job={}, space={})
+        assert result.statuses == {}
     """
 
     study: str
@@ -153,7 +157,7 @@ class StudyResult:
         """The best trial, or the Pareto front.
 
         Raises:
-            RunError: no trial was completed; the error tells the causes.
+            RunError: no trial was completed; the error lists the causes.
         """
         if not self.best:
             rows = [f"{row['count']} × {row['cause']}" for row in self.failures()]
@@ -175,7 +179,7 @@ class StudyResult:
         """The job of the best trial (or of another one) as TOML, ready for `qstore train`.
 
         Raises:
-            RunError: no trial was completed, or there is none of this number.
+            RunError: no trial was completed, or none has this number.
         """
         trial = self.best_trials()[0] if number is None else self.trials_by_number().get(number)
         if trial is None:
@@ -191,7 +195,7 @@ class StudyResult:
         return {"schema": SCHEMA, **asdict(self), **more}
 
     def write(self, folder: Path) -> dict[str, Path]:
-        """Write `result.json`, `trials.parquet`, and `best.toml` where there is a best trial.
+        """Write `result.json`, `trials.parquet`, and `best.toml` if a best trial exists.
 
         Returns:
             json, parquet, best → path.
@@ -247,6 +251,12 @@ def read_result(storage: str | Path, name: str, *, storage_url: str | None = Non
     Raises:
         RunError: there is no study of this name.
         StudyError: its storage is locked, damaged or out of reach.
+
+    Examples:
+        try:
+            read_result("runs", "digits-tune")
+        except QStoreError as error:
+            print(error)
     """
     import optuna
 

@@ -1,14 +1,14 @@
 """A study: the trials of one search, in storage that outlives every process.
 
-The driver asks for a trial, has it run somewhere, reports its epochs and tells how it ended:
+The driver asks for a trial, has it run somewhere, and reports its epochs and how it ended:
 
     study = open_study("runs", "digits-tune", TuneConfig(space=space, trials=40), job=job)
     while trial := study.ask():
         study.tell(trial.number, [run(space.apply(job, trial.values))])
 
 Every step is in the storage before it returns. A driver that is killed leaves trials marked as
-running. With `resume`, each of them is failed as interrupted, and what it was trying is put in the
-queue once more, to go on in the same run folder; a trial that was interrupted does not count. The
+running. With `resume`, each of them is failed as interrupted, and its values are put in the queue
+once more, to be resumed in the same run folder; a trial that was interrupted does not count. The
 new trial names the one that it repeats, so however often a resumption is itself killed, there is
 one repetition.
 
@@ -131,12 +131,12 @@ class Study:
 
     @property
     def left(self) -> int:
-        """Trials that may still be asked for; a finite space may end before."""
+        """Trials that may still be requested; a finite space may end before."""
         return max(0, self.limit - self.asked)
 
     @property
     def is_done(self) -> bool:
-        """Whether no trial is left: as many as count were asked for, or all points were tried."""
+        """Whether no trial is left: enough were requested, or all points were tried."""
         return self.left == 0 or self.is_exhausted
 
     @property
@@ -229,7 +229,7 @@ class Study:
         self.reach(lambda: self._keep_value(trial, epoch, value))
 
     def change(self, number: int, values: Mapping[str, Any]) -> None:
-        """Record that a trial goes on with other values.
+        """Record that a trial continues with other values.
 
         Raises:
             StudyError: the storage cannot be written.
@@ -247,8 +247,8 @@ class Study:
     ) -> bool:
         """Record how a trial ended: a value for each objective, a failure, or that it was pruned.
 
-        A value that is NaN or infinite is a failure. What is told of a trial that has ended
-        already changes nothing.
+        A value that is NaN or infinite is a failure. A second report about a trial that has
+        ended changes nothing.
 
         Args:
             circuit_evaluations: how many it took.
@@ -371,7 +371,7 @@ class Study:
 
 
 def fail_interrupted(study: optuna.Study, key: int) -> None:
-    """End a trial that nobody runs; it does not count.
+    """End a trial that no process runs; it does not count.
 
     Args:
         key: of the trial in the storage: one of another process has no public way.

@@ -46,7 +46,7 @@ class TrialActor(Trainable):
         pack(self._folder, Path(checkpoint_dir))
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
-        """Go on from a checkpoint, the trial's own or another's."""
+        """Resume from a checkpoint, the trial's own or another's."""
         unpack(Path(checkpoint_dir), self._folder)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -90,7 +90,7 @@ class Attempt:
         return message if message is not None else self._last(self._training)
 
     def stop(self) -> None:
-        """Stop at a checkpoint, and wait until it is there."""
+        """Stop at a checkpoint, and wait until it is complete."""
         self._link.stopping.set()
         self._link.go_on()
         self._pool.shutdown()
@@ -195,7 +195,7 @@ class ReportEpochs(Callback):
         self._reporter.add({**record, **run.logged})
 
     def on_epoch_begin(self, run: Run) -> None:
-        """Report, and wait; the checkpoint of the epoch is on disk, for whoever is to have it."""
+        """Report, and wait; the checkpoint of the epoch is on disk, for any trial that takes it."""
         if self._reporter.is_due():
             run.journal.settle()
             self._reporter.report()

@@ -1,7 +1,7 @@
-"""Giving the checkpoint of one trial to another: what population based training does.
+"""Transfer of a checkpoint from one trial to another, for population based training.
 
-A trial that does badly goes on from the checkpoint of one that does well. Ray Tune carries the
-checkpoint there; the trial finds it in `adopted/` of its run folder, and takes it instead of its
+A trial with a bad score continues from the checkpoint of one with a good score. Ray Tune copies
+the checkpoint; the trial finds it in `adopted/` of its run folder, and takes it instead of its
 own. Killed at any moment in between, it has either the one or the other.
 """
 
@@ -22,7 +22,7 @@ def pack(run_dir: Path, target: Path) -> None:
     """Copy the newest checkpoint of a run folder, and whose it is, into `target`.
 
     Raises:
-        CheckpointError: there is none that is readable.
+        CheckpointError: no readable checkpoint exists.
     """
     found, _ = latest_checkpoint(run_dir / "checkpoints")
     if found is None:

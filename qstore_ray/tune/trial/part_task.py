@@ -22,8 +22,8 @@ def train_in_task(
     """Train one of a trial's parts in a Ray task; its metrics. Called in the trial's process.
 
     Raises:
-        QStoreError: whatever the training raises.
-        InterruptedRunError: `stop` was set; the task was killed, its checkpoints are there.
+        QStoreError: any that the training raises.
+        InterruptedRunError: `stop` was set; the task was killed, its checkpoints are kept.
         WorkerError: its process died.
     """
     task = _train_part.options(

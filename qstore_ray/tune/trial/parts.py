@@ -105,8 +105,8 @@ def part_job(job: Job, part: Part, folds: int | None) -> Job:
 def check_parts(config: TuneConfig, job: TrainingJob) -> None:
     """Check that a search can train the parts it asks for, before anything starts.
 
-    What only the data tell is found when the dataset of the first part is loaded: a source that
-    brings its own val has no folds, and too few rows cannot be cut.
+    Errors that depend on the data are found when the dataset of the first part is loaded: a source
+    that brings its own val has no folds, and too few rows cannot be cut.
 
     Raises:
         ConfigError: folds or a seed that are given twice, or searched; a split without folds.

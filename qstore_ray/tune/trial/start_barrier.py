@@ -1,4 +1,4 @@
-"""Waiting until all processes of a search are there.
+"""Waiting until all processes of a search have started.
 
 An actor takes seconds to start, a small trial is over in less. When it ends, Ray Tune gives its
 actor to the next trial and lets go of the one that was starting for that; so of all the actors that
@@ -21,7 +21,7 @@ class Assembly:
     """The processes of a search, a file for each. Lives in each of them.
 
     Args:
-        folder: of the files; anew for every search.
+        folder: of the files; a new one for every search.
         size: how many there will be.
     """
 

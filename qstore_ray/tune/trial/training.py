@@ -82,7 +82,7 @@ class PartTrainer:
         return _metrics(job, dataset, folder)
 
     def _dataset(self, job: TrainingJob) -> Dataset:
-        """The data of a job; those of the search are there, others are loaded once."""
+        """The data of a job; those of the search are loaded already, others are loaded once."""
         key = job.dataset.fingerprint()
         if key not in self._datasets:
             self._datasets[key] = for_trials(DatasetLoader.load(job.dataset))

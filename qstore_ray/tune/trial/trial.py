@@ -47,7 +47,7 @@ class TrialRunner:
         """Run a trial to its end; its last message.
 
         Raises:
-            QStoreError: whatever its training raises.
+            QStoreError: any that its training raises.
             InterruptedRunError: `link` asked it to stop.
         """
         job = self._plan.trial_job(name, values)
@@ -86,7 +86,7 @@ class TrialRunner:
         return ending
 
     def _trained(self, jobs: list[TrainingJob], stop: threading.Event) -> Iterator[dict[str, Any]]:
-        """The metrics of every job, in their order, as soon as all before it are there."""
+        """The metrics of every job, in their order, each as soon as all before it exist."""
         at_once = min(self._plan.config.parts_at_once, len(jobs))
         if at_once == 1:
             for job in jobs:

@@ -178,7 +178,7 @@ def test_large_labels_that_are_integers_are_classes_of_their_own():
 
 def test_large_labels_that_are_floats_are_refused(tmp_path: Path):
     message = _refused(X, np.array(LARGE, float)[Y])
-    assert "a label is too large to be told from its neighbours" in message
+    assert "a label is too large to be distinguished from its neighbours" in message
     assert "row 0" in message
     with pytest.raises(DataError, match="too large to be told"):
         ClassLabels(LARGE).encode(np.array([float(2**53)]))

@@ -82,7 +82,7 @@ DEATHS = {
     "full": (ObjectStoreFullError("Failed to put object 7."), "Ray's object store is full"),
     "disk": (
         OutOfDiskError("Local disk is full"),
-        "Ray's object store is full, and so is the disk that it goes on to",
+        "Ray's object store is full, and so is the disk that it spills to",
     ),
     "ours": (CheckpointError("it broke", field="run", fix="Mend it."), "it broke"),
     "unknown": (RayError("what\nnobody expects"), "nobody expects"),

@@ -201,7 +201,7 @@ def test_a_run_of_other_versions_is_resumed_and_says_so(tmp_path: Path, capsys):
     (path / "run.json").write_text(json.dumps(record))
     _open(tmp_path, existing="resume").close()
     (warning,) = read_records(path / "metrics.jsonl")
-    assert "started with python 3.1.4, numpy 1.0, and goes on with" in warning["message"]
+    assert "started with python 3.1.4, numpy 1.0, and continues with" in warning["message"]
     assert f"numpy {np.__version__}" in warning["message"]
     assert capsys.readouterr().err == f"warning: {warning['message']}\n"
     _open(tmp_path, existing="resume").close()

@@ -1,8 +1,8 @@
 """Steps on images, whose rows are flattened images: pixel (i, j) of channel c in its usual place.
 
 An image has a shape (height, width) or (height, width, channels), always in this order, and is
-flattened row by row (the last axis fastest), as `image.reshape(-1)` does. Each step is told the
-shape it takes (`shape`) and says which it gives (`gives`), which is the next step's `shape`.
+flattened row by row (the last axis fastest), as `image.reshape(-1)` does. Each step receives the
+shape of its input (`shape`) and returns that of its output (`gives`), the next step's `shape`.
 """
 
 from __future__ import annotations

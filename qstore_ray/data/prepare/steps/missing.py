@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Impute(Step):
-    """x where it is a number; elsewhere (NaN) what train tells of its column, or a constant.
+    """Replace NaN by a statistic of its column in train, or by a constant.
 
     The one step that takes NaN; infinity is refused here as everywhere. Stands first, since the
     other steps take numbers only.
@@ -23,8 +23,8 @@ class Impute(Step):
         strategy: mean, median or most frequent of the column's known values in train, or
             `constant`.
         value: what `constant` fills in.
-        most_frequent: positions of columns that are filled with their most frequent value whatever
-            the strategy; the categories of a table are, without being named.
+        most_frequent: positions of columns that are filled with their most frequent value under any
+            strategy; the categories of a table always are.
     """
 
     name: Literal["impute"] = "impute"

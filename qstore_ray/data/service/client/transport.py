@@ -139,7 +139,7 @@ class Transport:
             try:
                 result = once(deadline)
             except QStoreError:
-                self._breaker.succeeded()  # the server answered, though not as we wish
+                self._breaker.succeeded()  # the server answered, with an error
                 raise
             except FOREIGN as exc:
                 if status_of(exc) == HTTPStatus.TOO_MANY_REQUESTS:

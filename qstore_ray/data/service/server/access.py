@@ -41,7 +41,7 @@ _STATUS: tuple[tuple[type[QStoreError], int], ...] = (  # the first that fits
     (QStoreError, 500),
 )
 _ADDRESSED = frozenset({"id", "split"})
-"""Fields of a name that is part of the address; it is 404 if there is none of that name."""
+"""Fields of a name that is part of the address; an unknown name is a 404."""
 _PAUSE = "5"  # seconds that a client is asked to wait after 503
 
 _bearer = HTTPBearer(auto_error=False, description="The token that the service was started with.")

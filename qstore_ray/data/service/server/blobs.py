@@ -65,7 +65,7 @@ class Blobs:
         return path
 
     def remove(self, sha256: str) -> None:
-        """Delete a file; nothing happens where there is none."""
+        """Delete a file; do nothing if it does not exist."""
         self._path(sha256).unlink(missing_ok=True)
 
     def _path(self, sha256: str) -> Path:

@@ -69,7 +69,7 @@ class Catalogue:
         """The record of this id.
 
         Raises:
-            UnknownNameError: there is none.
+            UnknownNameError: no such record exists.
         """
         with self._connected() as connection:
             row = connection.execute(
@@ -106,7 +106,7 @@ class Catalogue:
         return self.page(kind, model, offset=0, limit=-1, source="", status="")[0]
 
     def remove(self, kind: Kind, id_: str) -> None:
-        """Forget a record; nothing happens where there is none."""
+        """Delete a record; do nothing if it does not exist."""
         with self._connected() as connection:
             connection.execute("DELETE FROM records WHERE kind = ? AND id = ?", (kind, id_))
 

@@ -60,7 +60,7 @@ class JobPool:
         """The record of this id.
 
         Raises:
-            UnknownNameError: there is none.
+            UnknownNameError: no such record exists.
         """
         return self._store.catalogue.get("job", id_, JobRecord)
 

@@ -1,7 +1,7 @@
 """Routes that make datasets from elsewhere: the hub, Label Studio, augmentation; and their jobs.
 
 What takes long is a job: the answer is 202 with the job's record, whose `dataset_id` is the dataset
-in the making; `GET /jobs/{id}` tells when it is done.
+under construction; `GET /jobs/{id}` reports when it is done.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a dataset service is told when it starts, and the three doors to the outside it may use.
+"""Settings of a dataset service, and the three external services it may use.
 
 The hub is searched, a dataset of the hub is read, and an augmentation is opened through functions
 that can be replaced: the defaults reach the Hugging Face hub and the package's own augmentations,

@@ -116,7 +116,7 @@ class DatasetStore:
         """The record of this id.
 
         Raises:
-            UnknownNameError: there is none.
+            UnknownNameError: no such record exists.
         """
         return self.catalogue.get("dataset", id_, DatasetRecord)
 
@@ -132,7 +132,7 @@ class DatasetStore:
         """Forget a dataset, and its files where no other dataset needs them.
 
         Raises:
-            UnknownNameError: there is none.
+            UnknownNameError: no such record exists.
         """
         with self._changing:
             record = self.get(id_)
@@ -179,7 +179,7 @@ class DatasetStore:
                 f"the dataset is {record.status}",
                 field="id",
                 value=record.id,
-                fix="Wait for its job: GET /jobs/{id} tells the state and the error.",
+                fix="Wait for its job: GET /jobs/{id} reports the state and the error.",
             )
         if split not in record.splits:
             raise unknown_name_error("split", split, record.splits, field="split")

@@ -65,10 +65,10 @@ class HuggingFaceParams(Config):
 
     Args:
         path: name on the hub, `owner/name`.
-        config: name of the config, where there are several.
+        config: name of the config, if the dataset has several.
         feature_column: one column of images or vectors; `image` or `img` by default.
         split_mapping: split of the hub to `train`, `val` or `test`; splits that are not named are
-            left out. By default train, val and test are told by the usual words in their names.
+            left out. By default train, val and test are found by the usual words in their names.
         streaming: transfer only the parts of the files that are read; nothing is cached.
         endpoint: address of the hub; `HF_ENDPOINT`, else the public one, by default.
         offline: use the cache only, as does `HF_HUB_OFFLINE`.

@@ -2,7 +2,7 @@
 
 Everything that talks to the server goes through `Hub`, under a deadline (`stream.py`), and
 everything that can go wrong there is translated here. A revision is resolved once, to a commit;
-from then on only that commit is read, whatever happens to the branch. The listing of a commit is
+from then on only that commit is read, even if the branch changes. The listing of a commit is
 kept beside the files in the cache, so that the same dataset can be loaded offline later.
 
 The token comes from `HF_TOKEN` in the environment of the process that reads, and from nowhere else:

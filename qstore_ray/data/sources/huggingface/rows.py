@@ -145,7 +145,7 @@ class TableTask:
     max_bytes: int
 
     def __call__(self) -> dict[str, AnyArray]:
-        """The columns x, y, row of the rows, and group and unlabelled where there are such.
+        """The columns x, y, row of the rows, and group and unlabelled if they exist.
 
         Raises:
             DataError: the shard is gone or damaged, or a value is not what its column is.

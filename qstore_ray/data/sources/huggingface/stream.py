@@ -38,12 +38,12 @@ class Deadline:
     def read(self, call: Callable[[], T], what: str) -> T:
         """What `call` returns; it only reads, and is repeated where a connection breaks.
 
-        Only the call runs in a thread, which is given up when the time is: so nothing is tried
-        again, and no client is closed, for a caller that has gone on.
+        Only the call runs in a thread, which is abandoned when the time is up: so nothing is tried
+        again, and no client is closed, after the caller has continued.
 
         Raises:
             DataError: the time is up.
-            BaseException: whatever the last call raised, unchanged.
+            BaseException: any exception of the last call, unchanged.
         """
         return call_with_retries(
             lambda: self._once(call, what),

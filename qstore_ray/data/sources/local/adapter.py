@@ -176,8 +176,8 @@ def data_files(path: str, y_path: str | None = None) -> DataFiles:
     """The files of data that `path` means, and those beside them that are none.
 
     Raises:
-        DataError: nothing is there, or no data; features without labels, or labels without
-            features, beside pairs of such files.
+        DataError: the path does not exist or has no data; features without labels, or labels
+            without features, beside pairs of such files.
     """
     root, found, hidden = find_files(path)
     if y_path is not None:  # it may lie among the files that it labels

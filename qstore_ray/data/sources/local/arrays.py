@@ -143,7 +143,7 @@ class NpyFormat(Format):
 
 
 def parts_said(pairs: Mapping[Split, Pair]) -> tuple[tuple[str, str], ...]:
-    """Each part and its arrays in words, where there is more than train."""
+    """Each part and its arrays in words, if there are more parts than train."""
     said = tuple((split, f"{pair.x} and {pair.y}") for split, pair in pairs.items())
     return said if len(said) > 1 else ()
 

@@ -75,7 +75,7 @@ class ChunkTask:
     first_row: int
 
     def __call__(self) -> dict[str, AnyArray]:
-        """The columns x, y, row, and group and unlabelled where there are such.
+        """The columns x, y, row, and group and unlabelled if they exist.
 
         Raises:
             DataError: as `Chunk.read`.

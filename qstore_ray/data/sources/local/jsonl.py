@@ -251,7 +251,7 @@ def parse_object(text: bytes, where: str) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         if len(set(names)) < len(names):
             twice = sorted({name for name in names if names.count(name) > 1})
-            raise DataError("a key is there twice", field=where, value=twice)
+            raise DataError("a key occurs twice", field=where, value=twice)
         return dict(pairs)
 
     try:

@@ -140,7 +140,7 @@ def without_other_half(files: Sequence[str], pairs: Sequence[tuple[str, str]]) -
 
 
 def refused(where: str) -> tuple[str, str] | None:
-    """What is wrong with a file of this suffix and what to do; None where nothing is known."""
+    """What is wrong with a file of this suffix and how to fix it; None for an unknown suffix."""
     name = where.lower()
     for suffixes, message, fix in _REFUSED.values():
         if name.endswith(suffixes):

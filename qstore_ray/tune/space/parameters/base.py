@@ -7,8 +7,8 @@
 
 `step` counts from `low`; a `high` that no step meets is never reached. `log` draws evenly in the
 logarithm. `points` is how many values a grid takes of a range that has no step. `when` makes the
-parameter conditional: `{ "trainer.optimizer" = ["adam", "sgd"] }` says that it is there only where
-the other parameter is, and has one of these values.
+parameter conditional: `{ "trainer.optimizer" = ["adam", "sgd"] }` says that it exists only if the
+other parameter exists and has one of these values.
 
 Every class answers the same questions: a value by Optuna (`suggest`), a value at a share u of the
 range (`at`), the values of a grid (`grid`), whether a value is one of its own (`contains`), and
@@ -36,11 +36,11 @@ MOST_POINTS = 1_000_000  # of a grid in one direction
 
 
 class Parameter(Config, ABC):
-    """What every parameter has: its type, and the condition under which it is there.
+    """The fields of every parameter: its type, and the condition under which it exists.
 
     Args:
         type: float, int, categorical or fixed.
-        when: other parameters' fields, each with the values under which this one is there.
+        when: other parameters' fields, each with the values for which this one exists.
     """
 
     type: str
@@ -70,7 +70,7 @@ class Parameter(Config, ABC):
         """All values of a grid, ascending.
 
         Raises:
-            ConfigError: a range of which nobody said how many.
+            ConfigError: a range without `points` or `step`.
         """
 
     @abstractmethod
@@ -79,7 +79,7 @@ class Parameter(Config, ABC):
 
     @abstractmethod
     def probes(self) -> dict[str, Any]:
-        """Values that a job has to accept before a search starts, by where they were written."""
+        """Values that a job must accept before a search starts, by their field in the table."""
 
     def stored(self, value: Any) -> Any:
         """The value as it stands in Optuna's storage."""

@@ -27,10 +27,10 @@ class CategoricalParameter(Parameter):
             raise ConfigError("there is nothing to choose from", value=choices, fix="Name choices.")
         choices = [plain(choice, str(place)) for place, choice in enumerate(choices)]
         for place, choice in enumerate(choices):
-            # 1, 1.0 and true are equal in Python, and Optuna could not tell them apart.
+            # 1, 1.0 and true are equal in Python, and Optuna could not distinguish them.
             if any(as_stored(choice) == as_stored(earlier) for earlier in choices[:place]):
                 raise ConfigError(
-                    "this choice is there twice",
+                    "this choice exists twice",
                     field=str(place),
                     value=choice,
                     fix="Leave one of them out.",

@@ -86,7 +86,7 @@ class FloatParameter(Parameter):
         return [self._share(k / (self.points - 1)) for k in range(self.points)]
 
     def contains(self, value: Any) -> bool:
-        """A number within the bounds, on a step where there are steps."""
+        """Whether it is a number within the bounds, and on a step if the range has steps."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
         if not self.low <= value <= self.high:  # also false for NaN

@@ -129,7 +129,7 @@ def read_export(project: ProjectRecord, asked: ProjectExport) -> Content:
 
 
 def _label(task: Mapping[str, Any], project: ProjectRecord, where: str) -> str | None:
-    """The choice that all annotations of a task agree on; None if there is none."""
+    """The choice that all annotations of a task agree on; None if they have no choice."""
     found: set[str] = set()
     annotations = task.get("annotations", [])
     if not isinstance(annotations, list):

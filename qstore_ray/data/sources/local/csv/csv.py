@@ -54,7 +54,7 @@ class CsvFormat(TableFormat):
     )
 
     def open(self, files: Files, params: LocalParams, request: TableRequest) -> Contents:
-        """Ranges of lines; a pass over each file finds them, and they are parsed as it goes on.
+        """Ranges of lines; a pass over each file finds them, and they are parsed as it proceeds.
 
         Raises:
             DataError: see `TableFormat.open`, and each fault with its line.

@@ -30,7 +30,7 @@ SPOKEN = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", BLANKS: "blan
 
 @dataclass(frozen=True)
 class Dialect:
-    """How the values of a record are told apart."""
+    """How the values of a record are separated."""
 
     delimiter: str
     decimal: str = "."

@@ -2,7 +2,7 @@
 
 The pass knows newlines and, for CSV, quotes: a newline between quotes does not end a record. A
 quote opens only at the start of a value (RFC 4180); elsewhere it is a character like others. The
-pass gives a range as soon as its end is found, so that it can be parsed while the pass goes on, and
+pass gives a range as soon as its end is found, so that it can be parsed during the pass, and
 refuses what no parser should be given: NUL bytes, bytes that are not UTF-8, and a line longer than
 allowed, before it is held whole.
 """

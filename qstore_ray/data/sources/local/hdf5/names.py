@@ -103,7 +103,7 @@ def array_names(file: Any, path: str) -> tuple[str, ...]:
 def _walk(group: Any, above: str, path: str) -> Iterator[str]:
     import h5py
 
-    if _PANDAS in group.attrs:  # whether it is there is asked, what it says is not read
+    if _PANDAS in group.attrs:  # only its existence is checked; its value is not read
         raise DataError(
             "a table that pandas wrote, whose names of columns are pickled, and pickles run code "
             "when they are opened",

@@ -1,7 +1,7 @@
 """Text of variable length in HDF5 files, read by a process that may fail.
 
 Such text is kept in heaps of the file, to which every row points. In a damaged file the pointers
-lead the HDF5 library anywhere: it may run for ever, take all memory or end the process. No error
+lead the HDF5 library anywhere: it may run forever, take all memory or end the process. No error
 handling helps against that within one process, so another one reads, with a bound on its time and
 memory; what becomes of it is data or an error here.
 """

@@ -2,7 +2,7 @@
 
 A program of its own: `python hdf5_text_process.py PATH NAME START STOP MAX_BYTES`. It writes the
 texts of the rows as a JSON list, or ends with status 3 and says on stderr what is wrong. What a
-damaged file can do to the HDF5 library (run for ever, end the process, ask for all memory) it does
+damaged file can do to the HDF5 library (run forever, end the process, ask for all memory) it does
 to this process alone.
 """
 

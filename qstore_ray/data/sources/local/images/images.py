@@ -8,7 +8,7 @@
 All images come out in one size and mode: their own, if they are equal, or the one asked for. What
 would have to be guessed (colour separations, 16 bits, transparency, animations) is a bad image. A
 bad image is an error; with `bad_images = "skip"` every image is looked at once beforehand, the bad
-ones are left out, and their number is told and limited.
+ones are left out, and their number is reported and limited.
 """
 
 from __future__ import annotations

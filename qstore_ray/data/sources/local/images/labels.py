@@ -134,7 +134,7 @@ def _rows(where: str, params: LocalParams) -> list[tuple[int, str, str]]:
 def _columns(names: Sequence[str], where: str) -> tuple[str, str]:
     """The column of files and the column of labels, by their usual names.
 
-    Of two columns, the one beside the files is the label, whatever it is called.
+    Of two columns, the one beside the files is the label, under any name.
     """
     plain = {name: name.strip().lower() for name in names}
     files = next(
