@@ -1,6 +1,6 @@
 """Orders of rows: functions of a seed and an epoch, and of nothing else.
 
-Whoever knows (seed, epoch) knows the order, so that nothing has to be saved for a resume, and all
+The order is a function of (seed, epoch), so that nothing has to be saved for a resume, and all
 workers agree without a word.
 """
 

@@ -50,7 +50,7 @@ def is_remote(where: str) -> bool:
 class Listing(NamedTuple):
     """The folder that a path means ("" where it is no folder), the files there, and hidden ones.
 
-    Both are sorted; a hidden folder stands for all that is in it.
+    Both are sorted; a hidden folder hides all its content.
     """
 
     root: str
@@ -62,7 +62,7 @@ def find_files(path: str) -> Listing:
     """The files that `path` means.
 
     Files and folders whose names begin with a dot or an underscore are hidden and no data, as in
-    Spark and Hive. A pattern (`data/*.csv`) stands for the files that match.
+    Spark and Hive. A pattern (`data/*.csv`) selects the files that match.
 
     Raises:
         DataError: no such file exists.

@@ -63,7 +63,7 @@ class Frame(NamedTuple):
         """The column called `name` as Arrow holds it.
 
         Raises:
-            DataError: a column of several kinds of values, or of none that Arrow knows.
+            DataError: a column of several kinds of values, or of one that Arrow does not support.
         """
         from qstore_ray.data.inputs.values import column_of
 

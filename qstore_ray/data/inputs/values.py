@@ -27,7 +27,7 @@ def column_of(values: Any, name: str) -> pa.ChunkedArray:
     """A column of any library as Arrow holds it; NaN of pandas and None are null.
 
     Raises:
-        DataError: values of several kinds, or of none that Arrow knows.
+        DataError: values of several kinds, or of one that Arrow does not support.
     """
     if isinstance(values, np.ndarray) and values.dtype.kind == "O":
         values = values.tolist()

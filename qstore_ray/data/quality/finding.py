@@ -89,7 +89,7 @@ def each_column(
 ) -> list[Finding]:
     """A finding for each of the first ten columns, and one more that names the others.
 
-    An image has a thousand columns: nobody reads a thousand findings that say the same.
+    An image has a thousand columns, and a thousand equal findings are of no use.
     """
     positions = [int(column) for column in columns]
     findings = [finding(column) for column in positions[:MOST_COLUMNS]]

@@ -1,6 +1,6 @@
 """What the dataset service and its clients say to each other, as pydantic models.
 
-Answers are read leniently in one direction only: a field that this version does not know is left
+Answers are read leniently in one direction only: a field unknown to this version is left
 out, so that a newer server can be asked; a field that is missing or of another type is an error.
 Requests are strict: an unknown key is refused.
 """

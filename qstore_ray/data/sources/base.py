@@ -213,7 +213,7 @@ class SourceData:
             names; its F features then have no names to choose among.
         image_shape: shape of one row where it is an image that `x` holds flattened.
         class_names: what the classes are called, in the order of their sorted labels.
-        task: what the labels are good for, where the source knows.
+        task: the task that the labels are for, if the source defines it.
         uncut: whether `tasks` may not be split, because some of their rows are changed copies of
             others.
         provenance: where the data comes from, in words.

@@ -1,4 +1,4 @@
-"""Which part of the data a name stands for: train, val or test. One rule for every source.
+"""Which part of the data a name means: train, val or test. One rule for every source.
 
 A file, a folder, an array or a split of a hub is called by words: `X_train`, `iris-train.csv`,
 `trainData`, `Training/cat`, `adult.test`, `t10k-images-idx3-ubyte`. The words, in any case, joined
@@ -95,7 +95,7 @@ def words_of(name: str) -> tuple[str, ...]:
 
 
 def part_of_name(name: str) -> Named:
-    """The part that a name stands for, if its words name exactly one."""
+    """The part that a name means, if its words name exactly one."""
     words = words_of(name)
     parts = {part for word in words if (part := part_of_word(word)) is not None}
     if len(parts) == 1:
@@ -104,7 +104,7 @@ def part_of_name(name: str) -> Named:
 
 
 def part_of_word(word: str) -> Split | None:
-    """The part that one word in lower case stands for, alone or glued to another (`xtrain`)."""
+    """The part that one word in lower case means, alone or glued to another (`xtrain`)."""
     if word in PART_WORDS:
         return PART_WORDS[word]
     for other in _GLUED:

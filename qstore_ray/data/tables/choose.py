@@ -219,7 +219,7 @@ def check_features(names: Sequence[str], wanted: Sequence[str], where: str) -> N
     if not missing:
         return
     found = [name for name in wanted if name in names]
-    said = f"found are {listed(found)}" if found else "the file has none of them"
+    said = f"found are {listed(found)}" if found else "none of them exists"
     forms = {spelled(name): name for name in names}
     alike = [(forms[spelled(name)], name) for name in missing if spelled(name) in forms]
     if alike:

@@ -180,11 +180,11 @@ def test_large_labels_that_are_floats_are_refused(tmp_path: Path):
     message = _refused(X, np.array(LARGE, float)[Y])
     assert "a label is too large to be distinguished from its neighbours" in message
     assert "row 0" in message
-    with pytest.raises(DataError, match="too large to be told"):
+    with pytest.raises(DataError, match="too large to be distinguished"):
         ClassLabels(LARGE).encode(np.array([float(2**53)]))
     path = tmp_path / "rows.libsvm"
     path.write_text("".join(f"{LARGE[y]} 1:{x}\n" for x, y in zip(X[:, 0], Y, strict=True)))
-    with pytest.raises(DataError, match="too large to be told"):
+    with pytest.raises(DataError, match="too large to be distinguished"):
         DatasetLoader.load(DatasetConfig(name="d", source="local", params={"path": str(path)}))
 
 

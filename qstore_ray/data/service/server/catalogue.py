@@ -36,7 +36,7 @@ _PATIENCE = 30.0  # seconds to wait for another writer
 
 
 def new_id() -> str:
-    """A fresh identifier: 16 hexadecimal digits that nobody can guess."""
+    """A fresh identifier: 16 random hexadecimal digits."""
     return secrets.token_hex(8)
 
 

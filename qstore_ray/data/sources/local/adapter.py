@@ -133,7 +133,7 @@ class _Given(NamedTuple):
 
 
 class DataFiles(NamedTuple):
-    """What a path stands for.
+    """What a path means.
 
     Args:
         root: the folder that it means; "" if it is another thing.
@@ -310,7 +310,7 @@ def _tasks(contents: Contents, path: str) -> dict[str, Any]:
 
 
 def format_of(where: str) -> str | None:
-    """The format that a file's suffix stands for."""
+    """The format that a file's suffix means."""
     name = where.rpartition("/")[2].lower()
     found = next((form for form, ends in _SUFFIXES.items() if name.endswith(ends)), None)
     if found is not None or (plain := unpacked_name(name)) == name:

@@ -176,7 +176,7 @@ def named_parts(
 
     Args:
         length: how many rows an array has; None for a single value.
-        part: the part that the file stands for; where that is not train, its arrays may be named
+        part: the part that the file holds; if that is not train, its arrays may be named
             for it (`test.npz` with `x_test`).
 
     Raises:
@@ -186,7 +186,7 @@ def named_parts(
     asked = {split: pair for split in SPLITS if (pair := _asked(params, split)) is not None}
     for split, pair in asked.items():
         _check_there(pair, split, names)
-    if "train" in asked:  # whoever names the arrays leaves the others out, but for official parts
+    if "train" in asked:  # other arrays are ignored, except official parts
         rest = [name for name in names if name not in asked["train"]]
         named = [
             name for name in rest if (kind := array_name(name)) and kind.part in ("val", "test")

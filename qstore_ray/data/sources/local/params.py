@@ -31,7 +31,7 @@ class LocalParams(Config):
             and `y_train`.
         x_val, y_val, x_test, y_test: names of the official validation and test arrays; arrays
             that have just these names are used without being asked for.
-        delimiter: what separates CSV values; a blank stands for any run of blanks and tabs. By
+        delimiter: what separates CSV values; a blank means any run of blanks and tabs. By
             default a comma, or what the first lines are evidently separated by; in `.tsv` files a
             tab.
         decimal: the decimal sign of CSV files.

@@ -52,7 +52,7 @@ class _Unpacked:
 
 
 class _Reader(io.RawIOBase):
-    """A file with a position of its own, whoever else reads it."""
+    """A file with its own position, independent of other readers."""
 
     def __init__(self, file: _Unpacked) -> None:
         self._file, self._at = file, 0
