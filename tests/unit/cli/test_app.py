@@ -31,6 +31,8 @@ qstore doctor --gpu --json
 qstore estimate JOB.toml --set --json
 qstore evaluate RUN --split --data --set --storage --json
 qstore export MODEL --output --card --storage --json
+qstore noise
+qstore noise show FILE|BACKEND --job --set --json
 qstore predict MODEL INPUT --output --proba --id --set --workers --storage --json
 qstore runs --storage --json
 qstore runs compare RUN... --storage --json
