@@ -17,8 +17,8 @@ from qstore_ray.backends.base import (
     Gradients,
     Pullback,
     Usage,
-    check_bindings,
 )
+from qstore_ray.backends.check_bindings import check_bindings
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.backends.noise.trajectories import (

@@ -15,7 +15,8 @@ import numpy as np
 from qstore_ray.backends.aer.installation import check_installation
 from qstore_ray.backends.aer.options import AerOptions, Device, Precision, checked_options
 from qstore_ray.backends.aer.truncation import TruncationWatch
-from qstore_ray.backends.base import Bindings, Estimates, Usage, check_bindings
+from qstore_ray.backends.base import Bindings, Estimates, Usage
+from qstore_ray.backends.check_bindings import check_bindings
 from qstore_ray.backends.grouping import (
     MeasuredBasis,
     Moments,

@@ -167,7 +167,7 @@ def _described(told: dict[str, Any]) -> list[str]:
         ("device", f"{told['device']} {told['version']}".strip()),
         ("qubits", told["n_qubits"]),
         ("gates", ", ".join(told["basis"])),
-        ("twirled", ", ".join(told["twirled"]) or "nothing: all channels are Pauli channels"),
+        ("twirled", ", ".join(told["twirled"]) or "none, all channels are Pauli channels"),
         ("not modelled", "; ".join([*_listed("errors of", told["left_out"]), _NOT_MODELLED])),
     ]
     if told["clamped_t2"]:
