@@ -273,7 +273,7 @@ def test_noise_models_are_compiled_to_their_basis_and_gates_without_error_are_co
     model.add_all_qubit_quantum_error(pauli_error([("XX", 0.1), ("II", 0.9)]), ["cz"])
     noise = NoiseConfig(device=model)
     noisy = compile_noisy(
-        Template(2, (Op("h", (0,)), Op("cx", (0, 1)))), named_observables("z", 2), noise
+        Template(2, (Op("h", (0,)), Op("cx", (0, 1)))), named_observables("z", 2), noise.text
     )
     assert set(noisy.compiled.gates) == {"cz", "rz", "sx"}
     assert set(noisy.compiled.without_error) == {"rz", "sx"}
