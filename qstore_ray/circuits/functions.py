@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sysconfig
 import traceback
 from collections.abc import Callable
 from typing import Any, cast
 
 from qstore_ray.errors import ConfigError, QStoreError
+
+_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
 
 
 def called(function: Callable[[], object], name: str) -> Any:
@@ -78,7 +81,10 @@ def _said(exc: BaseException) -> str:
 
 
 def _failed_error(message: str, value: str, exc: BaseException) -> ConfigError:
-    *_, last = traceback.extract_tb(exc.__traceback__)
+    frames = traceback.extract_tb(exc.__traceback__)
+    # What the user wrote, not the library that raised, nor one that replaces sys.exit.
+    own = [f for f in frames if not f.filename.startswith(("<frozen", *_LIBRARIES))]
+    last = (own or frames)[-1]
     return ConfigError(
         message,
         field="circuit",

@@ -168,13 +168,23 @@ class MLflowTracker:
         experiment = experiment_id(
             self._client, self._experiment, artifact_folder(self._uri, run.storage)
         )
-        began = int(1000 * run.began)
-        user = {"mlflow.user": _user()}
-        made = self._client.create_run(experiment, began, user, run.name)
-        run_id: str = made.info.run_id
+        own = {"run_dir": str(run.run_dir.resolve()), **self._parent}
+        run_id = self._left_by_a_kill(experiment, own["run_dir"]) if run.resumed else None
+        if run_id is None:
+            began, tags = int(1000 * run.began), {"mlflow.user": _user(), **own}
+            run_id = str(self._client.create_run(experiment, began, tags, run.name).info.run_id)
         write_atomically(run.run_dir / RUN_ID_FILE, run_id + "\n")
         self._logged = set()
         return run_id
+
+    def _left_by_a_kill(self, experiment: str, run_dir: str) -> str | None:
+        """The run of this folder that an attempt created before it could write down its number."""
+        quote = "'" if "'" not in run_dir else '"'
+        if quote in run_dir:
+            return None  # MLflow's filters cannot name such a folder
+        asked = f"tags.run_dir = {quote}{run_dir}{quote} and attributes.status = 'RUNNING'"
+        found = self._client.search_runs([experiment], asked, max_results=10)
+        return next((str(r.info.run_id) for r in found if not r.data.metrics), None)
 
     def _describe(self) -> None:
         """Parameters and tags; a parameter that a resumed run changed is kept as a tag, since

@@ -442,6 +442,21 @@ def test_a_run_that_this_store_does_not_know_is_not_begun_anew(run_dir: Path):
         MLflowTracker(TrackConfig()).start(RunInfo(name="r", run_dir=run_dir, resumed=True))
 
 
+def test_a_run_whose_number_was_not_written_down_is_found_again(
+    client: MlflowClient, run_dir: Path
+):
+    """The driver was killed between the creation of the run and its file."""
+    MLflowTracker(TrackConfig()).start(RunInfo(name="r", run_dir=run_dir))
+    made = (run_dir / "mlflow_run_id").read_text()
+    (run_dir / "mlflow_run_id").unlink()
+    MLflowTracker(TrackConfig()).start(RunInfo(name="r", run_dir=run_dir, resumed=True))
+    assert (run_dir / "mlflow_run_id").read_text() == made
+    client.set_terminated(made.strip())
+    (run_dir / "mlflow_run_id").unlink()
+    MLflowTracker(TrackConfig()).start(RunInfo(name="r", run_dir=run_dir, resumed=True))
+    assert (run_dir / "mlflow_run_id").read_text() != made, "one that has ended is another run"
+
+
 def test_a_run_whose_driver_was_killed_is_synced_as_interrupted(
     client: MlflowClient, run_dir: Path
 ):
