@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -181,7 +182,9 @@ def _with_fonts(figure: Figure) -> Iterator[None]:
     for text in figure.findobj(Text):
         if text.get_fontfamily() == usual:
             text.set_fontfamily(list(_fonts()))
-    with mpl.rc_context({"font.family": list(_fonts())}):
+    with mpl.rc_context({"font.family": list(_fonts())}), warnings.catch_warnings():
+        # It depends on how busy the machine is, and there is nothing to do about it.
+        warnings.filterwarnings("ignore", 'Creating legend with loc="best"', UserWarning)
         yield
 
 
