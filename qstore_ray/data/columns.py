@@ -46,7 +46,7 @@ class ColumnDict(TypedDict):
 
 
 class TableSchemaDict(TypedDict):
-    """A `TableSchema` as JSON holds it. Files of earlier versions may lack the `NotRequired` keys."""
+    """A `TableSchema` as JSON holds it; what an earlier version wrote lacks the optional keys."""
 
     features: Sequence[ColumnDict]
     label: str | None
