@@ -14,21 +14,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import (
-    Any,
-    Final,
-    Literal,
-    NotRequired,
-    Protocol,
-    TypeAlias,
-    TypedDict,
-    runtime_checkable,
-)
+from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from qstore_ray.errors import RunError
 from qstore_ray.registry import Registry
 from qstore_ray.resilience import unwritable_fix, write_durably
 from qstore_ray.track.logs.text import redact
+from qstore_ray.track.records import EndRecord, StartRecord, StepRecord
 from qstore_ray.types import ReadOnlyTable, Table
 
 Record: TypeAlias = dict[str, Any]
@@ -37,39 +29,6 @@ Record: TypeAlias = dict[str, Any]
 An `epoch` record has its metrics by name, those of callbacks too, so its keys are free. A
 `StartRecord`, a `StepRecord` and an `EndRecord` have keys of their own.
 """
-
-
-class StartRecord(TypedDict):
-    """An attempt begins. A study's own record has the `generation` alone."""
-
-    event: Literal["start"]
-    generation: int
-    epochs: NotRequired[int]
-    steps_per_epoch: NotRequired[int]
-    rows: NotRequired[int]
-    workers: NotRequired[int]
-    parameters: NotRequired[int]
-    resumed_from_epoch: NotRequired[int]
-    resumed_from_step: NotRequired[int]
-
-
-class StepRecord(TypedDict):
-    """A training step, with the number of steps done after it and its mean loss."""
-
-    event: Literal["step"]
-    epoch: int
-    step: int
-    loss: float
-
-
-class EndRecord(TypedDict):
-    """An attempt ended; `reason` if it did not run to its last epoch."""
-
-    event: Literal["end"]
-    status: str
-    reason: NotRequired[str]
-    seconds: NotRequired[float]
-
 
 Status: TypeAlias = Literal["finished", "failed", "interrupted"]
 """How a run ended; an interrupted run can be resumed."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from qstore_ray.track.base import Record, StartRecord, StepRecord
+from qstore_ray.track.base import Record
+from qstore_ray.track.records import StartRecord, StepRecord
 
 
 class Fact(NamedTuple):

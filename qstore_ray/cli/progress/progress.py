@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
 from qstore_ray.cli.progress.pace import Fact, Pace, count, duration, fitting
-from qstore_ray.track.base import EndRecord, Record, StartRecord, StepRecord
+from qstore_ray.track.base import Record
 from qstore_ray.track.logs.logging import get_logger, logged_as
+from qstore_ray.track.records import EndRecord, StartRecord, StepRecord
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -109,7 +110,7 @@ class LoggedProgress:
 
     def epoch(self, record: Record) -> None:
         """An epoch was completed."""
-        self._log("epoch", record)
+        self._log("epoch", record, record.get("epoch"))
 
     def end(self, record: EndRecord) -> None:
         """The attempt ended."""
@@ -118,9 +119,9 @@ class LoggedProgress:
     def close(self) -> None:
         """Nothing is open."""
 
-    def _log(self, event: str, record: Mapping[str, object]) -> None:
+    def _log(self, event: str, record: Mapping[str, object], epoch: int | None = None) -> None:
         facts = {name: value for name, value in record.items() if name not in ("event", "epoch")}
-        with logged_as(run=self._run, epoch=record.get("epoch")):
+        with logged_as(run=self._run, epoch=epoch):
             get_logger(__name__).info(event, **facts)
 
 
