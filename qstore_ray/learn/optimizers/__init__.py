@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, under
 from qstore_ray.learn.optimizers.base import Optimizer, Problem, SearchOptimizer, Slope
