@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 Table: TypeAlias = dict[str, Any]
 """A free table of TOML or JSON, such as the options of a backend: its reader checks the values."""
 
-ReadOnlyTable: TypeAlias = Mapping[str, Any]
-"""A `Table` that is only read."""
+ReadOnlyTable: TypeAlias = Mapping[str, object]
+"""A `Table` that is only read; its values are checked before they are used."""
 
 Task: TypeAlias = Literal["classification", "multilabel", "regression"]
 """One class a row, several labels that each hold or not, or one or several numbers a row."""

@@ -72,7 +72,7 @@ class RunInfo:
 
     name: str
     run_dir: Path
-    config: ReadOnlyTable = field(default_factory=dict)
+    config: Table = field(default_factory=dict)
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     resumed: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)

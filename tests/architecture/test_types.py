@@ -9,6 +9,9 @@ import pytest
 
 from tests.architecture.source import MODULES, Function
 
+FREE = {"Record", "Result", "Table", "Values"}
+"""The aliases of free tables: of metrics, of Ray Tune, of a user's file, of a search space."""
+
 TABLES = {"dict", "Dict", "defaultdict", "OrderedDict", "Mapping", "MutableMapping"}
 
 
@@ -82,6 +85,33 @@ def test_public_signatures_and_fields_name_their_tables():
         "a table of known keys is a TypedDict of the file that owns it; a free one is "
         "`Table` or `ReadOnlyTable` of qstore_ray.types"
     )
+
+
+def test_the_names_of_free_tables_are_few_and_described():
+    assert set(free_tables()) == FREE
+    assert {name for name, said in free_tables().items() if not said} == set(), "say what it holds"
+
+
+def free_tables() -> dict[str, str]:
+    """The aliases of such a mapping, in any module, with the text below each."""
+    found = {}
+    for module in MODULES:
+        for node, after in zip(module.tree.body, [*module.tree.body[1:], None], strict=False):
+            name = alias(node)
+            if name:
+                text = after.value if isinstance(after, ast.Expr) else None
+                found[name] = text.value if isinstance(text, ast.Constant) else ""
+    return found
+
+
+def alias(node: ast.stmt) -> str:
+    """The public name that a statement gives to such a mapping; "" for any other statement."""
+    if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+        return ""
+    target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+    name = ast.unparse(target)
+    typed = isinstance(node.value, ast.Subscript | ast.BinOp) and nameless(node.value)
+    return name if typed and is_public(name) else ""
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from qstore_ray.train.run.manifest import ModelDescription, model_description
 from qstore_ray.train.run.summary import CheckpointSummary, RunSummary, checkpoints, summarize
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray, ReadOnlyTable, Table
+    from qstore_ray.types import AnyArray, Table
 
 
 class Ending(NamedTuple):
@@ -53,7 +53,7 @@ class RunFacts:
 
     summary: RunSummary
     records: Sequence[Record]
-    config: ReadOnlyTable
+    config: Table
     checkpoints: Sequence[CheckpointSummary]
     models: Sequence[KeptModel]
     about: ModelDescription | None

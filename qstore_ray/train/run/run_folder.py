@@ -44,7 +44,7 @@ from qstore_ray.train.run.same_run import (
     epochs_of,
     versions,
 )
-from qstore_ray.types import ReadOnlyTable
+from qstore_ray.types import Table
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _RECORD = "run.json"
@@ -262,7 +262,7 @@ def open_run_folder(
     storage: str | Path,
     name: str,
     *,
-    recipe: ReadOnlyTable,
+    recipe: Table,
     data_fingerprint: str,
     config_toml: str,
     about: RunDescription | None = None,

@@ -44,7 +44,7 @@ class RunDescription(TypedDict, total=False):
     started: str
     fingerprints: dict[str, str]
     versions: dict[str, str]
-    recipe: ReadOnlyTable
+    recipe: Table
     init_from: InitFrom
     metrics: dict[str, float]
     missing: dict[str, str]
@@ -61,7 +61,7 @@ class MadeOf:
         config_toml: the whole configuration; its `[dataset]` names the data.
     """
 
-    recipe: ReadOnlyTable | None
+    recipe: Table | None
     data_fingerprint: str | None
     config_toml: str = ""
 
@@ -185,7 +185,7 @@ def _are_tables(value: Any) -> TypeGuard[Sequence[ReadOnlyTable]]:
     return isinstance(value, list | tuple) and all(isinstance(each, Mapping) for each in value)
 
 
-def with_same_circuit(before: ReadOnlyTable, now: ReadOnlyTable, what: str) -> Table:
+def with_same_circuit(before: Table, now: Table, what: str) -> Table:
     """What an earlier attempt was made of, its circuit as text, which must be the same now.
 
     Args:

@@ -25,7 +25,7 @@ from qstore_ray.train.run.same_run import (
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space.fields import SEARCHED
 from qstore_ray.tune.space.space import Space
-from qstore_ray.types import ReadOnlyTable, Table
+from qstore_ray.types import Table
 
 KEY = "qstore"
 """The study's user attribute that holds it."""
@@ -111,7 +111,7 @@ def check_same(earlier: StudyRecipe, now: StudyRecipe) -> None:
         raise _other_recipe_error(changes)
 
 
-def _space_changes(before: ReadOnlyTable, now: ReadOnlyTable) -> dict[str, Change]:
+def _space_changes(before: Table, now: Table) -> dict[str, Change]:
     """What differs between two spaces: the bounds of a parameter, or all of it."""
     changes: dict[str, Change] = {}
     for field in sorted(before.keys() | now.keys()):

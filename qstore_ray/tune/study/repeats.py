@@ -19,7 +19,7 @@ from qstore_ray.errors import ConfigError
 from qstore_ray.tune.samplers.grid import grid_points, grid_size
 from qstore_ray.tune.space.fields import Values
 from qstore_ray.tune.space.space import Space
-from qstore_ray.types import ReadOnlyTable, Table
+from qstore_ray.types import Table
 
 MOST_IN_A_ROW: Final = 5
 """Repetitions that a sampler may choose, one after another, before another point is drawn."""
@@ -101,14 +101,14 @@ def _all_values(space: Space) -> Space:
     return Space.from_dict({field: _stepped(table) for field, table in space.to_dict().items()})
 
 
-def _stepped(table: ReadOnlyTable) -> Table:
+def _stepped(table: Table) -> Table:
     """A range in steps, without the number of points that a grid takes of it."""
     if table["type"] not in ("int", "float"):
         return dict(table)
     return {key: value for key, value in table.items() if key not in ("points", "log")}
 
 
-def _count(table: ReadOnlyTable) -> int | None:
+def _count(table: Table) -> int | None:
     """About how many values a parameter has; None for a continuous or very large range."""
     if table["type"] == "fixed":
         return 1

@@ -231,7 +231,7 @@ def score(objective: Objective, value: float) -> float:
     return value if objective.larger_is_better else -value
 
 
-def value_of(objective: Objective, metrics: ReadOnlyTable) -> float:
+def value_of(objective: Objective, metrics: Record) -> float:
     """The objective's metric.
 
     Raises:
