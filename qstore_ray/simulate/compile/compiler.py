@@ -32,7 +32,13 @@ def compile_program(
         params_per_row: parameters differ from row to row, as in the plans of parameter shift.
     """
     rotations, terms = pauli_rotations(template, observables)
-    return compile_rotations(template, rotations, terms, len(observables), params_per_row)
+    program = compile_rotations(template, rotations, terms, len(observables), params_per_row)
+    framed, seen = pauli_rotations(template, observables, quarter_turns=True)
+    if 2 * len(framed) > len(rotations):
+        return program
+    # Mostly fixed quarter turns, as in a circuit compiled for a device.
+    other = compile_rotations(template, framed, seen, len(observables), params_per_row)
+    return other if 2 * len(other.layers) <= len(program.layers) else program
 
 
 def compile_rotations(

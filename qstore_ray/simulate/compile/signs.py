@@ -122,16 +122,46 @@ class SignedProgram:
         return by_rows, by_params
 
 
+class _Traced(NamedTuple):
+    """A circuit in a frame.
+
+    Attributes:
+        errors: for each site, how many rotations come before it, and the string of each outcome.
+    """
+
+    rotations: list[Rotation]
+    terms: list[Term]
+    errors: list[tuple[int, list[tuple[int, int]]]]
+
+
 @lru_cache(maxsize=64)
 def compile_signed(
     template: Template, observables: tuple[Observable, ...], sites: tuple[Site, ...]
 ) -> SignedProgram:
     """The program that evaluates `observables` after `template` with errors at `sites`.
 
+    Fixed quarter turns go into the frame where that makes no more layers: a circuit compiled for a
+    device is mostly such turns.
+
     Args:
         sites: in the order of the circuit.
     """
-    frame = PauliFrame.at_start(template.n_qubits)
+    strings, weights = _strings(observables)
+    plain, framed = (_traced(template, strings, sites, taken) for taken in (False, True))
+    found = _signed(template, framed, weights)
+    if 2 * len(framed.rotations) <= len(plain.rotations):
+        return found
+    other = _signed(template, plain, weights)
+    return found if len(found.program.layers) <= len(other.program.layers) else other
+
+
+def _traced(
+    template: Template,
+    strings: tuple[Observable, ...],
+    sites: tuple[Site, ...],
+    quarter_turns: bool,
+) -> _Traced:
+    frame = PauliFrame.at_start(template.n_qubits, quarter_turns)
     rotations: list[Rotation] = []
     errors: list[tuple[int, list[tuple[int, int]]]] = []
     place = 0
@@ -143,10 +173,7 @@ def compile_signed(
             for op in lower(Template(template.n_qubits, template.ops[count : count + 1],
                                      template.n_rows, template.n_params)).ops:  # fmt: skip
                 rotations += frame.through(op, template.n_rows)
-    strings, weights = _strings(observables)
-    terms = frame.seen(strings)
-    flips = _flips(errors, rotations, terms)
-    return _signed(template, rotations, terms, weights, errors, flips)
+    return _Traced(rotations, frame.seen(strings), errors)
 
 
 def _outcomes(frame: PauliFrame, qubits: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -171,10 +198,9 @@ def _strings(observables: tuple[Observable, ...]) -> tuple[tuple[Observable, ...
     return tuple(Observable((PauliTerm(x, z),)) for x, z in places), weights
 
 
-def _flips(
-    errors: list[tuple[int, list[tuple[int, int]]]], rotations: list[Rotation], terms: list[Term]
-) -> NDArray[np.bool_]:
+def _flips(traced: _Traced) -> NDArray[np.bool_]:
     """Whether each outcome flips each rotation and each term: (outcomes, rotations + terms)."""
+    rotations, terms, errors = traced
     rows = []
     for first, outcomes in errors:
         later = [(r.x, r.z) for r in rotations[first:]] + [(t.x, t.z) for t in terms]
@@ -183,14 +209,9 @@ def _flips(
     return np.array(rows, bool).reshape(-1, len(rotations) + len(terms))
 
 
-def _signed(
-    template: Template,
-    rotations: list[Rotation],
-    terms: list[Term],
-    weights: FloatArray,
-    errors: list[tuple[int, list[tuple[int, int]]]],
-    flips: NDArray[np.bool_],
-) -> SignedProgram:
+def _signed(template: Template, traced: _Traced, weights: FloatArray) -> SignedProgram:
+    rotations, terms, errors = traced
+    flips = _flips(traced)
     flipped = np.flatnonzero(flips[:, : len(rotations)].any(axis=0))
     angles = [rotations[g].angle for g in flipped]
     depends = np.array([any(s >= template.n_rows for s, _ in a.terms) for a in angles], bool)
