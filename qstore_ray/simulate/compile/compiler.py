@@ -11,6 +11,7 @@ import numpy as np
 
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
+from qstore_ray.simulate.compile.frame import pauli_rotations
 from qstore_ray.simulate.compile.passes import (
     Layer,
     layers,
@@ -19,7 +20,7 @@ from qstore_ray.simulate.compile.passes import (
     real_rotations,
 )
 from qstore_ray.simulate.compile.program import PHASES, TURNS, Program
-from qstore_ray.simulate.compile.rotations import Rotation, Term, pauli_rotations
+from qstore_ray.simulate.compile.rotations import Rotation, Term
 
 
 @lru_cache(maxsize=128)

@@ -24,10 +24,10 @@ from qstore_ray.circuits.lower import lower
 from qstore_ray.circuits.observable import Observable, PauliTerm
 from qstore_ray.circuits.template import Template
 from qstore_ray.simulate.compile.compiler import compile_rotations
+from qstore_ray.simulate.compile.frame import PauliFrame
 from qstore_ray.simulate.compile.program import Program
 from qstore_ray.simulate.compile.rotations import (
     AngleSum,
-    PauliFrame,
     Rotation,
     Term,
     commute,

@@ -13,6 +13,7 @@ from qstore_ray.circuits.observable import Observable, z_observables
 from qstore_ray.circuits.template import Op, Template, const, param, row
 from qstore_ray.simulate import reference
 from qstore_ray.simulate.compile.compiler import compile_program
+from qstore_ray.simulate.compile.frame import pauli_rotations
 from qstore_ray.simulate.compile.passes import layers, light_cone, product_start, real_rotations
 from qstore_ray.simulate.compile.program import PHASES, TURNS, Program
 from qstore_ray.simulate.compile.rotations import (
@@ -21,7 +22,6 @@ from qstore_ray.simulate.compile.rotations import (
     Term,
     commute,
     odd,
-    pauli_rotations,
 )
 from qstore_ray.simulate.compile.schedule import SCALE, TURN, schedule
 from qstore_ray.testing.strategies import Case, cases
