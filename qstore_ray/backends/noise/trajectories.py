@@ -104,11 +104,11 @@ def compile_noisy(
     errors = None
     if found.sites:
         signed = compile_signed(placed.template, read, found.sites)
-        errors = _visible(signed, found.sites, found.probabilities)
+        errors = visible_errors(signed, found.sites, found.probabilities)
     return NoisyCircuit(placed.template, read, errors, found.twirled, placed.compiled)
 
 
-def _visible(
+def visible_errors(
     signed: SignedProgram, sites: tuple[Site, ...], probabilities: tuple[FloatArray, ...]
 ) -> RandomErrors | None:
     """The random errors without those that change nothing."""

@@ -23,7 +23,7 @@ import numpy as np
 from qstore_ray.circuits.lower import lower
 from qstore_ray.circuits.observable import Observable, PauliTerm
 from qstore_ray.circuits.template import Template
-from qstore_ray.simulate.compile.compiler import compile_rotations
+from qstore_ray.simulate.compile.compiler import compile_rotations, compile_state_rotations
 from qstore_ray.simulate.compile.program import Program
 from qstore_ray.simulate.compile.rotations import (
     AngleSum,
@@ -124,12 +124,19 @@ class SignedProgram:
 
 @lru_cache(maxsize=64)
 def compile_signed(
-    template: Template, observables: tuple[Observable, ...], sites: tuple[Site, ...]
+    template: Template,
+    observables: tuple[Observable, ...],
+    sites: tuple[Site, ...],
+    *,
+    states: bool = False,
 ) -> SignedProgram:
     """The program that evaluates `observables` after `template` with errors at `sites`.
 
     Args:
         sites: in the order of the circuit.
+        states: the program is one of `compile_states`, and evaluates nothing. Its final state is
+            that of the circuit with errors, but for a Pauli string behind all gates: the one that
+            changes the signs of the observables.
     """
     frame = PauliFrame.at_start(template.n_qubits)
     rotations: list[Rotation] = []
@@ -146,7 +153,7 @@ def compile_signed(
     strings, weights = _strings(observables)
     terms = frame.seen(strings)
     flips = _flips(errors, rotations, terms)
-    return _signed(template, rotations, terms, weights, errors, flips)
+    return _signed(template, rotations, terms, weights, errors, flips, states)
 
 
 def _outcomes(frame: PauliFrame, qubits: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -190,6 +197,7 @@ def _signed(
     weights: FloatArray,
     errors: list[tuple[int, list[tuple[int, int]]]],
     flips: NDArray[np.bool_],
+    states: bool,
 ) -> SignedProgram:
     flipped = np.flatnonzero(flips[:, : len(rotations)].any(axis=0))
     angles = [rotations[g].angle for g in flipped]
@@ -208,8 +216,12 @@ def _signed(
         template.initial,
     )
     kept = np.concatenate([flips[:, flipped], flips[:, len(rotations) :]], axis=1)
+    if states:
+        program = compile_state_rotations(slotted, own, params_per_row=True)
+    else:
+        program = compile_rotations(slotted, own, terms, len(terms), params_per_row=True)
     return SignedProgram(
-        program=compile_rotations(slotted, own, terms, len(terms), params_per_row=True),
+        program=program,
         by_rows=by_rows,
         by_params=by_params,
         offsets=np.array([angle.offset for angle in angles], np.float64),
