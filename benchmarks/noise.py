@@ -181,7 +181,9 @@ def _sigmas(ours: Runner, peer: Runner, side: Side, case: Path) -> float:
     theirs_error = np.zeros_like(theirs)
     if not side.exact:
         theirs, theirs_error = peer.mean(MEAN_STEPS)
-    return float((np.abs(own - theirs) / np.hypot(error, theirs_error)).max())
+    # Numbers that no error can change have no spread, and the loss is not wholly linear.
+    expected = np.maximum(np.hypot(error, theirs_error), LINEAR * np.abs(theirs).max())
+    return float((np.abs(own - theirs) / expected).max())
 
 
 def steps(folder: Path, core: int) -> list[dict[str, Any]]:

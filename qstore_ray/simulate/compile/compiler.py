@@ -71,6 +71,13 @@ def compile_states(template: Template, params_per_row: bool = False) -> Program:
     (`native/bind.h`), which expectation values allow and states do not.
     """
     rotations, _ = pauli_rotations(template, ())
+    return compile_state_rotations(template, rotations, params_per_row)
+
+
+def compile_state_rotations(
+    template: Template, rotations: list[Rotation], params_per_row: bool
+) -> Program:
+    """The program of rotations whose final state is asked for; see `compile_states`."""
     leading: list[list[Rotation]] = [[] for _ in range(template.n_qubits)]
     gathered = layers(real_rotations(rotations), whole=4 * math.pi)
     program = _program(template, leading, gathered, [], 0, params_per_row)

@@ -15,7 +15,7 @@ its reverse sweep gives the exact gradient of the trajectory.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -23,13 +23,12 @@ import numpy as np
 from qstore_ray.circuits.lower import lower
 from qstore_ray.circuits.observable import Observable, PauliTerm
 from qstore_ray.circuits.template import Template
-from qstore_ray.simulate.compile.compiler import compile_rotations
+from qstore_ray.simulate.compile.compiler import compile_rotations, compile_state_rotations
 from qstore_ray.simulate.compile.frame import PauliFrame
 from qstore_ray.simulate.compile.program import Program
 from qstore_ray.simulate.compile.rotations import (
     AngleSum,
     Rotation,
-    Term,
     commute,
 )
 
@@ -57,7 +56,7 @@ class SignedProgram:
         program: its row slots are the A angles of the rows and the signed angles that depend on no
             parameter; its parameter slots, bound for each row, are the signed angles that do, and
             the P parameters. Its observables are the strings.
-        by_rows, by_params: which of the C rotations have their slot among those.
+        n_by_rows: how many of the C rotations have their slot among the first; they are the first.
         offsets: (C,) constant part of each angle. row_scales (C, A) and param_scales (C, P) are
             what it adds of the slots.
         outcome_starts: (sites,) place of each site's outcomes in `flips`.
@@ -66,8 +65,7 @@ class SignedProgram:
     """
 
     program: Program
-    by_rows: IntArray
-    by_params: IntArray
+    n_by_rows: int
     offsets: FloatArray
     row_scales: FloatArray
     param_scales: FloatArray
@@ -100,26 +98,46 @@ class SignedProgram:
         self, signs: FloatArray, rows: AnyArray, params: AnyArray
     ) -> tuple[AnyArray, AnyArray]:
         """The program's row slots (N, A + …) and parameters (N, … + P) for signed angles."""
-        angles = self.offsets + rows @ self.row_scales.T
-        angles = signs * (angles + params @ self.param_scales.T)
-        params = np.broadcast_to(params, (len(rows), params.shape[-1]))
-        return (
-            np.concatenate([rows, angles[:, self.by_rows]], axis=1),
-            np.concatenate([angles[:, self.by_params], params], axis=1),
-        )
+        angles = self.offsets + params @ self._param_scales_t
+        if self._any_row_scale:
+            angles = angles + rows @ self._row_scales_t
+        signed, first = signs * angles, self.n_by_rows
+        by_row = np.empty((len(rows), self.program.n_rows))
+        by_row[:, : rows.shape[1]] = rows
+        by_row[:, rows.shape[1] :] = signed[:, :first]
+        by_param = np.empty((len(rows), self.program.n_params))
+        moved = signed.shape[1] - first
+        by_param[:, :moved] = signed[:, first:]
+        by_param[:, moved:] = params
+        return by_row, by_param
 
-    def unbind(self, signs: FloatArray, slots: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Gradients of the rows (N, A) and parameters (N, P) from those of the program's slots."""
+    def unbind(
+        self, signs: FloatArray, slots: FloatArray, *, rows_gradient: bool
+    ) -> tuple[FloatArray, FloatArray]:
+        """Gradients of the rows (N, A) and parameters (N, P) from those of the program's slots.
+
+        Args:
+            rows_gradient: without it those of the rows are zeros.
+        """
         n_rows, n_params = self.row_scales.shape[1], self.param_scales.shape[1]
-        first = n_rows + len(self.by_rows)
-        last = first + len(self.by_params)
-        angles = np.zeros_like(signs)
-        angles[:, self.by_rows] = slots[:, n_rows:first]
-        angles[:, self.by_params] = slots[:, first:last]
-        angles *= signs
-        by_rows: FloatArray = slots[:, :n_rows] + angles @ self.row_scales
+        angles = slots[:, n_rows : n_rows + signs.shape[1]] * signs
         by_params: FloatArray = slots[:, slots.shape[1] - n_params :] + angles @ self.param_scales
+        if not rows_gradient:
+            return np.zeros((len(slots), n_rows)), by_params
+        by_rows: FloatArray = slots[:, :n_rows] + angles @ self.row_scales
         return by_rows, by_params
+
+    @cached_property
+    def _row_scales_t(self) -> FloatArray:
+        return np.ascontiguousarray(self.row_scales.T)
+
+    @cached_property
+    def _param_scales_t(self) -> FloatArray:
+        return np.ascontiguousarray(self.param_scales.T)
+
+    @cached_property
+    def _any_row_scale(self) -> bool:
+        return bool(self.row_scales.any())
 
 
 class _Traced(NamedTuple):
@@ -136,7 +154,11 @@ class _Traced(NamedTuple):
 
 @lru_cache(maxsize=64)
 def compile_signed(
-    template: Template, observables: tuple[Observable, ...], sites: tuple[Site, ...]
+    template: Template,
+    observables: tuple[Observable, ...],
+    sites: tuple[Site, ...],
+    *,
+    states: bool = False,
 ) -> SignedProgram:
     """The program that evaluates `observables` after `template` with errors at `sites`.
 
@@ -145,8 +167,13 @@ def compile_signed(
 
     Args:
         sites: in the order of the circuit.
+        states: the program is one of `compile_states`, and evaluates nothing. Its final state is
+            that of the circuit with errors, but for a Pauli string behind all gates: the one that
+            changes the signs of the observables.
     """
     strings, weights = _strings(observables)
+    if states:
+        return _signed(template, _traced(template, strings, sites, False), weights, states=True)
     plain, framed = (_traced(template, strings, sites, taken) for taken in (False, True))
     found = _signed(template, framed, weights)
     if 2 * len(framed.rotations) <= len(plain.rotations):
@@ -209,30 +236,36 @@ def _flips(traced: _Traced) -> NDArray[np.bool_]:
     return np.array(rows, bool).reshape(-1, len(rotations) + len(terms))
 
 
-def _signed(template: Template, traced: _Traced, weights: FloatArray) -> SignedProgram:
+def _signed(
+    template: Template, traced: _Traced, weights: FloatArray, *, states: bool = False
+) -> SignedProgram:
     rotations, terms, errors = traced
     flips = _flips(traced)
-    flipped = np.flatnonzero(flips[:, : len(rotations)].any(axis=0))
+    found = np.flatnonzero(flips[:, : len(rotations)].any(axis=0))
+    depends = [any(s >= template.n_rows for s, _ in rotations[g].angle.terms) for g in found]
+    order = np.argsort(depends, kind="stable")  # those that depend on a parameter come last
+    flipped, n_by_rows = found[order], len(depends) - sum(depends)
     angles = [rotations[g].angle for g in flipped]
-    depends = np.array([any(s >= template.n_rows for s, _ in a.terms) for a in angles], bool)
-    by_rows, by_params = np.flatnonzero(~depends), np.flatnonzero(depends)
     scales = np.zeros((len(angles), template.n_rows + template.n_params))
     for c, angle in enumerate(angles):
         for slot, scale in angle.terms:
             scales[c, slot] += scale
-    own = _renamed(rotations, flipped, by_rows, by_params, template)
+    own = _renamed(rotations, flipped, template)
     slotted = Template(
         template.n_qubits,
         (),
-        template.n_rows + len(by_rows),
-        len(by_params) + template.n_params,
+        template.n_rows + n_by_rows,
+        len(flipped) - n_by_rows + template.n_params,
         template.initial,
     )
     kept = np.concatenate([flips[:, flipped], flips[:, len(rotations) :]], axis=1)
+    if states:
+        program = compile_state_rotations(slotted, own, params_per_row=True)
+    else:
+        program = compile_rotations(slotted, own, terms, len(terms), params_per_row=True)
     return SignedProgram(
-        program=compile_rotations(slotted, own, terms, len(terms), params_per_row=True),
-        by_rows=by_rows,
-        by_params=by_params,
+        program=program,
+        n_by_rows=n_by_rows,
         offsets=np.array([angle.offset for angle in angles], np.float64),
         row_scales=scales[:, : template.n_rows],
         param_scales=scales[:, template.n_rows :],
@@ -242,24 +275,17 @@ def _signed(template: Template, traced: _Traced, weights: FloatArray) -> SignedP
     )
 
 
-def _renamed(
-    rotations: list[Rotation],
-    flipped: IntArray,
-    by_rows: IntArray,
-    by_params: IntArray,
-    template: Template,
-) -> list[Rotation]:
-    """The rotations with the program's slots: the flipped ones have one each."""
-    first = template.n_rows + len(by_rows)
-    places = {int(flipped[c]): template.n_rows + k for k, c in enumerate(by_rows)}
-    places |= {int(flipped[c]): first + k for k, c in enumerate(by_params)}
-    moved = len(by_rows) + len(by_params)
+def _renamed(rotations: list[Rotation], flipped: IntArray, template: Template) -> list[Rotation]:
+    """The rotations with the program's slots: the flipped ones have one each, behind the rows'."""
+    places = {int(g): template.n_rows + c for c, g in enumerate(flipped)}
     found = []
     for g, (x, z, angle) in enumerate(rotations):
         if g in places:
             own = AngleSum(0.0, ((places[g], 1.0),))
         else:
-            terms = tuple((s if s < template.n_rows else s + moved, c) for s, c in angle.terms)
+            terms = tuple(
+                (s if s < template.n_rows else s + len(flipped), c) for s, c in angle.terms
+            )
             own = AngleSum(angle.offset, terms)
         found.append(Rotation(x, z, own))
     return found
