@@ -29,6 +29,7 @@ from qstore_ray.simulate.compile.program import Program
 from qstore_ray.simulate.compile.rotations import (
     AngleSum,
     Rotation,
+    Term,
     commute,
 )
 
