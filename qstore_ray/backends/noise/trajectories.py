@@ -23,7 +23,8 @@ from qstore_ray.backends.noise.placement import errors_at
 from qstore_ray.backends.noise.readout import read_wrongly
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
-from qstore_ray.simulate.compile.signs import SignedProgram, Site, compile_signed
+from qstore_ray.simulate.compile.signed_program import SignedProgram, Site
+from qstore_ray.simulate.compile.signs import compile_signed
 from qstore_ray.simulate.engines.engines import Engine, Precision
 
 if TYPE_CHECKING:
