@@ -165,7 +165,7 @@ def mitigated(
     *,
     shots: int | None = None,
 ) -> MitigatedBackend:
-    """A backend with mitigation, which differentiates if the backend does; see `MitigatedBackend`."""
+    """The mitigated backend, with `vjp` if the backend has it; see `MitigatedBackend`."""
     return _opened(backend, config, reopen, shots, False)
 
 

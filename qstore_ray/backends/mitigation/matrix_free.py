@@ -1,10 +1,10 @@
 """Readout inversion over the bit strings that were read, and no others.
 
-The confusion matrix of m qubits, restricted to the K strings of a row and basis, with columns that
-add up to 1 again: Nation, Kang, Sundaresan & Gambetta 2021 (PRX Quantum 2, 040326). With A p = read,
-the value of w · p is (A^-T w) · read, so each outcome gets a corrected worth, and means and variances
-are those of any counts. For many strings A is never stored: products with it are computed by blocks,
-and the system is solved by BiCGSTAB (van der Vorst 1992), which converges in a few steps because A
+The confusion matrix of m qubits is restricted to the K strings of a row and basis, with columns
+that add up to 1 again: Nation, Kang, Sundaresan & Gambetta 2021 (PRX Quantum 2, 040326). With
+A p = read, the value of w · p is (A^-T w) · read: each outcome gets a corrected worth, and means
+and variances follow as for any counts. For many strings A is never stored: products with it are
+computed by blocks, and BiCGSTAB (van der Vorst 1992) solves the system in a few steps, because A
 is close to the identity.
 """
 
