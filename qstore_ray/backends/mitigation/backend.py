@@ -29,7 +29,7 @@ from qstore_ray.backends.mitigation.config import MitigationConfig, MitigationCo
 from qstore_ray.backends.mitigation.inverse_readout import InverseReadoutRunner
 from qstore_ray.backends.mitigation.matrix_free import MatrixFreeRunner
 from qstore_ray.backends.mitigation.placed_circuit import place_circuit
-from qstore_ray.backends.mitigation.runner import DirectRunner, Run, Runner
+from qstore_ray.backends.mitigation.runner import CircuitRun, DirectRunner, Runner
 from qstore_ray.backends.mitigation.twirling import TwirlRunner
 from qstore_ray.backends.mitigation.zne import ZneRunner
 from qstore_ray.backends.noise.config import NoiseConfig
@@ -134,11 +134,11 @@ class MitigatedBackend:
         bindings: Bindings,
         shots: int | None,
         key: DrawKey | None,
-    ) -> Run:
+    ) -> CircuitRun:
         check_bindings(template, observables, bindings)
         circuit = place_circuit(template, self.noise)
         shots = self._shots if shots is None else shots
-        return Run(circuit, circuit.moved(observables), bindings, shots, key)
+        return CircuitRun(circuit, circuit.moved(observables), bindings, shots, key)
 
 
 class DifferentiableMitigatedBackend(MitigatedBackend):

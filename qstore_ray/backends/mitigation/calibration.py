@@ -14,7 +14,7 @@ from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.mitigation.config import MitigationConfig
 from qstore_ray.backends.mitigation.placed_circuit import PlacedCircuit, preparation
-from qstore_ray.backends.mitigation.runner import DirectRunner, Run
+from qstore_ray.backends.mitigation.runner import CircuitRun, DirectRunner
 from qstore_ray.circuits.observable import z_observables
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _PREPARED = 64
 """Rows of a calibration without shots: the more, the smaller the variance of trajectories."""
 
 
-class Calibration:
+class ReadoutCalibration:
     """The confusion matrices of circuits, each measured once."""
 
     def __init__(self, runner: DirectRunner, config: MitigationConfig) -> None:
@@ -55,7 +55,7 @@ class Calibration:
         for ones in (False, True):
             prepared = preparation(circuit, ones=ones)
             key = _KEY.and_also(int(ones))
-            found = self._runner.run(Run(prepared, z_observables(n), nothing, shots, key))
+            found = self._runner.run(CircuitRun(prepared, z_observables(n), nothing, shots, key))
             means.append(found.values.mean(axis=0))
         one_for_zero, zero_for_one = (1.0 - means[0]) / 2.0, (1.0 + means[1]) / 2.0
         return _matrices(one_for_zero, zero_for_one)

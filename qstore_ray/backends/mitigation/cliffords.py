@@ -101,7 +101,9 @@ def _on_pair(op: Op, pair: tuple[int, int]) -> ComplexArray:
         return matrix
     if len(op.qubits) == 1:
         eye = np.eye(2)
-        return np.kron(matrix, eye) if op.qubits[0] == pair[0] else np.kron(eye, matrix)
+        first = op.qubits[0] == pair[0]
+        both = np.kron(matrix, eye) if first else np.kron(eye, matrix)
+        return both.astype(np.complex128)
     swap = reference.matrix("swap")
     turned: ComplexArray = swap @ matrix @ swap
     return turned
@@ -110,8 +112,7 @@ def _on_pair(op: Op, pair: tuple[int, int]) -> ComplexArray:
 def pauli_matrix(bits: Sequence[int] | AnyArray) -> ComplexArray:
     """The string of four bits (4, 4), up to a phase."""
     x, z, u, v = (int(bit) for bit in bits)
-    found: ComplexArray = np.kron(_SINGLE[x + 2 * z], _SINGLE[u + 2 * v])
-    return found
+    return np.kron(_SINGLE[x + 2 * z], _SINGLE[u + 2 * v]).astype(np.complex128)
 
 
 def _bits_of(matrix: ComplexArray) -> tuple[int, ...] | None:

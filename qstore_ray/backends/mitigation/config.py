@@ -49,7 +49,7 @@ class ZneConfig(Config):
                 fix="Take scales of 1 or more, for example [1, 2, 3].",
             )
         if len(set(scales)) < len(scales):
-            raise ConfigError("a scale is there twice", value=list(scales), fix="Give it once.")
+            raise ConfigError("a scale is given twice", value=list(scales), fix="Give it once.")
         if len(scales) < _LEAST:
             raise ConfigError(
                 f"an extrapolation needs at least {_LEAST} scales",
@@ -141,7 +141,7 @@ class MitigationConfig(Config):
             )
         if self.readout == "matrix_free" and shots is None:
             raise ConfigError(
-                "matrix_free works on the bit strings of shots, and there are none",
+                "matrix_free needs the bit strings of shots, and the backend is exact",
                 field="mitigation.readout",
                 value=self.readout,
                 fix="Take readout = 'inverse', or backend = 'aer' with "

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from qstore_ray.backends.mitigation.placed_circuit import PlacedCircuit, PlacedGate, undone
+from qstore_ray.backends.mitigation.placed_circuit import NoisyGate, PlacedCircuit, undone
 
 
 class FoldedCircuit(NamedTuple):
@@ -37,7 +37,7 @@ def fold(
 
 def _folded_globally(
     circuit: PlacedCircuit, whole: int, part: float
-) -> tuple[list[PlacedGate], float]:
+) -> tuple[list[NoisyGate], float]:
     """U (U†U)^k L†L for the last gates L of U."""
     share = np.cumsum(circuit.errors[::-1]) / circuit.errors.sum()
     number = int(np.argmin(np.abs(np.array([0.0, *share]) - part)))
@@ -49,9 +49,9 @@ def _folded_globally(
 
 def _folded_locally(
     circuit: PlacedCircuit, whole: int, part: float
-) -> tuple[list[PlacedGate], float]:
+) -> tuple[list[NoisyGate], float]:
     """G (G†G)^k for each gate with errors, once more for gates spread evenly over the circuit."""
-    gates: list[PlacedGate] = []
+    gates: list[NoisyGate] = []
     due = added = 0.0
     for gate, error in zip(circuit.gates, circuit.errors, strict=True):
         times = whole if error else 0
@@ -63,5 +63,5 @@ def _folded_locally(
     return gates, 1.0 + 2.0 * (whole + added / float(circuit.errors.sum()))
 
 
-def _backwards(gates: list[PlacedGate]) -> list[PlacedGate]:
+def _backwards(gates: list[NoisyGate]) -> list[NoisyGate]:
     return [each for gate in reversed(gates) for each in undone(gate)]

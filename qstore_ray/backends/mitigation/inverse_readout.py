@@ -11,9 +11,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from qstore_ray.backends.base import Estimates, Pullback
-from qstore_ray.backends.mitigation.calibration import Calibration
+from qstore_ray.backends.mitigation.calibration import ReadoutCalibration
 from qstore_ray.backends.mitigation.config import MitigationConfig, MitigationCost, readout_cost
-from qstore_ray.backends.mitigation.runner import DirectRunner, Run
+from qstore_ray.backends.mitigation.runner import CircuitRun, DirectRunner
 from qstore_ray.backends.noise.readout import MOST_FACTORS
 from qstore_ray.circuits.observable import Observable, PauliTerm
 from qstore_ray.errors import BackendError
@@ -55,13 +55,13 @@ class InverseReadoutRunner:
 
     def __init__(self, inner: DirectRunner, config: MitigationConfig) -> None:
         self._inner, self._config = inner, config
-        self._calibration = Calibration(inner, config)
+        self._calibration = ReadoutCalibration(inner, config)
 
-    def run(self, asked: Run) -> Estimates:
+    def run(self, asked: CircuitRun) -> Estimates:
         """See `Runner`."""
         return self._inner.run(self._corrected(asked))
 
-    def vjp(self, asked: Run, *, rows_gradient: bool) -> tuple[Estimates, Pullback]:
+    def vjp(self, asked: CircuitRun, *, rows_gradient: bool) -> tuple[Estimates, Pullback]:
         """See `Runner`."""
         return self._inner.vjp(self._corrected(asked), rows_gradient=rows_gradient)
 
@@ -69,7 +69,7 @@ class InverseReadoutRunner:
         """See `Runner`."""
         return readout_cost(self._config).times(self._inner.cost())
 
-    def _corrected(self, asked: Run) -> Run:
+    def _corrected(self, asked: CircuitRun) -> CircuitRun:
         confusions = self._calibration.confusions(asked.circuit, sampled=asked.shots is not None)
         read = ReadoutMap.of(confusions)
         return asked._replace(observables=_all_corrected(asked.observables, read))

@@ -17,9 +17,9 @@ import numpy as np
 
 from qstore_ray.backends.base import Estimates, Pullback
 from qstore_ray.backends.grouping import MeasuredBasis
-from qstore_ray.backends.mitigation.calibration import Calibration
+from qstore_ray.backends.mitigation.calibration import ReadoutCalibration
 from qstore_ray.backends.mitigation.config import MitigationConfig, MitigationCost, readout_cost
-from qstore_ray.backends.mitigation.runner import DirectRunner, Run
+from qstore_ray.backends.mitigation.runner import CircuitRun, DirectRunner
 from qstore_ray.errors import BackendError
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ class MatrixFreeRunner:
 
     def __init__(self, inner: DirectRunner, config: MitigationConfig) -> None:
         self._inner, self._config = inner, config
-        self._calibration = Calibration(inner, config)
+        self._calibration = ReadoutCalibration(inner, config)
 
-    def run(self, asked: Run) -> Estimates:
+    def run(self, asked: CircuitRun) -> Estimates:
         """See `Runner`."""
         confusions = self._calibration.confusions(asked.circuit, sampled=True)
 
@@ -50,7 +50,7 @@ class MatrixFreeRunner:
 
         return self._inner.counts(asked).estimates(values)
 
-    def vjp(self, asked: Run, *, rows_gradient: bool) -> tuple[Estimates, Pullback]:
+    def vjp(self, asked: CircuitRun, *, rows_gradient: bool) -> tuple[Estimates, Pullback]:
         """Counts have no exact gradient.
 
         Raises:
@@ -85,10 +85,9 @@ def corrected_values(
     matrix = _TransposedConfusion(confusions, bits)
     if len(bits) <= most_stored:
         try:
-            solved: FloatArray = np.linalg.solve(matrix.rows(slice(None)), values)
+            return np.linalg.solve(matrix.rows(slice(None)), values).astype(np.float64)
         except np.linalg.LinAlgError as exc:
             raise _singular_error(confusions) from exc
-        return solved
     columns = [_solved(matrix.times, values[:, k], confusions) for k in range(values.shape[1])]
     return np.stack(columns, axis=1)
 

@@ -31,7 +31,7 @@ _OWN_INVERSES = frozenset({"h", "x", "y", "z", "cx", "cy", "cz", "ch", "swap", "
 _ONE_ANGLE = frozenset({"rx", "ry", "rz", "p", "cp", "crx", "cry", "crz", "rxx", "ryy", "rzz"})
 
 
-class PlacedGate(NamedTuple):
+class NoisyGate(NamedTuple):
     """A gate and the channels that follow it, each with its qubits."""
 
     op: Op
@@ -57,13 +57,13 @@ class PlacedCircuit:
     """
 
     template: Template
-    gates: tuple[PlacedGate, ...]
+    gates: tuple[NoisyGate, ...]
     noise: NoiseConfig | None
     readout: NoiseConfig
     compiled: CompiledCircuit | None = None
     origin: PlacedCircuit | None = None
 
-    def rewritten(self, gates: Iterable[PlacedGate], extra_rows: int = 0) -> PlacedCircuit:
+    def rewritten(self, gates: Iterable[NoisyGate], extra_rows: int = 0) -> PlacedCircuit:
         """The same with other gates, and with more row slots after its own."""
         gates = tuple(gates)
         template = replace(
@@ -119,7 +119,7 @@ def place_circuit(template: Template, noise: NoiseConfig | None) -> PlacedCircui
 @lru_cache(maxsize=64)
 def _placed(template: Template, noise_text: str) -> PlacedCircuit:
     if not noise_text:
-        gates = tuple(map(PlacedGate, template.ops))
+        gates = tuple(map(NoisyGate, template.ops))
         return PlacedCircuit(template, gates, None, NoiseConfig())
     noise = NoiseConfig.model_validate_json(noise_text)
     if noise.device is None:
@@ -132,11 +132,11 @@ def _placed(template: Template, noise_text: str) -> PlacedCircuit:
     return PlacedCircuit(compiled.template, gates, noise, compiled.readout, compiled)
 
 
-def _with_channels(ops: Sequence[Op], sites: Iterable[ChannelSite]) -> tuple[PlacedGate, ...]:
+def _with_channels(ops: Sequence[Op], sites: Iterable[ChannelSite]) -> tuple[NoisyGate, ...]:
     found: list[list[tuple[Channel, tuple[int, ...]]]] = [[] for _ in ops]
     for place, channel, qubits in sites:
         found[place - 1].append((channel, qubits))
-    return tuple(PlacedGate(op, tuple(channels)) for op, channels in zip(ops, found, strict=True))
+    return tuple(NoisyGate(op, tuple(channels)) for op, channels in zip(ops, found, strict=True))
 
 
 @lru_cache(maxsize=64)
@@ -145,12 +145,12 @@ def preparation(circuit: PlacedCircuit, *, ones: bool) -> PlacedCircuit:
     n, noise = circuit.template.n_qubits, circuit.noise
     ops = tuple(Op("x", (q,)) for q in range(n)) if ones else ()
     template = Template(n, ops)
-    gates = tuple(map(PlacedGate, ops))
+    gates = tuple(map(NoisyGate, ops))
     if noise is not None and noise.device is not None and circuit.compiled is not None:
         layout, device = circuit.compiled.layout, noise.device
         known = [device.channels("x", (layout[op.qubits[0]],)) or () for op in ops]
         gates = tuple(
-            PlacedGate(op, tuple((channel, op.qubits) for channel, _ in channels))
+            NoisyGate(op, tuple((channel, op.qubits) for channel, _ in channels))
             for op, channels in zip(ops, known, strict=True)
         )
     elif noise is not None and noise.places is None:
@@ -158,10 +158,10 @@ def preparation(circuit: PlacedCircuit, *, ones: bool) -> PlacedCircuit:
     return PlacedCircuit(template, gates, noise, circuit.readout)
 
 
-def undone(gate: PlacedGate) -> tuple[PlacedGate, ...]:
+def undone(gate: NoisyGate) -> tuple[NoisyGate, ...]:
     """The gates that undo one, up to a global phase. The same channels follow the last of them."""
     ops = _inverse(gate.op)
-    return (*map(PlacedGate, ops[:-1]), PlacedGate(ops[-1], gate.channels))
+    return (*map(NoisyGate, ops[:-1]), NoisyGate(ops[-1], gate.channels))
 
 
 def _inverse(op: Op) -> tuple[Op, ...]:

@@ -31,7 +31,7 @@ from qstore_ray.errors import BackendError
 _MOST_OPEN = 64
 
 
-class Run(NamedTuple):
+class CircuitRun(NamedTuple):
     """One evaluation.
 
     Attributes:
@@ -54,11 +54,11 @@ class Run(NamedTuple):
 class Runner(Protocol):
     """Runs circuits and returns values (N, O)."""
 
-    def run(self, asked: Run) -> Estimates:
+    def run(self, asked: CircuitRun) -> Estimates:
         """The values of one evaluation."""
         ...
 
-    def vjp(self, asked: Run, *, rows_gradient: bool) -> tuple[Estimates, Pullback]:
+    def vjp(self, asked: CircuitRun, *, rows_gradient: bool) -> tuple[Estimates, Pullback]:
         """Values, and the pullback of the very same draws."""
         ...
 
@@ -88,12 +88,12 @@ class DirectRunner:
         self._reopen, self._testing = reopen, testing
         self._opened: OrderedDict[PlacedCircuit, Backend] = OrderedDict()
 
-    def run(self, asked: Run) -> Estimates:
+    def run(self, asked: CircuitRun) -> Estimates:
         """See `Runner`."""
         backend = self._for(asked.circuit)
         return backend.evaluate(*_arguments(asked), **_options(asked))
 
-    def counts(self, asked: Run) -> Counts:
+    def counts(self, asked: CircuitRun) -> Counts:
         """The outcomes of all shots.
 
         Raises:
@@ -109,7 +109,7 @@ class DirectRunner:
             )
         return backend.counts(*_arguments(asked), **_options(asked))
 
-    def vjp(self, asked: Run, *, rows_gradient: bool) -> tuple[Estimates, Pullback]:
+    def vjp(self, asked: CircuitRun, *, rows_gradient: bool) -> tuple[Estimates, Pullback]:
         """See `Runner`."""
         backend = self._for(asked.circuit)
         assert can_differentiate(backend), "asked of a backend that differentiates alone"
@@ -136,11 +136,11 @@ def _for_testing(backend: Backend) -> Backend:
     return backend.for_testing() if can_test(backend) else backend
 
 
-def _arguments(asked: Run) -> tuple[Any, ...]:
+def _arguments(asked: CircuitRun) -> tuple[Any, ...]:
     return asked.circuit.template, asked.observables, asked.bindings
 
 
-def _options(asked: Run) -> dict[str, Any]:
+def _options(asked: CircuitRun) -> dict[str, Any]:
     """Only what is set: a backend that does not draw need not know a key."""
     given = {"shots": asked.shots, "key": asked.key}
     return {name: value for name, value in given.items() if value is not None}

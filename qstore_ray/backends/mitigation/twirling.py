@@ -17,8 +17,8 @@ from qstore_ray.backends.base import Bindings, Estimates, Gradients, Pullback
 from qstore_ray.backends.keys import DrawKey, generator
 from qstore_ray.backends.mitigation.cliffords import CliffordPart, clifford_parts
 from qstore_ray.backends.mitigation.config import MitigationCost, twirl_cost
-from qstore_ray.backends.mitigation.placed_circuit import PlacedCircuit, PlacedGate
-from qstore_ray.backends.mitigation.runner import Run, Runner
+from qstore_ray.backends.mitigation.placed_circuit import NoisyGate, PlacedCircuit
+from qstore_ray.backends.mitigation.runner import CircuitRun, Runner
 from qstore_ray.circuits.template import Op, const, row
 from qstore_ray.errors import BackendError
 
@@ -60,7 +60,7 @@ def twirled_circuit(circuit: PlacedCircuit) -> TwirledCircuit:
     before = {part.first: number for number, part in enumerate(parts)}
     after = {part.last: number for number, part in enumerate(parts)}
     slot = circuit.template.n_rows
-    gates: list[PlacedGate] = []
+    gates: list[NoisyGate] = []
     for place, gate in enumerate(circuit.gates):
         for ends, shift in ((before, 0), (after, _SLOTS // 2)):
             if shift:
@@ -72,10 +72,10 @@ def twirled_circuit(circuit: PlacedCircuit) -> TwirledCircuit:
     return TwirledCircuit(circuit.rewritten(gates, _SLOTS * len(parts)), parts)
 
 
-def _paulis(pair: tuple[int, int], slot: int) -> list[PlacedGate]:
+def _paulis(pair: tuple[int, int], slot: int) -> list[NoisyGate]:
     """Y^x Z^(x⊕z) on each qubit, as RY · RZ: a U gate, which is no rotation of a noise."""
     return [
-        PlacedGate(Op("u", (qubit,), (row(k), const(0.0), row(k + 1))))
+        NoisyGate(Op("u", (qubit,), (row(k), const(0.0), row(k + 1))))
         for qubit, k in zip(pair, (slot, slot + 2), strict=True)
     ]
 
@@ -86,14 +86,14 @@ class TwirlRunner:
     def __init__(self, inner: Runner, instances: int) -> None:
         self._inner, self._instances = inner, instances
 
-    def run(self, asked: Run) -> Estimates:
+    def run(self, asked: CircuitRun) -> Estimates:
         """See `Runner`."""
         twirled = twirled_circuit(asked.circuit)
         if not twirled.parts:
             return self._inner.run(asked)
         return self._mean(self._inner.run(self._repeated(asked, twirled)))
 
-    def vjp(self, asked: Run, *, rows_gradient: bool) -> tuple[Estimates, Pullback]:
+    def vjp(self, asked: CircuitRun, *, rows_gradient: bool) -> tuple[Estimates, Pullback]:
         """See `Runner`."""
         twirled = twirled_circuit(asked.circuit)
         if not twirled.parts:
@@ -115,7 +115,7 @@ class TwirlRunner:
         """See `Runner`."""
         return twirl_cost(self._instances).times(self._inner.cost())
 
-    def _repeated(self, asked: Run, twirled: TwirledCircuit) -> Run:
+    def _repeated(self, asked: CircuitRun, twirled: TwirledCircuit) -> CircuitRun:
         """Row i as rows i K to i K + K − 1, each an instance."""
         if asked.key is None:
             raise BackendError(
@@ -134,7 +134,7 @@ class TwirlRunner:
             first_row=asked.key.first_row * k, n_rows=None if n_rows is None else n_rows * k
         )
         shots = None if asked.shots is None else -(-asked.shots // k)
-        return Run(
+        return CircuitRun(
             twirled.circuit, asked.observables, Bindings(rows, params, amplitudes), shots, key
         )
 

@@ -16,7 +16,7 @@ from qstore_ray.backends.mitigation.config import MitigationCost, ZneConfig, zne
 from qstore_ray.backends.mitigation.extrapolation import extrapolate
 from qstore_ray.backends.mitigation.folding import fold
 from qstore_ray.backends.mitigation.placed_circuit import PlacedCircuit
-from qstore_ray.backends.mitigation.runner import Run, Runner
+from qstore_ray.backends.mitigation.runner import CircuitRun, Runner
 from qstore_ray.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ class ZneRunner:
     def __init__(self, inner: Runner, config: ZneConfig) -> None:
         self._inner, self._config = inner, config
 
-    def run(self, asked: Run) -> Estimates:
+    def run(self, asked: CircuitRun) -> Estimates:
         """See `Runner`."""
         if not asked.circuit.gates:
             return self._inner.run(asked)
         runs, scales = self._runs(asked)
         return self._combined(scales, [self._inner.run(each) for each in runs])[0]
 
-    def vjp(self, asked: Run, *, rows_gradient: bool) -> tuple[Estimates, Pullback]:
+    def vjp(self, asked: CircuitRun, *, rows_gradient: bool) -> tuple[Estimates, Pullback]:
         """See `Runner`."""
         if not asked.circuit.gates:
             return self._inner.vjp(asked, rows_gradient=rows_gradient)
@@ -64,7 +64,7 @@ class ZneRunner:
         """See `Runner`."""
         return zne_cost(self._config).times(self._inner.cost())
 
-    def _runs(self, asked: Run) -> tuple[list[Run], FloatArray]:
+    def _runs(self, asked: CircuitRun) -> tuple[list[CircuitRun], FloatArray]:
         config = self._config
         folded = [fold(asked.circuit, scale, config.folding) for scale in config.scales]
         scales = np.array([each.scale for each in folded])

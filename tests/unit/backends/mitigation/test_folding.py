@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from qstore_ray.backends.mitigation.backend import open_mitigated
 from qstore_ray.backends.mitigation.config import MitigationConfig
 from qstore_ray.backends.mitigation.folding import fold
-from qstore_ray.backends.mitigation.placed_circuit import PlacedGate, place_circuit, undone
+from qstore_ray.backends.mitigation.placed_circuit import NoisyGate, place_circuit, undone
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.circuits.gates import GATES
 from qstore_ray.circuits.observable import z_observables
@@ -82,7 +82,7 @@ def test_odd_scales_repeat_every_channel_as_often(folding: str, scale: float):
     assert after == {each: scale * count for each, count in before.items()}
 
 
-def _channels(gates: tuple[PlacedGate, ...]) -> Counter:
+def _channels(gates: tuple[NoisyGate, ...]) -> Counter:
     return Counter((c.fingerprint(), on) for gate in gates for c, on in gate.channels)
 
 
