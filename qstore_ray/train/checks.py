@@ -187,3 +187,6 @@ def check_rows(
         first, _ = model.inputs(parts, rows.x[:1])
         bindings = model.bindings(parts, first, model.circuit.angles(first))
         backend.check(model.circuit.template, model.observables, bindings)
+        if config.mitigation is not None:
+            mitigated = config.open_mitigated()
+            mitigated.check(model.circuit.template, model.observables, bindings)

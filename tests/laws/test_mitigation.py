@@ -336,7 +336,8 @@ def test_the_wrappers_refuse_what_they_cannot_do():
         _mitigated("aer", {"readout": "inverse"}, shots=8)
     with pytest.raises(BackendError, match="key"):
         _mitigated("statevector", {"twirl": 2}, noise=NOTHING).evaluate(*CASE)
-    blind = {"readout": 0.5}
-    with pytest.raises(BackendError, match="alike"):
-        _mitigated("aer", {"readout": "inverse"}, noise=blind).evaluate(*CASE)
+    for technique, options in (("inverse", {}), ("matrix_free", {"shots": 8})):
+        blind = _mitigated("aer", {"readout": technique}, noise={"readout": 0.5}, **options)
+        with pytest.raises(BackendError, match="alike"):
+            blind.check(*CASE)
     assert not hasattr(_mitigated("aer", {"readout": "inverse"}, noise=NOISE), "vjp")

@@ -155,6 +155,15 @@ def test_training_is_mitigated_on_request_and_workers_change_no_bit(rows, tmp_pa
     assert tested.theta.tobytes() == noisy.theta.tobytes() != alone.theta.tobytes()
 
 
+def test_what_cannot_be_mitigated_is_refused_before_the_training(tmp_path: Path):
+    config = TrainerConfig(noise={"readout": 0.5}, mitigation={"readout": "inverse"})
+    data = DatasetLoader.from_arrays(x=np.eye(20)[:, :2], y=np.arange(20) % 2)
+    trainer = QuantumTrainer(ModelConfig(n_qubits=2), config, name="blind", storage=tmp_path)
+    with pytest.raises(BackendError, match="alike"):
+        trainer.fit(data)
+    assert not (tmp_path / "blind").exists()
+
+
 def test_a_backend_given_as_an_object_is_not_mitigated_in_silence(tmp_path: Path):
     config = TrainerConfig(noise=NOISE, mitigation={**MITIGATION, "during": "always"})
     data = DatasetLoader.from_arrays(x=np.eye(20)[:, :2], y=np.arange(20) % 2)

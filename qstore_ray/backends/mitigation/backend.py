@@ -106,8 +106,9 @@ class MitigatedBackend:
     def check(
         self, template: Template, observables: Sequence[Observable], bindings: Bindings
     ) -> None:
-        """Whether the backend can run the circuit; see `Backend.check`."""
+        """Whether the circuit can be run and mitigated; see `Backend.check`."""
         self._backend.check(template, observables, bindings)
+        self._runner.check(self._run(template, observables, bindings, None, None))
 
     def check_width(self, template: Template) -> None:
         """Raise `ResourceError` if the states of a circuit are too large, where that is known."""

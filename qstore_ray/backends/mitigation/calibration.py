@@ -33,6 +33,11 @@ class ReadoutCalibration:
         self._runner, self._config = runner, config
         self._known: dict[PlacedCircuit, FloatArray] = {}
 
+    @property
+    def measures(self) -> bool:
+        """Whether the matrices are measured, not known."""
+        return self._config.calibration == "circuits"
+
     def confusions(self, circuit: PlacedCircuit, *, sampled: bool) -> FloatArray:
         """P(read i | prepared j) of each qubit (n, 2, 2).
 
@@ -41,8 +46,7 @@ class ReadoutCalibration:
         """
         circuit = circuit.origin or circuit
         if circuit not in self._known:
-            measures = self._config.calibration == "circuits"
-            found = self._measured(circuit, sampled) if measures else _of_noise(circuit)
+            found = self._measured(circuit, sampled) if self.measures else _of_noise(circuit)
             self._known[circuit] = found
         return self._known[circuit]
 

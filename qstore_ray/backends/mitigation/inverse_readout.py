@@ -57,6 +57,11 @@ class InverseReadoutRunner:
         self._inner, self._config = inner, config
         self._calibration = ReadoutCalibration(inner, config)
 
+    def check(self, asked: CircuitRun) -> None:
+        """See `Runner`: whether the readout can be inverted, if it is known."""
+        if not self._calibration.measures:
+            self._corrected(asked)
+
     def run(self, asked: CircuitRun) -> Estimates:
         """See `Runner`."""
         return self._inner.run(self._corrected(asked))

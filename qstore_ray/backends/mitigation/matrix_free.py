@@ -19,6 +19,7 @@ from qstore_ray.backends.base import Estimates, Pullback
 from qstore_ray.backends.grouping import MeasuredBasis
 from qstore_ray.backends.mitigation.calibration import ReadoutCalibration
 from qstore_ray.backends.mitigation.config import MitigationConfig, MitigationCost, readout_cost
+from qstore_ray.backends.mitigation.inverse_readout import ReadoutMap
 from qstore_ray.backends.mitigation.runner import CircuitRun, DirectRunner
 from qstore_ray.errors import BackendError
 
@@ -39,6 +40,12 @@ class MatrixFreeRunner:
     def __init__(self, inner: DirectRunner, config: MitigationConfig) -> None:
         self._inner, self._config = inner, config
         self._calibration = ReadoutCalibration(inner, config)
+
+    def check(self, asked: CircuitRun) -> None:
+        """See `Runner`: whether there are counts, and a readout that says something."""
+        self._inner.check_counts()
+        if not self._calibration.measures:
+            ReadoutMap.of(self._calibration.confusions(asked.circuit, sampled=True))
 
     def run(self, asked: CircuitRun) -> Estimates:
         """See `Runner`."""

@@ -54,6 +54,10 @@ class CircuitRun(NamedTuple):
 class Runner(Protocol):
     """Runs circuits and returns values (N, O)."""
 
+    def check(self, asked: CircuitRun) -> None:
+        """Raise what `run` would raise about the circuit and observables; runs nothing."""
+        ...
+
     def run(self, asked: CircuitRun) -> Estimates:
         """The values of one evaluation."""
         ...
@@ -88,6 +92,19 @@ class DirectRunner:
         self._reopen, self._testing = reopen, testing
         self._opened: OrderedDict[PlacedCircuit, Backend] = OrderedDict()
 
+    def check(self, asked: CircuitRun) -> None:
+        """See `Runner`: the backend has checked the circuit already."""
+
+    def check_counts(self) -> None:
+        """Raise `BackendError` if the backend gives no counts."""
+        if not can_count(self._backend):
+            raise BackendError(
+                f"the backend {self._backend.name!r} gives no counts of bit strings",
+                field="mitigation.readout",
+                value="matrix_free",
+                fix="Take readout = 'inverse', or backend = 'aer' with shots.",
+            )
+
     def run(self, asked: CircuitRun) -> Estimates:
         """See `Runner`."""
         backend = self._for(asked.circuit)
@@ -100,13 +117,8 @@ class DirectRunner:
             BackendError: the backend gives no counts.
         """
         backend = self._for(asked.circuit)
-        if not can_count(backend):
-            raise BackendError(
-                f"the backend {backend.name!r} gives no counts of bit strings",
-                field="mitigation.readout",
-                value="matrix_free",
-                fix="Take readout = 'inverse', or backend = 'aer' with shots.",
-            )
+        self.check_counts()
+        assert can_count(backend), "the same kind of backend, with the noise of the circuit"
         return backend.counts(*_arguments(asked), **_options(asked))
 
     def vjp(self, asked: CircuitRun, *, rows_gradient: bool) -> tuple[Estimates, Pullback]:

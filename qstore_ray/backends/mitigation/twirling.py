@@ -86,6 +86,10 @@ class TwirlRunner:
     def __init__(self, inner: Runner, instances: int) -> None:
         self._inner, self._instances = inner, instances
 
+    def check(self, asked: CircuitRun) -> None:
+        """See `Runner`: every circuit can be twirled."""
+        self._inner.check(asked)
+
     def run(self, asked: CircuitRun) -> Estimates:
         """See `Runner`."""
         twirled = twirled_circuit(asked.circuit)

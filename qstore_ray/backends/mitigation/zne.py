@@ -32,6 +32,12 @@ class ZneRunner:
     def __init__(self, inner: Runner, config: ZneConfig) -> None:
         self._inner, self._config = inner, config
 
+    def check(self, asked: CircuitRun) -> None:
+        """See `Runner`: whether folding reaches different scales."""
+        if asked.circuit.gates:
+            self._runs(asked)
+        self._inner.check(asked)
+
     def run(self, asked: CircuitRun) -> Estimates:
         """See `Runner`."""
         if not asked.circuit.gates:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.mitigation.backend import open_mitigated
 from qstore_ray.backends.mitigation.config import MitigationConfig
 from qstore_ray.backends.mitigation.folding import fold
@@ -109,8 +110,8 @@ def test_scales_that_a_small_circuit_cannot_reach_are_refused():
         "aer", {"noise": {"gates": [{"channel": {"name": "bit_flip", "p": 0.1}}]}},
         MitigationConfig(zne=zne),
     )  # fmt: skip
-    from qstore_ray.backends.base import Bindings
-
-    with pytest.raises(ConfigError, match="too few for these scales") as caught:
-        backend.evaluate(template, z_observables(1), Bindings(np.zeros((1, 0)), np.zeros(0)))
-    assert "[1, 3, 5]" in caught.value.fix
+    bindings = Bindings(np.zeros((1, 0)), np.zeros(0))
+    for method in (backend.check, backend.evaluate):
+        with pytest.raises(ConfigError, match="too few for these scales") as caught:
+            method(template, z_observables(1), bindings)
+        assert "[1, 3, 5]" in caught.value.fix
