@@ -180,6 +180,18 @@ def test_inverted_shots_have_the_true_mean_and_the_spread_that_they_report(techn
     assert np.allclose(values.var(axis=0, ddof=1).mean(), variances.mean(), rtol=0.2)
 
 
+@pytest.mark.parametrize("fit", ["linear", "richardson"])
+def test_extrapolated_shots_spread_as_they_report(fit: str):
+    """Scales have draws of their own: of one draw, errors of the scales would cancel."""
+    zne = {"scales": [1, 3, 5], "extrapolation": fit}
+    backend = _mitigated("aer", {"zne": zne}, noise=NOTHING, shots=50)
+    many = Bindings(np.repeat(BINDINGS.rows, 50, axis=0), BINDINGS.params)
+    found = backend.evaluate(TEMPLATE, SEEN, many, key=KEY)
+    spread = found.values.reshape(4, 50, -1).var(axis=1, ddof=1)
+    reported = found.variances.reshape(4, 50, -1).mean(axis=1)
+    assert spread.sum() == pytest.approx(reported.sum(), rel=0.25)
+
+
 def test_an_exponential_is_exact_for_depolarizing_of_one_qubit():
     """Each gate multiplies ⟨Z⟩ by 1 − p, so a scale λ multiplies it by (1 − p)^(λ g)."""
     template = Template(1, tuple(Op("ry", (0,), (row(0, 0.25),)) for _ in range(4)), 1, 0)
