@@ -118,8 +118,10 @@ class TrainerConfig(Config):
         """Names and options are checked where they are written, not where they are used."""
         check_backend(self.backend, self.options_of_backend())
         if self.mitigation is not None:
-            shots = self.backend_options.get("shots")
-            self.mitigation.check_source(has_noise=self.noise is not None, shots=shots)
+            options = self.options_of_backend()
+            self.mitigation.check_source(
+                has_noise=options.get("noise") is not None, shots=options.get("shots")
+            )
         if self.gradient not in ("auto", *GRADIENTS):
             raise unknown_name_error(
                 "gradient", self.gradient, ("auto", *GRADIENTS), field="gradient"

@@ -135,7 +135,7 @@ class MitigationConfig(Config):
             raise ConfigError(
                 "there is nothing to mitigate: the backend is exact",
                 field="mitigation",
-                value=self.to_dict(),
+                value=[name for name in ("readout", "zne", "twirl") if getattr(self, name)],
                 fix="Set trainer.noise, for example noise = { readout = 0.02 }; or take backend = "
                 "'aer' with backend_options = { shots = 1024 }; or leave mitigation out.",
             )

@@ -77,6 +77,14 @@ def test_a_trainer_without_anything_to_mitigate_is_refused(trainer: dict, field,
     assert fix in str(caught.value)
 
 
+def test_noise_may_be_an_option_of_the_backend():
+    options = {"noise": {"readout": 0.1}}
+    trainer = TrainerConfig(
+        backend="aer", backend_options=options, mitigation={"readout": "inverse"}
+    )
+    assert trainer.open_mitigated().cost() == MitigationCost()
+
+
 def test_it_is_part_of_the_recipe_and_of_nothing_older():
     noise = {"readout": 0.1}
     plain, mitigated = (
