@@ -152,8 +152,8 @@ class DifferentiableBackend(Backend, Protocol):
 
 
 def can_differentiate(backend: Backend) -> TypeGuard[DifferentiableBackend]:
-    """Whether the backend offers `vjp`."""
-    return hasattr(backend, "vjp")
+    """Whether the backend offers `vjp`, and does not take shots in every evaluation."""
+    return hasattr(backend, "vjp") and _is_exact(backend)
 
 
 class RandomBackend(Backend, Protocol):
@@ -188,10 +188,15 @@ class StateBackend(Backend, Protocol):
 
 
 def can_prepare_states(backend: Backend) -> TypeGuard[StateBackend]:
-    """Whether the backend offers `states`."""
-    return hasattr(backend, "states")
+    """Whether the backend offers `states`, and does not take shots in every evaluation."""
+    return hasattr(backend, "states") and _is_exact(backend)
 
 
 def can_sample(backend: Backend) -> bool:
     """Whether the backend takes shots; it then has an attribute `samples` that is true."""
     return bool(getattr(backend, "samples", False))
+
+
+def _is_exact(backend: Backend) -> bool:
+    """Whether its values are exact unless shots are asked for: its attribute `shots` is unset."""
+    return getattr(backend, "shots", None) is None

@@ -1,4 +1,4 @@
-"""The default backend: exact expectation values and exact gradients on this machine.
+"""The default backend: exact values and gradients on this machine, or values from shots.
 
 `StatevectorBackend` compiles a template once (`simulate/compile/compiler.py`) and runs the program
 on the fastest engine installed (`simulate/engines/engines.py`); the object's repr names it.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, cast
 
 from qstore_ray.backends.base import (
@@ -19,6 +20,7 @@ from qstore_ray.backends.base import (
     Usage,
 )
 from qstore_ray.backends.check_bindings import check_bindings
+from qstore_ray.backends.grouping import checked_shots, key_of_shots
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.backends.noise.trajectories import (
@@ -26,9 +28,11 @@ from qstore_ray.backends.noise.trajectories import (
     TrajectoryRun,
     compile_noisy,
 )
+from qstore_ray.backends.sampling.circuit import compile_measured
+from qstore_ray.backends.sampling.run import SampledRun
 from qstore_ray.circuits.observable import Observable, z_observables
 from qstore_ray.circuits.template import Template
-from qstore_ray.errors import BackendError, ResourceError, unknown_name_error
+from qstore_ray.errors import BackendError, ConfigError, ResourceError, unknown_name_error
 from qstore_ray.simulate.compile.compiler import compile_program
 from qstore_ray.simulate.engines.engines import (
     EngineName,
@@ -40,7 +44,7 @@ from qstore_ray.simulate.engines.engines import (
 from qstore_ray.simulate.states import prepare_states
 
 if TYPE_CHECKING:
-    from qstore_ray.types import ComplexArray, FloatArray
+    from qstore_ray.types import ComplexArray, FloatArray, ReadOnlyTable
 
 _PRECISIONS = ("complex128", "complex64")
 
@@ -56,21 +60,26 @@ class StatevectorBackend:
         noise: Pauli noise of the gates and wrong readout, or a table of `NoiseConfig`. Values and
             gradients are then means over random trajectories, and need a key.
         trajectories: of each row; None is the noise's own number.
+        shots: of every evaluation that does not ask for another number; None for exact values.
+            With them it has values alone: no `vjp`, and no states for kernels.
 
     Raises:
         MissingDependencyError: the engine is not installed.
         BackendError: the engine does not have that precision.
+        ConfigError: numbers of shots or trajectories that are none.
     """
 
     name = "statevector"
+    samples = True
 
     def __init__(
         self,
         engine: EngineName = "auto",
         threads: int = 1,
         precision: Precision = "complex128",
-        noise: NoiseConfig | Mapping[str, Any] | None = None,
+        noise: NoiseConfig | ReadOnlyTable | None = None,
         trajectories: int | None = None,
+        shots: int | None = None,
     ) -> None:
         if precision not in _PRECISIONS:
             raise unknown_name_error("precision", precision, _PRECISIONS, field="precision")
@@ -85,7 +94,9 @@ class StatevectorBackend:
         self.threads = threads
         self.precision: Precision = precision
         self.noise = NoiseConfig.from_dict(dict(noise)) if isinstance(noise, Mapping) else noise
-        self.trajectories = trajectories or (self.noise.trajectories if self.noise else 1)
+        own = self.noise.trajectories if self.noise else 1
+        self.trajectories = own if trajectories is None else _checked_trajectories(trajectories)
+        self.shots = None if shots is None else checked_shots(shots)
         self._noise_text = "" if self.noise is None else self.noise.text
         self._run = open_engine(self.engine)
 
@@ -93,26 +104,29 @@ class StatevectorBackend:
         return (
             f"StatevectorBackend(engine={self.engine!r}, threads={self.threads}, "
             f"precision={self.precision!r}"
-            + (f", noise={self.noise!r}, trajectories={self.trajectories})" if self.noise else ")")
+            + (f", noise={self.noise!r}, trajectories={self.trajectories}" if self.noise else "")
+            + ("" if self.shots is None else f", shots={self.shots}")
+            + ")"
         )
 
     def __reduce__(self) -> tuple[type[StatevectorBackend], tuple[Any, ...]]:
         return StatevectorBackend, (
-            self.engine, self.threads, self.precision, self.noise, self.trajectories
+            self.engine, self.threads, self.precision, self.noise, self.trajectories, self.shots
         )  # fmt: skip
 
     @property
     def draws(self) -> bool:
-        """Whether its values are means over random trajectories."""
-        return self.noise is not None
+        """Whether its values are random: means over trajectories, or of shots."""
+        return self.noise is not None or self.shots is not None
 
     def for_testing(self) -> StatevectorBackend:
         """The same with the noise's `test_trajectories`; itself without noise."""
         if self.noise is None:
             return self
         return StatevectorBackend(
-            self.engine, self.threads, self.precision, self.noise, self.noise.test_trajectories
-        )
+            self.engine, self.threads, self.precision, self.noise, self.noise.test_trajectories,
+            self.shots,
+        )  # fmt: skip
 
     def check(
         self, template: Template, observables: Sequence[Observable], bindings: Bindings
@@ -120,7 +134,10 @@ class StatevectorBackend:
         """Whether the arguments fit each other and this machine's memory; see `Backend.check`."""
         check_bindings(template, observables, bindings)
         self.check_width(template)
-        self._with_noise(template, observables)
+        if self.shots is None:
+            self._with_noise(template, observables)
+        else:
+            compile_measured(template, tuple(observables), self._noise_text)
 
     def check_width(self, template: Template) -> None:
         """Raise `ResourceError` where the states of a circuit do not fit this machine's memory."""
@@ -135,14 +152,13 @@ class StatevectorBackend:
         shots: int | None = None,
         key: DrawKey | None = None,
     ) -> Estimates:
-        """⟨O_o⟩ (N, O), exact to rounding, or means over trajectories; see `Backend.evaluate`."""
+        """⟨O_o⟩ (N, O), exact to rounding, means over trajectories, or from shots.
+
+        See `Backend.evaluate`, and `sampling/run.py` for the law of values from shots.
+        """
+        shots = self.shots if shots is None else checked_shots(shots)
         if shots is not None:
-            raise BackendError(
-                "the statevector backend is exact, it does not sample",
-                field="shots",
-                value=shots,
-                fix="Leave shots unset.",
-            )
+            return self._sampled(template, tuple(observables), bindings, shots, key)
         self.check(template, observables, bindings)
         template, observables, errors = self._with_noise(template, observables)
         if errors is not None:
@@ -167,7 +183,17 @@ class StatevectorBackend:
 
         With noise they are the means over the trajectories that the key draws, and the gradient is
         the exact one of those means.
+
+        Raises:
+            BackendError: the backend takes shots.
         """
+        if self.shots is not None:
+            raise BackendError(
+                "shots give values, and no exact gradient",
+                field="shots",
+                value=self.shots,
+                fix="Take gradient = 'parameter_shift', or leave shots unset.",
+            )
         self.check(template, observables, bindings)
         template, observables, errors = self._with_noise(template, observables)
         if errors is not None:
@@ -208,6 +234,28 @@ class StatevectorBackend:
             precision=self.precision,
         )
 
+    def _sampled(
+        self,
+        template: Template,
+        observables: tuple[Observable, ...],
+        bindings: Bindings,
+        shots: int,
+        key: DrawKey | None,
+    ) -> Estimates:
+        check_bindings(template, observables, bindings)
+        self.check_width(template)
+        run = SampledRun(
+            self._run,
+            compile_measured(template, observables, self._noise_text),
+            bindings,
+            shots,
+            key_of_shots(key),
+            trajectories=self.trajectories,
+            threads=self.threads,
+            precision=self.precision,
+        )
+        return run.estimates()
+
     def _with_noise(
         self, template: Template, observables: Sequence[Observable]
     ) -> tuple[Template, tuple[Observable, ...], RandomErrors | None]:
@@ -231,6 +279,17 @@ class StatevectorBackend:
             self._run, errors, bindings, key, trajectories=self.trajectories,
             threads=self.threads, precision=self.precision, keep=keep,
         )  # fmt: skip
+
+
+def _checked_trajectories(trajectories: int) -> int:
+    if isinstance(trajectories, bool) or not isinstance(trajectories, Integral) or trajectories < 1:
+        raise ConfigError(
+            "the number of trajectories is a whole number from 1",
+            field="trajectories",
+            value=trajectories,
+            fix="Take for example 16, or leave it unset for that of the noise.",
+        )
+    return int(trajectories)
 
 
 @lru_cache(maxsize=256)

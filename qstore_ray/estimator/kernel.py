@@ -41,7 +41,7 @@ from qstore_ray.learn.kernel.kernel import (
 from qstore_ray.learn.weights import check_class_weight, row_weights
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray, FloatArray
+    from qstore_ray.types import AnyArray, FloatArray, ReadOnlyTable
 
 _KERNELS = ("fidelity", "projected")
 
@@ -94,7 +94,7 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         C: float = 1.0,  # noqa: N803 - scikit-learn's name
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
         backend: str | Backend = "statevector",
-        backend_options: Mapping[str, Any] | None = None,
+        backend_options: ReadOnlyTable | None = None,
         n_threads: int = 1,
     ) -> None:
         self.kernel = kernel

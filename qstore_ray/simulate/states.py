@@ -1,4 +1,4 @@
-"""Whole states out of programs: what `rotations.py` takes out of the way is put back.
+"""Whole states out of programs: what `frame.py` takes out of the way is put back.
 
 A program (`compiler.py`) runs Pauli rotations only. Expectation values see no more; a state also
 has
@@ -22,7 +22,8 @@ import numpy as np
 from qstore_ray.circuits.lower import lower
 from qstore_ray.circuits.template import Template
 from qstore_ray.simulate.compile.compiler import compile_states
-from qstore_ray.simulate.compile.rotations import AngleSum, angle_sum
+from qstore_ray.simulate.compile.frame import angle_sum
+from qstore_ray.simulate.compile.rotations import AngleSum
 
 if TYPE_CHECKING:
     from qstore_ray.simulate.engines.engines import Engine, Precision
@@ -58,8 +59,7 @@ def prepare_states(
     """|ψ_i⟩ (N, 2^n) of rows (N, A) and params (P,) or (N, P), global phase included."""
     program = compile_states(template, params.ndim == 2)
     found = engine.states(program, rows, params, amplitudes, threads=threads, precision=precision)
-    source, powers = _renaming(template)
-    factors = np.array([1, 1j, -1, -1j])[powers % 4]
+    source, factors = renaming(template)
     phases = _global_phases(template, rows, params)
     if not found.size:
         return found
@@ -74,8 +74,10 @@ def prepare_states(
 
 
 @lru_cache(maxsize=128)
-def _renaming(template: Template) -> tuple[IntArray, IntArray]:
-    """Amplitude k of the circuit's state is i^powers[k] times amplitude source[k] of the program's.
+def renaming(template: Template) -> tuple[IntArray, ComplexArray]:
+    """Amplitude k of the circuit's state is factors[k] times amplitude source[k] of the program's.
+
+    That is but for the global phase; the factors are powers of i.
 
     Every basis state is walked through the gates that only rename.
     """
@@ -96,7 +98,7 @@ def _renaming(template: Template) -> tuple[IntArray, IntArray]:
             at ^= 1 << op.qubits[0]
     source = np.empty_like(start)
     source[at] = start
-    return source, powers[source]
+    return source, np.array([1, 1j, -1, -1j])[powers[source] % 4]
 
 
 def _global_phases(template: Template, rows: FloatArray, params: FloatArray) -> FloatArray:

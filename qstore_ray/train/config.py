@@ -23,6 +23,7 @@ from qstore_ray.learn.step import BLOCK
 from qstore_ray.learn.weights import ClassWeight, check_class_weight
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.callbacks import Callback, as_callback, as_table
+from qstore_ray.types import Table
 
 
 class TrainerConfig(Config):
@@ -77,19 +78,19 @@ class TrainerConfig(Config):
     accumulate: int = Field(default=1, ge=1)
     batches: Literal["standard", "balanced"] = "standard"
     optimizer: str = "adam"
-    optimizer_options: dict[str, Any] = Field(default_factory=dict)
+    optimizer_options: Table = Field(default_factory=dict)
     schedule: str = "cosine"
-    schedule_options: dict[str, Any] = Field(default_factory=dict)
+    schedule_options: Table = Field(default_factory=dict)
     clip_norm: float | None = Field(default=None, gt=0.0)
     clip_value: float | None = Field(default=None, gt=0.0)
     monitor: str | None = None
     metrics: tuple[str, ...] = ()
     class_weight: ClassWeight = None
     target_scaling: Literal["standard", "none"] = "standard"
-    callbacks: tuple[dict[str, Any], ...] = ()
+    callbacks: tuple[Table, ...] = ()
     gradient: str = "auto"
     backend: str = "statevector"
-    backend_options: dict[str, Any] = Field(default_factory=dict)
+    backend_options: Table = Field(default_factory=dict)
     noise: NoiseConfig | None = None
     mitigation: MitigationConfig | None = None
     init_from: str | None = None
@@ -144,12 +145,12 @@ class TrainerConfig(Config):
                     fix="Leave it out, or take an optimizer such as adam.",
                 )
 
-    def options_of_backend(self) -> dict[str, Any]:
+    def options_of_backend(self) -> Table:
         """What the backend is opened with."""
         noise = {} if self.noise is None else {"noise": self.noise}
         return {**self.backend_options, **noise}
 
-    def exact_options(self) -> dict[str, Any]:
+    def exact_options(self) -> Table:
         """What the backend is opened with for exact values: without noise and shots."""
         return {name: value for name, value in self.backend_options.items() if name != "shots"}
 
@@ -165,7 +166,7 @@ class TrainerConfig(Config):
         options = self.options_of_backend()
         return open_mitigated(self.backend, options, self.mitigation, threads=threads)
 
-    def recipe(self, *, regression: bool) -> dict[str, Any]:
+    def recipe(self, *, regression: bool) -> Table:
         """The fields that decide the result: what a resumed run must have in common.
 
         Args:
@@ -190,7 +191,7 @@ class TrainerConfig(Config):
         return [as_callback(table) for table in self.callbacks]
 
 
-def _table(callback: Any, place: int) -> dict[str, Any]:
+def _table(callback: Any, place: int) -> Table:
     try:
         return as_table(callback)
     except ConfigError as exc:

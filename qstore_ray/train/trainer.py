@@ -266,7 +266,7 @@ class QuantumTrainer:
             self.storage,
             name,
             recipe=recipe | (begins.recipe if begins else {}),
-            about={"init_from": dict(begins.facts)} if begins else {},
+            about={"init_from": begins.facts} if begins else {},
             data_fingerprint=dataset.fingerprint,
             config_toml=request.config_toml or self._to_toml(dataset),
             existing=request.existing,

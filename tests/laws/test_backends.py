@@ -26,6 +26,9 @@ class TestEveryBackend(BackendLaws):
 SAMPLING = {
     "aer": AerBackend,
     "aer density matrix": lambda: AerBackend(method="density_matrix"),
+    "statevector native": lambda: StatevectorBackend(engine="native"),
+    "statevector numpy": lambda: StatevectorBackend(engine="numpy"),
+    "statevector with an option": lambda: StatevectorBackend(shots=100),
 }
 
 

@@ -33,7 +33,7 @@ from qstore_ray.errors import BackendError, CircuitError
 
 if TYPE_CHECKING:
     from qstore_ray.backends.aer.circuits import BoundCircuits
-    from qstore_ray.types import FloatArray
+    from qstore_ray.types import FloatArray, ReadOnlyTable
 
 _FEWEST_SHARED = 18
 """Qubits of a state (twice as many for a density matrix) that is worth several threads: with two
@@ -79,7 +79,7 @@ class AerBackend:
         self,
         method: str = "automatic",
         threads: int | None = None,
-        noise: NoiseConfig | Mapping[str, Any] | None = None,
+        noise: NoiseConfig | ReadOnlyTable | None = None,
         device: Device = "cpu",
         precision: Precision = "complex128",
         max_bond_dimension: int | None = None,

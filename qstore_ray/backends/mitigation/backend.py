@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import (
@@ -36,6 +36,9 @@ from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import ConfigError
+
+if TYPE_CHECKING:
+    from qstore_ray.types import ReadOnlyTable
 
 
 class MitigatedBackend:
@@ -66,7 +69,7 @@ class MitigatedBackend:
         self.config = config
         self.noise: NoiseConfig | None = getattr(backend, "noise", None)
         self._backend, self._reopen, self._testing = backend, reopen, testing
-        self._shots = shots
+        self.shots = shots
         self._draws = bool(getattr(backend, "draws", False)) or config.twirl is not None
         is_random = self._draws or can_sample(backend)
         config.check_source(has_noise=self.noise is not None, shots=shots if is_random else None)
@@ -83,7 +86,7 @@ class MitigatedBackend:
         return f"{type(self).__name__}({self._backend!r}, {self.config!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _opened, (self._backend, self.config, self._reopen, self._shots, self._testing)
+        return _opened, (self._backend, self.config, self._reopen, self.shots, self._testing)
 
     @property
     def draws(self) -> bool:
@@ -97,7 +100,7 @@ class MitigatedBackend:
 
     def for_testing(self) -> MitigatedBackend:
         """The one that scores validation and test rows."""
-        return type(self)(self._backend, self.config, self._reopen, shots=self._shots, testing=True)
+        return type(self)(self._backend, self.config, self._reopen, shots=self.shots, testing=True)
 
     def cost(self) -> MitigationCost:
         """How many times the work of the backend alone."""
@@ -138,7 +141,7 @@ class MitigatedBackend:
     ) -> CircuitRun:
         check_bindings(template, observables, bindings)
         circuit = place_circuit(template, self.noise)
-        shots = self._shots if shots is None else shots
+        shots = self.shots if shots is None else shots
         return CircuitRun(circuit, circuit.moved(observables), bindings, shots, key)
 
 
@@ -171,7 +174,7 @@ def mitigated(
 
 
 def open_mitigated(
-    name: str, options: dict[str, Any], config: MitigationConfig, *, threads: int = 1
+    name: str, options: ReadOnlyTable, config: MitigationConfig, *, threads: int = 1
 ) -> MitigatedBackend:
     """The backend of that name with its options, mitigated.
 
@@ -181,10 +184,11 @@ def open_mitigated(
     """
     backend = open_backend(name, options, threads=threads)
     reopen = partial(_with_noise, name, options, threads)
-    return mitigated(backend, config, reopen, shots=options.get("shots"))
+    shots: Any = options.get("shots")  # the backend has checked it
+    return mitigated(backend, config, reopen, shots=shots)
 
 
-def _with_noise(name: str, options: dict[str, Any], threads: int, noise: NoiseConfig) -> Backend:
+def _with_noise(name: str, options: ReadOnlyTable, threads: int, noise: NoiseConfig) -> Backend:
     return open_backend(name, {**options, "noise": noise}, threads=threads)
 
 

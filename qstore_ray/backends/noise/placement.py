@@ -13,7 +13,7 @@ from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.backends.noise.entries import ChannelPlace
 from qstore_ray.circuits.template import Op, Template
 from qstore_ray.errors import BackendError, ConfigError
-from qstore_ray.simulate.compile.signs import Site
+from qstore_ray.simulate.compile.signed_program import Site
 
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray

@@ -23,7 +23,8 @@ from qstore_ray.backends.noise.placement import errors_at
 from qstore_ray.backends.noise.readout import read_wrongly
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
-from qstore_ray.simulate.compile.signs import SignedProgram, Site, compile_signed
+from qstore_ray.simulate.compile.signed_program import SignedProgram, Site
+from qstore_ray.simulate.compile.signs import compile_signed
 from qstore_ray.simulate.engines.engines import Engine, Precision
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class RandomErrors:
         different = (key.n_rows or n_rows) * trajectories
         random = generator(key, key.first_row * trajectories * (width // _WORDS))
         uniform = random.random((different, width))[:, :sites]
-        rows, where = np.nonzero(uniform < self.any_error)
+        rows, where = divmod(np.flatnonzero(uniform < self.any_error), sites)
         found = np.searchsorted(self.upper, where + uniform[rows, where], side="right")
         outcomes = self.outcomes[found]
         copies = n_rows * trajectories // different if different else 1
@@ -104,11 +105,11 @@ def compile_noisy(
     errors = None
     if found.sites:
         signed = compile_signed(placed.template, read, found.sites)
-        errors = _visible(signed, found.sites, found.probabilities)
+        errors = visible_errors(signed, found.sites, found.probabilities)
     return NoisyCircuit(placed.template, read, errors, found.twirled, placed.compiled)
 
 
-def _visible(
+def visible_errors(
     signed: SignedProgram, sites: tuple[Site, ...], probabilities: tuple[FloatArray, ...]
 ) -> RandomErrors | None:
     """The random errors without those that change nothing."""
@@ -166,20 +167,22 @@ class TrajectoryRun:
     def estimates(self) -> Estimates:
         """Means over the trajectories (N, O), and their variances if there are several."""
         n, t, _ = self._values.shape
-        variances = self._values.var(axis=1, ddof=1) / t if t > 1 else None
+        if t == 1:
+            return Estimates(self._values[:, 0], None, Usage(circuits=n))
+        variances = self._values.var(axis=1, ddof=1) / t
         return Estimates(self._values.mean(axis=1), variances, Usage(circuits=n * t))
 
     def pullback(self, cotangent: FloatArray, *, rows_gradient: bool) -> Gradients:
         """Gradients of the means, from a cotangent (N, O)."""
         t = self._t
-        each = self._repeated(cotangent) / t
+        each = cotangent if t == 1 else self._repeated(cotangent) / t
         found = self._engine.reverse(
             self._tape, (each @ self._signed.weights.T) * self._term_signs,
             rows_gradient=rows_gradient, threads=self._threads,
         )  # fmt: skip
-        by_rows, by_params = self._signed.unbind(self._signs, found.slots)
-        if not rows_gradient:
-            by_rows = np.zeros_like(by_rows)
+        by_rows, by_params = self._signed.unbind(
+            self._signs, found.slots, rows_gradient=rows_gradient
+        )
         amplitudes = None if found.amplitudes is None else self._summed(found.amplitudes)
         return Gradients(self._summed(by_rows), self._summed(by_params), amplitudes)
 
