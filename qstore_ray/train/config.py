@@ -6,7 +6,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from qstore_ray.backends import check_backend
+from qstore_ray.backends import check_backend, open_backend
+from qstore_ray.backends.base import Backend
+from qstore_ray.backends.mitigation.backend import open_mitigated
+from qstore_ray.backends.mitigation.config import MitigationConfig
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.config import Config
 from qstore_ray.data.config import DatasetConfig
@@ -53,6 +56,8 @@ class TrainerConfig(Config):
         backend: statevector or aer; `backend_options` are its own.
         noise: what the circuits suffer in training and validation; see `NoiseConfig`. Test rows are
             scored with it and without it.
+        mitigation: what is done against noise and shots; see `MitigationConfig`. Test rows are
+            scored with it too; training and validation only with `during = "always"`.
         init_from: begin from the parameters of a model: a run folder, a checkpoint or a `.qsm` file
             of the same circuit. Nothing else of it is taken, and the run has all of its epochs.
         num_workers: Ray Train workers; 0 trains in this process and never starts Ray. It does not
@@ -87,6 +92,7 @@ class TrainerConfig(Config):
     backend: str = "statevector"
     backend_options: Table = Field(default_factory=dict)
     noise: NoiseConfig | None = None
+    mitigation: MitigationConfig | None = None
     init_from: str | None = None
     num_workers: int = Field(default=0, ge=0, le=1024)
     seed: int = Field(default=0, ge=0)
@@ -112,6 +118,11 @@ class TrainerConfig(Config):
     def _known_names(self) -> Self:
         """Names and options are checked where they are written, not where they are used."""
         check_backend(self.backend, self.options_of_backend())
+        if self.mitigation is not None:
+            options = self.options_of_backend()
+            self.mitigation.check_source(
+                has_noise=options.get("noise") is not None, shots=options.get("shots")
+            )
         if self.gradient not in ("auto", *GRADIENTS):
             raise unknown_name_error(
                 "gradient", self.gradient, ("auto", *GRADIENTS), field="gradient"
@@ -143,6 +154,18 @@ class TrainerConfig(Config):
         """What the backend is opened with for exact values: without noise and shots."""
         return {name: value for name, value in self.backend_options.items() if name != "shots"}
 
+    def open_backend(self, threads: int = 1) -> Backend:
+        """The backend of training and validation."""
+        if self.mitigation is not None and self.mitigation.during == "always":
+            return self.open_mitigated(threads)
+        return open_backend(self.backend, self.options_of_backend(), threads=threads)
+
+    def open_mitigated(self, threads: int = 1) -> Backend:
+        """The backend with its mitigation, which must be set."""
+        assert self.mitigation is not None, "asked for only if it is set"
+        options = self.options_of_backend()
+        return open_mitigated(self.backend, options, self.mitigation, threads=threads)
+
     def recipe(self, *, regression: bool) -> Table:
         """The fields that decide the result: what a resumed run must have in common.
 
@@ -158,8 +181,7 @@ class TrainerConfig(Config):
             "callbacks",
             "metrics",
         } | (set() if regression else {"target_scaling"})
-        if self.noise is None:
-            where.add("noise")
+        where |= {name for name in ("noise", "mitigation") if getattr(self, name) is None}
         recipe = {name: value for name, value in self.to_dict().items() if name not in where}
         pairs = zip(self.callbacks, self.open_callbacks(), strict=True)
         return {**recipe, "callbacks": [table for table, callback in pairs if callback.decides]}

@@ -142,7 +142,7 @@ def checked_options(
 
 
 def _has_channels(noise: NoiseConfig | None) -> bool:
-    return noise is not None and (bool(noise.gates) or noise.device is not None)
+    return noise is not None and noise.has_channels
 
 
 def _noise(noise: NoiseConfig | ReadOnlyTable | None) -> NoiseConfig | None:

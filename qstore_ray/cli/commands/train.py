@@ -179,7 +179,13 @@ def _as_text(result: JobResult, config: JobConfig) -> str:
 
     metrics = result.metrics
     lines: list[tuple[str, Any]] = [("run", result.run_dir)]
-    for part, said in (("test", "test"), ("noisy_test", "with noise"), ("baseline", "baseline")):
+    parts_said = (
+        ("test", "test"),
+        ("noisy_test", "with noise"),
+        ("mitigated_test", "mitigated"),
+        ("baseline", "baseline"),
+    )
+    for part, said in parts_said:
         scores = _scores(metrics, part, balanced="balanced accuracy" in result.verdict)
         if scores:
             lines.append((said, scores))
