@@ -18,9 +18,9 @@ class DrawKey(NamedTuple):
         words: integers: run, purpose, epoch, step, ….
         first_row: number of the evaluation's first row in the batch: row i of a part of the batch
             draws what row `first_row + i` of the whole batch draws.
-        n_rows: how many different rows there are, if the evaluation repeats them: row i draws what
-            row i mod n_rows draws. So the shifted copies of a row have the same errors, and the
-            difference of their values is a derivative.
+        n_rows: how many different rows there are, if the evaluation repeats them: row i has the
+            random errors of row i mod n_rows. So the shifted copies of a row have the same errors,
+            and the difference of their values is a derivative. Each copy draws its own shots.
     """
 
     words: tuple[int, ...]

@@ -219,7 +219,8 @@ class AerBackend:
         for number, (basis, prepared) in enumerate(measured.circuits if n_rows else ()):
             circuits = bound(prepared, bindings, self.method)
             for row in range(n_rows):
-                seed = library_seed(key, key.first_row + row % (key.n_rows or n_rows), number)
+                copy, place = divmod(row, key.n_rows or n_rows)
+                seed = library_seed(key, key.first_row + place, number, *([copy] if copy else []))
                 (found,) = self._run(
                     row_of(circuits, row),
                     shots=shots,

@@ -1,7 +1,7 @@
 """From counts of outcomes to values of observables: strings first, because their sums are exact.
 
-The sum of a string over shots is a whole number, the same in whatever order it is added. Weights
-come last, row by row. So a row's value has the same bits whatever else is evaluated with it.
+The sum of a string over shots is a whole number, the same in any order of addition. Weights
+come last, row by row. So a row's value has the same bits in every batch.
 """
 
 from __future__ import annotations
