@@ -6,10 +6,22 @@ from collections.abc import Callable
 
 from qstore_ray.backends.base import Backend, can_differentiate
 from qstore_ray.errors import unknown_name_error
-from qstore_ray.learn.gradients.base import GradientMethod, GradientPlan, linearize
+from qstore_ray.learn.gradients.base import (
+    GradientMethod,
+    GradientPlan,
+    draws_its_plan,
+    linearize,
+)
 from qstore_ray.registry import Registry
 
-__all__ = ["GRADIENTS", "GradientMethod", "GradientPlan", "get_gradient", "linearize"]
+__all__ = [
+    "GRADIENTS",
+    "GradientMethod",
+    "GradientPlan",
+    "draws_its_plan",
+    "get_gradient",
+    "linearize",
+]
 
 _HERE = "qstore_ray.learn.gradients"
 GRADIENTS: Registry[Callable[[], GradientMethod]] = Registry(
@@ -17,6 +29,7 @@ GRADIENTS: Registry[Callable[[], GradientMethod]] = Registry(
     {
         "adjoint": f"{_HERE}.adjoint:Adjoint",
         "parameter_shift": f"{_HERE}.parameter_shift:ParameterShift",
+        "random_coordinate_shift": f"{_HERE}.parameter_shift:RandomCoordinateShift",
     },
     entry_points="qstore_ray.gradients",
     field="gradient",

@@ -1,10 +1,12 @@
 """Gradient methods: how derivatives of expectation values are obtained from a backend.
 
-A method is one of two kinds.
+A method is one of three kinds.
 
 - *Planned*: it says which bindings to evaluate and how to combine the values, and runs nothing
   itself. So an estimate of the work counts the very plan that would run, and one call of the
   backend carries all of it.
+- *Drawn*: a planned method that draws what it plans from a key; the mean of its gradients is the
+  gradient.
 - *Exact*: it asks the backend's own reverse-mode differentiation (`vjp`).
 
 `linearize` hides the difference: it returns the values and a pullback from a cotangent (N, O) to
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 from qstore_ray.backends.base import (
     Backend,
@@ -67,6 +69,31 @@ class PlannedMethod(Protocol):
         ...
 
 
+class DrawnMethod(Protocol):
+    """A method that draws what it plans: it has a `plan` that takes a key, and says so."""
+
+    @property
+    def name(self) -> str:
+        """How it is asked for."""
+        ...
+
+    @property
+    def draws(self) -> bool:
+        """Always true."""
+        ...
+
+    def plan(
+        self, template: Template, bindings: Bindings, *, rows_gradient: bool, key: DrawKey | None
+    ) -> GradientPlan:
+        """The evaluations that give an estimate of the gradient of N rows; runs nothing.
+
+        Args:
+            rows_gradient: also differentiate the row angles.
+            key: names the draws. Its words alone count, so all parts of a batch have the same.
+        """
+        ...
+
+
 class ExactMethod(Protocol):
     """A method that is the backend's own `vjp`; it has a name and nothing to plan."""
 
@@ -81,7 +108,12 @@ class ExactMethod(Protocol):
         ...
 
 
-GradientMethod = PlannedMethod | ExactMethod
+GradientMethod = PlannedMethod | DrawnMethod | ExactMethod
+
+
+def draws_its_plan(method: GradientMethod) -> TypeGuard[DrawnMethod]:
+    """Whether the method needs a key on any backend."""
+    return bool(getattr(method, "draws", False))
 
 
 def linearize(
@@ -97,14 +129,18 @@ def linearize(
     """Values (N, O) of the rows, and the pullback from cotangents (N, O) to their gradients.
 
     Args:
-        key: names the random draws of a backend that has any. A planned method evaluates all its
-            copies of a row with the same draws.
+        key: names the random draws of a backend or a method that has any. All copies of a row in a
+            plan have the same random errors, and shots of their own.
 
     Raises:
         BackendError: an exact method on a backend that cannot differentiate.
     """
     if not hasattr(method, "exact"):
-        plan = method.plan(template, bindings, rows_gradient=rows_gradient)
+        if draws_its_plan(method):
+            plan = method.plan(template, bindings, rows_gradient=rows_gradient, key=key)
+            key = key if getattr(backend, "draws", False) else None
+        else:
+            plan = method.plan(template, bindings, rows_gradient=rows_gradient)
         if getattr(backend, "noise", None) is not None:
             _check_gates(template, method.name)
         if key is not None:
