@@ -236,7 +236,9 @@ def test_a_backend_of_shots_has_values_alone():
     with pytest.raises(BackendError, match="parameter_shift"):
         backend.vjp(*_case(1), key=KEY)
     with pytest.raises(BackendError, match="parameter_shift"):
-        linearize(get_gradient("adjoint", backend), backend, *_case(1), key=KEY)
+        get_gradient("adjoint", backend)
+    with pytest.raises(BackendError, match="if it takes shots"):
+        linearize(get_gradient("adjoint", exact), backend, *_case(1), key=KEY)
 
 
 # --------------------------------------------------------------------------------- training

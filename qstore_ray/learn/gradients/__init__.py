@@ -11,6 +11,7 @@ from qstore_ray.learn.gradients.base import (
     GradientPlan,
     draws_its_plan,
     linearize,
+    no_gradient_error,
 )
 from qstore_ray.registry import Registry
 
@@ -41,9 +42,13 @@ def get_gradient(name: str, backend: Backend) -> GradientMethod:
 
     Raises:
         UnknownNameError: no such method.
+        BackendError: an exact method, and the backend cannot differentiate.
     """
     if name == "auto":
         name = "adjoint" if can_differentiate(backend) else "parameter_shift"
     elif name not in GRADIENTS:
         raise unknown_name_error("gradient", name, ("auto", *GRADIENTS), field="gradient")
-    return GRADIENTS[name]()
+    method = GRADIENTS[name]()
+    if hasattr(method, "exact") and not can_differentiate(backend):
+        raise no_gradient_error(backend, name)
+    return method

@@ -26,6 +26,7 @@ from qstore_ray.backends.base import (
     Estimates,
     Pullback,
     can_differentiate,
+    takes_no_shots,
 )
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.circuits.lower import lower
@@ -149,13 +150,19 @@ def linearize(
         values, pullback = plan.combine(estimates.values)
         return Estimates(values, usage=estimates.usage), pullback
     if not can_differentiate(backend):
-        raise BackendError(
-            f"the backend {backend.name!r} has no exact gradient",
-            field="trainer.gradient",
-            value=method.name,
-            fix="Take gradient = 'parameter_shift'.",
-        )
+        raise no_gradient_error(backend, method.name)
     return backend.vjp(template, observables, bindings, rows_gradient=rows_gradient, **_drawn(key))
+
+
+def no_gradient_error(backend: Backend, method: str) -> BackendError:
+    """The error of an exact method on a backend that cannot differentiate."""
+    return BackendError(
+        f"the backend {backend.name!r} has no exact gradient"
+        + ("" if takes_no_shots(backend) else " if it takes shots"),
+        field="trainer.gradient",
+        value=method,
+        fix="Take gradient = 'parameter_shift'.",
+    )
 
 
 def _drawn(key: DrawKey | None) -> dict[str, Any]:
