@@ -64,7 +64,7 @@ class TorchQuantumLayer(torch.nn.Module):  # type: ignore[misc]  # torch may not
 
     Raises:
         UnknownNameError: no such gradient method.
-        ConfigError: one that draws anew in each step.
+        ConfigError: one that draws other gates in each step.
         CircuitError: observables that do not fit the circuit.
     """
 
@@ -87,7 +87,7 @@ class TorchQuantumLayer(torch.nn.Module):  # type: ignore[misc]  # torch may not
         self.method = get_gradient(gradient, self.backend)
         if draws_its_plan(self.method):
             raise ConfigError(
-                f"{self.method.name} draws anew in each step, and a layer does not count steps",
+                f"{self.method.name} draws other gates in each step, and a layer counts no steps",
                 field="gradient",
                 value=gradient,
                 fix="Take adjoint, parameter_shift or auto.",

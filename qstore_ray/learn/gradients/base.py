@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast
 
 from qstore_ray.backends.base import (
     Backend,
@@ -141,7 +141,8 @@ def linearize(
             plan = method.plan(template, bindings, rows_gradient=rows_gradient, key=key)
             key = key if getattr(backend, "draws", False) else None
         else:
-            plan = method.plan(template, bindings, rows_gradient=rows_gradient)
+            planned = cast("PlannedMethod", method)
+            plan = planned.plan(template, bindings, rows_gradient=rows_gradient)
         if getattr(backend, "noise", None) is not None:
             _check_gates(template, method.name)
         if key is not None:

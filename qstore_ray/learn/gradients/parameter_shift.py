@@ -12,7 +12,7 @@ rows and G shifted gates has N·(1 + 2G) evaluations: the rows as they are, then
 −π/2.
 
 `RandomCoordinateShift` shifts one gate of the G, drawn with equal chances, and multiplies its
-derivative by G. Its mean is the gradient, for 3N evaluations whatever G is; its steps are those of
+derivative by G. Its mean is the gradient, for 3N evaluations with any G; its steps are those of
 random coordinate descent (Ding et al. 2023, arXiv:2311.00088).
 """
 
