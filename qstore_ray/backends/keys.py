@@ -51,6 +51,14 @@ class KeyedBackend:
         return self._backend.evaluate(*arguments, **{"key": self._key, **options})
 
 
+def for_scoring(backend: Any, key: DrawKey) -> Any:
+    """The backend that scores rows: one whose values are random has its draws named by `key`."""
+    if not getattr(backend, "draws", False):
+        return backend
+    scoring = backend.for_testing() if hasattr(backend, "for_testing") else backend
+    return KeyedBackend(scoring, key)
+
+
 def generator(key: DrawKey, counter: int) -> np.random.Generator:
     """The generator of a key, `counter` steps of four 64-bit numbers after its beginning.
 

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qstore_ray.backends import check_object, check_sendable, open_backend
-from qstore_ray.backends.base import Backend, can_test
-from qstore_ray.backends.keys import DrawKey, KeyedBackend
+from qstore_ray.backends.base import Backend
+from qstore_ray.backends.keys import DrawKey, for_scoring
 from qstore_ray.baseline import Baseline
 from qstore_ray.config import dump_toml, fingerprint
 from qstore_ray.data.read.dataset import Dataset
@@ -369,15 +369,15 @@ class QuantumTrainer:
     ) -> TrainResult:
         checkpoint, _ = latest_checkpoint(folder.checkpoints)
         assert checkpoint is not None, "the loop writes a checkpoint after the last epoch"
-        trained = TrainedModel.load(
-            checkpoint.path,
-            self.backend or open_backend(self.trainer.backend, self.trainer.exact_options()),
-        )
+        exact = self.trainer.exact_options()
+        backend = self.backend or open_backend(self.trainer.backend, exact)
+        scoring = for_scoring(backend, DrawKey((self.trainer.seed, 2)))
+        trained = TrainedModel.load(checkpoint.path, scoring)
         history = epoch_records(read_records(folder.metrics))
         metrics |= {k: float(v) for k, v in history[-1].items() if k.startswith("train_")}
         scored = score(trained, dataset, found, baseline)
         metrics |= scored.metrics
-        if self.trainer.options_of_backend() != self.trainer.exact_options():
+        if self.trainer.options_of_backend() != exact:
             noisy = TrainedModel.load(checkpoint.path, self._noisy_backend())
             metrics |= noisy_scores(noisy, dataset)
         metrics["epochs"] = len(history)
@@ -389,8 +389,8 @@ class QuantumTrainer:
     def _noisy_backend(self) -> Backend:
         """The backend of the noise, with the draws of the test rows."""
         backend = open_backend(self.trainer.backend, self.trainer.options_of_backend())
-        assert can_test(backend), "a backend that takes noise has one for test rows"
-        return KeyedBackend(backend.for_testing(), DrawKey((self.trainer.seed, 2)))
+        scoring: Backend = for_scoring(backend, DrawKey((self.trainer.seed, 2)))
+        return scoring
 
 
 def _texts(said: Mapping[str, Any]) -> dict[str, str]:
