@@ -52,7 +52,8 @@ class TrainerConfig(Config):
             on train, and predicts in the units of the data; `none` leaves them as they are.
         callbacks: tables such as `{"name": "early_stopping", "patience": 5}`; see
             `train.callbacks`. Objects of those classes may be given too.
-        gradient: auto (adjoint if the backend supports it), adjoint or parameter_shift.
+        gradient: auto (adjoint if the backend supports it), adjoint, parameter_shift or
+            random_coordinate_shift.
         backend: statevector or aer; `backend_options` are its own.
         noise: what the circuits suffer in training and validation; see `NoiseConfig`. Test rows are
             scored with it and without it.
