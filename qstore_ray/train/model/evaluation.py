@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from qstore_ray.learn.scoring import Answers, Scores
+from qstore_ray.learn import step
+from qstore_ray.learn.model import QuantumModel
+from qstore_ray.learn.scoring import Answers, Scores, Scoring, answers_of
+from qstore_ray.learn.targets import TargetScaling
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
@@ -22,3 +26,40 @@ class Evaluation(NamedTuple):
     y: AnyArray
     answers: Answers
     weight: FloatArray | None = None
+
+
+def scored(
+    model: QuantumModel,
+    blocks: FloatArray,
+    y: AnyArray,
+    scoring: Scoring,
+    metrics: Sequence[str] | None,
+    *,
+    weight: FloatArray | None,
+    targets: TargetScaling | None,
+) -> Evaluation:
+    """The scores of a split's rows.
+
+    Args:
+        blocks: outputs (blocks, 16, K) of the model, see `learn.step.block_outputs`.
+        y: targets (N,) or (N, T), in the units of the data.
+        metrics: names of those to compute besides loss and accuracy; None for all that fit.
+        weight: of the rows (N,). targets: how the model's were scaled.
+    """
+    how = model.loss
+    seen = y if targets is None else targets.apply(y)
+    shares = None if weight is None else weight / weight.mean()
+    sums = step.scored(model, blocks, seen, shares, weighs_correct=True)
+    loss, count, correct = sums.sum(axis=0)
+    values = {"loss": float(loss / count)}
+    if how.classification:
+        values["accuracy"] = min(1.0, float(correct / count))  # weights are rounded
+    if how.goal == "compression":
+        values["fidelity"] = 1.0 - values["loss"]
+    outputs = blocks.reshape(-1, model.n_outputs)[: len(y)]
+    if targets is not None:
+        outputs = targets.undo(outputs)
+    answers = answers_of(how, outputs)
+    names = [n for n in scoring.metrics if n not in values and (metrics is None or n in metrics)]
+    found = scoring.scores(y, answers, names, weight)
+    return Evaluation(Scores(values | found.values, found.missing), y, answers, weight)

@@ -25,10 +25,10 @@ from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import DataError, UsageError, numbered, placed
 from qstore_ray.learn import step
 from qstore_ray.learn.model import QuantumModel
-from qstore_ray.learn.scoring import Scores, Scoring, answers_of
+from qstore_ray.learn.scoring import Scoring
 from qstore_ray.learn.targets import TargetScaling
 from qstore_ray.train.model.archive import SUFFIX, check_suffix, read_bytes, write_bytes
-from qstore_ray.train.model.evaluation import Evaluation
+from qstore_ray.train.model.evaluation import Evaluation, scored
 from qstore_ray.train.model.modelfile import (
     PREPARATION,
     THETA,
@@ -336,31 +336,15 @@ class TrainedModel:
         if not isinstance(dataset, Dataset):
             dataset = self.labelled(dataset, split=split)
         x, y = self._rows(dataset, split)
-        how = self.model.loss
-        scoring = Scoring(how.goal, tuple(map(str, dataset.schema.class_names)))
+        scoring = Scoring(self.model.loss.goal, tuple(map(str, dataset.schema.class_names)))
         if metrics is not None:
             scoring.check(metrics, "metrics")
         with numbered(dataset.rows(split)):
             blocks = step.block_outputs(self.model, self.theta, x, self.backend)
-        seen = y if self.targets is None else self.targets.apply(y)
-        weight = dataset.weights(split)
-        shares = None if weight is None else weight / weight.mean()
-        sums = step.scored(self.model, blocks, seen, shares, weighs_correct=True)
-        loss, count, correct = sums.sum(axis=0)
-        values = {"loss": float(loss / count)}
-        if how.classification:
-            values["accuracy"] = min(1.0, float(correct / count))  # weights are rounded
-        if how.goal == "compression":
-            values["fidelity"] = 1.0 - values["loss"]
-        outputs = blocks.reshape(-1, self.model.n_outputs)[: len(y)]
-        if self.targets is not None:
-            outputs = self.targets.undo(outputs)
-        answers = answers_of(how, outputs)
-        names = [
-            n for n in scoring.metrics if n not in values and (metrics is None or n in metrics)
-        ]
-        found = scoring.scores(y, answers, names, weight)
-        return Evaluation(Scores(values | found.values, found.missing), y, answers, weight)
+        return scored(
+            self.model, blocks, y, scoring, metrics, weight=dataset.weights(split),
+            targets=self.targets,
+        )  # fmt: skip
 
     @property
     def tells_classes(self) -> bool:
