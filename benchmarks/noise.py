@@ -1,6 +1,6 @@
 """A training step under noise, ours and others'.
 
-    python benchmarks/noise.py     everything, into results/noise.json and docs/performance.md
+    python benchmarks/noise.py     into results/noise.json and docs/noise-performance.md
 
 Circuit: RY(x) on each qubit, then layers of RY, RZ on each and a chain of CX; ⟨Z⟩ of each qubit; 32
 rows. After every gate, on each of its qubits, X, Y or Z with probability p/4 each; a qubit is read
@@ -18,6 +18,7 @@ import os
 import statistics
 import sys
 import tempfile
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # before nu
 
 import numpy as np  # noqa: E402
 from environments import OWN, make, versions  # noqa: E402
+from noise_page import write_page  # noqa: E402
 from process import Failure, Peer, Server  # noqa: E402
 from protocol import read  # noqa: E402
 from record import write  # noqa: E402
@@ -57,16 +59,27 @@ PEERS = (
     Side("TensorCircuit-NG trajectories", "noise_tensorcircuit.py", "tensorcircuit", {}, 10.0,
          False),
 )  # fmt: skip
+OWN_SHOTS = Side("qstore_ray", "noise_shots.py", OWN, {}, None, False)
+SAMPLER = Side("Aer SamplerV2", "noise_sampler.py", "qiskit", {}, 20.0, False)
+SHOT_ROWS = 64
 
 
 def write_case(
-    folder: Path, n: int, layers: int, rows: int, p: float | None, scale: float = 1.0
+    folder: Path,
+    n: int,
+    layers: int,
+    rows: int,
+    p: float | None,
+    scale: float = 1.0,
+    *,
+    pairs: bool = False,
 ) -> Path:
     """The circuit and its data as the peers read them; the first rows are the same for any count.
 
     Args:
         scale: of the readout's weights. If it is tiny the loss is linear in the values, and the
             mean gradient of trajectories is that of the density matrix.
+        pairs: also measure ⟨Z Z⟩ of all pairs of qubits.
     """
     turn = ["const", 0, 1.0, 0.0]
     ops: list[list[Any]] = [["ry", [q], [["row", q, *turn[2:]]]] for q in range(n)]
@@ -79,16 +92,18 @@ def write_case(
         ops += [["cx", [q, q + 1], []] for q in range(n - 1)]
     spec: dict[str, Any] = {
         "family": "noise", "n_qubits": n, "layers": layers, "initial": "zeros", "n_rows": n,
-        "n_params": slot, "ops": ops, "observables": [[q] for q in range(n)],
+        "n_params": slot, "ops": ops,
+        "observables": [[q] for q in range(n)]
+        + pairs * [list(both) for both in combinations(range(n), 2)],
     }  # fmt: skip
     if p is not None:
         spec["noise"] = {"p": p, "readout": READOUT}
     rng = np.random.default_rng([SEED, n, layers])
     arrays = {
         "params": rng.uniform(-np.pi, np.pi, slot),
-        "w": scale * rng.normal(size=n), "c": rng.normal(),
-        "rows": rng.uniform(-1.0, 1.0, (ROWS, n))[:rows],
-        "y": rng.choice([-1.0, 1.0], ROWS)[:rows],
+        "w": scale * rng.normal(size=len(spec["observables"])), "c": rng.normal(),
+        "rows": rng.uniform(-1.0, 1.0, (max(ROWS, rows), n))[:rows],
+        "y": rng.choice([-1.0, 1.0], max(ROWS, rows))[:rows],
         "amplitudes": np.zeros((rows, 0)),
     }  # fmt: skip
     path = folder / f"{n}-{layers}-{rows}-{p}-{scale}.json"
@@ -199,16 +214,41 @@ def steps(folder: Path, core: int) -> list[dict[str, Any]]:
     return rows
 
 
+def shots(folder: Path, core: int) -> dict[str, Any]:
+    """1,024 shots of 64 rows, 8 qubits, 3 layers, 36 observables: ours and Aer's SamplerV2."""
+    case = write_case(folder, 8, 3, SHOT_ROWS, None, pairs=True)
+    ours, peer = Runner(OWN_SHOTS, folder, core), Runner(SAMPLER, folder, core)
+    try:
+        for side in (ours, peer):
+            side.load(case)
+        (own, error), (theirs, other) = ours.mean(20), peer.mean(20)
+        off = float((np.abs(own - theirs) / np.maximum(np.hypot(error, other), 1e-3)).max())
+        own_ms, peer_ms = _turns(ours, peer)
+    finally:
+        ours.stop()
+        peer.stop()
+    ratio = statistics.median(b / a for a, b in zip(own_ms, peer_ms, strict=True))
+    return {
+        "peer": SAMPLER.title, "qubits": 8, "layers": 3, "rows": SHOT_ROWS, "shots": 1024,
+        "observables": 36, "target": SAMPLER.target, "off_by_sigmas": off,
+        "ours_ms": statistics.median(own_ms), "peer_ms": statistics.median(peer_ms),
+        "ratio": ratio, "ours_all_ms": own_ms, "peer_all_ms": peer_ms,
+    }  # fmt: skip
+
+
 def main() -> None:
-    """Measure, write the numbers, and renew the section of the page."""
+    """Measure, write the numbers and the page."""
     environments = [name for name in ("pennylane", "qiskit", "tensorcircuit") if make(name) >= 0.0]
     core = max(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="noise-") as scratch:
+        sampled = shots(Path(scratch), core)
+        print(sampled, flush=True)
         rows = steps(Path(scratch), core)
     write(
-        "noise", SEED, rows, rows_of_a_batch=ROWS, readout=READOUT,
+        "noise", SEED, rows, shots=sampled, rows_of_a_batch=ROWS, readout=READOUT,
         environments={name: versions(name) for name in environments},
     )  # fmt: skip
+    write_page()
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.load import circuit_of_rows
 from qstore_ray.circuits.qiskit.operators import read_observables
 from qstore_ray.circuits.slots import feature_names
-from qstore_ray.errors import MissingDependencyError, UsageError
-from qstore_ray.learn.gradients import get_gradient, linearize
+from qstore_ray.errors import ConfigError, MissingDependencyError, UsageError
+from qstore_ray.learn.gradients import draws_its_plan, get_gradient, linearize
 
 try:
     import torch
@@ -64,6 +64,7 @@ class TorchQuantumLayer(torch.nn.Module):  # type: ignore[misc]  # torch may not
 
     Raises:
         UnknownNameError: no such gradient method.
+        ConfigError: one that draws other gates in each step.
         CircuitError: observables that do not fit the circuit.
     """
 
@@ -84,6 +85,13 @@ class TorchQuantumLayer(torch.nn.Module):  # type: ignore[misc]  # torch may not
         self.observables = read_observables(observables, template.n_qubits)
         self.backend: Backend = backend or open_backend("statevector", {})
         self.method = get_gradient(gradient, self.backend)
+        if draws_its_plan(self.method):
+            raise ConfigError(
+                f"{self.method.name} draws other gates in each step, and a layer counts no steps",
+                field="gradient",
+                value=gradient,
+                fix="Take adjoint, parameter_shift or auto.",
+            )
         start = np.random.default_rng(seed).normal(scale=initial_spread, size=template.n_params)
         self.weight = torch.nn.Parameter(torch.from_numpy(start))
         self.backend.check(template, self.observables, self._example())

@@ -44,8 +44,8 @@ def _errors(probabilities: dict[str, float]) -> dict[str, float]:
     return {string: p for string, p in probabilities.items() if set(string) != {"I"}}
 
 
-def build(case: Case) -> Step:
-    """The template of the case, and the step that training runs."""
+def own_circuit(case: Case) -> tuple[Template, tuple[Observable, ...]]:
+    """The case as a template and observables of ours."""
     ops = tuple(Op(op.gate, op.qubits, tuple(map(_angle, op.angles))) for op in case.ops)
     template = Template(
         case.n_qubits,
@@ -57,6 +57,12 @@ def build(case: Case) -> Step:
     observables = tuple(
         Observable((PauliTerm(0, sum(1 << q for q in qubits)),)) for qubits in case.observables
     )
+    return template, observables
+
+
+def build(case: Case) -> Step:
+    """The template of the case, and the step that training runs."""
+    template, observables = own_circuit(case)
     noise = None if case.noise is None else _noise(case.noise)
     backend = StatevectorBackend(engine=ENGINE, threads=1, noise=noise)  # type: ignore[arg-type]
     bindings = Bindings(case.rows, case.params, case.amplitudes)

@@ -153,7 +153,7 @@ class DifferentiableBackend(Backend, Protocol):
 
 def can_differentiate(backend: Backend) -> TypeGuard[DifferentiableBackend]:
     """Whether the backend offers `vjp`, and does not take shots in every evaluation."""
-    return hasattr(backend, "vjp") and _is_exact(backend)
+    return hasattr(backend, "vjp") and takes_no_shots(backend)
 
 
 class RandomBackend(Backend, Protocol):
@@ -189,7 +189,7 @@ class StateBackend(Backend, Protocol):
 
 def can_prepare_states(backend: Backend) -> TypeGuard[StateBackend]:
     """Whether the backend offers `states`, and does not take shots in every evaluation."""
-    return hasattr(backend, "states") and _is_exact(backend)
+    return hasattr(backend, "states") and takes_no_shots(backend)
 
 
 def can_sample(backend: Backend) -> bool:
@@ -197,6 +197,6 @@ def can_sample(backend: Backend) -> bool:
     return bool(getattr(backend, "samples", False))
 
 
-def _is_exact(backend: Backend) -> bool:
-    """Whether its values are exact unless shots are asked for: its attribute `shots` is unset."""
+def takes_no_shots(backend: Backend) -> bool:
+    """Whether shots have to be asked for: the backend has no attribute `shots`, or it is None."""
     return getattr(backend, "shots", None) is None

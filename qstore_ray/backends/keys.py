@@ -19,9 +19,9 @@ class DrawKey(NamedTuple):
         words: integers: run, purpose, epoch, step, ….
         first_row: number of the evaluation's first row in the batch: row i of a part of the batch
             draws what row `first_row + i` of the whole batch draws.
-        n_rows: how many different rows there are, if the evaluation repeats them: row i draws what
-            row i mod n_rows draws. So the shifted copies of a row have the same errors, and the
-            difference of their values is a derivative.
+        n_rows: how many different rows there are, if the evaluation repeats them: row i has the
+            random errors of row i mod n_rows. So the shifted copies of a row have the same errors,
+            and the difference of their values is a derivative. Each copy draws its own shots.
     """
 
     words: tuple[int, ...]
@@ -50,6 +50,14 @@ class KeyedBackend:
     def evaluate(self, *arguments: Any, **options: Any) -> Any:
         """See `Backend.evaluate`."""
         return self._backend.evaluate(*arguments, **{"key": self._key, **options})
+
+
+def for_scoring(backend: Any, key: DrawKey) -> Any:
+    """The backend that scores rows: one whose values are random has its draws named by `key`."""
+    if not getattr(backend, "draws", False):
+        return backend
+    scoring = backend.for_testing() if hasattr(backend, "for_testing") else backend
+    return KeyedBackend(scoring, key)
 
 
 def generator(key: DrawKey, counter: int) -> np.random.Generator:

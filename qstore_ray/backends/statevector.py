@@ -6,40 +6,34 @@ on the fastest engine installed (`simulate/engines/engines.py`); the object's re
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
-from numbers import Integral
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from qstore_ray.backends.base import (
-    Bindings,
-    Estimates,
-    Gradients,
-    Pullback,
-    Usage,
-)
+from qstore_ray.backends.base import Bindings, Estimates, Gradients, Pullback, Usage
 from qstore_ray.backends.check_bindings import check_bindings
 from qstore_ray.backends.grouping import checked_shots, key_of_shots
 from qstore_ray.backends.keys import DrawKey
+from qstore_ray.backends.memory import check_states, check_width
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.backends.noise.trajectories import (
     RandomErrors,
     TrajectoryRun,
+    checked_trajectories,
     compile_noisy,
+    key_of_errors,
 )
 from qstore_ray.backends.sampling.circuit import compile_measured
 from qstore_ray.backends.sampling.run import SampledRun
 from qstore_ray.circuits.observable import Observable, z_observables
 from qstore_ray.circuits.template import Template
-from qstore_ray.errors import BackendError, ConfigError, ResourceError, unknown_name_error
+from qstore_ray.errors import BackendError, unknown_name_error
 from qstore_ray.simulate.compile.compiler import compile_program
 from qstore_ray.simulate.engines.engines import (
     EngineName,
     Precision,
     choose_engine,
     open_engine,
-    state_bytes,
 )
 from qstore_ray.simulate.states import prepare_states
 
@@ -95,7 +89,7 @@ class StatevectorBackend:
         self.precision: Precision = precision
         self.noise = NoiseConfig.from_dict(dict(noise)) if isinstance(noise, Mapping) else noise
         own = self.noise.trajectories if self.noise else 1
-        self.trajectories = own if trajectories is None else _checked_trajectories(trajectories)
+        self.trajectories = own if trajectories is None else checked_trajectories(trajectories)
         self.shots = None if shots is None else checked_shots(shots)
         self._noise_text = "" if self.noise is None else self.noise.text
         self._run = open_engine(self.engine)
@@ -141,7 +135,7 @@ class StatevectorBackend:
 
     def check_width(self, template: Template) -> None:
         """Raise `ResourceError` where the states of a circuit do not fit this machine's memory."""
-        _check_memory(self.engine, template.n_qubits, self.threads, self.precision)
+        check_width(self.engine, template.n_qubits, self.threads, self.precision)
 
     def evaluate(
         self,
@@ -223,7 +217,7 @@ class StatevectorBackend:
         """
         check_bindings(template, z_observables(1), bindings)
         self.check_width(template)
-        _check_states(len(bindings), template.n_qubits)
+        check_states(len(bindings), template.n_qubits)
         return prepare_states(
             self._run,
             template,
@@ -244,16 +238,11 @@ class StatevectorBackend:
     ) -> Estimates:
         check_bindings(template, observables, bindings)
         self.check_width(template)
+        circuit = compile_measured(template, observables, self._noise_text)
         run = SampledRun(
-            self._run,
-            compile_measured(template, observables, self._noise_text),
-            bindings,
-            shots,
-            key_of_shots(key),
-            trajectories=self.trajectories,
-            threads=self.threads,
-            precision=self.precision,
-        )
+            self._run, circuit, bindings, shots, key_of_shots(key), trajectories=self.trajectories,
+            threads=self.threads, precision=self.precision,
+        )  # fmt: skip
         return run.estimates()
 
     def _with_noise(
@@ -268,56 +257,7 @@ class StatevectorBackend:
     def _trajectories(
         self, errors: RandomErrors, bindings: Bindings, key: DrawKey | None, *, keep: bool
     ) -> TrajectoryRun:
-        if key is None:
-            raise BackendError(
-                "random errors are drawn by a key",
-                field="key",
-                value=None,
-                fix="Give key=DrawKey((run, epoch, step)), a new one for each evaluation.",
-            )
         return TrajectoryRun(
-            self._run, errors, bindings, key, trajectories=self.trajectories,
+            self._run, errors, bindings, key_of_errors(key), trajectories=self.trajectories,
             threads=self.threads, precision=self.precision, keep=keep,
         )  # fmt: skip
-
-
-def _checked_trajectories(trajectories: int) -> int:
-    if isinstance(trajectories, bool) or not isinstance(trajectories, Integral) or trajectories < 1:
-        raise ConfigError(
-            "the number of trajectories is a whole number from 1",
-            field="trajectories",
-            value=trajectories,
-            fix="Take for example 16, or leave it unset for that of the noise.",
-        )
-    return int(trajectories)
-
-
-@lru_cache(maxsize=256)
-def _check_memory(engine: str, n_qubits: int, threads: int, precision: Precision) -> None:
-    needed = state_bytes(engine, n_qubits, threads, precision)
-    memory = _memory()
-    if needed > memory:
-        raise ResourceError(
-            f"{n_qubits} qubits need {needed / 2**30:,.0f} GiB of memory, this machine has "
-            f"{memory / 2**30:,.0f} GiB",
-            field="n_qubits",
-            value=n_qubits,
-            fix="Take fewer qubits.",
-        )
-
-
-def _check_states(n_rows: int, n_qubits: int) -> None:
-    needed = 16 * n_rows * 2**n_qubits
-    memory = _memory()
-    if needed > memory:
-        raise ResourceError(
-            f"{n_rows:,} states of {n_qubits} qubits need {needed / 2**30:,.0f} GiB of memory, "
-            f"this machine has {memory / 2**30:,.0f} GiB",
-            field="rows",
-            value=n_rows,
-            fix=f"Ask for at most {memory // (16 * 2**n_qubits):,} rows at a time.",
-        )
-
-
-def _memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

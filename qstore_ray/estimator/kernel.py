@@ -28,7 +28,7 @@ from qstore_ray.errors import ConfigError, unknown_name_error
 from qstore_ray.estimator.base import rows_that_count
 from qstore_ray.estimator.classifier import class_numbers
 from qstore_ray.estimator.features import Reduce, fit_features, fit_own_features
-from qstore_ray.estimator.parameters import as_parameters, backend_of
+from qstore_ray.estimator.parameters import as_parameters, backend_of, seed_of
 from qstore_ray.estimator.rows import checked_pairs, checked_rows
 from qstore_ray.learn.kernel.kernel import (
     FidelityKernel,
@@ -63,6 +63,9 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         reduce: `pca` projects features that do not fit on the qubits; None refuses them.
         C: strength of the penalty for rows on the wrong side.
         class_weight: None, `balanced`, or a weight for each label, which its C is multiplied by.
+        shots: of each pair of rows of the fidelity kernel, for estimates as a device gives them;
+            None for exact values. A pair has the same estimate in `fit` and in `predict`.
+        random_state: of the shots.
         backend: a name, with `backend_options`, or a backend.
         n_threads: of the simulator; the result does not depend on it.
 
@@ -93,6 +96,8 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         reduce: Reduce = "pca",
         C: float = 1.0,  # noqa: N803 - scikit-learn's name
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+        shots: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
         backend: str | Backend = "statevector",
         backend_options: ReadOnlyTable | None = None,
         n_threads: int = 1,
@@ -107,6 +112,8 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         self.reduce = reduce
         self.C = C
         self.class_weight = class_weight
+        self.shots = shots
+        self.random_state = random_state
         self.backend = backend
         self.backend_options = backend_options
         self.n_threads = n_threads
@@ -127,6 +134,7 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         self._check_class_weight(y_numbers)
         self.preparation_, self.n_qubits_, self.circuit_ = self._fit_circuit(x)
         rows = self.preparation_.apply(x)
+        self._seed = 0 if self.shots is None else seed_of(self.random_state)
         kernel = self._kernel()
         matrix = kernel_matrix(kernel, rows)
         self.svc_ = SVC(kernel="precomputed", C=self.C, class_weight=self.class_weight)
@@ -206,8 +214,15 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
     def _kernel(self) -> FidelityKernel | ProjectedKernel:
         if self.kernel not in _KERNELS:
             raise unknown_name_error("kernel", self.kernel, _KERNELS, field="kernel")
+        if self.shots is not None and self.kernel != "fidelity":
+            raise ConfigError(
+                f"the {self.kernel} kernel takes no shots",
+                field="shots",
+                value=self.shots,
+                fix="Take kernel='fidelity', or leave shots out.",
+            )
         config = (
-            FidelityKernelConfig()
+            FidelityKernelConfig(shots=self.shots, seed=self._seed)
             if self.kernel == "fidelity"
             else ProjectedKernelConfig(gamma=self.gamma)
         )

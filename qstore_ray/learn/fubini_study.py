@@ -20,7 +20,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qstore_ray.backends.base import Backend, Bindings, StateBackend, can_prepare_states
+from qstore_ray.backends.base import (
+    Backend,
+    Bindings,
+    StateBackend,
+    can_prepare_states,
+    takes_no_shots,
+)
 from qstore_ray.circuits.lower import lower
 from qstore_ray.circuits.template import Angle, Template
 from qstore_ray.errors import BackendError
@@ -113,10 +119,13 @@ def natural_direction(
 def _with_states(backend: Backend) -> StateBackend:
     if not can_prepare_states(backend):
         raise BackendError(
-            f"the backend {backend.name!r} gives no states, and so no metric",
+            f"the backend {backend.name!r} gives no states"
+            + ("" if takes_no_shots(backend) else " if it takes shots")
+            + ", and so no metric",
             field="trainer.backend",
             value=backend.name,
-            fix="Take backend = 'statevector', or another optimizer, for example 'spsa'.",
+            fix="Take backend = 'statevector' without shots, or another optimizer, for example "
+            "'spsa'.",
         )
     return backend
 

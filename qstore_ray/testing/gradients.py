@@ -104,8 +104,8 @@ class GradientLaws:
     def test_one_call_evaluates_the_very_rows_that_were_planned(
         self, method: GradientMethod, backend: Backend, case: Case
     ) -> None:
-        if hasattr(method, "exact"):
-            return  # it plans nothing
+        if hasattr(method, "exact") or hasattr(method, "draws"):
+            return  # it plans nothing, or something else for each key
         template, _, bindings = case
         planned = method.plan(template, bindings, rows_gradient=True)
         recording = Recording(backend)

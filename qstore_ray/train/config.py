@@ -52,7 +52,8 @@ class TrainerConfig(Config):
             on train, and predicts in the units of the data; `none` leaves them as they are.
         callbacks: tables such as `{"name": "early_stopping", "patience": 5}`; see
             `train.callbacks`. Objects of those classes may be given too.
-        gradient: auto (adjoint if the backend supports it), adjoint or parameter_shift.
+        gradient: auto (adjoint if the backend supports it), adjoint, parameter_shift or
+            random_coordinate_shift.
         backend: statevector or aer; `backend_options` are its own.
         noise: what the circuits suffer in training and validation; see `NoiseConfig`. Test rows are
             scored with it and without it.
@@ -206,6 +207,8 @@ class ClusterConfig(Config):
         address: of a running cluster; without it an initialised Ray is joined, then `RAY_ADDRESS`,
             and only then a Ray of our own is started on this machine, and stopped afterwards.
         cpus_per_worker: CPUs that Ray reserves; a worker uses as many threads (at least one).
+        gpus_per_worker: GPUs that Ray reserves and shows to a worker: a share of one, or whole
+            ones. Only Aer uses them, by `backend_options = {device = "gpu"}`.
         max_failures: how often workers may die before the run fails.
         object_store_mb: shared memory of a Ray of our own, MiB.
         start_timeout: seconds to wait for the cluster to have room for all workers.
@@ -220,10 +223,28 @@ class ClusterConfig(Config):
 
     address: str | None = None
     cpus_per_worker: float = Field(default=1.0, gt=0.0)
+    gpus_per_worker: float = Field(default=0.0, ge=0.0)
     max_failures: int = Field(default=3, ge=0)
     object_store_mb: int = Field(default=256, ge=80)
     start_timeout: float = Field(default=60.0, gt=0.0)
     worker_timeout: float = Field(default=600.0, ge=0.0)
+
+    @field_validator("gpus_per_worker")
+    @classmethod
+    def _is_a_share_or_whole(cls, gpus: float) -> float:
+        if gpus > 1.0 and gpus % 1.0:
+            raise ConfigError(
+                "Ray gives a share of one GPU, or whole ones",
+                value=gpus,
+                fix=f"Take {int(gpus)} or {int(gpus) + 1}.",
+            )
+        return gpus
+
+    @property
+    def worker_resources(self) -> dict[str, float]:
+        """What Ray reserves for a worker, by the resource's name."""
+        gpus = {"GPU": self.gpus_per_worker} if self.gpus_per_worker else {}
+        return {"CPU": self.cpus_per_worker, **gpus}
 
 
 class TrainingJob(Config):

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from qstore_ray.backends import open_backend
-from qstore_ray.backends.base import Backend, can_test
-from qstore_ray.backends.keys import DrawKey, KeyedBackend
+from qstore_ray.backends.base import Backend
+from qstore_ray.backends.keys import DrawKey, for_scoring
 from qstore_ray.baseline import Baseline
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import InterruptedRunError, QStoreError
@@ -134,11 +134,10 @@ def _noisy_backends(config: TrainerConfig) -> dict[str, Backend]:
         opened["noisy"] = open_backend(config.backend, config.options_of_backend())
     if config.mitigation is not None:
         opened["mitigated"] = config.open_mitigated()
-    keyed: dict[str, Backend] = {}
-    for purpose, (kind, backend) in enumerate(opened.items(), start=2):
-        assert can_test(backend), "a backend that takes noise has one for test rows"
-        keyed[kind] = KeyedBackend(backend.for_testing(), DrawKey((config.seed, purpose)))
-    return keyed
+    return {
+        kind: for_scoring(backend, DrawKey((config.seed, purpose)))
+        for purpose, (kind, backend) in enumerate(opened.items(), start=2)
+    }
 
 
 def judged(seen: Evaluation, baseline: Baseline, dataset: Dataset) -> tuple[str, dict[str, float]]:

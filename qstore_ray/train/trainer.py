@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qstore_ray.backends import check_object, check_sendable, open_backend
+from qstore_ray.backends.keys import DrawKey, for_scoring
 from qstore_ray.baseline import Baseline
 from qstore_ray.config import dump_toml, fingerprint
 from qstore_ray.data.read.dataset import Dataset
@@ -367,10 +368,10 @@ class QuantumTrainer:
     ) -> TrainResult:
         checkpoint, _ = latest_checkpoint(folder.checkpoints)
         assert checkpoint is not None, "the loop writes a checkpoint after the last epoch"
-        trained = TrainedModel.load(
-            checkpoint.path,
-            self.backend or open_backend(self.trainer.backend, self.trainer.exact_options()),
-        )
+        exact = self.trainer.exact_options()
+        backend = self.backend or open_backend(self.trainer.backend, exact)
+        scoring = for_scoring(backend, DrawKey((self.trainer.seed, 2)))
+        trained = TrainedModel.load(checkpoint.path, scoring)
         history = epoch_records(read_records(folder.metrics))
         metrics |= {k: float(v) for k, v in history[-1].items() if k.startswith("train_")}
         scored = score(trained, dataset, found, baseline)

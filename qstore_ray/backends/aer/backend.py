@@ -239,7 +239,8 @@ class AerBackend:
             circuits = bound(prepared, bindings, self.method)
             rows = []
             for row in range(n_rows):
-                seed = library_seed(key, key.first_row + row % (key.n_rows or n_rows), number)
+                copy, place = divmod(row, key.n_rows or n_rows)
+                seed = library_seed(key, key.first_row + place, number, *([copy] if copy else []))
                 (found,) = self._run(
                     row_of(circuits, row),
                     shots=shots,

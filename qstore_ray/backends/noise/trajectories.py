@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from qstore_ray.backends.noise.placement import errors_at
 from qstore_ray.backends.noise.readout import read_wrongly
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
+from qstore_ray.errors import BackendError, ConfigError
 from qstore_ray.simulate.compile.signed_program import SignedProgram, Site
 from qstore_ray.simulate.compile.signs import compile_signed
 from qstore_ray.simulate.engines.engines import Engine, Precision
@@ -196,3 +198,35 @@ class TrajectoryRun:
         if self._t == 1:
             return array
         return array.reshape(len(array) // self._t, self._t, array.shape[1]).sum(axis=1)
+
+
+def checked_trajectories(trajectories: int) -> int:
+    """The number of trajectories.
+
+    Raises:
+        ConfigError: it is no whole number from 1.
+    """
+    if isinstance(trajectories, bool) or not isinstance(trajectories, Integral) or trajectories < 1:
+        raise ConfigError(
+            "the number of trajectories is a whole number from 1",
+            field="trajectories",
+            value=trajectories,
+            fix="Take for example 16, or leave it unset for that of the noise.",
+        )
+    return int(trajectories)
+
+
+def key_of_errors(key: DrawKey | None) -> DrawKey:
+    """The key of the draws.
+
+    Raises:
+        BackendError: the key is None.
+    """
+    if key is None:
+        raise BackendError(
+            "random errors are drawn by a key",
+            field="key",
+            value=None,
+            fix="Give key=DrawKey((run, epoch, step)), a new one for each evaluation.",
+        )
+    return key

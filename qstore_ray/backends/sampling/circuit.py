@@ -1,4 +1,4 @@
-"""A circuit as it is measured: its bases, and what noise makes of states and of what is read."""
+"""A circuit as it is measured: bases, random errors, and how its qubits are read."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """From counts of outcomes to values of observables: strings first, because their sums are exact.
 
-The sum of a string over shots is a whole number, the same in any order of adding. Weights
-come last, row by row. So a row's value has the same bits no matter what else is evaluated with it.
+The sum of a string over shots is a whole number, the same in any order of addition. Weights
+come last, row by row. So a row's value has the same bits in every batch.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class BasisTally:
         else:
             strings = np.empty((n, len(self.masks)))
             drawn = distinct_outcomes(stream, first, probabilities)
-            for row, (seen, counts) in enumerate(drawn):
-                strings[row], of_sums = self._looked_at(seen, counts.astype(np.float64))
+            for row, (seen, times) in enumerate(drawn):
+                strings[row], of_sums = self._looked_at(seen, times.astype(np.float64))
                 squares[row, self.sums] = of_sums / shots[row]
         return BasisMoments(_by_row(strings / shots, self.basis.weights), squares)
 
@@ -90,7 +90,8 @@ class BasisTally:
 
 def _signs(outcomes: IntArray, masks: IntArray) -> FloatArray:
     odd = np.bitwise_count(outcomes & masks) & 1
-    return 1.0 - 2.0 * odd.astype(np.float64)
+    found: FloatArray = 1.0 - 2.0 * odd.astype(np.float64)
+    return found
 
 
 def _by_row(left: FloatArray, right: FloatArray) -> FloatArray:

@@ -6,10 +6,23 @@ from collections.abc import Callable
 
 from qstore_ray.backends.base import Backend, can_differentiate
 from qstore_ray.errors import unknown_name_error
-from qstore_ray.learn.gradients.base import GradientMethod, GradientPlan, linearize
+from qstore_ray.learn.gradients.base import (
+    GradientMethod,
+    GradientPlan,
+    draws_its_plan,
+    linearize,
+    no_gradient_error,
+)
 from qstore_ray.registry import Registry
 
-__all__ = ["GRADIENTS", "GradientMethod", "GradientPlan", "get_gradient", "linearize"]
+__all__ = [
+    "GRADIENTS",
+    "GradientMethod",
+    "GradientPlan",
+    "draws_its_plan",
+    "get_gradient",
+    "linearize",
+]
 
 _HERE = "qstore_ray.learn.gradients"
 GRADIENTS: Registry[Callable[[], GradientMethod]] = Registry(
@@ -17,6 +30,7 @@ GRADIENTS: Registry[Callable[[], GradientMethod]] = Registry(
     {
         "adjoint": f"{_HERE}.adjoint:Adjoint",
         "parameter_shift": f"{_HERE}.parameter_shift:ParameterShift",
+        "random_coordinate_shift": f"{_HERE}.parameter_shift:RandomCoordinateShift",
     },
     entry_points="qstore_ray.gradients",
     field="gradient",
@@ -28,9 +42,13 @@ def get_gradient(name: str, backend: Backend) -> GradientMethod:
 
     Raises:
         UnknownNameError: no such method.
+        BackendError: an exact method, and the backend cannot differentiate.
     """
     if name == "auto":
         name = "adjoint" if can_differentiate(backend) else "parameter_shift"
     elif name not in GRADIENTS:
         raise unknown_name_error("gradient", name, ("auto", *GRADIENTS), field="gradient")
-    return GRADIENTS[name]()
+    method = GRADIENTS[name]()
+    if hasattr(method, "exact") and not can_differentiate(backend):
+        raise no_gradient_error(backend, name)
+    return method

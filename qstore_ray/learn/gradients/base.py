@@ -1,10 +1,12 @@
 """Gradient methods: how derivatives of expectation values are obtained from a backend.
 
-A method is one of two kinds.
+A method is one of three kinds.
 
 - *Planned*: it says which bindings to evaluate and how to combine the values, and runs nothing
   itself. So an estimate of the work counts the very plan that would run, and one call of the
   backend carries all of it.
+- *Drawn*: a planned method that draws what it plans from a key; the mean of its gradients is the
+  gradient.
 - *Exact*: it asks the backend's own reverse-mode differentiation (`vjp`).
 
 `linearize` hides the difference: it returns the values and a pullback from a cotangent (N, O) to
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast
 
 from qstore_ray.backends.base import (
     Backend,
@@ -24,6 +26,7 @@ from qstore_ray.backends.base import (
     Estimates,
     Pullback,
     can_differentiate,
+    takes_no_shots,
 )
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.circuits.lower import lower
@@ -67,6 +70,31 @@ class PlannedMethod(Protocol):
         ...
 
 
+class DrawnMethod(Protocol):
+    """A method that draws what it plans: it has a `plan` that takes a key, and says so."""
+
+    @property
+    def name(self) -> str:
+        """How it is asked for."""
+        ...
+
+    @property
+    def draws(self) -> bool:
+        """Always true."""
+        ...
+
+    def plan(
+        self, template: Template, bindings: Bindings, *, rows_gradient: bool, key: DrawKey | None
+    ) -> GradientPlan:
+        """The evaluations that give an estimate of the gradient of N rows; runs nothing.
+
+        Args:
+            rows_gradient: also differentiate the row angles.
+            key: names the draws. Its words alone count, so all parts of a batch have the same.
+        """
+        ...
+
+
 class ExactMethod(Protocol):
     """A method that is the backend's own `vjp`; it has a name and nothing to plan."""
 
@@ -81,7 +109,12 @@ class ExactMethod(Protocol):
         ...
 
 
-GradientMethod = PlannedMethod | ExactMethod
+GradientMethod = PlannedMethod | DrawnMethod | ExactMethod
+
+
+def draws_its_plan(method: GradientMethod) -> TypeGuard[DrawnMethod]:
+    """Whether the method needs a key on any backend."""
+    return bool(getattr(method, "draws", False))
 
 
 def linearize(
@@ -97,14 +130,19 @@ def linearize(
     """Values (N, O) of the rows, and the pullback from cotangents (N, O) to their gradients.
 
     Args:
-        key: names the random draws of a backend that has any. A planned method evaluates all its
-            copies of a row with the same draws.
+        key: names the random draws of a backend or a method that has any. All copies of a row in a
+            plan have the same random errors, and shots of their own.
 
     Raises:
         BackendError: an exact method on a backend that cannot differentiate.
     """
     if not hasattr(method, "exact"):
-        plan = method.plan(template, bindings, rows_gradient=rows_gradient)
+        if draws_its_plan(method):
+            plan = method.plan(template, bindings, rows_gradient=rows_gradient, key=key)
+            key = key if getattr(backend, "draws", False) else None
+        else:
+            planned = cast("PlannedMethod", method)
+            plan = planned.plan(template, bindings, rows_gradient=rows_gradient)
         if getattr(backend, "noise", None) is not None:
             _check_gates(template, method.name)
         if key is not None:
@@ -113,13 +151,19 @@ def linearize(
         values, pullback = plan.combine(estimates.values)
         return Estimates(values, usage=estimates.usage), pullback
     if not can_differentiate(backend):
-        raise BackendError(
-            f"the backend {backend.name!r} has no exact gradient",
-            field="trainer.gradient",
-            value=method.name,
-            fix="Take gradient = 'parameter_shift'.",
-        )
+        raise no_gradient_error(backend, method.name)
     return backend.vjp(template, observables, bindings, rows_gradient=rows_gradient, **_drawn(key))
+
+
+def no_gradient_error(backend: Backend, method: str) -> BackendError:
+    """The error of an exact method on a backend that cannot differentiate."""
+    return BackendError(
+        f"the backend {backend.name!r} has no exact gradient"
+        + ("" if takes_no_shots(backend) else " if it takes shots"),
+        field="trainer.gradient",
+        value=method,
+        fix="Take gradient = 'parameter_shift'.",
+    )
 
 
 def _drawn(key: DrawKey | None) -> dict[str, Any]:

@@ -22,20 +22,25 @@ import numpy as np
 from pydantic import Field
 
 from qstore_ray.backends.base import Backend, Bindings, can_prepare_states
+from qstore_ray.backends.grouping import checked_shots, key_of_shots
+from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.load import circuit_of_rows
 from qstore_ray.circuits.observable import Observable, PauliTerm
 from qstore_ray.circuits.slots import feature_names
 from qstore_ray.config import Config
-from qstore_ray.errors import CircuitError
+from qstore_ray.errors import BackendError, CircuitError
 from qstore_ray.learn.kernel.overlap import Overlaps, check_overlaps
+from qstore_ray.learn.kernel.shots import SampledOverlaps, named_rows
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
 
 BLOCK = 512
 """Rows and columns of a block."""
+_KERNEL = 0x6E31
+"""Ends the words of a kernel's key."""
 _NO_SPREAD = 1e-12
 """Rows whose total variance is below have no scale: they are equal but for rounding."""
 
@@ -76,9 +81,16 @@ class Kernel(Protocol):
 
 
 class FidelityKernelConfig(Config):
-    """k(x, y) = |⟨ψ(x)|ψ(y)⟩|²."""
+    """k(x, y) = |⟨ψ(x)|ψ(y)⟩|².
+
+    Args:
+        shots: of each pair of rows; None for exact values.
+        seed: of the shots.
+    """
 
     name: Literal["fidelity"] = "fidelity"
+    shots: Annotated[int, Field(ge=1, strict=True)] | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class ProjectedKernelConfig(Config):
@@ -121,7 +133,16 @@ class _States:
                 fix=f"Give {wanted} angles, for example those of a trained model, or list the "
                 "names of the data parameters in features.",
             )
-        return cls(circuit, given, StatevectorBackend() if backend is None else backend)
+        backend = StatevectorBackend() if backend is None else backend
+        if getattr(backend, "draws", False):
+            raise BackendError(
+                "a kernel is a function of two rows, and this backend's values are random",
+                field="backend",
+                value=backend.name,
+                fix="Leave shots and noise out of the backend; a fidelity kernel has shots of its "
+                "own. Or name the draws once: KeyedBackend(backend, key).",
+            )
+        return cls(circuit, given, backend)
 
     def bindings(self, x: FloatArray) -> Bindings:
         return Bindings(self.circuit.angles(x), self.params, self.circuit.amplitudes(x))
@@ -136,11 +157,15 @@ class FidelityKernel:
         params: the circuit's parameters (P,); None for a circuit without parameters.
         features: which parameters of a circuit that is no `Circuit` are data, see `ModelConfig`.
         backend: by default the exact one; one without `states` runs a circuit for each pair.
+        shots: of each pair of rows, see `shots.py`; None for exact values.
+        key: names the draws of the shots.
 
     Raises:
         CircuitError: parameters that are not the circuit's.
+        ConfigError: a number of shots that is none.
         BackendError: the backend has no states, and the circuit is too wide to compare pairs by
-            circuits, or starts from amplitudes.
+            circuits, or starts from amplitudes, or shots are wanted; its values are random; shots
+            without a key.
 
     Examples:
         from qstore_ray.circuits.library.library import ENCODINGS
@@ -156,9 +181,21 @@ class FidelityKernel:
         backend: Backend | None = None,
         *,
         features: Any = None,
+        shots: int | None = None,
+        key: DrawKey | None = None,
     ) -> None:
         self._states = _States.of(circuit, features, params, backend)
+        self._sampled: SampledOverlaps | None = None
+        if shots is not None:
+            self._sampled = SampledOverlaps(checked_shots(shots), key_of_shots(key))
         if not can_prepare_states(self._states.backend):
+            if shots is not None:
+                raise BackendError(
+                    "shots of a kernel are taken of states, which this backend has not",
+                    field="backend",
+                    value=self._states.backend.name,
+                    fix="Take the backend statevector.",
+                )
             check_overlaps(circuit.template, self._states.backend)
 
     def check(self, x: FloatArray) -> None:
@@ -169,12 +206,15 @@ class FidelityKernel:
         """States (N, 2^n), or angles (N, A) where the backend has no states."""
         backend = self._states.backend
         if can_prepare_states(backend):
-            return backend.states(self._states.circuit.template, self._states.bindings(x))
+            found = backend.states(self._states.circuit.template, self._states.bindings(x))
+            return found if self._sampled is None else named_rows(found, x)
         return self._states.circuit.angles(x)
 
     def comparison(self, reference: Callable[[], AnyArray]) -> Comparison:
         """|⟨a_i|b_j⟩|² of states, or the probability that U(b_j)† U(a_i) leaves only zeros."""
         states = self._states
+        if self._sampled is not None:
+            return self._sampled
         if can_prepare_states(states.backend):
             return fidelities
         return Overlaps(states.circuit.template, states.params, states.backend)
@@ -253,7 +293,10 @@ def build_kernel(
 ) -> FidelityKernel | ProjectedKernel:
     """The kernel that `config` describes; see the classes for the arguments and errors."""
     if isinstance(config, FidelityKernelConfig):
-        return FidelityKernel(circuit, params, backend, features=features)
+        key = DrawKey((config.seed, _KERNEL))
+        return FidelityKernel(
+            circuit, params, backend, features=features, shots=config.shots, key=key
+        )
     return ProjectedKernel(circuit, params, backend, gamma=config.gamma, features=features)
 
 

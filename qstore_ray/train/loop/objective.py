@@ -19,7 +19,7 @@ from qstore_ray.backends.meter import metered
 from qstore_ray.errors import numbered
 from qstore_ray.learn import step as blocks
 from qstore_ray.learn.fubini_study import fidelities, layers, metrics
-from qstore_ray.learn.gradients import get_gradient
+from qstore_ray.learn.gradients import draws_its_plan, get_gradient
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.optimizers.base import Slope
 from qstore_ray.train.loop.control import Control
@@ -108,9 +108,13 @@ class TrainingObjective:
         """The calls that follow score validation rows after this step."""
         self.backend, self._words, self._calls = self._testing, (seed, 1, step), 0
 
-    def _key(self, rows: slice) -> DrawKey | None:
-        """The key of this call's draws, the same on every worker but for the first row."""
-        if not self._draws:
+    def _key(self, rows: slice, *, is_drawn: bool = False) -> DrawKey | None:
+        """The key of this call's draws, the same on every worker but for the first row.
+
+        Args:
+            is_drawn: whether more than the backend draws.
+        """
+        if not (self._draws or is_drawn):
             return None
         return DrawKey((*self._words, self._calls), rows.start)
 
@@ -127,7 +131,7 @@ class TrainingObjective:
             with numbered(rows.numbers(share.rows)):
                 share.mine[:] = blocks.value_and_grad(
                     self.model, theta, x, y, self.backend, self.method, weight,
-                    self._key(share.rows),
+                    self._key(share.rows, is_drawn=draws_its_plan(self.method)),
                 )  # fmt: skip
         return self._summed(share)
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend
+from qstore_ray.backends.keys import DrawKey, for_scoring
 from qstore_ray.data.inputs.frame import label_name, place_of, weights_to_score
 from qstore_ray.data.inputs.labelled import label_column, labelled_dataset
 from qstore_ray.data.inputs.signature import Signature, raw_rows
@@ -80,7 +81,8 @@ class TrainedModel:
         """The model of a run folder (its newest checkpoint), a checkpoint folder or a `.qsm` file.
 
         Args:
-            backend: where circuits are evaluated; without it exactly, in this process.
+            backend: where circuits are evaluated; without it exactly, in this process. One with
+                shots or random errors draws the same ones in every call.
 
         Raises:
             CheckpointError: no readable checkpoint exists, or the model file is damaged.
@@ -101,7 +103,7 @@ class TrainedModel:
             checkpoint.arrays[THETA],
             Preparation.from_arrays(own, about["preparation"]),
             tuple(about["classes"]),
-            backend or open_backend("statevector", {}),
+            _scoring(backend),
             about,
             origin_of(checkpoint.manifest, checkpoint.path),
             checkpoint.path,
@@ -120,7 +122,7 @@ class TrainedModel:
             found.theta,
             found.preparation,
             tuple(found.about["classes"]),
-            backend or open_backend("statevector", {}),
+            _scoring(backend),
             found.about,
             found.origin,
         )
@@ -397,3 +399,8 @@ class TrainedModel:
             )
         x, y = dataset.materialize(split)
         return x, y
+
+
+def _scoring(backend: Backend | None) -> Backend:
+    found: Backend = for_scoring(backend or open_backend("statevector", {}), DrawKey((0, 2)))
+    return found

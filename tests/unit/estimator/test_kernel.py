@@ -68,3 +68,25 @@ def test_a_wrong_parameter_is_named_when_fitting(parameters, error, field):
     with pytest.raises(error) as caught:
         QuantumKernelClassifier(**parameters).fit(*TRAIN)
     assert caught.value.field.partition(".")[0] == field
+
+
+def test_shots_give_estimates_that_are_the_same_in_fit_and_predict():
+    exact = QuantumKernelClassifier(C=2.0).fit(*TRAIN)
+    model = QuantumKernelClassifier(C=2.0, shots=200, random_state=1).fit(*TRAIN)
+    again = QuantumKernelClassifier(C=2.0, shots=200, random_state=1).fit(*TRAIN)
+    other = QuantumKernelClassifier(C=2.0, shots=200, random_state=2).fit(*TRAIN)
+    scores = model.decision_function(TEST[0])
+    np.testing.assert_array_equal(again.decision_function(TEST[0]), scores)
+    assert (other.decision_function(TEST[0]) != scores).any()
+    assert (exact.decision_function(TEST[0]) != scores).any()
+    np.testing.assert_array_equal(model.decision_function(TEST[0][:5]), scores[:5])
+    assert model.score(*TEST) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"shots": 0}, "shots"), ({"shots": 10, "kernel": "projected"}, "takes no shots")],
+)
+def test_shots_that_fit_nothing_are_refused(options, words):
+    with pytest.raises(ConfigError, match=words):
+        QuantumKernelClassifier(**options).fit(*TRAIN)

@@ -1,0 +1,50 @@
+"""Whether states fit the memory of this machine."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+
+from qstore_ray.errors import ResourceError
+from qstore_ray.simulate.engines.engines import Precision, state_bytes
+
+
+@lru_cache(maxsize=256)
+def check_width(engine: str, n_qubits: int, threads: int, precision: Precision) -> None:
+    """Check that states of that width can be computed.
+
+    Raises:
+        ResourceError: they need more memory than this machine has.
+    """
+    needed = state_bytes(engine, n_qubits, threads, precision)
+    memory = _memory()
+    if needed > memory:
+        raise ResourceError(
+            f"{n_qubits} qubits need {needed / 2**30:,.0f} GiB of memory, this machine has "
+            f"{memory / 2**30:,.0f} GiB",
+            field="n_qubits",
+            value=n_qubits,
+            fix="Take fewer qubits.",
+        )
+
+
+def check_states(n_rows: int, n_qubits: int) -> None:
+    """Check that N states can be held.
+
+    Raises:
+        ResourceError: they need more memory than this machine has.
+    """
+    needed = 16 * n_rows * 2**n_qubits
+    memory = _memory()
+    if needed > memory:
+        raise ResourceError(
+            f"{n_rows:,} states of {n_qubits} qubits need {needed / 2**30:,.0f} GiB of memory, "
+            f"this machine has {memory / 2**30:,.0f} GiB",
+            field="rows",
+            value=n_rows,
+            fix=f"Ask for at most {memory // (16 * 2**n_qubits):,} rows at a time.",
+        )
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

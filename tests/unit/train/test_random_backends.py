@@ -1,0 +1,59 @@
+"""A backend whose values are random, given as an object: training, scores and predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qstore_ray import QuantumClassifier
+from qstore_ray.backends.aer import AerBackend
+from qstore_ray.backends.statevector import StatevectorBackend
+from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.learn.config import ModelConfig
+from qstore_ray.track.config import TrackConfig
+from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.model.trained import TrainedModel
+from qstore_ray.train.trainer import QuantumTrainer
+
+FLIPS = {"gates": [{"channel": {"name": "bit_flip", "p": 0.1}}]}
+BACKENDS = {
+    "shots": lambda: StatevectorBackend(shots=16),
+    "noise": lambda: StatevectorBackend(noise=FLIPS),
+    "both": lambda: StatevectorBackend(noise=FLIPS, shots=16),
+    "aer": lambda: AerBackend(shots=16),
+}
+every_backend = pytest.mark.parametrize("make", BACKENDS.values(), ids=BACKENDS)
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(48, 2))
+Y = (X[:, 0] > 0).astype(int)
+
+
+@every_backend
+def test_an_object_is_trained_on_and_scores_test_rows(make, tmp_path: Path):
+    result = QuantumTrainer(
+        ModelConfig(n_qubits=2, layers=1),
+        TrainerConfig(epochs=1, optimizer="spsa"),
+        storage=tmp_path,
+        track=TrackConfig(mlflow=False, figures=False),
+        backend=make(),
+    ).fit(DatasetLoader.from_arrays(X, Y))
+    assert result.metrics["test_loss"] > 0.0
+    drawn = TrainedModel.load(result.run_dir, make())
+    exact = TrainedModel.load(result.run_dir)
+    first = drawn.predict_proba(X)
+    np.testing.assert_array_equal(drawn.predict_proba(X), first)
+    assert (first != exact.predict_proba(X)).any()
+
+
+@pytest.mark.parametrize("options", [{"shots": 16}, {"noise": FLIPS}])
+def test_estimators_predict_with_shots_and_noise(options):
+    model = QuantumClassifier(
+        n_qubits=2, epochs=1, optimizer="spsa", backend_options=options, random_state=0
+    ).fit(X, Y)
+    first = model.predict_proba(X)
+    np.testing.assert_array_equal(model.predict_proba(X), first)
+    exact = model.set_params(backend_options=None).predict_proba(X)
+    assert (first != exact).any()
