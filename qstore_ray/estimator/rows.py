@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import validate_data
 
+from qstore_ray.data.inputs.frame import column_names
 from qstore_ray.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,11 +42,14 @@ def checked_pairs(
     """Rows x (N, F) as float64 and labels y (N,), by `validate_data` with `settings`.
 
     Raises:
-        ConfigError: as `checked_rows`; a label that is missing, or text beside numbers.
+        ConfigError: as `checked_rows`; a label that is missing, or text beside numbers; of a
+            regression (`y_numeric`), one that is no number, such as a date.
         ValueError: scikit-learn's.
     """
     _check_known(x)
     _check_columns(x)
+    if settings.get("y_numeric", False):
+        _check_targets(y)
     _check_labels(y)
     rows, labels = validate_data(estimator, x, y, dtype=np.float64, **settings)
     return rows, labels
@@ -63,26 +67,28 @@ def _check_known(x: Any) -> None:
 
 
 def _check_columns(x: Any) -> None:
-    if isinstance(x, np.ndarray) or not hasattr(x, "columns") or not hasattr(x, "__getitem__"):
+    names = None if isinstance(x, np.ndarray) else column_names(x)
+    if names is None:
         kind = getattr(getattr(x, "dtype", None), "kind", "")
         if kind in ("M", "m"):
             raise _no_numbers_error("X", x.dtype)
         return
-    names = list(x.columns)
     if len(set(names)) < len(names):
         return  # a name then is several columns; scikit-learn looks at them as an array
     for name in names:
-        values = np.asarray(x[name])
+        column = x[name]
+        values = np.asarray(column)
         if values.dtype.kind in "biuf" or _are_numbers(values):
             continue
-        raise _no_numbers_error(f"X, column {name!r}", getattr(x[name], "dtype", values.dtype))
+        kind = getattr(column, "dtype", getattr(column, "type", values.dtype))
+        raise _no_numbers_error(f"X, column {name!r}", kind)
 
 
 def _are_numbers(values: AnyArray) -> bool:
     """Whether values (N,) of mixed type, or text, can be read as real numbers; NA is NaN."""
     if values.dtype.kind not in "OUST":
         return False
-    known = [value for value in values.tolist() if not _is_missing(value)]
+    known = [value for value in values.ravel().tolist() if not _is_missing(value)]
     try:
         np.asarray(known, dtype=object).astype(np.float64)
     except (TypeError, ValueError):
@@ -96,6 +102,20 @@ def _no_numbers_error(field: str, kind: Any) -> ConfigError:
         field=field,
         fix="Leave the column out, or turn it into numbers: dates into a span of time, categories "
         "by scikit-learn's OneHotEncoder.",
+    )
+
+
+def _check_targets(y: Any) -> None:
+    """Refuse targets that are no numbers: numpy takes dates for days, or for nanoseconds."""
+    targets = np.asarray(y)
+    if targets.dtype.kind in "biufc" or _are_numbers(targets):
+        return
+    raise ConfigError(
+        f"targets must be real numbers, these are of type {getattr(y, 'dtype', targets.dtype)}",
+        field="y",
+        value=targets.ravel()[0] if targets.size else None,
+        fix="Turn dates into a span of time in the unit that you want; for classes take a "
+        "classifier.",
     )
 
 

@@ -187,11 +187,30 @@ def _of_columns(columns: Mapping[Any, Any]) -> Frame:
     return Frame(tuple(columns), columns.__getitem__)
 
 
-def _of_library(given: Any) -> Frame | None:
+def column_names(given: Any) -> tuple[Any, ...] | None:
+    """The names of a library's table whose columns are `given[name]`; None for anything else.
+
+    Raises:
+        DataError: a lazy table, which has no rows yet.
+    """
+    if type(given).__name__ == "LazyFrame":
+        raise DataError(
+            "a lazy table has no rows yet",
+            field="x",
+            value=type(given).__name__,
+            fix="Give the table that its method collect() returns.",
+        )
     for attribute in ("column_names", "columns"):  # of Arrow and datasets; of pandas and polars
         names = getattr(given, attribute, None)
         if names is not None and not callable(names) and hasattr(given, "__getitem__"):
-            return Frame(tuple(names), given.__getitem__)
+            return tuple(names)
+    return None
+
+
+def _of_library(given: Any) -> Frame | None:
+    names = column_names(given)
+    if names is not None:
+        return Frame(names, given.__getitem__)
     if hasattr(given, "__arrow_c_stream__"):
         import pyarrow as pa
 
