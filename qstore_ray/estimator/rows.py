@@ -12,14 +12,13 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from qstore_ray.data.inputs.frame import column_names
+from qstore_ray.data.rows.given import is_missing
 from qstore_ray.errors import ConfigError
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
     from qstore_ray.types import AnyArray
-
-_NO_VALUE = ("NAType", "NaTType")  # pandas' own, which need not be there
 
 
 def checked_rows(estimator: BaseEstimator, x: Any, **settings: Any) -> AnyArray:
@@ -88,7 +87,7 @@ def _are_numbers(values: AnyArray) -> bool:
     """Whether values (N,) of mixed type, or text, can be read as real numbers; NA is NaN."""
     if values.dtype.kind not in "OUST":
         return False
-    known = [value for value in values.ravel().tolist() if not _is_missing(value)]
+    known = [value for value in values.ravel().tolist() if not is_missing(value)]
     try:
         np.asarray(known, dtype=object).astype(np.float64)
     except (TypeError, ValueError):
@@ -125,7 +124,7 @@ def _check_labels(y: Any) -> None:
         return
     listed = labels.tolist()
     for row, label in enumerate(listed):
-        if _is_missing(label):
+        if is_missing(label):
             raise ConfigError(
                 f"a label is missing, first in row {row}",
                 field="y",
@@ -141,9 +140,3 @@ def _check_labels(y: Any) -> None:
             value=listed[row],
             fix="Give all labels as text, or all as numbers.",
         )
-
-
-def _is_missing(value: Any) -> bool:
-    if value is None or type(value).__name__ in _NO_VALUE:
-        return True
-    return isinstance(value, (float, np.floating)) and bool(np.isnan(value))

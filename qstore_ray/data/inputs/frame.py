@@ -28,7 +28,6 @@ from qstore_ray.errors import DataError, unknown_name_error
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from qstore_ray.data.sources.base import ColumnsConfig
     from qstore_ray.data.tables.rows import Where
     from qstore_ray.types import AnyArray
 
@@ -339,46 +338,22 @@ def weight_column(rows: Any, table: TableSchema, split: str = "") -> AnyArray | 
     return weights_of(frame.arrow(table.weight), schema, frame.where)
 
 
+def group_column(rows: Any, table: TableSchema) -> AnyArray | None:
+    """The groups (N,) in a table's column `table.group`; None if the schema has none.
+
+    Raises:
+        DataError: a group that is missing.
+    """
+    from qstore_ray.data.tables.rows import groups_of
+
+    frame = None if table.group is None else frame_of(rows)
+    if frame is None:
+        return None
+    return groups_of(frame.arrow(table.group), str(table.group), frame.where)
+
+
 def weights_to_score(rows: Any, table: TableSchema) -> AnyArray | None:
     """`weight_column` of rows to score; None if they have no such column."""
     frame = None if table.weight is None else frame_of(rows)
     there = frame is not None and table.weight in frame.names
     return weight_column(rows, table) if there else None
-
-
-def learnt(frame: Frame, asked: ColumnsConfig | None = None) -> TableSchema:
-    """The schema of a table whose columns are features: numbers, true/false, categories.
-
-    Args:
-        asked: which of the columns are, and which one has the weights; all are features by default.
-
-    Raises:
-        DataError: names that are no text or there twice, or a column of another kind.
-        UnknownNameError: a name that the table does not have.
-    """
-    from qstore_ray.data.inputs.values import column_array
-
-    twice = [name for name, count in Counter(frame.names).items() if count > 1]
-    if twice:
-        raise DataError(
-            "columns have the same name",
-            field="columns",
-            value=twice,
-            fix="Give each its own name.",
-        )
-    names, weight = (asked.features, asked.weight) if asked else (None, None)
-    for name in names or ():
-        if name not in frame.names:
-            raise unknown_name_error(
-                "feature", name, map(str, frame.names), field="columns.features"
-            )
-    if weight is not None and weight not in frame.names:
-        raise unknown_name_error("column", weight, map(str, frame.names), field="columns.weight")
-    chosen = [name for name in frame.names if name != weight] if names is None else names
-    if not chosen:
-        beside = "" if weight is None else f" beside the weight {weight!r}"
-        raise DataError(
-            f"the table has no column{beside}", field="columns", fix="Give at least one feature."
-        )
-    columns = tuple(column_array(name, frame.arrow(name)) for name in chosen)
-    return TableSchema(columns, missing=USUAL_SIGNS, weight=weight)

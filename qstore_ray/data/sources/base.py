@@ -273,11 +273,14 @@ class ArrayTask:
     y: AnyArray
     row: IntArray
     weight: AnyArray | None = None
+    group: AnyArray | None = None
+    unlabelled: AnyArray | None = None
 
     def __call__(self) -> dict[str, AnyArray]:
-        """The columns x, y, row, and weight if the rows have weights."""
-        columns = {"x": self.x, "y": self.y, "row": self.row}
-        return columns if self.weight is None else {**columns, "weight": self.weight}
+        """The columns x, y, row, and weight, group and unlabelled if the rows have them."""
+        more = {"weight": self.weight, "group": self.group, "unlabelled": self.unlabelled}
+        there = {name: values for name, values in more.items() if values is not None}
+        return {"x": self.x, "y": self.y, "row": self.row, **there}
 
 
 def array_tasks(
@@ -287,8 +290,10 @@ def array_tasks(
     rows_per_task: int,
     first_row: int = 0,
     weight: AnyArray | None = None,
+    group: AnyArray | None = None,
+    unlabelled: AnyArray | None = None,
 ) -> tuple[ArrayTask, ...]:
-    """Read tasks that carry `x` (N, …), `y` (N, …) and `weight` (N,) in slices of rows."""
+    """Read tasks that carry `x` (N, …), `y` (N, …) and the others (N,) in slices of rows."""
     import numpy as np
 
     starts = range(0, max(len(x), 1), rows_per_task)
@@ -297,7 +302,10 @@ def array_tasks(
             x[start : start + rows_per_task],
             y[start : start + rows_per_task],
             np.arange(start, min(start + rows_per_task, len(x)), dtype=np.int64) + first_row,
-            None if weight is None else weight[start : start + rows_per_task],
+            *(
+                None if values is None else values[start : start + rows_per_task]
+                for values in (weight, group, unlabelled)
+            ),
         )
         for start in starts
     )

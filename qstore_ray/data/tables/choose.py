@@ -100,7 +100,13 @@ def choose(
         left_out = {n: reasons[n] for n in others if n in reasons and n not in kept}
         features = tuple(name for name in others if name not in left_out)
     if not features:
-        raise DataError("there is no column beside the label", field=where, value=label)
+        roles = {"label": label, "group": asked.group, "weight": asked.weight}
+        beside = [f"the {role} {name!r}" for role, name in roles.items() if name is not None]
+        raise DataError(
+            f"there is no column beside {' and '.join(beside)}" if beside else "no column is left",
+            field=where,
+            fix="Give at least one feature.",
+        )
     telling = frozenset(name for at, name in enumerate(names) if may_be_index(name, at))
     return Chosen(
         features,

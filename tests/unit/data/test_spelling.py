@@ -15,7 +15,8 @@ import pytest
 
 from qstore_ray.data.columns import Column, TableSchema
 from qstore_ray.data.config import DatasetConfig
-from qstore_ray.data.inputs.frame import by_name, frame_of, learnt
+from qstore_ray.data.inputs.frame import by_name, frame_of
+from qstore_ray.data.inputs.learnt import learnt
 from qstore_ray.data.inputs.signature import Signature
 from qstore_ray.data.inputs.unlabelled import read_unlabelled
 from qstore_ray.data.loader import DatasetLoader
