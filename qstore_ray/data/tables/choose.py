@@ -74,7 +74,7 @@ def choose(
     if request.schema is not None:
         return _known(names, request, request.schema.names, where)
     asked = request.columns
-    label = _label(names, asked.label, where) if request.labelled else None
+    label = _label(names, asked, where) if request.labelled else None
     _check_roles(names, asked, label)
     for field in ("features", "exclude", "categories"):
         for name in getattr(asked, field) or ():
@@ -246,11 +246,13 @@ def check_features(names: Sequence[str], wanted: Sequence[str], where: str) -> N
     )
 
 
-def _label(names: Sequence[str], asked: str | None, where: str) -> str:
+def _label(names: Sequence[str], columns: ColumnsConfig, where: str) -> str:
+    asked = columns.label
     if asked is not None:
         if asked not in names:
             raise unknown_name_error("column", asked, names, field="columns.label")
         return asked
+    names = [name for name in names if name not in columns.exclude]
     found = list(_candidates(names))
     if len(found) != 1:
         raise DataError(

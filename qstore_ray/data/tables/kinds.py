@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from qstore_ray.data.columns import Column, LabelKind, TableSchema
 from qstore_ray.data.tables.choose import EMPTY, Chosen
 from qstore_ray.data.tables.index import Index
-from qstore_ray.data.tables.notation import Notation, is_date, notation_of
+from qstore_ray.data.tables.notation import Notation, notation_of
 from qstore_ray.data.tables.request import TableRequest
 from qstore_ray.data.tables.rows import is_text, not_a_value_error, trimmed
 from qstore_ray.data.tables.texts import BOOLEANS, is_number, label_kind_of
@@ -241,12 +241,8 @@ def _in_disguise_error(notation: Notation, where: str, name: str) -> DataError:
 
 
 def _too_many_error(free: Mapping[str, Texts], most: int, where: str) -> DataError:
-    listed = ", ".join(
-        f"{name!r}{' (dates)' if all(map(is_date, texts.found)) else ''}"
-        for name, texts in free.items()
-    )
     return DataError(
-        f"text with more than {most} different values: {listed}",
+        f"text with more than {most} different values: {', '.join(map(repr, free))}",
         field=where,
         fix=f"Leave such columns out: columns.exclude = [{_quoted(free)}]; if they are categories "
         "all the same, raise columns.max_categories.",
