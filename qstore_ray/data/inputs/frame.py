@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from qstore_ray.data.columns import Column, TableSchema
-from qstore_ray.data.rows.validate import as_array
+from qstore_ray.data.rows.validate import as_array, check_width
 from qstore_ray.data.tables.choose import LABELS, check_features, is_unnamed, listed
 from qstore_ray.data.tables.request import USUAL_SIGNS
 from qstore_ray.data.tables.texts import is_number
@@ -176,6 +176,13 @@ def place_of(given: Any, *, always: bool = False) -> Where | None:
 
 def _of_columns(columns: Mapping[Any, Any]) -> Frame:
     for name, values in columns.items():
+        if not isinstance(values, np.ndarray) and column_names(values) is not None:
+            raise DataError(
+                "a dictionary of tables, and one table is needed",
+                field="x",
+                value=type(values).__name__,
+                fix=f"Give one of them, such as x[{name!r}].",
+            )
         if np.ndim(values) == 0:
             raise DataError(
                 "a column holds one value a row",
@@ -296,8 +303,12 @@ def by_position(given: Any, table: TableSchema | None) -> AnyArray:
             fix="Give a table: of pandas df.iloc[[0]] for the first row, df[[name]] for a column.",
         )
     rows = as_array(given, "x")
-    if table is None or rows.ndim != 2 or rows.shape[1] != len(table.features):
+    if table is None or rows.ndim != 2:
         return rows  # the preparation says what is wrong with it
+    if rows.shape[1] != len(table.features):
+        if rows.dtype.kind in "OUS":
+            check_width(rows, len(table.features))
+        return rows
     if rows.dtype.kind in "OUS":
         columns = dict(zip(table.names, rows.T.tolist(), strict=True))
         return by_name(Frame(table.names, columns.__getitem__), table)

@@ -329,5 +329,9 @@ def unknown_label_error(labels: AnyArray, classes: Sequence[Any], row: int) -> D
 
 
 def _plain(label: Any) -> str:
-    """A label without case, and without blanks and full stops at its ends."""
-    return str(label).strip(" .\t").casefold()
+    """A label without case, without blanks and full stops at its ends; of a number, its value."""
+    text = str(label).strip(" .\t").casefold()
+    try:
+        return repr(float(text))
+    except ValueError:
+        return text

@@ -40,6 +40,13 @@ def as_array(values: Any, field: str) -> AnyArray:
         raise DataError(
             "the rows have different lengths", field=field, fix="Give every row the same width."
         ) from exc
+    if array.ndim == 0 and hasattr(values, "toarray"):
+        raise DataError(
+            "a sparse matrix, and an array of rows is needed",
+            field=field,
+            value=type(values).__name__,
+            fix="Give the array that its method toarray() returns.",
+        )
     if array.ndim == 0:
         raise DataError("an array of rows is needed", field=field, value=values)
     return array

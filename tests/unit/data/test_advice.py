@@ -1,0 +1,82 @@
+"""Errors about data say what a user would have to change, not the next thing that fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+
+from qstore_ray import DatasetConfig, DatasetLoader
+from qstore_ray.data.inputs.frame import by_position, frame_of
+from qstore_ray.data.inputs.learnt import learnt
+from qstore_ray.errors import ConfigError, DataError
+
+N = 60
+X = np.random.default_rng(0).random((N, 2))
+
+
+def test_quantities_without_a_task_are_told_of_regression():
+    """Each whole number is a class of one row, however the rows are divided."""
+    with pytest.raises(DataError, match="every class has too few rows") as caught:
+        DatasetLoader.from_arrays(X, np.arange(N))
+    assert 'task = "regression"' in caught.value.fix
+
+
+def test_a_label_that_never_holds_is_named():
+    y = np.stack([X[:, 0] > 0.5, np.zeros(N)], axis=1).astype(int)
+    with pytest.raises(DataError, match="label 1 holds in no row of train"):
+        DatasetLoader.from_arrays(X, y, task="multilabel")
+
+
+def test_a_path_that_does_not_exist_is_not_of_a_wrong_format(tmp_path: Path):
+    with pytest.raises(DataError, match="no such file") as caught:
+        _load(tmp_path / "data")
+    assert caught.value.value == str(tmp_path / "data")
+    (tmp_path / "data").write_text("1 2")
+    with pytest.raises(DataError, match="no format has this suffix"):
+        _load(tmp_path / "data")
+
+
+def test_a_folder_of_this_machine_is_no_data_set_of_the_hub(tmp_path: Path):
+    with pytest.raises(ConfigError, match="on the hub") as caught:
+        DatasetConfig(name="t", source="huggingface", params={"path": str(tmp_path)})
+    assert 'source = "local"' in caught.value.fix
+
+
+def test_a_dictionary_of_tables_is_not_taken_for_one_of_columns():
+    parts = {"train": pd.DataFrame(X), "test": pd.DataFrame(X)}
+    with pytest.raises(DataError, match="a dictionary of tables") as caught:
+        DatasetLoader.from_arrays(parts, np.arange(N) % 2)
+    assert "x['train']" in caught.value.fix
+
+
+def test_a_sparse_matrix_says_how_to_make_it_dense():
+    with pytest.raises(DataError, match=r"a sparse matrix.*toarray\(\)"):
+        DatasetLoader.from_arrays(scipy.sparse.csr_matrix(X), np.arange(N) % 2)
+
+
+def test_an_array_of_texts_of_another_width_is_told_so():
+    schema = learnt(frame_of({"a": [1.0, 2.0], "b": ["u", "v"]}))
+    with pytest.raises(DataError, match="rows have 3 features, 2 are expected"):
+        by_position(np.array([[7, 1.0, "u"]], dtype=object), schema)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "pair"),
+    [("01", ["0.0", "1.0"], "'0.0' as '0'"), ("ab", ["A", "b."], "'A' as 'a'")],
+)
+def test_labels_of_parts_that_are_written_otherwise(tmp_path: Path, train, test, pair):
+    """pandas writes 0 as 0.0 in a column where another value is missing."""
+    for name, labels in (("train", train), ("test", test)):
+        rows = (f"{a},{labels[i % 2]}" for i, (a, _) in enumerate(X.tolist()))
+        (tmp_path / f"{name}.csv").write_text("\n".join(["a,y", *rows]))
+    with pytest.raises(DataError, match="not among the classes") as caught:
+        _load(tmp_path)
+    assert f"Write the labels of one class alike in every part: {pair}" in caught.value.fix
+
+
+def _load(path: Path):
+    return DatasetLoader.load(DatasetConfig(name="t", source="local", params={"path": str(path)}))
