@@ -11,7 +11,7 @@ go into the fingerprint, and what was left out is said in the provenance.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, IntArray
 
 _RARE = 3
+_EXACT = 2.0**53
 _SHOWN = 3
 
 
@@ -90,15 +91,24 @@ def _of_classes(
     y = parts[""].y
     known = np.unique(y[kept[""]])
     text = known.dtype.kind == "U"
-    wanted = [str(label) if text else label for label in classes]
+    by_text = {str(label): label for label in ([] if text else _exact(known))}
+    wanted = [str(label) if text else by_text.get(str(label), label) for label in classes]
     for label in wanted:
         if label not in known.tolist():
-            raise unknown_name_error(
-                "class", str(label), map(str, known.tolist()), field="select.classes"
-            )
+            names = known.tolist() if text else by_text
+            raise unknown_name_error("class", str(label), map(str, names), field="select.classes")
     return {
         name: rows[np.isin(parts[name].y[rows], np.asarray(wanted))] for name, rows in kept.items()
     }
+
+
+def _exact(known: AnyArray) -> list[Any]:
+    """Labels that are no text as `classes` has them: 1.0 is the class 1."""
+    whole = known.dtype.kind == "f" and bool(
+        ((known == np.round(known)) & (np.abs(known) < _EXACT)).all()
+    )
+    found: list[Any] = (known.astype(np.int64) if whole else known).tolist()
+    return found
 
 
 def _so_many(asked: SelectConfig, rows: IntArray, seed: int) -> IntArray:

@@ -112,7 +112,7 @@ def bad_value_error(
     missing = bool(np.isnan(bad.value))
     kind = "NaN" if missing else "an infinite value"
     fill = ', or make {"name": "impute"} the first step of preprocessing' if missing else ""
-    named = f" ({names[bad.column]!r})" if names is not None else ""
+    named = "" if names is None else f" ({names[bad.column]!r})".replace("{row}", "row")
     where = f"split {split!r}, " if split else ""
     return DataError(
         f"{kind} in {where}column {bad.column}{named}, first in row {{row}}",
