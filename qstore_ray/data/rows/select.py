@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _RARE = 3
 _EXACT = 2.0**53
+_MANY, _ROWS_EACH = 20, 5
 _SHOWN = 3
 
 
@@ -60,7 +61,7 @@ def select(
     if isinstance(labels, ClassLabels):
         chosen, labels, rare = _without_rare(config, parts, chosen, labels)
         said |= {"rare": rare} if rare else {}
-        said |= _alike(labels)
+        said |= _alike(labels) | _many(labels, len(chosen[""]))
     return chosen, labels, said
 
 
@@ -72,6 +73,18 @@ def _alike(labels: ClassLabels) -> dict[str, str]:
     shown = "; ".join(", ".join(map(repr, group)) for group in groups[:_SHOWN])
     more = "; …" if len(groups) > _SHOWN else ""
     return {"alike": f"classes that differ in case or blanks only: {shown}{more}"}
+
+
+def _many(labels: ClassLabels, n_rows: int) -> dict[str, str]:
+    """What to say of whole numbers that may be quantities: many, with few rows each."""
+    n_classes = len(labels.classes)
+    whole = not isinstance(labels.classes[0], str | bool)
+    if not whole or n_classes < _MANY or n_rows >= _ROWS_EACH * n_classes:
+        return {}
+    return {
+        "many": f"{n_classes} whole numbers are the classes of {n_rows} rows; if they are "
+        'quantities, set task = "regression"'
+    }
 
 
 def encode(labels: Labels, part: PartSurvey, kept: IntArray) -> AnyArray:

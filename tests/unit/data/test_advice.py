@@ -80,3 +80,23 @@ def test_labels_of_parts_that_are_written_otherwise(tmp_path: Path, train, test,
 
 def _load(path: Path):
     return DatasetLoader.load(DatasetConfig(name="t", source="local", params={"path": str(path)}))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (np.arange(N) // 2 + 17, True),  # 30 ages of 60 people
+        (np.array([f"name {k // 2}" for k in range(N)]), False),
+        (np.arange(N) % 10, False),
+    ],
+)
+def test_many_whole_numbers_are_called_what_they_may_be(labels, said: bool):
+    dataset = DatasetLoader.from_arrays(X, labels, split={"train": 0.5, "test": 0.5})
+    assert ("many" in dataset.provenance) == said
+    assert ('set task = "regression"' in dataset.describe()) == said
+
+
+def test_parts_in_memory_are_not_told_of_files():
+    with pytest.raises(DataError, match="has text as labels, train has numbers") as caught:
+        DatasetLoader.from_arrays(X, np.arange(N) % 2, val=(X, ["0", "1"] * (N // 2)))
+    assert caught.value.fix == "Give parts of one kind."
