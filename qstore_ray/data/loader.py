@@ -11,6 +11,7 @@ declare as entry points of the group `qstore_ray.sources`; its module is importe
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,12 +75,14 @@ class DatasetLoader:
         *,
         val: tuple[Any, Any] | None = None,
         test: tuple[Any, Any] | None = None,
-        feature_names: tuple[str, ...] | None = None,
+        feature_names: Sequence[str] | None = None,
         rows_per_task: int = 65_536,
         name: str = "arrays",
         **config: Any,
     ) -> Dataset:
         """The dataset of rows `x` (N, …) and labels `y` (N,) or (N, T) in memory.
+
+        Several labels that are a table keep its names, for their metrics.
 
         Arrays are not copied; changing them later makes reading the dataset an error. A table of
         pandas, polars or Arrow, or a dictionary of columns, gives its columns as features with
@@ -116,7 +119,8 @@ class DatasetLoader:
                 value=feature_names,
                 fix="Leave it out, or rename the columns.",
             )
-        parts = {"train": (x, y), "val": val, "test": test}
+        names = _checked_names(feature_names)
+        parts = {"train": (x, y), "val": _pair(val, "val"), "test": _pair(test, "test")}
         tasks: dict[Any, tuple[ReadTask, ...]] = {}
         first_row = 0
         for split, pair in parts.items():
@@ -140,7 +144,8 @@ class DatasetLoader:
         source = SourceData(
             tasks=tasks.pop("train"),
             official=tasks,
-            feature_names=feature_names if table is None else table.names,
+            feature_names=names if table is None else table.names,
+            class_names=_label_names(y) if checked.task == "multilabel" else None,
             table=table,
             provenance={"source": "arrays in memory", "package": f"numpy {np.__version__}"},
         )
@@ -159,6 +164,47 @@ class DatasetLoader:
             ConfigError: not an adapter class, or a source of this name exists.
         """
         register_source(name, adapter)
+
+
+def _pair(given: Any, split: str) -> tuple[Any, Any] | None:
+    """The rows and labels of a part; None if there is none."""
+    if given is None or (isinstance(given, tuple | list) and len(given) == 2):
+        return given if given is None else (given[0], given[1])
+    raise ConfigError(
+        "a part is a pair of rows and labels",
+        field=split,
+        value=type(given).__name__,
+        fix=f"Write {split}=(x_{split}, y_{split}).",
+    )
+
+
+def _checked_names(names: Sequence[str] | None) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    given = tuple(names)
+    if isinstance(names, str) or not all(isinstance(name, str) for name in given):
+        raise ConfigError(
+            "names of features are a list of texts",
+            field="feature_names",
+            value=names,
+            fix='Write for example ["width", "length"].',
+        )
+    if len(set(given)) < len(given):
+        raise ConfigError(
+            "features have the same name",
+            field="feature_names",
+            value=sorted({name for name in given if given.count(name) > 1}),
+            fix="Give each its own name.",
+        )
+    return given
+
+
+def _label_names(y: Any) -> tuple[str, ...] | None:
+    """The names of several labels (N, L) that are a table; None of an array."""
+    frame = None if isinstance(y, list | Mapping) else frame_of(y)
+    if frame is None or not all(isinstance(name, str) for name in frame.names):
+        return None
+    return tuple(frame.names)
 
 
 def _schema_of(x: Any, y: Any, config: DatasetConfig) -> TableSchema | None:

@@ -197,7 +197,7 @@ def column_names(given: Any) -> tuple[Any, ...] | None:
     """The names of a library's table whose columns are `given[name]`; None for anything else.
 
     Raises:
-        DataError: a lazy table, which has no rows yet.
+        DataError: a lazy table, which has no rows yet, or a stream.
     """
     if type(given).__name__ == "LazyFrame":
         raise DataError(
@@ -205,6 +205,13 @@ def column_names(given: Any) -> tuple[Any, ...] | None:
             field="x",
             value=type(given).__name__,
             fix="Give the table that its method collect() returns.",
+        )
+    if type(given).__name__ == "RecordBatchReader":
+        raise DataError(
+            "a stream of rows can be read once, and a table is read several times",
+            field="x",
+            value=type(given).__name__,
+            fix="Give the table that its method read_all() returns.",
         )
     for attribute in ("column_names", "columns"):  # of Arrow and datasets; of pandas and polars
         names = getattr(given, attribute, None)

@@ -37,8 +37,16 @@ def column_of(values: Any, name: str) -> pa.ChunkedArray:
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as exc:
         found = pa.chunked_array([_texts(values, name, exc)])
     kind = found.type
-    coded = pa.types.is_dictionary(kind) and not is_text(kind)
-    return found.cast(kind.value_type) if coded else found
+    if not pa.types.is_dictionary(kind) or is_text(kind):
+        return found
+    try:
+        return found.cast(kind.value_type)
+    except pa.ArrowException as exc:
+        raise DataError(
+            f"categories of type {kind.value_type} are no numbers and no text",
+            field=f"column {name!r}",
+            fix="Give a column numbers or text, of pandas by astype(str); or leave it out.",
+        ) from exc
 
 
 def category_numbers(column: Column, numbers: AnyArray) -> None:

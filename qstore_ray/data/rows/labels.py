@@ -48,7 +48,9 @@ def flat_labels(values: Any, *, several: bool = False) -> AnyArray:
         y = y.astype(str)
     if y.dtype.kind not in "biufU":
         raise DataError(
-            f"labels must be numbers, bools or text, these are of type {y.dtype}", field="y"
+            f"labels must be numbers, bools or text, these are of type {y.dtype}",
+            field="y",
+            fix="Write them as text, of pandas by y.astype(str).",
         )
     if y.ndim > 1 and not (several and y.ndim == 2 and y.dtype.kind != "U"):
         y = _one_a_row(y)

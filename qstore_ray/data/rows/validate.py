@@ -7,6 +7,7 @@ predict on. Behind these, arrays are trusted to be finite float64 of the right w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -48,8 +49,18 @@ def as_array(values: Any, field: str) -> AnyArray:
             fix="Give the array that its method toarray() returns.",
         )
     if array.ndim == 0:
-        raise DataError("an array of rows is needed", field=field, value=values)
+        raise DataError("an array of rows is needed", field=field, value=values, fix=_of(values))
     return array
+
+
+def _of(values: Any) -> str:
+    """What to give instead of a single value."""
+    if not isinstance(values, str | PurePath):
+        return ""
+    return (
+        'Give the values themselves: x["name"] for a column, and '
+        'DatasetConfig(source="local", params={"path": …}) for a file.'
+    )
 
 
 def as_features(values: Any, *, field: str = "x") -> FloatArray:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import scipy.sparse
 
@@ -100,3 +101,57 @@ def test_parts_in_memory_are_not_told_of_files():
     with pytest.raises(DataError, match="has text as labels, train has numbers") as caught:
         DatasetLoader.from_arrays(X, np.arange(N) % 2, val=(X, ["0", "1"] * (N // 2)))
     assert caught.value.fix == "Give parts of one kind."
+
+
+@pytest.mark.parametrize("part", [pd.DataFrame(X), (X,), (X, X, X), X])
+def test_a_part_is_a_pair(part):
+    with pytest.raises(ConfigError, match="a pair of rows and labels") as caught:
+        DatasetLoader.from_arrays(X, np.arange(N) % 2, val=part)
+    assert caught.value.field == "val"
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(("a", "a"), "the same name"), ("ab", "list of texts"), ((0, 1), "list of texts")],
+)
+def test_names_of_features_are_distinct_texts(names, message: str):
+    with pytest.raises(ConfigError, match=message):
+        DatasetLoader.from_arrays(X, np.arange(N) % 2, feature_names=names)
+    named = DatasetLoader.from_arrays(X, np.arange(N) % 2, feature_names=["a", "b"])
+    assert named.schema.feature_names == ("a", "b")
+
+
+def test_intervals_are_no_categories_and_say_what_to_write():
+    frame = pd.DataFrame(X, columns=["a", "b"]).assign(c=pd.cut(X[:, 0], 3))
+    with pytest.raises(DataError, match="no numbers and no text") as caught:
+        DatasetLoader.from_arrays(frame, np.arange(N) % 2)
+    assert "astype(str)" in caught.value.fix
+    assert DatasetLoader.from_arrays(frame.astype({"c": str}), np.arange(N) % 2)
+    with pytest.raises(DataError, match="numbers, bools or text") as caught:
+        DatasetLoader.from_arrays(X, frame["c"])
+    assert "astype(str)" in caught.value.fix
+
+
+def test_a_stream_of_rows_has_to_be_read():
+    batch = pa.RecordBatch.from_pydict({"a": X[:, 0]})
+    stream = pa.RecordBatchReader.from_batches(batch.schema, [batch])
+    with pytest.raises(DataError, match=r"a stream.*read_all\(\)"):
+        DatasetLoader.from_arrays(stream, np.arange(N) % 2)
+
+
+@pytest.mark.parametrize(("x", "y"), [(X, "species"), ("data.csv", [0, 1]), (Path("a"), [0])])
+def test_names_and_paths_are_no_values(x, y):
+    with pytest.raises(DataError, match="an array of rows is needed") as caught:
+        DatasetLoader.from_arrays(x, y)
+    assert 'x["name"] for a column' in caught.value.fix
+
+
+def test_several_labels_of_a_table_keep_their_names():
+    y = pd.DataFrame({"cat": np.arange(N) % 2, "dog": np.arange(N) // 2 % 2})
+    dataset = DatasetLoader.from_arrays(X, y, task="multilabel")
+    assert dataset.schema.class_names == ("cat", "dog")
+    assert dataset.materialize("train").y.shape[1] == 2
+    assert DatasetLoader.from_arrays(X, y.to_numpy(), task="multilabel").schema.class_names == (
+        "0",
+        "1",
+    )
