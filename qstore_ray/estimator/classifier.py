@@ -96,7 +96,7 @@ class QuantumClassifier(ClassifierMixin, TrainedEstimator):  # type: ignore[misc
         labels: AnyArray = self.classes_[self.model_.loss.predict(outputs)]
         return labels
 
-    @available_if(_gives_probabilities)
+    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]  # no types
     def predict_proba(self, X: Any) -> FloatArray:  # noqa: N803
         """Probabilities (N, C) of rows X (N, F), in the order of `classes_`.
 

@@ -128,6 +128,18 @@ class ColumnsConfig(Config):
             raise ConfigError("a feature is named twice", value=repeated)
         return names
 
+    @field_validator("label", mode="before")
+    @classmethod
+    def _one_label(cls, label: Any) -> Any:
+        if isinstance(label, list | tuple):
+            raise ConfigError(
+                "a table has one column of labels",
+                value=label,
+                fix="Write several labels or numbers a row as an array y (N, T), in memory or in an "
+                "npz or HDF5 file, beside the features x.",
+            )
+        return label
+
     @model_validator(mode="after")
     def _excluded_is_unused(self) -> Self:
         used = {self.label, self.group, self.weight, *(self.features or ()), *self.categories}

@@ -155,3 +155,10 @@ def test_several_labels_of_a_table_keep_their_names():
         "0",
         "1",
     )
+
+
+def test_several_columns_of_labels_are_told_of_arrays():
+    with pytest.raises(ConfigError, match="one column of labels") as caught:
+        DatasetConfig(name="t", source="local", params={"path": "t"}, columns={"label": ["a", "b"]})
+    assert caught.value.field == "columns.label"
+    assert "y (N, T)" in caught.value.fix
