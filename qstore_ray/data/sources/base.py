@@ -135,8 +135,8 @@ class ColumnsConfig(Config):
             raise ConfigError(
                 "a table has one column of labels",
                 value=label,
-                fix="Write several labels or numbers a row as an array y (N, T), in memory or in an "
-                "npz or HDF5 file, beside the features x.",
+                fix="Write several labels or numbers a row as an array y (N, T), in memory or in "
+                "an npz or HDF5 file, beside the features x.",
             )
         return label
 
