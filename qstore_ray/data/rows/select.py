@@ -66,13 +66,13 @@ def select(
 
 
 def _alike(labels: ClassLabels) -> dict[str, str]:
-    """What to say of classes that may be one, since they differ in case or blanks only."""
+    """What to say of classes that may be one, since they only differ in how they are written."""
     groups = look_alike(label for label in labels.classes if isinstance(label, str))
     if not groups:
         return {}
     shown = "; ".join(", ".join(map(repr, group)) for group in groups[:_SHOWN])
     more = "; …" if len(groups) > _SHOWN else ""
-    return {"alike": f"classes that differ in case or blanks only: {shown}{more}"}
+    return {"alike": f"classes that differ in case, blanks or notation only: {shown}{more}"}
 
 
 def _many(labels: ClassLabels, n_rows: int) -> dict[str, str]:

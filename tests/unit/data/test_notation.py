@@ -213,6 +213,36 @@ def test_names_are_no_numbers_in_disguise(texts: list[str]):
     assert notation_of(texts) is None
 
 
+@pytest.mark.parametrize("days", [5, 150])
+@pytest.mark.parametrize("sign", ["#DIV/0!", "#REF!", "#NAME?", "#VALUE!"])
+def test_errors_of_a_spreadsheet_are_no_categories(tmp_path: Path, sign: str, days: int):
+    path = tmp_path / "t.csv"
+    path.write_text(_column([str(i % days) if i % 3 == 0 else sign for i in range(600)]))
+    with pytest.raises(DataError, match="stand for a missing one") as caught:
+        _load(path)
+    assert f'params.missing = ["{sign}"]' in caught.value.fix
+    filled = _load(path, {"missing": [sign]}, preprocessing=[{"name": "impute"}])
+    assert filled.schema.table.features[1].kind == "number"
+
+
+@pytest.mark.parametrize("rows_per_task", [50, 1000])
+@pytest.mark.parametrize("signs", [["?"], ["missing"], ["unknown", "refused", "-"]])
+def test_few_texts_among_many_numbers_are_not_the_fault_of_the_column(
+    tmp_path: Path, signs: list[str], rows_per_task: int
+):
+    """Most rows have the sign, so the column does not look like one of numbers."""
+    path = tmp_path / "t.csv"
+    values = [str(i / 4) if i % 3 == 0 else signs[i % len(signs)] for i in range(900)]
+    path.write_text(_column(values))
+    params = {"rows_per_task": rows_per_task}
+    with pytest.raises(DataError, match="stand for a missing one") as caught:
+        _load(path, params)
+    assert caught.value.value == min(signs)
+    path.write_text(_column([*values, "a", "b", "c", "d"]))
+    with pytest.raises(DataError, match="more than 100 different values"):
+        _load(path, params)
+
+
 @pytest.mark.parametrize(("thousands", "decimal"), [(",", "."), (".", ","), (" ", "."), ("'", ".")])
 def test_signs_between_thousands(tmp_path: Path, thousands: str, decimal: str):
     numbers = [i * 12345.25 for i in range(N)]
