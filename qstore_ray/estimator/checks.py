@@ -71,8 +71,13 @@ def _check_numbers(given: Mapping[str, Any]) -> None:
             )
     if given["n_threads"] < 1:
         raise ConfigError("must be 1 or more", field="n_threads", value=given["n_threads"])
-    factor = given.get("bandwidth", 1.0)
-    if not isinstance(factor, Real) or not math.isfinite(factor) or factor <= 0.0:
-        raise ConfigError(
-            "a bandwidth is a number above 0", field="bandwidth", value=factor, fix="Take 0.5."
-        )
+    for name in ("bandwidth", "C"):  # with an infinite C the machine's solver may never end
+        value = given.get(name, 1.0)
+        real = isinstance(value, Real) and not isinstance(value, bool)
+        if not real or not math.isfinite(value) or value <= 0.0:
+            raise ConfigError(
+                "a finite number above 0 is needed",
+                field=name,
+                value=value,
+                fix="Write for example 0.5.",
+            )

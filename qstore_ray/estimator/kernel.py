@@ -129,6 +129,7 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         of_classes = self._class_weight(y_numbers)
         self.preparation_, self.n_qubits_, self.circuit_ = self._fit_circuit(x)
         rows = self.preparation_.apply(x)
+        self._config = self._kernel_config()
         kernel = self._kernel()
         matrix = kernel_matrix(kernel, rows)
         self.svc_ = SVC(kernel="precomputed", C=self.C, class_weight=of_classes)
@@ -205,15 +206,16 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
             )
         return (Scale(factor=float(self.bandwidth)),)
 
-    def _kernel(self) -> FidelityKernel | ProjectedKernel:
+    def _kernel_config(self) -> FidelityKernelConfig | ProjectedKernelConfig:
         if self.kernel not in _KERNELS:
             raise unknown_name_error("kernel", self.kernel, _KERNELS, field="kernel")
-        config = (
-            FidelityKernelConfig()
-            if self.kernel == "fidelity"
-            else ProjectedKernelConfig(gamma=self.gamma)
-        )
-        return build_kernel(config, self.circuit_, backend=backend_of(self))
+        if self.kernel == "fidelity":
+            return FidelityKernelConfig()
+        return ProjectedKernelConfig(gamma=self.gamma)
+
+    def _kernel(self) -> FidelityKernel | ProjectedKernel:
+        """The kernel that was fitted, whatever the parameters are now."""
+        return build_kernel(self._config, self.circuit_, backend=backend_of(self))
 
     def _against_support(self, x: Any) -> FloatArray:
         """k of rows x (N, F) with the training rows; 0 for those that are no support vectors."""

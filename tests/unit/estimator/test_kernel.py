@@ -68,3 +68,19 @@ def test_a_wrong_parameter_is_named_when_fitting(parameters, error, field):
     with pytest.raises(error) as caught:
         QuantumKernelClassifier(**parameters).fit(*TRAIN)
     assert caught.value.field.partition(".")[0] == field
+
+
+CHANGES = [
+    {"kernel": "projected"},
+    {"gamma": 9.0},
+    {"bandwidth": 0.1, "encoding": "iqp", "n_qubits": 2, "C": 9.0, "scale_features": False},
+]
+
+
+@pytest.mark.parametrize("changes", CHANGES)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_parameters_that_change_after_fit_change_no_prediction(kernel: str, changes: dict):
+    model = QuantumKernelClassifier(kernel=kernel).fit(*TRAIN)
+    before = model.decision_function(TEST[0])
+    model.set_params(**changes)
+    np.testing.assert_array_equal(model.decision_function(TEST[0]), before)
