@@ -230,6 +230,12 @@ def _class_counts(
     size = len(labels.classes)
     counts = {split: rows_of_each(numbers, size) for split, numbers in numbered.items()}
     for label, n_rows in zip(labels.classes, counts["train"], strict=True):
+        if n_rows == 0 and labels.several:
+            raise DataError(
+                f"label {label} holds in no row of train",
+                field="y",
+                fix="Leave the label out, or use another seed if it holds in other rows.",
+            )
         if n_rows == 0:
             raise DataError(
                 f"no row of class {label!r} fell into train",

@@ -166,7 +166,9 @@ def _check_alike(split: str, part: PartSurvey, main: PartSurvey, found: Mapping[
     """Raise `DataError` where an official part has other rows or labels than train."""
     here = f"the official {split} split{_where(found, split)}"
     there = f"train{_where(found, 'train')}"
-    fix = "Give parts of one kind, or say which files are which in params.train and params.test."
+    fix = "Give parts of one kind."
+    if found:  # of files
+        fix = f"{fix[:-1]}, or say which files are which in params.train and params.test."
     if part.n_features != main.n_features:
         raise DataError(
             f"{here} has rows of {part.n_features} features, {there} of {main.n_features}",

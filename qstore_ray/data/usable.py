@@ -46,12 +46,13 @@ def kept_rows(config: DatasetConfig, source: SourceData, part: PartSurvey, name:
 
 def _no_label_error(source: SourceData, row: int, count: int) -> DataError:
     label = None if source.table is None else source.table.label
+    names = "; if the text is a label, say what stands for a missing value by params.missing"
+    more_fix = "" if label is None else names
     more = f", and in {count - 1} more" if count > 1 else ""
     return DataError(
         f"a label is missing in row {row}{more}",
         field="y" if label is None else f"column {label!r}",
-        fix='Set bad_values = "drop" to leave such rows out; if the text is a label, say what '
-        "stands for a missing value by params.missing.",
+        fix=f'Set bad_values = "drop" to leave such rows out{more_fix}.',
     )
 
 

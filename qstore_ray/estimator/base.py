@@ -22,6 +22,7 @@ from qstore_ray.backends.base import Backend
 from qstore_ray.backends.keys import DrawKey, for_scoring
 from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.errors import ConfigError
+from qstore_ray.estimator.checks import check_types
 from qstore_ray.estimator.features import Fitted, Reduce, fit_features, fit_own_features
 from qstore_ray.estimator.parameters import (
     as_parameters,
@@ -177,6 +178,7 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
             classes: the label of each class number; empty for a regression.
             weight: of each row (N,), above 0.
         """
+        check_types(self)
         continues = self._continues()
         seed = seed_of(self.random_state)
         with as_parameters():

@@ -9,16 +9,38 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
 from qstore_ray.errors import ConfigError, UsageError
 from qstore_ray.estimator.base import TrainedEstimator, rows_that_count
 from qstore_ray.estimator.rows import checked_pairs
+from qstore_ray.learn.losses import LOSSES
 from qstore_ray.train.job import TrainingRows
 
 if TYPE_CHECKING:
     from qstore_ray.track.base import Record
     from qstore_ray.types import AnyArray, FloatArray
+
+
+def _gives_probabilities(estimator: QuantumClassifier) -> bool:
+    """True if the loss gives probabilities: meta-estimators look for the method before they fit.
+
+    Raises:
+        UsageError: it gives none.
+    """
+    asked = "auto" if estimator.model_options is None else estimator.model_options.get("loss")
+    fitted = hasattr(estimator, "model_")
+    loss = estimator.model_.loss if fitted else LOSSES.get(asked or "auto")
+    if loss is not None and loss.probabilities is None:
+        raise UsageError(
+            f"a model with the loss {estimator.model_.loss_name if fitted else asked} has no class "
+            "probabilities",
+            field="model_options",
+            value=estimator.model_options,
+            fix="Use decision_function, or leave the loss out.",
+        )
+    return True
 
 
 class QuantumClassifier(ClassifierMixin, TrainedEstimator):  # type: ignore[misc]  # no types
@@ -74,21 +96,16 @@ class QuantumClassifier(ClassifierMixin, TrainedEstimator):  # type: ignore[misc
         labels: AnyArray = self.classes_[self.model_.loss.predict(outputs)]
         return labels
 
+    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]  # no types
     def predict_proba(self, X: Any) -> FloatArray:  # noqa: N803
         """Probabilities (N, C) of rows X (N, F), in the order of `classes_`.
 
         Raises:
-            UsageError: the loss gives none.
+            AttributeError: the loss gives none, as of scikit-learn's estimators.
         """
         outputs = self._outputs(X)
         probabilities = self.model_.loss.probabilities
-        if probabilities is None:
-            raise UsageError(
-                f"a model trained with {self.model_.loss_name} has no class probabilities",
-                field="model_options",
-                value=self.model_options,
-                fix="Use decision_function, or leave the loss out.",
-            )
+        assert probabilities is not None, "the method is available"
         return probabilities(outputs)
 
     def decision_function(self, X: Any) -> FloatArray:  # noqa: N803

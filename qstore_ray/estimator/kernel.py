@@ -26,6 +26,7 @@ from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.data.prepare.steps import Scale
 from qstore_ray.errors import ConfigError, unknown_name_error
 from qstore_ray.estimator.base import rows_that_count
+from qstore_ray.estimator.checks import check_types
 from qstore_ray.estimator.classifier import class_numbers
 from qstore_ray.estimator.features import Reduce, fit_features, fit_own_features
 from qstore_ray.estimator.parameters import as_parameters, backend_of, seed_of
@@ -38,7 +39,7 @@ from qstore_ray.learn.kernel.kernel import (
     build_kernel,
     kernel_matrix,
 )
-from qstore_ray.learn.weights import check_class_weight, row_weights
+from qstore_ray.learn.weights import check_class_weight, class_weights
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray, ReadOnlyTable
@@ -128,16 +129,17 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
             ValueError: scikit-learn's, for rows and labels that it would not take either.
             ConfigError: a wrong parameter or weight, or one class only.
         """
+        check_types(self)
         x, y = checked_pairs(self, X, y)
         x, y, weight, numbers = rows_that_count(x, y, sample_weight)
         self.classes_, y_numbers = class_numbers(y)
-        self._check_class_weight(y_numbers)
+        of_classes = self._class_weight(y_numbers)
         self.preparation_, self.n_qubits_, self.circuit_ = self._fit_circuit(x)
         rows = self.preparation_.apply(x)
-        self._seed = 0 if self.shots is None else seed_of(self.random_state)
+        self._config = self._kernel_config()
         kernel = self._kernel()
         matrix = kernel_matrix(kernel, rows)
-        self.svc_ = SVC(kernel="precomputed", C=self.C, class_weight=self.class_weight)
+        self.svc_ = SVC(kernel="precomputed", C=self.C, class_weight=of_classes)
         self.svc_.fit(matrix, y, sample_weight=weight)
         self.support_ = numbers[self.svc_.support_]
         self.support_vectors_ = rows[self.svc_.support_]
@@ -157,16 +159,20 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         scores: FloatArray = self.svc_.decision_function(matrix)
         return scores
 
-    def _check_class_weight(self, y: AnyArray) -> None:
-        """Refuse weights that no class of numbers y (N,) has, and those of 0."""
-        weights = row_weights(y, self.classes_.tolist(), check_class_weight(self.class_weight))
-        if weights is not None and not weights.all():
+    def _class_weight(self, y: AnyArray) -> dict[Any, float] | Literal["balanced"] | None:
+        """The weight of each class, for classes of numbers y (N,); a label as text is the class."""
+        given = check_class_weight(self.class_weight)
+        if not isinstance(given, dict):
+            return given
+        weights = class_weights(y, self.classes_.tolist(), given)
+        if not weights.all():
             raise ConfigError(
                 "a support vector machine takes class weights above 0",
                 field="class_weight",
                 value=self.class_weight,
                 fix="Leave the rows of the class out, or give it a small weight.",
             )
+        return dict(zip(self.classes_.tolist(), weights.tolist(), strict=True))
 
     def _fit_circuit(self, x: FloatArray) -> tuple[Preparation, int, Circuit]:
         """What prepares rows x (N, F), the number of qubits, and the encoding."""
@@ -198,10 +204,6 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
     def _narrowed(self) -> tuple[Scale, ...]:
         if self.bandwidth == 1.0:
             return ()
-        if not self.bandwidth > 0.0:
-            raise ConfigError(
-                "a bandwidth is above 0", field="bandwidth", value=self.bandwidth, fix="Take 0.5."
-            )
         if isinstance(self.encoding, str) and self.encoding in ("amplitude", "basis"):
             raise ConfigError(
                 f"the encoding {self.encoding} has no angles that a bandwidth could scale",
@@ -211,7 +213,7 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
             )
         return (Scale(factor=float(self.bandwidth)),)
 
-    def _kernel(self) -> FidelityKernel | ProjectedKernel:
+    def _kernel_config(self) -> FidelityKernelConfig | ProjectedKernelConfig:
         if self.kernel not in _KERNELS:
             raise unknown_name_error("kernel", self.kernel, _KERNELS, field="kernel")
         if self.shots is not None and self.kernel != "fidelity":
@@ -221,12 +223,14 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
                 value=self.shots,
                 fix="Take kernel='fidelity', or leave shots out.",
             )
-        config = (
-            FidelityKernelConfig(shots=self.shots, seed=self._seed)
-            if self.kernel == "fidelity"
-            else ProjectedKernelConfig(gamma=self.gamma)
-        )
-        return build_kernel(config, self.circuit_, backend=backend_of(self))
+        if self.kernel == "fidelity":
+            seed = 0 if self.shots is None else seed_of(self.random_state)
+            return FidelityKernelConfig(shots=self.shots, seed=seed)
+        return ProjectedKernelConfig(gamma=self.gamma)
+
+    def _kernel(self) -> FidelityKernel | ProjectedKernel:
+        """The kernel that was fitted, also if the parameters have changed since."""
+        return build_kernel(self._config, self.circuit_, backend=backend_of(self))
 
     def _against_support(self, x: Any) -> FloatArray:
         """k of rows x (N, F) with the training rows; 0 for those that are no support vectors."""

@@ -20,6 +20,7 @@ from qstore_ray.circuits.load import load_circuit
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.qiskit.operators import read_observables
 from qstore_ray.errors import ConfigError, QStoreError, unknown_name_error
+from qstore_ray.estimator.checks import check_types
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.train.callbacks import Callback, Run, as_callback
 from qstore_ray.train.callbacks.early_stopping import EarlyStopping
@@ -169,10 +170,9 @@ def backend_of(estimator: Any) -> Backend:
     """The backend that `backend`, `backend_options` and `n_threads` describe.
 
     Raises:
-        ConfigError: no thread. UnknownNameError: no such backend or option.
+        ConfigError: see `check_types`. UnknownNameError: no such backend or option.
     """
-    if estimator.n_threads < 1:
-        raise ConfigError("must be 1 or more", field="n_threads", value=estimator.n_threads)
+    check_types(estimator)
     if not isinstance(estimator.backend, str):
         given: Backend = estimator.backend
         return given
@@ -181,8 +181,20 @@ def backend_of(estimator: Any) -> Backend:
 
 
 def seed_of(random_state: Any) -> int:
-    """The seed of a training: an integer as it is, else drawn as scikit-learn defines it."""
-    generator = check_random_state(random_state)
+    """The seed of a training: an integer as it is, else drawn as scikit-learn defines it.
+
+    Raises:
+        ConfigError: no integer from 0 to 2³² − 1, `RandomState` or None.
+    """
+    try:
+        generator = check_random_state(random_state)
+    except ValueError as exc:
+        raise ConfigError(
+            "a random state is a whole number from 0 to 4294967295, a numpy RandomState or None",
+            field="random_state",
+            value=random_state,
+            fix="Take for example 0.",
+        ) from exc
     if isinstance(random_state, Integral):
         return int(random_state)
     return int(generator.randint(2**31 - 1))

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import validate_data
 
+from qstore_ray.data.inputs.frame import column_names
+from qstore_ray.data.rows.given import is_missing
 from qstore_ray.errors import ConfigError
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
     from qstore_ray.types import AnyArray
-
-_NO_VALUE = ("NAType", "NaTType")  # pandas' own, which need not be there
 
 
 def checked_rows(estimator: BaseEstimator, x: Any, **settings: Any) -> AnyArray:
@@ -41,11 +41,14 @@ def checked_pairs(
     """Rows x (N, F) as float64 and labels y (N,), by `validate_data` with `settings`.
 
     Raises:
-        ConfigError: as `checked_rows`; a label that is missing, or text beside numbers.
+        ConfigError: as `checked_rows`; a label that is missing, or text beside numbers; of a
+            regression (`y_numeric`), one that is no number, such as a date.
         ValueError: scikit-learn's.
     """
     _check_known(x)
     _check_columns(x)
+    if settings.get("y_numeric", False):
+        _check_targets(y)
     _check_labels(y)
     rows, labels = validate_data(estimator, x, y, dtype=np.float64, **settings)
     return rows, labels
@@ -63,26 +66,28 @@ def _check_known(x: Any) -> None:
 
 
 def _check_columns(x: Any) -> None:
-    if isinstance(x, np.ndarray) or not hasattr(x, "columns") or not hasattr(x, "__getitem__"):
+    names = None if isinstance(x, np.ndarray) else column_names(x)
+    if names is None:
         kind = getattr(getattr(x, "dtype", None), "kind", "")
         if kind in ("M", "m"):
             raise _no_numbers_error("X", x.dtype)
         return
-    names = list(x.columns)
     if len(set(names)) < len(names):
         return  # a name then is several columns; scikit-learn looks at them as an array
     for name in names:
-        values = np.asarray(x[name])
+        column = x[name]
+        values = np.asarray(column)
         if values.dtype.kind in "biuf" or _are_numbers(values):
             continue
-        raise _no_numbers_error(f"X, column {name!r}", getattr(x[name], "dtype", values.dtype))
+        kind = getattr(column, "dtype", getattr(column, "type", values.dtype))
+        raise _no_numbers_error(f"X, column {name!r}", kind)
 
 
 def _are_numbers(values: AnyArray) -> bool:
     """Whether values (N,) of mixed type, or text, can be read as real numbers; NA is NaN."""
     if values.dtype.kind not in "OUST":
         return False
-    known = [value for value in values.tolist() if not _is_missing(value)]
+    known = [value for value in values.ravel().tolist() if not is_missing(value)]
     try:
         np.asarray(known, dtype=object).astype(np.float64)
     except (TypeError, ValueError):
@@ -99,13 +104,27 @@ def _no_numbers_error(field: str, kind: Any) -> ConfigError:
     )
 
 
+def _check_targets(y: Any) -> None:
+    """Refuse targets that are no numbers: numpy takes dates for days, or for nanoseconds."""
+    targets = np.asarray(y)
+    if targets.dtype.kind in "biufc" or _are_numbers(targets):
+        return
+    raise ConfigError(
+        f"targets must be real numbers, these are of type {getattr(y, 'dtype', targets.dtype)}",
+        field="y",
+        value=targets.ravel()[0] if targets.size else None,
+        fix="Turn dates into a span of time in the unit that you want; for classes take a "
+        "classifier.",
+    )
+
+
 def _check_labels(y: Any) -> None:
     labels = y if isinstance(y, np.ndarray) else np.asarray(y, dtype=object)
     if labels.dtype.kind != "O" or labels.ndim != 1:
         return
     listed = labels.tolist()
     for row, label in enumerate(listed):
-        if _is_missing(label):
+        if is_missing(label):
             raise ConfigError(
                 f"a label is missing, first in row {row}",
                 field="y",
@@ -121,9 +140,3 @@ def _check_labels(y: Any) -> None:
             value=listed[row],
             fix="Give all labels as text, or all as numbers.",
         )
-
-
-def _is_missing(value: Any) -> bool:
-    if value is None or type(value).__name__ in _NO_VALUE:
-        return True
-    return isinstance(value, (float, np.floating)) and bool(np.isnan(value))

@@ -64,7 +64,7 @@ def check_class_weight(value: Any, field: str = "class_weight") -> ClassWeight:
 
 def _text(label: Any) -> str:
     """A label as text; 1.0 is the class 1, as in the data."""
-    whole = isinstance(label, float) and label.is_integer()
+    whole = isinstance(label, float | np.floating) and float(label).is_integer()
     return str(int(label) if whole else label)
 
 
@@ -137,7 +137,7 @@ def row_weights(
     """
     weight = np.ones(len(y)) if sample_weight is None else sample_weight
     if class_weight is not None:
-        weight = weight * _of_classes(y, classes, class_weight, weight, field)[y]
+        weight = weight * class_weights(y, classes, class_weight, weight, field)[y]
     if not weight.any():
         raise ConfigError(
             "the weights of all training rows are zero, so there is nothing to learn from",
@@ -148,10 +148,19 @@ def row_weights(
     return None if (weight == weight[0]).all() else weight
 
 
-def _of_classes(
-    y: AnyArray, classes: Sequence[Any], given: ClassWeight, weight: FloatArray, field: str
+def class_weights(
+    y: AnyArray,
+    classes: Sequence[Any],
+    given: ClassWeight,
+    weight: FloatArray | None = None,
+    field: str = "class_weight",
 ) -> FloatArray:
-    """The weight (K,) of each class."""
+    """The weight (K,) of each class; arguments as of `row_weights`.
+
+    Raises:
+        ConfigError: no classes, or several labels a row.
+        UnknownNameError: a label that is no class.
+    """
     if not classes or y.ndim != 1:
         raise ConfigError(
             "class weights are for one class a row",

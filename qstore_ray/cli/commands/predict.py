@@ -19,6 +19,8 @@ from qstore_ray.errors import UsageError
 if TYPE_CHECKING:
     from qstore_ray.train.model.trained import TrainedModel
 
+_ENDINGS = ("", ".csv", ".json", ".jsonl", ".parquet", ".txt")
+
 EXAMPLES = examples(
     "predict digits images.npy > labels.csv",
     "predict runs/digits images.npz --proba --output labels.parquet",
@@ -74,7 +76,8 @@ def predict(
     """Predict the labels of raw rows, in their order.
 
     They are read and prepared as the training rows were. Columns are found by their names; a label,
-    an id and other columns may be there, or not.
+    an id and other columns may be there, or not. Several labels or numbers a row are columns
+    prediction_0, prediction_1, … in CSV, and lists in JSON lines and Parquet.
     """
     from qstore_ray.cli.shared.models import check_output, find_model, open_model, write_output
     from qstore_ray.cli.shared.rows import (
@@ -87,6 +90,7 @@ def predict(
 
     path = find_model(model, storage)
     target = None if output is None else check_output(output)
+    _check_target(target, rows)
     with contextlib.redirect_stdout(sys.stderr):
         opened = open_model(path)
         found = read_rows(opened, rows, changes, *([] if id_ is None else [id_]))
@@ -140,6 +144,30 @@ def _columns(model: TrainedModel, rows: Any, proba: bool, workers: int) -> dict[
     return columns
 
 
+def _check_target(target: Path | None, rows: str) -> None:
+    """Raise `UsageError` if predictions cannot be written to `target`, or would replace `rows`."""
+    if target is None:
+        return
+    if target.suffix.lower() not in _ENDINGS:
+        raise UsageError(
+            "predictions have no format with this ending",
+            field="--output",
+            value=str(target),
+            fix="Write to a file that ends with .csv, .jsonl or .parquet.",
+        )
+    from qstore_ray.data.files.files import find_files, is_remote
+
+    if target.exists() and not is_remote(rows):
+        for file in find_files(rows).files:
+            if target.samefile(file):
+                raise UsageError(
+                    "the output would replace the input",
+                    field="--output",
+                    value=str(target),
+                    fix="Give another file.",
+                )
+
+
 def _as_file(columns: dict[str, list[Any]], path: Path, as_json: bool) -> bytes:
     """The columns in the format that the file's ending names; without one as on stdout."""
     ending = path.suffix.lower()
@@ -152,9 +180,21 @@ def _as_file(columns: dict[str, list[Any]], path: Path, as_json: bool) -> bytes:
 def _csv(columns: dict[str, list[Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
+    columns = _flat(columns)
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     return text.getvalue().rstrip("\n")
+
+
+def _flat(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """The columns with one for each place of a list, called name_0, name_1, …"""
+    flat: dict[str, list[Any]] = {}
+    for name, values in columns.items():
+        if values and isinstance(values[0], list):
+            flat |= {f"{name}_{at}": list(one) for at, one in enumerate(zip(*values, strict=True))}
+        else:
+            flat[name] = values
+    return flat
 
 
 def _json_lines(columns: dict[str, list[Any]]) -> str:

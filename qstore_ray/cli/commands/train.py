@@ -156,8 +156,9 @@ def _say_columns(dataset: Dataset) -> None:
     """What was taken for the label and the features, in one line."""
     from qstore_ray.data.inputs.signature import Signature
 
-    alike = dataset.provenance.get("alike")
-    note("; ".join(filter(None, [f"{dataset.config.name}: {Signature.of(dataset).line()}", alike])))
+    doubts = (dataset.provenance.get(name) for name in ("alike", "many"))
+    taken = f"{dataset.config.name}: {Signature.of(dataset).line()}"
+    note("; ".join([taken, *filter(None, doubts)]))
 
 
 def _as_dict(name: str, result: JobResult) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from qstore_ray.data.columns import Column, TableSchema
-from qstore_ray.data.rows.validate import as_array
+from qstore_ray.data.rows.validate import as_array, check_width
 from qstore_ray.data.tables.choose import LABELS, check_features, is_unnamed, listed
 from qstore_ray.data.tables.request import USUAL_SIGNS
 from qstore_ray.data.tables.texts import is_number
@@ -28,7 +28,6 @@ from qstore_ray.errors import DataError, unknown_name_error
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from qstore_ray.data.sources.base import ColumnsConfig
     from qstore_ray.data.tables.rows import Where
     from qstore_ray.types import AnyArray
 
@@ -177,6 +176,13 @@ def place_of(given: Any, *, always: bool = False) -> Where | None:
 
 def _of_columns(columns: Mapping[Any, Any]) -> Frame:
     for name, values in columns.items():
+        if not isinstance(values, np.ndarray) and column_names(values) is not None:
+            raise DataError(
+                "a dictionary of tables, and one table is needed",
+                field="x",
+                value=type(values).__name__,
+                fix=f"Give one of them, such as x[{name!r}].",
+            )
         if np.ndim(values) == 0:
             raise DataError(
                 "a column holds one value a row",
@@ -187,11 +193,37 @@ def _of_columns(columns: Mapping[Any, Any]) -> Frame:
     return Frame(tuple(columns), columns.__getitem__)
 
 
-def _of_library(given: Any) -> Frame | None:
+def column_names(given: Any) -> tuple[Any, ...] | None:
+    """The names of a library's table whose columns are `given[name]`; None for anything else.
+
+    Raises:
+        DataError: a lazy table, which has no rows yet, or a stream.
+    """
+    if type(given).__name__ == "LazyFrame":
+        raise DataError(
+            "a lazy table has no rows yet",
+            field="x",
+            value=type(given).__name__,
+            fix="Give the table that its method collect() returns.",
+        )
+    if type(given).__name__ == "RecordBatchReader":
+        raise DataError(
+            "a stream of rows can be read once, and a table is read several times",
+            field="x",
+            value=type(given).__name__,
+            fix="Give the table that its method read_all() returns.",
+        )
     for attribute in ("column_names", "columns"):  # of Arrow and datasets; of pandas and polars
         names = getattr(given, attribute, None)
         if names is not None and not callable(names) and hasattr(given, "__getitem__"):
-            return Frame(tuple(names), given.__getitem__)
+            return tuple(names)
+    return None
+
+
+def _of_library(given: Any) -> Frame | None:
+    names = column_names(given)
+    if names is not None:
+        return Frame(names, given.__getitem__)
     if hasattr(given, "__arrow_c_stream__"):
         import pyarrow as pa
 
@@ -278,8 +310,12 @@ def by_position(given: Any, table: TableSchema | None) -> AnyArray:
             fix="Give a table: of pandas df.iloc[[0]] for the first row, df[[name]] for a column.",
         )
     rows = as_array(given, "x")
-    if table is None or rows.ndim != 2 or rows.shape[1] != len(table.features):
+    if table is None or rows.ndim != 2:
         return rows  # the preparation says what is wrong with it
+    if rows.shape[1] != len(table.features):
+        if rows.dtype.kind in "OUS":
+            check_width(rows, len(table.features))
+        return rows
     if rows.dtype.kind in "OUS":
         columns = dict(zip(table.names, rows.T.tolist(), strict=True))
         return by_name(Frame(table.names, columns.__getitem__), table)
@@ -320,46 +356,22 @@ def weight_column(rows: Any, table: TableSchema, split: str = "") -> AnyArray | 
     return weights_of(frame.arrow(table.weight), schema, frame.where)
 
 
+def group_column(rows: Any, table: TableSchema) -> AnyArray | None:
+    """The groups (N,) in a table's column `table.group`; None if the schema has none.
+
+    Raises:
+        DataError: a group that is missing.
+    """
+    from qstore_ray.data.tables.rows import groups_of
+
+    frame = None if table.group is None else frame_of(rows)
+    if frame is None:
+        return None
+    return groups_of(frame.arrow(table.group), str(table.group), frame.where)
+
+
 def weights_to_score(rows: Any, table: TableSchema) -> AnyArray | None:
     """`weight_column` of rows to score; None if they have no such column."""
     frame = None if table.weight is None else frame_of(rows)
     there = frame is not None and table.weight in frame.names
     return weight_column(rows, table) if there else None
-
-
-def learnt(frame: Frame, asked: ColumnsConfig | None = None) -> TableSchema:
-    """The schema of a table whose columns are features: numbers, true/false, categories.
-
-    Args:
-        asked: which of the columns are, and which one has the weights; all are features by default.
-
-    Raises:
-        DataError: names that are no text or there twice, or a column of another kind.
-        UnknownNameError: a name that the table does not have.
-    """
-    from qstore_ray.data.inputs.values import column_array
-
-    twice = [name for name, count in Counter(frame.names).items() if count > 1]
-    if twice:
-        raise DataError(
-            "columns have the same name",
-            field="columns",
-            value=twice,
-            fix="Give each its own name.",
-        )
-    names, weight = (asked.features, asked.weight) if asked else (None, None)
-    for name in names or ():
-        if name not in frame.names:
-            raise unknown_name_error(
-                "feature", name, map(str, frame.names), field="columns.features"
-            )
-    if weight is not None and weight not in frame.names:
-        raise unknown_name_error("column", weight, map(str, frame.names), field="columns.weight")
-    chosen = [name for name in frame.names if name != weight] if names is None else names
-    if not chosen:
-        beside = "" if weight is None else f" beside the weight {weight!r}"
-        raise DataError(
-            f"the table has no column{beside}", field="columns", fix="Give at least one feature."
-        )
-    columns = tuple(column_array(name, frame.arrow(name)) for name in chosen)
-    return TableSchema(columns, missing=USUAL_SIGNS, weight=weight)

@@ -15,13 +15,13 @@ from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.data.read.plan import ReadPlan, SplitTask
 from qstore_ray.data.read.schema import Schema
+from qstore_ray.data.rows.given import given_labels
 from qstore_ray.data.rows.labels import (
     KINDS,
     ClassLabels,
     Label,
     Labels,
     Targets,
-    flat_labels,
     rows_of_each,
 )
 from qstore_ray.data.rows.raw import read_raw
@@ -66,7 +66,16 @@ def labelled_dataset(
     labels: Labels = Targets() if kind is Targets else kind(classes)
     if merged:
         labels = ClassLabels(classes, merged)
-    rows, flat = as_array(x, "x"), flat_labels(y, several=kind.several)
+    rows = as_array(x, "x")
+    flat, gone = given_labels(y, several=kind.several)
+    if gone is not None:
+        with placed(where, label):
+            raise DataError(
+                "a label is missing, first in row {row}",
+                row=int(np.argmax(gone)),
+                field="y",
+                fix="Remove the row, or fill in its label.",
+            )
     check_same_length(rows, flat)
     check_not_empty(len(rows), "the table")
     take = np.arange(len(rows)) if weight is None else np.flatnonzero(weight)

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from qstore_ray.data.columns import Column, TableSchema
 from qstore_ray.data.rows.labels import unknown_label_error
-from qstore_ray.data.rows.spelling import spelled
 from qstore_ray.data.tables.rows import Where, is_text, places_of, rows_of, trimmed
 from qstore_ray.data.tables.texts import FALSE, TRUE, is_number
 from qstore_ray.errors import DataError, placed
@@ -39,36 +37,16 @@ def column_of(values: Any, name: str) -> pa.ChunkedArray:
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as exc:
         found = pa.chunked_array([_texts(values, name, exc)])
     kind = found.type
-    coded = pa.types.is_dictionary(kind) and not is_text(kind)
-    return found.cast(kind.value_type) if coded else found
-
-
-def column_array(name: Any, values: pa.ChunkedArray) -> Column:
-    """What a column is by its type: a number, true or false, or a category of the texts in it.
-
-    Raises:
-        DataError: a name that is no text, or a type that is none of these.
-    """
-    if not isinstance(name, str):
+    if not pa.types.is_dictionary(kind) or is_text(kind):
+        return found
+    try:
+        return found.cast(kind.value_type)
+    except pa.ArrowException as exc:
         raise DataError(
-            "a column's name is no text",
-            field="columns",
-            value=name,
-            fix="Name it, or give an array.",
-        )
-    kind = values.type
-    if pa.types.is_boolean(kind):
-        return Column(name, "boolean")
-    if is_text(kind):
-        texts = (spelled(text) for text in pc.unique(values).to_pylist() if text)
-        return Column(name, "category", tuple(sorted({text for text in texts if text})))
-    types = pa.types
-    number = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
-    if not (number or types.is_null(kind)):
-        raise DataError(
-            f"columns of type {kind} are no numbers", field=f"column {name!r}", fix=_FIX
-        )
-    return Column(name)
+            f"categories of type {kind.value_type} are no numbers and no text",
+            field=f"column {name!r}",
+            fix="Give a column numbers or text, of pandas by astype(str); or leave it out.",
+        ) from exc
 
 
 def category_numbers(column: Column, numbers: AnyArray) -> None:

@@ -48,7 +48,9 @@ def flat_labels(values: Any, *, several: bool = False) -> AnyArray:
         y = y.astype(str)
     if y.dtype.kind not in "biufU":
         raise DataError(
-            f"labels must be numbers, bools or text, these are of type {y.dtype}", field="y"
+            f"labels must be numbers, bools or text, these are of type {y.dtype}",
+            field="y",
+            fix="Write them as text, of pandas by y.astype(str).",
         )
     if y.ndim > 1 and not (several and y.ndim == 2 and y.dtype.kind != "U"):
         y = _one_a_row(y)
@@ -177,6 +179,13 @@ class ClassLabels:
         _check_exact(y)
         if self.merged:
             return self._encode_merged(y)
+        numbers, unknown = self.places(y)
+        if unknown.any():
+            raise unknown_label_error(y[unknown], self.classes, int(np.argmax(unknown)))
+        return numbers
+
+    def places(self, y: AnyArray) -> tuple[IntArray, AnyArray]:
+        """The class number (N,) of each label, and which (N,) are of no class."""
         known = np.asarray(self.classes)
         comparable = (known.dtype.kind == "U") == (y.dtype.kind == "U")
         numbers = np.searchsorted(known, y) if comparable else np.zeros(len(y), dtype=np.int64)
@@ -185,9 +194,7 @@ class ClassLabels:
         if unknown.any() and comparable and y.dtype.kind == "U":
             numbers[unknown] = self._numbers_as_spelled(y[unknown])
             unknown = numbers < 0
-        if unknown.any():
-            raise unknown_label_error(y[unknown], self.classes, int(np.argmax(unknown)))
-        return numbers.astype(np.int64)
+        return numbers.astype(np.int64), unknown
 
     def _numbers_as_spelled(self, y: AnyArray) -> IntArray:
         """The number (N,) of the class that `spelled` makes of each text, -1 without a match."""
@@ -198,11 +205,14 @@ class ClassLabels:
 
     def _encode_merged(self, y: AnyArray) -> IntArray:
         numbers = np.full(len(y), len(self.classes) - 1, dtype=np.int64)
-        merged = spelled_labels(np.asarray(self.merged))
-        others = ~np.isin(spelled_labels(y), merged)
-        if others.any():
-            with numbered(np.flatnonzero(others)):
-                numbers[others] = ClassLabels(self.classes[:-1]).encode(y[others])
+        merged = np.isin(spelled_labels(y), spelled_labels(np.asarray(self.merged)))
+        if y.dtype.kind == "U":  # rows to score may have the name of the merged class
+            merged |= spelled_labels(y) == self.classes[-1]
+        others = np.flatnonzero(~merged)
+        numbers[others], unknown = ClassLabels(self.classes[:-1]).places(y[others])
+        if unknown.any():
+            with numbered(others):
+                raise unknown_label_error(y[others][unknown], self.classes, int(np.argmax(unknown)))
         return numbers
 
 
@@ -329,5 +339,9 @@ def unknown_label_error(labels: AnyArray, classes: Sequence[Any], row: int) -> D
 
 
 def _plain(label: Any) -> str:
-    """A label without case, and without blanks and full stops at its ends."""
-    return str(label).strip(" .\t").casefold()
+    """A label without case, without blanks and full stops at its ends; of a number, its value."""
+    text = str(label).strip(" .\t").casefold()
+    try:
+        return repr(float(text))
+    except ValueError:
+        return text

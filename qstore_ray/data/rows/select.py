@@ -11,7 +11,7 @@ go into the fingerprint, and what was left out is said in the provenance.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, IntArray
 
 _RARE = 3
+_EXACT = 2.0**53
+_MANY, _ROWS_EACH = 20, 5
 _SHOWN = 3
 
 
@@ -59,18 +61,30 @@ def select(
     if isinstance(labels, ClassLabels):
         chosen, labels, rare = _without_rare(config, parts, chosen, labels)
         said |= {"rare": rare} if rare else {}
-        said |= _alike(labels)
+        said |= _alike(labels) | _many(labels, len(chosen[""]))
     return chosen, labels, said
 
 
 def _alike(labels: ClassLabels) -> dict[str, str]:
-    """What to say of classes that may be one, since they differ in case or blanks only."""
+    """What to say of classes that may be one, since they only differ in how they are written."""
     groups = look_alike(label for label in labels.classes if isinstance(label, str))
     if not groups:
         return {}
     shown = "; ".join(", ".join(map(repr, group)) for group in groups[:_SHOWN])
     more = "; …" if len(groups) > _SHOWN else ""
-    return {"alike": f"classes that differ in case or blanks only: {shown}{more}"}
+    return {"alike": f"classes that differ in case, blanks or notation only: {shown}{more}"}
+
+
+def _many(labels: ClassLabels, n_rows: int) -> dict[str, str]:
+    """What to say of whole numbers that may be quantities: many, with few rows each."""
+    n_classes = len(labels.classes)
+    whole = not isinstance(labels.classes[0], str | bool)
+    if not whole or n_classes < _MANY or n_rows >= _ROWS_EACH * n_classes:
+        return {}
+    return {
+        "many": f"{n_classes} whole numbers are the classes of {n_rows} rows; if they are "
+        'quantities, set task = "regression"'
+    }
 
 
 def encode(labels: Labels, part: PartSurvey, kept: IntArray) -> AnyArray:
@@ -90,15 +104,24 @@ def _of_classes(
     y = parts[""].y
     known = np.unique(y[kept[""]])
     text = known.dtype.kind == "U"
-    wanted = [str(label) if text else label for label in classes]
+    by_text = {str(label): label for label in ([] if text else _exact(known))}
+    wanted = [str(label) if text else by_text.get(str(label), label) for label in classes]
     for label in wanted:
         if label not in known.tolist():
-            raise unknown_name_error(
-                "class", str(label), map(str, known.tolist()), field="select.classes"
-            )
+            names = known.tolist() if text else by_text
+            raise unknown_name_error("class", str(label), map(str, names), field="select.classes")
     return {
         name: rows[np.isin(parts[name].y[rows], np.asarray(wanted))] for name, rows in kept.items()
     }
+
+
+def _exact(known: AnyArray) -> list[Any]:
+    """Labels that are no text as `classes` has them: 1.0 is the class 1."""
+    whole = known.dtype.kind == "f" and bool(
+        ((known == np.round(known)) & (np.abs(known) < _EXACT)).all()
+    )
+    found: list[Any] = (known.astype(np.int64) if whole else known).tolist()
+    return found
 
 
 def _so_many(asked: SelectConfig, rows: IntArray, seed: int) -> IntArray:

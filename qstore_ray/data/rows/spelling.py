@@ -32,8 +32,19 @@ def spelled_labels(y: AnyArray) -> AnyArray:
 
 
 def look_alike(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
-    """Groups of names that differ in case or blanks only, in the order of the names."""
+    """Groups of names that differ in case or blanks, or as numbers in notation, only.
+
+    The groups and their names are in the order of the names.
+    """
     groups: dict[str, list[str]] = {}
     for name in names:
-        groups.setdefault("".join(name.split()).casefold(), []).append(name)
+        groups.setdefault(_plain("".join(name.split()).casefold()), []).append(name)
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+
+
+def _plain(text: str) -> str:
+    """The number that `text` is, in one notation; else the text."""
+    try:
+        return repr(float(text))
+    except ValueError:
+        return text

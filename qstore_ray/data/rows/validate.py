@@ -7,6 +7,7 @@ predict on. Behind these, arrays are trusted to be finite float64 of the right w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -40,9 +41,26 @@ def as_array(values: Any, field: str) -> AnyArray:
         raise DataError(
             "the rows have different lengths", field=field, fix="Give every row the same width."
         ) from exc
+    if array.ndim == 0 and hasattr(values, "toarray"):
+        raise DataError(
+            "a sparse matrix, and an array of rows is needed",
+            field=field,
+            value=type(values).__name__,
+            fix="Give the array that its method toarray() returns.",
+        )
     if array.ndim == 0:
-        raise DataError("an array of rows is needed", field=field, value=values)
+        raise DataError("an array of rows is needed", field=field, value=values, fix=_of(values))
     return array
+
+
+def _of(values: Any) -> str:
+    """What to give instead of a single value."""
+    if not isinstance(values, str | PurePath):
+        return ""
+    return (
+        'Give the values themselves: x["name"] for a column, and '
+        'DatasetConfig(source="local", params={"path": …}) for a file.'
+    )
 
 
 def as_features(values: Any, *, field: str = "x") -> FloatArray:
@@ -105,7 +123,7 @@ def bad_value_error(
     missing = bool(np.isnan(bad.value))
     kind = "NaN" if missing else "an infinite value"
     fill = ', or make {"name": "impute"} the first step of preprocessing' if missing else ""
-    named = f" ({names[bad.column]!r})" if names is not None else ""
+    named = "" if names is None else f" ({names[bad.column]!r})".replace("{row}", "row")
     where = f"split {split!r}, " if split else ""
     return DataError(
         f"{kind} in {where}column {bad.column}{named}, first in row {{row}}",

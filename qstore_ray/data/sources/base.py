@@ -128,6 +128,18 @@ class ColumnsConfig(Config):
             raise ConfigError("a feature is named twice", value=repeated)
         return names
 
+    @field_validator("label", mode="before")
+    @classmethod
+    def _one_label(cls, label: Any) -> Any:
+        if isinstance(label, list | tuple):
+            raise ConfigError(
+                "a table has one column of labels",
+                value=label,
+                fix="Write several labels or numbers a row as an array y (N, T), in memory or in "
+                "an npz or HDF5 file, beside the features x.",
+            )
+        return label
+
     @model_validator(mode="after")
     def _excluded_is_unused(self) -> Self:
         used = {self.label, self.group, self.weight, *(self.features or ()), *self.categories}
@@ -273,11 +285,14 @@ class ArrayTask:
     y: AnyArray
     row: IntArray
     weight: AnyArray | None = None
+    group: AnyArray | None = None
+    unlabelled: AnyArray | None = None
 
     def __call__(self) -> dict[str, AnyArray]:
-        """The columns x, y, row, and weight if the rows have weights."""
-        columns = {"x": self.x, "y": self.y, "row": self.row}
-        return columns if self.weight is None else {**columns, "weight": self.weight}
+        """The columns x, y, row, and weight, group and unlabelled if the rows have them."""
+        more = {"weight": self.weight, "group": self.group, "unlabelled": self.unlabelled}
+        there = {name: values for name, values in more.items() if values is not None}
+        return {"x": self.x, "y": self.y, "row": self.row, **there}
 
 
 def array_tasks(
@@ -287,8 +302,10 @@ def array_tasks(
     rows_per_task: int,
     first_row: int = 0,
     weight: AnyArray | None = None,
+    group: AnyArray | None = None,
+    unlabelled: AnyArray | None = None,
 ) -> tuple[ArrayTask, ...]:
-    """Read tasks that carry `x` (N, …), `y` (N, …) and `weight` (N,) in slices of rows."""
+    """Read tasks that carry `x` (N, …), `y` (N, …) and the others (N,) in slices of rows."""
     import numpy as np
 
     starts = range(0, max(len(x), 1), rows_per_task)
@@ -297,7 +314,10 @@ def array_tasks(
             x[start : start + rows_per_task],
             y[start : start + rows_per_task],
             np.arange(start, min(start + rows_per_task, len(x)), dtype=np.int64) + first_row,
-            None if weight is None else weight[start : start + rows_per_task],
+            *(
+                None if values is None else values[start : start + rows_per_task]
+                for values in (weight, group, unlabelled)
+            ),
         )
         for start in starts
     )

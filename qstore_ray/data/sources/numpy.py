@@ -11,7 +11,12 @@ from typing import ClassVar, Literal
 from pydantic import field_validator
 
 from qstore_ray.config import Config
-from qstore_ray.data.sources.base import SourceAdapter, SourceConfig, SourceData
+from qstore_ray.data.sources.base import (
+    TABLE_COLUMNS,
+    SourceAdapter,
+    SourceConfig,
+    SourceData,
+)
 from qstore_ray.errors import ConfigError
 
 
@@ -21,9 +26,12 @@ class NumpyParams(Config):
     Args:
         in_memory: the arrays were given to `DatasetLoader.from_arrays`.
         path: refused; files are the source `local`.
+        missing: of tables, the texts and numbers that stand for a missing value, in place of the
+            usual ones.
     """
 
     in_memory: Literal[True] = True
+    missing: tuple[str | int | float, ...] | None = None
     path: None = None
 
     @field_validator("path", mode="before")
@@ -41,7 +49,7 @@ class NumpySourceAdapter(SourceAdapter[NumpyParams]):
     """Arrays in memory."""
 
     Params: ClassVar[type[Config]] = NumpyParams
-    accepts: ClassVar[frozenset[str]] = frozenset({"columns.weight"})
+    accepts: ClassVar[frozenset[str]] = TABLE_COLUMNS - {"columns.label"}
 
     def read(self, params: NumpyParams, config: SourceConfig) -> SourceData:
         """Always an error: the arrays are gone with the process that had them."""

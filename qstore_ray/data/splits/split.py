@@ -279,7 +279,8 @@ def _check_filled(dealt: Mapping[str, Sequence[IntArray]]) -> None:
             raise DataError(
                 f"every class has too few rows for {', '.join(dealt)}: {part} has none",
                 field="split",
-                fix="Ask for fewer parts, or set stratify = false.",
+                fix="Ask for fewer parts, or set stratify = false; if the labels are quantities, "
+                'set task = "regression".',
             )
 
 

@@ -74,7 +74,7 @@ def choose(
     if request.schema is not None:
         return _known(names, request, request.schema.names, where)
     asked = request.columns
-    label = _label(names, asked.label, where) if request.labelled else None
+    label = _label(names, asked, where) if request.labelled else None
     _check_roles(names, asked, label)
     for field in ("features", "exclude", "categories"):
         for name in getattr(asked, field) or ():
@@ -100,7 +100,13 @@ def choose(
         left_out = {n: reasons[n] for n in others if n in reasons and n not in kept}
         features = tuple(name for name in others if name not in left_out)
     if not features:
-        raise DataError("there is no column beside the label", field=where, value=label)
+        roles = {"label": label, "group": asked.group, "weight": asked.weight}
+        beside = [f"the {role} {name!r}" for role, name in roles.items() if name is not None]
+        raise DataError(
+            f"there is no column beside {' and '.join(beside)}" if beside else "no column is left",
+            field=where,
+            fix="Give at least one feature.",
+        )
     telling = frozenset(name for at, name in enumerate(names) if may_be_index(name, at))
     return Chosen(
         features,
@@ -240,11 +246,13 @@ def check_features(names: Sequence[str], wanted: Sequence[str], where: str) -> N
     )
 
 
-def _label(names: Sequence[str], asked: str | None, where: str) -> str:
+def _label(names: Sequence[str], columns: ColumnsConfig, where: str) -> str:
+    asked = columns.label
     if asked is not None:
         if asked not in names:
             raise unknown_name_error("column", asked, names, field="columns.label")
         return asked
+    names = [name for name in names if name not in columns.exclude]
     found = list(_candidates(names))
     if len(found) != 1:
         raise DataError(

@@ -13,8 +13,10 @@ others are looked at whole, block by block:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,13 +24,15 @@ import pyarrow.compute as pc
 from qstore_ray.data.columns import Column, LabelKind, TableSchema
 from qstore_ray.data.tables.choose import EMPTY, Chosen
 from qstore_ray.data.tables.index import Index
-from qstore_ray.data.tables.notation import Notation, is_date, notation_of
+from qstore_ray.data.tables.notation import Notation, notation_of
 from qstore_ray.data.tables.request import TableRequest
 from qstore_ray.data.tables.rows import is_text, not_a_value_error, trimmed
 from qstore_ray.data.tables.texts import BOOLEANS, is_number, label_kind_of
 from qstore_ray.errors import DataError
 
 _LABELS_KEPT = 100_000
+_ODD = 3
+_SHEET_ERROR = re.compile(r"#(DIV/0!|N/A|NAME\?|NULL!|NUM!|REF!|VALUE!)")
 _SIGN = "a value that seems to stand for a missing one"
 
 
@@ -39,6 +43,7 @@ class Texts:
     Args:
         most: how many are kept.
         missing: texts that stand for no value.
+        odd: a few of the texts that are no numbers.
     """
 
     most: int
@@ -48,6 +53,7 @@ class Texts:
     numbers: bool = True
     booleans: bool = True
     gaps: bool = False
+    odd: set[str] = field(default_factory=set)
 
     def add(self, column: pa.ChunkedArray) -> None:
         """Look at a block of the column."""
@@ -58,16 +64,29 @@ class Texts:
         known = new - self.missing
         self.gaps |= len(known) < len(new)
         self.booleans = self.booleans and known <= BOOLEANS
-        self.numbers = self.numbers and all(map(is_number, known))
+        others = (text for text in sorted(known - self.odd) if not is_number(text))
+        self.odd |= set(islice(others, _ODD + 1 - len(self.odd)))
+        self.numbers = not self.odd
         if len(self.found) + len(known) > self.most:
             self.more = True
             known = set(sorted(known)[: max(0, self.most - len(self.found))])
         self.found |= known
 
     def sign(self) -> str:
-        """The only text without letter or digit, such as `?`, among others; else ""."""
-        bare = [text for text in self.found if not any(map(str.isalnum, text))]
-        return bare[0] if len(bare) == 1 < len(self.found) else ""
+        """A text that seems to stand for a missing value among others; "" if there is none.
+
+        It is an error of a spreadsheet, the only text without letter or digit, such as `?`, or one
+        of a few texts among many numbers.
+        """
+        if len(self.found) < 2:
+            return ""
+        texts = sorted(self.found | self.odd)
+        if errors := [text for text in texts if _SHEET_ERROR.fullmatch(text)]:
+            return errors[0]
+        if self.more:
+            return min(self.odd) if 0 < len(self.odd) <= _ODD else ""
+        bare = [text for text in texts if not any(map(str.isalnum, text))]
+        return bare[0] if len(bare) == 1 else ""
 
     def all_numbers(self, missing: Iterable[str]) -> bool:
         """Whether all texts are numbers, but those that stand for a missing value."""
@@ -203,7 +222,7 @@ class Survey:
                 continue
             if notation := notation_of(texts.found):
                 raise _in_disguise_error(notation, at, name)
-            if not texts.more and (sign := texts.sign()):
+            if sign := texts.sign():
                 raise not_a_value_error(sign, at, missing, name, _SIGN)
 
     def kind_of_label(self) -> LabelKind:
@@ -241,12 +260,8 @@ def _in_disguise_error(notation: Notation, where: str, name: str) -> DataError:
 
 
 def _too_many_error(free: Mapping[str, Texts], most: int, where: str) -> DataError:
-    listed = ", ".join(
-        f"{name!r}{' (dates)' if all(map(is_date, texts.found)) else ''}"
-        for name, texts in free.items()
-    )
     return DataError(
-        f"text with more than {most} different values: {listed}",
+        f"text with more than {most} different values: {', '.join(map(repr, free))}",
         field=where,
         fix=f"Leave such columns out: columns.exclude = [{_quoted(free)}]; if they are categories "
         "all the same, raise columns.max_categories.",

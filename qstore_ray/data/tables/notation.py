@@ -4,7 +4,8 @@
 3,14        a decimal comma              $ 9.99       a currency sign
 1_000       underscores                  1.5D+00      an exponent of Fortran
 '7'         single quotes                −7           a minus sign that is not ASCII
-1 000       blanks between thousands     2019-03-23 20:21:09                      a date
+1 000       blanks between thousands     (1.50)  brackets for a minus sign
+٣           digits that are not ASCII    2019-03-23 20:21:09                      a date
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _DATE = re.compile(
 _SPACED = re.compile(r"[-+]?[0-9]{1,3}( [0-9]{3})+(\.[0-9]*)?")
 _UNDERSCORES = re.compile(r"[-+]?[0-9]+(_[0-9]+)+(\.[0-9]*)?")
 _FORTRAN = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)[dD][-+]?[0-9]+")
+_BRACKETS = re.compile(r"\([$€£¥₹]?[0-9][0-9,]*(\.[0-9]*)?\)")
 _QUOTED = re.compile(r"'[-+]?[0-9]+(\.[0-9]*)?'")
 _ALIKE = {"\u2212": "-", "\u2013": "-", " ": ""}
 _FORMATS = "in CSV files; in others write plain numbers"
@@ -39,6 +41,7 @@ _OTHERS = (
     (_SPACED, "blanks between thousands", f'Set params.thousands = " " {_FORMATS}'),
     (_UNDERSCORES, "underscores between digits", "Write the numbers without them"),
     (_FORTRAN, "an exponent as Fortran writes it", "Write e in place of D"),
+    (_BRACKETS, "brackets for a minus sign", "Write (1.5) as -1.5"),
     (_QUOTED, "single quotes around them", "Use double quotes, or none"),
 )
 
@@ -76,12 +79,16 @@ def notation_of(texts: Collection[str]) -> Notation | None:
     if all(not text.isascii() and is_number(_ascii(text)) for text in odd):
         what = "the numbers have a minus, blanks or digits that are not ASCII"
         return Notation(what, odd[0], "Write them with - and 0 to 9 alone")
+    if len(texts) > 1 and all(map(is_date, texts)):
+        fix = "Write a span of time as a number, such as days since a first date"
+        return Notation("the values are dates", odd[0], fix)
     return None
 
 
 def _ascii(text: str) -> str:
-    """The text with the ASCII signs that look the same, and no blanks."""
-    plain = unicodedata.normalize("NFKC", text)
+    """The text with the ASCII signs that look the same or mean it, and no blanks."""
+    normal = unicodedata.normalize("NFKC", text)
+    plain = "".join(str(unicodedata.decimal(sign, sign)) for sign in normal)
     for sign, other in _ALIKE.items():
         plain = plain.replace(sign, other)
     return plain

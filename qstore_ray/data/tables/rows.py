@@ -61,7 +61,7 @@ def rows_of(
     if schema.label is not None:
         rows |= _labels(table.column(schema.label), schema, where)
     if schema.group is not None:
-        rows["group"] = _groups(table.column(schema.group), schema.group, where)
+        rows["group"] = groups_of(table.column(schema.group), schema.group, where)
     if schema.weight is not None:
         rows["weight"] = weights_of(table.column(schema.weight), schema, where)
     return rows
@@ -332,7 +332,12 @@ def weights_of(column: pa.ChunkedArray, schema: TableSchema, where: Where) -> An
     return checked_weights(values, lambda row: f"{where(row)}, column {name!r}", shown)
 
 
-def _groups(column: pa.ChunkedArray, name: str, where: Where) -> AnyArray:
+def groups_of(column: pa.ChunkedArray, name: str, where: Where) -> AnyArray:
+    """The groups (N,) in the column `name`, whole numbers or text.
+
+    Raises:
+        DataError: a group is missing.
+    """
     text = is_text(column.type)
     if text:
         column = pa.chunked_array([trimmed(column).cast(pa.string())])

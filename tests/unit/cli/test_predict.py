@@ -189,6 +189,9 @@ def test_a_model_of_pairs_of_place_and_value_reads_such_files(tmp_path: Path, ca
     assert _predicted(capsys, run, tmp_path / "t.svm") == expected
     assert main(["evaluate", str(run), "--data", str(tmp_path / "t.svm"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"] == 17
+    (tmp_path / "wide.svm").write_text("1 1:0.2 2:1.4\n1 4:0.5\n", encoding="utf-8")
+    assert main(["predict", str(run), str(tmp_path / "wide.svm")]) == 3
+    assert "a row has the feature 4, 2 are expected" in capsys.readouterr().err
 
 
 def test_a_model_with_names_takes_no_file_that_has_none(flowers: Path, tmp_path: Path, capsys):

@@ -140,6 +140,42 @@ def _schema(path: Path):
     return DatasetLoader.load(config).schema.table
 
 
+NOMINAL = (
+    "@relation t\n@attribute a numeric\n@attribute c {u,' v'}\n@attribute class {no,yes}\n@data\n"
+)
+
+
+def _arff(tmp_path: Path, rows: list[str], head: str = NOMINAL) -> Path:
+    path = tmp_path / "t.arff"
+    path.write_text(head + "\n".join(rows * 8) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value"), [("2,w,yes", "c", "w"), ("2,u,YES", "class", "YES")]
+)
+def test_a_value_that_the_arff_header_does_not_declare(tmp_path: Path, row, column, value):
+    path = _arff(tmp_path, ["1,u,no", "3,v,yes", row])
+    with pytest.raises(DataError, match="the header does not declare this value") as caught:
+        load(path)
+    assert f"line 8, column '{column}'" in caught.value.field
+    assert caught.value.value == value
+
+
+def test_arff_weights_of_rows_say_what_to_write(tmp_path: Path):
+    with pytest.raises(DataError, match="4 values") as caught:
+        load(_arff(tmp_path, ["1,u,no,{2}", "3,u,yes,{1}"]))
+    assert "columns.weight" in caught.value.fix
+
+
+def test_arff_dates_are_refused_as_those_of_parquet(tmp_path: Path):
+    head = NOMINAL.replace("{u,' v'}", 'DATE "yyyy-MM-dd"')
+    path = _arff(tmp_path, ["1,'2020-01-01',no", "3,'2020-01-02',yes"], head)
+    with pytest.raises(DataError, match=r"nor categories: 'c' \(date\)"):
+        load(path)
+    assert load(path, {"exclude": ["c"]}).schema.feature_names == ("a",)
+
+
 def test_sparse_arff(tmp_path: Path):
     lines = [f"{{0 {i}, 1 small, 2 no}}" if i % 2 else "{1 small}" for i in range(40)]
     path = tmp_path / "t.arff"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -158,11 +159,88 @@ def test_the_few_that_are_written_so_say_it_too(tmp_path: Path):
     assert "columns.exclude" in caught.value.fix
 
 
-def test_dates_are_called_dates(tmp_path: Path):
+DATES = [f"2019-03-{i % 28 + 1:02}" for i in range(N)]
+
+
+@pytest.mark.parametrize("days", [2, 28, N * 10])
+@pytest.mark.parametrize("suffix", ["", " 20:01:09", "T20:01:09Z"])
+def test_dates_are_no_categories(tmp_path: Path, suffix: str, days: int):
+    """A category of each day would know no day of the test rows."""
     path = tmp_path / "t.csv"
-    path.write_text(_column([f"2019-03-{i % 28 + 1:02} 20:{i // 28:02}:09" for i in range(200)]))
-    with pytest.raises(DataError, match=r"'u' \(dates\)"):
+    values = [f"20{i // 28 % 90:02}-03-{i % 28 + 1:02}{suffix}" for i in range(days)]
+    path.write_text(_column((values * N)[: max(N, days)]))
+    with pytest.raises(DataError, match="the values are dates") as caught:
         _load(path)
+    assert "'u'" in caught.value.field
+    assert _load(path, columns={"exclude": ["u"]}).schema.feature_names == ("a",)
+    named = _load(path, columns={"categories": ["u"], "max_categories": 1000})
+    assert named.schema.table.features[1].kind == "category"
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl", "arff"])
+def test_dates_are_no_categories_in_any_format(tmp_path: Path, suffix: str):
+    table = pd.DataFrame({"a": range(N), "u": DATES, "label": [i % 2 for i in range(N)]})
+    path = tmp_path / f"t.{suffix}"
+    if suffix == "parquet":
+        table.to_parquet(path)
+    elif suffix == "jsonl":
+        table.to_json(path, orient="records", lines=True)
+    else:
+        head = (
+            "@relation t\n@attribute a real\n@attribute u string\n@attribute label {0,1}\n@data\n"
+        )
+        path.write_text(head + table.to_csv(header=False, index=False))
+    with pytest.raises(DataError, match="the values are dates"):
+        _load(path)
+
+
+@pytest.mark.parametrize(
+    ("texts", "what"),
+    [
+        (["(1.50)", "2", "(1,200)"], "brackets for a minus sign"),
+        (["($3)", "4"], "brackets for a minus sign"),
+        (["٣", "٤", "5"], "not ASCII"),
+        (["१२", "७.५"], "not ASCII"),
+        (["１２", "３"], "not ASCII"),
+    ],
+)
+def test_numbers_of_accountants_and_other_digits(texts: list[str], what: str):
+    assert what in notation_of(texts).what
+
+
+@pytest.mark.parametrize("texts", [["(a)", "(b)"], ["(1", "2)"], ["³", "½"], ["2019", "2020"], []])
+def test_names_are_no_numbers_in_disguise(texts: list[str]):
+    assert notation_of(texts) is None
+
+
+@pytest.mark.parametrize("days", [5, 150])
+@pytest.mark.parametrize("sign", ["#DIV/0!", "#REF!", "#NAME?", "#VALUE!"])
+def test_errors_of_a_spreadsheet_are_no_categories(tmp_path: Path, sign: str, days: int):
+    path = tmp_path / "t.csv"
+    path.write_text(_column([str(i % days) if i % 3 == 0 else sign for i in range(600)]))
+    with pytest.raises(DataError, match="stand for a missing one") as caught:
+        _load(path)
+    assert f'params.missing = ["{sign}"]' in caught.value.fix
+    filled = _load(path, {"missing": [sign]}, preprocessing=[{"name": "impute"}])
+    assert filled.schema.table.features[1].kind == "number"
+
+
+@pytest.mark.parametrize("rows_per_task", [50, 1000])
+@pytest.mark.parametrize("signs", [["?"], ["missing"], ["unknown", "refused", "-"]])
+def test_few_texts_among_many_numbers_are_not_the_fault_of_the_column(
+    tmp_path: Path, signs: list[str], rows_per_task: int
+):
+    """Most rows have the sign, so the column does not look like one of numbers."""
+    path = tmp_path / "t.csv"
+    values = [str(i / 4) if i % 3 == 0 else signs[i % len(signs)] for i in range(900)]
+    path.write_text(_column(values))
+    params = {"rows_per_task": rows_per_task}
+    with pytest.raises(DataError, match="stand for a missing one") as caught:
+        _load(path, params)
+    assert caught.value.value == min(signs)
+    path.write_text(_column([*values, "a", "b", "c", "d"]))
+    with pytest.raises(DataError, match="more than 100 different values"):
+        _load(path, params)
 
 
 @pytest.mark.parametrize(("thousands", "decimal"), [(",", "."), (".", ","), (" ", "."), ("'", ".")])

@@ -12,6 +12,7 @@ import pytest
 from qstore_ray.data.inputs.signature import Signature
 from qstore_ray.data.inputs.unlabelled import read_labelled, read_unlabelled
 from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.data.rows.labels import ClassLabels
 from qstore_ray.errors import DataError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.track.config import TrackConfig
@@ -138,3 +139,13 @@ def test_a_missing_value_to_predict_on_has_file_and_line(models, tmp_path: Path)
     with pytest.raises(DataError, match="NaN in column 0") as caught:
         _scored(models["text"], path)
     assert caught.value.field == f"{path}, line 3"
+
+
+def test_the_name_of_merged_classes_is_a_label_of_rows_to_score():
+    labels = ClassLabels(("a", "b", "other"), merged=("c", "d"))
+    found = labels.encode(np.array(["a", "other", "d", "b"]))
+    assert found.tolist() == [0, 2, 2, 1]
+    with pytest.raises(DataError, match="not among the classes") as caught:
+        labels.encode(np.array(["c", "e"]))
+    assert (caught.value.row, caught.value.value) == (1, "e")
+    assert "'a', 'b', 'other'" in caught.value.fix

@@ -86,3 +86,26 @@ def test_many_whole_numbers_suggest_a_regression():
     with pytest.raises(DataError, match="different whole numbers") as caught:
         DatasetLoader.from_arrays(np.ones((200, 2)), np.arange(200) * 37)
     assert 'task = "regression"' in caught.value.fix
+
+
+@pytest.mark.parametrize("labels", [np.arange(40) % 3, np.arange(40) % 3 * 1.0])
+@pytest.mark.parametrize("classes", [[0, 2], ["0", "2"]])
+def test_classes_that_are_numbers_are_found_by_number_and_text(labels, classes):
+    """On the command line and in MLflow every label is a text."""
+    x = np.arange(40.0)[:, None]
+    found = DatasetLoader.from_arrays(x, labels, select={"classes": classes})
+    assert found.classes == (0, 2)
+
+
+def test_an_unknown_class_is_told_the_classes_as_they_are_written():
+    x = np.arange(40.0)[:, None]
+    with pytest.raises(UnknownNameError) as caught:
+        DatasetLoader.from_arrays(x, np.arange(40) % 3 * 1.0, select={"classes": ["7"]})
+    assert "Known: 0, 1, 2." in caught.value.fix
+
+
+def test_truths_are_classes_by_their_text():
+    x = np.arange(40.0)[:, None]
+    truths = np.arange(40) % 2 == 0
+    found = DatasetLoader.from_arrays(x, truths, select={"classes": ["True", "False"]})
+    assert found.classes == (False, True)

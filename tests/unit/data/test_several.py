@@ -112,7 +112,7 @@ def test_the_fingerprint_sees_every_label():
         (LABELS * 2, "label . of a row is neither", 2),
         (NUMBERS, "label 0 of a row is neither", None),
         (np.where(LABELS, "yes", "no"), "one a row", (N, 3)),
-        (np.where(LABELS, 1.0, np.nan), "NaN", None),
+        (np.where(LABELS, 1.0, np.nan), "a label is missing", None),
         (LABELS[:, :, None], "one a row", (N, 3, 1)),
     ],
     ids=["one label", "twos", "numbers", "text", "NaN", "three dimensions"],

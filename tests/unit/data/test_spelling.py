@@ -15,7 +15,8 @@ import pytest
 
 from qstore_ray.data.columns import Column, TableSchema
 from qstore_ray.data.config import DatasetConfig
-from qstore_ray.data.inputs.frame import by_name, frame_of, learnt
+from qstore_ray.data.inputs.frame import by_name, frame_of
+from qstore_ray.data.inputs.learnt import learnt
 from qstore_ray.data.inputs.signature import Signature
 from qstore_ray.data.inputs.unlabelled import read_unlabelled
 from qstore_ray.data.loader import DatasetLoader
@@ -85,7 +86,9 @@ def test_an_empty_label_is_missing_in_every_source(load):
 def test_classes_that_differ_in_case_or_blanks_are_said_once(load):
     labels = ["Yes", "yes", "no", "new york", "newyork", "No."] * 2
     dataset = load(labels, split={"train": 1.0})
-    said = "classes that differ in case or blanks only: 'Yes', 'yes'; 'new york', 'newyork'"
+    said = (
+        "classes that differ in case, blanks or notation only: 'Yes', 'yes'; 'new york', 'newyork'"
+    )
     assert dataset.provenance["alike"] == said
     assert dataset.describe().count(said) == 1
     assert "alike" not in load(["yes", "no"] * 6).provenance
@@ -139,6 +142,13 @@ def test_an_unknown_name_in_another_form_says_so():
     assert isinstance(error, UnknownNameError)
     assert "another Unicode form" in error.fix
     assert ascii(NFD) in error.fix
+
+
+def test_numbers_in_another_notation_look_alike():
+    assert look_alike(["0", "1", "00", "1.0", "1e0", "2", "x1"]) == (
+        ("0", "00"),
+        ("1", "1.0", "1e0"),
+    )
 
 
 def test_names_that_look_alike():

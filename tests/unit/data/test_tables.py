@@ -260,6 +260,15 @@ def test_names_that_count_on_are_a_header(tmp_path: Path):
     assert _load(path, {"header": True}).schema.feature_names == ("2.5", "7.5")
 
 
+def test_an_excluded_column_is_not_taken_for_the_label(tmp_path: Path):
+    path = _write(tmp_path, "csv", {"a": AGE, "class": AGE, "label": Y})
+    dataset = _load(path, columns={"exclude": ["class"]})
+    assert (dataset.schema.table.label, dataset.schema.feature_names) == ("label", ("a",))
+    alone = _write(tmp_path, "csv", {"a": AGE, "y": Y})
+    with pytest.raises(DataError, match="no column is called"):
+        _load(alone, columns={"exclude": ["y"]})
+
+
 def test_one_name_that_is_also_a_value_is_still_a_header(tmp_path: Path):
     path = _write(tmp_path, "csv", {"a": AGE, "y": [("x", "y")[i % 2] for i in range(N)]})
     assert _load(path).classes == ("x", "y")

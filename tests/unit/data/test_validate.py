@@ -72,10 +72,10 @@ def test_finite_rows_have_no_bad_value():
         (X.astype(complex), Y, "real numbers"),
         (X.astype(object), Y, "real numbers"),
         (X, np.zeros(20), "all 20 rows have one class, 0"),
-        (X, np.where(Y, np.nan, 1.0), "a label is NaN"),
+        (X, np.where(Y, np.nan, 1.0), "a label is missing in row 1, and in 9 more"),
         (X, Y + 0.5, "not a whole number"),
         (X, np.ones((20, 3)), "one a row, or one-hot"),
-        (X, [None, *Y[1:]], "numbers, bools or text"),
+        (X, [None, *Y[1:]], "a label is missing in row 0"),
         (X, Y.astype("S1"), "numbers, bools or text"),
     ],
 )

@@ -120,7 +120,7 @@ def test_weights_whose_sums_overflow_are_refused(tmp_path: Path, value: float):
 def test_a_table_in_memory_of_weights_alone_or_of_truths_is_refused():
     with pytest.raises(DataError, match="no column beside the weight 'w'"):
         DatasetLoader.from_arrays({"w": WEIGHTS}, KINDS, columns=COLUMNS)
-    with pytest.raises(DataError, match="weights are numbers, these are true or false"):
+    with pytest.raises(DataError, match="weights are numbers, these are bool"):
         DatasetLoader.from_arrays({"a": X[:, 0], "w": WEIGHTS > 1}, KINDS, columns=COLUMNS)
 
 

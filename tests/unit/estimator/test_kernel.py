@@ -90,3 +90,19 @@ def test_shots_give_estimates_that_are_the_same_in_fit_and_predict():
 def test_shots_that_fit_nothing_are_refused(options, words):
     with pytest.raises(ConfigError, match=words):
         QuantumKernelClassifier(**options).fit(*TRAIN)
+
+
+CHANGES = [
+    {"kernel": "projected"},
+    {"gamma": 9.0},
+    {"bandwidth": 0.1, "encoding": "iqp", "n_qubits": 2, "C": 9.0, "scale_features": False},
+]
+
+
+@pytest.mark.parametrize("changes", CHANGES)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_parameters_that_change_after_fit_change_no_prediction(kernel: str, changes: dict):
+    model = QuantumKernelClassifier(kernel=kernel).fit(*TRAIN)
+    before = model.decision_function(TEST[0])
+    model.set_params(**changes)
+    np.testing.assert_array_equal(model.decision_function(TEST[0]), before)

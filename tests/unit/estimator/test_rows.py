@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from qstore_ray.errors import ConfigError
+from qstore_ray.errors import ConfigError, DataError
 from qstore_ray.estimator import QuantumClassifier, QuantumKernelClassifier, QuantumRegressor
 
 ESTIMATORS = {
@@ -85,3 +86,48 @@ def test_a_masked_value_is_missing(name: str):
         with pytest.raises(ConfigError, match="a value is masked, first in row 3") as caught:
             use()
         assert caught.value.field == "X"
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_an_arrow_table_is_read_by_its_names(name: str):
+    table = pa.table({column: NUMBERS[column] for column in NUMBERS})
+    fitted = ESTIMATORS[name].fit(table, _labels(name))
+    assert list(fitted.feature_names_in_) == ["u", "v"]
+    assert (fitted.predict(table) == fitted.predict(NUMBERS)).all()
+    with pytest.raises(ValueError, match="same order"):
+        fitted.predict(table.select(["v", "u"]))
+
+
+def test_a_column_of_an_arrow_table_without_numbers_is_named():
+    table = pa.table({"u": NUMBERS["u"], "odd": ["Bonn"] * N})
+    with pytest.raises(ConfigError, match="of type string") as caught:
+        ESTIMATORS["classifier"].fit(table, _labels("classifier"))
+    assert caught.value.field == "X, column 'odd'"
+
+
+class LazyFrame:
+    """Has columns and no rows, as the lazy table of polars."""
+
+    columns = ("u", "v")
+
+
+def test_a_lazy_table_has_to_be_collected():
+    with pytest.raises(DataError, match=r"no rows yet.*collect\(\)"):
+        ESTIMATORS["classifier"].fit(LazyFrame(), _labels("classifier"))
+
+
+TARGETS = {
+    "days": np.arange(N).astype("M8[D]"),
+    "spans": np.arange(N).astype("m8[s]"),
+    "a column of dates": pd.Series(pd.date_range("2020", periods=N)),
+    "arrow dates": pa.array(np.arange(N).astype("M8[D]")),
+    "dates of Python": pd.date_range("2020", periods=N).date.tolist(),
+    "names": ["a", "b"] * (N // 2),
+}
+
+
+@pytest.mark.parametrize("targets", TARGETS)
+def test_targets_that_are_no_numbers_are_refused(targets: str):
+    with pytest.raises(ConfigError, match="targets must be real numbers") as caught:
+        ESTIMATORS["regressor"].fit(NUMBERS, TARGETS[targets])
+    assert caught.value.field == "y"

@@ -104,7 +104,9 @@ class HuggingFaceParams(Config):
             raise ConfigError(
                 "not the name of a dataset on the hub",
                 value=path,
-                fix="Write owner/name, for example zalando-datasets/fashion_mnist.",
+                fix='Set source = "local" for a folder or a file of this machine.'
+                if Path(path).exists()
+                else "Write owner/name, for example zalando-datasets/fashion_mnist.",
             ) from exc
         return path
 

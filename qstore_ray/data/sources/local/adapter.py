@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from qstore_ray.config import Config
 from qstore_ray.data.columns import TableSchema
-from qstore_ray.data.files.files import absolute, find_files
+from qstore_ray.data.files.files import absolute, find_files, is_remote, reading
 from qstore_ray.data.sources.base import (
     TABLE_COLUMNS,
     ColumnsConfig,
@@ -331,6 +332,9 @@ def format_name(files: tuple[str, ...], params: LocalParams) -> str:
         return "images"
     strange = [file for file in files if format_of(file) is None]
     if strange:
+        if not is_remote(strange[0]):
+            with reading(strange[0]):
+                Path(strange[0]).stat()  # a path that does not exist has no format either
         message, fix = refused(strange[0]) or ("no format has this suffix", "")
         raise DataError(
             message,

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pyarrow as pa
 
 from qstore_ray.data.columns import TableSchema
+from qstore_ray.data.rows.spelling import spelled
 from qstore_ray.data.sources.local.base import Chunk, Contents, Files, TableFormat
 from qstore_ray.data.sources.local.csv.chunk import check_range
 from qstore_ray.data.sources.local.csv.lines import LineRange, line_ranges
 from qstore_ray.data.sources.local.unpacked import open_unpacked
 from qstore_ray.data.sources.parts import SPLITS
 from qstore_ray.data.tables.choose import choose, same_columns
-from qstore_ray.data.tables.kinds import Survey
+from qstore_ray.data.tables.kinds import Survey, refuse_columns
 from qstore_ray.data.tables.rows import rows_of
 from qstore_ray.errors import DataError
 
@@ -37,15 +38,24 @@ _VALUE = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,\t]*?)\s*(?:[
 _NUMBERS = ("numeric", "real", "integer")
 _MISSING = "?"
 _MOST_LINES = 1_000_000
+_SHOWN = 10
 
 
 @dataclass(frozen=True)
 class Attribute:
-    """A column as the header declares it: its name, whether it is a number, its values if not."""
+    """A column as the header declares it.
+
+    Args:
+        name: of the column.
+        number: true if its values are numbers.
+        values: of a nominal column, the declared ones.
+        date: true if its values are dates.
+    """
 
     name: str
     number: bool
     values: tuple[str, ...] = ()
+    date: bool = False
 
     @property
     def zero(self) -> str:
@@ -64,15 +74,23 @@ class ArffLayout:
         """These columns of a range of lines, all as text.
 
         Raises:
-            DataError: too large, or a line of another number of values.
+            DataError: too large, a line of another number of values, or a value that the header
+                does not declare.
         """
         check_range(lines, self.max_bytes)
         places = [[a.name for a in self.attributes].index(name) for name in names]
         columns: list[list[str | None]] = [[] for _ in places]
+        known = [frozenset(map(spelled, attribute.values)) for attribute in self.attributes]
         for number, line in self._lines(lines):
             values = self._values(line, f"{lines.path}, line {number}")
             for column, place in zip(columns, places, strict=True):
-                column.append(None if values[place] == _MISSING else values[place])
+                value = values[place]
+                declared = known[place]
+                if declared and value != _MISSING and spelled(value) not in declared:
+                    raise _undeclared_error(
+                        self.attributes[place], value, f"{lines.path}, line {number}"
+                    )
+                column.append(None if value == _MISSING else value)
         arrays = [pa.array(column, pa.string()) for column in columns]
         table = pa.table(arrays, names=list(names))
         if table.num_rows != lines.n_rows:
@@ -97,8 +115,15 @@ class ArffLayout:
         if len(values) == len(self.attributes) + 1 and not values[-1]:
             values.pop()  # a comma at the end
         if len(values) != len(self.attributes):
+            weight = len(values) == len(self.attributes) + 1 and values[-1][:1] == "{"
             raise DataError(
-                f"{len(values)} values, the header declares {len(self.attributes)}", field=where
+                f"{len(values)} values, the header declares {len(self.attributes)}",
+                field=where,
+                value=values[-1] if weight else None,
+                fix="Write the weights of rows as a column of their own, and name it in "
+                "columns.weight."
+                if weight
+                else "",
             )
         return values
 
@@ -167,6 +192,8 @@ class ArffFormat(TableFormat):
             for _, path, other, _ in opened[1:]:
                 others = [a.name for a in other.attributes]
                 same_columns(others, names, path, first, chosen.label)
+            dates = {a.name: "date" for a in layout.attributes if a.date}
+            refuse_columns({n: dates[n] for n in chosen.features if n in dates}, first)
             number = {a.name for a in layout.attributes if a.number}
             survey = Survey(
                 chosen,
@@ -226,9 +253,20 @@ def _attribute(line: str, where: str) -> Attribute:
         return Attribute(name, False, tuple(split_values(kind[1:].rpartition("}")[0])))
     if kind.lower().startswith(_NUMBERS):
         return Attribute(name, True)
+    if kind.lower().startswith("date"):
+        return Attribute(name, False, date=True)
     if kind.lower().startswith("relational"):
         raise DataError("relational attributes are refused", field=where, value=name)
     return Attribute(name, False)
+
+
+def _undeclared_error(attribute: Attribute, value: str, where: str) -> DataError:
+    return DataError(
+        "the header does not declare this value",
+        field=f"{where}, column {attribute.name!r}",
+        value=value,
+        fix=f"Write one of {', '.join(map(repr, attribute.values[:_SHOWN]))}, or declare it.",
+    )
 
 
 def split_values(text: str) -> list[str]:

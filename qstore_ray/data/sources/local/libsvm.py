@@ -61,6 +61,17 @@ class LibsvmChunk:
         """File and line of a row, if no line before it is a comment."""
         return f"{self.lines.path}, line {self.lines.line + row}"
 
+    def _width(self) -> int:
+        """How many features the lines have; 0 if they are no LIBSVM file."""
+        from sklearn.datasets import load_svmlight_file
+
+        try:
+            lines = io.BytesIO(self.lines.read())
+            found: int = load_svmlight_file(lines, zero_based=self.zero_based)[0].shape[1]
+        except (ValueError, OverflowError):
+            return 0
+        return found
+
     def _rows(self) -> tuple[AnyArray, AnyArray]:
         from sklearn.datasets import load_svmlight_file
 
@@ -87,6 +98,12 @@ class LibsvmChunk:
                     "the label has a weight (label:weight), which is not read",
                     field=where,
                     fix="Write a table with a column of weights, and name it as columns.weight.",
+                ) from exc
+            if (found := self._width()) > width:
+                raise DataError(
+                    f"a row has the feature {found}, {width} are expected",
+                    field=where,
+                    fix="Give rows with the features of the training rows.",
                 ) from exc
             raise DataError(
                 f"not a LIBSVM file: {exc}",
