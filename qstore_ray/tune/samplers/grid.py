@@ -58,7 +58,7 @@ def grid_points(space: Space, limit: int) -> list[dict[str, Any]]:
     if size > limit:
         raise ConfigError(
             f"the grid has {size} combinations, and {limit} trials are allowed",
-            field="trials",
+            field="tune.trials",
             value=limit,
             fix=f"Set trials = {size}, take fewer choices or points, or the sampler tpe or qmc.",
         )
