@@ -28,6 +28,7 @@ import numpy as np
 from qstore_ray.baseline import Baseline
 from qstore_ray.learn.scoring import METRICS, Answers, missed_classes
 from qstore_ray.track.reading.statistics import Interval, mean_interval, weighted_mean_interval
+from qstore_ray.wording import decimal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,13 +79,13 @@ def verdict(
     ours, theirs = score(metric, y, model, weight), score(metric, y, other, weight)
     rows = f"{found.n} rows" if weight is None else f"{found.n} weighted rows"
     text = (
-        f"{_compared(found)} {rival}: {_WORDS[metric]} {ours:.4f} "
-        f"against {theirs:.4f} (difference {found.value:+.4f}, 95 % interval {found.low:+.4f} to "
-        f"{found.high:+.4f}, {rows})"
+        f"{_compared(found)} {rival}: {_WORDS[metric]} {_text(ours)} "
+        f"against {_text(theirs)} (difference {_text(found.value, '+')}, "
+        f"95 % interval {_text(found.low, '+')} to {_text(found.high, '+')}, {rows})"
     )
     if baseline.linear is not None and constant.low <= 0.0:
         at = score(metric, y, baseline.constant, weight)
-        text += f"; it is {_compared(constant)} {simple}, which has {at:.4f}"
+        text += f"; it is {_compared(constant)} {simple}, which has {_text(at)}"
     missed = missed_classes(y, model.predicted, class_names)
     if missed:
         more = f" and {len(missed) - _MOST_CLASSES} more" if len(missed) > _MOST_CLASSES else ""
@@ -165,3 +166,7 @@ def _compared(found: Interval) -> str:
     if found.high < 0.0:
         return "worse than"
     return "not distinguishable from"
+
+
+def _text(value: float, sign: str = "") -> str:
+    return decimal(round(value, 4), sign)

@@ -21,7 +21,20 @@ _COMMANDS: Final = (
 )
 """Patterns of Python forms, with the replacement on the command line."""
 
+_LEAST, _MOST = 1e-4, 1e6
+"""Numbers between them, and 0, are shown with four decimals."""
+
 _shown_on = {"command line": False}
+
+
+def decimal(value: float, sign: str = "") -> str:
+    """A score or a loss in at most ten characters.
+
+    Args:
+        sign: "+" shows the sign of positive numbers too.
+    """
+    fits = value == 0.0 or _LEAST <= abs(value) < _MOST
+    return f"{value:{sign}.4f}" if fits else f"{value:{sign}.4g}"
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from typing import Annotated, Any, TextIO, TypeAlias
 import typer
 
 from qstore_ray.errors import QStoreError, UsageError
+from qstore_ray.resilience import is_full
 from qstore_ray.wording import worded
 
 AsJson: TypeAlias = Annotated[
@@ -130,5 +131,5 @@ def _write(stream: TextIO, text: str) -> None:
             raise UsageError(
                 f"cannot write the result: {exc.strerror or type(exc).__name__}",
                 field="stdout",
-                fix="Free some space, or write it to another file.",
+                fix=f"{'Free some space, or w' if is_full(exc) else 'W'}rite to another file.",
             ) from exc

@@ -31,6 +31,7 @@ from qstore_ray.errors import MissingDependencyError, RunError, first_line
 from qstore_ray.track.base import Record, RunInfo, Status, write_atomically
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import epoch_records, read_records
+from qstore_ray.track.logs.logging import announce
 from qstore_ray.track.logs.text import cut, leaves, metrics_of, redact
 from qstore_ray.types import ReadOnlyTable
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 RUN_ID_FILE: Final = "wandb_run_id"
 FOLDER: Final = "wandb"
 _EXIT_CODES: Final[Mapping[str, int]] = {"finished": 0, "failed": 1, "interrupted": 130}
+_ANEW: Final = "it is recorded in Weights & Biases as a run of its own, with all epochs"
 _ATTEMPT: Final = ("generation", "workers", "rows", "parameters")
 _ENVIRONMENT: Final[Mapping[str, str]] = {
     "WANDB_SILENT": "true",
@@ -98,7 +100,7 @@ class WandBTracker:
             if not os.access(folder, os.W_OK):
                 # W&B would continue in a temporary folder.
                 raise PermissionError(13, "the folder is not writable", str(folder))
-            run_id = self._run_id()
+            run_id = self._run_id = self._own_id()
             with _PROCESS:
                 self._finish_earlier(run_id)
                 if not self._online:
@@ -133,11 +135,17 @@ class WandBTracker:
             finally:
                 self._close(_EXIT_CODES[status])
 
-    def _run_id(self) -> str:
-        path = self._run.run_dir / RUN_ID_FILE
-        if not path.exists():
-            write_atomically(path, uuid.uuid4().hex[:12] + "\n")
-        return path.read_text(encoding="utf-8").strip()
+    def _own_id(self) -> str:
+        """The W&B id of this folder; a new one if the folder is a copy of another run's."""
+        run_dir = self._run.run_dir.resolve()
+        run_id, recorded = _recorded(run_dir)
+        if run_id and _is_other(recorded, run_dir) and _recorded(recorded)[0] == run_id:
+            announce("note", f"{run_dir} is a copy of {recorded}; {_ANEW}")
+            _drop_unsent(run_dir / FOLDER, run_id)
+            run_id = ""
+        run_id = run_id or uuid.uuid4().hex[:12]
+        write_atomically(run_dir / RUN_ID_FILE, f"{run_id}\n{run_dir}\n")
+        return run_id
 
     def _begun(self, run_id: str) -> Run:
         import wandb
@@ -221,7 +229,7 @@ class WandBTracker:
     def _close(self, exit_code: int) -> None:
         """End the run, and W&B's process if no other run needs it."""
         with _PROCESS:
-            _OPEN.pop(self._run_id(), None)
+            _OPEN.pop(self._run_id, None)
             try:
                 self._wandb.finish(exit_code=exit_code)
             finally:
@@ -242,6 +250,20 @@ class WandBTracker:
                 fix="Log in with `wandb login`, or set track.wandb=offline. The run folder keeps "
                 "all of it; sync_run('RUN') copies it later.",
             ) from exc
+
+
+def _recorded(run_dir: Path) -> tuple[str, Path]:
+    """The W&B id that a folder names, or "", and the folder that it was written for."""
+    path = run_dir / RUN_ID_FILE
+    run_id, _, written = (path.read_text(encoding="utf-8") if path.is_file() else "").partition(
+        "\n"
+    )
+    return run_id.strip(), Path(written.rstrip("\n") or run_dir)  # earlier versions wrote no folder
+
+
+def _is_other(folder: Path, run_dir: Path) -> bool:
+    """True if `folder` exists and is not `run_dir` under another path."""
+    return folder.is_dir() and not folder.samefile(run_dir)
 
 
 def _end_process() -> None:

@@ -55,7 +55,7 @@ def checked(
     if not isinstance(dataset, Dataset):
         raise no_dataset_error(dataset)
     model = model_for(model_config, dataset)
-    _check_mitigation(config, backend)
+    _check_own_backend(config, backend)
     backend = backend or config.open_backend()
     get_gradient(config.gradient, backend)
     x, y = dataset.materialize("train")
@@ -75,8 +75,14 @@ def checked(
     return Checked(model, rows, targets, asked_metrics(model, config, callbacks, rows, names))
 
 
-def _check_mitigation(config: TrainerConfig, backend: Backend | None) -> None:
-    """Refuse to mitigate the training on a backend that was given as an object."""
+def _check_own_backend(config: TrainerConfig, backend: Backend | None) -> None:
+    """Refuse noise or mitigation of the training beside a backend that was given as an object."""
+    if config.noise is not None and backend is not None:
+        raise ConfigError(
+            "a backend that is given as an object trains as it is",
+            field="trainer.noise",
+            fix="Give the noise to the backend, StatevectorBackend(noise=...), or leave it out.",
+        )
     mitigates = config.mitigation is not None and config.mitigation.during == "always"
     if mitigates and backend is not None:
         raise ConfigError(

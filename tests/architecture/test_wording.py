@@ -10,7 +10,7 @@ import pytest
 
 from qstore_ray.errors import ConfigError
 from qstore_ray.track.logs.logging import announce
-from qstore_ray.wording import on_command_line, worded
+from qstore_ray.wording import decimal, on_command_line, worded
 from tests.architecture.source import MODULES
 
 _COMMAND = re.compile(r"(?<![\w-])--[a-z]|`qstore [a-z]")
@@ -76,3 +76,20 @@ def test_a_message_has_the_words_of_its_reader(python: str, command: str, capsys
         announce("note", python)
     assert capsys.readouterr().err.strip().endswith(command)
     assert error.as_dict()["fix"] == python
+
+
+@pytest.mark.parametrize(
+    ("value", "sign", "text"),
+    [
+        (0.98144, "", "0.9814"),
+        (0.0, "", "0.0000"),
+        (2.9e58, "", "2.9e+58"),
+        (-2.9e58, "+", "-2.9e+58"),
+        (3.21e-7, "", "3.21e-07"),
+        (0.25, "+", "+0.2500"),
+        (float("nan"), "", "nan"),
+        (float("inf"), "", "inf"),
+    ],
+)
+def test_a_score_is_short_at_any_size(value: float, sign: str, text: str):
+    assert decimal(value, sign) == text

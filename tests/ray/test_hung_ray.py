@@ -74,6 +74,24 @@ def test_a_worker_that_hangs_once_is_ended_and_the_run_goes_on(ray_cluster, data
     assert "wait_for_what_never_comes" in stack
 
 
+class AlwaysWaits(Callback):
+    """Waits forever at the end of the first epoch."""
+
+    def on_epoch_end(self, run: Run, record: object) -> None:
+        wait_for_what_never_comes()
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_too_often_ends_the_run_with_what_to_do(ray_cluster, data, tmp_path):
+    with pytest.raises(WorkerError, match="worker 0: it made no progress for 5 s") as caught:
+        _trainer(tmp_path, 0, 1, [AlwaysWaits()]).fit(data)
+    assert (caught.value.field, caught.value.value) == ("cluster.max_failures", 0)
+    stack = tmp_path / "run" / "stuck-worker-0.txt"
+    assert str(stack) in caught.value.fix
+    assert "cluster.worker_timeout" in caught.value.fix
+    assert "wait_for_what_never_comes" in stack.read_text()
+
+
 class Stopper(threading.Thread):
     """Stops the run's workers as wholes, at its first epoch's end."""
 

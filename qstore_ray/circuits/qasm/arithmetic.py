@@ -15,6 +15,8 @@ from typing import Any
 from qiskit.circuit import ParameterExpression
 from qiskit.exceptions import QiskitError
 
+from qstore_ray.circuits.qasm.expansion import MOST_TERMS, is_too_large
+
 CONSTANTS = {
     **dict.fromkeys(("pi", "π"), math.pi),
     **dict.fromkeys(("tau", "τ"), math.tau),
@@ -89,6 +91,12 @@ def binary(symbol: str, a: Any, b: Any, version: int) -> Any:
         raise ValueError(f"{symbol} of a register or an array")  # noqa: TRY004 - of the program
     if symbol not in _OF_INPUTS:
         _check_known(symbol, a, b)
+    texts = [str(v) if isinstance(v, ParameterExpression) else "" for v in (a, b)]
+    if is_too_large(symbol, *texts):
+        raise ValueError(
+            f"{symbol} of products of sums that have more than {MOST_TERMS} terms multiplied out; "
+            "split the angle into several rotations, or compute it by a preprocessing step"
+        )
     try:
         if isinstance(a, int) and isinstance(b, int):
             return _of_whole_numbers(symbol, a, b, version)

@@ -12,6 +12,7 @@ import typer
 from qstore_ray.cli.output import AsJson, Storage, examples, facts, note, say, say_json, table
 from qstore_ray.cli.shared.models import Reading
 from qstore_ray.errors import UsageError
+from qstore_ray.wording import decimal
 
 if TYPE_CHECKING:
     from qstore_ray.data.read.dataset import Dataset
@@ -126,11 +127,11 @@ def _as_text(scored: tuple[str, str], result: dict[str, Any]) -> str:
     missing = result["missing"]
     for name, value in result.items():
         if isinstance(value, float) and name != "loss" and not name.startswith(_RECALL):
-            lines.append((name, f"{value:.6g}" if name in _IN_UNITS else f"{value:.4f}"))
+            lines.append((name, f"{value:.6g}" if name in _IN_UNITS else decimal(value)))
     lines += [(name, f"not defined: {why}") for name, why in missing.items()]
     recalls = [(n.removeprefix(_RECALL), v) for n, v in result.items() if _is_recall(n, v)]
     if 0 < len(recalls) <= _LARGEST_MATRIX:
-        lines.append(("recall", ", ".join(f"{name} {value:.4f}" for name, value in recalls)))
+        lines.append(("recall", ", ".join(f"{name} {decimal(value)}" for name, value in recalls)))
     text = facts(lines)
     classes = result.get("classes", [])
     if not 0 < len(classes) <= _LARGEST_MATRIX:

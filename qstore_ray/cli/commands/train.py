@@ -12,6 +12,7 @@ import typer
 
 from qstore_ray.cli.output import AsJson, examples, facts, note, say, say_json
 from qstore_ray.cli.shared.existing import existing_of
+from qstore_ray.wording import decimal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -207,13 +208,13 @@ def _as_text(result: JobResult, config: JobConfig) -> str:
 
 def _scores(metrics: Mapping[str, Any], part: str, *, balanced: bool) -> str:
     """The scores that people ask for first; all are in the report and in `--json`."""
-    shown = [("accuracy", ".4f"), ("r2", ".4f"), ("rmse", ".6g")]
-    shown[1:1] = [("balanced_accuracy", ".4f"), ("f1_macro", ".4f")] if balanced else []
+    shown = [("accuracy", decimal), ("r2", decimal), ("rmse", "{:.6g}".format)]
+    shown[1:1] = [("balanced_accuracy", decimal), ("f1_macro", decimal)] if balanced else []
     found = {name: form for name, form in shown if f"{part}_{name}" in metrics}
     if not found and f"{part}_loss" in metrics:
-        found = {"loss": ".4g"}
+        found = {"loss": "{:.4g}".format}
     said = {"balanced_accuracy": "balanced accuracy", "f1_macro": "macro F1", "r2": "R²"}
     said["rmse"] = "RMSE"
     return ", ".join(
-        f"{said.get(name, name)} {metrics[f'{part}_{name}']:{form}}" for name, form in found.items()
+        f"{said.get(name, name)} {form(metrics[f'{part}_{name}'])}" for name, form in found.items()
     )

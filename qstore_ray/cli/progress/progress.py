@@ -17,6 +17,7 @@ from qstore_ray.cli.progress.pace import Fact, Pace, count, duration, fitting
 from qstore_ray.track.base import Record
 from qstore_ray.track.logs.logging import get_logger, logged_as
 from qstore_ray.track.records import EndRecord, StartRecord, StepRecord
+from qstore_ray.wording import decimal
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -67,7 +68,7 @@ class ProgressBar:
         """A step was done; a line is too much for that, the bar moves."""
         self._pace.step(record)
         if self._view is not None:
-            self._view.step(self._pace, [Fact(1, f"loss {record['loss']:.4f}")])
+            self._view.step(self._pace, [Fact(1, f"loss {decimal(record['loss'])}")])
 
     def epoch(self, record: Record) -> None:
         """An epoch was done."""
@@ -269,7 +270,7 @@ def _scores(record: Record) -> list[Fact]:
     else:
         names["train_accuracy"] = (2, "accuracy")
     return [
-        Fact(rank, f"{label} {record[name]:.4f}")
+        Fact(rank, f"{label} {decimal(record[name])}")
         for name, (rank, label) in names.items()
         if name in record
     ]

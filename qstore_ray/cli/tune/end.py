@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NotRequired, TypedDict, cast
 
 from qstore_ray.cli.shared.study_text import summary_of
 from qstore_ray.resilience import real_path
+from qstore_ray.wording import decimal
 
 if TYPE_CHECKING:
     from qstore_ray.job import JobConfig
@@ -81,7 +82,7 @@ def as_facts(result: StudyResult, job: JobConfig) -> Iterator[tuple[str, Any]]:
         yield "mlflow", tracked
     if refit:
         named = _test_scores(refit).items()
-        scores = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in named)
+        scores = ", ".join(f"{name.replace('_', ' ')} {decimal(value)}" for name, value in named)
         yield "refit", f"{scores or 'no test rows'}; trained on train and val"
         yield "next", f"qstore evaluate {shlex.quote(str(refit))}"
     else:

@@ -151,6 +151,8 @@ def _read(name: str, storage: str, url: str | None) -> tuple[StudyResult, Path]:
         UsageError: the study does not exist.
         StudyError: its storage is locked, damaged or out of reach.
     """
+    from qstore_ray.tune.dashboards.pages import unknown_study_error
+    from qstore_ray.tune.study.address import for_field
     from qstore_ray.tune.study.ownership import recorded_url
     from qstore_ray.tune.study.result import read_result
     from qstore_ray.tune.study.storage import JOURNAL
@@ -158,40 +160,17 @@ def _read(name: str, storage: str, url: str | None) -> tuple[StudyResult, Path]:
     if url is not None:
         place = Path(name) if len(Path(name).parts) > 1 else Path(storage) / name
         folder = real_path(place)
-        return read_result(folder.parent, folder.name, storage_url=url), folder
+        with for_field("--storage-url"):
+            return read_result(folder.parent, folder.name, storage_url=url), folder
     for path in (Path(name).expanduser(), Path(storage).expanduser() / name):
         if name and ((path / JOURNAL).is_file() or recorded_url(path)):
             folder = real_path(path)
             return read_result(folder.parent, folder.name), folder
-    raise _unknown_study_error(name, storage)
-
-
-def _unknown_study_error(name: str, storage: str) -> UsageError:
-    from qstore_ray.tune.study.ownership import study_folders
-
-    if Path(name).suffix == ".toml":
-        return UsageError(
-            "this is a job file, not a study",
-            field="study",
-            value=name,
-            fix="Run the search first: `qstore tune JOB.toml`; then give the study's name.",
-        )
-    if len(Path(name).parts) > 1:
-        return UsageError(
-            "there is no study in this folder",
-            field="study",
-            value=name,
-            fix="Give the folder of a study such as runs/digits, or a name with --storage.",
-        )
-    names = study_folders(Path(storage).expanduser())
-    if not names:
-        return UsageError(
-            f"there are no studies in {storage}",
-            field="study",
-            value=name,
-            fix="Run a search first, or give --storage, or --storage-url for a database.",
-        )
-    return unknown_name_error("study", name, names, field="study")
+    raise unknown_study_error(
+        name,
+        Path(storage).expanduser(),
+        "Run a search first, or give --storage, or --storage-url for a database.",
+    )
 
 
 def _write(path: Path, text: str) -> None:

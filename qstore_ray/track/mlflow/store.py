@@ -75,7 +75,9 @@ def open_client(uri: str) -> MlflowClient:
     file = sqlite_file(uri)
     if file is not None:
         # MLflow keeps connections for the whole process: those to a file that the disk had no room
-        # for, or that was moved, would fail every later run.
+        # for, or that was moved, would fail every later run. The variable holds for the whole
+        # process: MLflow reads it when it makes an engine, for tracking here, for the registry at
+        # the first request, which may be in another thread, and takes no argument instead.
         os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
         # MLflow would try for minutes to open a file that cannot be opened.
         sqlite3.connect(file).close()

@@ -29,6 +29,7 @@ from qstore_ray.track.config import (
     default_experiment,
     default_uri,
     is_server,
+    sqlite_uri,
 )
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.track.logs.logging import announce
@@ -155,8 +156,11 @@ class MLflowTracker:
         if not path.exists():
             return None
         run_id = path.read_text(encoding="utf-8").strip()
-        tags = self._client.get_run(run_id).data.tags  # raises if this store does not have the run
         own = self._run
+        tags = self._tags_of(run_id)
+        if tags is None:
+            announce("warning", f"{self._uri} does not have the run of {own.run_dir}; {_ANEW}")
+            return None
         original = original_of(tags, own.run_dir.resolve(), own.storage.resolve(), self._uri)
         if original is not None:
             announce("note", f"{own.run_dir} is a copy of {original}; {_ANEW}")
@@ -164,6 +168,23 @@ class MLflowTracker:
         self._client.update_run(run_id, status="RUNNING", name=self._run.name)
         self._logged = None
         return run_id
+
+    def _tags_of(self, run_id: str) -> Mapping[str, str] | None:
+        """The tags of a run; None if it is missing from the store beside the run folders.
+
+        Such a folder was moved, or the store was deleted. A store that the configuration names may
+        be the wrong one, and raises.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            tags: Mapping[str, str] = self._client.get_run(run_id).data.tags
+        except MlflowException as exc:
+            beside = self._uri == sqlite_uri(self._run.storage.resolve() / "mlflow.db")
+            if exc.error_code == "RESOURCE_DOES_NOT_EXIST" and beside:
+                return None
+            raise
+        return tags
 
     def _created(self, run: RunInfo) -> str:
         experiment = experiment_id(

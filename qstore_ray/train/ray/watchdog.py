@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import faulthandler
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -74,12 +74,21 @@ def watched(reducer: Reducer, run_dir: Path, seconds: float) -> Iterator[Reducer
         deadline.lift()
 
 
-def stack_dumps(run_dir: Path) -> list[Path]:
-    """What workers of this run that hung have written; empty files are deleted."""
+def stack_dumps(run_dir: Path, before: Mapping[int, int] | None = None) -> dict[int, Path]:
+    """Files that hung workers of this run wrote, by rank; empty files are deleted.
+
+    Args:
+        before: sizes of the files of earlier attempts (`dump_sizes`); files that did not grow since
+            are left out.
+    """
     for path in run_dir.glob(_STACKS):
         if not path.stat().st_size:
             path.unlink(missing_ok=True)
-    return sorted(run_dir.glob(_STACKS))
+    return {
+        rank: run_dir / _STACKS.replace("*", str(rank))
+        for rank, size in sorted(dump_sizes(run_dir).items())
+        if size > (before or {}).get(rank, 0)
+    }
 
 
 def dump_sizes(run_dir: Path) -> dict[int, int]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -94,13 +94,13 @@ def _fit(
     cluster: ClusterConfig,
     stop: threading.Event,
 ) -> WorkerResult:
-    stop_file = _run_dir(job) / STOP_FILE
+    stop_file, earlier = _run_dir(job) / STOP_FILE, dump_sizes(_run_dir(job))
     try:
         # After a second Ctrl-C the file stays: if Ray continues, the workers still stop.
         result: Any = call_beside(_trainer(job, rows, cluster).fit, stop, stop_file.touch)
         stop_file.unlink(missing_ok=True)
     except (TrainingFailedError, RayError) as exc:
-        raise _translated_error(exc, cluster, stack_dumps(_run_dir(job))) from exc
+        raise _translated_error(exc, cluster, stack_dumps(_run_dir(job), earlier)) from exc
     outcome: WorkerResult | DivergenceError = result.return_value
     if isinstance(outcome, DivergenceError):
         raise outcome
@@ -139,7 +139,7 @@ class _Losses(UserCallback):
         """Workers that have ended themselves, since this was asked last, as they got nowhere."""
         before, self._known = self._known, dump_sizes(self._run_dir)
         new = [rank for rank, size in self._known.items() if size > before.get(rank, 0)]
-        return dict.fromkeys(new, f"it made no progress for {self._timeout:g} s")
+        return _hung(new, self._timeout)
 
 
 def _trainer(
@@ -197,7 +197,9 @@ def _run_dir(job: Assignment) -> Path:
     return job.run_dir
 
 
-def _translated_error(exc: BaseException, cluster: ClusterConfig, dumps: list[Path]) -> QStoreError:
+def _translated_error(
+    exc: BaseException, cluster: ClusterConfig, dumps: Mapping[int, Path]
+) -> QStoreError:
     """Ray's error as ours: which worker failed, and of what."""
     if isinstance(getattr(exc, "controller_failure", None), _NO_START):
         return WorkerError(
@@ -213,6 +215,7 @@ def _translated_error(exc: BaseException, cluster: ClusterConfig, dumps: list[Pa
             return failure
     frozen = any(_is_frozen(failure) for failure in failures.values())
     causes = _causes(failures, cluster.worker_timeout)
+    causes |= _hung([rank for rank in causes if rank in dumps], cluster.worker_timeout)
     said = "; ".join(f"worker {rank}: {cause}" for rank, cause in causes.items())
     return WorkerError(
         f"the workers failed more than {cluster.max_failures} times: {said or meaning(exc)}",
@@ -222,9 +225,9 @@ def _translated_error(exc: BaseException, cluster: ClusterConfig, dumps: list[Pa
     )
 
 
-def _advice(cluster: ClusterConfig, frozen: bool, dumps: list[Path]) -> str:
+def _advice(cluster: ClusterConfig, frozen: bool, dumps: Mapping[int, Path]) -> str:
     if frozen or dumps:
-        where = f"{dumps[0]} says where one stood. " if dumps else ""
+        where = f"{next(iter(dumps.values()))} says where one stood. " if dumps else ""
         return (
             f"They made no progress for {cluster.worker_timeout:g} s. {where}If they were only "
             "slow, set a larger cluster.worker_timeout; then continue with existing='resume'."
@@ -233,6 +236,10 @@ def _advice(cluster: ClusterConfig, frozen: bool, dumps: list[Path]) -> str:
         "If they ran out of memory, take fewer qubits, a smaller batch or fewer workers; then "
         "continue with existing='resume'."
     )
+
+
+def _hung(ranks: Iterable[int], timeout: float) -> dict[int, str]:
+    return dict.fromkeys(ranks, f"it made no progress for {timeout:g} s")
 
 
 def _causes(failures: Mapping[int, BaseException], timeout: float) -> dict[int, str]:

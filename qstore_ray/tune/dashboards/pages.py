@@ -56,12 +56,35 @@ def find_study(study: str, storage: Path) -> StudyStores:
         if url or (folder / JOURNAL).exists():
             track = TrackConfig.from_dict(job.get("track", {}))
             return StudyStores(optuna=url or str(real_path(folder / JOURNAL)), track=track)
+    raise unknown_study_error(study, storage)
+
+
+def unknown_study_error(
+    name: str, storage: Path, fix: str = "Run a search first, or give --storage."
+) -> UsageError:
+    """The error for a name or folder that is no study, by what it is instead.
+
+    Args:
+        fix: what to do if `storage` has no study at all.
+    """
+    if Path(name).suffix == ".toml":
+        return UsageError(
+            "this is a job file, not a study",
+            field="study",
+            value=name,
+            fix="Run the search first: `qstore tune JOB.toml`; then give the study's name.",
+        )
+    if len(Path(name).parts) > 1:
+        return UsageError(
+            "there is no study in this folder",
+            field="study",
+            value=name,
+            fix="Give the folder of a study such as runs/digits, or a name with --storage.",
+        )
     names = study_folders(storage)
     if not names:
-        raise UsageError(
-            f"there are no studies in {storage}", field="study", value=study, fix="Give --storage."
-        )
-    raise unknown_name_error("study", study, names, field="study")
+        return UsageError(f"there are no studies in {storage}", field="study", value=name, fix=fix)
+    return unknown_name_error("study", name, names, field="study")
 
 
 def mlflow_page(storage: Path, uri: str | None = None, port: int = 0) -> Page:

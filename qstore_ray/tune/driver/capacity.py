@@ -72,9 +72,9 @@ def room(
     if config.concurrency is not None and found < config.concurrency:
         raise ResourceError(
             f"a trial takes {_text(demand.total)}, {there}: {found} fit at a time",
-            field="concurrency",
+            field="tune.concurrency",
             value=config.concurrency,
-            fix=f"Write concurrency = {found}, or leave it out.",
+            fix=f"Write tune.concurrency = {found}, or leave it out.",
         )
     bundles = trial_bundles(config, trainer)
     if config.concurrency is not None:
@@ -109,10 +109,10 @@ def check_dashboard(config: TuneConfig, trainer: TrainerConfig, dashboard: bool)
         raise ResourceError(
             f"{config.scheduler} ends trials early, and without a dashboard Ray does not free the "
             f"places of their {trainer.num_workers} workers",
-            field="scheduler",
+            field="tune.scheduler",
             value=config.scheduler,
             fix="Start the cluster with its dashboard (pip install 'ray[default]'), or write "
-            'scheduler = "none" or tune.workers_per_trial = 0.',
+            'tune.scheduler = "none" or tune.workers_per_trial = 0.',
         )
 
 
@@ -123,9 +123,9 @@ def needs_dashboard(config: TuneConfig, trainer: TrainerConfig) -> bool:
 
 def _check_amounts(config: TuneConfig) -> None:
     amounts = {
-        "cpus_per_trial": config.cpus_per_trial,
-        "gpus_per_trial": config.gpus_per_trial,
-        **{f"resources.{name}": amount for name, amount in config.resources.items()},
+        "tune.cpus_per_trial": config.cpus_per_trial,
+        "tune.gpus_per_trial": config.gpus_per_trial,
+        **{f"tune.resources.{name}": amount for name, amount in config.resources.items()},
     }
     for field, amount in amounts.items():
         if 0 < amount < 1 / _UNIT:
@@ -135,7 +135,7 @@ def _check_amounts(config: TuneConfig) -> None:
     if config.gpus_per_trial > 1 and config.gpus_per_trial % 1:
         raise ConfigError(
             "of more than one GPU, Ray hands out whole ones",
-            field="gpus_per_trial",
+            field="tune.gpus_per_trial",
             value=config.gpus_per_trial,
             fix=f"Take {int(config.gpus_per_trial)} or {int(config.gpus_per_trial) + 1}.",
         )
@@ -244,13 +244,13 @@ def _no_room_error(
     if demand.at_once > 1:
         return ResourceError(
             f"a trial of {demand.at_once} trainings at once takes {_text(demand.total)}, {there}",
-            field="parts_at_once",
+            field="tune.parts_at_once",
             value=demand.at_once,
             fix="Take fewer at once, or less for each.",
         )
     return ResourceError(
         f"a trial takes {_text(demand.total)}, {there}",
-        field="cpus_per_trial",
+        field="tune.cpus_per_trial",
         value=demand.piece["CPU"],
         fix="Take less, or wait until others have ended.",
     )
@@ -270,12 +270,13 @@ def _below(amount: float) -> str:
 
 
 def _field(name: str) -> str:
-    return {"CPU": "cpus_per_trial", "GPU": "gpus_per_trial"}.get(name, f"resources.{name}")
+    known = {"CPU": "cpus_per_trial", "GPU": "gpus_per_trial"}
+    return f"tune.{known.get(name, f'resources.{name}')}"
 
 
 def _absent(name: str, field: str) -> str:
     if name == "GPU":
-        return "Write gpus_per_trial = 0."
+        return "Write tune.gpus_per_trial = 0."
     return f"Leave out {field}, or start a node with --resources='{{\"{name}\": 1}}'."
 
 

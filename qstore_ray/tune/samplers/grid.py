@@ -59,7 +59,7 @@ def grid_points(space: Space, limit: int) -> list[Values]:
     if size > limit:
         raise ConfigError(
             f"the grid has {size} combinations, and {limit} trials are allowed",
-            field="trials",
+            field="tune.trials",
             value=limit,
             fix=f"Set trials = {size}, take fewer choices or points, or the sampler tpe or qmc.",
         )

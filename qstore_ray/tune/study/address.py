@@ -9,11 +9,13 @@ database's own client (`PGPASSWORD`, `~/.pgpass`).
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qstore_ray.credentials import login_url, without_login
-from qstore_ray.errors import ConfigError, StudyError
+from qstore_ray.errors import ConfigError, QStoreError, StudyError
 from qstore_ray.resilience import real_path
 
 if TYPE_CHECKING:
@@ -49,6 +51,21 @@ def parsed(url: str) -> URL:
             fix=short or _FIX,
         ) from exc
     return found
+
+
+@contextmanager
+def for_field(field: str) -> Iterator[None]:
+    """Name the user's field in errors about a URL that was given elsewhere than as `storage_url`.
+
+    Args:
+        field: where the URL was given, such as `tune.storage_url`.
+    """
+    try:
+        yield
+    except QStoreError as exc:
+        if exc.field == "storage_url":
+            exc.field = field
+        raise
 
 
 def check_outlives(url: str) -> None:

@@ -14,7 +14,7 @@ from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.samplers import Learner, get_sampler
 from qstore_ray.tune.samplers.base import Design
 from qstore_ray.tune.space.space import Space
-from qstore_ray.tune.study.address import check_outlives, same_database
+from qstore_ray.tune.study.address import check_outlives, for_field, same_database
 from qstore_ray.tune.study.ownership import check_owner, recorded_url
 from qstore_ray.tune.study.storage import JOURNAL, name_of, open_storage, study_names
 from qstore_ray.tune.study.storage_errors import translated
@@ -50,13 +50,13 @@ def check_study(
 
 def _check_points(space: Space, points: Sequence[Mapping[str, Any]], trials: int) -> None:
     for place, point in enumerate(points):
-        space.check_point(point, field=f"points.{place}")
+        space.check_point(point, field=f"tune.points.{place}")
     if trials < len(points):
         raise ConfigError(
             f"there are {len(points)} points to try first",
-            field="trials",
+            field="tune.trials",
             value=trials,
-            fix=f"Set trials = {len(points)} or more.",
+            fix=f"Set tune.trials = {len(points)} or more.",
         )
 
 
@@ -70,12 +70,14 @@ def _check_folder(folder: Path, url: str | None, existing: Existing) -> None:
             fix="Take another name for the study.",
         )
     if url is not None:
-        check_outlives(url)
+        with for_field("tune.storage_url"):
+            check_outlives(url)
     if existing != "replace":
         _check_same_storage(folder, url)
     elif url is None:
         return  # a damaged journal is deleted too
-    there = study_names(folder, url)
+    with for_field("tune.storage_url"):
+        there = study_names(folder, url)
     if existing == "resume" and folder.name not in there:
         raise no_study_error(folder.name)
     if url is not None and folder.name in there:

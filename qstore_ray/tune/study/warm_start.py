@@ -15,7 +15,7 @@ from qstore_ray.resilience import real_path
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space.fields import Values
 from qstore_ray.tune.space.space import Space
-from qstore_ray.tune.study.address import split_reference
+from qstore_ray.tune.study.address import for_field, split_reference
 from qstore_ray.tune.study.attributes import COPIED
 from qstore_ray.tune.study.storage import open_storage, study_names
 
@@ -44,7 +44,7 @@ def trials_to_copy(
     ]:
         raise ConfigError(
             "the earlier study has other objectives",
-            field="warm_start",
+            field="tune.warm_start",
             value=reference,
             fix="Leave it out, or take its objectives.",
         )
@@ -60,7 +60,7 @@ def trials_to_copy(
     if not trials:
         raise ConfigError(
             "no completed trial of the earlier study fits this space",
-            field="warm_start",
+            field="tune.warm_start",
             value=reference,
             fix="Leave it out, or search the same fields in ranges that hold its values.",
         )
@@ -86,16 +86,17 @@ def _open(reference: str) -> optuna.Study:
         name = folder.name
         if not (folder / "study.journal").exists():
             raise _no_source_error(reference)
-    if name not in study_names(folder, address or None):
-        raise _no_source_error(reference)
-    storage = open_storage(folder, address or None, writing=False)
+    with for_field("tune.warm_start"):
+        if name not in study_names(folder, address or None):
+            raise _no_source_error(reference)
+        storage = open_storage(folder, address or None, writing=False)
     return optuna.load_study(study_name=name, storage=storage)
 
 
 def _no_source_error(reference: str) -> ConfigError:
     return ConfigError(
         "there is no such study to learn from",
-        field="warm_start",
+        field="tune.warm_start",
         value=reference,
         fix="Give the folder of a study, or the URL of a database, '#', and a name.",
     )

@@ -436,6 +436,43 @@ def test_an_expression_of_thousands_of_operations_is_refused_at_once(operator: s
         from_text(text)
 
 
+_INPUTS = "".join(f"input float x{i};\n" for i in range(6))
+_SUM = "(x0 + 2*x1 + 3*x2 + 4*x3 + 5*x4 + 6*x5)"
+_NESTED = "((x0 - x1)*(x0 - x1) - x1*(x0 - x1))"
+
+
+@pytest.mark.parametrize(
+    "angle",
+    [
+        f"{_SUM}*{_SUM}/2.5",
+        f"x1/({_SUM}*{_SUM})",
+        f"{_SUM}*{_SUM}*3.0 + x1*2.0",
+        f"sin({_SUM}*{_SUM}) - sin({_SUM})",
+        f"{_NESTED}*{_NESTED} - x2*{_NESTED}",
+    ],
+)
+def test_a_product_of_sums_that_qiskit_would_not_finish_is_refused(angle: str):
+    with pytest.raises(CircuitError, match=r"line 10, column .*more than 20 terms"):
+        from_text(f"{V3}{_INPUTS}qubit q;\nrx({angle}) q;")
+
+
+@pytest.mark.parametrize(
+    "angle",
+    [
+        f"{_SUM}*{_SUM}*0.1 - x1",
+        f"{_SUM} + {_SUM}/2",
+        " + ".join(f"(pi - x{i})*(pi - x{j})" for i in range(6) for j in range(i)),
+        f"{_SUM}*{_SUM} + x1*x2",
+    ],
+)
+def test_a_product_of_sums_is_computed(angle: str):
+    circuit = from_text(f"{V3}{_INPUTS}qubit q;\nrx({angle}) q;", features="x")
+    x = np.linspace(0.1, 0.7, 6)
+    names = {f"x{i}": value for i, value in enumerate(x)}
+    expected = eval(angle, {"pi": np.pi, **names})
+    assert circuit.encode(x[None])[0][-1] == pytest.approx(expected)
+
+
 def test_a_text_is_parsed_once(monkeypatch: pytest.MonkeyPatch):
     calls = []
     run = reader.run_program

@@ -270,3 +270,12 @@ def test_a_port_that_is_taken_is_named(storage: Path):
         with pytest.raises(UsageError, match="port cannot be used") as caught:
             mlflow_page(storage, port=port)
     assert (caught.value.field, caught.value.value) == ("--mlflow-port", port)
+
+
+@pytest.mark.parametrize(
+    ("study", "why"),
+    [("job.toml", "a job file, not a study"), ("some/folder", "no study in this folder")],
+)
+def test_what_is_no_study_is_explained(study, why, tmp_path, capsys):
+    assert main(["ui", study, "--storage", str(tmp_path), "--json"]) == 2
+    assert why in json.loads(capsys.readouterr().out)["message"]

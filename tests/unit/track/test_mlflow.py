@@ -23,6 +23,7 @@ from qstore_ray.track.base import RunInfo
 from qstore_ray.track.config import TrackConfig, default_uri
 from qstore_ray.track.follow import Follower
 from qstore_ray.track.jsonl import MetricsFile
+from qstore_ray.track.mlflow.store import open_client
 from qstore_ray.track.mlflow.tracker import MLflowTracker
 from qstore_ray.track.sync import sync_run
 
@@ -436,10 +437,30 @@ def test_a_file_that_is_no_database_is_an_error(tmp_path: Path, run_dir: Path):
         tracker.start(RunInfo(name="r", run_dir=run_dir))
 
 
-def test_a_run_that_this_store_does_not_know_is_not_begun_anew(run_dir: Path):
+def test_a_run_that_a_named_store_does_not_know_is_not_begun_anew(tmp_path: Path, run_dir: Path):
     (run_dir / "mlflow_run_id").write_text("0" * 32)
+    named = TrackConfig(mlflow_uri=default_uri(tmp_path / "elsewhere"))
+    (tmp_path / "elsewhere").mkdir()
     with pytest.raises(RunError, match="not found"):
-        MLflowTracker(TrackConfig()).start(RunInfo(name="r", run_dir=run_dir, resumed=True))
+        MLflowTracker(named).start(RunInfo(name="r", run_dir=run_dir, resumed=True))
+
+
+def test_a_folder_moved_away_from_its_store_is_recorded_in_the_one_beside_it(
+    tmp_path: Path, run_dir: Path, capsys: pytest.CaptureFixture[str]
+):
+    tracker = MLflowTracker(TrackConfig())
+    tracker.start(RunInfo(name="r", run_dir=run_dir))
+    tracker.finish("finished", {}, [])
+    first = (run_dir / "mlflow_run_id").read_text()
+    (tmp_path / "other").mkdir()
+    run_dir.rename(moved := tmp_path / "other" / "run")
+    tracker = MLflowTracker(TrackConfig())
+    tracker.start(RunInfo(name="r", run_dir=moved, resumed=True))
+    tracker.finish("finished", {}, [])
+    assert (moved / "mlflow_run_id").read_text() != first
+    client = open_client(default_uri(tmp_path / "other"))
+    assert _found(client, moved).info.status == "FINISHED"
+    assert "does not have the run" in capsys.readouterr().err
 
 
 def test_a_run_whose_number_was_not_written_down_is_found_again(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -143,6 +144,29 @@ def test_a_log_that_was_uploaded_is_kept(run_dir: Path):
     assert sent.exists()
     assert other.exists()
     assert not unsent.exists()
+
+
+def _recorded(run_dir: Path) -> str:
+    """Record the run of this folder; the W&B id that it has."""
+    tracker = WandBTracker(OFFLINE)
+    tracker.start(RunInfo(name="r", run_dir=run_dir))
+    tracker.finish("finished", {}, [])
+    return (run_dir / "wandb_run_id").read_text().split()[0]
+
+
+def test_a_copy_of_a_run_folder_is_a_run_of_its_own_and_a_moved_one_the_same(run_dir: Path):
+    _write(run_dir, START, _epoch(0))
+    first = _recorded(run_dir)
+    shutil.copytree(run_dir, copy := run_dir.with_name("copy"), symlinks=True)
+    second = _recorded(copy)
+    assert second != first
+    assert [log.name[-12:] for log in (copy / "wandb").glob("offline-run-*")] == [second]
+    assert [log.name[-12:] for log in (run_dir / "wandb").glob("offline-run-*")] == [first]
+    run_dir.rename(moved := run_dir.with_name("moved"))
+    assert _recorded(moved) == first
+    assert _recorded(copy) == second
+    (link := run_dir.with_name("link")).symlink_to(moved)
+    assert _recorded(link) == first
 
 
 def test_the_users_own_wandb_run_goes_on(run_dir: Path, tmp_path: Path):

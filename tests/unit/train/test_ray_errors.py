@@ -105,7 +105,7 @@ def test_every_place_that_meets_an_error_of_rays_says_what_it_means(case: str):
         assert predict._translated_error(error).message == f"predicting on Ray failed: {words}"
         said = kernel_matrix._translated_error(error, once)
         assert said.message == f"a worker failed while it computed a kernel: {words}"
-        said = workers._translated_error(error, once, [])
+        said = workers._translated_error(error, once, {})
         assert said.message == f"the workers failed more than 1 times: {words}"
 
 
@@ -120,7 +120,7 @@ def test_workers_that_do_not_start_are_an_error_about_the_start(kind: type[Excep
     from ray.train.v2.api.exceptions import ControllerError
 
     error = ControllerError(kind(2))
-    said = workers._translated_error(error, ClusterConfig(start_timeout=7.0), [])
+    said = workers._translated_error(error, ClusterConfig(start_timeout=7.0), {})
     assert (said.field, said.value) == ("cluster.start_timeout", 7.0)
     assert said.message == "the workers did not start within 7 s"
     assert "RAY_" not in str(said)
@@ -130,12 +130,12 @@ def test_of_a_group_those_are_named_that_were_lost_and_not_those_that_waited_for
     lost = _as_ray_train_meets_it(DEATHS["killed"][0])
     waited = RuntimeError("Traceback\nallreduce: the connection was reset")
     once = ClusterConfig(max_failures=1)
-    said = workers._translated_error(_failed({0: waited, 1: lost}), once, [])
+    said = workers._translated_error(_failed({0: waited, 1: lost}), once, {})
     assert said.message == f"the workers failed more than 1 times: worker 1: {KILLED}"
-    said = workers._translated_error(_failed({0: waited}), once, [])
+    said = workers._translated_error(_failed({0: waited}), once, {})
     assert said.message.endswith("worker 0: allreduce: the connection was reset")
     ours = DataError("row 7 is not finite", field="x")
-    assert workers._translated_error(_failed({0: waited, 1: ours}), once, []) is ours
+    assert workers._translated_error(_failed({0: waited, 1: ours}), once, {}) is ours
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from qstore_ray.train.loop.reducer import LocalReducer
-from qstore_ray.train.ray.watchdog import stack_dumps, watched
+from qstore_ray.train.ray.watchdog import dump_sizes, stack_dumps, watched
 
 # Adds up for as long as the first number says, then ends or waits for ever; under a deadline.
 WORKER = """
@@ -51,14 +51,15 @@ def _work(folder: Path, seconds: float, then: str, deadline: float, repository: 
 
 def test_who_stands_still_ends_and_says_where(tmp_path, repository):
     assert _work(tmp_path, 0.1, "hang", 1.0, repository) == 1
-    (dump,) = stack_dumps(tmp_path)
+    (dump,) = stack_dumps(tmp_path).values()
+    assert stack_dumps(tmp_path, dump_sizes(tmp_path)) == {}
     assert dump.name == "stuck-worker-0.txt"
     assert "in stand_still" in dump.read_text()
 
 
 def test_who_moves_lives_for_longer_than_the_deadline(tmp_path, repository):
     assert _work(tmp_path, 6.0, "end", 3.0, repository) == 0
-    assert stack_dumps(tmp_path) == []
+    assert stack_dumps(tmp_path) == {}
     assert list(tmp_path.iterdir()) == [], "the empty file is gone"
 
 

@@ -185,7 +185,7 @@ def test_the_short_name_of_postgresql_is_spelt_out(tmp_path):
 def test_a_database_in_memory_is_refused(tmp_path, url):
     with pytest.raises(ConfigError, match="in memory") as caught:
         _open(tmp_path, storage_url=url)
-    assert caught.value.field == "storage_url"
+    assert caught.value.field == "tune.storage_url"
     assert list(tmp_path.iterdir()) == []
 
 

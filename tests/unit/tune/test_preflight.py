@@ -71,17 +71,22 @@ def test_what_tune_reserves_and_why_there_are_no_more():
 @pytest.mark.parametrize(
     ("nodes", "options", "field", "words"),
     [
-        ([{"CPU": 2}], {"cpus_per_trial": 3}, "cpus_per_trial", "Take 2 or less"),
-        ([{"CPU": 2}] * 2, {"cpus_per_trial": 3}, "cpus_per_trial", "Take 2 or less"),
-        ([{"CPU": 2}], {"gpus_per_trial": 0.5}, "gpus_per_trial", "gpus_per_trial = 0"),
-        ([{"CPU": 2}], {"resources": {"q": 1}}, "resources.q", "--resources='{\"q\": 1}'"),
-        ([{"CPU": 2}], {"parts_at_once": 3, "seeds": 3}, "parts_at_once", "fewer at once"),
-        ([{"CPU": 2}], {"concurrency": 3}, "concurrency", "concurrency = 2"),
+        ([{"CPU": 2}], {"cpus_per_trial": 3}, "tune.cpus_per_trial", "Take 2 or less"),
+        ([{"CPU": 2}] * 2, {"cpus_per_trial": 3}, "tune.cpus_per_trial", "Take 2 or less"),
+        ([{"CPU": 2}], {"gpus_per_trial": 0.5}, "tune.gpus_per_trial", "gpus_per_trial = 0"),
+        ([{"CPU": 2}], {"resources": {"q": 1}}, "tune.resources.q", "--resources='{\"q\": 1}'"),
+        ([{"CPU": 2}], {"parts_at_once": 3, "seeds": 3}, "tune.parts_at_once", "fewer at once"),
+        ([{"CPU": 2}], {"concurrency": 3}, "tune.concurrency", "concurrency = 2"),
         ([{"CPU": 2}], {"workers": 3}, "tune.workers_per_trial", "cpus_per_worker = 0.66"),
         ([{"CPU": 1}, {"CPU": 3}], {"workers": 5}, "tune.workers_per_trial", "worker = 0.75"),
         ([{"CPU": 1}] * 4, {"workers": 1, "cpus": 2}, "cluster.cpus_per_worker", "Take 1 or"),
-        ([{"CPU": 4}], {"workers": 2, "resources": {"q": 1}}, "resources.q", "--resources"),
-        ([{"CPU": 4}], {"workers": 2, "concurrency": 3}, "concurrency", "concurrency = 2"),
+        ([{"CPU": 4}], {"workers": 2, "resources": {"q": 1}}, "tune.resources.q", "--resources"),
+        (
+            [{"CPU": 4}],
+            {"workers": 2, "concurrency": 3},
+            "tune.concurrency",
+            "concurrency = 2",
+        ),
     ],
 )
 def test_what_has_no_room_is_refused_with_the_numbers(nodes, options, field, words):
@@ -103,9 +108,9 @@ def test_the_deadlock_of_trials_that_wait_for_each_others_workers_is_refused():
 @pytest.mark.parametrize(
     ("options", "field"),
     [
-        ({"gpus_per_trial": 1.5}, "gpus_per_trial"),
-        ({"cpus_per_trial": 1e-5}, "cpus_per_trial"),
-        ({"resources": {"q": 1e-5}}, "resources.q"),
+        ({"gpus_per_trial": 1.5}, "tune.gpus_per_trial"),
+        ({"cpus_per_trial": 1e-5}, "tune.cpus_per_trial"),
+        ({"resources": {"q": 1e-5}}, "tune.resources.q"),
     ],
 )
 def test_amounts_that_ray_cannot_hand_out_are_refused(options, field):
@@ -135,7 +140,7 @@ def test_trials_with_workers_are_ended_early_only_with_a_dashboard(scheduler, wo
         return
     with pytest.raises(ResourceError) as caught:
         check_dashboard(config, trainer, dashboard=False)
-    assert (caught.value.field, caught.value.value) == ("scheduler", "asha")
+    assert (caught.value.field, caught.value.value) == ("tune.scheduler", "asha")
     assert "ray[default]" in caught.value.fix
 
 

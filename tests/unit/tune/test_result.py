@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import tomllib
 
@@ -11,6 +12,7 @@ from pyarrow import parquet
 from qstore_ray.errors import RunError
 from qstore_ray.job import JobConfig
 from qstore_ray.testing.search_spaces import SPACE
+from qstore_ray.tune.driver.finalize import leave_files
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.result import read_result
@@ -128,3 +130,17 @@ def test_there_is_no_study_where_there_is_none(tmp_path):
         read_result(tmp_path, "s")
     assert caught.value.field == "study"
     assert caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("number", "fix"),
+    [(errno.ENOSPC, "Free some space"), (errno.EACCES, "may write to"), (errno.EIO, "Check the")],
+)
+def test_files_that_cannot_be_written_say_what_to_do(tmp_path, number, fix):
+    class Unwritable:
+        def write(self, folder):
+            raise OSError(number, "the system's reason")
+
+    with pytest.raises(RunError, match="the system's reason") as caught:
+        leave_files(Unwritable(), tmp_path, figures=False)
+    assert fix in caught.value.fix

@@ -87,7 +87,7 @@ def test_a_grid_is_counted_without_being_made():
     assert grid_size(Space.from_dict(table)) == 10**100 + 2 * 10**98
     with pytest.raises(ConfigError) as caught:
         grid_points(Space.from_dict(table), 500)
-    assert caught.value.field == "trials"
+    assert caught.value.field == "tune.trials"
     assert "500 trials are allowed" in caught.value.message
 
 

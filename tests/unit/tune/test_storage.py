@@ -12,7 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qstore_ray.errors import ConfigError, MissingDependencyError, RunExistsError, StudyError
+from qstore_ray.errors import (
+    ConfigError,
+    MissingDependencyError,
+    QStoreError,
+    RunExistsError,
+    StudyError,
+)
 from qstore_ray.testing.search_spaces import spaces
 from qstore_ray.train.run.lock import LOCK
 from qstore_ray.tune.space.space import Space
@@ -157,7 +163,7 @@ def test_an_argument_that_sqlite_does_not_know_is_refused_before_anything_is_wri
 ):
     with pytest.raises(ConfigError, match="SQLite does not know") as caught:
         _open(tmp_path / "runs", storage_url=f"sqlite:///{tmp_path}/studies.db?{query}")
-    assert caught.value.field == "storage_url"
+    assert caught.value.field == "tune.storage_url"
     assert "planted" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
     assert not recwarn
@@ -173,10 +179,10 @@ def test_a_file_that_is_no_database(tmp_path):
 @pytest.mark.parametrize(
     ("url", "error", "field"),
     [
-        ("studies.db", ConfigError, "storage_url"),
-        ("sqlite://host:planted/x", ConfigError, "storage_url"),
-        ("nonsense://u:planted@host/db", ConfigError, "storage_url"),
-        ("postgresql://u:planted@127.0.0.1:1/db", MissingDependencyError, "storage_url"),
+        ("studies.db", ConfigError, "tune.storage_url"),
+        ("sqlite://host:planted/x", ConfigError, "tune.storage_url"),
+        ("nonsense://u:planted@host/db", ConfigError, "tune.storage_url"),
+        ("postgresql://u:planted@127.0.0.1:1/db", MissingDependencyError, "tune.storage_url"),
         ("sqlite:////no/such/folder/planted/x.db", StudyError, "storage"),
     ],
 )
@@ -226,14 +232,14 @@ def test_a_point_in_the_queue_is_tried_as_it_was_given_and_read_back(space, shar
 @pytest.mark.parametrize(
     ("options", "field"),
     [
-        ({"points": [{"model.layers": 9}]}, "points.0.model.layers"),
-        ({"points": [{}, {"model.layer": 1}]}, "points.1.model.layer"),
-        ({"points": [{}] * 7}, "trials"),
+        ({"points": [{"model.layers": 9}]}, "tune.points.0.model.layers"),
+        ({"points": [{}, {"model.layer": 1}]}, "tune.points.1.model.layer"),
+        ({"points": [{}] * 7}, "tune.trials"),
         ({"trials": 0}, "trials"),
-        ({"trials": 5}, "trials"),  # the grid has 6
+        ({"trials": 5}, "tune.trials"),  # the grid has 6
         ({"objectives": []}, "objectives"),
-        ({"warm_start": ["nowhere"]}, "warm_start"),
-        ({"warm_start": ["sqlite://#nothing"]}, "warm_start"),
+        ({"warm_start": ["nowhere"]}, "tune.warm_start"),
+        ({"warm_start": ["sqlite://#nothing"]}, "tune.warm_start"),
     ],
 )
 def test_wrong_beginnings(tmp_path, options, field):
@@ -274,3 +280,12 @@ def test_an_earlier_study_is_learned_from_and_does_not_count(tmp_path):
     other = Space.from_dict({"trainer.seed": {"type": "int", "low": 0, "high": 3}})
     with pytest.raises(ConfigError, match="no completed trial"):
         _open(tmp_path / "new", **{**options, "space": other})
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense://host/db#s", "sqlite://?bogus=1#s", "mysql://host/db#s"]
+)
+def test_an_error_about_an_earlier_study_names_its_field(url, tmp_path):
+    with pytest.raises(QStoreError) as caught:
+        _open(tmp_path / "runs", warm_start=[url])
+    assert caught.value.field == "tune.warm_start"
