@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from qstore_ray.credentials import HIDDEN, is_secret, redact_text
 from qstore_ray.errors import ConfigError, unknown_name_error
+from qstore_ray.types import Table
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -76,7 +77,7 @@ class Config(BaseModel):
             raise _config_error(exc, type(self)) from exc
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
+    def from_dict(cls, values: Table) -> Self:
         """The configuration that `values` (as read from TOML or JSON) describes."""
         return cls(**values)
 
@@ -89,7 +90,7 @@ class Config(BaseModel):
         """
         return cls.from_dict(apply_overrides(read_toml(path), overrides))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Table:
         """The configuration as JSON-ready values, unset optional fields left out."""
         return self.model_dump(mode="json", exclude_none=True)
 
@@ -137,7 +138,7 @@ def fingerprint(values: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read_toml(path: str | Path) -> dict[str, Any]:
+def read_toml(path: str | Path) -> Table:
     """The TOML file at `path` as nested dictionaries.
 
     Raises:
@@ -165,19 +166,19 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         ) from exc
 
 
-def dump_toml(values: dict[str, Any]) -> str:
+def dump_toml(values: Table) -> str:
     """Nested dictionaries as TOML text."""
     return tomli_w.dumps(values, multiline_strings=True)
 
 
-def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def apply_overrides(values: Table, overrides: Sequence[str]) -> Table:
     """A copy of `values` with each `a.b=c` set; `c` is read as TOML, else taken as text.
 
     `trainer.epochs=5`, `trainer.optimizer.name=sgd` and `dataset.split.test=0.3` all work; a number
     between dots is an index into a list (`dataset.preprocessing.0.name=minmax`), and a key that has
     dots itself may stand in quotes (`tune.space."model.layers".high=4`), as in TOML.
     """
-    result: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    result: Table = json.loads(json.dumps(values, default=str))
     for override in overrides:
         path, equals, text = override.partition("=")
         if not equals or not path.strip():
@@ -197,7 +198,7 @@ def _toml_value(text: str) -> Any:
         return text
 
 
-def set_field(values: dict[str, Any], field: str, value: Any) -> None:
+def set_field(values: Table, field: str, value: Any) -> None:
     """Set the dotted `field` in nested tables and lists, as `apply_overrides` does, in place.
 
     Raises:
@@ -232,7 +233,7 @@ def set_field(values: dict[str, Any], field: str, value: Any) -> None:
             node = node[index]
 
 
-def _keys(values: dict[str, Any], field: str) -> list[str]:
+def _keys(values: Table, field: str) -> list[str]:
     """The keys that lead to `field`: a key of `values` that has dots itself is one of them.
 
     Raises:

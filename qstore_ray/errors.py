@@ -36,12 +36,23 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePath
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypedDict
 
 from qstore_ray.credentials import HIDDEN, is_secret, redact_text
 from qstore_ray.wording import worded
 
 _LONGEST_VALUE = 80
+
+
+class ErrorFields(TypedDict):
+    """The JSON-ready fields of an error; see `QStoreError`."""
+
+    error: str
+    message: str
+    field: str
+    value: str | None
+    fix: str
+    exit_code: int
 
 
 class QStoreError(Exception):
@@ -100,7 +111,7 @@ class QStoreError(Exception):
         """The value, short, unless the field's name says that it is secret."""
         return shown_value(self.value, self.field)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> ErrorFields:
         """The error as JSON-ready fields (`--json` prints this)."""
         return {
             "error": type(self).__name__,

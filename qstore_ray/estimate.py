@@ -1,21 +1,31 @@
-"""Estimate the cost of a job before it runs: circuit size, operations, memory and time.
+"""Estimate the cost of a job before it runs: circuits, shots, operations, memory and time.
 
-The counts are those of the compiled program. The seconds come from the cost model of the exact
-engine (`simulate/cost.py`), calibrated on this machine. They exclude starting Ray, reading the data
-and writing checkpoints.
+If the exact engine does the work, by the adjoint method, the seconds come from its cost model
+(`simulate/cost.py`), calibrated on this machine. A job with noise, shots, another backend, a
+gradient by parameter shift or an optimizer that searches is counted and timed by taking its first
+steps. Starting Ray, reading the data and writing checkpoints are not included.
 """
 
 from __future__ import annotations
 
+import statistics
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from qstore_ray.errors import UsageError
 from qstore_ray.job import JobConfig
+from qstore_ray.learn.step import BLOCK
 
 if TYPE_CHECKING:
     from qstore_ray.data.read.dataset import Dataset
     from qstore_ray.learn.model import QuantumModel
+    from qstore_ray.simulate.compile.program import Program
+    from qstore_ray.simulate.cost import Calibration
+    from qstore_ray.train.checks import Checked
+
+_STEPS = 6
+_SECONDS = 3.0
+"""How many steps are taken at most, and for how long: the first one also compiles."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +34,15 @@ class Estimate:
 
     Attributes:
         qubits, gates, observables: size of the circuit. parameters: size of the whole model.
-        rotations, layers: size of the compiled circuit.
+        rotations, layers: size of the compiled circuit, without noise.
         rows: number of training rows. steps: number of steps in all epochs.
-        engine: description of the engine that runs.
-        flops_per_step: operations for the values and gradients of one batch.
-        memory_bytes: peak memory of one worker's engine.
+        backend: that runs the circuits. engine: description of it.
+        noise: whether the job has noise. measured_steps: how many steps were taken to count and
+            time them; 0 if the cost model answered.
+        circuits, shots: in all epochs, with validation, as training counts them: the last block of
+            16 rows is full. The scoring of test rows is not included.
+        flops_per_step: operations for the values and gradients of one batch; None if measured.
+        memory_bytes: peak memory of one worker's engine; None if it is not known.
         step_seconds: time of one batch on one core. epoch_seconds, train_seconds: time with
             validation, divided among the workers.
     """
@@ -42,9 +56,14 @@ class Estimate:
     rows: int
     steps: int
     workers: int
+    backend: str
     engine: str
-    flops_per_step: float
-    memory_bytes: int
+    noise: bool
+    measured_steps: int
+    circuits: int
+    shots: int
+    flops_per_step: float | None
+    memory_bytes: int | None
     step_seconds: float
     epoch_seconds: float
     train_seconds: float
@@ -68,54 +87,153 @@ def job_model(config: JobConfig, dataset: Dataset) -> QuantumModel:
 
 
 def estimate_job(config: JobConfig) -> Estimate:
-    """What training this job takes on this machine; the data are loaded, nothing is trained.
+    """What training this job takes on this machine; the data are loaded, no model is kept.
 
     Raises:
-        UsageError: the backend is not the exact simulator, whose cost is what is known.
-        QStoreError: see `DatasetLoader.load` and `build_model`.
+        QStoreError: see `DatasetLoader.load` and `QuantumTrainer.fit`: what training would refuse.
     """
-    from qstore_ray.backends.statevector import StatevectorBackend
     from qstore_ray.data.loader import DatasetLoader
     from qstore_ray.simulate.compile.compiler import compile_program
-    from qstore_ray.simulate.cost import calibrate, cost
-    from qstore_ray.simulate.engines.engines import describe
+    from qstore_ray.train.checks import checked
 
-    if config.trainer.backend != "statevector":
-        raise UsageError(
-            "only the exact simulator's cost is known",
-            field="trainer.backend",
-            value=config.trainer.backend,
-            fix="Estimate with trainer.backend = 'statevector'.",
-        )
-    dataset = DatasetLoader.load(config.dataset)
-    sizes = {split: len(dataset.materialize(split)[1]) for split in ("train", "val")
-             if split in dataset.plans}  # fmt: skip
-    model = job_model(config, dataset)
-    backend = StatevectorBackend(**config.trainer.exact_options())
-    backend.check_width(model.circuit.template)
-    program = compile_program(model.circuit.template, model.observables)
-    speed = calibrate(backend.engine, backend.precision)
-    batch = min(config.trainer.batch_size, sizes["train"])
-    steps = -(-sizes["train"] // config.trainer.batch_size)
-    step = cost(program, batch, rows_gradient=model.rows_gradient, calibration=speed)
-    training = step.seconds * sizes["train"] / batch
-    validation = cost(program, sizes.get("val", 0), gradient=False, calibration=speed).seconds
-    workers = max(1, config.trainer.num_workers)
-    epoch = (training + validation) / workers
+    trainer = config.trainer
+    job = checked(config.model, trainer, DatasetLoader.load(config.dataset))
+    rows = len(job.rows.x)
+    steps = -(-rows // (trainer.batch_size * trainer.accumulate))
+    program = compile_program(job.model.circuit.template, job.model.observables)
+    found = _predicted(config, job, program) if _is_exact(config) else _measured(config, job)
+    epoch = found.step.seconds * found.steps_per_epoch + found.validation.seconds
+    epoch /= max(1, trainer.num_workers)
+    every = trainer.epochs
     return Estimate(
         qubits=program.n_qubits,
-        gates=len(model.circuit.template.ops),
-        parameters=model.n_parameters,
+        gates=len(job.model.circuit.template.ops),
+        parameters=job.model.n_parameters,
         observables=program.n_observables,
         rotations=len(program.x),
         layers=len(program.layers),
-        rows=sizes["train"],
-        steps=steps * config.trainer.epochs,
-        workers=config.trainer.num_workers,
-        engine=describe(backend.engine),
+        rows=rows,
+        steps=steps * every,
+        workers=trainer.num_workers,
+        backend=trainer.backend,
+        engine=found.engine,
+        noise=trainer.noise is not None,
+        measured_steps=found.measured_steps,
+        circuits=round(
+            every * (found.step.circuits * found.steps_per_epoch + found.validation.circuits)
+        ),
+        shots=round(every * (found.step.shots * found.steps_per_epoch + found.validation.shots)),
+        flops_per_step=found.flops_per_step,
+        memory_bytes=found.memory_bytes,
+        step_seconds=found.step.seconds,
+        epoch_seconds=epoch,
+        train_seconds=epoch * every,
+    )
+
+
+class _Work(NamedTuple):
+    seconds: float
+    circuits: float
+    shots: float
+
+
+class _Found(NamedTuple):
+    """Attributes: steps_per_epoch: in whole batches, so it may be broken."""
+
+    step: _Work
+    validation: _Work
+    steps_per_epoch: float
+    engine: str
+    measured_steps: int = 0
+    flops_per_step: float | None = None
+    memory_bytes: int | None = None
+
+
+def _is_exact(config: JobConfig) -> bool:
+    """Whether the cost model knows the job: exact values, and the adjoint gradient of each row."""
+    from qstore_ray.learn.optimizers import get_optimizer
+    from qstore_ray.learn.optimizers.base import SearchOptimizer
+
+    trainer = config.trainer
+    searches = isinstance(
+        get_optimizer(trainer.optimizer, trainer.optimizer_options), SearchOptimizer
+    )
+    return (
+        trainer.backend == "statevector"
+        and trainer.noise is None
+        and "shots" not in trainer.backend_options
+        and trainer.gradient in ("auto", "adjoint")
+        and not searches
+    )
+
+
+def _predicted(config: JobConfig, job: Checked, program: Program) -> _Found:
+    from qstore_ray.backends.statevector import StatevectorBackend
+    from qstore_ray.simulate.cost import calibrate, cost
+    from qstore_ray.simulate.engines.engines import describe
+
+    backend = StatevectorBackend(**config.trainer.exact_options())
+    speed: Calibration = calibrate(backend.engine, backend.precision)
+    rows, validation = len(job.rows.x), len(job.rows.x_val)
+    batch = min(config.trainer.batch_size * config.trainer.accumulate, rows)
+    step = cost(program, batch, rows_gradient=job.model.rows_gradient, calibration=speed)
+    circuits = sum(_full_blocks(min(batch, rows - first)) for first in range(0, rows, batch))
+    scored = cost(program, validation, gradient=False, calibration=speed).seconds
+    return _Found(
+        _Work(step.seconds, circuits * batch / rows, 0),
+        _Work(scored, _full_blocks(validation), 0),
+        rows / batch,
+        describe(backend.engine),
         flops_per_step=step.flops,
         memory_bytes=step.memory,
-        step_seconds=step.seconds,
-        epoch_seconds=epoch,
-        train_seconds=epoch * config.trainer.epochs,
     )
+
+
+def _full_blocks(n_rows: int) -> int:
+    return -(-n_rows // BLOCK) * BLOCK
+
+
+def _measured(config: JobConfig, job: Checked) -> _Found:
+    """By the first steps of the training itself, in this process."""
+    from qstore_ray.backends import open_backend
+    from qstore_ray.backends.statevector import StatevectorBackend
+    from qstore_ray.learn.schedules import Horizon
+    from qstore_ray.simulate.engines.engines import describe
+    from qstore_ray.train.loop.loop import batches_of
+    from qstore_ray.train.loop.objective import RowSelection, TrainingObjective
+    from qstore_ray.train.loop.reducer import LocalReducer
+    from qstore_ray.train.loop.stepper import Stepper
+
+    trainer, rows = config.trainer, job.rows
+    backend = open_backend(trainer.backend, trainer.options_of_backend(), threads=1)
+    objective = TrainingObjective(job.model, backend, trainer.gradient, LocalReducer())
+    stepper = Stepper(trainer, objective)
+    batches = batches_of(trainer, rows.y).of_epoch(0)
+    state = stepper.begin(
+        job.model.initial(trainer.seed), Horizon(len(batches) * trainer.epochs, len(batches))
+    )
+    seconds: list[float] = []
+    samples = 0
+    began = time.perf_counter()
+    while len(seconds) < _STEPS and (not seconds or time.perf_counter() - began < _SECONDS):
+        index = batches[len(seconds) % len(batches)]
+        before = time.perf_counter()
+        state, batch = stepper.step(state, RowSelection(rows.x, rows.y, index, rows.row))
+        seconds.append(time.perf_counter() - before)
+        samples += batch.n_rows
+    steps = len(seconds)
+    circuits, shots = objective.usage / steps
+    step = _Work(statistics.median(seconds[1:] or seconds), circuits, shots)
+    part = RowSelection(rows.x_val, rows.y_val).first(trainer.batch_size)
+    validation = _Work(0.0, 0.0, 0.0)
+    if part.count:
+        objective.for_testing(trainer.seed, state.step)
+        used, before = objective.usage, time.perf_counter()
+        objective.scores(state.theta, part)
+        took = time.perf_counter() - before
+        share = len(rows.x_val) / part.count
+        circuits, shots = (objective.usage - used) * share
+        validation = _Work(took * share, circuits, shots)
+    per_epoch = len(rows.x) / (samples / steps)
+    engine = describe(backend.engine) if isinstance(backend, StatevectorBackend) else backend.name
+    return _Found(step, validation, per_epoch, engine, measured_steps=steps)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qstore_ray.errors import ConfigError, UsageError
 from qstore_ray.track.base import Display
@@ -52,7 +52,7 @@ class JobResult:
     """
 
     run_dir: Path
-    metrics: dict[str, Any]
+    metrics: dict[str, float]
     verdict: str
     missing: Mapping[str, str]
 

@@ -1,4 +1,4 @@
-"""The letters of array shapes used in every docstring, the array types, and the kinds of tasks.
+"""The letters of array shapes used in every docstring, the array types, free tables, and tasks.
 
 B  rows of a batch            P  parameters of a circuit
 F  raw features of a row      O  observables
@@ -10,6 +10,7 @@ n  qubits; a state has 2^n amplitudes, qubit 0 is the least significant bit of t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     ComplexArray: TypeAlias = NDArray[np.complex128]
     IntArray: TypeAlias = NDArray[np.int64]
     AnyArray: TypeAlias = NDArray[Any]
+
+Table: TypeAlias = dict[str, Any]
+"""A free table of TOML or JSON, such as the options of a backend: its reader checks the values."""
+
+ReadOnlyTable: TypeAlias = Mapping[str, object]
+"""A `Table` that is only read; its values are checked before they are used."""
 
 Task: TypeAlias = Literal["classification", "multilabel", "regression"]
 """One class a row, several labels that each hold or not, or one or several numbers a row."""

@@ -6,6 +6,7 @@ by lines on its standard input, each answered by one line of JSON:
 
     load CASE.json   →  {"ok": true, "first_s": 1.2, "loss": 0.7, "gradient": "….npy"}
     time 5           →  {"ok": true, "ms": [3.1, 3.0, 3.0, 3.1, 3.0]}
+    gradients 400    →  {"ok": true, "gradients": "….npy"}      those of the next steps (400, P)
     a failure        →  {"ok": false, "status": "unsupported", "reason": "…"}
 
 This file imports numpy only.
@@ -62,6 +63,17 @@ class Op(NamedTuple):
     angles: tuple[Angle, ...]
 
 
+class Noise(NamedTuple):
+    """What happens after every gate, to each of its qubits, and at the end.
+
+    `p`: X, Y or Z with probability p/4 each (the depolarizing number of Aer). `readout`: a qubit is
+    read wrongly with this probability, so ⟨Z⟩ is multiplied by 1 − 2 · readout.
+    """
+
+    p: float
+    readout: float
+
+
 @dataclass(frozen=True)
 class Case:
     """One circuit with its data: n qubits, B rows of A angles, P parameters, O observables."""
@@ -78,6 +90,7 @@ class Case:
     w: np.ndarray  # (O,)
     c: float
     y: np.ndarray  # (B,)
+    noise: Noise | None = None
 
     @property
     def batch(self) -> int:
@@ -113,6 +126,7 @@ def read(path: str | Path) -> Case:
         w=arrays["w"],
         c=float(arrays["c"]),
         y=arrays["y"],
+        noise=Noise(**spec["noise"]) if "noise" in spec else None,
     )
 
 
@@ -123,6 +137,7 @@ def serve(build: Callable[[Case], Step]) -> None:
     os.dup2(2, 1)
     _say(answers, {"ok": True, "ready": True})
     step: Step | None = None
+    case_path = Path()
     for line in sys.stdin:
         command, _, argument = line.strip().partition(" ")
         try:
@@ -130,8 +145,11 @@ def serve(build: Callable[[Case], Step]) -> None:
                 step = None
                 gc.collect()
                 step, answer = _load(build, argument)
+                case_path = Path(argument)
             elif command == "time" and step is not None:
                 answer = {"ok": True, "ms": _times(step, int(argument))}
+            elif command == "gradients" and step is not None:
+                answer = {"ok": True, "gradients": _gradients(step, int(argument), case_path)}
             else:
                 answer = {"ok": False, "status": "error", "reason": f"cannot {line.strip()!r} now"}
         except Unsupported as exc:
@@ -155,6 +173,12 @@ def _load(build: Callable[[Case], Step], path: str) -> tuple[Step, dict[str, Any
     np.save(target, np.asarray(gradient, dtype=np.float64))
     answer = {"ok": True, "first_s": first, "loss": float(loss), "gradient": str(target)}
     return step, answer
+
+
+def _gradients(step: Step, count: int, case_path: Path) -> str:
+    target = case_path.with_suffix(f".{os.getpid()}.all.npy")
+    np.save(target, np.array([step()[1] for _ in range(count)], dtype=np.float64))
+    return str(target)
 
 
 def _times(step: Step, count: int) -> list[float]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 import pickle
 from collections.abc import Callable
-from typing import Any
 
 from qstore_ray.backends.base import Backend
 from qstore_ray.errors import ConfigError, unknown_name_error
 from qstore_ray.registry import Registry
+from qstore_ray.types import ReadOnlyTable
 
 __all__ = ["BACKENDS", "check_backend", "check_object", "check_sendable", "open_backend"]
 
@@ -24,7 +24,7 @@ BACKENDS: Registry[Callable[..., Backend]] = Registry(
 )
 
 
-def open_backend(name: str, options: dict[str, Any], *, threads: int = 1) -> Backend:
+def open_backend(name: str, options: ReadOnlyTable, *, threads: int = 1) -> Backend:
     """The backend of that name, with its own options.
 
     Args:
@@ -45,7 +45,7 @@ def open_backend(name: str, options: dict[str, Any], *, threads: int = 1) -> Bac
     return backend(**{**shared, **options})
 
 
-def check_backend(name: str, options: dict[str, Any]) -> None:
+def check_backend(name: str, options: ReadOnlyTable) -> None:
     """Whether there is such a backend, with such options; nothing is opened.
 
     Raises:

@@ -38,7 +38,7 @@ from qstore_ray.simulate.engines.engines import (
 from qstore_ray.simulate.states import prepare_states
 
 if TYPE_CHECKING:
-    from qstore_ray.types import ComplexArray, FloatArray
+    from qstore_ray.types import ComplexArray, FloatArray, ReadOnlyTable
 
 _PRECISIONS = ("complex128", "complex64")
 
@@ -71,7 +71,7 @@ class StatevectorBackend:
         engine: EngineName = "auto",
         threads: int = 1,
         precision: Precision = "complex128",
-        noise: NoiseConfig | Mapping[str, Any] | None = None,
+        noise: NoiseConfig | ReadOnlyTable | None = None,
         trajectories: int | None = None,
         shots: int | None = None,
     ) -> None:

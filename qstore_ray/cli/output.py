@@ -41,7 +41,7 @@ def say(text: str) -> None:
     _write(sys.stdout, f"{worded(text)}\n")
 
 
-def say_json(value: Mapping[str, Any]) -> None:
+def say_json(value: Mapping[str, object]) -> None:
     """Print a result as one line of JSON on stdout."""
     say(json.dumps(value, allow_nan=False, default=str))
 
@@ -60,8 +60,13 @@ def report(error: QStoreError, *, as_json: bool) -> None:
     instead   ...
     """
     fields = error.as_dict()
-    names = {"error": "message", "field": "field", "value": "value", "instead": "fix"}
-    note(facts((label, fields[name]) for label, name in names.items() if fields[name]))
+    shown = (
+        ("error", fields["message"]),
+        ("field", fields["field"]),
+        ("value", fields["value"]),
+        ("instead", fields["fix"]),
+    )
+    note(facts(pair for pair in shown if pair[1]))
     for line in getattr(error, "__notes__", []):  # what went wrong after it
         note(line)
     if as_json:

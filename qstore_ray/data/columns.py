@@ -11,9 +11,9 @@ are found by their names, never by their places, and a category has the number i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Literal, NotRequired, TypeAlias, TypedDict, cast
 
 ColumnKind: TypeAlias = Literal["number", "boolean", "category"]
 LabelKind: TypeAlias = Literal["", "number", "boolean", "text"]
@@ -35,6 +35,29 @@ class Column:
     name: str
     kind: ColumnKind = "number"
     categories: tuple[str, ...] = ()
+
+
+class ColumnDict(TypedDict):
+    """A `Column` as JSON holds it."""
+
+    name: str
+    kind: ColumnKind
+    categories: Sequence[str]
+
+
+class TableSchemaDict(TypedDict):
+    """A `TableSchema` as JSON holds it; what an earlier version wrote lacks the optional keys."""
+
+    features: Sequence[ColumnDict]
+    label: str | None
+    group: str | None
+    left_out: Sequence[tuple[str, str]]
+    missing: Sequence[str]
+    unknown: NotRequired[Literal["error", "zeros"]]
+    label_kind: NotRequired[LabelKind]
+    header: NotRequired[bool]
+    parts: Sequence[tuple[str, str]]
+    weight: NotRequired[str | None]
 
 
 @dataclass(frozen=True)
@@ -109,15 +132,15 @@ class TableSchema:
             )
         return "; ".join(words)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> TableSchemaDict:
         """The schema as JSON holds it."""
-        found = asdict(self)
+        found = cast("TableSchemaDict", asdict(self))
         if self.weight is None:  # a schema without weights has the form it had before weights
             del found["weight"]
         return found
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> TableSchema:
+    def from_dict(cls, data: TableSchemaDict) -> TableSchema:
         """The schema that `to_dict` gave, also after a round trip through JSON."""
         return cls(
             features=tuple(

@@ -37,7 +37,7 @@ from qstore_ray.data.prepare.step_config import STEPS, StepConfig
 from qstore_ray.data.rows.select_config import SelectConfig
 from qstore_ray.data.sources.base import TABLE_COLUMNS, ColumnsConfig, SourceConfig, open_source
 from qstore_ray.errors import ConfigError, unknown_name_error
-from qstore_ray.types import Task
+from qstore_ray.types import Table, Task
 
 Fraction: TypeAlias = Annotated[float, Field(gt=0.0, le=1.0)]
 
@@ -174,7 +174,7 @@ class DatasetConfig(SourceConfig):
     """
 
     source: str = "sklearn"
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: Table = Field(default_factory=dict)
     split: SplitConfig = SplitConfig(train=0.7, val=0.1, test=0.2)
     stratify: bool = True
     bad_values: Literal["error", "drop"] = "error"
@@ -194,7 +194,7 @@ class DatasetConfig(SourceConfig):
 
     @field_validator("params")
     @classmethod
-    def _complete_params(cls, params: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    def _complete_params(cls, params: Table, info: ValidationInfo) -> Table:
         if "source" not in info.data:  # the source itself was wrong, which is reported already
             return params
         return open_source(info.data["source"]).Params(**params).to_dict()

@@ -49,7 +49,7 @@ from qstore_ray.train.loop.validation import asked_metrics
 
 if TYPE_CHECKING:
     from qstore_ray.track.base import Record
-    from qstore_ray.types import AnyArray, FloatArray
+    from qstore_ray.types import AnyArray, FloatArray, ReadOnlyTable, Table
 
 
 class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no types
@@ -106,26 +106,26 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
         reuploading: bool = False,
         input_scaling: bool = False,
         observables: str | Sequence[str] = "z",
-        model_options: Mapping[str, Any] | None = None,
+        model_options: ReadOnlyTable | None = None,
         scale_features: bool = True,
         reduce: Reduce = "pca",
         learning_rate: float = 0.1,
         epochs: int = 30,
         batch_size: int = 32,
         optimizer: str = "adam",
-        optimizer_options: Mapping[str, Any] | None = None,
+        optimizer_options: ReadOnlyTable | None = None,
         schedule: str = "cosine",
-        schedule_options: Mapping[str, Any] | None = None,
-        trainer_options: Mapping[str, Any] | None = None,
+        schedule_options: ReadOnlyTable | None = None,
+        trainer_options: ReadOnlyTable | None = None,
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
         warm_start: bool = False,
-        callbacks: Sequence[Callback | dict[str, Any]] | None = None,
+        callbacks: Sequence[Callback | Table] | None = None,
         backend: str | Backend = "statevector",
-        backend_options: Mapping[str, Any] | None = None,
+        backend_options: ReadOnlyTable | None = None,
         n_threads: int = 1,
         random_state: int | np.random.RandomState | None = None,
         verbose: bool | int = False,

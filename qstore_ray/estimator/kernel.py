@@ -41,7 +41,7 @@ from qstore_ray.learn.kernel.kernel import (
 from qstore_ray.learn.weights import check_class_weight, row_weights
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray, FloatArray
+    from qstore_ray.types import AnyArray, FloatArray, ReadOnlyTable
 
 _KERNELS = ("fidelity", "projected")
 
@@ -99,7 +99,7 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         shots: int | None = None,
         random_state: int | np.random.RandomState | None = None,
         backend: str | Backend = "statevector",
-        backend_options: Mapping[str, Any] | None = None,
+        backend_options: ReadOnlyTable | None = None,
         n_threads: int = 1,
     ) -> None:
         self.kernel = kernel

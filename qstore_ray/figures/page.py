@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qstore_ray.data.quality.html import listing
 from qstore_ray.figures.base import svg
 from qstore_ray.track.logs.text import as_text, cut, leaves
+from qstore_ray.types import ReadOnlyTable
 
 if TYPE_CHECKING:
     from qstore_ray.figures.base import Picture
@@ -69,7 +70,7 @@ def plot(figure: Picture, name: str) -> str:
     return f'<div class="plot">{svg(figure, f"{name}-", transparent=True)}</div>'
 
 
-def configuration(config: Mapping[str, Any]) -> str:
+def configuration(config: ReadOnlyTable) -> str:
     """The fields of a job, a list for each of its tables."""
     top = {name: value for name, value in config.items() if not isinstance(value, Mapping)}
     tables = {"run": top, **{k: v for k, v in config.items() if isinstance(v, Mapping)}}

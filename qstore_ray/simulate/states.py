@@ -1,4 +1,4 @@
-"""Whole states out of programs: what `rotations.py` takes out of the way is put back.
+"""Whole states out of programs: what `frame.py` takes out of the way is put back.
 
 A program (`compiler.py`) runs Pauli rotations only. Expectation values see no more; a state also
 has
@@ -22,7 +22,8 @@ import numpy as np
 from qstore_ray.circuits.lower import lower
 from qstore_ray.circuits.template import Template
 from qstore_ray.simulate.compile.compiler import compile_states
-from qstore_ray.simulate.compile.rotations import AngleSum, angle_sum
+from qstore_ray.simulate.compile.frame import angle_sum
+from qstore_ray.simulate.compile.rotations import AngleSum
 
 if TYPE_CHECKING:
     from qstore_ray.simulate.engines.engines import Engine, Precision

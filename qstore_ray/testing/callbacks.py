@@ -11,6 +11,7 @@ import pytest
 
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import build_model
+from qstore_ray.track.base import Record
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.callbacks.base import Callback
 from qstore_ray.train.config import TrainerConfig
@@ -127,7 +128,7 @@ def train(
     return loop.run(job, rows(), LocalReducer(), reporter)
 
 
-def epochs(folder: Path) -> list[dict[str, Any]]:
+def epochs(folder: Path) -> list[Record]:
     """What the training recorded of each epoch, without times."""
     timed = ("seconds", "epoch_seconds", "samples_per_second")
     records = epoch_records(read_records(folder / "metrics.jsonl"))

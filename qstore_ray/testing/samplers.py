@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,11 @@ from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.samplers import get_sampler
 from qstore_ray.tune.samplers.base import Design
+from qstore_ray.tune.space.fields import Values
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.opening import open_study
 from qstore_ray.tune.study.study import Study
+from qstore_ray.types import ReadOnlyTable, Table
 
 TRIALS = 14
 ONE = [Objective(metric="val_loss")]
@@ -50,12 +51,12 @@ class SamplerLaws:
         raise NotImplementedError
 
     @pytest.fixture
-    def options(self) -> dict[str, Any]:
+    def options(self) -> Table:
         """Its options, such that it begins to learn within 14 trials."""
         return {}
 
     @pytest.fixture
-    def space(self) -> Mapping[str, Any]:
+    def space(self) -> ReadOnlyTable:
         """The space that it searches; at least 14 points, with the field `model.layers`."""
         return SPACE
 
@@ -73,8 +74,8 @@ class SamplerLaws:
     def test_all_it_chooses_is_in_the_space_and_whole_numbers_are_whole(
         self,
         sampler: str,
-        options: dict[str, Any],
-        space: Mapping[str, Any],
+        options: Table,
+        space: ReadOnlyTable,
         most_objectives: int,
         goals: list[Objective],
         tmp_path: Path,
@@ -90,8 +91,8 @@ class SamplerLaws:
     def test_the_same_seed_gives_the_same_trials_and_another_seed_others(
         self,
         sampler: str,
-        options: dict[str, Any],
-        space: Mapping[str, Any],
+        options: Table,
+        space: ReadOnlyTable,
         random: bool,
         tmp_path: Path,
     ) -> None:
@@ -103,7 +104,7 @@ class SamplerLaws:
         assert (runs[0] != runs[2]) == random
 
     def test_a_resumed_search_does_not_begin_again(
-        self, sampler: str, options: dict[str, Any], space: Mapping[str, Any], tmp_path: Path
+        self, sampler: str, options: Table, space: ReadOnlyTable, tmp_path: Path
     ) -> None:
         with opened(tmp_path, sampler, options, space) as study:
             first = run(study, 5)
@@ -115,7 +116,7 @@ class SamplerLaws:
         assert texts[:5] != texts[5:]
 
     def test_points_of_a_design_do_not_depend_on_how_trials_end(
-        self, sampler: str, options: dict[str, Any], space: Mapping[str, Any], tmp_path: Path
+        self, sampler: str, options: Table, space: ReadOnlyTable, tmp_path: Path
     ) -> None:
         if not isinstance(get_sampler(sampler, options), Design):
             return  # it learns from them
@@ -133,8 +134,8 @@ class SamplerLaws:
 def opened(
     folder: Path,
     sampler: str,
-    options: dict[str, Any],
-    space: Mapping[str, Any],
+    options: Table,
+    space: ReadOnlyTable,
     *,
     existing: Any = "error",
     **search: Any,
@@ -147,7 +148,7 @@ def opened(
     return open_study(folder, "s", config, job=JOB, data_fingerprint="", existing=existing)
 
 
-def run(study: Study, trials: int = TRIALS) -> list[dict[str, Any]]:
+def run(study: Study, trials: int = TRIALS) -> list[Values]:
     """Ask and tell one trial after the other; the cost is of the first numbers of the space."""
     seen = []
     for trial in itertools.islice(iter(study.ask, None), trials):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 
 from qstore_ray.testing.tune_loop import Loop, points_of
 from qstore_ray.tune.schedulers.base import Scheduler
+from qstore_ray.tune.space.fields import Values
 from qstore_ray.tune.space.space import Space
 
 EPOCHS = 30
@@ -94,6 +94,6 @@ def looped(scheduler: Scheduler, trials: int, *, seed: int = 0) -> Loop:
     return Loop(opened, points_of(SPACE, trials, np.random.default_rng(5)), noise)
 
 
-def noise(_: int, epoch: int, values: dict[str, Any]) -> float:
+def noise(_: int, epoch: int, values: Values) -> float:
     """A score: a trial that takes over another's values and state gets the other's scores."""
     return random.Random(f"{values} {epoch}").random() + 0.01 * epoch

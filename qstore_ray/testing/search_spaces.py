@@ -7,8 +7,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from qstore_ray.tune.space.space import Space
+from qstore_ray.types import Table
 
-SPACE: dict[str, dict[str, Any]] = {
+SPACE: dict[str, Table] = {
     "trainer.learning_rate": {"type": "float", "low": 1e-3, "high": 0.3, "log": True, "points": 2},
     "model.layers": {"type": "int", "low": 1, "high": 8, "step": 3},
     "trainer.batch_size": {"type": "int", "low": 8, "high": 128, "log": True, "points": 2},
@@ -35,7 +36,7 @@ choices = st.one_of(scalars, st.lists(st.integers(0, 3), max_size=2))
 
 
 @st.composite
-def parameters(draw: st.DrawFn) -> dict[str, Any]:
+def parameters(draw: st.DrawFn) -> Table:
     """The table of one parameter, without condition; its grid has at most about ten values."""
     kind = draw(st.sampled_from(["float", "int", "categorical", "fixed"]))
     if kind == "categorical":
@@ -65,7 +66,7 @@ def _stored(choice: Any) -> Any:
 @st.composite
 def spaces(draw: st.DrawFn) -> Space:
     """A space of up to six parameters; later ones may have conditions on earlier ones."""
-    table: dict[str, Any] = {}
+    table: Table = {}
     for place in range(draw(st.integers(1, 6))):
         parameter = draw(parameters())
         when = {}
@@ -77,7 +78,7 @@ def spaces(draw: st.DrawFn) -> Space:
     return Space.from_dict(table)
 
 
-def _values(table: dict[str, Any]) -> list[Any]:
+def _values(table: Table) -> list[Any]:
     if table["type"] == "int":
         return [table["low"]]
     if table["type"] == "fixed":

@@ -13,9 +13,11 @@ from ray.tune import Checkpoint
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from qstore_ray.tune.schedulers.base import Result
+from qstore_ray.tune.space.fields import Values
 from qstore_ray.tune.space.space import Space
 
-Score = Callable[[int, int, dict[str, Any]], float]  # of trial, epoch and values
+Score = Callable[[int, int, Values], float]  # of trial, epoch and values
 
 
 class Loop:
@@ -26,7 +28,7 @@ class Loop:
     def __init__(
         self,
         scheduler: TrialScheduler,
-        points: Sequence[dict[str, Any]],
+        points: Sequence[Values],
         score: Score,
         *,
         price: Callable[[int], int] = lambda _: 1,
@@ -40,7 +42,7 @@ class Loop:
         ]
         self.epochs = dict.fromkeys(self.trials, 0)
         self.acted: set[int] = set()  # epochs after which anything but "go on" was answered
-        self.courses: list[tuple[str, int, dict[str, Any]]] = []  # who took over what, and when
+        self.courses: list[tuple[str, int, Values]] = []  # who took over what, and when
         self.saved: dict[Any, int] = {}
 
     def get_trials(self) -> list[Trial]:
@@ -51,7 +53,7 @@ class Loop:
         """The trials that have not ended."""
         return [trial for trial in self.trials if not trial.is_finished()]
 
-    def _schedule_trial_save(self, trial: Any, result: dict[str, Any]) -> Checkpoint:
+    def _schedule_trial_save(self, trial: Any, result: Result) -> Checkpoint:
         self.saved[trial] = self.epochs[trial]
         return Checkpoint(path=f"/any/{trial.trial_id}/{self.epochs[trial]}")
 
@@ -126,7 +128,7 @@ class Loop:
             elif action == TrialScheduler.PAUSE:
                 trial.set_status(Trial.PAUSED)
 
-    def _result(self, trial: Any) -> dict[str, Any]:
+    def _result(self, trial: Any) -> Result:
         number, epoch = trial.config["number"], self.epochs[trial]
         return {
             "score": self._score(int(trial.trial_id), epoch, trial.config["values"]),
@@ -136,6 +138,6 @@ class Loop:
         }
 
 
-def points_of(space: Space, count: int, rng: Any) -> list[dict[str, Any]]:
+def points_of(space: Space, count: int, rng: Any) -> list[Values]:
     """So many points of the space, drawn by `rng`."""
     return [space.at([float(u) for u in rng.random(len(space.order))]) for _ in range(count)]

@@ -20,9 +20,15 @@ from qstore_ray.errors import RunError
 from qstore_ray.registry import Registry
 from qstore_ray.resilience import unwritable_fix, write_durably
 from qstore_ray.track.logs.text import redact
+from qstore_ray.track.records import EndRecord, StartRecord, StepRecord
+from qstore_ray.types import ReadOnlyTable, Table
 
 Record: TypeAlias = dict[str, Any]
-"""One line of metrics.jsonl; `event` says which kind: start, step, epoch or end."""
+"""One line of metrics.jsonl; `event` says which kind: start, step, epoch, warning, note or end.
+
+An `epoch` record has its metrics by name, those of callbacks too, so its keys are free. A
+`StartRecord`, a `StepRecord` and an `EndRecord` have keys of their own.
+"""
 
 Status: TypeAlias = Literal["finished", "failed", "interrupted"]
 """How a run ended; an interrupted run can be resumed."""
@@ -39,7 +45,7 @@ class Outcome:
     """How a run ended, its results (numbers and texts, may be nested) and the files to keep."""
 
     status: Status
-    summary: Mapping[str, Any] = field(default_factory=dict)
+    summary: ReadOnlyTable = field(default_factory=dict)
     artifacts: Sequence[Path] = ()
 
 
@@ -66,7 +72,7 @@ class RunInfo:
 
     name: str
     run_dir: Path
-    config: Mapping[str, Any] = field(default_factory=dict)
+    config: Table = field(default_factory=dict)
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     resumed: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -99,7 +105,7 @@ class RunInfo:
             "parent": self.parent and os.path.relpath(self.parent, self.run_dir),
             "began": self.began,
         }
-        ended: dict[str, Any] | None = None
+        ended: Table | None = None
         if outcome is not None:
             files = [_from(self.run_dir, path) for path in outcome.artifacts]
             ended = {**redact(asdict(outcome)), "artifacts": files}
@@ -173,7 +179,7 @@ class Tracker(Protocol):
         """Log one `epoch` record. A record met before (after a resume) must not count twice."""
         ...
 
-    def finish(self, status: Status, summary: Mapping[str, Any], artifacts: Sequence[Path]) -> None:
+    def finish(self, status: Status, summary: ReadOnlyTable, artifacts: Sequence[Path]) -> None:
         """Log what is missing from the run's metrics file, the summary, the files; end the run."""
         ...
 
@@ -203,11 +209,11 @@ class Display(Protocol):
             step = close = lambda self, *record: None
     """
 
-    def start(self, record: Record) -> None:
+    def start(self, record: StartRecord) -> None:
         """An attempt begins; epochs, steps_per_epoch, rows, workers, parameters are known."""
         ...
 
-    def step(self, record: Record) -> None:
+    def step(self, record: StepRecord) -> None:
         """A training step; the loop throttles these."""
         ...
 
@@ -215,7 +221,7 @@ class Display(Protocol):
         """An epoch was completed."""
         ...
 
-    def end(self, record: Record) -> None:
+    def end(self, record: EndRecord) -> None:
         """The attempt ended with `status`."""
         ...
 

@@ -16,6 +16,7 @@ from qstore_ray.credentials import PublicUrl
 from qstore_ray.errors import ConfigError, unknown_name_error
 from qstore_ray.resilience import real_path
 from qstore_ray.track.base import TRACKERS
+from qstore_ray.types import Table
 
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _SERVERS = ("http", "https", "databricks")
@@ -60,7 +61,7 @@ class TrackConfig(Config):
     wandb: Literal["off", "offline", "online"] = "off"
     wandb_project: str = Field(default="qstore_ray", min_length=1, max_length=128)
     wandb_entity: str | None = Field(default=None, min_length=1)
-    trackers: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    trackers: dict[str, Table] = Field(default_factory=dict)
     figures: bool = True
     tags: dict[str, str] = Field(default_factory=dict)
 
@@ -76,12 +77,12 @@ class TrackConfig(Config):
 
     @field_validator("trackers")
     @classmethod
-    def _are_known(cls, trackers: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    def _are_known(cls, trackers: dict[str, Table]) -> dict[str, Table]:
         for name, options in trackers.items():
             _check_tracker(name, options)
         return trackers
 
-    def wanted(self) -> dict[str, dict[str, Any]]:
+    def wanted(self) -> dict[str, Table]:
         """The names of the trackers that are switched on, each with its options."""
         asked = {
             "mlflow": self.mlflow,
@@ -91,7 +92,7 @@ class TrackConfig(Config):
         return {name: {} for name, on in asked.items() if on} | self.trackers
 
 
-def _check_tracker(name: str, options: dict[str, Any]) -> None:
+def _check_tracker(name: str, options: Table) -> None:
     if name not in TRACKERS:
         raise unknown_name_error("tracker", name, TRACKERS)
     if name in TRACKERS.built_in():

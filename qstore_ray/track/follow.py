@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +31,7 @@ from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.logs.logging import announce, logged_as
 from qstore_ray.track.switch_interval import short_turns
 from qstore_ray.track.tail import Tail
+from qstore_ray.types import ReadOnlyTable
 
 TrackerFailure = tuple[str, BaseException]
 """Which tracker failed, and with what."""
@@ -102,7 +103,7 @@ class Follower:
     def conclude(
         self,
         status: Status,
-        summary: Mapping[str, Any] | None = None,
+        summary: ReadOnlyTable | None = None,
         artifacts: Sequence[Path] = (),
     ) -> None:
         """Write into the run folder how the run ended, before any tracker is asked; see `stop`.
@@ -117,7 +118,7 @@ class Follower:
     def stop(
         self,
         status: Status = "finished",
-        summary: Mapping[str, Any] | None = None,
+        summary: ReadOnlyTable | None = None,
         artifacts: Sequence[Path] = (),
     ) -> list[TrackerFailure]:
         """Read what is left, finish the trackers, wait for them; every error there was.
@@ -167,7 +168,7 @@ class Follower:
         """Show a record, None to close; a terminal that went away ends the display, not the run."""
         if self._display is None:
             return
-        calls: dict[str | None, Callable[[Record], None]] = {
+        calls: dict[str | None, Callable[[Any], None]] = {
             "start": self._display.start,
             "step": self._display.step,
             "epoch": self._display.epoch,

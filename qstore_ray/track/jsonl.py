@@ -34,7 +34,7 @@ class MetricsFile:
         self._path = path
         self._descriptor: int | None = None
 
-    def append(self, record: Mapping[str, Any]) -> None:
+    def append(self, record: Mapping[str, object]) -> None:
         """Add one record, whole or not at all; all but step records are on disk when it returns.
 
         Raises:
@@ -130,7 +130,7 @@ def epoch_records(records: Iterable[Record]) -> list[Record]:
     return [by_epoch[epoch] for epoch in sorted(by_epoch)]
 
 
-def encode(record: Mapping[str, Any]) -> bytes:
+def encode(record: Mapping[str, object]) -> bytes:
     """The record as one line of JSON; NumPy numbers are numbers.
 
     Raises:

@@ -19,13 +19,14 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from qstore_ray.errors import RunError, not_installed_error
 from qstore_ray.track.base import Record, RunInfo, Status
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.track.logs.text import as_text, flatten, is_number, leaves, metrics_of, redact
+from qstore_ray.types import ReadOnlyTable
 
 if TYPE_CHECKING:
     from tensorboardX.event_file_writer import EventsWriter
@@ -90,7 +91,7 @@ class TensorBoardTracker:
             self._log_points(int(record["epoch"]), metrics_of(record))
             self._open().flush()
 
-    def finish(self, status: Status, summary: Mapping[str, Any], artifacts: Sequence[Path]) -> None:
+    def finish(self, status: Status, summary: ReadOnlyTable, artifacts: Sequence[Path]) -> None:
         """Fill gaps from the metrics file; write summary, figures and how the run ended."""
         with self._translated("finish the run"):
             try:

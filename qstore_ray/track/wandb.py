@@ -32,6 +32,7 @@ from qstore_ray.track.base import Record, RunInfo, Status, write_atomically
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.track.logs.text import cut, leaves, metrics_of, redact
+from qstore_ray.types import ReadOnlyTable
 
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
@@ -118,7 +119,7 @@ class WandBTracker:
                 self._fill(epoch)
             self._log(record)
 
-    def finish(self, status: Status, summary: Mapping[str, Any], artifacts: Sequence[Path]) -> None:
+    def finish(self, status: Status, summary: ReadOnlyTable, artifacts: Sequence[Path]) -> None:
         """Fill gaps from the metrics file, keep summary, figures and files; end the W&B run."""
         with self._translated("finish the run"):
             try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import ConfigError, DataError, UsageError, numbered, under
@@ -56,7 +55,8 @@ def checked(
     if not isinstance(dataset, Dataset):
         raise no_dataset_error(dataset)
     model = model_for(model_config, dataset)
-    backend = backend or open_backend(config.backend, config.options_of_backend())
+    _check_mitigation(config, backend)
+    backend = backend or config.open_backend()
     get_gradient(config.gradient, backend)
     x, y = dataset.materialize("train")
     validates = "val" in dataset.plans
@@ -73,6 +73,18 @@ def checked(
     check_rows(model, config, rows, backend)
     names = tuple(map(str, dataset.schema.class_names))
     return Checked(model, rows, targets, asked_metrics(model, config, callbacks, rows, names))
+
+
+def _check_mitigation(config: TrainerConfig, backend: Backend | None) -> None:
+    """Refuse to mitigate the training on a backend that was given as an object."""
+    mitigates = config.mitigation is not None and config.mitigation.during == "always"
+    if mitigates and backend is not None:
+        raise ConfigError(
+            "a backend that is given as an object trains as it is",
+            field="trainer.mitigation.during",
+            value="always",
+            fix="Give mitigated(backend, mitigation) as the backend, with during = 'test'.",
+        )
 
 
 def _sample_weight(dataset: Dataset, given: Any, n_rows: int) -> FloatArray | None:
@@ -175,3 +187,6 @@ def check_rows(
         first, _ = model.inputs(parts, rows.x[:1])
         bindings = model.bindings(parts, first, model.circuit.angles(first))
         backend.check(model.circuit.template, model.observables, bindings)
+        if config.mitigation is not None:
+            mitigated = config.open_mitigated()
+            mitigated.check(model.circuit.template, model.observables, bindings)

@@ -6,7 +6,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from qstore_ray.backends import check_backend
+from qstore_ray.backends import check_backend, open_backend
+from qstore_ray.backends.base import Backend
+from qstore_ray.backends.mitigation.backend import open_mitigated
+from qstore_ray.backends.mitigation.config import MitigationConfig
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.config import Config
 from qstore_ray.data.config import DatasetConfig
@@ -20,6 +23,7 @@ from qstore_ray.learn.step import BLOCK
 from qstore_ray.learn.weights import ClassWeight, check_class_weight
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.callbacks import Callback, as_callback, as_table
+from qstore_ray.types import Table
 
 
 class TrainerConfig(Config):
@@ -53,6 +57,8 @@ class TrainerConfig(Config):
         backend: statevector or aer; `backend_options` are its own.
         noise: what the circuits suffer in training and validation; see `NoiseConfig`. Test rows are
             scored with it and without it.
+        mitigation: what is done against noise and shots; see `MitigationConfig`. Test rows are
+            scored with it too; training and validation only with `during = "always"`.
         init_from: begin from the parameters of a model: a run folder, a checkpoint or a `.qsm` file
             of the same circuit. Nothing else of it is taken, and the run has all of its epochs.
         num_workers: Ray Train workers; 0 trains in this process and never starts Ray. It does not
@@ -73,20 +79,21 @@ class TrainerConfig(Config):
     accumulate: int = Field(default=1, ge=1)
     batches: Literal["standard", "balanced"] = "standard"
     optimizer: str = "adam"
-    optimizer_options: dict[str, Any] = Field(default_factory=dict)
+    optimizer_options: Table = Field(default_factory=dict)
     schedule: str = "cosine"
-    schedule_options: dict[str, Any] = Field(default_factory=dict)
+    schedule_options: Table = Field(default_factory=dict)
     clip_norm: float | None = Field(default=None, gt=0.0)
     clip_value: float | None = Field(default=None, gt=0.0)
     monitor: str | None = None
     metrics: tuple[str, ...] = ()
     class_weight: ClassWeight = None
     target_scaling: Literal["standard", "none"] = "standard"
-    callbacks: tuple[dict[str, Any], ...] = ()
+    callbacks: tuple[Table, ...] = ()
     gradient: str = "auto"
     backend: str = "statevector"
-    backend_options: dict[str, Any] = Field(default_factory=dict)
+    backend_options: Table = Field(default_factory=dict)
     noise: NoiseConfig | None = None
+    mitigation: MitigationConfig | None = None
     init_from: str | None = None
     num_workers: int = Field(default=0, ge=0, le=1024)
     seed: int = Field(default=0, ge=0)
@@ -112,6 +119,11 @@ class TrainerConfig(Config):
     def _known_names(self) -> Self:
         """Names and options are checked where they are written, not where they are used."""
         check_backend(self.backend, self.options_of_backend())
+        if self.mitigation is not None:
+            options = self.options_of_backend()
+            self.mitigation.check_source(
+                has_noise=options.get("noise") is not None, shots=options.get("shots")
+            )
         if self.gradient not in ("auto", *GRADIENTS):
             raise unknown_name_error(
                 "gradient", self.gradient, ("auto", *GRADIENTS), field="gradient"
@@ -134,16 +146,28 @@ class TrainerConfig(Config):
                     fix="Leave it out, or take an optimizer such as adam.",
                 )
 
-    def options_of_backend(self) -> dict[str, Any]:
+    def options_of_backend(self) -> Table:
         """What the backend is opened with."""
         noise = {} if self.noise is None else {"noise": self.noise}
         return {**self.backend_options, **noise}
 
-    def exact_options(self) -> dict[str, Any]:
+    def exact_options(self) -> Table:
         """What the backend is opened with for exact values: without noise and shots."""
         return {name: value for name, value in self.backend_options.items() if name != "shots"}
 
-    def recipe(self, *, regression: bool) -> dict[str, Any]:
+    def open_backend(self, threads: int = 1) -> Backend:
+        """The backend of training and validation."""
+        if self.mitigation is not None and self.mitigation.during == "always":
+            return self.open_mitigated(threads)
+        return open_backend(self.backend, self.options_of_backend(), threads=threads)
+
+    def open_mitigated(self, threads: int = 1) -> Backend:
+        """The backend with its mitigation, which must be set."""
+        assert self.mitigation is not None, "asked for only if it is set"
+        options = self.options_of_backend()
+        return open_mitigated(self.backend, options, self.mitigation, threads=threads)
+
+    def recipe(self, *, regression: bool) -> Table:
         """The fields that decide the result: what a resumed run must have in common.
 
         Args:
@@ -158,8 +182,7 @@ class TrainerConfig(Config):
             "callbacks",
             "metrics",
         } | (set() if regression else {"target_scaling"})
-        if self.noise is None:
-            where.add("noise")
+        where |= {name for name in ("noise", "mitigation") if getattr(self, name) is None}
         recipe = {name: value for name, value in self.to_dict().items() if name not in where}
         pairs = zip(self.callbacks, self.open_callbacks(), strict=True)
         return {**recipe, "callbacks": [table for table, callback in pairs if callback.decides]}
@@ -169,7 +192,7 @@ class TrainerConfig(Config):
         return [as_callback(table) for table in self.callbacks]
 
 
-def _table(callback: Any, place: int) -> dict[str, Any]:
+def _table(callback: Any, place: int) -> Table:
     try:
         return as_table(callback)
     except ConfigError as exc:
@@ -184,6 +207,8 @@ class ClusterConfig(Config):
         address: of a running cluster; without it an initialised Ray is joined, then `RAY_ADDRESS`,
             and only then a Ray of our own is started on this machine, and stopped afterwards.
         cpus_per_worker: CPUs that Ray reserves; a worker uses as many threads (at least one).
+        gpus_per_worker: GPUs that Ray reserves and shows to a worker: a share of one, or whole
+            ones. Only Aer uses them, by `backend_options = {device = "gpu"}`.
         max_failures: how often workers may die before the run fails.
         object_store_mb: shared memory of a Ray of our own, MiB.
         start_timeout: seconds to wait for the cluster to have room for all workers.
@@ -198,10 +223,28 @@ class ClusterConfig(Config):
 
     address: str | None = None
     cpus_per_worker: float = Field(default=1.0, gt=0.0)
+    gpus_per_worker: float = Field(default=0.0, ge=0.0)
     max_failures: int = Field(default=3, ge=0)
     object_store_mb: int = Field(default=256, ge=80)
     start_timeout: float = Field(default=60.0, gt=0.0)
     worker_timeout: float = Field(default=600.0, ge=0.0)
+
+    @field_validator("gpus_per_worker")
+    @classmethod
+    def _is_a_share_or_whole(cls, gpus: float) -> float:
+        if gpus > 1.0 and gpus % 1.0:
+            raise ConfigError(
+                "Ray gives a share of one GPU, or whole ones",
+                value=gpus,
+                fix=f"Take {int(gpus)} or {int(gpus) + 1}.",
+            )
+        return gpus
+
+    @property
+    def worker_resources(self) -> dict[str, float]:
+        """What Ray reserves for a worker, by the resource's name."""
+        gpus = {"GPU": self.gpus_per_worker} if self.gpus_per_worker else {}
+        return {"CPU": self.cpus_per_worker, **gpus}
 
 
 class TrainingJob(Config):

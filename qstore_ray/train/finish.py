@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from qstore_ray.backends import open_backend
+from qstore_ray.backends.base import Backend
+from qstore_ray.backends.keys import DrawKey, for_scoring
 from qstore_ray.baseline import Baseline
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import InterruptedRunError, QStoreError
@@ -14,6 +17,7 @@ from qstore_ray.track.base import Status
 from qstore_ray.track.jsonl import MetricsFile, read_records
 from qstore_ray.track.logs.text import redact_message
 from qstore_ray.train.checks import Checked
+from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.model.evaluation import Evaluation
 from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.report.facts import Ending
@@ -112,12 +116,28 @@ def score(
     return result
 
 
-def noisy_scores(trained: TrainedModel, dataset: Dataset) -> dict[str, float]:
-    """What a model with a noisy backend scores on test, as `noisy_test_<metric>`."""
+def noisy_scores(config: TrainerConfig, checkpoint: Path, dataset: Dataset) -> dict[str, float]:
+    """The scores on test with noise or shots, `noisy_test_…`, and mitigated, `mitigated_test_…`."""
     if "test" not in dataset.plans:
         return {}
-    seen = trained.evaluation(dataset, "test", None)
-    return {f"noisy_test_{name}": value for name, value in seen.scores.values.items()}
+    found: dict[str, float] = {}
+    for kind, backend in _noisy_backends(config).items():
+        seen = TrainedModel.load(checkpoint, backend).evaluation(dataset, "test", None)
+        found |= {f"{kind}_test_{name}": value for name, value in seen.scores.values.items()}
+    return found
+
+
+def _noisy_backends(config: TrainerConfig) -> dict[str, Backend]:
+    """The backends that score test rows with noise or shots, each with draws of its own."""
+    opened: dict[str, Backend] = {}
+    if config.options_of_backend() != config.exact_options():
+        opened["noisy"] = open_backend(config.backend, config.options_of_backend())
+    if config.mitigation is not None:
+        opened["mitigated"] = config.open_mitigated()
+    return {
+        kind: for_scoring(backend, DrawKey((config.seed, purpose)))
+        for purpose, (kind, backend) in enumerate(opened.items(), start=2)
+    }
 
 
 def judged(seen: Evaluation, baseline: Baseline, dataset: Dataset) -> tuple[str, dict[str, float]]:

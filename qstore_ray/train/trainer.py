@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qstore_ray.backends import check_object, check_sendable, open_backend
-from qstore_ray.backends.base import Backend
 from qstore_ray.backends.keys import DrawKey, for_scoring
 from qstore_ray.baseline import Baseline
 from qstore_ray.config import dump_toml, fingerprint
@@ -268,7 +267,7 @@ class QuantumTrainer:
             self.storage,
             name,
             recipe=recipe | (begins.recipe if begins else {}),
-            about={"init_from": dict(begins.facts)} if begins else {},
+            about={"init_from": begins.facts} if begins else {},
             data_fingerprint=dataset.fingerprint,
             config_toml=request.config_toml or self._to_toml(dataset),
             existing=request.existing,
@@ -377,20 +376,12 @@ class QuantumTrainer:
         metrics |= {k: float(v) for k, v in history[-1].items() if k.startswith("train_")}
         scored = score(trained, dataset, found, baseline)
         metrics |= scored.metrics
-        if self.trainer.options_of_backend() != exact:
-            noisy = TrainedModel.load(checkpoint.path, self._noisy_backend())
-            metrics |= noisy_scores(noisy, dataset)
+        metrics |= noisy_scores(self.trainer, checkpoint.path, dataset)
         metrics["epochs"] = len(history)
         metrics["samples_per_second"] = round(outcome.samples / outcome.seconds, 1)
         return TrainResult(
             trained, metrics, history, folder.path, checkpoint.path, scored.missing, scored.verdict
         )
-
-    def _noisy_backend(self) -> Backend:
-        """The backend of the noise, with the draws of the test rows."""
-        backend = open_backend(self.trainer.backend, self.trainer.options_of_backend())
-        scoring: Backend = for_scoring(backend, DrawKey((self.trainer.seed, 2)))
-        return scoring
 
 
 def _texts(said: Mapping[str, Any]) -> dict[str, str]:

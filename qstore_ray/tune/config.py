@@ -24,6 +24,7 @@ from qstore_ray.tune.objective import Objective, check_objectives
 from qstore_ray.tune.samplers import get_sampler
 from qstore_ray.tune.schedulers import get_scheduler
 from qstore_ray.tune.space.space import Space
+from qstore_ray.types import Table
 
 
 class TuneConfig(Config):
@@ -67,11 +68,11 @@ class TuneConfig(Config):
     objectives: tuple[Objective, ...] = (Objective(metric="val_loss"),)
     trials: int = Field(default=20, ge=1)
     sampler: str = "tpe"
-    sampler_options: dict[str, Any] = Field(default_factory=dict)
+    sampler_options: Table = Field(default_factory=dict)
     scheduler: str = "none"
-    scheduler_options: dict[str, Any] = Field(default_factory=dict)
+    scheduler_options: Table = Field(default_factory=dict)
     seed: int = Field(default=0, ge=0)
-    points: tuple[dict[str, Any], ...] = ()
+    points: tuple[Table, ...] = ()
     warm_start: tuple[str, ...] = ()
     storage_url: str | None = None
     concurrency: int | None = Field(default=None, ge=1)

@@ -16,7 +16,6 @@ resumed by a new Ray Tune from the study and the run folders.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -42,6 +41,7 @@ from qstore_ray.tune.study.opening import open_study
 from qstore_ray.tune.study.result import StudyResult, read_result
 from qstore_ray.tune.study.study import Study
 from qstore_ray.tune.trial.plan import Plan, for_trials
+from qstore_ray.types import ReadOnlyTable
 
 
 class Tuner:
@@ -68,7 +68,7 @@ class Tuner:
     def __init__(
         self,
         base: TrainingJob,
-        space: TuneConfig | Space | Mapping[str, Any],
+        space: TuneConfig | Space | ReadOnlyTable,
         dataset: Dataset | None = None,
         *,
         display: SearchDisplay | None = None,

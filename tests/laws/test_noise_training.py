@@ -118,6 +118,63 @@ def test_test_rows_are_scored_with_and_without_noise(tmp_path: Path):
     assert result.metrics["noisy_test_loss"] != result.metrics["test_loss"]
 
 
+MITIGATION = {"readout": "inverse", "zne": {"scales": [1, 3]}, "twirl": 2}
+
+
+def test_test_rows_are_scored_with_mitigation_beside(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(90, 3))
+    data = DatasetLoader.from_arrays(x=x, y=(x[:, 0] > 0).astype(int))
+    noise = {**NOISE, "readout": [[0.99, 0.3], [0.01, 0.7]], "test_trajectories": 100}
+    plain = TrackConfig(mlflow=False, figures=False)
+    found = {}
+    for name, mitigation in (("noisy", None), ("mitigated", MITIGATION)):
+        config = TrainerConfig(epochs=4, learning_rate=0.3, noise=noise, mitigation=mitigation)
+        trainer = QuantumTrainer(
+            ModelConfig(n_qubits=3, layers=1), config, storage=tmp_path / name, track=plain
+        )
+        found[name] = trainer.fit(data).metrics
+    assert not any(name.startswith("mitigated") for name in found["noisy"])
+    shared = [
+        name for name in found["noisy"] if name not in ("samples_per_second", "train_seconds")
+    ]
+    assert {name: found["mitigated"][name] for name in shared} == {
+        name: found["noisy"][name] for name in shared
+    }
+    losses = {kind: found["mitigated"][f"{kind}test_loss"] for kind in ("", "noisy_", "mitigated_")}
+    assert abs(losses["mitigated_"] - losses[""]) < 0.5 * abs(losses["noisy_"] - losses[""])
+
+
+def test_training_is_mitigated_on_request_and_workers_change_no_bit(rows, tmp_path: Path):
+    always = {"noise": NOISE, "mitigation": {**MITIGATION, "during": "always"}}
+    alone = _train(_job(tmp_path / "0", **always), rows)
+    split = _train(_job(tmp_path / "2", **always), rows, 2)
+    assert split.theta.tobytes() == alone.theta.tobytes()
+    noisy = _train(_job(tmp_path / "noisy", noise=NOISE), rows)
+    tested = _train(_job(tmp_path / "test", noise=NOISE, mitigation=MITIGATION), rows)
+    assert tested.theta.tobytes() == noisy.theta.tobytes() != alone.theta.tobytes()
+
+
+def test_what_cannot_be_mitigated_is_refused_before_the_training(tmp_path: Path):
+    config = TrainerConfig(noise={"readout": 0.5}, mitigation={"readout": "inverse"})
+    data = DatasetLoader.from_arrays(x=np.eye(20)[:, :2], y=np.arange(20) % 2)
+    trainer = QuantumTrainer(ModelConfig(n_qubits=2), config, name="blind", storage=tmp_path)
+    with pytest.raises(BackendError, match="alike"):
+        trainer.fit(data)
+    assert not (tmp_path / "blind").exists()
+
+
+def test_a_backend_given_as_an_object_is_not_mitigated_in_silence(tmp_path: Path):
+    config = TrainerConfig(noise=NOISE, mitigation={**MITIGATION, "during": "always"})
+    data = DatasetLoader.from_arrays(x=np.eye(20)[:, :2], y=np.arange(20) % 2)
+    trainer = QuantumTrainer(
+        ModelConfig(n_qubits=2), config, storage=tmp_path, backend=StatevectorBackend()
+    )
+    with pytest.raises(ConfigError, match="as it is") as caught:
+        trainer.fit(data)
+    assert caught.value.field == "trainer.mitigation.during"
+
+
 CHANNEL = {"name": "bit_flip", "p": 0.1}
 
 

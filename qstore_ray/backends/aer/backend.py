@@ -17,14 +17,13 @@ from qstore_ray.backends.aer.options import AerOptions, Device, Precision, check
 from qstore_ray.backends.aer.truncation import TruncationWatch
 from qstore_ray.backends.base import Bindings, Estimates, Usage
 from qstore_ray.backends.check_bindings import check_bindings
+from qstore_ray.backends.counts import Counts, OutcomeCounts
 from qstore_ray.backends.grouping import (
     MeasuredBasis,
-    Moments,
     bits_of,
     checked_shots,
     group_observables,
     key_of_shots,
-    moments,
 )
 from qstore_ray.backends.keys import DrawKey, library_seed
 from qstore_ray.backends.noise.config import NoiseConfig
@@ -34,7 +33,7 @@ from qstore_ray.errors import BackendError, CircuitError
 
 if TYPE_CHECKING:
     from qstore_ray.backends.aer.circuits import BoundCircuits
-    from qstore_ray.types import FloatArray
+    from qstore_ray.types import FloatArray, ReadOnlyTable
 
 _FEWEST_SHARED = 18
 """Qubits of a state (twice as many for a density matrix) that is worth several threads: with two
@@ -80,7 +79,7 @@ class AerBackend:
         self,
         method: str = "automatic",
         threads: int | None = None,
-        noise: NoiseConfig | Mapping[str, Any] | None = None,
+        noise: NoiseConfig | ReadOnlyTable | None = None,
         device: Device = "cpu",
         precision: Precision = "complex128",
         max_bond_dimension: int | None = None,
@@ -169,7 +168,27 @@ class AerBackend:
         self.check(template, observables, bindings)
         if shots is None:
             return self._exact(template, tuple(observables), bindings)
-        key = key_of_shots(key)
+        return self._sampled(template, tuple(observables), bindings, shots, key).estimates()
+
+    def counts(
+        self,
+        template: Template,
+        observables: Sequence[Observable],
+        bindings: Bindings,
+        *,
+        shots: int | None = None,
+        key: DrawKey | None = None,
+    ) -> Counts:
+        """How often each outcome was read, of the draws of `evaluate`; see `CountingBackend`."""
+        shots = self.options.shots if shots is None else checked_shots(shots)
+        if shots is None:
+            raise BackendError(
+                "only shots have counts",
+                field="shots",
+                value=None,
+                fix="Give a number of shots, for example 1024.",
+            )
+        self.check(template, observables, bindings)
         return self._sampled(template, tuple(observables), bindings, shots, key)
 
     def _exact(
@@ -207,17 +226,18 @@ class AerBackend:
         observables: tuple[Observable, ...],
         bindings: Bindings,
         shots: int,
-        key: DrawKey,
-    ) -> Estimates:
+        key: DrawKey | None,
+    ) -> Counts:
         from qstore_ray.backends.aer.circuits import bound, measured_circuits, row_of
 
+        key = key_of_shots(key)
         n_rows = len(bindings)
-        values = np.tile(group_observables(observables).constants, (n_rows, 1))
-        variances = None if shots == 1 else np.zeros(values.shape)
         threads = self._threads_for(template, 1)
         measured = measured_circuits(template, observables, self._noise_text, self.method)
-        for number, (basis, prepared) in enumerate(measured.circuits if n_rows else ()):
+        outcomes: list[tuple[OutcomeCounts, ...]] = []
+        for number, (basis, prepared) in enumerate(measured.circuits):
             circuits = bound(prepared, bindings, self.method)
+            rows = []
             for row in range(n_rows):
                 copy, place = divmod(row, key.n_rows or n_rows)
                 seed = library_seed(key, key.first_row + place, number, *([copy] if copy else []))
@@ -228,14 +248,13 @@ class AerBackend:
                     noise_model=measured.readout,
                     max_parallel_threads=threads,
                 )
-                of_basis = _moments(basis, found["counts"])
-                values[row] += of_basis.means
-                if variances is not None and of_basis.variances is not None:
-                    variances[row] += of_basis.variances
-            if number == 0:
+                rows.append(_outcomes(basis, found["counts"]))
+            outcomes.append(tuple(rows))
+            if number == 0 and n_rows:
                 self._truncation.look_at(template, row_of(circuits, 0))
-        runs = n_rows * len(measured.circuits)
-        return Estimates(values, variances, Usage(circuits=runs, shots=runs * shots))
+        bases = tuple(basis for basis, _ in measured.circuits)
+        constants = group_observables(observables).constants
+        return Counts(bases, tuple(outcomes), constants, n_rows, shots)
 
     def _run(self, bound_circuits: BoundCircuits, **run_options: Any) -> list[dict[str, Any]]:
         """The data of each circuit and binding. The names of `run_options` are Aer's: no typos."""
@@ -269,7 +288,7 @@ def _opened(arguments: dict[str, Any]) -> AerBackend:
     return AerBackend(**arguments)
 
 
-def _moments(basis: MeasuredBasis, counts: Mapping[str, int]) -> Moments:
+def _outcomes(basis: MeasuredBasis, counts: Mapping[str, int]) -> OutcomeCounts:
     bits = bits_of([int(outcome, 16) for outcome in counts], len(basis.qubits))
     seen: FloatArray = np.fromiter(counts.values(), float, len(counts))
-    return moments(basis.values(bits), seen)
+    return OutcomeCounts(bits, seen)

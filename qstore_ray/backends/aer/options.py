@@ -8,11 +8,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, Literal, TypeAlias
+from typing import Literal, NotRequired, TypeAlias, TypedDict
 
 from qstore_ray.backends.grouping import checked_shots
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.errors import ConfigError, unknown_name_error
+from qstore_ray.types import ReadOnlyTable
 
 Device: TypeAlias = Literal["cpu", "gpu", "auto"]
 Precision: TypeAlias = Literal["complex128", "complex64"]
@@ -25,6 +26,20 @@ PRECISIONS = {"complex128": "double", "complex64": "single"}
 GPU_METHODS = ("statevector", "density_matrix")
 
 _log = logging.getLogger(__name__)
+
+
+class SimulatorOptions(TypedDict):
+    """Keyword arguments of AerSimulator."""
+
+    method: str
+    precision: str
+    max_parallel_threads: int
+    max_parallel_experiments: int
+    zero_threshold: float
+    fusion_enable: NotRequired[bool]
+    matrix_product_state_truncation_threshold: NotRequired[float | None]
+    matrix_product_state_max_bond_dimension: NotRequired[int]
+    mps_log_data: NotRequired[bool]
 
 
 @dataclass(frozen=True)
@@ -51,9 +66,9 @@ class AerOptions:
         return _has_channels(self.noise)
 
     @property
-    def simulator(self) -> dict[str, Any]:
+    def simulator(self) -> SimulatorOptions:
         """As keyword arguments of AerSimulator; the device is left to the process that runs."""
-        found: dict[str, Any] = {
+        found: SimulatorOptions = {
             "method": self.method,
             "precision": PRECISIONS[self.precision],
             "max_parallel_threads": self.threads,
@@ -73,7 +88,7 @@ class AerOptions:
 def checked_options(
     method: str,
     threads: int | None,
-    noise: NoiseConfig | Mapping[str, Any] | None,
+    noise: NoiseConfig | ReadOnlyTable | None,
     device: str,
     precision: str,
     max_bond_dimension: int | None,
@@ -127,10 +142,10 @@ def checked_options(
 
 
 def _has_channels(noise: NoiseConfig | None) -> bool:
-    return noise is not None and (bool(noise.gates) or noise.device is not None)
+    return noise is not None and noise.has_channels
 
 
-def _noise(noise: NoiseConfig | Mapping[str, Any] | None) -> NoiseConfig | None:
+def _noise(noise: NoiseConfig | ReadOnlyTable | None) -> NoiseConfig | None:
     if isinstance(noise, Mapping):
         return NoiseConfig.from_dict(dict(noise))
     if noise is not None and not isinstance(noise, NoiseConfig):

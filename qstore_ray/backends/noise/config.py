@@ -28,7 +28,12 @@ from pydantic import Field, field_validator, model_validator
 
 from qstore_ray.backends.noise.device.device import Device
 from qstore_ray.backends.noise.device.read import read_device
-from qstore_ray.backends.noise.entries import Confusion, GateNoise, check_confusion
+from qstore_ray.backends.noise.entries import (
+    ChannelPlace,
+    Confusion,
+    GateNoise,
+    check_confusion,
+)
 from qstore_ray.circuits.gates import GATES
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError
@@ -53,6 +58,8 @@ class NoiseConfig(Config):
             compiled for it, each for its best qubits.
         transpiler_seed: seed of this compilation.
         optimization_level: of Qiskit's transpiler, 0 to 3.
+        places: channels at places of one circuit, in place of `gates` and `device`: what error
+            mitigation writes for a circuit that it has rewritten.
         twirl: replace channels that are no Pauli channels by their Pauli twirl. Without it they are
             an error on a backend that has Pauli noise alone.
 
@@ -68,6 +75,7 @@ class NoiseConfig(Config):
     test_trajectories: int = Field(default=16, ge=1)
     twirl: bool = False
     device: Device | None = None
+    places: tuple[ChannelPlace, ...] | None = None
     transpiler_seed: int = Field(default=0, ge=0, lt=2**31)
     optimization_level: Literal[0, 1, 2, 3] = 3
 
@@ -80,7 +88,7 @@ class NoiseConfig(Config):
     def _is_the_device_alone(self) -> NoiseConfig:
         if self.device is None:
             return self
-        for field in ("gates", "over_rotation", "readout"):
+        for field in ("gates", "over_rotation", "readout", "places"):
             if getattr(self, field) != type(self).model_fields[field].default:
                 raise ConfigError(
                     f"the device {self.device.name} brings its own {field}",
@@ -88,6 +96,17 @@ class NoiseConfig(Config):
                     value=getattr(self, field),
                     fix=f"Leave {field} out, or leave device out.",
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _is_in_places_alone(self) -> NoiseConfig:
+        if self.places is not None and self.gates:
+            raise ConfigError(
+                "channels follow gates, or stand at places of one circuit",
+                field="gates",
+                value=[entry.on for entry in self.gates],
+                fix="Leave gates out, or leave places out.",
+            )
         return self
 
     @field_validator("readout")
@@ -134,9 +153,15 @@ class NoiseConfig(Config):
         return self.model_dump_json(exclude_none=True)
 
     @property
+    def has_channels(self) -> bool:
+        """Whether errors happen before the readout."""
+        return bool(self.gates or self.places) or self.device is not None
+
+    @property
     def n_qubits(self) -> int:
         """The least number of qubits of a circuit that has all qubits named here."""
         named = [q for entry in self.gates for q in entry.qubits or ()]
+        named += [q for place in self.places or () for q in place.qubits]
         if isinstance(self.readout, dict):
             named += list(self.readout)
         return max(named, default=-1) + 1

@@ -56,6 +56,20 @@ class GateNoise(Config):
         return self.on in kinds and self.qubits in (None, qubits)
 
 
+class ChannelPlace(Config):
+    """A channel at a place of one circuit.
+
+    Args:
+        after: how many gates of the circuit come before it.
+        qubits: that it acts on, in the order of the channel.
+        channel: what happens to them.
+    """
+
+    after: int = Field(ge=1)
+    qubits: Annotated[tuple[int, ...], Field(min_length=1, max_length=2)]
+    channel: AnyChannel
+
+
 def check_confusion(entry: float | Confusion, field: str) -> None:
     """Raise `ConfigError` unless an entry is a probability or a confusion matrix."""
     if isinstance(entry, float | int):

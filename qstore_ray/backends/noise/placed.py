@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from qstore_ray.backends.noise.channels import average_fidelity
 from qstore_ray.backends.noise.config import NoiseConfig
-from qstore_ray.backends.noise.device.compiled import CompiledCircuit, compile_for_device
+from qstore_ray.backends.noise.device.compiled import (
+    CompiledCircuit,
+    NoisyCircuitRecord,
+    compile_for_device,
+)
 from qstore_ray.backends.noise.placement import ChannelSite, channel_sites, noisy_template
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
@@ -37,7 +41,7 @@ class PlacedNoise(NamedTuple):
     readout: NoiseConfig
     compiled: CompiledCircuit | None
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> NoisyCircuitRecord:
         """The circuit as the noise meets it, as JSON-ready values.
 
         Its expected fidelity is the product of 1 − error over all gates and the readout of all

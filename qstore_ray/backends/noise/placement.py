@@ -10,9 +10,10 @@ import numpy as np
 
 from qstore_ray.backends.noise.channels import Channel, is_pauli, twirled
 from qstore_ray.backends.noise.config import NoiseConfig
+from qstore_ray.backends.noise.entries import ChannelPlace
 from qstore_ray.circuits.template import Op, Template
 from qstore_ray.errors import BackendError, ConfigError
-from qstore_ray.simulate.compile.signs import Site
+from qstore_ray.simulate.compile.signed_program import Site
 
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
@@ -78,6 +79,8 @@ def channel_sites(template: Template, noise: NoiseConfig) -> list[ChannelSite]:
             value=noise.device.name,
             fix="Take backend = 'statevector', which compiles circuits for a device.",
         )
+    if noise.places is not None:
+        return [_site(place, template) for place in noise.places]
     return [
         ChannelSite(place, entry.channel, qubits)
         for place, op in enumerate(template.ops, start=1)
@@ -85,6 +88,17 @@ def channel_sites(template: Template, noise: NoiseConfig) -> list[ChannelSite]:
         if entry.follows(op.gate, op.qubits)
         for qubits in _targets(entry.channel, op.qubits)
     ]
+
+
+def _site(place: ChannelPlace, template: Template) -> ChannelSite:
+    if place.after > len(template.ops):
+        raise ConfigError(
+            f"a channel after {place.after} gates, the circuit has {len(template.ops)}",
+            field="noise.places",
+            value=place.after,
+            fix="Give the noise with the circuit that it was written for.",
+        )
+    return ChannelSite(place.after, place.channel, place.qubits)
 
 
 def pauli_errors(template: Template, noise: NoiseConfig) -> PauliErrors:

@@ -25,7 +25,8 @@ from qstore_ray.backends.noise.readout import read_wrongly
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import BackendError, ConfigError
-from qstore_ray.simulate.compile.signs import SignedProgram, Site, compile_signed
+from qstore_ray.simulate.compile.signed_program import SignedProgram, Site
+from qstore_ray.simulate.compile.signs import compile_signed
 from qstore_ray.simulate.engines.engines import Engine, Precision
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class RandomErrors:
         different = (key.n_rows or n_rows) * trajectories
         random = generator(key, key.first_row * trajectories * (width // _WORDS))
         uniform = random.random((different, width))[:, :sites]
-        rows, where = np.nonzero(uniform < self.any_error)
+        rows, where = divmod(np.flatnonzero(uniform < self.any_error), sites)
         found = np.searchsorted(self.upper, where + uniform[rows, where], side="right")
         outcomes = self.outcomes[found]
         copies = n_rows * trajectories // different if different else 1
@@ -168,20 +169,22 @@ class TrajectoryRun:
     def estimates(self) -> Estimates:
         """Means over the trajectories (N, O), and their variances if there are several."""
         n, t, _ = self._values.shape
-        variances = self._values.var(axis=1, ddof=1) / t if t > 1 else None
+        if t == 1:
+            return Estimates(self._values[:, 0], None, Usage(circuits=n))
+        variances = self._values.var(axis=1, ddof=1) / t
         return Estimates(self._values.mean(axis=1), variances, Usage(circuits=n * t))
 
     def pullback(self, cotangent: FloatArray, *, rows_gradient: bool) -> Gradients:
         """Gradients of the means, from a cotangent (N, O)."""
         t = self._t
-        each = self._repeated(cotangent) / t
+        each = cotangent if t == 1 else self._repeated(cotangent) / t
         found = self._engine.reverse(
             self._tape, (each @ self._signed.weights.T) * self._term_signs,
             rows_gradient=rows_gradient, threads=self._threads,
         )  # fmt: skip
-        by_rows, by_params = self._signed.unbind(self._signs, found.slots)
-        if not rows_gradient:
-            by_rows = np.zeros_like(by_rows)
+        by_rows, by_params = self._signed.unbind(
+            self._signs, found.slots, rows_gradient=rows_gradient
+        )
         amplitudes = None if found.amplitudes is None else self._summed(found.amplitudes)
         return Gradients(self._summed(by_rows), self._summed(by_params), amplitudes)
 

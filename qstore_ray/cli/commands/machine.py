@@ -18,6 +18,8 @@ from qstore_ray.cli.output import AsJson, examples, facts, say, say_json
 from qstore_ray.errors import BackendError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qstore_ray.backends.aer.options import Precision
     from qstore_ray.estimate import Estimate
 
@@ -68,8 +70,9 @@ def estimate(
 ) -> None:
     """Say what training a job would take here, without training it.
 
-    The seconds are those of the exact engine, measured once on this machine and predicted from
-    the operations that the circuit needs. The start of Ray and the data come on top.
+    For exact training the seconds are predicted from the operations that the circuit needs. With
+    noise, shots or another backend the first steps are taken, counted and timed. The start of Ray,
+    the data and the scoring of test rows come on top.
     """
     from qstore_ray.estimate import estimate_job
 
@@ -151,18 +154,33 @@ def _gpu() -> _GpuReport:
 
 def _described(found: Estimate) -> list[tuple[str, str]]:
     workers = f"on {found.workers} workers" if found.workers else "in this process"
-    return [
+    how = f"measured over {found.measured_steps} steps" if found.measured_steps else "predicted"
+    lines: list[tuple[str, str | None]] = [
         ("circuit", f"{found.qubits} qubits, {found.gates} gates, {found.observables} observables"),
         ("compiled", f"{found.rotations} rotations in {found.layers} layers"),
         ("model", f"{found.parameters} parameters"),
         ("training", f"{found.rows} rows, {found.steps} steps, {workers}"),
         ("engine", found.engine),
-        ("memory", f"{found.memory_bytes / 2**20:,.0f} MiB a worker at most"),
-        ("operations", f"{found.flops_per_step:.3g} a step"),
-        ("step", f"{_time(found.step_seconds)} for a whole batch on one core"),
+        ("noise", "in training and validation" if found.noise else None),
+        ("circuits", f"{found.circuits:,}"),
+        ("shots", f"{found.shots:,}" if found.shots else None),
+        ("memory", _of(found.memory_bytes, lambda b: f"{_size(b)} a worker at most")),
+        ("operations", _of(found.flops_per_step, lambda flops: f"{flops:.3g} a step")),
+        ("step", f"{_time(found.step_seconds)} for a whole batch on one core, {how}"),
         ("epoch", _time(found.epoch_seconds)),
         ("all epochs", _time(found.train_seconds)),
     ]
+    return [(name, line) for name, line in lines if line is not None]
+
+
+def _of(value: float | None, text: Callable[[float], str]) -> str | None:
+    return None if value is None else text(value)
+
+
+def _size(count: float) -> str:
+    if count < 2**20:
+        return f"{count / 2**10:,.0f} KiB"
+    return f"{count / 2**20:,.0f} MiB"
 
 
 def _time(seconds: float) -> str:

@@ -16,6 +16,7 @@ from qstore_ray.errors import ConfigError
 
 if TYPE_CHECKING:
     from qstore_ray.backends.noise.config import NoiseConfig
+    from qstore_ray.backends.noise.device.compiled import NoisyCircuitRecord
     from qstore_ray.backends.noise.device.device import Device
 
 app = typer.Typer(
@@ -96,7 +97,7 @@ def _read(source: str) -> NoiseConfig:
     return NoiseConfig.from_dict(values)
 
 
-def _on_circuit(noise: NoiseConfig, job: str, changes: list[str]) -> dict[str, Any]:
+def _on_circuit(noise: NoiseConfig, job: str, changes: list[str]) -> NoisyCircuitRecord:
     """How the job's circuit is compiled, and its expected fidelity under the noise."""
     from qstore_ray.backends.noise.placed import place_noise
     from qstore_ray.data.loader import DatasetLoader
@@ -217,7 +218,7 @@ def _twirl(noise: NoiseConfig) -> dict[str, list[str]]:
     return {"twirled": sorted({c.name for c in channels if not is_pauli(c.kraus(1))})}
 
 
-def _of_circuit(circuit: dict[str, Any]) -> Iterable[tuple[str, str]]:
+def _of_circuit(circuit: NoisyCircuitRecord) -> Iterable[tuple[str, str]]:
     yield "circuit", _counted(circuit["gates"])
     if "layout" in circuit:
         yield "depth", f"{circuit['depth']}, of two-qubit gates {circuit['two_qubit_depth']}"

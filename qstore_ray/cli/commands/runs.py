@@ -12,7 +12,7 @@ from qstore_ray.cli.output import AsJson, Storage, examples, facts, note, say, s
 from qstore_ray.errors import UsageError
 
 if TYPE_CHECKING:
-    from qstore_ray.train.run.summary import RunSummary
+    from qstore_ray.train.run.summary import CheckpointSummary, RunSummary
 
 _STORAGE = "runs"
 _LOSS = ("loss", ".4g", "loss ")
@@ -127,7 +127,7 @@ def _score(summary: RunSummary, split: str) -> str:
     return "-"
 
 
-def _as_text(summary: RunSummary, kept: list[dict[str, Any]]) -> str:
+def _as_text(summary: RunSummary, kept: list[CheckpointSummary]) -> str:
     lines: list[tuple[str, Any]] = [("name", summary.name), ("status", summary.status)]
     if summary.problem:
         lines.append(("problem", summary.problem))
@@ -148,7 +148,7 @@ def _as_text(summary: RunSummary, kept: list[dict[str, Any]]) -> str:
     return facts(lines)
 
 
-def _checkpoint(checkpoint: dict[str, Any]) -> str:
+def _checkpoint(checkpoint: CheckpointSummary) -> str:
     if checkpoint["problem"]:
         return f"checkpoint, damaged: {checkpoint['problem']}"
     return f"checkpoint, {checkpoint['epoch']} epochs"

@@ -179,15 +179,21 @@ def _as_text(result: JobResult, config: JobConfig) -> str:
 
     metrics = result.metrics
     lines: list[tuple[str, Any]] = [("run", result.run_dir)]
-    for part, said in (("test", "test"), ("noisy_test", "with noise"), ("baseline", "baseline")):
+    parts_said = (
+        ("test", "test"),
+        ("noisy_test", "with noise"),
+        ("mitigated_test", "mitigated"),
+        ("baseline", "baseline"),
+    )
+    for part, said in parts_said:
         scores = _scores(metrics, part, balanced="balanced accuracy" in result.verdict)
         if scores:
             lines.append((said, scores))
     if result.verdict:
         lines.append(("verdict", result.verdict))
     lines += [("missing", f"{name}: {why}") for name, why in result.missing.items()]
-    epochs, speed = metrics["epochs"], metrics["samples_per_second"]
-    speed = f", {speed:,.0f} samples/s" if speed else ", all of them trained before"
+    epochs, rate = metrics["epochs"], metrics["samples_per_second"]
+    speed = f", {rate:,.0f} samples/s" if rate else ", all of them trained before"
     lines.append(("training", f"{epochs} epoch{'s' * (epochs != 1)}{speed}"))
     parts = ["Ray's start"] * (config.trainer.num_workers > 0) + ["training", "scoring"]
     parts += ["figures"] * config.track.figures

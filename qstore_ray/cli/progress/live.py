@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TextIO
 
 from qstore_ray.cli.progress.pace import duration
 from qstore_ray.cli.progress.search import Progress, described, ending
 from qstore_ray.cli.shared.study_text import plain
 from qstore_ray.tune.driver.display import BestTrial
+from qstore_ray.tune.space.fields import Values
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -61,7 +62,7 @@ class LiveSearch:
             self._live.start()
         self._say(self._progress.opening())
 
-    def trial_started(self, number: int, values: Mapping[str, Any]) -> None:
+    def trial_started(self, number: int, values: Values) -> None:
         """One more runs."""
         with self._lock:
             self._progress.begin(number, values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from qstore_ray.track.base import Record
+from qstore_ray.track.records import StartRecord, StepRecord
 
 
 class Fact(NamedTuple):
@@ -24,7 +25,7 @@ class Pace:
         self.rate: float | None = None
         self._first_step = self._samples = 0
 
-    def start(self, record: Record) -> None:
+    def start(self, record: StartRecord) -> None:
         """Begin an attempt where its checkpoint stands."""
         steps_per_epoch = int(record.get("steps_per_epoch", 1))
         self.epochs = int(record["epochs"])
@@ -34,7 +35,7 @@ class Pace:
         self.seconds, self.rate = 0.0, None
         self._samples = round(int(record.get("rows", 0)) * self._first_step / steps_per_epoch)
 
-    def step(self, record: Record) -> None:
+    def step(self, record: StepRecord) -> None:
         """Take in a step record."""
         self.steps_done = int(record["step"])
 

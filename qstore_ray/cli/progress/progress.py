@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
 from qstore_ray.cli.progress.pace import Fact, Pace, count, duration, fitting
 from qstore_ray.track.base import Record
 from qstore_ray.track.logs.logging import get_logger, logged_as
+from qstore_ray.track.records import EndRecord, StartRecord, StepRecord
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -52,7 +53,7 @@ class ProgressBar:
         self._pace = Pace()
         self._view: _View | None = None
 
-    def start(self, record: Record) -> None:
+    def start(self, record: StartRecord) -> None:
         """An attempt begins: the first one, or one that resumes from a checkpoint."""
         self._pace.start(record)
         if self._quiet:
@@ -62,7 +63,7 @@ class ProgressBar:
             self._view = _Bar(stream) if _is_terminal(stream) else _Lines(stream, self._clock)
         self._view.start(self._pace, _opening(record))
 
-    def step(self, record: Record) -> None:
+    def step(self, record: StepRecord) -> None:
         """A step was done; a line is too much for that, the bar moves."""
         self._pace.step(record)
         if self._view is not None:
@@ -74,7 +75,7 @@ class ProgressBar:
         if self._view is not None:
             self._view.epoch(self._pace, _scores(record))
 
-    def end(self, record: Record) -> None:
+    def end(self, record: EndRecord) -> None:
         """The attempt ended; the last epoch is shown in any case."""
         if self._view is not None:
             ending = _ENDINGS.get(record["status"], str(record["status"]))
@@ -100,27 +101,27 @@ class LoggedProgress:
     def __init__(self, run: str) -> None:
         self._run = run
 
-    def start(self, record: Record) -> None:
+    def start(self, record: StartRecord) -> None:
         """An attempt begins."""
         self._log("attempt", record)
 
-    def step(self, record: Record) -> None:
+    def step(self, record: StepRecord) -> None:
         """Do nothing: a line per step would flood the log."""
 
     def epoch(self, record: Record) -> None:
         """An epoch was completed."""
-        self._log("epoch", record)
+        self._log("epoch", record, record.get("epoch"))
 
-    def end(self, record: Record) -> None:
+    def end(self, record: EndRecord) -> None:
         """The attempt ended."""
         self._log("end", record)
 
     def close(self) -> None:
         """Nothing is open."""
 
-    def _log(self, event: str, record: Record) -> None:
+    def _log(self, event: str, record: Mapping[str, object], epoch: int | None = None) -> None:
         facts = {name: value for name, value in record.items() if name not in ("event", "epoch")}
-        with logged_as(run=self._run, epoch=record.get("epoch")):
+        with logged_as(run=self._run, epoch=epoch):
             get_logger(__name__).info(event, **facts)
 
 
@@ -248,7 +249,7 @@ def _is_terminal(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM", "") not in {"dumb", "unknown"}
 
 
-def _opening(record: Record) -> str:
+def _opening(record: StartRecord) -> str:
     facts = [f"training {count(int(record['epochs']), 'epoch')}"]
     if "rows" in record:
         facts.append(f"of {count(int(record['rows']), 'row')}")

@@ -6,14 +6,15 @@ terminal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TextIO
+from collections.abc import Callable
+from typing import Final, TextIO
 
 from qstore_ray.cli.progress.pace import count, duration
 from qstore_ray.cli.progress.trial_pace import TrialPace
 from qstore_ray.cli.shared.study_text import plain, short_names, shown
 from qstore_ray.learn.diagnostics.stopping import Mode, larger_is_better
 from qstore_ray.tune.driver.display import BestTrial
+from qstore_ray.tune.space.fields import Values
 
 _COUNTED: Final = ("completed", "pruned", "failed")
 _LONGEST_REASON: Final = 300
@@ -30,7 +31,7 @@ class Progress:
         self.limit = 0
         self.larger = True
         self.best: BestTrial | None = None
-        self.running: dict[int, Mapping[str, Any]] = {}
+        self.running: dict[int, Values] = {}
         self.epochs: dict[int, tuple[int, float]] = {}
         self._pace = TrialPace()
         self.ended = dict.fromkeys(_COUNTED, 0)
@@ -44,7 +45,7 @@ class Progress:
         self.larger = larger_is_better(objective, mode)
         self.best, self._before, self._began = best, done, self._clock()
 
-    def begin(self, number: int, values: Mapping[str, Any]) -> None:
+    def begin(self, number: int, values: Values) -> None:
         """Take in that a trial began."""
         self.running[number] = values
         self._pace.begin(number, self._clock())
@@ -108,7 +109,7 @@ class Progress:
         return f"{place}: {self.counts() or nothing}{best}"
 
 
-def described(values: Mapping[str, Any]) -> str:
+def described(values: Values) -> str:
     """What a trial tries, in one line."""
     names = short_names(list(values))
     return "  ".join(
@@ -145,7 +146,7 @@ class SearchLines:
         self._open = True
         self._write(self._progress.opening())
 
-    def trial_started(self, number: int, values: Mapping[str, Any]) -> None:
+    def trial_started(self, number: int, values: Values) -> None:
         """A line is for trials that ended."""
         self._progress.begin(number, values)
 

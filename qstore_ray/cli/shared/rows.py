@@ -17,7 +17,7 @@ from qstore_ray.errors import UsageError, unknown_name_error
 if TYPE_CHECKING:
     from qstore_ray.data.read.dataset import Dataset
     from qstore_ray.train.model.trained import TrainedModel
-    from qstore_ray.types import AnyArray
+    from qstore_ray.types import AnyArray, Table
 
 FILENAME = "filename"
 _SHOWN = 12
@@ -117,7 +117,7 @@ def label_asked(changes: list[str] | None) -> tuple[str | None, list[str]]:
     return None if label is None else str(label), others
 
 
-def reading(changes: list[str] | None) -> dict[str, Any]:
+def reading(changes: list[str] | None) -> Table:
     """What `--set params.KEY=VALUE` says about reading.
 
     Raises:

@@ -5,19 +5,46 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NotRequired, TypedDict, cast
 
 from qstore_ray.cli.shared.study_text import summary_of
 from qstore_ray.resilience import real_path
 
 if TYPE_CHECKING:
     from qstore_ray.job import JobConfig
-    from qstore_ray.tune.study.result import StudyResult, TrialResult
+    from qstore_ray.tune.space.fields import Values
+    from qstore_ray.tune.study.result import FailureCause, StudyResult, TrialResult
+    from qstore_ray.types import Table
 
 _FILES: Final = {"best_config": "best.toml", "result": "result.json", "report": "report.html"}
 
 
-def as_dict(result: StudyResult, job: JobConfig) -> dict[str, Any]:
+class ChosenTrial(TypedDict):
+    """The best trial, or one of the front: its number, its objectives, and what it tried."""
+
+    trial: int
+    values: dict[str, float]
+    parameters: Values
+
+
+class SearchEnd(TypedDict):
+    """The result of a search for `--json`. A file that was not written is null."""
+
+    status: str
+    study: str
+    folder: str
+    trials: dict[str, int]
+    objectives: dict[str, str]
+    best: NotRequired[ChosenTrial]
+    front: NotRequired[list[ChosenTrial]]
+    best_config: str | None
+    result: str | None
+    report: str | None
+    failures: list[FailureCause]
+    refit: NotRequired[Table]
+
+
+def as_dict(result: StudyResult, job: JobConfig) -> SearchEnd:
     """The result for `--json`: short, since `result.json` has all of it.
 
     Of several objectives there is `front` instead of `best`. A file that was not written is null.
@@ -26,7 +53,7 @@ def as_dict(result: StudyResult, job: JobConfig) -> dict[str, Any]:
 
     folder, refit = _folders(job)
     chosen = [_chosen(trial) for trial in result.best_trials()]
-    found: dict[str, Any] = {
+    found: Table = {
         "status": "finished",
         "study": result.study,
         "folder": str(folder),
@@ -39,7 +66,7 @@ def as_dict(result: StudyResult, job: JobConfig) -> dict[str, Any]:
     found["failures"] = result.failures()
     if refit:
         found["refit"] = {"run_dir": str(refit), **_test_scores(refit)}
-    return dict(redact(found))
+    return cast("SearchEnd", redact(found))
 
 
 def as_facts(result: StudyResult, job: JobConfig) -> Iterator[tuple[str, Any]]:
@@ -72,7 +99,7 @@ def _folders(job: JobConfig) -> tuple[Path, Path | None]:
     return folder, folder / REFIT if job.tune and job.tune.refit else None
 
 
-def _chosen(trial: TrialResult) -> dict[str, Any]:
+def _chosen(trial: TrialResult) -> ChosenTrial:
     return {"trial": trial.number, "values": trial.objectives, "parameters": trial.parameters}
 
 

@@ -13,18 +13,18 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from pydantic import TypeAdapter, ValidationError
 
-from qstore_ray.data.columns import Column, TableSchema
+from qstore_ray.data.columns import Column, TableSchema, TableSchemaDict
 from qstore_ray.data.inputs.frame import by_name, by_position, frame_of
 from qstore_ray.data.rows.labels import Label
 from qstore_ray.data.rows.validate import as_array
 from qstore_ray.data.tables.request import USUAL_SIGNS
 from qstore_ray.errors import CheckpointError, ConfigError
+from qstore_ray.types import ReadOnlyTable, Table
 
 if TYPE_CHECKING:
     from qstore_ray.data.read.dataset import Dataset
@@ -48,6 +48,16 @@ KEPT = (
 """Parameters of the source `local` that say how a file is read, not which file: kept if set."""
 
 
+class SignatureDict(TypedDict):
+    """A `Signature` as JSON holds it."""
+
+    n_features: int
+    table: TableSchemaDict | None
+    image_shape: list[int] | None
+    reader: Table
+    merged: list[Label]
+
+
 @dataclass(frozen=True)
 class Signature:
     """What a model is given, as its training data had it.
@@ -64,7 +74,7 @@ class Signature:
     n_features: int
     table: TableSchema | None = None
     image_shape: tuple[int, ...] | None = None
-    reader: Mapping[str, Any] = field(default_factory=dict)
+    reader: ReadOnlyTable = field(default_factory=dict)
     merged: tuple[Label, ...] = ()
 
     @classmethod
@@ -120,7 +130,7 @@ class Signature:
             frame = frame.renamed(self.table.names)
         return by_name(frame, self.table)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> SignatureDict:
         """The signature as JSON holds it."""
         return {
             "n_features": self.n_features,
@@ -131,7 +141,7 @@ class Signature:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Signature:
+    def from_dict(cls, data: SignatureDict) -> Signature:
         """The signature that `to_dict` gave, also after a round trip through JSON.
 
         Raises:
@@ -217,7 +227,7 @@ class _Kept:
     n_features: int
     table: TableSchema | None
     image_shape: tuple[int, ...] | None
-    reader: dict[str, Any]
+    reader: Table
     merged: tuple[Label, ...]
 
 

@@ -38,7 +38,7 @@ from qstore_ray.data.tables.choose import LABELS
 from qstore_ray.errors import ConfigError, DataError, unknown_name_error
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray
+    from qstore_ray.types import AnyArray, Table
 
 
 _USUAL = tuple(form for name in LABELS for form in (name, name.title(), name.upper()))
@@ -62,7 +62,7 @@ class Unlabelled(NamedTuple):
 def read_unlabelled(
     path: str,
     signature: Signature,
-    changes: Mapping[str, Any] | None = None,
+    changes: Table | None = None,
     kept: tuple[str, ...] = (),
 ) -> Unlabelled:
     """The rows of a file, a folder, a pattern or a URI, without labels.
@@ -110,7 +110,7 @@ def read_labelled(
     signature: Signature,
     label: str | None,
     split: str,
-    changes: Mapping[str, Any] | None = None,
+    changes: Table | None = None,
 ) -> Labelled:
     """The rows of a file, a folder or a pattern with their labels, to score a model on.
 
@@ -162,9 +162,7 @@ def _of_pairs(
     return Labelled(_frame(form, parts[part], params, signature, ()), joined(read_labels(chunks)))
 
 
-def params_for(
-    files: tuple[str, ...], signature: Signature, changes: Mapping[str, Any]
-) -> LocalParams:
+def params_for(files: tuple[str, ...], signature: Signature, changes: Table) -> LocalParams:
     """How the files are read: as the model's training files, as far as their format takes it.
 
     Raises:

@@ -28,14 +28,14 @@ from qstore_ray.errors import CheckpointError, DataError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.data.prepare.step_config import StepConfig
-    from qstore_ray.types import FloatArray
+    from qstore_ray.types import FloatArray, Table
 
 
 class PreparationDict(TypedDict):
     """A preparation without its arrays, as JSON holds it: F, and every step with its fields."""
 
     n_features: int
-    steps: list[dict[str, Any]]
+    steps: list[Table]
 
 
 @dataclass(frozen=True)

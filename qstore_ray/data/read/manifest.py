@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -18,6 +18,7 @@ from pydantic.dataclasses import dataclass
 from qstore_ray.data.read.schema import Schema
 from qstore_ray.data.rows.labels import Label
 from qstore_ray.errors import DataError
+from qstore_ray.types import Table
 
 FORMAT = 1
 MANIFEST, PREPARATION = "dataset.json", "preparation.npz"
@@ -29,7 +30,7 @@ class PreparationSpec:
     """What `Preparation.spec` says: the width of a raw row, and the steps with their fields."""
 
     n_features: int
-    steps: tuple[dict[str, Any], ...]
+    steps: tuple[Table, ...]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -41,7 +42,7 @@ class Manifest:
     """
 
     format: int
-    config: dict[str, Any]
+    config: Table
     schema: Schema
     classes: tuple[Label, ...]
     class_counts: dict[str, tuple[int, ...]]

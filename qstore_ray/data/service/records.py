@@ -7,12 +7,13 @@ Requests are strict: an unknown key is refused.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, cast
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from qstore_ray.data.columns import TableSchema
+from qstore_ray.data.columns import TableSchema, TableSchemaDict
 from qstore_ray.errors import DataError
+from qstore_ray.types import Table
 
 Origin: TypeAlias = Literal["huggingface", "label_studio", "custom"]
 Status: TypeAlias = Literal["pending", "ready", "failed"]
@@ -79,7 +80,7 @@ class DatasetRecord(Answer):
     class_names: tuple[str, ...] | None = None
     splits: dict[Split, SplitRecord] = Field(default_factory=dict)
     copies: int = Field(default=0, ge=0)
-    table: dict[str, Any] | None = None
+    table: Table | None = None
     revision: str = ""
     metadata: dict[str, str] = Field(default_factory=dict)
     created: str = ""
@@ -94,7 +95,7 @@ def table_of(record: DatasetRecord) -> TableSchema | None:
     if record.table is None:
         return None
     try:
-        return TableSchema.from_dict(record.table)
+        return TableSchema.from_dict(cast("TableSchemaDict", record.table))
     except (KeyError, TypeError, ValueError) as exc:
         raise DataError(
             "the record does not say what its columns mean",
@@ -209,7 +210,7 @@ class ProjectExport(Request):
 
     project_id: Id
     name: Name
-    tasks: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=1_000_000)]
+    tasks: Annotated[list[Table], Field(min_length=1, max_length=1_000_000)]
     text_features: Annotated[int, Field(ge=1, le=2**16)] | None = None
     skip_unlabelled: bool = False
 
@@ -218,7 +219,7 @@ class Transformation(Request):
     """One augmentation by its registered name, and its parameters."""
 
     type: Annotated[str, Field(min_length=1, max_length=100)]
-    parameters: Annotated[dict[str, Any], Field(max_length=32)] = Field(default_factory=dict)
+    parameters: Annotated[Table, Field(max_length=32)] = Field(default_factory=dict)
 
 
 class PipelineRequest(Request):

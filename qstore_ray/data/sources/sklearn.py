@@ -18,7 +18,7 @@ from qstore_ray.data.sources.base import SourceAdapter, SourceConfig, SourceData
 from qstore_ray.errors import ConfigError, MissingDependencyError, unknown_name_error
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray
+    from qstore_ray.types import AnyArray, Table
 
 _BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 _GENERATED: dict[str, frozenset[str]] = {
@@ -85,10 +85,10 @@ class SklearnParams(Config):
                 )
         return self
 
-    def _given(self) -> dict[str, Any]:
+    def _given(self) -> Table:
         return self.model_dump(exclude={"dataset", "rows_per_task"}, exclude_none=True)
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> Table:
         """The arguments of the generator; `random_state` is 0 unless it is given."""
         return {"random_state": 0, **self._given()}
 

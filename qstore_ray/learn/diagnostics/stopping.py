@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, Self, TypeAlias
+from typing import Literal, NamedTuple, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -112,7 +112,7 @@ class StoppingRule(Config):
         return f"{waited} {lacking}; best: {best}{end}"
 
 
-def monitored(record: Mapping[str, Any], name: str) -> float:
+def monitored(record: Mapping[str, object], name: str) -> float:
     """The metric of that name in an epoch's record.
 
     Raises:

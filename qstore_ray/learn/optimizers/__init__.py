@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, under
 from qstore_ray.learn.optimizers.base import Optimizer, Problem, SearchOptimizer, Slope
 from qstore_ray.registry import Registry
+from qstore_ray.types import ReadOnlyTable
 
 __all__ = ["OPTIMIZERS", "Optimizer", "Problem", "SearchOptimizer", "Slope", "get_optimizer"]
 
@@ -31,7 +30,7 @@ OPTIMIZERS: Registry[type[Config]] = Registry(
 )
 
 
-def get_optimizer(name: str, options: dict[str, Any]) -> Optimizer | SearchOptimizer:
+def get_optimizer(name: str, options: ReadOnlyTable) -> Optimizer | SearchOptimizer:
     """The optimizer of that name with those options.
 
     Raises:

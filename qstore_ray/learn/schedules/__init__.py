@@ -10,11 +10,11 @@ schedule's `unit`: step or epoch, or, in `warmup` and `chain`, run, for shares o
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from qstore_ray.errors import under
 from qstore_ray.learn.schedules.base import Horizon, Schedule, Tick
 from qstore_ray.registry import Registry
+from qstore_ray.types import ReadOnlyTable
 
 __all__ = ["SCHEDULES", "Horizon", "Schedule", "Tick", "get_schedule"]
 
@@ -39,7 +39,7 @@ SCHEDULES: Registry[Callable[..., Schedule]] = Registry(
 )
 
 
-def get_schedule(name: str, options: dict[str, Any]) -> Schedule:
+def get_schedule(name: str, options: ReadOnlyTable) -> Schedule:
     """The schedule of that name with those options.
 
     Raises:

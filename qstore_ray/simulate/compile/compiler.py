@@ -11,6 +11,7 @@ import numpy as np
 
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
+from qstore_ray.simulate.compile.frame import pauli_rotations
 from qstore_ray.simulate.compile.passes import (
     Layer,
     layers,
@@ -19,7 +20,7 @@ from qstore_ray.simulate.compile.passes import (
     real_rotations,
 )
 from qstore_ray.simulate.compile.program import PHASES, TURNS, Program
-from qstore_ray.simulate.compile.rotations import Rotation, Term, pauli_rotations
+from qstore_ray.simulate.compile.rotations import Rotation, Term
 
 
 @lru_cache(maxsize=128)
@@ -32,7 +33,13 @@ def compile_program(
         params_per_row: parameters differ from row to row, as in the plans of parameter shift.
     """
     rotations, terms = pauli_rotations(template, observables)
-    return compile_rotations(template, rotations, terms, len(observables), params_per_row)
+    program = compile_rotations(template, rotations, terms, len(observables), params_per_row)
+    framed, seen = pauli_rotations(template, observables, quarter_turns=True)
+    if 2 * len(framed) > len(rotations):
+        return program
+    # Mostly fixed quarter turns, as in a circuit compiled for a device.
+    other = compile_rotations(template, framed, seen, len(observables), params_per_row)
+    return other if 2 * len(other.layers) <= len(program.layers) else program
 
 
 def compile_rotations(

@@ -1,6 +1,6 @@
 """What an engine runs: a few layers of commuting Pauli rotations, as plain arrays.
 
-A gate-by-gate simulator reads and writes all 2^n amplitudes for every gate. `rotations.py` and
+A gate-by-gate simulator reads and writes all 2^n amplitudes for every gate. `frame.py` and
 `passes.py` leave much less to do:
 
     start    a product state, from each qubit's own first rotations (or the row's amplitudes)

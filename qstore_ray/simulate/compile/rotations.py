@@ -1,27 +1,14 @@
-"""A circuit as a list of Pauli rotations, with everything else taken out of the way.
-
-Every gate is a rotation exp(−iθP/2) by a Pauli string P, or it only renames things: CX and SWAP
-permute the basis states, X, Y and Z flip signs. What renames is never executed. It is kept in a
-`PauliFrame` that says which Pauli strings Z_q and X_q of each qubit have become, and later
-rotations and the observables are written in that frame:
-
-    RY(a) on 1, CX(0, 1), RZ(b) on 1      →      exp(−ia Y1/2), exp(−ib Z0Z1/2)
+"""Pauli rotations and strings: what a circuit is while it is compiled.
 
 A rotation is kept as two bit masks: `P(x, z) = i^(x·z mod 2) X^x Z^z`, X^x|j⟩ = |j ⊕ x⟩ and
 Z^z|j⟩ = (−1)^|j∧z| |j⟩. Two Pauli strings either commute or anticommute, which is one parity of
 bits (`commute`): so all that a compiler wants to know, what may move past what, is cheap and exact.
+`frame.py` makes a circuit of them, `passes.py` moves and gathers them.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
-
-from qstore_ray.circuits.lower import lower
-from qstore_ray.circuits.observable import Observable
-from qstore_ray.circuits.template import Angle, Op, Template
 
 
 class AngleSum(NamedTuple):
@@ -69,133 +56,3 @@ def odd(mask: int) -> bool:
 def commute(x1: int, z1: int, x2: int, z2: int) -> bool:
     """Whether the Pauli strings (x1, z1) and (x2, z2) commute."""
     return odd(x1 & z2) == odd(x2 & z1)
-
-
-@dataclass
-class PauliFrame:
-    """What Z_q and X_q are after the gates so far: ±Z^z[q] and ±X^x[q]."""
-
-    z: list[int]
-    x: list[int]
-    z_sign: list[int]
-    x_sign: list[int]
-
-    @classmethod
-    def at_start(cls, n_qubits: int) -> PauliFrame:
-        """The frame before the first gate, in which every string is itself."""
-        bits = [1 << qubit for qubit in range(n_qubits)]
-        return cls(list(bits), list(bits), [1] * n_qubits, [1] * n_qubits)
-
-    def through(self, op: Op, n_rows: int) -> list[Rotation]:
-        """Move past a lowered gate: its rotations in this frame, and the frame after it."""
-        if op.gate in ("cx", "swap"):
-            getattr(self, op.gate)(*op.qubits)
-            return []
-        if op.gate in ("x", "y", "z"):
-            self.pauli(op.gate, op.qubits[0])
-            return []
-        if op.gate == "h":  # H = RY(π/2) Z
-            self.pauli("z", op.qubits[0])
-        found = []
-        for x, z, sign, angle in _generators(op, n_rows):
-            to_x, to_z, flip = self.string(x, z)
-            found.append(Rotation(to_x, to_z, angle.scaled(sign * flip)))
-        return found
-
-    def seen(self, observables: Iterable[Observable]) -> list[Term]:
-        """The summands of observables that are measured now."""
-        found = []
-        for index, observable in enumerate(observables):
-            for term in observable.terms:
-                x, z, sign = self.string(term.x, term.z)
-                power = (term.x & term.z).bit_count() % 4
-                found.append(Term(x, z, power, index, sign * term.coefficient))
-        return found
-
-    def cx(self, control: int, target: int) -> None:
-        """Move past a CX."""
-        self.z[target] ^= self.z[control]
-        self.z_sign[target] *= self.z_sign[control]
-        self.x[control] ^= self.x[target]
-        self.x_sign[control] *= self.x_sign[target]
-
-    def swap(self, a: int, b: int) -> None:
-        """Move past a SWAP."""
-        for column in (self.z, self.x, self.z_sign, self.x_sign):
-            column[a], column[b] = column[b], column[a]
-
-    def pauli(self, name: str, qubit: int) -> None:
-        """Move past X, Y or Z."""
-        if name in "xy":
-            self.z_sign[qubit] *= -1
-        if name in "yz":
-            self.x_sign[qubit] *= -1
-
-    def string(self, x: int, z: int) -> tuple[int, int, int]:
-        """X^x Z^z in this frame: masks and sign."""
-        to_x = to_z = 0
-        sign = 1
-        for qubit in range(len(self.z)):
-            if x >> qubit & 1:
-                to_x ^= self.x[qubit]
-                sign *= self.x_sign[qubit]
-            if z >> qubit & 1:
-                to_z ^= self.z[qubit]
-                sign *= self.z_sign[qubit]
-        return to_x, to_z, sign
-
-
-def pauli_rotations(
-    template: Template, observables: Iterable[Observable]
-) -> tuple[list[Rotation], list[Term]]:
-    """The rotations of a circuit in order, and its observables as seen after them."""
-    frame = PauliFrame.at_start(template.n_qubits)
-    rotations: list[Rotation] = []
-    for op in lower(template).ops:
-        rotations += frame.through(op, template.n_rows)
-    return rotations, frame.seen(observables)
-
-
-_Generator = tuple[int, int, int, AngleSum]  # X^x Z^z, a sign, and the angle
-_QUARTER = math.pi / 2
-_FIXED_ANGLES = {
-    "h": ("ry", _QUARTER),
-    "s": ("rz", _QUARTER),
-    "sdg": ("rz", -_QUARTER),
-    "t": ("rz", _QUARTER / 2),
-    "tdg": ("rz", -_QUARTER / 2),
-    "sx": ("rx", _QUARTER),
-    "sxdg": ("rx", -_QUARTER),
-}
-# X^x Z^z of each generator in masks over all its qubits (1) or none (0), and its sign: YY = −XXZZ.
-_MASKS: dict[str, Callable[[int], tuple[int, int, int]]] = {
-    "rx": lambda m: (m, 0, 1),
-    "ry": lambda m: (m, m, 1),
-    "rz": lambda m: (0, m, 1),
-    "rxx": lambda m: (m, 0, 1),
-    "ryy": lambda m: (m, m, -1),
-    "rzz": lambda m: (0, m, 1),
-}
-
-
-def _generators(op: Op, n_rows: int) -> list[_Generator]:
-    """The rotations that a lowered gate is made of."""
-    if op.gate == "cz":  # exp(iπ/4 (1 − Za)(1 − Zb))
-        a, b = (1 << qubit for qubit in op.qubits)
-        quarter = AngleSum(_QUARTER)
-        return [(0, a, 1, quarter), (0, b, 1, quarter), (0, a | b, -1, quarter)]
-    name, angle = op.gate, AngleSum(0.0)
-    if name in _FIXED_ANGLES:
-        name, offset = _FIXED_ANGLES[name]
-        angle = AngleSum(offset)
-    else:
-        angle = angle_sum(op.angles[0], n_rows)
-    mask = sum(1 << qubit for qubit in op.qubits)
-    return [(*_MASKS[name](mask), angle)]
-
-
-def angle_sum(angle: Angle, n_rows: int) -> AngleSum:
-    """A template's angle over the row's A slots and, after them, the parameters."""
-    first = {"row": 0, "param": n_rows}
-    terms = ((first[term.kind] + term.slot, term.scale) for term in angle.terms if term.scale)
-    return AngleSum(angle.offset, tuple(terms))

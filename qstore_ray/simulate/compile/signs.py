@@ -14,7 +14,6 @@ its reverse sweep gives the exact gradient of the trajectory.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,102 +23,31 @@ from qstore_ray.circuits.lower import lower
 from qstore_ray.circuits.observable import Observable, PauliTerm
 from qstore_ray.circuits.template import Template
 from qstore_ray.simulate.compile.compiler import compile_rotations, compile_state_rotations
-from qstore_ray.simulate.compile.program import Program
+from qstore_ray.simulate.compile.frame import PauliFrame
 from qstore_ray.simulate.compile.rotations import (
     AngleSum,
-    PauliFrame,
     Rotation,
     Term,
     commute,
 )
+from qstore_ray.simulate.compile.signed_program import SignedProgram, Site
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from qstore_ray.types import AnyArray, FloatArray, IntArray
+    from qstore_ray.types import FloatArray, IntArray
 
 
-class Site(NamedTuple):
-    """Where errors may happen: on `qubits` (at most two), after the first `after` gates."""
-
-    after: int
-    qubits: tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class SignedProgram:
-    """A compiled circuit whose angles and strings have a sign for each row.
-
-    C rotations can be flipped; T different Pauli strings are measured. A site of k qubits has 4^k
-    outcomes: Σ_q 4^q · (0 for I, 1 for X, 2 for Z, 3 for Y on its qubit q).
+class _Traced(NamedTuple):
+    """A circuit in a frame.
 
     Attributes:
-        program: its row slots are the A angles of the rows and the signed angles that depend on no
-            parameter; its parameter slots, bound for each row, are the signed angles that do, and
-            the P parameters. Its observables are the strings.
-        by_rows, by_params: which of the C rotations have their slot among those.
-        offsets: (C,) constant part of each angle. row_scales (C, A) and param_scales (C, P) are
-            what it adds of the slots.
-        outcome_starts: (sites,) place of each site's outcomes in `flips`.
-        flips: (outcomes, ⌈(C + T)/8⌉) which signs an outcome changes, as packed bits.
-        weights: (T, O) the observables as sums of the strings.
+        errors: for each site, how many rotations come before it, and the string of each outcome.
     """
 
-    program: Program
-    by_rows: IntArray
-    by_params: IntArray
-    offsets: FloatArray
-    row_scales: FloatArray
-    param_scales: FloatArray
-    outcome_starts: IntArray
-    flips: NDArray[np.uint8]
-    weights: FloatArray
-
-    @property
-    def n_signs(self) -> int:
-        """C + T."""
-        return len(self.offsets) + len(self.weights)
-
-    def signs(
-        self, rows: IntArray, outcomes: IntArray, n_rows: int
-    ) -> tuple[FloatArray, FloatArray]:
-        """Signs of the angles (N, C) and of the strings (N, T) for errors that happened.
-
-        Args:
-            rows: (E,) the row of each error.
-            outcomes: (E,) the place of each error in `flips`.
-            n_rows: N.
-        """
-        packed = np.zeros((n_rows, self.flips.shape[1]), np.uint8)
-        np.bitwise_xor.at(packed, rows, self.flips[outcomes])
-        bits = np.unpackbits(packed, axis=1, count=self.n_signs)
-        signs: FloatArray = 1.0 - 2.0 * bits.astype(np.float64)
-        return signs[:, : len(self.offsets)], signs[:, len(self.offsets) :]
-
-    def bind(
-        self, signs: FloatArray, rows: AnyArray, params: AnyArray
-    ) -> tuple[AnyArray, AnyArray]:
-        """The program's row slots (N, A + …) and parameters (N, … + P) for signed angles."""
-        angles = self.offsets + rows @ self.row_scales.T
-        angles = signs * (angles + params @ self.param_scales.T)
-        params = np.broadcast_to(params, (len(rows), params.shape[-1]))
-        return (
-            np.concatenate([rows, angles[:, self.by_rows]], axis=1),
-            np.concatenate([angles[:, self.by_params], params], axis=1),
-        )
-
-    def unbind(self, signs: FloatArray, slots: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Gradients of the rows (N, A) and parameters (N, P) from those of the program's slots."""
-        n_rows, n_params = self.row_scales.shape[1], self.param_scales.shape[1]
-        first = n_rows + len(self.by_rows)
-        last = first + len(self.by_params)
-        angles = np.zeros_like(signs)
-        angles[:, self.by_rows] = slots[:, n_rows:first]
-        angles[:, self.by_params] = slots[:, first:last]
-        angles *= signs
-        by_rows: FloatArray = slots[:, :n_rows] + angles @ self.row_scales
-        by_params: FloatArray = slots[:, slots.shape[1] - n_params :] + angles @ self.param_scales
-        return by_rows, by_params
+    rotations: list[Rotation]
+    terms: list[Term]
+    errors: list[tuple[int, list[tuple[int, int]]]]
 
 
 @lru_cache(maxsize=64)
@@ -132,13 +60,33 @@ def compile_signed(
 ) -> SignedProgram:
     """The program that evaluates `observables` after `template` with errors at `sites`.
 
+    Fixed quarter turns go into the frame where that makes no more layers: a circuit compiled for a
+    device is mostly such turns.
+
     Args:
         sites: in the order of the circuit.
         states: the program is one of `compile_states`, and evaluates nothing. Its final state is
             that of the circuit with errors, but for a Pauli string behind all gates: the one that
             changes the signs of the observables.
     """
-    frame = PauliFrame.at_start(template.n_qubits)
+    strings, weights = _strings(observables)
+    if states:
+        return _signed(template, _traced(template, strings, sites, False), weights, states=True)
+    plain, framed = (_traced(template, strings, sites, taken) for taken in (False, True))
+    found = _signed(template, framed, weights)
+    if 2 * len(framed.rotations) <= len(plain.rotations):
+        return found
+    other = _signed(template, plain, weights)
+    return found if len(found.program.layers) <= len(other.program.layers) else other
+
+
+def _traced(
+    template: Template,
+    strings: tuple[Observable, ...],
+    sites: tuple[Site, ...],
+    quarter_turns: bool,
+) -> _Traced:
+    frame = PauliFrame.at_start(template.n_qubits, quarter_turns)
     rotations: list[Rotation] = []
     errors: list[tuple[int, list[tuple[int, int]]]] = []
     place = 0
@@ -150,10 +98,7 @@ def compile_signed(
             for op in lower(Template(template.n_qubits, template.ops[count : count + 1],
                                      template.n_rows, template.n_params)).ops:  # fmt: skip
                 rotations += frame.through(op, template.n_rows)
-    strings, weights = _strings(observables)
-    terms = frame.seen(strings)
-    flips = _flips(errors, rotations, terms)
-    return _signed(template, rotations, terms, weights, errors, flips, states)
+    return _Traced(rotations, frame.seen(strings), errors)
 
 
 def _outcomes(frame: PauliFrame, qubits: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -178,10 +123,9 @@ def _strings(observables: tuple[Observable, ...]) -> tuple[tuple[Observable, ...
     return tuple(Observable((PauliTerm(x, z),)) for x, z in places), weights
 
 
-def _flips(
-    errors: list[tuple[int, list[tuple[int, int]]]], rotations: list[Rotation], terms: list[Term]
-) -> NDArray[np.bool_]:
+def _flips(traced: _Traced) -> NDArray[np.bool_]:
     """Whether each outcome flips each rotation and each term: (outcomes, rotations + terms)."""
+    rotations, terms, errors = traced
     rows = []
     for first, outcomes in errors:
         later = [(r.x, r.z) for r in rotations[first:]] + [(t.x, t.z) for t in terms]
@@ -191,28 +135,25 @@ def _flips(
 
 
 def _signed(
-    template: Template,
-    rotations: list[Rotation],
-    terms: list[Term],
-    weights: FloatArray,
-    errors: list[tuple[int, list[tuple[int, int]]]],
-    flips: NDArray[np.bool_],
-    states: bool,
+    template: Template, traced: _Traced, weights: FloatArray, *, states: bool = False
 ) -> SignedProgram:
-    flipped = np.flatnonzero(flips[:, : len(rotations)].any(axis=0))
+    rotations, terms, errors = traced
+    flips = _flips(traced)
+    found = np.flatnonzero(flips[:, : len(rotations)].any(axis=0))
+    depends = [any(s >= template.n_rows for s, _ in rotations[g].angle.terms) for g in found]
+    order = np.argsort(depends, kind="stable")  # those that depend on a parameter come last
+    flipped, n_by_rows = found[order], len(depends) - sum(depends)
     angles = [rotations[g].angle for g in flipped]
-    depends = np.array([any(s >= template.n_rows for s, _ in a.terms) for a in angles], bool)
-    by_rows, by_params = np.flatnonzero(~depends), np.flatnonzero(depends)
     scales = np.zeros((len(angles), template.n_rows + template.n_params))
     for c, angle in enumerate(angles):
         for slot, scale in angle.terms:
             scales[c, slot] += scale
-    own = _renamed(rotations, flipped, by_rows, by_params, template)
+    own = _renamed(rotations, flipped, template)
     slotted = Template(
         template.n_qubits,
         (),
-        template.n_rows + len(by_rows),
-        len(by_params) + template.n_params,
+        template.n_rows + n_by_rows,
+        len(flipped) - n_by_rows + template.n_params,
         template.initial,
     )
     kept = np.concatenate([flips[:, flipped], flips[:, len(rotations) :]], axis=1)
@@ -222,8 +163,7 @@ def _signed(
         program = compile_rotations(slotted, own, terms, len(terms), params_per_row=True)
     return SignedProgram(
         program=program,
-        by_rows=by_rows,
-        by_params=by_params,
+        n_by_rows=n_by_rows,
         offsets=np.array([angle.offset for angle in angles], np.float64),
         row_scales=scales[:, : template.n_rows],
         param_scales=scales[:, template.n_rows :],
@@ -233,24 +173,17 @@ def _signed(
     )
 
 
-def _renamed(
-    rotations: list[Rotation],
-    flipped: IntArray,
-    by_rows: IntArray,
-    by_params: IntArray,
-    template: Template,
-) -> list[Rotation]:
-    """The rotations with the program's slots: the flipped ones have one each."""
-    first = template.n_rows + len(by_rows)
-    places = {int(flipped[c]): template.n_rows + k for k, c in enumerate(by_rows)}
-    places |= {int(flipped[c]): first + k for k, c in enumerate(by_params)}
-    moved = len(by_rows) + len(by_params)
+def _renamed(rotations: list[Rotation], flipped: IntArray, template: Template) -> list[Rotation]:
+    """The rotations with the program's slots: the flipped ones have one each, behind the rows'."""
+    places = {int(g): template.n_rows + c for c, g in enumerate(flipped)}
     found = []
     for g, (x, z, angle) in enumerate(rotations):
         if g in places:
             own = AngleSum(0.0, ((places[g], 1.0),))
         else:
-            terms = tuple((s if s < template.n_rows else s + moved, c) for s, c in angle.terms)
+            terms = tuple(
+                (s if s < template.n_rows else s + len(flipped), c) for s, c in angle.terms
+            )
             own = AngleSum(angle.offset, terms)
         found.append(Rotation(x, z, own))
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from pydantic import SecretBytes, SecretStr
 
@@ -52,12 +52,12 @@ def redact_message(text: str, secrets: Iterable[str] = ()) -> str:
     return redact_text(_SAID.sub(rf"\1{HIDDEN}", text))
 
 
-def flatten(values: Mapping[str, Any], longest: int) -> dict[str, str]:
+def flatten(values: Mapping[str, object], longest: int) -> dict[str, str]:
     """Nested values as dotted names and text: lists as JSON, long texts cut with a note."""
     return {key: cut(as_text(value), longest) for key, value in leaves(values)}
 
 
-def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted name and value of everything in nested tables; an empty table is a value itself."""
     for name, value in values.items():
         key = prefix + _NOT_IN_A_KEY.sub("_", str(name))
@@ -80,12 +80,12 @@ def cut(text: str, longest: int) -> str:
     return text[: longest - len(note)] + note
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     """Whether a metric can be drawn from it; True and False are no numbers here."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def metrics_of(record: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+def metrics_of(record: Mapping[str, object]) -> Iterator[tuple[str, float]]:
     """Name and value of every metric of an `epoch` record, without its position fields."""
     for key, value in record.items():
         if key not in _NOT_METRICS and is_number(value):

@@ -19,7 +19,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from qstore_ray.errors import RunError
 from qstore_ray.track.base import Record, RunInfo, Status, write_atomically
@@ -42,6 +42,7 @@ from qstore_ray.track.mlflow.store import (
     translated,
 )
 from qstore_ray.track.process_usage import ProcessUsage
+from qstore_ray.types import ReadOnlyTable
 
 T = TypeVar("T")
 Point: TypeAlias = tuple[str, int, float]
@@ -125,7 +126,7 @@ class MLflowTracker:
                 sampled = self._usage.sample().items()
                 self._log_points((f"system/{key}", epoch, value) for key, value in sampled)
 
-    def finish(self, status: Status, summary: Mapping[str, Any], artifacts: Sequence[Path]) -> None:
+    def finish(self, status: Status, summary: ReadOnlyTable, artifacts: Sequence[Path]) -> None:
         """Fill gaps from the metrics file, log summary and files; the run is RUNNING no more."""
         self._logged = None
         with translated(self._uri, "finish the run"):
@@ -264,7 +265,7 @@ class MLflowTracker:
         tags = {key: self._attempt[key] for key in _ATTEMPT_TAGS if key in self._attempt}
         self._tag({key: as_text(value) for key, value in tags.items()})
 
-    def _log_summary(self, summary: Mapping[str, Any], last_epoch: int) -> None:
+    def _log_summary(self, summary: ReadOnlyTable, last_epoch: int) -> None:
         """Under `summary.`: numbers as metrics at the last epoch, everything else as tags."""
         flat = list(leaves(summary, "summary."))
         self._log_points((key, last_epoch, float(v)) for key, v in flat if is_number(v))

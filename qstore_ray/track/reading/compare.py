@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from qstore_ray.errors import DataError
 from qstore_ray.track.reading.metrics import SEED, MetricsTracker, Mode
 from qstore_ray.track.reading.statistics import Interval, mean_interval
+from qstore_ray.types import Table
 
 Settings: TypeAlias = tuple[tuple[str, str], ...]
 """The settings of a group that others have otherwise: names and values as JSON, sorted."""
@@ -49,7 +50,7 @@ class Comparison:
     """
 
     columns: tuple[str, ...]
-    rows: tuple[Mapping[str, Any], ...]
+    rows: tuple[Table, ...]
     groups: Mapping[tuple[Settings, str], Interval]
     differences: tuple[Difference, ...]
 

@@ -12,11 +12,11 @@ for the epochs that have the metric.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -36,7 +36,7 @@ from qstore_ray.track.reading.statistics import (
 )
 
 if TYPE_CHECKING:
-    from qstore_ray.types import FloatArray, IntArray
+    from qstore_ray.types import FloatArray, IntArray, ReadOnlyTable
 
 Mode: TypeAlias = Literal["min", "max"]
 SEED = "trainer.seed"
@@ -86,7 +86,7 @@ class MetricsTracker:
     """
 
     def __init__(
-        self, records: Sequence[Record], *, name: str = "", config: Mapping[str, Any] | None = None
+        self, records: Sequence[Record], *, name: str = "", config: ReadOnlyTable | None = None
     ) -> None:
         self.name = name
         self.config = dict(leaves(config or {}))

@@ -8,6 +8,7 @@ from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError
 from qstore_ray.registry import Registry
 from qstore_ray.train.callbacks.base import Batch, Callback, Run
+from qstore_ray.types import Table
 
 __all__ = ["CALLBACKS", "Batch", "Callback", "Run", "as_callback", "as_table", "described"]
 
@@ -30,7 +31,7 @@ CALLBACKS: Registry[type[Config]] = Registry(
 """The callbacks that a configuration can name."""
 
 
-def as_callback(table: dict[str, Any]) -> Callback:
+def as_callback(table: Table) -> Callback:
     """The callback that `{"name": "early_stopping", "patience": 5}` describes.
 
     Raises:
@@ -51,7 +52,7 @@ def as_callback(table: dict[str, Any]) -> Callback:
     return callback
 
 
-def as_table(callback: Any) -> dict[str, Any]:
+def as_table(callback: Any) -> Table:
     """The inverse of `as_callback`; a table is checked and completed with its defaults.
 
     Raises:
@@ -69,7 +70,7 @@ def as_table(callback: Any) -> dict[str, Any]:
     return {"name": name, **callback.to_dict()}
 
 
-def described(callback: Callback) -> dict[str, Any]:
+def described(callback: Callback) -> Table:
     """What a fingerprint needs: a built-in callback's table, or the class of another one."""
     kind = type(callback)
     if issubclass(kind, Config) and CALLBACKS.name_of(kind):

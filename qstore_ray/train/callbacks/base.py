@@ -108,7 +108,7 @@ class Run:
     steps_per_epoch: int
     state: TrainState
     journal: Journal = field(repr=False)
-    logged: dict[str, Any] = field(default_factory=dict)
+    logged: dict[str, float] = field(default_factory=dict)
     ending: EndRequest | None = None
     replacement: FloatArray | None = None
 
@@ -167,7 +167,7 @@ class Run:
         """
         return self.journal.write_model(folder, self.state.theta, self.state)
 
-    def take_logged(self) -> dict[str, Any]:
+    def take_logged(self) -> dict[str, float]:
         """What was logged since the last call; for the loop."""
         logged, self.logged = self.logged, {}
         return logged

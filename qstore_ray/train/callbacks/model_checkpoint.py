@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self, TypedDict
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -23,6 +23,17 @@ if TYPE_CHECKING:
     from qstore_ray.track.base import Record
 
 _INDEX = "index.json"
+
+
+class KeptModel(TypedDict):
+    """An entry of `models/index.json`: a folder, and the value of `monitor` that it is kept by."""
+
+    model: str
+    epoch: int
+    step: int
+    monitor: str
+    value: float
+    why: list[str]
 
 
 class ModelCheckpoint(Config, Callback):
@@ -56,7 +67,7 @@ class ModelCheckpoint(Config, Callback):
         larger_is_better(self.monitor, self.mode)
         return self
 
-    _kept: list[dict[str, Any]] = PrivateAttr(default_factory=list)
+    _kept: list[KeptModel] = PrivateAttr(default_factory=list)
 
     def logged_metrics(self, model: QuantumModel) -> Iterable[str]:
         """It logs nothing."""
@@ -97,7 +108,7 @@ class ModelCheckpoint(Config, Callback):
         """The value with its sign changed where smaller is better."""
         return value if larger_is_better(self.monitor, self.mode) else -value
 
-    def _add(self, run: Run, entry: dict[str, Any]) -> None:
+    def _add(self, run: Run, entry: KeptModel) -> None:
         """Enter a model, and take its reasons from those that it replaces."""
         kept = [*self._kept, entry]
         candidates = [found for found in kept if "best" in found["why"]]
@@ -111,7 +122,7 @@ class ModelCheckpoint(Config, Callback):
         write_durably(_folder(run) / _INDEX, json.dumps(self._kept, indent=1).encode())
         self._delete_all_but(run, self._kept)
 
-    def _delete_all_but(self, run: Run, kept: list[dict[str, Any]]) -> None:
+    def _delete_all_but(self, run: Run, kept: list[KeptModel]) -> None:
         names = {entry["model"] for entry in kept}
         for path in _folder(run).glob("step-*"):
             if path.name not in names:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from qstore_ray.backends import open_backend
 from qstore_ray.data.batches.batches import BalancedBatches, Batches, StandardBatches
 from qstore_ray.errors import CheckpointError, RunError, under
 from qstore_ray.learn.diagnostics.stopping import monitored
@@ -95,9 +94,7 @@ class _Loop:
     ) -> None:
         config = job.config
         self.job, self.rows, self.reducer, self.reporter = job, rows, reducer, reporter
-        backend = job.backend or open_backend(
-            config.backend, config.options_of_backend(), threads=job.threads
-        )
+        backend = job.backend or config.open_backend(job.threads)
         self.objective = TrainingObjective(job.model, backend, config.gradient, reducer)
         self.stepper = Stepper(config, self.objective)
         self.validation = Validation(job, rows, self.objective)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
+
+from qstore_ray.track.base import Record
 
 STOP_FILE = "stop"
 """While this file is in the run folder, worker 0 asks all workers to stop at the next step."""
@@ -20,7 +22,7 @@ _SECONDS_BETWEEN_LOOKS = 0.1
 class Reporter(Protocol):
     """The loop's way out. Every method runs in every worker, unless said otherwise."""
 
-    def metrics(self, record: dict[str, Any]) -> None:
+    def metrics(self, record: Record) -> None:
         """An epoch is over; `record` is the same on every worker."""
         ...
 
@@ -39,7 +41,7 @@ class LocalReporter:
     def __init__(self, stop: threading.Event | None = None) -> None:
         self._stop = stop or threading.Event()
 
-    def metrics(self, record: dict[str, Any]) -> None:
+    def metrics(self, record: Record) -> None:
         """Does nothing: the metrics file has the record."""
 
     def should_stop(self) -> bool:
@@ -58,7 +60,7 @@ class RayTrainReporter:
         self._stop = False
         self._looked = 0.0
 
-    def metrics(self, record: dict[str, Any]) -> None:
+    def metrics(self, record: Record) -> None:
         """Report to Ray Train; all workers call this together."""
         import ray.train
 

@@ -5,10 +5,9 @@ run of fewer epochs.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from qstore_ray.learn.schedules import Horizon, Schedule, Tick, get_schedule
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.run.checkpoint import latest_checkpoint
+from qstore_ray.train.run.same_run import InitFrom
 
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
@@ -32,10 +32,10 @@ class Beginning:
     """
 
     theta: FloatArray
-    facts: Mapping[str, Any]
+    facts: InitFrom
 
     @property
-    def recipe(self) -> dict[str, Any]:
+    def recipe(self) -> dict[str, str]:
         """What decides the result: the parameters, wherever they lie."""
         return {"init_from": self.facts["sha256"]}
 
@@ -77,7 +77,7 @@ def beginning(given: TrainedModel | str | Path, model: QuantumModel) -> Beginnin
         )
     theta = np.array(trained.theta, dtype=float)
     digest = hashlib.sha256(theta.tobytes()).hexdigest()
-    facts = {"from": where, "step": trained.origin.step, "sha256": digest}
+    facts: InitFrom = {"from": where, "step": trained.origin.step, "sha256": digest}
     return Beginning(theta, facts)
 
 

@@ -59,13 +59,14 @@ def ray_session(
         dashboard: start one if a Ray of our own is started.
 
     Raises:
-        ResourceError: the workers need more CPUs than the cluster has.
+        ResourceError: the workers need more CPUs or GPUs than the cluster has.
         BackendError: the cluster cannot be reached.
     """
     needed = num_workers * config.cpus_per_worker
     if uses_own_ray(config):
         _check_cpus(needed, available_cpus(), num_workers, config)
         with _own_ray(config, dashboard):
+            _check_gpus(num_workers, config)
             yield
         return
     joined_here = not ray.is_initialized()
@@ -74,6 +75,7 @@ def ray_session(
     try:
         present = ray.cluster_resources().get("CPU", 0.0)  # type: ignore[no-untyped-call]
         _check_cpus(needed, present, num_workers, config)
+        _check_gpus(num_workers, config)
         yield
     finally:
         if joined_here:
@@ -102,6 +104,19 @@ def _check_cpus(needed: float, present: float, num_workers: int, config: Cluster
             value=num_workers,
             fix=f"Take at most {int(present // config.cpus_per_worker)} workers, or set "
             f"cluster.cpus_per_worker to {present / num_workers:g} or less.",
+        )
+
+
+def _check_gpus(num_workers: int, config: ClusterConfig) -> None:
+    needed = num_workers * config.gpus_per_worker
+    present = ray.cluster_resources().get("GPU", 0.0)  # type: ignore[no-untyped-call]
+    if needed > present:
+        raise ResourceError(
+            f"{num_workers} workers of {config.gpus_per_worker:g} GPUs need {needed:g} GPUs, Ray "
+            f"has {present:g}",
+            field="cluster.gpus_per_worker",
+            value=config.gpus_per_worker,
+            fix="Leave it out, or take fewer workers." if present else "Leave it out.",
         )
 
 

@@ -151,7 +151,8 @@ def _trainer(
         backend_config=XGBoostConfig(),
         scaling_config=ScalingConfig(
             num_workers=job.config.num_workers,
-            resources_per_worker={"CPU": cluster.cpus_per_worker},
+            use_gpu=bool(cluster.gpus_per_worker),
+            resources_per_worker=cluster.worker_resources,
         ),
         run_config=RunConfig(  # type: ignore[arg-type]  # annotated with V1's class
             name=f"attempt-{job.generation}",

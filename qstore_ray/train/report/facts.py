@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from qstore_ray.config import read_toml
 from qstore_ray.data.read.dataset import Dataset
@@ -18,13 +18,14 @@ from qstore_ray.learn.model import QuantumModel
 from qstore_ray.track.base import Record, Status
 from qstore_ray.track.jsonl import read_records
 from qstore_ray.track.logs.text import redact
+from qstore_ray.train.callbacks.model_checkpoint import KeptModel
 from qstore_ray.train.model.modelfile import described_model
 from qstore_ray.train.run.checkpoint import latest_checkpoint
 from qstore_ray.train.run.manifest import ModelDescription, model_description
-from qstore_ray.train.run.summary import RunSummary, checkpoints, summarize
+from qstore_ray.train.run.summary import CheckpointSummary, RunSummary, checkpoints, summarize
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray
+    from qstore_ray.types import AnyArray, Table
 
 
 class Ending(NamedTuple):
@@ -52,9 +53,9 @@ class RunFacts:
 
     summary: RunSummary
     records: Sequence[Record]
-    config: Mapping[str, Any]
-    checkpoints: Sequence[Mapping[str, Any]]
-    models: Sequence[Mapping[str, Any]]
+    config: Table
+    checkpoints: Sequence[CheckpointSummary]
+    models: Sequence[KeptModel]
     about: ModelDescription | None
     model: QuantumModel | None
     sizes: Mapping[str, int] = field(default_factory=dict)
@@ -111,16 +112,16 @@ def _records(run_dir: Path) -> list[Record]:
         return []
 
 
-def _config(run_dir: Path, problems: list[str]) -> dict[str, Any]:
+def _config(run_dir: Path, problems: list[str]) -> Table:
     try:
-        found: dict[str, Any] = redact(read_toml(run_dir / "config.toml"))
+        found: Table = redact(read_toml(run_dir / "config.toml"))
     except QStoreError as exc:
         problems.append(f"config.toml: {exc.message}.")
         return {}
     return found
 
 
-def _models(run_dir: Path, problems: list[str]) -> list[dict[str, Any]]:
+def _models(run_dir: Path, problems: list[str]) -> list[KeptModel]:
     path = run_dir / "models" / "index.json"
     if not path.exists():
         return []
@@ -130,7 +131,7 @@ def _models(run_dir: Path, problems: list[str]) -> list[dict[str, Any]]:
         problems.append(f"models/index.json: {exc}.")
         return []
     entries = found if isinstance(found, list) else []
-    return [entry for entry in entries if isinstance(entry, dict)]
+    return [cast("KeptModel", entry) for entry in entries if isinstance(entry, dict)]
 
 
 def _model(

@@ -17,6 +17,7 @@ from qstore_ray.circuits.template import Angle, Op, Template
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.track.reading.statistics import Interval, wilson_interval
 from qstore_ray.train.model.trained import TrainedModel
+from qstore_ray.train.report.execution import PARTS, execution, scored_ways, without_details
 from qstore_ray.train.run.provenance import DataOrigin, Origin
 
 _UNKNOWN = "not recorded"
@@ -26,7 +27,7 @@ _LONGEST_LABELS, _LONGEST_ROW = 20, 12
 LIMITS = """\
 - It answers for every row of the right width, also for one unlike any it was trained on.
 - Nothing was calibrated: a probability is a function of the outputs, not a frequency.
-- Simulated circuits have no noise; on a device, predictions will differ.
+- {noise}; on a device, predictions will differ.
 - The intervals are about chance in the choice of the rows that were scored. They do not cover
   another choice of training rows or seed, nor data from another source."""
 
@@ -51,8 +52,9 @@ def model_card(model: TrainedModel | str | Path, *, file: str = "model.qsm") -> 
         "## Preparation": _preparation(model),
         "## Circuit": _circuit(model),
         "## Training": _training(origin),
+        "## Execution": _execution(origin),
         "## Results": _results(origin),
-        "## Limits": LIMITS,
+        "## Limits": LIMITS.format(noise=_noise(origin)),
         "## Environment": _table(("package", "version"), sorted(origin.versions.items())),
         "## Loading and predicting": _code(model, file),
         "## Licence": "To be filled in by whoever hands the model on.",
@@ -198,8 +200,27 @@ def _angle(angle: Angle) -> str:
 def _training(origin: Origin) -> str:
     if not origin.trainer:
         return f"The configuration was {_UNKNOWN}."
-    set_values = sorted((k, v) for k, v in origin.trainer.items() if v not in ({}, [], None))
+    trainer = without_details(origin.trainer)
+    set_values = sorted((k, v) for k, v in trainer.items() if v not in ({}, [], None))
     return _table(("setting", "value"), set_values)
+
+
+def _execution(origin: Origin) -> str:
+    """Backend, shots, noise and mitigation; what the test rows scored with them and without."""
+    if not origin.trainer:
+        return f"The configuration was {_UNKNOWN}."
+    said = _table(("fact", "value"), execution(origin.trainer))
+    ways = scored_ways(origin.metrics, origin.data.sizes.get("test") if origin.data else None)
+    if len(ways) < 2:
+        return said
+    rows = [(way.said, f"{way.accuracy:.4f}", _range(way.interval)) for way in ways]
+    return f"{said}\n\n{_table(('test rows', 'accuracy', '95 % interval (Wilson)'), rows)}"
+
+
+def _noise(origin: Origin) -> str:
+    if origin.trainer.get("noise"):
+        return "The noise is a model of a device"
+    return "Simulated circuits have no noise"
 
 
 def _results(origin: Origin) -> str:
@@ -221,7 +242,7 @@ def _interval(name: str, origin: Origin) -> Interval | None:
     split, _, kind = name.rpartition("_")
     value = origin.metrics[name]
     sizes = origin.data.sizes if origin.data else {}
-    n = sizes.get({"baseline": "test"}.get(split, split), 0)
+    n = sizes.get("test" if split in ("baseline", *PARTS) else split, 0)
     if kind != "accuracy" or split == "train" or value is None or not n or not 0 <= value <= 1:
         return None
     return wilson_interval(round(value * n), n)

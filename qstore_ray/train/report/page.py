@@ -18,6 +18,7 @@ from qstore_ray.figures.curves import CURVES, curves_figure
 from qstore_ray.figures.page import REPORT_STYLE, brief, configuration, head, plot
 from qstore_ray.track.logs.text import cut, leaves
 from qstore_ray.track.reading.metrics import MetricsTracker, better_mode
+from qstore_ray.train.report.execution import execution, scored_ways, without_details
 from qstore_ray.train.report.facts import RunFacts
 
 _LONGEST: Final = 300
@@ -40,6 +41,7 @@ def render(facts: RunFacts) -> str:
         _classes(facts),
         _data(facts),
         _circuit(facts),
+        _execution(facts),
         _config(facts),
         _kept(facts),
         _environment(facts),
@@ -190,11 +192,32 @@ def _circuit(facts: RunFacts) -> str:
     return section("Circuit", f"{drawn}{listing(said)}")
 
 
+def _execution(facts: RunFacts) -> str:
+    """How circuits were computed, and what the test rows scored exact, noisy and mitigated."""
+    if not facts.config:
+        return ""
+    shown = listing(dict(execution(facts.config.get("trainer", {}))))
+    ways = scored_ways(facts.summary.metrics, facts.sizes.get("test"))
+    if len(ways) > 1:
+        rows = [
+            [
+                way.said,
+                f"{way.accuracy:.2%}",
+                f"{way.interval.low:.2%} to {way.interval.high:.2%}" if way.interval else None,
+            ]
+            for way in ways
+        ]
+        shown += table(["test rows", "accuracy", "95 % interval"], rows)
+    return section("Execution", shown)
+
+
 def _config(facts: RunFacts) -> str:
     config, prints = facts.config, facts.summary.fingerprints
     if not config:
         return ""
     made = {"fingerprint": prints["configuration"]} if "configuration" in prints else {}
+    if isinstance(config.get("trainer"), dict):
+        config = {**config, "trainer": without_details(config["trainer"])}
     return section("Configuration", configuration(config) + listing({}, made))
 
 

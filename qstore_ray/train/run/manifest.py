@@ -11,11 +11,23 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 from qstore_ray.errors import CheckpointError
 
 if TYPE_CHECKING:
+    from qstore_ray.data.inputs.signature import SignatureDict
     from qstore_ray.data.prepare.prepare import PreparationDict
     from qstore_ray.learn.targets import TargetSpec
-    from qstore_ray.types import Task
+    from qstore_ray.types import Table, Task
 
 _REQUIRED = ("config", "n_features", "classes", "preparation")
+
+
+class DataOriginDict(TypedDict):
+    """A `DataOrigin` as JSON holds it."""
+
+    name: str
+    task: str
+    provenance: dict[str, str]
+    sizes: dict[str, int]
+    class_names: list[str]
+    class_counts: dict[str, list[int]]
 
 
 class ModelDescription(TypedDict):
@@ -24,18 +36,18 @@ class ModelDescription(TypedDict):
     Keys:
         config: of `ModelConfig`. n_features: F. classes: labels, empty for a regression.
         input: of `Signature`, the columns or the image that it takes.
-        data: of `DataOrigin`.
+        data: where the training rows came from.
     """
 
-    config: dict[str, Any]
+    config: Table
     n_features: int
     classes: list[Any]
     preparation: PreparationDict
     task: NotRequired[Task | None]
     n_targets: NotRequired[int]
-    input: NotRequired[dict[str, Any]]
+    input: NotRequired[SignatureDict]
     targets: NotRequired[TargetSpec]
-    data: NotRequired[dict[str, Any]]
+    data: NotRequired[DataOriginDict]
 
 
 class CheckpointManifest(TypedDict, total=False):
@@ -59,7 +71,7 @@ class StoredManifest(CheckpointManifest):
     members: dict[str, str]
 
 
-def model_description(values: Mapping[str, Any]) -> ModelDescription:
+def model_description(values: Mapping[str, object]) -> ModelDescription:
     """The `model` entry of a manifest.
 
     Raises:

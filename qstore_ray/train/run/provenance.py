@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -16,8 +16,10 @@ from qstore_ray.config import read_toml
 from qstore_ray.errors import ConfigError, RunError
 from qstore_ray.track.logs.text import redact
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.run.manifest import StoredManifest
+from qstore_ray.train.run.manifest import DataOriginDict, StoredManifest
 from qstore_ray.train.run.run_folder import read_run_record
+from qstore_ray.train.run.same_run import RunDescription
+from qstore_ray.types import Table
 
 if TYPE_CHECKING:
     from qstore_ray.data.read.dataset import Dataset
@@ -75,20 +77,21 @@ class Origin(BaseModel):
     versions: dict[str, str] = {}
     metrics: Annotated[dict[str, float | int | None], BeforeValidator(_finite)] = {}
     verdict: str = ""
-    trainer: dict[str, Any] = {}
+    trainer: Table = {}
     data: DataOrigin | None = None
 
 
-def data_origin(dataset: Dataset) -> dict[str, Any]:
+def data_origin(dataset: Dataset) -> DataOriginDict:
     """What a checkpoint says about the data, JSON-ready."""
-    return DataOrigin(
+    origin = DataOrigin(
         name=dataset.config.name,
         task=dataset.config.task,
         provenance=dict(redact(dataset.provenance)),
         sizes=dataset.sizes,
         class_names=list(dataset.schema.class_names),
         class_counts={split: list(counts) for split, counts in dataset.class_counts.items()},
-    ).model_dump()
+    )
+    return cast("DataOriginDict", origin.model_dump())
 
 
 def origin_of(manifest: StoredManifest, checkpoint: Path) -> Origin:
@@ -126,7 +129,7 @@ def with_run(origin: Origin, checkpoint: Path) -> Origin:
     return Origin(**values, data=origin.data)
 
 
-def _record(checkpoint: Path) -> dict[str, Any] | None:
+def _record(checkpoint: Path) -> RunDescription | None:
     """The record of the run that the checkpoint is of; None for a checkpoint on its own."""
     if checkpoint.parent.name != _CHECKPOINTS:
         return None
@@ -136,7 +139,7 @@ def _record(checkpoint: Path) -> dict[str, Any] | None:
         return None  # damaged or lost, which is no reason to lose the model too
 
 
-def _trainer(run_dir: Path) -> dict[str, Any]:
+def _trainer(run_dir: Path) -> Table:
     """The complete `trainer` table of the run's configuration; empty if it has none."""
     try:
         return TrainerConfig.from_dict(

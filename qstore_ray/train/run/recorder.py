@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from qstore_ray.errors import CheckpointError, UsageError
 from qstore_ray.track.base import Record
@@ -57,7 +57,7 @@ class Journal(Protocol):
         """Something the user should know."""
         ...
 
-    def note(self, message: str, facts: Mapping[str, Any]) -> None:
+    def note(self, message: str, facts: Mapping[str, float | str]) -> None:
         """Something worth knowing, with its numbers."""
         ...
 
@@ -147,7 +147,7 @@ class Recorder:
         """Record a warning; the driver shows it."""
         self._metrics.append({"event": "warning", "message": message})
 
-    def note(self, message: str, facts: Mapping[str, Any]) -> None:
+    def note(self, message: str, facts: Mapping[str, float | str]) -> None:
         """Record a note; the driver shows it."""
         self._metrics.append({"event": "note", "message": message, **facts})
 
@@ -262,7 +262,7 @@ class Memory:
         if self._shown is not None:
             self._shown.write(f"warning: {message}\n")
 
-    def note(self, message: str, facts: Mapping[str, Any]) -> None:
+    def note(self, message: str, facts: Mapping[str, float | str]) -> None:
         """Notes are not kept."""
 
     def save(self, state: TrainState, extra: Mapping[str, AnyArray]) -> None:

@@ -19,12 +19,11 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Literal, get_args
+from typing import IO, Any, Literal, cast, get_args
 
 from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError, UsageError
@@ -37,7 +36,15 @@ from qstore_ray.resilience import (
 from qstore_ray.track.base import KEPT
 from qstore_ray.track.jsonl import MetricsFile
 from qstore_ray.train.run.lock import LOCK, held_error, is_held, lock_folder
-from qstore_ray.train.run.same_run import MadeOf, changed_versions, check_same, epochs_of, versions
+from qstore_ray.train.run.same_run import (
+    MadeOf,
+    RunDescription,
+    changed_versions,
+    check_same,
+    epochs_of,
+    versions,
+)
+from qstore_ray.types import Table
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _RECORD = "run.json"
@@ -53,7 +60,7 @@ class RunFolder:
     """An opened run folder, locked by this process until `close`."""
 
     path: Path
-    record: dict[str, Any]
+    record: RunDescription
     _lock: IO[str]
 
     @property
@@ -82,7 +89,7 @@ class RunFolder:
         Raises:
             RunError: the folder cannot be written to.
         """
-        self.record = {**self.record, **more, "status": status}
+        self.record = cast("RunDescription", {**self.record, **more, "status": status})
         data = json.dumps(self.record, indent=1).encode()
         try:
             if status != "running":  # the room was reserved for this
@@ -255,10 +262,10 @@ def open_run_folder(
     storage: str | Path,
     name: str,
     *,
-    recipe: Mapping[str, Any],
+    recipe: Table,
     data_fingerprint: str,
     config_toml: str,
-    about: Mapping[str, Any] | None = None,
+    about: RunDescription | None = None,
     existing: Existing = "error",
     changed: bool = False,
 ) -> RunFolder:
@@ -279,7 +286,7 @@ def open_run_folder(
     epochs = None if changed else epochs_of({"recipe": recipe})
     made = MadeOf(None if changed else recipe, data_fingerprint, config_toml)
     path = _checked(storage, name, existing, epochs, made, locked=False)
-    record = {
+    record: RunDescription = {
         **(about or {}),
         "name": name,
         "fingerprints": {"configuration": fingerprint(recipe), "data": data_fingerprint},
@@ -314,7 +321,7 @@ def open_run_folder(
     return folder
 
 
-def read_run_record(path: Path) -> dict[str, Any]:
+def read_run_record(path: Path) -> RunDescription:
     """The `run.json` of a run folder.
 
     Raises:
@@ -326,7 +333,7 @@ def read_run_record(path: Path) -> dict[str, Any]:
         raise _no_run_error(path, str(exc)) from exc
     if not isinstance(record, dict) or "generation" not in record:
         raise _no_run_error(path, "run.json is not the record of a run")
-    return record
+    return cast("RunDescription", record)
 
 
 def _warn(path: Path, message: str) -> None:

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any, TypeGuard
+from typing import Any, TypedDict, TypeGuard
 
 from qstore_ray.circuits.load import is_name, kept_circuit
 from qstore_ray.circuits.qasm.source import (
@@ -20,6 +20,7 @@ from qstore_ray.circuits.qasm.source import (
 )
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.errors import ConfigError, RunExistsError, shown_value
+from qstore_ray.types import ReadOnlyTable, Table
 
 _CIRCUIT, _EPOCHS = "model.circuit", "trainer.epochs"
 EARLIER = {"trainer.target_scaling": "none"}
@@ -28,6 +29,26 @@ EARLIER = {"trainer.target_scaling": "none"}
 EARLIER_RANKS = ' (and split.ranks = "default_rng" where it is older than that field)'
 
 _VERSIONED = ("qstore-ray", "numpy", "qiskit", "ray")
+
+
+InitFrom = TypedDict("InitFrom", {"from": str, "step": int, "sha256": str})
+"""Where the parameters came from that a run began with, and their digest."""
+
+
+class RunDescription(TypedDict, total=False):
+    """What `run.json` holds. A running run has no results; an earlier version wrote fewer keys."""
+
+    name: str
+    generation: int
+    status: str
+    started: str
+    fingerprints: dict[str, str]
+    versions: dict[str, str]
+    recipe: Table
+    init_from: InitFrom
+    metrics: dict[str, float]
+    missing: dict[str, str]
+    verdict: str
 
 
 @dataclass(frozen=True)
@@ -40,12 +61,12 @@ class MadeOf:
         config_toml: the whole configuration; its `[dataset]` names the data.
     """
 
-    recipe: Mapping[str, Any] | None
+    recipe: Table | None
     data_fingerprint: str | None
     config_toml: str = ""
 
 
-def check_same(earlier: Mapping[str, Any], now: MadeOf, earlier_toml: str = "") -> None:
+def check_same(earlier: RunDescription, now: MadeOf, earlier_toml: str = "") -> None:
     """Check that a run of which `earlier` is the record can be resumed with `now`.
 
     More epochs are no difference; `check_run` says what a finished run takes. Before the data are
@@ -97,7 +118,7 @@ def check_same(earlier: Mapping[str, Any], now: MadeOf, earlier_toml: str = "") 
 
 
 def _data_changes(
-    earlier: Mapping[str, Any], now: MadeOf, earlier_toml: str
+    earlier: RunDescription, now: MadeOf, earlier_toml: str
 ) -> dict[str, tuple[Any, Any]]:
     """The fields of `[dataset]` that differ; the fingerprints if none does, so that the rows do."""
     before, after = _dataset(earlier_toml), _dataset(now.config_toml)
@@ -108,9 +129,7 @@ def _data_changes(
     return {"dataset": (_rows(was), _rows(now.data_fingerprint or "?"))}
 
 
-def _of_a_job(
-    before: Mapping[str, Any], now: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _of_a_job(before: ReadOnlyTable, now: ReadOnlyTable) -> tuple[Table, Table]:
     """The fields that a job has before its data are loaded; some depend on the data's goal."""
     tables = ("model.", "trainer.")
     unknown = EARLIER.keys() - before.keys()
@@ -137,7 +156,7 @@ def _rows(data_fingerprint: str) -> str:
     return f"other data, fingerprint {data_fingerprint[:16]}"
 
 
-def _dataset(config_toml: str) -> dict[str, Any]:
+def _dataset(config_toml: str) -> Table:
     """The fields of `[dataset]`, by dotted names."""
     try:
         table = tomllib.loads(config_toml).get("dataset", {})
@@ -146,7 +165,7 @@ def _dataset(config_toml: str) -> dict[str, Any]:
     return _flat(table, "dataset.")
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def differences(before: ReadOnlyTable, now: ReadOnlyTable) -> dict[str, tuple[Any, Any]]:
     """The fields with two values, those of `before` first; lists of tables by their place.
 
     A member's name comes before its options, which change along with it.
@@ -162,13 +181,11 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, 
     return changes
 
 
-def _are_tables(value: Any) -> TypeGuard[Sequence[Mapping[str, Any]]]:
+def _are_tables(value: Any) -> TypeGuard[Sequence[ReadOnlyTable]]:
     return isinstance(value, list | tuple) and all(isinstance(each, Mapping) for each in value)
 
 
-def with_same_circuit(
-    before: Mapping[str, Any], now: Mapping[str, Any], what: str
-) -> dict[str, Any]:
+def with_same_circuit(before: Table, now: Table, what: str) -> Table:
     """What an earlier attempt was made of, its circuit as text, which must be the same now.
 
     Args:
@@ -228,28 +245,28 @@ def _first_difference(before: str, now: str) -> str:
     return next((f"{new!r} for {old!r}" for old, new in lines if new != old), "")
 
 
-def epochs_of(record: Mapping[str, Any]) -> int | None:
+def epochs_of(record: RunDescription) -> int | None:
     """The number of epochs that the run of this record was to have; None if it is unknown."""
     epochs = record.get("recipe", {}).get("trainer", {}).get("epochs")
     return epochs if isinstance(epochs, int) else None
 
 
-def _may_differ(earlier: Mapping[str, Any], before: Any, now: Any) -> bool:
+def _may_differ(earlier: RunDescription, before: Any, now: Any) -> bool:
     """True if the number of epochs alone does not stand in the way of the run."""
     longer = isinstance(before, int) and isinstance(now, int) and before < now
     return longer or earlier.get("status") == "finished"
 
 
-def _flat(values: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(values: Mapping[Any, Any], prefix: str = "") -> Table:
     """Nested tables as one, with dotted names."""
-    flat: dict[str, Any] = {}
+    flat: Table = {}
     for name, value in values.items():
         inner = isinstance(value, Mapping)
         flat |= _flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
     return flat
 
 
-def changed_versions(earlier: Mapping[str, Any]) -> str:
+def changed_versions(earlier: RunDescription) -> str:
     """A warning if a run is resumed with other versions than those of its record, else "".
 
     That is no reason to refuse it, but its end may differ in the last digits from one that was

@@ -10,13 +10,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from qstore_ray.errors import CheckpointError, RunError, UsageError, unknown_name_error
 from qstore_ray.resilience import real_path
 from qstore_ray.track.jsonl import epoch_records, read_records
+from qstore_ray.track.logs.text import is_number
 from qstore_ray.train.run.checkpoint import read_checkpoint
 from qstore_ray.train.run.lock import is_held
 from qstore_ray.train.run.run_folder import read_run_record
@@ -24,6 +25,7 @@ from qstore_ray.train.run.run_folder import read_run_record
 _SIGNS_OF_A_RUN = ("run.json", "config.toml", "metrics.jsonl", "checkpoints")
 
 _Plain: TypeAlias = dict[str, int | float | str | bool | None]
+_NOT_RESULTS = frozenset({"epoch", "epochs", "step", "seconds", "train_seconds"})
 _METRICS = TypeAdapter(list[_Plain], config=ConfigDict(allow_inf_nan=False))
 
 
@@ -68,12 +70,21 @@ class RunSummary:
     epochs: int = 0
     epochs_planned: int = 0
     seconds: float | None = None
-    metrics: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
     verdict: str = ""
     reason: str = ""
+
+
+class CheckpointSummary(TypedDict):
+    """A checkpoint of a run; `problem` is None for a sound one."""
+
+    name: str
+    step: int
+    epoch: int | None
+    problem: str | None
 
 
 def find_run(run: str, storage: str) -> Path:
@@ -189,7 +200,7 @@ def summarize(path: Path) -> RunSummary:
         epochs=len(epochs),
         epochs_planned=_count(starts[-1].get("epochs")) if starts else 0,
         seconds=seconds if isinstance(seconds, int | float) else None,
-        metrics={name: value for name, value in metrics.items() if _is_metric(name, value)},
+        metrics={n: v for n, v in metrics.items() if is_number(v) and n not in _NOT_RESULTS},
         fingerprints=record.fingerprints if record else {},
         versions=record.versions if record else {},
         missing=record.missing if record else {},
@@ -198,18 +209,18 @@ def summarize(path: Path) -> RunSummary:
     )
 
 
-def checkpoints(path: Path) -> list[dict[str, Any]]:
+def checkpoints(path: Path) -> list[CheckpointSummary]:
     """Name, step, epoch and problem (None for a sound one) of a run's checkpoints, newest first."""
     found = []
     for folder in sorted((path / "checkpoints").glob("step-*"), reverse=True):
-        known: dict[str, Any]
+        known: CheckpointSummary = {"name": folder.name, "step": 0, "epoch": None, "problem": None}
         try:
             manifest = read_checkpoint(folder).manifest
-            known = {"step": manifest["step"], "epoch": manifest.get("epoch"), "problem": None}
+            known |= {"step": manifest["step"], "epoch": manifest.get("epoch")}
         except CheckpointError as exc:
             digits = re.sub(r"\D", "", folder.name)
-            known = {"step": int(digits or 0), "epoch": None, "problem": exc.message}
-        found.append({"name": folder.name, **known})
+            known |= {"step": int(digits or 0), "problem": exc.message}
+        found.append(known)
     return found
 
 
@@ -237,7 +248,7 @@ def _record(path: Path, problems: list[str]) -> RunRecord | None:
     return None
 
 
-def _events(path: Path, problems: list[str]) -> list[dict[str, Any]]:
+def _events(path: Path, problems: list[str]) -> list[_Plain]:
     """The events of metrics.jsonl whose numbers can be trusted."""
     try:
         events = _METRICS.validate_python(read_records(path / "metrics.jsonl"))
@@ -263,8 +274,3 @@ def _status(path: Path, record: RunRecord | None, problems: list[str]) -> str:
 
 def _count(value: Any) -> int:
     return value if isinstance(value, int) else 0
-
-
-def _is_metric(name: str, value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and name not in {"epoch", "epochs", "step", "seconds", "train_seconds"}

@@ -155,12 +155,14 @@ class _Demand:
         bundles = trial_bundles(config, trainer)
         piece = {name: amount for name, amount in bundles[0].items() if name != "memory"}
         workers = trainer.num_workers * min(config.parts_at_once, config.parts)
-        return cls(piece, len(bundles), {"CPU": cluster.cpus_per_worker}, workers)
+        return cls(piece, len(bundles), cluster.worker_resources, workers)
 
     @property
     def total(self) -> Bundle:
         total = {name: amount * self.at_once for name, amount in self.piece.items()}
-        return {"CPU": self.workers * self.worker["CPU"], **total} if self.workers else total
+        if not self.workers:
+            return total
+        return {**{name: self.workers * amount for name, amount in self.worker.items()}, **total}
 
     def trials_on(
         self, nodes: Sequence[Mapping[str, float]], available: Mapping[str, float]
@@ -189,6 +191,11 @@ def _copies(piece: Bundle, node: Mapping[str, float]) -> int:
     return min(copies)
 
 
+def _largest(name: str, nodes: Sequence[Mapping[str, float]]) -> float:
+    """The most of a resource that a node has."""
+    return max((node.get(name, 0.0) for node in nodes), default=0.0)
+
+
 def _units(amount: float) -> int:
     return round(amount * _UNIT)
 
@@ -198,7 +205,7 @@ def _no_room_error(
 ) -> ResourceError:
     """The first of the resources of which there is not enough, and what would be."""
     if demand.workers:
-        largest = max((node.get("CPU", 0.0) for node in nodes), default=0.0)
+        largest = _largest("CPU", nodes)
         cpus = demand.worker["CPU"]
         if cpus > largest:
             return ResourceError(
@@ -207,8 +214,16 @@ def _no_room_error(
                 value=cpus,
                 fix=f"Take {_below(largest)} or less.",
             )
+        gpus, most = demand.worker.get("GPU", 0.0), _largest("GPU", nodes)
+        if gpus > most:
+            return ResourceError(
+                f"a worker takes {gpus:g} GPUs, and no node has more than {most:g}",
+                field="cluster.gpus_per_worker",
+                value=gpus,
+                fix=f"Take {most:g} or less." if most else "Leave it out.",
+            )
     for name, amount in demand.piece.items():
-        largest = max((node.get(name, 0.0) for node in nodes), default=0.0)
+        largest = _largest(name, nodes)
         if amount > largest:
             field = _field(name)
             return ResourceError(

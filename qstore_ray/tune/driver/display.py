@@ -6,8 +6,9 @@ the first objective. How it looks is the business of the command line or of a no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from qstore_ray.tune.space.fields import Values
 
 if TYPE_CHECKING:
     from qstore_ray.learn.diagnostics.stopping import Mode
@@ -18,7 +19,7 @@ class BestTrial(NamedTuple):
 
     number: int
     value: float
-    values: Mapping[str, Any]
+    values: Values
 
 
 class SearchDisplay(Protocol):
@@ -44,7 +45,7 @@ class SearchDisplay(Protocol):
         """
         ...
 
-    def trial_started(self, number: int, values: Mapping[str, Any]) -> None:
+    def trial_started(self, number: int, values: Values) -> None:
         """A trial began with these values, dotted field → value."""
         ...
 

@@ -30,6 +30,7 @@ from qstore_ray.train.ray.session import head_is_gone
 from qstore_ray.tune.driver.capacity import Room
 from qstore_ray.tune.driver.search import StudySearch
 from qstore_ray.tune.driver.watch import Watch
+from qstore_ray.tune.schedulers.base import Result
 from qstore_ray.tune.study.study import Study
 from qstore_ray.tune.trial.actor import TrialActor
 from qstore_ray.tune.trial.plan import SCRATCH, Plan
@@ -112,7 +113,7 @@ class _StopWhen(Stopper):
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
 
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+    def __call__(self, trial_id: str, result: Result) -> bool:
         """Trials end by themselves."""
         return False
 

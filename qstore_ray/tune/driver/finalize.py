@@ -6,7 +6,6 @@ Runs in the driver process.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.errors import InterruptedRunError, RunError
@@ -48,9 +47,9 @@ def leave_files(result: StudyResult, folder: Path, *, figures: bool) -> None:
         write_page(result, folder)
 
 
-def summary_of(result: StudyResult) -> dict[str, Any]:
+def summary_of(result: StudyResult) -> dict[str, float]:
     """The study in numbers, for its trackers."""
-    summary: dict[str, Any] = {f"trials_{name}": n for name, n in result.statuses.items()}
+    summary: dict[str, float] = {f"trials_{name}": n for name, n in result.statuses.items()}
     if result.best:
         best = result.best_trials()[0]
         summary["best_trial"] = best.number

@@ -14,16 +14,18 @@ import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ray.tune.experiment.config_parser import _create_trial_from_spec, _make_parser
 from ray.tune.search import SearchAlgorithm
 
 from qstore_ray.errors import QStoreError
 from qstore_ray.train.ray.errors import meaning
+from qstore_ray.tune.schedulers.base import Result
 from qstore_ray.tune.study import study as studies
 from qstore_ray.tune.study.study import Pruned, Study, TrialFailure, TrialOutcome
 from qstore_ray.tune.trial.messages import FinalReport, Message, message_of
+from qstore_ray.types import Table
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Experiment, Trial
@@ -62,7 +64,7 @@ class StudySearch(SearchAlgorithm):
         self._study = study
         self._watcher = watcher
         self._at_a_time = at_a_time
-        self._spec: dict[str, Any] = {}
+        self._spec: Table = {}
         self._parser = _make_parser()
         self._running: dict[str, studies.Trial] = {}
         self._trials: dict[str, Trial] = {}
@@ -72,7 +74,7 @@ class StudySearch(SearchAlgorithm):
         """Set when the search is to stop: trials that run are left as they are, to be repeated."""
 
     def add_configurations(
-        self, experiments: Experiment | list[Experiment] | dict[str, dict[str, Any]]
+        self, experiments: Experiment | list[Experiment] | dict[str, Table]
     ) -> None:
         """Take the experiment that trials are made for."""
         assert isinstance(experiments, list), "what ray.tune.run gives"
@@ -97,14 +99,14 @@ class StudySearch(SearchAlgorithm):
             return made
         return None
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+    def on_trial_result(self, trial_id: str, result: Result) -> None:
         """Record the epochs of a report."""
         if trial_id in self._running:
             with self._kept():
                 self._record(self._running[trial_id], message_of(result))
 
     def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+        self, trial_id: str, result: Result | None = None, error: bool = False
     ) -> None:
         """Record how a trial ended, unless the search is being left."""
         trial, made, result = self._running.get(trial_id), self._trials.get(trial_id), result or {}

@@ -22,7 +22,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from qstore_ray.config import dump_toml, fingerprint
 from qstore_ray.errors import RunError
@@ -41,6 +41,8 @@ from qstore_ray.track.follow import Follower, TrackerFailure, open_trackers
 from qstore_ray.track.jsonl import MetricsFile, epoch_records, read_records
 from qstore_ray.track.logs.text import metrics_of
 from qstore_ray.track.sync import sync_run
+from qstore_ray.tune.space.fields import Values
+from qstore_ray.types import ReadOnlyTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +74,7 @@ class SearchTracking:
         config: TrackConfig,
         *,
         name: str,
-        job_config: Mapping[str, Any],
+        job_config: ReadOnlyTable,
         fingerprints: Mapping[str, str],
     ) -> None:
         self._folder = folder.resolve()
@@ -122,9 +124,7 @@ class SearchTracking:
         self._study = Follower(run, trackers, said=self._said)
         self._study.start()
 
-    def begin(
-        self, number: int, run_dir: Path, values: Mapping[str, Any], job_config: Mapping[str, Any]
-    ) -> None:
+    def begin(self, number: int, run_dir: Path, values: Values, job_config: ReadOnlyTable) -> None:
         """Follow a trial that is about to begin, or to resume in the run folder it had before.
 
         Args:
@@ -156,8 +156,8 @@ class SearchTracking:
         self,
         number: int,
         status: Status,
-        summary: Mapping[str, Any] | None = None,
-        record: Mapping[str, Any] | None = None,
+        summary: ReadOnlyTable | None = None,
+        record: Mapping[str, float] | None = None,
     ) -> None:
         """Record in its run folder that a trial ended; a thread finishes its trackers.
 
@@ -185,7 +185,7 @@ class SearchTracking:
             work = (run_dir, follower, status, dict(summary or {}))
             self._stopping.append(self._stopper.submit(self._finish, *work))
 
-    def make_up(self, run_dir: Path, status: Status, summary: Mapping[str, Any]) -> None:
+    def make_up(self, run_dir: Path, status: Status, summary: ReadOnlyTable) -> None:
         """Have `close` complete the trackers of a trial that an earlier driver had run.
 
         Only where that driver was killed: else it has waited for them.
@@ -205,7 +205,7 @@ class SearchTracking:
     def close(
         self,
         status: Status,
-        summary: Mapping[str, Any] | None = None,
+        summary: ReadOnlyTable | None = None,
         artifacts: Sequence[Path] = (),
     ) -> list[TrackerFailure]:
         """End the study's run, and mark those of unfinished trials as interrupted. How they
@@ -238,7 +238,7 @@ class SearchTracking:
                 path.unlink(missing_ok=True)
 
     def _finish(
-        self, run_dir: Path, follower: Follower, status: Status, summary: Mapping[str, Any]
+        self, run_dir: Path, follower: Follower, status: Status, summary: ReadOnlyTable
     ) -> list[TrackerFailure]:
         """End a trial's run. In the thread that does nothing else."""
         failures = follower.stop(status, summary)

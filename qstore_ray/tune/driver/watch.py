@@ -6,9 +6,8 @@ Runs in the driver process, in the thread of Ray Tune's loop; nothing here waits
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from qstore_ray.track.base import Status
 from qstore_ray.tune.driver.display import BestTrial, SearchDisplay
@@ -19,6 +18,7 @@ from qstore_ray.tune.study.study import Pruned, Trial, TrialFailure, TrialOutcom
 from qstore_ray.tune.trial.attempt import score
 from qstore_ray.tune.trial.messages import FinalReport
 from qstore_ray.tune.trial.plan import Plan
+from qstore_ray.types import ReadOnlyTable, Table
 
 
 class Watch:
@@ -70,7 +70,7 @@ class Watch:
     def trial_ended(self, trial: Trial, outcome: TrialOutcome, report: FinalReport | None) -> None:
         """Record it, and show how it ended."""
         status, values, reason = _told(outcome)
-        summary: dict[str, Any] = {"outcome": status}
+        summary: Table = {"outcome": status}
         if report is not None:
             summary |= {**report["metrics"], **_interval(report)}
         if reason:
@@ -88,9 +88,9 @@ class Watch:
                 self._display.trial_ended(trial.number, "interrupted", None, None)
 
     def _record(
-        self, number: int, status: str, values: Sequence[float], summary: Mapping[str, Any]
+        self, number: int, status: str, values: Sequence[float], summary: ReadOnlyTable
     ) -> None:
-        record: dict[str, Any] = {}
+        record: dict[str, float] = {}
         if values:
             self._best = max(self._best, score(self._first, values[0]))
             names = [objective.metric for objective in self._plan.config.objectives]
@@ -117,7 +117,7 @@ class Watch:
         return BestTrial(best.number, best.objectives[self._first.metric], best.parameters)
 
 
-def _interval(report: FinalReport) -> dict[str, Any]:
+def _interval(report: FinalReport) -> dict[str, object]:
     """The spread of the first objective over the parts of a trial, one field a number."""
     spread = report["spread"]
     if spread is None:

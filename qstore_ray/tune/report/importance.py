@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from qstore_ray.tune.space.fields import Values
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.result import StudyResult
 
@@ -49,7 +50,7 @@ def importances(result: StudyResult) -> dict[str, dict[str, float]]:
     return found
 
 
-def _drawn(space: Space, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _drawn(space: Space, values: Values) -> tuple[dict[str, Any], dict[str, Any]]:
     """Values as Optuna stores them, and what they were drawn from."""
     import optuna
 

@@ -14,12 +14,11 @@ it in `SAMPLERS`; another package declares it in the entry-point group `qstore_r
 
 from __future__ import annotations
 
-from typing import Any
-
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, under
 from qstore_ray.registry import Registry
 from qstore_ray.tune.samplers.base import Design, Learner
+from qstore_ray.types import ReadOnlyTable
 
 __all__ = ["SAMPLERS", "Design", "Learner", "get_sampler"]
 
@@ -41,7 +40,7 @@ SAMPLERS: Registry[type[Config]] = Registry(
 )
 
 
-def get_sampler(name: str, options: dict[str, Any] | None = None) -> Design | Learner:
+def get_sampler(name: str, options: ReadOnlyTable | None = None) -> Design | Learner:
     """The sampler of that name with those options.
 
     Raises:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from qstore_ray.tune.space.fields import Values
 from qstore_ray.tune.space.space import Space
 
 if TYPE_CHECKING:
@@ -41,5 +42,5 @@ class Design(Protocol):
 class Points(Protocol):
     """The points of a search: index → overrides, None after the last one."""
 
-    def __call__(self, index: int) -> dict[str, Any] | None:
+    def __call__(self, index: int) -> Values | None:
         """The overrides of the point of this index."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from qstore_ray.errors import ConfigError, under
+from qstore_ray.tune.space.fields import Values
 from qstore_ray.tune.space.space import Space
 
 Met: TypeAlias = frozenset[tuple[str, str]]  # (field, a field of its condition that has its value)
@@ -48,7 +49,7 @@ def grid_size(space: Space) -> int:
     return states.total()
 
 
-def grid_points(space: Space, limit: int) -> list[dict[str, Any]]:
+def grid_points(space: Space, limit: int) -> list[Values]:
     """All combinations; the last field changes fastest.
 
     Raises:
@@ -62,7 +63,7 @@ def grid_points(space: Space, limit: int) -> list[dict[str, Any]]:
             value=limit,
             fix=f"Set trials = {size}, take fewer choices or points, or the sampler tpe or qmc.",
         )
-    points: list[dict[str, Any]] = [{}]
+    points: list[Values] = [{}]
     for field in space.order:
         values = _values(space, field)
         points = [

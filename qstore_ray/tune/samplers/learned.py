@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from pydantic import Field
 
@@ -123,6 +123,14 @@ class CMAES(Config):
         )
 
 
+class GeneticOptions(TypedDict):
+    """The options of genetic samplers under Optuna's names."""
+
+    population_size: int
+    mutation_prob: float | None
+    crossover_prob: float
+
+
 class Genetic(Config):
     """What genetic samplers have in common; crossover is uniform.
 
@@ -139,7 +147,7 @@ class Genetic(Config):
     def check(self, space: Space, objectives: int) -> None:
         """Searches everything."""
 
-    def shared(self) -> dict[str, Any]:
+    def shared(self) -> GeneticOptions:
         """The options under Optuna's names."""
         return {
             "population_size": self.population,

@@ -10,11 +10,10 @@ pb2         the same, the new values chosen by a Gaussian process
 
 from __future__ import annotations
 
-from typing import Any
-
 from qstore_ray.errors import under
 from qstore_ray.registry import Registry
 from qstore_ray.tune.schedulers.base import Scheduler, horizon
+from qstore_ray.types import ReadOnlyTable
 
 __all__ = ["SCHEDULERS", "Scheduler", "get_scheduler", "horizon"]
 
@@ -34,7 +33,7 @@ SCHEDULERS: Registry[type[Scheduler]] = Registry(
 )
 
 
-def get_scheduler(name: str, options: dict[str, Any] | None = None) -> Scheduler:
+def get_scheduler(name: str, options: ReadOnlyTable | None = None) -> Scheduler:
     """The scheduler of that name with those options.
 
     Raises:

@@ -12,7 +12,7 @@ epochs are counted here, they are then trainings. `horizon` says how many there 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Resource = Literal["epoch", "circuit_evaluations", "seconds"]
 """What a trial spends, by the name under which it reports how much."""
+
+Result: TypeAlias = dict[str, Any]
+"""A trial's report as Ray Tune delivers it, flattened, with keys of Ray Tune's own."""
 
 EPOCHS = "trainer.epochs"
 

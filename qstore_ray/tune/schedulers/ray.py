@@ -40,11 +40,10 @@ if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
     from qstore_ray.tune.schedulers.asha import ASHA
+    from qstore_ray.tune.schedulers.base import Result
     from qstore_ray.tune.schedulers.hyperband import HyperBand
     from qstore_ray.tune.schedulers.median import Median
     from qstore_ray.tune.schedulers.population import PBT
-
-    Result = dict[str, Any]
 
 METRIC, MODE = "score", "max"
 

@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
     from ray.tune.experiment import Trial
 
+    from qstore_ray.tune.schedulers.base import Result
     from qstore_ray.tune.schedulers.population import PB2
-
-    Result = dict[str, Any]
 
 _DIGITS = 9  # of a share; Ray's own have 7
 

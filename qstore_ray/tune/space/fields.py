@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, unknown_name_error
+
+Values: TypeAlias = Mapping[str, Any]
+"""What a trial tries: dotted field of the job → value, of any type that a TOML file can hold."""
 
 SEARCHED = ("dataset", "model", "trainer")
 """The parts of a job that decide its result; the others say where it runs and what is kept."""

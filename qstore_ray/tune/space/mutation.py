@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from qstore_ray.tune.space.fields import Values
 from qstore_ray.tune.space.parameters import (
     CategoricalParameter,
     FloatParameter,
@@ -58,13 +59,13 @@ def _varies(parameter: Parameter) -> bool:
 
 
 def mutated(
-    values: Mapping[str, Any],
+    values: Values,
     parameters: Mapping[str, Parameter],
     *,
     resample: float,
     factors: Sequence[float],
     rng: np.random.Generator,
-) -> dict[str, Any]:
+) -> Values:
     """The values; those of `parameters` are resampled with probability `resample`, else scaled."""
     changed = dict(values)
     for field, parameter in parameters.items():

@@ -30,8 +30,9 @@ from pydantic import SerializeAsAny, model_serializer, model_validator
 
 from qstore_ray.config import Config, set_field
 from qstore_ray.errors import ConfigError, unknown_name_error
-from qstore_ray.tune.space.fields import SEARCHED, check_field
+from qstore_ray.tune.space.fields import SEARCHED, Values, check_field
 from qstore_ray.tune.space.parameters import PARAMETERS, FloatParameter, Parameter
+from qstore_ray.types import Table
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -88,7 +89,7 @@ class Space(Config):
         return self
 
     @model_serializer
-    def _as_table(self) -> dict[str, Any]:
+    def _as_table(self) -> Table:
         return {field: parameter.table() for field, parameter in self.parameters.items()}
 
     @functools.cached_property
@@ -96,7 +97,7 @@ class Space(Config):
         """The fields, each after those that its condition names, otherwise as written."""
         return _ordered(self.parameters)
 
-    def is_there(self, field: str, values: Mapping[str, Any]) -> bool:
+    def is_there(self, field: str, values: Values) -> bool:
         """Whether the condition of a field holds under the values of the fields before it."""
         missing = object()
         return all(
@@ -104,7 +105,7 @@ class Space(Config):
             for other, allowed in self.parameters[field].when.items()
         )
 
-    def suggest(self, trial: BaseTrial) -> dict[str, Any]:
+    def suggest(self, trial: BaseTrial) -> Values:
         """The overrides of one trial of Optuna, define-by-run: fields are the stable names."""
         values: dict[str, Any] = {}
         for field in self.order:
@@ -112,7 +113,7 @@ class Space(Config):
                 values[field] = self.parameters[field].suggest(trial, field)
         return values
 
-    def at(self, shares: Sequence[float]) -> dict[str, Any]:
+    def at(self, shares: Sequence[float]) -> Values:
         """The point of the space at a point of the unit cube, one share 0 ≤ u < 1 a field."""
         values: dict[str, Any] = {}
         for field, u in zip(self.order, shares, strict=True):
@@ -120,14 +121,14 @@ class Space(Config):
                 values[field] = self.parameters[field].at(float(u))
         return values
 
-    def contains(self, values: Mapping[str, Any]) -> bool:
+    def contains(self, values: Values) -> bool:
         """Whether a trial of this space can take exactly these values."""
         expected = {field for field in self.order if self.is_there(field, values)}
         return set(values) == expected and all(
             self.parameters[field].contains(value) for field, value in values.items()
         )
 
-    def check_point(self, values: Mapping[str, Any], *, field: str) -> None:
+    def check_point(self, values: Values, *, field: str) -> None:
         """Check a point to try first; what it leaves out, the sampler will choose.
 
         Raises:
@@ -154,7 +155,7 @@ class Space(Config):
                     fix=f"Leave it out, or set {json.dumps(self.parameters[name].when)}.",
                 )
 
-    def apply(self, job: Job, values: Mapping[str, Any]) -> Job:
+    def apply(self, job: Job, values: Values) -> Job:
         """The job with these values in place.
 
         Raises:

@@ -6,34 +6,51 @@ with the trial, in one record, which is what makes every way into the queue happ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final, TypedDict, cast
+
+from qstore_ray.tune.space.fields import Values
 
 if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
+    from optuna.trial import BaseTrial, FrozenTrial
 
-DESIGN = "design"
+DESIGN: Final = "design"
 """The index of a point of a design."""
-POINT = "point"
+POINT: Final = "point"
 """The fingerprint of a point to try first."""
-COPIED = "copied_from"
+COPIED: Final = "copied_from"
 """The study and number of a trial of an earlier study."""
-REPEATS = "repeats"
+REPEATS: Final = "repeats"
 """The number of the interrupted trial that this one repeats."""
-ROOT = "root"
+ROOT: Final = "root"
 """The number of the first trial of a chain of repetitions."""
-INTERRUPTED = "interrupted"
+INTERRUPTED: Final = "interrupted"
 """The trial was running when its driver ended."""
-SAME_AS = "same_as"
+SAME_AS: Final = "same_as"
 """The number of the trial with the same values; this one took its result and was not run."""
-CHANGED = "changed"
+CHANGED: Final = "changed"
 """The values that a trial has now, if a scheduler changed them while it trained."""
-ERROR = "error"
+ERROR: Final = "error"
 """Why a trial failed."""
-EVALUATIONS = "circuit_evaluations"
+EVALUATIONS: Final = "circuit_evaluations"
 """Circuits that a trial had evaluated."""
-INTERVAL = "interval"
+INTERVAL: Final = "interval"
 """Of a trial of several trainings, the 95 % interval of its first objective."""
+
+
+class Marks(TypedDict, total=False):
+    """The marks of a trial, as Optuna's storage has them."""
+
+    design: int
+    point: str
+    copied_from: str
+    repeats: int
+    root: int
+    interrupted: bool
+    same_as: int
+    changed: Values
+    error: str | None
+    circuit_evaluations: int | None
+    interval: list[float] | None
 
 
 def counts(trial: FrozenTrial) -> bool:
@@ -46,6 +63,7 @@ def counts(trial: FrozenTrial) -> bool:
     return not not_counted and trial.state != TrialState.WAITING
 
 
-def root(number: int, marks: Mapping[str, Any]) -> tuple[int, int | None]:
+def root(trial: BaseTrial) -> tuple[int, int | None]:
     """The first trial of a chain of repetitions, and the one that is repeated."""
-    return marks.get(ROOT, number), marks.get(REPEATS)
+    marks = cast("Marks", trial.user_attrs)
+    return marks.get(ROOT, trial.number), marks.get(REPEATS)

@@ -25,7 +25,7 @@ from qstore_ray.tune.samplers.base import Design
 from qstore_ray.tune.schedulers import get_scheduler
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.admission import check_study, no_study_error, study_exists_error
-from qstore_ray.tune.study.attributes import CHANGED, POINT, REPEATS, ROOT, SAME_AS, root
+from qstore_ray.tune.study.attributes import CHANGED, POINT, REPEATS, ROOT, SAME_AS, Marks, root
 from qstore_ray.tune.study.ownership import (
     RECORD,
     check_owner,
@@ -235,12 +235,12 @@ def _repeat_interrupted(study: optuna.Study) -> None:
         if trial.state != TrialState.RUNNING:
             continue
         if trial.number not in repeated and SAME_AS not in trial.user_attrs:
-            first, _ = root(trial.number, trial.user_attrs)
+            first, _ = root(trial)
             chosen = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-            marks = {REPEATS: trial.number, ROOT: first}
+            marks: Marks = {REPEATS: trial.number, ROOT: first}
             if CHANGED in trial.user_attrs:
                 marks[CHANGED] = trial.user_attrs[CHANGED]
-            study.enqueue_trial(chosen, user_attrs=marks)
+            study.enqueue_trial(chosen, user_attrs=dict(marks))
         fail_interrupted(study, trial._trial_id)  # noqa: SLF001
 
 

@@ -25,6 +25,7 @@ from qstore_ray.train.run.same_run import (
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space.fields import SEARCHED
 from qstore_ray.tune.space.space import Space
+from qstore_ray.types import Table
 
 KEY = "qstore"
 """The study's user attribute that holds it."""
@@ -43,11 +44,11 @@ class StudyRecipe(TypedDict):
         decides: the fields of the job that change a trial's result. job: all of it.
     """
 
-    space: dict[str, Any]
+    space: Table
     objectives: list[list[str]]
     data: str
-    decides: dict[str, Any]
-    job: dict[str, Any]
+    decides: dict[str, Table]
+    job: Table
 
 
 def study_recipe(
@@ -87,7 +88,7 @@ def public(recipe: Any) -> Any:
     return without_login(recipe) if isinstance(recipe, str) else recipe
 
 
-def check_same(earlier: Mapping[str, Any], now: StudyRecipe) -> None:
+def check_same(earlier: StudyRecipe, now: StudyRecipe) -> None:
     """Check that a study made of `earlier` can be resumed with `now`.
 
     Raises:
@@ -110,7 +111,7 @@ def check_same(earlier: Mapping[str, Any], now: StudyRecipe) -> None:
         raise _other_recipe_error(changes)
 
 
-def _space_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Change]:
+def _space_changes(before: Table, now: Table) -> dict[str, Change]:
     """What differs between two spaces: the bounds of a parameter, or all of it."""
     changes: dict[str, Change] = {}
     for field in sorted(before.keys() | now.keys()):
@@ -122,7 +123,7 @@ def _space_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[st
     return changes
 
 
-def _judged(objectives: Sequence[Sequence[str]] | None) -> dict[str, Any]:
+def _judged(objectives: Sequence[Sequence[str]] | None) -> Table:
     """Objectives as a message shows them: val_loss, minimize."""
     return {"tune.objectives": "; ".join(", ".join(pair) for pair in objectives or ())}
 
@@ -159,11 +160,11 @@ def _other_recipe_error(changes: Mapping[str, Change]) -> RunExistsError:
     )
 
 
-def _flat(values: Any, name: str) -> dict[str, Any]:
+def _flat(values: Any, name: str) -> Table:
     """Nested tables as one, with dotted names; lists stay whole."""
     if not isinstance(values, Mapping):
         return {name: values}
-    flat: dict[str, Any] = {}
+    flat: Table = {}
     for key, value in values.items():
         flat |= _flat(value, f"{name}.{key}".removeprefix("."))
     return flat

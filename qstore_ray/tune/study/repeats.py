@@ -9,7 +9,7 @@ finite space has none left, the search is over.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +17,9 @@ import numpy as np
 from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError
 from qstore_ray.tune.samplers.grid import grid_points, grid_size
+from qstore_ray.tune.space.fields import Values
 from qstore_ray.tune.space.space import Space
+from qstore_ray.types import Table
 
 MOST_IN_A_ROW: Final = 5
 """Repetitions that a sampler may choose, one after another, before another point is drawn."""
@@ -27,7 +29,7 @@ _MOST_POINTS: Final = 20_000
 _DRAWS: Final = 1000
 
 
-def mark_of(values: Mapping[str, Any]) -> str:
+def mark_of(values: Values) -> str:
     """One text for each point of a space."""
     return fingerprint(dict(values))
 
@@ -47,11 +49,11 @@ class Tried:
         self._numbers: dict[str, int] = {}
         self._proposed: set[str] = set()
 
-    def add(self, number: int, values: Mapping[str, Any]) -> None:
+    def add(self, number: int, values: Values) -> None:
         """Trial `number` tries this point; of several, the first one is remembered."""
         self._numbers.setdefault(mark_of(values), number)
 
-    def number_of(self, values: Mapping[str, Any]) -> int | None:
+    def number_of(self, values: Values) -> int | None:
         """The trial that tried this point, if one did."""
         return self._numbers.get(mark_of(values))
 
@@ -60,7 +62,7 @@ class Tried:
         """Whether no point is left."""
         return self._size is not None and len(self._numbers) >= self._size
 
-    def another(self, trials: int) -> dict[str, Any] | None:
+    def another(self, trials: int) -> Values | None:
         """A point that was not tried, from the seed and the number of trials; None without one."""
         generator = np.random.default_rng([self._seed, trials])
         seen = self._numbers.keys() | self._proposed
@@ -86,9 +88,7 @@ def size_of(space: Space) -> int | None:
     return size if size <= _MOST_POINTS else None
 
 
-def _drawn(
-    space: Space, seen: Collection[str], generator: np.random.Generator
-) -> dict[str, Any] | None:
+def _drawn(space: Space, seen: Collection[str], generator: np.random.Generator) -> Values | None:
     for _ in range(_DRAWS):
         point = space.at(generator.random(len(space.order)).tolist())
         if mark_of(point) not in seen:
@@ -101,14 +101,14 @@ def _all_values(space: Space) -> Space:
     return Space.from_dict({field: _stepped(table) for field, table in space.to_dict().items()})
 
 
-def _stepped(table: Mapping[str, Any]) -> dict[str, Any]:
+def _stepped(table: Table) -> Table:
     """A range in steps, without the number of points that a grid takes of it."""
     if table["type"] not in ("int", "float"):
         return dict(table)
     return {key: value for key, value in table.items() if key not in ("points", "log")}
 
 
-def _count(table: Mapping[str, Any]) -> int | None:
+def _count(table: Table) -> int | None:
     """About how many values a parameter has; None for a continuous or very large range."""
     if table["type"] == "fixed":
         return 1

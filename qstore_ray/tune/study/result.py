@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from qstore_ray.config import dump_toml, set_field
 from qstore_ray.errors import RunError
@@ -19,6 +19,7 @@ from qstore_ray.track.base import Record
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.track.logs.text import cut, redact, redact_message
 from qstore_ray.train.run.run_folder import check_name
+from qstore_ray.tune.space.fields import Values
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.attributes import (
     CHANGED,
@@ -35,6 +36,7 @@ from qstore_ray.tune.study.recipe import KEY, public
 from qstore_ray.tune.study.storage import name_of, open_storage, study_names
 from qstore_ray.tune.study.storage_errors import translated
 from qstore_ray.tune.study.warm_start import values_of
+from qstore_ray.types import Table
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -74,7 +76,7 @@ class TrialResult:
 
     number: int
     status: str
-    parameters: dict[str, Any]
+    parameters: Values
     objectives: dict[str, float] = field(default_factory=dict)
     interval: list[float] | None = None
     seconds: float | None = None
@@ -91,6 +93,36 @@ class TrialResult:
         told += [f"{name}={cut(repr(value), _LONGEST)}" for name, value in shown.items() if value]
         told += [f"error={cut(redact_message(self.error), _LONGEST)!r}"] if self.error else []
         return f"TrialResult({', '.join(told)})"
+
+
+class TrialResultDict(TypedDict):
+    """A `TrialResult` as `result.json` holds it."""
+
+    number: int
+    status: str
+    parameters: Values
+    objectives: dict[str, float]
+    interval: list[float] | None
+    seconds: float | None
+    epochs: list[Record]
+    circuit_evaluations: int | None
+    error: str | None
+    run: str
+    repeats: int | None
+
+
+class StudyResultDict(TypedDict):
+    """A `StudyResult` as `result.json` holds it."""
+
+    schema: int
+    study: str
+    objectives: dict[str, str]
+    trials: list[TrialResultDict]
+    best: list[int]
+    job: Table
+    space: Table
+    statuses: dict[str, int]
+    failures: list[FailureCause]
 
 
 @dataclass(frozen=True)
@@ -115,8 +147,8 @@ class StudyResult:
     objectives: dict[str, str]
     trials: list[TrialResult]
     best: list[int]
-    job: dict[str, Any]
-    space: dict[str, Any]
+    job: Table
+    space: Table
 
     def __repr__(self) -> str:
         return (
@@ -189,10 +221,10 @@ class StudyResult:
             set_field(job, name, json.loads(json.dumps(trial.parameters[name])))
         return dump_toml({**job, "name": f"{self.study[:90]}-{trial.number:04d}"})
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> StudyResultDict:
         """The result as JSON-ready values."""
         more = {"statuses": self.statuses, "failures": self.failures()}
-        return {"schema": SCHEMA, **asdict(self), **more}
+        return cast("StudyResultDict", {"schema": SCHEMA, **asdict(self), **more})
 
     def write(self, folder: Path) -> dict[str, Path]:
         """Write `result.json`, `trials.parquet`, and `best.toml` if a best trial exists.
@@ -282,7 +314,7 @@ def read_result(storage: str | Path, name: str, *, storage_url: str | None = Non
 
 
 def _trial(trial: FrozenTrial, space: Space, metrics: Sequence[str], folder: Path) -> TrialResult:
-    first, repeats = root(trial.number, trial.user_attrs)
+    first, repeats = root(trial)
     run = f"trial-{first:04d}"
     chosen = trial.params or trial.system_attrs.get("fixed_params", {})
     values = trial.values or []

@@ -19,14 +19,15 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
+from typing import IO, TYPE_CHECKING, Self, TypeAlias, TypeVar
 
 from qstore_ray.errors import ConfigError, DivergenceError, RunError
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.samplers.base import Points
+from qstore_ray.tune.space.fields import Values
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.attributes import (
     CHANGED,
@@ -36,6 +37,7 @@ from qstore_ray.tune.study.attributes import (
     INTERRUPTED,
     INTERVAL,
     SAME_AS,
+    Marks,
     counts,
     root,
 )
@@ -63,7 +65,7 @@ class Trial:
     """
 
     number: int
-    values: dict[str, Any]
+    values: Values
     name: str
     repeats: int | None = None
 
@@ -182,7 +184,7 @@ class Study:
                 self._tried.add(trial.number, values)
             values = trial.user_attrs.get(CHANGED, values)
             self._live[trial.number] = trial
-            first, repeats = root(trial.number, trial.user_attrs)
+            first, repeats = root(trial)
             return Trial(trial.number, values, f"trial-{first:04d}", repeats)
         for key in self._unanswered():
             fail_interrupted(self._study, key)
@@ -228,7 +230,7 @@ class Study:
             )
         self.reach(lambda: self._keep_value(trial, epoch, value))
 
-    def change(self, number: int, values: Mapping[str, Any]) -> None:
+    def change(self, number: int, values: Values) -> None:
         """Record that a trial continues with other values.
 
         Raises:
@@ -266,7 +268,7 @@ class Study:
             return False
         trial = self._running(number)
         outcome = self._finite(outcome)
-        marks: dict[str, Any] = {
+        marks: Marks = {
             EVALUATIONS: circuit_evaluations,
             INTERVAL: None if interval is None else list(interval),
             ERROR: outcome.reason if isinstance(outcome, TrialFailure) else None,
@@ -275,7 +277,7 @@ class Study:
         del self._live[number]
         return True
 
-    def _end(self, trial: optuna.Trial, outcome: TrialOutcome, marks: Mapping[str, Any]) -> None:
+    def _end(self, trial: optuna.Trial, outcome: TrialOutcome, marks: Marks) -> None:
         from optuna.trial import TrialState
 
         if self._study.get_trials(deepcopy=False)[trial.number].state.is_finished():
@@ -382,10 +384,8 @@ def fail_interrupted(study: optuna.Study, key: int) -> None:
     study._storage.set_trial_state_values(key, TrialState.FAIL)  # noqa: SLF001
 
 
-def enqueue(
-    study: optuna.Study, space: Space, values: Mapping[str, Any], marks: dict[str, Any]
-) -> None:
+def enqueue(study: optuna.Study, space: Space, values: Values, marks: Marks) -> None:
     """Put a point in the queue of a study; what it leaves out, the sampler will choose."""
     searched = {field: v for field, v in values.items() if space.parameters[field].type != "fixed"}
     stored = {field: space.parameters[field].stored(value) for field, value in searched.items()}
-    study.enqueue_trial(stored, user_attrs=marks)
+    study.enqueue_trial(stored, user_attrs=dict(marks))

@@ -6,13 +6,14 @@ learn. Those whose parameters do not fit the new space are left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qstore_ray.credentials import PublicUrl
 from qstore_ray.errors import ConfigError
 from qstore_ray.resilience import real_path
 from qstore_ray.tune.objective import Objective
+from qstore_ray.tune.space.fields import Values
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.address import split_reference
 from qstore_ray.tune.study.attributes import COPIED
@@ -100,7 +101,7 @@ def _no_source_error(reference: str) -> ConfigError:
     )
 
 
-def values_of(space: Space, params: Mapping[str, Any]) -> dict[str, Any] | None:
+def values_of(space: Space, params: Values) -> Values | None:
     """The overrides that parameters in Optuna's storage mean, None where they do not fit."""
     values: dict[str, Any] = {}
     for field in space.order:

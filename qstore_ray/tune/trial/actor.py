@@ -7,13 +7,12 @@ in place. Ray Tune's decisions come as calls: another `step`, or a reset for ano
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from ray.tune import Trainable
 
 from qstore_ray.tune.trial.attempt import Attempt
 from qstore_ray.tune.trial.checkpoint_transfer import pack, unpack
-from qstore_ray.tune.trial.messages import Message
+from qstore_ray.tune.trial.messages import Message, TrialConfig
 from qstore_ray.tune.trial.plan import SCRATCH, Plan
 from qstore_ray.tune.trial.start_barrier import Assembly
 from qstore_ray.tune.trial.trial import TrialRunner
@@ -22,11 +21,11 @@ from qstore_ray.tune.trial.trial import TrialRunner
 class TrialActor(Trainable):
     """Runs trials, as Ray Tune asks for their reports. Lives in a Ray actor."""
 
-    def setup(self, config: dict[str, Any], plan: Plan) -> None:  # type: ignore[override]
+    def setup(self, config: TrialConfig, plan: Plan) -> None:  # type: ignore[override]
         """The first trial of this process."""
         self._plan = plan
         self._runner = TrialRunner(plan)
-        self._values: dict[str, Any] = config["values"]
+        self._values = config["values"]
         self._attempt: Attempt | None = None
         self._others = Assembly(plan.folder / SCRATCH / "processes", plan.places)
 
@@ -49,7 +48,7 @@ class TrialActor(Trainable):
         """Resume from a checkpoint, the trial's own or another's."""
         unpack(Path(checkpoint_dir), self._folder)
 
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
+    def reset_config(self, new_config: TrialConfig) -> bool:  # type: ignore[override]
         """Leave the trial, and get ready for another one."""
         self._leave()
         self._values = new_config["values"]

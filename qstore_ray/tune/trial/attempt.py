@@ -19,7 +19,7 @@ import queue
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -30,6 +30,7 @@ from qstore_ray.train.callbacks.base import Callback, Run
 from qstore_ray.tune.metrics import is_optional
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.trial.messages import EpochReport, FailureReport, FinalReport, Message
+from qstore_ray.types import ReadOnlyTable
 
 _SECONDS_BETWEEN_REPORTS = 1.0
 
@@ -137,7 +138,7 @@ class EpochReporter:
         self._epochs: list[tuple[int, float]] = []
         self._latest: Record = {}
 
-    def add(self, record: Mapping[str, Any]) -> None:
+    def add(self, record: Record) -> None:
         """Take the record of an epoch.
 
         Raises:
@@ -221,7 +222,7 @@ class FollowEpochs:
         if self._reporter.is_due():
             self._reporter.report()
 
-    def finish(self, status: Status, summary: Mapping[str, Any], artifacts: Sequence[Path]) -> None:
+    def finish(self, status: Status, summary: ReadOnlyTable, artifacts: Sequence[Path]) -> None:
         """Nothing to finish."""
 
 
@@ -230,7 +231,7 @@ def score(objective: Objective, value: float) -> float:
     return value if objective.larger_is_better else -value
 
 
-def value_of(objective: Objective, metrics: Mapping[str, Any]) -> float:
+def value_of(objective: Objective, metrics: Record) -> float:
     """The objective's metric.
 
     Raises:

@@ -9,8 +9,17 @@ Ray Tune adds keys of its own, and flattens tables. `message_of` reads what it d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias, TypedDict, final
+from typing import Literal, TypeAlias, TypedDict, final
+
+from qstore_ray.tune.schedulers.base import Result
+from qstore_ray.tune.space.fields import Values
+from qstore_ray.types import Table
+
+
+class TrialConfig(TypedDict):
+    """What Ray Tune starts a trial with."""
+
+    values: Values
 
 
 class Costs(TypedDict):
@@ -78,7 +87,7 @@ class FailureReport(TypedDict):
 Message: TypeAlias = EpochReport | FinalReport | FailureReport
 
 
-def message_of(result: Mapping[str, Any]) -> Message | None:
+def message_of(result: Result) -> Message | None:
     """The message in a result of Ray Tune; None if a trial ended before its first message.
 
     A report after which a scheduler ended the trial is an `EpochReport`, although Ray Tune sets its
@@ -106,13 +115,13 @@ def message_of(result: Mapping[str, Any]) -> Message | None:
     }
 
 
-def _spread(table: Mapping[str, Any]) -> Spread | None:
+def _spread(table: Table) -> Spread | None:
     if not table:
         return None
     return {"std": table["std"], "low": table["low"], "high": table["high"], "n": table["n"]}
 
 
-def _table(flat: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _table(flat: Result, name: str) -> Table:
     """A table that Ray Tune has flattened into keys such as `metrics/val_loss`."""
     prefix = f"{name}/"
     return {key.removeprefix(prefix): v for key, v in flat.items() if key.startswith(prefix)}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
 from qstore_ray.errors import InterruptedRunError, QStoreError, WorkerError
+from qstore_ray.track.base import Record
 from qstore_ray.train.config import TrainingJob
 from qstore_ray.train.ray.errors import meaning
 from qstore_ray.tune.config import TuneConfig
@@ -18,7 +18,7 @@ from qstore_ray.tune.trial.training import PartTrainer
 
 def train_in_task(
     config: TuneConfig, plan: ray.ObjectRef[Plan], job: TrainingJob, stop: threading.Event
-) -> dict[str, Any]:
+) -> Record:
     """Train one of a trial's parts in a Ray task; its metrics. Called in the trial's process.
 
     Raises:
@@ -37,7 +37,7 @@ def train_in_task(
             ray.cancel(task, force=True)
             raise InterruptedRunError("stopped by the search", field="run", value=job.name)
     try:
-        metrics: dict[str, Any] = ray.get(task)
+        metrics: Record = ray.get(task)
     except RayTaskError as exc:
         if isinstance(exc.cause, QStoreError):
             raise exc.cause from exc
@@ -57,5 +57,5 @@ _LOOK_SECONDS = 0.2
 
 
 @ray.remote
-def _train_part(plan: Plan, job: TrainingJob) -> dict[str, Any]:
+def _train_part(plan: Plan, job: TrainingJob) -> Record:
     return PartTrainer(plan).train(job, threading.Event())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from qstore_ray.train.config import TrainingJob
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.metrics import metrics_to_record
 from qstore_ray.tune.schedulers import Scheduler, horizon
+from qstore_ray.tune.space.fields import Values
 
 SCRATCH = ".ray"
 """The folder inside a study's that is deleted when Ray Tune ends."""
@@ -48,7 +48,7 @@ class Plan:
         """How often a trial reports at most; None where trials differ."""
         return horizon(self.config.space, self.job.trainer.epochs, self.config.parts)
 
-    def trial_job(self, name: str, values: Mapping[str, Any]) -> TrainingJob:
+    def trial_job(self, name: str, values: Values) -> TrainingJob:
         """The job of a trial: its values in place, its run folder inside the study's.
 
         Raises:

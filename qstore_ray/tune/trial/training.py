@@ -12,13 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from qstore_ray.backends.base import Usage
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import RunExistsError
-from qstore_ray.track.base import Tracker
+from qstore_ray.track.base import Record, Tracker
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.callbacks.base import Callback
 from qstore_ray.train.checks import model_for
@@ -46,7 +45,7 @@ class PartTrainer:
         job: TrainingJob,
         stop: threading.Event,
         callbacks: Sequence[Callback | Tracker] = (),
-    ) -> dict[str, Any]:
+    ) -> Record:
         """Train, resume, or read what was trained; returns the metrics.
 
         Args:
@@ -89,7 +88,7 @@ class PartTrainer:
         return self._datasets[key]
 
 
-def _metrics(job: TrainingJob, dataset: Dataset, folder: Path) -> dict[str, Any]:
+def _metrics(job: TrainingJob, dataset: Dataset, folder: Path) -> Record:
     """The numbers of a finished run: of its last epoch, of the whole, and what it cost."""
     last = epoch_records(read_records(folder / "metrics.jsonl"))[-1]
     found = {**last, **read_run_record(folder)["metrics"]}

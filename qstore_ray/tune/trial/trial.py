@@ -14,10 +14,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from qstore_ray.track.base import Record
 from qstore_ray.train.config import TrainingJob
 from qstore_ray.tune.objective import Objective
+from qstore_ray.tune.space.fields import Values
 from qstore_ray.tune.trial.attempt import (
     EpochReporter,
     FollowEpochs,
@@ -43,7 +45,7 @@ class TrialRunner:
         self._trainer = PartTrainer(plan)
         self._elsewhere: ray.ObjectRef[Plan] | None = None
 
-    def run(self, name: str, values: dict[str, Any], link: Link) -> FinalReport:
+    def run(self, name: str, values: Values, link: Link) -> FinalReport:
         """Run a trial to its end; its last message.
 
         Raises:
@@ -64,7 +66,7 @@ class TrialRunner:
         return self._ending(metrics, int(metrics["epochs"]), reporter.left())
 
     def _several(self, jobs: list[TrainingJob], parts: Sequence[Part], link: Link) -> FinalReport:
-        found: list[dict[str, Any]] = []
+        found: list[dict[str, float]] = []
         for metrics in self._trained(jobs, link.stopping):
             found.append(_numbers(metrics))
             so_far = combine(parts[: len(found)], found)
@@ -85,7 +87,7 @@ class TrialRunner:
         ending["spread"] = {"std": first.std, "low": first.low, "high": first.high, "n": first.n}
         return ending
 
-    def _trained(self, jobs: list[TrainingJob], stop: threading.Event) -> Iterator[dict[str, Any]]:
+    def _trained(self, jobs: list[TrainingJob], stop: threading.Event) -> Iterator[Record]:
         """The metrics of every job, in their order, each as soon as all before it exist."""
         at_once = min(self._plan.config.parts_at_once, len(jobs))
         if at_once == 1:
@@ -96,7 +98,7 @@ class TrialRunner:
         for number in range(at_once):
             places.put(number == 0)
 
-        def train(job: TrainingJob) -> dict[str, Any]:
+        def train(job: TrainingJob) -> Record:
             here = places.get()
             try:
                 return self._trainer.train(job, stop) if here else self._train_beside(job, stop)
@@ -109,7 +111,7 @@ class TrialRunner:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _train_beside(self, job: TrainingJob, stop: threading.Event) -> dict[str, Any]:
+    def _train_beside(self, job: TrainingJob, stop: threading.Event) -> Record:
         """Train in a Ray task, in one of the trial's further places."""
         from qstore_ray.tune.trial.part_task import train_in_task
 
@@ -129,7 +131,7 @@ class TrialRunner:
         return self._plan.config.objectives[0]
 
     def _ending(
-        self, metrics: dict[str, Any], epoch: int, progress: list[tuple[int, float]]
+        self, metrics: Record, epoch: int, progress: list[tuple[int, float]]
     ) -> FinalReport:
         found = [value_of(objective, metrics) for objective in self._plan.config.objectives]
         return {
@@ -143,12 +145,12 @@ class TrialRunner:
             "spread": None,
         }
 
-    def _costs(self, metrics: dict[str, Any]) -> Costs:
+    def _costs(self, metrics: Record) -> Costs:
         return {
             "circuit_evaluations": int(metrics["circuit_evaluations"]),
             "seconds": float(metrics["train_seconds"]),
         }
 
 
-def _numbers(metrics: dict[str, Any]) -> dict[str, float]:
+def _numbers(metrics: Record) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if isinstance(value, int | float)}

@@ -47,6 +47,21 @@ def _last_line(capsys) -> dict:
     return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
+def test_scores_exact_noisy_and_mitigated_stand_side_by_side(job, storage, capsys):
+    """Wrong readout alone is inverted exactly."""
+    noise = ["--set", "trainer.noise={readout=[[0.99, 0.45], [0.01, 0.55]]}"]
+    mitigation = ["--set", 'trainer.mitigation={readout="inverse"}']
+    assert main(["train", job, "--quiet", *noise, *mitigation]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if " accuracy " in line]
+    shown = dict(re.split(r"  +", line, maxsplit=1) for line in lines)
+    assert list(shown)[:3] == ["test", "with noise", "mitigated"]
+    assert shown["mitigated"] == shown["test"]
+    assert main(["train", job, "--quiet", "--json", "--fresh", *noise, *mitigation]) == 0
+    result = _last_line(capsys)
+    assert result["mitigated_test_loss"] == pytest.approx(result["test_loss"], abs=1e-9)
+    assert result["noisy_test_loss"] != pytest.approx(result["test_loss"], abs=1e-3)
+
+
 def test_a_run_ends_with_its_numbers_and_may_not_be_repeated_unasked(job, storage, capsys):
     assert main(["train", job, "--quiet"]) == 0
     out, err = capsys.readouterr()

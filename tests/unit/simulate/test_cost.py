@@ -8,13 +8,20 @@ import time
 import numpy as np
 import pytest
 
+from qstore_ray import (
+    DatasetConfig,
+    DatasetLoader,
+    ModelConfig,
+    QuantumTrainer,
+    TrackConfig,
+    TrainerConfig,
+)
 from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.library.library import build_circuit
 from qstore_ray.circuits.observable import Observable, z_observables
 from qstore_ray.circuits.template import Op, Template, param
 from qstore_ray.cli.app import main
-from qstore_ray.errors import UsageError
 from qstore_ray.estimate import estimate_job
 from qstore_ray.job import JobConfig
 from qstore_ray.simulate import cost as cost_of
@@ -117,10 +124,37 @@ def test_an_estimate_tells_what_a_job_will_take(capsys):
     assert "8 qubits" in capsys.readouterr().out
 
 
-def test_an_estimate_of_what_it_does_not_know_is_refused():
-    config = JobConfig.from_toml("jobs/digits.toml", ["trainer.backend=aer"])
-    with pytest.raises(UsageError, match="only the exact simulator"):
-        estimate_job(config)
+NOISE = {
+    "gates": [{"on": "all", "channel": {"name": "depolarizing", "p": 0.01}}],
+    "trajectories": 2,
+    "test_trajectories": 3,
+}
+JOBS = (
+    {"gradient": "adjoint"},
+    {"noise": NOISE},
+    {"gradient": "parameter_shift"},
+    {"optimizer": "spsa"},
+    {"backend": "aer", "optimizer": "spsa", "backend_options": {"shots": 64}},
+)
+
+
+@pytest.mark.parametrize("trainer", JOBS, ids=lambda trainer: next(iter(trainer)))
+def test_an_estimate_counts_what_training_counts(trainer, tmp_path):
+    config = JobConfig(
+        name="counted",
+        dataset=DatasetConfig(name="iris", params={"dataset": "iris"}),
+        model=ModelConfig(n_qubits=4, layers=1),
+        trainer=TrainerConfig(epochs=2, batch_size=35, **trainer),
+        track=TrackConfig(mlflow=False, figures=False),
+    )
+    found = estimate_job(config)
+    dataset = DatasetLoader.load(config.dataset)
+    result = QuantumTrainer(
+        config.model, config.trainer, name="counted", storage=tmp_path, track=config.track
+    ).fit(dataset)
+    assert found.circuits == result.history[-1]["circuit_evaluations"]
+    assert found.shots == result.history[-1].get("shots", 0)
+    assert found.train_seconds > 0
 
 
 def test_the_doctor_names_the_engine(capsys):

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from qstore_ray.backends.base import Bindings
+from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.library.library import build_circuit
 from qstore_ray.circuits.observable import Observable, z_observables
 from qstore_ray.circuits.template import Op, Template, const, param, row
 from qstore_ray.simulate import reference
 from qstore_ray.simulate.compile.compiler import compile_program
+from qstore_ray.simulate.compile.frame import pauli_rotations
 from qstore_ray.simulate.compile.passes import layers, light_cone, product_start, real_rotations
 from qstore_ray.simulate.compile.program import PHASES, TURNS, Program
 from qstore_ray.simulate.compile.rotations import (
@@ -19,7 +22,6 @@ from qstore_ray.simulate.compile.rotations import (
     Term,
     commute,
     odd,
-    pauli_rotations,
 )
 from qstore_ray.simulate.compile.schedule import SCALE, TURN, schedule
 from qstore_ray.testing.strategies import Case, cases
@@ -200,6 +202,50 @@ def test_rotations_are_the_circuit(case):
         case.template, case.observables, b.rows, b.params, b.amplitudes
     )
     np.testing.assert_allclose(found, expected, atol=1e-12, rtol=0)
+
+
+@few
+@given(cases())
+def test_fixed_quarter_turns_may_go_into_the_frame(case):
+    rotations, terms = pauli_rotations(case.template, case.observables, quarter_turns=True)
+    for rotation in rotations:
+        fixed = rotation.angle.offset / (np.pi / 2)
+        assert rotation.angle.terms or abs(fixed - round(fixed)) > 1e-15
+    b = case.bindings
+    expected = reference.expectations(
+        case.template, case.observables, b.rows, b.params, b.amplitudes
+    )
+    np.testing.assert_allclose(_values(rotations, terms, case), expected, atol=1e-12, rtol=0)
+
+
+def test_a_circuit_compiled_for_a_device_runs_in_about_as_many_layers():
+    """Each RX is five gates there, and each CX is a CZ between Hadamards."""
+    n, ops, compiled = 4, [], []
+    for layer in range(3):
+        for q in range(n):
+            slot = layer * n + q
+            ops.append(Op("rx", (q,), (param(slot),)))
+            compiled += [Op("rz", (q,), (const(np.pi / 2),)), Op("sx", (q,))]
+            compiled += [Op("rz", (q,), (param(slot, offset=np.pi),)), Op("sx", (q,))]
+            compiled += [Op("rz", (q,), (const(5 * np.pi / 2),))]
+        for q in range(n - 1):
+            ops.append(Op("cx", (q, q + 1)))
+            turn = Op("rz", (q + 1,), (const(np.pi / 2),))
+            h = [turn, Op("sx", (q + 1,)), turn]
+            compiled += [*h, Op("cz", (q, q + 1)), *h]
+    observables = z_observables(n)
+    own, other = (
+        compile_program(Template(n, tuple(found), 0, 3 * n), observables)
+        for found in (ops, compiled)
+    )
+    assert len(other.layers) <= len(own.layers) + 1
+    assert len(other.x) <= len(own.x) + n
+    b = Bindings(np.zeros((2, 0)), np.linspace(0.0, 3.0, 3 * n))
+    values = [
+        StatevectorBackend().evaluate(Template(n, tuple(found), 0, 3 * n), observables, b).values
+        for found in (ops, compiled)
+    ]
+    np.testing.assert_allclose(*values, atol=1e-12, rtol=0)
 
 
 @few

@@ -131,7 +131,7 @@ def test_the_verdict_is_that_of_the_run():
 
 def test_what_was_not_recorded_is_said_to_be_so():
     card = model_card(made(classes=()))
-    assert card.count("not recorded") == 4
+    assert card.count("not recorded") == 5
     assert "predict_proba" not in card
     assert "Predicting a number" in card
     assert "## Licence" in card

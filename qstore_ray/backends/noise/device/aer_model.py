@@ -25,7 +25,7 @@ from qstore_ray.backends.noise.entries import Confusion
 from qstore_ray.errors import ConfigError
 
 if TYPE_CHECKING:
-    from qstore_ray.types import ComplexArray
+    from qstore_ray.types import ComplexArray, Table
 
 NAME = "aer_noise_model"
 _DEFAULT_BASIS = ("cx", "rz", "sx")
@@ -38,7 +38,7 @@ def from_noise_model(model: Any) -> Device:
     return from_dict({**model.to_dict(), "basis_gates": list(model.basis_gates)})
 
 
-def from_dict(given: Mapping[str, Any]) -> Device:
+def from_dict(given: Table) -> Device:
     """From `NoiseModel.to_dict()`; the basis is Aer's own and the gates with errors.
 
     Raises:

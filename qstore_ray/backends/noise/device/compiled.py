@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.backends.noise.device.device import Device
@@ -30,6 +30,22 @@ from qstore_ray.backends.noise.placement import ChannelSite
 from qstore_ray.circuits.observable import Observable, PauliTerm
 from qstore_ray.circuits.template import Op, Template
 from qstore_ray.errors import CircuitError
+
+
+class NoisyCircuitRecord(TypedDict):
+    """A circuit as its noise meets it, JSON-ready; a compiled one has all keys."""
+
+    gates: dict[str, int]
+    gates_without_error: dict[str, int]
+    expected_fidelity: float
+    device: NotRequired[str]
+    layout: NotRequired[list[int]]
+    final_layout: NotRequired[list[int]]
+    depth: NotRequired[int]
+    two_qubit_depth: NotRequired[int]
+    transpiler_seed: NotRequired[int]
+    optimization_level: NotRequired[int]
+    idle_qubits_decay: NotRequired[bool]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +94,7 @@ class CompiledCircuit:
         known = {k: c for k, c in enumerate(self.confusions) if c is not None}
         return NoiseConfig(readout=known) if known else NoiseConfig()
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> NoisyCircuitRecord:
         """What was compiled, as JSON-ready values."""
         return {
             "device": self.device,

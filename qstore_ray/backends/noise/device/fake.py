@@ -19,6 +19,7 @@ from qstore_ray.errors import (
     UnknownNameError,
     unknown_name_error,
 )
+from qstore_ray.types import Table
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9, "ps": 1e-12}
 _NO_GATES = frozenset({"measure", "delay", "if_else", "for_loop", "while_loop", "switch_case"})
@@ -105,7 +106,7 @@ def from_backend(given: Any) -> Device:
     )
 
 
-def from_properties(given: Mapping[str, Any]) -> Device:
+def from_properties(given: Table) -> Device:
     """From the dictionary of a `BackendProperties`, as IBM's backends save it.
 
     Raises:

@@ -30,6 +30,7 @@ from qstore_ray.errors import (
     UnknownNameError,
     UsageError,
 )
+from qstore_ray.types import Table
 
 _STATUS: tuple[tuple[type[QStoreError], int], ...] = (  # the first that fits
     (ConfigError, 422),
@@ -65,7 +66,7 @@ class ErrorResponse(BaseModel):
     detail: ProblemDetail
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problems(*statuses: int) -> dict[int | str, Table]:
     """The errors that a route may answer, for its OpenAPI page; 401 and 422 always are."""
     return {status: {"model": ErrorResponse} for status in sorted({401, 422, *statuses})}
 

@@ -28,7 +28,7 @@ from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
     from qstore_ray.data.sources.local.params import LocalParams
-    from qstore_ray.types import AnyArray
+    from qstore_ray.types import AnyArray, Table
 
 _NAMES = {"double": "number", "bool": "true or false", "string": "text", "int64": "whole number"}
 
@@ -240,14 +240,14 @@ def _fits(value: Any, kind: str) -> bool:
     return kind == _type(value, "")
 
 
-def parse_object(text: bytes, where: str) -> dict[str, Any]:
+def parse_object(text: bytes, where: str) -> Table:
     """The object that a line holds.
 
     Raises:
         DataError: not JSON, not an object, or with a key twice.
     """
 
-    def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def distinct(pairs: list[tuple[str, Any]]) -> Table:
         names = [name for name, _ in pairs]
         if len(set(names)) < len(names):
             twice = sorted({name for name in names if names.count(name) > 1})

@@ -27,6 +27,7 @@ from pydantic import Field, field_validator
 
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError
+from qstore_ray.types import Table
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -78,7 +79,7 @@ class Parameter(Config, ABC):
         """Whether `value` is one that this parameter takes."""
 
     @abstractmethod
-    def probes(self) -> dict[str, Any]:
+    def probes(self) -> Mapping[str, object]:
         """Values that a job must accept before a search starts, by their field in the table."""
 
     def stored(self, value: Any) -> Any:
@@ -89,9 +90,9 @@ class Parameter(Config, ABC):
         """The value that stands in Optuna's storage; the inverse of `stored`."""
         return stored
 
-    def table(self) -> dict[str, Any]:
+    def table(self) -> Table:
         """The parameter as a TOML file holds it: nothing that is so by itself."""
-        silent: dict[str, Any] = {"when": {}, "log": False, "step": 1}
+        silent: Table = {"when": {}, "log": False, "step": 1}
         if self.type == "float":
             del silent["step"]
         return {k: v for k, v in self.to_dict().items() if k not in silent or v != silent[k]}

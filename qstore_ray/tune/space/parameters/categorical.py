@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import field_validator
@@ -54,7 +54,7 @@ class CategoricalParameter(Parameter):
         """One of the choices, of the same type."""
         return any(same_value(value, choice) for choice in self.choices)
 
-    def probes(self) -> dict[str, Any]:
+    def probes(self) -> Mapping[str, object]:
         """All choices."""
         return {f"choices.{place}": choice for place, choice in enumerate(self.choices)}
 

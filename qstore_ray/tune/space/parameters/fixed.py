@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import field_validator
@@ -40,6 +40,6 @@ class FixedParameter(Parameter):
         """The value, of the same type."""
         return same_value(value, self.value)
 
-    def probes(self) -> dict[str, Any]:
+    def probes(self) -> Mapping[str, object]:
         """The value."""
         return {"value": self.value}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -94,7 +94,7 @@ class FloatParameter(Parameter):
         place = 0.0 if self.step is None else (value - self.low) / self.step
         return abs(place - round(place)) < 1e-6
 
-    def probes(self) -> dict[str, Any]:
+    def probes(self) -> Mapping[str, object]:
         """Both ends, and a number between: a field of whole numbers accepts the ends alone."""
         high = self.high if self.step is None else self._nth(self._steps())
         return {"low": self.low, "high": high, "between": self.at(_GOLDEN)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -64,7 +64,7 @@ class IntParameter(Parameter):
         """A whole number within the bounds, on a step."""
         return isinstance(value, int) and not isinstance(value, bool) and value in self._range()
 
-    def probes(self) -> dict[str, Any]:
+    def probes(self) -> Mapping[str, object]:
         """Both ends."""
         return {"low": self.low, "high": self._range()[-1]}
 

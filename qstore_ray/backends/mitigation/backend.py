@@ -1,0 +1,215 @@
+"""A backend whose values are mitigated: the techniques of a `MitigationConfig` around another one.
+
+    backend = open_mitigated(
+        "statevector", {"noise": {"readout": 0.02}}, MitigationConfig(readout="inverse")
+    )
+
+The circuit is placed first (compiled for a device, with the noise behind its gates), then folded,
+then twirled, then measured with inverted readout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from qstore_ray.backends import open_backend
+from qstore_ray.backends.base import (
+    Backend,
+    Bindings,
+    Estimates,
+    Pullback,
+    can_differentiate,
+    can_sample,
+)
+from qstore_ray.backends.check_bindings import check_bindings
+from qstore_ray.backends.keys import DrawKey
+from qstore_ray.backends.mitigation.config import MitigationConfig, MitigationCost
+from qstore_ray.backends.mitigation.inverse_readout import InverseReadoutRunner
+from qstore_ray.backends.mitigation.matrix_free import MatrixFreeRunner
+from qstore_ray.backends.mitigation.placed_circuit import place_circuit
+from qstore_ray.backends.mitigation.runner import CircuitRun, DirectRunner, Runner
+from qstore_ray.backends.mitigation.twirling import TwirlRunner
+from qstore_ray.backends.mitigation.zne import ZneRunner
+from qstore_ray.backends.noise.config import NoiseConfig
+from qstore_ray.circuits.observable import Observable
+from qstore_ray.circuits.template import Template
+from qstore_ray.errors import ConfigError
+
+if TYPE_CHECKING:
+    from qstore_ray.types import ReadOnlyTable
+
+
+class MitigatedBackend:
+    """The values of a backend, mitigated.
+
+    Args:
+        backend: that runs the circuits; its noise is its attribute `noise`, if it has one.
+        config: the techniques.
+        reopen: gives `backend` with another noise. Without it circuits run on `backend` itself:
+            its noise then follows folded gates and the Pauli gates of twirls by their names.
+        shots: of every evaluation that does not ask for another number.
+        testing: use the backend that scores test rows.
+
+    Raises:
+        ConfigError: nothing to mitigate, or what a technique needs is missing.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        config: MitigationConfig,
+        reopen: Callable[[NoiseConfig], Backend] | None = None,
+        *,
+        shots: int | None = None,
+        testing: bool = False,
+    ) -> None:
+        self.name = backend.name
+        self.config = config
+        self.noise: NoiseConfig | None = getattr(backend, "noise", None)
+        self._backend, self._reopen, self._testing = backend, reopen, testing
+        self.shots = shots
+        self._draws = bool(getattr(backend, "draws", False)) or config.twirl is not None
+        is_random = self._draws or can_sample(backend)
+        config.check_source(has_noise=self.noise is not None, shots=shots if is_random else None)
+        if self.noise is not None and self.noise.device is not None and reopen is None:
+            raise ConfigError(
+                "a backend with the noise of a device has to be opened for each circuit",
+                field="reopen",
+                value=None,
+                fix="Open it by open_mitigated(name, options, config).",
+            )
+        self._runner = _runner(config, DirectRunner(backend, reopen, testing=testing))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._backend!r}, {self.config!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _opened, (self._backend, self.config, self._reopen, self.shots, self._testing)
+
+    @property
+    def draws(self) -> bool:
+        """Whether its values are random: an evaluation then needs a key."""
+        return self._draws
+
+    @property
+    def samples(self) -> bool:
+        """Whether it takes shots."""
+        return can_sample(self._backend)
+
+    def for_testing(self) -> MitigatedBackend:
+        """The one that scores validation and test rows."""
+        return type(self)(self._backend, self.config, self._reopen, shots=self.shots, testing=True)
+
+    def cost(self) -> MitigationCost:
+        """How many times the work of the backend alone."""
+        return self._runner.cost()
+
+    def check(
+        self, template: Template, observables: Sequence[Observable], bindings: Bindings
+    ) -> None:
+        """Whether the circuit can be run and mitigated; see `Backend.check`."""
+        self._backend.check(template, observables, bindings)
+        self._runner.check(self._run(template, observables, bindings, None, None))
+
+    def check_width(self, template: Template) -> None:
+        """Raise `ResourceError` if the states of a circuit are too large, where that is known."""
+        check = getattr(self._backend, "check_width", None)
+        if check is not None:
+            check(template)
+
+    def evaluate(
+        self,
+        template: Template,
+        observables: Sequence[Observable],
+        bindings: Bindings,
+        *,
+        shots: int | None = None,
+        key: DrawKey | None = None,
+    ) -> Estimates:
+        """Mitigated values (N, O), and their variances if the backend has any."""
+        return self._runner.run(self._run(template, observables, bindings, shots, key))
+
+    def _run(
+        self,
+        template: Template,
+        observables: Sequence[Observable],
+        bindings: Bindings,
+        shots: int | None,
+        key: DrawKey | None,
+    ) -> CircuitRun:
+        check_bindings(template, observables, bindings)
+        circuit = place_circuit(template, self.noise)
+        shots = self.shots if shots is None else shots
+        return CircuitRun(circuit, circuit.moved(observables), bindings, shots, key)
+
+
+class DifferentiableMitigatedBackend(MitigatedBackend):
+    """A mitigated backend with the exact gradients of its values."""
+
+    def vjp(
+        self,
+        template: Template,
+        observables: Sequence[Observable],
+        bindings: Bindings,
+        *,
+        rows_gradient: bool = False,
+        key: DrawKey | None = None,
+    ) -> tuple[Estimates, Pullback]:
+        """Mitigated values and their pullback; see `DifferentiableBackend.vjp`."""
+        asked = self._run(template, observables, bindings, None, key)
+        return self._runner.vjp(asked, rows_gradient=rows_gradient)
+
+
+def mitigated(
+    backend: Backend,
+    config: MitigationConfig,
+    reopen: Callable[[NoiseConfig], Backend] | None = None,
+    *,
+    shots: int | None = None,
+) -> MitigatedBackend:
+    """The mitigated backend, with `vjp` if the backend has it; see `MitigatedBackend`."""
+    return _opened(backend, config, reopen, shots, False)
+
+
+def open_mitigated(
+    name: str, options: ReadOnlyTable, config: MitigationConfig, *, threads: int = 1
+) -> MitigatedBackend:
+    """The backend of that name with its options, mitigated.
+
+    Raises:
+        UnknownNameError: no such backend, or an option it does not have.
+        ConfigError: nothing to mitigate, or what a technique needs is missing.
+    """
+    backend = open_backend(name, options, threads=threads)
+    reopen = partial(_with_noise, name, options, threads)
+    shots: Any = options.get("shots")  # the backend has checked it
+    return mitigated(backend, config, reopen, shots=shots)
+
+
+def _with_noise(name: str, options: ReadOnlyTable, threads: int, noise: NoiseConfig) -> Backend:
+    return open_backend(name, {**options, "noise": noise}, threads=threads)
+
+
+def _opened(
+    backend: Backend,
+    config: MitigationConfig,
+    reopen: Callable[[NoiseConfig], Backend] | None,
+    shots: int | None,
+    testing: bool,
+) -> MitigatedBackend:
+    exact = can_differentiate(backend) and shots is None and config.readout != "matrix_free"
+    kind = DifferentiableMitigatedBackend if exact else MitigatedBackend
+    return kind(backend, config, reopen, shots=shots, testing=testing)
+
+
+def _runner(config: MitigationConfig, direct: DirectRunner) -> Runner:
+    runner: Runner = direct
+    if config.readout == "inverse":
+        runner = InverseReadoutRunner(direct, config)
+    elif config.readout == "matrix_free":
+        runner = MatrixFreeRunner(direct, config)
+    if config.twirl is not None:
+        runner = TwirlRunner(runner, config.twirl)
+    return runner if config.zne is None else ZneRunner(runner, config.zne)

@@ -1,0 +1,76 @@
+"""Confusion matrices of a circuit's qubits: known from the noise, or measured by two circuits.
+
+All qubits in 0 and all in 1 give P(1|0) and P(0|1) of every qubit at once. Errors of the X gates
+that prepare 1 count as errors of the readout, as on a device.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qstore_ray.backends.base import Bindings
+from qstore_ray.backends.keys import DrawKey
+from qstore_ray.backends.mitigation.config import MitigationConfig
+from qstore_ray.backends.mitigation.placed_circuit import PlacedCircuit, preparation
+from qstore_ray.backends.mitigation.runner import CircuitRun, DirectRunner
+from qstore_ray.circuits.observable import z_observables
+
+if TYPE_CHECKING:
+    from qstore_ray.types import FloatArray
+
+_KEY = DrawKey((0x43414C,))
+"""The draws of calibrations are the same in every process: all workers invert the same matrices."""
+_PREPARED = 64
+"""Rows of a calibration without shots: the more, the smaller the variance of trajectories."""
+
+
+class ReadoutCalibration:
+    """The confusion matrices of circuits, each measured once."""
+
+    def __init__(self, runner: DirectRunner, config: MitigationConfig) -> None:
+        self._runner, self._config = runner, config
+        self._known: dict[PlacedCircuit, FloatArray] = {}
+
+    @property
+    def measures(self) -> bool:
+        """Whether the matrices are measured, not known."""
+        return self._config.calibration == "circuits"
+
+    def confusions(self, circuit: PlacedCircuit, *, sampled: bool) -> FloatArray:
+        """P(read i | prepared j) of each qubit (n, 2, 2).
+
+        Args:
+            sampled: measure with shots, if there is something to measure.
+        """
+        circuit = circuit.origin or circuit
+        if circuit not in self._known:
+            found = self._measured(circuit, sampled) if self.measures else _of_noise(circuit)
+            self._known[circuit] = found
+        return self._known[circuit]
+
+    def _measured(self, circuit: PlacedCircuit, sampled: bool) -> FloatArray:
+        n = circuit.template.n_qubits
+        shots = self._config.calibration_shots if sampled else None
+        n_rows = 1 if sampled else _PREPARED
+        nothing = Bindings(np.zeros((n_rows, 0)), np.zeros(0))
+        means = []
+        for ones in (False, True):
+            prepared = preparation(circuit, ones=ones)
+            key = _KEY.and_also(int(ones))
+            found = self._runner.run(CircuitRun(prepared, z_observables(n), nothing, shots, key))
+            means.append(found.values.mean(axis=0))
+        one_for_zero, zero_for_one = (1.0 - means[0]) / 2.0, (1.0 + means[1]) / 2.0
+        return _matrices(one_for_zero, zero_for_one)
+
+
+def _of_noise(circuit: PlacedCircuit) -> FloatArray:
+    n = circuit.template.n_qubits
+    return np.array([circuit.readout.confusion(qubit) for qubit in range(n)])
+
+
+def _matrices(one_for_zero: FloatArray, zero_for_one: FloatArray) -> FloatArray:
+    columns = ([1.0 - one_for_zero, one_for_zero], [zero_for_one, 1.0 - zero_for_one])
+    found: FloatArray = np.array(columns).transpose(2, 1, 0)
+    return found
