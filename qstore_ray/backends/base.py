@@ -3,7 +3,8 @@
 Every backend has `evaluate`. A backend may also offer `vjp`, exact reverse-mode differentiation;
 gradient methods check for it with `can_differentiate`. A backend that holds states may offer
 `states`; kernels check for it with `can_prepare_states`. One that takes shots says so by
-`samples = True`; check for it with `can_sample`. The laws (tested on every backend in
+`samples = True`; check for it with `can_sample`. If its attribute `shots` is set, every evaluation
+takes shots, and it offers values alone. The laws (tested on every backend in
 `tests/laws/`): it agrees with `simulate/reference.py`, keeps the order of rows, and returns for a
 batch the values of its rows one by one. A backend that cannot compute a value raises
 `BackendError`; it never substitutes one.

@@ -123,6 +123,13 @@ class SamplingLaws:
                 part.values, whole.values[start : start + cut], rtol=0, atol=1e-14
             )
 
+    def test_copies_of_a_row_draw_their_own_shots(self, backend: Backend) -> None:
+        """As the circuits of a device do: the difference of shifted copies has their spread."""
+        once = _shots(backend, _case(SEEN, 3), SHOTS)
+        copies = _shots(backend, _case(SEEN, 9), SHOTS, KEY._replace(n_rows=3)).values
+        np.testing.assert_allclose(copies[:3], once.values, rtol=0, atol=1e-14)
+        assert len({copies[start : start + 3].tobytes() for start in (0, 3, 6)}) == 3
+
     def test_rows_draw_their_own_shots(self, backend: Backend) -> None:
         assert len({tuple(r) for r in _shots(backend, _case(SEEN, 20), 200).values.tolist()}) > 15
 

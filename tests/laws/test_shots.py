@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -303,6 +304,8 @@ def test_shots_of_the_options_are_those_of_every_evaluation():
     with pytest.raises(BackendError, match="key"):
         backend.evaluate(*_case(1))
     assert repr(backend).endswith("shots=200)")
+    sent = pickle.loads(pickle.dumps(StatevectorBackend(noise=NOISE, trajectories=5, shots=9)))
+    assert (sent.noise.trajectories, sent.trajectories, sent.shots) == (1, 5, 9)
 
 
 @pytest.mark.parametrize("shots", [0, -5, True, 2.0, "many"])

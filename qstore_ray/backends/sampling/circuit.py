@@ -62,7 +62,7 @@ class MeasuredCircuit(NamedTuple):
     errors: RandomErrors | None
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)  # with tables of up to 4 MiB for each basis
 def compile_measured(
     template: Template, observables: tuple[Observable, ...], noise_text: str
 ) -> MeasuredCircuit:

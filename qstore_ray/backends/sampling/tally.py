@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from qstore_ray.backends.grouping import MeasuredBasis
     from qstore_ray.types import FloatArray, IntArray
 
-_TABLE = 2**21
+_TABLE = 2**19
 """Numbers of a table of the strings' values at all outcomes; with more, outcomes are looked at."""
+_SPARSE = 8
+"""Outcomes for each shot up to which all are counted; with more, most of them are never seen."""
 
 
 class BasisMoments(NamedTuple):
@@ -53,7 +55,7 @@ class BasisTally:
         n, outcomes = probabilities.shape
         shots = stream.of(first, first + n)[:, None].astype(np.float64)
         squares = np.tile((self.basis.weights**2).sum(axis=0), (n, 1))
-        if outcomes * len(self.masks) <= _TABLE:
+        if outcomes * len(self.masks) <= _TABLE and outcomes <= _SPARSE * shots[0, 0]:
             counts = counts_of(stream, first, probabilities).astype(np.float64)
             strings = counts @ self._signs
             if len(self.sums):
