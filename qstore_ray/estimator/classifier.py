@@ -31,7 +31,7 @@ def _gives_probabilities(estimator: QuantumClassifier) -> bool:
     """
     asked = "auto" if estimator.model_options is None else estimator.model_options.get("loss")
     fitted = hasattr(estimator, "model_")
-    loss = estimator.model_.loss if fitted else LOSSES.get(asked or "auto")
+    loss = estimator.model_.loss if fitted else LOSSES.get(str(asked or "auto"))
     if loss is not None and loss.probabilities is None:
         raise UsageError(
             f"a model with the loss {estimator.model_.loss_name if fitted else asked} has no class "
