@@ -77,12 +77,6 @@ def checked(
 
 def _check_own_backend(config: TrainerConfig, backend: Backend | None) -> None:
     """Refuse noise or mitigation of the training beside a backend that was given as an object."""
-    if config.noise is not None and backend is not None:
-        raise ConfigError(
-            "a backend that is given as an object trains as it is",
-            field="trainer.noise",
-            fix="Give the noise to the backend, StatevectorBackend(noise=...), or leave it out.",
-        )
     mitigates = config.mitigation is not None and config.mitigation.during == "always"
     if mitigates and backend is not None:
         raise ConfigError(
@@ -90,6 +84,12 @@ def _check_own_backend(config: TrainerConfig, backend: Backend | None) -> None:
             field="trainer.mitigation.during",
             value="always",
             fix="Give mitigated(backend, mitigation) as the backend, with during = 'test'.",
+        )
+    if config.noise is not None and backend is not None:
+        raise ConfigError(
+            "a backend that is given as an object trains as it is",
+            field="trainer.noise",
+            fix="Give the noise to the backend, StatevectorBackend(noise=...), or leave it out.",
         )
 
 
