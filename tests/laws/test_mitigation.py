@@ -84,9 +84,12 @@ class TestMitigatedBackends(BackendLaws):
 
 class TestMitigatedShots(SamplingLaws):
     @pytest.fixture(params=["inverse", "matrix free"])
-    def backend(self, request: pytest.FixtureRequest) -> Backend:
-        technique = (TECHNIQUES | with_shots)[request.param]
-        return _mitigated("aer", technique, noise={"readout": 0.0}, shots=64)
+    def technique(self, request: pytest.FixtureRequest) -> dict:
+        return (TECHNIQUES | with_shots)[request.param]
+
+    @pytest.fixture(params=["aer", "statevector"])
+    def backend(self, request: pytest.FixtureRequest, technique: dict) -> Backend:
+        return _mitigated(request.param, technique, noise={"readout": 0.0}, shots=64)
 
 
 @pytest.mark.parametrize("technique", TECHNIQUES.values(), ids=TECHNIQUES)
@@ -303,6 +306,11 @@ KEYED = {
     ),
     "aer shots": ("aer", TECHNIQUES["all"], {"noise": NOISE, "shots": 32}),
     "matrix free": ("aer", {"readout": "matrix_free", "twirl": 2}, {"noise": NOISE, "shots": 32}),
+    "matrix free, own shots": (
+        "statevector",
+        {"readout": "matrix_free", "twirl": 2},
+        {"noise": NOISE, "trajectories": 2, "shots": 32},
+    ),
 }
 
 
@@ -318,7 +326,7 @@ def test_what_a_row_draws_depends_on_the_key_and_its_number_alone(name, techniqu
     twice = Bindings(np.vstack([BINDINGS.rows] * 2), BINDINGS.params)
     copies = backend.evaluate(TEMPLATE, SEEN, twice, key=KEY._replace(n_rows=4)).values
     np.testing.assert_allclose(copies[:4], whole, atol=1e-13)
-    if (name, "shots" in options) != ("statevector", True):  # its copies have shots of their own
+    if "shots" not in options:  # copies have shots of their own
         np.testing.assert_allclose(copies[4:], whole, atol=1e-13)
     other = backend.evaluate(*CASE, key=KEY.and_also(1)).values
     assert (other != whole).any(axis=1).all()
