@@ -110,7 +110,7 @@ def checked_shots_of_counts(shots: int | None) -> int:
     """The number of shots.
 
     Raises:
-        BackendError: there is none.
+        BackendError: it is None.
         ConfigError: it is no whole number from 1.
     """
     if shots is None:

@@ -166,7 +166,8 @@ class SampledRun:
 def _pooled(parts: list[tuple[IntArray, IntArray]], n_bits: int) -> OutcomeCounts:
     """The outcomes of all trajectories of a row, together."""
     outcomes, places = np.unique(np.concatenate([seen for seen, _ in parts]), return_inverse=True)
-    counts = np.bincount(places, np.concatenate([times for _, times in parts]))
+    times = np.concatenate([times for _, times in parts])
+    counts = np.bincount(places, times).astype(np.float64)
     return OutcomeCounts(outcomes[:, None] >> np.arange(n_bits) & 1, counts)
 
 
