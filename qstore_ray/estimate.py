@@ -40,7 +40,9 @@ class Estimate:
         noise: whether the job has noise. measured_steps: how many steps were taken to count and
             time them; 0 if the cost model answered.
         circuits, shots: in all epochs, with validation, as training counts them: the last block of
-            16 rows is full. The scoring of test rows is not included.
+            16 rows is full.
+        test_circuits, test_shots, test_seconds: to score the test rows with noise or shots, and
+            mitigated; 0 without.
         flops_per_step: operations for the values and gradients of one batch; None if measured.
         memory_bytes: peak memory of one worker's engine; None if it is not known.
         step_seconds: time of one batch on one core. epoch_seconds, train_seconds: time with
@@ -62,6 +64,9 @@ class Estimate:
     measured_steps: int
     circuits: int
     shots: int
+    test_circuits: int
+    test_shots: int
+    test_seconds: float
     flops_per_step: float | None
     memory_bytes: int | None
     step_seconds: float
@@ -97,11 +102,13 @@ def estimate_job(config: JobConfig) -> Estimate:
     from qstore_ray.train.checks import checked
 
     trainer = config.trainer
-    job = checked(config.model, trainer, DatasetLoader.load(config.dataset))
+    dataset = DatasetLoader.load(config.dataset)
+    job = checked(config.model, trainer, dataset)
     rows = len(job.rows.x)
     steps = -(-rows // (trainer.batch_size * trainer.accumulate))
     program = compile_program(job.model.circuit.template, job.model.observables)
     found = _predicted(config, job, program) if _is_exact(config) else _measured(config, job)
+    scoring = _scoring(config, job, dataset)
     epoch = found.step.seconds * found.steps_per_epoch + found.validation.seconds
     epoch /= max(1, trainer.num_workers)
     every = trainer.epochs
@@ -123,6 +130,9 @@ def estimate_job(config: JobConfig) -> Estimate:
             every * (found.step.circuits * found.steps_per_epoch + found.validation.circuits)
         ),
         shots=round(every * (found.step.shots * found.steps_per_epoch + found.validation.shots)),
+        test_circuits=round(scoring.circuits),
+        test_shots=round(scoring.shots),
+        test_seconds=scoring.seconds,
         flops_per_step=found.flops_per_step,
         memory_bytes=found.memory_bytes,
         step_seconds=found.step.seconds,
@@ -195,7 +205,6 @@ def _full_blocks(n_rows: int) -> int:
 
 def _measured(config: JobConfig, job: Checked) -> _Found:
     """By the first steps of the training itself, in this process."""
-    from qstore_ray.backends import open_backend
     from qstore_ray.backends.statevector import StatevectorBackend
     from qstore_ray.learn.schedules import Horizon
     from qstore_ray.simulate.engines.engines import describe
@@ -205,7 +214,7 @@ def _measured(config: JobConfig, job: Checked) -> _Found:
     from qstore_ray.train.loop.stepper import Stepper
 
     trainer, rows = config.trainer, job.rows
-    backend = open_backend(trainer.backend, trainer.options_of_backend(), threads=1)
+    backend = trainer.open_backend(threads=1)
     objective = TrainingObjective(job.model, backend, trainer.gradient, LocalReducer())
     stepper = Stepper(trainer, objective)
     batches = batches_of(trainer, rows.y).of_epoch(0)
@@ -237,3 +246,31 @@ def _measured(config: JobConfig, job: Checked) -> _Found:
     per_epoch = len(rows.x) / (samples / steps)
     engine = describe(backend.engine) if isinstance(backend, StatevectorBackend) else backend.name
     return _Found(step, validation, per_epoch, engine, measured_steps=steps)
+
+
+def _scoring(config: JobConfig, job: Checked, dataset: Dataset) -> _Work:
+    """The test rows with noise or shots, and mitigated: from the first of them."""
+    from qstore_ray.backends.meter import metered
+    from qstore_ray.learn import step
+    from qstore_ray.train.finish import noisy_backends
+
+    found = _Work(0.0, 0.0, 0.0)
+    if "test" not in dataset.plans:
+        return found
+    x = dataset.materialize("test").x
+    part = x[:BLOCK]
+    theta = job.model.initial(config.trainer.seed)
+    for backend in noisy_backends(config.trainer).values():
+        meter = metered(backend)
+        step.block_outputs(job.model, theta, part, meter)  # compiles
+        meter.take()
+        before = time.perf_counter()
+        step.block_outputs(job.model, theta, part, meter)
+        took = time.perf_counter() - before
+        used, share = meter.take(), len(x) / len(part)
+        found = _Work(
+            found.seconds + took * share,
+            found.circuits + used.circuits * share,
+            found.shots + used.shots * share,
+        )
+    return found

@@ -22,7 +22,7 @@ from qstore_ray.circuits.template import Angle, Op, Template, param
 _HALF_ANGLES = {"crx": 2, "cry": 2, "crz": 2, "cp": 3}
 
 
-class Shift(NamedTuple):
+class ShiftTerm(NamedTuple):
     """A summand of a rule: coefficient · f(θ + by)."""
 
     by: float
@@ -38,11 +38,11 @@ class ShiftedGates(NamedTuple):
 
     template: Template
     angles: tuple[Angle, ...]
-    rules: tuple[tuple[Shift, ...], ...]
+    rules: tuple[tuple[ShiftTerm, ...], ...]
 
 
 @lru_cache(maxsize=32)
-def shift_rule(gate: str) -> tuple[Shift, ...]:
+def shift_rule(gate: str) -> tuple[ShiftTerm, ...]:
     """The rule of a gate's angles, in radians."""
     parts = _HALF_ANGLES.get(gate, 1)
     scale = 0.5 if gate in _HALF_ANGLES else 1.0
@@ -51,7 +51,7 @@ def shift_rule(gate: str) -> tuple[Shift, ...]:
     coefficients = scale * signs / (4 * parts * np.sin(places / 2) ** 2)
     # The farther half is as near from the other side: f has the period 2π/s.
     shifts = np.where(places > np.pi, places - 2 * np.pi, places) / scale
-    return tuple(map(Shift, shifts.tolist(), coefficients.tolist()))
+    return tuple(map(ShiftTerm, shifts.tolist(), coefficients.tolist()))
 
 
 @lru_cache(maxsize=64)
@@ -63,7 +63,7 @@ def shifted_gates(template: Template, *, rows: bool = False) -> ShiftedGates:
     """
     ops: list[Op] = []
     angles: list[Angle] = []
-    rules: list[tuple[Shift, ...]] = []
+    rules: list[tuple[ShiftTerm, ...]] = []
     for op in template.ops:
         own = []
         for angle in op.angles:

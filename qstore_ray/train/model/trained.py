@@ -16,7 +16,7 @@ import numpy as np
 
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend
-from qstore_ray.backends.keys import DrawKey, for_scoring
+from qstore_ray.backends.keys import for_scoring
 from qstore_ray.data.inputs.frame import label_name, place_of, weights_to_score
 from qstore_ray.data.inputs.labelled import label_column, labelled_dataset
 from qstore_ray.data.inputs.signature import Signature, raw_rows
@@ -81,8 +81,7 @@ class TrainedModel:
         """The model of a run folder (its newest checkpoint), a checkpoint folder or a `.qsm` file.
 
         Args:
-            backend: where circuits are evaluated; without it exactly, in this process. One with
-                shots or random errors draws the same ones in every call.
+            backend: where circuits are evaluated; without it exactly, in this process.
 
         Raises:
             CheckpointError: no readable checkpoint exists, or the model file is damaged.
@@ -103,7 +102,7 @@ class TrainedModel:
             checkpoint.arrays[THETA],
             Preparation.from_arrays(own, about["preparation"]),
             tuple(about["classes"]),
-            _scoring(backend),
+            for_scoring(backend or open_backend("statevector", {})),
             about,
             origin_of(checkpoint.manifest, checkpoint.path),
             checkpoint.path,
@@ -122,7 +121,7 @@ class TrainedModel:
             found.theta,
             found.preparation,
             tuple(found.about["classes"]),
-            _scoring(backend),
+            for_scoring(backend or open_backend("statevector", {})),
             found.about,
             found.origin,
         )
@@ -383,8 +382,3 @@ class TrainedModel:
             )
         x, y = dataset.materialize(split)
         return x, y
-
-
-def _scoring(backend: Backend | None) -> Backend:
-    found: Backend = for_scoring(backend or open_backend("statevector", {}), DrawKey((0, 2)))
-    return found

@@ -157,6 +157,22 @@ def test_an_estimate_counts_what_training_counts(trainer, tmp_path):
     assert found.train_seconds > 0
 
 
+def test_an_estimate_counts_the_scoring_of_test_rows():
+    mitigation = {"readout": "inverse", "zne": {"scales": [1, 3]}, "twirl": 2}
+    noise = {**NOISE, "readout": 0.02}
+    config = JobConfig(
+        name="counted",
+        dataset=DatasetConfig(name="iris", params={"dataset": "iris"}),
+        model=ModelConfig(n_qubits=4, layers=1),
+        trainer=TrainerConfig(batch_size=16, noise=noise, mitigation=mitigation),
+    )
+    found = estimate_job(config)
+    rows = 30
+    assert found.test_circuits == 3 * rows + 2 * 2 * 3 * rows, "noisy, and mitigated"
+    exact = config.model_copy(update={"trainer": TrainerConfig()})
+    assert estimate_job(exact).test_circuits == 0
+
+
 def test_the_doctor_names_the_engine(capsys):
     assert main(["doctor"]) == 0
     assert "engine" in capsys.readouterr().out
