@@ -8,11 +8,10 @@ steps. Starting Ray, reading the data and writing checkpoints are not included.
 
 from __future__ import annotations
 
-import statistics
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from qstore_ray.first_steps import FirstSteps, Work, measured_work, scoring_work
 from qstore_ray.job import JobConfig
 from qstore_ray.learn.step import BLOCK
 
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
     from qstore_ray.simulate.compile.program import Program
     from qstore_ray.simulate.cost import Calibration
     from qstore_ray.train.checks import Checked
-
-_STEPS = 6
-_SECONDS = 3.0
-"""How many steps are taken at most, and for how long: the first one also compiles."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +102,8 @@ def estimate_job(config: JobConfig) -> Estimate:
     rows = len(job.rows.x)
     steps = -(-rows // (trainer.batch_size * trainer.accumulate))
     program = compile_program(job.model.circuit.template, job.model.observables)
-    found = _predicted(config, job, program) if _is_exact(config) else _measured(config, job)
-    scoring = _scoring(config, job, dataset)
+    found = _predicted(config, job, program) if _is_exact(config) else measured_work(config, job)
+    scoring = scoring_work(config, job, dataset)
     epoch = found.step.seconds * found.steps_per_epoch + found.validation.seconds
     epoch /= max(1, trainer.num_workers)
     every = trainer.epochs
@@ -141,24 +136,6 @@ def estimate_job(config: JobConfig) -> Estimate:
     )
 
 
-class _Work(NamedTuple):
-    seconds: float
-    circuits: float
-    shots: float
-
-
-class _Found(NamedTuple):
-    """Attributes: steps_per_epoch: in whole batches, so it may be broken."""
-
-    step: _Work
-    validation: _Work
-    steps_per_epoch: float
-    engine: str
-    measured_steps: int = 0
-    flops_per_step: float | None = None
-    memory_bytes: int | None = None
-
-
 def _is_exact(config: JobConfig) -> bool:
     """Whether the cost model knows the job: exact values, and the adjoint gradient of each row."""
     from qstore_ray.learn.optimizers import get_optimizer
@@ -177,7 +154,7 @@ def _is_exact(config: JobConfig) -> bool:
     )
 
 
-def _predicted(config: JobConfig, job: Checked, program: Program) -> _Found:
+def _predicted(config: JobConfig, job: Checked, program: Program) -> FirstSteps:
     from qstore_ray.backends.statevector import StatevectorBackend
     from qstore_ray.simulate.cost import calibrate, cost
     from qstore_ray.simulate.engines.engines import describe
@@ -189,9 +166,9 @@ def _predicted(config: JobConfig, job: Checked, program: Program) -> _Found:
     step = cost(program, batch, rows_gradient=job.model.rows_gradient, calibration=speed)
     circuits = sum(_full_blocks(min(batch, rows - first)) for first in range(0, rows, batch))
     scored = cost(program, validation, gradient=False, calibration=speed).seconds
-    return _Found(
-        _Work(step.seconds, circuits * batch / rows, 0),
-        _Work(scored, _full_blocks(validation), 0),
+    return FirstSteps(
+        Work(step.seconds, circuits * batch / rows, 0),
+        Work(scored, _full_blocks(validation), 0),
         rows / batch,
         describe(backend.engine),
         flops_per_step=step.flops,
@@ -201,76 +178,3 @@ def _predicted(config: JobConfig, job: Checked, program: Program) -> _Found:
 
 def _full_blocks(n_rows: int) -> int:
     return -(-n_rows // BLOCK) * BLOCK
-
-
-def _measured(config: JobConfig, job: Checked) -> _Found:
-    """By the first steps of the training itself, in this process."""
-    from qstore_ray.backends.statevector import StatevectorBackend
-    from qstore_ray.learn.schedules import Horizon
-    from qstore_ray.simulate.engines.engines import describe
-    from qstore_ray.train.loop.loop import batches_of
-    from qstore_ray.train.loop.objective import RowSelection, TrainingObjective
-    from qstore_ray.train.loop.reducer import LocalReducer
-    from qstore_ray.train.loop.stepper import Stepper
-
-    trainer, rows = config.trainer, job.rows
-    backend = trainer.open_backend(threads=1)
-    objective = TrainingObjective(job.model, backend, trainer.gradient, LocalReducer())
-    stepper = Stepper(trainer, objective)
-    batches = batches_of(trainer, rows.y).of_epoch(0)
-    state = stepper.begin(
-        job.model.initial(trainer.seed), Horizon(len(batches) * trainer.epochs, len(batches))
-    )
-    seconds: list[float] = []
-    samples = 0
-    began = time.perf_counter()
-    while len(seconds) < _STEPS and (not seconds or time.perf_counter() - began < _SECONDS):
-        index = batches[len(seconds) % len(batches)]
-        before = time.perf_counter()
-        state, batch = stepper.step(state, RowSelection(rows.x, rows.y, index, rows.row))
-        seconds.append(time.perf_counter() - before)
-        samples += batch.n_rows
-    steps = len(seconds)
-    circuits, shots = objective.usage / steps
-    step = _Work(statistics.median(seconds[1:] or seconds), circuits, shots)
-    part = RowSelection(rows.x_val, rows.y_val).first(trainer.batch_size)
-    validation = _Work(0.0, 0.0, 0.0)
-    if part.count:
-        objective.for_testing(trainer.seed, state.step)
-        used, before = objective.usage, time.perf_counter()
-        objective.scores(state.theta, part)
-        took = time.perf_counter() - before
-        share = len(rows.x_val) / part.count
-        circuits, shots = (objective.usage - used) * share
-        validation = _Work(took * share, circuits, shots)
-    per_epoch = len(rows.x) / (samples / steps)
-    engine = describe(backend.engine) if isinstance(backend, StatevectorBackend) else backend.name
-    return _Found(step, validation, per_epoch, engine, measured_steps=steps)
-
-
-def _scoring(config: JobConfig, job: Checked, dataset: Dataset) -> _Work:
-    """The test rows with noise or shots, and mitigated: from the first of them."""
-    from qstore_ray.backends.meter import metered
-    from qstore_ray.learn import step
-    from qstore_ray.train.finish import noisy_backends
-
-    found = _Work(0.0, 0.0, 0.0)
-    if "test" not in dataset.plans:
-        return found
-    x = dataset.materialize("test").x
-    part = x[:BLOCK]
-    theta = job.model.initial(config.trainer.seed)
-    for backend in noisy_backends(config.trainer).values():
-        meter = metered(backend)
-        step.block_outputs(job.model, theta, part, meter)  # compiles
-        meter.take()
-        before = time.perf_counter()
-        step.block_outputs(job.model, theta, part, meter)
-        took = time.perf_counter() - before
-        used, share = meter.take(), len(x) / len(part)
-        found = _Work(
-            found.seconds + took * share,
-            found.circuits + used.circuits * share,
-            found.shots + used.shots * share,
-        )
-    return found

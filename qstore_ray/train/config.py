@@ -233,11 +233,8 @@ class ClusterConfig(Config):
     @classmethod
     def _is_a_share_or_whole(cls, gpus: float) -> float:
         if gpus > 1.0 and gpus % 1.0:
-            raise ConfigError(
-                "Ray gives a share of one GPU, or whole ones",
-                value=gpus,
-                fix=f"Take {int(gpus)} or {int(gpus) + 1}.",
-            )
+            fix = f"Take {int(gpus)} or {int(gpus) + 1}."
+            raise ConfigError("Ray gives a share of one GPU, or whole ones", value=gpus, fix=fix)
         return gpus
 
     @property
