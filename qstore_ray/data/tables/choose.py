@@ -261,9 +261,16 @@ def _label(names: Sequence[str], columns: ColumnsConfig, where: str) -> str:
             else f"no column is called {', '.join(LABELS[:-1])} or {LABELS[-1]}",
             field=where,
             value=found or None,
-            fix=f"Set columns.label to one of: {listed(names)}.",
+            fix=f"Set columns.label to one of: {listed(names)}."
+            + (_PROSE if where.lower().endswith(".txt") and not found else ""),
         )
     return found[0]
+
+
+_PROSE = (
+    " If the file is prose and no table: make numbers of the texts first, such as word counts, and "
+    "write them as a table."
+)
 
 
 def _candidates(names: Sequence[str]) -> Iterator[str]:
