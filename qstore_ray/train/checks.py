@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from qstore_ray.backends.base import Backend
+from qstore_ray.config import Config
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import ConfigError, DataError, UsageError, numbered, under
 from qstore_ray.learn.config import ModelConfig
@@ -22,6 +23,8 @@ from qstore_ray.train.loop.validation import asked_metrics
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
+
+C = TypeVar("C", bound=Config)
 
 
 class Checked(NamedTuple):
@@ -107,6 +110,24 @@ def _sample_weight(dataset: Dataset, given: Any, n_rows: int) -> FloatArray | No
             fix="Leave sample_weight out, or load the dataset without columns.weight.",
         )
     return check_sample_weight(given, n_rows)
+
+
+def as_config(given: C | None, kind: type[C], field: str) -> C:
+    """`given`, or the configuration of this kind with its defaults.
+
+    Raises:
+        ConfigError: something else, such as a dictionary.
+    """
+    if given is None:
+        return kind()
+    if not isinstance(given, kind):
+        raise ConfigError(
+            f"a {kind.__name__} is needed",
+            field=field,
+            value=type(given).__name__,
+            fix=f"Write {kind.__name__}(...), or {kind.__name__}(**options) for a dictionary.",
+        )
+    return given
 
 
 def no_dataset_error(given: object) -> UsageError:

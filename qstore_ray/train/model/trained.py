@@ -18,7 +18,7 @@ from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend
 from qstore_ray.backends.keys import for_scoring
 from qstore_ray.data.inputs.frame import label_name, place_of, weights_to_score
-from qstore_ray.data.inputs.labelled import label_column, labelled_dataset
+from qstore_ray.data.inputs.labelled import label_column, labelled_dataset, split_name
 from qstore_ray.data.inputs.signature import Signature, raw_rows
 from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.data.read.dataset import Dataset
@@ -333,7 +333,7 @@ class TrainedModel:
             DataError, UnknownNameError: see `evaluate`.
         """
         if not isinstance(dataset, Dataset):
-            dataset = self.labelled(dataset, split=split)
+            dataset = self.labelled(dataset, split=split_name(split))
         x, y = self._rows(dataset, split)
         scoring = Scoring(self.model.loss.goal, tuple(map(str, dataset.schema.class_names)))
         if metrics is not None:
