@@ -27,6 +27,7 @@ from qstore_ray.learn import step
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.scoring import Scoring
 from qstore_ray.learn.targets import TargetScaling
+from qstore_ray.resilience import expanded
 from qstore_ray.train.model.archive import SUFFIX, check_suffix, read_bytes, write_bytes
 from qstore_ray.train.model.evaluation import Evaluation, scored
 from qstore_ray.train.model.modelfile import (
@@ -86,7 +87,7 @@ class TrainedModel:
         Raises:
             CheckpointError: no readable checkpoint exists, or the model file is damaged.
         """
-        path = Path(path).expanduser()
+        path = expanded(path)
         if path.suffix == SUFFIX and not path.is_dir():
             return cls.from_bytes(read_bytes(path), backend)
         checkpoint = find_checkpoint(path)
@@ -143,7 +144,7 @@ class TrainedModel:
             UsageError: another ending, or a file that cannot be written.
             CircuitError: a circuit of the user's own that cannot be written as OpenQASM.
         """
-        path = Path(path).expanduser()
+        path = expanded(path)
         check_suffix(path)
         write_bytes(path, self.to_bytes())
         return path

@@ -178,3 +178,10 @@ def test_the_doctor_names_the_engine(capsys):
     assert "engine" in capsys.readouterr().out
     assert main(["doctor", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["engine"].startswith("native")
+
+
+def test_a_user_without_a_home_has_the_measurement_in_the_temporary_folder(tmp_path, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", str)  # as Python leaves `~` of such a user
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert cost_of._path("numpy", "complex128").is_relative_to(tmp_path)
