@@ -21,6 +21,7 @@ BACKENDS: Registry[Callable[..., Backend]] = Registry(
     },
     entry_points="qstore_ray.backends",
     field="backend",
+    forms=(("check", "evaluate"),),
 )
 
 

@@ -35,6 +35,8 @@ STEPS: Registry[type[Step]] = Registry(
     },
     entry_points="qstore_ray.steps",
     field="name",
+    forms=(("fit", "apply"),),
+    base="Step",
 )
 """Every step by the name that a configuration gives it."""
 

@@ -34,6 +34,7 @@ GRADIENTS: Registry[Callable[[], GradientMethod]] = Registry(
     },
     entry_points="qstore_ray.gradients",
     field="gradient",
+    forms=(("plan",), ("exact",)),
 )
 
 

@@ -27,6 +27,7 @@ OPTIMIZERS: Registry[type[Config]] = Registry(
     },
     entry_points="qstore_ray.optimizers",
     field="optimizer",
+    forms=(("init", "update"), ("init", "search")),
 )
 
 

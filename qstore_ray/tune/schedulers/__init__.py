@@ -30,6 +30,8 @@ SCHEDULERS: Registry[type[Scheduler]] = Registry(
     },
     entry_points="qstore_ray.schedulers",
     field="scheduler",
+    forms=(("check", "open", "decides"),),
+    base="Scheduler",
 )
 
 
