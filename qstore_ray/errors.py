@@ -236,7 +236,7 @@ def unknown_name_error(
     hint = f"Did you mean {near[0]!r}? " if near else ""
     if near and unicodedata.normalize("NFC", near[0]) == unicodedata.normalize("NFC", str(name)):
         hint = f"{near[0]!r} is written in another Unicode form, {near[0]!a}; write it so. "
-    listed = f"Known: {', '.join(names)}." if names else "There is none, so leave it out."
+    listed = f"Known: {', '.join(names)}." if names else "No name is possible here: leave it out."
     return UnknownNameError(f"unknown {kind}", field=field, value=name, fix=f"{hint}{listed}")
 
 

@@ -85,4 +85,4 @@ def test_an_option_of_something_without_options_has_no_empty_list_of_names() -> 
             TrainerConfig(backend="bare", backend_options={"shots": 3})
     finally:
         BACKENDS.unregister("bare")
-    assert caught.value.fix == "There is none, so leave it out."
+    assert caught.value.fix == "No name is possible here: leave it out."

@@ -42,7 +42,7 @@ STEPS: Registry[type[Step]] = Registry(
 
 
 class StepConfig(Config):
-    """One step of the preparation, by name; each step's own fields are in `data/steps/`.
+    """One step of the preparation, by name; each step's own fields are in `steps/`.
 
     `accepts_nan` says whether the step takes rows with missing values (NaN). Rows may hold them
     where the first step of a preparation does.
