@@ -31,7 +31,13 @@ from tests.guides import DOCS, blocks_of
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The files that the guides speak of, in the folder where they run."""
     monkeypatch.chdir(tmp_path)
-    for family in (OPTIMIZERS, SAMPLERS, SCHEDULERS, SOURCES, STEPS):  # what a guide registers is gone afterwards
+    for family in (
+        OPTIMIZERS,
+        SAMPLERS,
+        SCHEDULERS,
+        SOURCES,
+        STEPS,
+    ):  # what a guide registers is gone afterwards
         monkeypatch.setattr(family, "_registered", {})
     x, y = load_iris(return_X_y=True)
     np.savez("x_y.npz", x=x, y=y)
