@@ -73,7 +73,7 @@ class Texts:
         self.found |= known
 
     def sign(self) -> str:
-        """A text that seems to stand for a missing value among others; "" if no text does.
+        """A text that seems to stand for a missing value among others; "" if there is none.
 
         It is an error of a spreadsheet, the only text without letter or digit, such as `?`, or one
         of a few texts among many numbers.
