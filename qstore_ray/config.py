@@ -303,7 +303,10 @@ def _one_error(detail: ErrorDetails, model: type[BaseModel]) -> ConfigError:
     if detail["type"] == "extra_forbidden":
         owner = _model_at(model, location[:-1])
         error = unknown_name_error("key", location[-1], [] if owner is None else owner.model_fields)
-        return ConfigError(error.message, field=field, value=detail["input"], fix=error.fix)
+        fix = "Leave it out." if owner is None else error.fix
+        return ConfigError(error.message, field=field, value=detail["input"], fix=fix)
+    if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        return _name_error(detail, field)
     if detail["type"] == "missing":
         fix = f"Write {location[-1]} = {_example(model, location)}."
         return ConfigError("this field is required", field=field, fix=fix)
@@ -316,6 +319,17 @@ def _one_error(detail: ErrorDetails, model: type[BaseModel]) -> ConfigError:
     return ConfigError(
         message[0].lower() + message[1:], field=field, value=detail["input"], fix=fix
     )
+
+
+def _name_error(detail: ErrorDetails, field: str) -> ConfigError:
+    """For a table of one of several kinds, whose name is missing or is none of theirs."""
+    context = detail["ctx"]
+    key = str(context["discriminator"]).strip("'")
+    field = f"{field}.{key}".lstrip(".")
+    if detail["type"] == "union_tag_not_found":
+        return ConfigError("this field is required", field=field, fix=f'Write {key} = "…".')
+    known = [name.strip("'") for name in context["expected_tags"].split(", ")]
+    return unknown_name_error(key, context["tag"], known, field=field)
 
 
 def _example(model: type[BaseModel], path: list[str]) -> str:

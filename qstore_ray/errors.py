@@ -236,9 +236,8 @@ def unknown_name_error(
     hint = f"Did you mean {near[0]!r}? " if near else ""
     if near and unicodedata.normalize("NFC", near[0]) == unicodedata.normalize("NFC", str(name)):
         hint = f"{near[0]!r} is written in another Unicode form, {near[0]!a}; write it so. "
-    return UnknownNameError(
-        f"unknown {kind}", field=field, value=name, fix=f"{hint}Known: {', '.join(names)}."
-    )
+    listed = f"Known: {', '.join(names)}." if names else "No name is possible here: leave it out."
+    return UnknownNameError(f"unknown {kind}", field=field, value=name, fix=f"{hint}{listed}")
 
 
 def not_installed_error(package: str, extra: str, *, what: str, field: str = "") -> QStoreError:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
@@ -38,14 +38,25 @@ class Registry(Mapping[str, T], Generic[T]):
         built_in: name → "module:attribute".
         entry_points: the group in which other packages declare members; empty if none can.
         field: the configuration field that names a member, for errors.
+        forms: the attributes that a member's class has; if there are several sets, one of them.
+        base: the class that a member is derived from, for errors; empty if none is needed.
     """
 
     def __init__(
-        self, kind: str, built_in: Mapping[str, str], *, entry_points: str = "", field: str = ""
+        self,
+        kind: str,
+        built_in: Mapping[str, str],
+        *,
+        entry_points: str = "",
+        field: str = "",
+        forms: Sequence[tuple[str, ...]] = (),
+        base: str = "",
     ) -> None:
         self.kind = kind
         self.group = entry_points
         self.field = field
+        self._forms = tuple(forms)
+        self._base = base
         self._built_in = dict(built_in)
         self._registered: dict[str, T] = {}
 
@@ -55,6 +66,7 @@ class Registry(Mapping[str, T], Generic[T]):
         Raises:
             UnknownNameError: the family has no such member.
             MissingDependencyError: another package declares it, and it cannot be imported.
+            ConfigError: what another package declares is no member of this family.
         """
         if name in self._registered:
             return self._registered[name]
@@ -64,7 +76,9 @@ class Registry(Mapping[str, T], Generic[T]):
         declared = self._declared()
         if name not in declared:
             raise unknown_name_error(self.kind, name, self, field=self.field)
-        return self._loaded(declared[name])
+        member = self._loaded(declared[name])
+        self._check(name, member)
+        return member
 
     def __iter__(self) -> Iterator[str]:
         """All names, sorted."""
@@ -91,7 +105,7 @@ class Registry(Mapping[str, T], Generic[T]):
         """Make `member` known as `name` in this process; the same pair again changes nothing.
 
         Raises:
-            ConfigError: the name belongs to another member.
+            ConfigError: the name belongs to another member, or this is no member of the family.
         """
         if self._registered.get(name) is member:
             return
@@ -102,6 +116,7 @@ class Registry(Mapping[str, T], Generic[T]):
                 value=name,
                 fix="Choose another name.",
             )
+        self._check(name, member)
         self._registered[name] = member
 
     def unregister(self, name: str) -> None:
@@ -111,6 +126,35 @@ class Registry(Mapping[str, T], Generic[T]):
     def built_in(self) -> Mapping[str, str]:
         """Name → "module:attribute" of the members that come with this package."""
         return dict(self._built_in)
+
+    def _check(self, name: str, member: object) -> None:
+        """Refuse what cannot be called, and a class without the attributes of the family.
+
+        A function that builds a member is not called to look at what it returns.
+
+        Raises:
+            ConfigError: it is one of those.
+        """
+        article = "an" if self.kind[0] in "aeiou" else "a"
+        if not callable(member):
+            raise ConfigError(
+                f"{article} {self.kind} is registered as a class, or a function that returns one",
+                field=self.field,
+                value=name,
+                fix=f"Register the class, here {type(member).__name__}, and not an object of it.",
+            )
+        if not isinstance(member, type) or not self._forms:
+            return
+        missing = [[part for part in form if not hasattr(member, part)] for form in self._forms]
+        if all(missing):
+            forms = ", or ".join(map(_listed, self._forms))
+            add = f"Add {_listed(min(missing, key=len))} to {member.__name__}"
+            raise ConfigError(
+                f"{article} {self.kind} has {forms}",
+                field=self.field,
+                value=name,
+                fix=f"{add}, and derive it from {self._base}." if self._base else f"{add}.",
+            )
 
     def _declared(self) -> dict[str, EntryPoint]:
         if not self.group:
@@ -127,6 +171,11 @@ class Registry(Mapping[str, T], Generic[T]):
                 value=entry.name,
                 fix="Install or repair the package that declares it.",
             ) from exc
+
+
+def _listed(names: Sequence[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _is_at(member: object, place: str) -> bool:

@@ -1,4 +1,17 @@
-"""Backends by name. A backend's module is imported when it is opened."""
+"""Backends by name. A backend's module is imported when it is opened.
+
+    base          what a backend is, and what it may offer besides: `vjp`, `states`, `samples`
+    statevector   the exact simulator; values from shots
+    aer/          Qiskit Aer
+    noise/        channels after gates, wrong readout, devices
+    sampling/     shots of states
+    mitigation/   values that are less wrong
+    meter         counts what a backend was asked to do
+    keys, check_bindings, memory, grouping, counts   what several backends share
+
+Begin with `base.py`. To add a backend, write a class with `check` and `evaluate`, and name it in
+`BACKENDS`; another package declares it in the entry-point group `qstore_ray.backends`.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +34,7 @@ BACKENDS: Registry[Callable[..., Backend]] = Registry(
     },
     entry_points="qstore_ray.backends",
     field="backend",
+    forms=(("check", "evaluate"),),
 )
 
 

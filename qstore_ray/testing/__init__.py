@@ -20,7 +20,7 @@ class says which fixtures it asks for; those without a default have to be overri
     steps.py         StepLaws         a step of preparation
     samplers.py      SamplerLaws      a sampler of a search
     schedulers.py    SchedulerLaws    a scheduler of a search
-    trackers.py      TrackerLaws      a tracker, with a place to record in
+    trackers.py      TrackerLaws      a tracker, with a place to record in (RecordingPlace, Seen)
     strategies.py    circuits, observables and values that Hypothesis draws
     tune_loop.py     Ray Tune's loop with a scheduler, in one process
 
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from qstore_ray.testing.shots import SamplingLaws as SamplingLaws
     from qstore_ray.testing.sources import SourceLaws as SourceLaws
     from qstore_ray.testing.steps import StepLaws as StepLaws
+    from qstore_ray.testing.trackers import RecordingPlace as RecordingPlace
+    from qstore_ray.testing.trackers import Seen as Seen
     from qstore_ray.testing.trackers import TrackerLaws as TrackerLaws
 
 _EXPORTS = {
@@ -59,10 +61,12 @@ _EXPORTS = {
     "CallbackLaws": "callbacks",
     "GradientLaws": "gradients",
     "OptimizerLaws": "optimizers",
+    "RecordingPlace": "trackers",
     "SamplerLaws": "samplers",
     "SamplingLaws": "shots",
     "ScheduleLaws": "schedules",
     "SchedulerLaws": "schedulers",
+    "Seen": "trackers",
     "SourceLaws": "sources",
     "StepLaws": "steps",
     "TrackerLaws": "trackers",
@@ -73,10 +77,12 @@ __all__ = [
     "CallbackLaws",
     "GradientLaws",
     "OptimizerLaws",
+    "RecordingPlace",
     "SamplerLaws",
     "SamplingLaws",
     "ScheduleLaws",
     "SchedulerLaws",
+    "Seen",
     "SourceLaws",
     "StepLaws",
     "TrackerLaws",

@@ -193,6 +193,7 @@ TRACKERS: Registry[Callable[..., Tracker]] = Registry(
     },
     entry_points="qstore_ray.trackers",
     field="trackers",
+    forms=(("start", "epoch", "finish"),),
 )
 """The trackers by name. One is called with the `TrackConfig`, and with its options by name."""
 

@@ -1,0 +1,13 @@
+"""One training, from a dataset to a trained model, in this process or on Ray.
+
+Begin with `trainer.py` (`QuantumTrainer`), then `loop/loop.py`.
+
+    config, request, job    configuration; one training asked for; what the loop is given
+    checks                  what is refused before a file is written
+    loop/                   the training loop, the same in this process and in workers
+    callbacks/              user code at fixed points, by name
+    run/                    the run folder: checkpoints, record, lock
+    model/                  the trained model and its file
+    ray/                    workers, interrupts, watchdog
+    report/, finish         report and model card; what is done at the end
+"""

@@ -32,8 +32,8 @@ CATCH_ALL_ALLOWED: dict[tuple[str, str], str] = {
 
 
 def test_modules_open_with_their_idea():
-    """An empty file, such as the `__init__` of a package of members, has no idea to tell."""
-    assert [m.path for m in MODULES if m.tree.body and not ast.get_docstring(m.tree)] == []
+    """The `__init__` of a room, too: it is the sign at the door."""
+    assert [m.path for m in MODULES if not ast.get_docstring(m.tree)] == []
 
 
 def test_names_say_what_a_thing_is():

@@ -103,6 +103,28 @@ def test_a_table_describes_it(table):
     assert TrainerConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
+def test_a_registered_callback_without_options_of_a_configuration_is_refused():
+    """What a configuration names is written into the run folder as a table of its fields."""
+
+    class Plain(Callback):
+        pass
+
+    CALLBACKS.register("plain", Plain)
+    try:
+        with pytest.raises(ConfigError, match="derives from Config and from Callback") as caught:
+            TrainerConfig(callbacks=[{"name": "plain"}])
+    finally:
+        CALLBACKS.unregister("plain")
+    assert caught.value.field == "callbacks.0.name"
+    assert "class Plain(Config, Callback)" in caught.value.fix
+
+
+def test_a_name_alone_is_answered_with_the_table_to_write():
+    with pytest.raises(ConfigError, match="a table with a name") as caught:
+        TrainerConfig(callbacks=["early_stopping"])
+    assert '{name = "early_stopping"}' in caught.value.fix
+
+
 class TestEveryCallback(CallbackLaws):
     @pytest.fixture(params=MEMBERS, ids=[str(m["name"]) for m in MEMBERS])
     def callback(self, request: pytest.FixtureRequest) -> Callback:

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from qstore_ray.backends import BACKENDS
 from qstore_ray.errors import ConfigError
 from qstore_ray.job import JobConfig
+from qstore_ray.train.config import TrainerConfig
 
 WRONG: dict[str, Any] = {
     "name": "x",
@@ -53,3 +55,34 @@ def test_one_fault_says_nothing_of_others() -> None:
     with pytest.raises(ConfigError, match=r"^trainer\.epochs: ") as caught:
         JobConfig.from_dict({"name": "x", "dataset": data, "trainer": {"epochs": 0}})
     assert "Also wrong" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("channel", "field", "says"),
+    [
+        ({"name": "bitflip", "p": 0.1}, "name", "Did you mean 'bit_flip'? Known: amplitude_"),
+        ({"p": 0.1}, "name", 'Write name = "…".'),
+        ({"name": "bit_flip", "p": 0.1, "q": 1}, "bit_flip.q", "Known: name, p."),
+    ],
+)
+def test_a_table_of_one_of_several_kinds_is_named_by_one_of_theirs(
+    channel: dict[str, Any], field: str, says: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        TrainerConfig(noise={"gates": [{"channel": channel}]})
+    assert caught.value.field == f"noise.gates.0.channel.{field}"
+    assert says in caught.value.fix
+
+
+def test_an_option_of_something_without_options_has_no_empty_list_of_names() -> None:
+    class Bare:
+        def check(self, *arguments: Any) -> None: ...
+        def evaluate(self, *arguments: Any) -> None: ...
+
+    BACKENDS.register("bare", Bare)  # type: ignore[arg-type]
+    try:
+        with pytest.raises(ConfigError, match="unknown option") as caught:
+            TrainerConfig(backend="bare", backend_options={"shots": 3})
+    finally:
+        BACKENDS.unregister("bare")
+    assert caught.value.fix == "No name is possible here: leave it out."

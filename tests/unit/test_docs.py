@@ -13,6 +13,7 @@ import pytest
 from sklearn.datasets import load_iris
 
 from qstore_ray.circuits.library.library import ANSATZE, ENCODINGS
+from qstore_ray.data.prepare.step_config import STEPS
 from qstore_ray.data.sources.base import SOURCES
 from qstore_ray.job import JobConfig
 from qstore_ray.learn.losses import LOSSES
@@ -30,7 +31,13 @@ from tests.guides import DOCS, blocks_of
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The files that the guides speak of, in the folder where they run."""
     monkeypatch.chdir(tmp_path)
-    for family in (OPTIMIZERS, SOURCES):  # what a guide registers is gone afterwards
+    for family in (
+        OPTIMIZERS,
+        SAMPLERS,
+        SCHEDULERS,
+        SOURCES,
+        STEPS,
+    ):  # what a guide registers is gone afterwards
         monkeypatch.setattr(family, "_registered", {})
     x, y = load_iris(return_X_y=True)
     np.savez("x_y.npz", x=x, y=y)
@@ -54,7 +61,7 @@ def test_a_guide_runs(guide: str) -> None:
     for block in blocks:
         if "import torch" in block and find_spec("torch") is None:
             continue  # an extra
-        exec(compile(block, guide, "exec"), names)  # the guide's own lines
+        exec(compile(block, guide, "exec", dont_inherit=True), names)  # the guide's own lines
 
 
 @pytest.mark.parametrize("guide", ["data.md", "gpu.md", "noise.md", "training.md", "tuning.md"])

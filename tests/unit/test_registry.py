@@ -10,6 +10,7 @@ import pytest
 
 from qstore_ray.backends import BACKENDS
 from qstore_ray.circuits.library.library import ANSATZE, ENCODINGS
+from qstore_ray.config import Config
 from qstore_ray.data.augment.config import AUGMENTATIONS
 from qstore_ray.data.prepare.step_config import STEPS
 from qstore_ray.data.sources.base import SOURCES
@@ -80,12 +81,13 @@ def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "halves.py").write_text(
         "from qstore_ray.learn.schedules.constant import Constant\n"
         "\n\nclass Half(Constant):\n    pass\n"
+        "\n\nclass NoSchedule:\n    pass\n"
     )
     info = tmp_path / "halves-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: halves\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        "[qstore_ray.schedules]\nhalf = halves:Half\nlost = halves:Lost\n"
+        "[qstore_ray.schedules]\nhalf = halves:Half\nlost = halves:Lost\nnone = halves:NoSchedule\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     importlib.invalidate_caches()
@@ -109,3 +111,52 @@ def test_a_declared_member_that_cannot_be_imported_is_an_error_that_names_it():
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.kind)
 def test_the_guide_names_the_group_of_every_family(family: Registry):
     assert f"| `{family.group}` |" in (DOCS / "extending.md").read_text("utf-8")
+
+
+class Nothing(Config):
+    """A class without any method of a family."""
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.kind)
+def test_an_object_is_refused_where_a_class_is_registered(family: Registry):
+    with pytest.raises(ConfigError, match="registered as a class") as caught:
+        family.register("nothing", Nothing())
+    assert "Nothing" in caught.value.fix
+    assert "nothing" not in family
+
+
+@pytest.mark.parametrize(
+    ("family", "fix"),
+    [
+        (AUGMENTATIONS, "Add apply to Nothing, and derive it from Augmentation."),
+        (BACKENDS, "Add check and evaluate to Nothing."),
+        (GRADIENTS, "Add plan to Nothing."),
+        (OPTIMIZERS, "Add init and update to Nothing."),
+        (SAMPLERS, "Add points to Nothing."),
+        (SCHEDULERS, "Add check, open and decides to Nothing, and derive it from Scheduler."),
+        (SCHEDULES, "Add init and update to Nothing."),
+        (SOURCES, "Add Params and read to Nothing, and derive it from SourceAdapter."),
+        (STEPS, "Add fit and apply to Nothing, and derive it from Step."),
+        (TRACKERS, "Add start, epoch and finish to Nothing."),
+    ],
+    ids=lambda value: value.kind if isinstance(value, Registry) else "",
+)
+def test_a_class_without_the_methods_of_its_family_is_refused(family: Registry, fix: str):
+    with pytest.raises(ConfigError, match=f"{family.kind} has") as caught:
+        family.register("nothing", Nothing)
+    assert caught.value.fix == fix
+    assert "nothing" not in family
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.kind)
+def test_every_built_in_member_would_be_accepted_from_another_package(family: Registry):
+    for name in family.built_in():
+        family.register(f"{name} again", family[name])
+        family.unregister(f"{name} again")
+
+
+@pytest.mark.usefixtures("other_package")
+def test_a_declared_member_without_the_methods_of_its_family_is_an_error_that_names_them():
+    with pytest.raises(ConfigError, match="a schedule has init and update") as caught:
+        SCHEDULES["none"]
+    assert caught.value.fix == "Add init and update to NoSchedule."

@@ -10,6 +10,7 @@
     readout.py        wrong readout as an affine map of each Z factor
     trajectories.py   random errors of each row, keyed; values and gradients on the engine
 
-Begin at `config.py`. To add a channel, write a class with `kraus` in `channels.py` and name it in
-`AnyChannel`; the laws in `tests/laws/test_noise.py` compare it with Aer's density matrix.
+Begin at `config.py`. To add a channel, write a class with `kraus` in `channels.py`, name it in
+`AnyChannel`, and add it to `PAULI_CHANNELS` or `OTHERS` in `tests/laws/test_noise.py`, which
+compares it with Aer's density matrix. Users write a channel of their own as `kraus`.
 """

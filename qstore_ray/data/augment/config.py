@@ -48,6 +48,8 @@ AUGMENTATIONS: Registry[type[Augmentation]] = Registry(
     },
     entry_points="qstore_ray.augmentations",
     field="name",
+    forms=(("apply",),),
+    base="Augmentation",
 )
 
 

@@ -35,12 +35,14 @@ STEPS: Registry[type[Step]] = Registry(
     },
     entry_points="qstore_ray.steps",
     field="name",
+    forms=(("fit", "apply"),),
+    base="Step",
 )
 """Every step by the name that a configuration gives it."""
 
 
 class StepConfig(Config):
-    """One step of the preparation, by name; each step's own fields are in `data/steps/`.
+    """One step of the preparation, by name; each step's own fields are in `steps/`.
 
     `accepts_nan` says whether the step takes rows with missing values (NaN). Rows may hold them
     where the first step of a preparation does.

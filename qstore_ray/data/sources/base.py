@@ -86,6 +86,9 @@ SOURCES: Registry[type[SourceAdapter[Any]]] = Registry(
         "backend_api": f"{_HERE}.backend_api:BackendAPISourceAdapter",
     },
     entry_points="qstore_ray.sources",
+    field="source",
+    forms=(("Params", "read"),),
+    base="SourceAdapter",
 )
 
 

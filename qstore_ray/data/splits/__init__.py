@@ -1,0 +1,1 @@
+"""Splits: `split.py` has the rules, `cut.py` asks the one that a configuration names."""

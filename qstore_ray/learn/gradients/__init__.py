@@ -1,4 +1,12 @@
-"""Gradient methods by name."""
+"""Gradient methods by name.
+
+    base              what a method is: a plan of circuits to evaluate, or exact
+    adjoint           the backend's own `vjp`
+    parameter_shift   from shifted circuits; all gates, or one that is drawn
+
+Begin with `base.py`. To add one, write a class with `plan` and name it in `GRADIENTS`; another
+package declares it in the entry-point group `qstore_ray.gradients`.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +42,7 @@ GRADIENTS: Registry[Callable[[], GradientMethod]] = Registry(
     },
     entry_points="qstore_ray.gradients",
     field="gradient",
+    forms=(("plan",), ("exact",)),
 )
 
 

@@ -1,4 +1,9 @@
-"""Optimizers by name; each is a configuration of its own options."""
+"""Optimizers by name; each is a configuration of its own options.
+
+Begin with `base.py`, then `adam.py`. To add one, write a `Config` with `init` and `update` (one
+gradient a step) or `init` and `search` (more than that), and name it in `OPTIMIZERS`; another
+package declares it in the entry-point group `qstore_ray.optimizers`.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +32,7 @@ OPTIMIZERS: Registry[type[Config]] = Registry(
     },
     entry_points="qstore_ray.optimizers",
     field="optimizer",
+    forms=(("init", "update"), ("init", "search")),
 )
 
 

@@ -36,6 +36,7 @@ SCHEDULES: Registry[Callable[..., Schedule]] = Registry(
     },
     entry_points="qstore_ray.schedules",
     field="schedule",
+    forms=(("init", "update"),),
 )
 
 

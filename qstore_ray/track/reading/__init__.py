@@ -1,0 +1,1 @@
+"""What the metrics of a run say (`metrics.py`), and several runs side by side (`compare.py`)."""

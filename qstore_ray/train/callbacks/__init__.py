@@ -1,4 +1,10 @@
-"""Callbacks by name; each is a configuration of its own options."""
+"""Callbacks by name; each is a configuration of its own options.
+
+Begin with `base.py`: the hooks, and what a hook may ask of a run. To add one, write a class that
+derives from `Config` and `Callback`, and name it in `CALLBACKS`; another package declares it in the
+entry-point group `qstore_ray.callbacks`. An object that is passed to the trainer derives from
+`Callback` alone.
+"""
 
 from __future__ import annotations
 
@@ -47,8 +53,13 @@ def as_callback(table: Table) -> Callback:
             fix='Write for example {"name": "early_stopping", "patience": 5}.',
         )
     callback = CALLBACKS[name](**options)
-    if not isinstance(callback, Callback):
-        raise ConfigError("a callback derives from Callback", field="name", value=name)
+    if not isinstance(callback, Callback) or not isinstance(callback, Config):
+        raise ConfigError(
+            "a callback that a configuration names derives from Config and from Callback",
+            field="name",
+            value=name,
+            fix=f"Write class {type(callback).__name__}(Config, Callback), its options as fields.",
+        )
     return callback
 
 
@@ -58,6 +69,12 @@ def as_table(callback: Any) -> Table:
     Raises:
         ConfigError: not a table, and not one of the callbacks in `CALLBACKS`.
     """
+    if isinstance(callback, str):
+        raise ConfigError(
+            "a callback is a table with a name",
+            value=callback,
+            fix=f'Write {{name = "{callback}"}}, and its options beside the name.',
+        )
     if isinstance(callback, dict):
         callback = as_callback(callback)
     name = CALLBACKS.name_of(type(callback))

@@ -1,0 +1,12 @@
+"""The training loop: it runs unchanged in this process and in every Ray Train worker.
+
+    loop         epochs and steps
+    stepper      one step: objective, clipping, optimizer
+    objective    the loss over rows, computed by all workers
+    reducer      sums over workers; `control.py` is what travels with them
+    hooks        calls of the callbacks, in worker 0
+    validation   scores of val
+    reporter     reports, and whether to stop
+
+Begin with `loop.py`.
+"""

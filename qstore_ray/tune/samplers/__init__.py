@@ -37,6 +37,7 @@ SAMPLERS: Registry[type[Config]] = Registry(
     },
     entry_points="qstore_ray.samplers",
     field="sampler",
+    forms=(("check", "open"), ("points",)),
 )
 
 

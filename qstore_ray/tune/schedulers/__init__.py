@@ -6,6 +6,10 @@ hyperband   the same in brackets that wait for their slowest trial
 median      a trial below the median of the others is ended
 pbt         at intervals the worst take over parameters and values of the best, changed a little
 pb2         the same, the new values chosen by a Gaussian process
+
+Begin with `base.py`, then `median.py`. To add one, write a class that derives from `Scheduler` and
+name it in `SCHEDULERS`; another package declares it in the entry-point group
+`qstore_ray.schedulers`. `ray.py` has the rules of Ray Tune that it opens.
 """
 
 from __future__ import annotations
@@ -30,6 +34,8 @@ SCHEDULERS: Registry[type[Scheduler]] = Registry(
     },
     entry_points="qstore_ray.schedulers",
     field="scheduler",
+    forms=(("check", "open", "decides"),),
+    base="Scheduler",
 )
 
 

@@ -25,7 +25,11 @@ Resource = Literal["epoch", "circuit_evaluations", "seconds"]
 """What a trial spends, by the name under which it reports how much."""
 
 Result: TypeAlias = dict[str, Any]
-"""A trial's report as Ray Tune delivers it, flattened, with keys of Ray Tune's own."""
+"""A trial's report as Ray Tune delivers it, flattened, with keys of Ray Tune's own.
+
+Ours are `score` (more is better), `epoch`, `circuit_evaluations` and `seconds`. Count epochs by
+`epoch`: Ray's `training_iteration` counts reports, and a trial may skip some.
+"""
 
 EPOCHS = "trainer.epochs"
 

@@ -114,7 +114,18 @@ class Space(Config):
         return values
 
     def at(self, shares: Sequence[float]) -> Values:
-        """The point of the space at a point of the unit cube, one share 0 ≤ u < 1 a field."""
+        """The point of the space at a point of the unit cube, one share 0 ≤ u < 1 a field.
+
+        Raises:
+            ConfigError: not as many shares as the space has fields.
+        """
+        if len(shares) != len(self.order):
+            raise ConfigError(
+                "a point has one share for each field of the space",
+                field="shares",
+                value=len(shares),
+                fix=f"Give {len(self.order)}: conditional fields have one too, used or not.",
+            )
         values: dict[str, Any] = {}
         for field, u in zip(self.order, shares, strict=True):
             if self.is_there(field, values):

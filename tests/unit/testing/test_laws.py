@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from qstore_ray import testing
+from tests.guides import blocks_of
 
 RIGHT = """
 import numpy as np
@@ -114,6 +115,28 @@ def test_a_class_without_its_fixture_says_what_is_missing(tmp_path: Path):
     done = _pytest(tmp_path, text)
     assert done.returncode == 1
     assert "NotImplementedError" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_members_of_the_guide_keep_the_laws_of_their_families(tmp_path: Path):
+    others = """
+from qstore_ray.testing import SchedulerLaws, StepLaws
+
+
+class TestHalve(StepLaws):
+    @pytest.fixture
+    def step(self):
+        return Halve()
+
+
+class TestThird(SchedulerLaws):
+    @pytest.fixture
+    def scheduler(self):
+        return Third(threshold=0.7)
+"""
+    done = _pytest(tmp_path, "\n".join([*blocks_of("extending.md", "python"), others]))
+    assert done.returncode == 0, done.stdout
+    assert "skipped" not in done.stdout
 
 
 def test_every_exported_class_exists():

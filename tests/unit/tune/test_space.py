@@ -292,3 +292,11 @@ def test_a_point_to_try_first_lies_in_the_space(point, field):
 
 def test_an_unknown_condition_is_an_unknown_name():
     assert isinstance(_refused({"model.layers": {**SGD, "when": {"model.x": 1}}}), UnknownNameError)
+
+
+def test_a_point_has_a_share_for_each_field():
+    space = Space.from_dict({"model.layers": {"type": "int", "low": 1, "high": 4}})
+    for shares in ([], [0.1, 0.2]):
+        with pytest.raises(ConfigError, match="one share for each field") as caught:
+            space.at(shares)
+        assert caught.value.fix.startswith("Give 1:")

@@ -1,4 +1,4 @@
-"""The steps of preparation."""
+"""The steps of preparation; begin with `base.py`, then `norms.py`."""
 
 from qstore_ray.data.prepare.step_config import STEPS
 from qstore_ray.data.prepare.steps.base import State, Step

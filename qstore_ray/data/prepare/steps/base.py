@@ -3,7 +3,7 @@
 A step is `fit(x) -> state` and `apply(x, state) -> x'`: both pure, the state a dictionary of plain
 arrays. Its own fields are its configuration, checked when the configuration is built. Every step
 treats each row by itself: a batch gives, to the last bit, what its rows give one by one. A new step
-is one class in this folder and one line in `table.py`.
+is one class in this folder and one line in `STEPS` (`step_config.py`).
 
 Letters: N training rows, B rows of a batch, F features in, F' features out.
 """

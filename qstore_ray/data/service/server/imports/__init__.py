@@ -1,0 +1,1 @@
+"""Data that the service takes from elsewhere: the hub, Label Studio."""

@@ -1,0 +1,5 @@
+"""HDF5 files: `hdf5.py` reads named arrays in ranges of rows.
+
+Text of variable length is read by another process (`text.py`, `text_process.py`), because a damaged
+file can end the process that reads it.
+"""

@@ -1,0 +1,1 @@
+"""Images: `images.py` reads the files, `labels.py` finds their labels."""
