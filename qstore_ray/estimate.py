@@ -117,7 +117,7 @@ def estimate_job(config: JobConfig) -> Estimate:
         workers=trainer.num_workers,
         backend=trainer.backend,
         engine=found.engine,
-        noise=trainer.noise is not None,
+        noise=trainer.has_noise,
         measured_steps=found.measured_steps,
         circuits=round(
             every * (found.step.circuits * found.steps_per_epoch + found.validation.circuits)
@@ -160,7 +160,7 @@ def _is_exact(config: JobConfig) -> bool:
     )
     return (
         trainer.backend == "statevector"
-        and trainer.noise is None
+        and not trainer.has_noise
         and "shots" not in trainer.backend_options
         and trainer.gradient in ("auto", "adjoint")
         and not searches
@@ -195,7 +195,6 @@ def _full_blocks(n_rows: int) -> int:
 
 def _measured(config: JobConfig, job: Checked) -> _Found:
     """By the first steps of the training itself, in this process."""
-    from qstore_ray.backends import open_backend
     from qstore_ray.backends.statevector import StatevectorBackend
     from qstore_ray.learn.schedules import Horizon
     from qstore_ray.simulate.engines.engines import describe
@@ -205,7 +204,7 @@ def _measured(config: JobConfig, job: Checked) -> _Found:
     from qstore_ray.train.loop.stepper import Stepper
 
     trainer, rows = config.trainer, job.rows
-    backend = open_backend(trainer.backend, trainer.options_of_backend(), threads=1)
+    backend = trainer.open_backend()
     objective = TrainingObjective(job.model, backend, trainer.gradient, LocalReducer())
     stepper = Stepper(trainer, objective)
     batches = batches_of(trainer, rows.y).of_epoch(0)

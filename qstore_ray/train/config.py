@@ -119,11 +119,16 @@ class TrainerConfig(Config):
     def _known_names(self) -> Self:
         """Names and options are checked where they are written, not where they are used."""
         check_backend(self.backend, self.options_of_backend())
+        if self.noise is not None and self.backend_options.get("noise") is not None:
+            raise ConfigError(
+                "the noise is given twice: noise, and the option noise of the backend",
+                field="backend_options.noise",
+                value=self.backend_options["noise"],
+                fix="Leave one of them out.",
+            )
         if self.mitigation is not None:
             options = self.options_of_backend()
-            self.mitigation.check_source(
-                has_noise=options.get("noise") is not None, shots=options.get("shots")
-            )
+            self.mitigation.check_source(has_noise=self.has_noise, shots=options.get("shots"))
         if self.gradient not in ("auto", *GRADIENTS):
             raise unknown_name_error(
                 "gradient", self.gradient, ("auto", *GRADIENTS), field="gradient"
@@ -153,7 +158,12 @@ class TrainerConfig(Config):
 
     def exact_options(self) -> Table:
         """What the backend is opened with for exact values: without noise and shots."""
-        return {name: value for name, value in self.backend_options.items() if name != "shots"}
+        return {k: v for k, v in self.backend_options.items() if k not in ("noise", "shots")}
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether training has noise: `noise`, or the option `noise` of the backend."""
+        return self.options_of_backend().get("noise") is not None
 
     def open_backend(self, threads: int = 1) -> Backend:
         """The backend of training and validation."""

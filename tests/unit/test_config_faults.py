@@ -9,6 +9,7 @@ import pytest
 
 from qstore_ray.errors import ConfigError
 from qstore_ray.job import JobConfig
+from qstore_ray.train.config import TrainerConfig
 
 WRONG: dict[str, Any] = {
     "name": "x",
@@ -53,3 +54,30 @@ def test_one_fault_says_nothing_of_others() -> None:
     with pytest.raises(ConfigError, match=r"^trainer\.epochs: ") as caught:
         JobConfig.from_dict({"name": "x", "dataset": data, "trainer": {"epochs": 0}})
     assert "Also wrong" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "field"),
+    [
+        ({"epochs": True}, "epochs"),
+        ({"clip_norm": True}, "clip_norm"),
+        ({"noise": {"readout": True}}, "noise.readout"),
+        ({"noise": {"readout": {0: True}}}, "noise.readout"),
+        ({"noise": {"readout": [[True, 0], [0, True]]}}, "noise.readout"),
+        ({"mitigation": {"twirl": True}, "noise": {"readout": 0.1}}, "mitigation.twirl"),
+        ({"mitigation": {"zne": {"scales": [True, 3]}}}, "mitigation.zne.scales"),
+    ],
+)
+def test_true_is_not_taken_for_the_number_1(trainer: dict[str, Any], field: str) -> None:
+    with pytest.raises(ConfigError, match="not true or false") as caught:
+        TrainerConfig.from_dict(trainer)
+    assert caught.value.field == field
+
+
+def test_true_is_taken_where_it_is_meant() -> None:
+    zne = {"readout": "inverse", "zne": True}
+    trainer = TrainerConfig.from_dict({"mitigation": zne, "noise": {"readout": 0.1, "twirl": True}})
+    assert trainer.mitigation is not None
+    assert trainer.mitigation.zne is not None
+    assert trainer.noise is not None
+    assert trainer.noise.twirl
