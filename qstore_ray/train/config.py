@@ -13,7 +13,7 @@ from qstore_ray.backends.mitigation.config import MitigationConfig
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.config import Config
 from qstore_ray.data.config import DatasetConfig
-from qstore_ray.errors import ConfigError, unknown_name_error
+from qstore_ray.errors import ConfigError, under, unknown_name_error
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.gradients import GRADIENTS
 from qstore_ray.learn.optimizers import SearchOptimizer, get_optimizer
@@ -169,7 +169,8 @@ class TrainerConfig(Config):
         """The backend of training and validation."""
         if self.mitigation is not None and self.mitigation.during == "always":
             return self.open_mitigated(threads)
-        return open_backend(self.backend, self.options_of_backend(), threads=threads)
+        with under("trainer.backend_options"):
+            return open_backend(self.backend, self.options_of_backend(), threads=threads)
 
     def open_mitigated(self, threads: int = 1) -> Backend:
         """The backend with its mitigation, which must be set."""
