@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qstore_ray.backends.base import Backend
-from qstore_ray.backends.noise.placement import unused_noise
+from qstore_ray.backends.noise.placed import unused_noise
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import ConfigError, DataError, QStoreError, UsageError, numbered, under
 from qstore_ray.learn.config import ModelConfig

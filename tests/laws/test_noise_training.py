@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from qiskit_aer.noise import NoiseModel, depolarizing_error
+from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.noise.config import NoiseConfig
-from qstore_ray.backends.noise.placement import unused_noise
+from qstore_ray.backends.noise.placed import unused_noise
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.observable import z_observables
 from qstore_ray.circuits.template import Op, Template, param
@@ -257,3 +259,36 @@ def test_noise_that_changes_nothing_is_said(noise, said: list[str]):
     template = Template(2, (Op("ry", (0,), (param(0),)), Op("cz", (0, 1))), n_params=1)
     found = unused_noise(template, NoiseConfig.from_dict(noise))
     assert [text in whole for text, whole in zip(said, found, strict=True)] == [True] * len(said)
+
+
+def test_gates_without_a_device_s_noise_are_said():
+    model = NoiseModel()
+    model.add_quantum_error(depolarizing_error(0.1, 2), ["cx"], [0, 1])
+    ring = Template(
+        3,
+        (*(Op("ry", (q,), (param(q),)) for q in range(3)), Op("cx", (0, 1)), Op("cx", (1, 2))),
+        n_params=3,
+    )
+    for device in (model, model.to_dict(serializable=True)):
+        (said,) = unused_noise(ring, NoiseConfig(device=device))
+        assert said.endswith("no error for 1 cx of the circuit")
+    assert unused_noise(ring, NoiseConfig(device="fake_manila")) == []
+
+
+def test_a_device_is_an_object_or_its_dictionary_and_no_class():
+    backend = FakeManilaV2()
+    properties = NoiseConfig(device=backend.properties().to_dict())
+    assert properties == NoiseConfig(device=backend.properties())
+    with pytest.raises(ConfigError, match="class") as caught:
+        NoiseConfig(device=FakeManilaV2)
+    assert "FakeManilaV2()" in caught.value.fix
+
+
+def test_gates_that_shots_cannot_differentiate_name_a_way_that_can(tmp_path: Path):
+    data = DatasetLoader.from_arrays(x=np.eye(20)[:, :2], y=np.arange(20) % 2)
+    config = TrainerConfig(noise={"readout": 0.1}, backend_options={"shots": 9}, epochs=1)
+    model = ModelConfig(n_qubits=2, ansatz="strongly_entangling")
+    with pytest.raises(BackendError, match="takes u apart") as caught:
+        QuantumTrainer(model, config, name="no", storage=tmp_path).fit(data)
+    assert "spsa" in caught.value.fix
+    assert "adjoint" not in caught.value.fix

@@ -83,7 +83,8 @@ class NoiseConfig(Config):
     @field_validator("device", mode="before")
     @classmethod
     def _is_data(cls, device: Any) -> Any:
-        return device if device is None or isinstance(device, dict) else read_device(device)
+        is_written = isinstance(device, dict) and not {"errors", "backend_name"} & set(device)
+        return device if device is None or is_written else read_device(device)
 
     @model_validator(mode="after")
     def _is_the_device_alone(self) -> NoiseConfig:

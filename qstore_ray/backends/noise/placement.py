@@ -90,22 +90,6 @@ def channel_sites(template: Template, noise: NoiseConfig) -> list[ChannelSite]:
     ]
 
 
-def unused_noise(template: Template, noise: NoiseConfig | None) -> list[str]:
-    """What a noise says that changes nothing in a circuit, each as a sentence."""
-    if noise is None or noise.device is not None:
-        return []
-    if not (noise.gates or noise.places or noise.over_rotation or noise.readout):
-        return ["the noise says no error: it has no gates, readout, over_rotation or device"]
-    met = sorted({op.gate for op in template.ops})
-    return [
-        f"noise.gates.{place} changes nothing: no gate of the circuit is {entry.on}"
-        f"{'' if entry.qubits is None else f' on qubits {list(entry.qubits)}, in this order'}; "
-        f"it has {', '.join(met) or 'no gates'}"
-        for place, entry in enumerate(noise.gates)
-        if not any(entry.follows(op.gate, op.qubits) for op in template.ops)
-    ]
-
-
 def _site(place: ChannelPlace, template: Template) -> ChannelSite:
     if place.after > len(template.ops):
         raise ConfigError(

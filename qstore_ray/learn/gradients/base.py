@@ -144,7 +144,7 @@ def linearize(
             planned = cast("PlannedMethod", method)
             plan = planned.plan(template, bindings, rows_gradient=rows_gradient)
         if getattr(backend, "noise", None) is not None:
-            _check_gates(template, method.name)
+            _check_gates(template, method.name, backend)
         if key is not None:
             key = key._replace(n_rows=len(bindings))
         estimates = backend.evaluate(plan.template, observables, plan.bindings, **_drawn(key))
@@ -171,7 +171,7 @@ def _drawn(key: DrawKey | None) -> dict[str, Any]:
     return {} if key is None else {"key": key}
 
 
-def _check_gates(template: Template, method: str) -> None:
+def _check_gates(template: Template, method: str, backend: Backend) -> None:
     """Refuse gates that a plan takes apart: the noise of the whole gate would follow each part.
 
     Raises:
@@ -180,9 +180,11 @@ def _check_gates(template: Template, method: str) -> None:
     kept = {op.gate for op in lower(template).ops}
     apart = sorted({op.gate for op in template.ops} - kept)
     if apart:
+        exact = can_differentiate(backend)
+        instead = "gradient = 'adjoint'" if exact else "optimizer = 'spsa'"
         raise BackendError(
             f"{method} takes {', '.join(apart)} apart, and noise follows whole gates",
             field="trainer.gradient",
             value=method,
-            fix="Take gradient = 'adjoint', or write the circuit in rx, ry, rz, rxx, ryy, rzz.",
+            fix=f"Take {instead}, or write the circuit in rx, ry, rz, rxx, ryy, rzz.",
         )
