@@ -10,6 +10,7 @@ from qstore_ray.backends import check_backend, open_backend
 from qstore_ray.backends.base import Backend
 from qstore_ray.backends.mitigation.backend import open_mitigated
 from qstore_ray.backends.mitigation.config import MitigationConfig
+from qstore_ray.backends.grouping import checked_shots
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.config import Config
 from qstore_ray.data.config import DatasetConfig
@@ -126,6 +127,9 @@ class TrainerConfig(Config):
                 value=self.backend_options["noise"],
                 fix="Leave one of them out.",
             )
+        if (shots := self.backend_options.get("shots")) is not None:
+            with under("backend_options"):
+                checked_shots(shots)
         if self.mitigation is not None:
             options = self.options_of_backend()
             self.mitigation.check_source(has_noise=self.has_noise, shots=options.get("shots"))

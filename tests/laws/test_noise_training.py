@@ -227,7 +227,6 @@ DAMPING = {"name": "amplitude_damping", "gamma": 0.1}
           "mitigation": {"readout": "matrix_free"}}, {}, "counts", "trainer.mitigation.readout"),
         ({"backend": "aer", "noise": NOISE, "backend_options": {"method": "statevector"}}, {},
          "random errors", "trainer.backend_options.method"),
-        ({"backend_options": {"shots": 0}}, {}, "whole number", "trainer.backend_options.shots"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_the_circuit_is_refused_with_the_field_of_the_job(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,7 +87,8 @@ def open_model(path: Path) -> TrainedModel:
 
 def _say_exact(trainer: ReadOnlyTable) -> None:
     """Say that the model is evaluated exactly, if it was trained otherwise."""
-    options = trainer.get("backend_options") or {}
+    given = trainer.get("backend_options")
+    options = given if isinstance(given, Mapping) else {}
     noisy = trainer.get("noise") is not None or options.get("noise") is not None
     parts = ["noise"] * noisy + ["shots"] * (options.get("shots") is not None)
     if parts:

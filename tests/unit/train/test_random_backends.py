@@ -105,3 +105,10 @@ def test_options_of_another_kind_are_refused(name: str, options, field: str):
     with pytest.raises(ConfigError) as caught:
         open_backend(name, options)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("shots", [0, -1, 0.5, True, "100"])
+def test_shots_are_checked_where_they_are_written(shots):
+    with pytest.raises(ConfigError, match="whole number") as caught:
+        TrainerConfig(backend_options={"shots": shots})
+    assert caught.value.field == "backend_options.shots"
