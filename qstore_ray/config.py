@@ -44,6 +44,7 @@ _FIXES = {
     "string_type": "Write text in quotes.",
     "dict_type": "Write a table: {{ key = value }}.",
     "list_type": "Write a list: [ … ].",
+    "tuple_type": "Write a list: [ … ].",
 }
 """What to type instead, by the type of pydantic's error."""
 

@@ -153,8 +153,8 @@ def _parts(url: str) -> _Parts | None:
 
 def _from_netrc(parts: _Parts) -> tuple[str, str | None]:
     """User and password that the `.netrc` file has for this host, and this user if there is one."""
-    named = os.environ.get("NETRC")
-    file = Path(named).expanduser() if named else Path.home() / ".netrc"
+    named = os.environ.get("NETRC") or "~/.netrc"
+    file = Path(os.path.expanduser(named))  # noqa: PTH111 - Path's raises for a user without a home
     host = re.split(r"[:/?]", parts.rest, maxsplit=1)[0]
     if not host or not file.is_file():
         return parts.user, None

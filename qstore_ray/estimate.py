@@ -8,11 +8,10 @@ steps. Starting Ray, reading the data and writing checkpoints are not included.
 
 from __future__ import annotations
 
-import statistics
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from qstore_ray.first_steps import FirstSteps, Work, measured_work, scoring_work
 from qstore_ray.job import JobConfig
 from qstore_ray.learn.step import BLOCK
 
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
     from qstore_ray.simulate.compile.program import Program
     from qstore_ray.simulate.cost import Calibration
     from qstore_ray.train.checks import Checked
-
-_STEPS = 6
-_SECONDS = 3.0
-"""How many steps are taken at most, and for how long: the first one also compiles."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +35,9 @@ class Estimate:
         noise: whether the job has noise. measured_steps: how many steps were taken to count and
             time them; 0 if the cost model answered.
         circuits, shots: in all epochs, with validation, as training counts them: the last block of
-            16 rows is full. The scoring of test rows is not included.
+            16 rows is full.
+        test_circuits, test_shots, test_seconds: to score the test rows with noise or shots, and
+            mitigated; 0 without.
         flops_per_step: operations for the values and gradients of one batch; None if measured.
         memory_bytes: peak memory of one worker's engine; None if it is not known.
         step_seconds: time of one batch on one core. epoch_seconds, train_seconds: time with
@@ -62,6 +59,9 @@ class Estimate:
     measured_steps: int
     circuits: int
     shots: int
+    test_circuits: int
+    test_shots: int
+    test_seconds: float
     flops_per_step: float | None
     memory_bytes: int | None
     step_seconds: float
@@ -97,11 +97,13 @@ def estimate_job(config: JobConfig) -> Estimate:
     from qstore_ray.train.checks import checked
 
     trainer = config.trainer
-    job = checked(config.model, trainer, DatasetLoader.load(config.dataset))
+    dataset = DatasetLoader.load(config.dataset)
+    job = checked(config.model, trainer, dataset)
     rows = len(job.rows.x)
     steps = -(-rows // (trainer.batch_size * trainer.accumulate))
     program = compile_program(job.model.circuit.template, job.model.observables)
-    found = _predicted(config, job, program) if _is_exact(config) else _measured(config, job)
+    found = _predicted(config, job, program) if _is_exact(config) else measured_work(config, job)
+    scoring = scoring_work(config, job, dataset)
     epoch = found.step.seconds * found.steps_per_epoch + found.validation.seconds
     epoch /= max(1, trainer.num_workers)
     every = trainer.epochs
@@ -123,30 +125,15 @@ def estimate_job(config: JobConfig) -> Estimate:
             every * (found.step.circuits * found.steps_per_epoch + found.validation.circuits)
         ),
         shots=round(every * (found.step.shots * found.steps_per_epoch + found.validation.shots)),
+        test_circuits=round(scoring.circuits),
+        test_shots=round(scoring.shots),
+        test_seconds=scoring.seconds,
         flops_per_step=found.flops_per_step,
         memory_bytes=found.memory_bytes,
         step_seconds=found.step.seconds,
         epoch_seconds=epoch,
         train_seconds=epoch * every,
     )
-
-
-class _Work(NamedTuple):
-    seconds: float
-    circuits: float
-    shots: float
-
-
-class _Found(NamedTuple):
-    """Attributes: steps_per_epoch: in whole batches, so it may be broken."""
-
-    step: _Work
-    validation: _Work
-    steps_per_epoch: float
-    engine: str
-    measured_steps: int = 0
-    flops_per_step: float | None = None
-    memory_bytes: int | None = None
 
 
 def _is_exact(config: JobConfig) -> bool:
@@ -167,7 +154,7 @@ def _is_exact(config: JobConfig) -> bool:
     )
 
 
-def _predicted(config: JobConfig, job: Checked, program: Program) -> _Found:
+def _predicted(config: JobConfig, job: Checked, program: Program) -> FirstSteps:
     from qstore_ray.backends.statevector import StatevectorBackend
     from qstore_ray.simulate.cost import calibrate, cost
     from qstore_ray.simulate.engines.engines import describe
@@ -179,9 +166,9 @@ def _predicted(config: JobConfig, job: Checked, program: Program) -> _Found:
     step = cost(program, batch, rows_gradient=job.model.rows_gradient, calibration=speed)
     circuits = sum(_full_blocks(min(batch, rows - first)) for first in range(0, rows, batch))
     scored = cost(program, validation, gradient=False, calibration=speed).seconds
-    return _Found(
-        _Work(step.seconds, circuits * batch / rows, 0),
-        _Work(scored, _full_blocks(validation), 0),
+    return FirstSteps(
+        Work(step.seconds, circuits * batch / rows, 0),
+        Work(scored, _full_blocks(validation), 0),
         rows / batch,
         describe(backend.engine),
         flops_per_step=step.flops,
@@ -191,48 +178,3 @@ def _predicted(config: JobConfig, job: Checked, program: Program) -> _Found:
 
 def _full_blocks(n_rows: int) -> int:
     return -(-n_rows // BLOCK) * BLOCK
-
-
-def _measured(config: JobConfig, job: Checked) -> _Found:
-    """By the first steps of the training itself, in this process."""
-    from qstore_ray.backends.statevector import StatevectorBackend
-    from qstore_ray.learn.schedules import Horizon
-    from qstore_ray.simulate.engines.engines import describe
-    from qstore_ray.train.loop.loop import batches_of
-    from qstore_ray.train.loop.objective import RowSelection, TrainingObjective
-    from qstore_ray.train.loop.reducer import LocalReducer
-    from qstore_ray.train.loop.stepper import Stepper
-
-    trainer, rows = config.trainer, job.rows
-    backend = trainer.open_backend()
-    objective = TrainingObjective(job.model, backend, trainer.gradient, LocalReducer())
-    stepper = Stepper(trainer, objective)
-    batches = batches_of(trainer, rows.y).of_epoch(0)
-    state = stepper.begin(
-        job.model.initial(trainer.seed), Horizon(len(batches) * trainer.epochs, len(batches))
-    )
-    seconds: list[float] = []
-    samples = 0
-    began = time.perf_counter()
-    while len(seconds) < _STEPS and (not seconds or time.perf_counter() - began < _SECONDS):
-        index = batches[len(seconds) % len(batches)]
-        before = time.perf_counter()
-        state, batch = stepper.step(state, RowSelection(rows.x, rows.y, index, rows.row))
-        seconds.append(time.perf_counter() - before)
-        samples += batch.n_rows
-    steps = len(seconds)
-    circuits, shots = objective.usage / steps
-    step = _Work(statistics.median(seconds[1:] or seconds), circuits, shots)
-    part = RowSelection(rows.x_val, rows.y_val).first(trainer.batch_size)
-    validation = _Work(0.0, 0.0, 0.0)
-    if part.count:
-        objective.for_testing(trainer.seed, state.step)
-        used, before = objective.usage, time.perf_counter()
-        objective.scores(state.theta, part)
-        took = time.perf_counter() - before
-        share = len(rows.x_val) / part.count
-        circuits, shots = (objective.usage - used) * share
-        validation = _Work(took * share, circuits, shots)
-    per_epoch = len(rows.x) / (samples / steps)
-    engine = describe(backend.engine) if isinstance(backend, StatevectorBackend) else backend.name
-    return _Found(step, validation, per_epoch, engine, measured_steps=steps)

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import threading
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import unquote
 
 from tenacity import (
     RetryCallState,
@@ -29,10 +31,13 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from qstore_ray.errors import ConfigError
+
 if TYPE_CHECKING:
     from tenacity.stop import stop_base
 
 T = TypeVar("T")
+_ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 
 
 def call_with_retries(
@@ -89,13 +94,44 @@ def available_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def expanded(path: str | Path) -> Path:
+    """The path with `~` replaced by the home folder; an unknown user's `~name` is left in it.
+
+    `Path.expanduser` raises RuntimeError for an unknown user, and for a user without a home.
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - see above
+
+
 def real_path(path: str | Path) -> Path:
     """The absolute path behind `~` and symbolic links; a link that leads to itself is left in it.
 
     `Path.resolve` raises RuntimeError for such a link in Python 3.11 and 3.12. Here, whoever opens
     the path gets the OSError, as for every other path that cannot be used.
     """
-    return Path(os.path.realpath(Path(path).expanduser()))
+    return Path(os.path.realpath(expanded(path)))
+
+
+def storage_folder(storage: str | Path) -> Path:
+    """The absolute path of a folder of runs.
+
+    Raises:
+        ConfigError: an address instead of a path, or the home folder of an unknown user.
+    """
+    text = str(storage)
+    if address := _ADDRESS.match(text):
+        is_file = address[1].lower() == "file"
+        path = unquote("/" + text[address.end() :].lstrip("/"))
+        raise ConfigError(
+            "storage is the path of a folder, not an address",
+            field="storage",
+            value=text,
+            fix=f"Write {path!r}." if is_file else "Object stores are not supported yet.",
+        )
+    if expanded(text).parts[:1] and expanded(text).parts[0].startswith("~"):
+        raise ConfigError(
+            "no such user", field="storage", value=text, fix="Write the whole path of a folder."
+        )
+    return real_path(storage)
 
 
 def sweep_parts(folder: Path, *, spare: Collection[str] = ()) -> None:

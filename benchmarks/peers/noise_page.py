@@ -64,12 +64,14 @@ def _cells(row: dict[str, Any]) -> list[str]:
     if "ratio" not in row:
         return [*head, "", "", f"{row['status']}: {row['reason']}", "", ""]
     most = row["peer"].startswith("qstore_ray")
-    met = row["ratio"] <= row["target"] if most else row["ratio"] >= row["target"]
+    wanted = row["target"]
+    met = wanted and (row["ratio"] <= wanted if most else row["ratio"] >= wanted)
+    target = f"{'≤' if most else '≥'} {wanted:g} {'met' if met else 'missed'}" if wanted else ""
     star = "*" if row["status"] == "scaled" else ""
     off = row.get("off_by_sigmas")
     return [
         *head, f"{row['ours_ms']:.3f}", f"{_number(row['peer_ms'])}{star}", _number(row["ratio"]),
-        f"{'≤' if most else '≥'} {row['target']:g} {'met' if met else 'missed'}",
+        target,
         "" if off is None else f"{off:.1f}",
     ]  # fmt: skip
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard
 import numpy as np
 
 from qstore_ray.backends.base import Backend, Bindings, Estimates, Usage
-from qstore_ray.backends.grouping import MeasuredBasis, moments
+from qstore_ray.backends.grouping import MeasuredBasis, checked_shots, moments
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
+from qstore_ray.errors import BackendError
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
@@ -44,6 +45,9 @@ class Counts:
         constants: what needs no measurement (O,).
         n_rows: N.
         shots: of each row and basis.
+        trajectories: of each row; each is a circuit.
+        are_independent: whether the shots of a row are. If several have the same random errors, how
+            far their means may be off cannot be seen from the counts.
     """
 
     bases: tuple[MeasuredBasis, ...]
@@ -51,18 +55,21 @@ class Counts:
     constants: FloatArray
     n_rows: int
     shots: int
+    trajectories: int = 1
+    are_independent: bool = True
 
     def estimates(
         self,
         values: Callable[[MeasuredBasis, AnyArray], FloatArray] = MeasuredBasis.values,
     ) -> Estimates:
-        """Means (N, O) of what the outcomes are worth, and their variances.
+        """Means (N, O) of what the outcomes are worth, and their variances if they are known.
 
         Args:
             values: of a basis and its outcomes' bits (K, m) to the worth of each (K, O).
         """
         means = np.tile(self.constants, (self.n_rows, 1))
-        variances = None if self.shots == 1 else np.zeros(means.shape)
+        is_known = self.shots > 1 and self.are_independent
+        variances = np.zeros(means.shape) if is_known else None
         for basis, rows in zip(self.bases, self.outcomes, strict=True):
             for row, (bits, counts) in enumerate(rows):
                 found = moments(values(basis, bits), counts)
@@ -70,7 +77,8 @@ class Counts:
                 if variances is not None and found.variances is not None:
                     variances[row] += found.variances
         runs = self.n_rows * len(self.bases)
-        return Estimates(means, variances, Usage(circuits=runs, shots=runs * self.shots))
+        usage = Usage(circuits=runs * self.trajectories, shots=runs * self.shots)
+        return Estimates(means, variances, usage)
 
 
 class CountingBackend(Backend, Protocol):
@@ -96,3 +104,20 @@ class CountingBackend(Backend, Protocol):
 def can_count(backend: Backend) -> TypeGuard[CountingBackend]:
     """Whether the backend offers `counts`."""
     return hasattr(backend, "counts")
+
+
+def checked_shots_of_counts(shots: int | None) -> int:
+    """The number of shots.
+
+    Raises:
+        BackendError: it is None.
+        ConfigError: it is no whole number from 1.
+    """
+    if shots is None:
+        raise BackendError(
+            "only shots have counts",
+            field="shots",
+            value=None,
+            fix="Give a number of shots, for example 1024.",
+        )
+    return checked_shots(shots)

@@ -52,8 +52,14 @@ class KeyedBackend:
         return self._backend.evaluate(*arguments, **{"key": self._key, **options})
 
 
-def for_scoring(backend: Any, key: DrawKey) -> Any:
-    """The backend that scores rows: one whose values are random has its draws named by `key`."""
+SCORING = DrawKey((0, 2))
+
+
+def for_scoring(backend: Any, key: DrawKey = SCORING) -> Any:
+    """The backend that scores rows: one whose values are random has its draws named by `key`.
+
+    So its shots and random errors are the same in every call.
+    """
     if not getattr(backend, "draws", False):
         return backend
     scoring = backend.for_testing() if hasattr(backend, "for_testing") else backend

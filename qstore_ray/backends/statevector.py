@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from qstore_ray.backends.base import Bindings, Estimates, Gradients, Pullback, Usage
 from qstore_ray.backends.check_bindings import check_bindings
+from qstore_ray.backends.counts import Counts, checked_shots_of_counts
 from qstore_ray.backends.grouping import checked_shots, key_of_shots
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.memory import check_states, check_width
@@ -153,7 +154,7 @@ class StatevectorBackend:
         """
         shots = self.shots if shots is None else checked_shots(shots)
         if shots is not None:
-            return self._sampled(template, tuple(observables), bindings, shots, key)
+            return self._sampled(template, tuple(observables), bindings, shots, key).estimates()
         self.check(template, observables, bindings)
         template, observables, errors = self._with_noise(template, observables)
         if errors is not None:
@@ -164,6 +165,19 @@ class StatevectorBackend:
             threads=self.threads, precision=self.precision,
         )  # fmt: skip
         return Estimates(values, usage=Usage(circuits=len(bindings)))
+
+    def counts(
+        self,
+        template: Template,
+        observables: Sequence[Observable],
+        bindings: Bindings,
+        *,
+        shots: int | None = None,
+        key: DrawKey | None = None,
+    ) -> Counts:
+        """How often each outcome was read, of the draws of `evaluate`; see `CountingBackend`."""
+        shots = checked_shots_of_counts(self.shots if shots is None else shots)
+        return self._sampled(template, tuple(observables), bindings, shots, key).counts()
 
     def vjp(
         self,
@@ -236,15 +250,14 @@ class StatevectorBackend:
         bindings: Bindings,
         shots: int,
         key: DrawKey | None,
-    ) -> Estimates:
+    ) -> SampledRun:
         check_bindings(template, observables, bindings)
         self.check_width(template)
         circuit = compile_measured(template, observables, self._noise_text)
-        run = SampledRun(
+        return SampledRun(
             self._run, circuit, bindings, shots, key_of_shots(key), trajectories=self.trajectories,
             threads=self.threads, precision=self.precision,
         )  # fmt: skip
-        return run.estimates()
 
     def _with_noise(
         self, template: Template, observables: Sequence[Observable]

@@ -167,7 +167,7 @@ class DatasetLoader:
 
 
 def _pair(given: Any, split: str) -> tuple[Any, Any] | None:
-    """The rows and labels of a part; None if there is none."""
+    """The rows and labels of a part; None without the part."""
     if given is None or (isinstance(given, tuple | list) and len(given) == 2):
         return given if given is None else (given[0], given[1])
     raise ConfigError(

@@ -19,7 +19,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 
 from qstore_ray.backends.base import Backend
-from qstore_ray.backends.keys import DrawKey, for_scoring
+from qstore_ray.backends.keys import for_scoring
 from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.errors import ConfigError
 from qstore_ray.estimator.checks import check_types
@@ -248,7 +248,7 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
         check_is_fitted(self)
         rows = checked_rows(self, x, reset=False)
         features = self.preparation_.apply(rows)
-        backend = for_scoring(backend_of(self), DrawKey((0, 2)))
+        backend = for_scoring(backend_of(self))
         return step.outputs_of(self.model_, self.theta_, features, backend)
 
     # ------------------------------------------------------------------------------------- the rows

@@ -14,6 +14,7 @@ import math
 import os
 import platform
 import statistics
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -25,7 +26,7 @@ import numpy as np
 
 from qstore_ray.circuits.observable import z_observables
 from qstore_ray.circuits.template import Op, Template, param, row
-from qstore_ray.resilience import write_durably
+from qstore_ray.resilience import expanded, write_durably
 from qstore_ray.simulate.compile.compiler import compile_program
 from qstore_ray.simulate.compile.program import PHASES, Program
 from qstore_ray.simulate.engines.engines import (
@@ -169,7 +170,10 @@ def _path(engine: str, precision: Precision) -> Path:
     for source in sorted(Path(__file__).parent.glob("_kernels*.so")):
         digest.update(str(source.stat().st_mtime_ns).encode())
     root = os.environ.get("XDG_CACHE_HOME")
-    base = Path(root) if root else Path.home() / ".cache"
+    home = expanded("~")
+    if not home.is_absolute():  # a user without a home, as in many containers
+        home = Path(tempfile.gettempdir())
+    base = Path(root) if root else home / ".cache"
     return base / "qstore_ray" / "calibration" / f"{digest.hexdigest()[:16]}.json"
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from qstore_ray.backends.base import Backend
 from qstore_ray.backends.noise.placed import unused_noise
+from qstore_ray.config import Config
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import ConfigError, DataError, QStoreError, UsageError, numbered, under
 from qstore_ray.learn.config import ModelConfig
@@ -26,6 +27,7 @@ from qstore_ray.train.loop.validation import asked_metrics
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
 
+C = TypeVar("C", bound=Config)
 _log = logging.getLogger(__name__)
 
 
@@ -82,12 +84,6 @@ def checked(
 
 def _check_own_backend(config: TrainerConfig, backend: Backend | None) -> None:
     """Refuse noise or mitigation of the training beside a backend that was given as an object."""
-    if config.noise is not None and backend is not None:
-        raise ConfigError(
-            "a backend that is given as an object trains as it is",
-            field="trainer.noise",
-            fix="Give the noise to the backend, StatevectorBackend(noise=...), or leave it out.",
-        )
     mitigates = config.mitigation is not None and config.mitigation.during == "always"
     if mitigates and backend is not None:
         raise ConfigError(
@@ -95,6 +91,12 @@ def _check_own_backend(config: TrainerConfig, backend: Backend | None) -> None:
             field="trainer.mitigation.during",
             value="always",
             fix="Give mitigated(backend, mitigation) as the backend, with during = 'test'.",
+        )
+    if config.noise is not None and backend is not None:
+        raise ConfigError(
+            "a backend that is given as an object trains as it is",
+            field="trainer.noise",
+            fix="Give the noise to the backend, StatevectorBackend(noise=...), or leave it out.",
         )
 
 
@@ -112,6 +114,24 @@ def _sample_weight(dataset: Dataset, given: Any, n_rows: int) -> FloatArray | No
             fix="Leave sample_weight out, or load the dataset without columns.weight.",
         )
     return check_sample_weight(given, n_rows)
+
+
+def as_config(given: C | None, kind: type[C], field: str) -> C:
+    """`given`, or the configuration of this kind with its defaults.
+
+    Raises:
+        ConfigError: something else, such as a dictionary.
+    """
+    if given is None:
+        return kind()
+    if not isinstance(given, kind):
+        raise ConfigError(
+            f"a {kind.__name__} is needed",
+            field=field,
+            value=type(given).__name__,
+            fix=f"Write {kind.__name__}(...), or {kind.__name__}(**options) for a dictionary.",
+        )
+    return given
 
 
 def no_dataset_error(given: object) -> UsageError:

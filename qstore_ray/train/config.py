@@ -8,9 +8,9 @@ from pydantic import Field, field_validator, model_validator
 
 from qstore_ray.backends import check_backend, open_backend
 from qstore_ray.backends.base import Backend
+from qstore_ray.backends.grouping import checked_shots
 from qstore_ray.backends.mitigation.backend import open_mitigated
 from qstore_ray.backends.mitigation.config import MitigationConfig
-from qstore_ray.backends.grouping import checked_shots
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.config import Config
 from qstore_ray.data.config import DatasetConfig
@@ -248,11 +248,8 @@ class ClusterConfig(Config):
     @classmethod
     def _is_a_share_or_whole(cls, gpus: float) -> float:
         if gpus > 1.0 and gpus % 1.0:
-            raise ConfigError(
-                "Ray gives a share of one GPU, or whole ones",
-                value=gpus,
-                fix=f"Take {int(gpus)} or {int(gpus) + 1}.",
-            )
+            fix = f"Take {int(gpus)} or {int(gpus) + 1}."
+            raise ConfigError("Ray gives a share of one GPU, or whole ones", value=gpus, fix=fix)
         return gpus
 
     @property

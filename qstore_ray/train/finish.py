@@ -121,13 +121,13 @@ def noisy_scores(config: TrainerConfig, checkpoint: Path, dataset: Dataset) -> d
     if "test" not in dataset.plans:
         return {}
     found: dict[str, float] = {}
-    for kind, backend in _noisy_backends(config).items():
+    for kind, backend in noisy_backends(config).items():
         seen = TrainedModel.load(checkpoint, backend).evaluation(dataset, "test", None)
         found |= {f"{kind}_test_{name}": value for name, value in seen.scores.values.items()}
     return found
 
 
-def _noisy_backends(config: TrainerConfig) -> dict[str, Backend]:
+def noisy_backends(config: TrainerConfig) -> dict[str, Backend]:
     """The backends that score test rows with noise or shots, each with draws of its own."""
     opened: dict[str, Backend] = {}
     if config.options_of_backend() != config.exact_options():

@@ -35,7 +35,7 @@ from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.follow import Follower, open_trackers
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.callbacks import Callback, described
-from qstore_ray.train.checks import Checked, checked, no_dataset_error
+from qstore_ray.train.checks import Checked, as_config, checked, no_dataset_error
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
 from qstore_ray.train.finish import (
     Pictures,
@@ -108,12 +108,12 @@ class QuantumTrainer:
         callbacks: Sequence[Callback | Tracker | Display] = (),
         backend: Backend | None = None,
     ) -> None:
-        self.model = model or ModelConfig()
-        self.trainer = trainer or TrainerConfig()
+        self.model = as_config(model, ModelConfig, "model")
+        self.trainer = as_config(trainer, TrainerConfig, "trainer")
         self.name = name
         self.storage = storage
-        self.cluster = cluster or ClusterConfig()
-        self.track = track or TrackConfig()
+        self.cluster = as_config(cluster, ClusterConfig, "cluster")
+        self.track = as_config(track, TrackConfig, "track")
         self.display = display
         self.backend = None if backend is None else check_object(backend)
         self.callbacks = self.trainer.open_callbacks()

@@ -84,9 +84,12 @@ class TestMitigatedBackends(BackendLaws):
 
 class TestMitigatedShots(SamplingLaws):
     @pytest.fixture(params=["inverse", "matrix free"])
-    def backend(self, request: pytest.FixtureRequest) -> Backend:
-        technique = (TECHNIQUES | with_shots)[request.param]
-        return _mitigated("aer", technique, noise={"readout": 0.0}, shots=64)
+    def technique(self, request: pytest.FixtureRequest) -> dict:
+        return (TECHNIQUES | with_shots)[request.param]
+
+    @pytest.fixture(params=["aer", "statevector"])
+    def backend(self, request: pytest.FixtureRequest, technique: dict) -> Backend:
+        return _mitigated(request.param, technique, noise={"readout": 0.0}, shots=64)
 
 
 @pytest.mark.parametrize("technique", TECHNIQUES.values(), ids=TECHNIQUES)
@@ -230,30 +233,6 @@ def test_a_twirl_turns_a_coherent_error_into_a_pauli_error():
     assert np.abs(raw - expected).max() > 10.0 * np.abs(found.values - expected).max()
 
 
-def _coherent(strength: float) -> dict:
-    """exp(−i strength/2 (X⊗Z)) as a channel."""
-    xz = np.kron(reference.matrix("x"), reference.matrix("z"))
-    unitary = np.cos(strength / 2) * np.eye(4) - 1j * np.sin(strength / 2) * xz
-    return {"name": "kraus", "real": [unitary.real.tolist()], "imag": [unitary.imag.tolist()]}
-
-
-@pytest.mark.parametrize(
-    "channel",
-    [_coherent(0.4), {"name": "amplitude_damping", "gamma": 0.2}],
-    ids=["coherent", "damping"],
-)
-def test_a_twirl_is_the_pauli_twirl_of_any_channel(channel: dict):
-    gates = [{"on": "cx", "channel": channel}]
-    ops = (*TEMPLATE.ops[:4], Op("cx", (2, 1)), Op("rx", (1,), (param(0),)))
-    case = Case(Template(3, ops, 3, 1), SEEN, Bindings(BINDINGS.rows, np.array([0.7])))
-    raw = open_backend("aer", {"noise": {"gates": gates}}).evaluate(*case).values
-    pauli = open_backend("aer", {"noise": {"gates": gates, "twirl": True}}).evaluate(*case).values
-    found = _mitigated("aer", {"twirl": 150}, noise={"gates": gates}).evaluate(*case, key=KEY)
-    error = np.abs(found.values - pauli)
-    assert (error <= 5.0 * np.sqrt(found.variances) + 1e-9).all()
-    assert np.abs(raw - pauli).max() > 3.0 * error.max()
-
-
 def test_a_twirl_reduces_the_bias_that_folding_cannot_see():
     """U† undoes a coherent error, so folding alone extrapolates it to itself."""
     noise = {"over_rotation": 0.15}
@@ -327,6 +306,11 @@ KEYED = {
     ),
     "aer shots": ("aer", TECHNIQUES["all"], {"noise": NOISE, "shots": 32}),
     "matrix free": ("aer", {"readout": "matrix_free", "twirl": 2}, {"noise": NOISE, "shots": 32}),
+    "matrix free, own shots": (
+        "statevector",
+        {"readout": "matrix_free", "twirl": 2},
+        {"noise": NOISE, "trajectories": 2, "shots": 32},
+    ),
 }
 
 
@@ -342,7 +326,7 @@ def test_what_a_row_draws_depends_on_the_key_and_its_number_alone(name, techniqu
     twice = Bindings(np.vstack([BINDINGS.rows] * 2), BINDINGS.params)
     copies = backend.evaluate(TEMPLATE, SEEN, twice, key=KEY._replace(n_rows=4)).values
     np.testing.assert_allclose(copies[:4], whole, atol=1e-13)
-    if "shots" not in options:  # a copy has the errors of its row, and shots of its own
+    if "shots" not in options:  # copies have shots of their own
         np.testing.assert_allclose(copies[4:], whole, atol=1e-13)
     other = backend.evaluate(*CASE, key=KEY.and_also(1)).values
     assert (other != whole).any(axis=1).all()

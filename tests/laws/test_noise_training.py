@@ -73,21 +73,33 @@ def test_no_noise_changes_no_bit(rows, tmp_path: Path):
 @settings(max_examples=25, deadline=None)
 @given(case=cases(initial=("zeros",)))
 def test_parameter_shift_is_the_adjoint_gradient_of_the_same_errors(case: Case):
-    """In gates that a plan takes apart there is none: noise follows whole gates."""
+    """Also of controlled rotations: a plan leaves gates whole, and noise follows each once."""
     backend = StatevectorBackend(noise=NOISE, trajectories=2)
     cotangent = np.random.default_rng(1).normal(size=(len(case.bindings), len(case.observables)))
     values, pullback = backend.vjp(*case, rows_gradient=True, key=DrawKey((4,)))
     expected = pullback(cotangent)
     method = get_gradient("parameter_shift", backend)
-    try:
-        found, pullback = linearize(method, backend, *case, rows_gradient=True, key=DrawKey((4,)))
-    except BackendError as exc:
-        assert "takes" in exc.message  # noqa: PT017
-        return
+    found, pullback = linearize(method, backend, *case, rows_gradient=True, key=DrawKey((4,)))
     np.testing.assert_allclose(found.values, values.values, atol=1e-12)
     gradients = pullback(cotangent)
     np.testing.assert_allclose(gradients.params, expected.params, atol=1e-9)
     np.testing.assert_allclose(gradients.rows, expected.rows, atol=1e-9)
+
+
+def test_parameter_shift_is_the_adjoint_gradient_on_a_device():
+    """A device runs a controlled rotation as several gates, each with errors of its own."""
+    angles = iter(range(6))
+    gates = (("ry", 0), ("crx", 0, 1), ("cp", 1, 0), ("cry", 1, 0), ("ryy", 0, 1), ("crz", 0, 1))
+    ops = tuple(Op(name, tuple(qubits), (param(next(angles)),)) for name, *qubits in gates)
+    template = Template(2, ops, 0, 6)
+    backend = StatevectorBackend(noise={"device": "fake_manila", "twirl": True}, trajectories=50)
+    case = (template, z_observables(2), Bindings(np.zeros((3, 0)), np.linspace(0.3, 2.0, 6)))
+    cotangent = np.random.default_rng(1).normal(size=(3, 2))
+    _, pullback = backend.vjp(*case, key=DrawKey((4,)))
+    expected = pullback(cotangent).params
+    method = get_gradient("parameter_shift", backend)
+    _, pullback = linearize(method, backend, *case, key=DrawKey((4,)))
+    np.testing.assert_allclose(pullback(cotangent).params, expected, atol=1e-9)
 
 
 def test_a_value_without_a_key_is_refused():
@@ -167,17 +179,24 @@ def test_what_cannot_be_mitigated_is_refused_before_the_training(tmp_path: Path)
     assert not (tmp_path / "blind").exists()
 
 
-def test_a_backend_given_as_an_object_is_not_mitigated_in_silence(tmp_path: Path):
-    config = TrainerConfig(
-        backend_options={"shots": 8}, mitigation={"twirl": 2, "during": "always"}
-    )
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({}, "trainer.noise"),
+        ({"mitigation": {**MITIGATION, "during": "always"}}, "trainer.mitigation.during"),
+    ],
+)
+def test_a_backend_given_as_an_object_is_neither_noisy_nor_mitigated_in_silence(
+    tmp_path: Path, more, field: str
+):
+    config = TrainerConfig(noise=NOISE, **more)
     data = DatasetLoader.from_arrays(x=np.eye(20)[:, :2], y=np.arange(20) % 2)
     trainer = QuantumTrainer(
         ModelConfig(n_qubits=2), config, storage=tmp_path, backend=StatevectorBackend()
     )
     with pytest.raises(ConfigError, match="as it is") as caught:
         trainer.fit(data)
-    assert caught.value.field == "trainer.mitigation.during"
+    assert caught.value.field == field
 
 
 CHANNEL = {"name": "bit_flip", "p": 0.1}
@@ -281,13 +300,3 @@ def test_a_device_is_an_object_or_its_dictionary_and_no_class():
     with pytest.raises(ConfigError, match="class") as caught:
         NoiseConfig(device=FakeManilaV2)
     assert "FakeManilaV2()" in caught.value.fix
-
-
-def test_gates_that_shots_cannot_differentiate_name_a_way_that_can(tmp_path: Path):
-    data = DatasetLoader.from_arrays(x=np.eye(20)[:, :2], y=np.arange(20) % 2)
-    config = TrainerConfig(noise={"readout": 0.1}, backend_options={"shots": 9}, epochs=1)
-    model = ModelConfig(n_qubits=2, ansatz="strongly_entangling")
-    with pytest.raises(BackendError, match="takes u apart") as caught:
-        QuantumTrainer(model, config, name="no", storage=tmp_path).fit(data)
-    assert "spsa" in caught.value.fix
-    assert "adjoint" not in caught.value.fix

@@ -89,6 +89,29 @@ def test_outcomes_looked_at_one_by_one_are_those_counted(shots: int):
         np.testing.assert_array_equal(times, counts[seen])
 
 
+@pytest.mark.parametrize("shots", [1, 60, 60_000])
+@pytest.mark.parametrize("noise", [None, {"readout": ASYMMETRIC}, NOISE])
+def test_counts_are_those_of_the_values(noise, shots: int):
+    """With errors they are all trajectories', which share errors: no variance is known."""
+    backend = StatevectorBackend(noise=noise, trajectories=3 if noise else None)
+    values = backend.evaluate(*_case(5), shots=shots, key=KEY)
+    counts = backend.counts(*_case(5), shots=shots, key=KEY)
+    assert all(o.counts.sum() == shots for rows in counts.outcomes for o in rows)
+    found = counts.estimates()
+    assert found.usage == values.usage
+    np.testing.assert_allclose(found.values, values.values, atol=1e-12)
+    if noise is NOISE or shots == 1:
+        assert found.variances is None
+        assert noise is not NOISE or not counts.are_independent or shots == 1
+    else:
+        np.testing.assert_allclose(found.variances, values.variances, atol=1e-15)
+    if noise is NOISE and shots == 60:
+        each = StatevectorBackend(noise=noise, trajectories=60)
+        assert each.counts(*_case(2), shots=60, key=KEY).estimates().variances is not None
+    with pytest.raises(BackendError, match="only shots"):
+        backend.counts(*_case(1), key=KEY)
+
+
 @pytest.mark.parametrize("shots", [7, 40_000])
 def test_the_size_of_tables_and_parts_changes_no_bit(shots: int, monkeypatch: pytest.MonkeyPatch):
     backend = StatevectorBackend(noise=NOISE, trajectories=3)

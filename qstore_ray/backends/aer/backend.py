@@ -17,7 +17,7 @@ from qstore_ray.backends.aer.options import AerOptions, Device, Precision, check
 from qstore_ray.backends.aer.truncation import TruncationWatch
 from qstore_ray.backends.base import Bindings, Estimates, Usage
 from qstore_ray.backends.check_bindings import check_bindings
-from qstore_ray.backends.counts import Counts, OutcomeCounts
+from qstore_ray.backends.counts import Counts, OutcomeCounts, checked_shots_of_counts
 from qstore_ray.backends.grouping import (
     MeasuredBasis,
     bits_of,
@@ -196,14 +196,7 @@ class AerBackend:
         key: DrawKey | None = None,
     ) -> Counts:
         """How often each outcome was read, of the draws of `evaluate`; see `CountingBackend`."""
-        shots = self.options.shots if shots is None else checked_shots(shots)
-        if shots is None:
-            raise BackendError(
-                "only shots have counts",
-                field="shots",
-                value=None,
-                fix="Give a number of shots, for example 1024.",
-            )
+        shots = checked_shots_of_counts(self.options.shots if shots is None else shots)
         self._check_circuit(template, observables, bindings)
         return self._sampled(template, tuple(observables), bindings, shots, key)
 

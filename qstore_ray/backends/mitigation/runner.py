@@ -102,7 +102,7 @@ class DirectRunner:
                 f"the backend {self._backend.name!r} gives no counts of bit strings",
                 field="mitigation.readout",
                 value="matrix_free",
-                fix="Take readout = 'inverse', or backend = 'aer' with shots.",
+                fix="Take readout = 'inverse', or a backend of this package with shots.",
             )
 
     def run(self, asked: CircuitRun) -> Estimates:

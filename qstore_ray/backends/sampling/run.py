@@ -13,14 +13,16 @@ One trajectory gives no variance. On a device every shot has errors of its own: 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from qstore_ray.backends.base import Bindings, Estimates, Usage
+from qstore_ray.backends.counts import Counts, OutcomeCounts
 from qstore_ray.backends.keys import DrawKey
-from qstore_ray.backends.sampling.circuit import MeasuredCircuit
-from qstore_ray.backends.sampling.draws import ShotStream
+from qstore_ray.backends.sampling.circuit import MeasuredCircuit, Measurement
+from qstore_ray.backends.sampling.draws import ShotStream, distinct_outcomes
 from qstore_ray.backends.sampling.probabilities import PreparedStates, flipped, read
 from qstore_ray.circuits.template import Template
 from qstore_ray.simulate.compile.compiler import compile_states
@@ -75,11 +77,12 @@ class SampledRun:
         n, t = len(self._bindings), self._trajectories
         width = len(self._circuit.constants)
         means, variances = np.zeros((n * t, width)), np.zeros((n * t, width))
-        size = 48 * 2**self._circuit.template.n_qubits + 16 * int(self._shots / t + 1)
-        step = max(1, _BYTES // size)
-        for first in range(0, n * t, step):
-            part = slice(first, min(first + step, n * t))
-            means[part], variances[part] = self._experiments(part.start, part.stop)
+        for part in self._parts():
+            for stream, measurement, found in self._read(part):
+                of_basis = measurement.tally.moments(stream, part.start, found)
+                means[part] += of_basis.means
+                spread = np.maximum(of_basis.squares - of_basis.means**2, 0.0)
+                variances[part] += spread / max(self._shots - 1, 1)
         values = means.reshape(n, t, width).mean(axis=1) + self._circuit.constants
         runs = n * t * len(self._circuit.measurements)
         usage = Usage(circuits=runs, shots=runs // t * self._shots)
@@ -87,21 +90,43 @@ class SampledRun:
             return Estimates(values, _spread(means.reshape(n, t, width)), usage)
         return Estimates(values, variances if self._shots > 1 else None, usage)
 
-    def _experiments(self, first: int, last: int) -> tuple[FloatArray, FloatArray]:
-        """Means of the shots of some experiments (E, O), and their variances, without constants."""
-        prepared, signs = self._prepared(np.arange(first, last))
-        shape = (last - first, len(self._circuit.constants))
-        means, variances = np.zeros(shape), np.zeros(shape)
+    def counts(self) -> Counts:
+        """How often each outcome was read, of the draws of `estimates`."""
+        measurements, t = self._circuit.measurements, self._trajectories
+        seen: list[list[tuple[IntArray, IntArray]]] = [[] for _ in measurements]
+        for part in self._parts():
+            for stream, _, found in self._read(part):
+                seen[stream.basis] += distinct_outcomes(stream, part.start, found)
+        outcomes = tuple(
+            tuple(
+                _pooled(of_basis[first : first + t], len(measurement.basis.qubits))
+                for first in range(0, len(of_basis), t)
+            )
+            for of_basis, measurement in zip(seen, measurements, strict=True)
+        )
+        bases = tuple(measurement.basis for measurement in measurements)
+        are_independent = self._errors is None or t == self._shots
+        return Counts(
+            bases, outcomes, self._circuit.constants, len(self._bindings), self._shots,
+            t, are_independent,
+        )  # fmt: skip
+
+    def _parts(self) -> Iterator[slice]:
+        """The experiments, as many at a time as memory is meant for."""
+        n = len(self._bindings) * self._trajectories
+        shots = self._shots // self._trajectories + 1
+        step = max(1, _BYTES // (48 * 2**self._circuit.template.n_qubits + 16 * shots))
+        for first in range(0, n, step):
+            yield slice(first, min(first + step, n))
+
+    def _read(self, part: slice) -> Iterator[tuple[ShotStream, Measurement, FloatArray]]:
+        """Of each basis: probabilities (E, 2^m) of what is read in some experiments."""
+        prepared, signs = self._prepared(np.arange(part.start, part.stop))
         for stream, measurement in zip(self._streams, self._circuit.measurements, strict=True):
             found = prepared.probabilities(measurement.basis)
             if signs is not None:
                 found = flipped(found, measurement.flips(signs))
-            found = read(found, measurement.confusions)
-            of_basis = measurement.tally.moments(stream, first, found)
-            means += of_basis.means
-            spread = np.maximum(of_basis.squares - of_basis.means**2, 0.0)
-            variances += spread / max(self._shots - 1, 1)
-        return means, variances
+            yield stream, measurement, read(found, measurement.confusions)
 
     def _prepared(self, experiments: IntArray) -> tuple[PreparedStates, FloatArray | None]:
         """Their states, and the signs that errors give to the letters of the bases."""
@@ -136,6 +161,14 @@ class SampledRun:
             self._engine, gates, nothing, np.zeros(0), states,
             threads=self._threads, precision=self._precision,
         )  # fmt: skip
+
+
+def _pooled(parts: list[tuple[IntArray, IntArray]], n_bits: int) -> OutcomeCounts:
+    """The outcomes of all trajectories of a row, together."""
+    outcomes, places = np.unique(np.concatenate([seen for seen, _ in parts]), return_inverse=True)
+    times = np.concatenate([times for _, times in parts])
+    counts = np.bincount(places, times).astype(np.float64)
+    return OutcomeCounts(outcomes[:, None] >> np.arange(n_bits) & 1, counts)
 
 
 def _spread(means: FloatArray) -> FloatArray | None:

@@ -71,8 +71,8 @@ def estimate(
     """Say what training a job would take here, without training it.
 
     For exact training the seconds are predicted from the operations that the circuit needs. With
-    noise, shots or another backend the first steps are taken, counted and timed. The start of Ray,
-    the data and the scoring of test rows come on top.
+    noise, shots or another backend the first steps are taken, counted and timed. The start of Ray
+    and the data come on top.
     """
     from qstore_ray.estimate import estimate_job
 
@@ -169,8 +169,14 @@ def _described(found: Estimate) -> list[tuple[str, str]]:
         ("step", f"{_time(found.step_seconds)} for a whole batch on one core, {how}"),
         ("epoch", _time(found.epoch_seconds)),
         ("all epochs", _time(found.train_seconds)),
+        ("test rows", _test_rows(found) if found.test_circuits else None),
     ]
     return [(name, line) for name, line in lines if line is not None]
+
+
+def _test_rows(found: Estimate) -> str:
+    shots = f", {found.test_shots:,} shots" if found.test_shots else ""
+    return f"{found.test_circuits:,} circuits{shots}, {_time(found.test_seconds)}"
 
 
 def _of(value: float | None, text: Callable[[float], str]) -> str | None:

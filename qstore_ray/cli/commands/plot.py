@@ -12,6 +12,7 @@ import typer
 
 from qstore_ray.cli.output import AsJson, Storage, examples, note, say, say_json
 from qstore_ray.errors import QStoreError, UsageError, unknown_name_error
+from qstore_ray.resilience import expanded
 
 if TYPE_CHECKING:
     from qstore_ray.figures.base import Picture
@@ -79,7 +80,7 @@ def _folder(output: str | None, folders: Sequence[Path]) -> Path:
     if output is None:
         target = folders[0] / "figures" if len(folders) == 1 else Path()
     else:
-        target = Path(output).expanduser()
+        target = expanded(output)
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as exc:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from qstore_ray.cli.output import AsJson, Storage, examples, facts, note, say, say_json
+from qstore_ray.resilience import expanded
 
 EXAMPLES = examples(
     "ui",
@@ -57,7 +57,7 @@ def ui(
     )
     from qstore_ray.tune.dashboards.servers import serve
 
-    folder = Path(storage).expanduser()
+    folder = expanded(storage)
     pages = []
     if study is None:
         pages.append(mlflow_page(folder, mlflow_uri, mlflow_port))

@@ -10,6 +10,7 @@ import typer
 
 from qstore_ray.cli.output import note
 from qstore_ray.errors import UsageError
+from qstore_ray.resilience import expanded
 
 if TYPE_CHECKING:
     from qstore_ray.train.model.trained import TrainedModel
@@ -35,7 +36,7 @@ def find_model(model: str, storage: str) -> Path:
     """
     from qstore_ray.train.run.summary import find_run
 
-    path = Path(model).expanduser()
+    path = expanded(model)
     if path.suffix == SUFFIX and not path.is_dir():
         if not path.is_file():
             raise UsageError(
@@ -101,7 +102,7 @@ def check_output(output: str) -> Path:
     Raises:
         UsageError: the folder does not exist.
     """
-    path = Path(output).expanduser()
+    path = expanded(output)
     if not path.absolute().parent.is_dir():
         raise UsageError(
             "the folder of the output does not exist",

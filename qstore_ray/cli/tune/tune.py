@@ -14,7 +14,7 @@ from qstore_ray.cli.shared.study_text import summary_of, trial_table
 from qstore_ray.cli.tune import run
 from qstore_ray.cli.tune.group import RUN, JobOrCommand
 from qstore_ray.errors import UsageError, unknown_name_error
-from qstore_ray.resilience import real_path
+from qstore_ray.resilience import expanded, real_path
 
 if TYPE_CHECKING:
     from qstore_ray.figures.base import Format
@@ -103,7 +103,7 @@ def best(
     result, _ = _read(name, storage, storage_url)
     text = result.best_toml(trial)
     if output is not None:
-        _write(Path(output).expanduser(), text)
+        _write(expanded(output), text)
     number = result.best[0] if trial is None else trial
     if as_json:
         found = result.trials_by_number()[number]
@@ -162,13 +162,13 @@ def _read(name: str, storage: str, url: str | None) -> tuple[StudyResult, Path]:
         folder = real_path(place)
         with for_field("--storage-url"):
             return read_result(folder.parent, folder.name, storage_url=url), folder
-    for path in (Path(name).expanduser(), Path(storage).expanduser() / name):
+    for path in (expanded(name), expanded(storage) / name):
         if name and ((path / JOURNAL).is_file() or recorded_url(path)):
             folder = real_path(path)
             return read_result(folder.parent, folder.name), folder
     raise unknown_study_error(
         name,
-        Path(storage).expanduser(),
+        expanded(storage),
         "Run a search first, or give --storage, or --storage-url for a database.",
     )
 

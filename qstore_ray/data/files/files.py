@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from qstore_ray.errors import ConfigError, DataError, MissingDependencyError
+from qstore_ray.resilience import expanded
 
 _URI = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 _WILD = re.compile(r"[*?\[]")
@@ -39,7 +40,7 @@ def absolute(path: str) -> str:
         )
     if path.startswith("file://"):
         path = url2pathname(urlsplit(path).path)
-    return path if _URI.match(path) else str(Path(path).expanduser().absolute())
+    return path if _URI.match(path) else str(expanded(path).absolute())
 
 
 def is_remote(where: str) -> bool:

@@ -20,7 +20,8 @@ import numpy as np
 
 from qstore_ray.data.columns import Column, TableSchema
 from qstore_ray.data.rows.validate import as_array, check_width
-from qstore_ray.data.tables.choose import LABELS, check_features, is_unnamed, listed
+from qstore_ray.data.tables.choose import check_features
+from qstore_ray.data.tables.names import LABELS, is_unnamed, listed
 from qstore_ray.data.tables.request import USUAL_SIGNS
 from qstore_ray.data.tables.texts import is_number
 from qstore_ray.errors import DataError, unknown_name_error

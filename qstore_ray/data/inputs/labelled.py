@@ -27,11 +27,27 @@ from qstore_ray.data.rows.labels import (
 from qstore_ray.data.rows.raw import read_raw
 from qstore_ray.data.rows.validate import as_array, check_not_empty, check_same_length
 from qstore_ray.data.sources.base import array_tasks
-from qstore_ray.errors import DataError, placed
+from qstore_ray.errors import DataError, UsageError, placed
 
 if TYPE_CHECKING:
     from qstore_ray.data.tables.rows import Where
     from qstore_ray.types import AnyArray, Task
+
+
+def split_name(split: Any) -> str:
+    """`split`, if it is the name of one.
+
+    Raises:
+        UsageError: something else, such as the labels.
+    """
+    if isinstance(split, str):
+        return split
+    raise UsageError(
+        "the second argument is the name of a split",
+        field="split",
+        value=type(split).__name__,
+        fix="To score rows x with labels y, write evaluate(model.labelled(x, y)).",
+    )
 
 
 def labelled_dataset(

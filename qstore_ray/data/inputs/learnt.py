@@ -12,7 +12,7 @@ import pyarrow as pa
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.sources.base import ColumnsConfig
 from qstore_ray.data.tables.arrow import read_schema
-from qstore_ray.data.tables.choose import LABELS
+from qstore_ray.data.tables.names import LABELS
 from qstore_ray.data.tables.request import USUAL_SIGNS, TableRequest
 from qstore_ray.errors import DataError
 

@@ -34,7 +34,7 @@ from qstore_ray.data.sources.local.libsvm import LABEL, LibsvmFormat
 from qstore_ray.data.sources.local.pairs import labels_of_files, open_pairs, read_labels
 from qstore_ray.data.sources.local.params import LocalParams
 from qstore_ray.data.sources.parts import PartFiles, divide_files
-from qstore_ray.data.tables.choose import LABELS
+from qstore_ray.data.tables.names import LABELS
 from qstore_ray.errors import ConfigError, DataError, unknown_name_error
 
 if TYPE_CHECKING:

@@ -31,6 +31,7 @@ from qstore_ray.data.sources.base import ReadTask, SourceAdapter, SourceConfig, 
 from qstore_ray.data.sources.local.arrays import ArrayChunk
 from qstore_ray.data.sources.local.base import ChunkTask, row_ranges
 from qstore_ray.errors import ConfigError, DataError, unknown_name_error
+from qstore_ray.resilience import expanded
 
 if TYPE_CHECKING:
     from qstore_ray.data.columns import TableSchema
@@ -171,7 +172,7 @@ def _cache(asked: str | None) -> Path:
     if asked is None:
         root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
         asked = str(Path(root, "qstore_ray"))
-    return Path(asked).expanduser().resolve()
+    return expanded(asked).resolve()
 
 
 def _client(params: BackendAPIParams) -> DatasetServiceClient:

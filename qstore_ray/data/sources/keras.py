@@ -26,6 +26,7 @@ from qstore_ray.data.sources.base import ReadTask, SourceAdapter, SourceConfig, 
 from qstore_ray.data.sources.cachefile import CachedFile, obtain
 from qstore_ray.data.sources.keras_layout import SETS, Found, KerasSet, find_files, read_part
 from qstore_ray.errors import ConfigError, DataError, unknown_name_error
+from qstore_ray.resilience import expanded
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
@@ -155,9 +156,9 @@ class KerasTask:
 def cache_folder(cache_dir: str | None) -> Path:
     """The folder of the cache: `cache_dir`, `$KERAS_HOME/datasets`, or `~/.keras/datasets`."""
     if cache_dir is not None:
-        return Path(cache_dir).expanduser().resolve()
+        return expanded(cache_dir).resolve()
     home = os.environ.get("KERAS_HOME") or "~/.keras"
-    return (Path(home).expanduser() / "datasets").resolve()
+    return (expanded(home) / "datasets").resolve()
 
 
 def _label_key(params: KerasParams) -> str:

@@ -9,25 +9,19 @@ index: what pandas' metadata marks as one, what has no name (`to_csv` writes an 
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from qstore_ray.data.rows.spelling import spelled
 from qstore_ray.data.sources.base import ColumnsConfig
+from qstore_ray.data.tables.names import LABELS, is_unnamed, listed, may_be_index
 from qstore_ray.data.tables.request import TableRequest
 from qstore_ray.errors import DataError, UnlabelledError, unknown_name_error
 
-LABELS = ("label", "labels", "target", "class", "y")
 EMPTY = "every value is missing"
 INDEX = "the index of a pandas table"
 NAMELESS = "without a name"
-_SHOWN = 20
-_ROWS = ("rownames", "row.names", "row_names", "rowid", "level_0")
-_FIRST = ("X", "index")
-_ID = re.compile(r"(.*[\s_.-])?(id|Id|ID|uid|UID|uuid|UUID|guid|GUID)|.*[a-z](Id|ID)", re.DOTALL)
-_UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?")
 
 
 class Chosen(NamedTuple):
@@ -130,32 +124,6 @@ def _check_roles(names: Sequence[str], asked: ColumnsConfig, label: str | None) 
                 value=name,
                 fix="Set columns.label to the column of the labels.",
             )
-
-
-def is_unnamed(name: str) -> bool:
-    """Whether a column has no name of its own."""
-    return not name.strip() or _UNNAMED.fullmatch(name) is not None
-
-
-def may_be_index(name: str, place: int) -> bool:
-    """Whether the name of the column at this place suggests a row identifier."""
-    return tells_rows(name) or (place == 0 and name in _FIRST)
-
-
-def tells_rows(name: str) -> bool:
-    """Whether a name has no other meaning: row names, or what ends with id as a word of its own."""
-    return name in _ROWS or _ID.fullmatch(name) is not None
-
-
-def named(names: Sequence[str]) -> tuple[str, ...]:
-    """The names without blanks around them; a column without one by its place, as pandas does."""
-    stripped = [name.strip() for name in names]
-    return tuple(name or f"Unnamed: {place}" for place, name in enumerate(stripped))
-
-
-def listed(names: Sequence[str]) -> str:
-    """The names for a message; of many the first ones."""
-    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
 def same_columns(
@@ -261,9 +229,16 @@ def _label(names: Sequence[str], columns: ColumnsConfig, where: str) -> str:
             else f"no column is called {', '.join(LABELS[:-1])} or {LABELS[-1]}",
             field=where,
             value=found or None,
-            fix=f"Set columns.label to one of: {listed(names)}.",
+            fix=f"Set columns.label to one of: {listed(names)}."
+            + (_PROSE if where.lower().endswith(".txt") and not found else ""),
         )
     return found[0]
+
+
+_PROSE = (
+    " If the file is prose and no table: make numbers of the texts first, such as word counts, and "
+    "write them as a table."
+)
 
 
 def _candidates(names: Sequence[str]) -> Iterator[str]:

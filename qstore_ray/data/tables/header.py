@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from qstore_ray.data.columns import TableSchema
-from qstore_ray.data.tables.choose import named
+from qstore_ray.data.tables.names import named
 from qstore_ray.data.tables.texts import is_number
 from qstore_ray.errors import DataError
 

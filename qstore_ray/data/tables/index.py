@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from qstore_ray.data.tables.choose import tells_rows
+from qstore_ray.data.tables.names import tells_rows
 from qstore_ray.data.tables.rows import is_text, trimmed
 from qstore_ray.data.tables.texts import is_number
 

@@ -13,84 +13,24 @@ others are looked at whole, block by block:
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from qstore_ray.data.columns import Column, LabelKind, TableSchema
 from qstore_ray.data.tables.choose import EMPTY, Chosen
+from qstore_ray.data.tables.distinct import Texts
 from qstore_ray.data.tables.index import Index
 from qstore_ray.data.tables.notation import Notation, notation_of
 from qstore_ray.data.tables.request import TableRequest
-from qstore_ray.data.tables.rows import is_text, not_a_value_error, trimmed
-from qstore_ray.data.tables.texts import BOOLEANS, is_number, label_kind_of
+from qstore_ray.data.tables.rows import not_a_value_error
+from qstore_ray.data.tables.texts import label_kind_of
 from qstore_ray.errors import DataError
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 _LABELS_KEPT = 100_000
-_ODD = 3
-_SHEET_ERROR = re.compile(r"#(DIV/0!|N/A|NAME\?|NULL!|NUM!|REF!|VALUE!)")
 _SIGN = "a value that seems to stand for a missing one"
-
-
-@dataclass
-class Texts:
-    """The distinct texts of one column, as far as they matter.
-
-    Args:
-        most: how many are kept.
-        missing: texts that stand for no value.
-        odd: a few of the texts that are no numbers.
-    """
-
-    most: int
-    missing: frozenset[str]
-    found: set[str] = field(default_factory=set)
-    more: bool = False
-    numbers: bool = True
-    booleans: bool = True
-    gaps: bool = False
-    odd: set[str] = field(default_factory=set)
-
-    def add(self, column: pa.ChunkedArray) -> None:
-        """Look at a block of the column."""
-        texts = trimmed(column)
-        used = pc.unique(texts.indices)
-        self.gaps |= bool(texts.null_count)
-        new = set(texts.dictionary.take(used.drop_null()).to_pylist()) - self.found - {None}
-        known = new - self.missing
-        self.gaps |= len(known) < len(new)
-        self.booleans = self.booleans and known <= BOOLEANS
-        others = (text for text in sorted(known - self.odd) if not is_number(text))
-        self.odd |= set(islice(others, _ODD + 1 - len(self.odd)))
-        self.numbers = not self.odd
-        if len(self.found) + len(known) > self.most:
-            self.more = True
-            known = set(sorted(known)[: max(0, self.most - len(self.found))])
-        self.found |= known
-
-    def sign(self) -> str:
-        """A text that seems to stand for a missing value among others; "" if there is none.
-
-        It is an error of a spreadsheet, the only text without letter or digit, such as `?`, or one
-        of a few texts among many numbers.
-        """
-        if len(self.found) < 2:
-            return ""
-        texts = sorted(self.found | self.odd)
-        if errors := [text for text in texts if _SHEET_ERROR.fullmatch(text)]:
-            return errors[0]
-        if self.more:
-            return min(self.odd) if 0 < len(self.odd) <= _ODD else ""
-        bare = [text for text in texts if not any(map(str.isalnum, text))]
-        return bare[0] if len(bare) == 1 else ""
-
-    def all_numbers(self, missing: Iterable[str]) -> bool:
-        """Whether all texts are numbers, but those that stand for a missing value."""
-        return all(map(is_number, self.found - set(missing)))
 
 
 class Survey:
@@ -270,8 +210,3 @@ def _too_many_error(free: Mapping[str, Texts], most: int, where: str) -> DataErr
 
 def _quoted(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
-
-
-def text_columns(schema: pa.Schema, names: Sequence[str]) -> tuple[str, ...]:
-    """Those of the columns that hold text."""
-    return tuple(name for name in names if is_text(schema.field(name).type))

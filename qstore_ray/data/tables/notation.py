@@ -4,8 +4,9 @@
 3,14        a decimal comma              $ 9.99       a currency sign
 1_000       underscores                  1.5D+00      an exponent of Fortran
 '7'         single quotes                −7           a minus sign that is not ASCII
-1 000       blanks between thousands     (1.50)  brackets for a minus sign
-٣           digits that are not ASCII    2019-03-23 20:21:09                      a date
+1 000       blanks between thousands     (1.50)       brackets for a minus sign
+0x1A        hexadecimal digits           ٣            digits that are not ASCII
+2019-03-23 20:21:09                      a date
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _SPACED = re.compile(r"[-+]?[0-9]{1,3}( [0-9]{3})+(\.[0-9]*)?")
 _UNDERSCORES = re.compile(r"[-+]?[0-9]+(_[0-9]+)+(\.[0-9]*)?")
 _FORTRAN = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)[dD][-+]?[0-9]+")
 _BRACKETS = re.compile(r"\([$€£¥₹]?[0-9][0-9,]*(\.[0-9]*)?\)")
+_HEX = re.compile(r"[-+]?0[xX][0-9a-fA-F]+")
 _QUOTED = re.compile(r"'[-+]?[0-9]+(\.[0-9]*)?'")
 _ALIKE = {"\u2212": "-", "\u2013": "-", " ": ""}
 _FORMATS = "in CSV files; in others write plain numbers"
@@ -42,6 +44,7 @@ _OTHERS = (
     (_UNDERSCORES, "underscores between digits", "Write the numbers without them"),
     (_FORTRAN, "an exponent as Fortran writes it", "Write e in place of D"),
     (_BRACKETS, "brackets for a minus sign", "Write (1.5) as -1.5"),
+    (_HEX, "hexadecimal digits", "Write decimal numbers"),
     (_QUOTED, "single quotes around them", "Use double quotes, or none"),
 )
 

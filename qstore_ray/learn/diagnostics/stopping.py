@@ -127,7 +127,10 @@ def monitored(record: Mapping[str, object], name: str) -> float:
         return metrics[name]
     error = unknown_name_error("metric", name, metrics, field="monitor")
     if name.startswith("val_") and not any(key.startswith("val_") for key in metrics):
-        error.fix = f"The dataset has no validation rows: set dataset.split.val. {error.fix}"
+        rows = (
+            "There are no validation rows: set dataset.split.val, or early_stopping of an estimator"
+        )
+        error.fix = f"{rows}. {error.fix}"
     raise error
 
 

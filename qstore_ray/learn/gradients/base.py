@@ -29,7 +29,6 @@ from qstore_ray.backends.base import (
     takes_no_shots,
 )
 from qstore_ray.backends.keys import DrawKey
-from qstore_ray.circuits.lower import lower
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import BackendError
@@ -143,8 +142,6 @@ def linearize(
         else:
             planned = cast("PlannedMethod", method)
             plan = planned.plan(template, bindings, rows_gradient=rows_gradient)
-        if getattr(backend, "noise", None) is not None:
-            _check_gates(template, method.name, backend)
         if key is not None:
             key = key._replace(n_rows=len(bindings))
         estimates = backend.evaluate(plan.template, observables, plan.bindings, **_drawn(key))
@@ -169,22 +166,3 @@ def no_gradient_error(backend: Backend, method: str) -> BackendError:
 def _drawn(key: DrawKey | None) -> dict[str, Any]:
     """The argument of a backend that draws; another one need not know it."""
     return {} if key is None else {"key": key}
-
-
-def _check_gates(template: Template, method: str, backend: Backend) -> None:
-    """Refuse gates that a plan takes apart: the noise of the whole gate would follow each part.
-
-    Raises:
-        BackendError: there is one.
-    """
-    kept = {op.gate for op in lower(template).ops}
-    apart = sorted({op.gate for op in template.ops} - kept)
-    if apart:
-        exact = can_differentiate(backend)
-        instead = "gradient = 'adjoint'" if exact else "optimizer = 'spsa'"
-        raise BackendError(
-            f"{method} takes {', '.join(apart)} apart, and noise follows whole gates",
-            field="trainer.gradient",
-            value=method,
-            fix=f"Take {instead}, or write the circuit in rx, ry, rz, rxx, ryy, rzz.",
-        )

@@ -1,19 +1,19 @@
-"""Parameter shift: exact gradients from two evaluations a gate, on anything that can evaluate.
+"""Parameter shift: exact gradients from evaluations at shifted angles, on any backend.
 
 For a gate exp(−iθP/2) with P a Pauli string (Mitarai et al. 2018, arXiv:1803.00745; Schuld et al.
 2019, arXiv:1811.11184),
 
-    ∂⟨O⟩/∂θ = ½ (⟨O⟩(θ + π/2) − ⟨O⟩(θ − π/2)).
+    ∂⟨O⟩/∂θ = ½ (⟨O⟩(θ + π/2) − ⟨O⟩(θ − π/2));
 
-Lowering makes every gate with an angle one of these. A slot may feed several gates, with scales,
-so each gate is shifted by itself: in the planned circuit every shifted gate has a parameter of
-its own, and the chain rule adds scale · derivative to each slot of the gate's angle. A plan for N
-rows and G shifted gates has N·(1 + 2G) evaluations: the rows as they are, then all +π/2, then all
-−π/2.
+controlled rotations have rules of four and six terms (`shift_rules.py`). A slot may feed several
+gates, with scales, so each gate is shifted by itself: in the planned circuit every shifted angle is
+a parameter of its own, and the chain rule adds scale · derivative to each slot of the angle. Gates
+stay whole, so the noise of a gate follows it once. A plan for N rows and rules of S terms in all
+has N·(1 + S) evaluations: the rows as they are, then the rows at each shift.
 
-`RandomCoordinateShift` shifts one gate of the G, drawn with equal chances, and multiplies its
-derivative by G. Its mean is the gradient, for 3N evaluations with any G; its steps are those of
-random coordinate descent (Ding et al. 2023, arXiv:2311.00088).
+`RandomCoordinateShift` shifts one angle of the G, drawn with equal chances, and multiplies its
+derivative by G. Its mean is the gradient, for 3N evaluations with any G (5N or 7N of a controlled
+rotation); its steps are those of random coordinate descent (Ding et al. 2023, arXiv:2311.00088).
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ from qstore_ray.backends.keys import DrawKey, generator
 from qstore_ray.circuits.template import Angle, Template
 from qstore_ray.errors import BackendError, CircuitError
 from qstore_ray.learn.gradients.base import GradientPlan
-from qstore_ray.learn.unroll import gate_angles, unroll
+from qstore_ray.learn.gradients.shift_rules import shifted_gates
+from qstore_ray.learn.unroll import gate_angles
 
 if TYPE_CHECKING:
-    from qstore_ray.types import FloatArray, IntArray
+    from qstore_ray.types import FloatArray
 
 
 _COORDINATE = 0xC00D
@@ -40,12 +41,12 @@ _COORDINATE = 0xC00D
 
 @dataclass(frozen=True)
 class ParameterShift:
-    """∂⟨O⟩/∂θ = ½(⟨O⟩(θ + π/2) − ⟨O⟩(θ − π/2)) for each gate with an angle."""
+    """∂⟨O⟩/∂θ = Σ c ⟨O⟩(θ + shift) for each angle of each gate."""
 
     name: str = "parameter_shift"
 
     def plan(self, template: Template, bindings: Bindings, *, rows_gradient: bool) -> GradientPlan:
-        """N·(1 + 2G) evaluations for N rows and G gates with an angle to differentiate.
+        """N·(1 + S) evaluations for N rows and rules of S terms: 2 for most angles.
 
         Raises:
             CircuitError: the gradient of amplitudes is asked for; a state has no shift rule.
@@ -55,7 +56,7 @@ class ParameterShift:
 
 @dataclass(frozen=True)
 class RandomCoordinateShift:
-    """G · ½(⟨O⟩(θ + π/2) − ⟨O⟩(θ − π/2)) for one gate of the G with an angle, 0 for the others."""
+    """G times the derivative by one angle of the G, 0 for the others."""
 
     name: str = "random_coordinate_shift"
     draws: bool = True
@@ -63,7 +64,7 @@ class RandomCoordinateShift:
     def plan(
         self, template: Template, bindings: Bindings, *, rows_gradient: bool, key: DrawKey | None
     ) -> GradientPlan:
-        """3N evaluations for N rows, of the gate that the key draws.
+        """3N evaluations for N rows, more if the angle that the key draws has a longer rule.
 
         Raises:
             BackendError: the key is None.
@@ -77,8 +78,8 @@ class RandomCoordinateShift:
                 fix="Give key=DrawKey((run, epoch, step)), a new one for each step; or take "
                 "gradient = 'parameter_shift'.",
             )
-        _, angles = unroll(template, rows=rows_gradient)
-        gate = int(generator(key.and_also(_COORDINATE), 0).integers(max(len(angles), 1)))
+        count = len(shifted_gates(template, rows=rows_gradient).angles)
+        gate = int(generator(key.and_also(_COORDINATE), 0).integers(max(count, 1)))
         return _plan(self.name, template, bindings, rows_gradient, slice(gate, gate + 1))
 
 
@@ -93,39 +94,34 @@ def _plan(
             value=name,
             fix="Take gradient = 'adjoint' on the statevector backend.",
         )
-    unrolled, angles = unroll(template, rows=rows_gradient)
-    n, gates = len(bindings), len(angles)
-    chosen = np.arange(gates)[shifted]
-    repeats = 1 + 2 * len(chosen)
+    circuit = shifted_gates(template, rows=rows_gradient)
+    n, gates = len(bindings), len(circuit.angles)
+    chosen = range(gates)[shifted]
+    terms = [(gate, shift) for gate in chosen for shift in circuit.rules[gate]]
+    of_gate = np.zeros((gates, len(terms)))  # the rules as a matrix
+    steps = np.zeros((1 + len(terms), gates))
+    for term, (gate, shift) in enumerate(terms):
+        of_gate[gate, term] = shift.coefficient * (1 if len(chosen) == gates else gates)
+        steps[1 + term, gate] = shift.by
+    centre = gate_angles(circuit.angles, bindings)
+    repeats = len(steps)
     amplitudes = bindings.amplitudes
     planned = Bindings(
         np.tile(bindings.rows, (repeats, 1)),
-        _shifts(gate_angles(angles, bindings), chosen),
+        (steps[:, None, :] + centre[None]).reshape(n * repeats, gates),
         None if amplitudes is None else np.tile(amplitudes, (repeats, 1)),
     )
 
     def combine(values: FloatArray) -> tuple[FloatArray, Pullback]:
-        by_shift = values.reshape(repeats, n, values.shape[1])  # (1 + 2C, N, O)
-        there, back = by_shift[1 : 1 + len(chosen)], by_shift[1 + len(chosen) :]
-        slopes = 0.5 * (there - back)  # (C, N, O)
+        by_shift = values.reshape(repeats, n, values.shape[1])  # (1 + S, N, O)
 
         def pullback(cotangent: FloatArray) -> Gradients:
-            by_gate = np.zeros((n, gates))
-            found = np.einsum("gno,no->ng", slopes, cotangent)
-            by_gate[:, chosen] = found if len(chosen) == gates else found * gates
-            return _to_slots(template, angles, by_gate, rows_gradient)
+            found = np.einsum("tno,no->nt", by_shift[1:], cotangent) @ of_gate.T
+            return _to_slots(template, circuit.angles, found, rows_gradient)
 
         return by_shift[0], pullback
 
-    return GradientPlan(unrolled, planned, combine)
-
-
-def _shifts(centre: FloatArray, chosen: IntArray) -> FloatArray:
-    """Parameters (N·(1 + 2C), G): as they are, then each chosen gate +π/2, then each −π/2."""
-    n, gates = centre.shape
-    steps = np.eye(gates)[chosen] * (np.pi / 2)
-    shift = np.concatenate([np.zeros((1, gates)), steps, -steps])
-    return (shift[:, None, :] + centre[None]).reshape(n * len(shift), gates)
+    return GradientPlan(circuit.template, planned, combine)
 
 
 def _to_slots(

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.inputs.signature import Signature
 from qstore_ray.errors import RunError, UsageError
+from qstore_ray.resilience import expanded
 from qstore_ray.track.config import TrackConfig, default_uri
 from qstore_ray.track.mlflow.store import load_mlflow, open_client, translated
 
@@ -118,7 +119,7 @@ def download_model(
     """
     store = (config.mlflow_uri if config else None) or default_uri(Path(storage))
     load_mlflow()
-    target = Path(folder).expanduser()
+    target = expanded(folder)
     target.mkdir(parents=True, exist_ok=True)
     with translated(store, "download the model"):
         client = open_client(store)
@@ -146,7 +147,7 @@ def _bytes_of(model: Savable | str | Path) -> bytes:
     if not isinstance(model, str | Path):
         return model.to_bytes()
     try:
-        return Path(model).expanduser().read_bytes()
+        return expanded(model).read_bytes()
     except OSError as exc:
         raise UsageError(
             f"cannot read the model file: {exc.strerror or type(exc).__name__}",

@@ -16,9 +16,9 @@ import numpy as np
 
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend
-from qstore_ray.backends.keys import DrawKey, for_scoring
+from qstore_ray.backends.keys import for_scoring
 from qstore_ray.data.inputs.frame import label_name, place_of, weights_to_score
-from qstore_ray.data.inputs.labelled import label_column, labelled_dataset
+from qstore_ray.data.inputs.labelled import label_column, labelled_dataset, split_name
 from qstore_ray.data.inputs.signature import Signature, raw_rows
 from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.data.read.dataset import Dataset
@@ -27,6 +27,7 @@ from qstore_ray.learn import step
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.scoring import Scoring
 from qstore_ray.learn.targets import TargetScaling
+from qstore_ray.resilience import expanded
 from qstore_ray.train.model.archive import SUFFIX, check_suffix, read_bytes, write_bytes
 from qstore_ray.train.model.evaluation import Evaluation, scored
 from qstore_ray.train.model.modelfile import (
@@ -81,13 +82,12 @@ class TrainedModel:
         """The model of a run folder (its newest checkpoint), a checkpoint folder or a `.qsm` file.
 
         Args:
-            backend: where circuits are evaluated; without it exactly, in this process. One with
-                shots or random errors draws the same ones in every call.
+            backend: where circuits are evaluated; without it exactly, in this process.
 
         Raises:
             CheckpointError: no readable checkpoint exists, or the model file is damaged.
         """
-        path = Path(path).expanduser()
+        path = expanded(path)
         if path.suffix == SUFFIX and not path.is_dir():
             return cls.from_bytes(read_bytes(path), backend)
         checkpoint = find_checkpoint(path)
@@ -103,7 +103,7 @@ class TrainedModel:
             checkpoint.arrays[THETA],
             Preparation.from_arrays(own, about["preparation"]),
             tuple(about["classes"]),
-            _scoring(backend),
+            for_scoring(backend or open_backend("statevector", {})),
             about,
             origin_of(checkpoint.manifest, checkpoint.path),
             checkpoint.path,
@@ -122,7 +122,7 @@ class TrainedModel:
             found.theta,
             found.preparation,
             tuple(found.about["classes"]),
-            _scoring(backend),
+            for_scoring(backend or open_backend("statevector", {})),
             found.about,
             found.origin,
         )
@@ -144,7 +144,7 @@ class TrainedModel:
             UsageError: another ending, or a file that cannot be written.
             CircuitError: a circuit of the user's own that cannot be written as OpenQASM.
         """
-        path = Path(path).expanduser()
+        path = expanded(path)
         check_suffix(path)
         write_bytes(path, self.to_bytes())
         return path
@@ -334,7 +334,7 @@ class TrainedModel:
             DataError, UnknownNameError: see `evaluate`.
         """
         if not isinstance(dataset, Dataset):
-            dataset = self.labelled(dataset, split=split)
+            dataset = self.labelled(dataset, split=split_name(split))
         x, y = self._rows(dataset, split)
         scoring = Scoring(self.model.loss.goal, tuple(map(str, dataset.schema.class_names)))
         if metrics is not None:
@@ -383,8 +383,3 @@ class TrainedModel:
             )
         x, y = dataset.materialize(split)
         return x, y
-
-
-def _scoring(backend: Backend | None) -> Backend:
-    found: Backend = for_scoring(backend or open_backend("statevector", {}), DrawKey((0, 2)))
-    return found

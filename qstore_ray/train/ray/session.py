@@ -13,6 +13,7 @@ import os
 import secrets
 import signal
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,18 +126,43 @@ def _own_ray(config: ClusterConfig, dashboard: bool) -> Iterator[None]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     with environment(defaults={**_DEFAULTS, "RAY_AUTH_TOKEN": _token()}):
         try:
-            with _groups_of_their_own(), _unheard(), _same_handler():
-                ray.init(
-                    "local",
-                    num_cpus=available_cpus(),
-                    include_dashboard=dashboard,
-                    object_store_memory=config.object_store_mb * 2**20,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                )
+            _start(config, dashboard)
             yield
         finally:
             ray.shutdown()
+
+
+def _start(config: ClusterConfig, dashboard: bool) -> None:
+    try:
+        with _groups_of_their_own(), _unheard(), _same_handler():
+            ray.init(
+                "local",
+                num_cpus=available_cpus(),
+                include_dashboard=dashboard,
+                object_store_memory=config.object_store_mb * 2**20,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+    except (OSError, RayError, RuntimeError) as exc:
+        raise _no_start_error(exc) from exc
+
+
+def _no_start_error(exc: BaseException) -> BackendError:
+    """The error for a Ray that cannot be started on this machine."""
+    inside = "or train in this process: trainer.num_workers = 0."
+    if "AF_UNIX" in str(exc):  # the longest path of a socket, in Ray's folder
+        return BackendError(
+            "the path of the temporary folder is too long for Ray's sockets",
+            field="TMPDIR",
+            value=tempfile.gettempdir(),
+            fix=f"Set TMPDIR to a folder with a short path, such as /tmp, {inside}",
+        )
+    return BackendError(
+        f"Ray cannot be started on this machine: {first_line(exc)}",
+        field="TMPDIR" if isinstance(exc, OSError) else "cluster",
+        value=tempfile.gettempdir() if isinstance(exc, OSError) else None,
+        fix=f"Check the temporary folder and the free memory, {inside}",
+    )
 
 
 @cache

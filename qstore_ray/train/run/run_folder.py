@@ -28,7 +28,7 @@ from typing import IO, Any, Literal, cast, get_args
 from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError, UsageError
 from qstore_ray.resilience import (
-    real_path,
+    storage_folder,
     sweep_parts,
     unwritable_fix,
     write_durably,
@@ -180,7 +180,7 @@ def _checked(
     locked: bool,
 ) -> Path:
     """`check_run`; `locked` if this attempt has locked the folder."""
-    path = real_path(storage) / check_name(name)
+    path = storage_folder(storage) / check_name(name)
     check_existing(existing)
     _check_text(path)
     if not (path / _RECORD).exists():

@@ -8,7 +8,7 @@ from typing import Any
 
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, RunExistsError
-from qstore_ray.resilience import real_path
+from qstore_ray.resilience import storage_folder
 from qstore_ray.train.run.run_folder import Existing, check_existing, check_name
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.samplers import Learner, get_sampler
@@ -43,7 +43,7 @@ def check_study(
         chosen.check(space, len(config.objectives))
     if isinstance(chosen, Design):
         chosen.points(space, seed=0, limit=config.trials)
-    folder = real_path(storage) / check_name(name)
+    folder = storage_folder(storage) / check_name(name)
     _check_folder(folder, config.storage_url, existing)
     return folder
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from qstore_ray.credentials import without_login
 from qstore_ray.errors import MissingDependencyError, StudyError
+from qstore_ray.resilience import expanded
 from qstore_ray.tune.study.address import file_of, is_file, parsed, with_login
 from qstore_ray.tune.study.storage_errors import damaged_error, translated
 
@@ -128,7 +129,7 @@ def _has_tables(url: str) -> bool:
 
     file = file_of(url)
     if file is not None:
-        _check_link(file.expanduser())
+        _check_link(expanded(file))
     if file is not None and not file.exists() and file.parent.is_dir():
         return False
     address = with_login(url)

@@ -243,7 +243,10 @@ def test_an_unknown_study_names_the_nearest(storage: Path):
 def test_a_folder_without_studies_is_named(tmp_path: Path):
     with pytest.raises(UsageError, match=f"no studies in {tmp_path}") as caught:
         find_study("digits", tmp_path)
-    assert (caught.value.value, caught.value.fix) == ("digits", "Give --storage.")
+    assert (caught.value.value, caught.value.fix) == (
+        "digits",
+        "Run a search first, or give --storage.",
+    )
 
 
 def test_a_study_in_a_database_is_found_by_its_job(tmp_path: Path):

@@ -162,3 +162,12 @@ def test_several_columns_of_labels_are_told_of_arrays():
         DatasetConfig(name="t", source="local", params={"path": "t"}, columns={"label": ["a", "b"]})
     assert caught.value.field == "columns.label"
     assert "y (N, T)" in caught.value.fix
+
+
+def test_a_folder_of_prose_is_told_to_make_numbers(tmp_path: Path):
+    for kind in ("neg", "pos"):
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "0.txt").write_text("What a nice film.\nIt was, really, so good!\n")
+    with pytest.raises(DataError, match="no column is called") as caught:
+        _load(tmp_path)
+    assert "make numbers of the texts first" in caught.value.fix

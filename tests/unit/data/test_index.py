@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.data.tables.choose import tells_rows
 from qstore_ray.data.tables.index import NAMES, NUMBERS, Index
+from qstore_ray.data.tables.names import tells_rows
 
 N = 40
 A = np.random.default_rng(3).normal(size=N).tolist()

@@ -199,6 +199,7 @@ def test_dates_are_no_categories_in_any_format(tmp_path: Path, suffix: str):
     [
         (["(1.50)", "2", "(1,200)"], "brackets for a minus sign"),
         (["($3)", "4"], "brackets for a minus sign"),
+        (["0x1A", "0xff", "7"], "hexadecimal digits"),
         (["٣", "٤", "5"], "not ASCII"),
         (["१२", "७.५"], "not ASCII"),
         (["１２", "３"], "not ASCII"),

@@ -149,3 +149,13 @@ def test_the_name_of_merged_classes_is_a_label_of_rows_to_score():
         labels.encode(np.array(["c", "e"]))
     assert (caught.value.row, caught.value.value) == (1, "e")
     assert "'a', 'b', 'other'" in caught.value.fix
+
+
+@pytest.mark.parametrize("form", [list, lambda y: pd.Series(y, dtype=object)])
+def test_a_label_that_is_missing_in_memory_has_its_row(models, form):
+    name, model = next(iter(models.items()))
+    x = pd.DataFrame({column: [1.0, 2.0, 3.0] for column in model.signature.table.names})
+    labels = [model.classes[0] if model.classes else 1.0, None, None]
+    with pytest.raises(DataError, match="a label is missing") as caught:
+        model.labelled(x, form(labels))
+    assert "row 1" in str(caught.value), name

@@ -158,8 +158,31 @@ def test_an_estimate_counts_what_training_counts(trainer, tmp_path):
     assert found.train_seconds > 0
 
 
+def test_an_estimate_counts_the_scoring_of_test_rows():
+    mitigation = {"readout": "inverse", "zne": {"scales": [1, 3]}, "twirl": 2}
+    noise = {**NOISE, "readout": 0.02}
+    config = JobConfig(
+        name="counted",
+        dataset=DatasetConfig(name="iris", params={"dataset": "iris"}),
+        model=ModelConfig(n_qubits=4, layers=1),
+        trainer=TrainerConfig(batch_size=16, noise=noise, mitigation=mitigation),
+    )
+    found = estimate_job(config)
+    rows = 30
+    assert found.test_circuits == 3 * rows + 2 * 2 * 3 * rows, "noisy, and mitigated"
+    exact = config.model_copy(update={"trainer": TrainerConfig()})
+    assert estimate_job(exact).test_circuits == 0
+
+
 def test_the_doctor_names_the_engine(capsys):
     assert main(["doctor"]) == 0
     assert "engine" in capsys.readouterr().out
     assert main(["doctor", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["engine"].startswith("native")
+
+
+def test_a_user_without_a_home_has_the_measurement_in_the_temporary_folder(tmp_path, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", str)  # as Python leaves `~` of such a user
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert cost_of._path("numpy", "complex128").is_relative_to(tmp_path)

@@ -185,3 +185,25 @@ def test_a_cluster_that_cannot_be_joined_is_an_error_in_a_line(monkeypatch, text
     shown = "no" if text else "RayError"
     assert caught.value.message == f"cannot join the Ray cluster: {shown}"
     assert caught.value.field == "cluster.address"
+
+
+@pytest.mark.parametrize(
+    ("error", "field", "said"),
+    [
+        (OSError("AF_UNIX path length cannot exceed 107 bytes: /x"), "TMPDIR", "too long"),
+        (PermissionError(13, "Permission denied", "/tmp/ray"), "TMPDIR", "Permission denied"),
+        (RuntimeError("no port is free\nmore"), "cluster", "no port is free"),
+    ],
+)
+def test_a_ray_that_cannot_be_started_is_an_error_that_says_what_to_do(
+    monkeypatch, error: Exception, field: str, said: str
+):
+    def refuse(*_, **__) -> None:
+        raise error
+
+    monkeypatch.setattr(session.ray, "init", refuse)
+    monkeypatch.setattr(session, "uses_own_ray", lambda config: True)
+    with pytest.raises(BackendError, match=said) as caught, ray_session(ClusterConfig(), 1):
+        pass
+    assert caught.value.field == field
+    assert "trainer.num_workers = 0" in caught.value.fix

@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qstore_ray.cli.app import main
 from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError
+from qstore_ray.testing.search_spaces import SPACE
 from qstore_ray.track.jsonl import read_records
 from qstore_ray.train.finish import take_all
 from qstore_ray.train.run import run_folder
@@ -24,6 +26,9 @@ from qstore_ray.train.run.run_folder import (
     open_run_folder,
     read_run_record,
 )
+from qstore_ray.tune.config import TuneConfig
+from qstore_ray.tune.study.admission import check_study
+from tests.unit.tune.test_space import JOB
 
 RECIPE = {"model": {"n_qubits": 4}, "trainer": {"epochs": 3, "optimizer_options": {"beta1": 0.5}}}
 MADE_OF = {"recipe": RECIPE, "data_fingerprint": "d" * 64}
@@ -402,3 +407,30 @@ def test_a_run_that_another_driver_finished_a_moment_ago_is_not_resumed(tmp_path
         _open(tmp_path, existing="resume")
     record = read_run_record(path)
     assert (record["generation"], record["status"]) == (1, "finished")
+
+
+@pytest.mark.parametrize(
+    ("storage", "fix"),
+    [
+        ("file:///data/my%20runs", "'/data/my runs'"),
+        ("s3://bucket/runs", "not supported yet"),
+        ("hdfs:/runs", "not supported yet"),
+        ("~nobody-of-this-name/runs", "whole path"),
+    ],
+)
+def test_an_address_is_no_folder_of_runs(tmp_path, monkeypatch, storage, fix):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        _open(storage)
+    assert caught.value.field == "storage"
+    assert fix in caught.value.fix
+    with pytest.raises(ConfigError, match="storage: "):
+        check_study(storage, "s", TuneConfig(space=SPACE), job=JOB)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [["runs"], ["tune", "show", "s"], ["ui"], ["evaluate", "s"]])
+def test_the_home_of_an_unknown_user_is_empty(tmp_path, monkeypatch, capsys, command):
+    monkeypatch.chdir(tmp_path)
+    assert main([*command, "--storage", "~nobody-of-this-name/runs"]) in (0, 2)
+    assert capsys.readouterr().err

@@ -50,6 +50,7 @@ from qstore_ray.data.tables.arrow import index_of, read_schema
 from qstore_ray.data.tables.request import TableRequest, signs
 from qstore_ray.data.tables.rows import is_text
 from qstore_ray.errors import ConfigError, DataError, unknown_name_error
+from qstore_ray.resilience import expanded
 
 _CONVERTED = "refs/convert/parquet"
 _FEATURE_NAMES = ("image", "img")
@@ -262,7 +263,7 @@ def _hub(params: HuggingFaceParams, config: SourceConfig) -> Hub:
             value=endpoint,
             fix="Use https, or unset HF_TOKEN.",
         )
-    cache_dir = Path(config.cache_dir or constants.HF_HUB_CACHE).expanduser().resolve()
+    cache_dir = expanded(config.cache_dir or constants.HF_HUB_CACHE).resolve()
     return Hub(params.path, endpoint.rstrip("/"), str(cache_dir), offline, params.timeout)
 
 

@@ -18,9 +18,10 @@ from qstore_ray.data.sources.local.csv.csv import CsvFormat, head_of
 from qstore_ray.data.sources.local.csv.dialect import dialect_of
 from qstore_ray.data.sources.local.csv.lines import SAMPLED, LineRange, first_lines, line_ranges
 from qstore_ray.data.sources.parts import Split
-from qstore_ray.data.tables.choose import LABELS, Chosen, is_unnamed
+from qstore_ray.data.tables.choose import Chosen
 from qstore_ray.data.tables.header import names_of
 from qstore_ray.data.tables.kinds import Survey
+from qstore_ray.data.tables.names import LABELS, is_unnamed
 from qstore_ray.data.tables.request import TableRequest
 from qstore_ray.errors import ConfigError, DataError
 

@@ -1,0 +1,115 @@
+"""The first steps of a training, taken to count and time them; see `estimate.py`."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from qstore_ray.job import JobConfig
+from qstore_ray.learn.step import BLOCK
+
+if TYPE_CHECKING:
+    from qstore_ray.data.read.dataset import Dataset
+    from qstore_ray.train.checks import Checked
+
+_STEPS = 6
+_SECONDS = 3.0
+"""How many steps are taken at most, and for how long: the first one also compiles."""
+
+
+class Work(NamedTuple):
+    """Seconds, circuits and shots."""
+
+    seconds: float
+    circuits: float
+    shots: float
+
+
+class FirstSteps(NamedTuple):
+    """What a step and the validation of an epoch take.
+
+    Attributes:
+        steps_per_epoch: in whole batches, so it may be broken.
+    """
+
+    step: Work
+    validation: Work
+    steps_per_epoch: float
+    engine: str
+    measured_steps: int = 0
+    flops_per_step: float | None = None
+    memory_bytes: int | None = None
+
+
+def measured_work(config: JobConfig, job: Checked) -> FirstSteps:
+    """By the first steps of the training itself, in this process."""
+    from qstore_ray.backends.statevector import StatevectorBackend
+    from qstore_ray.learn.schedules import Horizon
+    from qstore_ray.simulate.engines.engines import describe
+    from qstore_ray.train.loop.loop import batches_of
+    from qstore_ray.train.loop.objective import RowSelection, TrainingObjective
+    from qstore_ray.train.loop.reducer import LocalReducer
+    from qstore_ray.train.loop.stepper import Stepper
+
+    trainer, rows = config.trainer, job.rows
+    backend = trainer.open_backend(threads=1)
+    objective = TrainingObjective(job.model, backend, trainer.gradient, LocalReducer())
+    stepper = Stepper(trainer, objective)
+    batches = batches_of(trainer, rows.y).of_epoch(0)
+    state = stepper.begin(
+        job.model.initial(trainer.seed), Horizon(len(batches) * trainer.epochs, len(batches))
+    )
+    seconds: list[float] = []
+    samples = 0
+    began = time.perf_counter()
+    while len(seconds) < _STEPS and (not seconds or time.perf_counter() - began < _SECONDS):
+        index = batches[len(seconds) % len(batches)]
+        before = time.perf_counter()
+        state, batch = stepper.step(state, RowSelection(rows.x, rows.y, index, rows.row))
+        seconds.append(time.perf_counter() - before)
+        samples += batch.n_rows
+    steps = len(seconds)
+    circuits, shots = objective.usage / steps
+    step = Work(statistics.median(seconds[1:] or seconds), circuits, shots)
+    part = RowSelection(rows.x_val, rows.y_val).first(trainer.batch_size)
+    validation = Work(0.0, 0.0, 0.0)
+    if part.count:
+        objective.for_testing(trainer.seed, state.step)
+        used, before = objective.usage, time.perf_counter()
+        objective.scores(state.theta, part)
+        took = time.perf_counter() - before
+        share = len(rows.x_val) / part.count
+        circuits, shots = (objective.usage - used) * share
+        validation = Work(took * share, circuits, shots)
+    per_epoch = len(rows.x) / (samples / steps)
+    engine = describe(backend.engine) if isinstance(backend, StatevectorBackend) else backend.name
+    return FirstSteps(step, validation, per_epoch, engine, measured_steps=steps)
+
+
+def scoring_work(config: JobConfig, job: Checked, dataset: Dataset) -> Work:
+    """The test rows with noise or shots, and mitigated: from the first of them."""
+    from qstore_ray.backends.meter import metered
+    from qstore_ray.learn import step
+    from qstore_ray.train.finish import noisy_backends
+
+    found = Work(0.0, 0.0, 0.0)
+    if "test" not in dataset.plans:
+        return found
+    x = dataset.materialize("test").x
+    part = x[:BLOCK]
+    theta = job.model.initial(config.trainer.seed)
+    for backend in noisy_backends(config.trainer).values():
+        meter = metered(backend)
+        step.block_outputs(job.model, theta, part, meter)  # compiles
+        meter.take()
+        before = time.perf_counter()
+        step.block_outputs(job.model, theta, part, meter)
+        took = time.perf_counter() - before
+        used, share = meter.take(), len(x) / len(part)
+        found = Work(
+            found.seconds + took * share,
+            found.circuits + used.circuits * share,
+            found.shots + used.shots * share,
+        )
+    return found
