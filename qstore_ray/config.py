@@ -13,10 +13,11 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Self, Union, get_args, get_origin
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from qstore_ray.credentials import HIDDEN, is_secret, redact_text
 from qstore_ray.errors import ConfigError, unknown_name_error
@@ -77,6 +78,21 @@ class Config(BaseModel):
         except ValidationError as exc:
             raise _config_error(exc, type(self)) from exc
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_bool_for_a_number(cls, values: Any) -> Any:
+        """Refuse true and false as numbers: pydantic takes them for 1 and 0."""
+        for name, value in values.items() if isinstance(values, dict) else ():
+            info = cls.model_fields.get(name)
+            if info is not None and _has_bool(value) and _is_of_numbers(info.annotation):
+                raise ConfigError(
+                    "a number is needed, not true or false",
+                    field=name,
+                    value=value,
+                    fix="Write a number.",
+                )
+        return values
+
     @classmethod
     def from_dict(cls, values: Table) -> Self:
         """The configuration that `values` (as read from TOML or JSON) describes."""
@@ -115,6 +131,27 @@ class Config(BaseModel):
     def fingerprint(self) -> str:
         """SHA-256 of the canonical JSON form (64 hex digits): equal configurations, equal value."""
         return fingerprint(self.to_dict())
+
+
+def _has_bool(value: Any) -> bool:
+    """Whether a value is true or false, or a list or table with one of them."""
+    if isinstance(value, dict | list | tuple):
+        return any(map(_has_bool, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, bool)
+
+
+def _is_of_numbers(kind: Any) -> bool:
+    """Whether a field is a number, or a list or table of numbers, in each of its types."""
+    if kind in (int, float):
+        return True
+    arguments = get_args(kind)
+    if get_origin(kind) is Annotated:
+        return _is_of_numbers(arguments[0])
+    if get_origin(kind) in (Union, UnionType):
+        return all(_is_of_numbers(each) for each in arguments if each is not NoneType)
+    if get_origin(kind) is tuple:
+        return all(_is_of_numbers(each) for each in arguments if each is not Ellipsis)
+    return get_origin(kind) is dict and _is_of_numbers(arguments[1])
 
 
 def _shown(value: Any, name: str = "") -> str:

@@ -119,7 +119,7 @@ def estimate_job(config: JobConfig) -> Estimate:
         workers=trainer.num_workers,
         backend=trainer.backend,
         engine=found.engine,
-        noise=trainer.noise is not None,
+        noise=trainer.has_noise,
         measured_steps=found.measured_steps,
         circuits=round(
             every * (found.step.circuits * found.steps_per_epoch + found.validation.circuits)
@@ -147,7 +147,7 @@ def _is_exact(config: JobConfig) -> bool:
     )
     return (
         trainer.backend == "statevector"
-        and trainer.noise is None
+        and not trainer.has_noise
         and "shots" not in trainer.backend_options
         and trainer.gradient in ("auto", "adjoint")
         and not searches

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
 
 
+MOST_SHOTS = 2**53
+"""Larger counts have no exact mean in double precision."""
+
+
 @dataclass(frozen=True, eq=False)
 class MeasuredBasis:
     """A basis and its share of each observable.
@@ -151,11 +155,12 @@ def checked_shots(shots: int) -> int:
     """The number of shots.
 
     Raises:
-        ConfigError: it is no whole number from 1.
+        ConfigError: it is no whole number from 1 to `MOST_SHOTS`.
     """
-    if isinstance(shots, bool) or not isinstance(shots, Integral) or shots < 1:
+    is_count = isinstance(shots, Integral) and not isinstance(shots, bool)
+    if not (is_count and 1 <= shots <= MOST_SHOTS):
         raise ConfigError(
-            "the number of shots is a whole number from 1",
+            "the number of shots is a whole number from 1 to 2^53",
             field="shots",
             value=shots,
             fix="Take for example 1024, or leave shots unset for exact values.",

@@ -6,8 +6,9 @@ on the fastest engine installed (`simulate/engines/engines.py`); the object's re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, cast
 
 from qstore_ray.backends.base import Bindings, Estimates, Gradients, Pullback, Usage
@@ -16,7 +17,7 @@ from qstore_ray.backends.counts import Counts, checked_shots_of_counts
 from qstore_ray.backends.grouping import checked_shots, key_of_shots
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.memory import check_states, check_width
-from qstore_ray.backends.noise.config import NoiseConfig
+from qstore_ray.backends.noise.config import NoiseConfig, read_noise
 from qstore_ray.backends.noise.trajectories import (
     RandomErrors,
     TrajectoryRun,
@@ -28,7 +29,7 @@ from qstore_ray.backends.sampling.circuit import compile_measured
 from qstore_ray.backends.sampling.run import SampledRun
 from qstore_ray.circuits.observable import Observable, z_observables
 from qstore_ray.circuits.template import Template
-from qstore_ray.errors import BackendError, unknown_name_error
+from qstore_ray.errors import BackendError, ConfigError, unknown_name_error
 from qstore_ray.simulate.compile.compiler import compile_program
 from qstore_ray.simulate.engines.engines import (
     EngineName,
@@ -61,7 +62,7 @@ class StatevectorBackend:
     Raises:
         MissingDependencyError: the engine is not installed.
         BackendError: the engine does not have that precision.
-        ConfigError: numbers of shots or trajectories that are none.
+        ConfigError: a noise, or numbers of threads, shots or trajectories, that are none.
     """
 
     name = "statevector"
@@ -86,9 +87,9 @@ class StatevectorBackend:
                 value=precision,
                 fix="Take engine = 'native', or precision = 'complex128'.",
             )
-        self.threads = threads
+        self.threads = _checked_threads(threads)
         self.precision: Precision = precision
-        self.noise = NoiseConfig.from_dict(dict(noise)) if isinstance(noise, Mapping) else noise
+        self.noise = read_noise(noise)
         own = self.noise.trajectories if self.noise else 1
         self.trajectories = own if trajectories is None else checked_trajectories(trajectories)
         self.shots = None if shots is None else checked_shots(shots)
@@ -274,3 +275,14 @@ class StatevectorBackend:
             self._run, errors, bindings, key_of_errors(key), trajectories=self.trajectories,
             threads=self.threads, precision=self.precision, keep=keep,
         )  # fmt: skip
+
+
+def _checked_threads(threads: int) -> int:
+    if isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1:
+        raise ConfigError(
+            "the number of threads is a whole number from 1",
+            field="threads",
+            value=threads,
+            fix="Take 1, or the number of cores of this machine.",
+        )
+    return int(threads)

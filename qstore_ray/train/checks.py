@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from qstore_ray.backends.base import Backend
+from qstore_ray.backends.noise.placed import unused_noise
 from qstore_ray.config import Config
 from qstore_ray.data.read.dataset import Dataset
-from qstore_ray.errors import ConfigError, DataError, UsageError, numbered, under
+from qstore_ray.errors import ConfigError, DataError, QStoreError, UsageError, numbered, under
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.gradients import get_gradient
 from qstore_ray.learn.model import QuantumModel, build_model
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
 
 C = TypeVar("C", bound=Config)
+_log = logging.getLogger(__name__)
 
 
 class Checked(NamedTuple):
@@ -210,10 +214,26 @@ def check_rows(
         schedule = get_schedule(config.schedule, config.schedule_options)
         schedule.init(Horizon(steps * config.epochs, steps))
     parts = model.split(model.initial(0))
-    with under("model"), numbered(rows.row):
+    with _with_fields_of_a_job(config), numbered(rows.row):
         first, _ = model.inputs(parts, rows.x[:1])
         bindings = model.bindings(parts, first, model.circuit.angles(first))
         backend.check(model.circuit.template, model.observables, bindings)
         if config.mitigation is not None:
             mitigated = config.open_mitigated()
             mitigated.check(model.circuit.template, model.observables, bindings)
+    for said in unused_noise(model.circuit.template, getattr(backend, "noise", None)):
+        _log.warning("%s", said)
+
+
+@contextmanager
+def _with_fields_of_a_job(config: TrainerConfig) -> Iterator[None]:
+    """Name the field of a job that an error of its circuit or backend is about."""
+    try:
+        yield
+    except QStoreError as exc:
+        first = exc.field.partition(".")[0]
+        if first == "initial":
+            exc.field = "encoding"
+        part = "trainer" if first in ("noise", "mitigation", "trainer") else "model"
+        with under("trainer.backend_options" if first in config.backend_options else part):
+            raise

@@ -8,12 +8,13 @@ from pydantic import Field, field_validator, model_validator
 
 from qstore_ray.backends import check_backend, open_backend
 from qstore_ray.backends.base import Backend
+from qstore_ray.backends.grouping import checked_shots
 from qstore_ray.backends.mitigation.backend import open_mitigated
 from qstore_ray.backends.mitigation.config import MitigationConfig
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.config import Config
 from qstore_ray.data.config import DatasetConfig
-from qstore_ray.errors import ConfigError, unknown_name_error
+from qstore_ray.errors import ConfigError, under, unknown_name_error
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.gradients import GRADIENTS
 from qstore_ray.learn.optimizers import SearchOptimizer, get_optimizer
@@ -119,11 +120,19 @@ class TrainerConfig(Config):
     def _known_names(self) -> Self:
         """Names and options are checked where they are written, not where they are used."""
         check_backend(self.backend, self.options_of_backend())
+        if self.noise is not None and self.backend_options.get("noise") is not None:
+            raise ConfigError(
+                "the noise is given twice: noise, and the option noise of the backend",
+                field="backend_options.noise",
+                value=self.backend_options["noise"],
+                fix="Leave one of them out.",
+            )
+        if (shots := self.backend_options.get("shots")) is not None:
+            with under("backend_options"):
+                checked_shots(shots)
         if self.mitigation is not None:
             options = self.options_of_backend()
-            self.mitigation.check_source(
-                has_noise=options.get("noise") is not None, shots=options.get("shots")
-            )
+            self.mitigation.check_source(has_noise=self.has_noise, shots=options.get("shots"))
         if self.gradient not in ("auto", *GRADIENTS):
             raise unknown_name_error(
                 "gradient", self.gradient, ("auto", *GRADIENTS), field="gradient"
@@ -153,13 +162,19 @@ class TrainerConfig(Config):
 
     def exact_options(self) -> Table:
         """What the backend is opened with for exact values: without noise and shots."""
-        return {name: value for name, value in self.backend_options.items() if name != "shots"}
+        return {k: v for k, v in self.backend_options.items() if k not in ("noise", "shots")}
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether training has noise: `noise`, or the option `noise` of the backend."""
+        return self.options_of_backend().get("noise") is not None
 
     def open_backend(self, threads: int = 1) -> Backend:
         """The backend of training and validation."""
         if self.mitigation is not None and self.mitigation.during == "always":
             return self.open_mitigated(threads)
-        return open_backend(self.backend, self.options_of_backend(), threads=threads)
+        with under("trainer.backend_options"):
+            return open_backend(self.backend, self.options_of_backend(), threads=threads)
 
     def open_mitigated(self, threads: int = 1) -> Backend:
         """The backend with its mitigation, which must be set."""

@@ -8,16 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from qiskit_aer.noise import NoiseModel, depolarizing_error
+from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.noise.config import NoiseConfig
+from qstore_ray.backends.noise.placed import unused_noise
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.observable import z_observables
 from qstore_ray.circuits.template import Op, Template, param
 from qstore_ray.config import fingerprint
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.errors import BackendError, ConfigError
+from qstore_ray.errors import BackendError, CircuitError, ConfigError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.gradients import get_gradient, linearize
 from qstore_ray.testing.strategies import Case, cases
@@ -227,14 +230,73 @@ def test_noise_that_cannot_be_is_refused_where_it_is_written(noise, field):
     assert caught.value.field.endswith(field)
 
 
+DAMPING = {"name": "amplitude_damping", "gamma": 0.1}
+
+
 @pytest.mark.parametrize(
-    ("noise", "words"),
+    ("trainer", "model", "words", "field"),
     [
-        ({"gates": [{"channel": {"name": "amplitude_damping", "gamma": 0.1}}]}, "twirl = true"),
-        ({"readout": {"7": 0.1}}, "qubits"),
+        ({"noise": {"gates": [{"channel": DAMPING}]}}, {}, "twirl = true", "trainer.noise.twirl"),
+        ({"backend_options": {"noise": {"gates": [{"channel": DAMPING}]}}}, {}, "twirl = true",
+         "trainer.backend_options.noise.twirl"),
+        ({"noise": {"readout": {"7": 0.1}}}, {}, "qubits", "trainer.noise"),
+        ({"noise": {"device": "fake_manila", "twirl": True}}, {"encoding": "amplitude"},
+         "amplitudes", "model.encoding"),
+        ({"noise": {"readout": 0.5}, "mitigation": {"readout": "inverse"}}, {}, "alike",
+         "trainer.mitigation.readout"),
+        ({"backend": "aer", "noise": NOISE, "backend_options": {"method": "statevector"}}, {},
+         "random errors", "trainer.backend_options.method"),
     ],
-)
-def test_noise_that_does_not_fit_the_circuit_or_engine_is_refused(noise, words, rows, tmp_path):
-    with pytest.raises((BackendError, ConfigError)) as caught:
-        _train(_job(tmp_path, noise=noise), rows)
-    assert words in f"{caught.value}"
+)  # fmt: skip
+def test_what_does_not_fit_the_circuit_is_refused_with_the_field_of_the_job(
+    trainer, model, words, field, tmp_path: Path
+):
+    data = DatasetLoader.from_arrays(x=np.eye(20)[:, :2], y=np.arange(20) % 2)
+    config = TrainerConfig(**trainer)
+    job = QuantumTrainer(ModelConfig(n_qubits=2, **model), config, name="no", storage=tmp_path)
+    with pytest.raises((BackendError, ConfigError, CircuitError), match=words) as caught:
+        job.fit(data)
+    assert caught.value.field == field
+    assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize(
+    ("noise", "said"),
+    [
+        ({}, ["says no error"]),
+        ({"gates": [{"on": "cx", "channel": CHANNEL}, {"on": "all", "channel": CHANNEL}]},
+         ["noise.gates.0 changes nothing: no gate of the circuit is cx"]),
+        ({"gates": [{"on": "two_qubit", "qubits": [1, 0], "channel": CHANNEL}]},
+         ["noise.gates.0 changes nothing: no gate of the circuit is two_qubit on qubits [1, 0]"]),
+        (NOISE, []),
+        ({"over_rotation": 0.01}, []),
+        ({"readout": 0.01}, []),
+    ],
+)  # fmt: skip
+def test_noise_that_changes_nothing_is_said(noise, said: list[str]):
+    template = Template(2, (Op("ry", (0,), (param(0),)), Op("cz", (0, 1))), n_params=1)
+    found = unused_noise(template, NoiseConfig.from_dict(noise))
+    assert [text in whole for text, whole in zip(said, found, strict=True)] == [True] * len(said)
+
+
+def test_gates_without_a_device_s_noise_are_said():
+    model = NoiseModel()
+    model.add_quantum_error(depolarizing_error(0.1, 2), ["cx"], [0, 1])
+    ring = Template(
+        3,
+        (*(Op("ry", (q,), (param(q),)) for q in range(3)), Op("cx", (0, 1)), Op("cx", (1, 2))),
+        n_params=3,
+    )
+    for device in (model, model.to_dict(serializable=True)):
+        (said,) = unused_noise(ring, NoiseConfig(device=device))
+        assert said.endswith("no error for 1 cx of the circuit")
+    assert unused_noise(ring, NoiseConfig(device="fake_manila")) == []
+
+
+def test_a_device_is_an_object_or_its_dictionary_and_no_class():
+    backend = FakeManilaV2()
+    properties = NoiseConfig(device=backend.properties().to_dict())
+    assert properties == NoiseConfig(device=backend.properties())
+    with pytest.raises(ConfigError, match="class") as caught:
+        NoiseConfig(device=FakeManilaV2)
+    assert "FakeManilaV2()" in caught.value.fix

@@ -86,3 +86,30 @@ def test_an_option_of_something_without_options_has_no_empty_list_of_names() -> 
     finally:
         BACKENDS.unregister("bare")
     assert caught.value.fix == "No name is possible here: leave it out."
+
+
+@pytest.mark.parametrize(
+    ("trainer", "field"),
+    [
+        ({"epochs": True}, "epochs"),
+        ({"clip_norm": True}, "clip_norm"),
+        ({"noise": {"readout": True}}, "noise.readout"),
+        ({"noise": {"readout": {0: True}}}, "noise.readout"),
+        ({"noise": {"readout": [[True, 0], [0, True]]}}, "noise.readout"),
+        ({"mitigation": {"twirl": True}, "noise": {"readout": 0.1}}, "mitigation.twirl"),
+        ({"mitigation": {"zne": {"scales": [True, 3]}}}, "mitigation.zne.scales"),
+    ],
+)
+def test_true_is_not_taken_for_the_number_1(trainer: dict[str, Any], field: str) -> None:
+    with pytest.raises(ConfigError, match="not true or false") as caught:
+        TrainerConfig.from_dict(trainer)
+    assert caught.value.field == field
+
+
+def test_true_is_taken_where_it_is_meant() -> None:
+    zne = {"readout": "inverse", "zne": True}
+    trainer = TrainerConfig.from_dict({"mitigation": zne, "noise": {"readout": 0.1, "twirl": True}})
+    assert trainer.mitigation is not None
+    assert trainer.mitigation.zne is not None
+    assert trainer.noise is not None
+    assert trainer.noise.twirl

@@ -130,6 +130,22 @@ class AerBackend:
         self, template: Template, observables: Sequence[Observable], bindings: Bindings
     ) -> None:
         """Whether the arguments fit each other and the method; see `Backend.check`."""
+        if self.options.shots is None:
+            self._check_exact()
+        self._check_circuit(template, observables, bindings)
+
+    def _check_exact(self) -> None:
+        if self.options.has_channels and self.method != "density_matrix":
+            raise BackendError(
+                f"Aer's method {self.method} draws random errors, so it has no exact values",
+                field="method",
+                value=self.method,
+                fix="Take method = 'density_matrix', or ask for shots.",
+            )
+
+    def _check_circuit(
+        self, template: Template, observables: Sequence[Observable], bindings: Bindings
+    ) -> None:
         check_bindings(template, observables, bindings)
         if template.initial == "amplitudes" and self.method == "matrix_product_state":
             raise CircuitError(
@@ -165,7 +181,7 @@ class AerBackend:
                 that is missing, or a circuit that Aer cannot run.
         """
         shots = self.options.shots if shots is None else checked_shots(shots)
-        self.check(template, observables, bindings)
+        self._check_circuit(template, observables, bindings)
         if shots is None:
             return self._exact(template, tuple(observables), bindings)
         return self._sampled(template, tuple(observables), bindings, shots, key).estimates()
@@ -181,7 +197,7 @@ class AerBackend:
     ) -> Counts:
         """How often each outcome was read, of the draws of `evaluate`; see `CountingBackend`."""
         shots = checked_shots_of_counts(self.options.shots if shots is None else shots)
-        self.check(template, observables, bindings)
+        self._check_circuit(template, observables, bindings)
         return self._sampled(template, tuple(observables), bindings, shots, key)
 
     def _exact(
@@ -189,13 +205,7 @@ class AerBackend:
     ) -> Estimates:
         from qstore_ray.backends.aer.circuits import bound, exact_circuit, row_of
 
-        if self.options.has_channels and self.method != "density_matrix":
-            raise BackendError(
-                f"Aer's method {self.method} draws random errors, so it has no exact values",
-                field="method",
-                value=self.method,
-                fix="Take method = 'density_matrix', or ask for shots.",
-            )
+        self._check_exact()
         n_rows = len(bindings)
         if n_rows == 0:
             return Estimates(np.zeros((0, len(observables))))

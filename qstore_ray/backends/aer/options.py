@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Literal, NotRequired, TypeAlias, TypedDict
 
 from qstore_ray.backends.grouping import checked_shots
-from qstore_ray.backends.noise.config import NoiseConfig
+from qstore_ray.backends.noise.config import NoiseConfig, read_noise
 from qstore_ray.errors import ConfigError, unknown_name_error
 from qstore_ray.types import ReadOnlyTable
 
@@ -111,7 +110,7 @@ def checked_options(
     ):
         if value not in known:
             raise unknown_name_error(f"Aer {field}", value, known, field=field)
-    noise = _noise(noise)
+    noise = read_noise(noise)
     if method == "automatic":
         method = "density_matrix" if _has_channels(noise) else "statevector"
         _log.info("method automatic: %s", method)
@@ -143,19 +142,6 @@ def checked_options(
 
 def _has_channels(noise: NoiseConfig | None) -> bool:
     return noise is not None and noise.has_channels
-
-
-def _noise(noise: NoiseConfig | ReadOnlyTable | None) -> NoiseConfig | None:
-    if isinstance(noise, Mapping):
-        return NoiseConfig.from_dict(dict(noise))
-    if noise is not None and not isinstance(noise, NoiseConfig):
-        raise ConfigError(
-            "noise is a table, or an object of NoiseConfig",
-            field="noise",
-            value=noise,
-            fix="Write for example {readout = 0.02}.",
-        )
-    return noise
 
 
 def _threads(threads: int | None) -> int:

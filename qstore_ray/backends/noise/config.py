@@ -20,6 +20,7 @@ they hold the calibration data that it stood for.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,10 +37,10 @@ from qstore_ray.backends.noise.entries import (
 )
 from qstore_ray.circuits.gates import GATES
 from qstore_ray.config import Config
-from qstore_ray.errors import ConfigError
+from qstore_ray.errors import ConfigError, under
 
 if TYPE_CHECKING:
-    from qstore_ray.types import FloatArray
+    from qstore_ray.types import FloatArray, ReadOnlyTable
 
 
 class NoiseConfig(Config):
@@ -82,7 +83,8 @@ class NoiseConfig(Config):
     @field_validator("device", mode="before")
     @classmethod
     def _is_data(cls, device: Any) -> Any:
-        return device if device is None or isinstance(device, dict) else read_device(device)
+        is_written = isinstance(device, dict) and not {"errors", "backend_name"} & set(device)
+        return device if device is None or is_written else read_device(device)
 
     @model_validator(mode="after")
     def _is_the_device_alone(self) -> NoiseConfig:
@@ -135,7 +137,8 @@ class NoiseConfig(Config):
                         value=list(entry.qubits),
                     )
                 if entry.channel.n_qubits is None and n_qubits <= 2:
-                    entry.channel.kraus(n_qubits)
+                    with under(f"gates.{place}.channel"):
+                        entry.channel.kraus(n_qubits)
         return self
 
     def confusion(self, qubit: int) -> FloatArray:
@@ -165,3 +168,22 @@ class NoiseConfig(Config):
         if isinstance(self.readout, dict):
             named += list(self.readout)
         return max(named, default=-1) + 1
+
+
+def read_noise(noise: NoiseConfig | ReadOnlyTable | None) -> NoiseConfig | None:
+    """The noise that a backend's option describes.
+
+    Raises:
+        ConfigError: it is neither a table nor a `NoiseConfig`.
+    """
+    if isinstance(noise, Mapping):
+        return NoiseConfig.from_dict(dict(noise))
+    if noise is not None and not isinstance(noise, NoiseConfig):
+        raise ConfigError(
+            "noise is a table, or an object of NoiseConfig",
+            field="noise",
+            value=noise,
+            fix="Write for example { readout = 0.02 }, or "
+            "{ device = 'fake_torino', twirl = true }.",
+        )
+    return noise

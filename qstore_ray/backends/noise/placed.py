@@ -19,6 +19,7 @@ from qstore_ray.backends.noise.device.compiled import (
     NoisyCircuitRecord,
     compile_for_device,
 )
+from qstore_ray.backends.noise.device.fake import gate_width
 from qstore_ray.backends.noise.placement import ChannelSite, channel_sites, noisy_template
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
@@ -82,3 +83,27 @@ def place_noise(
     )
     moved = tuple(compiled.moved(observable) for observable in observables)
     return PlacedNoise(compiled.template, moved, compiled.sites, compiled.readout, compiled)
+
+
+def unused_noise(template: Template, noise: NoiseConfig | None) -> list[str]:
+    """What a noise says that changes nothing in a circuit, each as a sentence."""
+    if noise is None:
+        return []
+    if noise.device is not None:
+        free = place_noise(template, (), noise).record()["gates_without_error"]
+        # Turns of one qubit about Z are often free of errors.
+        pairs = [f"{n} {gate}" for gate, n in free.items() if gate_width(gate) == 2]
+        said = (
+            f"the noise of {noise.device.name} has no error for {', '.join(pairs)} of the circuit"
+        )
+        return [said] * bool(pairs)
+    if not (noise.gates or noise.places or noise.over_rotation or noise.readout):
+        return ["the noise says no error: it has no gates, readout, over_rotation or device"]
+    met = sorted({op.gate for op in template.ops})
+    return [
+        f"noise.gates.{place} changes nothing: no gate of the circuit is {entry.on}"
+        f"{'' if entry.qubits is None else f' on qubits {list(entry.qubits)}, in this order'}; "
+        f"it has {', '.join(met) or 'no gates'}"
+        for place, entry in enumerate(noise.gates)
+        if not any(entry.follows(op.gate, op.qubits) for op in template.ops)
+    ]

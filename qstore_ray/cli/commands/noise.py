@@ -17,7 +17,7 @@ from qstore_ray.errors import ConfigError
 if TYPE_CHECKING:
     from qstore_ray.backends.noise.config import NoiseConfig
     from qstore_ray.backends.noise.device.compiled import NoisyCircuitRecord
-    from qstore_ray.backends.noise.device.device import Device
+    from qstore_ray.backends.noise.device.device import Device, DeviceGate
 
 app = typer.Typer(
     help="Show the noise of devices and noise files.",
@@ -123,15 +123,21 @@ def _told(device: Device, shown: Sequence[int] | None) -> dict[str, Any]:
         "version": device.version,
         "basis": list(device.basis),
         "n_qubits": len(device.qubits),
+        "coupled": device.coupled,
         "twirled": sorted(_no_pauli_channels(device)),
         "clamped_t2": list(device.clamped),
         "faulty": [list(each) for each in device.faulty],
         "left_out": list(device.left_out),
+        "gates": [
+            {"gate": g.gate, "modelled_error": device.error(g.gate, _any_qubits(g))}
+            for g in device.gates
+            if g.qubits is None and g.channel is not None
+        ],
         "qubits": [
             {
                 "qubit": q,
-                "t1": device.qubits[q].t1,
-                "t2": device.qubits[q].t2,
+                "t1": device.qubits[q].t1 if q < len(device.qubits) else None,
+                "t2": device.qubits[q].t2 if q < len(device.qubits) else None,
                 "readout_error": device.readout_error(q) if device.confusion(q) else None,
                 "error": _one_qubit_error(device, q),
             }
@@ -158,15 +164,22 @@ def _no_pauli_channels(device: Device) -> set[str]:
         channel.name
         for gate in device.gates
         if gate.qubits is not None or gate.channel is not None
-        for channel, places in device.channels(gate.gate, gate.qubits or (0,)) or ()
+        for channel, places in device.channels(gate.gate, gate.qubits or _any_qubits(gate)) or ()
         if not is_pauli(channel.kraus(len(places)))
     }
+
+
+def _any_qubits(gate: DeviceGate) -> tuple[int, ...]:
+    """Qubits that a gate might act on, if its noise is the same on all."""
+    from qstore_ray.backends.noise.device.fake import gate_width
+
+    return tuple(range(gate_width(gate.gate)))
 
 
 def _described(told: dict[str, Any]) -> list[str]:
     head = [
         ("device", f"{told['device']} {told['version']}".strip()),
-        ("qubits", told["n_qubits"]),
+        ("qubits", told["n_qubits"] if told["coupled"] else "any number"),
         ("gates", ", ".join(told["basis"])),
         ("twirled", ", ".join(told["twirled"]) or "none, all channels are Pauli channels"),
         ("not modelled", "; ".join([*_listed("errors of", told["left_out"]), _NOT_MODELLED])),
@@ -179,6 +192,9 @@ def _described(told: dict[str, Any]) -> list[str]:
         names = ["-".join(map(str, each)) for each in told["faulty"]]
         head.append(("faulty", f"error 1, not used: {', '.join(names)}"))
     text = [facts(head)]
+    if told["gates"]:
+        rows_of_gates = ((g["gate"], _percent(g["modelled_error"])) for g in told["gates"])
+        text.append(table(("gate on any qubits", "error %"), rows_of_gates))
     if told["qubits"]:
         rows = (
             (q["qubit"], _us(q["t1"]), _us(q["t2"]), _percent(q["readout_error"]),

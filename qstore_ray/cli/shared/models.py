@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from qstore_ray.resilience import expanded
 
 if TYPE_CHECKING:
     from qstore_ray.train.model.trained import TrainedModel
+    from qstore_ray.types import ReadOnlyTable
 
 SUFFIX = ".qsm"
 Reading = Annotated[
@@ -68,11 +70,13 @@ def open_model(path: Path) -> TrainedModel:
         trained_on = model.origin.trainer.get("backend", "statevector")
         if trained_on != "statevector":
             note(f"note: trained on the backend {trained_on}, evaluated on statevector.")
+        _say_exact(model.origin.trainer)
         return model
     run = path.parent.parent if (path / "manifest.json").exists() else path
     backend = None
     if (run / "config.toml").exists() or run == path:
         config = TrainerConfig.from_dict(read_toml(run / "config.toml").get("trainer", {}))
+        _say_exact(config.to_dict())
         backend = open_backend(config.backend, config.exact_options())
     if run == path:
         checkpoint, problems = latest_checkpoint(run / "checkpoints")
@@ -80,6 +84,16 @@ def open_model(path: Path) -> TrainedModel:
             note(f"warning: passed over a checkpoint: {problem}")
         path = checkpoint.path if checkpoint else run  # `load` then reports that it has no model
     return TrainedModel.load(path, backend)
+
+
+def _say_exact(trainer: ReadOnlyTable) -> None:
+    """Say that the model is evaluated exactly, if it was trained otherwise."""
+    given = trainer.get("backend_options")
+    options = given if isinstance(given, Mapping) else {}
+    noisy = trainer.get("noise") is not None or options.get("noise") is not None
+    parts = ["noise"] * noisy + ["shots"] * (options.get("shots") is not None)
+    if parts:
+        note(f"note: trained with {' and '.join(parts)}, evaluated exactly.")
 
 
 def check_output(output: str) -> Path:

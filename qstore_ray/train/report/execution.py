@@ -35,11 +35,11 @@ def execution(trainer: ReadOnlyTable) -> list[tuple[str, str]]:
     """
     options = trainer.get("backend_options")
     options = dict(options) if isinstance(options, Mapping) else {}
-    shots = options.pop("shots", None)
+    shots, own = options.pop("shots", None), options.pop("noise", None)
     backend = str(trainer.get("backend", "statevector"))
     if options:
         backend += f" ({', '.join(f'{name} = {value}' for name, value in options.items())})"
-    noise, mitigation = trainer.get("noise"), trainer.get("mitigation")
+    noise, mitigation = trainer.get("noise") or own, trainer.get("mitigation")
     said = [
         ("backend", backend),
         ("shots", f"{shots:,} a row and basis" if isinstance(shots, int) else "none, exact values"),

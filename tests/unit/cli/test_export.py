@@ -145,3 +145,18 @@ def test_a_model_trained_elsewhere_says_on_what_it_is_evaluated(run: Path, rows:
     assert main(["export", str(run)]) == 0
     assert main(["predict", str(run / "model.qsm"), rows]) == 0
     assert "trained on the backend aer, evaluated on statevector" in capsys.readouterr().err
+
+
+def test_a_model_trained_with_noise_or_shots_says_that_it_is_evaluated_exactly(
+    run: Path, rows: str, capsys
+):
+    config = (run / "config.toml").read_text(encoding="utf-8")
+    config += "\n[trainer.noise]\nreadout = 0.1\n[trainer.backend_options]\nshots = 9\n"
+    config = config.replace("[trainer.backend_options]\n\n", "").replace("backend_options = {}", "")
+    (run / "config.toml").write_text(config, encoding="utf-8")
+    said = "trained with noise and shots, evaluated exactly"
+    assert main(["predict", str(run), rows]) == 0
+    assert said in capsys.readouterr().err
+    assert main(["export", str(run)]) == 0
+    assert main(["predict", str(run / "model.qsm"), rows]) == 0
+    assert said in capsys.readouterr().err

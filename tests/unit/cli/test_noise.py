@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from qiskit_aer.noise import NoiseModel, ReadoutError, depolarizing_error
 
 from qstore_ray.cli.app import main
 
@@ -97,3 +98,19 @@ def test_what_cannot_be_shown_says_why(capsys, tmp_path: Path, job: str):
     ):
         assert main(["noise", "show", *arguments]) == 2
         assert said in capsys.readouterr().err, arguments
+
+
+def test_an_aer_noise_model_of_all_qubits_is_shown(capsys, tmp_path: Path, job: str):
+    model = NoiseModel()
+    model.add_all_qubit_quantum_error(depolarizing_error(0.01, 1), ["h", "rx"])
+    model.add_all_qubit_quantum_error(depolarizing_error(0.08, 2), ["cx"])
+    model.add_readout_error(ReadoutError([[0.9, 0.1], [0.2, 0.8]]), [0])
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps(model.to_dict(serializable=True)))
+    assert main(["noise", "show", str(path), "--job", job]) == 0
+    text = capsys.readouterr().out
+    assert "any number" in text
+    assert "cx                        6" in text  # 3/4 of 0.08, in percent
+    assert main(["noise", "show", str(path), "--job", job, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [q["readout_error"] for q in found["qubits"]] == [pytest.approx(0.15), None, None, None]

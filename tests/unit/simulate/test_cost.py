@@ -132,6 +132,7 @@ NOISE = {
 JOBS = (
     {"gradient": "adjoint"},
     {"noise": NOISE},
+    {"mitigation": {"zne": True, "twirl": 2, "during": "always"}, "noise": NOISE},
     {"gradient": "parameter_shift"},
     {"optimizer": "spsa"},
     {"backend": "aer", "optimizer": "spsa", "backend_options": {"shots": 64}},

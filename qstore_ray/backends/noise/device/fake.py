@@ -166,7 +166,7 @@ def _device(
             kept += sorted(each, key=lambda g: g.qubits or ())
     if not by_name:
         raise ConfigError("the device has no gates that are known here", field="device", value=name)
-    coupled = not any(_n_qubits(g.gate) == 2 and g.qubits is None for g in kept)
+    coupled = not any(gate_width(g.gate) == 2 and g.qubits is None for g in kept)
     return Device(
         name=name,
         version=version,
@@ -184,10 +184,10 @@ def _name_of(given: Any, target: Any) -> str:
 
 
 def _is_gate(name: str) -> bool:
-    return name != _IDLE and _n_qubits(name) in {1, 2}
+    return name != _IDLE and gate_width(name) in {1, 2}
 
 
-def _n_qubits(name: str) -> int:
+def gate_width(name: str) -> int:
     """How many qubits a gate of Qiskit's own acts on; 0 if it is no gate."""
     from qiskit.circuit import Gate
     from qiskit.circuit.library import get_standard_gate_name_mapping

@@ -32,6 +32,12 @@ def read_device(given: Any) -> Device:
 
     if isinstance(given, Device):
         return given
+    if isinstance(given, type):
+        raise ConfigError(
+            "this is a class, and no device",
+            value=given.__name__,
+            fix=f"Make an object of it: {given.__name__}().",
+        )
     if isinstance(given, Path) or (isinstance(given, str) and given.endswith(".json")):
         return _from_file(Path(given))
     if isinstance(given, str):
