@@ -17,7 +17,7 @@ import pytest
 from qstore_ray.testing import TrackerLaws
 from qstore_ray.testing.trackers import RecordingPlace, Seen
 from qstore_ray.track.base import TRACKERS, Tracker
-from qstore_ray.track.config import TrackConfig, default_uri
+from qstore_ray.track.config import TrackConfig, sqlite_uri
 from qstore_ray.track.follow import open_trackers
 from qstore_ray.track.mlflow.tracker import MLflowTracker
 from qstore_ray.track.tensorboard import TensorBoardTracker, read_events
@@ -30,7 +30,7 @@ from tests.wandb_log import look_at_wandb_log
 
 @contextmanager
 def _mlflow_on_sqlite(folder: Path) -> Iterator[RecordingPlace]:
-    config = TrackConfig(mlflow_uri=default_uri(folder))
+    config = TrackConfig(mlflow_uri=sqlite_uri(folder / "named.db"))
     yield _mlflow_place(folder, config)
 
 

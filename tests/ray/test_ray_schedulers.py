@@ -133,7 +133,7 @@ def test_workers_that_would_wait_for_each_other_are_refused_with_the_clusters_nu
     args = (ClusterConfig(), TrainerConfig(num_workers=2), ray.cluster_resources(), nodes)
     with pytest.raises(ResourceError) as caught:
         room(config.model_copy(update={"concurrency": 2}), *args)
-    assert caught.value.field == "concurrency"
+    assert caught.value.field == "tune.concurrency"
     assert "a trial takes 2 CPU, there are 2 CPU: 1 fit at a time" in caught.value.message
     found = room(config, *args)
     assert found.concurrency == 1

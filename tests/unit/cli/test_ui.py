@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -121,6 +122,9 @@ def test_a_signal_ends_all_servers_and_what_they_started(number: int, repository
     process.send_signal(number)
     assert process.communicate(timeout=LONGEST) == ("", "")
     assert process.returncode == 0
+    end = time.monotonic() + LONGEST
+    while any(map(_members, groups)) and time.monotonic() < end:
+        time.sleep(0.05)  # what was killed is not gone at once
     assert [_members(group) for group in groups] == [[], []]
     assert not any(map(_answers, ports))
 

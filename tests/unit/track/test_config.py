@@ -113,6 +113,9 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "    name = 'ledger'\n"
         "    def __init__(self, config, file='ledger.txt'):\n"
         "        self.file = file\n"
+        "    def start(self, run): ...\n"
+        "    def epoch(self, record): ...\n"
+        "    def finish(self, status, summary, artifacts): ...\n"
     )
     info = tmp_path / "ledgers-1.0.dist-info"
     info.mkdir()

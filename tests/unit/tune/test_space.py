@@ -151,7 +151,7 @@ def test_values_become_a_job_and_whole_numbers_stay_whole():
         ({RATE: {**FLOAT, "hihg": 1}}, f"{RATE}.hihg", "'high'"),
         ({RATE: {**FLOAT, "high": 10**400}}, f"{RATE}.high", "number"),
         ({LAYERS: {**INT, "low": 1.5}}, f"{LAYERS}.low", "whole number"),
-        ({LAYERS: {**INT, "low": True}}, f"{LAYERS}.low", "whole number"),
+        ({LAYERS: {**INT, "low": True}}, f"{LAYERS}.low", "not true or false"),
         ({LAYERS: {**INT, "high": 10**400}}, f"{LAYERS}.high", "or less"),
         ({LAYERS: {**INT, "type": "integer"}}, f"{LAYERS}.type", "'int'"),
         ({LAYERS: {"low": 1, "high": 2}}, LAYERS, "a type"),
