@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qstore_ray.first_steps import FirstSteps, Work, measured_work, scoring_work
 from qstore_ray.job import JobConfig
 from qstore_ray.learn.step import BLOCK
+from qstore_ray.train.first_steps import FirstSteps, Work, measured_work, scoring_work
 
 if TYPE_CHECKING:
     from qstore_ray.data.read.dataset import Dataset
@@ -102,8 +102,8 @@ def estimate_job(config: JobConfig) -> Estimate:
     rows = len(job.rows.x)
     steps = -(-rows // (trainer.batch_size * trainer.accumulate))
     program = compile_program(job.model.circuit.template, job.model.observables)
-    found = _predicted(config, job, program) if _is_exact(config) else measured_work(config, job)
-    scoring = scoring_work(config, job, dataset)
+    found = _predicted(config, job, program) if _is_exact(config) else measured_work(trainer, job)
+    scoring = scoring_work(trainer, job, dataset)
     epoch = found.step.seconds * found.steps_per_epoch + found.validation.seconds
     epoch /= max(1, trainer.num_workers)
     every = trainer.epochs

@@ -1,4 +1,4 @@
-"""The first steps of a training, taken to count and time them; see `estimate.py`."""
+"""The first steps of a training, taken to count and time them; see `qstore_ray/estimate.py`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import statistics
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from qstore_ray.job import JobConfig
 from qstore_ray.learn.step import BLOCK
+from qstore_ray.train.config import TrainerConfig
 
 if TYPE_CHECKING:
     from qstore_ray.data.read.dataset import Dataset
@@ -42,7 +42,7 @@ class FirstSteps(NamedTuple):
     memory_bytes: int | None = None
 
 
-def measured_work(config: JobConfig, job: Checked) -> FirstSteps:
+def measured_work(trainer: TrainerConfig, job: Checked) -> FirstSteps:
     """By the first steps of the training itself, in this process."""
     from qstore_ray.backends.statevector import StatevectorBackend
     from qstore_ray.learn.schedules import Horizon
@@ -52,7 +52,7 @@ def measured_work(config: JobConfig, job: Checked) -> FirstSteps:
     from qstore_ray.train.loop.reducer import LocalReducer
     from qstore_ray.train.loop.stepper import Stepper
 
-    trainer, rows = config.trainer, job.rows
+    rows = job.rows
     backend = trainer.open_backend(threads=1)
     objective = TrainingObjective(job.model, backend, trainer.gradient, LocalReducer())
     stepper = Stepper(trainer, objective)
@@ -87,7 +87,7 @@ def measured_work(config: JobConfig, job: Checked) -> FirstSteps:
     return FirstSteps(step, validation, per_epoch, engine, measured_steps=steps)
 
 
-def scoring_work(config: JobConfig, job: Checked, dataset: Dataset) -> Work:
+def scoring_work(trainer: TrainerConfig, job: Checked, dataset: Dataset) -> Work:
     """The test rows with noise or shots, and mitigated: from the first of them."""
     from qstore_ray.backends.meter import metered
     from qstore_ray.learn import step
@@ -98,8 +98,8 @@ def scoring_work(config: JobConfig, job: Checked, dataset: Dataset) -> Work:
         return found
     x = dataset.materialize("test").x
     part = x[:BLOCK]
-    theta = job.model.initial(config.trainer.seed)
-    for backend in noisy_backends(config.trainer).values():
+    theta = job.model.initial(trainer.seed)
+    for backend in noisy_backends(trainer).values():
         meter = metered(backend)
         step.block_outputs(job.model, theta, part, meter)  # compiles
         meter.take()
