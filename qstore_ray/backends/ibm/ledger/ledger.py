@@ -9,8 +9,8 @@
         ledger.usage(job.key, job_id, seconds)     what the service bills
 
 A gateway that is started again opens the ledger and goes through `records`: it resumes the open
-ones at the step that is missing, cancels `open_duplicates`, and returns results that are on disk. A
-request is in a second job only if the first one failed or was cancelled; see `job_of`.
+ones at the missing step (a look-up is made again), cancels `open_duplicates`, and returns results
+that are on disk. A request is in a second job only if the first one failed or was cancelled.
 
 The folder is on a disk of the node that the gateway is pinned to, not in the run folder, which may
 be in an object store: a line must be on disk within milliseconds, and only its owner may read it.
@@ -22,6 +22,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -43,6 +44,7 @@ from qstore_ray.backends.ibm.ledger.results import (
 )
 from qstore_ray.backends.ibm.requests import CircuitRequest, PackedJob
 from qstore_ray.errors import LedgerError
+from qstore_ray.resilience import sweep_parts
 
 _log = logging.getLogger(__name__)
 _OWNER_ONLY: Final = 0o700
@@ -52,17 +54,12 @@ class Ledger:
     """The ledger of one gateway, opened for writing; use `Ledger.open`.
 
     A method that records a step returns when it is on disk, and raises `LedgerError` if the step is
-    not allowed in the job's state or cannot be written.
-
-    Attributes:
-        folder: that holds ledger, results and lock.
-        owner: whose jobs these are.
-        notice: what was dropped when it was opened; "" if nothing was.
+    not allowed in the job's state or cannot be written. `notice` says what was dropped at `open`.
     """
 
     def __init__(self, folder: Path, owner: LedgerOwner, contents: LedgerContents) -> None:
         self.folder, self.owner, self.notice = folder, owner, contents.notice
-        self._records = dict(contents.records)
+        self._records = {key: _at_start(record) for key, record in contents.records.items()}
         self._job_of: dict[str, str] = {}
         for record in self._records.values():
             self._index(record)
@@ -87,6 +84,7 @@ class Ledger:
                 folder.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
                 folder.chmod(_OWNER_ONLY)
                 stack.enter_context(lock_ledger(folder, wait))
+                sweep_parts(folder)
             except OSError as exc:
                 raise unwritable_error(folder, exc) from exc
             contents = replay(folder) if (folder / LEDGER).exists() else LedgerContents()
@@ -168,11 +166,7 @@ class Ledger:
         return self._finished(key, sums)
 
     def result(self, key: str) -> HardwareResult:
-        """The result of a finished job, from disk.
-
-        Raises:
-            LedgerError: it has not finished, or a file is missing or damaged; see `result_lost`.
-        """
+        """The result of a finished job, from disk; `LedgerError` if it is missing or damaged."""
         record = self._records.get(key)
         if record is None or record.checksums is None:
             raise LedgerError("the job has no result yet", field="key", value=key)
@@ -235,6 +229,12 @@ class Ledger:
                 self._job_of[request.key] = record.key
             elif self._job_of.get(request.key) == record.key:
                 del self._job_of[request.key]
+
+
+def _at_start(record: HardwareJob) -> HardwareJob:
+    """A look-up by an earlier process says nothing now: it has to be made again."""
+    is_stale = record.state is JobState.LOOKED_UP
+    return replace(record, state=JobState.INTENT) if is_stale else record
 
 
 def _share(request: CircuitRequest) -> RequestShare:

@@ -71,22 +71,18 @@ def played(requests: list[CircuitRequest], in_flight: int = 0) -> list[tuple[flo
 
 
 @given(traffic())
-def test_each_row_of_each_request_is_in_one_job(requests):
-    rows = Counter(
-        (piece.source or piece.key, piece.first_row + i)
-        for _, job in played(requests)
-        for piece in job.requests
-        for i in range(piece.rows)
-    )
-    assert rows == Counter((each.key, i) for each in requests for i in range(each.rows))
-
-
-@given(traffic())
-def test_a_job_is_within_the_caps_and_of_one_kind(requests):
-    for _, job in played(requests):
+def test_each_row_is_in_one_job_within_the_caps_and_of_one_kind(requests):
+    sent = played(requests)
+    rows: Counter[tuple[str, int]] = Counter()
+    for _, job in sent:
         assert job.executions <= CAPS.executions
         assert job.payload_bytes <= CAPS.payload_bytes
         assert {each.settings for each in job.requests} == {job.settings}
+        rows.update(
+            (r.source or r.key, r.first_row + i) for r in job.requests for i in range(r.rows)
+        )
+    assert rows == Counter((each.key, i) for each in requests for i in range(each.rows))
+    assert played(requests) == sent, "the same requests give the same jobs"
 
 
 @given(traffic())
@@ -96,11 +92,6 @@ def test_nothing_waits_longer_than_its_delay_or_deadline(requests):
         for piece in job.requests:
             limit = piece.deadline if piece.group else piece.arrival + DELAY
             assert piece.arrival <= now <= limit
-
-
-@given(traffic())
-def test_the_same_requests_give_the_same_jobs(requests):
-    assert played(requests) == played(requests)
 
 
 @given(traffic(), st.integers(0, 7))
