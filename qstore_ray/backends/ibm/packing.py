@@ -166,8 +166,8 @@ class Packer:
             shares = sorted(self._groups.pop(at), key=lambda r: (r.part, r.first_row))
             for requests in self._within_caps(shares):
                 self._enqueue(requests)
-        for settings, requests in tuple(self._single.items()):
-            if settings in self._ready or self._may_leave(requests, now):
+        for settings, single in tuple(self._single.items()):
+            if settings in self._ready or self._may_leave(single, now):
                 for request in self._single.pop(settings):
                     self._enqueue((request,))
 
