@@ -88,9 +88,15 @@ def test_each_row_is_in_one_job_within_the_caps_and_of_one_kind(requests):
 @given(traffic())
 def test_nothing_waits_longer_than_its_delay_or_deadline(requests):
     """With free places in flight."""
+    shares: dict[str, list[CircuitRequest]] = {}
+    for each in requests:
+        shares.setdefault(each.group, []).append(each)
     for now, job in played(requests, in_flight=-1000):
         for piece in job.requests:
-            limit = piece.deadline if piece.group else piece.arrival + DELAY
+            group = shares[piece.group] if piece.group else [piece]
+            limit = piece.deadline
+            if len(group) == piece.parts:
+                limit = min(limit, max(share.arrival for share in group) + DELAY)
             assert piece.arrival <= now <= limit
 
 
@@ -183,6 +189,43 @@ def test_the_shares_of_a_step_make_one_job(workers):
         packer.add(request(part, group="s1", part=part, parts=workers, deadline=9.0, shots=50))
     (job,) = packer.take(now=5.0)
     assert [each.part for each in job.requests] == list(range(workers))
+
+
+def steps(*trials: str, arrival: float = 0.0, **changes) -> list[CircuitRequest]:
+    """A whole step of each trial."""
+    return [
+        request((t, arrival), trial=t, group=f"s{arrival}", arrival=arrival, **changes)
+        for t in trials
+    ]
+
+
+def test_steps_of_several_trials_share_a_job():
+    """Of the first trials nobody knows whether others follow; then all are waited for."""
+    packer = Packer(CAPS, delay=DELAY)
+    for each in (*steps("a"), *steps("b", arrival=0.01)):
+        packer.add(each)
+    assert len(packer.take(now=0.01)) == 1
+    packer.add(*steps("a", arrival=5.0))
+    assert packer.take(now=5.0) == ()
+    assert packer.next_time() == 5.0 + DELAY
+    packer.add(*steps("b", arrival=5.02))
+    (job,) = packer.take(now=5.02)
+    assert [each.trial for each in job.requests] == ["a", "b"]
+    packer.add(*steps("a", arrival=7.0))
+    assert len(packer.take(now=7.0 + DELAY)) == 1, "b is not waited for any longer"
+    packer.withdraw("b")
+    packer.add(*steps("a", arrival=9.0))
+    assert len(packer.take(now=9.0)) == 1, "b has ended"
+
+
+def test_work_of_rare_settings_is_not_starved():
+    packer = Packer(CAPS)
+    for i in range(100):
+        packer.add(request(("a", i), trial="a", rows=5))
+    packer.take(math.inf, in_flight=4)
+    packer.add(request("b", trial="b", shots=7))
+    sent = [packer.take(math.inf, in_flight=4)[0] for _ in range(2)]
+    assert 7 in {job.settings.shots for job in sent}
 
 
 def test_a_group_leaves_at_its_deadline_without_the_missing_share_which_follows():
