@@ -83,7 +83,7 @@ def request_key(
     """The key of a request (32 hex digits).
 
     Args:
-        run: the run or study.
+        run: see `LedgerOwner.run`.
         step: the words of the evaluation's `DrawKey`: they distinguish two evaluations of equal
             parameters, which draw their own shots.
         group, part: the request's place among the workers' shares of a step.

@@ -33,7 +33,8 @@ class LedgerOwner(Config):
     """The first line: whose jobs these are.
 
     Args:
-        run: the run or study.
+        run: the run or study, with what distinguishes it from an earlier one of the same name:
+            otherwise that one's results would be taken for its own.
         instance: `keys.instance_id` of the CRN, never the CRN.
         backend: name of the device.
     """

@@ -218,6 +218,21 @@ def test_steps_of_several_trials_share_a_job():
     assert len(packer.take(now=9.0)) == 1, "b has ended"
 
 
+def test_what_waits_leaves_with_a_single_request_and_with_what_waits_for_jobs_in_flight():
+    packer = Packer(CAPS, delay=DELAY)
+    packer.add(request("c", trial="c"))
+    assert len(packer.take(now=DELAY)) == 1
+    packer.add(request("a", trial="a", arrival=1.0))
+    packer.add(*steps("b", arrival=1.02))
+    (job,) = packer.take(now=1.0 + DELAY)  # the step of b would wait for c
+    assert [each.trial for each in job.requests] == ["b", "a"]
+    packer.add(request("a2", trial="a", arrival=2.0))
+    assert packer.take(now=2.0 + DELAY, in_flight=5) == ()
+    packer.add(request("b2", trial="b", arrival=2.04))
+    (job,) = packer.take(now=2.04, in_flight=4)
+    assert len(job.requests) == 2
+
+
 def test_work_of_rare_settings_is_not_starved():
     packer = Packer(CAPS)
     for i in range(100):

@@ -7,14 +7,12 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from qstore_ray.backends.ibm.forecast import HardwareCost
 from qstore_ray.backends.ibm.ledger import entries
 from qstore_ray.backends.ibm.ledger.entries import LedgerOwner, encode_line
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
-from qstore_ray.backends.ibm.ledger.record import HardwareJob, JobState, advance
+from qstore_ray.backends.ibm.ledger.record import JobState
 from qstore_ray.backends.ibm.ledger.replay import LEDGER, _contents, replay
 from qstore_ray.errors import LedgerError
 from tests.unit.backends.ibm.ledger.gateway import OWNER, Service, run_job
@@ -136,52 +134,3 @@ def test_a_newer_format_and_a_missing_ledger_are_refused(tmp_path):
     with pytest.raises(LedgerError, match="No such file") as caught:
         replay(tmp_path / "absent")
     assert caught.value.fix
-
-
-STEPS = (
-    entries.LookedUpEntry(key=KEY),
-    entries.LookedUpEntry(key=KEY, job_ids=("a", "b")),
-    entries.SubmittingEntry(key=KEY),
-    entries.AcceptedEntry(key=KEY, job_id="a"),
-    entries.AcceptedEntry(key=KEY, job_id="c"),
-    entries.FinishedEntry(key=KEY, arrays_sha256="0" * 64, details_sha256="0" * 64),
-    entries.ResultLostEntry(key=KEY, reason="gone"),
-    entries.FailedEntry(key=KEY, reason="no"),
-    entries.CancelledEntry(key=KEY, reason="no"),
-    entries.DuplicateEntry(key=KEY, job_id="b", outcome="cancelled"),
-    entries.UsageEntry(key=KEY, job_id="a", seconds=1.0),
-)
-SHARE = entries.RequestShare(key=key_of("x"), trial="a", executions=100, rows=1)
-INTENT = entries.IntentEntry(
-    key=KEY, requests=(SHARE,), shots=100, options="{}", forecast_seconds=2.0
-)
-
-
-@given(st.lists(st.sampled_from([INTENT, *STEPS]), max_size=25))
-def test_whatever_is_tried_a_job_is_submitted_only_after_an_empty_look_up(tried):
-    record: HardwareJob | None = None
-    looked_up: bool | None = None
-    for entry in tried:
-        try:
-            after = advance(record, entry, "now")
-        except LedgerError:
-            continue
-        if isinstance(entry, entries.SubmittingEntry):
-            assert looked_up is True, "submitted without a look-up since the last submission"
-            assert not record.living
-            looked_up = None
-        elif isinstance(entry, entries.IntentEntry):
-            assert record is None or record.is_dead
-            looked_up = None
-        elif isinstance(entry, entries.LookedUpEntry):
-            looked_up = True
-        elif isinstance(entry, entries.CancelledEntry | entries.FailedEntry):
-            assert record.state is not JobState.FINISHED
-        elif isinstance(entry, entries.FinishedEntry):
-            assert record.job_id
-            assert record.state is JobState.ACCEPTED
-        assert set(after.submitted) >= set(record.submitted if record else ())
-        record = after
-    if record is not None and (record.is_dead or record.job_id):
-        expected = set(record.found) - {record.job_id, *record.dead, *record.duplicates}
-        assert set(record.open_duplicates) == expected
