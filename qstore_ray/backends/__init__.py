@@ -3,6 +3,7 @@
     base          what a backend is, and what it may offer besides: `vjp`, `states`, `samples`
     statevector   the exact simulator; values from shots
     aer/          Qiskit Aer
+    ibm/          IBM's quantum computers: jobs, their ledger and their budget
     noise/        channels after gates, wrong readout, devices
     sampling/     shots of states
     mitigation/   values that are less wrong
