@@ -16,6 +16,7 @@ from typing import Annotated, Final, Literal, NamedTuple, TypeAlias
 from pydantic import Field, TypeAdapter, ValidationError
 
 from qstore_ray.backends.ibm.keys import KEY_LENGTH
+from qstore_ray.backends.ibm.requests import CircuitRequest
 from qstore_ray.config import Config
 
 VERSION: Final = 1
@@ -53,6 +54,13 @@ class RequestShare(Config):
     trial: str
     executions: int = Field(gt=0)
     rows: int = Field(gt=0)
+
+    @classmethod
+    def of(cls, request: CircuitRequest) -> RequestShare:
+        """The share of a request, or of a piece of one."""
+        return cls(
+            key=request.key, trial=request.trial, executions=request.executions, rows=request.rows
+        )
 
 
 class IntentEntry(Config):

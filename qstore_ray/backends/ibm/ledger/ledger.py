@@ -20,6 +20,7 @@ It holds no token, and the instance only as a hash.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -42,7 +43,7 @@ from qstore_ray.backends.ibm.ledger.results import (
     read_result,
     write_result,
 )
-from qstore_ray.backends.ibm.requests import CircuitRequest, PackedJob
+from qstore_ray.backends.ibm.requests import PackedJob
 from qstore_ray.errors import LedgerError
 from qstore_ray.resilience import sweep_parts
 
@@ -54,7 +55,8 @@ class Ledger:
     """The ledger of one gateway, opened for writing; use `Ledger.open`.
 
     A method that records a step returns when it is on disk, and raises `LedgerError` if the step is
-    not allowed in the job's state or cannot be written. `notice` says what was dropped at `open`.
+    not allowed in the job's state or cannot be written. Several threads may use it. `notice` says
+    what was dropped at `open`.
     """
 
     def __init__(self, folder: Path, owner: LedgerOwner, contents: LedgerContents) -> None:
@@ -64,6 +66,7 @@ class Ledger:
         for record in self._records.values():
             self._index(record)
         self._file = LedgerFile(folder / LEDGER, contents)
+        self._writing = threading.RLock()
         self._at_close = ExitStack()
 
     @classmethod
@@ -122,24 +125,18 @@ class Ledger:
         Raises:
             LedgerError: one of its requests is in another job, which has not failed.
         """
-        for request in job.requests:
-            holder = self.job_of(request.key)
-            if holder is not None:
-                raise LedgerError(
-                    f"the request is in a job already, which is {holder.state}",
-                    field="key",
-                    value=request.key,
-                    fix=f"Use the result of the job {holder.key}.",
-                )
         entry = entries.IntentEntry(
             key=job.key,
-            requests=tuple(map(_share, job.requests)),
+            requests=tuple(map(RequestShare.of, job.requests)),
             shots=job.settings.shots,
             options=job.settings.options,
             forecast_seconds=cost.billed_seconds,
             price_per_second=price_per_second,
         )
-        return self._record(entry)
+        with self._writing:
+            for request in job.requests:
+                self._check_free(request.key)
+            return self._record(entry)
 
     def looked_up(self, key: str, job_ids: Iterable[str]) -> HardwareJob:
         """Record which jobs with the tag the service has that did not fail, the oldest first."""
@@ -196,7 +193,8 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file and release the lock."""
-        self._at_close.close()
+        with self._writing:
+            self._at_close.close()
 
     def __enter__(self) -> Self:
         return self
@@ -216,12 +214,23 @@ class Ledger:
         return self._record(entry)
 
     def _record(self, entry: JobEntry) -> HardwareJob:
-        at = _now()
-        record = advance(self._records.get(entry.key), entry, at)
-        self._file.append(entry, at)
-        self._records[entry.key] = record
-        self._index(record)
+        with self._writing:
+            at = _now()
+            record = advance(self._records.get(entry.key), entry, at)
+            self._file.append(entry, at)
+            self._records[entry.key] = record
+            self._index(record)
         return record
+
+    def _check_free(self, request: str) -> None:
+        holder = self.job_of(request)
+        if holder is not None:
+            raise LedgerError(
+                f"the request is in a job already, which is {holder.state}",
+                field="key",
+                value=request,
+                fix=f"Use the result of the job {holder.key}.",
+            )
 
     def _index(self, record: HardwareJob) -> None:
         for request in record.requests:
@@ -235,12 +244,6 @@ def _at_start(record: HardwareJob) -> HardwareJob:
     """A look-up by an earlier process says nothing now: it has to be made again."""
     is_stale = record.state is JobState.LOOKED_UP
     return replace(record, state=JobState.INTENT) if is_stale else record
-
-
-def _share(request: CircuitRequest) -> RequestShare:
-    return RequestShare(
-        key=request.key, trial=request.trial, executions=request.executions, rows=request.rows
-    )
 
 
 def _now() -> str:

@@ -112,6 +112,24 @@ def test_a_request_is_in_one_job_unless_that_failed(ledger):
     assert ledger.intent(JOB, COST).attempts == 2
 
 
+def test_of_several_threads_one_gets_a_request(ledger):
+    refused = []
+
+    def intend(i: int) -> None:
+        try:
+            ledger.intent(job("y", i), COST)
+        except LedgerError:
+            refused.append(i)
+
+    threads = [threading.Thread(target=intend, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 7
+    assert dict(replay(ledger.folder).records) == dict(ledger.records)
+
+
 def test_a_job_that_failed_after_it_was_accepted_can_be_tried_again(ledger):
     accepted(ledger)
     ledger.failed(JOB.key, "code 9999")
