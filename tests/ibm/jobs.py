@@ -21,7 +21,7 @@ class Job:
         ready_at: when it may start at the earliest.
         visible_at: when a search by tags finds it.
         fate: the injected fault that hits it.
-        result: the text of its result; of a failed job, the reason.
+        result: the text of its result.
     """
 
     id: str

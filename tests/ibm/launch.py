@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -38,6 +39,7 @@ class Loopback:
             "QISKIT_IBM_TOKEN": self.settings.api_key,
             "QISKIT_IBM_INSTANCE": self.settings.crn,
             "QISKIT_IBM_CHANNEL": "ibm_quantum_platform",
+            "USAGE_DATA_OPT_OUT": "True",  # else every request inspects the stack of its caller
             "NO_PROXY": "127.0.0.1",
             "no_proxy": "127.0.0.1",
         }
@@ -69,6 +71,14 @@ class Loopback:
     def usage(self) -> float:
         """Seconds billed to the instance."""
         return self._control("GET", "usage")
+
+    def wait(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
+        """Wait until `condition` holds; raises TimeoutError after `seconds`."""
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                raise TimeoutError(f"{condition} does not hold after {seconds} s")
+            time.sleep(0.01)
 
     def _control(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()

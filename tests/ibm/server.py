@@ -202,12 +202,13 @@ def settings_from(arguments: list[str]) -> tuple[Settings, bool]:
     for name in ("api-key", "crn", "journal"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--until-stdin-ends", action="store_true")
-    parser.set_defaults(**{field.name: field.default for field in fields(Settings)})
+    lists = ("backend", "faults")
+    defaults = {each.name: each.default for each in fields(Settings) if each.name not in lists}
+    parser.set_defaults(**defaults)
     given = vars(parser.parse_args(arguments))
     until_stdin_ends = given.pop("until_stdin_ends")
-    if given["backend"] is not Settings.backend:
-        given["backend"] = tuple(given["backend"])
-    given["faults"] = tuple(Fault(**json.loads(text)) for text in given["faults"])
+    given["backend"] = tuple(given["backend"] or Settings.backend)
+    given["faults"] = tuple(Fault(**json.loads(text)) for text in given["faults"] or ())
     return Settings(**given), until_stdin_ends
 
 

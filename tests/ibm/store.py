@@ -98,7 +98,7 @@ class Store:
         """The job fails; the service charges nothing for it."""
         with self.changed:
             if not job.final:
-                job.result, job.reason, job.reason_code = reason, reason, code
+                job.reason, job.reason_code = reason, code
                 self._end(job, "Failed", "failed", code=code, reason=reason)
 
     def cancel(self, job_id: str, by: str, code: int | None = None) -> None:
@@ -120,8 +120,8 @@ class Store:
         with self.changed:
             job = self.job(job_id)
             lost = job.fate is not None and job.fate.what == "lose_result"
-            if job.status == "Failed":
-                return job.result or ""
+            if job.reason is not None:  # the client reads the text of a failure here
+                return job.reason
             if job.result is None or lost or (job.private and job.reads):
                 raise RefusalError(404, 1291, f"Job result not found. Job ID: {job_id}")
             job.reads += 1
