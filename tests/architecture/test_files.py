@@ -83,6 +83,7 @@ WALL_CLOCK = {"time.time", "datetime.now", "datetime.utcnow"}
 
 # files that want the date; everything that measures a duration asks `time.monotonic`
 DATED = {
+    "qstore_ray/backends/ibm/ledger/ledger.py",
     "qstore_ray/data/service/client/answers.py",  # a server says a date until which to wait
     "qstore_ray/data/service/server/store.py",
     "qstore_ray/track/mlflow/tracker.py",
