@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import stat
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field

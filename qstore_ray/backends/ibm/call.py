@@ -103,9 +103,7 @@ def counts_of_call(call: HardwareCall, outcomes: Sequence[AnyArray]) -> Counts:
         tuple(_counted(basis, row) for row in array)
         for basis, array in zip(grouping.bases, outcomes, strict=True)
     )
-    return Counts(
-        grouping.bases, found, grouping.constants, len(call.bindings), call.request.shots
-    )
+    return Counts(grouping.bases, found, grouping.constants, len(call.bindings), call.request.shots)
 
 
 def _counted(basis: MeasuredBasis, packed: AnyArray) -> OutcomeCounts:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from qiskit_ibm_runtime import QiskitRuntimeService
 
     from qstore_ray.backends.noise.device.device import Device
-    from qstore_ray.types import AnyArray, FloatArray, ReadOnlyTable
+    from qstore_ray.types import FloatArray, ReadOnlyTable
 
 Mode = Literal["job", "batch", "session"]
 Outcome = Literal["waiting", "done", "failed", "cancelled"]

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from qstore_ray.backends.ibm.client import IbmClient, JobStatus, Pub
-from qstore_ray.backends.ibm.forecast import QpuRates
-from qstore_ray.backends.ibm.ledger import HardwareJob, HardwareResult, JobState, Ledger
+from qstore_ray.backends.ibm.ledger.ledger import Ledger
+from qstore_ray.backends.ibm.ledger.record import HardwareJob, JobState
+from qstore_ray.backends.ibm.ledger.results import HardwareResult
 from qstore_ray.backends.ibm.policy import GatewayPolicy
 from qstore_ray.backends.ibm.trouble import RefusedError, TransientError
 from qstore_ray.errors import BackendError, ServiceError
