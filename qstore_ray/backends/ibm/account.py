@@ -2,9 +2,9 @@
 
 Only the process of the gateway signs in. It takes the credentials from one of
 
-    account = "name"            saved by `QiskitRuntimeService.save_account` on the gateway's node
-    token_file = "path"         a file with the API key that only its owner can read (mode 0600)
-    neither                     QISKIT_IBM_TOKEN in the gateway's environment, or the default account
+    account = "name"       saved by `QiskitRuntimeService.save_account` on the gateway's node
+    token_file = "path"    a file with the API key that only its owner can read (mode 0600)
+    neither                QISKIT_IBM_TOKEN in the gateway's environment, or the default account
 
 so options, arguments of processes, logs, checkpoints and trackers hold a name or a path, never the
 key. An environment variable that is set before `ray start` is inherited by every worker: on a
@@ -27,7 +27,7 @@ from qstore_ray.resilience import expanded
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import QiskitRuntimeService
 
-_NO_TOKEN = "Unable to retrieve IBM Cloud access token"
+_FALLBACK = "Unable to retrieve IBM Cloud access token"
 """With this warning the client goes on and sends the API key itself with every request."""
 
 
@@ -68,9 +68,8 @@ def sign_in(account: IbmAccount) -> QiskitRuntimeService:
     if account.token_file is not None:
         given["token"] = read_token(account.token_file)
     with translated("sign in"), warnings.catch_warnings():
-        warnings.filterwarnings("error", message=_NO_TOKEN)
-        service = QiskitRuntimeService(**{k: v for k, v in given.items() if v is not None})
-    return service
+        warnings.filterwarnings("error", message=_FALLBACK)
+        return QiskitRuntimeService(**{k: v for k, v in given.items() if v is not None})
 
 
 def read_token(path: str) -> str:

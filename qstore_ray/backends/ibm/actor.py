@@ -2,8 +2,8 @@
 
 It is detached and restarts by itself, so neither a worker's nor a driver's end takes it along; the
 ledger is on its node, so it is pinned to one: to a node with the custom resource `qpu_gateway`, or
-to the only node. A call that was interrupted by a restart is made again by Ray; its key is the same,
-so it is answered from the ledger and paid once.
+to the only node. A call that was interrupted by a restart is made again by Ray; its key is the
+same, so it is answered from the ledger and paid once.
 """
 
 from __future__ import annotations

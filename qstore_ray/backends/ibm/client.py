@@ -6,9 +6,9 @@
     arrays      the outcomes of a finished job                            1–2 requests
     seconds     what the service bills for it                             1 request
 
-The client retries by itself: a POST that the service accepted before it answered 502 is sent again,
-and leaves three paid jobs for one. All its retries are switched off here; the gateway looks a job up
-before it submits it again. Every error comes out of `trouble.translated`.
+The client retries by itself: a POST that the service accepted before it answered 502 is sent
+again, and leaves three paid jobs for one. All its retries are switched off here; the gateway looks
+a job up before it submits it again. Every error comes out of `trouble.translated`.
 """
 
 from __future__ import annotations
@@ -220,13 +220,13 @@ def without_retries(service: QiskitRuntimeService) -> None:
     for session in http_sessions(service):
         for scheme in ("http://", "https://"):
             session.mount(scheme, HTTPAdapter(max_retries=0))
-        session._timeout = (CONNECT_SECONDS, READ_SECONDS)
+        session._timeout = (CONNECT_SECONDS, READ_SECONDS)  # noqa: SLF001 - pinned by a test
 
 
 def http_sessions(service: Any) -> list[Any]:
     """The client's HTTP sessions: one for each instance."""
-    clients = [service._active_api_client, *service._api_clients.values()]
-    return list({id(client): client._session for client in clients}.values())
+    clients = [service._active_api_client, *service._api_clients.values()]  # noqa: SLF001
+    return list({id(client): client._session for client in clients}.values())  # noqa: SLF001
 
 
 def _plan_of(service: Any, crn: str) -> str:
