@@ -22,11 +22,15 @@ class DrawKey(NamedTuple):
         n_rows: how many different rows there are, if the evaluation repeats them: row i has the
             random errors of row i mod n_rows. So the shifted copies of a row have the same errors,
             and the difference of their values is a derivative. Each copy draws its own shots.
+        part, parts: which of the workers' parts of the batch this evaluation is, and how many
+            there are: a gateway to hardware puts them into one job. They name no draws.
     """
 
     words: tuple[int, ...]
     first_row: int = 0
     n_rows: int | None = None
+    part: int = 0
+    parts: int = 1
 
     def and_also(self, *words: int) -> DrawKey:
         """The key with more words."""
