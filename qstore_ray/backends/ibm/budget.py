@@ -19,7 +19,7 @@ from typing import NamedTuple
 from pydantic import Field
 
 from qstore_ray.backends.ibm.forecast import HardwareCost
-from qstore_ray.backends.ibm.ledger.record import HardwareJob, JobState
+from qstore_ray.backends.ibm.ledger.record import HardwareJob
 from qstore_ray.config import Config
 from qstore_ray.errors import BudgetError, BudgetReachedError, ConfigError
 
@@ -60,8 +60,7 @@ class Spending:
         """What these jobs cost, with failed and cancelled ones and duplicates."""
         total, trials, pending = HardwareCost(), dict[str, HardwareCost](), 0.0
         for job in jobs:
-            uncertain = job.state is JobState.SUBMITTING
-            for seconds in (*map(job.usage.get, job.submitted), *([None] * uncertain)):
+            for seconds in (*map(job.usage.get, job.submitted), *([None] * job.is_uncertain)):
                 pending += job.forecast_seconds if seconds is None else 0.0
                 billed = job.forecast_seconds if seconds is None else seconds
                 total += _cost(job, billed, job.executions)

@@ -178,7 +178,7 @@ class Ledger:
         return self._record(entries.FailedEntry(key=key, reason=redact_account(reason)))
 
     def cancelled(self, key: str, reason: str) -> HardwareJob:
-        """Record that the job was cancelled, or given up before it was submitted."""
+        """Record that the job was cancelled, or given up; see `HardwareJob.is_uncertain`."""
         return self._record(entries.CancelledEntry(key=key, reason=redact_account(reason)))
 
     def duplicate(
@@ -242,8 +242,8 @@ class Ledger:
 
 def _at_start(record: HardwareJob) -> HardwareJob:
     """A look-up by an earlier process says nothing now: it has to be made again."""
-    is_stale = record.state is JobState.LOOKED_UP
-    return replace(record, state=JobState.INTENT) if is_stale else record
+    before = JobState.SUBMITTING if record.is_uncertain else JobState.INTENT
+    return replace(record, state=before) if record.state is JobState.LOOKED_UP else record
 
 
 def _now() -> str:

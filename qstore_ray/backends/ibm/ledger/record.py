@@ -78,6 +78,8 @@ class HardwareJob:
         forecast_seconds: billed seconds by the formula. price_per_second: of one, if known.
         found: jobs at the service with the tag, by all look-ups.
         job_id: of the latest attempt, once accepted. session_id: in which it was submitted.
+        is_uncertain: it was submitted and nobody knows whether the service has it. A look-up that
+            finds none does not change that: the service's index of tags may lag behind.
         dead: jobs of earlier attempts.
         duplicates: job → how it ended.
         usage: job → the seconds that the service bills.
@@ -99,6 +101,7 @@ class HardwareJob:
     found: tuple[str, ...] = ()
     job_id: str = ""
     session_id: str = ""
+    is_uncertain: bool = False
     dead: tuple[str, ...] = ()
     duplicates: Mapping[str, Literal["cancelled", "completed", "failed"]] = field(
         default_factory=dict
@@ -190,13 +193,13 @@ def _changed(record: HardwareJob, entry: JobEntry) -> HardwareJob:
             found = tuple(dict.fromkeys((*record.found, *job_ids)))
             return replace(record, found=found, state=state)
         case SubmittingEntry(session_id=session_id):
-            return replace(record, session_id=session_id)
+            return replace(record, session_id=session_id, is_uncertain=True)
         case AcceptedEntry(job_id=job_id):
-            return replace(record, job_id=job_id)
+            return replace(record, job_id=job_id, is_uncertain=False)
         case FinishedEntry():
             return replace(record, checksums=(entry.arrays_sha256, entry.details_sha256))
         case ResultLostEntry() | FailedEntry() | CancelledEntry():
-            return replace(record, checksums=None, reason=entry.reason)
+            return replace(record, checksums=None, reason=entry.reason, is_uncertain=False)
         case DuplicateEntry(job_id=job_id, outcome=outcome):
             return replace(record, duplicates={**record.duplicates, job_id: outcome})
         case UsageEntry(job_id=job_id, seconds=seconds):

@@ -117,6 +117,7 @@ def test_a_step_of_parameter_shift_is_refused_on_the_open_plan():
         ((), 0, 0.0, 0.0),
         ((LOOKED_UP,), 0, 0.0, 0.0),
         ((LOOKED_UP, SUBMITTING), 1, 9.0, 9.0),
+        ((LOOKED_UP, SUBMITTING, LOOKED_UP), 1, 9.0, 9.0),
         ((LOOKED_UP, SUBMITTING, FAILED), 0, 0.0, 0.0),
         ((LOOKED_UP, SUBMITTING, ACCEPTED), 1, 9.0, 9.0),
         ((LOOKED_UP, SUBMITTING, ACCEPTED, FAILED), 1, 9.0, 9.0),

@@ -201,6 +201,19 @@ def test_a_look_up_by_an_earlier_gateway_is_made_again(ledger):
         assert again.accepted(JOB.key, "job-1").job_id == "job-1"
 
 
+def test_that_a_submission_is_uncertain_survives_a_restart_and_empty_look_ups(ledger):
+    ledger.intent(JOB, COST)
+    assert not ledger.looked_up(JOB.key, []).is_uncertain
+    ledger.submitting(JOB.key)
+    assert ledger.looked_up(JOB.key, []).is_uncertain
+    ledger.close()
+    with Ledger.open(ledger.folder, OWNER) as again:
+        record = again.records[JOB.key]
+        assert (record.state, record.is_uncertain) == (JobState.SUBMITTING, True)
+        again.looked_up(JOB.key, ["late"])
+        assert not again.accepted(JOB.key, "late").is_uncertain
+
+
 def record_of(ledger: Ledger):
     return ledger.records[JOB.key]
 

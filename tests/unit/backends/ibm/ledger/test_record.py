@@ -104,6 +104,7 @@ def _facts(history: History) -> tuple[object, ...]:
     return (
         history.asked,
         record.state,
+        record.is_uncertain,
         record.attempts,
         record.found,
         record.job_id,
@@ -127,7 +128,10 @@ def _check(history: History, step: entries.JobEntry, record: HardwareJob) -> boo
     if record.state is JobState.FINISHED:
         assert record.job_id
         assert record.job_id not in record.dead
+    if step.event == "looked_up":
+        assert record.is_uncertain == before.is_uncertain
     if step is SUBMITTING:
+        assert record.is_uncertain
         assert history.asked, "submitted twice after one look-up"
         assert not living
     return step is SUBMITTING
