@@ -1,8 +1,8 @@
 """Budget: limits of a run and of each trial on paid hardware, checked before each job.
 
-A job counts with its forecast from the moment it may be at the service, and with the billed seconds
-once they are known; so jobs in flight are in the sum. What the account has left is a number of the
-service, which does not know the jobs in flight: their forecast is subtracted from it.
+A job counts with its forecast from its intent, so that jobs in flight are in the sum, and with the
+billed seconds once they are known. What the account has left is a number of the service, which does
+not know the jobs in flight: their forecast is subtracted from it.
 
     budget = HardwareBudget(run=HardwareLimits(seconds=600), trial=HardwareLimits(jobs=50))
     budget.check(forecast)                     before the first job; BudgetError
@@ -60,7 +60,8 @@ class Spending:
         """What these jobs cost, with failed and cancelled ones and duplicates."""
         total, trials, pending = HardwareCost(), dict[str, HardwareCost](), 0.0
         for job in jobs:
-            for seconds in (*map(job.usage.get, job.submitted), *([None] * job.is_uncertain)):
+            is_planned = job.is_open and not (job.job_id or job.living)
+            for seconds in (*map(job.usage.get, job.submitted), *([None] * is_planned)):
                 pending += job.forecast_seconds if seconds is None else 0.0
                 billed = job.forecast_seconds if seconds is None else seconds
                 total += _cost(job, billed, job.executions)
@@ -184,7 +185,7 @@ def _passed(
         if more is None:
             raise ConfigError(
                 "money is limited, and there is no price",
-                field=f"budget.{of}.money",
+                field="trial_budget.money" if of == "trial" else "budget.money",
                 value=limit,
                 fix="Give price_per_second, for example 1.6.",
             )
@@ -194,7 +195,8 @@ def _passed(
                 f"{whose} may use {_number(limit)} {name.replace('money', 'units of money')}, "
                 f"has used {_number(before or 0)}, and needs {_number(more)} more"
             )
-            yield _PassedLimit(message, f"budget.{of}.{name}", more, trial)
+            table = "trial_budget" if of == "trial" else "budget"
+            yield _PassedLimit(message, f"{table}.{name}", more, trial)
 
 
 def _number(value: float) -> str:

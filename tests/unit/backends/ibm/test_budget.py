@@ -42,6 +42,8 @@ KEY = key_of("job")
 LOOKED_UP = entries.LookedUpEntry(key=KEY)
 SUBMITTING = entries.SubmittingEntry(key=KEY)
 ACCEPTED = entries.AcceptedEntry(key=KEY, job_id="1")
+FOUND = entries.LookedUpEntry(key=KEY, job_ids=("1",))
+CANCELLED = entries.CancelledEntry(key=KEY, reason="no")
 FAILED = entries.FailedEntry(key=KEY, reason="no")
 
 
@@ -69,7 +71,7 @@ def test_a_forecast_may_use_a_limit_up_and_no_more(name, of):
     exact.check(STEP, trials={"a": STEP})
     with pytest.raises(BudgetError) as caught:
         exact.check(STEP * 2, trials={"a": STEP * 2})
-    assert caught.value.field == f"budget.{of}.{name}"
+    assert caught.value.field == f"{'budget' if of == 'run' else 'trial_budget'}.{name}"
     assert caught.value.exit_code == 2
     assert caught.value.fix
 
@@ -114,8 +116,10 @@ def test_a_step_of_parameter_shift_is_refused_on_the_open_plan():
 @pytest.mark.parametrize(
     ("steps", "jobs", "seconds", "pending"),
     [
-        ((), 0, 0.0, 0.0),
-        ((LOOKED_UP,), 0, 0.0, 0.0),
+        ((), 1, 9.0, 9.0),
+        ((LOOKED_UP,), 1, 9.0, 9.0),
+        ((FOUND,), 1, 9.0, 9.0),
+        ((CANCELLED,), 0, 0.0, 0.0),
         ((LOOKED_UP, SUBMITTING), 1, 9.0, 9.0),
         ((LOOKED_UP, SUBMITTING, LOOKED_UP), 1, 9.0, 9.0),
         ((LOOKED_UP, SUBMITTING, FAILED), 0, 0.0, 0.0),
@@ -123,7 +127,9 @@ def test_a_step_of_parameter_shift_is_refused_on_the_open_plan():
         ((LOOKED_UP, SUBMITTING, ACCEPTED, FAILED), 1, 9.0, 9.0),
     ],
 )
-def test_a_job_counts_from_the_moment_it_may_be_paid_for(steps, jobs, seconds, pending):
+def test_a_job_counts_from_its_intent_until_it_has_ended_without_a_bill(
+    steps, jobs, seconds, pending
+):
     spending = Spending.of([ledger_job(*steps)])
     assert (spending.total.jobs, spending.total.billed_seconds) == (jobs, seconds)
     assert spending.pending_seconds == pending
