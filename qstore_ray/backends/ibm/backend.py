@@ -12,7 +12,7 @@ from qstore_ray.backends.counts import Counts
 from qstore_ray.backends.grouping import checked_shots, group_observables, key_of_shots
 from qstore_ray.backends.ibm.call import counts_of_call, hardware_call
 from qstore_ray.backends.ibm.config import GatewayConfig, Where
-from qstore_ray.backends.ibm.opening import OpenGateway, gateway_for
+from qstore_ray.backends.ibm.gateway.access import OpenGateway, gateway_for
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template

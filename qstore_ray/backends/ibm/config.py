@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from qstore_ray.backends.ibm.account import IbmAccount
+from qstore_ray.backends.ibm.service.account import IbmAccount
 from qstore_ray.backends.ibm.budget import HardwareBudget
 from qstore_ray.backends.ibm.forecast import QpuRates
 from qstore_ray.backends.ibm.policy import GatewayPolicy

@@ -21,13 +21,13 @@ import numpy as np
 
 from qstore_ray.backends.ibm.budget import HardwareBudget, Spending
 from qstore_ray.backends.ibm.call import HardwareCall
-from qstore_ray.backends.ibm.client import IbmClient, Pub
-from qstore_ray.backends.ibm.flight import Flight, gave_up_error, outcome_name
+from qstore_ray.backends.ibm.service.client import IbmClient, Pub
+from qstore_ray.backends.ibm.gateway.flight import Flight, gave_up_error, outcome_name
 from qstore_ray.backends.ibm.forecast import HardwareCost, QpuRates, forecast_jobs
-from qstore_ray.backends.ibm.isa import compile_isa
+from qstore_ray.backends.ibm.service.isa import compile_isa
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.ledger.record import JobState
-from qstore_ray.backends.ibm.packing import Packer
+from qstore_ray.backends.ibm.gateway.packing import Packer
 from qstore_ray.backends.ibm.policy import GatewayPolicy
 from qstore_ray.backends.ibm.requests import CircuitRequest, PackedJob, pieces
 from qstore_ray.errors import BackendError, BudgetReachedError, LedgerError, QStoreError

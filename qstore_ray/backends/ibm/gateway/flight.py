@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from qstore_ray.backends.ibm.client import IbmClient, JobStatus, Pub
+from qstore_ray.backends.ibm.service.client import IbmClient, JobStatus, Pub
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.ledger.record import HardwareJob, JobState
 from qstore_ray.backends.ibm.ledger.results import HardwareResult
 from qstore_ray.backends.ibm.policy import GatewayPolicy
-from qstore_ray.backends.ibm.trouble import RefusedError, TransientError
+from qstore_ray.backends.ibm.service.trouble import RefusedError, TransientError
 from qstore_ray.errors import BackendError, ServiceError
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from qstore_ray.backends.ibm.trouble import translated
+from qstore_ray.backends.ibm.service.trouble import translated
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError
 from qstore_ray.resilience import expanded

@@ -32,7 +32,7 @@ class GatewayServer:
     """What runs in the actor's process; its only argument holds no credentials."""
 
     def __init__(self, config: str) -> None:
-        from qstore_ray.backends.ibm.opening import open_gateway
+        from qstore_ray.backends.ibm.gateway.opening import open_gateway
 
         self._gateway = open_gateway(GatewayConfig.model_validate_json(config))
 
