@@ -123,6 +123,9 @@ class HardwareBudget(Config):
     ) -> None:
         """Refuse the next job if it would pass a limit.
 
+        All shares of a step must get the same answer: a worker that gets a result would wait for
+        one that gets the error.
+
         Args:
             trials: trial → the forecast of its part of the job.
             spending: what was spent before, with the jobs in flight.

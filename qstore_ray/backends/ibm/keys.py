@@ -30,8 +30,12 @@ if TYPE_CHECKING:
 
 KEY_LENGTH = 32
 """Hexadecimal digits of a key."""
-_CRN = re.compile(r'crn:v\d+:[^\s"\'\\,;)\]}]*')
-_TOKEN = re.compile(r'\b(bearer|apikey)[ =:]+[^\s"\'\\,;)\]}]+', re.IGNORECASE)
+_WORD = r'[^\s"\'\\,;)\]}]+'
+_CRN = re.compile(rf"crn:v\d+:{_WORD}")
+_TOKEN = re.compile(
+    rf"(\b(?:bearer|apikey)\s+|(?:api_?key|token)[\"']?\s*[=:]\s*[\"']?(?:bearer\s+)?){_WORD}",
+    re.IGNORECASE,
+)
 
 
 def instance_id(crn: str) -> str:
@@ -42,7 +46,7 @@ def instance_id(crn: str) -> str:
 def redact_account(text: str) -> str:
     """A text, such as a message of the service, with CRNs replaced by hashes and tokens by ***."""
     text = _CRN.sub(lambda found: f"crn:{instance_id(found[0])}", text)
-    return redact_text(_TOKEN.sub(rf"\1 {HIDDEN}", text))
+    return redact_text(_TOKEN.sub(rf"\1{HIDDEN}", text))
 
 
 def options_text(options: ReadOnlyTable) -> str:
@@ -83,7 +87,7 @@ def request_key(
     """The key of a request (32 hex digits).
 
     Args:
-        run: the run or study.
+        run: see `LedgerOwner.run`.
         step: the words of the evaluation's `DrawKey`: they distinguish two evaluations of equal
             parameters, which draw their own shots.
         group, part: the request's place among the workers' shares of a step.

@@ -12,7 +12,7 @@ requests for some of its rows. A job holds requests with the same backend, shots
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -151,12 +151,18 @@ class PackedJob:
     @property
     def executions(self) -> int:
         """Circuits times shots of all its requests."""
-        return sum(request.executions for request in self.requests)
+        return size_of(self.requests)[0]
 
     @property
     def payload_bytes(self) -> int:
         """Size of all its requests in the payload."""
-        return sum(request.payload_bytes for request in self.requests)
+        return size_of(self.requests)[1]
+
+
+def size_of(requests: Iterable[CircuitRequest]) -> tuple[int, int]:
+    """Executions and bytes of the payload of several requests."""
+    sizes = [(request.executions, request.payload_bytes) for request in requests]
+    return sum(size[0] for size in sizes), sum(size[1] for size in sizes)
 
 
 def fits(executions: int, payload_bytes: int, caps: JobCaps) -> bool:

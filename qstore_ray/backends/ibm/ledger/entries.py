@@ -16,6 +16,7 @@ from typing import Annotated, Final, Literal, NamedTuple, TypeAlias
 from pydantic import Field, TypeAdapter, ValidationError
 
 from qstore_ray.backends.ibm.keys import KEY_LENGTH
+from qstore_ray.backends.ibm.requests import CircuitRequest
 from qstore_ray.config import Config
 
 VERSION: Final = 1
@@ -33,7 +34,8 @@ class LedgerOwner(Config):
     """The first line: whose jobs these are.
 
     Args:
-        run: the run or study.
+        run: the run or study, with what distinguishes it from an earlier one of the same name:
+            otherwise that one's results would be taken for its own.
         instance: `keys.instance_id` of the CRN, never the CRN.
         backend: name of the device.
     """
@@ -52,6 +54,13 @@ class RequestShare(Config):
     trial: str
     executions: int = Field(gt=0)
     rows: int = Field(gt=0)
+
+    @classmethod
+    def of(cls, request: CircuitRequest) -> RequestShare:
+        """The share of a request, or of a piece of one."""
+        return cls(
+            key=request.key, trial=request.trial, executions=request.executions, rows=request.rows
+        )
 
 
 class IntentEntry(Config):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from qstore_ray.resilience import unwritable_fix
 
 
 class LedgerFile:
-    """Appends lines to a ledger.
+    """Appends lines to a ledger, one call at a time.
 
     After a line that could not be written, nothing more is: a failed fsync may have lost what was
     written before it, so what is on disk is not known until the file is read again.
@@ -32,7 +31,6 @@ class LedgerFile:
     def __init__(self, path: Path, contents: LedgerContents) -> None:
         self._path = path
         self._lines, self._checksum = contents.lines, contents.checksum
-        self._writing = threading.Lock()
         self._refuses = ""
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -48,29 +46,27 @@ class LedgerFile:
         Raises:
             LedgerError: it could not be written, or one before it could not.
         """
-        with self._writing:
-            if self._refuses:
-                raise LedgerError(
-                    self._refuses,
-                    field="ledger",
-                    value=str(self._path),
-                    fix="Start the gateway again: it reads what is on disk and resumes.",
-                )
-            line, checksum = encode_line(self._lines, at, entry, self._checksum)
-            try:
-                _write(self._file, line)
-                os.fsync(self._file)
-            except OSError as exc:
-                self._refuses = "an earlier line of the ledger could not be written"
-                raise unwritable_error(self._path, exc) from exc
-            self._lines, self._checksum = self._lines + 1, checksum
+        if self._refuses:
+            raise LedgerError(
+                self._refuses,
+                field="ledger",
+                value=str(self._path),
+                fix="Start the gateway again: it reads what is on disk and resumes.",
+            )
+        line, checksum = encode_line(self._lines, at, entry, self._checksum)
+        try:
+            _write(self._file, line)
+            os.fsync(self._file)
+        except OSError as exc:
+            self._refuses = "an earlier line of the ledger could not be written"
+            raise unwritable_error(self._path, exc) from exc
+        self._lines, self._checksum = self._lines + 1, checksum
 
     def close(self) -> None:
         """Close the file; nothing can be appended afterwards."""
-        with self._writing:
-            if self._file >= 0:
-                os.close(self._file)
-                self._file, self._refuses = -1, "the ledger is closed"
+        if self._file >= 0:
+            os.close(self._file)
+            self._file, self._refuses = -1, "the ledger is closed"
 
 
 def _write(file: int, line: bytes) -> None:

@@ -9,8 +9,8 @@
         ledger.usage(job.key, job_id, seconds)     what the service bills
 
 A gateway that is started again opens the ledger and goes through `records`: it resumes the open
-ones at the step that is missing, cancels `open_duplicates`, and returns results that are on disk. A
-request is in a second job only if the first one failed or was cancelled; see `job_of`.
+ones at the missing step (a look-up is made again), cancels `open_duplicates`, and returns results
+that are on disk. A request is in a second job only if the first one failed or was cancelled.
 
 The folder is on a disk of the node that the gateway is pinned to, not in the run folder, which may
 be in an object store: a line must be on disk within milliseconds, and only its owner may read it.
@@ -20,8 +20,10 @@ It holds no token, and the instance only as a hash.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -41,8 +43,9 @@ from qstore_ray.backends.ibm.ledger.results import (
     read_result,
     write_result,
 )
-from qstore_ray.backends.ibm.requests import CircuitRequest, PackedJob
+from qstore_ray.backends.ibm.requests import PackedJob
 from qstore_ray.errors import LedgerError
+from qstore_ray.resilience import sweep_parts
 
 _log = logging.getLogger(__name__)
 _OWNER_ONLY: Final = 0o700
@@ -52,21 +55,18 @@ class Ledger:
     """The ledger of one gateway, opened for writing; use `Ledger.open`.
 
     A method that records a step returns when it is on disk, and raises `LedgerError` if the step is
-    not allowed in the job's state or cannot be written.
-
-    Attributes:
-        folder: that holds ledger, results and lock.
-        owner: whose jobs these are.
-        notice: what was dropped when it was opened; "" if nothing was.
+    not allowed in the job's state or cannot be written. Several threads may use it. `notice` says
+    what was dropped at `open`.
     """
 
     def __init__(self, folder: Path, owner: LedgerOwner, contents: LedgerContents) -> None:
         self.folder, self.owner, self.notice = folder, owner, contents.notice
-        self._records = dict(contents.records)
+        self._records = {key: _at_start(record) for key, record in contents.records.items()}
         self._job_of: dict[str, str] = {}
         for record in self._records.values():
             self._index(record)
         self._file = LedgerFile(folder / LEDGER, contents)
+        self._writing = threading.RLock()
         self._at_close = ExitStack()
 
     @classmethod
@@ -87,6 +87,7 @@ class Ledger:
                 folder.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
                 folder.chmod(_OWNER_ONLY)
                 stack.enter_context(lock_ledger(folder, wait))
+                sweep_parts(folder)
             except OSError as exc:
                 raise unwritable_error(folder, exc) from exc
             contents = replay(folder) if (folder / LEDGER).exists() else LedgerContents()
@@ -124,24 +125,18 @@ class Ledger:
         Raises:
             LedgerError: one of its requests is in another job, which has not failed.
         """
-        for request in job.requests:
-            holder = self.job_of(request.key)
-            if holder is not None:
-                raise LedgerError(
-                    f"the request is in a job already, which is {holder.state}",
-                    field="key",
-                    value=request.key,
-                    fix=f"Use the result of the job {holder.key}.",
-                )
         entry = entries.IntentEntry(
             key=job.key,
-            requests=tuple(map(_share, job.requests)),
+            requests=tuple(map(RequestShare.of, job.requests)),
             shots=job.settings.shots,
             options=job.settings.options,
             forecast_seconds=cost.billed_seconds,
             price_per_second=price_per_second,
         )
-        return self._record(entry)
+        with self._writing:
+            for request in job.requests:
+                self._check_free(request.key)
+            return self._record(entry)
 
     def looked_up(self, key: str, job_ids: Iterable[str]) -> HardwareJob:
         """Record which jobs with the tag the service has that did not fail, the oldest first."""
@@ -168,11 +163,7 @@ class Ledger:
         return self._finished(key, sums)
 
     def result(self, key: str) -> HardwareResult:
-        """The result of a finished job, from disk.
-
-        Raises:
-            LedgerError: it has not finished, or a file is missing or damaged; see `result_lost`.
-        """
+        """The result of a finished job, from disk; `LedgerError` if it is missing or damaged."""
         record = self._records.get(key)
         if record is None or record.checksums is None:
             raise LedgerError("the job has no result yet", field="key", value=key)
@@ -202,7 +193,8 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file and release the lock."""
-        self._at_close.close()
+        with self._writing:
+            self._at_close.close()
 
     def __enter__(self) -> Self:
         return self
@@ -222,12 +214,23 @@ class Ledger:
         return self._record(entry)
 
     def _record(self, entry: JobEntry) -> HardwareJob:
-        at = _now()
-        record = advance(self._records.get(entry.key), entry, at)
-        self._file.append(entry, at)
-        self._records[entry.key] = record
-        self._index(record)
+        with self._writing:
+            at = _now()
+            record = advance(self._records.get(entry.key), entry, at)
+            self._file.append(entry, at)
+            self._records[entry.key] = record
+            self._index(record)
         return record
+
+    def _check_free(self, request: str) -> None:
+        holder = self.job_of(request)
+        if holder is not None:
+            raise LedgerError(
+                f"the request is in a job already, which is {holder.state}",
+                field="key",
+                value=request,
+                fix=f"Use the result of the job {holder.key}.",
+            )
 
     def _index(self, record: HardwareJob) -> None:
         for request in record.requests:
@@ -237,10 +240,10 @@ class Ledger:
                 del self._job_of[request.key]
 
 
-def _share(request: CircuitRequest) -> RequestShare:
-    return RequestShare(
-        key=request.key, trial=request.trial, executions=request.executions, rows=request.rows
-    )
+def _at_start(record: HardwareJob) -> HardwareJob:
+    """A look-up by an earlier process says nothing now: it has to be made again."""
+    is_stale = record.state is JobState.LOOKED_UP
+    return replace(record, state=JobState.INTENT) if is_stale else record
 
 
 def _now() -> str:

@@ -1,8 +1,9 @@
 """Read a ledger: the state of each job, by going through all lines.
 
-A process that is killed while it writes leaves an unfinished last line. The step after it was not
-taken, so the line is dropped, with a notice, and the lines before it say how to resume. Damage
-anywhere else means that paid jobs may be unknown, and is an error.
+A process that is killed while it writes leaves an unfinished last line, and a loss of power leaves
+one with zeros in it. The step after it was not taken, so the line is dropped, with a notice, and
+the lines before it say how to resume. Any other damage means that paid jobs may be unknown, and is
+an error.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def _contents(data: bytes, path: Path) -> LedgerContents:
     for text in texts:
         line = decode_line(text, lines, checksum)
         if line is None:
-            if length + len(text) + 1 < len(data):
+            if length + len(text) + 1 < len(data) or b"\0" not in text:
                 raise _damaged_error(path, lines + 1)
             break
         owner = _apply(line, owner, records, path)

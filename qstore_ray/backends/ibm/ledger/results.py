@@ -65,11 +65,12 @@ def write_result(folder: Path, key: str, job_id: str, result: HardwareResult) ->
         ) from exc
     text = redact_account(details).encode()
     to = folder / RESULTS
-    to.mkdir(mode=0o700, exist_ok=True)
+    if not to.is_dir():
+        to.mkdir(mode=0o700)
+        sync_folder(folder)
     write_durably(to / f"{key}.npz", arrays)
     write_durably(to / f"{key}.json", text)
     sync_folder(to)  # the new names, too
-    sync_folder(folder)
     return _sha256(arrays), _sha256(text)
 
 

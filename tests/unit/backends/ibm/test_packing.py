@@ -71,36 +71,33 @@ def played(requests: list[CircuitRequest], in_flight: int = 0) -> list[tuple[flo
 
 
 @given(traffic())
-def test_each_row_of_each_request_is_in_one_job(requests):
-    rows = Counter(
-        (piece.source or piece.key, piece.first_row + i)
-        for _, job in played(requests)
-        for piece in job.requests
-        for i in range(piece.rows)
-    )
-    assert rows == Counter((each.key, i) for each in requests for i in range(each.rows))
-
-
-@given(traffic())
-def test_a_job_is_within_the_caps_and_of_one_kind(requests):
-    for _, job in played(requests):
+def test_each_row_is_in_one_job_within_the_caps_and_of_one_kind(requests):
+    sent = played(requests)
+    rows: Counter[tuple[str, int]] = Counter()
+    for _, job in sent:
         assert job.executions <= CAPS.executions
         assert job.payload_bytes <= CAPS.payload_bytes
         assert {each.settings for each in job.requests} == {job.settings}
+        rows.update(
+            (r.source or r.key, r.first_row + i) for r in job.requests for i in range(r.rows)
+        )
+    assert rows == Counter((each.key, i) for each in requests for i in range(each.rows))
+    assert played(requests) == sent, "the same requests give the same jobs"
 
 
 @given(traffic())
 def test_nothing_waits_longer_than_its_delay_or_deadline(requests):
     """With free places in flight."""
+    shares: dict[str, list[CircuitRequest]] = {}
+    for each in requests:
+        shares.setdefault(each.group, []).append(each)
     for now, job in played(requests, in_flight=-1000):
         for piece in job.requests:
-            limit = piece.deadline if piece.group else piece.arrival + DELAY
+            group = shares[piece.group] if piece.group else [piece]
+            limit = piece.deadline
+            if len(group) == piece.parts:
+                limit = min(limit, max(share.arrival for share in group) + DELAY)
             assert piece.arrival <= now <= limit
-
-
-@given(traffic())
-def test_the_same_requests_give_the_same_jobs(requests):
-    assert played(requests) == played(requests)
 
 
 @given(traffic(), st.integers(0, 7))
@@ -192,6 +189,58 @@ def test_the_shares_of_a_step_make_one_job(workers):
         packer.add(request(part, group="s1", part=part, parts=workers, deadline=9.0, shots=50))
     (job,) = packer.take(now=5.0)
     assert [each.part for each in job.requests] == list(range(workers))
+
+
+def steps(*trials: str, arrival: float = 0.0, **changes) -> list[CircuitRequest]:
+    """A whole step of each trial."""
+    return [
+        request((t, arrival), trial=t, group=f"s{arrival}", arrival=arrival, **changes)
+        for t in trials
+    ]
+
+
+def test_steps_of_several_trials_share_a_job():
+    """Of the first trials nobody knows whether others follow; then all are waited for."""
+    packer = Packer(CAPS, delay=DELAY)
+    for each in (*steps("a"), *steps("b", arrival=0.01)):
+        packer.add(each)
+    assert len(packer.take(now=0.01)) == 1
+    packer.add(*steps("a", arrival=5.0))
+    assert packer.take(now=5.0) == ()
+    assert packer.next_time() == 5.0 + DELAY
+    packer.add(*steps("b", arrival=5.02))
+    (job,) = packer.take(now=5.02)
+    assert [each.trial for each in job.requests] == ["a", "b"]
+    packer.add(*steps("a", arrival=7.0))
+    assert len(packer.take(now=7.0 + DELAY)) == 1, "b is not waited for any longer"
+    packer.withdraw("b")
+    packer.add(*steps("a", arrival=9.0))
+    assert len(packer.take(now=9.0)) == 1, "b has ended"
+
+
+def test_what_waits_leaves_with_a_single_request_and_with_what_waits_for_jobs_in_flight():
+    packer = Packer(CAPS, delay=DELAY)
+    packer.add(request("c", trial="c"))
+    assert len(packer.take(now=DELAY)) == 1
+    packer.add(request("a", trial="a", arrival=1.0))
+    packer.add(*steps("b", arrival=1.02))
+    (job,) = packer.take(now=1.0 + DELAY)  # the step of b would wait for c
+    assert [each.trial for each in job.requests] == ["b", "a"]
+    packer.add(request("a2", trial="a", arrival=2.0))
+    assert packer.take(now=2.0 + DELAY, in_flight=5) == ()
+    packer.add(request("b2", trial="b", arrival=2.04))
+    (job,) = packer.take(now=2.04, in_flight=4)
+    assert len(job.requests) == 2
+
+
+def test_work_of_rare_settings_is_not_starved():
+    packer = Packer(CAPS)
+    for i in range(100):
+        packer.add(request(("a", i), trial="a", rows=5))
+    packer.take(math.inf, in_flight=4)
+    packer.add(request("b", trial="b", shots=7))
+    sent = [packer.take(math.inf, in_flight=4)[0] for _ in range(2)]
+    assert 7 in {job.settings.shots for job in sent}
 
 
 def test_a_group_leaves_at_its_deadline_without_the_missing_share_which_follows():

@@ -195,7 +195,20 @@ def test_an_account_is_named_by_a_hash_alone(around):
 
 @pytest.mark.parametrize(
     "text",
-    ["Authorization: Bearer s3cret", "apikey s3cret", "https://me:s3cret@host", "bearer=s3cret,"],
+    [
+        "Authorization: Bearer s3cret",
+        "authorization: apikey s3cret-s3cret",
+        "https://me:s3cret@host",
+        "token=s3cret, and so",
+        '{"apikey": "s3cret", "x": 1}',
+        "{'access_token': 's3cret'}",
+        "apikey=s3cret&grant_type=x",
+    ],
 )
 def test_a_token_in_a_message_is_hidden(text):
     assert "s3cret" not in redact_account(text)
+
+
+def test_a_message_without_a_token_stays_as_it_is():
+    text = "401: the token expired after 3600 s; the bearer is unknown"
+    assert redact_account(text).startswith("401: the token expired after 3600 s")
