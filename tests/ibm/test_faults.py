@@ -80,9 +80,8 @@ def test_a_dropped_submission_without_effect_leaves_nothing(ibm, service, bell):
 
 
 def test_a_new_job_is_missing_in_a_search_by_tags_for_a_while(start, bell):
-    ibm = start(tag_delay=60, speed=1000)
+    ibm = start(tag_delay=100, speed=100)
     service = QiskitRuntimeService()
-    ibm.inject(Fault("pause", seconds=10))
     job = sampler_of(service, "slow").run([bell], shots=10)
     assert service.jobs(job_tags=["slow"]) == []
     assert [found.job_id() for found in service.jobs()] == [job.job_id()]

@@ -176,7 +176,7 @@ def test_a_private_result_is_read_once(service, bell):
 def test_at_most_five_jobs_run_at_a_time(start, bell):
     ibm = start(paced=True)
     sampler = Sampler(QiskitRuntimeService().backend("fake_manila"))
-    jobs = [sampler.run([bell], shots=1) for _ in range(7)]
+    jobs = [sampler.run([bell], shots=20_000) for _ in range(7)]  # 9 s each
     ibm.wait(lambda: sum(job["status"] == "Running" for job in ibm.jobs()) == 5)
     assert [job["status"] for job in ibm.jobs()] == ["Running"] * 5 + ["Queued"] * 2
     assert jobs[0].usage() == 0  # pending
@@ -198,13 +198,15 @@ def test_a_session_is_billed_by_the_clock_until_it_is_idle(start, bell):
 
 
 def test_a_session_takes_no_job_after_close_but_runs_the_queued_ones(start, bell):
-    start(queue_delay=0.2)
+    ibm = start()
+    ibm.inject(Fault("pause", seconds=3600))
     service = QiskitRuntimeService()
     with Session(service.backend("fake_manila")) as session:
         job = Sampler(session).run([bell], shots=10)
     assert session.status() == "Pending"
     with pytest.raises(IBMRuntimeError, match="The session is closed"):
         Sampler(session).run([bell], shots=10)
+    ibm.clear()
     job.result(**QUICK)
     assert session.status() == "Closed"
 
