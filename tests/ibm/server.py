@@ -213,8 +213,13 @@ def settings_from(arguments: list[str]) -> tuple[Settings, bool]:
 
 
 def _preload() -> None:
-    """Import what the first job needs, which takes seconds."""
+    """Import what the first job needs, which takes seconds.
+
+    The thread never ends: Qiskit 2.6 crashes the process if the thread that imported it has ended.
+    """
     from tests.ibm import executor  # noqa: F401
+
+    threading.Event().wait()
 
 
 def main() -> None:
