@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qstore_ray.backends.base import Bindings, Estimates
 from qstore_ray.backends.check_bindings import check_bindings
@@ -114,7 +114,7 @@ class IbmBackend:
     def __repr__(self) -> str:
         return f"IbmBackend(device={self.device!r}, shots={self.shots})"
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Table:
         return {key: value for key, value in vars(self).items() if key != "_gateway"}
 
     def for_run(self, run: str, trial: str = "", weight: float = 1.0) -> IbmBackend:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from qiskit_ibm_runtime import QiskitRuntimeService
 
 _FALLBACK = "Unable to retrieve IBM Cloud access token"
-"""With this warning the client goes on and sends the API key itself with every request."""
+"""After this warning the client sends the API key itself with every request."""
 
 
 class IbmAccount(Config):
