@@ -12,6 +12,7 @@ import numpy as np
 
 from qstore_ray.simulate import _kernels
 from qstore_ray.simulate.compile.signed_program import (
+    WORDS,
     DrawnErrors,
     ErrorTable,
     SignedBinding,
@@ -69,8 +70,10 @@ def unbind_signed(
 
 @lru_cache(maxsize=128)
 def _load_table(table: ErrorTable) -> LoadedArrays:
-    arrays = (table.any_error, table.upper, table.outcomes)
-    return _loaded([len(table.any_error), len(table.outcomes)], arrays)
+    sites = len(table.any_error)
+    any_error = np.zeros(-(-sites // WORDS) * WORDS)  # the kernel compares whole blocks
+    any_error[:sites] = table.any_error
+    return _loaded([sites, len(table.outcomes)], (any_error, table.upper, table.outcomes))
 
 
 @lru_cache(maxsize=128)

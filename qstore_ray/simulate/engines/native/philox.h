@@ -22,7 +22,7 @@ static PhiloxKeys philox_keys(const uint64_t key[2]) {
 /* The cipher of a counter below 2^64. */
 static inline void philox_block(const PhiloxKeys *keys, uint64_t counter, uint64_t words[PHILOX_WORDS]) {
     uint64_t a = counter, b = 0, c = 0, d = 0;
-    for (int r = 0; r < PHILOX_ROUNDS; r++) {
+    _Pragma("GCC unroll 10") for (int r = 0; r < PHILOX_ROUNDS; r++) {
         const unsigned __int128 p = (unsigned __int128)0xD2E7470EE14C6C93u * a;
         const unsigned __int128 q = (unsigned __int128)0xCA5A826395121157u * c;
         a = (uint64_t)(q >> 64) ^ b ^ keys->low[r];

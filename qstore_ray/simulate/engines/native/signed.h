@@ -8,7 +8,7 @@
 
 typedef struct {
     int64_t n_sites, n_errors;
-    const double *any_error;          /* (sites) */
+    const double *any_error;          /* (sites), then zeros up to a whole block */
     const double *upper;              /* (errors) */
     const int64_t *outcomes;          /* (errors) */
 } Sites;
@@ -45,12 +45,18 @@ static int64_t draw_errors(const Sites *s, const uint64_t key[2], uint64_t count
     int64_t found = 0;
     for (int64_t row = 0; row < n; row++) {
         for (int64_t site = 0; site < s->n_sites; site += PHILOX_WORDS) {
+            const double *any_error = s->any_error + site;
+            double u[PHILOX_WORDS];
+            int happen = 0;
             philox_block(&keys, ++counter, words);
-            for (int k = 0; k < PHILOX_WORDS && site + k < s->n_sites; k++) {
-                const double u = unit_interval(words[k]);
-                if (u >= s->any_error[site + k]) continue;
+            _Pragma("GCC unroll 4") for (int k = 0; k < PHILOX_WORDS; k++) {
+                u[k] = unit_interval(words[k]);
+                happen |= (u[k] < any_error[k]) << k;
+            }
+            for (; happen; happen &= happen - 1) {
+                const int k = __builtin_ctz((unsigned)happen);
                 rows[found] = row;
-                outcomes[found++] = s->outcomes[error_at(s, (double)(site + k) + u)];
+                outcomes[found++] = s->outcomes[error_at(s, (double)(site + k) + u[k])];
             }
         }
     }
