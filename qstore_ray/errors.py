@@ -13,6 +13,8 @@
     ├── BackendError             exit code 4   a backend that cannot answer
     │   └── MissingDependencyError             a package that has to be installed first
     ├── ServiceError             exit code 4   a service that is out of reach, or fails
+    │   ├── RefusedError                       it has decided: the same request is refused again
+    │   └── TransientError                     it did not answer, or asks to come back later
     ├── RunError                 exit code 1   a run that started and failed
     │   ├── CheckpointError                    no readable checkpoint, or a stale writer
     │   ├── DivergenceError                    loss or gradient became NaN or infinite
@@ -202,6 +204,26 @@ class ServiceError(QStoreError):
     """A service of data is out of reach, answers what it must not, or fails at what was asked."""
 
     exit_code = 4
+
+
+class RefusedError(ServiceError):
+    """A service refused a request, and will refuse the same one again.
+
+    Attributes:
+        status: HTTP status, or None if no request was made.
+    """
+
+    status: int | None = None
+
+
+class TransientError(ServiceError):
+    """A service did not answer, or asks to come back later; what was asked may have been done.
+
+    Attributes:
+        status: HTTP status, or None without an answer.
+    """
+
+    status: int | None = None
 
 
 class RunError(QStoreError):

@@ -75,7 +75,7 @@ def generator(key: DrawKey, counter: int) -> np.random.Generator:
 
     It is Philox (Salmon et al. 2011, SC11), which computes its n-th number from the key and n.
     """
-    return np.random.Generator(np.random.Philox(key=_philox_key(key.words), counter=counter))
+    return np.random.Generator(np.random.Philox(key=philox_key(key.words), counter=counter))
 
 
 def library_seed(key: DrawKey, *words: int) -> int:
@@ -90,7 +90,8 @@ def library_seed(key: DrawKey, *words: int) -> int:
 
 
 @lru_cache(maxsize=256)
-def _philox_key(words: tuple[int, ...]) -> AnyArray:
+def philox_key(words: tuple[int, ...]) -> AnyArray:
+    """The key (2,) of the generator for the words of a `DrawKey`."""
     # A SeedSequence would take ten times as long, of a step that takes little more.
     digest = hashlib.blake2b(repr([int(word) for word in words]).encode(), digest_size=16).digest()
     return np.frombuffer(digest, np.uint64)

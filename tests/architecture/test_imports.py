@@ -47,19 +47,19 @@ ALLOWED = {
         "qstore_ray.circuits.qasm.reader",
         "qstore_ray.circuits.qasm.values",
         "qstore_ray.backends.aer",
-        "qstore_ray.backends.ibm.isa",
-        "qstore_ray.backends.ibm.client",  # for the type checker
+        "qstore_ray.backends.ibm.service.isa",
+        "qstore_ray.backends.ibm.service.client",  # for the type checker
         "qstore_ray.backends.noise.device",
     ),
     "qiskit_aer": ("qstore_ray.backends.aer",),
     "qiskit_ibm_runtime": (
-        "qstore_ray.backends.ibm.account",
-        "qstore_ray.backends.ibm.client",
+        "qstore_ray.backends.ibm.service.account",
+        "qstore_ray.backends.ibm.service.client",
         "qstore_ray.backends.noise.device.fake",
     ),
     "qiskit_qasm3_import": (),
     "ray": (
-        "qstore_ray.backends.ibm.actor",
+        "qstore_ray.backends.ibm.gateway.actor",
         "qstore_ray.data.read.dataset",  # for the type checker
         "qstore_ray.data.read.ray_reader",
         "qstore_ray.testing.tune_loop",
@@ -81,7 +81,7 @@ ALLOWED = {
         "qstore_ray.tune.trial.trial",
     ),
     "requests": (
-        "qstore_ray.backends.ibm.client",
+        "qstore_ray.backends.ibm.service.client",
         "qstore_ray.data.service",
         "qstore_ray.data.sources",
     ),

@@ -42,6 +42,7 @@ def _read(name: str, kind: str) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+@cache
 def fake_backend(name: str) -> Any:
     """The backend object of the client's package, which the executor runs on."""
     provider = importlib.import_module("qiskit_ibm_runtime.fake_provider")

@@ -70,16 +70,23 @@ class Lanes:
         elif job.max_seconds and job.estimate > job.max_seconds:
             store.cancel(job.id, "service", errors.RAN_TOO_LONG)
         else:
-            try:
-                result = self._execute(job)
-            except Exception:  # noqa: BLE001 - whatever a user's program does, the lane goes on
-                store.fail(job, errors.INTERNAL, traceback.format_exc())
-            else:
-                self._occupy(job)
-                store.complete(job, result)
+            self._execute(job)
 
-    def _execute(self, job: Job) -> str:
-        from tests.ibm.executor import execute  # with the client's package: seconds
+    def _execute(self, job: Job) -> None:
+        from tests.ibm.executor import UNSUPPORTED, UnsupportedCircuitError  # takes seconds
+
+        try:
+            result = self._result(job)
+        except UnsupportedCircuitError as error:
+            self._store.fail(job, UNSUPPORTED, str(error))
+        except Exception:  # noqa: BLE001 - whatever a user's program does, the lane continues
+            self._store.fail(job, errors.INTERNAL, traceback.format_exc())
+        else:
+            self._occupy(job)
+            self._store.complete(job, result)
+
+    def _result(self, job: Job) -> str:
+        from tests.ibm.executor import execute
         from tests.ibm.primitives import execute_primitive
 
         settings = self._store.settings

@@ -82,7 +82,10 @@ class Loopback:
 
     def _control(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}/control/{path}", data, method=method)
+        json_headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(
+            f"{self.url}/control/{path}", data, json_headers, method=method
+        )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=60) as answer:
             text = answer.read()

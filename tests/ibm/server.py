@@ -82,7 +82,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                     match.groupdict().get("name", ""), parse_qs(url.query), self._decode(body)
                 )
                 if route in CONTROL:
-                    self._send(route.answer(self.server.service, request))
+                    self._send(self._answer(route, request))
                 elif url.path.startswith(PATH):
                     self._serve(route, request)
                 else:
@@ -212,13 +212,22 @@ def settings_from(arguments: list[str]) -> tuple[Settings, bool]:
     return Settings(**given), until_stdin_ends
 
 
+def _preload() -> None:
+    """Import what the first job needs, which takes seconds.
+
+    The thread never ends: Qiskit 2.6 crashes the process if the thread that imported it has ended.
+    """
+    from tests.ibm import executor  # noqa: F401
+
+    threading.Event().wait()
+
+
 def main() -> None:
     """Serve until terminated."""
     settings, until_stdin_ends = settings_from(sys.argv[1:])
     server = Server(settings)
     print(server.url, flush=True)  # noqa: T201 - who started it reads the address
-    from tests.ibm import executor  # noqa: F401 - loaded before the first job needs it
-
+    threading.Thread(target=_preload, daemon=True).start()
     if until_stdin_ends:
         sys.stdin.read()
     else:

@@ -13,7 +13,7 @@ PATH = "/experimental/api/v1"
 """The word "experimental" makes the client take the URL as it stands, with its port."""
 
 Plan = Literal["open", "paygo", "premium"]
-Execution = Literal["ideal", "noisy", "package"]
+Execution = Literal["exact", "noisy", "package"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Settings:
     Args:
         backend: names of fake backends of the client's package.
         plan: "open" refuses sessions and limits a batch to ten minutes.
-        execution: "ideal": by Aer without noise, in milliseconds. "noisy": by Aer with the
-            backend's noise. "package": by the client package's own executor, with noise.
+        execution: "exact": no noise, in milliseconds. "noisy": by Aer with the backend's noise.
+            "package": by the client package's own executor, with noise.
         seed: with a seed, equal programs get equal counts; without, each job draws anew.
         speed: 60 makes an hour of the service last a minute.
         queue_delay: how long each job is queued at least.
@@ -41,7 +41,7 @@ class Settings:
 
     backend: tuple[str, ...] = ("fake_manila",)
     plan: Plan = "paygo"
-    execution: Execution = "ideal"
+    execution: Execution = "exact"
     seed: int | None = 1
     speed: float = 1.0
     queue_delay: float = 0.0

@@ -176,7 +176,7 @@ def test_a_private_result_is_read_once(service, bell):
 def test_at_most_five_jobs_run_at_a_time(start, bell):
     ibm = start(paced=True)
     sampler = Sampler(QiskitRuntimeService().backend("fake_manila"))
-    jobs = [sampler.run([bell], shots=1) for _ in range(7)]
+    jobs = [sampler.run([bell], shots=20_000) for _ in range(7)]  # 9 s each
     ibm.wait(lambda: sum(job["status"] == "Running" for job in ibm.jobs()) == 5)
     assert [job["status"] for job in ibm.jobs()] == ["Running"] * 5 + ["Queued"] * 2
     assert jobs[0].usage() == 0  # pending
@@ -198,13 +198,15 @@ def test_a_session_is_billed_by_the_clock_until_it_is_idle(start, bell):
 
 
 def test_a_session_takes_no_job_after_close_but_runs_the_queued_ones(start, bell):
-    start(queue_delay=0.2)
+    ibm = start()
+    ibm.inject(Fault("pause", seconds=3600))
     service = QiskitRuntimeService()
     with Session(service.backend("fake_manila")) as session:
         job = Sampler(session).run([bell], shots=10)
     assert session.status() == "Pending"
     with pytest.raises(IBMRuntimeError, match="The session is closed"):
         Sampler(session).run([bell], shots=10)
+    ibm.clear()
     job.result(**QUICK)
     assert session.status() == "Closed"
 
@@ -254,9 +256,9 @@ def test_no_job_starts_once_the_usage_limit_is_reached(start, bell):
 
 def test_a_request_that_makes_no_sense_is_refused(ibm, service):
     client = service._get_api_client()
-    with pytest.raises(Exception, match="400.*1208"):
+    with pytest.raises(Exception, match=r"400.*1208"):
         client.program_run("executor", "fake_manila", {"version": 2}, None, None, None)
-    with pytest.raises(Exception, match="404.*1007"):
+    with pytest.raises(Exception, match=r"404.*1007"):
         client.program_run("executor", "fake_nowhere", {}, None, None, None)
     assert ibm.accepted() == {}
 
@@ -275,14 +277,14 @@ def test_the_older_programs_run_too(service, bell, rotation):
 
 def test_it_serves_from_a_process_of_its_own_and_ends_with_its_starter(tmp_path, monkeypatch, bell):
     journal = tmp_path / "journal.jsonl"
-    with in_process(journal=str(journal), plan="premium") as ibm:
+    with in_process(journal=str(journal), plan="premium", queue_delay=3600.0) as ibm:
         for name, value in ibm.environment(tmp_path).items():
             monkeypatch.setenv(name, value)
         service = QiskitRuntimeService()
-        tagged(service.backend("fake_manila"), "a").run([bell], shots=10).result(**QUICK)
+        tagged(service.backend("fake_manila"), "a").run([bell], shots=10).cancel()
         assert service.instances()[0]["plan"] == "premium"
     (entry,) = jobs_of(read_journal(journal)).values()
-    assert (entry.tags, entry.end, entry.reads) == (["a"], "completed", 1)
+    assert (entry.tags, entry.end, entry.reads) == (["a"], "cancelled", 0)
     with pytest.raises(OSError, match="refused"):
         ibm.requests()
     assert not (tmp_path / ".qiskit").exists()

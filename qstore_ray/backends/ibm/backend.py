@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qstore_ray.backends.base import Bindings, Estimates
 from qstore_ray.backends.check_bindings import check_bindings
@@ -12,7 +12,7 @@ from qstore_ray.backends.counts import Counts
 from qstore_ray.backends.grouping import checked_shots, group_observables, key_of_shots
 from qstore_ray.backends.ibm.call import counts_of_call, hardware_call
 from qstore_ray.backends.ibm.config import GatewayConfig, Where
-from qstore_ray.backends.ibm.opening import OpenGateway, gateway_for
+from qstore_ray.backends.ibm.gateway.access import OpenGateway, gateway_for
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
@@ -114,7 +114,7 @@ class IbmBackend:
     def __repr__(self) -> str:
         return f"IbmBackend(device={self.device!r}, shots={self.shots})"
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Table:
         return {key: value for key, value in vars(self).items() if key != "_gateway"}
 
     def for_run(self, run: str, trial: str = "", weight: float = 1.0) -> IbmBackend:

@@ -7,10 +7,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from qstore_ray.backends.ibm.account import IbmAccount
 from qstore_ray.backends.ibm.budget import HardwareBudget
 from qstore_ray.backends.ibm.forecast import QpuRates
 from qstore_ray.backends.ibm.policy import GatewayPolicy
+from qstore_ray.backends.ibm.service.account import IbmAccount
 from qstore_ray.config import Config
 
 Where = Literal["auto", "process", "ray"]

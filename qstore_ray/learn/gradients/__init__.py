@@ -74,7 +74,7 @@ def get_gradient(
 
 
 def make_gradient(name: str, options: ReadOnlyTable) -> GradientMethod:
-    """The method of that name, whatever the backend.
+    """The method of that name, for any backend.
 
     Raises:
         UnknownNameError: no such method, or an option that it does not have.

@@ -42,7 +42,7 @@ class IsaCircuit(NamedTuple):
         basis: of the original circuit's qubits.
         circuit: on all qubits of the device.
         slots: where the value of each of the K parameters comes from, in the order in which a
-            program binds them: by name, and "th[0]" comes before "x[0]" whatever was added first.
+            program binds them: sorted by name, "p[0]" before "x[0]".
     """
 
     basis: MeasuredBasis

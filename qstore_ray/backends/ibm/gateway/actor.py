@@ -18,6 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.config import GatewayConfig
+from qstore_ray.backends.ibm.gateway.opening import open_gateway
 from qstore_ray.errors import ConfigError, QStoreError
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ class GatewayServer:
     """What runs in the actor's process; its only argument holds no credentials."""
 
     def __init__(self, config: str) -> None:
-        from qstore_ray.backends.ibm.opening import open_gateway
-
         self._gateway = open_gateway(GatewayConfig.model_validate_json(config))
 
     def evaluate(self, call: HardwareCall) -> Sequence[AnyArray]:
@@ -82,23 +81,25 @@ def actor_name(config: GatewayConfig) -> str:
 
 
 def gateway_actor(config: GatewayConfig) -> RemoteGateway:
-    """The actor of a run on a device, made if there is none.
+    """The actor of a run on a device; the first call makes it.
 
     Raises:
         ConfigError: no node has the resource `qpu_gateway`, and there are several.
     """
     options: dict[str, Any] = {}
-    if ray.cluster_resources().get(RESOURCE, 0.0) > 0.0:
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    if resources.get(RESOURCE, 0.0) > 0.0:
         options["resources"] = {RESOURCE: 0.001}
     else:
-        nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+        found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+        nodes = [node["NodeID"] for node in found if node["Alive"]]
         if len(nodes) != 1:
             raise ConfigError(
                 f"none of the {len(nodes)} nodes has the resource {RESOURCE!r}",
                 field="backend",
                 value=config.device,
                 fix="Start the node that may sign in at IBM with "
-                f"ray start --resources='{{\"{RESOURCE}\": 1}}'.",
+                f"the resource {RESOURCE}: 1; docs/hardware.md shows how.",
             )
         options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(nodes[0], soft=False)
     actor = (

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from qstore_ray.backends.ibm.trouble import translated
+from qstore_ray.backends.ibm.service.trouble import translated
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError
 from qstore_ray.resilience import expanded
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from qiskit_ibm_runtime import QiskitRuntimeService
 
 _FALLBACK = "Unable to retrieve IBM Cloud access token"
-"""With this warning the client goes on and sends the API key itself with every request."""
+"""After this warning the client sends the API key itself with every request."""
 
 
 class IbmAccount(Config):

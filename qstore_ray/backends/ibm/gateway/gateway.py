@@ -21,15 +21,15 @@ import numpy as np
 
 from qstore_ray.backends.ibm.budget import HardwareBudget, Spending
 from qstore_ray.backends.ibm.call import HardwareCall
-from qstore_ray.backends.ibm.client import IbmClient, Pub
-from qstore_ray.backends.ibm.flight import Flight, gave_up_error, outcome_name
 from qstore_ray.backends.ibm.forecast import HardwareCost, QpuRates, forecast_jobs
-from qstore_ray.backends.ibm.isa import compile_isa
+from qstore_ray.backends.ibm.gateway.flight import Flight, gave_up_error, outcome_name
+from qstore_ray.backends.ibm.gateway.packing import Packer
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.ledger.record import JobState
-from qstore_ray.backends.ibm.packing import Packer
 from qstore_ray.backends.ibm.policy import GatewayPolicy
 from qstore_ray.backends.ibm.requests import CircuitRequest, PackedJob, pieces
+from qstore_ray.backends.ibm.service.client import IbmClient, Pub
+from qstore_ray.backends.ibm.service.isa import compile_isa
 from qstore_ray.errors import BackendError, BudgetReachedError, LedgerError, QStoreError
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Gateway:
         return Spending.of(tuple(self._ledger.records.values()))
 
     def close(self) -> None:
-        """Stop: nothing is submitted any more, jobs at the service go on and are found later."""
+        """Stop: nothing more is submitted; jobs at the service are run, and found later."""
         with self._changed:
             self._is_closing = True
             self._changed.notify()
@@ -180,7 +180,7 @@ class Gateway:
                 self._flights[key] = self._flight(key, None)
 
     def _turn(self) -> bool:
-        """Wait for something to do, and do it; whether to go on."""
+        """Wait for something to do, and do it; False if the gateway is to close."""
         with self._changed:
             while not (self._arrived or self._withdrawn or self._is_closing):
                 pause = self._next_time() - self._clock()

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 
-from qstore_ray.backends.ibm.isa import REGISTER
 from qstore_ray.backends.ibm.keys import instance_id
-from qstore_ray.backends.ibm.trouble import RefusedError, TransientError, translated
+from qstore_ray.backends.ibm.service.isa import REGISTER
+from qstore_ray.backends.ibm.service.trouble import translated
 from qstore_ray.backends.noise.device.read import read_device
-from qstore_ray.errors import ConfigError
+from qstore_ray.errors import ConfigError, RefusedError, TransientError
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit

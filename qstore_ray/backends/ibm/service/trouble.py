@@ -16,30 +16,16 @@ from contextlib import contextmanager
 from typing import Any
 
 from qstore_ray.backends.ibm.keys import redact_account
-from qstore_ray.errors import ConfigError, MissingDependencyError, ServiceError
+from qstore_ray.errors import (
+    ConfigError,
+    MissingDependencyError,
+    RefusedError,
+    ServiceError,
+    TransientError,
+)
 
 _REFUSALS = frozenset({400, 401, 403, 404, 409, 413, 422})
 _STATUS = re.compile(r"\b(?P<status>[45]\d\d) (?:Client|Server) Error")
-
-
-class TransientError(ServiceError):
-    """The service did not answer, or asks to come back later.
-
-    Attributes:
-        status: HTTP status, or None without an answer.
-    """
-
-    status: int | None = None
-
-
-class RefusedError(ServiceError):
-    """The service refused a request; the same request will be refused again.
-
-    Attributes:
-        status: HTTP status, or None if the client library refused it.
-    """
-
-    status: int | None = None
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
     INTENT, SUBMITTING ── look up ──► LOOKED_UP ── submit ──► ACCEPTED ── poll, fetch ──► FINISHED
 
-A step that the service does not answer is made again after a pause, and whatever may have been
+A step that the service does not answer is made again after a pause, and a job that may have been
 submitted is looked up before it is submitted again: for `tag_delay` seconds, because the index of
 tags may lag. So a job that was accepted is found, and is not paid twice.
 """
@@ -12,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from qstore_ray.backends.ibm.client import IbmClient, JobStatus, Pub
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.ledger.record import HardwareJob, JobState
 from qstore_ray.backends.ibm.ledger.results import HardwareResult
 from qstore_ray.backends.ibm.policy import GatewayPolicy
-from qstore_ray.backends.ibm.trouble import RefusedError, TransientError
-from qstore_ray.errors import BackendError, ServiceError
+from qstore_ray.backends.ibm.service.client import IbmClient, JobStatus, Pub
+from qstore_ray.errors import BackendError, RefusedError, ServiceError, TransientError
 
 if TYPE_CHECKING:
     from qstore_ray.types import ReadOnlyTable
