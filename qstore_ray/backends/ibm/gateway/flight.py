@@ -92,6 +92,7 @@ class Flight:
         if state is JobState.ACCEPTED:
             self._cancel_duplicates()
             return self._ask(now)
+        self._cancel_duplicates()  # of a job that has ended, found later
         return True
 
     def _look_up(self, now: float) -> bool:

@@ -270,6 +270,10 @@ class Gateway:
 
     def _start(self, job: PackedJob) -> None:
         """Check the budget, record the intent, and let the job begin."""
+        wanted = tuple(request for request in job.requests if request.key in self._waiting)
+        if not wanted:  # the call of a piece has failed with another piece
+            return
+        job = PackedJob(wanted)
         cost = forecast_jobs([job], self._rates)
         try:
             self._budget.check_next(

@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 
 from qstore_ray.backends.ibm.gateway.fair_queue import FairQueue
-from qstore_ray.backends.ibm.requests import CircuitRequest, JobCaps, PackedJob, pieces
 from qstore_ray.backends.ibm.gateway.waiting import WaitingRequests
+from qstore_ray.backends.ibm.requests import CircuitRequest, JobCaps, PackedJob, pieces
 from qstore_ray.errors import ConfigError
 
 COALESCING_DELAY = 0.03
