@@ -28,7 +28,7 @@ class Settings:
         seed: with a seed, equal programs get equal counts; without, each job draws anew.
         speed: 60 makes an hour of the service last a minute.
         queue_delay: how long each job is queued at least.
-        lanes: how many jobs run at a time.
+        lanes: how many jobs run at a time on each backend.
         paced: a job occupies the QPU for as long as it is billed.
         tag_delay: how long a new job is missing in a search by tags.
         usage_limit: seconds of the instance after which no job starts.

@@ -170,13 +170,14 @@ def test_a_wrong_key_is_refused(ibm, monkeypatch):
 # the end of a job
 
 
-def test_a_failed_job_says_why_and_costs_nothing(ibm, service, bell):
-    ibm.inject(Fault("fail", code=9999, message="internal error"))
+@pytest.mark.parametrize("seconds", [0.0, 1.5])  # the service's fault, the user's fault
+def test_a_failed_job_says_why_and_what_it_costs(ibm, service, bell, seconds):
+    ibm.inject(Fault("fail", code=9999, message="internal error", seconds=seconds))
     job = sampler_of(service).run([bell], shots=10)
     with pytest.raises(RuntimeJobFailureError, match=r"9999.*internal error"):
         job.result(**QUICK)
     assert job.status() == "ERROR"
-    assert ibm.usage() == 0
+    assert job.usage() == ibm.usage() == seconds
     assert [entry.reads for entry in ibm.accepted().values()] == [0]
 
 

@@ -182,6 +182,15 @@ def test_at_most_five_jobs_run_at_a_time(start, bell):
     assert jobs[0].usage() == 0  # pending
 
 
+def test_each_backend_has_lanes_of_its_own(start, bell):
+    ibm = start(backend=("fake_manila", "fake_quito"), lanes=1, paced=True)
+    service = QiskitRuntimeService()
+    for name in ("fake_manila", "fake_manila", "fake_quito"):
+        Sampler(service.backend(name)).run([bell], shots=20_000)
+    ibm.wait(lambda: ibm.jobs()[-1]["status"] == "Running")
+    assert [job["status"] for job in ibm.jobs()] == ["Running", "Queued", "Running"]
+
+
 def test_a_session_is_billed_by_the_clock_until_it_is_idle(start, bell):
     ibm = start(speed=1000)
     backend = QiskitRuntimeService().backend("fake_manila")
