@@ -14,8 +14,8 @@ MOST_EXECUTIONS = 10_000_000
 def executions(program_id: str, params: dict[str, Any]) -> int:
     """Circuits times shots of a submitted program, after broadcasting.
 
-    Of a program that was prepared by the client ("executor") this is exact. The older programs are
-    prepared on the service, so here an observable counts as a circuit of its own.
+    The client prepares an "executor" program, so its executions are in it. The service prepares
+    the older programs, whose executions are the least they can be.
     """
     if program_id == "executor":
         program = params["quantum_program"]

@@ -41,7 +41,7 @@ class Lanes:
 
     def _next(self, backend: str) -> Job | None:
         """The oldest job that may start now on `backend`."""
-        now, limit = self._store.clock.now(), self._store.settings.usage_limit
+        now, limit = self._store.clock.now(), self._store.settings.limit
         queued = [job for job in self._store.jobs.values() if job.status == "Queued"]
         for session in {job.session for job in queued if job.session}:
             self._store.session(session)  # one at its time limit fails its queued jobs

@@ -12,6 +12,8 @@ CRN = "crn:v1:bluemix:public:quantum-computing:us-east:a/1f00:2f00-3f00::"
 PATH = "/experimental/api/v1"
 """The word "experimental" makes the client take the URL as it stands, with its port."""
 
+OPEN_PLAN_SECONDS = 600.0
+
 Plan = Literal["open", "paygo", "premium"]
 Execution = Literal["exact", "noisy", "package"]
 
@@ -31,7 +33,7 @@ class Settings:
         lanes: how many jobs run at a time on each backend.
         paced: a job occupies the QPU for as long as it is billed.
         tag_delay: how long a new job is missing in a search by tags.
-        usage_limit: seconds of the instance after which no job starts.
+        usage_limit: seconds of the instance after which no job starts; 600 in the open plan.
         token_life: validity of an access token in real seconds.
         api_key: the only accepted key.
         crn: the only instance.
@@ -54,3 +56,10 @@ class Settings:
     crn: str = CRN
     journal: str | None = None
     faults: tuple[Fault, ...] = ()
+
+    @property
+    def limit(self) -> float | None:
+        """The usage limit in seconds, if there is one."""
+        if self.usage_limit is None and self.plan == "open":
+            return OPEN_PLAN_SECONDS
+        return self.usage_limit

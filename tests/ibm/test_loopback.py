@@ -182,9 +182,12 @@ def test_the_older_programs_run_too(service, bell, rotation):
     backend = service.backend("fake_manila")
     job = SamplerV2(backend).run([bell], shots=500)
     assert job.result(**QUICK)[0].data.c.num_shots == 500
+    assert job.usage() == pytest.approx(billing.seconds(500))
     circuit = rotation.remove_final_measurements(inplace=False)
-    job = EstimatorV2(backend).run([(circuit, SparsePauliOp("IIIIZ"), [[0.0], [np.pi]])])
-    np.testing.assert_allclose(job.result(**QUICK)[0].data.evs, [1.0, -1.0], atol=0.1)
+    observables = [["IIIIZ"], ["IIIZZ"], ["IIIIX"]]  # two circuits
+    job = EstimatorV2(backend).run([(circuit, observables, [[0.0], [np.pi]])], precision=0.1)
+    np.testing.assert_allclose(job.result(**QUICK)[0].data.evs[0], [1.0, -1.0], atol=0.5)
+    assert job.usage() == pytest.approx(billing.seconds(2 * 2 * 100))
 
 
 def test_it_serves_from_a_process_of_its_own_and_ends_with_its_starter(tmp_path, monkeypatch, bell):

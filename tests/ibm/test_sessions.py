@@ -79,7 +79,9 @@ def test_cancelling_a_session_cancels_its_queued_jobs(start, bell):
 
 def test_an_open_plan_has_no_sessions_and_batches_of_ten_minutes(start, bell):
     ibm = start(plan="open")
-    backend = QiskitRuntimeService().backend("fake_manila")
+    service = QiskitRuntimeService()
+    backend = service.backend("fake_manila")
+    assert service.usage()["usage_remaining_seconds"] == 600
     with pytest.raises(Exception, match="1352"):
         Session(backend)
     with Batch(backend, max_time="1h") as batch:
