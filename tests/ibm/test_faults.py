@@ -91,6 +91,16 @@ def test_a_poll_whose_connection_drops_is_repeated(ibm, service, bell):
     assert job.result(**QUICK)[0].data.c.num_shots == 10
 
 
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_poll_that_fails_six_times_raises_without_the_status(ibm, service, bell, status):
+    job = sampler_of(service).run([bell], shots=10)
+    ibm.inject(Fault("status", on="job", status=status, times=6))
+    with pytest.raises(RequestsApiError, match=f"too many {status} error responses") as raised:
+        job.status()
+    assert raised.value.status_code == -1
+    job.result(**QUICK)
+
+
 # too many requests
 
 
