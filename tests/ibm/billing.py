@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tests.ibm import loading
+
 SECONDS_A_JOB = 2.0
 SECONDS_AN_EXECUTION = 0.00035
 MOST_EXECUTIONS = 10_000_000
@@ -20,6 +22,7 @@ def executions(program_id: str, params: dict[str, Any]) -> int:
     if program_id == "executor":
         program = params["quantum_program"]
         return program["shots"] * sum(map(_size, program["items"]))
+    loading.wait()
     from tests.ibm.primitives import primitive_executions
 
     return primitive_executions(program_id, params)

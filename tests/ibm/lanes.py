@@ -6,7 +6,7 @@ import json
 import threading
 import traceback
 
-from tests.ibm import errors
+from tests.ibm import errors, loading
 from tests.ibm.jobs import Job
 from tests.ibm.store import Store
 
@@ -74,7 +74,8 @@ class Lanes:
             self._execute(job)
 
     def _execute(self, job: Job) -> None:
-        from tests.ibm.executor import UNSUPPORTED, UnsupportedCircuitError  # takes seconds
+        loading.wait()
+        from tests.ibm.executor import UNSUPPORTED, UnsupportedCircuitError
 
         try:
             result = self._result(job)

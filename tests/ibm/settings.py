@@ -28,7 +28,7 @@ class Settings:
         execution: "exact": no noise, in milliseconds. "noisy": by Aer with the backend's noise.
             "package": by the client package's own executor, with noise.
         seed: with a seed, equal programs get equal counts; without, each job draws anew.
-        speed: 60 makes an hour of the service last a minute.
+        speed: 60 makes an hour of the service last a minute; `Loopback.advance` skips it.
         queue_delay: how long each job is queued at least.
         lanes: how many jobs run at a time on each backend.
         paced: a job occupies the QPU for as long as it is billed.

@@ -231,6 +231,12 @@ class Store:
                 self.faults.add(fault, self.clock.now())
             self.changed.notify_all()
 
+    def advance(self, seconds: float) -> None:
+        """Skip `seconds` of service time; what was to happen in them happens now."""
+        with self.changed:
+            self.clock.advance(seconds)
+            self.changed.notify_all()
+
     def clear_faults(self) -> None:
         """Forget the faults that still wait, and end maintenance."""
         with self.changed:

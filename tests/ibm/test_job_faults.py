@@ -93,40 +93,43 @@ def test_queued_jobs_fail_when_their_session_reaches_its_time_limit(start, bell)
     assert ibm.usage() == 0
 
 
-def test_the_time_limit_of_a_session_counts_from_its_first_job(start, bell):
-    ibm = start(speed=1000)
-    session = Session(QiskitRuntimeService().backend("fake_manila"), max_time=30)
+def test_the_time_limit_of_a_session_counts_from_its_first_job(ibm, service, bell):
+    session = Session(service.backend("fake_manila"), max_time=3600)
+    ibm.advance(1000)
     Sampler(session).run([bell], shots=1).result(**QUICK)
-    ibm.wait(lambda: session.status() == "Closed")
-    assert 30 <= session.usage() <= 33
+    ibm.inject(Fault("pause", seconds=4000))
+    job = Sampler(session).run([bell], shots=1)
+    ibm.advance(3550)
+    assert session.status() == "In progress, accepting new jobs"
+    assert job.status() == "QUEUED"
+    ibm.advance(50)
+    assert session.status() == "Closed"
+    with pytest.raises(RuntimeJobFailureError, match="1217"):
+        job.result(**QUICK)
+    assert session.usage() == pytest.approx(3602, abs=1)
 
 
 # maintenance
 
 
-def test_maintenance_refuses_everything_and_ends(start, bell):
-    ibm = start(speed=3600)
-    service = QiskitRuntimeService()
+def test_maintenance_refuses_everything_and_ends(ibm, service, bell):
     sampler = sampler_of(service)
-    ibm.inject(Fault("maintenance", seconds=100 * 3600))
+    ibm.inject(Fault("maintenance", seconds=3600))
     with pytest.raises(RequestsApiError, match="too many 503 error responses") as raised:
         service.usage()
     assert raised.value.status_code == -1
     with pytest.raises(QiskitBackendNotFoundError):  # and no word about maintenance
         sampler.run([bell], shots=10)
-    ibm.clear()
-    ibm.inject(Fault("maintenance", seconds=360))
-    ibm.wait(lambda: service_answers(service))
+    ibm.advance(3600)
     sampler.run([bell], shots=10).result(**QUICK)
     assert len(ibm.accepted()) == 1
 
 
-def service_answers(service):
-    try:
-        service.usage()
-    except RequestsApiError:
-        return False
-    return True
+def test_an_hour_of_maintenance_may_last_moments(start, bell):
+    ibm = start(speed=36_000)
+    service = QiskitRuntimeService()
+    ibm.inject(Fault("pause", seconds=3600))
+    sampler_of(service).run([bell], shots=10).result(**QUICK)
 
 
 def test_a_paused_backend_accepts_jobs_and_starts_none(ibm, service, bell):

@@ -29,19 +29,30 @@ def test_each_backend_has_lanes_of_its_own(start, bell):
     assert [job["status"] for job in ibm.jobs()] == ["Running", "Queued", "Running"]
 
 
-def test_a_session_is_billed_by_the_clock_until_it_is_idle(start, bell):
-    ibm = start(speed=1000)
-    backend = QiskitRuntimeService().backend("fake_manila")
-    session = Session(backend, max_time="2h")
+def test_a_session_is_billed_by_the_clock_until_it_is_idle(ibm, service, bell):
+    session = Session(service.backend("fake_manila"), max_time="2h")
+    ibm.advance(100)  # before the first job, nothing is billed
     Sampler(session).run([bell], shots=1).result(**QUICK)
-    ibm.wait(lambda: session.status() == "Pending")  # idle for a minute of the service
+    ibm.advance(20)
+    assert session.status() == "In progress, accepting new jobs"
+    assert session.usage() == pytest.approx(20 + 2, abs=5)
+    Sampler(session).run([bell], shots=1).result(**QUICK)
+    ibm.advance(1000)  # of which the first minute counts
+    assert session.status() == "Pending"
+    assert session.usage() == ibm.usage() == pytest.approx(20 + 60 + 2 * 2, abs=10)
     details = session.details()
     assert (details["mode"], details["max_time"]) == ("dedicated", 7200)
-    assert session.usage() == ibm.usage() > 60
-    usage = session.usage()
-    assert ibm.usage() == usage  # nothing more is billed
     session.close()
     assert session.status() == "Closed"
+
+
+def test_a_session_without_jobs_is_closed_for_nothing(ibm, service, bell):
+    session = Session(service.backend("fake_manila"))
+    ibm.advance(1801)
+    assert session.status() == "Closed"
+    assert ibm.usage() == 0
+    with pytest.raises(IBMRuntimeError, match="1217"):
+        Sampler(session).run([bell], shots=10)
 
 
 def test_a_session_takes_no_job_after_close_but_runs_the_queued_ones(start, bell):
