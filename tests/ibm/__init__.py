@@ -4,6 +4,7 @@
         os.environ.update(ibm.environment(home))
         service = QiskitRuntimeService()              # the real client, over HTTP
         ibm.inject(Fault("status", on="submit", status=502, after_effect=True, times=2))
+        ibm.advance(3600)                             # an hour of the service's time
         …
         ibm.requests(), ibm.jobs(), ibm.journal(), ibm.usage()
 

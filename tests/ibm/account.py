@@ -87,7 +87,7 @@ class Account:
 
     def usage(self, consumed: float) -> dict[str, Any]:
         """The answer to GET /instances/usage."""
-        limit = self._settings.usage_limit
+        limit = self._settings.limit
         answer = {
             "instance_id": self._settings.crn,
             "plan_id": PLAN_ID,

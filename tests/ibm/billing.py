@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tests.ibm import loading
+
 SECONDS_A_JOB = 2.0
 SECONDS_AN_EXECUTION = 0.00035
 MOST_EXECUTIONS = 10_000_000
@@ -14,12 +16,13 @@ MOST_EXECUTIONS = 10_000_000
 def executions(program_id: str, params: dict[str, Any]) -> int:
     """Circuits times shots of a submitted program, after broadcasting.
 
-    Of a program that was prepared by the client ("executor") this is exact. The older programs are
-    prepared on the service, so here an observable counts as a circuit of its own.
+    The client prepares an "executor" program, so its executions are in it. The service prepares
+    the older programs, whose executions are the least they can be.
     """
     if program_id == "executor":
         program = params["quantum_program"]
         return program["shots"] * sum(map(_size, program["items"]))
+    loading.wait()
     from tests.ibm.primitives import primitive_executions
 
     return primitive_executions(program_id, params)

@@ -13,10 +13,15 @@ class Clock:
         self.speed = speed
         self._epoch = time.time()
         self._started = time.monotonic()
+        self._skipped = 0.0
 
     def now(self) -> float:
         """The moment in service time."""
-        return self._epoch + (time.monotonic() - self._started) * self.speed
+        return self._epoch + (time.monotonic() - self._started) * self.speed + self._skipped
+
+    def advance(self, seconds: float) -> None:
+        """Skip `seconds` of service time."""
+        self._skipped += seconds
 
     def real(self, seconds: float) -> float:
         """How many real seconds `seconds` of service time last."""

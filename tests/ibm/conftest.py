@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -45,22 +46,26 @@ def service(ibm: Loopback) -> QiskitRuntimeService:
     return QiskitRuntimeService()
 
 
+@pytest.fixture
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client retries as often as ever, but without waiting."""
+    from urllib3.util.retry import Retry
+
+    monkeypatch.setattr(Retry, "get_backoff_time", lambda retry: 0.0)
+
+
 @pytest.fixture(scope="session")
 def bell() -> QuantumCircuit:
     """A measured Bell pair in the instructions of fake_manila."""
-    from qiskit import QuantumCircuit, QuantumRegister
+    from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 
-    circuit = QuantumCircuit(QuantumRegister(5, "q"))
-    circuit.rz(1.5707963267948966, 0)
+    circuit = QuantumCircuit(QuantumRegister(5, "q"), ClassicalRegister(2, "c"))
+    circuit.rz(math.pi / 2, 0)
     circuit.sx(0)
-    circuit.rz(1.5707963267948966, 0)
+    circuit.rz(math.pi / 2, 0)
     circuit.cx(0, 1)
-    measured = circuit.copy()
-    from qiskit import ClassicalRegister
-
-    measured.add_register(ClassicalRegister(2, "c"))
-    measured.measure([0, 1], [0, 1])
-    return measured
+    circuit.measure([0, 1], [0, 1])
+    return circuit
 
 
 @pytest.fixture(scope="session")
@@ -70,10 +75,10 @@ def rotation() -> QuantumCircuit:
     from qiskit.circuit import Parameter
 
     circuit = QuantumCircuit(5, 1)
-    circuit.rz(1.5707963267948966, 0)
+    circuit.rz(math.pi / 2, 0)
     circuit.sx(0)
-    circuit.rz(Parameter("θ") + 3.141592653589793, 0)
+    circuit.rz(Parameter("θ") + math.pi, 0)
     circuit.sx(0)
-    circuit.rz(1.5707963267948966, 0)
+    circuit.rz(math.pi / 2, 0)
     circuit.measure(0, 0)
     return circuit

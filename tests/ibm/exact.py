@@ -1,7 +1,7 @@
 """Draws shots from the exact probabilities of a circuit, for all parameter values at once.
 
-The state has a row for each set of values. A job of hundreds of sets takes milliseconds; Aer needs a
-millisecond for each set. Letters: R rows, m measured qubits, S shots.
+The state has a row for each set of values. A job of hundreds of sets takes milliseconds; Aer needs
+a millisecond for each set. Letters: R rows, m measured qubits, S shots.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
   drop            a request gets no answer; the connection is closed
   truncate        a request gets half of its answer, then the connection is closed
   delay           a request is answered after `seconds`
-  fail            a job fails with `code` and `message`
+  fail            a job fails with `code` and `message`, and `seconds` are billed
   cancel          a job is cancelled by the service
   partial         a job's result lacks its last item
   lose_result     a job's result is not found once it is complete

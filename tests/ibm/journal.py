@@ -72,3 +72,13 @@ def jobs_of(entries: Iterable[dict[str, Any]]) -> dict[str, JobEntry]:
         elif entry["event"] == "result_read":
             jobs[job].reads += 1
     return jobs
+
+
+def lost(jobs: dict[str, JobEntry]) -> list[str]:
+    """The jobs that were paid for and whose result nobody has read."""
+    return [name for name, job in jobs.items() if job.end == "completed" and not job.reads]
+
+
+def open_jobs(jobs: dict[str, JobEntry]) -> list[str]:
+    """The accepted jobs that have not ended."""
+    return [name for name, job in jobs.items() if job.end is None]

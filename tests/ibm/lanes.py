@@ -1,4 +1,4 @@
-"""The lanes that run queued jobs: at most five at a time, oldest first."""
+"""The lanes of each backend that run queued jobs: at most five at a time, oldest first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import threading
 import traceback
 
-from tests.ibm import errors
+from tests.ibm import errors, loading
 from tests.ibm.jobs import Job
 from tests.ibm.store import Store
 
@@ -17,9 +17,10 @@ class Lanes:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._stopped = threading.Event()
-        self._qpu = threading.Lock()
-        for number in range(store.settings.lanes):
-            threading.Thread(target=self._work, name=f"lane-{number}", daemon=True).start()
+        self._qpus = {backend: threading.Lock() for backend in store.settings.backend}
+        for backend in store.settings.backend:
+            for _ in range(store.settings.lanes):
+                threading.Thread(target=self._work, args=(backend,), daemon=True).start()
 
     def stop(self) -> None:
         """Take no more jobs."""
@@ -27,20 +28,20 @@ class Lanes:
         with self._store.changed:
             self._store.changed.notify_all()
 
-    def _work(self) -> None:
+    def _work(self, backend: str) -> None:
         store = self._store
         while not self._stopped.is_set():
             with store.changed:
-                job = self._next()
+                job = self._next(backend)
                 if job is None:
                     store.changed.wait(self._wait())
                     continue
                 store.start(job)
             self._run(job)
 
-    def _next(self) -> Job | None:
-        """The oldest job that may start now."""
-        now, limit = self._store.clock.now(), self._store.settings.usage_limit
+    def _next(self, backend: str) -> Job | None:
+        """The oldest job that may start now on `backend`."""
+        now, limit = self._store.clock.now(), self._store.settings.limit
         queued = [job for job in self._store.jobs.values() if job.status == "Queued"]
         for session in {job.session for job in queued if job.session}:
             self._store.session(session)  # one at its time limit fails its queued jobs
@@ -49,7 +50,7 @@ class Lanes:
         if queued and limit is not None and self._store.consumed() >= limit:
             return None
         for job in queued:
-            if job.status == "Queued" and job.ready_at <= now:
+            if job.status == "Queued" and job.backend == backend and job.ready_at <= now:
                 return job
         return None
 
@@ -64,7 +65,7 @@ class Lanes:
     def _run(self, job: Job) -> None:
         store, fate = self._store, job.fate
         if fate is not None and fate.what == "fail":
-            store.fail(job, fate.code, fate.message)
+            store.fail(job, fate.code, fate.message, fate.seconds)
         elif fate is not None and fate.what == "cancel":
             store.cancel(job.id, "service")
         elif job.max_seconds and job.estimate > job.max_seconds:
@@ -73,7 +74,8 @@ class Lanes:
             self._execute(job)
 
     def _execute(self, job: Job) -> None:
-        from tests.ibm.executor import UNSUPPORTED, UnsupportedCircuitError  # takes seconds
+        loading.wait()
+        from tests.ibm.executor import UNSUPPORTED, UnsupportedCircuitError
 
         try:
             result = self._result(job)
@@ -101,5 +103,5 @@ class Lanes:
 
     def _occupy(self, job: Job) -> None:
         if self._store.settings.paced:
-            with self._qpu:
+            with self._qpus[job.backend]:
                 self._stopped.wait(self._store.clock.real(job.estimate))

@@ -180,6 +180,11 @@ def _clear(service: Service, request: Request) -> Answer:
     return Answer(204)
 
 
+def _advance(service: Service, request: Request) -> Answer:
+    service.store.advance(request.body["seconds"])
+    return Answer(204)
+
+
 def _control_jobs(service: Service, request: Request) -> Answer:
     jobs = list(service.store.jobs.values())
     return Answer(200, [{**job.describe(with_params=False), "reads": job.reads} for job in jobs])
@@ -235,6 +240,7 @@ ROUTES = [
 CONTROL = [
     _route("inject", "POST", "/control/faults", _inject),
     _route("clear", "DELETE", "/control/faults", _clear),
+    _route("advance", "POST", "/control/clock", _advance),
     _route("jobs", "GET", "/control/jobs", _control_jobs),
     _route("usage", "GET", "/control/usage", _control_usage),
     _route("journal", "GET", "/control/journal", _control_journal),

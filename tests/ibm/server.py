@@ -19,7 +19,7 @@ from dataclasses import fields
 from typing import Any, get_args
 from urllib.parse import parse_qs, urlsplit
 
-from tests.ibm import errors
+from tests.ibm import errors, loading
 from tests.ibm.account import Account
 from tests.ibm.clock import Clock
 from tests.ibm.errors import RefusalError, error_body
@@ -212,22 +212,12 @@ def settings_from(arguments: list[str]) -> tuple[Settings, bool]:
     return Settings(**given), until_stdin_ends
 
 
-def _preload() -> None:
-    """Import what the first job needs, which takes seconds.
-
-    The thread never ends: Qiskit 2.6 crashes the process if the thread that imported it has ended.
-    """
-    from tests.ibm import executor  # noqa: F401
-
-    threading.Event().wait()
-
-
 def main() -> None:
     """Serve until terminated."""
     settings, until_stdin_ends = settings_from(sys.argv[1:])
     server = Server(settings)
     print(server.url, flush=True)  # noqa: T201 - who started it reads the address
-    threading.Thread(target=_preload, daemon=True).start()
+    loading.begin()
     if until_stdin_ends:
         sys.stdin.read()
     else:

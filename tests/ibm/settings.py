@@ -12,6 +12,8 @@ CRN = "crn:v1:bluemix:public:quantum-computing:us-east:a/1f00:2f00-3f00::"
 PATH = "/experimental/api/v1"
 """The word "experimental" makes the client take the URL as it stands, with its port."""
 
+OPEN_PLAN_SECONDS = 600.0
+
 Plan = Literal["open", "paygo", "premium"]
 Execution = Literal["exact", "noisy", "package"]
 
@@ -26,12 +28,12 @@ class Settings:
         execution: "exact": no noise, in milliseconds. "noisy": by Aer with the backend's noise.
             "package": by the client package's own executor, with noise.
         seed: with a seed, equal programs get equal counts; without, each job draws anew.
-        speed: 60 makes an hour of the service last a minute.
+        speed: 60 makes an hour of the service last a minute; `Loopback.advance` skips it.
         queue_delay: how long each job is queued at least.
-        lanes: how many jobs run at a time.
+        lanes: how many jobs run at a time on each backend.
         paced: a job occupies the QPU for as long as it is billed.
         tag_delay: how long a new job is missing in a search by tags.
-        usage_limit: seconds of the instance after which no job starts.
+        usage_limit: seconds of the instance after which no job starts; 600 in the open plan.
         token_life: validity of an access token in real seconds.
         api_key: the only accepted key.
         crn: the only instance.
@@ -54,3 +56,10 @@ class Settings:
     crn: str = CRN
     journal: str | None = None
     faults: tuple[Fault, ...] = ()
+
+    @property
+    def limit(self) -> float | None:
+        """The usage limit in seconds, if there is one."""
+        if self.usage_limit is None and self.plan == "open":
+            return OPEN_PLAN_SECONDS
+        return self.usage_limit

@@ -94,11 +94,11 @@ class Store:
                 job.result, job.seconds = result, job.estimate
                 self._end(job, "Completed", "completed")
 
-    def fail(self, job: Job, code: int, reason: str) -> None:
-        """The job fails; the service charges nothing for it."""
+    def fail(self, job: Job, code: int, reason: str, seconds: float = 0.0) -> None:
+        """The job fails; `seconds` are charged, none if the service is to blame."""
         with self.changed:
             if not job.final:
-                job.reason, job.reason_code = reason, code
+                job.reason, job.reason_code, job.seconds = reason, code, seconds
                 self._end(job, "Failed", "failed", code=code, reason=reason)
 
     def cancel(self, job_id: str, by: str, code: int | None = None) -> None:
@@ -229,6 +229,12 @@ class Store:
                     self.end_session(session_id, "service")
             else:
                 self.faults.add(fault, self.clock.now())
+            self.changed.notify_all()
+
+    def advance(self, seconds: float) -> None:
+        """Skip `seconds` of service time; what was to happen in them happens now."""
+        with self.changed:
+            self.clock.advance(seconds)
             self.changed.notify_all()
 
     def clear_faults(self) -> None:

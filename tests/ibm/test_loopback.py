@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from qiskit.quantum_info import SparsePauliOp
-from qiskit_ibm_runtime import Batch, QiskitRuntimeService, Session
+from qiskit_ibm_runtime import QiskitRuntimeService
 from qiskit_ibm_runtime.exceptions import (
-    IBMInputValueError,
-    IBMRuntimeError,
     RuntimeInvalidStateError,
     RuntimeJobMaxTimeoutError,
     RuntimeJobNotFound,
@@ -20,14 +18,9 @@ from tests.ibm import billing
 from tests.ibm.faults import Fault
 from tests.ibm.journal import jobs_of, read_journal
 from tests.ibm.launch import arguments, in_process
+from tests.ibm.sampling import QUICK, tagged
 from tests.ibm.server import settings_from
 from tests.ibm.settings import Settings
-
-QUICK = {"poll_interval": 0.1}
-
-
-def tagged(mode, *tags, **options):
-    return Sampler(mode, options={**options, "environment": {"job_tags": list(tags)}})
 
 
 def test_the_client_finds_instance_backend_calibration_and_status(service):
@@ -173,87 +166,6 @@ def test_a_private_result_is_read_once(service, bell):
         job.result(**QUICK)
 
 
-def test_at_most_five_jobs_run_at_a_time(start, bell):
-    ibm = start(paced=True)
-    sampler = Sampler(QiskitRuntimeService().backend("fake_manila"))
-    jobs = [sampler.run([bell], shots=20_000) for _ in range(7)]  # 9 s each
-    ibm.wait(lambda: sum(job["status"] == "Running" for job in ibm.jobs()) == 5)
-    assert [job["status"] for job in ibm.jobs()] == ["Running"] * 5 + ["Queued"] * 2
-    assert jobs[0].usage() == 0  # pending
-
-
-def test_a_session_is_billed_by_the_clock_until_it_is_idle(start, bell):
-    ibm = start(speed=1000)
-    backend = QiskitRuntimeService().backend("fake_manila")
-    session = Session(backend, max_time="2h")
-    Sampler(session).run([bell], shots=1).result(**QUICK)
-    ibm.wait(lambda: session.status() == "Pending")  # idle for a minute of the service
-    details = session.details()
-    assert (details["mode"], details["max_time"]) == ("dedicated", 7200)
-    assert session.usage() == ibm.usage() > 60
-    usage = session.usage()
-    assert ibm.usage() == usage  # nothing more is billed
-    session.close()
-    assert session.status() == "Closed"
-
-
-def test_a_session_takes_no_job_after_close_but_runs_the_queued_ones(start, bell):
-    ibm = start()
-    ibm.inject(Fault("pause", seconds=3600))
-    service = QiskitRuntimeService()
-    with Session(service.backend("fake_manila")) as session:
-        job = Sampler(session).run([bell], shots=10)
-    assert session.status() == "Pending"
-    with pytest.raises(IBMRuntimeError, match="The session is closed"):
-        Sampler(session).run([bell], shots=10)
-    ibm.clear()
-    job.result(**QUICK)
-    assert session.status() == "Closed"
-
-
-def test_a_session_is_entered_again_from_another_client(service, bell):
-    session = Session(service.backend("fake_manila"))
-    fresh = QiskitRuntimeService()
-    again = Session.from_id(session.session_id, fresh)
-    job = Sampler(again).run([bell], shots=10)
-    assert job.session_id == session.session_id
-    assert [each.job_id() for each in fresh.jobs(session_id=session.session_id)] == [job.job_id()]
-    with pytest.raises(IBMInputValueError, match="dedicated instead of batch"):
-        Batch.from_id(session.session_id, fresh)
-
-
-def test_cancelling_a_session_cancels_its_queued_jobs(start, bell):
-    start(queue_delay=3600)
-    session = Session(QiskitRuntimeService().backend("fake_manila"))
-    job = Sampler(session).run([bell], shots=10)
-    session.cancel()
-    assert job.status() == "CANCELLED"
-
-
-def test_an_open_plan_has_no_sessions_and_batches_of_ten_minutes(start, bell):
-    ibm = start(plan="open")
-    backend = QiskitRuntimeService().backend("fake_manila")
-    with pytest.raises(Exception, match="1352"):
-        Session(backend)
-    with Batch(backend, max_time="1h") as batch:
-        Sampler(batch).run([bell], shots=1000).result(**QUICK)
-        assert batch.details()["max_time"] == 600
-        assert batch.usage() == ibm.usage() == pytest.approx(2.35)  # the job's, not the clock's
-
-
-def test_no_job_starts_once_the_usage_limit_is_reached(start, bell):
-    ibm = start(usage_limit=2.0)
-    service = QiskitRuntimeService()
-    sampler = Sampler(service.backend("fake_manila"))
-    sampler.run([bell], shots=10).result(**QUICK)
-    with pytest.warns(UserWarning, match="met its usage limit"):
-        job = sampler.run([bell], shots=10)
-    usage = service.usage()
-    assert (usage["usage_limit_reached"], usage["usage_remaining_seconds"]) == (True, 0)
-    assert job.status() == "QUEUED"
-    assert len(ibm.accepted()) == 2
-
-
 def test_a_request_that_makes_no_sense_is_refused(ibm, service):
     client = service._get_api_client()
     with pytest.raises(Exception, match=r"400.*1208"):
@@ -270,21 +182,28 @@ def test_the_older_programs_run_too(service, bell, rotation):
     backend = service.backend("fake_manila")
     job = SamplerV2(backend).run([bell], shots=500)
     assert job.result(**QUICK)[0].data.c.num_shots == 500
+    assert job.usage() == pytest.approx(billing.seconds(500))
     circuit = rotation.remove_final_measurements(inplace=False)
-    job = EstimatorV2(backend).run([(circuit, SparsePauliOp("IIIIZ"), [[0.0], [np.pi]])])
-    np.testing.assert_allclose(job.result(**QUICK)[0].data.evs, [1.0, -1.0], atol=0.1)
+    observables = [["IIIIZ"], ["IIIZZ"], ["IIIIX"]]  # two circuits
+    job = EstimatorV2(backend).run([(circuit, observables, [[0.0], [np.pi]])], precision=0.1)
+    np.testing.assert_allclose(job.result(**QUICK)[0].data.evs[0], [1.0, -1.0], atol=0.5)
+    assert job.usage() == pytest.approx(billing.seconds(2 * 2 * 100))
 
 
 def test_it_serves_from_a_process_of_its_own_and_ends_with_its_starter(tmp_path, monkeypatch, bell):
     journal = tmp_path / "journal.jsonl"
-    with in_process(journal=str(journal), plan="premium", queue_delay=3600.0) as ibm:
+    with in_process(journal=str(journal), plan="premium") as ibm:
         for name, value in ibm.environment(tmp_path).items():
             monkeypatch.setenv(name, value)
         service = QiskitRuntimeService()
-        tagged(service.backend("fake_manila"), "a").run([bell], shots=10).cancel()
+        jobs = [tagged(service.backend("fake_manila"), "a").run([bell], shots=10) for _ in range(6)]
+        for job in jobs:
+            job.result(timeout=60, **QUICK)
         assert service.instances()[0]["plan"] == "premium"
-    (entry,) = jobs_of(read_journal(journal)).values()
-    assert (entry.tags, entry.end, entry.reads) == (["a"], "cancelled", 0)
+    entries = jobs_of(read_journal(journal)).values()
+    assert [(entry.tags, entry.end, entry.reads) for entry in entries] == [
+        (["a"], "completed", 1)
+    ] * 6
     with pytest.raises(OSError, match="refused"):
         ibm.requests()
     assert not (tmp_path / ".qiskit").exists()
