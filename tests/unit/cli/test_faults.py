@@ -174,7 +174,7 @@ class Waits(Callback):
 
 trainer = QuantumTrainer(
     ModelConfig(n_qubits=4, layers=1), TrainerConfig(epochs=2, batch_size=40), name="run",
-    storage=sys.argv[1], track=TrackConfig(mlflow=False), callbacks=[Waits()],
+    storage=sys.argv[1], track=TrackConfig(mlflow=False, figures=False), callbacks=[Waits()],
 )
 try:
     trainer.fit(DatasetLoader.load(DatasetConfig(name="iris", params={"dataset": "iris"})))
