@@ -55,7 +55,7 @@ def _trainer(storage: Path, name: str, cluster: ClusterConfig = HALF, **options)
         name=name,
         storage=storage,
         cluster=cluster,
-        track=TrackConfig(mlflow=False),
+        track=TrackConfig(mlflow=False, figures=False),
     )
 
 
