@@ -12,6 +12,9 @@ USUAL := --extra images --extra service --extra tensorboard
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes --only-binary :all:
 
+# Tests start hundreds of processes; without bytecode, each would compile the whole package again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-all coverage check format bench bench-engine bench-peers lock clean
 
