@@ -23,6 +23,7 @@ from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.errors import BackendError, CircuitError, ConfigError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.gradients import get_gradient, linearize
+from qstore_ray.learn.model import build_model
 from qstore_ray.testing.strategies import Case, cases
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.config import TrainerConfig
@@ -100,6 +101,32 @@ def test_parameter_shift_is_the_adjoint_gradient_on_a_device():
     method = get_gradient("parameter_shift", backend)
     _, pullback = linearize(method, backend, *case, key=DrawKey((4,)))
     np.testing.assert_allclose(pullback(cotangent).params, expected, atol=1e-9)
+
+
+def test_a_row_has_the_same_bits_in_every_part_of_a_batch():
+    """Matrix products round a row differently with more or fewer rows beside it."""
+    model = build_model(
+        ModelConfig(n_qubits=8, layers=2, observables="z+zz"), n_features=8, n_classes=2
+    )
+    rng = np.random.default_rng(0)
+    noise = {**NOISE, "readout": [[0.97, 0.06], [0.03, 0.94]]}
+    backend = StatevectorBackend(noise=noise, trajectories=3)
+    x = rng.uniform(-2.0, 2.0, (33, 8))
+    params = rng.normal(size=model.circuit.template.n_params)
+    cotangent = rng.normal(size=(len(x), len(model.observables)))
+
+    def found(first: int, last: int) -> np.ndarray:
+        rows = Bindings(model.circuit.angles(x[first:last]), params)
+        estimates, pullback = backend.vjp(
+            model.circuit.template, model.observables, rows, rows_gradient=True,
+            key=DrawKey((4,), first),
+        )  # fmt: skip
+        gradients = pullback(cotangent[first:last])
+        return np.hstack([estimates.values, gradients.rows, gradients.params])
+
+    whole = found(0, 33)
+    for first, last in ((0, 1), (0, 21), (16, 32), (32, 33)):
+        np.testing.assert_array_equal(found(first, last), whole[first:last])
 
 
 def test_a_value_without_a_key_is_refused():

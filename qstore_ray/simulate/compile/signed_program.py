@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from qstore_ray.simulate.compile.products import product_of_rows
 from qstore_ray.simulate.compile.program import Program
 
 if TYPE_CHECKING:
@@ -76,9 +77,9 @@ class SignedProgram:
         self, signs: FloatArray, rows: AnyArray, params: AnyArray
     ) -> tuple[AnyArray, AnyArray]:
         """The program's row slots (N, A + …) and parameters (N, … + P) for signed angles."""
-        angles = self.offsets + params @ self._param_scales_t
+        angles = self.offsets + product_of_rows(params, self._param_scales_t)
         if self._any_row_scale:
-            angles = angles + rows @ self._row_scales_t
+            angles = angles + product_of_rows(rows, self._row_scales_t)
         signed, first = signs * angles, self.n_by_rows
         by_row = np.empty((len(rows), self.program.n_rows))
         by_row[:, : rows.shape[1]] = rows
@@ -99,10 +100,12 @@ class SignedProgram:
         """
         n_rows, n_params = self.row_scales.shape[1], self.param_scales.shape[1]
         angles = slots[:, n_rows : n_rows + signs.shape[1]] * signs
-        by_params: FloatArray = slots[:, slots.shape[1] - n_params :] + angles @ self.param_scales
+        by_params = slots[:, slots.shape[1] - n_params :] + product_of_rows(
+            angles, self.param_scales
+        )
         if not rows_gradient:
             return np.zeros((len(slots), n_rows)), by_params
-        by_rows: FloatArray = slots[:, :n_rows] + angles @ self.row_scales
+        by_rows = slots[:, :n_rows] + product_of_rows(angles, self.row_scales)
         return by_rows, by_params
 
     @cached_property
