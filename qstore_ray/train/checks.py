@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from qstore_ray.backends.base import Backend
+from qstore_ray.backends.mitigation.unused import unused_mitigation
 from qstore_ray.backends.noise.placed import unused_noise
 from qstore_ray.config import Config
 from qstore_ray.data.read.dataset import Dataset
@@ -218,10 +219,12 @@ def check_rows(
         first, _ = model.inputs(parts, rows.x[:1])
         bindings = model.bindings(parts, first, model.circuit.angles(first))
         backend.check(model.circuit.template, model.observables, bindings)
-        if config.mitigation is not None:
-            mitigated = config.open_mitigated()
+        mitigated = backend if config.mitigation is None else config.open_mitigated()
+        if mitigated is not backend:
             mitigated.check(model.circuit.template, model.observables, bindings)
-    for said in unused_noise(model.circuit.template, getattr(backend, "noise", None)):
+    template = model.circuit.template
+    unused = unused_noise(template, getattr(backend, "noise", None))
+    for said in (*unused, *unused_mitigation(template, mitigated)):
         _log.warning("%s", said)
 
 

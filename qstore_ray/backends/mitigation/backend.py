@@ -94,6 +94,11 @@ class MitigatedBackend:
         return self._draws
 
     @property
+    def knows_its_noise(self) -> bool:
+        """Whether its attribute `noise` says all of the noise, so that None is no noise at all."""
+        return hasattr(self._backend, "noise")
+
+    @property
     def samples(self) -> bool:
         """Whether it takes shots."""
         return can_sample(self._backend)
