@@ -45,6 +45,14 @@ class Bindings:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def part(self, rows: slice | AnyArray) -> Bindings:
+        """Some of the rows."""
+        return Bindings(
+            self.rows[rows],
+            self.params if self.params.ndim == 1 else self.params[rows],
+            None if self.amplitudes is None else self.amplitudes[rows],
+        )
+
 
 class Usage(NamedTuple):
     """What an evaluation cost."""

@@ -49,7 +49,7 @@ class UnpaddedBackend:
         """See `Backend.evaluate`: values of all rows, usage of the real ones."""
         real = self._real(len(bindings))
         found = self._backend.evaluate(
-            template, observables, _some(bindings, real), **self._unpadded(options)
+            template, observables, bindings.part(real), **self._unpadded(options)
         )
         return self._padded(found, real)
 
@@ -88,7 +88,7 @@ class DifferentiableUnpaddedBackend(UnpaddedBackend):
         """See `DifferentiableBackend.vjp`: the gradients of padded rows are zeros."""
         real = self._real(len(bindings))
         found, pullback = self._backend.vjp(
-            template, observables, _some(bindings, real), rows_gradient=rows_gradient,
+            template, observables, bindings.part(real), rows_gradient=rows_gradient,
             **self._unpadded(options),
         )  # fmt: skip
 
@@ -113,15 +113,6 @@ def without_padding(backend: Backend, n_rows: int, n_padded: int) -> Backend:
     if can_differentiate(backend):
         return DifferentiableUnpaddedBackend(backend, n_rows, n_padded)
     return UnpaddedBackend(backend, n_rows, n_padded)
-
-
-def _some(bindings: Bindings, rows: AnyArray) -> Bindings:
-    params, amplitudes = bindings.params, bindings.amplitudes
-    return Bindings(
-        bindings.rows[rows],
-        params if params.ndim == 1 else params[rows],
-        None if amplitudes is None else amplitudes[rows],
-    )
 
 
 def _with_zeros(found: AnyArray, real: AnyArray) -> AnyArray:
