@@ -21,7 +21,7 @@ from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray, ComplexArray, FloatArray
+    from qstore_ray.types import AnyArray, ComplexArray, FloatArray, Table
 
 
 @dataclass(frozen=True)
@@ -181,6 +181,19 @@ class RandomBackend(Backend, Protocol):
 def can_test(backend: Backend) -> TypeGuard[RandomBackend]:
     """Whether the backend has another one for validation and test rows."""
     return hasattr(backend, "for_testing")
+
+
+class DescribedBackend(Backend, Protocol):
+    """A backend that says its settings; a run is resumed with the same ones."""
+
+    def description(self) -> Table:
+        """The settings that decide its values, JSON-ready; no threads, devices or addresses."""
+        ...
+
+
+def can_describe_itself(backend: Backend) -> TypeGuard[DescribedBackend]:
+    """Whether the backend offers `description`."""
+    return hasattr(backend, "description")
 
 
 class StateBackend(Backend, Protocol):

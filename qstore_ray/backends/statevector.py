@@ -41,7 +41,7 @@ from qstore_ray.simulate.engines.engines import (
 from qstore_ray.simulate.states import prepare_states
 
 if TYPE_CHECKING:
-    from qstore_ray.types import ComplexArray, FloatArray, ReadOnlyTable
+    from qstore_ray.types import ComplexArray, FloatArray, ReadOnlyTable, Table
 
 _PRECISIONS = ("complex128", "complex64")
 
@@ -110,6 +110,12 @@ class StatevectorBackend:
         return StatevectorBackend, (
             self.engine, self.threads, self.precision, self.noise, self.trajectories, self.shots
         )  # fmt: skip
+
+    def description(self) -> Table:
+        """Precision, noise, trajectories and shots; see `DescribedBackend`."""
+        noise = None if self.noise is None else self.noise.to_dict()
+        settings = {"precision": self.precision, "noise": noise, "shots": self.shots}
+        return {**settings, "trajectories": self.trajectories if self.noise else None}
 
     @property
     def draws(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from qstore_ray.backends.base import Backend
+from qstore_ray.backends.base import Backend, can_describe_itself
 from qstore_ray.backends.mitigation.unused import unused_mitigation
 from qstore_ray.backends.noise.placed import unused_noise
 from qstore_ray.config import Config
@@ -98,6 +98,12 @@ def _check_own_backend(config: TrainerConfig, backend: Backend | None) -> None:
             "a backend that is given as an object trains as it is",
             field="trainer.noise",
             fix="Give the noise to the backend, StatevectorBackend(noise=...), or leave it out.",
+        )
+    if backend is not None and not can_describe_itself(backend):
+        _log.warning(
+            "the backend %s has no method description, so the record of the run has its class "
+            "alone, and a resumed run is not checked for other settings of it",
+            type(backend).__name__,
         )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qstore_ray.backends import open_backend
+from qstore_ray.backends import described_backend, open_backend
 from qstore_ray.backends.base import (
     Backend,
     Bindings,
@@ -38,7 +38,7 @@ from qstore_ray.circuits.template import Template
 from qstore_ray.errors import ConfigError
 
 if TYPE_CHECKING:
-    from qstore_ray.types import ReadOnlyTable
+    from qstore_ray.types import ReadOnlyTable, Table
 
 
 class MitigatedBackend:
@@ -81,6 +81,11 @@ class MitigatedBackend:
                 fix="Open it by open_mitigated(name, options, config).",
             )
         self._runner = _runner(config, DirectRunner(backend, reopen, testing=testing))
+
+    def description(self) -> Table:
+        """The techniques, and the backend inside; see `DescribedBackend`."""
+        own: Table = {"mitigation": self.config.to_dict(), "shots": self.shots}
+        return own | described_backend(self._backend)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._backend!r}, {self.config!r})"
