@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qstore_ray.backends import check_object, check_sendable, open_backend
+from qstore_ray.backends import check_object, check_sendable, described_backend, open_backend
 from qstore_ray.backends.keys import DrawKey, for_scoring
 from qstore_ray.baseline import Baseline
 from qstore_ray.config import dump_toml, fingerprint
@@ -301,8 +301,7 @@ class QuantumTrainer:
         if sample_weight is not None:
             recipe["sample_weight"] = fingerprint(np.asarray(sample_weight, np.float64).tolist())
         if self.backend is not None:
-            kind = type(self.backend)
-            recipe["backend"] = f"{kind.__module__}.{kind.__qualname__}"
+            recipe |= described_backend(self.backend)
         given = self.callbacks[len(self.trainer.callbacks) :]
         deciding = [described(callback) for callback in given if callback.decides]
         return recipe | ({"callbacks": deciding} if deciding else {})

@@ -315,7 +315,7 @@ def test_the_best_models_are_kept_and_only_they(rows, tmp_path):
 
 def test_a_budget_interrupts_and_more_of_it_goes_on_to_the_same_bits(rows, tmp_path):
     whole = _train(rows, tmp_path / "whole")
-    per_step = 32  # 30 rows are two blocks of 16
+    per_step = 30  # a circuit for each row
     for steps in (1, 3):
         small = as_callback({"name": "budget", "circuits": per_step * steps})
         outcome = _train(rows, tmp_path / str(steps), [small])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -88,11 +87,9 @@ def open_model(path: Path) -> TrainedModel:
 
 def _say_exact(trainer: ReadOnlyTable) -> None:
     """Say that the model is evaluated exactly, if it was trained otherwise."""
-    given = trainer.get("backend_options")
-    options = given if isinstance(given, Mapping) else {}
-    noisy = trainer.get("noise") is not None or options.get("noise") is not None
-    parts = ["noise"] * noisy + ["shots"] * (options.get("shots") is not None)
-    if parts:
+    from qstore_ray.train.report.execution import inexact
+
+    if parts := inexact(trainer):
         note(f"note: trained with {' and '.join(parts)}, evaluated exactly.")
 
 
