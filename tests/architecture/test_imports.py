@@ -108,7 +108,7 @@ ALLOWED = {
     "starlette": ("qstore_ray.data.service",),
     "structlog": ("qstore_ray.track.logs.logging",),
     "tensorboardX": ("qstore_ray.track.tensorboard", "qstore_ray.track.event_files"),
-    "tenacity": ("qstore_ray.resilience",),
+    "tenacity": ("qstore_ray.retry",),
     "torch": ("qstore_ray.torch",),
     "typer": ("qstore_ray.cli",),
     "uvicorn": ("qstore_ray.data.service",),

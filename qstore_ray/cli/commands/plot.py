@@ -12,7 +12,7 @@ import typer
 
 from qstore_ray.cli.output import AsJson, Storage, examples, note, say, say_json
 from qstore_ray.errors import QStoreError, UsageError, unknown_name_error
-from qstore_ray.resilience import expanded
+from qstore_ray.files import expanded
 
 if TYPE_CHECKING:
     from qstore_ray.figures.base import Picture

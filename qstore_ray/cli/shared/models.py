@@ -10,7 +10,7 @@ import typer
 
 from qstore_ray.cli.output import note
 from qstore_ray.errors import UsageError
-from qstore_ray.resilience import expanded
+from qstore_ray.files import expanded
 
 if TYPE_CHECKING:
     from qstore_ray.train.model.trained import TrainedModel
@@ -119,7 +119,7 @@ def write_output(path: Path, data: bytes) -> None:
     Raises:
         UsageError: it cannot be written.
     """
-    from qstore_ray.resilience import write_durably
+    from qstore_ray.files import write_durably
 
     try:
         write_durably(path, data)

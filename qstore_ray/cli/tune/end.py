@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NotRequired, TypedDict, cast
 
 from qstore_ray.cli.shared.study_text import summary_of
-from qstore_ray.resilience import real_path
+from qstore_ray.files import real_path
 from qstore_ray.wording import decimal
 
 if TYPE_CHECKING:

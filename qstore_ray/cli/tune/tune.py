@@ -14,7 +14,7 @@ from qstore_ray.cli.shared.study_text import summary_of, trial_table
 from qstore_ray.cli.tune import run
 from qstore_ray.cli.tune.group import RUN, JobOrCommand
 from qstore_ray.errors import UsageError, unknown_name_error
-from qstore_ray.resilience import expanded, real_path
+from qstore_ray.files import expanded, real_path
 
 if TYPE_CHECKING:
     from qstore_ray.figures.base import Format

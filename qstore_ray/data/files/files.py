@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from qstore_ray.errors import ConfigError, DataError, MissingDependencyError
-from qstore_ray.resilience import expanded
+from qstore_ray.files import expanded
 
 _URI = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 _ARROW = ("s3", "gs", "gcs")

@@ -39,7 +39,7 @@ from qstore_ray.data.read.row_groups import RowGroup, write_rows
 from qstore_ray.data.read.schema import Schema
 from qstore_ray.data.rows.labels import KINDS, ClassLabels, Labels
 from qstore_ray.errors import DataError
-from qstore_ray.resilience import write_durably
+from qstore_ray.files import write_durably
 
 if TYPE_CHECKING:
     from collections.abc import Callable

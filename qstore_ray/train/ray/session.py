@@ -21,9 +21,8 @@ import ray
 from ray._private import auto_init_hook
 from ray.exceptions import RayError
 
-from qstore_ray.environment import environment
+from qstore_ray.environment import available_cpus, environment
 from qstore_ray.errors import BackendError, ResourceError, first_line
-from qstore_ray.resilience import available_cpus
 from qstore_ray.train.config import ClusterConfig
 from qstore_ray.train.ray.side_effects import (
     no_error_prints,

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypedDict
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from qstore_ray.errors import CheckpointError, RunError, UsageError, unknown_name_error
-from qstore_ray.resilience import expanded, real_path
+from qstore_ray.files import expanded, real_path
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.track.logs.text import is_number
 from qstore_ray.train.run.checkpoint import read_checkpoint

@@ -9,9 +9,9 @@ import ray
 
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.read.dataset import Dataset
+from qstore_ray.environment import available_cpus
 from qstore_ray.errors import ConfigError, under
 from qstore_ray.learn.model import QuantumModel
-from qstore_ray.resilience import available_cpus
 from qstore_ray.train.checks import model_for
 from qstore_ray.train.config import ClusterConfig, TrainerConfig, TrainingJob
 from qstore_ray.train.loop.validation import check_defined

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.errors import InterruptedRunError, RunError
-from qstore_ray.resilience import unwritable_fix, write_durably
+from qstore_ray.files import unwritable_fix, write_durably
 from qstore_ray.track.config import TrackConfig, default_uri
 from qstore_ray.track.mlflow.store import RUN_ID_FILE
 from qstore_ray.train.request import RunRequest

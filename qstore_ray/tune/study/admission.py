@@ -8,7 +8,7 @@ from typing import Any
 
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, RunExistsError
-from qstore_ray.resilience import storage_folder
+from qstore_ray.files import storage_folder
 from qstore_ray.train.run.run_folder import Existing, check_existing, check_name
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.samplers import Learner, get_sampler

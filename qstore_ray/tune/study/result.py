@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from qstore_ray.config import dump_toml, set_field
 from qstore_ray.errors import RunError
-from qstore_ray.resilience import real_path, write_durably
+from qstore_ray.files import real_path, write_durably
 from qstore_ray.track.base import Record
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.track.logs.text import cut, redact, redact_message

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Final, TypeVar
 
 from qstore_ray.errors import StudyError
-from qstore_ray.resilience import call_with_retries
+from qstore_ray.retry import call_with_retries
 from qstore_ray.track.logs.logging import announce
 
 T = TypeVar("T")
