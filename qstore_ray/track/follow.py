@@ -15,16 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qstore_ray.errors import QStoreError, RunError
-from qstore_ray.track.base import (
-    KEPT,
-    TRACKERS,
-    Display,
-    Outcome,
-    Record,
-    RunInfo,
-    Status,
-    Tracker,
-)
+from qstore_ray.track.base import KEPT, TRACKERS, Display, Outcome, Record, RunInfo, Status, Tracker
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.lane import RETRY_SECONDS, Lane
 from qstore_ray.track.logs.logging import announce, logged_as

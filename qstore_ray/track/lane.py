@@ -6,12 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from qstore_ray.track.base import (
-    Outcome,
-    Record,
-    RunInfo,
-    Tracker,
-)
+from qstore_ray.track.base import Outcome, Record, RunInfo, Tracker
 from qstore_ray.track.logs.logging import announce
 from qstore_ray.track.switch_interval import short_turns
 

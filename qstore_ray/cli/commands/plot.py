@@ -52,7 +52,7 @@ def plot(
     Confusion, landscape and boundary load the data again and evaluate the model exactly, without
     shots: a landscape takes 441 points times up to 128 rows, a boundary 10,201 points.
     """
-    from qstore_ray.train.run.summary import find_run
+    from qstore_ray.train.run.find import find_run
 
     kinds = _kinds(kind)
     if form not in {"png", "svg"}:

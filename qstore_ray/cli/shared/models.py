@@ -34,7 +34,7 @@ def find_model(model: str, storage: str) -> Path:
     Raises:
         UsageError: no such model exists.
     """
-    from qstore_ray.train.run.summary import find_run
+    from qstore_ray.train.run.find import find_run
 
     path = expanded(model)
     if path.suffix == SUFFIX and not path.is_dir():

@@ -154,7 +154,7 @@ def _read(name: str, storage: str, url: str | None) -> tuple[StudyResult, Path]:
     from qstore_ray.tune.dashboards.pages import unknown_study_error
     from qstore_ray.tune.study.address import for_field
     from qstore_ray.tune.study.ownership import recorded_url
-    from qstore_ray.tune.study.result import read_result
+    from qstore_ray.tune.study.read_result import read_result
     from qstore_ray.tune.study.storage import JOURNAL
 
     if url is not None:

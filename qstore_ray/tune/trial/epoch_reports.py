@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Self
 
 from qstore_ray.errors import DataError, DivergenceError, unknown_name_error
 from qstore_ray.track.base import Record, RunInfo, Status
-from qstore_ray.train.callbacks.base import Callback, Run
+from qstore_ray.train.callbacks.base import Callback
+from qstore_ray.train.callbacks.run import Run
 from qstore_ray.tune.metrics import is_optional
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.trial.attempt import Link
