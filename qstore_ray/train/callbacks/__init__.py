@@ -3,8 +3,8 @@
 Begin with `base.py`: the hooks. `run.py` has what a hook may ask of a run.
 
 To add one, write a class that derives from `Config` and `Callback`, and name it in `CALLBACKS`;
-another package declares it in the entry-point group `qstore_ray.callbacks`. An object that is passed
-to the trainer derives from `Callback` alone.
+another package declares it in the entry-point group `qstore_ray.callbacks`. An object that is
+passed to the trainer derives from `Callback` alone.
 """
 
 from __future__ import annotations
