@@ -2,34 +2,21 @@
 
 A retry is only honest for a call that can be repeated without a second effect (reading a file from
 an object store, asking a server for a page), and only for errors that may pass by themselves. The
-waiting is tenacity's; what is decided here is that it is bounded and that the last error is raised
+pauses grow, are random, so that many clients do not come back at once, and the last error is raised
 as it was.
 """
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
-
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    retry_if_exception_type,
-    sleep,
-    sleep_using_event,
-    stop_after_attempt,
-    stop_after_delay,
-    stop_any,
-    stop_when_event_set,
-    wait_random_exponential,
-)
-
-if TYPE_CHECKING:
-    from tenacity.stop import stop_base
+from typing import TypeVar
 
 T = TypeVar("T")
+_FIRST_PAUSE = 0.1  # seconds, at most; doubled each time
+_DRAWS = random.SystemRandom()  # the state of `random` belongs to the user
 
 
 def call_with_retries(
@@ -60,22 +47,21 @@ def call_with_retries(
     Raises:
         BaseException: the error of the last attempt, unchanged.
     """
-    jitter = wait_random_exponential(multiplier=0.1, max=longest_pause)
-
-    def pause(state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked = pause_asked(error) if pause_asked and error else None
-        return min(max(jitter(state), asked or 0.0), longest_pause)
-
-    stop: stop_base = stop_after_attempt(attempts) if seconds is None else stop_after_delay(seconds)
-    retrying = Retrying(
-        stop=stop_any(stop, stop_when_event_set(leave)) if leave else stop,
-        sleep=sleep_using_event(leave) if leave else sleep,
-        wait=pause,
-        retry=retry_if_exception_type(retry_on)
-        if isinstance(retry_on, tuple)
-        else retry_if_exception(retry_on),
-        before_sleep=None if between is None else lambda _: between(),
-        reraise=True,
-    )
-    return retrying(call)
+    kinds = retry_on if isinstance(retry_on, tuple) else (Exception,)
+    leave = leave or threading.Event()
+    began, done, ceiling = time.monotonic(), 0, _FIRST_PAUSE
+    while True:
+        try:
+            return call()
+        except kinds as exc:
+            done += 1
+            over = done >= attempts if seconds is None else time.monotonic() - began >= seconds
+            passes = isinstance(retry_on, tuple) or retry_on(exc)
+            if over or leave.is_set() or not passes:
+                raise
+            asked = pause_asked(exc) if pause_asked else None
+        if between is not None:
+            between()
+        jitter = _DRAWS.uniform(0.0, min(ceiling, longest_pause))
+        leave.wait(min(max(jitter, asked or 0.0), longest_pause))
+        ceiling *= 2.0

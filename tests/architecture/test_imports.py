@@ -108,7 +108,6 @@ ALLOWED = {
     "starlette": ("qstore_ray.data.service",),
     "structlog": ("qstore_ray.track.logs.logging",),
     "tensorboardX": ("qstore_ray.track.tensorboard", "qstore_ray.track.event_files"),
-    "tenacity": ("qstore_ray.retry",),
     "torch": ("qstore_ray.torch",),
     "typer": ("qstore_ray.cli",),
     "uvicorn": ("qstore_ray.data.service",),
@@ -118,7 +117,7 @@ ALLOWED = {
 }
 
 # The rest is at everybody's hand.
-EVERYWHERE = {"numpy", "pydantic", "pydantic_core", "tomli_w", "pyarrow", "qstore_ray"}
+EVERYWHERE = {"numpy", "pydantic", "pydantic_core", "pyarrow", "qstore_ray"}
 
 HEAVY = ("numpy", "ray", "qiskit", "mlflow", "optuna", "sklearn", "pandas", "pyarrow")
 LONGEST_IMPORT = 0.05  # CPU seconds over a bare interpreter
