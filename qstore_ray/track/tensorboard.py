@@ -14,6 +14,7 @@ with `tensorboard --logdir runs`.
 from __future__ import annotations
 
 import os
+import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "tensorboard"
 _ATTEMPT: Final = ("generation", "workers", "rows", "parameters")
-_CHANNELS: Final[Mapping[str, int]] = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
+_HEADER: Final = struct.Struct(">16xIIxB")
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+_CHANNELS: Final[Mapping[int, int]] = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
+"""By the colour type of a PNG file: grey, RGB, a palette of RGB, grey and RGB with transparency."""
 _LONGEST_TEXT: Final = 6000
 
 
@@ -191,17 +195,17 @@ class TensorBoardTracker:
             self._say(name.as_posix(), code)
 
     def _log_image(self, tag: str, path: Path, step: int) -> None:
-        from PIL import Image
         from tensorboardX.proto.summary_pb2 import Summary
 
-        with Image.open(path) as picture:
-            width, height = picture.size
-            channels = _CHANNELS.get(picture.mode, 3)
+        content = path.read_bytes()
+        if not content.startswith(_PNG) or len(content) < _HEADER.size:
+            raise OSError(f"{path.name} is not a PNG file")
+        width, height, colour = _HEADER.unpack_from(content)
         image = Summary.Image(
             height=height,
             width=width,
-            colorspace=channels,
-            encoded_image_string=path.read_bytes(),
+            colorspace=_CHANNELS.get(colour, 3),
+            encoded_image_string=content,
         )
         self._write(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
         self._points.add((tag, step))

@@ -31,11 +31,7 @@ ALLOWED = {
     ),
     "optuna": ("qstore_ray.tune",),
     "pandas": ("qstore_ray.data.sources",),
-    "PIL": (
-        "qstore_ray.data.sources",
-        "qstore_ray.data.service.server.imports.label_studio",
-        "qstore_ray.track.tensorboard",
-    ),
+    "PIL": ("qstore_ray.data.files.pillow",),
     "pytest": ("qstore_ray.testing",),
     "qiskit": (
         "qstore_ray.circuits.qiskit.qiskit",

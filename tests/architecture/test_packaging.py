@@ -16,7 +16,7 @@ from tests.architecture.source import MODULES, ROOT, imported
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-USUAL = ("images", "service", "tensorboard")
+USUAL = ("images", "remote", "service", "tensorboard")
 LOCKS = {
     "requirements.lock": ("cpu", "dev", *USUAL),
     "requirements-gpu.lock": ("gpu", *USUAL),

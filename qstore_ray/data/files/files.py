@@ -20,7 +20,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from qstore_ray.errors import ConfigError, DataError, MissingDependencyError
+from qstore_ray.errors import ConfigError, DataError, MissingDependencyError, not_installed_error
 from qstore_ray.files import expanded
 
 _URI = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
@@ -134,9 +134,12 @@ def _http_errors() -> tuple[type[Exception], ...]:
 
 def file_system(where: str) -> tuple[Any, str]:
     """The fsspec file system of a URI, and the file's name in it."""
-    from fsspec.core import url_to_fs
-
     scheme = where.partition("://")[0]
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError as exc:
+        what = f"reading files of {scheme}://"
+        raise not_installed_error("fsspec", "remote", what=what, field="params.path") from exc
     try:
         if scheme in _ARROW:
             import pyarrow.fs
@@ -150,7 +153,7 @@ def file_system(where: str) -> tuple[Any, str]:
             f"files of {scheme}:// need a package that is not installed: {exc}",
             field="params.path",
             value=where,
-            fix=f"Run: pip install 'fsspec[{scheme}]'",
+            fix="Install the package that the message names.",
         ) from exc
     except ValueError as exc:
         raise ConfigError(

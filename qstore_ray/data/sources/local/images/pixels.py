@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from qstore_ray.data.files.files import file_size, open_file
+from qstore_ray.data.files.pillow import load_pillow
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def read_image(path: str, look: Look) -> AnyArray:
 
     Raises:
         DataError: no image, damaged, too large, of a kind or size that is refused.
+        MissingDependencyError: Pillow is not installed.
     """
     if (n_bytes := file_size(path)) > look.max_bytes:
         raise _image_error(
@@ -55,14 +56,15 @@ def read_image(path: str, look: Look) -> AnyArray:
             f"{n_bytes:,} bytes, {look.max_bytes:,} are allowed",
             "Raise params.max_bytes if this is meant.",
         )
+    pil = load_pillow()
     with open_file(path) as stream, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's own, about size; ours is below
         try:
-            with Image.open(stream, formats=_KINDS) as image:
+            with pil.Image.open(stream, formats=_KINDS) as image:
                 return _pixels(image, path, look)
-        except UnidentifiedImageError as exc:
+        except pil.UnidentifiedImageError as exc:
             raise _image_error(path, "not an image", "Remove the file.") from exc
-        except Image.DecompressionBombError as exc:
+        except pil.Image.DecompressionBombError as exc:
             raise _image_error(
                 path, "more pixels than are ever opened", "Make it smaller."
             ) from exc
@@ -108,7 +110,8 @@ def _pixels(image: Any, path: str, look: Look) -> AnyArray:
                 f"{height} by {width} pixels, {look.like} {look.size[0]} by {look.size[1]}",
                 f"Set params.size, for example to [{look.size[0]}, {look.size[1]}].",
             )
-        plain = plain.resize((look.size[1], look.size[0]), Image.Resampling.BILINEAR)
+        bilinear = load_pillow().Image.Resampling.BILINEAR
+        plain = plain.resize((look.size[1], look.size[0]), bilinear)
     return np.asarray(plain, dtype=np.uint8)
 
 
