@@ -77,8 +77,8 @@ if TYPE_CHECKING:
     from qstore_ray.tune.config import TuneConfig as TuneConfig
     from qstore_ray.tune.objective import Objective as Objective
     from qstore_ray.tune.space.space import Space as Space
-    from qstore_ray.tune.study.read_result import read_result as read_result
     from qstore_ray.tune.study.result import StudyResult as StudyResult
+    from qstore_ray.tune.study.result import read_result as read_result
     from qstore_ray.tune.tuner import Tuner as Tuner
 
 __version__ = "0.1.0"
@@ -143,7 +143,7 @@ _EXPORTS = {
     "open_backend": "qstore_ray.backends",
     "param": "qstore_ray.circuits.template",
     "promote_model": "qstore_ray.track.mlflow.registry",
-    "read_result": "qstore_ray.tune.study.read_result",
+    "read_result": "qstore_ray.tune.study.result",
     "register_model": "qstore_ray.track.mlflow.registry",
     "row": "qstore_ray.circuits.template",
     "run_job": "qstore_ray.job",

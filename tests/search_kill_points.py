@@ -37,8 +37,7 @@ from qstore_ray.tune.driver.tracking import SearchTracking
 from qstore_ray.tune.driver.watch import Watch as SearchWatch
 from qstore_ray.tune.driver.watch import artifacts_of
 from qstore_ray.tune.study import storage
-from qstore_ray.tune.study.read_result import read_result
-from qstore_ray.tune.study.result import StudyResult
+from qstore_ray.tune.study.result import StudyResult, read_result
 from qstore_ray.tune.study.study import Study, Trial
 from qstore_ray.tune.trial import checkpoint_transfer
 from qstore_ray.tune.trial.attempt import Message

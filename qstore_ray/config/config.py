@@ -72,7 +72,7 @@ class Config(BaseModel):
         return cls(**values)
 
     @classmethod
-    def from_toml(cls, path: str | Path, overrides: Sequence[str] = ()) -> Self:
+    def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Self:
         """Read a TOML file, apply `a.b=c` overrides in order, validate.
 
         Raises:
@@ -80,12 +80,21 @@ class Config(BaseModel):
         """
         return cls.from_dict(apply_overrides(read_toml(path), overrides))
 
+    @classmethod
+    def from_toml(cls, path: str | Path, overrides: Sequence[str] = ()) -> Self:
+        """`load` by its earlier name.
+
+        Raises:
+            ConfigError: as `load`.
+        """
+        return cls.load(path, overrides)
+
     def to_dict(self) -> Table:
         """The configuration as JSON-ready values, unset optional fields left out."""
         return self.model_dump(mode="json", exclude_none=True)
 
     def to_toml(self) -> str:
-        """The configuration as TOML text; `from_toml` reads it back unchanged."""
+        """The configuration as TOML text; `load` reads it back from a file unchanged."""
         return dump_toml(self.to_dict())
 
     def __repr__(self) -> str:

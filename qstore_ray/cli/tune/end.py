@@ -14,7 +14,8 @@ from qstore_ray.wording import decimal
 if TYPE_CHECKING:
     from qstore_ray.job import JobConfig
     from qstore_ray.tune.space.fields import Values
-    from qstore_ray.tune.study.result import FailureCause, StudyResult, TrialResult
+    from qstore_ray.tune.study.result import FailureCause, StudyResult
+    from qstore_ray.tune.study.trial_result import TrialResult
     from qstore_ray.types import Table
 
 _FILES: Final = {"best_config": "best.toml", "result": "result.json", "report": "report.html"}

@@ -40,7 +40,7 @@ def leave_files(result: StudyResult, folder: Path, *, figures: bool) -> None:
             f"cannot write into the study's folder: {exc.strerror or type(exc).__name__}",
             field="storage",
             value=str(folder),
-            fix=f"{unwritable_fix(exc)} read_result('STUDY') reads the study's storage.",
+            fix=f"{unwritable_fix(exc)} StudyResult.load('STORAGE', 'STUDY') reads the study.",
         ) from exc
     if figures and result.best:
         draw_possible(search_of(result), folder / "figures")

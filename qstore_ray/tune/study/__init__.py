@@ -6,7 +6,7 @@
     storage, address              a journal file or a database
     trouble, storage_errors       what went wrong in it, and what that means
     attributes, repeats, warm_start    notes beside trials; points tried before; earlier studies
-    result, read_result           what was found, as one schema
+    result, trial_result          what was found, as one schema
 
 Begin with `study.py`.
 """

@@ -1,22 +1,33 @@
-"""What a search has found: one schema, as JSON, as Parquet, and as the best job's TOML."""
+"""What a search has found: one schema, as JSON, as Parquet, and as the best job's TOML.
+
+It is read at any time: while the search runs, after it was killed, or when it has ended.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
 from qstore_ray.config import dump_toml, set_field
 from qstore_ray.errors import RunError
-from qstore_ray.files import write_durably
-from qstore_ray.track.base import Record
-from qstore_ray.track.logs.text import cut, redact, redact_message
-from qstore_ray.tune.space.fields import Values
+from qstore_ray.files import real_path, write_durably
+from qstore_ray.train.run.run_folder import check_name
+from qstore_ray.tune.space.space import Space
+from qstore_ray.tune.study.attributes import (
+    COPIED,
+    SAME_AS,
+)
+from qstore_ray.tune.study.ownership import read_record, recorded_url
+from qstore_ray.tune.study.recipe import KEY, public
+from qstore_ray.tune.study.storage import name_of, open_storage, study_names
+from qstore_ray.tune.study.storage_errors import translated
+from qstore_ray.tune.study.trial_result import TrialResult, TrialResultDict, trial_result
 from qstore_ray.types import Table
 
 SCHEMA = 1
-_LONGEST = 200
 
 
 class FailureCause(TypedDict):
@@ -25,64 +36,6 @@ class FailureCause(TypedDict):
     cause: str
     count: int
     trials: list[int]
-
-
-@dataclass(frozen=True)
-class TrialResult:
-    """One trial.
-
-    Args:
-        number: in the study.
-        status: waiting, running, completed, pruned, failed or interrupted.
-        parameters: what it tried, dotted field → value; the last ones, where a scheduler changed
-            them.
-        objectives: metric → value, of trials that have one.
-        interval: where a trial is several trainings, the 95 % interval [low, high] of the mean that
-            is its first objective; they share rows, so it is rather too narrow.
-        seconds: from its start to its end.
-        epochs: a table an epoch: the run folder's records, or the reports of the first
-            objective without a run folder.
-        circuit_evaluations: circuits that it evaluated, if reported.
-        error: why it failed.
-        run: the name of its run folder.
-        repeats: the number of the interrupted trial that it repeats.
-    """
-
-    number: int
-    status: str
-    parameters: Values
-    objectives: dict[str, float] = field(default_factory=dict)
-    interval: list[float] | None = None
-    seconds: float | None = None
-    epochs: list[Record] = field(default_factory=list)
-    circuit_evaluations: int | None = None
-    error: str | None = None
-    run: str = ""
-    repeats: int | None = None
-
-    def __repr__(self) -> str:
-        shown = redact({"parameters": self.parameters, "objectives": self.objectives})
-        epochs = f"{len(self.epochs)} epoch{'s' * (len(self.epochs) != 1)}"
-        told = [str(self.number), repr(self.status), epochs]
-        told += [f"{name}={cut(repr(value), _LONGEST)}" for name, value in shown.items() if value]
-        told += [f"error={cut(redact_message(self.error), _LONGEST)!r}"] if self.error else []
-        return f"TrialResult({', '.join(told)})"
-
-
-class TrialResultDict(TypedDict):
-    """A `TrialResult` as `result.json` holds it."""
-
-    number: int
-    status: str
-    parameters: Values
-    objectives: dict[str, float]
-    interval: list[float] | None
-    seconds: float | None
-    epochs: list[Record]
-    circuit_evaluations: int | None
-    error: str | None
-    run: str
-    repeats: int | None
 
 
 class StudyResultDict(TypedDict):
@@ -123,6 +76,40 @@ class StudyResult:
     best: list[int]
     job: Table
     space: Table
+
+    @classmethod
+    def load(cls, storage: str | Path, name: str, *, storage_url: str | None = None) -> StudyResult:
+        """The study `name` in the folder `storage`, read without a lock: its driver may be at work.
+
+        Args:
+            storage_url: of its database; without it the folder's own record says where the study
+                is.
+
+        Raises:
+            RunError: there is no study of this name.
+            StudyError: its storage is locked, damaged or out of reach.
+        """
+        import optuna
+
+        folder = real_path(storage) / check_name(name)
+        if storage_url is None and (record := read_record(folder)):
+            name = record.study  # the folder may have been renamed
+        url = storage_url or recorded_url(folder)
+        with translated(name_of(folder, url)):
+            if name not in study_names(folder, url):
+                raise _no_study_error(folder)
+            keep = open_storage(folder, url, writing=False)
+            study = optuna.load_study(study_name=name, storage=keep)
+            recipe = study.user_attrs.get(KEY)
+            if recipe is None:
+                raise _no_study_error(folder)
+            every = study.get_trials(deepcopy=False)
+            trials = [t for t in every if not {COPIED, SAME_AS} & t.user_attrs.keys()]
+        objectives = dict(recipe["objectives"])
+        space = Space.from_dict(recipe["space"])
+        results = [trial_result(trial, space, list(objectives), folder) for trial in trials]
+        best = _best(results, objectives)
+        return cls(name, objectives, results, best, public(recipe["job"]), recipe["space"])
 
     def __repr__(self) -> str:
         return (
@@ -248,6 +235,38 @@ class StudyResult:
         return pa.table(columns)
 
 
+def read_result(storage: str | Path, name: str, *, storage_url: str | None = None) -> StudyResult:
+    """Read a study: `StudyResult.load` by its earlier name.
+
+    Raises:
+        RunError, StudyError: as `StudyResult.load`.
+
+    Examples:
+        try:
+            read_result("runs", "digits-tune")
+        except QStoreError as error:
+            print(error)
+    """
+    return StudyResult.load(storage, name, storage_url=storage_url)
+
+
+def _best(trials: Sequence[TrialResult], objectives: Mapping[str, str]) -> list[int]:
+    """The completed trials that no other one is better than; of one objective, the first."""
+    signs = [-1.0 if way == "maximize" else 1.0 for way in objectives.values()]
+    costs = {
+        trial.number: [s * v for s, v in zip(signs, trial.objectives.values(), strict=True)]
+        for trial in trials
+        if trial.status == "completed"
+    }
+    if len(signs) == 1:
+        return [min(costs, key=lambda number: costs[number][0])] if costs else []
+    return [n for n, cost in costs.items() if not any(_dominates(c, cost) for c in costs.values())]
+
+
+def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+
+
 def _column(values: list[Any]) -> Any:
     import pyarrow as pa
 
@@ -257,3 +276,12 @@ def _column(values: list[Any]) -> Any:
     if len(kinds) == 1 and kinds <= {bool, int, float, str}:
         return pa.array(values)
     return pa.array([None if v is None else json.dumps(v) for v in values], pa.string())
+
+
+def _no_study_error(folder: Path) -> RunError:
+    return RunError(
+        "there is no study of this name",
+        field="study",
+        value=str(folder),
+        fix="Give the storage and the name that it was started with.",
+    )

@@ -79,4 +79,5 @@ def test_a_configuration_survives_the_way_to_disk(tmp_path):
 
     folder = Folder(path='C:\\a"b\n', sizes=(1, 2), labels={"a.b": "ü"})
     (tmp_path / "folder.toml").write_text(folder.to_toml(), encoding="utf-8")
-    assert Folder.from_toml(tmp_path / "folder.toml") == folder
+    assert Folder.load(tmp_path / "folder.toml") == folder
+    assert Folder.from_toml(tmp_path / "folder.toml") == folder, "the earlier name"

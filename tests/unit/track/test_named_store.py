@@ -25,7 +25,7 @@ from qstore_ray.track.sync import sync_run
 from qstore_ray.tune.dashboards.pages import find_study, mlflow_page
 from qstore_ray.tune.driver.finalize import _track
 from qstore_ray.tune.driver.tracking import SearchTracking
-from qstore_ray.tune.study.read_result import read_result
+from qstore_ray.tune.study.result import read_result
 from tests.small_search import TABLE, config_of, plan_of, study_of
 from tests.trained_models import made
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from qstore_ray.errors import MissingDependencyError, StudyError
 from qstore_ray.tune.study import storage_errors
-from qstore_ray.tune.study.read_result import read_result
+from qstore_ray.tune.study.result import read_result
 from qstore_ray.tune.study.storage_errors import translated, while_away
 from qstore_ray.tune.study.study import Study
 from qstore_ray.tune.study.trouble import Trouble, trouble_of

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from qstore_ray.tune.study.read_result import read_result
+from qstore_ray.tune.study.result import read_result
 from tests.unit.tune.test_study import _journal, _whole
 
 DRIVER = """

@@ -19,7 +19,7 @@ from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.driver.tracking import SearchTracking
 from qstore_ray.tune.study import address
 from qstore_ray.tune.study.ownership import recorded_url, study_folders
-from qstore_ray.tune.study.read_result import read_result
+from qstore_ray.tune.study.result import read_result
 from qstore_ray.tune.tuner import Tuner
 from tests.small_search import SPACE as RATES
 from tests.small_search import job_of

@@ -16,8 +16,7 @@ from qstore_ray.tune.report.html import render, write_page
 from qstore_ray.tune.report.importance import FEWEST, importances
 from qstore_ray.tune.report.pictures import search_of
 from qstore_ray.tune.space.space import Space
-from qstore_ray.tune.study.read_result import read_result
-from qstore_ray.tune.study.result import StudyResult
+from qstore_ray.tune.study.result import StudyResult, read_result
 from qstore_ray.tune.study.study import TrialFailure
 from tests.studies import opened
 from tests.unit.train.test_report import Page

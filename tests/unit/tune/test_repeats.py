@@ -11,8 +11,8 @@ import pytest
 
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space.space import Space
-from qstore_ray.tune.study.read_result import read_result
 from qstore_ray.tune.study.repeats import Tried, mark_of, size_of
+from qstore_ray.tune.study.result import read_result
 from qstore_ray.tune.study.study import Pruned, Study, TrialFailure
 from tests.studies import opened
 

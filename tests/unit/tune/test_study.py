@@ -13,7 +13,7 @@ from qstore_ray.errors import ConfigError, DivergenceError, RunError, RunExistsE
 from qstore_ray.job import JobConfig
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space.space import Space
-from qstore_ray.tune.study.read_result import read_result
+from qstore_ray.tune.study.result import read_result
 from qstore_ray.tune.study.study import Pruned, Study, TrialFailure
 from tests.studies import opened
 from tests.unit.tune.test_space import JOB
