@@ -40,8 +40,8 @@ def _table(values: ReadOnlyTable, name: str, header: str = "") -> Iterator[str]:
     begun = begun or bool(own)
     for key, value in tables.items():
         inner = f"{name}.{_key(key)}".lstrip(".")
-        several = not isinstance(value, Mapping)
-        for each in value if several else (value,):  # type: ignore[union-attr]  # one or several
+        several = isinstance(value, list | tuple)
+        for each in value if isinstance(value, list | tuple) else (value,):
             if begun:
                 yield "\n"
             begun = True
