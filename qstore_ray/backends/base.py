@@ -65,6 +65,9 @@ class Usage(NamedTuple):
 class Estimates:
     """Expectation values (N, O), and variances (N, O) of the estimates if they were sampled.
 
+    `shared_errors` (N, O, C) is the part of the variances that all rows share: the change of each
+    value by one standard error of each of C measured numbers, such as readout probabilities.
+
     Examples:
         estimates = Estimates(values=np.array([[0.5, -1.0]]))
         assert estimates.values.shape == (1, 2) and estimates.variances is None
@@ -73,6 +76,7 @@ class Estimates:
     values: FloatArray
     variances: FloatArray | None = None
     usage: Usage = field(default_factory=lambda: Usage(0))
+    shared_errors: FloatArray | None = None
 
 
 class Gradients(NamedTuple):
