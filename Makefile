@@ -12,6 +12,9 @@ USUAL := --extra images --extra service --extra tensorboard
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes --only-binary :all:
 
+# Tests start hundreds of processes; without bytecode, each would compile the whole package again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-all coverage check format bench bench-engine bench-peers lock clean
 
@@ -82,7 +85,7 @@ COMPILER := requirements-cc.lock
 export CC := $(CURDIR)/$(BIN)/python -m ziglang cc
 endif
 
-$(STAMP): $(BIN)/uv requirements.lock $(COMPILER) pyproject.toml $(wildcard qstore_ray/simulate/native/*)
+$(STAMP): $(BIN)/uv requirements.lock $(COMPILER) pyproject.toml $(wildcard qstore_ray/simulate/engines/native/*)
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
 	$(if $(COMPILER),$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(COMPILER))
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .

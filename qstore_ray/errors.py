@@ -6,19 +6,24 @@
     │   │   └── UnknownNameError               a name that is in no registry
     │   ├── CircuitError                       a circuit, gate, qubit or observable we cannot run
     │   ├── ResourceError                      more than this machine or cluster has
+    │   ├── BudgetError                        more than the budget, or the account, has left
     │   └── RunExistsError                     a finished or differing run stands in the way
     ├── DataError                exit code 3   empty, ragged, non-finite, one class, too few rows
     │   └── UnlabelledError                    rows without labels where labels are needed
     ├── BackendError             exit code 4   a backend that cannot answer
     │   └── MissingDependencyError             a package that has to be installed first
     ├── ServiceError             exit code 4   a service that is out of reach, or fails
+    │   ├── RefusedError                       it has decided: the same request is refused again
+    │   └── TransientError                     it did not answer, or asks to come back later
     ├── RunError                 exit code 1   a run that started and failed
     │   ├── CheckpointError                    no readable checkpoint, or a stale writer
     │   ├── DivergenceError                    loss or gradient became NaN or infinite
     │   ├── CallbackError                      a callback raised
     │   ├── StudyError                         a study's storage is locked, damaged or out of reach
+    │   ├── LedgerError                        a ledger of paid jobs is locked, damaged or another's
     │   └── WorkerError                        a worker process died more often than allowed
     └── InterruptedRunError      exit code 5   stopped on request; the run can be resumed
+        └── BudgetReachedError                 the next paid job would pass the budget
 
 An error has four attributes: `message` (what was wrong), `field` (where), `value` (the offending
 value) and `fix` (what to do instead). They survive pickling, so an error raised in a Ray worker
@@ -148,6 +153,10 @@ class ResourceError(UsageError):
     """The request exceeds the available CPUs, workers or memory."""
 
 
+class BudgetError(UsageError):
+    """The forecast of a run on paid hardware is above its budget; nothing was submitted."""
+
+
 class RunExistsError(UsageError):
     """A run of this name exists and may not be overwritten or continued as asked."""
 
@@ -197,6 +206,26 @@ class ServiceError(QStoreError):
     exit_code = 4
 
 
+class RefusedError(ServiceError):
+    """A service refused a request, and will refuse the same one again.
+
+    Attributes:
+        status: HTTP status, or None if no request was made.
+    """
+
+    status: int | None = None
+
+
+class TransientError(ServiceError):
+    """A service did not answer, or asks to come back later; what was asked may have been done.
+
+    Attributes:
+        status: HTTP status, or None without an answer.
+    """
+
+    status: int | None = None
+
+
 class RunError(QStoreError):
     """A run started and failed."""
 
@@ -217,6 +246,13 @@ class StudyError(RunError):
     """The storage of a study is locked by another process, damaged, or cannot be reached."""
 
 
+class LedgerError(RunError):
+    """A ledger of paid jobs is locked, damaged, of another run, or not used as it must be."""
+
+    locked = False
+    """True if another process has it open; waiting may then resolve the error."""
+
+
 class WorkerError(RunError):
     """A worker process died, and died again, until the allowed number of failures was used up."""
 
@@ -225,6 +261,13 @@ class InterruptedRunError(QStoreError):
     """The run stopped on request and can be resumed."""
 
     exit_code = 5
+
+
+class BudgetReachedError(InterruptedRunError):
+    """The next paid job would pass a limit of the budget; `value` is the trial, if it is its own.
+
+    Resuming the run with a larger budget continues it.
+    """
 
 
 def unknown_name_error(

@@ -20,8 +20,10 @@ process that has it installed, the workers of a cluster included:
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
@@ -156,10 +158,8 @@ class Registry(Mapping[str, T], Generic[T]):
                 fix=f"{add}, and derive it from {self._base}." if self._base else f"{add}.",
             )
 
-    def _declared(self) -> dict[str, EntryPoint]:
-        if not self.group:
-            return {}
-        return {entry.name: entry for entry in entry_points(group=self.group)}
+    def _declared(self) -> Mapping[str, EntryPoint]:
+        return _declared_in(self.group, _installed()) if self.group else {}
 
     def _loaded(self, entry: EntryPoint) -> T:
         try:
@@ -171,6 +171,26 @@ class Registry(Mapping[str, T], Generic[T]):
                 value=entry.name,
                 fix="Install or repair the package that declares it.",
             ) from exc
+
+
+def _installed() -> tuple[tuple[str, int, int], ...]:
+    """The folders that packages are imported from; it changes when a package comes or goes."""
+    found = []
+    for place in sys.path:
+        try:
+            status = os.stat(place or ".")  # noqa: PTH116 - for each name of each configuration
+        except OSError:
+            continue  # Python passes over it, too
+        found.append((place, status.st_ino, status.st_mtime_ns))
+    return tuple(found)
+
+
+@lru_cache(maxsize=32)
+def _declared_in(
+    group: str, _installed: tuple[tuple[str, int, int], ...]
+) -> Mapping[str, EntryPoint]:
+    """Where 200 packages are installed, to read what they declare takes 30 ms."""
+    return {entry.name: entry for entry in entry_points(group=group)}
 
 
 def _listed(names: Sequence[str]) -> str:

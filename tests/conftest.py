@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 from pathlib import Path
@@ -33,6 +34,9 @@ ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 ABSENT = ("RAY_ADDRESS", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID")
+
+# The imports of a collection leave no garbage to speak of; see `pytest_collection_finish`.
+gc.disable()
 
 # Before any other import: BLAS, Ray and matplotlib read these once, when they are loaded.
 os.environ.update(ENVIRONMENT)
@@ -90,6 +94,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Ray's tests take longest, so they come first."""
     items.sort(key=lambda item: item.path.parent.name != "ray")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: no later search for garbage goes through its millions of objects."""
+    gc.freeze()
+    gc.enable()
 
 
 OWN_RAY = ("test_driver_ray", "test_join_ray", "test_tune_driver_ray")

@@ -3,6 +3,7 @@
     base          what a backend is, and what it may offer besides: `vjp`, `states`, `samples`
     statevector   the exact simulator; values from shots
     aer/          Qiskit Aer
+    ibm/          IBM's quantum computers, through one gateway
     noise/        channels after gates, wrong readout, devices
     sampling/     shots of states
     mitigation/   values that are less wrong
@@ -39,6 +40,7 @@ BACKENDS: Registry[Callable[..., Backend]] = Registry(
     {
         "statevector": "qstore_ray.backends.statevector:StatevectorBackend",
         "aer": "qstore_ray.backends.aer:AerBackend",
+        "ibm": "qstore_ray.backends.ibm.backend:IbmBackend",
     },
     entry_points="qstore_ray.backends",
     field="backend",

@@ -22,11 +22,15 @@ class DrawKey(NamedTuple):
         n_rows: how many different rows there are, if the evaluation repeats them: row i has the
             random errors of row i mod n_rows. So the shifted copies of a row have the same errors,
             and the difference of their values is a derivative. Each copy draws its own shots.
+        part, parts: which of the workers' parts of the batch this evaluation is, and how many
+            there are: a gateway to hardware puts them into one job. They name no draws.
     """
 
     words: tuple[int, ...]
     first_row: int = 0
     n_rows: int | None = None
+    part: int = 0
+    parts: int = 1
 
     def and_also(self, *words: int) -> DrawKey:
         """The key with more words."""
@@ -71,7 +75,7 @@ def generator(key: DrawKey, counter: int) -> np.random.Generator:
 
     It is Philox (Salmon et al. 2011, SC11), which computes its n-th number from the key and n.
     """
-    return np.random.Generator(np.random.Philox(key=_philox_key(key.words), counter=counter))
+    return np.random.Generator(np.random.Philox(key=philox_key(key.words), counter=counter))
 
 
 def library_seed(key: DrawKey, *words: int) -> int:
@@ -86,7 +90,8 @@ def library_seed(key: DrawKey, *words: int) -> int:
 
 
 @lru_cache(maxsize=256)
-def _philox_key(words: tuple[int, ...]) -> AnyArray:
+def philox_key(words: tuple[int, ...]) -> AnyArray:
+    """The key (2,) of the generator for the words of a `DrawKey`."""
     # A SeedSequence would take ten times as long, of a step that takes little more.
     digest = hashlib.blake2b(repr([int(word) for word in words]).encode(), digest_size=16).digest()
     return np.frombuffer(digest, np.uint64)

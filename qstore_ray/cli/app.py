@@ -27,6 +27,7 @@ from qstore_ray.cli.commands import (
     data,
     evaluate,
     export,
+    hardware,
     machine,
     noise,
     predict,
@@ -65,6 +66,7 @@ app.add_typer(tune.app, name="tune")
 app.add_typer(runs.app, name="runs")
 app.add_typer(config.app, name="config")
 app.add_typer(noise.app, name="noise")
+app.add_typer(hardware.app, name="hardware")
 app.add_typer(data.app, name="data")
 
 # typer gives a public name only to one kind of wrong usage; this is the family it belongs to.

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from qstore_ray.data.config import DatasetConfig
     from qstore_ray.data.sources.base import SourceData
     from qstore_ray.data.survey import PartSurvey
-    from qstore_ray.types import IntArray
+    from qstore_ray.types import AnyArray, IntArray
 
 
 def kept_rows(config: DatasetConfig, source: SourceData, part: PartSurvey, name: str) -> IntArray:
     """Positions of the rows of a part that are used: that lack nothing, and weigh more than 0."""
     what = f"the official {name} split" if name else "the source"
-    counted = np.arange(len(part.row)) if part.weight is None else np.flatnonzero(part.weight)
+    counts = _counted(part)
+    counted = np.flatnonzero(counts)
     if not len(counted):
         raise DataError(
             f"every row of {what} has the weight 0, so there is nothing to learn from",
@@ -28,12 +29,13 @@ def kept_rows(config: DatasetConfig, source: SourceData, part: PartSurvey, name:
             value=None if config.columns is None else config.columns.weight,
             fix="Give a weight above 0 to the rows that count, or leave columns.weight out.",
         )
-    unlabelled = np.intersect1d(part.unlabelled, counted)
+    unlabelled = part.unlabelled[counts[part.unlabelled]]
     if config.bad_values != "drop":
         if len(unlabelled):
             raise _no_label_error(source, int(part.row[unlabelled[0]]), len(unlabelled))
         return counted
-    kept = np.setdiff1d(counted, np.union1d(part.bad_rows, unlabelled))
+    counts[part.bad_rows] = counts[unlabelled] = False
+    kept: IntArray = np.flatnonzero(counts)
     if not len(kept):
         raise DataError(
             f"{what} has 0 rows after the rows with NaN, infinity or no label were dropped",
@@ -42,6 +44,11 @@ def kept_rows(config: DatasetConfig, source: SourceData, part: PartSurvey, name:
             fix="Look for a column that is never filled, and leave it out by columns.exclude.",
         )
     return kept
+
+
+def _counted(part: PartSurvey) -> AnyArray:
+    """Which rows (N,) of a part weigh more than 0."""
+    return np.ones(len(part.row), np.bool_) if part.weight is None else part.weight != 0.0
 
 
 def _no_label_error(source: SourceData, row: int, count: int) -> DataError:
@@ -58,16 +65,11 @@ def _no_label_error(source: SourceData, row: int, count: int) -> DataError:
 
 def dropped(parts: Mapping[str, PartSurvey], kept: Mapping[str, IntArray]) -> dict[str, str]:
     """How many rows are left out because they lack a value or a label, for the provenance."""
-    counted = {
-        name: np.arange(len(part.row)) if part.weight is None else np.flatnonzero(part.weight)
-        for name, part in parts.items()
-    }
-    n_rows = sum(len(counted[name]) - len(kept[name]) for name in parts)
+    counts = {name: _counted(part) for name, part in parts.items()}
+    n_rows = sum(int(counts[name].sum()) - len(kept[name]) for name in parts)
     if not n_rows:
         return {}
-    lacking = sum(
-        len(np.intersect1d(part.unlabelled, counted[name])) for name, part in parts.items()
-    )
+    lacking = sum(int(counts[name][part.unlabelled].sum()) for name, part in parts.items())
     no_label = f", {lacking} of them without a label," if lacking else ""
     what = "rows with NaN or infinity" if lacking < n_rows or not lacking else "rows"
     if lacking == n_rows:

@@ -65,7 +65,7 @@ def checked(
     model = model_for(model_config, dataset)
     _check_own_backend(config, backend)
     backend = backend or config.open_backend()
-    get_gradient(config.gradient, backend)
+    get_gradient(config.gradient, backend, config.gradient_options)
     x, y = dataset.materialize("train")
     validates = "val" in dataset.plans
     held_out = dataset.materialize("val") if validates else (x[:0], y[:0])

@@ -14,9 +14,9 @@ from qstore_ray.backends.mitigation.config import MitigationConfig
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.config import Config
 from qstore_ray.data.config import DatasetConfig
-from qstore_ray.errors import ConfigError, under, unknown_name_error
+from qstore_ray.errors import ConfigError, under
 from qstore_ray.learn.config import ModelConfig
-from qstore_ray.learn.gradients import GRADIENTS
+from qstore_ray.learn.gradients import make_gradient
 from qstore_ray.learn.optimizers import SearchOptimizer, get_optimizer
 from qstore_ray.learn.optimizers.base import ChecksRows
 from qstore_ray.learn.schedules import get_schedule
@@ -53,9 +53,9 @@ class TrainerConfig(Config):
             on train, and predicts in the units of the data; `none` leaves them as they are.
         callbacks: tables such as `{"name": "early_stopping", "patience": 5}`; see
             `train.callbacks`. Objects of those classes may be given too.
-        gradient: auto (adjoint if the backend supports it), adjoint, parameter_shift or
-            random_coordinate_shift.
-        backend: statevector or aer; `backend_options` are its own.
+        gradient: auto (adjoint if the backend supports it, spsa on hardware), adjoint,
+            parameter_shift, random_coordinate_shift or spsa; `gradient_options` are its own.
+        backend: statevector, aer or ibm; `backend_options` are its own.
         noise: what the circuits suffer in training and validation; see `NoiseConfig`. Test rows are
             scored with it and without it.
         mitigation: what is done against noise and shots; see `MitigationConfig`. Test rows are
@@ -91,6 +91,7 @@ class TrainerConfig(Config):
     target_scaling: Literal["standard", "none"] = "standard"
     callbacks: tuple[Table, ...] = ()
     gradient: str = "auto"
+    gradient_options: Table = Field(default_factory=dict)
     backend: str = "statevector"
     backend_options: Table = Field(default_factory=dict)
     noise: NoiseConfig | None = None
@@ -133,10 +134,8 @@ class TrainerConfig(Config):
         if self.mitigation is not None:
             options = self.options_of_backend()
             self.mitigation.check_source(has_noise=self.has_noise, shots=options.get("shots"))
-        if self.gradient not in ("auto", *GRADIENTS):
-            raise unknown_name_error(
-                "gradient", self.gradient, ("auto", *GRADIENTS), field="gradient"
-            )
+        if self.gradient != "auto":
+            make_gradient(self.gradient, self.gradient_options)
         optimizer = get_optimizer(self.optimizer, self.optimizer_options)
         if isinstance(optimizer, SearchOptimizer):
             self._check_nothing_is_ignored()

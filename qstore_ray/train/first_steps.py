@@ -54,7 +54,9 @@ def measured_work(trainer: TrainerConfig, job: Checked) -> FirstSteps:
 
     rows = job.rows
     backend = trainer.open_backend(threads=1)
-    objective = TrainingObjective(job.model, backend, trainer.gradient, LocalReducer())
+    objective = TrainingObjective(
+        job.model, backend, trainer.gradient, LocalReducer(), trainer.gradient_options
+    )
     stepper = Stepper(trainer, objective)
     batches = batches_of(trainer, rows.y).of_epoch(0)
     state = stepper.begin(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "qstore_ray"
@@ -15,13 +17,18 @@ Definition: TypeAlias = Function | ast.ClassDef
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-class Module(NamedTuple):
+@dataclass(frozen=True)
+class Module:
     """One file of the package: dotted name, path below the root, text, syntax tree."""
 
     name: str
     path: str
     text: str
-    tree: ast.Module
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """Parsed when a test asks for it: every process of tests imports this file."""
+        return ast.parse(self.text, filename=self.path)
 
     @property
     def is_package(self) -> bool:
@@ -32,7 +39,7 @@ def _read(file: Path) -> Module:
     path = file.relative_to(ROOT).as_posix()
     name = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
     text = file.read_text(encoding="utf-8")
-    return Module(name, path, text, ast.parse(text, filename=path))
+    return Module(name, path, text)
 
 
 MODULES = tuple(_read(file) for file in sorted(PACKAGE.rglob("*.py")))

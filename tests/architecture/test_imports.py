@@ -47,12 +47,19 @@ ALLOWED = {
         "qstore_ray.circuits.qasm.reader",
         "qstore_ray.circuits.qasm.values",
         "qstore_ray.backends.aer",
+        "qstore_ray.backends.ibm.service.isa",
+        "qstore_ray.backends.ibm.service.client",  # for the type checker
         "qstore_ray.backends.noise.device",
     ),
     "qiskit_aer": ("qstore_ray.backends.aer",),
-    "qiskit_ibm_runtime": ("qstore_ray.backends.noise.device.fake",),
+    "qiskit_ibm_runtime": (
+        "qstore_ray.backends.ibm.service.account",
+        "qstore_ray.backends.ibm.service.client",
+        "qstore_ray.backends.noise.device.fake",
+    ),
     "qiskit_qasm3_import": (),
     "ray": (
+        "qstore_ray.backends.ibm.gateway.actor",
         "qstore_ray.data.read.dataset",  # for the type checker
         "qstore_ray.data.read.ray_reader",
         "qstore_ray.testing.tune_loop",
@@ -73,7 +80,11 @@ ALLOWED = {
         "qstore_ray.tune.driver.search",
         "qstore_ray.tune.trial.trial",
     ),
-    "requests": ("qstore_ray.data.service", "qstore_ray.data.sources"),
+    "requests": (
+        "qstore_ray.backends.ibm.service.client",
+        "qstore_ray.data.service",
+        "qstore_ray.data.sources",
+    ),
     "rich": ("qstore_ray.cli",),
     "scipy": (
         "qstore_ray.data.augment",

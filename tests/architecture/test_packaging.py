@@ -14,7 +14,8 @@ from packaging.version import Version
 
 from tests.architecture.source import MODULES, ROOT, imported
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT, SETUPTOOLS = PYPROJECT["project"], PYPROJECT["tool"]["setuptools"]
 EXTRAS = PROJECT["optional-dependencies"]
 USUAL = ("images", "service", "tensorboard")
 LOCKS = {
@@ -89,3 +90,13 @@ def test_the_two_wheels_of_aer_are_never_locked_together():
 def test_the_version_heads_the_changelog():
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.findall(r"^## \[([^]]+)\]", changelog, re.MULTILINE)[0] == PROJECT["version"]
+
+
+def test_every_source_of_the_kernels_is_shipped_and_built_again_when_it_changes():
+    """Else a change of one is not compiled, and the old kernels run."""
+    folder = "qstore_ray/simulate/engines/native"
+    sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).iterdir()}
+    module = SETUPTOOLS["ext-modules"][0]
+    assert sources == {*module["sources"], *module["depends"]}
+    assert f"recursive-include {folder} " in (ROOT / "MANIFEST.in").read_text(encoding="utf-8")
+    assert f"$(wildcard {folder}/*)" in (ROOT / "Makefile").read_text(encoding="utf-8")

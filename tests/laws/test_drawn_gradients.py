@@ -14,10 +14,12 @@ from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.observable import z_observables
 from qstore_ray.circuits.template import Op, Template, param, row
-from qstore_ray.errors import BackendError, CircuitError
+from qstore_ray.errors import BackendError, CircuitError, ConfigError
 from qstore_ray.learn.gradients import get_gradient, linearize
 from qstore_ray.learn.gradients.parameter_shift import RandomCoordinateShift
+from qstore_ray.learn.gradients.spsa import SpsaGradient
 from qstore_ray.testing.strategies import Case, cases
+from qstore_ray.train.config import TrainerConfig
 from tests.laws.test_training import _job, _train, rows
 
 __all__ = ["rows"]  # a fixture
@@ -126,3 +128,42 @@ def test_workers_change_no_bit(options, rows, tmp_path: Path):
     for workers in (1, 2, 3):
         found = _train(_job(tmp_path / str(workers), **options), rows, workers)
         assert found.theta.tobytes() == alone.theta.tobytes()
+
+
+@pytest.mark.parametrize("rows_gradient", [False, True])
+def test_the_mean_over_all_directions_is_the_gradient(rows_gradient: bool):
+    """Of ±1 for each slot: 4 directions of two parameters, 8 with the angle of the row."""
+    method = SpsaGradient(directions=1, size=1e-4)
+    found: dict[bytes, np.ndarray] = {}
+    for key in KEYS:
+        plan = method.plan(TEMPLATE, CASE.bindings, rows_gradient=rows_gradient, key=key)
+        assert len(plan.bindings) == 3 * len(CASE.bindings)
+        moved = np.hstack([plan.bindings.params[2], plan.bindings.rows[2]])
+        if moved.tobytes() not in found:
+            _, pullback = linearize(method, BACKEND, *CASE, rows_gradient=rows_gradient, key=key)
+            gradients = pullback(COTANGENT)
+            found[moved.tobytes()] = np.hstack([gradients.params, gradients.rows])
+    assert len(found) == (8 if rows_gradient else 4)
+    _, pullback = BACKEND.vjp(*CASE, rows_gradient=rows_gradient)
+    exact = pullback(COTANGENT)
+    expected = np.hstack([exact.params, exact.rows])
+    np.testing.assert_allclose(np.mean(list(found.values()), axis=0), expected, atol=1e-6)
+
+
+def test_directions_are_averaged_and_values_are_those_of_the_rows():
+    key = DrawKey((4, 4))
+    estimates, pullback = linearize(SpsaGradient(300), BACKEND, *CASE, key=key)
+    exact, exact_pullback = BACKEND.vjp(*CASE)
+    np.testing.assert_allclose(estimates.values, exact.values, atol=1e-12)
+    expected = exact_pullback(COTANGENT).params
+    np.testing.assert_allclose(pullback(COTANGENT).params, expected, atol=0.3)
+
+
+def test_options_of_a_gradient_are_checked_where_they_are_written():
+    trainer = TrainerConfig(gradient="spsa", gradient_options={"directions": 2})
+    assert TrainerConfig.from_dict(trainer.to_dict()) == trainer
+    for options, word in (({"direction": 2}, "direction"), ({"directions": 0}, "directions")):
+        with pytest.raises(ConfigError, match=word):
+            TrainerConfig(gradient="spsa", gradient_options=options)
+    with pytest.raises(ConfigError, match="option"):
+        TrainerConfig(gradient="adjoint", gradient_options={"name": "mine"})

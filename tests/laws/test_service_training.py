@@ -52,7 +52,7 @@ def _train(source: str, params: dict, folder: Path, **fields):
         TrainerConfig(epochs=2, batch_size=8),
         name=source,
         storage=folder / "runs",
-        track=TrackConfig(mlflow=False),
+        track=TrackConfig(mlflow=False, figures=False),
     )
     return dataset, trainer.fit(dataset)
 

@@ -425,7 +425,7 @@ def test_fewer_rows_than_workers_is_refused_before_anything_is_written(tmp_path)
         TrainerConfig(num_workers=workers),
         name="iris",
         storage=tmp_path,
-        track=TrackConfig(mlflow=False),
+        track=TrackConfig(mlflow=False, figures=False),
     )
     with pytest.raises(DataError) as caught:
         trainer.fit(dataset)
@@ -438,7 +438,7 @@ def test_what_the_backend_could_not_run_is_refused_before_anything_is_written(tm
         ModelConfig(n_qubits=4, observables=["Z4"]),
         name="iris",
         storage=tmp_path,
-        track=TrackConfig(mlflow=False),
+        track=TrackConfig(mlflow=False, figures=False),
     )
     with pytest.raises(CircuitError, match="qubit 4"):
         trainer.fit(_iris())
@@ -451,7 +451,7 @@ def _fit_golden(golden: dict, storage: Path):
         TrainerConfig.from_dict(golden["trainer"]),
         name="iris",
         storage=storage,
-        track=TrackConfig(mlflow=False),
+        track=TrackConfig(mlflow=False, figures=False),
     )
     return trainer.fit(DatasetLoader.load(DatasetConfig.from_dict(golden["dataset"])))
 

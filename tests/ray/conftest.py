@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="package")
 def ray_cluster() -> Iterator[None]:
-    """A local cluster of 2 CPUs without a dashboard.
+    """A local cluster of 2 CPUs without a dashboard, and of 2 GPUs that nobody looks for.
 
     "local" never joins a cluster that happens to run on this machine. The session folder has a
     short path of its own, because Ray puts Unix sockets in it (at most 107 characters).
@@ -38,14 +38,17 @@ def ray_cluster() -> Iterator[None]:
     import ray
 
     folder = tempfile.mkdtemp(prefix="ray-")
-    ray.init(
-        "local",
-        num_cpus=2,
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        log_to_driver=False,
-        _temp_dir=folder,
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)  # Ray would refuse more than it names
+        ray.init(
+            "local",
+            num_cpus=2,
+            num_gpus=2,
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            _temp_dir=folder,
+        )
     try:
         yield
     finally:

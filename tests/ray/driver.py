@@ -36,7 +36,7 @@ def train(storage: Path, workers: int, how: str) -> str:
         name="run",
         storage=storage,
         cluster=ClusterConfig(cpus_per_worker=0.5),
-        track=TrackConfig(mlflow=False),
+        track=TrackConfig(mlflow=False, figures=False),
     )
     return (
         trainer.fit(dataset, existing="resume" if how == "resume" else "error")

@@ -13,6 +13,7 @@ from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import DataError
 from qstore_ray.testing.sources import in_order
+from qstore_ray.track.config import TrackConfig
 
 STEPS = [
     {"name": "rotate", "degrees": 10.0},
@@ -70,8 +71,9 @@ def test_workers_train_with_the_weights_of_the_column(ray_cluster, tmp_path: Pat
     for workers in (0, 2):
         config = TrainerConfig(epochs=2, batch_size=16, num_workers=workers)
         trainer = QuantumTrainer(
-            ModelConfig(n_qubits=2, layers=1), config, name=f"w{workers}", storage=tmp_path
-        )
+            ModelConfig(n_qubits=2, layers=1), config, name=f"w{workers}", storage=tmp_path,
+            track=TrackConfig(mlflow=False, figures=False),
+        )  # fmt: skip
         result = trainer.fit(dataset)
         scores = [result.history[-1][name] for name in ("train_loss", "val_loss", "val_accuracy")]
         ends.append((result.model.theta.tobytes(), scores, result.metrics["test_loss"]))

@@ -57,7 +57,7 @@ def _trainer(storage: Path, failures: int, workers: int, callbacks=()) -> Quantu
         name="run",
         storage=storage,
         cluster=ClusterConfig(cpus_per_worker=0.5, worker_timeout=TIMEOUT, max_failures=failures),
-        track=TrackConfig(mlflow=False),
+        track=TrackConfig(mlflow=False, figures=False),
         callbacks=callbacks,
     )
 

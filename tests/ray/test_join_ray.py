@@ -23,7 +23,7 @@ from qstore_ray import TrackConfig, TrainerConfig
 data = DatasetLoader.load(DatasetConfig(name="iris", params={"dataset": "iris"}))
 trainer = QuantumTrainer(
     ModelConfig(n_qubits=4, layers=1), TrainerConfig(epochs=2, num_workers=1),
-    name="joined", storage=sys.argv[1], track=TrackConfig(mlflow=False),
+    name="joined", storage=sys.argv[1], track=TrackConfig(mlflow=False, figures=False),
 )
 result = trainer.fit(data)
 import ray

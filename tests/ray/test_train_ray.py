@@ -55,7 +55,7 @@ def _trainer(storage: Path, name: str, cluster: ClusterConfig = HALF, **options)
         name=name,
         storage=storage,
         cluster=cluster,
-        track=TrackConfig(mlflow=False),
+        track=TrackConfig(mlflow=False, figures=False),
     )
 
 
@@ -138,6 +138,7 @@ def test_any_number_of_workers_ends_with_the_bits_of_this_process(
     assert not (result.run_dir / ".ray").exists(), "Ray was asked to keep nothing"
 
 
+@pytest.mark.slow  # `test_driver_ray.py` kills a worker, too
 def test_a_run_whose_worker_is_killed_ends_with_the_same_bits(
     ray_cluster, digits, in_process, tmp_path
 ):

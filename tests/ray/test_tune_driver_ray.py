@@ -25,18 +25,44 @@ from qstore_ray.tune.study.result import StudyResult, read_result
 from tests.small_search import SPACE, TABLE
 
 TRIALS = 4
-EPOCHS = 3000
+EPOCHS = 200
 RUNS = ["trial-0000", "trial-0001", "trial-0003", "trial-0005"]
 """Of trials, by their first number; those that were repeated have two numbers."""
 LONGEST = 240.0
+UNHURRIED = """
+import time
+from qstore_ray.config import Config
+from qstore_ray.train.callbacks.base import Callback
+
+
+class Unhurried(Config, Callback):
+    def on_epoch_end(self, run, record):
+        go = run.run_dir.parent.parent / f"go-{run.run_dir.name}"
+        if run.run_dir.name in ("trial-0001", "trial-0003") and not go.exists():
+            time.sleep(0.2 if record["epoch"] > 10 else 0.0)
+"""
+"""A callback by which two of the trials take 38 s, until the test lets them go on."""
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Holds the job file; trials take some seconds, so that they can be interrupted."""
+    """Holds the job file, and a package with the callback that it names."""
     place = tmp_path_factory.mktemp("tune")
+    (place / "unhurried.py").write_text(UNHURRIED)
+    (place / "unhurried-1.0.dist-info").mkdir()
+    (place / "unhurried-1.0.dist-info" / "entry_points.txt").write_text(
+        "[qstore_ray.callbacks]\nunhurried = unhurried:Unhurried\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(place))
+        _write_job(place)
+    return place
+
+
+def _write_job(place: Path) -> None:
     trainer = {**TABLE["trainer"], "epochs": EPOCHS, "checkpoint_every_epochs": 5}
+    trainer |= {"callbacks": [{"name": "unhurried"}]}
     tune = {
         "space": SPACE, "trials": TRIALS, "sampler": "random", "concurrency": 1,
         "objectives": [{"metric": "val_accuracy"}], "refit": True, "register_as": "flowers",
@@ -44,7 +70,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     track = {"mlflow": True, "figures": False}
     tables = {**TABLE, "storage": str(place), "trainer": trainer, "tune": tune, "track": track}
     (place / "job.toml").write_text(JobConfig.from_dict(tables).to_toml(), encoding="utf-8")
-    return place
 
 
 @pytest.fixture
@@ -69,6 +94,7 @@ def _driver(folder: Path, repository: Path, *words: str) -> subprocess.Popen[str
     return subprocess.Popen(
         [sys.executable, "-c", code, "tune", str(folder / "job.toml"), "--json", "--quiet", *words],
         cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
         stdout=subprocess.PIPE,
         stderr=(folder / "stderr.txt").open("w"),
         text=True,
@@ -89,7 +115,9 @@ def _epochs(run: Path) -> list[int]:
 
 
 def _is_training(folder: Path, trial: str) -> bool:
-    return len(_epochs(folder / "s" / trial)) > 10
+    run = folder / "s" / trial
+    kept = list(run.glob("checkpoints/step-*/manifest.json"))
+    return bool(kept) and len(_epochs(run)) > 10
 
 
 def _counted(result: StudyResult) -> dict[str, tuple]:
@@ -107,6 +135,8 @@ def test_killed_then_interrupted_then_resumed_it_ends_with_every_trial_once(fold
     assert [trial.status for trial in killed.trials] == ["completed", "running"]
 
     driver = start("--resume")
+    _wait_for(lambda: len(_starts(folder / "s" / "trial-0001")) == 2, driver)
+    (folder / "go-trial-0001").touch()
     third = "trial-0003"  # number 2 was the repetition of number 1, in its run folder
     _wait_for(lambda: _is_training(folder, third), driver)
     os.killpg(driver.pid, signal.SIGINT)  # as a terminal does, to all that run in it
@@ -118,10 +148,10 @@ def test_killed_then_interrupted_then_resumed_it_ends_with_every_trial_once(fold
     assert read_run_record(folder / "s" / third)["status"] == "interrupted"
     assert not (folder / "s" / ".ray").exists()
     assert _counted(killed).items() <= _counted(stopped).items()
-    # Its process may live on for seconds after the driver, and even end the training.
-    continued = _starts(folder / "s" / "trial-0001")[1:]
-    assert all(start["resumed_from_step"] > 0 for start in continued), "from its checkpoint"
+    _, continued = _starts(folder / "s" / "trial-0001")
+    assert continued["resumed_from_step"] > 0, "from its checkpoint"
 
+    (folder / f"go-{third}").touch()
     driver = start("--resume")
     said, _ = driver.communicate(timeout=LONGEST)
     assert driver.returncode == os.EX_OK, (folder / "stderr.txt").read_text()
@@ -165,6 +195,7 @@ def test_mlflow_then_has_the_study_and_each_trial_once_and_the_model_is_register
 
 def test_once_it_is_done_resuming_it_starts_nothing(folder, capsys, monkeypatch):
     monkeypatch.setattr(ray, "init", None)  # Ray is not started either
+    monkeypatch.syspath_prepend(str(folder))
     before = (folder / "s" / "study.journal").read_bytes()
     assert main(["tune", str(folder / "job.toml"), "--resume", "--json", "--quiet"]) == os.EX_OK
     assert (folder / "s" / "study.journal").read_bytes() == before

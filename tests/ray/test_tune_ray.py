@@ -237,7 +237,7 @@ def test_trials_that_diverge_are_failed_and_counted_by_their_cause(tmp_path):
     ("options", "field"),
     [
         ({"cpus_per_trial": 3.0}, "tune.cpus_per_trial"),
-        ({"gpus_per_trial": 1.0}, "tune.gpus_per_trial"),
+        ({"gpus_per_trial": 3.0}, "tune.gpus_per_trial"),
         ({"resources": {"qpu": 1.0}}, "tune.resources.qpu"),
         ({"concurrency": 3}, "tune.concurrency"),
         ({"workers_per_trial": 3}, "tune.workers_per_trial"),

@@ -91,7 +91,10 @@ def test_a_search_that_is_stopped_after_its_trials_keeps_its_best(
     tune = {"space": SPACE, "trials": 1, "sampler": "random", "refit": True}
     split = {"train": 0.6, "val": 0.2, "test": 0.2}
     tables = {**TABLE, "storage": str(tmp_path), "trainer": trainer, "tune": tune}
-    tables |= {"track": {"mlflow": False}, "dataset": {**TABLE["dataset"], "split": split}}
+    tables |= {
+        "track": {"mlflow": False, "figures": False},
+        "dataset": {**TABLE["dataset"], "split": split},
+    }
     job = tmp_path / "job.toml"
     job.write_text(JobConfig.from_dict(tables).to_toml(), encoding="utf-8")
     driver, pause = _tune(job, repository), threading.Event()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import sys
 from pathlib import Path
 
@@ -99,6 +100,19 @@ def test_a_member_that_another_package_declares_is_one_of_the_family():
     assert {"half", "constant"} <= set(SCHEDULES)
     assert SCHEDULES["half"].__name__ == "Half"
     assert SCHEDULES.name_of(SCHEDULES["half"]) == "half"
+
+
+def test_a_package_that_is_installed_or_removed_while_python_runs_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "half" not in SCHEDULES
+    info = tmp_path / "halves-1.0.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_text("[qstore_ray.schedules]\nhalf = halves:Half\n")
+    assert "half" in SCHEDULES
+    shutil.rmtree(info)
+    assert "half" not in SCHEDULES
 
 
 @pytest.mark.usefixtures("other_package")

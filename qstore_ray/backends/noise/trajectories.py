@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from qstore_ray.backends.base import Bindings, Estimates, Gradients, Usage
-from qstore_ray.backends.keys import DrawKey, generator
+from qstore_ray.backends.keys import DrawKey, philox_key
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.backends.noise.device.compiled import CompiledCircuit
 from qstore_ray.backends.noise.placed import place_noise
@@ -26,15 +26,18 @@ from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import BackendError, ConfigError
 from qstore_ray.simulate.compile.products import product_of_rows
-from qstore_ray.simulate.compile.signed_program import SignedProgram, Site
+from qstore_ray.simulate.compile.signed_program import (
+    WORDS,
+    DrawnErrors,
+    ErrorTable,
+    SignedProgram,
+    Site,
+)
 from qstore_ray.simulate.compile.signs import compile_signed
 from qstore_ray.simulate.engines.engines import Engine, Precision
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray, FloatArray, IntArray
-
-_WORDS = 4
-"""Numbers that one step of the generator's counter gives."""
+    from qstore_ray.types import AnyArray, FloatArray
 
 
 class NoisyCircuit(NamedTuple):
@@ -61,32 +64,24 @@ class RandomErrors:
 
     Attributes:
         signed: the program.
-        any_error: (S,) the probability of an error at each site.
-        outcomes: (E,) place in `signed.flips` of every error of every site, site by site.
-        upper: (E,) site + cumulative probability of the errors of a site up to this one: of a
-            uniform number u below `any_error` the error is the first with site + u < upper.
+        table: the sites and their errors.
     """
 
     signed: SignedProgram
-    any_error: FloatArray
-    outcomes: IntArray
-    upper: FloatArray
+    table: ErrorTable
 
-    def draw(self, key: DrawKey, n_rows: int, trajectories: int) -> tuple[IntArray, IntArray]:
-        """Errors that happen: the row of each, N · T in all, and its place in `signed.flips`."""
-        sites = len(self.any_error)
-        width = -(-sites // _WORDS) * _WORDS
+    def draw(self, engine: Engine, key: DrawKey, n_rows: int, trajectories: int) -> DrawnErrors:
+        """Errors that happen in N · T rows."""
         different = (key.n_rows or n_rows) * trajectories
-        random = generator(key, key.first_row * trajectories * (width // _WORDS))
-        uniform = random.random((different, width))[:, :sites]
-        rows, where = divmod(np.flatnonzero(uniform < self.any_error), sites)
-        found = np.searchsorted(self.upper, where + uniform[rows, where], side="right")
-        outcomes = self.outcomes[found]
+        blocks = -(-len(self.table.any_error) // WORDS)
+        drawn = engine.draw_errors(
+            self.table, philox_key(key.words), key.first_row * trajectories * blocks, different
+        )
         copies = n_rows * trajectories // different if different else 1
-        if copies > 1:
-            rows = (rows + different * np.arange(copies)[:, None]).ravel()
-            outcomes = np.tile(outcomes, copies)
-        return rows, outcomes
+        if copies <= 1:
+            return drawn
+        rows = (drawn.rows + different * np.arange(copies)[:, None]).ravel()
+        return DrawnErrors(rows, np.tile(drawn.outcomes, copies))
 
 
 @lru_cache(maxsize=64)
@@ -129,9 +124,8 @@ def visible_errors(
         any_error.append(cumulative[-1])
     if not any_error:
         return None
-    return RandomErrors(
-        signed, np.array(any_error), np.concatenate(outcomes), np.concatenate(upper)
-    )
+    table = ErrorTable(np.array(any_error), np.concatenate(outcomes), np.concatenate(upper))
+    return RandomErrors(signed, table)
 
 
 class TrajectoryRun:
@@ -151,16 +145,17 @@ class TrajectoryRun:
     ) -> None:
         n, self._t = len(bindings), trajectories
         self._engine, self._signed, self._threads = engine, errors.signed, threads
-        rows, outcomes = errors.draw(key, n, trajectories)
-        self._signs, self._term_signs = self._signed.signs(rows, outcomes, n * trajectories)
-        slots, params = self._signed.bind(
-            self._signs, self._repeated(bindings.rows), self._repeated_if_by_row(bindings.params)
-        )
+        bound = engine.bind_signed(
+            errors.signed, errors.draw(engine, key, n, trajectories),
+            self._repeated(bindings.rows), self._repeated_if_by_row(bindings.params),
+        )  # fmt: skip
+        self._signs = bound.signs
+        self._term_signs = bound.signs[:, len(errors.signed.offsets) :]
         amplitudes = None
         if bindings.amplitudes is not None:
             amplitudes = self._repeated(bindings.amplitudes)
         values, self._tape = engine.forward(
-            self._signed.program, slots, params, amplitudes, keep=keep, threads=threads,
+            self._signed.program, bound.rows, bound.params, amplitudes, keep=keep, threads=threads,
             precision=precision,
         )  # fmt: skip
         self._values = product_of_rows(values * self._term_signs, self._signed.weights).reshape(
@@ -183,8 +178,8 @@ class TrajectoryRun:
             self._tape, product_of_rows(each, self._signed.weights.T) * self._term_signs,
             rows_gradient=rows_gradient, threads=self._threads,
         )  # fmt: skip
-        by_rows, by_params = self._signed.unbind(
-            self._signs, found.slots, rows_gradient=rows_gradient
+        by_rows, by_params = self._engine.unbind_signed(
+            self._signed, self._signs, found.slots, rows_gradient=rows_gradient
         )
         amplitudes = None if found.amplitudes is None else self._summed(found.amplitudes)
         return Gradients(self._summed(by_rows), self._summed(by_params), amplitudes)

@@ -26,6 +26,7 @@ from qstore_ray.backends.sampling.draws import ShotStream, distinct_outcomes
 from qstore_ray.backends.sampling.probabilities import PreparedStates, flipped, read
 from qstore_ray.circuits.template import Template
 from qstore_ray.simulate.compile.compiler import compile_states
+from qstore_ray.simulate.compile.signed_program import DrawnErrors
 from qstore_ray.simulate.engines.engines import Engine, Precision
 from qstore_ray.simulate.states import prepare_states
 
@@ -70,7 +71,7 @@ class SampledRun:
         self._streams = [
             ShotStream(key, number, split, different) for number in range(len(circuit.measurements))
         ]
-        self._errors = None if circuit.errors is None else circuit.errors.draw(key, n, t)
+        self._errors = None if circuit.errors is None else circuit.errors.draw(engine, key, n, t)
 
     def estimates(self) -> Estimates:
         """Values (N, O), their variances if they are known, and what was used."""
@@ -140,20 +141,23 @@ class SampledRun:
             program = compile_states(template, params.ndim == 2)
         else:
             program = errors.signed.program
-            angles, signs = errors.signed.signs(*self._errors_of(experiments), len(of))
-            rows, params = errors.signed.bind(angles, rows, params)
+            bound = self._engine.bind_signed(
+                errors.signed, self._errors_of(experiments), rows, params
+            )
+            rows, params = bound.rows, bound.params
+            signs = bound.signs[:, len(errors.signed.offsets) :]
         states = self._engine.states(
             program, rows, params, amplitudes, threads=self._threads, precision=self._precision
         )
         return PreparedStates(states, template, self._turned), signs
 
-    def _errors_of(self, experiments: IntArray) -> tuple[IntArray, IntArray]:
+    def _errors_of(self, experiments: IntArray) -> DrawnErrors:
         """The errors that happen in these experiments, numbered from the first of them."""
         assert self._errors is not None
         rows, outcomes = self._errors
         ends = [experiments[0], experiments[-1] + 1]
         first, last = np.searchsorted(rows, ends)
-        return rows[first:last] - experiments[0], outcomes[first:last]
+        return DrawnErrors(rows[first:last] - experiments[0], outcomes[first:last])
 
     def _turned(self, gates: Template, states: ComplexArray) -> ComplexArray:
         nothing: AnyArray = np.zeros((len(states), 0))

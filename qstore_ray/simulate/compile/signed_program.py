@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from qstore_ray.simulate.compile.products import product_of_rows
 from qstore_ray.simulate.compile.program import Program
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
-    from qstore_ray.types import AnyArray, FloatArray, IntArray
+    from qstore_ray.types import FloatArray, IntArray
+
+WORDS = 4
+"""Numbers that one step of the generator's counter gives: a row draws a multiple of them."""
 
 
 class Site(NamedTuple):
@@ -57,65 +57,38 @@ class SignedProgram:
         """C + T."""
         return len(self.offsets) + len(self.weights)
 
-    def signs(
-        self, rows: IntArray, outcomes: IntArray, n_rows: int
-    ) -> tuple[FloatArray, FloatArray]:
-        """Signs of the angles (N, C) and of the strings (N, T) for errors that happened.
 
-        Args:
-            rows: (E,) the row of each error.
-            outcomes: (E,) the place of each error in `flips`.
-            n_rows: N.
-        """
-        packed = np.zeros((n_rows, self.flips.shape[1]), np.uint8)
-        np.bitwise_xor.at(packed, rows, self.flips[outcomes])
-        bits = np.unpackbits(packed, axis=1, count=self.n_signs)
-        signs: FloatArray = 1.0 - 2.0 * bits.astype(np.float64)
-        return signs[:, : len(self.offsets)], signs[:, len(self.offsets) :]
+@dataclass(frozen=True, eq=False)
+class ErrorTable:
+    """The errors of S sites, with their probabilities.
 
-    def bind(
-        self, signs: FloatArray, rows: AnyArray, params: AnyArray
-    ) -> tuple[AnyArray, AnyArray]:
-        """The program's row slots (N, A + …) and parameters (N, … + P) for signed angles."""
-        angles = self.offsets + product_of_rows(params, self._param_scales_t)
-        if self._any_row_scale:
-            angles = angles + product_of_rows(rows, self._row_scales_t)
-        signed, first = signs * angles, self.n_by_rows
-        by_row = np.empty((len(rows), self.program.n_rows))
-        by_row[:, : rows.shape[1]] = rows
-        by_row[:, rows.shape[1] :] = signed[:, :first]
-        by_param = np.empty((len(rows), self.program.n_params))
-        moved = signed.shape[1] - first
-        by_param[:, :moved] = signed[:, first:]
-        by_param[:, moved:] = params
-        return by_row, by_param
+    Attributes:
+        any_error: (S,) the probability of an error at each site.
+        outcomes: (E,) place in `SignedProgram.flips` of every error of every site, site by site.
+        upper: (E,) site + cumulative probability of the errors of a site up to this one: of a
+            uniform number u below `any_error` the error is the first with site + u < upper.
+    """
 
-    def unbind(
-        self, signs: FloatArray, slots: FloatArray, *, rows_gradient: bool
-    ) -> tuple[FloatArray, FloatArray]:
-        """Gradients of the rows (N, A) and parameters (N, P) from those of the program's slots.
+    any_error: FloatArray
+    outcomes: IntArray
+    upper: FloatArray
 
-        Args:
-            rows_gradient: without it those of the rows are zeros.
-        """
-        n_rows, n_params = self.row_scales.shape[1], self.param_scales.shape[1]
-        angles = slots[:, n_rows : n_rows + signs.shape[1]] * signs
-        by_params = slots[:, slots.shape[1] - n_params :] + product_of_rows(
-            angles, self.param_scales
-        )
-        if not rows_gradient:
-            return np.zeros((len(slots), n_rows)), by_params
-        by_rows = slots[:, :n_rows] + product_of_rows(angles, self.row_scales)
-        return by_rows, by_params
 
-    @cached_property
-    def _row_scales_t(self) -> FloatArray:
-        return np.ascontiguousarray(self.row_scales.T)
+class DrawnErrors(NamedTuple):
+    """Errors that happened: the row of each (E,), ascending, and its place in `flips` (E,)."""
 
-    @cached_property
-    def _param_scales_t(self) -> FloatArray:
-        return np.ascontiguousarray(self.param_scales.T)
+    rows: IntArray
+    outcomes: IntArray
 
-    @cached_property
-    def _any_row_scale(self) -> bool:
-        return bool(self.row_scales.any())
+
+class SignedBinding(NamedTuple):
+    """N rows with errors, as the program's slots.
+
+    Attributes:
+        signs: (N, C + T) of the angles, then of the strings.
+        rows: (N, A + …) the row slots. params: (N, … + P) the parameter slots.
+    """
+
+    signs: FloatArray
+    rows: FloatArray
+    params: FloatArray

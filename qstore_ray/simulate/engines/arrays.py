@@ -15,6 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from qstore_ray.simulate.compile.program import PHASES, Program, SlotGradients
+from qstore_ray.simulate.engines.signed_arrays import (  # noqa: F401 - functions of `Engine`
+    bind_signed,
+    draw_errors,
+    unbind_signed,
+)
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, ComplexArray, FloatArray

@@ -15,6 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from qstore_ray.errors import MissingDependencyError, unknown_name_error
 from qstore_ray.simulate.compile.program import Program, SlotGradients
+from qstore_ray.simulate.compile.signed_program import (
+    DrawnErrors,
+    ErrorTable,
+    SignedBinding,
+    SignedProgram,
+)
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, ComplexArray, FloatArray
@@ -75,6 +81,35 @@ class Engine(Protocol):
         precision: Precision = "complex128",
     ) -> ComplexArray:
         """Final states (N, 2^n) of a program of `compile_states`, arguments as for `forward`."""
+        ...
+
+    def draw_errors(
+        self, table: ErrorTable, key: AnyArray, counter: int, n_rows: int
+    ) -> DrawnErrors:
+        """The errors that happen in N rows. Every engine draws the same.
+
+        Args:
+            key: (2,) 64-bit words: the key of a Philox generator.
+            counter: blocks of `WORDS` numbers that lie before the first row's. A row takes a number
+                for each site, in whole blocks.
+        """
+        ...
+
+    def bind_signed(
+        self, signed: SignedProgram, errors: DrawnErrors, rows: AnyArray, params: AnyArray
+    ) -> SignedBinding:
+        """The signs that errors give to N rows (N, A), and the program's slots with them."""
+        ...
+
+    def unbind_signed(
+        self, signed: SignedProgram, signs: FloatArray, slots: FloatArray, *, rows_gradient: bool
+    ) -> tuple[FloatArray, FloatArray]:
+        """Gradients of the rows (N, A) and parameters (N, P) from those of the program's slots.
+
+        Args:
+            signs: of the binding.
+            rows_gradient: without it those of the rows are zeros.
+        """
         ...
 
 

@@ -18,6 +18,11 @@ from qstore_ray.simulate import _kernels
 from qstore_ray.simulate.compile.program import Program, SlotGradients
 from qstore_ray.simulate.compile.schedule import schedule
 from qstore_ray.simulate.engines.engines import TABLE_BYTES, WIDE, Precision
+from qstore_ray.simulate.engines.signed_native import (  # noqa: F401 - functions of `Engine`
+    bind_signed,
+    draw_errors,
+    unbind_signed,
+)
 from qstore_ray.simulate.engines.threads import CACHE_LINE, over_tiles, scratch
 
 if TYPE_CHECKING:

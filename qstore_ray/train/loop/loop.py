@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from qstore_ray.backends.base import can_belong_to_run
 from qstore_ray.data.batches.batches import BalancedBatches, Batches, StandardBatches
-from qstore_ray.errors import CheckpointError, RunError, under
+from qstore_ray.errors import BudgetReachedError, CheckpointError, RunError, under
 from qstore_ray.learn.diagnostics.stopping import monitored
 from qstore_ray.learn.schedules import Horizon
 from qstore_ray.learn.targets import nothing_to_learn
@@ -50,7 +51,8 @@ _TRAINED = "trained_theta"
 def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporter) -> WorkerResult:
     """Train from the last checkpoint (or the start) to the last epoch, or until a stop request.
 
-    Called in every worker, with the same job and rows.
+    Called in every worker, with the same job and rows. A backend that reaches its budget stops the
+    run after the last whole step, as a stop request does.
 
     Raises:
         DivergenceError: loss, gradient or parameters became NaN or infinite.
@@ -64,12 +66,16 @@ def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporte
         stack.push(loop.leave)
         first_sample, stopped = state.samples, False
         loop.call("on_train_begin", state)
-        while not (stopped or loop.is_over(state)):
-            loop.call("on_epoch_begin", state)
-            state, stopped = loop.steps(state)
-            if not stopped:
-                state, stopped = loop.end_epoch(state)
-        reason = loop.close("interrupted" if stopped else "finished")
+        reason = ""
+        try:
+            while not (stopped or loop.is_over(state)):
+                loop.call("on_epoch_begin", state)
+                state, stopped = loop.steps(state)
+                if not stopped:
+                    state, stopped = loop.end_epoch(state)
+        except BudgetReachedError as exc:  # all workers get it, in the same evaluation
+            state, stopped, reason = loop.save_last(), True, exc.message
+        reason = loop.close("interrupted" if stopped else "finished", reason)
         return WorkerResult(
             "interrupted" if stopped else "finished",
             state.theta,
@@ -95,7 +101,11 @@ class _Loop:
         config = job.config
         self.job, self.rows, self.reducer, self.reporter = job, rows, reducer, reporter
         backend = job.backend or config.open_backend(job.threads)
-        self.objective = TrainingObjective(job.model, backend, config.gradient, reducer)
+        if can_belong_to_run(backend):
+            backend = backend.for_run(job.run_dir.name if job.run_dir else "")
+        self.objective = TrainingObjective(
+            job.model, backend, config.gradient, reducer, config.gradient_options
+        )
         self.stepper = Stepper(config, self.objective)
         self.validation = Validation(job, rows, self.objective)
         self.batches = batches_of(config, rows.y)
@@ -112,10 +122,16 @@ class _Loop:
             self.hooks("on_exception", error)
         return False
 
-    def close(self, status: Literal["finished", "interrupted"]) -> str:
-        """Wait for the last checkpoint and end the journal; why a callback ended the run, or ""."""
+    def save_last(self) -> TrainState:
+        """Save the state after the last whole step."""
+        state = self.hooks.run.state
+        self._save(state)
+        return state
+
+    def close(self, status: Literal["finished", "interrupted"], reason: str = "") -> str:
+        """Wait for the last checkpoint and end the journal; why the run was ended, or ""."""
         ending = self.hooks.run.ending
-        reason = ending.reason if ending else ""
+        reason = ending.reason if ending else reason
         self._tell_checkpoint(wait=True)
         self.journal.end(status, reason)
         return reason

@@ -28,7 +28,7 @@ from qstore_ray.train.loop.reducer import Reducer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qstore_ray.types import AnyArray, FloatArray
+    from qstore_ray.types import AnyArray, FloatArray, ReadOnlyTable
 
 _NOTES = 3  # behind every sum: control, circuits, shots
 
@@ -86,19 +86,25 @@ class TrainingObjective:
     """
 
     def __init__(
-        self, model: QuantumModel, backend: Backend, gradient: str, reducer: Reducer
+        self,
+        model: QuantumModel,
+        backend: Backend,
+        gradient: str,
+        reducer: Reducer,
+        gradient_options: ReadOnlyTable | None = None,
     ) -> None:
         self.model, self.reducer = model, reducer
         self._training = metered(backend)
         testing = backend.for_testing() if can_test(backend) else None
         self._testing = self._training if testing is None else metered(testing)
         self.backend = self._training
-        self.method = get_gradient(gradient, self.backend)
+        self.method = get_gradient(gradient, self.backend, gradient_options)
         self.control = self._received = Control()
         self.usage = np.zeros(2)
         self._draws = bool(getattr(backend, "draws", False))
         self._words: tuple[int, ...] = ()
         self._calls = 0
+        self._parts = (0, 1)
 
     def for_training(self, seed: int, step: int) -> None:
         """The calls that follow are of this training step, and draw what is its own."""
@@ -116,7 +122,8 @@ class TrainingObjective:
         """
         if not (self._draws or is_drawn):
             return None
-        return DrawKey((*self._words, self._calls), rows.start)
+        part, parts = self._parts
+        return DrawKey((*self._words, self._calls), rows.start, part=part, parts=parts)
 
     def take_control(self) -> Control:
         """What worker 0 asked with the sums since the last call; the same on every worker."""
@@ -183,6 +190,8 @@ class TrainingObjective:
         n_blocks = -(-rows.count // blocks.BLOCK)
         rank, size = self.reducer.rank, self.reducer.world_size
         first, end = n_blocks * rank // size, n_blocks * (rank + 1) // size
+        # With fewer blocks than workers, each worker that has any has one.
+        self._parts = (rank, size) if size <= n_blocks else (first, n_blocks)
         mine = slice(first * blocks.BLOCK, end * blocks.BLOCK) if end > first else None
         values = np.zeros(n_blocks * width + _NOTES)
         found = values[:-_NOTES].reshape(n_blocks, width)

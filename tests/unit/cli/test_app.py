@@ -31,6 +31,9 @@ qstore doctor --gpu --json
 qstore estimate JOB.toml --set --json
 qstore evaluate RUN --split --data --set --storage --json
 qstore export MODEL --output --card --storage --json
+qstore hardware
+qstore hardware jobs FOLDER --json
+qstore hardware usage FOLDER --json
 qstore noise
 qstore noise show FILE|BACKEND --job --set --json
 qstore predict MODEL INPUT --output --proba --id --set --workers --storage --json

@@ -36,7 +36,7 @@ def trained(tmp_path_factory) -> Path:
         TrainerConfig(epochs=2),
         name="trained",
         storage=tmp_path_factory.mktemp("runs"),
-        track=TrackConfig(mlflow=False),
+        track=TrackConfig(mlflow=False, figures=False),
     )
     result = trainer.fit(DatasetLoader.load(FLOWERS))
     assert result.model.known_origin().metrics == result.metrics, "known once the run has ended"

@@ -33,6 +33,7 @@ epochs = 3
 
 [track]
 mlflow = false
+figures = false
 """
 
 
@@ -77,6 +78,7 @@ def test_locale_home_terminal_and_path_do_not_matter(job, repository, folder, en
         f"{folder}/../{folder}/rüns" if folder.startswith("g") else f"{folder}/../{folder}/a b"
     )
     words = ("train", f"{folder}/../iris.toml", "--storage", storage, "--json")
+    words += ("--set", "track.figures=true")
     process = _qstore(repository, job.parent, *words, environment=environment)
     out, err = process.communicate()
     assert process.returncode == 0, err
@@ -172,7 +174,7 @@ class Waits(Callback):
 
 trainer = QuantumTrainer(
     ModelConfig(n_qubits=4, layers=1), TrainerConfig(epochs=2, batch_size=40), name="run",
-    storage=sys.argv[1], track=TrackConfig(mlflow=False), callbacks=[Waits()],
+    storage=sys.argv[1], track=TrackConfig(mlflow=False, figures=False), callbacks=[Waits()],
 )
 try:
     trainer.fit(DatasetLoader.load(DatasetConfig(name="iris", params={"dataset": "iris"})))

@@ -26,11 +26,12 @@ preprocessing = [{ name = "minmax" }]
 layers = 1
 
 [trainer]
-epochs = 400
+epochs = 200
 checkpoint_every_epochs = 100
 
 [track]
 mlflow = false
+figures = false
 """
 
 
@@ -89,7 +90,7 @@ def test_an_interrupted_run_exits_with_5_and_resume_finishes_it(folder, reposito
     out, err = resumed.communicate()
     assert resumed.returncode == 0, err
     *_, last = out.splitlines()
-    assert json.loads(last)["epochs"] == 400
+    assert json.loads(last)["epochs"] == 200
     assert json.loads(last)["run_dir"] == str(run)
     assert len(out.splitlines()) == 1, "stdout has the result only"
     assert "epoch" in err, "progress is on stderr"
@@ -137,7 +138,7 @@ def test_a_stream_that_is_closed_changes_no_exit_code(folder, repository, words,
 
 
 def test_a_training_without_any_stream_leaves_its_files_alone(folder, repository):
-    words = "train iris.toml --epochs 2 <&- >&- 2>&-"
+    words = "train iris.toml --epochs 2 --set track.figures=true <&- >&- 2>&-"
     assert _shell(folder, repository, words).returncode == 0
     records = (folder / "runs" / "iris" / "metrics.jsonl").read_text(encoding="utf-8")
     assert all(json.loads(line) for line in records.splitlines())

@@ -32,7 +32,7 @@ def _fit(storage: Path, dataset, **model) -> Path:
         TrainerConfig(epochs=2),
         name="trained",
         storage=storage,
-        track=TrackConfig(mlflow=False),
+        track=TrackConfig(mlflow=False, figures=False),
     )
     return trainer.fit(dataset).run_dir
 

@@ -27,6 +27,7 @@ epochs = 2
 
 [track]
 mlflow = false
+figures = false
 """
 
 

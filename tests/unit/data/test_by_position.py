@@ -16,11 +16,13 @@ from typer.testing import CliRunner
 from qstore_ray import DatasetLoader, ModelConfig, QuantumTrainer, TrainerConfig
 from qstore_ray.cli.app import app
 from qstore_ray.errors import DataError, UnknownNameError
+from qstore_ray.track.config import TrackConfig
 
 N, F = 40, 3
 X = np.random.default_rng(2).normal(size=(N, F))
 Y = np.arange(N) % 2
 RUN = CliRunner()
+UNTRACKED = TrackConfig(mlflow=False, figures=False)
 NOTE = "knows no names: the columns are taken by position: a, b, c"
 
 
@@ -31,8 +33,9 @@ def run(tmp_path_factory):
     X[:, -1] = np.where(np.arange(N) < 5, X[:, -1], 0.0)  # LIBSVM leaves zeros out
     dataset = DatasetLoader.from_arrays(X, Y, preprocessing=[{"name": "standard"}])
     trainer = QuantumTrainer(
-        ModelConfig(n_qubits=F, layers=1), TrainerConfig(epochs=1), name="run", storage=folder
-    )
+        ModelConfig(n_qubits=F, layers=1), TrainerConfig(epochs=1), name="run", storage=folder,
+        track=UNTRACKED,
+    )  # fmt: skip
     model = trainer.fit(dataset).model
     return folder / "run", model, model.evaluate(model.labelled(X, Y))
 
@@ -183,8 +186,9 @@ def test_a_file_of_another_width_is_refused_with_both_counts(run, tmp_path: Path
 def test_a_model_of_a_table_and_labels_finds_a_usual_label(run, tmp_path: Path):
     frame = _table().drop(columns="label")
     trainer = QuantumTrainer(
-        ModelConfig(n_qubits=F, layers=1), TrainerConfig(epochs=1), name="named", storage=tmp_path
-    )
+        ModelConfig(n_qubits=F, layers=1), TrainerConfig(epochs=1), name="named", storage=tmp_path,
+        track=UNTRACKED,
+    )  # fmt: skip
     model = trainer.fit(DatasetLoader.from_arrays(frame, Y)).model
     expected = model.evaluate(model.labelled(frame, Y))
     assert model.evaluate(_table("Label", 1)) == expected

@@ -279,7 +279,7 @@ def test_a_run_on_augmented_rows_repeats_to_the_last_bit(tmp_path):
             TrainerConfig(epochs=2, batch_size=64),
             name=name,
             storage=str(tmp_path),
-            track=TrackConfig(mlflow=False),
+            track=TrackConfig(mlflow=False, figures=False),
         )
         return trainer.fit(data)
 

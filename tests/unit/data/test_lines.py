@@ -68,3 +68,26 @@ def test_a_fault_far_down_is_named_with_its_line(tmp_path, fault, message, line)
     with pytest.raises(DataError, match=message) as caught:
         DatasetLoader.load(DatasetConfig(name="t", source="local", params=params))
     assert f"line {line}" in caught.value.field
+
+
+@pytest.mark.parametrize("long", [1, 2**20])
+def test_a_table_of_several_blocks_is_one_table(tmp_path, long):
+    """A block of the parser holds a line of any length; each block has texts of its own."""
+    rows, names = 30_000, [f"{'x' * 60}{i:05}" for i in range(300)]
+    text = "".join(f"{i},{names[i // 100]},{i % 2}\n" for i in range(rows))
+    last = "ä\n" * long
+    (tmp_path / "t.csv").write_text(f'n,name,label\n{text}{rows},"{last}",1\n')
+    columns = {"label": "label", "max_categories": 400}
+    params = {"path": str(tmp_path / "t.csv")}
+    prepared = [{"name": "one_hot", "columns": ["name"]}]
+    dataset = DatasetLoader.load(
+        DatasetConfig(
+            name="t", source="local", params=params, columns=columns, preprocessing=prepared
+        )
+    )
+    every = np.concatenate([dataset.materialize(split).x for split in dataset.plans])
+    order = np.argsort(every[:, 0])
+    assert (every[order, 0] == np.arange(rows + 1)).all()
+    assert (every[order, 1:].sum(axis=1) == 1).all()
+    place = every[order, 1:].argmax(axis=1)[:rows]
+    assert (place == np.arange(rows) // 100).all()

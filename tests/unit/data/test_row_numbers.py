@@ -36,7 +36,7 @@ def _dataset(value: float, *, width: int = 4, bad: int = BAD, **fields) -> Datas
 def _train(dataset: Dataset, tmp_path, encoding: str = "amplitude", **settings) -> TrainedModel:
     model = ModelConfig(encoding=encoding, ansatz="real_amplitudes", layers=1, n_qubits=2)
     config = TrainerConfig(epochs=1, batch_size=10, **settings)
-    quiet = TrackConfig(mlflow=False)
+    quiet = TrackConfig(mlflow=False, figures=False)
     return QuantumTrainer(model, config, storage=tmp_path, track=quiet).fit(dataset).model
 
 

@@ -104,7 +104,7 @@ def test_an_earlier_catalogue_is_listed_downloaded_and_trained_on(folder: Path, 
         TrainerConfig(epochs=1),
         name="earlier",
         storage=tmp_path / "runs",
-        track=TrackConfig(mlflow=False),
+        track=TrackConfig(mlflow=False, figures=False),
     )
     model = trainer.fit(dataset).model
     assert set(model.predict(X)) <= {"a", "b"}

@@ -19,6 +19,7 @@ from qstore_ray.data.inputs.signature import Signature
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.data.sources.base import SourceData
 from qstore_ray.errors import ConfigError, DataError, UnknownNameError, UsageError
+from qstore_ray.track.config import TrackConfig
 from qstore_ray.tune.trial.plan import for_trials
 from tests.local_files import load
 
@@ -308,17 +309,20 @@ def test_a_schema_without_weights_is_written_as_before():
 # ------------------------------------------------------------------------- training and scoring
 
 
-def _fit(dataset: Dataset, folder: Path, **fields):
+UNTRACKED = TrackConfig(mlflow=False, figures=False)
+
+
+def _fit(dataset: Dataset, folder: Path, track: TrackConfig = UNTRACKED):
     model = ModelConfig(n_qubits=2, layers=1)
-    config = TrainerConfig(epochs=2, batch_size=100, **fields)
-    return QuantumTrainer(model, config, name="run", storage=folder).fit(dataset)
+    config = TrainerConfig(epochs=2, batch_size=100)
+    return QuantumTrainer(model, config, name="run", storage=folder, track=track).fit(dataset)
 
 
 @pytest.fixture(scope="module")
 def weighted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weighted")
     dataset = load(_plain(folder / "t.csv"), COLUMNS)
-    return dataset, _fit(dataset, folder)
+    return dataset, _fit(dataset, folder, TrackConfig())  # MLflow and figures have weights, too
 
 
 def test_the_column_trains_as_sample_weight_does(weighted, tmp_path: Path):
@@ -327,7 +331,7 @@ def test_the_column_trains_as_sample_weight_does(weighted, tmp_path: Path):
     given = dataset.weights("train")
     found = QuantumTrainer(
         ModelConfig(n_qubits=2, layers=1), TrainerConfig(epochs=2, batch_size=100),
-        name="run", storage=tmp_path,
+        name="run", storage=tmp_path, track=UNTRACKED,
     ).fit(plain, sample_weight=given)  # fmt: skip
     assert found.model.theta.tobytes() == result.model.theta.tobytes()
 
@@ -381,8 +385,9 @@ def test_a_run_is_not_resumed_on_other_weights(weighted, tmp_path: Path):
     _fit(dataset, tmp_path)
     other = load(_plain(tmp_path / "t.csv", WEIGHTS + 1.0), COLUMNS)
     trainer = QuantumTrainer(
-        ModelConfig(n_qubits=2, layers=1), TrainerConfig(epochs=3), name="run", storage=tmp_path
-    )
+        ModelConfig(n_qubits=2, layers=1), TrainerConfig(epochs=3), name="run", storage=tmp_path,
+        track=UNTRACKED,
+    )  # fmt: skip
     with pytest.raises(UsageError, match="data"):
         trainer.fit(other, existing="resume")
 
@@ -393,7 +398,7 @@ def test_a_resumed_run_ends_with_the_bits_of_one(weighted, tmp_path: Path):
     for name, epochs, existing in (("a", 2, "error"), ("b", 1, "error"), ("b", 2, "resume")):
         config = TrainerConfig(epochs=epochs, batch_size=10, schedule="constant")
         trainer = QuantumTrainer(
-            ModelConfig(n_qubits=2, layers=1), config, name=name, storage=tmp_path
+            ModelConfig(n_qubits=2, layers=1), config, name=name, storage=tmp_path, track=UNTRACKED
         )
         found[name] = trainer.fit(dataset, existing=existing)
     assert found["a"].model.theta.tobytes() == found["b"].model.theta.tobytes()

@@ -195,7 +195,7 @@ def test_the_parameters_are_those_that_the_trainer_finds(tmp_path):
         ModelConfig(layers=1, input_scaling=True),
         config,
         storage=tmp_path,
-        track=TrackConfig(mlflow=False),
+        track=TrackConfig(mlflow=False, figures=False),
     )
     expected = trainer.fit(data).model
     x, y = data.materialize("train")

@@ -4,7 +4,8 @@
 
 /* sin and cos of a vector: reduction by π/2 in three parts, then the fdlibm polynomials; below
    1 ulp of error for |x| < 1e5, beyond that lane by lane in libm. */
-static void NAME(sincos)(D x, D *sine, D *cosine) {
+typedef int8_t NAME(Bytes) __attribute__((vector_size(LANES)));
+INLINE void NAME(sincos)(D x, D *sine, D *cosine) {
     typedef __typeof__((D){} < (D){}) Bits;
     const D magic = splat_d(6755399441055744.0); /* 1.5 · 2^52: adding it rounds to an integer */
     D shifted = x * 0.63661977236758134308 + magic;
@@ -25,8 +26,11 @@ static void NAME(sincos)(D x, D *sine, D *cosine) {
     Bits sb = (Bits)s, cb = (Bits)c, sign = (Bits)splat_d(-0.0);
     *sine = (D)(((sb & ~swap) | (cb & swap)) ^ (minus_s & sign));
     *cosine = (D)(((cb & ~swap) | (sb & swap)) ^ (minus_c & sign));
+    const NAME(Bytes) small = __builtin_convertvector((D)((Bits)x & ~sign) < splat_d(1e5), NAME(Bytes));
+    const NAME(Bytes) all = (NAME(Bytes)){} - 1;
+    if (!memcmp(&small, &all, LANES)) return;
     for (int t = 0; t < LANES; t++) {
-        if (fabs(x[t]) < 1e5) continue;
+        if (small[t]) continue;
         (*sine)[t] = sin(x[t]);
         (*cosine)[t] = cos(x[t]);
     }

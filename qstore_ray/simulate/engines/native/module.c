@@ -8,6 +8,7 @@
 #include <cpuid.h>
 #endif
 #include "bind.h"
+#include "signed.h"
 #include "sweeps.h"
 
 extern const Kernels generic_kernels[2][2];
@@ -71,6 +72,10 @@ static int view(PyObject *object, Py_ssize_t bytes, int writable, Py_buffer *buf
     }
     memcpy(to, &found, sizeof(found));
     return 0;
+}
+
+static void release(Py_buffer *buffers, int count) {
+    for (int k = 0; k < count; k++) if (buffers[k].obj) PyBuffer_Release(buffers + k);
 }
 
 static int64_t on_line(int64_t bytes) { return (bytes + 63) & ~(int64_t)63; }
@@ -148,7 +153,83 @@ static PyObject *sweep(PyObject *self, PyObject *args) {
     Py_END_ALLOW_THREADS
     failed = 0;
 end:
-    for (int k = 0; k < S_COUNT; k++) if (buffers[k].obj) PyBuffer_Release(buffers + k);
+    release(buffers, S_COUNT);
+    if (failed) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *py_draw_errors(PyObject *self, PyObject *args) {
+    unsigned long long counter;
+    long long n, found = -1;
+    PyObject *o[4];
+    Py_buffer buffers[4] = {{0}};
+    const Sites *s;
+    const uint64_t *key;
+    int64_t *rows, *outcomes;
+    if (!PyArg_ParseTuple(args, "OOKLOO", o, o + 1, &counter, &n, o + 2, o + 3)) return NULL;
+    if (view(o[0], sizeof(Sites), 0, buffers, &s) < 0 || view(o[1], 16, 0, buffers + 1, &key) < 0
+        || view(o[2], n * s->n_sites * 8, 1, buffers + 2, &rows) < 0
+        || view(o[3], n * s->n_sites * 8, 1, buffers + 3, &outcomes) < 0) goto end;
+    Py_BEGIN_ALLOW_THREADS
+    found = draw_errors(s, key, counter, n, rows, outcomes);
+    Py_END_ALLOW_THREADS
+end:
+    release(buffers, 4);
+    return found < 0 ? NULL : PyLong_FromLongLong(found);
+}
+
+static PyObject *py_bind_signed(PyObject *self, PyObject *args) {
+    long long n;
+    int by_row, known = 0;
+    PyObject *o[8];
+    Py_buffer buffers[8] = {{0}};
+    const Signed *s;
+    const int64_t *error_rows, *outcomes;
+    const double *rows, *params;
+    double *signs, *to_rows, *to_params, *shared = NULL;
+    if (!PyArg_ParseTuple(args, "OLpOOOOOOO", o, &n, &by_row, o + 1, o + 2, o + 3, o + 4, o + 5, o + 6, o + 7))
+        return NULL;
+    if (view(o[0], sizeof(Signed), 0, buffers, &s) < 0 || view(o[1], 0, 0, buffers + 1, &error_rows) < 0
+        || view(o[2], buffers[1].len, 0, buffers + 2, &outcomes) < 0
+        || view(o[3], n * s->n_rows * 8, 0, buffers + 3, &rows) < 0
+        || view(o[4], (by_row ? n : 1) * s->n_params * 8, 0, buffers + 4, &params) < 0
+        || view(o[5], n * s->n_signs * 8, 1, buffers + 5, &signs) < 0
+        || view(o[6], n * (s->n_rows + s->n_by_rows) * 8, 1, buffers + 6, &to_rows) < 0
+        || view(o[7], n * (s->n_angles - s->n_by_rows + s->n_params) * 8, 1, buffers + 7, &to_params) < 0) goto end;
+    if (!to_rows && s->n_by_rows) { PyErr_SetString(PyExc_ValueError, "no room for the rows' slots"); goto end; }
+    if (!by_row && !(shared = PyMem_Malloc((size_t)s->n_angles * 8))) { PyErr_NoMemory(); goto end; }
+    Py_BEGIN_ALLOW_THREADS
+    known = find_signs(s, n, buffers[1].len / 8, error_rows, outcomes, signs);
+    if (known) bind_signed(s, n, rows, params, signs, shared, to_rows, to_params);
+    Py_END_ALLOW_THREADS
+    if (!known) PyErr_SetString(PyExc_ValueError, "an error out of range");
+end:
+    PyMem_Free(shared);
+    release(buffers, 8);
+    if (!known) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *py_unbind_signed(PyObject *self, PyObject *args) {
+    long long n;
+    int failed = 1;
+    PyObject *o[5];
+    Py_buffer buffers[5] = {{0}};
+    const Signed *s;
+    const double *signs, *slots;
+    double *by_rows, *by_params;
+    if (!PyArg_ParseTuple(args, "OLOOOO", o, &n, o + 1, o + 2, o + 3, o + 4)) return NULL;
+    if (view(o[0], sizeof(Signed), 0, buffers, &s) < 0
+        || view(o[1], n * s->n_signs * 8, 0, buffers + 1, &signs) < 0
+        || view(o[2], n * (s->n_rows + s->n_angles + s->n_params) * 8, 0, buffers + 2, &slots) < 0
+        || view(o[3], n * s->n_rows * 8, 1, buffers + 3, &by_rows) < 0
+        || view(o[4], n * s->n_params * 8, 1, buffers + 4, &by_params) < 0) goto end;
+    Py_BEGIN_ALLOW_THREADS
+    unbind_signed(s, n, signs, slots, by_rows, by_params);
+    Py_END_ALLOW_THREADS
+    failed = 0;
+end:
+    release(buffers, 5);
     if (failed) return NULL;
     Py_RETURN_NONE;
 }
@@ -172,6 +253,9 @@ static PyMethodDef methods[] = {
     {"current", current, METH_NOARGS, "The instruction set in use, and how many numbers its vectors hold."},
     {"sizes", sizes, METH_VARARGS, "Bytes of scratch, of what rows share, of a kept tile; rows of a tile."},
     {"sweep", sweep, METH_VARARGS, "Bind parameters if asked to, and run a range of tiles forward, or back."},
+    {"draw_errors", py_draw_errors, METH_VARARGS, "Random errors of n rows: their rows and outcomes; how many."},
+    {"bind_signed", py_bind_signed, METH_VARARGS, "The signs that errors give, and the slots of signed angles."},
+    {"unbind_signed", py_unbind_signed, METH_VARARGS, "Gradients of rows and parameters from those of the slots."},
     {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_kernels", NULL, -1, methods, NULL, NULL, NULL, NULL};

@@ -18,21 +18,28 @@ typedef struct {
 } NAME(Tile);
 #define Tile NAME(Tile)
 
+/* A number of each lane's row, `step` numbers apart; lanes without a row have the last row's. */
+INLINE D NAME(of_rows)(const Tile *tile, const double *from, int64_t step) {
+    if (LANE_BITS > 0) return splat_d(*from);
+    D value;
+    if (tile->n_lane_rows == LANES) {
+        UNROLL for (int t = 0; t < LANES; t++) value[t] = from[t * step];
+    } else {
+        const int64_t last = tile->n_lane_rows - 1;
+        for (int t = 0; t < LANES; t++) value[t] = from[(t < last ? t : last) * step];
+    }
+    return value;
+}
+
 /* The angle of a rotation, one for each lane's row. */
 static D NAME(angle)(const Tile *tile, int64_t g) {
     const Program *c = tile->program;
-    D value;
-    for (int t = 0; t < LANES; t++) {
-        if (LANE_BITS > 0 && t) { value[t] = value[0]; continue; }
-        const int64_t row = tile->first_row + (t < tile->n_lane_rows ? t : tile->n_lane_rows - 1);
-        double sum = c->offsets[g];
-        for (int64_t k = c->term_starts[g]; k < c->term_starts[g + 1]; k++) {
-            const int64_t slot = c->slots[k] - c->n_rows;
-            const double bound = slot < 0 ? tile->rows[row * c->n_rows + c->slots[k]]
-                : tile->params[(c->params_per_row ? row * c->n_params : 0) + slot];
-            sum += c->scales[k] * bound;
-        }
-        value[t] = sum;
+    D value = splat_d(c->offsets[g]);
+    for (int64_t k = c->term_starts[g]; k < c->term_starts[g + 1]; k++) {
+        const int64_t slot = c->slots[k] - c->n_rows;
+        const int64_t step = slot < 0 ? c->n_rows : c->params_per_row ? c->n_params : 0;
+        const double *from = slot < 0 ? tile->rows + c->slots[k] : tile->params + slot;
+        value += c->scales[k] * NAME(of_rows)(tile, from + tile->first_row * step, step);
     }
     return value * tile->bound->sign[g];
 }

@@ -23,6 +23,7 @@ from qstore_ray.errors import DataError
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
 
+_BLOCK = 2**20  # stays in the cache; a line in another encoding may grow by 3 as UTF-8
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -67,7 +68,7 @@ class CsvLayout:
                 pa.BufferReader(plain),
                 pyarrow.csv.ReadOptions(
                     use_threads=False,
-                    block_size=len(plain) + 1,
+                    block_size=min(len(plain) + 1, max(_BLOCK, 3 * lines.longest + 3)),
                     column_names=list(self.names),
                 ),
                 pyarrow.csv.ParseOptions(delimiter=self.dialect.comma, newlines_in_values=True),

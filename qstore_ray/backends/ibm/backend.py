@@ -1,0 +1,189 @@
+"""The IBM backend: expectation values from shots on a quantum computer, through the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from qstore_ray.backends.base import Bindings, Estimates
+from qstore_ray.backends.check_bindings import check_bindings
+from qstore_ray.backends.counts import Counts
+from qstore_ray.backends.grouping import checked_shots, group_observables, key_of_shots
+from qstore_ray.backends.ibm.call import counts_of_call, hardware_call
+from qstore_ray.backends.ibm.config import GatewayConfig, Where
+from qstore_ray.backends.ibm.gateway.access import OpenGateway, gateway_for
+from qstore_ray.backends.keys import DrawKey
+from qstore_ray.circuits.observable import Observable
+from qstore_ray.circuits.template import Template
+from qstore_ray.errors import CircuitError
+
+if TYPE_CHECKING:
+    from qstore_ray.types import ReadOnlyTable, Table
+
+_OWN = frozenset({"shots", "where", "sampler", "trial", "weight"})
+
+
+class IbmBackend:
+    """⟨O⟩ from shots on a device of IBM Quantum.
+
+    An evaluation is a request to the gateway of the run: the requests of all workers and trials go
+    into few jobs, each is recorded before it is submitted, and one that was measured is not
+    measured again. The object holds no credentials and can be pickled.
+
+    Args:
+        device: name of the backend, for example "ibm_fez".
+        shots: of each row and measured basis.
+        account, token_file, instance, channel, url: see `IbmAccount`.
+        mode: `job`, `batch` or `session`; see IBM's execution modes.
+        max_time: seconds after which a batch or session ends.
+        budget: the most that the run may use: `seconds`, `money`, `executions`, `jobs`.
+        trial_budget: the most that each trial of a search may use.
+        rep_delay, circuit_seconds, client_seconds, price_per_second: of the forecast, see
+            `QpuRates`.
+        sampler: options of IBM's client-side Sampler, such as
+            {"dynamical_decoupling": {"enable": true}}.
+        seed, level: of the transpiler.
+        where: `process`: the gateway runs in this process; `ray`: in an actor; `auto`: in an actor
+            if Ray runs.
+        ledger: folder of the ledgers on the gateway's node.
+        policy: how the gateway waits, see `GatewayPolicy`.
+
+    Raises:
+        ConfigError: a value out of range.
+    """
+
+    name = "ibm"
+    samples = True
+    draws = True
+    default_gradient = "spsa"
+
+    def __init__(
+        self,
+        device: str,
+        shots: int = 1024,
+        account: str | None = None,
+        token_file: str | None = None,
+        instance: str | None = None,
+        channel: str | None = None,
+        url: str | None = None,
+        mode: str = "job",
+        max_time: int | None = None,
+        budget: ReadOnlyTable | None = None,
+        trial_budget: ReadOnlyTable | None = None,
+        rep_delay: float = 250e-6,
+        circuit_seconds: float = 100e-6,
+        client_seconds: float | None = None,
+        price_per_second: float | None = None,
+        sampler: ReadOnlyTable | None = None,
+        seed: int = 0,
+        level: int = 3,
+        where: Where = "auto",
+        ledger: str | None = None,
+        policy: ReadOnlyTable | None = None,
+    ) -> None:
+        self.shots = checked_shots(shots)
+        self.sampler: Table = dict(sampler or {})
+        self.where: Where = where
+        self.trial, self.weight = "", 1.0
+        self.config = GatewayConfig.model_validate(
+            {
+                "device": device,
+                "sign_in": {
+                    "account": account, "token_file": token_file, "instance": instance,
+                    "channel": channel, "url": url,
+                },
+                "ledger": ledger,
+                "rates": {
+                    "mode": mode, "rep_delay": rep_delay, "circuit_seconds": circuit_seconds,
+                    "client_seconds": client_seconds, "price_per_second": price_per_second,
+                },
+                "budget": {"run": dict(budget or {}), "trial": dict(trial_budget or {})},
+                "policy": dict(policy or {}),
+                "max_time": max_time,
+                "seed": seed,
+                "level": level,
+            }
+        )  # fmt: skip
+
+    @property
+    def device(self) -> str:
+        """Name of the backend."""
+        return self.config.device
+
+    def __repr__(self) -> str:
+        return f"IbmBackend(device={self.device!r}, shots={self.shots})"
+
+    def __getstate__(self) -> Table:
+        return {key: value for key, value in vars(self).items() if key != "_gateway"}
+
+    def for_run(self, run: str, trial: str = "", weight: float = 1.0) -> IbmBackend:
+        """The backend for the evaluations of a run, or of a trial of a search.
+
+        Args:
+            run: the run or study, whose ledger and budget are used.
+            trial: what is treated fairly beside others. weight: its share of the device.
+        """
+        made = object.__new__(IbmBackend)
+        made.__dict__.update(self.__getstate__())
+        made.config = self.config.model_copy(update={"run": run})
+        made.trial, made.weight = trial or run, weight
+        return made
+
+    @cached_property
+    def _gateway(self) -> OpenGateway:
+        return gateway_for(self.config, self.where)
+
+    def check(
+        self, template: Template, observables: Sequence[Observable], bindings: Bindings
+    ) -> None:
+        """Whether the arguments fit each other; see `Backend.check`. Nothing is submitted."""
+        check_bindings(template, observables, bindings)
+        if template.initial != "zeros":
+            raise CircuitError(
+                "a quantum computer cannot start from amplitudes",
+                field="initial",
+                value=template.initial,
+                fix="Take an encoding by gates, such as angle.",
+            )
+
+    def evaluate(
+        self,
+        template: Template,
+        observables: Sequence[Observable],
+        bindings: Bindings,
+        *,
+        shots: int | None = None,
+        key: DrawKey | None = None,
+    ) -> Estimates:
+        """Values (N, O) and their variances from shots; see `Backend.evaluate`. Blocks.
+
+        Raises:
+            CircuitError, ConfigError, ResourceError: what cannot be run on the device.
+            BudgetReachedError: the next job would pass the budget.
+            BackendError, ServiceError: a job failed too often, the service is out of reach.
+        """
+        return self.counts(template, observables, bindings, shots=shots, key=key).estimates()
+
+    def counts(
+        self,
+        template: Template,
+        observables: Sequence[Observable],
+        bindings: Bindings,
+        *,
+        shots: int | None = None,
+        key: DrawKey | None = None,
+    ) -> Counts:
+        """How often each outcome was read, of the shots of `evaluate`; see `CountingBackend`."""
+        self.check(template, observables, bindings)
+        shots = self.shots if shots is None else checked_shots(shots)
+        grouping = group_observables(tuple(observables))
+        n_rows = len(bindings)
+        if not grouping.bases or not n_rows:  # nothing to measure
+            nothing = tuple(() for _ in grouping.bases)
+            return Counts(grouping.bases, nothing, grouping.constants, n_rows, shots)
+        call = hardware_call(
+            template, observables, bindings, shots, key_of_shots(key), device=self.device,
+            run=self.config.run, trial=self.trial, weight=self.weight, options=self.sampler,
+        )  # fmt: skip
+        return counts_of_call(call, self._gateway.evaluate(call))

@@ -1,0 +1,49 @@
+"""What opens a gateway: device, account, how jobs are submitted, what they may cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from qstore_ray.backends.ibm.budget import HardwareBudget
+from qstore_ray.backends.ibm.forecast import QpuRates
+from qstore_ray.backends.ibm.policy import GatewayPolicy
+from qstore_ray.backends.ibm.service.account import IbmAccount
+from qstore_ray.config import Config
+
+Where = Literal["auto", "process", "ray"]
+
+
+class GatewayConfig(Config):
+    """Everything that a gateway is opened with; no credentials. Equal ones share a gateway.
+
+    Args:
+        device: name of the backend, for example ibm_fez.
+        sign_in: how to sign in.
+        run: whose ledger it is.
+        ledger: folder of the ledgers, on the gateway's node.
+        rates: of the forecast; its `mode` is how jobs are submitted.
+        budget: what may be spent.
+        policy: how to wait.
+        max_time: seconds after which a batch or session ends; None for the plan's own.
+        seed, level: of the transpiler.
+    """
+
+    device: str = Field(min_length=1)
+    sign_in: IbmAccount = IbmAccount()
+    run: str = ""
+    ledger: str | None = None
+    rates: QpuRates = QpuRates()
+    budget: HardwareBudget = HardwareBudget()
+    policy: GatewayPolicy = GatewayPolicy()
+    max_time: int | None = Field(default=None, gt=0)
+    seed: int = Field(default=0, ge=0)
+    level: int = Field(default=3, ge=0, le=3)
+
+    def folder(self, instance: str) -> Path:
+        """Where the ledger of the run on this device is."""
+        from qstore_ray.backends.ibm.ledger.place import ledger_root
+
+        return ledger_root(self.ledger) / instance / self.device / (self.run or "no-run")

@@ -1,0 +1,218 @@
+"""One job on its way: looked up, submitted, waited for, fetched; each step in the ledger first.
+
+    INTENT, SUBMITTING ── look up ──► LOOKED_UP ── submit ──► ACCEPTED ── poll, fetch ──► FINISHED
+
+A step that the service does not answer is made again after a pause, and a job that may have been
+submitted is looked up before it is submitted again: for `tag_delay` seconds, because the index of
+tags may lag. So a job that was accepted is found, and is not paid twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from qstore_ray.backends.ibm.ledger.ledger import Ledger
+from qstore_ray.backends.ibm.ledger.record import HardwareJob, JobState
+from qstore_ray.backends.ibm.ledger.results import HardwareResult
+from qstore_ray.backends.ibm.policy import GatewayPolicy
+from qstore_ray.backends.ibm.service.client import IbmClient, JobStatus, Pub
+from qstore_ray.errors import BackendError, RefusedError, ServiceError, TransientError
+
+if TYPE_CHECKING:
+    from qstore_ray.types import ReadOnlyTable
+
+_DEAD = frozenset({"failed", "cancelled"})
+
+
+class Flight:
+    """A job that was intended and has not ended. Used by the gateway's thread alone.
+
+    Args:
+        key: of the job in the ledger.
+        pubs: makes what is submitted; None for a job of an earlier process, which can be found and
+            fetched, but not submitted.
+        options: of the sampler.
+        policy: how to wait.
+
+    Attributes:
+        wake: when `advance` is to be called next.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        client: IbmClient,
+        ledger: Ledger,
+        policy: GatewayPolicy,
+        pubs: Callable[[], Sequence[Pub]] | None,
+        options: ReadOnlyTable,
+        now: float,
+    ) -> None:
+        self.key, self.wake = key, now
+        self._client, self._ledger, self._policy = client, ledger, policy
+        self._pubs, self._options = pubs, options
+        self._poll, self._pause = policy.first_poll, policy.first_pause
+        self._silent_since: float | None = None
+        self._lost_results = 0
+        may_be_there = self.record.state is JobState.SUBMITTING
+        self._look_until = now + policy.tag_delay if may_be_there else now
+
+    @property
+    def record(self) -> HardwareJob:
+        """What the ledger says."""
+        return self._ledger.records[self.key]
+
+    def advance(self, now: float) -> bool:
+        """Take the next step; whether the job has ended, as the record then says.
+
+        Raises:
+            ServiceError: the service has been silent for `patience`, or refuses the job.
+        """
+        try:
+            ended = self._step(now)
+        except TransientError as exc:
+            self._silent_since = now if self._silent_since is None else self._silent_since
+            if now - self._silent_since > self._policy.patience:
+                raise ServiceError(
+                    f"IBM's service has not answered for {self._policy.patience:.0f} s: {exc}",
+                    field="backend",
+                    fix="Resume the run later: jobs that it has accepted are found again.",
+                ) from exc
+            self.wake = now + self._pause
+            self._pause = min(2.0 * self._pause, self._policy.longest_pause)
+            return False
+        self._silent_since, self._pause = None, self._policy.first_pause
+        return ended
+
+    def _step(self, now: float) -> bool:
+        state = self.record.state
+        if state in {JobState.INTENT, JobState.SUBMITTING, JobState.LOOKED_UP}:
+            return self._look_up(now)
+        if state is JobState.ACCEPTED:
+            self._cancel_duplicates()
+            return self._ask(now)
+        self._cancel_duplicates()  # of a job that has ended, found later
+        return True
+
+    def _look_up(self, now: float) -> bool:
+        found = self._client.find(self.key)
+        alive = [job for job, status in found.items() if status.outcome not in _DEAD]
+        record = self._ledger.looked_up(self.key, alive)
+        if record.living:
+            self._ledger.accepted(self.key, record.living[0])
+            self.wake = now
+        elif now < self._look_until:
+            self.wake = min(now + self._pause, self._look_until)
+        elif self._pubs is None:
+            self._ledger.cancelled(self.key, "given up before it was submitted")
+            return True
+        else:
+            self._submit(now)
+        return False
+
+    def _submit(self, now: float) -> None:
+        assert self._pubs is not None
+        pubs, shots = self._pubs(), self.record.shots
+        self._ledger.submitting(self.key)
+        try:
+            job_id = self._client.submit(pubs, shots, self._options, [self.key])
+        except RefusedError as exc:
+            self._client.renew_session()
+            self._ledger.failed(self.key, str(exc))
+            raise
+        except TransientError as exc:
+            throttled = exc.status == 429
+            self._look_until = now if throttled else now + self._policy.tag_delay
+            raise
+        self._ledger.accepted(self.key, job_id)
+        self.wake = now + self._poll
+
+    def _ask(self, now: float) -> bool:
+        job_id = self.record.job_id
+        status = self._client.state(job_id)
+        if status.outcome == "waiting":
+            self.wake = now + self._poll
+            self._poll = min(1.5 * self._poll, self._policy.longest_poll)
+            return False
+        if status.outcome == "done":
+            return self._fetch(job_id, now)
+        self._end(job_id, status)
+        return True
+
+    def _fetch(self, job_id: str, now: float) -> bool:
+        names, shapes = layout(self.record)
+        try:
+            arrays = self._client.arrays(job_id, names, shapes)
+        except RefusedError as exc:
+            self._lost_results += 1
+            if self._lost_results < self._policy.attempts:
+                self.wake = now + self._pause
+                return False
+            self._end(job_id, JobStatus("failed", str(exc)))
+            return True
+        self._ledger.finished(self.key, HardwareResult(arrays, {"job_id": job_id}))
+        self._bill(job_id)
+        return True
+
+    def _end(self, job_id: str, status: JobStatus) -> None:
+        if status.outcome == "cancelled":
+            self._ledger.cancelled(self.key, status.reason or "cancelled at the service")
+        else:
+            self._ledger.failed(self.key, status.reason or "failed at the service")
+        self._client.renew_session()  # it may have ended with the job
+        self._bill(job_id)
+
+    def _bill(self, job_id: str) -> None:
+        """Record what the service bills; it can be asked for later, too."""
+        try:
+            seconds = self._client.seconds(job_id)
+        except ServiceError:
+            return
+        self._ledger.usage(self.key, job_id, seconds)
+        self._client.forget(job_id)
+
+    def _cancel_duplicates(self) -> None:
+        for job_id in self.record.open_duplicates:
+            was_cancelled = self._client.cancel(job_id)
+            self._ledger.duplicate(self.key, job_id, "cancelled" if was_cancelled else "completed")
+            self._bill(job_id)
+
+    def cancel(self, reason: str) -> bool:
+        """Cancel the job if the service has not run it; whether it has ended.
+
+        Nothing is cancelled of which it is unknown whether the service has it.
+        """
+        record = self.record
+        if record.state is JobState.SUBMITTING:
+            return False
+        if record.state is JobState.ACCEPTED and not self._client.cancel(record.job_id):
+            return False
+        self._ledger.cancelled(self.key, reason)
+        return True
+
+
+def layout(record: HardwareJob) -> tuple[list[str], list[tuple[int, int]]]:
+    """Name and shape (N, S) of each PUB's outcomes: the requests in order, and their bases."""
+    names: list[str] = []
+    shapes: list[tuple[int, int]] = []
+    for share in record.requests:
+        for basis in range(share.executions // (share.rows * record.shots)):
+            names.append(outcome_name(share.key, basis))
+            shapes.append((share.rows, record.shots))
+    return names, shapes
+
+
+def outcome_name(request: str, basis: int) -> str:
+    """The name of one basis's outcomes among the arrays of a job."""
+    return f"{request}-{basis}"
+
+
+def gave_up_error(record: HardwareJob) -> BackendError:
+    """The error for a job that failed as often as it may."""
+    return BackendError(
+        f"a job failed {record.attempts} times at IBM's service: {record.reason}",
+        field="backend",
+        value=record.job_id or record.key,
+        fix="Look at the job on quantum.cloud.ibm.com; the run can be resumed.",
+    )

@@ -1,0 +1,379 @@
+"""The gateway: the one place that submits jobs, for all workers and trials of a run.
+
+    with Gateway(client, ledger, GatewayPolicy(), QpuRates(), HardwareBudget()) as gateway:
+        outcomes = gateway.evaluate(call)          blocks until they are measured
+
+Any number of threads call `evaluate`; one thread does everything else: it packs calls into jobs
+(`packing`), takes every job through its steps (`flight`), and hands the outcomes out. A call whose
+outcomes are in the ledger is answered from there, also after a crash, and costs nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from qstore_ray.backends.ibm.budget import HardwareBudget, Spending
+from qstore_ray.backends.ibm.call import HardwareCall
+from qstore_ray.backends.ibm.forecast import HardwareCost, QpuRates, forecast_jobs
+from qstore_ray.backends.ibm.gateway.flight import Flight, gave_up_error, outcome_name
+from qstore_ray.backends.ibm.gateway.packing import Packer
+from qstore_ray.backends.ibm.ledger.ledger import Ledger
+from qstore_ray.backends.ibm.ledger.record import JobState
+from qstore_ray.backends.ibm.policy import GatewayPolicy
+from qstore_ray.backends.ibm.requests import CircuitRequest, PackedJob, pieces
+from qstore_ray.backends.ibm.service.client import IbmClient, Pub
+from qstore_ray.backends.ibm.service.isa import compile_isa
+from qstore_ray.errors import BackendError, BudgetReachedError, LedgerError, QStoreError
+
+if TYPE_CHECKING:
+    from qstore_ray.types import AnyArray
+
+_ACCOUNT_SECONDS = 60.0
+"""How long the answer to what the account has left is used."""
+
+
+@dataclass(eq=False)
+class _Waiter:
+    """A call that waits for its pieces."""
+
+    call: HardwareCall
+    pieces: dict[str, CircuitRequest]
+    found: dict[str, list[AnyArray]] = field(default_factory=dict)
+    error: BaseException | None = None
+    done: threading.Event = field(default_factory=threading.Event)
+
+    def answer(self) -> list[AnyArray]:
+        """The outcomes of each basis (N, S, bytes)."""
+        if self.error is not None:
+            raise self.error
+        ordered = sorted(self.pieces.values(), key=lambda piece: piece.first_row)
+        parts = [self.found[piece.key] for piece in ordered]
+        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+    def fail(self, error: BaseException) -> None:
+        """End the wait with an error, unless it has ended."""
+        if not self.done.is_set():
+            self.error = error
+            self.done.set()
+
+
+class Gateway:
+    """Runs the calls of a run on one device; see the module.
+
+    Args:
+        client: of the device; used by the gateway's thread alone.
+        ledger: of the run, which is closed with the gateway.
+        policy: how to wait.
+        rates, budget: the forecast of each job, and what may be spent.
+        seed, level: of the transpiler.
+        clock: seconds.
+    """
+
+    def __init__(
+        self,
+        client: IbmClient,
+        ledger: Ledger,
+        policy: GatewayPolicy,
+        rates: QpuRates,
+        budget: HardwareBudget,
+        *,
+        seed: int = 0,
+        level: int = 3,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client, self._ledger, self._policy = client, ledger, policy
+        self._rates, self._budget, self._seed, self._level = rates, budget, seed, level
+        self._clock = clock
+        self._packer = Packer(policy.caps, delay=policy.delay)
+        self._flights: dict[str, Flight] = {}
+        self._waiting: dict[str, list[_Waiter]] = {}
+        self._account: tuple[float, float | None] | None = None
+        self._changed = threading.Condition()
+        self._arrived: list[_Waiter] = []
+        self._taken: list[_Waiter] = []
+        self._withdrawn: list[str] = []
+        self._is_closing = False
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="qpu-gateway", daemon=True)
+        self._thread.start()
+
+    def evaluate(self, call: HardwareCall) -> list[AnyArray]:
+        """The outcomes of a call: of each basis, packed bits (N, S, bytes). Blocks.
+
+        Raises:
+            ConfigError, CircuitError, ResourceError: a call that cannot be run.
+            BudgetReachedError: the next job would pass a limit.
+            BackendError: a job failed as often as it may, or the trial was withdrawn.
+            ServiceError: the service is out of reach, or refuses a job.
+            LedgerError: a step cannot be recorded.
+        """
+        parts = pieces(call.request, self._policy.caps)
+        waiter = _Waiter(call, {part.key: part for part in parts})
+        with self._changed:
+            self._check_alive()
+            self._arrived.append(waiter)
+            self._changed.notify()
+        waiter.done.wait()
+        return waiter.answer()
+
+    def withdraw(self, trial: str) -> None:
+        """Drop the waiting requests of a trial that has ended; its calls raise `BackendError`."""
+        with self._changed:
+            self._withdrawn.append(trial)
+            self._changed.notify()
+
+    def spending(self) -> Spending:
+        """What the run's jobs cost so far."""
+        return Spending.of(tuple(self._ledger.records.values()))
+
+    def close(self) -> None:
+        """Stop: nothing more is submitted; jobs at the service are run, and found later."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # What follows runs in the gateway's thread.
+
+    def _run(self) -> None:
+        try:
+            self._resume()
+            while self._turn():
+                pass
+            error: BaseException = BackendError("the gateway was closed", field="backend")
+        except BaseException as exc:  # noqa: BLE001 - it is raised in every caller
+            error = exc
+        with self._changed:
+            self._failure = error
+            waiters = [*self._arrived, *self._taken]
+            waiters += [w for many in self._waiting.values() for w in many]
+        for waiter in waiters:
+            waiter.fail(error)
+        try:
+            self._client.close()
+        finally:
+            self._ledger.close()
+
+    def _check_alive(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if self._is_closing:
+            raise BackendError("the gateway was closed", field="backend")
+
+    def _resume(self) -> None:
+        """Take up the jobs that an earlier process left open."""
+        for key, record in tuple(self._ledger.records.items()):
+            if record.is_open or record.open_duplicates:
+                self._flights[key] = self._flight(key, None)
+
+    def _turn(self) -> bool:
+        """Wait for something to do, and do it; False if the gateway is to close."""
+        with self._changed:
+            while not (self._arrived or self._withdrawn or self._is_closing):
+                pause = self._next_time() - self._clock()
+                if pause <= 0.0:
+                    break
+                self._changed.wait(None if pause == float("inf") else pause)
+            if self._is_closing:
+                return False
+            arrived, self._arrived = self._arrived, []
+            withdrawn, self._withdrawn = self._withdrawn, []
+            self._taken = arrived
+        for waiter in arrived:
+            self._take(waiter)
+        for trial in withdrawn:
+            self._drop(trial)
+        for job in self._packer.take(self._clock(), len(self._flights)):
+            self._start(job)
+        for key, flight in tuple(self._flights.items()):
+            if flight.wake <= self._clock():
+                self._advance(key, flight)
+        return True
+
+    def _next_time(self) -> float:
+        times = [flight.wake for flight in self._flights.values()]
+        if len(self._flights) < self._policy.caps.in_flight:
+            ready = self._packer.next_time()
+            times += [] if ready is None else [ready]
+        return min(times, default=float("inf"))
+
+    def _take(self, waiter: _Waiter) -> None:
+        """Answer a call from the ledger, join it to a job that runs, or queue it."""
+        missing = []
+        for key, piece in waiter.pieces.items():
+            is_queued = key in self._waiting
+            self._waiting.setdefault(key, []).append(waiter)
+            record = self._ledger.job_of(key)
+            if record is None:
+                missing += [] if is_queued else [piece]
+            elif record.state is JobState.FINISHED:
+                self._deliver(record.key)
+        try:
+            self._queue(waiter, missing)
+        except QStoreError as exc:
+            self._forget(waiter)
+            waiter.fail(exc)
+
+    def _queue(self, waiter: _Waiter, missing: list[CircuitRequest]) -> None:
+        now, request = self._clock(), waiter.call.request
+        if not missing:
+            return
+        self._pubs(waiter.call, request)  # a circuit that the device cannot run is refused now
+        if len(missing) == len(waiter.pieces):
+            deadline = now + self._policy.group_wait if request.parts > 1 else float("inf")
+            self._packer.add(replace(request, arrival=now, deadline=deadline))
+            return
+        for piece in missing:  # of a call that was interrupted: its group is not complete again
+            self._packer.add(replace(_alone(piece), arrival=now))
+
+    def _pubs(self, call: HardwareCall, piece: CircuitRequest) -> list[Pub]:
+        program = compile_isa(
+            call.template, call.observables, self._client.device, self._client.target,
+            seed=self._seed, level=self._level,
+        )  # fmt: skip
+        bindings = call.rows(piece.first_row, piece.rows)
+        return [Pub(each.circuit, each.values(bindings)) for each in program.circuits]
+
+    def _drop(self, trial: str) -> None:
+        """Forget what a trial waits for, and cancel jobs that are its own alone."""
+        error = BackendError("the trial has ended", field="backend", value=trial)
+        self._packer.withdraw(trial)
+        for waiter in {w for many in self._waiting.values() for w in many}:
+            if waiter.call.request.trial == trial:
+                self._forget(waiter)
+                waiter.fail(error)
+        for key, flight in tuple(self._flights.items()):
+            is_own = {share.trial for share in flight.record.requests} == {trial}
+            if is_own and flight.cancel("its trial has ended"):
+                del self._flights[key]
+
+    def _forget(self, waiter: _Waiter) -> None:
+        for key in waiter.pieces:
+            left = [each for each in self._waiting.get(key, ()) if each is not waiter]
+            if left:
+                self._waiting[key] = left
+            else:
+                self._waiting.pop(key, None)
+
+    def _start(self, job: PackedJob) -> None:
+        """Check the budget, record the intent, and let the job begin."""
+        wanted = tuple(request for request in job.requests if request.key in self._waiting)
+        if not wanted:  # the call of a piece has failed with another piece
+            return
+        job = PackedJob(wanted)
+        cost = forecast_jobs([job], self._rates)
+        try:
+            self._budget.check_next(
+                _by_trial(job, cost), self.spending(), account_seconds=self._seconds_left()
+            )
+        except BudgetReachedError as exc:
+            for request in job.requests:
+                if exc.value in {None, request.trial}:
+                    self._fail(request.key, exc)
+                else:
+                    self._packer.add(_alone(request))
+            return
+        self._ledger.intent(job, cost, price_per_second=self._rates.price_per_second)
+        calls = [(self._waiting[request.key][0].call, request) for request in job.requests]
+
+        def pubs() -> list[Pub]:
+            return [pub for call, request in calls for pub in self._pubs(call, request)]
+
+        self._flights[job.key] = self._flight(job.key, pubs)
+
+    def _flight(self, key: str, pubs: Callable[[], list[Pub]] | None) -> Flight:
+        options = json.loads(self._ledger.records[key].options)
+        return Flight(key, self._client, self._ledger, self._policy, pubs, options, self._clock())
+
+    def _seconds_left(self) -> float | None:
+        now = self._clock()
+        if self._account is None or now - self._account[0] > _ACCOUNT_SECONDS:
+            self._account = now, self._client.seconds_left()
+        return self._account[1]
+
+    def _advance(self, key: str, flight: Flight) -> None:
+        try:
+            if not flight.advance(self._clock()):
+                return
+        except LedgerError:
+            raise
+        except QStoreError as exc:
+            del self._flights[key]
+            for share in flight.record.requests:
+                self._fail(share.key, exc)
+            return
+        del self._flights[key]
+        record = flight.record
+        if record.state is JobState.FINISHED:
+            self._deliver(key)
+        elif record.attempts < self._policy.attempts:
+            for share in record.requests:
+                self._queue_again(share.key)
+        else:
+            for share in record.requests:
+                self._fail(share.key, gave_up_error(record))
+
+    def _queue_again(self, key: str) -> None:
+        """Queue a request whose job has ended without its outcomes, if somebody waits for it."""
+        for waiter in self._waiting.get(key, ())[:1]:
+            self._packer.add(replace(_alone(waiter.pieces[key]), arrival=self._clock()))
+
+    def _deliver(self, key: str) -> None:
+        """Hand the outcomes of a finished job to those who wait for them."""
+        record = self._ledger.records[key]
+        shares = [share for share in record.requests if share.key in self._waiting]
+        if not shares:
+            return
+        try:
+            arrays = self._ledger.result(key).arrays
+        except LedgerError as exc:
+            self._ledger.result_lost(key, exc.message)
+            self._flights[key] = self._flight(key, None)
+            return
+        for share in shares:
+            n_circuits = share.executions // (share.rows * record.shots)
+            found = [arrays[outcome_name(share.key, basis)] for basis in range(n_circuits)]
+            for waiter in self._waiting.pop(share.key):
+                waiter.found[share.key] = found
+                if len(waiter.found) == len(waiter.pieces):
+                    waiter.done.set()
+
+    def _fail(self, key: str, error: BaseException) -> None:
+        for waiter in self._waiting.get(key, []).copy():
+            self._forget(waiter)
+            waiter.fail(error)
+
+
+def _alone(request: CircuitRequest) -> CircuitRequest:
+    """The request without its group, whose other shares have been sent."""
+    return replace(request, group="", part=0, parts=1, deadline=float("inf"))
+
+
+def _by_trial(job: PackedJob, cost: HardwareCost) -> dict[str, HardwareCost]:
+    """Each trial's part of the forecast, in proportion to its executions."""
+    executions: dict[str, int] = {}
+    for request in job.requests:
+        executions[request.trial] = executions.get(request.trial, 0) + request.executions
+    return {
+        trial: HardwareCost(
+            1 if n == 0 else 0,
+            own,
+            cost.qpu_seconds * own / job.executions,
+            cost.billed_seconds * own / job.executions,
+            None if cost.money is None else cost.money * own / job.executions,
+        )
+        for n, (trial, own) in enumerate(executions.items())
+    }

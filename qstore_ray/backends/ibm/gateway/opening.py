@@ -1,0 +1,34 @@
+"""Opening a gateway: signing in, reading the calibration, opening the ledger."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from qstore_ray.backends.ibm.config import GatewayConfig
+from qstore_ray.backends.ibm.gateway.gateway import Gateway
+from qstore_ray.backends.ibm.ledger.entries import LedgerOwner
+from qstore_ray.backends.ibm.ledger.ledger import Ledger
+from qstore_ray.backends.ibm.service.account import sign_in
+from qstore_ray.backends.ibm.service.client import IbmClient
+
+
+def open_gateway(config: GatewayConfig) -> Gateway:
+    """A new gateway in this process, which signs in and opens the ledger.
+
+    Raises:
+        ConfigError: account, device or mode do not exist.
+        ServiceError: the service is out of reach.
+        LedgerError: another gateway has the ledger open, or it is damaged.
+    """
+    service = sign_in(config.sign_in)
+    mode = config.rates.mode
+    client = IbmClient(service, config.device, mode=mode, max_time=config.max_time)
+    owner = LedgerOwner(run=config.run, instance=client.instance, backend=config.device)
+    with ExitStack() as stack:
+        ledger = stack.enter_context(Ledger.open(config.folder(client.instance), owner))
+        gateway = Gateway(
+            client, ledger, config.policy, config.rates, config.budget,
+            seed=config.seed, level=config.level,
+        )  # fmt: skip
+        stack.pop_all()
+    return gateway

@@ -1,0 +1,153 @@
+"""When a request may leave: it waits for company, and for the other shares of its step.
+
+Each job costs seconds of overhead, so requests with the same settings share one. The shares of a
+step (a group) leave together, when all of them have arrived or at their deadline. A complete group,
+or a request without a group, waits `delay` for others; a group leaves at once if every trial waits,
+because then nobody is left to wait for. All that waits leaves when a job of its settings does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from itertools import chain
+
+from qstore_ray.backends.ibm.requests import (
+    CircuitRequest,
+    JobCaps,
+    JobSettings,
+    fits,
+    size_of,
+)
+from qstore_ray.errors import ConfigError
+
+
+class WaitingRequests:
+    """The requests that may not leave yet.
+
+    Args:
+        caps: the limits of a job.
+        delay: seconds to wait for others.
+    """
+
+    def __init__(self, caps: JobCaps, delay: float) -> None:
+        self._caps, self._delay = caps, delay
+        self._single: dict[JobSettings, list[CircuitRequest]] = {}
+        self._groups: dict[tuple[str, str], list[CircuitRequest]] = {}
+        self._trials: set[str] = set()
+
+    def check(self, request: CircuitRequest) -> None:
+        """Refuse a share that does not fit to the shares of its group which wait.
+
+        Raises:
+            ConfigError: they differ in what they ask for, or one is the same part.
+        """
+        shares = self._groups.get((request.trial, request.group), []) if request.group else []
+        if any(_common(share) != _common(request) for share in shares):
+            raise ConfigError(
+                "the shares of a group differ in settings, weight or number of parts",
+                field="group",
+                value=request.group,
+            )
+        if any(share.part == request.part for share in shares):
+            raise ConfigError(
+                "two requests are the same part of a group", field="part", value=request.part
+            )
+
+    def add(self, *pieces: CircuitRequest) -> None:
+        """Add a request, in pieces if it is above the caps."""
+        request = pieces[0]
+        if request.group:
+            self._groups.setdefault((request.trial, request.group), []).extend(pieces)
+        else:
+            self._single.setdefault(request.settings, []).extend(pieces)
+        self._trials.add(request.trial)
+
+    def withdraw(self, trial: str) -> list[CircuitRequest]:
+        """Remove and return the requests of a trial, which has ended: nobody waits for it."""
+        everything = chain(*self._single.values(), *self._groups.values())
+        found = [request for request in everything if request.trial == trial]
+        for settings, requests in tuple(self._single.items()):
+            self._put_back(settings, [each for each in requests if each.trial != trial])
+        self._groups = {at: shares for at, shares in self._groups.items() if at[0] != trial}
+        self._trials.discard(trial)
+        return found
+
+    def next_time(self, ready: Collection[str]) -> float | None:
+        """When something may leave by time alone, in the past if it may already; None if nothing.
+
+        Args:
+            ready: trials that have work which may leave.
+        """
+        everyone = self._everyone_waits(ready)
+        times = [self._leaves(request) for request in chain(*self._single.values())]
+        times += [self._group_leaves(shares, everyone) for shares in self._groups.values()]
+        return min(times, default=None)
+
+    def release(
+        self, now: float, ready: Collection[str], settings: Collection[JobSettings]
+    ) -> Iterator[tuple[CircuitRequest, ...]]:
+        """Remove what may leave: single requests, and groups cut into what fits into a job.
+
+        Args:
+            ready: trials that have work which may leave.
+            settings: of this work: what waits with the same settings leaves with it.
+        """
+        everyone = self._everyone_waits(ready)
+        leaving = {
+            at: self._group_leaves(shares, everyone) <= now for at, shares in self._groups.items()
+        }
+        moved = {*settings}
+        moved.update(self._groups[at][0].settings for at, leaves in leaving.items() if leaves)
+        moved.update(at for at, requests in self._single.items() if self._may_leave(requests, now))
+        for at, leaves in leaving.items():
+            shares = self._groups[at]
+            if leaves or (shares[0].settings in moved and _is_complete(shares)):
+                yield from self._within_caps(self._groups.pop(at))
+        for each in [at for at in self._single if at in moved]:
+            yield from ((request,) for request in self._single.pop(each))
+
+    def _everyone_waits(self, ready: Collection[str]) -> bool:
+        complete = (at[0] for at, shares in self._groups.items() if _is_complete(shares))
+        single = (request.trial for request in chain(*self._single.values()))
+        return self._trials <= {*ready, *complete, *single}
+
+    def _leaves(self, request: CircuitRequest) -> float:
+        return min(request.arrival + self._delay, request.deadline)
+
+    def _group_leaves(self, shares: list[CircuitRequest], everyone_waits: bool) -> float:
+        deadline = min(share.deadline for share in shares)
+        if not _is_complete(shares):
+            return deadline
+        complete = max(share.arrival for share in shares)
+        return min(deadline, complete + (0.0 if everyone_waits else self._delay))
+
+    def _may_leave(self, requests: list[CircuitRequest], now: float) -> bool:
+        """Whether one of them has waited long enough, or they fill a job."""
+        executions, size = size_of(requests)
+        waited = any(self._leaves(request) <= now for request in requests)
+        return waited or not fits(executions + 1, size + 1, self._caps)
+
+    def _within_caps(self, shares: list[CircuitRequest]) -> Iterator[tuple[CircuitRequest, ...]]:
+        """The shares of a group, in order, in as many units as the caps need."""
+        unit: tuple[CircuitRequest, ...] = ()
+        for share in sorted(shares, key=lambda share: (share.part, share.first_row)):
+            if unit and not fits(*size_of((*unit, share)), self._caps):
+                yield unit
+                unit = ()
+            unit = (*unit, share)
+        yield unit
+
+    def _put_back(self, settings: JobSettings, requests: list[CircuitRequest]) -> None:
+        if requests:
+            self._single[settings] = requests
+        else:
+            del self._single[settings]
+
+
+def _is_complete(shares: list[CircuitRequest]) -> bool:
+    return len({share.part for share in shares}) == shares[0].parts
+
+
+def _common(share: CircuitRequest) -> tuple[JobSettings, int, float]:
+    """What all shares of a group have in common."""
+    return share.settings, share.parts, share.weight

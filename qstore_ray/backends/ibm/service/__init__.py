@@ -1,0 +1,9 @@
+"""IBM's service, behind the calls that the gateway makes.
+
+    account   signing in: who holds the credentials
+    client    submit, find, poll and fetch jobs, by IBM's client library
+    isa       circuits in the instructions of a device
+    trouble   errors of the client library as ours: what may be tried again, and what may not
+
+Begin with `client.py`.
+"""

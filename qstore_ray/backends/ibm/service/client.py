@@ -1,0 +1,234 @@
+"""IBM's client library behind the few calls that the gateway makes.
+
+    submit      one job of the client-side Sampler                        3 requests
+    find        jobs at the service that have a tag                       1 request
+    state       how far a job is                                          1 request
+    arrays      the outcomes of a finished job                            1–2 requests
+    seconds     what the service bills for it                             1 request
+
+The client retries by itself: a POST that the service accepted before it answered 502 is sent
+again, and leaves three paid jobs for one. All its retries are switched off here; the gateway looks
+a job up before it submits it again. Every error comes out of `trouble.translated`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+import numpy as np
+
+from qstore_ray.backends.ibm.keys import instance_id
+from qstore_ray.backends.ibm.service.isa import REGISTER
+from qstore_ray.backends.ibm.service.trouble import translated
+from qstore_ray.backends.noise.device.read import read_device
+from qstore_ray.errors import ConfigError, RefusedError, TransientError
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+    from qiskit_ibm_runtime import QiskitRuntimeService
+
+    from qstore_ray.backends.noise.device.device import Device
+    from qstore_ray.types import FloatArray, ReadOnlyTable
+
+Mode = Literal["job", "batch", "session"]
+Outcome = Literal["waiting", "done", "failed", "cancelled"]
+_OUTCOMES: Final[dict[str, Outcome]] = {
+    "DONE": "done", "ERROR": "failed", "CANCELLED": "cancelled",
+}  # fmt: skip
+CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
+
+
+class Pub(NamedTuple):
+    """A circuit with one classical register, and the values of its parameters (N, K)."""
+
+    circuit: QuantumCircuit
+    values: FloatArray
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """How far a job is, and why it failed."""
+
+    outcome: Outcome
+    reason: str = ""
+
+
+class IbmClient:
+    """The service of one account, for one device and one mode. Used by one thread at a time.
+
+    Args:
+        service: from `account.sign_in`.
+        device: name of the backend.
+        mode: `job`: each job alone; `batch` and `session`: together, see IBM's execution modes.
+        max_time: seconds after which a batch or session ends; None for the plan's own.
+
+    Attributes:
+        instance: hash of the instance's CRN.
+        target: instructions of the device. device: its calibration.
+
+    Raises:
+        ConfigError: no such device, or a session on a plan that has none.
+        TransientError: the service is out of reach.
+    """
+
+    def __init__(
+        self,
+        service: QiskitRuntimeService,
+        device: str,
+        *,
+        mode: Mode = "job",
+        max_time: int | None = None,
+    ) -> None:
+        self._service, self.mode, self._max_time = service, mode, max_time
+        self._jobs: dict[str, Any] = {}
+        self._session: Any = None
+        with translated("read the calibration"):
+            without_retries(service)
+            crn = service.active_instance()
+            self.instance, self.plan = instance_id(crn), _plan_of(service, crn)
+            if mode == "session" and self.plan == "open":
+                raise ConfigError(
+                    "the plan of the instance has no sessions",
+                    field="backend_options.mode",
+                    value=mode,
+                    fix='Take mode = "batch" or mode = "job".',
+                )
+            self._backend = service.backend(device)
+            self.target: Any = self._backend.target
+            self.device: Device = read_device(self._backend)
+
+    def submit(
+        self, pubs: Sequence[Pub], shots: int, options: ReadOnlyTable, tags: Sequence[str]
+    ) -> str:
+        """Submit one job; its id.
+
+        Args:
+            options: of `SamplerOptions`; dynamical decoupling and twirling for example.
+            tags: by which it is found again.
+        """
+        from qiskit_ibm_runtime.executor_sampler import Sampler
+
+        with translated("submit a job"):
+            sampler = Sampler(self._place(), options=dict(options))
+            sampler.options.environment.job_tags = list(tags)
+            job = sampler.run([(pub.circuit, pub.values, shots) for pub in pubs], shots=shots)
+            self._jobs[job.job_id()] = job
+            return str(job.job_id())
+
+    def find(self, tag: str) -> dict[str, JobStatus]:
+        """Jobs at the service with this tag, the oldest first."""
+        with translated("look a job up"):
+            found = self._service.jobs(limit=None, job_tags=[tag], descending=False)
+            self._jobs.update({job.job_id(): job for job in found})
+            return {job.job_id(): self._status(job) for job in found}
+
+    def state(self, job_id: str) -> JobStatus:
+        """How far a job is."""
+        with translated("ask for a job"):
+            return self._status(self._job(job_id))
+
+    def arrays(self, job_id: str, names: Sequence[str], shapes: Sequence[Sequence[int]]) -> Any:
+        """The outcomes of each PUB as packed bits (N, S, bytes), by name.
+
+        Args:
+            shapes: (N, S) of each PUB.
+
+        Raises:
+            RefusedError: the result is not there, or lacks some of the PUBs.
+        """
+        with translated("fetch a result"):
+            result = self._job(job_id).result()
+            found = [getattr(one.data, REGISTER).array for one in result]
+        expected = [tuple(shape) for shape in shapes]
+        if [array.shape[:2] for array in found] != expected:
+            raise RefusedError(
+                f"the result of a job has {len(found)} parts of {len(expected)}, or not all shots"
+            )
+        return {name: np.asarray(a, np.uint8) for name, a in zip(names, found, strict=True)}
+
+    def seconds(self, job_id: str) -> float:
+        """What the service bills for a job."""
+        with translated("ask for the usage of a job"):
+            return float(self._job(job_id).usage())
+
+    def cancel(self, job_id: str) -> bool:
+        """Cancel a job; whether it was not too late."""
+        try:
+            with translated("cancel a job"):
+                self._job(job_id).cancel()
+        except RefusedError:
+            return False
+        except TransientError as exc:
+            if "invalid state" in str(exc).lower():
+                return False
+            raise
+        return True
+
+    def seconds_left(self) -> float | None:
+        """QPU seconds that the instance has left; None if it has no limit."""
+        with translated("ask for the usage of the instance"):
+            left = self._service.usage().get("usage_remaining_seconds")
+        return None if left is None else float(left)
+
+    def renew_session(self) -> None:
+        """Forget a session that has ended: the next job opens another."""
+        self._session = None
+
+    def close(self) -> None:
+        """Close the batch or session; jobs in it still run."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            with translated("close a session"):
+                session.close()
+
+    def _place(self) -> Any:
+        from qiskit_ibm_runtime import Batch, Session
+
+        if self.mode == "job":
+            return self._backend
+        if self._session is None:
+            kind = Session if self.mode == "session" else Batch
+            self._session = kind(self._backend, max_time=self._max_time)
+        return self._session
+
+    def _job(self, job_id: str) -> Any:
+        if job_id not in self._jobs:
+            self._jobs[job_id] = self._service.job(job_id)
+        return self._jobs[job_id]
+
+    def _status(self, job: Any) -> JobStatus:
+        state = str(job.status())
+        outcome = _OUTCOMES.get(state, "waiting")
+        reason = str(job.error_message() or "") if outcome == "failed" else ""
+        return JobStatus(outcome, reason)
+
+    def forget(self, job_id: str) -> None:
+        """Drop what is kept about a job."""
+        self._jobs.pop(job_id, None)
+
+
+def without_retries(service: QiskitRuntimeService) -> None:
+    """Let the client send every request once, and wait for no answer longer than two minutes.
+
+    `_api_clients` and their `_api._session` are private to the client library; a test of the
+    pinned version notices when they change.
+    """
+    from requests.adapters import HTTPAdapter
+
+    for session in http_sessions(service):
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(max_retries=0))
+        session._timeout = (CONNECT_SECONDS, READ_SECONDS)  # noqa: SLF001 - pinned by a test
+
+
+def http_sessions(service: Any) -> list[Any]:
+    """The client's HTTP sessions: one for each instance."""
+    clients = [service._active_api_client, *service._api_clients.values()]  # noqa: SLF001
+    return list({id(client): client._session for client in clients}.values())  # noqa: SLF001
+
+
+def _plan_of(service: Any, crn: str) -> str:
+    found = [one for one in service.instances() if one["crn"] == crn]
+    return "" if not found else str(found[0].get("plan", "")).lower()

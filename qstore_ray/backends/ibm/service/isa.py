@@ -1,0 +1,156 @@
+"""Circuits in the instructions of one device (ISA), on its physical qubits, with measurements.
+
+    program = compile_isa(template, observables, device, target)
+    program.circuits[0].values(bindings)      (N, K): a row for each binding, a column a parameter
+
+A circuit is compiled once on the best qubits of the device's calibration, as for its noise
+(`noise/device`), so a rehearsal with that noise runs the very gates. Each measured basis adds its
+turns on the qubits where the circuit's qubits end. IBM's client-side Sampler does not check that a
+device has the instructions, and the job would fail after its wait in the queue: it is checked here.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from qstore_ray.backends.base import Bindings
+from qstore_ray.backends.grouping import MeasuredBasis, group_observables
+from qstore_ray.backends.noise.device.compiled import NoisyCircuitRecord, compile_for_device
+from qstore_ray.backends.noise.device.device import Device
+from qstore_ray.backends.noise.device.transpile import Transpiled, transpile
+from qstore_ray.circuits.observable import Observable
+from qstore_ray.circuits.template import Template
+from qstore_ray.errors import CircuitError
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+    from qiskit.transpiler import Target
+
+    from qstore_ray.types import FloatArray
+
+REGISTER = "c"
+"""The classical register of the outcomes; bit k is the k-th qubit of the basis."""
+
+
+class IsaCircuit(NamedTuple):
+    """One basis of a circuit, ready to be submitted.
+
+    Attributes:
+        basis: of the original circuit's qubits.
+        circuit: on all qubits of the device.
+        slots: where the value of each of the K parameters comes from, in the order in which a
+            program binds them: sorted by name, "p[0]" before "x[0]".
+    """
+
+    basis: MeasuredBasis
+    circuit: QuantumCircuit
+    slots: tuple[tuple[str, int], ...]
+
+    def values(self, bindings: Bindings) -> FloatArray:
+        """The parameters of N rows (N, K)."""
+        n_rows = len(bindings)
+        params = np.broadcast_to(bindings.params, (n_rows, bindings.params.shape[-1]))
+        columns = [(bindings.rows if of == "rows" else params)[:, k] for of, k in self.slots]
+        found: FloatArray = np.array(columns, float).reshape(len(columns), n_rows).T
+        return np.ascontiguousarray(found)
+
+
+class IsaProgram(NamedTuple):
+    """A circuit in all bases that its observables need, and how it was compiled."""
+
+    circuits: tuple[IsaCircuit, ...]
+    record: NoisyCircuitRecord
+
+
+@lru_cache(maxsize=64)
+def _transpiled(template: Template, device_text: str, seed: int, level: int) -> Transpiled:
+    return transpile(template, Device.model_validate_json(device_text), seed, level)
+
+
+def compile_isa(
+    template: Template,
+    observables: tuple[Observable, ...],
+    device: Device,
+    target: Target,
+    *,
+    seed: int = 0,
+    level: int = 3,
+) -> IsaProgram:
+    """The circuits to submit for one template, a circuit for each basis.
+
+    Args:
+        device: the calibration of the device, by which its qubits are chosen.
+        target: the device's instructions, which the circuits are checked against.
+        seed, level: of Qiskit's transpiler.
+
+    Raises:
+        CircuitError: the circuit starts from amplitudes, or the device lacks an instruction.
+        ResourceError: the device has too few qubits.
+    """
+    record = compile_for_device(template, device, seed, level).record()
+    text = device.model_dump_json(exclude_none=True)
+    found = _transpiled(template, text, seed, level)
+    circuits = []
+    for basis in group_observables(observables).bases:
+        circuit = _on_device(found, target.num_qubits or len(device.qubits), basis, device)
+        _check_instructions(circuit, target, device.name)
+        slots = tuple(_slot(parameter) for parameter in circuit.parameters)
+        circuits.append(IsaCircuit(basis, circuit, slots))
+    return IsaProgram(tuple(circuits), record)
+
+
+def _on_device(found: Transpiled, width: int, basis: MeasuredBasis, device: Device) -> Any:
+    """The circuit on the device's qubits, turned to a basis and measured."""
+    from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+
+    outcomes = ClassicalRegister(len(basis.qubits), REGISTER)
+    circuit = QuantumCircuit(QuantumRegister(width, "q"), outcomes)
+    for item in found.circuit.data:
+        place = [found.physical[found.circuit.find_bit(qubit).index] for qubit in item.qubits]
+        circuit.append(_own_name(item.operation, dict(found.names)), place)
+    ends = {q: found.physical[place] for q, place in enumerate(found.final)}
+    for gate, qubit in ((op.gate, op.qubits[0]) for op in basis.turns):
+        circuit.compose(_turn(gate, device.basis), [ends[qubit]], inplace=True)
+    circuit.measure([ends[qubit] for qubit in basis.qubits], outcomes)
+    return circuit
+
+
+def _own_name(operation: Any, names: dict[str, str]) -> Any:
+    """The operation as the device calls it: RZ is U1 on older ones, but for a global phase."""
+    if names.get(operation.name) != "u1":
+        return operation
+    from qiskit.circuit.library import U1Gate
+
+    return U1Gate(*operation.params)
+
+
+@lru_cache(maxsize=64)
+def _turn(gate: str, basis: tuple[str, ...]) -> QuantumCircuit:
+    """A gate that turns a basis, in the device's gates."""
+    from qiskit import QuantumCircuit
+    from qiskit import transpile as qiskit_transpile
+
+    circuit = QuantumCircuit(1)
+    getattr(circuit, gate)(0)
+    return qiskit_transpile(circuit, basis_gates=list(basis), optimization_level=1)
+
+
+def _slot(parameter: Any) -> tuple[str, int]:
+    return ("rows" if parameter.vector.name == "x" else "params"), parameter.index
+
+
+def _check_instructions(circuit: QuantumCircuit, target: Target, device: str) -> None:
+    """Raise `CircuitError` for an instruction that the device does not have where it stands."""
+    for item in circuit.data:
+        qubits = tuple(circuit.find_bit(qubit).index for qubit in item.qubits)
+        if not target.instruction_supported(item.operation.name, qubits):
+            raise CircuitError(
+                f"{device} has no {item.operation.name} on the qubits {qubits}",
+                field="device",
+                value=device,
+                fix="The calibration changed meanwhile, or names gates that it does not offer: "
+                "run again, or take another device.",
+            )

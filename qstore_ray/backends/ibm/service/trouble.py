@@ -1,0 +1,107 @@
+"""What can go wrong at IBM's service, as the gateway has to know it.
+
+    translated      the one place where errors of the client library become ours
+    TransientError  nothing is known, or nothing was done: look the job up, wait, try again
+    RefusedError    the service has decided: trying again changes nothing
+
+An answer of 400, 401, 403, 404 or 409 is a refusal. Everything else may pass: 429, 5xx, a
+connection that was dropped. Of these only 429 is sure to have had no effect.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from qstore_ray.backends.ibm.keys import redact_account
+from qstore_ray.errors import (
+    ConfigError,
+    MissingDependencyError,
+    RefusedError,
+    ServiceError,
+    TransientError,
+)
+
+_REFUSALS = frozenset({400, 401, 403, 404, 409, 413, 422})
+_STATUS = re.compile(r"\b(?P<status>[45]\d\d) (?:Client|Server) Error")
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Errors of the client library as ours.
+
+    Args:
+        doing: what was tried, as in "cannot `doing` at IBM's service".
+
+    Raises:
+        ConfigError: the account, its key or its instance is wrong.
+        RefusedError, TransientError: see above.
+        MissingDependencyError: the client library is not installed.
+    """
+    try:
+        yield
+    except ImportError as exc:
+        raise MissingDependencyError(
+            "IBM's client library is not installed",
+            field="backend",
+            fix="pip install qiskit-ibm-runtime",
+        ) from exc
+    except Exception as exc:
+        found = _ours(doing, exc)
+        if found is None:
+            raise
+        # The client's errors may hold the key in the request that they keep: no cause is kept.
+        raise found from None
+
+
+def _ours(doing: str, exc: Exception) -> ServiceError | ConfigError | None:
+    """The error of ours; None for one that is not the client's."""
+    kinds = {kind.__name__ for kind in type(exc).__mro__}
+    text = redact_account(str(exc)).strip().strip("'\"")
+    status = status_of(exc)
+    if kinds & {"AccountNotFoundError", "InvalidAccountError"}:
+        return ConfigError(
+            f"there is no account to sign in with: {text}",
+            field="backend_options.account",
+            fix="Save one with QiskitRuntimeService.save_account on the gateway's node, or give "
+            "token_file.",
+        )
+    if "IBMNotAuthorizedError" in kinds or status in {401, 403} or _is_of_token(exc, text):
+        return ConfigError(
+            f"the service does not accept the API key: {text}",
+            field="backend_options.account",
+            fix="Look at the key and its instance on quantum.cloud.ibm.com.",
+        )
+    if "QiskitBackendNotFoundError" in kinds:
+        return ConfigError(text, field="backend_options.device", fix="Name one of the instance's.")
+    if not kinds & {"QiskitError", "IBMError", "RequestException", "ApiException", "OSError"}:
+        return None
+    refused = status in _REFUSALS or (status is None and kinds & {"IBMInputValueError"})
+    made = (RefusedError if refused else TransientError)(f"cannot {doing} at IBM's service: {text}")
+    made.status = status
+    return made
+
+
+def status_of(exc: BaseException | None) -> int | None:
+    """The HTTP status behind an error: the client keeps it in the error that it hides."""
+    seen: set[int] = set()
+    waiting: list[Any] = [exc]
+    while waiting:
+        each = waiting.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        for name in ("status_code", "code"):
+            status = getattr(each, name, None)
+            if isinstance(status, int) and 400 <= status < 600:
+                return status
+        if found := _STATUS.search(str(each)):
+            return int(found["status"])
+        waiting += [each.__cause__, each.__context__]
+    return None
+
+
+def _is_of_token(exc: Exception, text: str) -> bool:
+    return isinstance(exc, UserWarning) and "access token" in text

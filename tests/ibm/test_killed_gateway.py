@@ -1,0 +1,121 @@
+"""The real client against the stand-in: a job is paid once, and nothing is lost."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qstore_ray.backends import open_backend
+from qstore_ray.backends.base import Bindings
+from qstore_ray.backends.ibm.gateway.access import close_gateways
+from qstore_ray.backends.ibm.ledger.record import HardwareJob
+from qstore_ray.backends.ibm.ledger.replay import LEDGER, replay
+from qstore_ray.backends.keys import DrawKey
+from qstore_ray.circuits.observable import Observable
+from qstore_ray.circuits.template import Op, Template, row
+from qstore_ray.errors import BudgetReachedError
+from tests.ibm.faults import Fault
+from tests.ibm.launch import in_process
+
+TEMPLATE = Template(n_qubits=1, ops=(Op("ry", (0,), (row(0),)),), n_rows=1)
+Z = (Observable.parse("Z0"),)
+ROWS = np.linspace(0.0, 3.0, 5)[:, None]
+SHOTS = 64
+POLICY = {
+    "first_poll": 0.02, "longest_poll": 0.1, "first_pause": 0.2, "longest_pause": 0.4,
+    "tag_delay": 1.0,
+}  # fmt: skip
+
+
+def evaluated(ledger: Path, step: int, **options: Any) -> np.ndarray:
+    """⟨Z⟩ of the rows, and the ledger in this folder."""
+    policy = POLICY | options.pop("policy", {})
+    backend = open_backend(
+        "ibm",
+        {"device": "fake_manila", "shots": SHOTS, "ledger": str(ledger), "policy": policy}
+        | options,
+    )
+    return backend.evaluate(TEMPLATE, Z, Bindings(ROWS, np.zeros(0)), key=DrawKey((step,))).values
+
+
+def jobs_in(ledger: Path) -> list[HardwareJob]:
+    """The records of the only ledger below a folder."""
+    (path,) = ledger.rglob(LEDGER)
+    return list(replay(path.parent).records.values())
+
+
+def test_a_call_in_pieces_that_reaches_the_budget_leaves_the_gateway_running(ibm, tmp_path):
+    """Two rows a job: the first job is paid, the second refused, the third would fit again."""
+    options = {"policy": {"caps": {"executions": 2 * SHOTS}}, "budget": {"executions": 200}}
+    try:
+        for step in (0, 1):
+            with pytest.raises(BudgetReachedError, match="may use 200 executions, has used 128"):
+                evaluated(tmp_path, step, **options)
+    finally:
+        close_gateways()
+    assert len(ibm.accepted()) == len(jobs_in(tmp_path)) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "fault",
+    [None, Fault("drop", after_effect=True), Fault("status", status=429), Fault("fail")],
+    ids=["no fault", "answer lost", "throttled", "job failed"],
+)
+def test_a_gateway_killed_at_any_line_of_its_ledger_pays_once(tmp_path, monkeypatch, fault):
+    """At each fsync, with an index of tags that lags; then the same call is made again."""
+    with in_process(tag_delay=0.3) as ibm:
+        for name, value in ibm.environment(tmp_path).items():
+            monkeypatch.setenv(name, value)
+        for at in itertools.count():
+            ledger, values = tmp_path / f"ledger-{at}", tmp_path / f"values-{at}"
+            before = set(ibm.accepted())
+            if fault is not None:
+                ibm.clear()
+                ibm.inject(fault)
+            status = in_child(lambda at=at, to=ledger: killed_at(at, lambda: evaluated(to, at)))
+            again = in_child(lambda at=at, to=ledger, out=values: written(out, evaluated(to, at)))
+            assert again == 0
+            (job,) = jobs_in(ledger)
+            ends = {id_: entry.end for id_, entry in ibm.accepted().items() if id_ not in before}
+            assert ends.pop(job.job_id) == "completed"
+            assert set(ends) == {*job.dead, *job.duplicates}
+            assert "completed" not in ends.values()
+            expected = np.cos(ROWS[:, 0])
+            assert np.allclose(json.loads(values.read_text()), expected, atol=6 / SHOTS**0.5)
+            if not os.WIFSIGNALED(status):
+                break
+        assert at > 10
+
+
+def in_child(work: Callable[[], None]) -> int:
+    """Run in a forked process; how it ended."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            close_gateways()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitpid(child, 0)[1]
+
+
+def killed_at(at: int, work: Callable[[], object]) -> None:
+    """Run until the fsync with this number, which ends the process."""
+    points = itertools.count()
+    os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL) if next(points) == at else None
+    work()
+
+
+def written(path: Path, values: np.ndarray) -> None:
+    """Write values for the parent."""
+    path.write_text(json.dumps(values.ravel().tolist()))

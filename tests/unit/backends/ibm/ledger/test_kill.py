@@ -1,0 +1,130 @@
+"""A gateway that is killed anywhere loses nothing, and pays for nothing twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qstore_ray.backends.ibm.ledger.ledger import Ledger
+from qstore_ray.backends.ibm.ledger.record import JobState
+from qstore_ray.backends.ibm.ledger.replay import replay
+from tests.unit.backends.ibm.ledger.gateway import OWNER, VALUES, Service, run_job
+from tests.unit.backends.ibm.made import job
+
+JOB = job("x", "y")
+
+
+@pytest.fixture(autouse=True)
+def _no_loss_of_power(monkeypatch):
+    """What was written survives a kill of the process, so nothing has to wait for the disk."""
+    monkeypatch.setattr(os, "fsync", int)
+
+
+FAULTS = {"answered": (1, True), "dropped after accept": (1, False), "three jobs": (3, False)}
+"""How many jobs the service makes of the submission, and whether its answer arrives."""
+
+
+class Killed(BaseException):
+    """Ends everything at once, as SIGKILL does."""
+
+
+class Fuse:
+    """Counts the points at which a process may be killed, and kills at one of them."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def __call__(self, *_: object) -> None:
+        if self.left == 0:
+            raise Killed
+        self.left -= 1
+
+
+def check_paid_once(folder: Path, service: Service) -> None:
+    """Every job that the service accepted is used, or cancelled and recorded as such."""
+    (record,) = replay(folder).records.values()
+    assert record.state is JobState.FINISHED
+    assert record.key == JOB.key
+    accepted, cancelled = service.ids("accepted"), service.ids("cancelled")
+    assert set(service.ids("used")) == {record.job_id}
+    assert set(accepted) == {record.job_id, *cancelled}
+    assert record.job_id not in cancelled
+    assert dict(record.duplicates) == dict.fromkeys(cancelled, "cancelled")
+    with Ledger.open(folder, OWNER) as ledger:
+        assert np.array_equal(ledger.result(JOB.key).arrays["values"], VALUES)
+
+
+@pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
+def test_a_gateway_killed_at_any_step_resumes_there(tmp_path, monkeypatch, faults):
+    """Before and after each call of the service, and at each fsync of ledger and results."""
+    for at in count():
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        fuse = Fuse(at)
+        try:
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "fsync", fuse)
+                with Ledger.open(folder, OWNER) as ledger:
+                    run_job(ledger, Service(folder, *faults, fuse), JOB)
+            killed = False
+        except Killed:
+            killed = True
+        service = Service(folder, *faults)
+        with Ledger.open(folder, OWNER) as ledger:
+            run_job(ledger, service, JOB)
+        check_paid_once(folder, service)
+        assert len(service.ids("accepted")) == faults[0]
+        if not killed:
+            break
+    assert at > 15
+
+
+def test_a_second_kill_while_resuming_changes_nothing(tmp_path):
+    faults = FAULTS["three jobs"]
+    for first in range(6, 14):
+        folder = tmp_path / str(first)
+        folder.mkdir()
+        for at in (first % 7, first // 2, 100):
+            try:
+                with Ledger.open(folder, OWNER) as ledger:
+                    run_job(ledger, Service(folder, *faults, Fuse(at)), JOB)
+            except Killed:
+                continue
+        check_paid_once(folder, Service(folder, *faults))
+
+
+def test_a_process_killed_by_the_system_resumes(tmp_path):
+    """SIGKILL at each fsync of a real process: its lock is released, its ledger can be read."""
+    killed = 0
+    for at in count():
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        child = os.fork()
+        if child == 0:
+            _child(folder, at)
+        _, status = os.waitpid(child, 0)
+        service = Service(folder, 1, answers=True)
+        with Ledger.open(folder, OWNER) as ledger:
+            run_job(ledger, service, JOB)
+        check_paid_once(folder, service)
+        if os.WIFEXITED(status):
+            break
+        killed += os.WTERMSIG(status) == signal.SIGKILL
+    assert killed == at > 10
+
+
+def _child(folder: Path, at: int) -> None:
+    """Run the job in this process, and end it at the given fsync."""
+    points = count()
+    os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL) if next(points) == at else None
+    try:
+        with Ledger.open(folder, OWNER) as ledger:
+            run_job(ledger, Service(folder, 1, answers=True), JOB)
+        os._exit(0)
+    finally:
+        os._exit(1)
