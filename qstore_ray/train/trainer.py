@@ -26,10 +26,10 @@ from qstore_ray.backends.keys import DrawKey, for_scoring
 from qstore_ray.baseline import Baseline
 from qstore_ray.config import dump_toml, fingerprint
 from qstore_ray.data.read.dataset import Dataset
+from qstore_ray.environment import available_cpus
 from qstore_ray.errors import ConfigError, InterruptedRunError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel
-from qstore_ray.resilience import available_cpus
 from qstore_ray.track.base import Display, RunInfo, Status, Tracker
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.follow import Follower, open_trackers

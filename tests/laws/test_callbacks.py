@@ -19,8 +19,9 @@ from qstore_ray.testing import CallbackLaws
 from qstore_ray.testing.callbacks import STEPS, epochs, iris, train
 from qstore_ray.track.jsonl import read_records
 from qstore_ray.train.callbacks import CALLBACKS, Callback, as_callback, as_table
-from qstore_ray.train.callbacks.base import HOOKS, Run
+from qstore_ray.train.callbacks.base import HOOKS
 from qstore_ray.train.callbacks.early_stopping import EarlyStopping
+from qstore_ray.train.callbacks.run import Run
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.job import TrainingRows, WorkerResult
 from qstore_ray.train.run.checkpoint import latest_checkpoint

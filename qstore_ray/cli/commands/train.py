@@ -120,7 +120,7 @@ def read_job(path: str, overrides: list[str]) -> JobConfig:
     """
     from qstore_ray.job import JobConfig
 
-    return JobConfig.from_toml(path, overrides)
+    return JobConfig.load(path, overrides)
 
 
 def _overrides(options: dict[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ import typer
 
 from qstore_ray.cli.output import note
 from qstore_ray.errors import UsageError
-from qstore_ray.resilience import expanded
+from qstore_ray.files import expanded
 
 if TYPE_CHECKING:
     from qstore_ray.train.model.trained import TrainedModel
@@ -33,7 +33,7 @@ def find_model(model: str, storage: str) -> Path:
     Raises:
         UsageError: no such model exists.
     """
-    from qstore_ray.train.run.summary import find_run
+    from qstore_ray.train.run.find import find_run
 
     path = expanded(model)
     if path.suffix == SUFFIX and not path.is_dir():
@@ -116,7 +116,7 @@ def write_output(path: Path, data: bytes) -> None:
     Raises:
         UsageError: it cannot be written.
     """
-    from qstore_ray.resilience import write_durably
+    from qstore_ray.files import write_durably
 
     try:
         write_durably(path, data)
