@@ -65,6 +65,9 @@ class Usage(NamedTuple):
 class Estimates:
     """Expectation values (N, O), and variances (N, O) of the estimates if they were sampled.
 
+    `shared_errors` (N, O, C) is the part of the variances that all rows share: the change of each
+    value by one standard error of each of C measured numbers, such as readout probabilities.
+
     Examples:
         estimates = Estimates(values=np.array([[0.5, -1.0]]))
         assert estimates.values.shape == (1, 2) and estimates.variances is None
@@ -73,6 +76,7 @@ class Estimates:
     values: FloatArray
     variances: FloatArray | None = None
     usage: Usage = field(default_factory=lambda: Usage(0))
+    shared_errors: FloatArray | None = None
 
 
 class Gradients(NamedTuple):
@@ -183,6 +187,19 @@ def can_test(backend: Backend) -> TypeGuard[RandomBackend]:
     return hasattr(backend, "for_testing")
 
 
+class DescribedBackend(Backend, Protocol):
+    """A backend that says its settings; a run is resumed with the same ones."""
+
+    def description(self) -> Table:
+        """The settings that decide its values, JSON-ready; no threads, devices or addresses."""
+        ...
+
+
+def can_describe_itself(backend: Backend) -> TypeGuard[DescribedBackend]:
+    """Whether the backend offers `description`."""
+    return hasattr(backend, "description")
+
+
 class PaidBackend(Backend, Protocol):
     """A backend whose evaluations are recorded and counted for whom they are made."""
 
@@ -199,19 +216,6 @@ class PaidBackend(Backend, Protocol):
 def can_belong_to_run(backend: Backend) -> TypeGuard[PaidBackend]:
     """Whether the backend records for whom it evaluates."""
     return hasattr(backend, "for_run")
-
-
-class DescribedBackend(Backend, Protocol):
-    """A backend that says its settings; a run is resumed with the same ones."""
-
-    def description(self) -> Table:
-        """The settings that decide its values, JSON-ready; no threads, devices or addresses."""
-        ...
-
-
-def can_describe_itself(backend: Backend) -> TypeGuard[DescribedBackend]:
-    """Whether the backend offers `description`."""
-    return hasattr(backend, "description")
 
 
 class StateBackend(Backend, Protocol):

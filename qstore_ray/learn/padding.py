@@ -67,8 +67,13 @@ class UnpaddedBackend:
     def _padded(self, found: Estimates, real: AnyArray) -> Estimates:
         copy, row = np.divmod(np.arange(len(real)), self._n_padded)
         place = copy * self._n_rows + np.where(row < self._n_rows, row, 0)
-        variances = None if found.variances is None else found.variances[place]
-        return Estimates(found.values[place], variances, found.usage)
+        variances, shared = found.variances, found.shared_errors
+        return Estimates(
+            found.values[place],
+            None if variances is None else variances[place],
+            found.usage,
+            None if shared is None else shared[place],
+        )
 
 
 class DifferentiableUnpaddedBackend(UnpaddedBackend):

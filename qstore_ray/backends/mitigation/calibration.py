@@ -7,11 +7,11 @@ that prepare 1 count as errors of the readout, as on a device.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from qstore_ray.backends.base import Bindings
+from qstore_ray.backends.base import Bindings, Estimates
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.mitigation.config import MitigationConfig
 from qstore_ray.backends.mitigation.placed_circuit import PlacedCircuit, preparation
@@ -28,8 +28,22 @@ _LEAST_SHOTS = 100.0
 """Shots S · (slope of the readout)² from which a slope is at least 14 of its standard errors: their
 squares are at most 1/(2 S). With fewer, the matrices may be singular by chance.
 """
+_ROUNDING = 1e-12
+"""The spread of exact values is at most this."""
 _PREPARED = 64
 """Rows of a calibration without shots: the more, the smaller the variance of trajectories."""
+
+
+class MeasuredReadout(NamedTuple):
+    """Confusion matrices P(read i | prepared j) (n, 2, 2).
+
+    Attributes:
+        errors: standard errors (2n,) of P(1|0) and P(0|1) of each qubit in turn; None if they are
+            known.
+    """
+
+    confusions: FloatArray
+    errors: FloatArray | None = None
 
 
 class ReadoutCalibration:
@@ -37,7 +51,7 @@ class ReadoutCalibration:
 
     def __init__(self, runner: DirectRunner, config: MitigationConfig) -> None:
         self._runner, self._config = runner, config
-        self._known: dict[PlacedCircuit, FloatArray] = {}
+        self._known: dict[PlacedCircuit, MeasuredReadout] = {}
 
     @property
     def measures(self) -> bool:
@@ -72,31 +86,48 @@ class ReadoutCalibration:
                 fix=f"Take at least {least:,}, or leave it unset for 10,000.",
             )
 
-    def confusions(self, circuit: PlacedCircuit, *, sampled: bool) -> FloatArray:
-        """P(read i | prepared j) of each qubit (n, 2, 2).
+    def readout(self, circuit: PlacedCircuit, *, sampled: bool) -> MeasuredReadout:
+        """The matrices of the circuit's qubits.
 
         Args:
             sampled: measure with shots, if there is something to measure.
         """
         circuit = circuit.origin or circuit
         if circuit not in self._known:
-            found = self._measured(circuit, sampled) if self.measures else _of_noise(circuit)
-            self._known[circuit] = found
+            is_known = not self.measures
+            self._known[circuit] = (
+                MeasuredReadout(_of_noise(circuit))
+                if is_known
+                else self._measured(circuit, sampled)
+            )
         return self._known[circuit]
 
-    def _measured(self, circuit: PlacedCircuit, sampled: bool) -> FloatArray:
+    def _measured(self, circuit: PlacedCircuit, sampled: bool) -> MeasuredReadout:
         n = circuit.template.n_qubits
         shots = self._config.calibration_shots if sampled else None
         n_rows = 1 if sampled else _PREPARED
         nothing = Bindings(np.zeros((n_rows, 0)), np.zeros(0))
-        means = []
+        wrong, errors = [], []
         for ones in (False, True):
             prepared = preparation(circuit, ones=ones)
             key = _KEY.and_also(int(ones))
             found = self._runner.run(CircuitRun(prepared, z_observables(n), nothing, shots, key))
-            means.append(found.values.mean(axis=0))
-        one_for_zero, zero_for_one = (1.0 - means[0]) / 2.0, (1.0 + means[1]) / 2.0
-        return _matrices(one_for_zero, zero_for_one)
+            mean = found.values.mean(axis=0)
+            wrong.append((1.0 + mean if ones else 1.0 - mean) / 2.0)
+            errors.append(np.sqrt(_variance(found, wrong[-1], shots)))
+        both = np.stack(errors, axis=1).ravel()
+        return MeasuredReadout(_matrices(*wrong), both if both.max() > _ROUNDING else None)
+
+
+def _variance(found: Estimates, wrong: FloatArray, shots: int | None) -> FloatArray:
+    """Of the mean probabilities (n,): from the spread of the rows, or from the shots of one."""
+    n_rows = len(found.values)
+    if n_rows > 1:
+        spread: FloatArray = found.values.var(axis=0, ddof=1) / n_rows / 4.0
+        return spread
+    if found.variances is not None:
+        return found.variances[0] / 4.0
+    return wrong * (1.0 - wrong) / (shots or 1)
 
 
 def _of_noise(circuit: PlacedCircuit) -> FloatArray:

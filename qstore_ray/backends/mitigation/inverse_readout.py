@@ -10,8 +10,16 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from qstore_ray.backends.base import Estimates, Pullback
 from qstore_ray.backends.mitigation.calibration import ReadoutCalibration
+from qstore_ray.backends.mitigation.calibration_errors import (
+    TINY,
+    ValueDerivatives,
+    value_derivatives,
+    with_shared_errors,
+)
 from qstore_ray.backends.mitigation.config import MitigationConfig, MitigationCost, readout_cost
 from qstore_ray.backends.mitigation.runner import CircuitRun, DirectRunner
 from qstore_ray.backends.noise.readout import MOST_FACTORS
@@ -67,20 +75,43 @@ class InverseReadoutRunner:
 
     def run(self, asked: CircuitRun) -> Estimates:
         """See `Runner`."""
-        return self._inner.run(self._corrected(asked))
+        readout = self._calibration.readout(asked.circuit, sampled=asked.shots is not None)
+        read = ReadoutMap.of(readout.confusions)
+        if readout.errors is None:
+            return self._inner.run(_with_corrected(asked, read))
+        seen, n = asked.observables, len(read.slopes)
+        also, weights = _derivatives(seen, n)
+        found = self._inner.run(_with_corrected(asked._replace(observables=(*seen, *also)), read))
+        slopes = np.einsum("ne,coe->noc", found.values[:, len(seen) :] / TINY, weights)
+        shared = slopes * (readout.errors / np.repeat(read.slopes, 2))
+        variances = None if found.variances is None else found.variances[:, : len(seen)]
+        own = Estimates(found.values[:, : len(seen)], variances, found.usage)
+        return with_shared_errors(own, shared)
 
     def vjp(self, asked: CircuitRun, *, rows_gradient: bool) -> tuple[Estimates, Pullback]:
-        """See `Runner`."""
-        return self._inner.vjp(self._corrected(asked), rows_gradient=rows_gradient)
+        """See `Runner`. The variances have no errors of a calibration in them."""
+        readout = self._calibration.readout(asked.circuit, sampled=asked.shots is not None)
+        corrected_run = _with_corrected(asked, ReadoutMap.of(readout.confusions))
+        return self._inner.vjp(corrected_run, rows_gradient=rows_gradient)
 
     def cost(self) -> MitigationCost:
         """See `Runner`."""
         return readout_cost(self._config).times(self._inner.cost())
 
-    def _corrected(self, asked: CircuitRun) -> CircuitRun:
-        confusions = self._calibration.confusions(asked.circuit, sampled=asked.shots is not None)
-        read = ReadoutMap.of(confusions)
-        return asked._replace(observables=_all_corrected(asked.observables, read))
+
+def _with_corrected(asked: CircuitRun, read: ReadoutMap) -> CircuitRun:
+    return asked._replace(observables=_all_corrected(asked.observables, read))
+
+
+@lru_cache(maxsize=64)
+def _derivatives(observables: tuple[Observable, ...], n_qubits: int) -> ValueDerivatives:
+    """With observables of so small weights that they change nothing of how the others are read."""
+    found = value_derivatives(observables, n_qubits)
+    tiny = [
+        Observable(tuple(term._replace(coefficient=TINY * term.coefficient) for term in each.terms))
+        for each in found.observables
+    ]
+    return found._replace(observables=tuple(tiny))
 
 
 @lru_cache(maxsize=64)

@@ -16,8 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qstore_ray.backends.base import Estimates, Pullback
+from qstore_ray.backends.counts import OutcomeCounts
 from qstore_ray.backends.grouping import MeasuredBasis
 from qstore_ray.backends.mitigation.calibration import ReadoutCalibration
+from qstore_ray.backends.mitigation.calibration_errors import (
+    inside,
+    outcome_derivatives,
+    with_shared_errors,
+)
 from qstore_ray.backends.mitigation.config import MitigationConfig, MitigationCost, readout_cost
 from qstore_ray.backends.mitigation.inverse_readout import ReadoutMap
 from qstore_ray.backends.mitigation.runner import CircuitRun, DirectRunner
@@ -49,13 +55,26 @@ class MatrixFreeRunner:
 
     def run(self, asked: CircuitRun) -> Estimates:
         """See `Runner`."""
-        confusions = self._calibration.confusions(asked.circuit, sampled=True)
+        readout = self._calibration.readout(asked.circuit, sampled=True)
+        worths: list[FloatArray] = []
 
         def values(basis: MeasuredBasis, bits: AnyArray) -> FloatArray:
-            measured = confusions[list(basis.qubits)]
-            return corrected_values(measured, bits, basis.values(bits))
+            measured = readout.confusions[list(basis.qubits)]
+            worths.append(corrected_values(measured, bits, basis.values(bits)))
+            return worths[-1]
 
-        return self._inner.counts(asked).estimates(values)
+        counts = self._inner.counts(asked)
+        found = counts.estimates(values)
+        if readout.errors is None:
+            return found
+        slopes = np.zeros((*found.values.shape, len(readout.errors)))
+        in_order = iter(worths)
+        for basis, rows in zip(counts.bases, counts.outcomes, strict=True):
+            measured = readout.confusions[list(basis.qubits)]
+            places = [2 * q + which for q in basis.qubits for which in (0, 1)]
+            for row, outcomes in enumerate(rows):
+                slopes[row][:, places] += worth_slopes(measured, outcomes, next(in_order))
+        return with_shared_errors(found, slopes * readout.errors)
 
     def vjp(self, asked: CircuitRun, *, rows_gradient: bool) -> tuple[Estimates, Pullback]:
         """Counts have no exact gradient.
@@ -99,25 +118,66 @@ def corrected_values(
     return np.stack(columns, axis=1)
 
 
+def worth_slopes(
+    confusions: FloatArray,
+    outcomes: OutcomeCounts,
+    worth: FloatArray,
+    most_stored: int = MOST_STORED,
+) -> FloatArray:
+    """Derivatives (O, 2m) of the mean worth by P(1|0) and P(0|1) of each measured qubit.
+
+    Args:
+        worth: of the outcomes, from `corrected_values` (K, O).
+        most_stored: outcomes up to which the matrix is solved directly.
+    """
+    bits, confusions = outcomes.bits.astype(np.int64), inside(confusions)
+    matrix = _TransposedConfusion(confusions, bits)
+    frequencies = outcomes.counts / outcomes.counts.sum()
+    if len(bits) <= most_stored:
+        quasi = np.linalg.solve(matrix.rows(slice(None)).T, frequencies)
+    else:
+        quasi = _solved(matrix.transposed_times, frequencies, confusions)
+    slopes = np.zeros((worth.shape[1], 2 * len(confusions)))
+    for part in matrix.parts():
+        raw = matrix.raw(part)
+        slopes += outcome_derivatives(raw, bits, part, worth, quasi[part], confusions)
+    return slopes
+
+
 class _TransposedConfusion:
     """A^T of the observed strings; row j: how string j is read, restricted to them."""
 
     def __init__(self, confusions: FloatArray, bits: AnyArray) -> None:
         self._confusions, self._bits = confusions, bits.astype(np.int64)
 
-    def rows(self, which: slice) -> FloatArray:
-        """Some rows (R, K), each of which adds up to 1."""
+    def raw(self, which: slice) -> FloatArray:
+        """Some rows (R, K) with the probabilities of the observed strings alone."""
         prepared = self._bits[which]
         found = np.ones((len(prepared), len(self._bits)))
         for q, confusion in enumerate(self._confusions):
             found *= confusion.T[prepared[:, q][:, None], self._bits[:, q]]
+        return found
+
+    def rows(self, which: slice) -> FloatArray:
+        """Some rows (R, K), each of which adds up to 1."""
+        found = self.raw(which)
         total: FloatArray = found / found.sum(axis=1, keepdims=True)
         return total
 
     def times(self, vector: FloatArray) -> FloatArray:
         """A^T v, without A."""
-        starts = range(0, len(self._bits), _BLOCK)
-        return np.concatenate([self.rows(slice(s, s + _BLOCK)) @ vector for s in starts])
+        return np.concatenate([self.rows(part) @ vector for part in self.parts()])
+
+    def transposed_times(self, vector: FloatArray) -> FloatArray:
+        """A v, without A."""
+        found = np.zeros(len(self._bits))
+        for part in self.parts():
+            found += vector[part] @ self.rows(part)
+        return found
+
+    def parts(self) -> list[slice]:
+        """Rows that are computed at a time."""
+        return [slice(s, s + _BLOCK) for s in range(0, len(self._bits), _BLOCK)]
 
 
 def _solved(

@@ -15,6 +15,7 @@ import numpy as np
 
 from qstore_ray.backends.base import Bindings, Estimates, Gradients, Pullback
 from qstore_ray.backends.keys import DrawKey, generator
+from qstore_ray.backends.mitigation.calibration_errors import with_shared_errors
 from qstore_ray.backends.mitigation.cliffords import CliffordPart, clifford_parts
 from qstore_ray.backends.mitigation.config import MitigationCost, twirl_cost
 from qstore_ray.backends.mitigation.placed_circuit import NoisyGate, PlacedCircuit
@@ -156,9 +157,14 @@ class TwirlRunner:
     def _mean(self, found: Estimates) -> Estimates:
         """Over instances; from their spread, what they may be off, if there are several."""
         values, k = self._by_row(found.values), self._instances
+        shared = found.shared_errors
+        if shared is not None:
+            shared = shared.reshape(len(values), k, *shared.shape[1:]).mean(axis=1)
         if k > 1:
-            return Estimates(values.mean(axis=1), values.var(axis=1, ddof=1) / k, found.usage)
-        return Estimates(values[:, 0], found.variances, found.usage)
+            spread = values.var(axis=1, ddof=1) / k
+            mean = Estimates(values.mean(axis=1), spread, found.usage)
+            return mean if shared is None else with_shared_errors(mean, shared)
+        return Estimates(values[:, 0], found.variances, found.usage, shared)
 
     def _by_row(self, array: AnyArray) -> AnyArray:
         return array.reshape(len(array) // self._instances, self._instances, -1)

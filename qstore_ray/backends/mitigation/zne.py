@@ -2,7 +2,8 @@
 Giurgica-Tiron et al. 2020 (arXiv:2005.10921).
 
 Each scale is an evaluation of its own, with draws of its own, so the variance of the result is the
-sum of theirs, times the squares of the slopes of the extrapolation.
+sum of theirs, times the squares of the slopes of the extrapolation. The errors of a calibration are
+those of all scales, and add up with their signs.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qstore_ray.backends.base import Estimates, Gradients, Pullback, Usage
+from qstore_ray.backends.mitigation.calibration_errors import (
+    with_shared_errors,
+    without_shared_errors,
+)
 from qstore_ray.backends.mitigation.config import MitigationCost, ZneConfig, zne_cost
 from qstore_ray.backends.mitigation.extrapolation import extrapolate
 from qstore_ray.backends.mitigation.folding import fold
@@ -86,12 +91,18 @@ class ZneRunner:
         values, slopes = extrapolate(
             self._config.extrapolation, scales, np.array([each.values for each in found])
         )
-        known = [each.variances for each in found if each.variances is not None]
+        own = [without_shared_errors(each) for each in found]
+        known = [each for each in own if each is not None]
         variances = None
         if len(known) == len(found):
             variances = (slopes**2 * np.array(known)).sum(axis=0)
         usage = Usage(sum(e.usage.circuits for e in found), sum(e.usage.shots for e in found))
-        return Estimates(values, variances, usage), slopes
+        combined = Estimates(values, variances, usage)
+        shared = [each.shared_errors for each in found if each.shared_errors is not None]
+        if shared:  # all scales have the same calibration
+            total = (slopes[..., None] * np.array(shared)).sum(axis=0)
+            combined = with_shared_errors(combined, total)
+        return combined, slopes
 
 
 def _alike_error(circuit: PlacedCircuit, config: ZneConfig, scales: FloatArray) -> ConfigError:

@@ -59,9 +59,8 @@ def unbind_signed(
     n_rows, n_params = signed.row_scales.shape[1], signed.param_scales.shape[1]
     n_angles = len(signed.offsets)
     angles = slots[:, n_rows : n_rows + n_angles] * signs[:, :n_angles]
-    by_params: FloatArray = slots[:, slots.shape[1] - n_params :] + product_of_rows(
-        angles, signed.param_scales
-    )
+    by_params: FloatArray = slots[:, slots.shape[1] - n_params :]
+    by_params = by_params + product_of_rows(angles, signed.param_scales)
     if not rows_gradient:
         return np.zeros((len(slots), n_rows)), by_params
     by_rows: FloatArray = slots[:, :n_rows] + product_of_rows(angles, signed.row_scales)

@@ -29,7 +29,7 @@ def _measured(noise: NoiseConfig, shots: int | None = None) -> np.ndarray:
         return open_backend("aer", {"noise": own, "shots": shots})
 
     calibration = ReadoutCalibration(DirectRunner(reopen(noise), reopen), CIRCUITS)
-    return calibration.confusions(place_circuit(PAIR, noise), sampled=shots is not None)
+    return calibration.readout(place_circuit(PAIR, noise), sampled=shots is not None).confusions
 
 
 @pytest.mark.parametrize("shots", [None, 10])
@@ -106,7 +106,11 @@ def test_the_least_shots_of_a_calibration_are_enough(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(calibration, "_KEY", DrawKey((seed,)))
         config = MitigationConfig(readout="inverse", calibration="circuits", calibration_shots=400)
         backend = open_backend("statevector", {"noise": noise, "shots": 1})
-        found = ReadoutCalibration(DirectRunner(backend), config).confusions(circuit, sampled=True)
+        found = (
+            ReadoutCalibration(DirectRunner(backend), config)
+            .readout(circuit, sampled=True)
+            .confusions
+        )
         slopes += list(1.0 - found[:, 0, 1] - found[:, 1, 0])
     assert min(slopes) > 0.3
     assert abs(np.mean(slopes) - 0.5) < 0.01
