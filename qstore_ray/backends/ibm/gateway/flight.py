@@ -184,7 +184,7 @@ class Flight:
         Nothing is cancelled of which it is unknown whether the service has it.
         """
         record = self.record
-        if record.state is JobState.SUBMITTING:
+        if record.is_uncertain:
             return False
         if record.state is JobState.ACCEPTED and not self._client.cancel(record.job_id):
             return False
