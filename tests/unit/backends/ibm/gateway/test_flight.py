@@ -32,10 +32,11 @@ class Service:
         return {name: JobStatus(outcome) for name, outcome in jobs.items()}
 
     def submit(self, *_: object) -> str:
-        self.jobs["job-1"] = "waiting"
+        name = f"job-{len(self.jobs) + 1}"
+        self.jobs[name] = "waiting"
         if not self.answers:
             raise TransientError("no answer")
-        return "job-1"
+        return name
 
     def cancel(self, name: str) -> bool:
         self.jobs[name] = "cancelled"
@@ -107,3 +108,19 @@ def test_a_job_that_is_found_after_it_was_given_up_is_cancelled(ledger):
     assert flight(ledger, service, can_submit=False).advance(0.0)
     assert service.jobs == {"job-1": "cancelled"}
     assert dict(ledger.records[JOB.key].duplicates) == {"job-1": "cancelled"}
+
+
+def test_a_job_that_the_index_had_not_for_too_long_is_cancelled_when_it_appears(ledger):
+    service = Service()
+    service.answers, service.index_lags = False, True
+    on_its_way = flight(ledger, service)
+    assert not on_its_way.advance(0.0)
+    service.answers = True
+    assert not on_its_way.advance(31.0)
+    assert list(service.jobs) == ["job-1", "job-2"]
+    service.index_lags, service.jobs["job-2"] = False, "done"
+    assert on_its_way.advance(32.0)
+    record = ledger.records[JOB.key]
+    assert (record.state, record.job_id) == (JobState.FINISHED, "job-2")
+    assert dict(record.duplicates) == {"job-1": "cancelled"}
+    assert service.jobs["job-1"] == "cancelled"
