@@ -43,7 +43,7 @@ def job(folder: str, *overrides: str) -> Any:
     """The job with its study in `folder`."""
     from qstore_ray import JobConfig
 
-    return JobConfig.from_toml(JOB, [f"storage={json.dumps(folder)}", *OFF, *overrides])
+    return JobConfig.load(JOB, [f"storage={json.dumps(folder)}", *OFF, *overrides])
 
 
 def search(folder: str, trials: int, seed: int, scheduler: str) -> dict[str, Any]:

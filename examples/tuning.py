@@ -74,7 +74,7 @@ for trial in result.trials:
     print(row, "  ".join(tried), sep="  ")
 
 refit = Path(options.storage) / result.study / "refit"
-data = DatasetLoader.load(JobConfig.from_toml(refit / "config.toml").dataset)
+data = DatasetLoader.load(JobConfig.load(refit / "config.toml").dataset)
 print(f"best trial    {result.best[0]}")
 print(f"test accuracy {TrainedModel.load(refit).evaluate(data, 'test')['accuracy']:.3f}")
 print(f"run folder    {refit.resolve()}")

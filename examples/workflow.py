@@ -64,7 +64,7 @@ print(f"best trial    {best.number}: {best.objectives}, {best.parameters}")
 refit = Path(options.storage).resolve() / "wine" / "refit"
 file = download_model("models:/wine@champion", refit, storage=options.storage)
 champion = TrainedModel.load(file)
-held_out = DatasetLoader.load(JobConfig.from_toml(refit / "config.toml").dataset)
+held_out = DatasetLoader.load(JobConfig.load(refit / "config.toml").dataset)
 scores = champion.evaluate(held_out, "test")
 print("champion      models:/wine@champion")
 print(f"test accuracy {scores['accuracy']:.3f}")

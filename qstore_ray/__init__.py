@@ -57,9 +57,7 @@ if TYPE_CHECKING:
     from qstore_ray.track.sync import sync_run as sync_run
     from qstore_ray.track.tensorboard import TensorBoardTracker as TensorBoardTracker
     from qstore_ray.track.wandb import WandBTracker as WandBTracker
-    from qstore_ray.train.callbacks.base import Batch as Batch
     from qstore_ray.train.callbacks.base import Callback as Callback
-    from qstore_ray.train.callbacks.base import Run as Run
     from qstore_ray.train.callbacks.budget import Budget as Budget
     from qstore_ray.train.callbacks.convergence import ConvergenceMonitor as ConvergenceMonitor
     from qstore_ray.train.callbacks.early_stopping import EarlyStopping as EarlyStopping
@@ -67,6 +65,8 @@ if TYPE_CHECKING:
     from qstore_ray.train.callbacks.learning_rate import LearningRateMonitor as LearningRateMonitor
     from qstore_ray.train.callbacks.metrics_logger import MetricsLogger as MetricsLogger
     from qstore_ray.train.callbacks.model_checkpoint import ModelCheckpoint as ModelCheckpoint
+    from qstore_ray.train.callbacks.run import Batch as Batch
+    from qstore_ray.train.callbacks.run import Run as Run
     from qstore_ray.train.callbacks.timer import Timer as Timer
     from qstore_ray.train.config import ClusterConfig as ClusterConfig
     from qstore_ray.train.config import TrainerConfig as TrainerConfig
@@ -85,7 +85,7 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "Backend": "qstore_ray.backends.base",
-    "Batch": "qstore_ray.train.callbacks.base",
+    "Batch": "qstore_ray.train.callbacks.run",
     "Bindings": "qstore_ray.backends.base",
     "Budget": "qstore_ray.train.callbacks.budget",
     "Callback": "qstore_ray.train.callbacks.base",
@@ -119,7 +119,7 @@ _EXPORTS = {
     "QuantumRegressor": "qstore_ray.estimator",
     "QuantumTrainer": "qstore_ray.train.trainer",
     "ReadTask": "qstore_ray.data.sources.base",
-    "Run": "qstore_ray.train.callbacks.base",
+    "Run": "qstore_ray.train.callbacks.run",
     "RunInfo": "qstore_ray.track.base",
     "SourceAdapter": "qstore_ray.data.sources.base",
     "SourceData": "qstore_ray.data.sources.base",

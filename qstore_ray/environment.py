@@ -1,4 +1,4 @@
-"""Environment variables for the duration of a block, for packages that read nothing else."""
+"""What this process may use of its machine, and its environment variables."""
 
 from __future__ import annotations
 
@@ -28,3 +28,8 @@ def environment(
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def available_cpus() -> int:
+    """CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qstore_ray.job import JobConfig
-from qstore_ray.learn.step import BLOCK
 from qstore_ray.train.first_steps import FirstSteps, Work, measured_work, scoring_work
 
 if TYPE_CHECKING:
@@ -34,8 +33,7 @@ class Estimate:
         backend: that runs the circuits. engine: description of it.
         noise: whether the job has noise. measured_steps: how many steps were taken to count and
             time them; 0 if the cost model answered.
-        circuits, shots: in all epochs, with validation, as training counts them: the last block of
-            16 rows is full.
+        circuits, shots: in all epochs, with validation, as training counts them.
         test_circuits, test_shots, test_seconds: to score the test rows with noise or shots, and
             mitigated; 0 without.
         flops_per_step: operations for the values and gradients of one batch; None if measured.
@@ -164,17 +162,12 @@ def _predicted(config: JobConfig, job: Checked, program: Program) -> FirstSteps:
     rows, validation = len(job.rows.x), len(job.rows.x_val)
     batch = min(config.trainer.batch_size * config.trainer.accumulate, rows)
     step = cost(program, batch, rows_gradient=job.model.rows_gradient, calibration=speed)
-    circuits = sum(_full_blocks(min(batch, rows - first)) for first in range(0, rows, batch))
     scored = cost(program, validation, gradient=False, calibration=speed).seconds
     return FirstSteps(
-        Work(step.seconds, circuits * batch / rows, 0),
-        Work(scored, _full_blocks(validation), 0),
+        Work(step.seconds, batch, 0),
+        Work(scored, validation, 0),
         rows / batch,
         describe(backend.engine),
         flops_per_step=step.flops,
         memory_bytes=step.memory,
     )
-
-
-def _full_blocks(n_rows: int) -> int:
-    return -(-n_rows // BLOCK) * BLOCK

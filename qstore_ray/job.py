@@ -156,7 +156,7 @@ def _check_job(config: object, name: str) -> None:
     if isinstance(config, JobConfig):
         return
     path = isinstance(config, str | Path)
-    read = f"JobConfig.from_toml({str(config)!r})" if path else 'JobConfig.from_toml("job.toml")'
+    read = f"JobConfig.load({str(config)!r})" if path else 'JobConfig.load("job.toml")'
     raise UsageError(
         f"{name} takes a job, a JobConfig",
         field="config",

@@ -16,7 +16,7 @@ _COMMANDS: Final = (
     (re.compile(r"\bexisting=(['\"])resume\1"), "--resume"),
     (re.compile(r"\bexisting=(['\"])replace\1"), "--fresh"),
     (re.compile(r"\bsync_run\(['\"]?([^'\")]*)['\"]?\)"), r"`qstore runs sync \1`"),
-    (re.compile(r"\bread_result\(['\"]?([^'\")]*)['\"]?\)"), r"`qstore tune show \1`"),
+    (re.compile(r"\bStudyResult\.load\('STORAGE', '([^']*)'\)"), r"`qstore tune show \1`"),
     (re.compile(r"\bTrainedModel\.save\b"), "`qstore export`"),
 )
 """Patterns of Python forms, with the replacement on the command line."""

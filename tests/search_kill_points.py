@@ -27,7 +27,7 @@ from typing import Any
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import RunExistsError
-from qstore_ray.resilience import sweep_parts
+from qstore_ray.files import sweep_parts
 from qstore_ray.track import follow
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.run.checkpoint import latest_checkpoint

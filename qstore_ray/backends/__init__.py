@@ -17,15 +17,23 @@ Begin with `base.py`. To add a backend, write a class with `check` and `evaluate
 from __future__ import annotations
 
 import inspect
+import json
 import pickle
 from collections.abc import Callable
 
-from qstore_ray.backends.base import Backend
+from qstore_ray.backends.base import Backend, can_describe_itself
 from qstore_ray.errors import ConfigError, unknown_name_error
 from qstore_ray.registry import Registry
-from qstore_ray.types import ReadOnlyTable
+from qstore_ray.types import ReadOnlyTable, Table
 
-__all__ = ["BACKENDS", "check_backend", "check_object", "check_sendable", "open_backend"]
+__all__ = [
+    "BACKENDS",
+    "check_backend",
+    "check_object",
+    "check_sendable",
+    "described_backend",
+    "open_backend",
+]
 
 BACKENDS: Registry[Callable[..., Backend]] = Registry(
     "backend",
@@ -109,3 +117,25 @@ def check_sendable(backend: Backend) -> None:
             fix="Define its class in a module, without locks, files or connections in its fields, "
             "or set trainer.num_workers = 0.",
         ) from exc
+
+
+def described_backend(backend: Backend) -> Table:
+    """What a run's record keeps: the class, and the `description` if the backend has one.
+
+    Raises:
+        ConfigError: a description that JSON cannot hold.
+    """
+    kind = type(backend)
+    found: Table = {"backend": f"{kind.__module__}.{kind.__qualname__}"}
+    if not can_describe_itself(backend):
+        return found
+    try:
+        text = json.dumps(backend.description(), allow_nan=False)
+    except (TypeError, ValueError) as exc:
+        raise ConfigError(
+            f"the description of a backend has to be JSON-ready: {exc}",
+            field="backend",
+            value=kind.__name__,
+            fix="Return numbers, texts, lists and tables with texts as keys from description().",
+        ) from exc
+    return {**found, "backend_description": json.loads(text)}

@@ -21,7 +21,7 @@ from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray, ComplexArray, FloatArray
+    from qstore_ray.types import AnyArray, ComplexArray, FloatArray, Table
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,14 @@ class Bindings:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def part(self, rows: slice | AnyArray) -> Bindings:
+        """Some of the rows."""
+        return Bindings(
+            self.rows[rows],
+            self.params if self.params.ndim == 1 else self.params[rows],
+            None if self.amplitudes is None else self.amplitudes[rows],
+        )
 
 
 class Usage(NamedTuple):
@@ -191,6 +199,19 @@ class PaidBackend(Backend, Protocol):
 def can_belong_to_run(backend: Backend) -> TypeGuard[PaidBackend]:
     """Whether the backend records for whom it evaluates."""
     return hasattr(backend, "for_run")
+
+
+class DescribedBackend(Backend, Protocol):
+    """A backend that says its settings; a run is resumed with the same ones."""
+
+    def description(self) -> Table:
+        """The settings that decide its values, JSON-ready; no threads, devices or addresses."""
+        ...
+
+
+def can_describe_itself(backend: Backend) -> TypeGuard[DescribedBackend]:
+    """Whether the backend offers `description`."""
+    return hasattr(backend, "description")
 
 
 class StateBackend(Backend, Protocol):

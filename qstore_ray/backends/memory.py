@@ -46,5 +46,28 @@ def check_states(n_rows: int, n_qubits: int) -> None:
         )
 
 
+def check_trajectories(n_rows: int, trajectories: int, bytes_each: int) -> None:
+    """Check that the trajectories of N rows can be held.
+
+    Args:
+        trajectories: of each row.
+        bytes_each: what a trajectory takes.
+
+    Raises:
+        ResourceError: they need more memory than this machine has.
+    """
+    needed, memory = n_rows * trajectories * bytes_each, _memory()
+    if needed > memory:
+        rows = "a row" if n_rows == 1 else f"{n_rows:,} rows"
+        raise ResourceError(
+            f"{trajectories:,} trajectories of {rows} need {needed / 2**30:,.0f} GiB of memory, "
+            f"this machine has {memory / 2**30:,.0f} GiB",
+            field="noise.trajectories",
+            value=trajectories,
+            fix=f"Take at most {memory // (n_rows * bytes_each):,}, or the mean of several "
+            "evaluations.",
+        )
+
+
 def _memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -16,8 +16,9 @@ from qstore_ray.backends.check_bindings import check_bindings
 from qstore_ray.backends.counts import Counts, checked_shots_of_counts
 from qstore_ray.backends.grouping import checked_shots, key_of_shots
 from qstore_ray.backends.keys import DrawKey
-from qstore_ray.backends.memory import check_states, check_width
+from qstore_ray.backends.memory import check_states, check_trajectories, check_width
 from qstore_ray.backends.noise.config import NoiseConfig, read_noise
+from qstore_ray.backends.noise.parts import bytes_of_trajectory, joined, parts_of
 from qstore_ray.backends.noise.trajectories import (
     RandomErrors,
     TrajectoryRun,
@@ -40,7 +41,7 @@ from qstore_ray.simulate.engines.engines import (
 from qstore_ray.simulate.states import prepare_states
 
 if TYPE_CHECKING:
-    from qstore_ray.types import ComplexArray, FloatArray, ReadOnlyTable
+    from qstore_ray.types import ComplexArray, FloatArray, ReadOnlyTable, Table
 
 _PRECISIONS = ("complex128", "complex64")
 
@@ -110,6 +111,12 @@ class StatevectorBackend:
             self.engine, self.threads, self.precision, self.noise, self.trajectories, self.shots
         )  # fmt: skip
 
+    def description(self) -> Table:
+        """Precision, noise, trajectories and shots; see `DescribedBackend`."""
+        noise = None if self.noise is None else self.noise.to_dict()
+        settings = {"precision": self.precision, "noise": noise, "shots": self.shots}
+        return {**settings, "trajectories": self.trajectories if self.noise else None}
+
     @property
     def draws(self) -> bool:
         """Whether its values are random: means over trajectories, or of shots."""
@@ -131,9 +138,13 @@ class StatevectorBackend:
         check_bindings(template, observables, bindings)
         self.check_width(template)
         if self.shots is None:
-            self._with_noise(template, observables)
+            errors = self._with_noise(template, observables)[2]
         else:
-            compile_measured(template, tuple(observables), self._noise_text)
+            errors = compile_measured(template, tuple(observables), self._noise_text).errors
+        if errors is not None and self.noise is not None:
+            most = max(self.trajectories, self.noise.test_trajectories)
+            most = most if self.shots is None else min(most, self.shots)
+            check_trajectories(1, most, bytes_of_trajectory(errors.signed, len(observables)))
 
     def check_width(self, template: Template) -> None:
         """Raise `ResourceError` where the states of a circuit do not fit this machine's memory."""
@@ -158,7 +169,11 @@ class StatevectorBackend:
         self.check(template, observables, bindings)
         template, observables, errors = self._with_noise(template, observables)
         if errors is not None:
-            return self._trajectories(errors, bindings, key, keep=False).estimates()
+            each = bytes_of_trajectory(errors.signed, len(observables))
+            parts = parts_of(bindings, key_of_errors(key), self.trajectories, each)
+            return joined(
+                [self._trajectories(errors, *part, keep=False).estimates() for part in parts]
+            )
         program = compile_program(template, observables, bindings.params.ndim == 2)
         values, _ = self._run.forward(
             program, bindings.rows, bindings.params, bindings.amplitudes, keep=False,
@@ -206,7 +221,9 @@ class StatevectorBackend:
         self.check(template, observables, bindings)
         template, observables, errors = self._with_noise(template, observables)
         if errors is not None:
-            run = self._trajectories(errors, bindings, key, keep=True)
+            each = bytes_of_trajectory(errors.signed, len(observables))
+            check_trajectories(len(bindings), self.trajectories, each)
+            run = self._trajectories(errors, bindings, key_of_errors(key), keep=True)
             return run.estimates(), partial(run.pullback, rows_gradient=rows_gradient)
         program = compile_program(template, observables, bindings.params.ndim == 2)
         values, tape = self._run.forward(
@@ -254,6 +271,9 @@ class StatevectorBackend:
         check_bindings(template, observables, bindings)
         self.check_width(template)
         circuit = compile_measured(template, observables, self._noise_text)
+        if circuit.errors is not None:
+            each = bytes_of_trajectory(circuit.errors.signed, len(observables))
+            check_trajectories(len(bindings), min(self.trajectories, shots), each)
         return SampledRun(
             self._run, circuit, bindings, shots, key_of_shots(key), trajectories=self.trajectories,
             threads=self.threads, precision=self.precision,
@@ -269,10 +289,10 @@ class StatevectorBackend:
         return noisy.template, noisy.observables, noisy.errors
 
     def _trajectories(
-        self, errors: RandomErrors, bindings: Bindings, key: DrawKey | None, *, keep: bool
+        self, errors: RandomErrors, bindings: Bindings, key: DrawKey, *, keep: bool
     ) -> TrajectoryRun:
         return TrajectoryRun(
-            self._run, errors, bindings, key_of_errors(key), trajectories=self.trajectories,
+            self._run, errors, bindings, key, trajectories=self.trajectories,
             threads=self.threads, precision=self.precision, keep=keep,
         )  # fmt: skip
 

@@ -21,7 +21,7 @@ from typing import Annotated, Any, TextIO, TypeAlias
 import typer
 
 from qstore_ray.errors import QStoreError, UsageError
-from qstore_ray.resilience import is_full
+from qstore_ray.files import is_full
 from qstore_ray.wording import worded
 
 AsJson: TypeAlias = Annotated[

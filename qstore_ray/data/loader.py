@@ -12,6 +12,7 @@ declare as entry points of the group `qstore_ray.sources`; its module is importe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,14 +57,19 @@ class DatasetLoader:
     """
 
     @classmethod
-    def load(cls, config: DatasetConfig) -> Dataset:
+    def load(cls, config: DatasetConfig | str | Path) -> Dataset:
         """The dataset that `config` describes: surveyed, checked, split, preparation fitted.
+
+        Args:
+            config: what to load, or the folder that `Dataset.save` wrote a dataset into.
 
         Raises:
             ConfigError: parameters that the source cannot use.
             DataError: missing, empty, ragged or non-finite data, one class, too few rows.
             MissingDependencyError: the source needs a package that is not installed.
         """
+        if isinstance(config, str | Path):
+            return Dataset.load(config)
         adapter = open_source(config.source)
         return build_dataset(config, adapter().read(adapter.Params(**config.params), config))
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from qstore_ray.errors import RunError
-from qstore_ray.resilience import unwritable_fix
+from qstore_ray.files import unwritable_fix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -102,8 +102,7 @@ def landscape(
         there = theta + places[j] * first + places[i] * second
         loss, count, _correct = step.evaluate(model, there, x, y, backend).sum(axis=0)
         losses[i, j] = loss / count
-    padded = len(x) + -len(x) % step.BLOCK
-    return Landscape(places, losses, len(x), padded * losses.size, seed)
+    return Landscape(places, losses, len(x), len(x) * losses.size, seed)
 
 
 def landscape_figure(found: Landscape, title: str = "Loss landscape") -> Figure:

@@ -3,7 +3,7 @@
 Rows are processed in fixed blocks of 16 (the last one padded, with weight 0), for any number of
 workers. The shapes and the order of the operations depend on the block alone, so its sums have the
 same bits on any worker. The trainer adds the blocks of all workers in one fixed order, so W workers
-end with exactly the parameters of one.
+end with exactly the parameters of one. The backend alone gets no padded row (`learn/padding.py`).
 
 The rows of the returned array are blocks; its columns are the gradient of Σ loss by θ (in θ's
 order), then Σ loss, the number of rows, and the number classified correctly. If rows have
@@ -22,6 +22,7 @@ from qstore_ray.backends.keys import DrawKey
 from qstore_ray.learn.gradients.base import GradientMethod, linearize
 from qstore_ray.learn.layers import Tape
 from qstore_ray.learn.model import Parts, QuantumModel
+from qstore_ray.learn.padding import without_padding
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
@@ -60,6 +61,7 @@ def value_and_grad(
         weight: of each row (B,), which its loss and gradient are multiplied by; None for 1.
         key: names the random draws of a backend that has any.
     """
+    n_rows = len(x)
     x, there = _blocks(x)
     y = _padded(y, len(x))
     weight = there if weight is None else there * _padded(weight, len(x))
@@ -70,7 +72,7 @@ def value_and_grad(
     angles = model.circuit.angles(inputs)
     estimates, pullback = linearize(
         method,
-        backend,
+        without_padding(backend, n_rows, len(x)),
         model.circuit.template,
         model.observables,
         model.bindings(parts, inputs, angles),
@@ -126,7 +128,9 @@ def block_outputs(
     key: DrawKey | None = None,
 ) -> FloatArray:
     """Outputs (blocks, 16, K) for features (B, F), as `evaluate` has them; the last is padded."""
+    n_rows = len(x)
     x, _ = _blocks(x)
+    backend = without_padding(backend, n_rows, len(x))
     parts = model.split(theta)
     inputs, _ = model.inputs(parts, _by_block(x))
     z = _expectations(model, parts, inputs.reshape(len(x), -1), backend, key)

@@ -26,7 +26,7 @@ import numpy as np
 
 from qstore_ray.circuits.observable import z_observables
 from qstore_ray.circuits.template import Op, Template, param, row
-from qstore_ray.resilience import expanded, write_durably
+from qstore_ray.files import expanded, write_durably
 from qstore_ray.simulate.compile.compiler import compile_program
 from qstore_ray.simulate.compile.program import PHASES, Program
 from qstore_ray.simulate.engines.engines import (

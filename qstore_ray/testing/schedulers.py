@@ -28,6 +28,9 @@ class SchedulerLaws:
     """It acts exactly at the epochs at which `decides` says so, further reports change nothing, the
     seed decides, and it keeps Ray's protocol for trials that fail.
 
+    A trial reports 30 epochs; its score is random from 0 to 1, plus 0.01 an epoch. Give a threshold
+    that about half of the trials miss.
+
     Fixtures: `scheduler`; `trials`, if it takes long.
     """
 
@@ -50,7 +53,9 @@ class SchedulerLaws:
         expected = {epoch for epoch in range(1, EPOCHS) if scheduler.decides(epoch, EPOCHS)}
         changed = {epoch for _, epoch, _ in loop.courses}
         assert loop.acted | changed <= expected
-        assert bool(loop.acted | changed) == bool(expected)
+        assert bool(loop.acted | changed) == bool(expected), (
+            "it never acted; choose options with which it ends or changes some of these trials"
+        )
 
     @pytest.mark.parametrize("at_once", [3, 24])
     def test_what_a_search_does_is_independent_of_further_reports(

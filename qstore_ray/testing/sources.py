@@ -104,7 +104,7 @@ class SourceLaws:
     def test_the_configuration_survives_toml_and_pickle(self, load: Load, tmp_path: Path) -> None:
         dataset = load(65_536)
         (tmp_path / "config.toml").write_text(dataset.config.to_toml(), encoding="utf-8")
-        assert DatasetConfig.from_toml(tmp_path / "config.toml") == dataset.config
+        assert DatasetConfig.load(tmp_path / "config.toml") == dataset.config
         assert pickle.loads(pickle.dumps(dataset.config)) == dataset.config  # noqa: S301 — our own
 
 

@@ -3,9 +3,9 @@
 Begin with `base.py`: what a tracker and a display are, and the registry `TRACKERS`.
 
     jsonl, records, tail     the metrics file: written, described, read while it grows
-    follow, sync             from that file to the trackers: during a run, and later
+    follow (lane), sync      from that file to the trackers: during a run, and later
     config                   the `track` part of a job
-    mlflow/, tensorboard, wandb   the trackers
+    mlflow/, tensorboard (event_files), wandb   the trackers
     logs/                    log lines, and secrets that are hidden
     reading/                 metrics of runs, compared
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from qstore_ray.errors import RunError
+from qstore_ray.files import unwritable_fix, write_durably
 from qstore_ray.registry import Registry
-from qstore_ray.resilience import unwritable_fix, write_durably
 from qstore_ray.track.logs.text import redact
 from qstore_ray.track.records import EndRecord, StartRecord, StepRecord
 from qstore_ray.types import ReadOnlyTable, Table

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 from qstore_ray.config import Config
 from qstore_ray.credentials import PublicUrl
 from qstore_ray.errors import ConfigError, unknown_name_error
-from qstore_ray.resilience import real_path
+from qstore_ray.files import real_path
 from qstore_ray.track.base import TRACKERS
 from qstore_ray.types import Table
 

@@ -10,26 +10,15 @@ Nothing can be lost by that: the file is the truth, trackers are copies.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Literal
 
 from qstore_ray.errors import QStoreError, RunError
-from qstore_ray.track.base import (
-    KEPT,
-    TRACKERS,
-    Display,
-    Outcome,
-    Record,
-    RunInfo,
-    Status,
-    Tracker,
-)
+from qstore_ray.track.base import KEPT, TRACKERS, Display, Outcome, Record, RunInfo, Status, Tracker
 from qstore_ray.track.config import TrackConfig
+from qstore_ray.track.lane import RETRY_SECONDS, Lane
 from qstore_ray.track.logs.logging import announce, logged_as
-from qstore_ray.track.switch_interval import short_turns
 from qstore_ray.track.tail import Tail
 from qstore_ray.types import ReadOnlyTable
 
@@ -37,9 +26,6 @@ TrackerFailure = tuple[str, BaseException]
 """Which tracker failed, and with what."""
 
 _POLL_SECONDS = 0.1
-_RETRY_SECONDS = 30.0
-_SILENT_SECONDS = 3.0
-_KEPT = "the run folder keeps all that it misses"
 
 
 def open_trackers(config: TrackConfig) -> tuple[Tracker, ...]:
@@ -66,7 +52,7 @@ class Follower:
         trackers: Sequence[Tracker] = (),
         display: Display | None = None,
         *,
-        retry_seconds: float = _RETRY_SECONDS,
+        retry_seconds: float = RETRY_SECONDS,
         said: set[str] | None = None,
         describes: bool = True,
     ) -> None:
@@ -76,7 +62,7 @@ class Follower:
         self._tail = Tail(run.metrics_path)
         self._failures: list[TrackerFailure] = []
         self._said = set[str]() if said is None else said
-        self._lanes = [_Lane(t, run, retry_seconds, self._failed) for t in trackers]
+        self._lanes = [Lane(t, run, retry_seconds, self._failed) for t in trackers]
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="follow", daemon=True)
         self._followed = False
@@ -195,79 +181,3 @@ class Follower:
         self._said.add(text)
         with logged_as(run=self._run.name):
             announce(kind, text)
-
-
-class _Lane:
-    """One tracker, its thread, and the records it still has to take.
-
-    Errors are read from the futures instead of being caught: every error that a tracker raises
-    becomes a failure with the tracker's name, and the other trackers continue.
-    """
-
-    def __init__(
-        self,
-        tracker: Tracker,
-        run: RunInfo,
-        retry_seconds: float,
-        failed: Callable[[str, BaseException], None],
-    ) -> None:
-        self.name = tracker.name
-        self.complete = False
-        self._tracker = tracker
-        self._run = run
-        self._retry_seconds = retry_seconds
-        self._failed = failed
-        self._records: list[Record] = []
-        self._sent = 0
-        self._started = False
-        self._not_before = 0.0
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"track-{tracker.name}")
-        self._pending: Future[None] | None = None
-
-    def offer(self, record: Record) -> None:
-        """Put a record at the end of the list."""
-        self._records.append(record)
-
-    def pump(self) -> None:
-        """Look after the call that is under way, and begin the next one; never waits."""
-        if self._pending is not None and self._pending.done():
-            self._settle()
-        behind = not self._started or self._sent < len(self._records)
-        if self._pending is None and behind and time.monotonic() >= self._not_before:
-            self._pending = self._pool.submit(self._catch_up)
-
-    def close(self, outcome: Outcome) -> None:
-        """Send what is left and finish the tracker; waits for its thread."""
-        self._settle()
-        self._pending = self._pool.submit(self._catch_up)
-        self._settle()
-        if self._started:
-            self._pending = self._pool.submit(self._finish, outcome)
-            self.complete = self._settle()
-        self._pool.shutdown()
-
-    def _catch_up(self) -> None:
-        with short_turns():
-            if not self._started:
-                self._tracker.start(self._run)
-                self._started = True
-            while self._sent < len(self._records):
-                self._tracker.epoch(self._records[self._sent])
-                self._sent += 1
-
-    def _finish(self, outcome: Outcome) -> None:
-        with short_turns():
-            self._tracker.finish(outcome.status, outcome.summary, outcome.artifacts)
-
-    def _settle(self) -> bool:
-        """Wait for the call that is under way; whether it went well."""
-        if self._pending is not None and not wait([self._pending], timeout=_SILENT_SECONDS).done:
-            limit = getattr(self._tracker, "longest_wait", "")
-            announce("note", f"waiting for {self.name}: {f'{limit}, and ' if limit else ''}{_KEPT}")
-        error = None if self._pending is None else self._pending.exception()
-        self._pending = None
-        if error is None:
-            return True
-        self._not_before = time.monotonic() + self._retry_seconds
-        self._failed(self.name, error)
-        return False

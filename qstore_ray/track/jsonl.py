@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from qstore_ray.errors import RunError
-from qstore_ray.resilience import unwritable_fix, write_durably
+from qstore_ray.files import unwritable_fix, write_durably
 from qstore_ray.track.base import Record
 
 

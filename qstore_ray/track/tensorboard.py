@@ -24,18 +24,21 @@ from typing import TYPE_CHECKING, Final
 from qstore_ray.errors import RunError, not_installed_error
 from qstore_ray.track.base import Record, RunInfo, Status
 from qstore_ray.track.config import TrackConfig
+from qstore_ray.track.event_files import stored_events
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.track.logs.text import as_text, flatten, is_number, leaves, metrics_of, redact
 from qstore_ray.types import ReadOnlyTable
 
 if TYPE_CHECKING:
     from tensorboardX.event_file_writer import EventsWriter
-    from tensorboardX.proto.event_pb2 import Event
     from tensorboardX.proto.summary_pb2 import Summary
 
 FOLDER: Final = "tensorboard"
 _ATTEMPT: Final = ("generation", "workers", "rows", "parameters")
-_CHANNELS: Final[Mapping[str, int]] = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
+_HEADER: Final = struct.Struct(">16xIIxB")
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+_CHANNELS: Final[Mapping[int, int]] = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
+"""By the colour type of a PNG file: grey, RGB, a palette of RGB, grey and RGB with transparency."""
 _LONGEST_TEXT: Final = 6000
 
 
@@ -75,7 +78,7 @@ class TensorBoardTracker:
             self.close()
             folder = run.run_dir / FOLDER
             folder.mkdir(exist_ok=True)
-            self._points, self._texts = _stored(folder)
+            self._points, self._texts = stored_events(folder)
             count = sum(1 for _ in folder.iterdir())
             # The name ends in something of its own: the writer would overwrite a file of the
             # same second.
@@ -192,17 +195,17 @@ class TensorBoardTracker:
             self._say(name.as_posix(), code)
 
     def _log_image(self, tag: str, path: Path, step: int) -> None:
-        from PIL import Image
         from tensorboardX.proto.summary_pb2 import Summary
 
-        with Image.open(path) as picture:
-            width, height = picture.size
-            channels = _CHANNELS.get(picture.mode, 3)
+        content = path.read_bytes()
+        if not content.startswith(_PNG) or len(content) < _HEADER.size:
+            raise OSError(f"{path.name} is not a PNG file")
+        width, height, colour = _HEADER.unpack_from(content)
         image = Summary.Image(
             height=height,
             width=width,
-            colorspace=channels,
-            encoded_image_string=path.read_bytes(),
+            colorspace=_CHANNELS.get(colour, 3),
+            encoded_image_string=content,
         )
         self._write(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
         self._points.add((tag, step))
@@ -219,43 +222,6 @@ class TensorBoardTracker:
                 value=str(self._run.run_dir / FOLDER),
                 fix="The run folder keeps all of it; sync_run('RUN') copies it later.",
             ) from exc
-
-
-def read_events(path: Path) -> Iterator[Event]:
-    """The events of one file, in order, up to the first record that is cut short or damaged.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    from tensorboardX.proto.event_pb2 import Event
-    from tensorboardX.record_writer import masked_crc32c
-
-    data, place = path.read_bytes(), 0
-    while place + 12 <= len(data):
-        length, check = struct.unpack_from("<QI", data, place)
-        begin, end = place + 12, place + 12 + length
-        if check != masked_crc32c(data[place : place + 8]) or end + 4 > len(data):
-            return
-        if struct.unpack_from("<I", data, end)[0] != masked_crc32c(data[begin:end]):
-            return
-        yield Event.FromString(data[begin:end])
-        place = end + 4
-
-
-def _stored(folder: Path) -> tuple[set[tuple[str, int]], dict[str, tuple[int, str]]]:
-    """Points and last texts of all event files of a folder."""
-    points: set[tuple[str, int]] = set()
-    texts: dict[str, tuple[int, str]] = {}
-    for path in sorted(folder.glob("*.tfevents.*")):
-        for event in read_events(path):
-            for value in event.summary.value:
-                if value.HasField("simple_value") or value.HasField("image"):
-                    points.add((value.tag, event.step))
-                elif value.metadata.plugin_data.plugin_name == "text":
-                    tag, said = value.tag.removesuffix("/text_summary"), value.tensor.string_val[0]
-                    if event.step >= texts.get(tag, (0, ""))[0]:
-                        texts[tag] = (event.step, said.decode())
-    return points, texts
 
 
 def _table(values: Mapping[str, str]) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from qstore_ray.backends.base import Backend
+from qstore_ray.backends.base import Backend, can_describe_itself
+from qstore_ray.backends.mitigation.unused import unused_mitigation
 from qstore_ray.backends.noise.placed import unused_noise
 from qstore_ray.config import Config
 from qstore_ray.data.read.dataset import Dataset
@@ -97,6 +98,12 @@ def _check_own_backend(config: TrainerConfig, backend: Backend | None) -> None:
             "a backend that is given as an object trains as it is",
             field="trainer.noise",
             fix="Give the noise to the backend, StatevectorBackend(noise=...), or leave it out.",
+        )
+    if backend is not None and not can_describe_itself(backend):
+        _log.warning(
+            "the backend %s has no method description, so the record of the run has its class "
+            "alone, and a resumed run is not checked for other settings of it",
+            type(backend).__name__,
         )
 
 
@@ -218,10 +225,12 @@ def check_rows(
         first, _ = model.inputs(parts, rows.x[:1])
         bindings = model.bindings(parts, first, model.circuit.angles(first))
         backend.check(model.circuit.template, model.observables, bindings)
-        if config.mitigation is not None:
-            mitigated = config.open_mitigated()
+        mitigated = backend if config.mitigation is None else config.open_mitigated()
+        if mitigated is not backend:
             mitigated.check(model.circuit.template, model.observables, bindings)
-    for said in unused_noise(model.circuit.template, getattr(backend, "noise", None)):
+    template = model.circuit.template
+    unused = unused_noise(template, getattr(backend, "noise", None))
+    for said in (*unused, *unused_mitigation(template, mitigated)):
         _log.warning("%s", said)
 
 

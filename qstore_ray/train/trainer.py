@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qstore_ray.backends import check_object, check_sendable, open_backend
+from qstore_ray.backends import check_object, check_sendable, described_backend, open_backend
 from qstore_ray.backends.keys import DrawKey, for_scoring
 from qstore_ray.baseline import Baseline
 from qstore_ray.config import dump_toml, fingerprint
 from qstore_ray.data.read.dataset import Dataset
+from qstore_ray.environment import available_cpus
 from qstore_ray.errors import ConfigError, InterruptedRunError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel
-from qstore_ray.resilience import available_cpus
 from qstore_ray.track.base import Display, RunInfo, Status, Tracker
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.follow import Follower, open_trackers
@@ -301,8 +301,7 @@ class QuantumTrainer:
         if sample_weight is not None:
             recipe["sample_weight"] = fingerprint(np.asarray(sample_weight, np.float64).tolist())
         if self.backend is not None:
-            kind = type(self.backend)
-            recipe["backend"] = f"{kind.__module__}.{kind.__qualname__}"
+            recipe |= described_backend(self.backend)
         given = self.callbacks[len(self.trainer.callbacks) :]
         deciding = [described(callback) for callback in given if callback.decides]
         return recipe | ({"callbacks": deciding} if deciding else {})

@@ -38,7 +38,7 @@ from qstore_ray.tune.driver.watch import Watch, artifacts_of
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.admission import check_study
 from qstore_ray.tune.study.opening import open_study
-from qstore_ray.tune.study.result import StudyResult, read_result
+from qstore_ray.tune.study.result import StudyResult
 from qstore_ray.tune.study.study import Study
 from qstore_ray.tune.trial.plan import Plan, for_trials
 from qstore_ray.types import ReadOnlyTable
@@ -172,4 +172,6 @@ class Tuner:
         return result
 
     def _read(self) -> StudyResult:
-        return read_result(self.base.storage, self.base.name, storage_url=self.config.storage_url)
+        return StudyResult.load(
+            self.base.storage, self.base.name, storage_url=self.config.storage_url
+        )

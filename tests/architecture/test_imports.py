@@ -31,11 +31,7 @@ ALLOWED = {
     ),
     "optuna": ("qstore_ray.tune",),
     "pandas": ("qstore_ray.data.sources",),
-    "PIL": (
-        "qstore_ray.data.sources",
-        "qstore_ray.data.service.server.imports.label_studio",
-        "qstore_ray.track.tensorboard",
-    ),
+    "PIL": ("qstore_ray.data.files.pillow",),
     "pytest": ("qstore_ray.testing",),
     "qiskit": (
         "qstore_ray.circuits.qiskit.qiskit",
@@ -66,6 +62,8 @@ ALLOWED = {
         "qstore_ray.train.ray.session",
         "qstore_ray.train.ray.kernel_matrix",
         "qstore_ray.train.ray.errors",
+        "qstore_ray.train.ray.failures",
+        "qstore_ray.train.ray.side_effects",
         "qstore_ray.train.ray.predict",
         "qstore_ray.train.ray.workers",
         "qstore_ray.train.loop.reporter",
@@ -116,8 +114,7 @@ ALLOWED = {
     ),
     "starlette": ("qstore_ray.data.service",),
     "structlog": ("qstore_ray.track.logs.logging",),
-    "tensorboardX": ("qstore_ray.track.tensorboard",),
-    "tenacity": ("qstore_ray.resilience",),
+    "tensorboardX": ("qstore_ray.track.tensorboard", "qstore_ray.track.event_files"),
     "torch": ("qstore_ray.torch",),
     "typer": ("qstore_ray.cli",),
     "uvicorn": ("qstore_ray.data.service",),
@@ -127,7 +124,7 @@ ALLOWED = {
 }
 
 # The rest is at everybody's hand.
-EVERYWHERE = {"numpy", "pydantic", "pydantic_core", "tomli_w", "pyarrow", "qstore_ray"}
+EVERYWHERE = {"numpy", "pydantic", "pydantic_core", "pyarrow", "qstore_ray"}
 
 HEAVY = ("numpy", "ray", "qiskit", "mlflow", "optuna", "sklearn", "pandas", "pyarrow")
 LONGEST_IMPORT = 0.05  # CPU seconds over a bare interpreter

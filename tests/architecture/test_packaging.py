@@ -17,7 +17,7 @@ from tests.architecture.source import MODULES, ROOT, imported
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT, SETUPTOOLS = PYPROJECT["project"], PYPROJECT["tool"]["setuptools"]
 EXTRAS = PROJECT["optional-dependencies"]
-USUAL = ("images", "service", "tensorboard")
+USUAL = ("images", "remote", "service", "tensorboard")
 LOCKS = {
     "requirements.lock": ("cpu", "dev", *USUAL),
     "requirements-gpu.lock": ("gpu", *USUAL),

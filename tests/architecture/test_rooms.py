@@ -14,7 +14,7 @@ from tests.architecture.source import MODULES, Module
 
 MOST_FILES = 15  # beside __init__.py
 LONGEST_FILE = 400
-MEDIAN, NINE_IN_TEN = 150, 265
+MEDIAN, NINE_IN_TEN = 150, 250
 
 NAMES = {module.name for module in MODULES}
 

@@ -14,9 +14,7 @@ from qstore_ray.wording import decimal, on_command_line, worded
 from tests.architecture.source import MODULES
 
 _COMMAND = re.compile(r"(?<![\w-])--[a-z]|`qstore [a-z]")
-_PYTHON = re.compile(
-    r"\bexisting=['\"]|\b(?:sync_run|read_result|fit|predict|load|run_job)\(|TrainedModel"
-)
+_PYTHON = re.compile(r"\bexisting=['\"]|\b(?:sync_run|fit|predict|load|run_job)\(|TrainedModel")
 _NOT_A_MESSAGE = {
     "qstore_ray/wording.py",  # the table itself
     "qstore_ray/train/report/model_card.py",  # a page for whoever gets the model, which has both

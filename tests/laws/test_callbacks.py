@@ -19,8 +19,9 @@ from qstore_ray.testing import CallbackLaws
 from qstore_ray.testing.callbacks import STEPS, epochs, iris, train
 from qstore_ray.track.jsonl import read_records
 from qstore_ray.train.callbacks import CALLBACKS, Callback, as_callback, as_table
-from qstore_ray.train.callbacks.base import HOOKS, Run
+from qstore_ray.train.callbacks.base import HOOKS
 from qstore_ray.train.callbacks.early_stopping import EarlyStopping
+from qstore_ray.train.callbacks.run import Run
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.job import TrainingRows, WorkerResult
 from qstore_ray.train.run.checkpoint import latest_checkpoint
@@ -315,7 +316,7 @@ def test_the_best_models_are_kept_and_only_they(rows, tmp_path):
 
 def test_a_budget_interrupts_and_more_of_it_goes_on_to_the_same_bits(rows, tmp_path):
     whole = _train(rows, tmp_path / "whole")
-    per_step = 32  # 30 rows are two blocks of 16
+    per_step = 30  # a circuit for each row
     for steps in (1, 3):
         small = as_callback({"name": "budget", "circuits": per_step * steps})
         outcome = _train(rows, tmp_path / str(steps), [small])

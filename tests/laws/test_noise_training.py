@@ -17,12 +17,13 @@ from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.backends.noise.placed import unused_noise
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.observable import z_observables
-from qstore_ray.circuits.template import Op, Template, param
+from qstore_ray.circuits.template import Op, Template, param, row
 from qstore_ray.config import fingerprint
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.errors import BackendError, CircuitError, ConfigError
+from qstore_ray.errors import BackendError, CircuitError, ConfigError, ResourceError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.gradients import get_gradient, linearize
+from qstore_ray.learn.model import build_model
 from qstore_ray.testing.strategies import Case, cases
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.config import TrainerConfig
@@ -100,6 +101,80 @@ def test_parameter_shift_is_the_adjoint_gradient_on_a_device():
     method = get_gradient("parameter_shift", backend)
     _, pullback = linearize(method, backend, *case, key=DrawKey((4,)))
     np.testing.assert_allclose(pullback(cotangent).params, expected, atol=1e-9)
+
+
+def test_a_row_has_the_same_bits_in_every_part_of_a_batch():
+    """Matrix products round a row differently with more or fewer rows beside it."""
+    model = build_model(
+        ModelConfig(n_qubits=8, layers=2, observables="z+zz"), n_features=8, n_classes=2
+    )
+    rng = np.random.default_rng(0)
+    noise = {**NOISE, "readout": [[0.97, 0.06], [0.03, 0.94]]}
+    backend = StatevectorBackend(noise=noise, trajectories=3)
+    x = rng.uniform(-2.0, 2.0, (33, 8))
+    params = rng.normal(size=model.circuit.template.n_params)
+    cotangent = rng.normal(size=(len(x), len(model.observables)))
+
+    def found(first: int, last: int) -> np.ndarray:
+        rows = Bindings(model.circuit.angles(x[first:last]), params)
+        estimates, pullback = backend.vjp(
+            model.circuit.template, model.observables, rows, rows_gradient=True,
+            key=DrawKey((4,), first),
+        )  # fmt: skip
+        gradients = pullback(cotangent[first:last])
+        return np.hstack([estimates.values, gradients.rows, gradients.params])
+
+    whole = found(0, 33)
+    for first, last in ((0, 1), (0, 21), (16, 32), (32, 33)):
+        np.testing.assert_array_equal(found(first, last), whole[first:last])
+
+
+@pytest.mark.parametrize("gradient", [None, "parameter_shift"])
+@pytest.mark.parametrize("amplitudes", [False, True])
+def test_parts_of_an_evaluation_have_the_bits_of_the_whole(monkeypatch, gradient, amplitudes):
+    """Also of the shifted copies of rows, which have the errors of the rows."""
+    template = Template(
+        2, (Op("rx", (0,), (param(0),)), Op("ry", (1,), (row(0),)), Op("cx", (0, 1))), 1, 1,
+        initial="amplitudes" if amplitudes else "zeros",
+    )  # fmt: skip
+    backend = StatevectorBackend(noise=NOISE, trajectories=3)
+    rng = np.random.default_rng(0)
+    states = rng.normal(size=(40, 4))
+    states /= np.linalg.norm(states, axis=1)[:, None]
+    bindings = Bindings(rng.normal(size=(40, 1)), np.ones(1), states if amplitudes else None)
+
+    def found() -> list:
+        if gradient is None:
+            estimates = backend.evaluate(template, z_observables(2), bindings, key=DrawKey((2,)))
+            return [estimates.values, estimates.variances, estimates.usage]
+        method = get_gradient(gradient, backend)
+        estimates, back = linearize(
+            method, backend, template, z_observables(2), bindings, key=DrawKey((2,))
+        )
+        return [estimates.values, back(np.ones((40, 2))).params, estimates.usage]
+
+    whole = found()
+    monkeypatch.setattr("qstore_ray.backends.noise.parts.PART_BYTES", 1)
+    for part, same in zip(found(), whole, strict=True):
+        np.testing.assert_array_equal(part, same)
+
+
+@pytest.mark.parametrize("shots", [None, 10**9])
+def test_more_trajectories_than_memory_are_refused_before_they_are_drawn(shots):
+    template = Template(1, (Op("rx", (0,), (param(0),)),), 0, 1)
+    one = (template, z_observables(1), Bindings(np.zeros((1, 0)), np.ones(1)))
+    many = 10**12
+    backend = StatevectorBackend(noise=NOISE, trajectories=many, shots=shots and many)
+    calls = [lambda: backend.check(*one), lambda: backend.evaluate(*one, key=DrawKey((1,)))]
+    calls += [] if shots else [lambda: backend.vjp(*one, key=DrawKey((1,)))]
+    for call in calls:
+        with pytest.raises(ResourceError, match=r"trajectories of a row need [\d,]+ GiB") as caught:
+            call()
+        assert caught.value.field == "noise.trajectories"
+        assert "Take at most" in caught.value.fix
+    tested = StatevectorBackend(noise={**NOISE, "test_trajectories": many})
+    with pytest.raises(ResourceError):
+        tested.check(*one)
 
 
 def test_a_value_without_a_key_is_refused():

@@ -4,12 +4,16 @@ outputs that depend on every feature and every parameter.
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
 
 from qstore_ray.backends.aer import AerBackend
+from qstore_ray.backends.keys import DrawKey
+from qstore_ray.backends.meter import metered
+from qstore_ray.backends.mitigation.backend import open_mitigated
+from qstore_ray.backends.mitigation.config import MitigationConfig
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.library.library import ANSATZE, ENCODINGS
 from qstore_ray.learn import step
@@ -274,6 +278,81 @@ def test_rows_that_pad_a_block_have_no_influence(variant: str):
     np.testing.assert_allclose(padded, sum(one_by_one), rtol=1e-11, atol=1e-13)
     assert padded[0, -2] == 5
     assert all(found[0, -2] == 1 for found in one_by_one)
+
+
+NOISE = {
+    "gates": [{"on": "all", "channel": {"name": "depolarizing", "p": 0.05}}],
+    "readout": [[0.97, 0.06], [0.03, 0.94]],
+    "trajectories": 2,
+}
+READOUT = MitigationConfig(readout="inverse", twirl=2)
+RANDOM = {
+    "noise": lambda: StatevectorBackend(noise=NOISE),
+    "noise and numpy": lambda: StatevectorBackend("numpy", noise=NOISE),
+    "shots": lambda: StatevectorBackend(shots=20),
+    "noise and shots": lambda: StatevectorBackend(noise=NOISE, shots=20),
+    "mitigation": lambda: open_mitigated("statevector", {"noise": NOISE}, READOUT),
+    "aer": lambda: AerBackend(shots=5),
+}
+RUNS = {"noise": 2, "noise and numpy": 2, "noise and shots": 2, "mitigation": 4}
+"""Trajectories, times instances of a twirl, of each row and basis."""
+METHODS = {"auto": 1, "parameter_shift": 13, "random_coordinate_shift": 3}
+"""Circuits of each row."""
+
+
+def _few(n_rows: int):
+    """A model of one basis and six angles, and its first rows."""
+    model = _model(layers=1, observables="z", ansatz="real_amplitudes")
+    return model, _theta(model), *(part[:n_rows] for part in _rows(model, 40))
+
+
+PAIRS = [
+    (name, gradient)
+    for name, gradient in product(RANDOM, METHODS)
+    if (name, gradient) not in {("shots", "auto"), ("noise and shots", "auto")}
+    and (name != "aer" or gradient == "random_coordinate_shift")
+]
+"""With shots `auto` is parameter shift. Aer is slow."""
+
+
+@pytest.mark.parametrize(("name", "gradient"), [*product(["exact"], METHODS), *PAIRS])
+def test_a_row_that_pads_a_block_costs_nothing(name: str, gradient: str):
+    backend = RANDOM.get(name, StatevectorBackend)()
+    meter = metered(backend)
+    for n_rows in (1, 5, 16, 19):
+        model, theta, x, y = _few(n_rows)
+        key = DrawKey((3,))
+        found = step.value_and_grad(
+            model, theta, x, y, meter, get_gradient(gradient, meter), key=key
+        )
+        used = meter.take()
+        assert found[:, -2].sum() == n_rows
+        assert used.circuits == n_rows * METHODS[gradient] * RUNS.get(name, 1)
+        step.block_outputs(model, theta, x, meter, key)
+        used = meter.take()
+        assert used.circuits == n_rows * RUNS.get(name, 1)
+        shots = {"shots": 20, "noise and shots": 20, "aer": 5}.get(name, 0)
+        assert used.shots == n_rows * shots
+
+
+@pytest.mark.parametrize(("name", "gradient"), PAIRS)
+def test_a_block_draws_the_same_whatever_comes_with_it(name: str, gradient: str):
+    """A worker of several has a part of the batch, whose last block may have one row alone."""
+    backend = RANDOM[name]()
+    for n_rows in (17, 21):
+        model, theta, x, y = _few(n_rows)
+        method = get_gradient(gradient, backend)
+
+        def blocks(first: int, last: int, method=method, model=model, theta=theta, x=x, y=y):
+            key = DrawKey((3,), first)
+            rows = slice(first, last)
+            found = step.value_and_grad(model, theta, x[rows], y[rows], backend, method, key=key)
+            scores = step.evaluate(model, theta, x[rows], y[rows], backend, key=key)
+            return np.hstack([found, scores])
+
+        together = blocks(0, n_rows)
+        apart = np.concatenate([blocks(0, step.BLOCK), blocks(step.BLOCK, n_rows)])
+        np.testing.assert_array_equal(apart, together)
 
 
 @pytest.mark.parametrize("batch", [1, 7, 16, 33, N_ROWS])

@@ -18,9 +18,10 @@ from qstore_ray.testing import TrackerLaws
 from qstore_ray.testing.trackers import RecordingPlace, Seen
 from qstore_ray.track.base import TRACKERS, Tracker
 from qstore_ray.track.config import TrackConfig, sqlite_uri
+from qstore_ray.track.event_files import read_events
 from qstore_ray.track.follow import open_trackers
 from qstore_ray.track.mlflow.tracker import MLflowTracker
-from qstore_ray.track.tensorboard import TensorBoardTracker, read_events
+from qstore_ray.track.tensorboard import TensorBoardTracker
 from qstore_ray.track.wandb import WandBTracker
 from tests.mlflow_server import mlflow_server
 from tests.wandb_log import look_at_wandb_log

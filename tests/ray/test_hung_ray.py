@@ -18,7 +18,8 @@ from qstore_ray.errors import WorkerError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import read_records
-from qstore_ray.train.callbacks.base import Callback, Run
+from qstore_ray.train.callbacks.base import Callback
+from qstore_ray.train.callbacks.run import Run
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
 from qstore_ray.train.trainer import QuantumTrainer
 

@@ -9,8 +9,14 @@ from pathlib import Path
 import pytest
 
 CASES = {
-    "service": ("fastapi", "import qstore_ray.data.service.server.app"),
-    "images": (
+    "service": ("service", "fastapi", "import qstore_ray.data.service.server.app"),
+    "pictures": (
+        "images",
+        "PIL",
+        "from qstore_ray.data.files.pillow import load_pillow; load_pillow()",
+    ),
+    "resize": (
+        "images",
         "skimage.transform",
         """
 import numpy
@@ -18,16 +24,22 @@ from qstore_ray.data.prepare.steps.images import Resize
 Resize(size=(2, 2), shape=(4, 4)).apply(numpy.zeros((1, 16)), {})
 """,
     ),
+    "remote": (
+        "remote",
+        "fsspec",
+        "from qstore_ray.data.files.listing import find_files; find_files('memory://rows.csv')",
+    ),
     "tensorboard": (
+        "tensorboard",
         "tensorboardX",
         "from qstore_ray.track import tensorboard; tensorboard._load()",
     ),
 }
 
 
-@pytest.mark.parametrize("extra", CASES)
-def test_a_missing_extra_is_an_error_that_names_it(extra: str, repository: Path):
-    package, code = CASES[extra]
+@pytest.mark.parametrize("case", CASES)
+def test_a_missing_extra_is_an_error_that_names_it(case: str, repository: Path):
+    extra, package, code = CASES[case]
     program = f"""
 import sys
 sys.modules[{package!r}] = None

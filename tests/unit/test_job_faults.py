@@ -77,8 +77,8 @@ def test_without_a_baseline_the_simplest_model_is_compared(
 @pytest.mark.parametrize(
     ("given", "fix"),
     [
-        ("x.toml", "JobConfig.from_toml('x.toml')"),
-        (Path("x.toml"), "JobConfig.from_toml('x.toml')"),
+        ("x.toml", "JobConfig.load('x.toml')"),
+        (Path("x.toml"), "JobConfig.load('x.toml')"),
         ({"name": "x"}, "JobConfig"),
         (None, "JobConfig"),
     ],

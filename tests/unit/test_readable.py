@@ -13,7 +13,7 @@ from qstore_ray.learn.config import ModelConfig
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.callbacks.early_stopping import EarlyStopping
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.tune.study.result import TrialResult
+from qstore_ray.tune.study.trial_result import TrialResult
 
 JOB: dict[str, Any] = {
     "name": "digits",

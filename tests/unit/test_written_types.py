@@ -24,12 +24,8 @@ from qstore_ray.train.run.same_run import InitFrom, RunDescription
 from qstore_ray.train.run.summary import CheckpointSummary, checkpoints
 from qstore_ray.train.trainer import QuantumTrainer
 from qstore_ray.tune.study import attributes
-from qstore_ray.tune.study.result import (
-    StudyResult,
-    StudyResultDict,
-    TrialResult,
-    TrialResultDict,
-)
+from qstore_ray.tune.study.result import StudyResult, StudyResultDict
+from qstore_ray.tune.study.trial_result import TrialResult, TrialResultDict
 
 
 def keys(kind):

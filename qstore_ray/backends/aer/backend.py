@@ -33,7 +33,7 @@ from qstore_ray.errors import BackendError, CircuitError
 
 if TYPE_CHECKING:
     from qstore_ray.backends.aer.circuits import BoundCircuits
-    from qstore_ray.types import FloatArray, ReadOnlyTable
+    from qstore_ray.types import FloatArray, ReadOnlyTable, Table
 
 _FEWEST_SHARED = 18
 """Qubits of a state (twice as many for a density matrix) that is worth several threads: with two
@@ -118,6 +118,12 @@ class AerBackend:
     def for_testing(self) -> AerBackend:
         """The backend that scores validation and test rows: itself, with as many shots."""
         return self
+
+    def description(self) -> Table:
+        """The options but `threads` and `device`; see `DescribedBackend`."""
+        noise = None if self.noise is None else self.noise.to_dict()
+        found = {**self._arguments(), "noise": noise}
+        return {name: value for name, value in found.items() if name not in ("threads", "device")}
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())

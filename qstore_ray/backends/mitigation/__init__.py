@@ -12,6 +12,7 @@
     inverse_readout.py   readout inverted in the observables, qubit by qubit
     matrix_free.py       readout inverted over the bit strings that were read
     calibration.py       confusion matrices, known or measured
+    unused.py            techniques that change nothing for a circuit and its noise
 
 Begin at `backend.py`. To add a technique, write a runner (`Runner`: run, vjp, cost) around another,
 a field in `MitigationConfig`, and its place in `backend.py`; the laws in

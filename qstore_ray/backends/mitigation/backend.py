@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qstore_ray.backends import open_backend
+from qstore_ray.backends import described_backend, open_backend
 from qstore_ray.backends.base import (
     Backend,
     Bindings,
@@ -38,7 +38,7 @@ from qstore_ray.circuits.template import Template
 from qstore_ray.errors import ConfigError
 
 if TYPE_CHECKING:
-    from qstore_ray.types import ReadOnlyTable
+    from qstore_ray.types import ReadOnlyTable, Table
 
 
 class MitigatedBackend:
@@ -82,6 +82,11 @@ class MitigatedBackend:
             )
         self._runner = _runner(config, DirectRunner(backend, reopen, testing=testing))
 
+    def description(self) -> Table:
+        """The techniques, and the backend inside; see `DescribedBackend`."""
+        own: Table = {"mitigation": self.config.to_dict(), "shots": self.shots}
+        return own | described_backend(self._backend)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._backend!r}, {self.config!r})"
 
@@ -92,6 +97,11 @@ class MitigatedBackend:
     def draws(self) -> bool:
         """Whether its values are random: an evaluation then needs a key."""
         return self._draws
+
+    @property
+    def knows_its_noise(self) -> bool:
+        """Whether its attribute `noise` says all of the noise, so that None is no noise at all."""
+        return hasattr(self._backend, "noise")
 
     @property
     def samples(self) -> bool:

@@ -6,6 +6,7 @@ that prepare 1 count as errors of the readout, as on a device.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,12 +17,17 @@ from qstore_ray.backends.mitigation.config import MitigationConfig
 from qstore_ray.backends.mitigation.placed_circuit import PlacedCircuit, preparation
 from qstore_ray.backends.mitigation.runner import CircuitRun, DirectRunner
 from qstore_ray.circuits.observable import z_observables
+from qstore_ray.errors import BackendError
 
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
 
 _KEY = DrawKey((0x43414C,))
 """The draws of calibrations are the same in every process: all workers invert the same matrices."""
+_LEAST_SHOTS = 100.0
+"""Shots S · (slope of the readout)² from which a slope is at least 14 of its standard errors: their
+squares are at most 1/(2 S). With fewer, the matrices may be singular by chance.
+"""
 _PREPARED = 64
 """Rows of a calibration without shots: the more, the smaller the variance of trajectories."""
 
@@ -37,6 +43,34 @@ class ReadoutCalibration:
     def measures(self) -> bool:
         """Whether the matrices are measured, not known."""
         return self._config.calibration == "circuits"
+
+    def expected(self, circuit: PlacedCircuit) -> FloatArray:
+        """What the noise says of the matrices (n, 2, 2); right readout if it is not known."""
+        return _of_noise(circuit.origin or circuit)
+
+    def check(self, circuit: PlacedCircuit, *, sampled: bool) -> None:
+        """Raise if the shots are too few for matrices that can be inverted; measures nothing.
+
+        Args:
+            sampled: whether shots are taken.
+
+        Raises:
+            BackendError: fewer shots than the readout that the noise says needs.
+        """
+        if not (self.measures and sampled):
+            return
+        expected = self.expected(circuit)
+        slopes = np.abs(1.0 - expected[:, 0, 1] - expected[:, 1, 0])
+        qubit, shots = int(slopes.argmin()), self._config.calibration_shots
+        least = math.ceil(_LEAST_SHOTS / slopes[qubit] ** 2)
+        if shots < least:
+            raise BackendError(
+                f"{shots} shots say too little of the readout of qubit {qubit}: confusion matrices "
+                "of so few may be singular by chance",
+                field="mitigation.calibration_shots",
+                value=shots,
+                fix=f"Take at least {least:,}, or leave it unset for 10,000.",
+            )
 
     def confusions(self, circuit: PlacedCircuit, *, sampled: bool) -> FloatArray:
         """P(read i | prepared j) of each qubit (n, 2, 2).

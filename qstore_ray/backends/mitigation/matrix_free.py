@@ -44,8 +44,8 @@ class MatrixFreeRunner:
     def check(self, asked: CircuitRun) -> None:
         """See `Runner`: whether there are counts, and a readout that says something."""
         self._inner.check_counts()
-        if not self._calibration.measures:
-            ReadoutMap.of(self._calibration.confusions(asked.circuit, sampled=True))
+        ReadoutMap.of(self._calibration.expected(asked.circuit))
+        self._calibration.check(asked.circuit, sampled=True)
 
     def run(self, asked: CircuitRun) -> Estimates:
         """See `Runner`."""

@@ -9,6 +9,7 @@
     placed.py         a circuit with its noise, as any backend runs it
     readout.py        wrong readout as an affine map of each Z factor
     trajectories.py   random errors of each row, keyed; values and gradients on the engine
+    parts.py          many rows and trajectories, as many at a time as memory is meant for
 
 Begin at `config.py`. To add a channel, write a class with `kraus` in `channels.py`, name it in
 `AnyChannel`, and add it to `PAULI_CHANNELS` or `OTHERS` in `tests/laws/test_noise.py`, which

@@ -25,6 +25,7 @@ from qstore_ray.backends.noise.readout import read_wrongly
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import BackendError, ConfigError
+from qstore_ray.simulate.compile.products import product_of_rows
 from qstore_ray.simulate.compile.signed_program import (
     WORDS,
     DrawnErrors,
@@ -157,7 +158,7 @@ class TrajectoryRun:
             self._signed.program, bound.rows, bound.params, amplitudes, keep=keep, threads=threads,
             precision=precision,
         )  # fmt: skip
-        self._values = ((values * self._term_signs) @ self._signed.weights).reshape(
+        self._values = product_of_rows(values * self._term_signs, self._signed.weights).reshape(
             n, trajectories, -1
         )
 
@@ -174,7 +175,7 @@ class TrajectoryRun:
         t = self._t
         each = cotangent if t == 1 else self._repeated(cotangent) / t
         found = self._engine.reverse(
-            self._tape, (each @ self._signed.weights.T) * self._term_signs,
+            self._tape, product_of_rows(each, self._signed.weights.T) * self._term_signs,
             rows_gradient=rows_gradient, threads=self._threads,
         )  # fmt: skip
         by_rows, by_params = self._engine.unbind_signed(

@@ -2,7 +2,8 @@
 
     tokens → program (with values, arithmetic, declarations, calls, gates, state) → a circuit
     source    a file with everything it includes, as one text
-    reader    the public functions; text and qasm write what `read_own` reads without Qiskit
+    reader    the public functions; text (with encoding_text) and qasm write what
+              `read_own` reads without Qiskit
 
 Begin with `reader.py`. Why we read OpenQASM ourselves: docs/decisions/0007-openqasm.md.
 """

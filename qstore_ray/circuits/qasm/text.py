@@ -18,21 +18,22 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
-from qstore_ray.circuits.circuit import AmplitudeLoading, Circuit, Encoding
-from qstore_ray.circuits.expressions import Formula, Formulas, from_json
+from qstore_ray.circuits.circuit import Circuit
+from qstore_ray.circuits.expressions import Formulas
 from qstore_ray.circuits.library.row_angles import (
-    Bits,
     Features,
-    NoAngles,
-    PairProducts,
-    Repeated,
-    RowAmplitudes,
+)
+from qstore_ray.circuits.qasm.encoding_text import (
+    encoded_circuit,
+    encoding_error,
+    with_wires,
+    written_encoding,
 )
 from qstore_ray.circuits.qasm.qasm import DEFINITIONS, to_qasm3
 from qstore_ray.circuits.template import Angle, Kind, Op, ScaledSlot, Template
-from qstore_ray.errors import CircuitError
+from qstore_ray.types import Table
 
 _HEADER = re.compile(r"// qstore_ray: rows=(?P<rows>\d+) params=(?P<params>\d+)")
 _COMMENT = re.compile(r"// qstore_ray: (?P<key>formulas|circuit|features|wires)=(?P<json>.*)")
@@ -44,8 +45,6 @@ _NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _CONSTANT = re.compile(_NUMBER)
 _TERM = re.compile(rf"(?P<scale>{_NUMBER})\*(?P<kind>[xp])_(?P<slot>\d+)")
 _KINDS: dict[str, Kind] = {"x": "row", "p": "param"}
-
-_Json: TypeAlias = dict[str, Any]
 
 
 class _OtherText(Exception):  # noqa: N818 - not an error: it is read otherwise
@@ -67,9 +66,12 @@ def circuit_text(circuit: Circuit, *, features: Sequence[str] = ()) -> str:
     if isinstance(circuit.encode, Formulas) and circuit.load is None:
         comments.append(f"formulas={json.dumps(circuit.encode.formulas)}")
     elif not isinstance(circuit.encode, Features) or circuit.load is not None:
-        about: _Json = {"n_features": circuit.n_features, "encode": _written(circuit.encode)}
+        about: Table = {
+            "n_features": circuit.n_features,
+            "encode": written_encoding(circuit.encode),
+        }
         if circuit.load is not None:
-            about["load"] = _written(circuit.load)
+            about["load"] = written_encoding(circuit.load)
         comments.append(f"circuit={json.dumps(about)}")
     if circuit.wires:
         comments.append(f"wires={json.dumps(circuit.wires)}")
@@ -101,10 +103,10 @@ def with_encoding(circuit: Circuit, text: str) -> Circuit:
     try:
         comments = {comment["key"]: _json(comment["json"]) for comment in found}
     except _OtherText as exc:
-        raise _encoding_error("not JSON") from exc
+        raise encoding_error("not JSON") from exc
     if not {"formulas", "circuit"} & comments.keys():
-        return _with_wires(circuit, comments)
-    return _with_encoding(circuit.template, comments, circuit.name)
+        return with_wires(circuit, comments)
+    return encoded_circuit(circuit.template, comments, circuit.name)
 
 
 def _read(lines: Iterator[str], name: str) -> Circuit:
@@ -130,7 +132,7 @@ def _read(lines: Iterator[str], name: str) -> Circuit:
             line = next(lines)
     n_qubits = int(_match(_QUBITS, line)["n"])
     template = Template(n_qubits, tuple(map(_op, lines)), n_rows, n_params)
-    return _with_encoding(template, comments, name)
+    return encoded_circuit(template, comments, name)
 
 
 def _op(line: str) -> Op:
@@ -162,108 +164,3 @@ def _json(text: str) -> Any:
 
 
 # ----------------------------------------------------------------------------------- the encoding
-
-
-def _with_encoding(template: Template, comments: _Json, name: str) -> Circuit:
-    return _with_wires(_encoded(template, comments, name), comments)
-
-
-def _with_wires(circuit: Circuit, comments: _Json) -> Circuit:
-    """The circuit with the numbers of its qubits in the user's circuit, if the text has them."""
-    match comments.get("wires"):
-        case [*wires] if len(wires) == circuit.template.n_qubits:
-            return replace(circuit, wires=tuple(wires))
-    return circuit
-
-
-def _encoded(template: Template, comments: _Json, name: str) -> Circuit:
-    if "formulas" in comments:
-        n = template.n_rows - len(comments["formulas"])
-        return Circuit(template, n, name, _formulas(comments["formulas"], n))
-    if "circuit" not in comments:
-        return Circuit(template, template.n_rows, name, Features())
-    about = comments["circuit"]
-    try:
-        n, encode = int(about["n_features"]), _encoding(about["encode"], int(about["n_features"]))
-        loads = "load" in about
-        if loads and about["load"] != {"name": "amplitudes"}:
-            raise _encoding_error(about)
-    except (KeyError, TypeError, ValueError) as exc:
-        raise _encoding_error(about) from exc
-    load = RowAmplitudes(template.n_qubits) if loads else None
-    width = _width(encode, n)
-    if width != template.n_rows or n < 1 or (load is not None and n > 2**template.n_qubits):
-        raise _encoding_error(about)
-    return Circuit(
-        replace(template, initial="amplitudes" if loads else "zeros"), n, name, encode, load
-    )
-
-
-def _written(encode: Encoding | AmplitudeLoading) -> _Json:
-    match encode:
-        case Formulas(formulas=formulas):
-            return {"name": "formulas", "formulas": formulas}
-        case Features():
-            return {"name": "features"}
-        case Bits():
-            return {"name": "bits"}
-        case NoAngles():
-            return {"name": "none"}
-        case PairProducts(center=center):
-            return {"name": "pairs", "center": center}
-        case Repeated(inner=inner, times=times):
-            return {"name": "repeated", "times": times, "inner": _written(inner)}
-        case RowAmplitudes():
-            return {"name": "amplitudes"}
-    raise CircuitError(
-        "an encoding of a class of your own cannot be kept with the model",
-        field="circuit",
-        value=type(encode).__name__,
-        fix="Write its angles as formulas of the features in a Qiskit circuit, such as "
-        "ry(x[0] * x[1]), or transform the features by a preprocessing step.",
-    )
-
-
-def _encoding(about: _Json, n_features: int) -> Encoding:
-    match about:
-        case {"name": "formulas", "formulas": [*formulas]}:
-            return _formulas(formulas, n_features)
-        case {"name": "features"}:
-            return Features()
-        case {"name": "bits"}:
-            return Bits()
-        case {"name": "none"}:
-            return NoAngles()
-        case {"name": "pairs", "center": float(center)}:
-            return PairProducts(n_features, center)
-        case {"name": "repeated", "times": int(times), "inner": {"name": str()} as inner}:
-            return Repeated(_encoding(inner, n_features), times)
-    raise _encoding_error(about)
-
-
-def _formulas(values: list[Any], n_features: int) -> Formulas:
-    formulas: tuple[Formula, ...] = tuple(from_json(value, n_features) for value in values)
-    return Formulas(n_features, formulas)
-
-
-def _width(encode: Encoding, n_features: int) -> int:
-    """A, how many angles it gives."""
-    match encode:
-        case Formulas(formulas=formulas):
-            return n_features + len(formulas)
-        case NoAngles():
-            return 0
-        case PairProducts():
-            return n_features * (n_features + 1) // 2
-        case Repeated(inner=inner, times=times):
-            return times * _width(inner, n_features)
-    return n_features
-
-
-def _encoding_error(about: Any) -> CircuitError:
-    return CircuitError(
-        "the text describes no encoding of this circuit's row angles",
-        field="circuit",
-        value=json.dumps(about),
-        fix="Take the text as this package wrote it.",
-    )

@@ -40,7 +40,8 @@ def compare(
     Metrics by epoch are the best of all epochs. Data and versions that differ are settings, too.
     """
     from qstore_ray.track.reading.compare import compare as compared
-    from qstore_ray.train.run.summary import find_run, summarize
+    from qstore_ray.train.run.find import find_run
+    from qstore_ray.train.run.summary import summarize
 
     folders = [find_run(run, storage) for run in runs]
     _check(folders)

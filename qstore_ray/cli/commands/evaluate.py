@@ -89,7 +89,7 @@ def _opened(
     if data is None:
         from qstore_ray.cli.shared.reopen import dataset_of
         from qstore_ray.data.inputs.signature import Signature
-        from qstore_ray.train.run.summary import find_run
+        from qstore_ray.train.run.find import find_run
 
         folder = find_run(run, storage)
         dataset = dataset_of(folder)

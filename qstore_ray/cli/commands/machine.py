@@ -85,7 +85,7 @@ def estimate(
 
 
 def _machine() -> dict[str, Any]:
-    from qstore_ray.resilience import available_cpus
+    from qstore_ray.environment import available_cpus
     from qstore_ray.simulate.engines.engines import choose_engine, describe, engines
 
     chosen = choose_engine("auto")

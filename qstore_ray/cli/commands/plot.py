@@ -12,7 +12,7 @@ import typer
 
 from qstore_ray.cli.output import AsJson, Storage, examples, note, say, say_json
 from qstore_ray.errors import QStoreError, UsageError, unknown_name_error
-from qstore_ray.resilience import expanded
+from qstore_ray.files import expanded
 
 if TYPE_CHECKING:
     from qstore_ray.figures.base import Picture
@@ -52,7 +52,7 @@ def plot(
     Confusion, landscape and boundary load the data again and evaluate the model exactly, without
     shots: a landscape takes 441 points times up to 128 rows, a boundary 10,201 points.
     """
-    from qstore_ray.train.run.summary import find_run
+    from qstore_ray.train.run.find import find_run
 
     kinds = _kinds(kind)
     if form not in {"png", "svg"}:

@@ -155,7 +155,8 @@ def _check_target(target: Path | None, rows: str) -> None:
             value=str(target),
             fix="Write to a file that ends with .csv, .jsonl or .parquet.",
         )
-    from qstore_ray.data.files.files import find_files, is_remote
+    from qstore_ray.data.files.files import is_remote
+    from qstore_ray.data.files.listing import find_files
 
     if target.exists() and not is_remote(rows):
         for file in find_files(rows).files:

@@ -32,7 +32,7 @@ def report(
     The data are loaded again for the confusion matrix, which is computed exactly, without shots.
     """
     from qstore_ray.train.report.report import write_report
-    from qstore_ray.train.run.summary import find_run
+    from qstore_ray.train.run.find import find_run
 
     folder = find_run(run, storage)
     with contextlib.redirect_stdout(sys.stderr):

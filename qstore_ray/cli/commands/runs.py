@@ -53,7 +53,8 @@ def list_runs(storage: Storage = _STORAGE, as_json: AsJson = False) -> None:
 
     `val` and `test` are accuracies; of numbers the RMSE, in the target's own units; else the loss.
     """
-    from qstore_ray.train.run.summary import run_folders, study_folders, summarize
+    from qstore_ray.train.run.find import run_folders, study_folders
+    from qstore_ray.train.run.summary import summarize
 
     summaries = [summarize(path) for path in run_folders(storage)]
     studies = [path.name for path in study_folders(storage)]
@@ -86,7 +87,8 @@ def show_run(
     as_json: AsJson = False,
 ) -> None:
     """Show all there is to know about one run."""
-    from qstore_ray.train.run.summary import checkpoints, find_run, summarize
+    from qstore_ray.train.run.find import find_run
+    from qstore_ray.train.run.summary import checkpoints, summarize
 
     path = find_run(run, storage)
     summary, kept = summarize(path), checkpoints(path)

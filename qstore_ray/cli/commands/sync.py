@@ -29,7 +29,7 @@ def sync(
     from qstore_ray.config import read_toml
     from qstore_ray.track.config import TrackConfig
     from qstore_ray.track.sync import sync_run
-    from qstore_ray.train.run.summary import find_run
+    from qstore_ray.train.run.find import find_run
 
     folder = find_run(run, storage)
     config = TrackConfig.from_dict(read_toml(folder / "config.toml").get("track", {}))

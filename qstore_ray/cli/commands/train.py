@@ -120,7 +120,7 @@ def read_job(path: str, overrides: list[str]) -> JobConfig:
     """
     from qstore_ray.job import JobConfig
 
-    return JobConfig.from_toml(path, overrides)
+    return JobConfig.load(path, overrides)
 
 
 def _overrides(options: dict[str, Any]) -> list[str]:
@@ -178,16 +178,13 @@ def _as_dict(name: str, result: JobResult) -> dict[str, Any]:
 
 def _as_text(result: JobResult, config: JobConfig) -> str:
     from qstore_ray.track.mlflow.store import recorded_at
+    from qstore_ray.train.report.execution import ways
 
     metrics = result.metrics
     lines: list[tuple[str, Any]] = [("run", result.run_dir)]
-    parts_said = (
-        ("test", "test"),
-        ("noisy_test", "with noise"),
-        ("mitigated_test", "mitigated"),
-        ("baseline", "baseline"),
-    )
-    for part, said in parts_said:
+    trainer = {"noise": config.trainer.noise, "backend_options": config.trainer.backend_options}
+    said_of_parts = {**ways(trainer), "test": "test", "baseline": "baseline"}
+    for part, said in said_of_parts.items():
         scores = _scores(metrics, part, balanced="balanced accuracy" in result.verdict)
         if scores:
             lines.append((said, scores))

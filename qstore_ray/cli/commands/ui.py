@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from qstore_ray.cli.output import AsJson, Storage, examples, facts, note, say, say_json
-from qstore_ray.resilience import expanded
+from qstore_ray.files import expanded
 
 EXAMPLES = examples(
     "ui",

@@ -1,1 +1,1 @@
-"""What several commands need: models and runs by what a user types, rows, studies as text."""
+"""What commands share: models and runs by what a user types, rows, studies and noise as text."""

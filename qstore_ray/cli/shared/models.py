@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +9,7 @@ import typer
 
 from qstore_ray.cli.output import note
 from qstore_ray.errors import UsageError
-from qstore_ray.resilience import expanded
+from qstore_ray.files import expanded
 
 if TYPE_CHECKING:
     from qstore_ray.train.model.trained import TrainedModel
@@ -34,7 +33,7 @@ def find_model(model: str, storage: str) -> Path:
     Raises:
         UsageError: no such model exists.
     """
-    from qstore_ray.train.run.summary import find_run
+    from qstore_ray.train.run.find import find_run
 
     path = expanded(model)
     if path.suffix == SUFFIX and not path.is_dir():
@@ -88,11 +87,9 @@ def open_model(path: Path) -> TrainedModel:
 
 def _say_exact(trainer: ReadOnlyTable) -> None:
     """Say that the model is evaluated exactly, if it was trained otherwise."""
-    given = trainer.get("backend_options")
-    options = given if isinstance(given, Mapping) else {}
-    noisy = trainer.get("noise") is not None or options.get("noise") is not None
-    parts = ["noise"] * noisy + ["shots"] * (options.get("shots") is not None)
-    if parts:
+    from qstore_ray.train.report.execution import inexact
+
+    if parts := inexact(trainer):
         note(f"note: trained with {' and '.join(parts)}, evaluated exactly.")
 
 
@@ -119,7 +116,7 @@ def write_output(path: Path, data: bytes) -> None:
     Raises:
         UsageError: it cannot be written.
     """
-    from qstore_ray.resilience import write_durably
+    from qstore_ray.files import write_durably
 
     try:
         write_durably(path, data)

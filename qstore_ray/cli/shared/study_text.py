@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from qstore_ray.cli.output import table
 
 if TYPE_CHECKING:
-    from qstore_ray.tune.study.result import StudyResult, TrialResult
+    from qstore_ray.tune.study.result import StudyResult
+    from qstore_ray.tune.study.trial_result import TrialResult
 
 _LONGEST: Final = 40
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NotRequired, TypedDict, cast
 
 from qstore_ray.cli.shared.study_text import summary_of
-from qstore_ray.resilience import real_path
+from qstore_ray.files import real_path
 from qstore_ray.wording import decimal
 
 if TYPE_CHECKING:
     from qstore_ray.job import JobConfig
     from qstore_ray.tune.space.fields import Values
-    from qstore_ray.tune.study.result import FailureCause, StudyResult, TrialResult
+    from qstore_ray.tune.study.result import FailureCause, StudyResult
+    from qstore_ray.tune.study.trial_result import TrialResult
     from qstore_ray.types import Table
 
 _FILES: Final = {"best_config": "best.toml", "result": "result.json", "report": "report.html"}

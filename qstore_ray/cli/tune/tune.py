@@ -14,7 +14,7 @@ from qstore_ray.cli.shared.study_text import summary_of, trial_table
 from qstore_ray.cli.tune import run
 from qstore_ray.cli.tune.group import RUN, JobOrCommand
 from qstore_ray.errors import UsageError, unknown_name_error
-from qstore_ray.resilience import expanded, real_path
+from qstore_ray.files import expanded, real_path
 
 if TYPE_CHECKING:
     from qstore_ray.figures.base import Format
@@ -154,18 +154,18 @@ def _read(name: str, storage: str, url: str | None) -> tuple[StudyResult, Path]:
     from qstore_ray.tune.dashboards.pages import unknown_study_error
     from qstore_ray.tune.study.address import for_field
     from qstore_ray.tune.study.ownership import recorded_url
-    from qstore_ray.tune.study.result import read_result
+    from qstore_ray.tune.study.result import StudyResult
     from qstore_ray.tune.study.storage import JOURNAL
 
     if url is not None:
         place = Path(name) if len(Path(name).parts) > 1 else Path(storage) / name
         folder = real_path(place)
         with for_field("--storage-url"):
-            return read_result(folder.parent, folder.name, storage_url=url), folder
+            return StudyResult.load(folder.parent, folder.name, storage_url=url), folder
     for path in (expanded(name), expanded(storage) / name):
         if name and ((path / JOURNAL).is_file() or recorded_url(path)):
             folder = real_path(path)
-            return read_result(folder.parent, folder.name), folder
+            return StudyResult.load(folder.parent, folder.name), folder
     raise unknown_study_error(
         name,
         expanded(storage),

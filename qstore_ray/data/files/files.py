@@ -1,4 +1,4 @@
-"""Files by path or URI: found, opened and read in ranges; what goes wrong is a `DataError`.
+"""Files by path or URI: opened and read in ranges; what goes wrong is a `DataError`.
 
 A plain path and `file://` are opened by Python itself. Any other scheme belongs to fsspec
 (`memory://`, `https://`, …), except the object stores that pyarrow brings (`s3://`, `gs://`), which
@@ -16,15 +16,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from qstore_ray.errors import ConfigError, DataError, MissingDependencyError
-from qstore_ray.resilience import expanded
+from qstore_ray.errors import ConfigError, DataError, MissingDependencyError, not_installed_error
+from qstore_ray.files import expanded
 
 _URI = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
-_WILD = re.compile(r"[*?\[]")
 _ARROW = ("s3", "gs", "gcs")
 
 
@@ -48,45 +47,6 @@ def is_remote(where: str) -> bool:
     return _URI.match(where) is not None
 
 
-class Listing(NamedTuple):
-    """The folder that a path means ("" where it is no folder), the files there, and hidden ones.
-
-    Both are sorted; a hidden folder hides all its content.
-    """
-
-    root: str
-    files: tuple[str, ...]
-    hidden: tuple[str, ...] = ()
-
-
-def find_files(path: str) -> Listing:
-    """The files that `path` means.
-
-    Files and folders whose names begin with a dot or an underscore are hidden and no data, as in
-    Spark and Hive. A pattern (`data/*.csv`) selects the files that match.
-
-    Raises:
-        DataError: no such file exists.
-    """
-    where = absolute(path)
-    if is_remote(where):
-        return _find_remote(where)
-    if Path(where).is_dir():
-        hidden: list[str] = []
-        files = tuple(sorted(_walk(where, hidden)))
-        if not files:
-            raise DataError("the folder holds no files", field="params.path", value=where)
-        return Listing(where, files, tuple(sorted(hidden)))
-    if Path(where).exists() or not _WILD.search(where):
-        return Listing("", (where,))
-    anchor = Path(where).anchor
-    try:
-        matches = [str(match) for match in Path(anchor).glob(where[len(anchor) :])]
-    except ValueError as exc:
-        raise ConfigError(f"not a pattern: {exc}", field="params.path", value=where) from exc
-    return Listing("", _matched(where, sorted(match for match in matches if Path(match).is_file())))
-
-
 @contextmanager
 def open_file(where: str) -> Iterator[IO[bytes]]:
     """The file open for reading, with `seek`.
@@ -97,7 +57,7 @@ def open_file(where: str) -> Iterator[IO[bytes]]:
     """
     with reading(where):
         if is_remote(where):
-            system, name = _system(where)
+            system, name = file_system(where)
             # A file of memory:// has one position for all its readers, in any thread.
             memory = where.startswith("memory://")
             with io.BytesIO(system.cat(name)) if memory else system.open(name, "rb") as stream:
@@ -172,63 +132,14 @@ def _http_errors() -> tuple[type[Exception], ...]:
     return () if aiohttp is None else (aiohttp.ClientError,)
 
 
-def _walk(folder: str, hidden: list[str]) -> Iterator[str]:
-    """Files below `folder`, those that are no data into `hidden`; a link is followed once."""
-    seen: set[str] = set()
-    for at, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(at)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        hidden += (str(Path(at, name)) for name in (*folders, *names) if not _is_data(name))
-        folders[:] = [name for name in folders if _is_data(name)]
-        yield from (str(Path(at, name)) for name in names if _is_data(name))
-
-
-def _is_data(name: str) -> bool:
-    return not name.startswith((".", "_"))
-
-
-def _matched(where: str, matches: list[str]) -> tuple[str, ...]:
-    if not matches:
-        raise DataError(
-            "no file matches the pattern", field="params.path", value=where, fix="Check the path."
-        )
-    return tuple(matches)
-
-
-def _find_remote(where: str) -> Listing:
-    system, name = _system(where)
-    with reading(where):
-        if _WILD.search(name):
-            found = sorted(str(match) for match in system.glob(name) if system.isfile(match))
-            return Listing("", _matched(where, [_uri(where, match) for match in found]))
-        if not system.isdir(name):
-            return Listing("", (where,))
-        root = name.rstrip("/")
-        below = sorted(str(file) for file in system.find(name))
-    files = [file for file in below if all(map(_is_data, file[len(root) :].strip("/").split("/")))]
-    if not files:
-        raise DataError("the folder holds no files", field="params.path", value=where)
-    hidden = sorted(set(below) - set(files))
-    return Listing(
-        _uri(where, root),
-        tuple(_uri(where, file) for file in files),
-        tuple(_uri(where, file) for file in hidden),
-    )
-
-
-def _uri(where: str, name: str) -> str:
-    scheme = where.partition("://")[0]
-    return f"{scheme}://{name if scheme == 'memory' else name.lstrip('/')}"
-
-
-def _system(where: str) -> tuple[Any, str]:
+def file_system(where: str) -> tuple[Any, str]:
     """The fsspec file system of a URI, and the file's name in it."""
-    from fsspec.core import url_to_fs
-
     scheme = where.partition("://")[0]
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError as exc:
+        what = f"reading files of {scheme}://"
+        raise not_installed_error("fsspec", "remote", what=what, field="params.path") from exc
     try:
         if scheme in _ARROW:
             import pyarrow.fs
@@ -242,7 +153,7 @@ def _system(where: str) -> tuple[Any, str]:
             f"files of {scheme}:// need a package that is not installed: {exc}",
             field="params.path",
             value=where,
-            fix=f"Run: pip install 'fsspec[{scheme}]'",
+            fix="Install the package that the message names.",
         ) from exc
     except ValueError as exc:
         raise ConfigError(

@@ -2,6 +2,6 @@
 
 frame, values   tables in memory of any library, as raw rows
 signature       what a model takes; kept with the model
-unlabelled      files to predict on
+unlabelled      files to predict on (table_rows: those with columns)
 labelled        rows with labels to score on, as a dataset
 """

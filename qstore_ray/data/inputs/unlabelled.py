@@ -6,17 +6,12 @@ id or any other column that is no feature may be there, or not.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from itertools import accumulate
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
-
-import numpy as np
-import pyarrow as pa
 
 from qstore_ray.data.inputs.frame import Frame
 from qstore_ray.data.inputs.signature import Signature
+from qstore_ray.data.inputs.table_rows import no_rows_error, read_frame
 from qstore_ray.data.rows.raw import read_raw
 from qstore_ray.data.sources.base import ReadTask, SourceConfig
 from qstore_ray.data.sources.local.adapter import (
@@ -29,13 +24,12 @@ from qstore_ray.data.sources.local.adapter import (
     request_of,
     taken_by,
 )
-from qstore_ray.data.sources.local.base import Contents, TableChunk, TableFormat, joined
-from qstore_ray.data.sources.local.libsvm import LABEL, LibsvmFormat
+from qstore_ray.data.sources.local.base import TableFormat, joined
 from qstore_ray.data.sources.local.pairs import labels_of_files, open_pairs, read_labels
 from qstore_ray.data.sources.local.params import LocalParams
 from qstore_ray.data.sources.parts import PartFiles, divide_files
 from qstore_ray.data.tables.names import LABELS
-from qstore_ray.errors import ConfigError, DataError, unknown_name_error
+from qstore_ray.errors import ConfigError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, Table
@@ -85,11 +79,11 @@ def read_unlabelled(
     check_taken(name, form, _made(changes), SourceConfig(name="rows"))
     rows: Frame | AnyArray
     if isinstance(form, TableFormat):
-        rows = _frame(form, found, params, signature, kept)
+        rows = read_frame(form, found, params, signature, kept)
     else:
         rows = array = form.unlabelled(found, params, signature)
         if not (array.ndim and len(array)):
-            raise _no_rows_error(path)
+            raise no_rows_error(path)
     return Unlabelled(rows, found, params)
 
 
@@ -159,7 +153,9 @@ def _of_pairs(
     contents = open_pairs(files, labels, params, request_of(params, None))
     (chunks,) = contents.chunks.values()
     form = cast("TableFormat", open_format("csv"))
-    return Labelled(_frame(form, parts[part], params, signature, ()), joined(read_labels(chunks)))
+    return Labelled(
+        read_frame(form, parts[part], params, signature, ()), joined(read_labels(chunks))
+    )
 
 
 def params_for(files: tuple[str, ...], signature: Signature, changes: Table) -> LocalParams:
@@ -192,82 +188,3 @@ def _made(values: Mapping[str, Any]) -> LocalParams:
     if "x" in whole:
         whole.setdefault("y", "y")
     return LocalParams(**whole)
-
-
-def _frame(
-    form: TableFormat,
-    files: tuple[str, ...],
-    params: LocalParams,
-    signature: Signature,
-    kept: tuple[str, ...],
-) -> Frame:
-    """The features and what is kept of a table; every column of it, if the model has no names."""
-    asked = request_of(params, None, signature.table)
-    request = replace(asked, kept=kept, labelled=signature.table is not None)
-    contents = form.open(PartFiles({"train": files}, {}), params, request)
-    found = [chunk for part in contents.chunks.values() for chunk in part]
-    chunks = cast("list[TableChunk]", found)  # as those of a `TableFormat` are
-    if not sum(chunk.n_rows for chunk in chunks):
-        raise _no_rows_error(files[0])
-    where = _RowPlaces(chunks)
-    if signature.table is None:
-        columns = _unnamed(form, contents, chunks, files, {*kept}, signature.n_features)
-        return Frame(tuple(columns), columns.__getitem__, where)
-    table = _whole(chunks, files)
-    missing = () if params.missing is None else asked.missing
-    return Frame(contents.columns, table.column, where, missing)
-
-
-def _unnamed(
-    form: TableFormat,
-    contents: Contents,
-    chunks: list[TableChunk],
-    files: tuple[str, ...],
-    kept: set[str],
-    n_features: int,
-) -> dict[str, Any]:
-    """The columns for a model without names: numbers, and as they are written labels and texts."""
-    x = joined(chunk.read()["x"] for chunk in chunks)
-    names = contents.feature_names or ()
-    columns: dict[str, Any] = {name: x[:, place] for place, name in enumerate(names)}
-    if isinstance(form, LibsvmFormat):  # zeros at the end of all lines are not written
-        for place in range(len(names), n_features):
-            columns[f"f{place + 1}"] = np.zeros(len(x))
-        kept = {LABEL}
-    texts = contents.table.features if contents.table else ()
-    kept |= {column.name for column in texts if column.kind == "category"}
-    kept |= {name for name in names if name.strip().lower() in LABELS}
-    if kept:
-        table = _whole(chunks, files)
-        columns |= {name: table.column(name) for name in table.column_names if name in kept}
-    return columns
-
-
-def _whole(chunks: list[TableChunk], files: tuple[str, ...]) -> pa.Table:
-    try:
-        return pa.concat_tables([c.table() for c in chunks], promote_options="permissive")
-    except pa.ArrowException as exc:
-        raise DataError(
-            f"the files have columns of different types: {exc}",
-            field="params.path",
-            value=files,
-            fix="Write all files with one schema.",
-        ) from exc
-
-
-def _no_rows_error(path: str) -> DataError:
-    return DataError(
-        "there are no rows", field="params.path", value=path, fix="Give at least one row."
-    )
-
-
-class _RowPlaces:
-    """Where a row of several chunks is, for error messages."""
-
-    def __init__(self, chunks: Sequence[TableChunk]) -> None:
-        self._chunks = chunks
-        self._starts = [0, *accumulate(chunk.n_rows for chunk in chunks)]
-
-    def __call__(self, row: int) -> str:
-        at = min(bisect_right(self._starts, row), len(self._chunks)) - 1
-        return self._chunks[at].where(row - self._starts[at])

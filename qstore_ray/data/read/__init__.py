@@ -1,4 +1,5 @@
 """`Dataset`: train, val and test as read plans, equal rows in this process and on Ray.
 
-plan → dataset (schema) · ray_reader · merge (val into train) · saved, manifest (on disk)
+plan → dataset (schema) · ray_reader · merge (val into train)
+saved, manifest, row_groups   on disk
 """

@@ -16,12 +16,10 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qstore_ray.data.augment.expansion import Expansion, expansion_of
@@ -37,17 +35,16 @@ from qstore_ray.data.read.manifest import (
     read_manifest,
 )
 from qstore_ray.data.read.plan import ReadPlan, SplitTask
+from qstore_ray.data.read.row_groups import RowGroup, write_rows
 from qstore_ray.data.read.schema import Schema
 from qstore_ray.data.rows.labels import KINDS, ClassLabels, Labels
-from qstore_ray.data.rows.raw import read_raw
 from qstore_ray.errors import DataError
-from qstore_ray.resilience import write_durably
+from qstore_ray.files import write_durably
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qstore_ray.data.read.dataset import Dataset
-    from qstore_ray.types import AnyArray
 
 
 def save_dataset(dataset: Dataset, folder: Path) -> Path:
@@ -67,7 +64,7 @@ def save_dataset(dataset: Dataset, folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         digests = {
-            split: _write_rows(plan, folder / f"{split}.parquet")
+            split: write_rows(plan, folder / f"{split}.parquet")
             for split, plan in dataset.plans.items()
         }
         _write_arrays(dataset.preparation.to_arrays(), folder / PREPARATION)
@@ -141,83 +138,6 @@ def load_dataset(folder: Path, make: Callable[..., Dataset]) -> Dataset:
             for split, digests in manifest.blocks.items()
         },
     )
-
-
-@dataclass(frozen=True)
-class RowGroup:
-    """A read task: one row group of a saved split."""
-
-    path: str
-    number: int
-
-    def __call__(self) -> dict[str, AnyArray]:
-        """The columns x (rows, F), y, row, and weight if the rows have weights.
-
-        Raises:
-            DataError: the file is gone or damaged.
-        """
-        try:
-            with pq.ParquetFile(self.path) as file:
-                table = file.read_row_group(self.number)
-        except (OSError, pa.ArrowException) as exc:
-            raise DataError(
-                f"a saved dataset cannot be read: {exc}", field="path", value=self.path
-            ) from exc
-        x, y, row = (table.column(name).combine_chunks() for name in ("x", "y", "row"))
-        labels = (
-            _matrix(y) if pa.types.is_fixed_size_list(y.type) else y.to_numpy(zero_copy_only=False)
-        )
-        text = pa.types.is_string(y.type)
-        columns = {
-            "x": _matrix(x),
-            "y": labels.astype(str) if text else labels,
-            "row": row.to_numpy(),
-        }
-        if "weight" in table.column_names:
-            columns["weight"] = table.column("weight").to_numpy()
-        return columns
-
-
-def _write_rows(plan: ReadPlan, path: Path) -> list[str]:
-    """Write the raw rows of a split, one row group a task; the digest of each as it reads back."""
-    writer: pq.ParquetWriter | None = None
-    try:
-        for task in plan.tasks:
-            raw = task.raw()
-            columns = {
-                "x": _lists(raw.x),
-                "y": _label_column(raw.y),
-                "row": pa.array(raw.row),
-            }
-            if raw.weight is not None:
-                columns["weight"] = pa.array(raw.weight)
-            table = pa.table(columns)
-            writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
-            writer.write_table(table, row_group_size=max(len(table), 1))
-    finally:
-        if writer is not None:
-            writer.close()
-    return [
-        read_raw(RowGroup(str(path), number), several=task.labels.several).digest()
-        for number, task in enumerate(plan.tasks)
-    ]
-
-
-def _label_column(y: AnyArray) -> pa.Array:
-    if y.ndim == 2:
-        return _lists(y)
-    return pa.array(y.tolist() if y.dtype.kind == "U" else y)
-
-
-def _lists(rows: AnyArray) -> pa.Array:
-    """Rows (N, F) as a column of lists."""
-    return pa.FixedSizeListArray.from_arrays(rows.ravel(), rows.shape[1])
-
-
-def _matrix(column: pa.Array) -> AnyArray:
-    """What `_lists` made, as rows (N, F) again."""
-    rows: AnyArray = column.flatten().to_numpy().reshape(len(column), column.type.list_size)
-    return rows
 
 
 def _plan(

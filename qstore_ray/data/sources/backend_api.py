@@ -31,7 +31,7 @@ from qstore_ray.data.sources.base import ReadTask, SourceAdapter, SourceConfig, 
 from qstore_ray.data.sources.local.arrays import ArrayChunk
 from qstore_ray.data.sources.local.base import ChunkTask, row_ranges
 from qstore_ray.errors import ConfigError, DataError, unknown_name_error
-from qstore_ray.resilience import expanded
+from qstore_ray.files import expanded
 
 if TYPE_CHECKING:
     from qstore_ray.data.columns import TableSchema

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from qstore_ray.data.files.deadline import within
 from qstore_ray.errors import DataError
-from qstore_ray.resilience import write_durably
+from qstore_ray.files import write_durably
 
 _CHUNK = 2**16
 _LONGEST_SILENCE = 30.0

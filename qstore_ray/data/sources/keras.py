@@ -26,7 +26,7 @@ from qstore_ray.data.sources.base import ReadTask, SourceAdapter, SourceConfig, 
 from qstore_ray.data.sources.cachefile import CachedFile, obtain
 from qstore_ray.data.sources.keras_layout import SETS, Found, KerasSet, find_files, read_part
 from qstore_ray.errors import ConfigError, DataError, unknown_name_error
-from qstore_ray.resilience import expanded
+from qstore_ray.files import expanded
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray

@@ -19,21 +19,25 @@ import numpy as np
 from pydantic import Field
 
 from qstore_ray.config import Config
+from qstore_ray.learn.diagnostics.curve import (
+    LEVEL,
+    SIGMAS,
+    gradient_ratio,
+    has_fallen,
+    levels_of,
+    noise_of,
+    slope_of,
+)
 
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
 
 Kind: TypeAlias = Literal["converged", "plateau", "diverging", "oscillating", "barren_plateau"]
 
-_LEVEL = 3  # values of which a level is the median: one outlier moves nothing
-_SIGMAS = 5.0  # of noise, above which a difference of levels is one
 _LEAST_OF_FALL = (
     1e-3  # near a best value of 0, this share of the fall is what growth is compared to
 )
 _ERRORS = 3.0  # standard errors of a change, up to which it may be noise
-_PER_MAD = 1.4826  # standard deviations of a normal distribution in a median absolute deviation
-
-
 _OTHER_START = "Try another learning rate, other initial parameters, or another circuit."
 
 
@@ -101,7 +105,7 @@ class ConvergenceDetector(Config):
             return [_not_finite(values)]
         curve = np.array(values, dtype=float) * (1.0 if self.mode == "min" else -1.0)
         swinging = self._oscillating(curve)
-        found = [self._diverging(curve, self.window if swinging else _LEVEL), swinging]
+        found = [self._diverging(curve, self.window if swinging else LEVEL), swinging]
         if not any(found):
             norms, noise = np.array(gradient_norms), np.array(gradient_noise)
             found = [self._barren(curve, norms, noise, n_qubits)]
@@ -113,10 +117,10 @@ class ConvergenceDetector(Config):
         """The last level far above the best one, in units of the best one and of the noise."""
         if len(curve) <= width:
             return None
-        levels = _levels(curve, width)
+        levels = levels_of(curve, width)
         best, now = float(levels.min()), float(levels[-1])
         size = max(abs(best), _LEAST_OF_FALL * float(levels[0] - best))
-        if now - best <= max(self.divergence * size, _SIGMAS * _noise(curve)):
+        if now - best <= max(self.divergence * size, SIGMAS * noise_of(curve)):
             return None
         growth = (now - best) / size if size else math.inf
         message = (
@@ -136,7 +140,7 @@ class ConvergenceDetector(Config):
         if n < 2 * self.window:
             return None
         times = np.arange(n) - (n - 1) / 2
-        detrended = rows - rows.mean() - times * _slope(rows)
+        detrended = rows - rows.mean() - times * slope_of(rows)
         variance = float(detrended @ detrended)
         if math.sqrt(variance / n) <= self.tolerance * float(np.ptp(curve)):
             return None
@@ -166,21 +170,21 @@ class ConvergenceDetector(Config):
         extent = float(np.ptp(curve))
         if extent <= self.least_range * abs(float(np.median(curve))):
             return self._plateau(0.0, "has hardly changed at all", _OTHER_START)
-        change, own_noise = abs(_slope(window)) * (w - 1) / extent, _noise(window) / extent
+        change, own_noise = abs(slope_of(window)) * (w - 1) / extent, noise_of(window) / extent
         if own_noise > self.tolerance:
             if change > _ERRORS * own_noise * math.sqrt(12.0 * (w - 1) / (w * (w + 1))):
                 return None
-            advice = "Lower the learning rate." if _has_fallen(curve) else _OTHER_START
+            advice = "Lower the learning rate." if has_fallen(curve) else _OTHER_START
             said = f"goes up and down by {own_noise:.2%} of its range, without a trend"
             return self._plateau(own_noise, said, advice)
         if change > self.tolerance:
             return None
         said = f"changed by {change:.2%} of its range"
-        if not _has_fallen(curve):
+        if not has_fallen(curve):
             return self._plateau(change, said, _OTHER_START)
         left = 0.0
         if min(len(norms), len(noise)) >= w and noise[-w:].all():
-            left = _ratio(norms[-w:], noise[-w:])
+            left = gradient_ratio(norms[-w:], noise[-w:])
         if left > self.gradient_left:
             advice = f"The gradient is {left:.3g} times its noise, so this is no minimum."
             return self._plateau(change, said, advice)
@@ -196,11 +200,11 @@ class ConvergenceDetector(Config):
     ) -> ConvergenceFinding | None:
         """The gradient below its noise, in a run that has not come down: McClean et al. 2018."""
         k = self.barren_epochs
-        if min(len(norms), len(noise)) < k or _has_fallen(curve):
+        if min(len(norms), len(noise)) < k or has_fallen(curve):
             return None
         if not (norms[-k:] < self.barren_ratio * noise[-k:]).all():
             return None
-        ratio = _ratio(norms[-k:], noise[-k:])
+        ratio = gradient_ratio(norms[-k:], noise[-k:])
         width = ""
         if n_qubits is not None:
             width = (
@@ -218,34 +222,3 @@ def _not_finite(values: Sequence[float]) -> ConvergenceFinding:
     epoch, value = next((t, v) for t, v in enumerate(values) if not math.isfinite(v))
     message = f"diverging: the metric is {value} in epoch {epoch}. Lower the learning rate."
     return ConvergenceFinding("diverging", math.inf, 0.0, message)
-
-
-def _levels(curve: FloatArray, width: int = _LEVEL) -> FloatArray:
-    """Running medians of as many values."""
-    return np.median(np.lib.stride_tricks.sliding_window_view(curve, width), axis=1)
-
-
-def _noise(curve: FloatArray) -> float:
-    """σ, from the median size of second differences; 0 for fewer than three values."""
-    second = np.abs(np.diff(curve, 2))
-    return float(_PER_MAD * np.median(second) / math.sqrt(6.0)) if len(second) else 0.0
-
-
-def _slope(rows: FloatArray) -> float:
-    """Least squares, per epoch."""
-    times = np.arange(len(rows)) - (len(rows) - 1) / 2
-    return float(times @ rows / (times @ times))
-
-
-def _has_fallen(curve: FloatArray) -> bool:
-    """Whether the best level lies below the first one by more than noise."""
-    if len(curve) < _LEVEL:
-        return False
-    levels = _levels(curve)
-    return float(curve[0] - levels.min()) > _SIGMAS * _noise(curve)
-
-
-def _ratio(norms: FloatArray, noise: FloatArray) -> float:
-    """Median of the gradient in units of its noise; infinite without noise."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.median(np.where(norms > 0.0, norms / noise, 0.0)))

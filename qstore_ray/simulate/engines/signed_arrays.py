@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qstore_ray.simulate.compile.products import product_of_rows
 from qstore_ray.simulate.compile.signed_program import (
     WORDS,
     DrawnErrors,
@@ -41,7 +42,8 @@ def bind_signed(
     bits = np.unpackbits(packed, axis=1, count=signed.n_signs)
     signs: FloatArray = 1.0 - 2.0 * bits.astype(np.float64)
 
-    angles = signed.offsets + params @ signed.param_scales.T + rows @ signed.row_scales.T
+    angles = signed.offsets + product_of_rows(params, signed.param_scales.T)
+    angles = angles + product_of_rows(rows, signed.row_scales.T)
     moved = signs[:, : len(signed.offsets)] * angles
     by_row, by_param = moved[:, : signed.n_by_rows], moved[:, signed.n_by_rows :]
     params = np.broadcast_to(params, (len(rows), params.shape[-1]))
@@ -57,8 +59,10 @@ def unbind_signed(
     n_rows, n_params = signed.row_scales.shape[1], signed.param_scales.shape[1]
     n_angles = len(signed.offsets)
     angles = slots[:, n_rows : n_rows + n_angles] * signs[:, :n_angles]
-    by_params: FloatArray = slots[:, slots.shape[1] - n_params :] + angles @ signed.param_scales
+    by_params: FloatArray = slots[:, slots.shape[1] - n_params :] + product_of_rows(
+        angles, signed.param_scales
+    )
     if not rows_gradient:
         return np.zeros((len(slots), n_rows)), by_params
-    by_rows: FloatArray = slots[:, :n_rows] + angles @ signed.row_scales
+    by_rows: FloatArray = slots[:, :n_rows] + product_of_rows(angles, signed.row_scales)
     return by_rows, by_params

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.data.inputs.signature import Signature
 from qstore_ray.errors import RunError, UsageError
-from qstore_ray.resilience import expanded
+from qstore_ray.files import expanded
 from qstore_ray.track.config import TrackConfig, default_uri
 from qstore_ray.track.mlflow.store import load_mlflow, open_client, translated
 

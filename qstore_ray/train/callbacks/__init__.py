@@ -1,9 +1,10 @@
 """Callbacks by name; each is a configuration of its own options.
 
-Begin with `base.py`: the hooks, and what a hook may ask of a run. To add one, write a class that
-derives from `Config` and `Callback`, and name it in `CALLBACKS`; another package declares it in the
-entry-point group `qstore_ray.callbacks`. An object that is passed to the trainer derives from
-`Callback` alone.
+Begin with `base.py`: the hooks. `run.py` has what a hook may ask of a run.
+
+To add one, write a class that derives from `Config` and `Callback`, and name it in `CALLBACKS`;
+another package declares it in the entry-point group `qstore_ray.callbacks`. An object that is
+passed to the trainer derives from `Callback` alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError
 from qstore_ray.registry import Registry
-from qstore_ray.train.callbacks.base import Batch, Callback, Run
+from qstore_ray.train.callbacks.base import Callback
+from qstore_ray.train.callbacks.run import Batch, Run
 from qstore_ray.types import Table
 
 __all__ = ["CALLBACKS", "Batch", "Callback", "Run", "as_callback", "as_table", "described"]

@@ -17,7 +17,8 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError
-from qstore_ray.train.callbacks.base import Batch, Callback, Run
+from qstore_ray.train.callbacks.base import Callback
+from qstore_ray.train.callbacks.run import Batch, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

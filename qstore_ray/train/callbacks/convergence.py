@@ -11,7 +11,8 @@ from qstore_ray.errors import ConfigError
 from qstore_ray.learn.diagnostics.convergence import ConvergenceDetector, Kind
 from qstore_ray.learn.diagnostics.stopping import monitored
 from qstore_ray.learn.scoring import of_train
-from qstore_ray.train.callbacks.base import Batch, Callback, Run
+from qstore_ray.train.callbacks.base import Callback
+from qstore_ray.train.callbacks.run import Batch, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -8,7 +8,8 @@ import numpy as np
 from pydantic import PrivateAttr
 
 from qstore_ray.learn.diagnostics.stopping import StoppingRule, monitored
-from qstore_ray.train.callbacks.base import Callback, Run
+from qstore_ray.train.callbacks.base import Callback
+from qstore_ray.train.callbacks.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

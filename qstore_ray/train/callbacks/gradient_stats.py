@@ -8,7 +8,8 @@ import numpy as np
 from pydantic import PrivateAttr
 
 from qstore_ray.config import Config
-from qstore_ray.train.callbacks.base import Batch, Callback, Run
+from qstore_ray.train.callbacks.base import Callback
+from qstore_ray.train.callbacks.run import Batch, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -12,7 +12,8 @@ from qstore_ray.config import Config
 from qstore_ray.errors import UsageError
 from qstore_ray.track.base import Record
 from qstore_ray.track.jsonl import epoch_records, read_records
-from qstore_ray.train.callbacks.base import Callback, Run
+from qstore_ray.train.callbacks.base import Callback
+from qstore_ray.train.callbacks.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,10 +11,11 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from qstore_ray.config import Config
 from qstore_ray.errors import UsageError
+from qstore_ray.files import write_durably
 from qstore_ray.learn.diagnostics.stopping import Mode, larger_is_better, monitored
 from qstore_ray.learn.scoring import of_train
-from qstore_ray.resilience import write_durably
-from qstore_ray.train.callbacks.base import Callback, Run
+from qstore_ray.train.callbacks.base import Callback
+from qstore_ray.train.callbacks.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

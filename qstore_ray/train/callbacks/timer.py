@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from pydantic import PrivateAttr
 
 from qstore_ray.config import Config
-from qstore_ray.train.callbacks.base import Callback, Run
+from qstore_ray.train.callbacks.base import Callback
+from qstore_ray.train.callbacks.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from qstore_ray.errors import CallbackError, QStoreError
-from qstore_ray.train.callbacks.base import HOOKS, Callback, Run
+from qstore_ray.train.callbacks.base import HOOKS, Callback
+from qstore_ray.train.callbacks.run import Run
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray

@@ -25,7 +25,7 @@ from qstore_ray.learn.diagnostics.stopping import monitored
 from qstore_ray.learn.schedules import Horizon
 from qstore_ray.learn.targets import nothing_to_learn
 from qstore_ray.track.base import Record
-from qstore_ray.train.callbacks.base import Run
+from qstore_ray.train.callbacks.run import Run
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.job import Assignment, TrainingRows, WorkerResult
 from qstore_ray.train.loop.control import Control

@@ -18,7 +18,7 @@ from qstore_ray.learn.diagnostics.stopping import direction
 from qstore_ray.learn.optimizers import get_optimizer
 from qstore_ray.learn.optimizers.base import Optimizer, SearchOptimizer
 from qstore_ray.learn.schedules import Horizon, Tick, get_schedule
-from qstore_ray.train.callbacks.base import Batch
+from qstore_ray.train.callbacks.run import Batch
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.loop.objective import BatchProblem, RowSelection, TrainingObjective
 from qstore_ray.train.run.state import TrainState

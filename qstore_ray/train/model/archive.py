@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qstore_ray.errors import CheckpointError, UsageError
-from qstore_ray.resilience import write_durably
+from qstore_ray.files import write_durably
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray

@@ -23,11 +23,11 @@ from qstore_ray.data.inputs.signature import Signature, raw_rows
 from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import DataError, UsageError, numbered, placed
+from qstore_ray.files import expanded
 from qstore_ray.learn import step
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.scoring import Scoring
 from qstore_ray.learn.targets import TargetScaling
-from qstore_ray.resilience import expanded
 from qstore_ray.train.model.archive import SUFFIX, check_suffix, read_bytes, write_bytes
 from qstore_ray.train.model.evaluation import Evaluation, scored
 from qstore_ray.train.model.modelfile import (

@@ -1,6 +1,7 @@
 """Training and prediction on Ray. Begin with `session.py` and `workers.py`.
 
 beside, interrupt, watchdog   blocking calls, Ctrl-C, workers that hang
-errors                        Ray's errors in one line
+errors, failures              Ray's errors in one line; why workers failed
+side_effects                  what `ray.init` may not do to this process
 predict, kernel_matrix        rows predicted, and a kernel's matrix computed, by workers
 """

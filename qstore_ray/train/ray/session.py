@@ -11,22 +11,24 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import signal
 import socket
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import cache
 
 import ray
-from ray._private import auto_init_hook, services, worker
+from ray._private import auto_init_hook
 from ray.exceptions import RayError
 
-from qstore_ray.environment import environment
+from qstore_ray.environment import available_cpus, environment
 from qstore_ray.errors import BackendError, ResourceError, first_line
-from qstore_ray.resilience import available_cpus
 from qstore_ray.train.config import ClusterConfig
+from qstore_ray.train.ray.side_effects import (
+    no_error_prints,
+    own_process_groups,
+    same_sigterm_handler,
+)
 
 _PROBE_SECONDS = 10.0
 _DEFAULTS = {
@@ -134,7 +136,7 @@ def _own_ray(config: ClusterConfig, dashboard: bool) -> Iterator[None]:
 
 def _start(config: ClusterConfig, dashboard: bool) -> None:
     try:
-        with _groups_of_their_own(), _unheard(), _same_handler():
+        with own_process_groups(), no_error_prints(), same_sigterm_handler():
             ray.init(
                 "local",
                 num_cpus=available_cpus(),
@@ -171,56 +173,10 @@ def _token() -> str:
     return secrets.token_hex(32)
 
 
-@contextmanager
-def _groups_of_their_own() -> Iterator[None]:
-    """Ray's processes are started in process groups of their own.
-
-    Process managers and terminals send a signal to the whole group of the driver. Ray's head would
-    end before the workers can write a checkpoint, and the driver would wait a minute for it.
-    """
-    usual = services.ConsolePopen
-    services.ConsolePopen = partial(usual, process_group=0)  # type: ignore[assignment, misc]
-    try:
-        yield
-    finally:
-        services.ConsolePopen = usual  # type: ignore[misc]
-
-
-@contextmanager
-def _unheard() -> Iterator[None]:
-    """A Ray that is initialised in this block does not print what its processes report.
-
-    By default it prints a paragraph of ids for each worker that died, on stdout, at any level and
-    destination of its logs. The caller receives the failures as errors and reports them.
-    """
-    usual = worker.listen_error_messages
-    worker.listen_error_messages = lambda *_: None
-    try:
-        yield
-    finally:
-        worker.listen_error_messages = usual
-
-
-@contextmanager
-def _same_handler() -> Iterator[None]:
-    """A Ray that is initialised in this block keeps the existing handler of SIGTERM.
-
-    Ray's own handler ends the process with exit code 15 at any point. It stays only if SIGTERM has
-    no other handler, because it ends Ray's processes, too.
-    """
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        here = threading.current_thread() is threading.main_thread()
-        if here and handler not in (signal.SIG_DFL, None):
-            signal.signal(signal.SIGTERM, handler)
-
-
 def _join(address: str) -> None:
     _probe(address)
     try:
-        with _unheard(), _same_handler():
+        with no_error_prints(), same_sigterm_handler():
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (RayError, ConnectionError, RuntimeError, ValueError) as exc:
         said = first_line(exc)

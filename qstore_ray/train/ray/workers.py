@@ -1,6 +1,6 @@
 """Training on Ray: the loop of `loop.py` in Ray Train workers.
 
-This is the one file that knows Ray Train. Its `DataParallelTrainer` (V2, without torch) starts the
+This file and `failures.py` know Ray Train. Its `DataParallelTrainer` (V2, without torch) starts the
 workers, and starts the whole group again when one dies; its XGBoost backend joins them for the
 sums. The run folder holds the checkpoints, so a restarted group resumes from there, and Ray
 keeps nothing. The rows travel once, through the object store, and are shared by the workers
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,31 +20,25 @@ import ray
 from ray.exceptions import ObjectStoreFullError, OutOfDiskError, RayError
 from ray.train import ScalingConfig, TrainingFailedError, UserCallback
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
-from ray.train.v2._internal.exceptions import (
-    InsufficientClusterResourcesError,
-    WorkerGroupStartupTimeoutError,
-)
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.train.xgboost import XGBoostConfig
 
 from qstore_ray.environment import environment
-from qstore_ray.errors import DivergenceError, QStoreError, WorkerError
+from qstore_ray.errors import DivergenceError
 from qstore_ray.train.config import ClusterConfig
 from qstore_ray.train.job import Assignment, TrainingRows, WorkerResult
 from qstore_ray.train.loop import loop
 from qstore_ray.train.loop.reducer import CollectiveReducer
 from qstore_ray.train.loop.reporter import STOP_FILE, RayTrainReporter
 from qstore_ray.train.ray.beside import call_beside
-from qstore_ray.train.ray.errors import meaning, no_room_error
+from qstore_ray.train.ray.errors import no_room_error
+from qstore_ray.train.ray.failures import NO_ANSWER, causes, hung, is_lost, training_error
 from qstore_ray.train.ray.watchdog import dump_sizes, stack_dumps, watched
 
 _CONTROLLER_RESTARTS = 3
-_NO_START = (WorkerGroupStartupTimeoutError, InsufficientClusterResourcesError)
 _POLL_SECONDS = "0.1"
 _SCRATCH = ".ray"
-_NO_ANSWER = "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S"
-"""Ray ends its message about a worker that does not answer by naming this."""
 
 
 def fit_on_ray(
@@ -72,7 +65,7 @@ def fit_on_ray(
     }
     # Ray asks every worker whether it lives, which one that is stopped as a whole cannot answer.
     never = float("inf")
-    values = {_NO_ANSWER: f"{cluster.worker_timeout or never:g}"}
+    values = {NO_ANSWER: f"{cluster.worker_timeout or never:g}"}
     try:
         with environment(values, defaults=defaults):
             return _fit(job, _handed(rows, cluster), cluster, stop)
@@ -100,7 +93,7 @@ def _fit(
         result: Any = call_beside(_trainer(job, rows, cluster).fit, stop, stop_file.touch)
         stop_file.unlink(missing_ok=True)
     except (TrainingFailedError, RayError) as exc:
-        raise _translated_error(exc, cluster, stack_dumps(_run_dir(job), earlier)) from exc
+        raise training_error(exc, cluster, stack_dumps(_run_dir(job), earlier)) from exc
     outcome: WorkerResult | DivergenceError = result.return_value
     if isinstance(outcome, DivergenceError):
         raise outcome
@@ -128,9 +121,9 @@ class _Losses(UserCallback):
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
         """Called when workers have failed, before Ray starts them again or gives up."""
-        causes = _causes(worker_exceptions, self._timeout) | self._stuck()
-        ends = {rank: "was lost" for rank in causes if _is_lost(worker_exceptions.get(rank))}
-        said = [f"worker {n} {ends.get(n, 'failed')}: {causes[n]}" for n in sorted(causes)]
+        reasons = causes(worker_exceptions, self._timeout) | self._stuck()
+        ends = {rank: "was lost" for rank in reasons if is_lost(worker_exceptions.get(rank))}
+        said = [f"worker {n} {ends.get(n, 'failed')}: {reasons[n]}" for n in sorted(reasons)]
         with suppress(OSError):  # the run, which writes there too, says so itself
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.write_text("; ".join(said), encoding="utf-8")
@@ -139,7 +132,7 @@ class _Losses(UserCallback):
         """Workers that have ended themselves, since this was asked last, as they got nowhere."""
         before, self._known = self._known, dump_sizes(self._run_dir)
         new = [rank for rank, size in self._known.items() if size > before.get(rank, 0)]
-        return _hung(new, self._timeout)
+        return hung(new, self._timeout)
 
 
 def _trainer(
@@ -195,68 +188,3 @@ def _run_dir(job: Assignment) -> Path:
     """The run folder, which workers resume from."""
     assert job.run_dir is not None, "a run on Ray has a folder"
     return job.run_dir
-
-
-def _translated_error(
-    exc: BaseException, cluster: ClusterConfig, dumps: Mapping[int, Path]
-) -> QStoreError:
-    """Ray's error as ours: which worker failed, and of what."""
-    if isinstance(getattr(exc, "controller_failure", None), _NO_START):
-        return WorkerError(
-            f"the workers did not start within {cluster.start_timeout:g} s",
-            field="cluster.start_timeout",
-            value=cluster.start_timeout,
-            fix="Other work may hold the cluster's CPUs: wait for it, take fewer workers, or allow "
-            "more seconds.",
-        )
-    failures: dict[int, BaseException] = getattr(exc, "worker_failures", {})
-    for failure in failures.values():
-        if isinstance(failure, QStoreError):
-            return failure
-    frozen = any(_is_frozen(failure) for failure in failures.values())
-    causes = _causes(failures, cluster.worker_timeout)
-    causes |= _hung([rank for rank in causes if rank in dumps], cluster.worker_timeout)
-    said = "; ".join(f"worker {rank}: {cause}" for rank, cause in causes.items())
-    return WorkerError(
-        f"the workers failed more than {cluster.max_failures} times: {said or meaning(exc)}",
-        field="cluster.max_failures",
-        value=cluster.max_failures,
-        fix=_advice(cluster, frozen, dumps),
-    )
-
-
-def _advice(cluster: ClusterConfig, frozen: bool, dumps: Mapping[int, Path]) -> str:
-    if frozen or dumps:
-        where = f"{next(iter(dumps.values()))} says where one stood. " if dumps else ""
-        return (
-            f"They made no progress for {cluster.worker_timeout:g} s. {where}If they were only "
-            "slow, set a larger cluster.worker_timeout; then continue with existing='resume'."
-        )
-    return (
-        "If they ran out of memory, take fewer qubits, a smaller batch or fewer workers; then "
-        "continue with existing='resume'."
-    )
-
-
-def _hung(ranks: Iterable[int], timeout: float) -> dict[int, str]:
-    return dict.fromkeys(ranks, f"it made no progress for {timeout:g} s")
-
-
-def _causes(failures: Mapping[int, BaseException], timeout: float) -> dict[int, str]:
-    """Why each worker failed, by its rank; of those that were lost, if any was.
-
-    The others fail because they wait for numbers that do not come.
-    """
-    lost = {rank: failure for rank, failure in failures.items() if _is_lost(failure)}
-    return {
-        rank: f"no answer for {timeout:g} s" if _is_frozen(failure) else meaning(failure)
-        for rank, failure in sorted((lost or failures).items())
-    }
-
-
-def _is_lost(failure: BaseException | None) -> bool:
-    return failure is None or _is_frozen(failure) or hasattr(failure, "health_check_failure")
-
-
-def _is_frozen(failure: BaseException) -> bool:
-    return _NO_ANSWER in str(failure)

@@ -1,7 +1,8 @@
 """How the circuits of a run were computed, and what its test rows scored that way.
 
 Both the report and the model card say it: backend, shots, noise, mitigation, and the scores of the
-test rows exact, with noise and mitigated, side by side with Wilson's 95 % intervals.
+test rows exact, with the noise and shots of the run, and mitigated, side by side with Wilson's 95 %
+intervals.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from qstore_ray.track.reading.statistics import Interval, wilson_interval
 if TYPE_CHECKING:
     from qstore_ray.types import ReadOnlyTable, Table
 
-PARTS = {"test": "exact", "noisy_test": "with noise", "mitigated_test": "mitigated"}
-"""How the test rows are scored, by the first words of the metrics' names."""
+PARTS = ("test", "noisy_test", "mitigated_test")
+"""The ways in which test rows are scored: the first words of the metrics' names."""
 _MOST_ENTRIES = 4
 
 
@@ -33,16 +34,16 @@ def execution(trainer: ReadOnlyTable) -> list[tuple[str, str]]:
     Args:
         trainer: the trainer's configuration as a table; what is missing has its default.
     """
-    options = trainer.get("backend_options")
-    options = dict(options) if isinstance(options, Mapping) else {}
+    options = _options(trainer)
     shots, own = options.pop("shots", None), options.pop("noise", None)
     backend = str(trainer.get("backend", "statevector"))
     if options:
         backend += f" ({', '.join(f'{name} = {value}' for name, value in options.items())})"
     noise, mitigation = trainer.get("noise") or own, trainer.get("mitigation")
+    no_shots = "none" if noise else "none, exact values"
     said = [
         ("backend", backend),
-        ("shots", f"{shots:,} a row and basis" if isinstance(shots, int) else "none, exact values"),
+        ("shots", f"{shots:,} a row and basis" if isinstance(shots, int) else no_shots),
         ("noise", "; ".join(_noise(noise)) if isinstance(noise, Mapping) else "none"),
     ]
     if isinstance(mitigation, Mapping):
@@ -50,14 +51,38 @@ def execution(trainer: ReadOnlyTable) -> list[tuple[str, str]]:
     return said
 
 
-def scored_ways(metrics: Mapping[str, float | None], n_rows: int | None) -> list[Way]:
+def inexact(trainer: ReadOnlyTable) -> list[str]:
+    """Why values of a run are not exact: "noise", "shots", both or neither.
+
+    Args:
+        trainer: see `execution`.
+    """
+    options = _options(trainer)
+    noisy = trainer.get("noise") is not None or options.get("noise") is not None
+    return ["noise"] * noisy + ["shots"] * (options.get("shots") is not None)
+
+
+def ways(trainer: ReadOnlyTable) -> dict[str, str]:
+    """What each of `PARTS` is called: exact, with noise and shots, mitigated.
+
+    Args:
+        trainer: see `execution`.
+    """
+    how = " and ".join(inexact(trainer)) or "noise"
+    return dict(zip(PARTS, ("exact", f"with {how}", "mitigated"), strict=True))
+
+
+def scored_ways(
+    metrics: Mapping[str, float | None], n_rows: int | None, trainer: ReadOnlyTable
+) -> list[Way]:
     """The accuracies of the test rows, in the order of `PARTS`.
 
     Args:
         n_rows: how many there are, if it is known.
+        trainer: see `execution`.
     """
     found = []
-    for part, said in PARTS.items():
+    for part, said in ways(trainer).items():
         value = metrics.get(f"{part}_accuracy")
         if value is None:
             continue
@@ -73,6 +98,11 @@ def without_details(trainer: ReadOnlyTable) -> Table:
     if not isinstance(noise, Mapping) or not isinstance(noise.get("device"), Mapping):
         return dict(trainer)
     return {**trainer, "noise": {**noise, "device": noise["device"].get("name")}}
+
+
+def _options(trainer: ReadOnlyTable) -> Table:
+    options = trainer.get("backend_options")
+    return dict(options) if isinstance(options, Mapping) else {}
 
 
 def _noise(noise: Mapping[str, Any]) -> Iterator[str]:

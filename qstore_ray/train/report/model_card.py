@@ -17,7 +17,13 @@ from qstore_ray.circuits.template import Angle, Op, Template
 from qstore_ray.data.columns import TableSchema
 from qstore_ray.track.reading.statistics import Interval, wilson_interval
 from qstore_ray.train.model.trained import TrainedModel
-from qstore_ray.train.report.execution import PARTS, execution, scored_ways, without_details
+from qstore_ray.train.report.execution import (
+    PARTS,
+    execution,
+    inexact,
+    scored_ways,
+    without_details,
+)
 from qstore_ray.train.run.provenance import DataOrigin, Origin
 
 _UNKNOWN = "not recorded"
@@ -210,7 +216,8 @@ def _execution(origin: Origin) -> str:
     if not origin.trainer:
         return f"The configuration was {_UNKNOWN}."
     said = _table(("fact", "value"), execution(origin.trainer))
-    ways = scored_ways(origin.metrics, origin.data.sizes.get("test") if origin.data else None)
+    n_rows = origin.data.sizes.get("test") if origin.data else None
+    ways = scored_ways(origin.metrics, n_rows, origin.trainer)
     if len(ways) < 2:
         return said
     rows = [(way.said, f"{way.accuracy:.4f}", _range(way.interval)) for way in ways]
@@ -218,7 +225,7 @@ def _execution(origin: Origin) -> str:
 
 
 def _noise(origin: Origin) -> str:
-    if origin.trainer.get("noise"):
+    if "noise" in inexact(origin.trainer):
         return "The noise is a model of a device"
     return "Simulated circuits have no noise"
 

@@ -193,11 +193,12 @@ def _circuit(facts: RunFacts) -> str:
 
 
 def _execution(facts: RunFacts) -> str:
-    """How circuits were computed, and what the test rows scored exact, noisy and mitigated."""
+    """How circuits were computed; what the test rows scored exactly, that way and mitigated."""
     if not facts.config:
         return ""
-    shown = listing(dict(execution(facts.config.get("trainer", {}))))
-    ways = scored_ways(facts.summary.metrics, facts.sizes.get("test"))
+    trainer = facts.config.get("trainer", {})
+    shown = listing(dict(execution(trainer)))
+    ways = scored_ways(facts.summary.metrics, facts.sizes.get("test"), trainer)
     if len(ways) > 1:
         rows = [
             [

@@ -3,5 +3,5 @@
 state, checkpoint, manifest   what a step depends on, and its files
 recorder                      what worker 0 writes during the loop
 same_run, provenance          whether a run may be resumed; where a model comes from
-lock, summary                 one writer; readers without a lock
+lock, summary, find           one writer; readers without a lock; runs in a storage folder
 """

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from qstore_ray.errors import CheckpointError
-from qstore_ray.resilience import unwritable_fix, write_durably
+from qstore_ray.files import unwritable_fix, write_durably
 from qstore_ray.train.run.manifest import CheckpointManifest, StoredManifest
 
 if TYPE_CHECKING:

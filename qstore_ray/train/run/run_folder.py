@@ -27,12 +27,7 @@ from typing import IO, Any, Literal, cast, get_args
 
 from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError, UsageError
-from qstore_ray.resilience import (
-    storage_folder,
-    sweep_parts,
-    unwritable_fix,
-    write_durably,
-)
+from qstore_ray.files import storage_folder, sweep_parts, unwritable_fix, write_durably
 from qstore_ray.track.base import KEPT
 from qstore_ray.track.jsonl import MetricsFile
 from qstore_ray.train.run.lock import LOCK, held_error, is_held, lock_folder

@@ -26,6 +26,9 @@ _CIRCUIT, _EPOCHS = "model.circuit", "trainer.epochs"
 EARLIER = {"trainer.target_scaling": "none"}
 """Fields that a record of an earlier version does not have, and what that version did."""
 
+_DESCRIPTION = "backend_description."
+"""Settings of a backend that was given as an object. Earlier versions recorded its class alone."""
+
 EARLIER_RANKS = ' (and split.ranks = "default_rng" where it is older than that field)'
 
 _VERSIONED = ("qstore-ray", "numpy", "qiskit", "ray")
@@ -85,6 +88,8 @@ def check_same(earlier: RunDescription, now: MadeOf, earlier_toml: str = "") -> 
     before, after = _flat(recipe), _flat(recipe if now.recipe is None else now.recipe)
     if now.data_fingerprint is None:
         before, after = _of_a_job(before, after)
+    if "backend" in before and not any(name.startswith(_DESCRIPTION) for name in before):
+        after = {name: each for name, each in after.items() if not name.startswith(_DESCRIPTION)}
     before = with_same_circuit(before, after, "run")
     known = {name: EARLIER[name] for name in EARLIER.keys() & after.keys() - before.keys()}
     changes = {

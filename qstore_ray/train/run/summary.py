@@ -14,15 +14,12 @@ from typing import Any, TypeAlias, TypedDict
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from qstore_ray.errors import CheckpointError, RunError, UsageError, unknown_name_error
-from qstore_ray.resilience import expanded, real_path
+from qstore_ray.errors import CheckpointError, RunError
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.track.logs.text import is_number
 from qstore_ray.train.run.checkpoint import read_checkpoint
 from qstore_ray.train.run.lock import is_held
 from qstore_ray.train.run.run_folder import read_run_record
-
-_SIGNS_OF_A_RUN = ("run.json", "config.toml", "metrics.jsonl", "checkpoints")
 
 _Plain: TypeAlias = dict[str, int | float | str | bool | None]
 _NOT_RESULTS = frozenset({"epoch", "epochs", "step", "seconds", "train_seconds"})
@@ -85,73 +82,6 @@ class CheckpointSummary(TypedDict):
     step: int
     epoch: int | None
     problem: str | None
-
-
-def find_run(run: str, storage: str) -> Path:
-    """The folder of a run, by its path or by its name under `storage`.
-
-    Raises:
-        UsageError: no such run exists.
-    """
-    for path in (expanded(run), expanded(storage) / run):
-        if run and _is_run(path):
-            return real_path(path)
-    if Path(run).suffix == ".toml":
-        raise UsageError(
-            "this is a job file, not a run",
-            field="run",
-            value=run,
-            fix="Train the job first, then give the run's name or folder, such as runs/digits.",
-        )
-    if len(Path(run).parts) > 1:
-        raise UsageError(
-            "there is no run folder here",
-            field="run",
-            value=run,
-            fix="Give a run folder such as runs/digits, or a run's name and its storage folder.",
-        )
-    names = [path.name for path in run_folders(storage)]
-    if not names:
-        raise UsageError(
-            f"there are no runs in {storage}",
-            field="run",
-            value=run,
-            fix="Train a job first, or give the storage folder of its run.",
-        )
-    raise unknown_name_error("run", run, names, field="run")
-
-
-def run_folders(storage: str) -> list[Path]:
-    """The run folders in `storage`, by name; none if it does not exist.
-
-    Raises:
-        UsageError: it is no folder, or may not be read.
-    """
-    return [path for path in _children(storage) if _is_run(path) and not _is_study(path)]
-
-
-def study_folders(storage: str) -> list[Path]:
-    """The folders of searches in `storage`, by name; the runs of their trials are inside.
-
-    Raises:
-        UsageError: it is no folder, or may not be read.
-    """
-    return [path for path in _children(storage) if _is_study(path)]
-
-
-def _children(storage: str) -> list[Path]:
-    try:
-        return sorted(real_path(storage).iterdir())
-    except FileNotFoundError:
-        return []
-    except OSError as exc:
-        reason = exc.strerror or type(exc).__name__
-        raise UsageError(
-            f"cannot list the runs: {reason}",
-            field="storage",
-            value=storage,
-            fix="Give the folder that holds the run folders.",
-        ) from exc
 
 
 def read_record(path: Path) -> RunRecord:
@@ -222,22 +152,6 @@ def checkpoints(path: Path) -> list[CheckpointSummary]:
             known |= {"step": int(digits or 0), "problem": exc.message}
         found.append(known)
     return found
-
-
-STUDY = "study.journal"
-"""The file of a study that is kept in its own folder."""
-
-
-def _is_run(path: Path) -> bool:
-    """An attempt for which the disk had no room leaves nothing but its lock, which it gave up."""
-    return any((path / name).exists() for name in _SIGNS_OF_A_RUN) or (
-        path.is_dir() and is_held(path)
-    )
-
-
-def _is_study(path: Path) -> bool:
-    """A study has some of a run's files."""
-    return (path / STUDY).exists()
 
 
 def _record(path: Path, problems: list[str]) -> RunRecord | None:

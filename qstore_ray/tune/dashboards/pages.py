@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from qstore_ray.config import read_toml
 from qstore_ray.credentials import redact_text
 from qstore_ray.errors import MissingDependencyError, UsageError, unknown_name_error
-from qstore_ray.resilience import expanded, real_path
+from qstore_ray.files import expanded, real_path
 from qstore_ray.track.config import TrackConfig, artifact_folder, default_uri, sqlite_file
 from qstore_ray.tune.dashboards.servers import HOST, Page, read_page
 from qstore_ray.tune.study.address import with_login

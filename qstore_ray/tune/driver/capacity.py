@@ -19,12 +19,7 @@ from dataclasses import dataclass
 from qstore_ray.errors import ConfigError, ResourceError
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
 from qstore_ray.tune.config import TuneConfig
-
-TRIAL_MEMORY = 2**20
-"""Bytes that Tune reserves for a trial that only starts workers: it does not reserve nothing."""
-
-_UNIT = 10_000  # Ray counts resources in ten-thousandths
-Bundle = dict[str, float]
+from qstore_ray.tune.driver.demand import UNIT, Bundle, Demand, trial_bundles
 
 
 @dataclass(frozen=True)
@@ -64,7 +59,7 @@ def room(
         ResourceError: not even one trial fits, or fewer than requested.
     """
     _check_amounts(config)
-    demand = _Demand.of(config, cluster, trainer)
+    demand = Demand.of(config, cluster, trainer)
     there = f"there are {_text(available, demand.total)}"
     found = demand.trials_on(nodes, available)
     if not found:
@@ -83,16 +78,6 @@ def room(
         there = "there is 1 trial" if config.trials == 1 else f"there are {config.trials} trials"
         return Room(config.trials, bundles, there)
     return Room(found, bundles, f"a trial takes {_text(demand.total)}, {there}")
-
-
-def trial_bundles(config: TuneConfig, trainer: TrainerConfig) -> list[Bundle]:
-    """What Tune reserves for one trial."""
-    if trainer.num_workers:
-        return [{"memory": TRIAL_MEMORY, **config.resources}]
-    bundle = {"CPU": config.cpus_per_trial, "GPU": config.gpus_per_trial, **config.resources}
-    bundle = {name: amount for name, amount in bundle.items() if amount}
-    at_once = min(config.parts_at_once, config.parts)
-    return [dict(bundle) for _ in range(at_once)]
 
 
 def check_dashboard(config: TuneConfig, trainer: TrainerConfig, dashboard: bool) -> None:
@@ -128,7 +113,7 @@ def _check_amounts(config: TuneConfig) -> None:
         **{f"tune.resources.{name}": amount for name, amount in config.resources.items()},
     }
     for field, amount in amounts.items():
-        if 0 < amount < 1 / _UNIT:
+        if 0 < amount < 1 / UNIT:
             raise ConfigError(
                 "Ray counts in ten-thousandths", field=field, value=amount, fix="Take 0.0001."
             )
@@ -141,67 +126,13 @@ def _check_amounts(config: TuneConfig) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Demand:
-    """What one trial needs: `at_once` equal pieces, and of its workers `workers` equal ones."""
-
-    piece: Bundle
-    at_once: int
-    worker: Bundle
-    workers: int
-
-    @classmethod
-    def of(cls, config: TuneConfig, cluster: ClusterConfig, trainer: TrainerConfig) -> _Demand:
-        bundles = trial_bundles(config, trainer)
-        piece = {name: amount for name, amount in bundles[0].items() if name != "memory"}
-        workers = trainer.num_workers * min(config.parts_at_once, config.parts)
-        return cls(piece, len(bundles), cluster.worker_resources, workers)
-
-    @property
-    def total(self) -> Bundle:
-        total = {name: amount * self.at_once for name, amount in self.piece.items()}
-        if not self.workers:
-            return total
-        return {**{name: self.workers * amount for name, amount in self.worker.items()}, **total}
-
-    def trials_on(
-        self, nodes: Sequence[Mapping[str, float]], available: Mapping[str, float]
-    ) -> int:
-        """Trials that have room at a time, wherever Ray puts what is alike.
-
-        Pieces that are alike leave no gaps, so they are counted node by node.
-        """
-        most = [_units(available.get(name, 0.0)) // _units(a) for name, a in self.total.items()]
-        if self.piece:
-            most.append(sum(_copies(self.piece, node) for node in nodes) // self.at_once)
-        if self.workers:
-            most.append(sum(_copies(self.worker, node) for node in nodes) // self.workers)
-        return min(most)
-
-
-def _copies(piece: Bundle, node: Mapping[str, float]) -> int:
-    """How often a piece fits on a node; a share of a GPU is a share of one GPU."""
-    copies = []
-    for name, amount in piece.items():
-        there = node.get(name, 0.0)
-        if name == "GPU" and amount < 1:
-            copies.append(int(there) * (_UNIT // _units(amount)))
-        else:
-            copies.append(_units(there) // _units(amount))
-    return min(copies)
-
-
 def _largest(name: str, nodes: Sequence[Mapping[str, float]]) -> float:
     """The most of a resource that a node has."""
     return max((node.get(name, 0.0) for node in nodes), default=0.0)
 
 
-def _units(amount: float) -> int:
-    return round(amount * _UNIT)
-
-
 def _no_room_error(
-    demand: _Demand, available: Mapping[str, float], nodes: Sequence[Mapping[str, float]]
+    demand: Demand, available: Mapping[str, float], nodes: Sequence[Mapping[str, float]]
 ) -> ResourceError:
     """The first of the resources of which there is not enough, and what would be."""
     if demand.workers:
@@ -256,7 +187,7 @@ def _no_room_error(
     )
 
 
-def _share(demand: _Demand, nodes: Sequence[Mapping[str, float]]) -> str:
+def _share(demand: Demand, nodes: Sequence[Mapping[str, float]]) -> str:
     """The CPUs of a worker with which one trial fits: those of some node in equal parts."""
     there = [node.get("CPU", 0.0) for node in nodes]
     parts = [cpus / k for cpus in there for k in range(1, demand.workers + 1) if cpus > 0]

@@ -9,9 +9,9 @@ import ray
 
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.read.dataset import Dataset
+from qstore_ray.environment import available_cpus
 from qstore_ray.errors import ConfigError, under
 from qstore_ray.learn.model import QuantumModel
-from qstore_ray.resilience import available_cpus
 from qstore_ray.train.checks import model_for
 from qstore_ray.train.config import ClusterConfig, TrainerConfig, TrainingJob
 from qstore_ray.train.loop.validation import check_defined
@@ -42,8 +42,9 @@ def checked_search(base: TrainingJob, config: TuneConfig, dataset: Dataset) -> S
             field="tune.space.trainer.num_workers",
             fix="Leave it out; tune.workers_per_trial is for all trials.",
         )
-    scheduler = get_scheduler(config.scheduler, config.scheduler_options)
-    scheduler.check(config.space, len(config.objectives), base.trainer.epochs, config.parts)
+    with under("tune"):
+        scheduler = get_scheduler(config.scheduler, config.scheduler_options)
+        scheduler.check(config.space, len(config.objectives), base.trainer.epochs, config.parts)
     first = part_job(base, parts_of(config, base)[0], config.folds)
     judged = dataset if first.dataset == base.dataset else DatasetLoader.load(first.dataset)
     if config.refit and "val" not in judged.plans:

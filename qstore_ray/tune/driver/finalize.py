@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.errors import InterruptedRunError, RunError
-from qstore_ray.resilience import unwritable_fix, write_durably
+from qstore_ray.files import unwritable_fix, write_durably
 from qstore_ray.track.config import TrackConfig, default_uri
 from qstore_ray.track.mlflow.store import RUN_ID_FILE
 from qstore_ray.train.request import RunRequest
@@ -40,7 +40,7 @@ def leave_files(result: StudyResult, folder: Path, *, figures: bool) -> None:
             f"cannot write into the study's folder: {exc.strerror or type(exc).__name__}",
             field="storage",
             value=str(folder),
-            fix=f"{unwritable_fix(exc)} read_result('STUDY') reads the study's storage.",
+            fix=f"{unwritable_fix(exc)} StudyResult.load('STORAGE', 'STUDY') reads the study.",
         ) from exc
     if figures and result.best:
         draw_possible(search_of(result), folder / "figures")

@@ -13,9 +13,10 @@ from qstore_ray.track.base import Status
 from qstore_ray.tune.driver.display import BestTrial, SearchDisplay
 from qstore_ray.tune.driver.tracking import SearchTracking
 from qstore_ray.tune.objective import Objective
-from qstore_ray.tune.study.result import StudyResult, TrialResult
+from qstore_ray.tune.study.result import StudyResult
 from qstore_ray.tune.study.study import Pruned, Trial, TrialFailure, TrialOutcome
-from qstore_ray.tune.trial.attempt import score
+from qstore_ray.tune.study.trial_result import TrialResult
+from qstore_ray.tune.trial.epoch_reports import score
 from qstore_ray.tune.trial.messages import FinalReport
 from qstore_ray.tune.trial.plan import Plan
 from qstore_ray.types import ReadOnlyTable, Table

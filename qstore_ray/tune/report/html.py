@@ -21,7 +21,8 @@ from qstore_ray.figures.study.draw import study_figures
 from qstore_ray.track.base import write_atomically
 from qstore_ray.track.logs.text import cut, redact, redact_message
 from qstore_ray.tune.report.pictures import search_of
-from qstore_ray.tune.study.result import StudyResult, TrialResult
+from qstore_ray.tune.study.result import StudyResult
+from qstore_ray.tune.study.trial_result import TrialResult
 
 REPORT: Final = "report.html"
 

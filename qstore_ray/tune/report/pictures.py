@@ -24,7 +24,8 @@ from qstore_ray.tune.space.parameters import (
 )
 from qstore_ray.tune.space.parameters.base import same_value
 from qstore_ray.tune.space.space import Space
-from qstore_ray.tune.study.result import StudyResult, TrialResult
+from qstore_ray.tune.study.result import StudyResult
+from qstore_ray.tune.study.trial_result import TrialResult
 
 
 def search_of(result: StudyResult) -> Search:

@@ -9,7 +9,8 @@ pb2         the same, the new values chosen by a Gaussian process
 
 Begin with `base.py`, then `median.py`. To add one, write a class that derives from `Scheduler` and
 name it in `SCHEDULERS`; another package declares it in the entry-point group
-`qstore_ray.schedulers`. `ray.py` has the rules of Ray Tune that it opens.
+`qstore_ray.schedulers`. `ray.py` has the rules of Ray Tune that it opens, `random_state.py` their
+seed.
 """
 
 from __future__ import annotations

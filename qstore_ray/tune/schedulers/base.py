@@ -89,7 +89,7 @@ def check_one_objective(name: str, objectives: int) -> None:
         raise unfit_error(
             f"{name} compares trials by one objective, and there are {objectives}",
             name,
-            'Write scheduler = "none", or keep one objective.',
+            'Write tune.scheduler = "none", or keep one objective.',
         )
 
 

@@ -18,9 +18,7 @@ in the driver process, in Tune's own loop.
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +30,7 @@ from ray.tune.schedulers import (
     TrialScheduler,
 )
 
+from qstore_ray.tune.schedulers.random_state import PrivateRandomState
 from qstore_ray.tune.space.mutation import mutable, mutated
 from qstore_ray.tune.space.space import Space
 
@@ -46,31 +45,6 @@ if TYPE_CHECKING:
     from qstore_ray.tune.schedulers.population import PBT
 
 METRIC, MODE = "score", "max"
-
-
-class PrivateRandomState:
-    """A state of `random` and of numpy's global generator, apart from everybody else's.
-
-    Other threads that draw from the global generators at that moment draw from this one.
-    """
-
-    def __init__(self, seed: int) -> None:
-        self._python = random.Random(seed).getstate()  # noqa: S311 — no secret
-        self._numpy = np.random.RandomState(seed % 2**32).get_state()
-
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
-        """Draw from this state for the time of the block."""
-        python, numbers = random.getstate(), np.random.get_state()  # noqa: NPY002 — Ray draws there
-        random.setstate(self._python)
-        np.random.set_state(self._numpy)  # noqa: NPY002 — the same
-        try:
-            yield
-        finally:
-            self._python = random.getstate()
-            self._numpy = np.random.get_state()  # noqa: NPY002 — the same
-            random.setstate(python)
-            np.random.set_state(numbers)  # noqa: NPY002 — the same
 
 
 class FixedMetric(TrialScheduler):

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.schedulers import pb2 as ray_pb2
 
-from qstore_ray.tune.schedulers.ray import METRIC, MODE, FixedMetric, PrivateRandomState, has_score
+from qstore_ray.tune.schedulers.random_state import PrivateRandomState
+from qstore_ray.tune.schedulers.ray import METRIC, MODE, FixedMetric, has_score
 from qstore_ray.tune.space.mutation import continuous, share
 from qstore_ray.tune.space.parameters import FloatParameter
 from qstore_ray.tune.space.space import Space

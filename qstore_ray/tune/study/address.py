@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from qstore_ray.credentials import login_url, without_login
 from qstore_ray.errors import ConfigError, QStoreError, StudyError
-from qstore_ray.resilience import real_path
+from qstore_ray.files import real_path
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from qstore_ray.config import Config
-from qstore_ray.errors import ConfigError, RunExistsError
-from qstore_ray.resilience import storage_folder
+from qstore_ray.errors import ConfigError, RunExistsError, under
+from qstore_ray.files import storage_folder
 from qstore_ray.train.run.run_folder import Existing, check_existing, check_name
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.samplers import Learner, get_sampler
@@ -38,11 +38,12 @@ def check_study(
     space = config.space
     space.check(job)
     _check_points(space, config.points, config.trials)
-    chosen = get_sampler(config.sampler, config.sampler_options)
-    if isinstance(chosen, Learner):
-        chosen.check(space, len(config.objectives))
-    if isinstance(chosen, Design):
-        chosen.points(space, seed=0, limit=config.trials)
+    with under("tune"):
+        chosen = get_sampler(config.sampler, config.sampler_options)
+        if isinstance(chosen, Learner):
+            chosen.check(space, len(config.objectives))
+        if isinstance(chosen, Design):
+            chosen.points(space, seed=0, limit=config.trials)
     folder = storage_folder(storage) / check_name(name)
     _check_folder(folder, config.storage_url, existing)
     return folder

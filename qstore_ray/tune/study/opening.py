@@ -6,9 +6,8 @@ URL it lives in a database, and the folder has only the run folders.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -16,8 +15,7 @@ import numpy as np
 
 from qstore_ray.config import Config, fingerprint
 from qstore_ray.errors import StudyError
-from qstore_ray.track.base import KEPT
-from qstore_ray.train.run.lock import LOCK, lock_folder
+from qstore_ray.train.run.lock import lock_folder
 from qstore_ray.train.run.run_folder import Existing, make_folder
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.samplers import Learner, get_sampler
@@ -26,8 +24,8 @@ from qstore_ray.tune.schedulers import get_scheduler
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.admission import check_study, no_study_error, study_exists_error
 from qstore_ray.tune.study.attributes import CHANGED, POINT, REPEATS, ROOT, SAME_AS, Marks, root
+from qstore_ray.tune.study.deletion import delete_study, remove_empty, sweep_folder
 from qstore_ray.tune.study.ownership import (
-    RECORD,
     check_owner,
     claim,
     foreign_study_error,
@@ -35,7 +33,7 @@ from qstore_ray.tune.study.ownership import (
 )
 from qstore_ray.tune.study.recipe import KEY, StudyRecipe, check_same, public, study_recipe
 from qstore_ray.tune.study.repeats import Tried, size_of
-from qstore_ray.tune.study.storage import JOURNAL, name_of, open_storage, study_names
+from qstore_ray.tune.study.storage import name_of, open_storage, study_names
 from qstore_ray.tune.study.storage_errors import translated
 from qstore_ray.tune.study.study import Study, enqueue, fail_interrupted
 from qstore_ray.tune.study.warm_start import add_copies, trials_to_copy
@@ -81,7 +79,7 @@ def open_study(
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     with ExitStack() as until_opened:
         lock = until_opened.enter_context(_locked(folder))
-        until_opened.callback(_remove_empty, made)
+        until_opened.callback(remove_empty, made)
         with translated(where):
             # Refused before anything is deleted or made.
             copies = [
@@ -89,9 +87,9 @@ def open_study(
                 for reference in config.warm_start
                 for copy in trials_to_copy(reference, space, config.objectives)
             ]
-            _sweep(folder)
+            sweep_folder(folder)
             if existing == "replace":
-                _delete(folder, name, url)
+                delete_study(folder, name, url)
             study = _load(folder, name, url, recipe, resume=existing == "resume")
             add_copies(study, copies)
             _enqueue_points(study, space, config.points)
@@ -120,62 +118,6 @@ def _locked(folder: Path) -> IO[str]:
             value=str(folder),
             fix="Give a storage folder that you may write to.",
         ) from exc
-
-
-def _remove_empty(made: Sequence[Path]) -> None:
-    """Take back the folders of a study that could not be opened; the lock is still held."""
-    if made and {path.name for path in made[0].iterdir()} <= {LOCK, RECORD}:
-        for name in (RECORD, LOCK):
-            (made[0] / name).unlink(missing_ok=True)
-        for folder in made:
-            with suppress(OSError):  # somebody else has put something there
-                folder.rmdir()
-
-
-def _sweep(folder: Path) -> None:
-    """Delete what drivers that were killed had half written; trials may be writing yet."""
-    for pattern in (".*.part", *(f"trial-*/.{name}.*.part" for name in KEPT)):
-        for part in folder.glob(pattern):
-            part.unlink(missing_ok=True)
-
-
-def _delete(folder: Path, name: str, url: str | None) -> None:
-    """Delete a study and the runs of its trials; what else lies in the folder stays."""
-    import optuna
-
-    if url is None:
-        _check_ours(folder)
-        (folder / RECORD).unlink(missing_ok=True)
-    elif name in study_names(folder, url):
-        storage = open_storage(folder, url, writing=True)
-        study = optuna.load_study(study_name=name, storage=storage)
-        check_owner(study, folder, url, deletes=True)
-        optuna.delete_study(study_name=name, storage=storage)
-    for file in (JOURNAL, f"{JOURNAL}.lock"):
-        (folder / file).unlink(missing_ok=True)
-    for run in folder.glob("trial-*"):
-        shutil.rmtree(run)
-
-
-def _check_ours(folder: Path) -> None:
-    """Refuse to delete a journal with studies of other programs.
-
-    A damaged one says nothing of its studies, and is deleted as was asked.
-
-    Raises:
-        RunExistsError: it has one.
-    """
-    import optuna
-
-    try:
-        names = study_names(folder, None)
-    except StudyError:
-        return
-    for name in names:
-        storage = open_storage(folder, None, writing=False)
-        study = optuna.load_study(study_name=name, storage=storage)
-        if KEY not in study.user_attrs and study.get_trials(deepcopy=False):
-            raise foreign_study_error(name)
 
 
 def _load(

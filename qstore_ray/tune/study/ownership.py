@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, TypedDict
 
 from qstore_ray.config import read_toml
 from qstore_ray.errors import ConfigError, RunExistsError, StudyError
-from qstore_ray.resilience import write_durably
+from qstore_ray.files import write_durably
 from qstore_ray.tune.study.address import absolute, same_database
 from qstore_ray.tune.study.recipe import KEY
 from qstore_ray.tune.study.storage import JOURNAL

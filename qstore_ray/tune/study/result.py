@@ -1,48 +1,33 @@
 """What a search has found: one schema, as JSON, as Parquet, and as the best job's TOML.
 
-It is read from the study's storage, and the epochs of each trial from its run folder, at any time:
-while the search runs, after it was killed, or when it has ended.
+It is read at any time: while the search runs, after it was killed, or when it has ended.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import Any, TypedDict, cast
 
 from qstore_ray.config import dump_toml, set_field
 from qstore_ray.errors import RunError
-from qstore_ray.resilience import real_path, write_durably
-from qstore_ray.track.base import Record
-from qstore_ray.track.jsonl import epoch_records, read_records
-from qstore_ray.track.logs.text import cut, redact, redact_message
+from qstore_ray.files import real_path, write_durably
 from qstore_ray.train.run.run_folder import check_name
-from qstore_ray.tune.space.fields import Values
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.attributes import (
-    CHANGED,
     COPIED,
-    ERROR,
-    EVALUATIONS,
-    INTERRUPTED,
-    INTERVAL,
     SAME_AS,
-    root,
 )
 from qstore_ray.tune.study.ownership import read_record, recorded_url
 from qstore_ray.tune.study.recipe import KEY, public
 from qstore_ray.tune.study.storage import name_of, open_storage, study_names
 from qstore_ray.tune.study.storage_errors import translated
-from qstore_ray.tune.study.warm_start import values_of
+from qstore_ray.tune.study.trial_result import TrialResult, TrialResultDict, trial_result
 from qstore_ray.types import Table
 
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
 SCHEMA = 1
-_LONGEST = 200
 
 
 class FailureCause(TypedDict):
@@ -51,64 +36,6 @@ class FailureCause(TypedDict):
     cause: str
     count: int
     trials: list[int]
-
-
-@dataclass(frozen=True)
-class TrialResult:
-    """One trial.
-
-    Args:
-        number: in the study.
-        status: waiting, running, completed, pruned, failed or interrupted.
-        parameters: what it tried, dotted field → value; the last ones, where a scheduler changed
-            them.
-        objectives: metric → value, of trials that have one.
-        interval: where a trial is several trainings, the 95 % interval [low, high] of the mean that
-            is its first objective; they share rows, so it is rather too narrow.
-        seconds: from its start to its end.
-        epochs: a table an epoch: the run folder's records, or the reports of the first
-            objective without a run folder.
-        circuit_evaluations: circuits that it evaluated, if reported.
-        error: why it failed.
-        run: the name of its run folder.
-        repeats: the number of the interrupted trial that it repeats.
-    """
-
-    number: int
-    status: str
-    parameters: Values
-    objectives: dict[str, float] = field(default_factory=dict)
-    interval: list[float] | None = None
-    seconds: float | None = None
-    epochs: list[Record] = field(default_factory=list)
-    circuit_evaluations: int | None = None
-    error: str | None = None
-    run: str = ""
-    repeats: int | None = None
-
-    def __repr__(self) -> str:
-        shown = redact({"parameters": self.parameters, "objectives": self.objectives})
-        epochs = f"{len(self.epochs)} epoch{'s' * (len(self.epochs) != 1)}"
-        told = [str(self.number), repr(self.status), epochs]
-        told += [f"{name}={cut(repr(value), _LONGEST)}" for name, value in shown.items() if value]
-        told += [f"error={cut(redact_message(self.error), _LONGEST)!r}"] if self.error else []
-        return f"TrialResult({', '.join(told)})"
-
-
-class TrialResultDict(TypedDict):
-    """A `TrialResult` as `result.json` holds it."""
-
-    number: int
-    status: str
-    parameters: Values
-    objectives: dict[str, float]
-    interval: list[float] | None
-    seconds: float | None
-    epochs: list[Record]
-    circuit_evaluations: int | None
-    error: str | None
-    run: str
-    repeats: int | None
 
 
 class StudyResultDict(TypedDict):
@@ -149,6 +76,40 @@ class StudyResult:
     best: list[int]
     job: Table
     space: Table
+
+    @classmethod
+    def load(cls, storage: str | Path, name: str, *, storage_url: str | None = None) -> StudyResult:
+        """The study `name` in the folder `storage`, read without a lock: its driver may be at work.
+
+        Args:
+            storage_url: of its database; without it the folder's own record says where the study
+                is.
+
+        Raises:
+            RunError: there is no study of this name.
+            StudyError: its storage is locked, damaged or out of reach.
+        """
+        import optuna
+
+        folder = real_path(storage) / check_name(name)
+        if storage_url is None and (record := read_record(folder)):
+            name = record.study  # the folder may have been renamed
+        url = storage_url or recorded_url(folder)
+        with translated(name_of(folder, url)):
+            if name not in study_names(folder, url):
+                raise _no_study_error(folder)
+            keep = open_storage(folder, url, writing=False)
+            study = optuna.load_study(study_name=name, storage=keep)
+            recipe = study.user_attrs.get(KEY)
+            if recipe is None:
+                raise _no_study_error(folder)
+            every = study.get_trials(deepcopy=False)
+            trials = [t for t in every if not {COPIED, SAME_AS} & t.user_attrs.keys()]
+        objectives = dict(recipe["objectives"])
+        space = Space.from_dict(recipe["space"])
+        results = [trial_result(trial, space, list(objectives), folder) for trial in trials]
+        best = _best(results, objectives)
+        return cls(name, objectives, results, best, public(recipe["job"]), recipe["space"])
 
     def __repr__(self) -> str:
         return (
@@ -275,14 +236,10 @@ class StudyResult:
 
 
 def read_result(storage: str | Path, name: str, *, storage_url: str | None = None) -> StudyResult:
-    """Read a study, without a lock: its driver may be at work.
-
-    Args:
-        storage_url: of its database; without it the folder's own record says where the study is.
+    """Read a study: `StudyResult.load` by its earlier name.
 
     Raises:
-        RunError: there is no study of this name.
-        StudyError: its storage is locked, damaged or out of reach.
+        RunError, StudyError: as `StudyResult.load`.
 
     Examples:
         try:
@@ -290,60 +247,7 @@ def read_result(storage: str | Path, name: str, *, storage_url: str | None = Non
         except QStoreError as error:
             print(error)
     """
-    import optuna
-
-    folder = real_path(storage) / check_name(name)
-    if storage_url is None and (record := read_record(folder)):
-        name = record.study  # the folder may have been renamed
-    url = storage_url or recorded_url(folder)
-    with translated(name_of(folder, url)):
-        if name not in study_names(folder, url):
-            raise _no_study_error(folder)
-        keep = open_storage(folder, url, writing=False)
-        study = optuna.load_study(study_name=name, storage=keep)
-        recipe = study.user_attrs.get(KEY)
-        if recipe is None:
-            raise _no_study_error(folder)
-        every = study.get_trials(deepcopy=False)
-        trials = [t for t in every if not {COPIED, SAME_AS} & t.user_attrs.keys()]
-    objectives = dict(recipe["objectives"])
-    space = Space.from_dict(recipe["space"])
-    results = [_trial(trial, space, list(objectives), folder) for trial in trials]
-    best = _best(results, objectives)
-    return StudyResult(name, objectives, results, best, public(recipe["job"]), recipe["space"])
-
-
-def _trial(trial: FrozenTrial, space: Space, metrics: Sequence[str], folder: Path) -> TrialResult:
-    first, repeats = root(trial)
-    run = f"trial-{first:04d}"
-    chosen = trial.params or trial.system_attrs.get("fixed_params", {})
-    values = trial.values or []
-    return TrialResult(
-        number=trial.number,
-        status=_status(trial),
-        parameters=trial.user_attrs.get(CHANGED) or values_of(space, chosen) or dict(chosen),
-        objectives=dict(zip(metrics, values, strict=False)),  # pruned: of the first one
-        interval=trial.user_attrs.get(INTERVAL),
-        seconds=None if trial.duration is None else trial.duration.total_seconds(),
-        epochs=_epochs(trial, folder / run / "metrics.jsonl", metrics[0]),
-        circuit_evaluations=trial.user_attrs.get(EVALUATIONS),
-        error=trial.user_attrs.get(ERROR),
-        run=run,
-        repeats=repeats,
-    )
-
-
-def _status(trial: FrozenTrial) -> str:
-    if INTERRUPTED in trial.user_attrs:
-        return "interrupted"
-    names = {"complete": "completed", "fail": "failed"}
-    return names.get(trial.state.name.lower(), trial.state.name.lower())
-
-
-def _epochs(trial: FrozenTrial, file: Path, metric: str) -> list[Record]:
-    records = [dict(record) for record in epoch_records(read_records(file))]
-    reported = [{"epoch": e, metric: v} for e, v in sorted(trial.intermediate_values.items())]
-    return records or reported
+    return StudyResult.load(storage, name, storage_url=storage_url)
 
 
 def _best(trials: Sequence[TrialResult], objectives: Mapping[str, str]) -> list[int]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from qstore_ray.credentials import without_login
 from qstore_ray.errors import MissingDependencyError, StudyError
-from qstore_ray.resilience import expanded
+from qstore_ray.files import expanded
 from qstore_ray.tune.study.address import file_of, is_file, parsed, with_login
 from qstore_ray.tune.study.storage_errors import damaged_error, translated
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qstore_ray.credentials import PublicUrl
 from qstore_ray.errors import ConfigError
-from qstore_ray.resilience import real_path
+from qstore_ray.files import real_path
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space.fields import Values
 from qstore_ray.tune.space.space import Space

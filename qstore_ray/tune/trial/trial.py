@@ -20,10 +20,10 @@ from qstore_ray.track.base import Record
 from qstore_ray.train.config import TrainingJob
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space.fields import Values
-from qstore_ray.tune.trial.attempt import (
+from qstore_ray.tune.trial.attempt import Link
+from qstore_ray.tune.trial.epoch_reports import (
     EpochReporter,
     FollowEpochs,
-    Link,
     ReportEpochs,
     score,
     value_of,

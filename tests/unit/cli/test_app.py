@@ -202,7 +202,7 @@ def test_an_interrupt_outside_the_training_exits_with_5(capsys, monkeypatch):
     def interrupted(path: str, overrides: object) -> JobConfig:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(JobConfig, "from_toml", interrupted)
+    monkeypatch.setattr(JobConfig, "load", interrupted)
     assert main(["train", "job.toml", "--json"]) == 5
     out, err = capsys.readouterr()
     assert json.loads(out)["error"] == "InterruptedRunError"
@@ -213,7 +213,7 @@ def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch):
     def faulty(path: str, overrides: object) -> JobConfig:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(JobConfig, "from_toml", faulty)
+    monkeypatch.setattr(JobConfig, "load", faulty)
     with pytest.raises(ZeroDivisionError):
         main(["train", "job.toml"])
 
@@ -223,12 +223,12 @@ def test_config_show_prints_a_job_that_reads_back_as_the_same(repository, tmp_pa
     assert main(["config", "show", str(path), "--set", "trainer.epochs=7"]) == 0
     copy = tmp_path / "copy.toml"
     copy.write_text(capsys.readouterr().out, encoding="utf-8")
-    expected = JobConfig.from_toml(path, ["trainer.epochs=7"])
-    assert JobConfig.from_toml(copy) == expected
+    expected = JobConfig.load(path, ["trainer.epochs=7"])
+    assert JobConfig.load(copy) == expected
     assert expected.trainer.epochs == 7
 
     assert main(["config", "show", str(path), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == JobConfig.from_toml(path).to_dict()
+    assert json.loads(capsys.readouterr().out) == JobConfig.load(path).to_dict()
 
 
 def test_config_show_hides_credentials(repository, capsys):

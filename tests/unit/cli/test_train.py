@@ -63,6 +63,14 @@ def test_scores_exact_noisy_and_mitigated_stand_side_by_side(job, storage, capsy
     assert result["noisy_test_loss"] != pytest.approx(result["test_loss"], abs=1e-3)
 
 
+def test_scores_from_shots_are_not_called_noisy(job, capsys):
+    options = ["--set", "trainer.backend_options={shots=50}", "--set", 'trainer.optimizer="spsa"']
+    assert main(["train", job, "--quiet", *options]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^with shots +accuracy", out, re.MULTILINE)
+    assert "noise" not in out
+
+
 def test_a_run_ends_with_its_numbers_and_may_not_be_repeated_unasked(job, storage, capsys):
     assert main(["train", job, "--quiet"]) == 0
     out, err = capsys.readouterr()

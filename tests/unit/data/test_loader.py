@@ -63,6 +63,15 @@ DatasetLoader.register("count-for-tests", CountAdapter)
 DatasetLoader.register("faulty-for-tests", FaultyAdapter)
 
 
+def test_the_folder_of_a_saved_dataset_is_loaded_as_a_configuration_is(tmp_path):
+    dataset = DatasetLoader.from_arrays(X, Y)
+    folder = dataset.save(tmp_path / "saved")
+    for given in (folder, str(folder)):
+        assert DatasetLoader.load(given).fingerprint == dataset.fingerprint
+    with pytest.raises(DataError):
+        DatasetLoader.load(tmp_path)
+
+
 def test_digits():
     dataset = DatasetLoader.load(DIGITS)
     assert sum(dataset.sizes.values()) == 1797

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from qstore_ray.errors import RunError
-from qstore_ray.track import follow
+from qstore_ray.track import lane
 from qstore_ray.track.base import Display, Outcome, Record, RunInfo, Tracker
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.follow import Follower
@@ -441,7 +441,7 @@ def test_a_run_folder_that_is_not_there_is_an_error_before_training(tmp_path: Pa
 
 def test_a_slow_tracker_is_waited_for_with_a_word(tmp_path, monkeypatch, capsys):
     """Once for each call that takes long: who is waited for, and how long at most."""
-    monkeypatch.setattr(follow, "_SILENT_SECONDS", 0.01)
+    monkeypatch.setattr(lane, "_SILENT_SECONDS", 0.01)
     go = threading.Event()
 
     class Slow:

@@ -10,11 +10,11 @@ import pytest
 from qstore_ray.errors import RunError
 from qstore_ray.track.base import Outcome, RunInfo
 from qstore_ray.track.config import TrackConfig
+from qstore_ray.track.event_files import read_events
 from qstore_ray.track.follow import Follower, open_trackers
 from qstore_ray.track.jsonl import MetricsFile
 from qstore_ray.track.mlflow.registry import find_model, register_model
 from qstore_ray.track.sync import sync_run
-from qstore_ray.track.tensorboard import read_events
 from tests.mlflow_server import free_port, mlflow_server
 from tests.trained_models import made
 from tests.wandb_log import look_at_wandb_log

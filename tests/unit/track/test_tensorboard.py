@@ -13,8 +13,9 @@ from tensorboardX.record_writer import masked_crc32c
 
 from qstore_ray.errors import MissingDependencyError, RunError
 from qstore_ray.track.base import RunInfo
+from qstore_ray.track.event_files import read_events
 from qstore_ray.track.jsonl import MetricsFile
-from qstore_ray.track.tensorboard import TensorBoardTracker, read_events
+from qstore_ray.track.tensorboard import TensorBoardTracker
 
 START = {"event": "start", "generation": 1, "workers": 2}
 

@@ -12,7 +12,13 @@ from qstore_ray import (
     TrackConfig,
     TrainerConfig,
 )
-from qstore_ray.train.report.execution import execution, scored_ways, without_details
+from qstore_ray.train.report.execution import (
+    execution,
+    inexact,
+    scored_ways,
+    ways,
+    without_details,
+)
 from qstore_ray.train.report.model_card import model_card
 from qstore_ray.train.report.report import write_report
 
@@ -71,11 +77,26 @@ def test_the_data_of_a_device_are_left_out():
 
 
 def test_accuracies_stand_side_by_side_with_intervals():
-    ways = scored_ways({"test_accuracy": 0.9, "noisy_test_accuracy": 0.8}, 100)
+    metrics = {"test_accuracy": 0.9, "noisy_test_accuracy": 0.8}
+    ways = scored_ways(metrics, 100, {"noise": NOISE})
     assert [way.said for way in ways] == ["exact", "with noise"]
     assert all(way.interval.low < way.accuracy < way.interval.high for way in ways)
-    assert scored_ways({"test_accuracy": 0.9}, None)[0].interval is None
-    assert scored_ways({"test_loss": 1.0}, 100) == []
+    assert scored_ways({"test_accuracy": 0.9}, None, {})[0].interval is None
+    assert scored_ways({"test_loss": 1.0}, 100, {}) == []
+
+
+@pytest.mark.parametrize(
+    ("trainer", "said"),
+    [
+        ({"noise": NOISE}, "with noise"),
+        ({"backend_options": {"noise": NOISE}}, "with noise"),
+        ({"backend_options": {"shots": 100}}, "with shots"),
+        ({"noise": NOISE, "backend_options": {"shots": 100}}, "with noise and shots"),
+    ],
+)
+def test_a_score_is_called_by_what_made_it_inexact(trainer, said):
+    assert ways(trainer) == {"test": "exact", "noisy_test": said, "mitigated_test": "mitigated"}
+    assert f"with {' and '.join(inexact(trainer))}" == said
 
 
 def test_card_and_report_show_the_noise_of_a_run(run):

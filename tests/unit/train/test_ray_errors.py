@@ -20,7 +20,7 @@ from ray.exceptions import (
 
 from qstore_ray.errors import BackendError, CheckpointError, DataError, first_line, last_line
 from qstore_ray.train.config import ClusterConfig
-from qstore_ray.train.ray import kernel_matrix, predict, session, workers
+from qstore_ray.train.ray import failures, kernel_matrix, predict, session, workers
 from qstore_ray.train.ray.errors import meaning, no_room_error
 from qstore_ray.train.ray.session import ray_session
 
@@ -105,7 +105,7 @@ def test_every_place_that_meets_an_error_of_rays_says_what_it_means(case: str):
         assert predict._translated_error(error).message == f"predicting on Ray failed: {words}"
         said = kernel_matrix._translated_error(error, once)
         assert said.message == f"a worker failed while it computed a kernel: {words}"
-        said = workers._translated_error(error, once, {})
+        said = failures.training_error(error, once, {})
         assert said.message == f"the workers failed more than 1 times: {words}"
 
 
@@ -115,12 +115,12 @@ def _failed(failures: dict[int, Exception]) -> Exception:
     return WorkerGroupError("a long text", failures)
 
 
-@pytest.mark.parametrize("kind", workers._NO_START)
+@pytest.mark.parametrize("kind", failures._NO_START)
 def test_workers_that_do_not_start_are_an_error_about_the_start(kind: type[Exception]):
     from ray.train.v2.api.exceptions import ControllerError
 
     error = ControllerError(kind(2))
-    said = workers._translated_error(error, ClusterConfig(start_timeout=7.0), {})
+    said = failures.training_error(error, ClusterConfig(start_timeout=7.0), {})
     assert (said.field, said.value) == ("cluster.start_timeout", 7.0)
     assert said.message == "the workers did not start within 7 s"
     assert "RAY_" not in str(said)
@@ -130,12 +130,12 @@ def test_of_a_group_those_are_named_that_were_lost_and_not_those_that_waited_for
     lost = _as_ray_train_meets_it(DEATHS["killed"][0])
     waited = RuntimeError("Traceback\nallreduce: the connection was reset")
     once = ClusterConfig(max_failures=1)
-    said = workers._translated_error(_failed({0: waited, 1: lost}), once, {})
+    said = failures.training_error(_failed({0: waited, 1: lost}), once, {})
     assert said.message == f"the workers failed more than 1 times: worker 1: {KILLED}"
-    said = workers._translated_error(_failed({0: waited}), once, {})
+    said = failures.training_error(_failed({0: waited}), once, {})
     assert said.message.endswith("worker 0: allreduce: the connection was reset")
     ours = DataError("row 7 is not finite", field="x")
-    assert workers._translated_error(_failed({0: waited, 1: ours}), once, {}) is ours
+    assert failures.training_error(_failed({0: waited, 1: ours}), once, {}) is ours
 
 
 @pytest.mark.parametrize(

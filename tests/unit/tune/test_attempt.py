@@ -9,15 +9,8 @@ import pytest
 
 from qstore_ray.errors import DivergenceError, RunError, UnknownNameError
 from qstore_ray.tune.objective import Objective
-from qstore_ray.tune.trial.attempt import (
-    Attempt,
-    EpochReporter,
-    FollowEpochs,
-    Link,
-    cause,
-    score,
-    value_of,
-)
+from qstore_ray.tune.trial.attempt import Attempt, Link, cause
+from qstore_ray.tune.trial.epoch_reports import EpochReporter, FollowEpochs, score, value_of
 from tests.small_search import Listener
 
 LOSS = Objective(metric="val_loss")

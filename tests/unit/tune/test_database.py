@@ -16,8 +16,9 @@ from sqlalchemy.exc import OperationalError
 from qstore_ray.errors import MissingDependencyError, StudyError
 from qstore_ray.tune.study import storage_errors
 from qstore_ray.tune.study.result import read_result
-from qstore_ray.tune.study.storage_errors import Trouble, translated, trouble_of, while_away
+from qstore_ray.tune.study.storage_errors import translated, while_away
 from qstore_ray.tune.study.study import Study
+from qstore_ray.tune.study.trouble import Trouble, trouble_of
 from tests.unit.tune.test_study import _open
 
 FAILED = 'connection failed: connection to server at "127.0.0.1", port 5432 failed: '

@@ -15,7 +15,7 @@ from qstore_ray.testing.search_spaces import SPACE
 from qstore_ray.tune.driver.finalize import leave_files
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space.space import Space
-from qstore_ray.tune.study.result import read_result
+from qstore_ray.tune.study.result import StudyResult, read_result
 from qstore_ray.tune.study.study import TrialFailure
 from tests.studies import opened
 from tests.unit.tune.test_space import JOB
@@ -111,6 +111,12 @@ def test_epochs_come_from_the_run_folder_where_there_is_one(tmp_path):
     trials = read_result(tmp_path, "s").trials
     assert trials[0].epochs == [{"epoch": 0, "val_loss": 0.5}]
     assert trials[1].epochs == records[1:]
+
+
+def test_a_study_is_loaded_by_the_earlier_name_too(tmp_path):
+    with _open(tmp_path) as study:
+        _run(study, 2)
+    assert StudyResult.load(tmp_path, "s") == read_result(tmp_path, "s")
 
 
 def test_a_search_at_work_can_be_read(tmp_path):

@@ -17,7 +17,7 @@ from qstore_ray.tune.driver.refit import _without_val
 from qstore_ray.tune.metrics import metrics_to_record
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.study.recipe import check_same, study_recipe
-from qstore_ray.tune.trial.attempt import value_of
+from qstore_ray.tune.trial.epoch_reports import value_of
 from qstore_ray.tune.trial.parts import combine, parts_of
 from qstore_ray.tune.trial.training import PartTrainer
 from tests.small_search import RATE, config_of, job_of, plan_of

@@ -83,13 +83,13 @@ def test_a_wrong_option_is_named(options, field):
          "tune.space.dataset.split.train", "tune.folds"),
         ({"space": {"trainer.num_workers": {"type": "int", "low": 0, "high": 2}}},
          "tune.space.trainer.num_workers", "workers_per_trial"),
-        ({"scheduler": "hyperband", "folds": 2}, "scheduler", "asha or median"),
+        ({"scheduler": "hyperband", "folds": 2}, "tune.scheduler", "asha or median"),
         ({"scheduler": "asha", "scheduler_options": {"grace_period": 3}},
-         "scheduler_options.grace_period", "Take less than 3"),
+         "tune.scheduler_options.grace_period", "Take less than 3"),
         ({"scheduler": "asha", "objectives": [{"metric": "val_loss"}, {"metric": "val_accuracy"}]},
-         "scheduler", "one objective"),
+         "tune.scheduler", "one objective"),
         ({"scheduler": "pbt", "space": LAYERS, "scheduler_options": {"interval": 1}},
-         "scheduler", "learning_rate"),
+         "tune.scheduler", "learning_rate"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_searched_is_refused_before_anything_is_written(

@@ -11,7 +11,7 @@ from qstore_ray.backends.ibm.ledger.entries import Entry, encode_line
 from qstore_ray.backends.ibm.ledger.replay import LedgerContents
 from qstore_ray.backends.ibm.ledger.results import sync_folder
 from qstore_ray.errors import LedgerError
-from qstore_ray.resilience import unwritable_fix
+from qstore_ray.files import unwritable_fix
 
 
 class LedgerFile:

@@ -45,7 +45,7 @@ from qstore_ray.backends.ibm.ledger.results import (
 )
 from qstore_ray.backends.ibm.requests import PackedJob
 from qstore_ray.errors import LedgerError
-from qstore_ray.resilience import sweep_parts
+from qstore_ray.files import sweep_parts
 
 _log = logging.getLogger(__name__)
 _OWNER_ONLY: Final = 0o700

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from qstore_ray.resilience import expanded
+from qstore_ray.files import expanded
 
 
 def ledger_root(given: str | None = None) -> Path:

@@ -24,7 +24,7 @@ import numpy as np
 
 from qstore_ray.backends.ibm.keys import redact_account
 from qstore_ray.errors import LedgerError
-from qstore_ray.resilience import write_durably
+from qstore_ray.files import write_durably
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, ReadOnlyTable

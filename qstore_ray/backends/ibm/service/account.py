@@ -22,7 +22,7 @@ from pydantic import Field
 from qstore_ray.backends.ibm.service.trouble import translated
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError
-from qstore_ray.resilience import expanded
+from qstore_ray.files import expanded
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import QiskitRuntimeService

@@ -3,11 +3,14 @@
 A circuit of n qubits is compiled for n physical qubits, so that its state stays as small as it is.
 Sets of n connected qubits are tried: the one that the transpiler takes on the whole device if it
 needs no others, and sets and chains grown from good qubits by the smallest error. The circuit with
-the best expected fidelity is taken. Faulty gates are not offered to the transpiler.
+the best expected fidelity is taken. Faulty gates are not offered to the transpiler. Sets that it
+cannot compile for are left out: Qiskit turns no CX or ECR around if a device has both, each on some
+of its pairs in one direction.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -54,20 +57,27 @@ def transpile(template: Template, device: Device, seed: int, level: int) -> Tran
     circuit = to_qiskit(_without_phases(template, device))
     n = circuit.num_qubits
     if not device.coupled:
-        found = _run(circuit, level, seed, basis_gates=list(device.basis))
+        found = _run(circuit, device, level, seed, basis_gates=list(device.basis))
         return _laid_out(found, tuple(range(n)), n)
     if n > len(device.qubits):
         raise _too_few_error(device, n, len(device.qubits))
     best: tuple[float, Transpiled] | None = None
+    failed: CircuitError | None = None
     for physical in _sets(circuit, device, seed, level):
         target = _target(device, physical)
         names = tuple((new, old) for old, new in _offered(device).items())
-        found = _laid_out(_run(circuit, level, seed, target=target), physical, n)
+        try:
+            found = _laid_out(_run(circuit, device, level, seed, target=target), physical, n)
+        except CircuitError as exc:
+            failed = exc
+            continue
         found = found._replace(names=names)
         fidelity = expected_fidelity(found, device)
         if best is None or fidelity > best[0]:
             best = fidelity, found
     if best is None:
+        if failed is not None:
+            raise failed
         raise _too_few_error(device, n, max(map(len, connected_parts(device)), default=0))
     return best[1]
 
@@ -116,18 +126,27 @@ def device_gates(found: Transpiled) -> Iterator[tuple[str, tuple[int, ...]]]:
             yield names.get(name, name), tuple(found.physical[k] for k in places)
 
 
-def _run(circuit: Any, level: int, seed: int, **to: Any) -> Any:
+def _run(circuit: Any, device: Device, level: int, seed: int, **to: Any) -> Any:
     from qiskit import transpile as qiskit_transpile
     from qiskit.exceptions import QiskitError
 
     try:
         return qiskit_transpile(circuit, optimization_level=level, seed_transpiler=seed, **to)
     except QiskitError as exc:
-        raise CircuitError(
-            f"the gates of the device cannot write the circuit: {exc.message}",
-            field="device",
-            fix="Take a device with a universal set of gates.",
-        ) from exc
+        raise _cannot_write_error(device, exc.message) from exc
+
+
+def _cannot_write_error(device: Device, said: str) -> CircuitError:
+    pairs = Counter(gate.gate for gate in device.gates if gate.qubits and len(gate.qubits) == 2)
+    names = [f"{name} on {pairs[name]} pairs" if name in pairs else name for name in device.basis]
+    return CircuitError(
+        f"the circuit cannot be written in the gates of the device, which has {', '.join(names)}. "
+        f"Qiskit's transpiler says: {said.rstrip('. ')}",
+        field="device",
+        value=device.name,
+        fix="Take a device that has one gate of two qubits on all of its pairs, and turns of one "
+        "qubit about two axes: fake_torino has cz, rz, sx and x.",
+    )
 
 
 def _laid_out(circuit: Any, physical: tuple[int, ...], n: int) -> Transpiled:
@@ -180,20 +199,29 @@ def _sets(circuit: Any, device: Device, seed: int, level: int) -> Iterator[tuple
     tried: set[tuple[int, ...]] = set()
     large = [part for part in connected_parts(device) if len(part) >= n]
     if large:
-        whole = max(large, key=len)
-        found = _laid_out(
-            _run(circuit, max(level, 1), seed, target=_target(device, whole)), whole, n
-        )
-        used = {q for _, qubits in device_gates(found) for q in qubits}
-        used |= {whole[k] for k in (*found.initial, *found.final)}
+        used = _chosen(circuit, device, max(large, key=len), seed, max(level, 1))
         if len(used) == n:
-            tried.add(tuple(sorted(used)))
-            yield tuple(sorted(used))
+            tried.add(used)
+            yield used
     for chain in (False, True):
         for grown in grown_sets(device, n, chain=chain)[:_TRIED]:
             if grown not in tried:
                 tried.add(grown)
                 yield grown
+
+
+def _chosen(
+    circuit: Any, device: Device, whole: tuple[int, ...], seed: int, level: int
+) -> tuple[int, ...]:
+    """The qubits that the transpiler takes of these; none if it cannot compile for them."""
+    try:
+        compiled = _run(circuit, device, level, seed, target=_target(device, whole))
+    except CircuitError:
+        return ()  # smaller sets may do; if none does, the error of the last one is raised
+    found = _laid_out(compiled, whole, circuit.num_qubits)
+    used = {q for _, qubits in device_gates(found) for q in qubits}
+    used |= {whole[k] for k in (*found.initial, *found.final)}
+    return tuple(sorted(used))
 
 
 def _too_few_error(device: Device, n: int, there: int) -> ResourceError:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from qstore_ray.data.files.files import sha256_of
 from qstore_ray.data.service.records import SHA256_PATTERN
 from qstore_ray.errors import DataError, ServiceError
-from qstore_ray.resilience import write_durably
+from qstore_ray.files import write_durably
 
 if TYPE_CHECKING:
     import requests

@@ -31,7 +31,7 @@ from qstore_ray.data.service.client.answers import (
 )
 from qstore_ray.data.service.client.breaker import CircuitBreaker
 from qstore_ray.errors import ConfigError, QStoreError, ServiceError
-from qstore_ray.resilience import call_with_retries
+from qstore_ray.retry import call_with_retries
 
 if TYPE_CHECKING:
     from pydantic import SecretStr

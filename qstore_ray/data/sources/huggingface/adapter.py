@@ -50,7 +50,7 @@ from qstore_ray.data.tables.arrow import index_of, read_schema
 from qstore_ray.data.tables.request import TableRequest, signs
 from qstore_ray.data.tables.rows import is_text
 from qstore_ray.errors import ConfigError, DataError, unknown_name_error
-from qstore_ray.resilience import expanded
+from qstore_ray.files import expanded
 
 _CONVERTED = "refs/convert/parquet"
 _FEATURE_NAMES = ("image", "img")

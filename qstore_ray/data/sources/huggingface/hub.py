@@ -33,7 +33,7 @@ from huggingface_hub.errors import (
 
 from qstore_ray.data.sources.huggingface.stream import Deadline, Stream
 from qstore_ray.errors import DataError, first_line
-from qstore_ray.resilience import write_durably
+from qstore_ray.files import write_durably
 
 _NETWORK_ERRORS: tuple[Any, ...] = (OSError, *HfHubHTTPError.__bases__)  # of its HTTP library
 _BLOCK = 2**20

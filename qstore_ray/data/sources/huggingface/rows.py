@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qstore_ray.data.columns import TableSchema
+from qstore_ray.data.files.pillow import load_pillow
 from qstore_ray.data.tables.arrow import ArrowTable
 from qstore_ray.data.tables.rows import rows_of
 from qstore_ray.errors import DataError
@@ -242,14 +243,16 @@ def _images(column: pa.ChunkedArray, columns: Columns, first: int) -> AnyArray:
 
 def _decode(content: bytes | None, columns: Columns, row: int) -> AnyArray:
     """One image as uint8 (height, width) or (height, width, 3)."""
-    from PIL import Image
-
+    pil = load_pillow()
     if content is None:
         raise DataError(
             f"row {row} has no image bytes", field="x", fix="Remove such rows before uploading."
         )
     try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+        with (
+            warnings.catch_warnings(),
+            pil.Image.open(io.BytesIO(content), formats=_FORMATS) as image,
+        ):
             warnings.simplefilter("ignore")  # pillow warns of large images; the bound is ours
             if image.width * image.height > columns.max_pixels:
                 raise DataError(
@@ -271,7 +274,7 @@ def _decode(content: bytes | None, columns: Columns, row: int) -> AnyArray:
                     fix='Set params.mode = "L" or "RGB" to convert all images.',
                 )
             return np.asarray(image if columns.mode is None else image.convert(columns.mode))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as exc:
+    except (OSError, SyntaxError, ValueError, pil.Image.DecompressionBombError) as exc:
         raise DataError(
             f"the image of row {row} cannot be decoded: {exc}",
             field="x",

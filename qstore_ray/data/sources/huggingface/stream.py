@@ -22,7 +22,7 @@ from huggingface_hub.errors import (
 
 from qstore_ray.data.files.deadline import within
 from qstore_ray.errors import DataError
-from qstore_ray.resilience import call_with_retries
+from qstore_ray.retry import call_with_retries
 
 T = TypeVar("T")
 ATTEMPTS = 3

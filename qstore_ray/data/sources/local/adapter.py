@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from qstore_ray.config import Config
 from qstore_ray.data.columns import TableSchema
-from qstore_ray.data.files.files import absolute, find_files, is_remote, reading
+from qstore_ray.data.files.files import absolute, is_remote, reading
+from qstore_ray.data.files.listing import find_files
 from qstore_ray.data.sources.base import (
     TABLE_COLUMNS,
     ColumnsConfig,

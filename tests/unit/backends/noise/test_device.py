@@ -16,12 +16,15 @@ from qiskit_aer.noise import NoiseModel, ReadoutError, amplitude_damping_error
 from qiskit_ibm_runtime import fake_provider
 from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
 
+from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.backends.noise.device.compiled import compile_for_device
 from qstore_ray.backends.noise.device.device import Device
 from qstore_ray.backends.noise.device.read import read_device
 from qstore_ray.backends.noise.placement import channel_sites
-from qstore_ray.circuits.template import Op, Template, param
+from qstore_ray.backends.statevector import StatevectorBackend
+from qstore_ray.circuits.observable import z_observables
+from qstore_ray.circuits.template import Op, Template, const, param
 from qstore_ray.errors import (
     BackendError,
     CircuitError,
@@ -210,10 +213,36 @@ def test_a_device_with_too_few_qubits_is_refused():
 
 
 def test_a_device_without_the_gates_for_a_circuit_is_refused():
-    with pytest.raises(CircuitError, match="cannot write"):
+    with pytest.raises(CircuitError, match=r"has cz.*, rz\. Qiskit's .* fake_torino") as caught:
         compile_for_device(PAIR, Device.from_dict({**SMALL, "basis": ["cz", "rz"]}))
+    assert caught.value.value == SMALL["name"]
     with pytest.raises(UnknownNameError, match="gate"):
         compile_for_device(PAIR, Device.from_dict({**SMALL, "basis": ["cz", "rz", "sy"]}))
+
+
+def test_a_device_with_two_kinds_of_pairs_runs_where_the_transpiler_can_compile():
+    """fake_cairo has CX on some pairs and ECR on others; Qiskit compiles for some of its qubits."""
+    cairo = read_device("fake_cairo")
+    chain = Template(
+        3, (Op("ry", (0,), (const(0.3),)), Op("cx", (0, 1)), Op("cx", (1, 2)), Op("h", (2,)))
+    )
+    compiled = compile_for_device(chain, cairo)
+    seen = z_observables(3)
+    nothing = Bindings(np.zeros((1, 0)), np.zeros(0))
+    exact = StatevectorBackend().evaluate(chain, seen, nothing).values
+    moved = tuple(map(compiled.moved, seen))
+    found = StatevectorBackend().evaluate(compiled.template, moved, nothing).values
+    np.testing.assert_allclose(found, exact, atol=1e-9)
+    three = (15, 17, 18)
+    few = tuple(
+        gate.model_copy(update={"qubits": tuple(map(three.index, gate.qubits or ())) or None})
+        for gate in cairo.gates
+        if set(gate.qubits or ()) <= set(three)
+    )
+    mixed = Device(name="mixed", basis=cairo.basis, qubits=cairo.qubits[:3], gates=few)
+    with pytest.raises(CircuitError, match="cx on 1 pairs, ecr on 1 pairs") as caught:
+        compile_for_device(chain, mixed)
+    assert "one gate of two qubits on all of its pairs" in caught.value.fix
 
 
 def test_a_start_from_amplitudes_is_refused():

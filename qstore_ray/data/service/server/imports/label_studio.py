@@ -24,6 +24,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from qstore_ray.data.files.pillow import load_pillow
 from qstore_ray.data.service.records import ProjectExport, ProjectRecord, ProjectRequest
 from qstore_ray.data.service.server.catalogue import new_id
 from qstore_ray.errors import ConfigError, DataError
@@ -179,8 +180,8 @@ def _data(task: Mapping[str, Any], project: ProjectRecord, where: str) -> Any:
 def _image(address: str, where: str) -> AnyArray:
     """The pixels (height, width, 3) of an image embedded in a `data:` address."""
     import numpy as np
-    from PIL import Image, UnidentifiedImageError
 
+    pil = load_pillow()
     head, _, content = address.partition(",")
     if not (head.startswith("data:image/") and head.endswith(";base64")):
         raise DataError(
@@ -190,17 +191,17 @@ def _image(address: str, where: str) -> AnyArray:
             fix="Export images as data:image/png;base64,… .",
         )
     try:
-        with Image.open(io.BytesIO(base64.b64decode(content, validate=True))) as image:
+        with pil.Image.open(io.BytesIO(base64.b64decode(content, validate=True))) as image:
             if image.width * image.height > _LARGEST_IMAGE:
                 raise DataError("the image is too large", field=where, value=image.size)
             return np.asarray(image.convert("RGB"))
     except (
         binascii.Error,
-        UnidentifiedImageError,
+        pil.UnidentifiedImageError,
         OSError,
         ValueError,
         SyntaxError,
-        Image.DecompressionBombError,
+        pil.Image.DecompressionBombError,
     ) as exc:
         raise DataError("not an image", field=where, value=address) from exc
 

@@ -1,1 +1,1 @@
-"""Images: `images.py` reads the files, `labels.py` finds their labels."""
+"""Images: `images.py` cuts folders into chunks, `pixels.py` reads one, `labels.py` finds labels."""

@@ -1,0 +1,94 @@
+"""Runs and studies in a storage folder, by what a user types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qstore_ray.errors import UsageError, unknown_name_error
+from qstore_ray.files import expanded, real_path
+from qstore_ray.train.run.lock import is_held
+
+_SIGNS_OF_A_RUN = ("run.json", "config.toml", "metrics.jsonl", "checkpoints")
+
+
+def find_run(run: str, storage: str) -> Path:
+    """The folder of a run, by its path or by its name under `storage`.
+
+    Raises:
+        UsageError: no such run exists.
+    """
+    for path in (expanded(run), expanded(storage) / run):
+        if run and _is_run(path):
+            return real_path(path)
+    if Path(run).suffix == ".toml":
+        raise UsageError(
+            "this is a job file, not a run",
+            field="run",
+            value=run,
+            fix="Train the job first, then give the run's name or folder, such as runs/digits.",
+        )
+    if len(Path(run).parts) > 1:
+        raise UsageError(
+            "there is no run folder here",
+            field="run",
+            value=run,
+            fix="Give a run folder such as runs/digits, or a run's name and its storage folder.",
+        )
+    names = [path.name for path in run_folders(storage)]
+    if not names:
+        raise UsageError(
+            f"there are no runs in {storage}",
+            field="run",
+            value=run,
+            fix="Train a job first, or give the storage folder of its run.",
+        )
+    raise unknown_name_error("run", run, names, field="run")
+
+
+def run_folders(storage: str) -> list[Path]:
+    """The run folders in `storage`, by name; none if it does not exist.
+
+    Raises:
+        UsageError: it is no folder, or may not be read.
+    """
+    return [path for path in _children(storage) if _is_run(path) and not _is_study(path)]
+
+
+def study_folders(storage: str) -> list[Path]:
+    """The folders of searches in `storage`, by name; the runs of their trials are inside.
+
+    Raises:
+        UsageError: it is no folder, or may not be read.
+    """
+    return [path for path in _children(storage) if _is_study(path)]
+
+
+def _children(storage: str) -> list[Path]:
+    try:
+        return sorted(real_path(storage).iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as exc:
+        reason = exc.strerror or type(exc).__name__
+        raise UsageError(
+            f"cannot list the runs: {reason}",
+            field="storage",
+            value=storage,
+            fix="Give the folder that holds the run folders.",
+        ) from exc
+
+
+STUDY = "study.journal"
+"""The file of a study that is kept in its own folder."""
+
+
+def _is_run(path: Path) -> bool:
+    """An attempt for which the disk had no room leaves nothing but its lock, which it gave up."""
+    return any((path / name).exists() for name in _SIGNS_OF_A_RUN) or (
+        path.is_dir() and is_held(path)
+    )
+
+
+def _is_study(path: Path) -> bool:
+    """A study has some of a run's files."""
+    return (path / STUDY).exists()
