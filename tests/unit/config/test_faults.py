@@ -6,6 +6,7 @@ import pickle
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 from qstore_ray.backends import BACKENDS
 from qstore_ray.config import Config
@@ -122,7 +123,7 @@ def test_a_wrong_kind_of_value_is_said_in_words_of_toml(words: str) -> None:
 
     class Folder(Config):
         monitored: tuple[str, ...] = ()
-        options: dict[str, int] = {}
+        options: dict[str, int] = Field(default_factory=dict)
 
     with pytest.raises(ConfigError, match=f"{words} is needed"):
         Folder(**given)
