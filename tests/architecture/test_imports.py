@@ -51,6 +51,7 @@ ALLOWED = {
     "qiskit_ibm_runtime": (
         "qstore_ray.backends.ibm.service.account",
         "qstore_ray.backends.ibm.service.client",
+        "qstore_ray.backends.ibm.service.session",
         "qstore_ray.backends.noise.device.fake",
     ),
     "qiskit_qasm3_import": (),
@@ -79,7 +80,7 @@ ALLOWED = {
         "qstore_ray.tune.trial.trial",
     ),
     "requests": (
-        "qstore_ray.backends.ibm.service.client",
+        "qstore_ray.backends.ibm.service.session",
         "qstore_ray.data.service",
         "qstore_ray.data.sources",
     ),

@@ -13,6 +13,7 @@ cluster take an account or a file.
 
 from __future__ import annotations
 
+import os
 import stat
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,7 @@ def sign_in(account: IbmAccount) -> QiskitRuntimeService:
     }
     if account.token_file is not None:
         given["token"] = read_token(account.token_file)
+    os.environ.setdefault("USAGE_DATA_OPT_OUT", "True")  # else each request inspects the stack
     with translated("sign in"), warnings.catch_warnings():
         warnings.filterwarnings("error", message=_FALLBACK)
         return QiskitRuntimeService(**{k: v for k, v in given.items() if v is not None})
