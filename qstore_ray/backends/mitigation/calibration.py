@@ -127,7 +127,8 @@ def _variance(found: Estimates, wrong: FloatArray, shots: int | None) -> FloatAr
         return spread
     if found.variances is not None:
         return found.variances[0] / 4.0
-    return wrong * (1.0 - wrong) / (shots or 1)
+    binomial: FloatArray = wrong * (1.0 - wrong) / (shots or 1)
+    return binomial
 
 
 def _of_noise(circuit: PlacedCircuit) -> FloatArray:
