@@ -34,6 +34,13 @@ _FIXES = {
 }
 """What to type instead, by the type of pydantic's error."""
 
+_NEEDED = {
+    "dict_type": "a table is needed",
+    "list_type": "a list is needed",
+    "tuple_type": "a list is needed",
+}
+"""What is wrong, if pydantic says it in words of Python's that no configuration file has."""
+
 _MOST_OTHERS = 3
 
 
@@ -78,7 +85,7 @@ def _one_error(detail: ErrorDetails, model: type[BaseModel]) -> ConfigError:
     if detail["type"] == "missing":
         fix = f"Write {location[-1]} = {_example(model, location)}."
         return ConfigError("this field is required", field=field, fix=fix)
-    message = detail["msg"].removeprefix("Value error, ")
+    message = _NEEDED.get(detail["type"], detail["msg"].removeprefix("Value error, "))
     fix = _FIXES.get(detail["type"], "").format(**detail.get("ctx", {}))
     if detail["type"] == "model_type" and (inside := _model_at(model, location)) is not None:
         fix = f"Write a table, with keys of its own: {', '.join(sorted(inside.model_fields))}."

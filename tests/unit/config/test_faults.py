@@ -6,8 +6,10 @@ import pickle
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 from qstore_ray.backends import BACKENDS
+from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError
 from qstore_ray.job import JobConfig
 from qstore_ray.train.config import TrainerConfig
@@ -113,3 +115,15 @@ def test_true_is_taken_where_it_is_meant() -> None:
     assert trainer.mitigation.zne is not None
     assert trainer.noise is not None
     assert trainer.noise.twirl
+
+
+@pytest.mark.parametrize("words", ["a list", "a table"])
+def test_a_wrong_kind_of_value_is_said_in_words_of_toml(words: str) -> None:
+    given = {"monitored": {"a": 1}} if words == "a list" else {"options": [1]}
+
+    class Folder(Config):
+        monitored: tuple[str, ...] = ()
+        options: dict[str, int] = Field(default_factory=dict)
+
+    with pytest.raises(ConfigError, match=f"{words} is needed"):
+        Folder(**given)

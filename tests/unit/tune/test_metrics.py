@@ -122,6 +122,7 @@ def test_the_names_are_those_of_a_real_run(optimizer: str, split, tmp_path: Path
                 "epochs": 1, "optimizer": optimizer, "callbacks": callbacks,
                 "metrics": SCORES if "val" in split else [],
             },
+            "track": {"mlflow": False, "figures": False},
         }
     )  # fmt: skip
     run = run_job(job).run_dir

@@ -34,6 +34,7 @@ def _job(split: dict[str, Any] | None = None, **trainer: Any) -> JobConfig:
             },
             "model": {"n_qubits": 4, "layers": 1},
             "trainer": {"epochs": 2, **trainer},
+            "track": {"mlflow": False, "figures": False},
         }
     )  # fmt: skip
 

@@ -27,13 +27,16 @@ if TYPE_CHECKING:
 RESOURCE = "qpu_gateway"
 NAMESPACE = "qstore_ray"
 _CALLERS = 512
+_PREDECESSOR_SECONDS = 15.0
+"""For how long the process of an actor may live after Ray has given it up."""
 
 
 class GatewayServer:
     """What runs in the actor's process; its only argument holds no credentials."""
 
     def __init__(self, config: str) -> None:
-        self._gateway = open_gateway(GatewayConfig.model_validate_json(config))
+        parsed = GatewayConfig.model_validate_json(config)
+        self._gateway = open_gateway(parsed, wait=_PREDECESSOR_SECONDS)
 
     def evaluate(self, call: HardwareCall) -> Sequence[AnyArray]:
         """See `Gateway.evaluate`."""

@@ -96,9 +96,7 @@ class Flight:
         return True
 
     def _look_up(self, now: float) -> bool:
-        found = self._client.find(self.key)
-        alive = [job for job, status in found.items() if status.outcome not in _DEAD]
-        record = self._ledger.looked_up(self.key, alive)
+        record = self._record_found()
         if record.living:
             self._ledger.accepted(self.key, record.living[0])
             self.wake = now
@@ -110,6 +108,11 @@ class Flight:
         else:
             self._submit(now)
         return False
+
+    def _record_found(self) -> HardwareJob:
+        found = self._client.find(self.key)
+        alive = [job for job, status in found.items() if status.outcome not in _DEAD]
+        return self._ledger.looked_up(self.key, alive)
 
     def _submit(self, now: float) -> None:
         assert self._pubs is not None
@@ -151,6 +154,9 @@ class Flight:
                 return False
             self._end(job_id, JobStatus("failed", str(exc)))
             return True
+        if self.record.submissions > 1:  # one without an answer may have been accepted
+            self._record_found()
+            self._cancel_duplicates()
         self._ledger.finished(self.key, HardwareResult(arrays, {"job_id": job_id}))
         self._bill(job_id)
         return True
@@ -184,7 +190,7 @@ class Flight:
         Nothing is cancelled of which it is unknown whether the service has it.
         """
         record = self.record
-        if record.state is JobState.SUBMITTING:
+        if record.is_uncertain:
             return False
         if record.state is JobState.ACCEPTED and not self._client.cancel(record.job_id):
             return False

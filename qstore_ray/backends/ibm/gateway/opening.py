@@ -12,8 +12,11 @@ from qstore_ray.backends.ibm.service.account import sign_in
 from qstore_ray.backends.ibm.service.client import IbmClient
 
 
-def open_gateway(config: GatewayConfig) -> Gateway:
+def open_gateway(config: GatewayConfig, *, wait: float = 0.0) -> Gateway:
     """A new gateway in this process, which signs in and opens the ledger.
+
+    Args:
+        wait: seconds to wait for another gateway to close the ledger.
 
     Raises:
         ConfigError: account, device or mode do not exist.
@@ -25,7 +28,8 @@ def open_gateway(config: GatewayConfig) -> Gateway:
     client = IbmClient(service, config.device, mode=mode, max_time=config.max_time)
     owner = LedgerOwner(run=config.run, instance=client.instance, backend=config.device)
     with ExitStack() as stack:
-        ledger = stack.enter_context(Ledger.open(config.folder(client.instance), owner))
+        folder = config.folder(client.instance)
+        ledger = stack.enter_context(Ledger.open(folder, owner, wait=wait))
         gateway = Gateway(
             client, ledger, config.policy, config.rates, config.budget,
             seed=config.seed, level=config.level,

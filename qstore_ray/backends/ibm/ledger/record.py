@@ -75,6 +75,7 @@ class HardwareJob:
         state: how far its latest attempt has come.
         requests: what it evaluates, in order.
         attempts: how often it was intended: a job that failed may be tried again.
+        submissions: how often it was submitted, with or without an answer.
         forecast_seconds: billed seconds by the formula. price_per_second: of one, if known.
         found: jobs at the service with the tag, by all look-ups.
         job_id: of the latest attempt, once accepted. session_id: in which it was submitted.
@@ -98,6 +99,7 @@ class HardwareJob:
     changed: str
     state: JobState = JobState.INTENT
     attempts: int = 1
+    submissions: int = 0
     found: tuple[str, ...] = ()
     job_id: str = ""
     session_id: str = ""
@@ -193,7 +195,10 @@ def _changed(record: HardwareJob, entry: JobEntry) -> HardwareJob:
             found = tuple(dict.fromkeys((*record.found, *job_ids)))
             return replace(record, found=found, state=state)
         case SubmittingEntry(session_id=session_id):
-            return replace(record, session_id=session_id, is_uncertain=True)
+            submissions = record.submissions + 1
+            return replace(
+                record, session_id=session_id, submissions=submissions, is_uncertain=True
+            )
         case AcceptedEntry(job_id=job_id):
             return replace(record, job_id=job_id, is_uncertain=False)
         case FinishedEntry():
@@ -213,6 +218,7 @@ def _intended_again(record: HardwareJob, entry: IntentEntry, at: str) -> Hardwar
         _intended(entry, at),
         began=record.began,
         attempts=record.attempts + 1,
+        submissions=record.submissions,
         found=record.found,
         dead=(*record.dead, *ended),
         duplicates=record.duplicates,
