@@ -30,7 +30,13 @@ from qstore_ray.backends.ibm.policy import GatewayPolicy
 from qstore_ray.backends.ibm.requests import CircuitRequest, PackedJob, pieces
 from qstore_ray.backends.ibm.service.client import IbmClient, Pub
 from qstore_ray.backends.ibm.service.isa import compile_isa
-from qstore_ray.errors import BackendError, BudgetReachedError, LedgerError, QStoreError
+from qstore_ray.errors import (
+    BackendError,
+    BudgetReachedError,
+    InterruptedRunError,
+    LedgerError,
+    QStoreError,
+)
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
@@ -99,6 +105,7 @@ class Gateway:
         self._arrived: list[_Waiter] = []
         self._taken: list[_Waiter] = []
         self._withdrawn: list[str] = []
+        self._ended: set[str] = set()
         self._is_closing = False
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="qpu-gateway", daemon=True)
@@ -110,7 +117,8 @@ class Gateway:
         Raises:
             ConfigError, CircuitError, ResourceError: a call that cannot be run.
             BudgetReachedError: the next job would pass a limit.
-            BackendError: a job failed as often as it may, or the trial was withdrawn.
+            BackendError: a job failed as often as it may, or the gateway was closed.
+            InterruptedRunError: the trial was withdrawn.
             ServiceError: the service is out of reach, or refuses a job.
             LedgerError: a step cannot be recorded.
         """
@@ -124,7 +132,7 @@ class Gateway:
         return waiter.answer()
 
     def withdraw(self, trial: str) -> None:
-        """Drop the waiting requests of a trial that has ended; its calls raise `BackendError`."""
+        """Drop what a trial waits for: it has ended. Its calls, also later ones, are refused."""
         with self._changed:
             self._withdrawn.append(trial)
             self._changed.notify()
@@ -212,6 +220,9 @@ class Gateway:
 
     def _take(self, waiter: _Waiter) -> None:
         """Answer a call from the ledger, join it to a job that runs, or queue it."""
+        if waiter.call.request.trial in self._ended:
+            waiter.fail(_ended_error(waiter.call.request.trial))
+            return
         missing = []
         for key, piece in waiter.pieces.items():
             is_queued = key in self._waiting
@@ -229,6 +240,8 @@ class Gateway:
 
     def _queue(self, waiter: _Waiter, missing: list[CircuitRequest]) -> None:
         now, request = self._clock(), waiter.call.request
+        if len(missing) < len(waiter.pieces):
+            self._packer.answered(request)
         if not missing:
             return
         self._pubs(waiter.call, request)  # a circuit that the device cannot run is refused now
@@ -249,7 +262,8 @@ class Gateway:
 
     def _drop(self, trial: str) -> None:
         """Forget what a trial waits for, and cancel jobs that are its own alone."""
-        error = BackendError("the trial has ended", field="backend", value=trial)
+        self._ended.add(trial)
+        error = _ended_error(trial)
         self._packer.withdraw(trial)
         for waiter in {w for many in self._waiting.values() for w in many}:
             if waiter.call.request.trial == trial:
@@ -355,6 +369,10 @@ class Gateway:
         for waiter in self._waiting.get(key, []).copy():
             self._forget(waiter)
             waiter.fail(error)
+
+
+def _ended_error(trial: str) -> InterruptedRunError:
+    return InterruptedRunError("the search has ended this trial", field="run", value=trial)
 
 
 def _alone(request: CircuitRequest) -> CircuitRequest:
