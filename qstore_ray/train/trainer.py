@@ -181,14 +181,13 @@ class QuantumTrainer:
         )
         name = self.name or f"{dataset.config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
         begins = self._check_run(name, dataset, found, request)
-        theta = begins.theta if begins else None
         stop = request.stop or threading.Event()
         with (
             self._session(),
             self._opened(name, dataset, found, request, begins) as folder,
             self._closing(folder, request),
         ):
-            job = self._assignment(folder, dataset, found, request, theta)
+            job = self._assignment(folder, dataset, found, request, begins and begins.theta)
             follower = self._follower(folder, dataset, request)
             follower.start()
             status: Status = "failed"
@@ -301,10 +300,10 @@ class QuantumTrainer:
         return ray_session(self.cluster, self.trainer.num_workers)
 
     def _closing(self, folder: RunFolder, request: RunRequest) -> AbstractContextManager[None]:
-        """Closes what a paid backend has open, unless the run is part of something larger."""
-        if request.identity is not None:
-            return nullcontext()
-        return closing_run(self.trainer.backend, self.backend, folder.identity.run)
+        """Closes what a paid backend has open, but not for the other trials of a search."""
+        identity = request.identity or folder.identity
+        closing = closing_run(self.trainer.backend, self.backend, identity.run)
+        return nullcontext() if request.part_of_search else closing
 
     def _recipe(self, model: QuantumModel, sample_weight: Any) -> dict[str, Any]:
         """What decides the result: a resumed run must have it in common."""

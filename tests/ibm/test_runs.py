@@ -11,8 +11,14 @@ import numpy as np
 import pytest
 
 from qstore_ray import ModelConfig, QuantumTrainer, TrackConfig, TrainerConfig
+from qstore_ray.backends.base import Bindings
+from qstore_ray.backends.ibm.backend import IbmBackend
 from qstore_ray.backends.ibm.gateway.access import gateways_of
 from qstore_ray.backends.ibm.ledger.replay import LEDGER, replay
+from qstore_ray.backends.keys import DrawKey
+from qstore_ray.backends.paid import RunIdentity
+from qstore_ray.circuits.observable import Observable
+from qstore_ray.circuits.template import Op, Template, row
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.errors import InterruptedRunError
 from qstore_ray.train.callbacks import Callback
@@ -34,7 +40,7 @@ def trainer(storage: Path, callbacks: tuple[Callback, ...] = (), **options: obje
     return QuantumTrainer(
         ModelConfig(n_qubits=1, layers=1),
         TrainerConfig(
-            epochs=1, batch_size=32, backend="ibm", backend_options={**backend, **options}
+            epochs=1, batch_size=12, backend="ibm", backend_options={**backend, **options}
         ),
         name="digits",
         storage=storage,
@@ -84,9 +90,8 @@ def test_a_run_that_starts_again_measures_again_and_a_resumed_one_does_not(ibm, 
     trainer(tmp_path).fit(DATA, existing="replace")
     again = run_id(tmp_path)
     assert again != first
-    jobs = ledgers(tmp_path)
-    assert jobs == {first: spent, again: len(ibm.accepted()) - spent}
-    assert jobs[again] <= jobs[first]
+    assert ledgers(tmp_path) == {first: spent, again: spent}, "the resumed run paid nothing twice"
+    assert len(ibm.accepted()) == 2 * spent
 
 
 def test_the_budget_covers_the_scoring(ibm, tmp_path):
@@ -100,8 +105,29 @@ def test_the_budget_covers_the_scoring(ibm, tmp_path):
 def test_a_session_that_cannot_be_closed_does_not_hide_the_result(ibm, tmp_path, capsys):
     class Closes(Callback):
         def on_train_end(self, run) -> None:
-            ibm.inject(Fault("status", on="close", status=500, times=50))
+            ibm.inject(Fault("status", on="close_session", status=500, times=50))
 
-    result = trainer(tmp_path, (Closes(),), mode="session").fit(DATA)
+    result = trainer(tmp_path, (Closes(),), mode="batch").fit(DATA)
     assert "test_accuracy" in result.metrics
     assert "warning: the backend of the run could not be closed" in capsys.readouterr().err
+
+
+def test_shares_of_a_step_whose_others_are_in_the_ledger_leave_at_once(ibm, tmp_path):
+    """Two workers share a step; the share of the first was measured alone, and it asks again."""
+    template = Template(n_qubits=1, ops=(Op("ry", (0,), (row(0),)),), n_rows=1)
+
+    def share(part: int, group_wait: float) -> None:
+        backend = IbmBackend(
+            "fake_manila", 16, level=1, ledger=str(tmp_path), where="process",
+            policy={**POLICY, "group_wait": group_wait},
+        ).for_run(RunIdentity("r"))  # fmt: skip
+        rows = Bindings(np.full((2, 1), float(part)), np.zeros(0))
+        key = DrawKey((1,), first_row=2 * part, part=part, parts=2)
+        backend.evaluate(template, (Observable.parse("Z0"),), rows, key=key)
+
+    share(0, group_wait=0.01)
+    IbmBackend.close_run("r")
+    share(0, group_wait=1e6)
+    share(1, group_wait=1e6)
+    IbmBackend.close_run("r")
+    assert len(ibm.accepted()) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from qstore_ray.backends.base import Bindings, Estimates
@@ -140,8 +141,9 @@ class IbmBackend:
         Raises:
             BackendError: a gateway does not answer.
         """
-        for gateway in gateways_of(run, forget=True):
-            gateway.close()
+        with ExitStack() as closing:  # all of them, also after one that cannot be closed
+            for gateway in gateways_of(run, forget=True):
+                closing.callback(gateway.close)
 
     def check(
         self, template: Template, observables: Sequence[Observable], bindings: Bindings

@@ -11,6 +11,7 @@ import atexit
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
@@ -98,8 +99,9 @@ def close_gateways() -> None:
     with _lock:
         gateways = [gateway for _, gateway in _open.values()]
         _open.clear()
-    for gateway in gateways:
-        gateway.close()
+    with ExitStack() as closing:
+        for gateway in gateways:
+            closing.callback(gateway.close)
 
 
 def _running_ray() -> ModuleType | None:

@@ -21,7 +21,7 @@ import numpy as np
 
 from qstore_ray.backends.ibm.budget import HardwareBudget, Spending
 from qstore_ray.backends.ibm.call import HardwareCall
-from qstore_ray.backends.ibm.forecast import HardwareCost, QpuRates, forecast_jobs
+from qstore_ray.backends.ibm.forecast import QpuRates, by_trial, forecast_jobs
 from qstore_ray.backends.ibm.gateway.flight import Flight, gave_up_error, outcome_name
 from qstore_ray.backends.ibm.gateway.packing import Packer
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
@@ -108,6 +108,7 @@ class Gateway:
         self._ended: set[str] = set()
         self._is_closing = False
         self._failure: BaseException | None = None
+        self._not_closed: QStoreError | None = None
         self._thread = threading.Thread(target=self._run, name="qpu-gateway", daemon=True)
         self._thread.start()
 
@@ -142,11 +143,17 @@ class Gateway:
         return Spending.of(tuple(self._ledger.records.values()))
 
     def close(self) -> None:
-        """Stop: nothing more is submitted; jobs at the service are run, and found later."""
+        """Stop: nothing more is submitted; jobs at the service are run, and found later.
+
+        Raises:
+            ServiceError: the session could not be closed; all else was.
+        """
         with self._changed:
             self._is_closing = True
             self._changed.notify()
         self._thread.join()
+        if self._not_closed is not None:
+            raise self._not_closed
 
     def __enter__(self) -> Self:
         return self
@@ -172,6 +179,8 @@ class Gateway:
             waiter.fail(error)
         try:
             self._client.close()
+        except QStoreError as exc:
+            self._not_closed = exc
         finally:
             self._ledger.close()
 
@@ -291,7 +300,7 @@ class Gateway:
         cost = forecast_jobs([job], self._rates)
         try:
             self._budget.check_next(
-                _by_trial(job, cost), self.spending(), account_seconds=self._seconds_left()
+                by_trial(job, cost), self.spending(), account_seconds=self._seconds_left()
             )
         except BudgetReachedError as exc:
             for request in job.requests:
@@ -378,20 +387,3 @@ def _ended_error(trial: str) -> InterruptedRunError:
 def _alone(request: CircuitRequest) -> CircuitRequest:
     """The request without its group, whose other shares have been sent."""
     return replace(request, group="", part=0, parts=1, deadline=float("inf"))
-
-
-def _by_trial(job: PackedJob, cost: HardwareCost) -> dict[str, HardwareCost]:
-    """Each trial's part of the forecast, in proportion to its executions."""
-    executions: dict[str, int] = {}
-    for request in job.requests:
-        executions[request.trial] = executions.get(request.trial, 0) + request.executions
-    return {
-        trial: HardwareCost(
-            1 if n == 0 else 0,
-            own,
-            cost.qpu_seconds * own / job.executions,
-            cost.billed_seconds * own / job.executions,
-            None if cost.money is None else cost.money * own / job.executions,
-        )
-        for n, (trial, own) in enumerate(executions.items())
-    }
