@@ -9,16 +9,18 @@ same, so it is answered from the ledger and paid once.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.config import GatewayConfig
+from qstore_ray.backends.ibm.gateway.gateway import Gateway
 from qstore_ray.backends.ibm.gateway.opening import open_gateway
 from qstore_ray.errors import BackendError, ConfigError, QStoreError, first_line
 
@@ -35,23 +37,34 @@ _PREDECESSOR_SECONDS = 15.0
 
 
 class GatewayServer:
-    """What runs in the actor's process; its only argument holds no credentials."""
+    """What runs in the actor's process; its only argument holds no credentials.
+
+    The gateway is opened by the first call, not with the actor: Ray would tell the caller that the
+    actor died, and not why.
+    """
 
     def __init__(self, config: str) -> None:
-        parsed = GatewayConfig.model_validate_json(config)
-        self._gateway = open_gateway(parsed, wait=_PREDECESSOR_SECONDS)
+        self._config = GatewayConfig.model_validate_json(config)
+        self._gateway: Gateway | None = None
+        self._lock = threading.Lock()
 
     def evaluate(self, call: HardwareCall) -> Sequence[AnyArray]:
         """See `Gateway.evaluate`."""
+        with self._lock:
+            if self._gateway is None:
+                self._gateway = open_gateway(self._config, wait=_PREDECESSOR_SECONDS)
         return self._gateway.evaluate(call)
 
     def withdraw(self, trial: str) -> None:
         """See `Gateway.withdraw`."""
-        self._gateway.withdraw(trial)
+        if self._gateway is not None:
+            self._gateway.withdraw(trial)
 
     def close(self) -> None:
         """Close session and ledger."""
-        self._gateway.close()
+        with self._lock:
+            if self._gateway is not None:
+                self._gateway.close()
 
 
 class RemoteGateway:
@@ -61,13 +74,13 @@ class RemoteGateway:
         self._actor = actor
 
     def evaluate(self, call: HardwareCall) -> Sequence[AnyArray]:
-        """See `Gateway.evaluate`."""
-        try:
+        """See `Gateway.evaluate`.
+
+        Raises:
+            BackendError: the actor has ended.
+        """
+        with _answering():
             found: Sequence[AnyArray] = ray.get(self._actor.evaluate.remote(call))
-        except RayTaskError as exc:
-            if isinstance(exc.cause, QStoreError):
-                raise exc.cause from None
-            raise
         return found
 
     def withdraw(self, trial: str) -> None:
@@ -95,9 +108,14 @@ class RemoteGateway:
 
 @contextmanager
 def _answering() -> Iterator[None]:
+    """Errors of the gateway are raised as they are, those of its process as a `BackendError`."""
     try:
         yield
-    except (RayError, GetTimeoutError) as exc:
+    except RayTaskError as exc:
+        if isinstance(exc.cause, QStoreError):
+            raise exc.cause from None
+        raise
+    except RayError as exc:
         raise BackendError(
             f"the gateway to the quantum computer does not answer: {first_line(exc)}",
             field="backend",
