@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend, takes_no_shots
@@ -27,7 +27,7 @@ from qstore_ray.train.run.run_folder import RunFolder
 from qstore_ray.verdict import verdict
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray
+    from qstore_ray.types import AnyArray, ReadOnlyTable
 
 
 def take_all(steps: Sequence[Callable[[], object]], raised: BaseException | None) -> None:
@@ -188,7 +188,7 @@ def close_metrics(folder: RunFolder, status: Status, error: BaseException | None
         metrics.append({"event": "end", "status": status, **reason})
 
 
-def texts_of(said: Mapping[str, Any]) -> dict[str, str]:
+def texts_of(said: ReadOnlyTable) -> dict[str, str]:
     """The texts that trackers receive, of what is said about a run."""
     return {"verdict": said["verdict"]} if said.get("verdict") else {}
 

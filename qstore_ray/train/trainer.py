@@ -74,7 +74,6 @@ from qstore_ray.train.run.same_run import MadeOf, epochs_of
 
 if TYPE_CHECKING:
     from qstore_ray.backends.base import Backend
-    from qstore_ray.types import FloatArray
 
 
 class QuantumTrainer:
@@ -187,7 +186,7 @@ class QuantumTrainer:
             self._opened(name, dataset, found, request, begins) as folder,
             self._closing(folder, request),
         ):
-            job = self._assignment(folder, dataset, found, request, begins and begins.theta)
+            job = self._assignment(folder, dataset, found, request, begins)
             follower = self._follower(folder, dataset, request)
             follower.start()
             status: Status = "failed"
@@ -346,7 +345,7 @@ class QuantumTrainer:
         dataset: Dataset,
         found: Checked,
         request: RunRequest,
-        theta: FloatArray | None,
+        begins: Beginning | None,
     ) -> Assignment:
         manifest: CheckpointManifest = {
             "model": model_manifest(self.model, dataset, found.targets),
@@ -369,7 +368,7 @@ class QuantumTrainer:
             targets=found.targets,
             metrics=found.metrics,
             class_names=tuple(map(str, dataset.schema.class_names)),
-            theta=theta,
+            theta=begins.theta if begins else None,
         )
 
     def _result(

@@ -15,7 +15,7 @@ from tests.small_search import config_of, job_of
 
 
 def search(storage: Path) -> None:
-    """A search of two trials, on a Ray of its own."""
+    """A search of two trials, one after another, on a Ray of its own."""
     options = {
         "device": "fake_manila",
         "shots": 16,
@@ -25,7 +25,7 @@ def search(storage: Path) -> None:
         "policy": {"first_poll": 0.05, "longest_poll": 0.2},
     }
     job = job_of(storage, epochs=1, batch_size=90, backend="ibm", backend_options=options)
-    statuses = Tuner(job, config_of(trials=2, cpus_per_trial=0.5)).fit().statuses
+    statuses = Tuner(job, config_of(trials=2, concurrency=1)).fit().statuses
     (storage / "statuses.json").write_text(json.dumps(dict(statuses)))
 
 
@@ -37,7 +37,7 @@ def test_trials_share_the_gateway_of_their_study(tmp_path):
             cwd=ROOT, env={**os.environ, **ibm.environment(tmp_path)}, check=True, timeout=120,
         )  # fmt: skip
         accepted, requests = len(ibm.accepted()), ibm.requests()
-    assert json.loads((tmp_path / "statuses.json").read_text())["complete"] == 2
+    assert json.loads((tmp_path / "statuses.json").read_text()) == {"completed": 2}
     (path,) = (tmp_path / "ledgers").rglob(LEDGER)
     assert path.parent.name.startswith("s-")
     records = replay(path.parent).records.values()

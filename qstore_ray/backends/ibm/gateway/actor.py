@@ -39,8 +39,8 @@ _PREDECESSOR_SECONDS = 15.0
 class GatewayServer:
     """What runs in the actor's process; its only argument holds no credentials.
 
-    The gateway is opened by the first call, not with the actor: Ray would tell the caller that the
-    actor died, and not why.
+    The gateway is opened by the first call, not with the actor: of an error there, Ray would only
+    say that the actor died.
     """
 
     def __init__(self, config: str) -> None:
@@ -136,7 +136,7 @@ def _prefix(run: str) -> str:
 
 def gateway_actors(run: str) -> list[RemoteGateway]:
     """The actors of a run that exist."""
-    named: list[dict[str, str]] = ray.util.list_named_actors(all_namespaces=True)  # type: ignore[assignment]
+    named: list[dict[str, str]] = ray.util.list_named_actors(all_namespaces=True)
     names = [each["name"] for each in named if each["namespace"] == NAMESPACE]
     found = []
     for name in names:

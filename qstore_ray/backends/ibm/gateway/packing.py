@@ -64,7 +64,7 @@ class Packer:
         self._keys.update(part.key for part in parts)
 
     def answered(self, request: CircuitRequest) -> None:
-        """The group of a request does not wait for it: its outcomes are there, or on their way."""
+        """The group of a request does not wait for it: it was measured, or a job with it runs."""
         if request.group:
             self._waiting.answered(request)
 

@@ -64,7 +64,7 @@ class WaitingRequests:
         self._trials.add(request.trial)
 
     def answered(self, request: CircuitRequest) -> None:
-        """A share of a group is not waited for: its outcomes are there, or on their way."""
+        """A group does not wait for this share: it was measured, or a job with it runs."""
         at = request.trial, request.group
         parts = self._answered.setdefault(at, set())
         parts.add(request.part)
