@@ -7,6 +7,7 @@
     noise/        channels after gates, wrong readout, devices
     sampling/     shots of states
     mitigation/   values that are less wrong
+    paid          for whom a backend evaluates, where that is recorded and paid
     meter         counts what a backend was asked to do
     keys, check_bindings, memory, grouping, counts   what several backends share
 

@@ -200,24 +200,6 @@ def can_describe_itself(backend: Backend) -> TypeGuard[DescribedBackend]:
     return hasattr(backend, "description")
 
 
-class PaidBackend(Backend, Protocol):
-    """A backend whose evaluations are recorded and counted for whom they are made."""
-
-    def for_run(self, run: str, trial: str = "", weight: float = 1.0) -> Backend:
-        """The backend for the evaluations of a run, or of a trial of a search.
-
-        Args:
-            run: the run or study, whose record and budget are used.
-            trial: the trial of a search. weight: its share beside other trials.
-        """
-        ...
-
-
-def can_belong_to_run(backend: Backend) -> TypeGuard[PaidBackend]:
-    """Whether the backend records for whom it evaluates."""
-    return hasattr(backend, "for_run")
-
-
 class StateBackend(Backend, Protocol):
     """A backend that also gives the final states themselves."""
 

@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from qstore_ray.backends.base import Backend
 from qstore_ray.backends.keys import for_scoring
+from qstore_ray.backends.paid import closing_run
 from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.errors import ConfigError
 from qstore_ray.estimator.checks import check_types
@@ -200,16 +201,15 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
         names = tuple(map(str, classes))
         with as_parameters():
             metrics = asked_metrics(model, trainer, callbacks, rows, names)
-        outcome = loop.run(
-            Assignment(
-                model=model,
-                theta=start,
-                config=trainer, run_dir=None, generation=0, manifest={}, arrays={},
-                threads=self.n_threads, callbacks=callbacks, backend=backend,
-                targets=self.target_scaling_, metrics=metrics, class_names=names,
-            ),
-            rows, LocalReducer(), LocalReporter(),
+        job = Assignment(
+            model=model,
+            theta=start,
+            config=trainer, run_dir=None, generation=0, manifest={}, arrays={},
+            threads=self.n_threads, callbacks=callbacks, backend=backend,
+            targets=self.target_scaling_, metrics=metrics, class_names=names,
         )  # fmt: skip
+        with closing_run(trainer.backend, backend, job.identity.run):
+            outcome = loop.run(job, rows, LocalReducer(), LocalReporter())
         self.model_, self.theta_ = model, outcome.theta
         self.n_parameters_ = model.n_parameters
         earlier = self.loss_curve_ if continues else []

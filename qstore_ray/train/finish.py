@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from qstore_ray.backends import open_backend
-from qstore_ray.backends.base import Backend
+from qstore_ray.backends.base import Backend, takes_no_shots
 from qstore_ray.backends.keys import DrawKey, for_scoring
+from qstore_ray.backends.paid import RunIdentity, of_run
 from qstore_ray.baseline import Baseline
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import InterruptedRunError, QStoreError
@@ -26,7 +27,7 @@ from qstore_ray.train.run.run_folder import RunFolder
 from qstore_ray.verdict import verdict
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray
+    from qstore_ray.types import AnyArray, ReadOnlyTable
 
 
 def take_all(steps: Sequence[Callable[[], object]], raised: BaseException | None) -> None:
@@ -116,26 +117,43 @@ def score(
     return result
 
 
-def noisy_scores(config: TrainerConfig, checkpoint: Path, dataset: Dataset) -> dict[str, float]:
+def scoring_backend(config: TrainerConfig) -> Backend:
+    """The backend that scores val and test: without noise and shots, if it has exact values."""
+    exact = open_backend(config.backend, config.exact_options())
+    return exact if takes_no_shots(exact) else config.open_backend()
+
+
+def noisy_scores(
+    config: TrainerConfig, checkpoint: Path, dataset: Dataset, identity: RunIdentity
+) -> dict[str, float]:
     """The scores on test with noise or shots, `noisy_test_…`, and mitigated, `mitigated_test_…`."""
     if "test" not in dataset.plans:
         return {}
     found: dict[str, float] = {}
-    for kind, backend in noisy_backends(config).items():
+    for kind, backend in noisy_backends(config, identity).items():
         seen = TrainedModel.load(checkpoint, backend).evaluation(dataset, "test", None)
         found |= {f"{kind}_test_{name}": value for name, value in seen.scores.values.items()}
     return found
 
 
-def noisy_backends(config: TrainerConfig) -> dict[str, Backend]:
-    """The backends that score test rows with noise or shots, each with draws of its own."""
+def noisy_backends(
+    config: TrainerConfig, identity: RunIdentity | None = None
+) -> dict[str, Backend]:
+    """The backends that score test rows with noise or shots, each with draws of its own.
+
+    A backend that always takes shots has scored them already.
+    """
     opened: dict[str, Backend] = {}
-    if config.options_of_backend() != config.exact_options():
+    differs = config.options_of_backend() != config.exact_options()
+    if differs and takes_no_shots(open_backend(config.backend, config.exact_options())):
         opened["noisy"] = open_backend(config.backend, config.options_of_backend())
     if config.mitigation is not None:
         opened["mitigated"] = config.open_mitigated()
     return {
-        kind: for_scoring(backend, DrawKey((config.seed, purpose)))
+        kind: for_scoring(
+            backend if identity is None else of_run(backend, identity),
+            DrawKey((config.seed, purpose)),
+        )
         for purpose, (kind, backend) in enumerate(opened.items(), start=2)
     }
 
@@ -168,6 +186,11 @@ def close_metrics(folder: RunFolder, status: Status, error: BaseException | None
     with MetricsFile(folder.metrics) as metrics:
         reason = {} if error is None else {"reason": redact_message(str(error))}
         metrics.append({"event": "end", "status": status, **reason})
+
+
+def texts_of(said: ReadOnlyTable) -> dict[str, str]:
+    """The texts that trackers receive, of what is said about a run."""
+    return {"verdict": said["verdict"]} if said.get("verdict") else {}
 
 
 def interrupted_error(folder: RunFolder, reason: str = "") -> QStoreError:

@@ -6,11 +6,12 @@ An `Assignment` and `TrainingRows` are sent to every worker; an `WorkerResult` c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from qstore_ray.backends.base import Backend
+from qstore_ray.backends.paid import RunIdentity, new_identity
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.targets import TargetScaling
 from qstore_ray.track.base import Record
@@ -51,6 +52,7 @@ class Assignment:
         threads: CPUs of one worker.
         callbacks: run in worker 0.
         backend: where circuits run; None opens the one that `config` names.
+        identity: for whom the backend evaluates; by default a run that is never resumed.
         theta: parameters (P,) to begin with; None takes those of the model under the seed.
         targets: how the targets of a regression were scaled; None if they were not.
         metrics: of `learn.scoring` that val is scored by each epoch, beside loss and accuracy.
@@ -67,6 +69,7 @@ class Assignment:
     threads: int = 1
     callbacks: tuple[Callback, ...] = ()
     backend: Backend | None = None
+    identity: RunIdentity = field(default_factory=new_identity)
     theta: FloatArray | None = None
     targets: TargetScaling | None = None
     metrics: tuple[str, ...] = ()

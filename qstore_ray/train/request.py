@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qstore_ray.backends.paid import RunIdentity
 from qstore_ray.baseline import Baseline
 from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.run.run_folder import Existing
@@ -26,7 +27,9 @@ class RunRequest:
         config_toml: the whole configuration, which the run folder keeps as it was read.
         stop: if another thread sets it, the run stops at a checkpoint, as by Ctrl-C.
         threads: of a training in this process; without it as many as there are CPUs.
-        part_of_search: the driver of a search describes the run to its trackers.
+        identity: for whom a paid backend evaluates; by default for the run.
+        part_of_search: the driver of a search describes the run to its trackers, and closes what a
+            paid backend has open.
     """
 
     existing: Existing = "error"
@@ -37,4 +40,5 @@ class RunRequest:
     config_toml: str | None = None
     stop: threading.Event | None = None
     threads: int | None = None
+    identity: RunIdentity | None = None
     part_of_search: bool = False

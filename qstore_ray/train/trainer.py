@@ -14,15 +14,16 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qstore_ray.backends import check_object, check_sendable, described_backend, open_backend
+from qstore_ray.backends import check_object, check_sendable, described_backend
 from qstore_ray.backends.keys import DrawKey, for_scoring
+from qstore_ray.backends.paid import closing_run, of_run
 from qstore_ray.baseline import Baseline
 from qstore_ray.config import dump_toml, fingerprint
 from qstore_ray.data.read.dataset import Dataset
@@ -44,7 +45,9 @@ from qstore_ray.train.finish import (
     interrupted_error,
     noisy_scores,
     score,
+    scoring_backend,
     take_all,
+    texts_of,
 )
 from qstore_ray.train.job import Assignment, TrainingRows, WorkerResult
 from qstore_ray.train.loop import loop
@@ -71,7 +74,6 @@ from qstore_ray.train.run.same_run import MadeOf, epochs_of
 
 if TYPE_CHECKING:
     from qstore_ray.backends.base import Backend
-    from qstore_ray.types import FloatArray
 
 
 class QuantumTrainer:
@@ -178,10 +180,13 @@ class QuantumTrainer:
         )
         name = self.name or f"{dataset.config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
         begins = self._check_run(name, dataset, found, request)
-        theta = begins.theta if begins else None
         stop = request.stop or threading.Event()
-        with self._session(), self._opened(name, dataset, found, request, begins) as folder:
-            job = self._assignment(folder, dataset, found, request.threads, theta)
+        with (
+            self._session(),
+            self._opened(name, dataset, found, request, begins) as folder,
+            self._closing(folder, request),
+        ):
+            job = self._assignment(folder, dataset, found, request, begins)
             follower = self._follower(folder, dataset, request)
             follower.start()
             status: Status = "failed"
@@ -198,7 +203,9 @@ class QuantumTrainer:
                         outcome = fit_on_ray(job, found.rows, self.cluster, stop)
                 if outcome.status == "interrupted":
                     raise interrupted_error(folder, outcome.reason)
-                result = self._result(folder, dataset, metrics, outcome, found, request.baseline)
+                result = self._result(
+                    job, dataset, metrics, outcome, found, folder, request.baseline
+                )
                 words = {"missing": dict(result.missing), "verdict": result.verdict}
                 pictures.draw(result.model)
                 status = "finished"
@@ -211,7 +218,7 @@ class QuantumTrainer:
             finally:
                 raised = None if status == "finished" else sys.exception()
                 metrics["train_seconds"] = round(time.monotonic() - began, 3)
-                summary = {**metrics, **_texts(words)}
+                summary = {**metrics, **texts_of(words)}
                 last_steps = (
                     lambda: close_metrics(folder, status, raised),
                     lambda: pictures.report(Ending(status, metrics, **words)),
@@ -291,6 +298,12 @@ class QuantumTrainer:
 
         return ray_session(self.cluster, self.trainer.num_workers)
 
+    def _closing(self, folder: RunFolder, request: RunRequest) -> AbstractContextManager[None]:
+        """Closes what a paid backend has open, but not for the other trials of a search."""
+        identity = request.identity or folder.identity
+        closing = closing_run(self.trainer.backend, self.backend, identity.run)
+        return nullcontext() if request.part_of_search else closing
+
     def _recipe(self, model: QuantumModel, sample_weight: Any) -> dict[str, Any]:
         """What decides the result: a resumed run must have it in common."""
         scales = model.loss.goal == "regression"
@@ -331,13 +344,14 @@ class QuantumTrainer:
         folder: RunFolder,
         dataset: Dataset,
         found: Checked,
-        threads: int | None,
-        theta: FloatArray | None,
+        request: RunRequest,
+        begins: Beginning | None,
     ) -> Assignment:
         manifest: CheckpointManifest = {
             "model": model_manifest(self.model, dataset, found.targets),
             "fingerprints": folder.record["fingerprints"],
         }
+        threads = request.threads
         if self.trainer.num_workers:
             threads = max(1, int(self.cluster.cpus_per_worker))
         return Assignment(
@@ -350,39 +364,35 @@ class QuantumTrainer:
             threads=threads or available_cpus(),
             callbacks=tuple(self.callbacks),
             backend=self.backend,
+            identity=request.identity or folder.identity,
             targets=found.targets,
             metrics=found.metrics,
             class_names=tuple(map(str, dataset.schema.class_names)),
-            theta=theta,
+            theta=begins.theta if begins else None,
         )
 
     def _result(
         self,
-        folder: RunFolder,
+        job: Assignment,
         dataset: Dataset,
         metrics: dict[str, float],
         outcome: WorkerResult,
         found: Checked,
+        folder: RunFolder,
         baseline: Baseline | None,
     ) -> TrainResult:
         checkpoint, _ = latest_checkpoint(folder.checkpoints)
         assert checkpoint is not None, "the loop writes a checkpoint after the last epoch"
-        exact = self.trainer.exact_options()
-        backend = self.backend or open_backend(self.trainer.backend, exact)
+        backend = of_run(self.backend or scoring_backend(self.trainer), job.identity)
         scoring = for_scoring(backend, DrawKey((self.trainer.seed, 2)))
         trained = TrainedModel.load(checkpoint.path, scoring)
         history = epoch_records(read_records(folder.metrics))
         metrics |= {k: float(v) for k, v in history[-1].items() if k.startswith("train_")}
         scored = score(trained, dataset, found, baseline)
         metrics |= scored.metrics
-        metrics |= noisy_scores(self.trainer, checkpoint.path, dataset)
+        metrics |= noisy_scores(self.trainer, checkpoint.path, dataset, job.identity)
         metrics["epochs"] = len(history)
         metrics["samples_per_second"] = round(outcome.samples / outcome.seconds, 1)
         return TrainResult(
             trained, metrics, history, folder.path, checkpoint.path, scored.missing, scored.verdict
         )
-
-
-def _texts(said: Mapping[str, Any]) -> dict[str, str]:
-    """The texts that trackers receive."""
-    return {"verdict": said["verdict"]} if said.get("verdict") else {}

@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
+from qstore_ray.backends.paid import closing_run
 from qstore_ray.data.inputs.signature import Signature
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.read.dataset import Dataset
@@ -123,7 +124,10 @@ class Tuner:
             if room is None and not study.is_done:
                 room = stack.enter_context(session)
             places = min(room.concurrency, study.left) if room else 1
-            plan = Plan(base, config, study.folder, for_trials(dataset), scheduler, places)
+            plan = Plan(
+                base, config, study.folder, for_trials(dataset), scheduler, places, study.run_id
+            )
+            stack.enter_context(closing_run(base.trainer.backend, None, study.run_id))
             return self._followed(study, plan, room, resume)
 
     def _followed(self, study: Study, plan: Plan, room: Room | None, resume: bool) -> StudyResult:

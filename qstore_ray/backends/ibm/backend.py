@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from qstore_ray.backends.base import Bindings, Estimates
@@ -12,16 +12,15 @@ from qstore_ray.backends.counts import Counts
 from qstore_ray.backends.grouping import checked_shots, group_observables, key_of_shots
 from qstore_ray.backends.ibm.call import counts_of_call, hardware_call
 from qstore_ray.backends.ibm.config import GatewayConfig, Where
-from qstore_ray.backends.ibm.gateway.access import OpenGateway, gateway_for
+from qstore_ray.backends.ibm.gateway.access import gateway_for, gateways_of
 from qstore_ray.backends.keys import DrawKey
+from qstore_ray.backends.paid import RunIdentity
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import CircuitError
 
 if TYPE_CHECKING:
     from qstore_ray.types import ReadOnlyTable, Table
-
-_OWN = frozenset({"shots", "where", "sampler", "trial", "weight"})
 
 
 class IbmBackend:
@@ -85,7 +84,7 @@ class IbmBackend:
         self.shots = checked_shots(shots)
         self.sampler: Table = dict(sampler or {})
         self.where: Where = where
-        self.trial, self.weight = "", 1.0
+        self.identity = RunIdentity("")
         self.config = GatewayConfig.model_validate(
             {
                 "device": device,
@@ -114,25 +113,37 @@ class IbmBackend:
     def __repr__(self) -> str:
         return f"IbmBackend(device={self.device!r}, shots={self.shots})"
 
-    def __getstate__(self) -> Table:
-        return {key: value for key, value in vars(self).items() if key != "_gateway"}
-
-    def for_run(self, run: str, trial: str = "", weight: float = 1.0) -> IbmBackend:
+    def for_run(self, identity: RunIdentity) -> IbmBackend:
         """The backend for the evaluations of a run, or of a trial of a search.
 
-        Args:
-            run: the run or study, whose ledger and budget are used.
-            trial: what is treated fairly beside others. weight: its share of the device.
+        Its jobs are in the ledger of the run, and within its budget.
         """
         made = object.__new__(IbmBackend)
-        made.__dict__.update(self.__getstate__())
-        made.config = self.config.model_copy(update={"run": run})
-        made.trial, made.weight = trial or run, weight
+        made.__dict__.update(vars(self))
+        made.config = self.config.model_copy(update={"run": identity.run})
+        made.identity = identity._replace(trial=identity.trial or identity.run)
         return made
 
-    @cached_property
-    def _gateway(self) -> OpenGateway:
-        return gateway_for(self.config, self.where)
+    @staticmethod
+    def withdraw(run: str, trial: str) -> None:
+        """Drop what a trial waits for, and cancel jobs that are its own alone.
+
+        Raises:
+            BackendError: a gateway does not answer.
+        """
+        for gateway in gateways_of(run):
+            gateway.withdraw(trial)
+
+    @staticmethod
+    def close_run(run: str) -> None:
+        """Close the gateways of a run: its sessions end, its jobs at the service are run.
+
+        Raises:
+            BackendError: a gateway does not answer.
+        """
+        with ExitStack() as closing:  # all of them, also after one that cannot be closed
+            for gateway in gateways_of(run, forget=True):
+                closing.callback(gateway.close)
 
     def check(
         self, template: Template, observables: Sequence[Observable], bindings: Bindings
@@ -184,6 +195,6 @@ class IbmBackend:
             return Counts(grouping.bases, nothing, grouping.constants, n_rows, shots)
         call = hardware_call(
             template, observables, bindings, shots, key_of_shots(key), device=self.device,
-            run=self.config.run, trial=self.trial, weight=self.weight, options=self.sampler,
+            identity=self.identity, options=self.sampler,
         )  # fmt: skip
-        return counts_of_call(call, self._gateway.evaluate(call))
+        return counts_of_call(call, gateway_for(self.config, self.where).evaluate(call))

@@ -18,6 +18,7 @@ from qstore_ray.backends.grouping import MeasuredBasis, group_observables
 from qstore_ray.backends.ibm.keys import circuit_fingerprint, options_text, request_key
 from qstore_ray.backends.ibm.requests import CircuitRequest
 from qstore_ray.backends.keys import DrawKey
+from qstore_ray.backends.paid import RunIdentity
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
 
@@ -56,9 +57,7 @@ def hardware_call(
     key: DrawKey,
     *,
     device: str,
-    run: str,
-    trial: str,
-    weight: float,
+    identity: RunIdentity,
     options: ReadOnlyTable,
 ) -> HardwareCall:
     """The call of one evaluation; equal ones have an equal key, also in another process.
@@ -66,12 +65,13 @@ def hardware_call(
     Args:
         key: of the draws; its words name the evaluation, so the same words with the same numbers
             are the same measurement, and are run and paid once.
-        run, trial: whose it is. weight: the trial's share of the device.
+        identity: whose it is.
         options: of the sampler.
     """
     text = options_text(options)
     n_circuits = len(group_observables(tuple(observables)).bases)
-    group = "-".join(map(str, key.words)) if key.parts > 1 else ""
+    run, trial, part, weight = identity
+    group = ":".join([part, *map(str, key.words)]) if key.parts > 1 else ""
     name = request_key(
         run=run, trial=trial, step=key.words, group=group, part=int(key.first_row), shots=shots,
         options=text, circuit=circuit_fingerprint(template, observables), bindings=bindings,

@@ -150,3 +150,20 @@ def jobs_for(requests: Iterable[CircuitRequest], caps: JobCaps | None = None) ->
     while len(packer):
         jobs += packer.take(math.inf)
     return jobs
+
+
+def by_trial(job: PackedJob, cost: HardwareCost) -> dict[str, HardwareCost]:
+    """Each trial's part of the forecast, in proportion to its executions."""
+    executions: dict[str, int] = {}
+    for request in job.requests:
+        executions[request.trial] = executions.get(request.trial, 0) + request.executions
+    return {
+        trial: HardwareCost(
+            1 if n == 0 else 0,
+            own,
+            cost.qpu_seconds * own / job.executions,
+            cost.billed_seconds * own / job.executions,
+            None if cost.money is None else cost.money * own / job.executions,
+        )
+        for n, (trial, own) in enumerate(executions.items())
+    }

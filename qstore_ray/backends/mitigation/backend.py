@@ -33,6 +33,7 @@ from qstore_ray.backends.mitigation.runner import CircuitRun, DirectRunner, Runn
 from qstore_ray.backends.mitigation.twirling import TwirlRunner
 from qstore_ray.backends.mitigation.zne import ZneRunner
 from qstore_ray.backends.noise.config import NoiseConfig
+from qstore_ray.backends.paid import RunIdentity, can_belong_to_run, of_run
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import ConfigError
@@ -111,6 +112,21 @@ class MitigatedBackend:
     def for_testing(self) -> MitigatedBackend:
         """The one that scores validation and test rows."""
         return type(self)(self._backend, self.config, self._reopen, shots=self.shots, testing=True)
+
+    def for_run(self, identity: RunIdentity) -> MitigatedBackend:
+        """The one that evaluates for a run; see `PaidBackend`."""
+        inner = of_run(self._backend, identity)
+        return type(self)(inner, self.config, self._reopen, shots=self.shots, testing=self._testing)
+
+    def close_run(self, run: str) -> None:
+        """Close what the backend inside has open for a run; see `PaidBackend`."""
+        if can_belong_to_run(self._backend):
+            self._backend.close_run(run)
+
+    def withdraw(self, run: str, trial: str) -> None:
+        """Drop what a trial waits for; see `PaidBackend`."""
+        if can_belong_to_run(self._backend):
+            self._backend.withdraw(run, trial)
 
     def cost(self) -> MitigationCost:
         """How many times the work of the backend alone."""

@@ -1,7 +1,7 @@
 """The run folder: the only truth about a run.
 
     runs/digits/config.toml      the resolved configuration
-                run.json         name, status, generation, fingerprints, versions
+                run.json         name, id, status, generation, fingerprints, versions
                 metrics.jsonl    every epoch, written by worker 0
                 checkpoints/     the newest ones
                 figures/         PNG or SVG
@@ -25,6 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Literal, cast, get_args
 
+from qstore_ray.backends.paid import RunIdentity, new_identity
 from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError, UsageError
 from qstore_ray.files import storage_folder, sweep_parts, unwritable_fix, write_durably
@@ -62,6 +63,11 @@ class RunFolder:
     def name(self) -> str:
         """The run's name."""
         return str(self.record["name"])
+
+    @property
+    def identity(self) -> RunIdentity:
+        """What distinguishes it from other runs, also of the same name; kept when it is resumed."""
+        return RunIdentity(self.record["id"])
 
     @property
     def generation(self) -> int:
@@ -284,6 +290,7 @@ def open_run_folder(
     record: RunDescription = {
         **(about or {}),
         "name": name,
+        "id": new_identity(name).run,
         "fingerprints": {"configuration": fingerprint(recipe), "data": data_fingerprint},
         "recipe": recipe,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -300,6 +307,7 @@ def open_run_folder(
                 earlier = read_run_record(path)
                 _warn(path, changed_versions(earlier))
                 generation += int(earlier["generation"])
+                record["id"] = earlier.get("id", record["id"])
             sweep_parts(path, spare=KEPT)  # a study's driver may be following this run
             if existing == "replace":
                 _empty(path)

@@ -42,6 +42,7 @@ class RunDescription(TypedDict, total=False):
     """What `run.json` holds. A running run has no results; an earlier version wrote fewer keys."""
 
     name: str
+    id: str
     generation: int
     status: str
     started: str

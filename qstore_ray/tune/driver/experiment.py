@@ -21,6 +21,7 @@ from ray.exceptions import RayError
 from ray.tune import TuneError
 from ray.tune.stopper import Stopper
 
+from qstore_ray.backends.paid import withdraw_trial
 from qstore_ray.environment import environment
 from qstore_ray.errors import WorkerError
 from qstore_ray.train.ray.beside import call_beside
@@ -61,7 +62,13 @@ def run_experiment(study: Study, plan: Plan, room: Room, watch: Watch) -> bool:
         KeyboardInterrupt: a signal insisted; what Ray Tune does then ends with Ray.
     """
     at_a_time = None if plan.scheduler.pauses else room.concurrency
-    search = StudySearch(study, watch, at_a_time=at_a_time)
+    backend = plan.job.trainer.backend
+    search = StudySearch(
+        study,
+        watch,
+        at_a_time=at_a_time,
+        withdraw=lambda trial: withdraw_trial(backend, study.run_id, trial),
+    )
     scratch, stop = study.folder / SCRATCH, threading.Event()
     try:
         with _settings(plan.places), stop_on_signal(stop):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from qstore_ray.backends.paid import RunIdentity
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.errors import InterruptedRunError, RunError
 from qstore_ray.files import unwritable_fix, write_durably
@@ -109,7 +110,8 @@ def refit(plan: Plan, result: StudyResult) -> None:
     dataset = DatasetLoader.load(job.dataset)
     existing: Existing = "replace" if status is None else "resume"
     try:
-        trainer.run(dataset, RunRequest(existing=existing, config_toml=toml))
+        identity = RunIdentity(plan.run_id, REFIT)
+        trainer.run(dataset, RunRequest(existing=existing, config_toml=toml, identity=identity))
     except InterruptedRunError as exc:
         raise stopped_error(plan.folder, "the final training") from exc
     write_durably(folder / "refit.txt", ("\n".join(notes) + "\n").encode())

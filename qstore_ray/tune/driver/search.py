@@ -11,7 +11,7 @@ Ray Tune's loop.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
@@ -58,9 +58,19 @@ class StudySearch(SearchAlgorithm):
 
     Args:
         at_a_time: trials that run; None if the scheduler needs all of them to exist.
+        withdraw: called with the name of a trial that ended early, which may have left something
+            that waits.
     """
 
-    def __init__(self, study: Study, watcher: Watcher, *, at_a_time: int | None) -> None:
+    def __init__(
+        self,
+        study: Study,
+        watcher: Watcher,
+        *,
+        at_a_time: int | None,
+        withdraw: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._withdraw = withdraw
         self._study = study
         self._watcher = watcher
         self._at_a_time = at_a_time
@@ -143,6 +153,8 @@ class StudySearch(SearchAlgorithm):
         )
         del self._running[trial.name], self._trials[trial.name]
         self._watcher.trial_ended(trial, outcome, report)
+        if report is None:
+            self._withdraw(trial.name)
 
     @contextmanager
     def _kept(self) -> Iterator[None]:

@@ -37,6 +37,10 @@ INTERVAL: Final = "interval"
 """Of a trial of several trainings, the 95 % interval of its first objective."""
 
 
+RUN_ID: Final = "run_id"
+"""An attribute of the study: what distinguishes it from an earlier one of the same name."""
+
+
 class Marks(TypedDict, total=False):
     """The marks of a trial, as Optuna's storage has them."""
 

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from qstore_ray.backends.paid import new_identity
 from qstore_ray.config import Config, fingerprint
 from qstore_ray.errors import StudyError
 from qstore_ray.train.run.lock import lock_folder
@@ -23,7 +24,16 @@ from qstore_ray.tune.samplers.base import Design
 from qstore_ray.tune.schedulers import get_scheduler
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.admission import check_study, no_study_error, study_exists_error
-from qstore_ray.tune.study.attributes import CHANGED, POINT, REPEATS, ROOT, SAME_AS, Marks, root
+from qstore_ray.tune.study.attributes import (
+    CHANGED,
+    POINT,
+    REPEATS,
+    ROOT,
+    RUN_ID,
+    SAME_AS,
+    Marks,
+    root,
+)
 from qstore_ray.tune.study.deletion import delete_study, remove_empty, sweep_folder
 from qstore_ray.tune.study.ownership import (
     check_owner,
@@ -91,6 +101,8 @@ def open_study(
             if existing == "replace":
                 delete_study(folder, name, url)
             study = _load(folder, name, url, recipe, resume=existing == "resume")
+            if RUN_ID not in study.user_attrs:
+                study.set_user_attr(RUN_ID, new_identity(name).run)
             add_copies(study, copies)
             _enqueue_points(study, space, config.points)
             _repeat_interrupted(study)

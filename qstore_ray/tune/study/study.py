@@ -36,6 +36,7 @@ from qstore_ray.tune.study.attributes import (
     EVALUATIONS,
     INTERRUPTED,
     INTERVAL,
+    RUN_ID,
     SAME_AS,
     Marks,
     counts,
@@ -105,6 +106,7 @@ class Study:
         self.space = space
         self.objectives = tuple(objectives)
         self.limit = trials
+        self.run_id = str(study.user_attrs[RUN_ID])
         self._study = study
         self._points = points
         self._where = where

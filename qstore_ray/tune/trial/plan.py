@@ -29,6 +29,7 @@ class Plan:
         dataset: of the job, see `for_trials`.
         scheduler: ends, pauses or changes trials.
         places: trials at a time.
+        run_id: of the study, for whom a paid backend evaluates.
     """
 
     job: TrainingJob
@@ -37,6 +38,7 @@ class Plan:
     dataset: Dataset
     scheduler: Scheduler
     places: int = 1
+    run_id: str = ""
 
     @property
     def threads(self) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from qstore_ray.backends.base import Usage
+from qstore_ray.backends.paid import RunIdentity
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import RunExistsError
@@ -76,9 +77,14 @@ class PartTrainer:
                 changed=self._plan.scheduler.mutates,
                 threads=self._plan.threads,
                 part_of_search=True,
+                identity=RunIdentity(self._plan.run_id, *self._trial_and_part(folder)),
             )
             _patiently(lambda: trainer.run(dataset, request))
         return _metrics(job, dataset, folder)
+
+    def _trial_and_part(self, folder: Path) -> tuple[str, str]:
+        trial, *part = folder.relative_to(self._plan.folder).parts
+        return trial, "/".join(part)
 
     def _dataset(self, job: TrainingJob) -> Dataset:
         """The data of a job; those of the search are loaded already, others are loaded once."""

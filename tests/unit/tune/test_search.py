@@ -60,10 +60,10 @@ def search(tmp_path, data, trainable):
     """Opens searches of the same study, one after another."""
     opened = []
 
-    def start(watcher=None, *, at_a_time=2, existing="error", **options):
+    def start(watcher=None, *, at_a_time=2, existing="error", withdraw=print, **options):
         study = study_of(job_of(tmp_path), config_of(**options), data, existing=existing)
         opened.append(study)
-        made = StudySearch(study, watcher or Ledger(), at_a_time=at_a_time)
+        made = StudySearch(study, watcher or Ledger(), at_a_time=at_a_time, withdraw=withdraw)
         made.add_configurations([SimpleNamespace(spec={"run": trainable})])
         return made
 
@@ -116,6 +116,17 @@ def test_a_trial_is_named_after_its_run_folder_and_carries_its_values(search, tm
     assert trial.trial_id == "trial-0000"
     assert trial.config == {"values": _trials(tmp_path)[0].parameters}
     assert _trials(tmp_path)[0].status == "running"
+
+
+def test_a_trial_that_ended_early_is_withdrawn_and_a_completed_one_is_not(search):
+    withdrawn = []
+    made = search(trials=4, at_a_time=4, withdraw=withdrawn.append)
+    names = [made.next_trial().trial_id for _ in range(4)]
+    made.on_trial_complete(names[0], _end(3, 0.5))
+    made.on_trial_complete(names[1], _result(1, 0.5, done=True))
+    made.on_trial_complete(names[2], {"done": True, "failure": "DataError: no"})
+    made.on_trial_complete(names[3], error=True)
+    assert withdrawn == names[1:], "pruned, failed, and its process given up"
 
 
 def test_as_many_run_as_may_and_no_more_than_there_are(search):

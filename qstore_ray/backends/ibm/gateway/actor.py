@@ -9,17 +9,20 @@ same, so it is answered from the ledger and paid once.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import RayTaskError
+from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.config import GatewayConfig
+from qstore_ray.backends.ibm.gateway.gateway import Gateway
 from qstore_ray.backends.ibm.gateway.opening import open_gateway
-from qstore_ray.errors import ConfigError, QStoreError
+from qstore_ray.errors import BackendError, ConfigError, QStoreError, first_line
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
@@ -27,28 +30,41 @@ if TYPE_CHECKING:
 RESOURCE = "qpu_gateway"
 NAMESPACE = "qstore_ray"
 _CALLERS = 512
+_CLOSING_SECONDS = 60.0
+"""For how long the driver waits for an answer of an actor that is to end."""
 _PREDECESSOR_SECONDS = 15.0
 """For how long the process of an actor may live after Ray has given it up."""
 
 
 class GatewayServer:
-    """What runs in the actor's process; its only argument holds no credentials."""
+    """What runs in the actor's process; its only argument holds no credentials.
+
+    The gateway is opened by the first call, not with the actor: of an error there, Ray would only
+    say that the actor died.
+    """
 
     def __init__(self, config: str) -> None:
-        parsed = GatewayConfig.model_validate_json(config)
-        self._gateway = open_gateway(parsed, wait=_PREDECESSOR_SECONDS)
+        self._config = GatewayConfig.model_validate_json(config)
+        self._gateway: Gateway | None = None
+        self._lock = threading.Lock()
 
     def evaluate(self, call: HardwareCall) -> Sequence[AnyArray]:
         """See `Gateway.evaluate`."""
+        with self._lock:
+            if self._gateway is None:
+                self._gateway = open_gateway(self._config, wait=_PREDECESSOR_SECONDS)
         return self._gateway.evaluate(call)
 
     def withdraw(self, trial: str) -> None:
         """See `Gateway.withdraw`."""
-        self._gateway.withdraw(trial)
+        if self._gateway is not None:
+            self._gateway.withdraw(trial)
 
     def close(self) -> None:
         """Close session and ledger."""
-        self._gateway.close()
+        with self._lock:
+            if self._gateway is not None:
+                self._gateway.close()
 
 
 class RemoteGateway:
@@ -58,29 +74,76 @@ class RemoteGateway:
         self._actor = actor
 
     def evaluate(self, call: HardwareCall) -> Sequence[AnyArray]:
-        """See `Gateway.evaluate`."""
-        try:
+        """See `Gateway.evaluate`.
+
+        Raises:
+            BackendError: the actor has ended.
+        """
+        with _answering():
             found: Sequence[AnyArray] = ray.get(self._actor.evaluate.remote(call))
-        except RayTaskError as exc:
-            if isinstance(exc.cause, QStoreError):
-                raise exc.cause from None
-            raise
         return found
 
     def withdraw(self, trial: str) -> None:
-        """See `Gateway.withdraw`."""
-        ray.get(self._actor.withdraw.remote(trial))
+        """See `Gateway.withdraw`.
+
+        Raises:
+            BackendError: the actor does not answer.
+        """
+        with _answering():
+            ray.get(self._actor.withdraw.remote(trial), timeout=_CLOSING_SECONDS)
 
     def close(self) -> None:
-        """End the actor, when its session is closed."""
-        ray.get(self._actor.close.remote())
-        ray.kill(self._actor, no_restart=True)
+        """End the actor, when its session is closed; also one that does not answer.
+
+        Raises:
+            BackendError: the actor does not answer: its session may be open.
+        """
+        try:
+            with _answering():
+                ray.get(self._actor.close.remote(), timeout=_CLOSING_SECONDS)
+        finally:
+            with _answering():
+                ray.kill(self._actor, no_restart=True)
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Errors of the gateway are raised as they are, those of its process as a `BackendError`."""
+    try:
+        yield
+    except RayTaskError as exc:
+        if isinstance(exc.cause, QStoreError):
+            raise exc.cause from None
+        raise
+    except RayError as exc:
+        raise BackendError(
+            f"the gateway to the quantum computer does not answer: {first_line(exc)}",
+            field="backend",
+            fix="Jobs at the service are run; the ledger has them. Look there for an open session.",
+        ) from exc
 
 
 def actor_name(config: GatewayConfig) -> str:
-    """The actor's name: of instance, device and run."""
+    """The actor's name: of run, device and instance."""
     text = config.model_dump_json(include={"sign_in", "run", "ledger"})
-    return f"qpu-gateway/{config.device}/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return f"{_prefix(config.run)}{config.device}/{digest}"
+
+
+def _prefix(run: str) -> str:
+    return f"qpu-gateway/{run}/"
+
+
+def gateway_actors(run: str) -> list[RemoteGateway]:
+    """The actors of a run that exist."""
+    named: list[dict[str, str]] = ray.util.list_named_actors(all_namespaces=True)
+    names = [each["name"] for each in named if each["namespace"] == NAMESPACE]
+    found = []
+    for name in names:
+        if name.startswith(_prefix(run)):
+            with suppress(ValueError):  # it has ended meanwhile
+                found.append(RemoteGateway(ray.get_actor(name, namespace=NAMESPACE)))
+    return found
 
 
 def gateway_actor(config: GatewayConfig) -> RemoteGateway:

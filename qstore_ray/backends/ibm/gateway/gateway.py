@@ -21,7 +21,7 @@ import numpy as np
 
 from qstore_ray.backends.ibm.budget import HardwareBudget, Spending
 from qstore_ray.backends.ibm.call import HardwareCall
-from qstore_ray.backends.ibm.forecast import HardwareCost, QpuRates, forecast_jobs
+from qstore_ray.backends.ibm.forecast import QpuRates, by_trial, forecast_jobs
 from qstore_ray.backends.ibm.gateway.flight import Flight, gave_up_error, outcome_name
 from qstore_ray.backends.ibm.gateway.packing import Packer
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
@@ -33,6 +33,7 @@ from qstore_ray.backends.ibm.service.isa import compile_isa
 from qstore_ray.errors import (
     BackendError,
     BudgetReachedError,
+    InterruptedRunError,
     LedgerError,
     QStoreError,
     TransientError,
@@ -105,8 +106,10 @@ class Gateway:
         self._arrived: list[_Waiter] = []
         self._taken: list[_Waiter] = []
         self._withdrawn: list[str] = []
+        self._ended: set[str] = set()
         self._is_closing = False
         self._failure: BaseException | None = None
+        self._not_closed: QStoreError | None = None
         self._thread = threading.Thread(target=self._run, name="qpu-gateway", daemon=True)
         self._thread.start()
 
@@ -116,7 +119,8 @@ class Gateway:
         Raises:
             ConfigError, CircuitError, ResourceError: a call that cannot be run.
             BudgetReachedError: the next job would pass a limit.
-            BackendError: a job failed as often as it may, or the trial was withdrawn.
+            BackendError: a job failed as often as it may, or the gateway was closed.
+            InterruptedRunError: the trial was withdrawn.
             ServiceError: the service is out of reach, or refuses a job.
             LedgerError: a step cannot be recorded.
         """
@@ -130,7 +134,7 @@ class Gateway:
         return waiter.answer()
 
     def withdraw(self, trial: str) -> None:
-        """Drop the waiting requests of a trial that has ended; its calls raise `BackendError`."""
+        """Drop what a trial waits for: it has ended. Its calls, also later ones, are refused."""
         with self._changed:
             self._withdrawn.append(trial)
             self._changed.notify()
@@ -140,11 +144,17 @@ class Gateway:
         return Spending.of(tuple(self._ledger.records.values()))
 
     def close(self) -> None:
-        """Stop: nothing more is submitted; jobs at the service are run, and found later."""
+        """Stop: nothing more is submitted; jobs at the service are run, and found later.
+
+        Raises:
+            ServiceError: the session could not be closed; all else was.
+        """
         with self._changed:
             self._is_closing = True
             self._changed.notify()
         self._thread.join()
+        if self._not_closed is not None:
+            raise self._not_closed
 
     def __enter__(self) -> Self:
         return self
@@ -170,6 +180,8 @@ class Gateway:
             waiter.fail(error)
         try:
             self._client.close()
+        except QStoreError as exc:
+            self._not_closed = exc
         finally:
             self._ledger.close()
 
@@ -218,6 +230,9 @@ class Gateway:
 
     def _take(self, waiter: _Waiter) -> None:
         """Answer a call from the ledger, join it to a job that runs, or queue it."""
+        if waiter.call.request.trial in self._ended:
+            waiter.fail(_ended_error(waiter.call.request.trial))
+            return
         missing = []
         for key, piece in waiter.pieces.items():
             is_queued = key in self._waiting
@@ -237,6 +252,8 @@ class Gateway:
 
     def _queue(self, waiter: _Waiter, missing: list[CircuitRequest]) -> None:
         now, request = self._clock(), waiter.call.request
+        if len(missing) < len(waiter.pieces):
+            self._packer.answered(request)
         if not missing:
             return
         self._pubs(waiter.call, request)  # a circuit that the device cannot run is refused now
@@ -257,7 +274,8 @@ class Gateway:
 
     def _drop(self, trial: str) -> None:
         """Forget what a trial waits for, and cancel jobs that are its own alone."""
-        error = BackendError("the trial has ended", field="backend", value=trial)
+        self._ended.add(trial)
+        error = _ended_error(trial)
         self._packer.withdraw(trial)
         for waiter in {w for many in self._waiting.values() for w in many}:
             if waiter.call.request.trial == trial:
@@ -285,7 +303,7 @@ class Gateway:
         cost = forecast_jobs([job], self._rates)
         try:
             self._budget.check_next(
-                _by_trial(job, cost), self.spending(), account_seconds=self._seconds_left()
+                by_trial(job, cost), self.spending(), account_seconds=self._seconds_left()
             )
         except BudgetReachedError as exc:
             for request in job.requests:
@@ -369,23 +387,10 @@ class Gateway:
             waiter.fail(error)
 
 
+def _ended_error(trial: str) -> InterruptedRunError:
+    return InterruptedRunError("the search has ended this trial", field="run", value=trial)
+
+
 def _alone(request: CircuitRequest) -> CircuitRequest:
     """The request without its group, whose other shares have been sent."""
     return replace(request, group="", part=0, parts=1, deadline=float("inf"))
-
-
-def _by_trial(job: PackedJob, cost: HardwareCost) -> dict[str, HardwareCost]:
-    """Each trial's part of the forecast, in proportion to its executions."""
-    executions: dict[str, int] = {}
-    for request in job.requests:
-        executions[request.trial] = executions.get(request.trial, 0) + request.executions
-    return {
-        trial: HardwareCost(
-            1 if n == 0 else 0,
-            own,
-            cost.qpu_seconds * own / job.executions,
-            cost.billed_seconds * own / job.executions,
-            None if cost.money is None else cost.money * own / job.executions,
-        )
-        for n, (trial, own) in enumerate(executions.items())
-    }

@@ -63,6 +63,11 @@ class Packer:
         self._waiting.add(*parts)
         self._keys.update(part.key for part in parts)
 
+    def answered(self, request: CircuitRequest) -> None:
+        """The group of a request does not wait for it: it was measured, or a job with it runs."""
+        if request.group:
+            self._waiting.answered(request)
+
     def withdraw(self, trial: str) -> tuple[CircuitRequest, ...]:
         """Remove and return the requests of a trial, which has ended."""
         found = (*self._ready.withdraw(trial), *self._waiting.withdraw(trial))

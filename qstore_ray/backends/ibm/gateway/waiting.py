@@ -33,6 +33,7 @@ class WaitingRequests:
         self._caps, self._delay = caps, delay
         self._single: dict[JobSettings, list[CircuitRequest]] = {}
         self._groups: dict[tuple[str, str], list[CircuitRequest]] = {}
+        self._answered: dict[tuple[str, str], set[int]] = {}
         self._trials: set[str] = set()
 
     def check(self, request: CircuitRequest) -> None:
@@ -62,6 +63,14 @@ class WaitingRequests:
             self._single.setdefault(request.settings, []).extend(pieces)
         self._trials.add(request.trial)
 
+    def answered(self, request: CircuitRequest) -> None:
+        """A group does not wait for this share: it was measured, or a job with it runs."""
+        at = request.trial, request.group
+        parts = self._answered.setdefault(at, set())
+        parts.add(request.part)
+        if len(parts) == request.parts:  # nothing of the group is left to send
+            del self._answered[at]
+
     def withdraw(self, trial: str) -> list[CircuitRequest]:
         """Remove and return the requests of a trial, which has ended: nobody waits for it."""
         everything = chain(*self._single.values(), *self._groups.values())
@@ -69,6 +78,7 @@ class WaitingRequests:
         for settings, requests in tuple(self._single.items()):
             self._put_back(settings, [each for each in requests if each.trial != trial])
         self._groups = {at: shares for at, shares in self._groups.items() if at[0] != trial}
+        self._answered = {at: parts for at, parts in self._answered.items() if at[0] != trial}
         self._trials.discard(trial)
         return found
 
@@ -80,7 +90,7 @@ class WaitingRequests:
         """
         everyone = self._everyone_waits(ready)
         times = [self._leaves(request) for request in chain(*self._single.values())]
-        times += [self._group_leaves(shares, everyone) for shares in self._groups.values()]
+        times += [self._group_leaves(at, everyone) for at in self._groups]
         return min(times, default=None)
 
     def release(
@@ -93,30 +103,36 @@ class WaitingRequests:
             settings: of this work: what waits with the same settings leaves with it.
         """
         everyone = self._everyone_waits(ready)
-        leaving = {
-            at: self._group_leaves(shares, everyone) <= now for at, shares in self._groups.items()
-        }
+        leaving = {at: self._group_leaves(at, everyone) <= now for at in self._groups}
         moved = {*settings}
         moved.update(self._groups[at][0].settings for at, leaves in leaving.items() if leaves)
         moved.update(at for at, requests in self._single.items() if self._may_leave(requests, now))
         for at, leaves in leaving.items():
             shares = self._groups[at]
-            if leaves or (shares[0].settings in moved and _is_complete(shares)):
+            if leaves or (shares[0].settings in moved and self._is_complete(at)):
+                self._answered.pop(at, None)
                 yield from self._within_caps(self._groups.pop(at))
         for each in [at for at in self._single if at in moved]:
             yield from ((request,) for request in self._single.pop(each))
 
     def _everyone_waits(self, ready: Collection[str]) -> bool:
-        complete = (at[0] for at, shares in self._groups.items() if _is_complete(shares))
+        complete = (at[0] for at in self._groups if self._is_complete(at))
         single = (request.trial for request in chain(*self._single.values()))
         return self._trials <= {*ready, *complete, *single}
 
     def _leaves(self, request: CircuitRequest) -> float:
         return min(request.arrival + self._delay, request.deadline)
 
-    def _group_leaves(self, shares: list[CircuitRequest], everyone_waits: bool) -> float:
+    def _is_complete(self, at: tuple[str, str]) -> bool:
+        """Whether no share of a group is missing."""
+        shares = self._groups[at]
+        found = {share.part for share in shares} | self._answered.get(at, set())
+        return len(found) == shares[0].parts
+
+    def _group_leaves(self, at: tuple[str, str], everyone_waits: bool) -> float:
+        shares = self._groups[at]
         deadline = min(share.deadline for share in shares)
-        if not _is_complete(shares):
+        if not self._is_complete(at):
             return deadline
         complete = max(share.arrival for share in shares)
         return min(deadline, complete + (0.0 if everyone_waits else self._delay))
@@ -142,10 +158,6 @@ class WaitingRequests:
             self._single[settings] = requests
         else:
             del self._single[settings]
-
-
-def _is_complete(shares: list[CircuitRequest]) -> bool:
-    return len({share.part for share in shares}) == shares[0].parts
 
 
 def _common(share: CircuitRequest) -> tuple[JobSettings, int, float]:

@@ -316,3 +316,34 @@ def test_a_forecast_has_the_jobs_of_the_run():
         (job,) = jobs_for(shares, CAPS)
         assert job.executions == 800
     assert [job.executions for job in jobs_for([request(rows=25)], CAPS)] == [900, 800, 800]
+
+
+@pytest.mark.parametrize("arrives", ["before", "after"])
+def test_a_group_does_not_wait_for_shares_that_are_answered_already(arrives):
+    """After a restart some shares are in the ledger: the others leave at once."""
+    first, second, third = (
+        request((0, part), trial="a", group="g", part=part, parts=3, deadline=60.0)
+        for part in range(3)
+    )
+    packer = Packer(CAPS, delay=0.0)
+    known = (first, third)
+    for each in known[: 1 if arrives == "after" else 2]:
+        packer.answered(each)
+    packer.add(second)
+    if arrives == "after":
+        assert packer.take(now=0.0) == ()
+        packer.answered(third)
+    (job,) = packer.take(now=0.0)
+    assert job.requests == (second,)
+
+
+def test_what_was_answered_of_a_trial_that_ended_completes_no_later_group():
+    shares = [
+        request((0, part), trial="a", group="g", part=part, parts=2, deadline=60.0)
+        for part in range(2)
+    ]
+    packer = Packer(CAPS, delay=0.0)
+    packer.answered(shares[0])
+    packer.withdraw("a")
+    packer.add(shares[1])
+    assert packer.take(now=0.0) == ()

@@ -1,0 +1,115 @@
+"""The trials of a search share one gateway: one ledger, in which each has a budget of its own."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qstore_ray.backends.base import Bindings
+from qstore_ray.backends.ibm.backend import IbmBackend
+from qstore_ray.backends.ibm.gateway.access import gateways_of
+from qstore_ray.backends.ibm.ledger.replay import LEDGER, replay
+from qstore_ray.backends.keys import DrawKey
+from qstore_ray.backends.paid import RunIdentity
+from qstore_ray.circuits.observable import Observable
+from qstore_ray.circuits.template import Op, Template, row
+from qstore_ray.errors import BudgetReachedError, InterruptedRunError
+from qstore_ray.tune.trial.trial import TrialRunner
+from tests.ibm.faults import Fault
+from tests.small_search import RATE, Listener, config_of, job_of, plan_of
+
+TEMPLATE = Template(n_qubits=1, ops=(Op("ry", (0,), (row(0),)),), n_rows=1)
+Z = (Observable.parse("Z0"),)
+POLICY = {"first_poll": 0.02, "longest_poll": 0.1, "first_pause": 0.1, "tag_delay": 0.2}
+
+
+def options(folder: Path, **more: object) -> dict[str, object]:
+    return {
+        "device": "fake_manila",
+        "shots": 16,
+        "level": 1,
+        "ledger": str(folder / "ledgers"),
+        "policy": POLICY,
+        "where": "process",
+        **more,
+    }
+
+
+def job(folder: Path, **more: object):
+    backend = {"backend": "ibm", "backend_options": options(folder, **more)}
+    return job_of(folder, epochs=1, batch_size=90, **backend)
+
+
+def trials_in(folder: Path) -> dict[str, set[str]]:
+    """Whose requests are in the ledger of each run."""
+    paths = (folder / "ledgers").rglob(LEDGER)
+    return {
+        path.parent.name: {
+            share.trial
+            for record in replay(path.parent).records.values()
+            for share in record.requests
+        }
+        for path in paths
+    }
+
+
+def backends(given: dict[str, object]) -> list[IbmBackend]:
+    """Those of two trials of a study."""
+    trials = ("trial-0000", "trial-0001")
+    return [IbmBackend(**given).for_run(RunIdentity("s", trial)) for trial in trials]
+
+
+def evaluate(backend: IbmBackend, step: int) -> None:
+    rows = Bindings(np.full((2, 1), 0.1 * step), np.zeros(0))
+    backend.evaluate(TEMPLATE, Z, rows, key=DrawKey((step,)))
+
+
+def test_trials_are_in_the_ledger_of_their_study(ibm, tmp_path):
+    plan = replace(plan_of(job(tmp_path), config_of()), run_id="s-0123")
+    runner = TrialRunner(plan)
+    for trial in ("trial-0000", "trial-0001"):
+        runner.run(trial, {RATE: 0.1}, Listener())
+    assert len(gateways_of("s-0123")) == 1, "a trial does not close what the others use"
+    IbmBackend.close_run("s-0123")
+    assert trials_in(tmp_path) == {"s-0123": {"trial-0000", "trial-0001"}}
+
+
+def test_a_trial_that_reaches_its_budget_leaves_the_others_running(ibm, tmp_path):
+    limited = options(tmp_path, trial_budget={"jobs": 1})
+    mine, other = backends(limited)
+    evaluate(mine, 1)
+    IbmBackend.close_run("s")
+    with pytest.raises(BudgetReachedError, match="may use 1 jobs") as caught:
+        evaluate(mine, 2)
+    assert caught.value.value == "trial-0000", "also of what an earlier gateway spent"
+    evaluate(other, 2)
+    IbmBackend.close_run("s")
+
+
+def test_a_trial_that_has_ended_waits_for_nothing_and_pays_nothing_more(ibm, tmp_path):
+    ibm.inject(Fault("pause", seconds=3600.0))
+    mine, other = backends(options(tmp_path))
+    raised: list[BaseException] = []
+
+    def waits() -> None:
+        try:
+            evaluate(mine, 1)
+        except InterruptedRunError as exc:
+            raised.append(exc)
+
+    thread = threading.Thread(target=waits)
+    thread.start()
+    ibm.wait(lambda: len(ibm.accepted()) == 1)
+    IbmBackend.withdraw("s", "trial-0000")
+    thread.join()
+    assert raised, "what waits is dropped"
+    with pytest.raises(InterruptedRunError, match="has ended this trial"):
+        evaluate(mine, 2)
+    ibm.clear()
+    evaluate(other, 3)
+    IbmBackend.close_run("s")
+    assert sorted(job.end for job in ibm.accepted().values()) == ["cancelled", "completed"]
