@@ -24,7 +24,7 @@ from qstore_ray.backends.paid import RunIdentity
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Op, Template, param, row
-from qstore_ray.errors import BackendError, ConfigError, ServiceError
+from qstore_ray.errors import ConfigError, InterruptedRunError, ServiceError
 from tests.ibm.faults import Fault
 from tests.ibm.launch import Loopback
 
@@ -240,7 +240,7 @@ def test_a_trial_that_ended_is_withdrawn(start, backend, tmp_path):
     def call() -> None:
         try:
             measured(hardware, 0)
-        except BackendError as exc:
+        except InterruptedRunError as exc:
             errors.append(exc)
 
     thread = threading.Thread(target=call)
@@ -248,7 +248,7 @@ def test_a_trial_that_ended_is_withdrawn(start, backend, tmp_path):
     ibm.wait(lambda: len(ibm.accepted()) == 1)
     gateway_for(hardware.config, "process").withdraw("a")
     thread.join()
-    assert "has ended" in str(errors[0])
+    assert "has ended this trial" in str(errors[0])
     ibm.wait(lambda: [job.end for job in ibm.accepted().values()] == ["cancelled"])
     close_gateways()
     audit(ibm, tmp_path)
