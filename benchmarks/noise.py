@@ -2,6 +2,7 @@
 
     python benchmarks/noise.py           into results/noise.json and docs/noise-performance.md
     python benchmarks/noise.py shots     the shots alone, into the same
+    python benchmarks/noise.py exact     the steps with and without noise alone, into the same
 
 Circuit: RY(x) on each qubit, then layers of RY, RZ on each and a chain of CX; ⟨Z⟩ of each qubit; 32
 rows. After every gate, on each of its qubits, X, Y or Z with probability p/4 each; a qubit is read
@@ -202,12 +203,12 @@ def _sigmas(ours: Runner, peer: Runner, side: Side, case: Path) -> float:
     return float((np.abs(own - theirs) / expected).max())
 
 
-def steps(folder: Path, core: int) -> list[dict[str, Any]]:
+def steps(folder: Path, core: int, sides: tuple[Side, ...]) -> list[dict[str, Any]]:
     """Every peer at every size."""
     rows = []
     for n in QUBITS:
         for layers in LAYERS:
-            for side in (EXACT, *PEERS):
+            for side in sides:
                 # The density matrix takes as long for any p.
                 for p in RATES[1:] if side in PEERS[:2] else RATES:
                     rows.append(compare(side, n, layers, p, folder, core))
@@ -242,12 +243,15 @@ def main() -> None:
     environments = [name for name in ("pennylane", "qiskit", "tensorcircuit") if make(name) >= 0.0]
     core = max(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="noise-") as scratch:
+        if sys.argv[1:] == ["exact"]:
+            _renew_rows(steps(Path(scratch), core, (EXACT,)))
+            return
         sampled = shots(Path(scratch), core)
         print(sampled, flush=True)
         if sys.argv[1:] == ["shots"]:
             _renew(sampled)
             return
-        rows = steps(Path(scratch), core)
+        rows = steps(Path(scratch), core, (EXACT, *PEERS))
     write(
         "noise", SEED, rows, shots=sampled, rows_of_a_batch=ROWS, readout=READOUT,
         environments={name: versions(name) for name in environments},
@@ -260,6 +264,17 @@ def _renew(sampled: dict[str, Any]) -> None:
     path = RESULTS / "noise.json"
     payload = json.loads(path.read_text())
     payload["summary"]["shots"] = sampled
+    path.write_text(json.dumps(payload, indent=1) + "\n")
+    write_page()
+
+
+def _renew_rows(rows: list[dict[str, Any]]) -> None:
+    """Put rows in the place of older ones of the same case, and leave the others."""
+    path = RESULTS / "noise.json"
+    payload = json.loads(path.read_text())
+    case = ("peer", "qubits", "layers", "p")
+    found = {tuple(row[name] for name in case): row for row in rows}
+    payload["rows"] = [found.get(tuple(row[name] for name in case), row) for row in payload["rows"]]
     path.write_text(json.dumps(payload, indent=1) + "\n")
     write_page()
 
