@@ -1,14 +1,15 @@
 """Nested dictionaries as TOML text, which the standard library only reads.
 
 A table of scalars and arrays comes first, its tables behind it under headers of their own. Arrays
-have a line for each item; texts of several lines are written as such.
+have a line for each item; texts of several lines are written as such. Many tables in an array, such
+as the gates of a device, are data and nobody edits them: they are one line, not thousands.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 
 from qstore_ray.types import ReadOnlyTable
@@ -16,6 +17,8 @@ from qstore_ray.types import ReadOnlyTable
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _ESCAPE = re.compile(r"\\.")
 _LONGEST_INLINE = 100
+_MOST_TABLES = 12
+"""Tables of an array that are written one by one."""
 _INDENT = "    "
 
 
@@ -54,12 +57,16 @@ def _has_header(value: object) -> bool:
         return True
     if not isinstance(value, list | tuple) or not value:
         return False
-    if not all(isinstance(each, Mapping) for each in value):
+    if not _are_tables(value) or len(value) > _MOST_TABLES:
         return False
     return any(
         len(text) + len(_INDENT) + 1 > _LONGEST_INLINE or "\n" in text
         for text in map(_value, value)
     )
+
+
+def _are_tables(values: Sequence[object]) -> bool:
+    return all(isinstance(each, Mapping) for each in values)
 
 
 def _key(key: str) -> str:
@@ -77,6 +84,8 @@ def _value(value: object, depth: int = 0) -> str:
         case datetime() | date() | time():
             return value.isoformat()
         case list() | tuple():
+            if len(value) > _MOST_TABLES and _are_tables(value):
+                return _line(value)
             indent = _INDENT * (depth + 1)
             items = "".join(f"{indent}{_value(each, depth + 1)},\n" for each in value)
             return f"[\n{items}{_INDENT * depth}]" if items else "[]"
@@ -84,6 +93,19 @@ def _value(value: object, depth: int = 0) -> str:
             pairs = ", ".join(f"{_key(key)} = {_value(each, depth)}" for key, each in value.items())
             return f"{{ {pairs} }}" if pairs else "{}"
     raise TypeError(f"TOML has no value for {value!r}")
+
+
+def _line(value: object) -> str:
+    """A value without line breaks, whatever is in it."""
+    match value:
+        case str():
+            return _text(value)
+        case list() | tuple():
+            return f"[{', '.join(map(_line, value))}]"
+        case Mapping():
+            pairs = ", ".join(f"{_key(key)} = {_line(each)}" for key, each in value.items())
+            return f"{{ {pairs} }}" if pairs else "{}"
+    return _value(value)
 
 
 def _text(text: str) -> str:

@@ -34,6 +34,7 @@ ALLOWED = {
     "PIL": ("qstore_ray.data.files.pillow",),
     "pytest": ("qstore_ray.testing",),
     "qiskit": (
+        "qstore_ray.circuits.first_import",
         "qstore_ray.circuits.qiskit.qiskit",
         "qstore_ray.circuits.qiskit.gates",
         "qstore_ray.circuits.qasm.arithmetic",
@@ -51,6 +52,7 @@ ALLOWED = {
     "qiskit_ibm_runtime": (
         "qstore_ray.backends.ibm.service.account",
         "qstore_ray.backends.ibm.service.client",
+        "qstore_ray.backends.ibm.service.session",
         "qstore_ray.backends.noise.device.fake",
     ),
     "qiskit_qasm3_import": (),
@@ -79,7 +81,7 @@ ALLOWED = {
         "qstore_ray.tune.trial.trial",
     ),
     "requests": (
-        "qstore_ray.backends.ibm.service.client",
+        "qstore_ray.backends.ibm.service.session",
         "qstore_ray.data.service",
         "qstore_ray.data.sources",
     ),

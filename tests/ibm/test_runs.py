@@ -16,7 +16,6 @@ from qstore_ray.backends.ibm.backend import IbmBackend
 from qstore_ray.backends.ibm.gateway.access import gateways_of
 from qstore_ray.backends.ibm.ledger.replay import LEDGER, replay
 from qstore_ray.backends.keys import DrawKey
-from qstore_ray.backends.paid import RunIdentity
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Op, Template, row
 from qstore_ray.data.loader import DatasetLoader
@@ -120,7 +119,7 @@ def test_shares_of_a_step_whose_others_are_in_the_ledger_leave_at_once(ibm, tmp_
         backend = IbmBackend(
             "fake_manila", 16, level=1, ledger=str(tmp_path), where="process",
             policy={**POLICY, "group_wait": group_wait},
-        ).for_run(RunIdentity("r"))  # fmt: skip
+        ).for_run("r")  # fmt: skip
         rows = Bindings(np.full((2, 1), float(part)), np.zeros(0))
         key = DrawKey((1,), first_row=2 * part, part=part, parts=2)
         backend.evaluate(template, (Observable.parse("Z0"),), rows, key=key)

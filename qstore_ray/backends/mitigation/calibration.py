@@ -122,12 +122,12 @@ class ReadoutCalibration:
 def _variance(found: Estimates, wrong: FloatArray, shots: int | None) -> FloatArray:
     """Of the mean probabilities (n,): from the spread of the rows, or from the shots of one."""
     n_rows = len(found.values)
+    variance: FloatArray = wrong * (1.0 - wrong) / (shots or 1)
     if n_rows > 1:
-        spread: FloatArray = found.values.var(axis=0, ddof=1) / n_rows / 4.0
-        return spread
-    if found.variances is not None:
-        return found.variances[0] / 4.0
-    return wrong * (1.0 - wrong) / (shots or 1)
+        variance = found.values.var(axis=0, ddof=1) / n_rows / 4.0
+    elif found.variances is not None:
+        variance = found.variances[0] / 4.0
+    return variance
 
 
 def _of_noise(circuit: PlacedCircuit) -> FloatArray:

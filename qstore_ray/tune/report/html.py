@@ -20,6 +20,7 @@ from qstore_ray.figures.page import REPORT_STYLE, brief, configuration, head, pl
 from qstore_ray.figures.study.draw import study_figures
 from qstore_ray.track.base import write_atomically
 from qstore_ray.track.logs.text import cut, redact, redact_message
+from qstore_ray.train.report.execution import without_details
 from qstore_ray.tune.report.pictures import search_of
 from qstore_ray.tune.study.result import StudyResult
 from qstore_ray.tune.study.trial_result import TrialResult
@@ -152,6 +153,8 @@ def _best(result: StudyResult) -> str:
     several = len(result.objectives) > 1
     first = front[0]
     job = redact(tomllib.loads(result.best_toml(first.number)))
+    if isinstance(job.get("trainer"), dict):
+        job = {**job, "trainer": without_details(job["trainer"])}
     found = {**first.objectives, **first.parameters}
     facts = listing({name: brief(value) for name, value in found.items()})
     shown = f'<div class="beside"><div>{facts}</div><pre>{escape(dump_toml(job))}</pre></div>'

@@ -65,6 +65,16 @@ def test_a_job_is_written_as_people_write_it():
     )
 
 
+@given(table=st.dictionaries(KEYS, VALUES, max_size=3), n=st.integers(11, 15))
+@example(table={"text": "a\nb", "deep": [{"more": [{}] * 30, "none": []}]}, n=21)
+def test_many_tables_are_one_line(table, n):
+    values = {"device": {"name": "d", "gates": [{**table, "n": k} for k in range(n)]}}
+    text = dump_toml(values)
+    assert tomllib.loads(text) == values
+    if n > 12:
+        assert text.count("\n") == 3, "[device], name, gates"
+
+
 @pytest.mark.parametrize("value", [None, {1}, b"bytes", object()])
 def test_a_value_that_toml_does_not_have_is_refused(value):
     with pytest.raises(TypeError, match="TOML has no value"):

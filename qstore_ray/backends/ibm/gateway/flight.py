@@ -106,7 +106,7 @@ class Flight:
             self._ledger.cancelled(self.key, "given up before it was submitted")
             return True
         else:
-            self._submit(now)
+            return self._submit(now)
         return False
 
     def _record_found(self) -> HardwareJob:
@@ -114,15 +114,16 @@ class Flight:
         alive = [job for job, status in found.items() if status.outcome not in _DEAD]
         return self._ledger.looked_up(self.key, alive)
 
-    def _submit(self, now: float) -> None:
+    def _submit(self, now: float) -> bool:
         assert self._pubs is not None
         pubs, shots = self._pubs(), self.record.shots
         self._ledger.submitting(self.key)
         try:
             job_id = self._client.submit(pubs, shots, self._options, [self.key])
         except RefusedError as exc:
-            self._client.renew_session()
             self._ledger.failed(self.key, str(exc))
+            if self._client.renew_session():  # it was closed: the job is run in another one
+                return True
             raise
         except TransientError as exc:
             throttled = exc.status == 429
@@ -130,6 +131,7 @@ class Flight:
             raise
         self._ledger.accepted(self.key, job_id)
         self.wake = now + self._poll
+        return False
 
     def _ask(self, now: float) -> bool:
         job_id = self.record.job_id

@@ -36,6 +36,7 @@ from qstore_ray.errors import (
     InterruptedRunError,
     LedgerError,
     QStoreError,
+    TransientError,
 )
 
 if TYPE_CHECKING:
@@ -241,6 +242,8 @@ class Gateway:
                 missing += [] if is_queued else [piece]
             elif record.state is JobState.FINISHED:
                 self._deliver(record.key)
+            elif record.key not in self._flights:  # the service was silent for too long
+                self._flights[record.key] = self._flight(record.key, None)
         try:
             self._queue(waiter, missing)
         except QStoreError as exc:
@@ -324,7 +327,11 @@ class Gateway:
     def _seconds_left(self) -> float | None:
         now = self._clock()
         if self._account is None or now - self._account[0] > _ACCOUNT_SECONDS:
-            self._account = now, self._client.seconds_left()
+            before = None if self._account is None else self._account[1]
+            try:
+                self._account = now, self._client.seconds_left()
+            except TransientError:
+                return before  # the job itself is submitted when the service answers again
         return self._account[1]
 
     def _advance(self, key: str, flight: Flight) -> None:

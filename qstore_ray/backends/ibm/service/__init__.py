@@ -1,6 +1,7 @@
 """IBM's service, behind the calls that the gateway makes.
 
     account   signing in: who holds the credentials
+    session   the client library's HTTP sessions, without retries
     client    submit, find, poll and fetch jobs, by IBM's client library
     isa       circuits in the instructions of a device
     trouble   errors of the client library as ours: what may be tried again, and what may not

@@ -13,6 +13,7 @@ cluster take an account or a file.
 
 from __future__ import annotations
 
+import os
 import stat
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from qstore_ray.backends.ibm.service.trouble import translated
+from qstore_ray.circuits.first_import import import_qiskit
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError
 from qstore_ray.files import expanded
@@ -57,6 +59,7 @@ def sign_in(account: IbmAccount) -> QiskitRuntimeService:
         ServiceError: the service is out of reach.
         MissingDependencyError: the client library is not installed.
     """
+    import_qiskit()
     from qiskit_ibm_runtime import QiskitRuntimeService
 
     given: dict[str, Any] = {
@@ -67,6 +70,7 @@ def sign_in(account: IbmAccount) -> QiskitRuntimeService:
     }
     if account.token_file is not None:
         given["token"] = read_token(account.token_file)
+    os.environ.setdefault("USAGE_DATA_OPT_OUT", "True")  # else each request inspects the stack
     with translated("sign in"), warnings.catch_warnings():
         warnings.filterwarnings("error", message=_FALLBACK)
         return QiskitRuntimeService(**{k: v for k, v in given.items() if v is not None})

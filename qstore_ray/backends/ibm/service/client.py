@@ -7,13 +7,14 @@
     seconds     what the service bills for it                             1 request
 
 The client retries by itself: a POST that the service accepted before it answered 502 is sent
-again, and leaves three paid jobs for one. All its retries are switched off here; the gateway looks
-a job up before it submits it again. Every error comes out of `trouble.translated`.
+again, and leaves three paid jobs for one. `session.py` switches this off; the gateway looks a job
+up before it submits it again. Every error comes out of `trouble.translated`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -37,7 +38,6 @@ Outcome = Literal["waiting", "done", "failed", "cancelled"]
 _OUTCOMES: Final[dict[str, Outcome]] = {
     "DONE": "done", "ERROR": "failed", "CANCELLED": "cancelled",
 }  # fmt: skip
-CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
 
 
 class Pub(NamedTuple):
@@ -84,8 +84,10 @@ class IbmClient:
         self._service, self.mode, self._max_time = service, mode, max_time
         self._jobs: dict[str, Any] = {}
         self._session: Any = None
+        from qstore_ray.backends.ibm.service.session import make_plain
+
         with translated("read the calibration"):
-            without_retries(service)
+            make_plain(service)
             crn = service.active_instance()
             self.instance, self.plan = instance_id(crn), _plan_of(service, crn)
             if mode == "session" and self.plan == "open":
@@ -110,7 +112,7 @@ class IbmClient:
         """
         from qiskit_ibm_runtime.executor_sampler import Sampler
 
-        with translated("submit a job"):
+        with _is_there(), translated("submit a job"):
             sampler = Sampler(self._place(), options=dict(options))
             sampler.options.environment.job_tags = list(tags)
             job = sampler.run([(pub.circuit, pub.values, shots) for pub in pubs], shots=shots)
@@ -139,7 +141,7 @@ class IbmClient:
             RefusedError: the result is not there, or lacks some of the PUBs.
         """
         with translated("fetch a result"):
-            result = self._job(job_id).result()
+            result = _decoded(self._job(job_id))
             found = [getattr(one.data, REGISTER).array for one in result]
         expected = [tuple(shape) for shape in shapes]
         if [array.shape[:2] for array in found] != expected:
@@ -172,9 +174,10 @@ class IbmClient:
             left = self._service.usage().get("usage_remaining_seconds")
         return None if left is None else float(left)
 
-    def renew_session(self) -> None:
-        """Forget a session that has ended: the next job opens another."""
-        self._session = None
+    def renew_session(self) -> bool:
+        """Forget the session, which has ended: the next job opens another. False without one."""
+        had_one, self._session = self._session is not None, None
+        return had_one
 
     def close(self) -> None:
         """Close the batch or session; jobs in it still run."""
@@ -209,24 +212,27 @@ class IbmClient:
         self._jobs.pop(job_id, None)
 
 
-def without_retries(service: QiskitRuntimeService) -> None:
-    """Let the client send every request once, and wait for no answer longer than two minutes.
+@contextmanager
+def _is_there() -> Iterator[None]:
+    """In job mode the client looks for the device first, and takes no answer for no device."""
+    try:
+        yield
+    except ConfigError as exc:
+        if exc.field != "backend_options.device":
+            raise
+        raise TransientError(f"cannot submit a job at IBM's service: {exc.message}") from None
 
-    `_api_clients` and their `_api._session` are private to the client library; a test of the
-    pinned version notices when they change.
+
+def _decoded(job: Any) -> Any:
+    """The result of a finished job.
+
+    Raises:
+        RefusedError: the client's decoder does not take it; a part is missing, for example.
     """
-    from requests.adapters import HTTPAdapter
-
-    for session in http_sessions(service):
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(max_retries=0))
-        session._timeout = (CONNECT_SECONDS, READ_SECONDS)  # noqa: SLF001 - pinned by a test
-
-
-def http_sessions(service: Any) -> list[Any]:
-    """The client's HTTP sessions: one for each instance."""
-    clients = [service._active_api_client, *service._api_clients.values()]  # noqa: SLF001
-    return list({id(client): client._session for client in clients}.values())  # noqa: SLF001
+    try:
+        return job.result()
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise RefusedError(f"the result of a job cannot be decoded: {exc}") from None
 
 
 def _plan_of(service: Any, crn: str) -> str:

@@ -19,6 +19,7 @@ from qstore_ray.backends.ibm.keys import redact_account
 from qstore_ray.errors import (
     ConfigError,
     MissingDependencyError,
+    QStoreError,
     RefusedError,
     ServiceError,
     TransientError,
@@ -48,6 +49,8 @@ def translated(doing: str) -> Iterator[None]:
             field="backend",
             fix="pip install qiskit-ibm-runtime",
         ) from exc
+    except QStoreError:
+        raise
     except Exception as exc:
         found = _ours(doing, exc)
         if found is None:

@@ -1,0 +1,82 @@
+"""The client library's HTTP sessions, made to fail plainly: no retries, no key in a request.
+
+The client retries by itself, and sends the API key with every request if it gets no access token.
+Here every request is sent once; without an access token it fails; and one that is refused because
+its token has expired or was revoked, which had no effect, is sent once more with a new token. What
+is private to the client (`_api_clients`, `_session`, `CloudAuth.tm`) is pinned by a test.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qiskit_ibm_runtime.api.auth import CloudAuth
+from requests import PreparedRequest, RequestException, Response
+from requests.adapters import HTTPAdapter
+
+if TYPE_CHECKING:
+    from qiskit_ibm_runtime import QiskitRuntimeService
+
+CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
+_UNAUTHORIZED = 401
+_RENEWED = "X-Token-Renewed"
+
+
+class TokenAuth(CloudAuth):  # type: ignore[misc]
+    """Authorization by an access token, and by nothing else.
+
+    Args:
+        auth: the client's own.
+    """
+
+    def __init__(self, auth: CloudAuth) -> None:
+        self.__dict__.update(vars(auth))  # the token that it has is kept
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Add the token, and renew it if it is refused."""
+        request.headers.update(self.get_headers())
+        request.register_hook("response", self._again)  # type: ignore[no-untyped-call]
+        return request
+
+    def get_headers(self) -> dict[str, str]:
+        """The headers of a request.
+
+        Raises:
+            RequestException: there is no access token.
+        """
+        try:
+            token = self.tm.get_token()
+        except Exception as exc:
+            self.tm.request_time = 0  # else the next request waits for a minute
+            raise RequestException("no access token was given") from exc
+        return {"Service-CRN": self.crn, "Authorization": f"Bearer {token}"}
+
+    def _again(self, response: Response, **options: Any) -> Response:
+        request = response.request
+        if response.status_code != _UNAUTHORIZED or _RENEWED in request.headers:
+            return response
+        response.content  # noqa: B018 - reads it, so that the connection is free
+        response.close()
+        self.tm.expire_time = 0
+        renewed = request.copy()
+        renewed.headers.update({**self.get_headers(), _RENEWED: "1"})
+        found: Response = response.connection.send(renewed, **options)
+        found.history.append(response)
+        found.request = renewed
+        return found
+
+
+def make_plain(service: QiskitRuntimeService) -> None:
+    """Let the client send every request once, by token, and wait two minutes for an answer."""
+    for session in http_sessions(service):
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(max_retries=0))
+        session._timeout = (CONNECT_SECONDS, READ_SECONDS)  # noqa: SLF001
+        if not isinstance(session.auth, TokenAuth):
+            session.auth = TokenAuth(session.auth)
+
+
+def http_sessions(service: Any) -> list[Any]:
+    """The client's HTTP sessions: one for each instance."""
+    clients = [service._active_api_client, *service._api_clients.values()]  # noqa: SLF001
+    return list({id(client): client._session for client in clients}.values())  # noqa: SLF001
