@@ -43,8 +43,8 @@ def new_identity(name: str = "memory") -> RunIdentity:
 class PaidBackend(Backend, Protocol):
     """A backend whose evaluations are recorded and counted for whom they are made."""
 
-    def for_run(self, identity: RunIdentity) -> Backend:
-        """The backend for the evaluations of a run, or of a trial of a search."""
+    def for_run(self, run: str, trial: str = "", part: str = "", weight: float = 1.0) -> Backend:
+        """The backend for the evaluations of a run, or of a trial; see `RunIdentity`."""
         ...
 
     @staticmethod
@@ -65,7 +65,7 @@ def can_belong_to_run(backend: object) -> TypeGuard[PaidBackend]:
 
 def of_run(backend: Backend, identity: RunIdentity) -> Backend:
     """The backend for the evaluations of a run; any but a paid one is the same for all runs."""
-    return backend.for_run(identity) if can_belong_to_run(backend) else backend
+    return backend.for_run(*identity) if can_belong_to_run(backend) else backend
 
 
 @contextmanager

@@ -190,7 +190,7 @@ def close_metrics(folder: RunFolder, status: Status, error: BaseException | None
 
 def texts_of(said: ReadOnlyTable) -> dict[str, str]:
     """The texts that trackers receive, of what is said about a run."""
-    return {"verdict": said["verdict"]} if said.get("verdict") else {}
+    return {"verdict": str(said["verdict"])} if said.get("verdict") else {}
 
 
 def interrupted_error(folder: RunFolder, reason: str = "") -> QStoreError:

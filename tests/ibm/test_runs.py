@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qstore_ray import ModelConfig, QuantumTrainer, TrackConfig, TrainerConfig
+from qstore_ray import ModelConfig, QuantumClassifier, QuantumTrainer, TrackConfig, TrainerConfig
 from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.ibm.backend import IbmBackend
 from qstore_ray.backends.ibm.gateway.access import gateways_of
 from qstore_ray.backends.ibm.ledger.replay import LEDGER, replay
 from qstore_ray.backends.keys import DrawKey
-from qstore_ray.backends.paid import RunIdentity
+from qstore_ray.backends.mitigation.backend import open_mitigated
+from qstore_ray.backends.mitigation.config import MitigationConfig
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Op, Template, row
 from qstore_ray.data.loader import DatasetLoader
@@ -120,7 +121,7 @@ def test_shares_of_a_step_whose_others_are_in_the_ledger_leave_at_once(ibm, tmp_
         backend = IbmBackend(
             "fake_manila", 16, level=1, ledger=str(tmp_path), where="process",
             policy={**POLICY, "group_wait": group_wait},
-        ).for_run(RunIdentity("r"))  # fmt: skip
+        ).for_run("r")  # fmt: skip
         rows = Bindings(np.full((2, 1), float(part)), np.zeros(0))
         key = DrawKey((1,), first_row=2 * part, part=part, parts=2)
         backend.evaluate(template, (Observable.parse("Z0"),), rows, key=key)
@@ -131,3 +132,27 @@ def test_shares_of_a_step_whose_others_are_in_the_ledger_leave_at_once(ibm, tmp_
     share(1, group_wait=1e6)
     IbmBackend.close_run("r")
     assert len(ibm.accepted()) == 2
+
+
+def test_each_fit_of_an_estimator_is_a_run_of_its_own(ibm, tmp_path):
+    backend = trainer(tmp_path).trainer.backend_options
+    classifier = QuantumClassifier(
+        n_qubits=1, n_layers=1, epochs=1, batch_size=32, backend="ibm", backend_options=backend
+    )
+    for _ in range(2):
+        classifier.fit(X, X[:, 0] > 0)
+    (first, jobs), (second, others) = ledgers(tmp_path).items()
+    assert jobs == others
+    assert {first[:7], second[:7]} == {"memory-"}
+    assert gateways_of(first) == gateways_of(second) == []
+
+
+def test_a_mitigated_backend_belongs_to_the_run_too(ibm, tmp_path):
+    given = trainer(tmp_path).trainer.backend_options
+    config = MitigationConfig(twirl=2)
+    backend = open_mitigated("ibm", given, config).for_run("r", "trial-0000")
+    template = Template(n_qubits=2, ops=(Op("ry", (0,), (row(0),)), Op("cx", (0, 1))), n_rows=1)
+    rows = Bindings(np.ones((1, 1)), np.zeros(0))
+    backend.evaluate(template, (Observable.parse("Z0"),), rows, key=DrawKey((1,)))
+    backend.close_run("r")
+    assert list(ledgers(tmp_path)) == ["r"]

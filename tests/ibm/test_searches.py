@@ -14,7 +14,6 @@ from qstore_ray.backends.ibm.backend import IbmBackend
 from qstore_ray.backends.ibm.gateway.access import gateways_of
 from qstore_ray.backends.ibm.ledger.replay import LEDGER, replay
 from qstore_ray.backends.keys import DrawKey
-from qstore_ray.backends.paid import RunIdentity
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Op, Template, row
 from qstore_ray.errors import BudgetReachedError, InterruptedRunError
@@ -60,7 +59,7 @@ def trials_in(folder: Path) -> dict[str, set[str]]:
 def backends(given: dict[str, object]) -> list[IbmBackend]:
     """Those of two trials of a study."""
     trials = ("trial-0000", "trial-0001")
-    return [IbmBackend(**given).for_run(RunIdentity("s", trial)) for trial in trials]
+    return [IbmBackend(**given).for_run("s", trial) for trial in trials]
 
 
 def evaluate(backend: IbmBackend, step: int) -> None:

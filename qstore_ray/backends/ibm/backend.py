@@ -113,15 +113,15 @@ class IbmBackend:
     def __repr__(self) -> str:
         return f"IbmBackend(device={self.device!r}, shots={self.shots})"
 
-    def for_run(self, identity: RunIdentity) -> IbmBackend:
+    def for_run(self, run: str, trial: str = "", part: str = "", weight: float = 1.0) -> IbmBackend:
         """The backend for the evaluations of a run, or of a trial of a search.
 
-        Its jobs are in the ledger of the run, and within its budget.
+        Its jobs are in the ledger of the run, and within its budget; see `RunIdentity`.
         """
         made = object.__new__(IbmBackend)
         made.__dict__.update(vars(self))
-        made.config = self.config.model_copy(update={"run": identity.run})
-        made.identity = identity._replace(trial=identity.trial or identity.run)
+        made.config = self.config.model_copy(update={"run": run})
+        made.identity = RunIdentity(run, trial or run, part, weight)
         return made
 
     @staticmethod

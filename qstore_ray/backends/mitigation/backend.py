@@ -113,9 +113,11 @@ class MitigatedBackend:
         """The one that scores validation and test rows."""
         return type(self)(self._backend, self.config, self._reopen, shots=self.shots, testing=True)
 
-    def for_run(self, identity: RunIdentity) -> MitigatedBackend:
+    def for_run(
+        self, run: str, trial: str = "", part: str = "", weight: float = 1.0
+    ) -> MitigatedBackend:
         """The one that evaluates for a run; see `PaidBackend`."""
-        inner = of_run(self._backend, identity)
+        inner = of_run(self._backend, RunIdentity(run, trial, part, weight))
         return type(self)(inner, self.config, self._reopen, shots=self.shots, testing=self._testing)
 
     def close_run(self, run: str) -> None:
