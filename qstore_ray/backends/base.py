@@ -218,6 +218,11 @@ def can_belong_to_run(backend: Backend) -> TypeGuard[PaidBackend]:
     return hasattr(backend, "for_run")
 
 
+def of_run(backend: Backend, run: str) -> Backend:
+    """The backend for the evaluations of a run, if it records for whom it evaluates."""
+    return backend.for_run(run) if can_belong_to_run(backend) else backend
+
+
 class StateBackend(Backend, Protocol):
     """A backend that also gives the final states themselves."""
 

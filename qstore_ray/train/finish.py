@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from qstore_ray.backends import open_backend
-from qstore_ray.backends.base import Backend
+from qstore_ray.backends.base import Backend, of_run
 from qstore_ray.backends.keys import DrawKey, for_scoring
 from qstore_ray.baseline import Baseline
 from qstore_ray.data.read.dataset import Dataset
@@ -116,26 +116,32 @@ def score(
     return result
 
 
-def noisy_scores(config: TrainerConfig, checkpoint: Path, dataset: Dataset) -> dict[str, float]:
+def noisy_scores(
+    config: TrainerConfig, checkpoint: Path, dataset: Dataset, run: str = ""
+) -> dict[str, float]:
     """The scores on test with noise or shots, `noisy_test_…`, and mitigated, `mitigated_test_…`."""
     if "test" not in dataset.plans:
         return {}
     found: dict[str, float] = {}
-    for kind, backend in noisy_backends(config).items():
+    for kind, backend in noisy_backends(config, run).items():
         seen = TrainedModel.load(checkpoint, backend).evaluation(dataset, "test", None)
         found |= {f"{kind}_test_{name}": value for name, value in seen.scores.values.items()}
     return found
 
 
-def noisy_backends(config: TrainerConfig) -> dict[str, Backend]:
-    """The backends that score test rows with noise or shots, each with draws of its own."""
+def noisy_backends(config: TrainerConfig, run: str = "") -> dict[str, Backend]:
+    """The backends that score test rows with noise or shots, each with draws of its own.
+
+    Args:
+        run: whose evaluations they are.
+    """
     opened: dict[str, Backend] = {}
     if config.options_of_backend() != config.exact_options():
         opened["noisy"] = open_backend(config.backend, config.options_of_backend())
     if config.mitigation is not None:
         opened["mitigated"] = config.open_mitigated()
     return {
-        kind: for_scoring(backend, DrawKey((config.seed, purpose)))
+        kind: for_scoring(of_run(backend, run), DrawKey((config.seed, purpose)))
         for purpose, (kind, backend) in enumerate(opened.items(), start=2)
     }
 

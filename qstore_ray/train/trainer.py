@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qstore_ray.backends import check_object, check_sendable, described_backend, open_backend
+from qstore_ray.backends.base import of_run
 from qstore_ray.backends.keys import DrawKey, for_scoring
 from qstore_ray.baseline import Baseline
 from qstore_ray.config import dump_toml, fingerprint
@@ -46,6 +47,7 @@ from qstore_ray.train.finish import (
     score,
     take_all,
 )
+from qstore_ray.train.hardware import check_hardware_budget
 from qstore_ray.train.job import Assignment, TrainingRows, WorkerResult
 from qstore_ray.train.loop import loop
 from qstore_ray.train.loop.loop import batches_of
@@ -262,6 +264,11 @@ class QuantumTrainer:
         begins: Beginning | None,
     ) -> Iterator[RunFolder]:
         """The run folder, locked for as long as the block runs."""
+        if not request.part_of_search:  # a search ends most of its trials early
+            check_hardware_budget(
+                self.trainer, found, dataset, name, backend=self.backend,
+                confusion=self.track.figures,
+            )  # fmt: skip
         recipe = self._recipe(found.model, request.sample_weight)
         folder = open_run_folder(
             self.storage,
@@ -369,13 +376,13 @@ class QuantumTrainer:
         assert checkpoint is not None, "the loop writes a checkpoint after the last epoch"
         exact = self.trainer.exact_options()
         backend = self.backend or open_backend(self.trainer.backend, exact)
-        scoring = for_scoring(backend, DrawKey((self.trainer.seed, 2)))
+        scoring = for_scoring(of_run(backend, folder.name), DrawKey((self.trainer.seed, 2)))
         trained = TrainedModel.load(checkpoint.path, scoring)
         history = epoch_records(read_records(folder.metrics))
         metrics |= {k: float(v) for k, v in history[-1].items() if k.startswith("train_")}
         scored = score(trained, dataset, found, baseline)
         metrics |= scored.metrics
-        metrics |= noisy_scores(self.trainer, checkpoint.path, dataset)
+        metrics |= noisy_scores(self.trainer, checkpoint.path, dataset, folder.name)
         metrics["epochs"] = len(history)
         metrics["samples_per_second"] = round(outcome.samples / outcome.seconds, 1)
         return TrainResult(

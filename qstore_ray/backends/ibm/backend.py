@@ -12,7 +12,9 @@ from qstore_ray.backends.counts import Counts
 from qstore_ray.backends.grouping import checked_shots, group_observables, key_of_shots
 from qstore_ray.backends.ibm.call import counts_of_call, hardware_call
 from qstore_ray.backends.ibm.config import GatewayConfig, Where
+from qstore_ray.backends.ibm.forecast import HardwareCost
 from qstore_ray.backends.ibm.gateway.access import OpenGateway, gateway_for
+from qstore_ray.backends.ibm.gateway.recording import active_recording
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
@@ -134,6 +136,17 @@ class IbmBackend:
     def _gateway(self) -> OpenGateway:
         return gateway_for(self.config, self.where)
 
+    def check_forecast(self, forecast: HardwareCost) -> None:
+        """Refuse a run whose forecast is above its budget, or above what the account has left.
+
+        The gateway signs in; nothing is submitted.
+
+        Raises:
+            BudgetError: see `HardwareBudget.check`.
+            ConfigError, ServiceError, LedgerError: see `evaluate`.
+        """
+        self._gateway.check_forecast(forecast, self.trial)
+
     def check(
         self, template: Template, observables: Sequence[Observable], bindings: Bindings
     ) -> None:
@@ -186,4 +199,5 @@ class IbmBackend:
             template, observables, bindings, shots, key_of_shots(key), device=self.device,
             run=self.config.run, trial=self.trial, weight=self.weight, options=self.sampler,
         )  # fmt: skip
-        return counts_of_call(call, self._gateway.evaluate(call))
+        gateway = active_recording() or self._gateway
+        return counts_of_call(call, gateway.evaluate(call))

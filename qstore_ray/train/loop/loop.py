@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from qstore_ray.backends.base import can_belong_to_run
+from qstore_ray.backends.base import of_run
 from qstore_ray.data.batches.batches import BalancedBatches, Batches, StandardBatches
 from qstore_ray.errors import BudgetReachedError, CheckpointError, RunError, under
 from qstore_ray.learn.diagnostics.stopping import monitored
@@ -100,9 +100,8 @@ class _Loop:
     ) -> None:
         config = job.config
         self.job, self.rows, self.reducer, self.reporter = job, rows, reducer, reporter
-        backend = job.backend or config.open_backend(job.threads)
-        if can_belong_to_run(backend):
-            backend = backend.for_run(job.run_dir.name if job.run_dir else "")
+        opened = job.backend or config.open_backend(job.threads)
+        backend = of_run(opened, job.run_dir.name if job.run_dir else "")
         self.objective = TrainingObjective(
             job.model, backend, config.gradient, reducer, config.gradient_options
         )

@@ -18,6 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.config import GatewayConfig
+from qstore_ray.backends.ibm.forecast import HardwareCost
 from qstore_ray.backends.ibm.gateway.opening import open_gateway
 from qstore_ray.errors import ConfigError, QStoreError
 
@@ -46,6 +47,10 @@ class GatewayServer:
         """See `Gateway.withdraw`."""
         self._gateway.withdraw(trial)
 
+    def check_forecast(self, forecast: HardwareCost, trial: str) -> None:
+        """See `Gateway.check_forecast`."""
+        self._gateway.check_forecast(forecast, trial)
+
     def close(self) -> None:
         """Close session and ledger."""
         self._gateway.close()
@@ -59,22 +64,30 @@ class RemoteGateway:
 
     def evaluate(self, call: HardwareCall) -> Sequence[AnyArray]:
         """See `Gateway.evaluate`."""
-        try:
-            found: Sequence[AnyArray] = ray.get(self._actor.evaluate.remote(call))
-        except RayTaskError as exc:
-            if isinstance(exc.cause, QStoreError):
-                raise exc.cause from None
-            raise
+        found: Sequence[AnyArray] = _answer(self._actor.evaluate.remote(call))
         return found
 
     def withdraw(self, trial: str) -> None:
         """See `Gateway.withdraw`."""
         ray.get(self._actor.withdraw.remote(trial))
 
+    def check_forecast(self, forecast: HardwareCost, trial: str) -> None:
+        """See `Gateway.check_forecast`."""
+        _answer(self._actor.check_forecast.remote(forecast, trial))
+
     def close(self) -> None:
         """End the actor, when its session is closed."""
         ray.get(self._actor.close.remote())
         ray.kill(self._actor, no_restart=True)
+
+
+def _answer(reference: Any) -> Any:
+    try:
+        return ray.get(reference)
+    except RayTaskError as exc:
+        if isinstance(exc.cause, QStoreError):
+            raise exc.cause from None
+        raise
 
 
 def actor_name(config: GatewayConfig) -> str:

@@ -94,7 +94,7 @@ class Gateway:
         self._packer = Packer(policy.caps, delay=policy.delay)
         self._flights: dict[str, Flight] = {}
         self._waiting: dict[str, list[_Waiter]] = {}
-        self._account: tuple[float, float | None] | None = None
+        self._account: tuple[float, float | None] = clock(), client.seconds_left()
         self._changed = threading.Condition()
         self._arrived: list[_Waiter] = []
         self._taken: list[_Waiter] = []
@@ -128,6 +128,19 @@ class Gateway:
         with self._changed:
             self._withdrawn.append(trial)
             self._changed.notify()
+
+    def check_forecast(self, forecast: HardwareCost, trial: str) -> None:
+        """Refuse a run before its first job; what the ledger has of it is not needed again.
+
+        Raises:
+            BudgetError: a limit, or the account, has less left.
+            ConfigError: money is limited, and there is no price.
+        """
+        spending = self.spending()
+        needed = forecast.less(spending.total)
+        self._budget.check(
+            needed, trials={trial: needed}, spending=spending, account_seconds=self._account[1]
+        )
 
     def spending(self) -> Spending:
         """What the run's jobs cost so far."""
@@ -300,7 +313,7 @@ class Gateway:
 
     def _seconds_left(self) -> float | None:
         now = self._clock()
-        if self._account is None or now - self._account[0] > _ACCOUNT_SECONDS:
+        if now - self._account[0] > _ACCOUNT_SECONDS:
             self._account = now, self._client.seconds_left()
         return self._account[1]
 
