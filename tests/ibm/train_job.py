@@ -40,7 +40,7 @@ def main(job: str, changes: list[str]) -> int:
             )
             if done.returncode:
                 return done.returncode
-            metrics = json.loads(done.stdout)["metrics"]
+            metrics = json.loads(done.stdout)
             jobs = ibm.accepted()
             executions = sum(each.executions for each in jobs.values())
             accuracy = metrics["test_accuracy"]
