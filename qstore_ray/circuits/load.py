@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from qstore_ray.circuits.circuit import Circuit
+from qstore_ray.circuits.first_import import import_qiskit
 from qstore_ray.circuits.functions import called, imported
 from qstore_ray.circuits.library.row_angles import Features
 from qstore_ray.circuits.qasm.source import in_earlier_order, is_circuit_file, is_source
@@ -135,6 +136,7 @@ def _converted(
     made: Any, maker: str, features: FeatureNames | None, n_features: int | None
 ) -> Circuit:
     if isinstance(made, str | Path) and (not maker or is_source(str(made))):
+        import_qiskit()
         from qstore_ray.circuits.qasm.reader import from_qasm, from_text
 
         if is_source(str(made)):
@@ -152,6 +154,7 @@ def _converted(
     if isinstance(made, Template) and made.initial == "zeros":
         return Circuit(made, made.n_rows, maker or "circuit", Features())
     if _is_of_qiskit(made):
+        import_qiskit()
         from qstore_ray.circuits.qiskit.qiskit import as_circuit, from_qiskit
 
         return from_qiskit(as_circuit(made), features=features, n_features=n_features)

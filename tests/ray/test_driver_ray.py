@@ -185,8 +185,10 @@ def test_a_killed_worker_costs_a_line_that_says_so_and_where_training_resumes(
 ):
     """On stdout and stderr together, where Ray would print a paragraph about its process."""
     driver = drive(tmp_path)
+    driver.wait_for_step(1)
+    worker = driver.workers()[-1]  # to look for it takes time, too
     driver.wait_for_step(25)
-    driver.workers()[-1].kill()
+    worker.kill()
     assert driver.end() == uninterrupted
     first, again = driver.starts()
     assert first["resumed_from_step"] == 0

@@ -27,6 +27,7 @@ from qstore_ray.backends.grouping import (
 )
 from qstore_ray.backends.keys import DrawKey, library_seed
 from qstore_ray.backends.noise.config import NoiseConfig
+from qstore_ray.circuits.first_import import import_qiskit
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import BackendError, CircuitError
@@ -91,6 +92,7 @@ class AerBackend:
             shots,
         )  # fmt: skip
         check_installation()
+        import_qiskit()
         self._noise_text = self.noise.text if self.noise else ""
         self._simulator: Any = None
         self._truncation = TruncationWatch(self.options)

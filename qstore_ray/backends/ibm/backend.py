@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,12 +20,14 @@ from qstore_ray.backends.ibm.gateway.recording import active_recording
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
-from qstore_ray.errors import CircuitError
+from qstore_ray.errors import CircuitError, ConfigError
 
 if TYPE_CHECKING:
     from qstore_ray.types import ReadOnlyTable, Table
 
-_OWN = frozenset({"shots", "where", "sampler", "trial", "weight"})
+_PARTS = re.compile(r"^(budget\.run|budget\.trial|rates\.|sign_in\.)")
+_NAMES = {"budget.run": "budget", "budget.trial": "trial_budget"}
+"""Parts of a `GatewayConfig` that are options of the backend under another name."""
 
 
 class IbmBackend:
@@ -87,9 +91,9 @@ class IbmBackend:
         self.shots = checked_shots(shots)
         self.sampler: Table = dict(sampler or {})
         self.where: Where = where
-        self.trial, self.weight = "", 1.0
-        self.config = GatewayConfig.model_validate(
-            {
+        self.trial, self.weight, self._is_checked = "", 1.0, False
+        with _with_names_of_options():
+            self.config = GatewayConfig.from_dict({
                 "device": device,
                 "sign_in": {
                     "account": account, "token_file": token_file, "instance": instance,
@@ -105,8 +109,7 @@ class IbmBackend:
                 "max_time": max_time,
                 "seed": seed,
                 "level": level,
-            }
-        )  # fmt: skip
+            })  # fmt: skip
 
     @property
     def device(self) -> str:
@@ -152,6 +155,11 @@ class IbmBackend:
     ) -> None:
         """Whether the arguments fit each other; see `Backend.check`. Nothing is submitted."""
         check_bindings(template, observables, bindings)
+        if self.sampler and not self._is_checked:
+            from qstore_ray.backends.ibm.service.options import check_sampler_options
+
+            check_sampler_options(self.sampler)
+            self._is_checked = True
         if template.initial != "zeros":
             raise CircuitError(
                 "a quantum computer cannot start from amplitudes",
@@ -201,3 +209,14 @@ class IbmBackend:
         )  # fmt: skip
         gateway = active_recording() or self._gateway
         return counts_of_call(call, gateway.evaluate(call))
+
+
+@contextmanager
+def _with_names_of_options() -> Iterator[None]:
+    """Name the option of the backend that an error of its configuration is about."""
+    try:
+        yield
+    except ConfigError as exc:
+        for fault in (exc, *exc.faults):
+            fault.field = _PARTS.sub(lambda found: _NAMES.get(found[0], ""), fault.field)
+        raise

@@ -73,7 +73,7 @@ def hardware_call(
     n_circuits = len(group_observables(tuple(observables)).bases)
     group = "-".join(map(str, key.words)) if key.parts > 1 else ""
     name = request_key(
-        run=run, trial=trial, step=key.words, group=group, part=key.first_row, shots=shots,
+        run=run, trial=trial, step=key.words, group=group, part=int(key.first_row), shots=shots,
         options=text, circuit=circuit_fingerprint(template, observables), bindings=bindings,
     )  # fmt: skip
     n_values = template.n_rows + template.n_params

@@ -14,6 +14,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
@@ -30,7 +31,13 @@ from qstore_ray.backends.ibm.policy import GatewayPolicy
 from qstore_ray.backends.ibm.requests import CircuitRequest, PackedJob, pieces
 from qstore_ray.backends.ibm.service.client import IbmClient, Pub
 from qstore_ray.backends.ibm.service.isa import compile_isa
-from qstore_ray.errors import BackendError, BudgetReachedError, LedgerError, QStoreError
+from qstore_ray.errors import (
+    BackendError,
+    BudgetReachedError,
+    LedgerError,
+    QStoreError,
+    TransientError,
+)
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
@@ -130,17 +137,10 @@ class Gateway:
             self._changed.notify()
 
     def check_forecast(self, forecast: HardwareCost, trial: str) -> None:
-        """Refuse a run before its first job; what the ledger has of it is not needed again.
-
-        Raises:
-            BudgetError: a limit, or the account, has less left.
-            ConfigError: money is limited, and there is no price.
-        """
-        spending = self.spending()
+        """Refuse a run above its budget; what the ledger has is not needed again. BudgetError."""
+        left, spending = self._account[1], self.spending()
         needed = forecast.less(spending.total)
-        self._budget.check(
-            needed, trials={trial: needed}, spending=spending, account_seconds=self._account[1]
-        )
+        self._budget.check(needed, trials={trial: needed}, spending=spending, account_seconds=left)
 
     def spending(self) -> Spending:
         """What the run's jobs cost so far."""
@@ -234,6 +234,8 @@ class Gateway:
                 missing += [] if is_queued else [piece]
             elif record.state is JobState.FINISHED:
                 self._deliver(record.key)
+            elif record.key not in self._flights:  # the service was silent for too long
+                self._flights[record.key] = self._flight(record.key, None)
         try:
             self._queue(waiter, missing)
         except QStoreError as exc:
@@ -314,7 +316,8 @@ class Gateway:
     def _seconds_left(self) -> float | None:
         now = self._clock()
         if now - self._account[0] > _ACCOUNT_SECONDS:
-            self._account = now, self._client.seconds_left()
+            with suppress(TransientError):  # the job is submitted when the service answers again
+                self._account = now, self._client.seconds_left()
         return self._account[1]
 
     def _advance(self, key: str, flight: Flight) -> None:

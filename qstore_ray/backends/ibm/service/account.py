@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from qstore_ray.backends.ibm.service.trouble import translated
+from qstore_ray.circuits.first_import import import_qiskit
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError
 from qstore_ray.files import expanded
@@ -58,6 +59,7 @@ def sign_in(account: IbmAccount) -> QiskitRuntimeService:
         ServiceError: the service is out of reach.
         MissingDependencyError: the client library is not installed.
     """
+    import_qiskit()
     from qiskit_ibm_runtime import QiskitRuntimeService
 
     given: dict[str, Any] = {

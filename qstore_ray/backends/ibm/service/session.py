@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ibm_cloud_sdk_core import ApiException
 from qiskit_ibm_runtime.api.auth import CloudAuth
 from requests import PreparedRequest, RequestException, Response
 from requests.adapters import HTTPAdapter
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
 _UNAUTHORIZED = 401
+_RENEWED = "X-Token-Renewed"
 
 
 class TokenAuth(CloudAuth):  # type: ignore[misc]
@@ -35,7 +35,7 @@ class TokenAuth(CloudAuth):  # type: ignore[misc]
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Add the token, and renew it if it is refused."""
         request.headers.update(self.get_headers())
-        request.register_hook("response", self._again)
+        request.register_hook("response", self._again)  # type: ignore[no-untyped-call]
         return request
 
     def get_headers(self) -> dict[str, str]:
@@ -46,21 +46,20 @@ class TokenAuth(CloudAuth):  # type: ignore[misc]
         """
         try:
             token = self.tm.get_token()
-        except (ApiException, RequestException) as exc:
+        except Exception as exc:
             self.tm.request_time = 0  # else the next request waits for a minute
             raise RequestException("no access token was given") from exc
         return {"Service-CRN": self.crn, "Authorization": f"Bearer {token}"}
 
     def _again(self, response: Response, **options: Any) -> Response:
         request = response.request
-        if response.status_code != _UNAUTHORIZED or getattr(request, "was_renewed", False):
+        if response.status_code != _UNAUTHORIZED or _RENEWED in request.headers:
             return response
         response.content  # noqa: B018 - reads it, so that the connection is free
         response.close()
         self.tm.expire_time = 0
         renewed = request.copy()
-        renewed.was_renewed = True
-        renewed.headers.update(self.get_headers())
+        renewed.headers.update({**self.get_headers(), _RENEWED: "1"})
         found: Response = response.connection.send(renewed, **options)
         found.history.append(response)
         found.request = renewed

@@ -13,6 +13,7 @@ from typing import Any
 
 from qstore_ray.backends.noise.device.device import Device, DeviceGate, DeviceQubit
 from qstore_ray.backends.noise.entries import Confusion
+from qstore_ray.circuits.first_import import import_qiskit
 from qstore_ray.errors import (
     ConfigError,
     MissingDependencyError,
@@ -33,6 +34,7 @@ def from_name(name: str) -> Device:
         UnknownNameError: no such backend; the message has the nearest names.
         MissingDependencyError: the package is not installed.
     """
+    import_qiskit()
     try:
         from qiskit_ibm_runtime import fake_provider
         from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2

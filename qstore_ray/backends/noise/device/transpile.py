@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from qstore_ray.backends.noise.device.device import Device
 from qstore_ray.backends.noise.device.qubit_sets import connected_parts, grown_sets
+from qstore_ray.circuits.first_import import import_qiskit
 from qstore_ray.circuits.template import Op, Template
 from qstore_ray.errors import CircuitError, ResourceError, unknown_name_error
 
@@ -52,6 +53,7 @@ def transpile(template: Template, device: Device, seed: int, level: int) -> Tran
         ResourceError: the device has too few qubits that are connected.
         CircuitError: its gates cannot write the circuit.
     """
+    import_qiskit()
     from qstore_ray.circuits.qiskit.qiskit import to_qiskit
 
     circuit = to_qiskit(_without_phases(template, device))
