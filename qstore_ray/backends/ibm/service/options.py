@@ -22,8 +22,8 @@ def check_sampler_options(options: ReadOnlyTable) -> None:
         from qiskit_ibm_runtime.options_models.sampler import SamplerOptions
     try:
         SamplerOptions(**options)
-    except (ValidationError, TypeError) as exc:
-        first = exc.errors()[0] if isinstance(exc, ValidationError) else {"loc": (), "msg": exc}
+    except ValidationError as exc:
+        first = exc.errors()[0]
         name = ".".join(("sampler", *map(str, first["loc"])))
         raise ConfigError(
             f"IBM's Sampler does not take this option: {first['msg']}",
