@@ -14,6 +14,7 @@ from qstore_ray.backends.ibm.gateway.access import close_gateways
 from qstore_ray.cli.app import main
 from qstore_ray.config import dump_toml
 from qstore_ray.errors import BudgetError
+from tests.ibm.faults import Fault
 from tests.ibm.launch import Loopback
 
 POLICY = {"first_poll": 0.02, "longest_poll": 0.1, "delay": 0.0}
@@ -128,3 +129,19 @@ def test_a_run_that_is_continued_needs_the_rest_of_its_forecast(ibm, tmp_path, c
     finally:
         close_gateways()
     assert len(ibm.accepted()) == jobs
+
+
+def test_a_training_that_reached_its_budget_continues_with_a_larger_one(ibm, tmp_path, capsys):
+    """The limit is reached because the first job had to be run twice."""
+    job = job_file(tmp_path)
+    jobs = estimated(job, capsys)["total"]["jobs"]
+    ibm.inject(Fault("fail"))
+    limit = "trainer.backend_options.budget.jobs="
+    try:
+        assert main(["train", job, "--quiet", "--set", f"{limit}{jobs}"]) == 5
+        close_gateways()
+        more = ["--resume", "--set", f"{limit}{jobs + 1}"]
+        assert main(["train", job, "--quiet", *more]) == 0
+    finally:
+        close_gateways()
+    assert len(ibm.accepted()) == jobs + 1

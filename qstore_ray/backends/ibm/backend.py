@@ -63,6 +63,12 @@ class IbmBackend:
     samples = True
     draws = True
     default_gradient = "spsa"
+    incidental = frozenset({
+        "account", "token_file", "instance", "channel", "url", "mode", "max_time", "budget",
+        "trial_budget", "rep_delay", "circuit_seconds", "client_seconds", "price_per_second",
+        "where", "ledger", "policy",
+    })  # fmt: skip
+    """Options that decide no result: a run may be continued with others."""
 
     def __init__(
         self,
@@ -148,7 +154,7 @@ class IbmBackend:
             BudgetError: see `HardwareBudget.check`.
             ConfigError, ServiceError, LedgerError: see `evaluate`.
         """
-        self._gateway.check_forecast(forecast, self.trial)
+        self._gateway.check_forecast(forecast, self.trial, self.config.budget)
 
     def check(
         self, template: Template, observables: Sequence[Observable], bindings: Bindings

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from qstore_ray.backends.ibm.budget import HardwareBudget
 from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.config import GatewayConfig, Where
 from qstore_ray.backends.ibm.forecast import HardwareCost
@@ -37,7 +38,7 @@ class OpenGateway(Protocol):
         """See `Gateway.withdraw`."""
         ...
 
-    def check_forecast(self, forecast: HardwareCost, trial: str) -> None:
+    def check_forecast(self, forecast: HardwareCost, trial: str, budget: HardwareBudget) -> None:
         """See `Gateway.check_forecast`."""
         ...
 

@@ -16,6 +16,7 @@ import ray
 from ray.exceptions import RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from qstore_ray.backends.ibm.budget import HardwareBudget
 from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.config import GatewayConfig
 from qstore_ray.backends.ibm.forecast import HardwareCost
@@ -47,9 +48,9 @@ class GatewayServer:
         """See `Gateway.withdraw`."""
         self._gateway.withdraw(trial)
 
-    def check_forecast(self, forecast: HardwareCost, trial: str) -> None:
+    def check_forecast(self, forecast: HardwareCost, trial: str, budget: HardwareBudget) -> None:
         """See `Gateway.check_forecast`."""
-        self._gateway.check_forecast(forecast, trial)
+        self._gateway.check_forecast(forecast, trial, budget)
 
     def close(self) -> None:
         """Close session and ledger."""
@@ -71,9 +72,9 @@ class RemoteGateway:
         """See `Gateway.withdraw`."""
         ray.get(self._actor.withdraw.remote(trial))
 
-    def check_forecast(self, forecast: HardwareCost, trial: str) -> None:
+    def check_forecast(self, forecast: HardwareCost, trial: str, budget: HardwareBudget) -> None:
         """See `Gateway.check_forecast`."""
-        _answer(self._actor.check_forecast.remote(forecast, trial))
+        _answer(self._actor.check_forecast.remote(forecast, trial, budget))
 
     def close(self) -> None:
         """End the actor, when its session is closed."""

@@ -136,11 +136,15 @@ class Gateway:
             self._withdrawn.append(trial)
             self._changed.notify()
 
-    def check_forecast(self, forecast: HardwareCost, trial: str) -> None:
-        """Refuse a run above its budget; what the ledger has is not needed again. BudgetError."""
+    def check_forecast(self, forecast: HardwareCost, trial: str, budget: HardwareBudget) -> None:
+        """Take a budget, of a run that is continued for example, and refuse a forecast above it.
+
+        What the ledger has of the run is not needed again. Raises BudgetError.
+        """
         left, spending = self._account[1], self.spending()
         needed = forecast.less(spending.total)
-        self._budget.check(needed, trials={trial: needed}, spending=spending, account_seconds=left)
+        budget.check(needed, trials={trial: needed}, spending=spending, account_seconds=left)
+        self._budget = budget
 
     def spending(self) -> Spending:
         """What the run's jobs cost so far."""
