@@ -19,6 +19,7 @@ from typing import Any
 from tests.ibm.launch import ROOT, in_process
 
 ENOUGH = 0.95
+OF_THE_USER = ("QISKIT_IBM_", "XDG_", "MLFLOW_", "RAY_ADDRESS")
 POLICY = "trainer.backend_options.policy"
 QUICK = ["--set", f"{POLICY}.first_poll=0.05", "--set", f"{POLICY}.longest_poll=0.5"]
 """The stand-in has the result of a job in a moment; a device would be asked less often."""
@@ -29,9 +30,7 @@ def main(job: str, changes: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="ibm-", ignore_cleanup_errors=True) as text:
         folder = Path(text)
         with in_process() as ibm:
-            environment = {
-                k: v for k, v in os.environ.items() if not k.startswith(("QISKIT_IBM_", "XDG_"))
-            }
+            environment = {k: v for k, v in os.environ.items() if not k.startswith(OF_THE_USER)}
             environment |= ibm.environment(folder / "home") | {"PYTHONPATH": str(ROOT)}
             (folder / "home").mkdir()
             own = ["--storage", str(folder / "runs"), "--name", "on-ibm"]
