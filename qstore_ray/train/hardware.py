@@ -54,7 +54,7 @@ def hardware_backend(trainer: TrainerConfig, backend: Backend | None = None) -> 
     if backend is None and trainer.backend == "ibm":
         with under("trainer.backend_options"):
             backend = open_backend("ibm", trainer.options_of_backend())
-    if backend is None or backend.name != "ibm":
+    if backend is None or getattr(backend, "name", "") != "ibm":
         return None
     from qstore_ray.backends.ibm.backend import IbmBackend
 

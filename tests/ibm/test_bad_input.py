@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from qstore_ray.backends.ibm.config import GatewayConfig
+from qstore_ray.backends.ibm.forecast import HardwareCost
 from qstore_ray.backends.ibm.gateway.access import close_gateways
+from qstore_ray.backends.ibm.gateway.actor import GatewayServer
 from qstore_ray.cli.app import main
+from qstore_ray.errors import ConfigError
 from tests.ibm.test_estimate import job_file
 
 
@@ -115,3 +119,17 @@ def test_a_circuit_wider_than_the_device(ibm, tmp_path, capsys):
     found = refused(str(job), capsys)
     assert "fake_manila has 5 connected qubits that work, the circuit needs 6" in found["message"]
     assert not ibm.accepted()
+
+
+def test_the_gateway_of_a_cluster_says_what_is_wrong_and_opens_once_it_is_right(
+    ibm, tmp_path, monkeypatch
+):
+    """An error in an actor's constructor would be the end of the actor, without its own type."""
+    config = GatewayConfig(device="fake_manila", ledger=str(tmp_path))
+    monkeypatch.setenv("QISKIT_IBM_TOKEN", "not-the-key-of-anybody")
+    server = GatewayServer(config.model_dump_json())
+    with pytest.raises(ConfigError, match="does not accept the API key"):
+        server.check_forecast(HardwareCost(), "", config.budget)
+    monkeypatch.setenv("QISKIT_IBM_TOKEN", ibm.settings.api_key)
+    server.check_forecast(HardwareCost(), "", config.budget)
+    server.close()

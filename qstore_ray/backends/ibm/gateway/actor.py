@@ -9,6 +9,7 @@ same, so it is answered from the ledger and paid once.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from qstore_ray.backends.ibm.budget import HardwareBudget
 from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.config import GatewayConfig
 from qstore_ray.backends.ibm.forecast import HardwareCost
+from qstore_ray.backends.ibm.gateway.gateway import Gateway
 from qstore_ray.backends.ibm.gateway.opening import open_gateway
 from qstore_ray.errors import ConfigError, QStoreError
 
@@ -34,27 +36,40 @@ _PREDECESSOR_SECONDS = 15.0
 
 
 class GatewayServer:
-    """What runs in the actor's process; its only argument holds no credentials."""
+    """What runs in the actor's process; its only argument holds no credentials.
+
+    The gateway is opened by the first call, so what is wrong with an account is raised there: an
+    error in the constructor would reach the caller as the text of a dead actor.
+    """
 
     def __init__(self, config: str) -> None:
-        parsed = GatewayConfig.model_validate_json(config)
-        self._gateway = open_gateway(parsed, wait=_PREDECESSOR_SECONDS)
+        self._config = GatewayConfig.model_validate_json(config)
+        self._gateway: Gateway | None = None
+        self._opening = threading.Lock()
+
+    def _open(self) -> Gateway:
+        with self._opening:
+            if self._gateway is None:
+                self._gateway = open_gateway(self._config, wait=_PREDECESSOR_SECONDS)
+            return self._gateway
 
     def evaluate(self, call: HardwareCall) -> Sequence[AnyArray]:
         """See `Gateway.evaluate`."""
-        return self._gateway.evaluate(call)
+        return self._open().evaluate(call)
 
     def withdraw(self, trial: str) -> None:
         """See `Gateway.withdraw`."""
-        self._gateway.withdraw(trial)
+        self._open().withdraw(trial)
 
     def check_forecast(self, forecast: HardwareCost, trial: str, budget: HardwareBudget) -> None:
         """See `Gateway.check_forecast`."""
-        self._gateway.check_forecast(forecast, trial, budget)
+        self._open().check_forecast(forecast, trial, budget)
 
     def close(self) -> None:
         """Close session and ledger."""
-        self._gateway.close()
+        with self._opening:
+            if self._gateway is not None:
+                self._gateway.close()
 
 
 class RemoteGateway:
