@@ -61,8 +61,9 @@ def estimated(job: str, capsys: pytest.CaptureFixture[str], *changes: str) -> di
         ({"gradient": "parameter_shift"}, {"policy": POLICY | {"caps": {"executions": 2100}}}),
         ({"optimizer": "spsa"}, {}),
         ({"accumulate": 2, "batch_size": 4}, {"shots": 1024}),
+        ({"mitigation": {"twirl": 2, "during": "always"}}, {}),
     ],
-    ids=["spsa gradient", "jobs in pieces", "search", "accumulated"],
+    ids=["spsa gradient", "jobs in pieces", "search", "accumulated", "mitigated"],
 )
 def test_the_forecast_is_what_the_service_was_asked_for(ibm, tmp_path, capsys, trainer, options):
     job = job_file(tmp_path, trainer=trainer, **options)
@@ -71,6 +72,7 @@ def test_the_forecast_is_what_the_service_was_asked_for(ibm, tmp_path, capsys, t
         assert main(["train", job, "--quiet"]) == 0
     finally:
         close_gateways()
+    assert len(list((tmp_path / "ledger").rglob("ledger*"))) == 1, "all jobs are in the run's"
     accepted = ibm.accepted().values()
     assert found["jobs"] == len(accepted)
     assert found["executions"] == sum(each.executions for each in accepted)

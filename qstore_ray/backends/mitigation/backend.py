@@ -20,6 +20,7 @@ from qstore_ray.backends.base import (
     Bindings,
     Estimates,
     Pullback,
+    can_belong_to_run,
     can_differentiate,
     can_sample,
 )
@@ -111,6 +112,13 @@ class MitigatedBackend:
     def for_testing(self) -> MitigatedBackend:
         """The one that scores validation and test rows."""
         return type(self)(self._backend, self.config, self._reopen, shots=self.shots, testing=True)
+
+    def for_run(self, run: str, trial: str = "", weight: float = 1.0) -> MitigatedBackend:
+        """The one for the evaluations of a run; see `PaidBackend.for_run`."""
+        inner = self._backend
+        if can_belong_to_run(inner):
+            inner = inner.for_run(run, trial, weight)
+        return type(self)(inner, self.config, self._reopen, shots=self.shots, testing=self._testing)
 
     def cost(self) -> MitigationCost:
         """How many times the work of the backend alone."""
