@@ -16,7 +16,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all coverage check format bench bench-engine bench-peers lock clean
+.PHONY: help setup run run-ibm test test-all coverage check format bench bench-engine bench-peers lock clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,9 @@ help: ## print this list
 setup: $(STAMP) ## install the locked packages and this one into .venv
 run: $(STAMP) ## train the digits classifier (JOB=, ARGS=)
 	$(BIN)/qstore train $(JOB) --fresh $(ARGS)
+
+run-ibm: $(STAMP) ## train on a stand-in of IBM's service, with two Ray workers (ARGS=)
+	$(BIN)/python -m tests.ibm.train_job jobs/digits_ibm.toml $(ARGS)
 
 test: $(STAMP) ## run the tests but the slow ones (ARGS=tests/laws)
 # A short folder, because tests look for paths in messages, which shorten long ones. Three processes,

@@ -3,16 +3,18 @@
 If the exact engine does the work, by the adjoint method, the seconds come from its cost model
 (`simulate/cost.py`), calibrated on this machine. A job with noise, shots, another backend, a
 gradient by parameter shift or an optimizer that searches is counted and timed by taking its first
-steps. Starting Ray, reading the data and writing checkpoints are not included.
+steps. A job on paid hardware is counted without running anything, and its seconds are those of the
+published formula. Starting Ray, reading the data and writing checkpoints are not included.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from qstore_ray.job import JobConfig
 from qstore_ray.train.first_steps import FirstSteps, Work, measured_work, scoring_work
+from qstore_ray.train.hardware import HardwareForecast, hardware_forecast
 
 if TYPE_CHECKING:
     from qstore_ray.data.read.dataset import Dataset
@@ -39,7 +41,9 @@ class Estimate:
         flops_per_step: operations for the values and gradients of one batch; None if measured.
         memory_bytes: peak memory of one worker's engine; None if it is not known.
         step_seconds: time of one batch on one core. epoch_seconds, train_seconds: time with
-            validation, divided among the workers.
+            validation, divided among the workers. On paid hardware it is QPU time.
+        hardware: what a job on paid hardware is forecast to take there; nothing is submitted, and
+            nothing is signed in to.
     """
 
     qubits: int
@@ -65,6 +69,7 @@ class Estimate:
     step_seconds: float
     epoch_seconds: float
     train_seconds: float
+    hardware: HardwareForecast | None = None
 
 
 def job_model(config: JobConfig, dataset: Dataset) -> QuantumModel:
@@ -97,27 +102,18 @@ def estimate_job(config: JobConfig) -> Estimate:
     trainer = config.trainer
     dataset = DatasetLoader.load(config.dataset)
     job = checked(config.model, trainer, dataset)
-    rows = len(job.rows.x)
-    steps = -(-rows // (trainer.batch_size * trainer.accumulate))
     program = compile_program(job.model.circuit.template, job.model.observables)
+    hardware = hardware_forecast(trainer, job, dataset, confusion=config.track.figures)
+    if hardware is not None:
+        return _on_hardware(config, job, program, hardware)
     found = _predicted(config, job, program) if _is_exact(config) else measured_work(trainer, job)
     scoring = scoring_work(trainer, job, dataset)
     epoch = found.step.seconds * found.steps_per_epoch + found.validation.seconds
     epoch /= max(1, trainer.num_workers)
     every = trainer.epochs
     return Estimate(
-        qubits=program.n_qubits,
-        gates=len(job.model.circuit.template.ops),
-        parameters=job.model.n_parameters,
-        observables=program.n_observables,
-        rotations=len(program.x),
-        layers=len(program.layers),
-        rows=rows,
-        steps=steps * every,
-        workers=trainer.num_workers,
-        backend=trainer.backend,
+        **_sizes(config, job, program),
         engine=found.engine,
-        noise=trainer.has_noise,
         measured_steps=found.measured_steps,
         circuits=round(
             every * (found.step.circuits * found.steps_per_epoch + found.validation.circuits)
@@ -131,6 +127,61 @@ def estimate_job(config: JobConfig) -> Estimate:
         step_seconds=found.step.seconds,
         epoch_seconds=epoch,
         train_seconds=epoch * every,
+    )
+
+
+class _Sizes(TypedDict):
+    qubits: int
+    gates: int
+    parameters: int
+    observables: int
+    rotations: int
+    layers: int
+    rows: int
+    steps: int
+    workers: int
+    backend: str
+    noise: bool
+
+
+def _sizes(config: JobConfig, job: Checked, program: Program) -> _Sizes:
+    trainer, rows = config.trainer, len(job.rows.x)
+    return {
+        "qubits": program.n_qubits,
+        "gates": len(job.model.circuit.template.ops),
+        "parameters": job.model.n_parameters,
+        "observables": program.n_observables,
+        "rotations": len(program.x),
+        "layers": len(program.layers),
+        "rows": rows,
+        "steps": -(-rows // (trainer.batch_size * trainer.accumulate)) * trainer.epochs,
+        "workers": trainer.num_workers,
+        "backend": trainer.backend,
+        "noise": trainer.has_noise,
+    }
+
+
+def _on_hardware(
+    config: JobConfig, job: Checked, program: Program, found: HardwareForecast
+) -> Estimate:
+    """Seconds on the QPU: nothing was timed, and a queue's length nobody knows."""
+    training, validation, scoring = found.training, found.validation, found.scoring
+    trained = training.qpu_seconds + validation.qpu_seconds
+    return Estimate(
+        **_sizes(config, job, program),
+        engine=f"{found.device}, in mode {found.mode}",
+        measured_steps=0,
+        circuits=found.circuits[0] + found.circuits[1],
+        shots=training.executions + validation.executions,
+        test_circuits=found.circuits[2],
+        test_shots=scoring.executions,
+        test_seconds=scoring.qpu_seconds,
+        flops_per_step=None,
+        memory_bytes=None,
+        step_seconds=found.step.qpu_seconds,
+        epoch_seconds=trained / config.trainer.epochs,
+        train_seconds=trained,
+        hardware=found,
     )
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "check_backend",
     "check_object",
     "check_sendable",
+    "deciding_options",
     "described_backend",
     "open_backend",
 ]
@@ -84,6 +85,12 @@ def check_backend(name: str, options: ReadOnlyTable) -> None:
     for option in options:
         if option not in known:
             raise unknown_name_error("option", option, known, field="backend_options")
+
+
+def deciding_options(name: str, options: ReadOnlyTable) -> Table:
+    """The options that decide a result, without those of money, accounts and waiting."""
+    incidental = getattr(BACKENDS[name], "incidental", frozenset[str]()) if options else ()
+    return {option: value for option, value in options.items() if option not in incidental}
 
 
 def check_object(backend: Backend) -> Backend:

@@ -4,6 +4,7 @@ Begin with `trainer.py` (`QuantumTrainer`), then `loop/loop.py`.
 
     config, request, job    configuration; one training asked for; what the loop is given
     checks                  what is refused before a file is written
+    hardware, hardware_calls   jobs and money of a training on paid hardware, before its first job
     loop/                   the training loop, the same in this process and in workers
     callbacks/              user code at fixed points, by name
     run/                    the run folder: checkpoints, record, lock

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from qstore_ray.backends import check_backend, open_backend
+from qstore_ray.backends import check_backend, deciding_options, open_backend
 from qstore_ray.backends.base import Backend
 from qstore_ray.backends.grouping import checked_shots
 from qstore_ray.backends.mitigation.backend import open_mitigated
@@ -198,6 +198,7 @@ class TrainerConfig(Config):
         } | (set() if regression else {"target_scaling"})
         where |= {name for name in ("noise", "mitigation") if getattr(self, name) is None}
         recipe = {name: value for name, value in self.to_dict().items() if name not in where}
+        recipe["backend_options"] = deciding_options(self.backend, recipe["backend_options"])
         pairs = zip(self.callbacks, self.open_callbacks(), strict=True)
         return {**recipe, "callbacks": [table for table, callback in pairs if callback.decides]}
 

@@ -49,12 +49,12 @@ from qstore_ray.train.finish import (
     take_all,
     texts_of,
 )
-from qstore_ray.train.job import Assignment, TrainingRows, WorkerResult
+from qstore_ray.train.hardware import check_hardware_budget, identity_of_run
+from qstore_ray.train.job import Assignment, WorkerResult
 from qstore_ray.train.loop import loop
-from qstore_ray.train.loop.loop import batches_of
 from qstore_ray.train.loop.reducer import LocalReducer
 from qstore_ray.train.loop.reporter import LocalReporter
-from qstore_ray.train.model.beginning import Beginning, beginning, check_longer
+from qstore_ray.train.model.beginning import Beginning, beginning, check_longer_run
 from qstore_ray.train.model.modelfile import model_manifest, preparation_arrays
 from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.ray.interrupt import stop_on_signal
@@ -68,9 +68,8 @@ from qstore_ray.train.run.run_folder import (
     RunFolder,
     check_run,
     open_run_folder,
-    read_run_record,
 )
-from qstore_ray.train.run.same_run import MadeOf, epochs_of
+from qstore_ray.train.run.same_run import MadeOf
 
 if TYPE_CHECKING:
     from qstore_ray.backends.base import Backend
@@ -240,7 +239,7 @@ class QuantumTrainer:
         made = self._made_of(dataset, found, request, begins)
         path = check_run(self.storage, name, existing=request.existing, epochs=epochs, made=made)
         if request.existing == "resume" and not request.changed:
-            self._check_longer(path, found.rows)
+            check_longer_run(self.trainer, path, found.rows.y)
         return begins
 
     def _made_of(
@@ -253,12 +252,6 @@ class QuantumTrainer:
             request.config_toml or self._to_toml(dataset),
         )
 
-    def _check_longer(self, path: Path, rows: TrainingRows) -> None:
-        epochs = epochs_of(read_run_record(path))
-        if epochs is not None and epochs < self.trainer.epochs:
-            steps = len(batches_of(self.trainer, rows.y).of_epoch(0))
-            check_longer(self.trainer, epochs, steps, path)
-
     @contextmanager
     def _opened(
         self,
@@ -269,12 +262,18 @@ class QuantumTrainer:
         begins: Beginning | None,
     ) -> Iterator[RunFolder]:
         """The run folder, locked for as long as the block runs."""
+        identity = identity_of_run(self.storage, name, request.existing)
+        if not request.part_of_search:  # a search ends most of its trials early
+            check_hardware_budget(
+                self.trainer, found, dataset, identity, backend=self.backend,
+                confusion=self.track.figures,
+            )  # fmt: skip
         recipe = self._recipe(found.model, request.sample_weight)
         folder = open_run_folder(
             self.storage,
             name,
             recipe=recipe | (begins.recipe if begins else {}),
-            about={"init_from": begins.facts} if begins else {},
+            about={"id": identity.run} | ({"init_from": begins.facts} if begins else {}),
             data_fingerprint=dataset.fingerprint,
             config_toml=request.config_toml or self._to_toml(dataset),
             existing=request.existing,

@@ -52,6 +52,7 @@ ALLOWED = {
     "qiskit_ibm_runtime": (
         "qstore_ray.backends.ibm.service.account",
         "qstore_ray.backends.ibm.service.client",
+        "qstore_ray.backends.ibm.service.options",
         "qstore_ray.backends.ibm.service.session",
         "qstore_ray.backends.noise.device.fake",
     ),

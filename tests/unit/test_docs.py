@@ -64,7 +64,9 @@ def test_a_guide_runs(guide: str) -> None:
         exec(compile(block, guide, "exec", dont_inherit=True), names)  # the guide's own lines
 
 
-@pytest.mark.parametrize("guide", ["data.md", "gpu.md", "noise.md", "training.md", "tuning.md"])
+@pytest.mark.parametrize(
+    "guide", ["data.md", "gpu.md", "hardware.md", "noise.md", "training.md", "tuning.md"]
+)
 def test_the_tables_of_a_guide_are_parts_of_a_job(guide: str) -> None:
     blocks = blocks_of(guide, "toml")
     assert blocks

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from qstore_ray.backends.base import Bindings, Estimates
@@ -12,15 +13,21 @@ from qstore_ray.backends.counts import Counts
 from qstore_ray.backends.grouping import checked_shots, group_observables, key_of_shots
 from qstore_ray.backends.ibm.call import counts_of_call, hardware_call
 from qstore_ray.backends.ibm.config import GatewayConfig, Where
+from qstore_ray.backends.ibm.forecast import HardwareCost
 from qstore_ray.backends.ibm.gateway.access import gateway_for, gateways_of
+from qstore_ray.backends.ibm.gateway.recording import active_recording
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.paid import RunIdentity
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
-from qstore_ray.errors import CircuitError
+from qstore_ray.errors import CircuitError, ConfigError
 
 if TYPE_CHECKING:
     from qstore_ray.types import ReadOnlyTable, Table
+
+_PARTS = re.compile(r"^(budget\.run|budget\.trial|rates\.|sign_in\.)")
+_NAMES = {"budget.run": "budget", "budget.trial": "trial_budget"}
+"""Parts of a `GatewayConfig` that are options of the backend under another name."""
 
 
 class IbmBackend:
@@ -56,6 +63,12 @@ class IbmBackend:
     samples = True
     draws = True
     default_gradient = "spsa"
+    incidental = frozenset({
+        "account", "token_file", "instance", "channel", "url", "mode", "max_time", "budget",
+        "trial_budget", "rep_delay", "circuit_seconds", "client_seconds", "price_per_second",
+        "where", "ledger", "policy",
+    })  # fmt: skip
+    """Options that decide no result: a run may be continued with others."""
 
     def __init__(
         self,
@@ -84,9 +97,9 @@ class IbmBackend:
         self.shots = checked_shots(shots)
         self.sampler: Table = dict(sampler or {})
         self.where: Where = where
-        self.identity = RunIdentity("")
-        self.config = GatewayConfig.model_validate(
-            {
+        self.identity, self._is_checked = RunIdentity(""), False
+        with _with_names_of_options():
+            self.config = GatewayConfig.from_dict({
                 "device": device,
                 "sign_in": {
                     "account": account, "token_file": token_file, "instance": instance,
@@ -102,8 +115,7 @@ class IbmBackend:
                 "max_time": max_time,
                 "seed": seed,
                 "level": level,
-            }
-        )  # fmt: skip
+            })  # fmt: skip
 
     @property
     def device(self) -> str:
@@ -145,11 +157,28 @@ class IbmBackend:
             for gateway in gateways_of(run, forget=True):
                 closing.callback(gateway.close)
 
+    def check_forecast(self, forecast: HardwareCost) -> None:
+        """Refuse a run whose forecast is above its budget, or above what the account has left.
+
+        The gateway signs in; nothing is submitted.
+
+        Raises:
+            BudgetError: see `HardwareBudget.check`.
+            ConfigError, ServiceError, LedgerError: see `evaluate`.
+        """
+        gateway = gateway_for(self.config, self.where)
+        gateway.check_forecast(forecast, self.identity.trial, self.config.budget)
+
     def check(
         self, template: Template, observables: Sequence[Observable], bindings: Bindings
     ) -> None:
         """Whether the arguments fit each other; see `Backend.check`. Nothing is submitted."""
         check_bindings(template, observables, bindings)
+        if self.sampler and not self._is_checked:
+            from qstore_ray.backends.ibm.service.options import check_sampler_options
+
+            check_sampler_options(self.sampler)
+            self._is_checked = True
         if template.initial != "zeros":
             raise CircuitError(
                 "a quantum computer cannot start from amplitudes",
@@ -197,4 +226,16 @@ class IbmBackend:
             template, observables, bindings, shots, key_of_shots(key), device=self.device,
             identity=self.identity, options=self.sampler,
         )  # fmt: skip
-        return counts_of_call(call, gateway_for(self.config, self.where).evaluate(call))
+        gateway = active_recording() or gateway_for(self.config, self.where)
+        return counts_of_call(call, gateway.evaluate(call))
+
+
+@contextmanager
+def _with_names_of_options() -> Iterator[None]:
+    """Name the option of the backend that an error of its configuration is about."""
+    try:
+        yield
+    except ConfigError as exc:
+        for fault in (exc, *exc.faults):
+            fault.field = _PARTS.sub(lambda found: _NAMES.get(found[0], ""), fault.field)
+        raise

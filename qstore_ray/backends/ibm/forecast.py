@@ -81,6 +81,17 @@ class HardwareCost:
             (self.money or 0.0) + (other.money or 0.0) if both else None,
         )
 
+    def less(self, spent: HardwareCost) -> HardwareCost:
+        """What is left of a forecast of which `spent` is done; nothing is below 0."""
+        money = None if self.money is None else max(0.0, self.money - (spent.money or 0.0))
+        return HardwareCost(
+            max(0, self.jobs - spent.jobs),
+            max(0, self.executions - spent.executions),
+            max(0.0, self.qpu_seconds - spent.qpu_seconds),
+            max(0.0, self.billed_seconds - spent.billed_seconds),
+            money,
+        )
+
     def __mul__(self, times: int) -> HardwareCost:
         return HardwareCost(
             self.jobs * times,

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qstore_ray.backends.aer.options import Precision
+    from qstore_ray.backends.ibm.forecast import HardwareCost
     from qstore_ray.estimate import Estimate
+    from qstore_ray.train.hardware import HardwareForecast
 
 DOCTOR_EXAMPLES = examples("doctor", "doctor --json", "doctor --gpu")
 ESTIMATE_EXAMPLES = examples(
@@ -71,8 +73,9 @@ def estimate(
     """Say what training a job would take here, without training it.
 
     For exact training the seconds are predicted from the operations that the circuit needs. With
-    noise, shots or another backend the first steps are taken, counted and timed. The start of Ray
-    and the data come on top.
+    noise, shots or another backend the first steps are taken, counted and timed. A job for IBM's
+    hardware is counted, and nothing is signed in to or submitted. The start of Ray and the data
+    come on top.
     """
     from qstore_ray.estimate import estimate_job
 
@@ -153,14 +156,11 @@ def _gpu() -> _GpuReport:
 
 
 def _described(found: Estimate) -> list[tuple[str, str]]:
-    workers = f"on {found.workers} workers" if found.workers else "in this process"
+    if found.hardware is not None:
+        return [*_circuit_lines(found), *_hardware_lines(found, found.hardware)]
     how = f"measured over {found.measured_steps} steps" if found.measured_steps else "predicted"
     lines: list[tuple[str, str | None]] = [
-        ("circuit", f"{found.qubits} qubits, {found.gates} gates, {found.observables} observables"),
-        ("compiled", f"{found.rotations} rotations in {found.layers} layers"),
-        ("model", f"{found.parameters} parameters"),
-        ("training", f"{found.rows} rows, {found.steps} steps, {workers}"),
-        ("engine", found.engine),
+        *_circuit_lines(found),
         ("noise", "in training and validation" if found.noise else None),
         ("circuits", f"{found.circuits:,}"),
         ("shots", f"{found.shots:,}" if found.shots else None),
@@ -172,6 +172,43 @@ def _described(found: Estimate) -> list[tuple[str, str]]:
         ("test rows", _test_rows(found) if found.test_circuits else None),
     ]
     return [(name, line) for name, line in lines if line is not None]
+
+
+def _circuit_lines(found: Estimate) -> list[tuple[str, str]]:
+    workers = f"on {found.workers} workers" if found.workers else "in this process"
+    return [
+        ("circuit", f"{found.qubits} qubits, {found.gates} gates, {found.observables} observables"),
+        ("compiled", f"{found.rotations} rotations in {found.layers} layers"),
+        ("model", f"{found.parameters} parameters"),
+        ("training", f"{found.rows} rows, {found.steps} steps, {workers}"),
+        ("engine", found.engine),
+    ]
+
+
+def _hardware_lines(found: Estimate, on: HardwareForecast) -> list[tuple[str, str]]:
+    price = on.total.money
+    lines = [
+        ("circuits", f"{found.circuits + found.test_circuits:,}"),
+        ("all steps", _cost(on.training)),
+        ("validation", _cost(on.validation) if on.validation.jobs else None),
+        ("scoring", _cost(on.scoring) if on.scoring.jobs else None),
+        ("in all", _cost(on.total)),
+        (
+            "billed",
+            f"{_time(on.total.billed_seconds)}, with the time between the jobs"
+            if on.mode == "session"
+            else _time(on.total.billed_seconds),
+        ),
+        ("price", "not known: give price_per_second" if price is None else f"{price:,.2f}"),
+        ("step", f"{_time(found.step_seconds)} on the QPU for a whole batch, by IBM's formula"),
+        ("budget", f"does not suffice: {on.over_budget}" if on.over_budget else None),
+    ]
+    return [(name, line) for name, line in lines if line is not None]
+
+
+def _cost(cost: HardwareCost) -> str:
+    jobs = f"{cost.jobs:,} job{'s' * (cost.jobs != 1)}"
+    return f"{jobs}, {cost.executions:,} executions, {_time(cost.qpu_seconds)} on the QPU"
 
 
 def _test_rows(found: Estimate) -> str:

@@ -15,12 +15,14 @@ from qstore_ray.errors import ConfigError, RunExistsError
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.schedules import Horizon, Schedule, Tick, get_schedule
 from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.loop.loop import batches_of
 from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.run.checkpoint import latest_checkpoint
-from qstore_ray.train.run.same_run import InitFrom
+from qstore_ray.train.run.run_folder import read_run_record
+from qstore_ray.train.run.same_run import InitFrom, epochs_of
 
 if TYPE_CHECKING:
-    from qstore_ray.types import FloatArray
+    from qstore_ray.types import AnyArray, FloatArray
 
 
 @dataclass(frozen=True)
@@ -121,3 +123,17 @@ def _factors(schedule: Schedule, horizon: Horizon, steps: int) -> list[float]:
         factor, state = schedule.update(state, Tick(begins_epoch=not within, metric=metric))
         factors.append(factor)
     return factors
+
+
+def check_longer_run(trainer: TrainerConfig, path: Path, y: AnyArray) -> None:
+    """Refuse to continue a run with more epochs where they would not have begun as it did.
+
+    Args:
+        path: the run folder. y: targets of train (N, …).
+
+    Raises:
+        ConfigError: see `check_longer`.
+    """
+    epochs = epochs_of(read_run_record(path))
+    if epochs is not None and epochs < trainer.epochs:
+        check_longer(trainer, epochs, len(batches_of(trainer, y).of_epoch(0)), path)

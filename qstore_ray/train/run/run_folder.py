@@ -288,9 +288,9 @@ def open_run_folder(
     made = MadeOf(None if changed else recipe, data_fingerprint, config_toml)
     path = _checked(storage, name, existing, epochs, made, locked=False)
     record: RunDescription = {
+        "id": new_identity(name).run,
         **(about or {}),
         "name": name,
-        "id": new_identity(name).run,
         "fingerprints": {"configuration": fingerprint(recipe), "data": data_fingerprint},
         "recipe": recipe,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -4,7 +4,9 @@
     packing      which requests go together into the next jobs
     waiting      when a request may leave
     fair_queue   who is served first
+    waiter       a call that waits for its outcomes
     flight       one job on its way, step by step
+    recording    counts calls for a forecast, and runs none
     opening      opens a gateway: signs in, opens the ledger
     access       finds the gateway of a run, in this process or on Ray
     actor        the gateway as a named Ray actor

@@ -15,8 +15,10 @@ from contextlib import ExitStack
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
+from qstore_ray.backends.ibm.budget import HardwareBudget
 from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.config import GatewayConfig, Where
+from qstore_ray.backends.ibm.forecast import HardwareCost
 from qstore_ray.backends.ibm.gateway.gateway import Gateway
 from qstore_ray.backends.ibm.gateway.opening import open_gateway
 
@@ -33,6 +35,10 @@ class OpenGateway(Protocol):
 
     def withdraw(self, trial: str) -> None:
         """See `Gateway.withdraw`."""
+        ...
+
+    def check_forecast(self, forecast: HardwareCost, trial: str, budget: HardwareBudget) -> None:
+        """See `Gateway.check_forecast`."""
         ...
 
     def close(self) -> None:

@@ -18,8 +18,10 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from qstore_ray.backends.ibm.budget import HardwareBudget
 from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.config import GatewayConfig
+from qstore_ray.backends.ibm.forecast import HardwareCost
 from qstore_ray.backends.ibm.gateway.gateway import Gateway
 from qstore_ray.backends.ibm.gateway.opening import open_gateway
 from qstore_ray.errors import BackendError, ConfigError, QStoreError, first_line
@@ -46,23 +48,30 @@ class GatewayServer:
     def __init__(self, config: str) -> None:
         self._config = GatewayConfig.model_validate_json(config)
         self._gateway: Gateway | None = None
-        self._lock = threading.Lock()
+        self._opening = threading.Lock()
+
+    def _open(self) -> Gateway:
+        with self._opening:
+            if self._gateway is None:
+                self._gateway = open_gateway(self._config, wait=_PREDECESSOR_SECONDS)
+            return self._gateway
 
     def evaluate(self, call: HardwareCall) -> Sequence[AnyArray]:
         """See `Gateway.evaluate`."""
-        with self._lock:
-            if self._gateway is None:
-                self._gateway = open_gateway(self._config, wait=_PREDECESSOR_SECONDS)
-        return self._gateway.evaluate(call)
+        return self._open().evaluate(call)
 
     def withdraw(self, trial: str) -> None:
         """See `Gateway.withdraw`."""
         if self._gateway is not None:
             self._gateway.withdraw(trial)
 
+    def check_forecast(self, forecast: HardwareCost, trial: str, budget: HardwareBudget) -> None:
+        """See `Gateway.check_forecast`."""
+        self._open().check_forecast(forecast, trial, budget)
+
     def close(self) -> None:
         """Close session and ledger."""
-        with self._lock:
+        with self._opening:
             if self._gateway is not None:
                 self._gateway.close()
 
@@ -91,6 +100,11 @@ class RemoteGateway:
         """
         with _answering():
             ray.get(self._actor.withdraw.remote(trial), timeout=_CLOSING_SECONDS)
+
+    def check_forecast(self, forecast: HardwareCost, trial: str, budget: HardwareBudget) -> None:
+        """See `Gateway.check_forecast`."""
+        with _answering():
+            ray.get(self._actor.check_forecast.remote(forecast, trial, budget))
 
     def close(self) -> None:
         """End the actor, when its session is closed; also one that does not answer.

@@ -14,16 +14,16 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
-
-import numpy as np
 
 from qstore_ray.backends.ibm.budget import HardwareBudget, Spending
 from qstore_ray.backends.ibm.call import HardwareCall
-from qstore_ray.backends.ibm.forecast import QpuRates, by_trial, forecast_jobs
+from qstore_ray.backends.ibm.forecast import HardwareCost, QpuRates, by_trial, forecast_jobs
 from qstore_ray.backends.ibm.gateway.flight import Flight, gave_up_error, outcome_name
 from qstore_ray.backends.ibm.gateway.packing import Packer
+from qstore_ray.backends.ibm.gateway.waiter import CallWaiter
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.ledger.record import JobState
 from qstore_ray.backends.ibm.policy import GatewayPolicy
@@ -44,31 +44,6 @@ if TYPE_CHECKING:
 
 _ACCOUNT_SECONDS = 60.0
 """How long the answer to what the account has left is used."""
-
-
-@dataclass(eq=False)
-class _Waiter:
-    """A call that waits for its pieces."""
-
-    call: HardwareCall
-    pieces: dict[str, CircuitRequest]
-    found: dict[str, list[AnyArray]] = field(default_factory=dict)
-    error: BaseException | None = None
-    done: threading.Event = field(default_factory=threading.Event)
-
-    def answer(self) -> list[AnyArray]:
-        """The outcomes of each basis (N, S, bytes)."""
-        if self.error is not None:
-            raise self.error
-        ordered = sorted(self.pieces.values(), key=lambda piece: piece.first_row)
-        parts = [self.found[piece.key] for piece in ordered]
-        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
-
-    def fail(self, error: BaseException) -> None:
-        """End the wait with an error, unless it has ended."""
-        if not self.done.is_set():
-            self.error = error
-            self.done.set()
 
 
 class Gateway:
@@ -100,11 +75,11 @@ class Gateway:
         self._clock = clock
         self._packer = Packer(policy.caps, delay=policy.delay)
         self._flights: dict[str, Flight] = {}
-        self._waiting: dict[str, list[_Waiter]] = {}
-        self._account: tuple[float, float | None] | None = None
+        self._waiting: dict[str, list[CallWaiter]] = {}
+        self._account: tuple[float, float | None] = clock(), client.seconds_left()
         self._changed = threading.Condition()
-        self._arrived: list[_Waiter] = []
-        self._taken: list[_Waiter] = []
+        self._arrived: list[CallWaiter] = []
+        self._taken: list[CallWaiter] = []
         self._withdrawn: list[str] = []
         self._ended: set[str] = set()
         self._is_closing = False
@@ -125,7 +100,7 @@ class Gateway:
             LedgerError: a step cannot be recorded.
         """
         parts = pieces(call.request, self._policy.caps)
-        waiter = _Waiter(call, {part.key: part for part in parts})
+        waiter = CallWaiter(call, {part.key: part for part in parts})
         with self._changed:
             self._check_alive()
             self._arrived.append(waiter)
@@ -138,6 +113,16 @@ class Gateway:
         with self._changed:
             self._withdrawn.append(trial)
             self._changed.notify()
+
+    def check_forecast(self, forecast: HardwareCost, trial: str, budget: HardwareBudget) -> None:
+        """Take a budget, of a run that is continued for example, and refuse a forecast above it.
+
+        What the ledger has of the run is not needed again. Raises BudgetError.
+        """
+        left, spending = self._account[1], self.spending()
+        needed = forecast.less(spending.total)
+        budget.check(needed, trials={trial: needed}, spending=spending, account_seconds=left)
+        self._budget = budget
 
     def spending(self) -> Spending:
         """What the run's jobs cost so far."""
@@ -228,7 +213,7 @@ class Gateway:
             times += [] if ready is None else [ready]
         return min(times, default=float("inf"))
 
-    def _take(self, waiter: _Waiter) -> None:
+    def _take(self, waiter: CallWaiter) -> None:
         """Answer a call from the ledger, join it to a job that runs, or queue it."""
         if waiter.call.request.trial in self._ended:
             waiter.fail(_ended_error(waiter.call.request.trial))
@@ -250,7 +235,7 @@ class Gateway:
             self._forget(waiter)
             waiter.fail(exc)
 
-    def _queue(self, waiter: _Waiter, missing: list[CircuitRequest]) -> None:
+    def _queue(self, waiter: CallWaiter, missing: list[CircuitRequest]) -> None:
         now, request = self._clock(), waiter.call.request
         if len(missing) < len(waiter.pieces):
             self._packer.answered(request)
@@ -286,7 +271,7 @@ class Gateway:
             if is_own and flight.cancel("its trial has ended"):
                 del self._flights[key]
 
-    def _forget(self, waiter: _Waiter) -> None:
+    def _forget(self, waiter: CallWaiter) -> None:
         for key in waiter.pieces:
             left = [each for each in self._waiting.get(key, ()) if each is not waiter]
             if left:
@@ -326,12 +311,9 @@ class Gateway:
 
     def _seconds_left(self) -> float | None:
         now = self._clock()
-        if self._account is None or now - self._account[0] > _ACCOUNT_SECONDS:
-            before = None if self._account is None else self._account[1]
-            try:
+        if now - self._account[0] > _ACCOUNT_SECONDS:
+            with suppress(TransientError):  # the job is submitted when the service answers again
                 self._account = now, self._client.seconds_left()
-            except TransientError:
-                return before  # the job itself is submitted when the service answers again
         return self._account[1]
 
     def _advance(self, key: str, flight: Flight) -> None:

@@ -97,7 +97,7 @@ class IbmClient:
                     value=mode,
                     fix='Take mode = "batch" or mode = "job".',
                 )
-            self._backend = service.backend(device)
+            self._backend = _backend(service, device)
             self.target: Any = self._backend.target
             self.device: Device = read_device(self._backend)
 
@@ -233,6 +233,19 @@ def _decoded(job: Any) -> Any:
         return job.result()
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise RefusedError(f"the result of a job cannot be decoded: {exc}") from None
+
+
+def _backend(service: Any, device: str) -> Any:
+    """The device of that name; an error lists those that the instance has."""
+    try:
+        with translated("read the calibration"):
+            return service.backend(device)
+    except ConfigError as exc:
+        if exc.field == "backend_options.device":
+            names = sorted(backend.name for backend in service.backends())
+            exc.message, exc.value = "the instance has no device of this name", device
+            exc.fix = f"Take one of the instance's: {', '.join(names)}."
+        raise
 
 
 def _plan_of(service: Any, crn: str) -> str:

@@ -64,18 +64,18 @@ def _ours(doing: str, exc: Exception) -> ServiceError | ConfigError | None:
     kinds = {kind.__name__ for kind in type(exc).__mro__}
     text = redact_account(str(exc)).strip().strip("'\"")
     status = status_of(exc)
+    if "IBMNotAuthorizedError" in kinds or status in {401, 403} or _is_of_token(exc, text):
+        return ConfigError(
+            f"the service does not accept the API key: {text}",
+            field="backend_options.account",
+            fix="Look at the key and its instance on quantum.cloud.ibm.com.",
+        )
     if kinds & {"AccountNotFoundError", "InvalidAccountError"}:
         return ConfigError(
             f"there is no account to sign in with: {text}",
             field="backend_options.account",
             fix="Save one with QiskitRuntimeService.save_account on the gateway's node, or give "
             "token_file.",
-        )
-    if "IBMNotAuthorizedError" in kinds or status in {401, 403} or _is_of_token(exc, text):
-        return ConfigError(
-            f"the service does not accept the API key: {text}",
-            field="backend_options.account",
-            fix="Look at the key and its instance on quantum.cloud.ibm.com.",
         )
     if "QiskitBackendNotFoundError" in kinds:
         return ConfigError(text, field="backend_options.device", fix="Name one of the instance's.")
@@ -107,4 +107,6 @@ def status_of(exc: BaseException | None) -> int | None:
 
 
 def _is_of_token(exc: Exception, text: str) -> bool:
-    return isinstance(exc, UserWarning) and "access token" in text
+    """Whether the key was refused: the client says so in different errors."""
+    is_warned = isinstance(exc, UserWarning) and "access token" in text
+    return is_warned or "valid API token" in text

@@ -1,0 +1,175 @@
+"""What a training takes on paid hardware: counted before anything is submitted.
+
+The requests (`hardware_calls.py`) become jobs by the rules of the gateway. An optimizer that takes
+more or fewer rows as it goes, such as gcans, counts as in its first step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from inspect import signature
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qstore_ray.backends import open_backend
+from qstore_ray.backends.paid import RunIdentity, new_identity
+from qstore_ray.errors import BudgetError, QStoreError, under
+from qstore_ray.files import storage_folder
+from qstore_ray.train.hardware_calls import training_calls
+from qstore_ray.train.run.run_folder import Existing, read_run_record
+
+if TYPE_CHECKING:
+    from qstore_ray.backends.base import Backend
+    from qstore_ray.backends.ibm.backend import IbmBackend
+    from qstore_ray.backends.ibm.forecast import HardwareCost
+    from qstore_ray.data.read.dataset import Dataset
+    from qstore_ray.train.checks import Checked
+    from qstore_ray.train.config import TrainerConfig
+    from qstore_ray.train.hardware_calls import Calls
+
+
+@dataclass(frozen=True)
+class HardwareForecast:
+    """What a training takes on a device.
+
+    Attributes:
+        device, mode: where, and how jobs are submitted.
+        step: of one whole batch. training, validation: of all epochs. scoring: of the rows of val
+            and test, after the last epoch. total: of all.
+        circuits: in the order of `training`, `validation`, `scoring`.
+        over_budget: why the budget does not suffice; "" if it does.
+    """
+
+    device: str
+    mode: str
+    step: HardwareCost
+    training: HardwareCost
+    validation: HardwareCost
+    scoring: HardwareCost
+    total: HardwareCost
+    circuits: tuple[int, int, int]
+    over_budget: str
+
+
+def hardware_backend(trainer: TrainerConfig, backend: Backend | None = None) -> IbmBackend | None:
+    """The backend whose jobs are paid for; None if the training needs none."""
+    if backend is None and trainer.backend == "ibm":
+        with under("trainer.backend_options"):
+            backend = open_backend("ibm", trainer.options_of_backend())
+    if backend is None or getattr(backend, "name", "") != "ibm":
+        return None
+    from qstore_ray.backends.ibm.backend import IbmBackend
+
+    return backend if isinstance(backend, IbmBackend) else None
+
+
+def hardware_forecast(
+    trainer: TrainerConfig,
+    job: Checked,
+    dataset: Dataset,
+    *,
+    backend: Backend | None = None,
+    confusion: bool = True,
+) -> HardwareForecast | None:
+    """What the training takes on a device; None if it is not on paid hardware. Opens no connection.
+
+    Args:
+        backend: where circuits run, in place of the one that `trainer` names.
+        confusion: whether the figures of the run are drawn, which ask for the test rows once more.
+
+    Raises:
+        ConfigError: one row alone is above the caps of a job, money is limited and there is no
+            price, or the client's time in a session is not given.
+    """
+    paid = hardware_backend(trainer, backend)
+    if paid is None:
+        return None
+    from qstore_ray.backends.ibm.forecast import HardwareCost, forecast_jobs, jobs_for
+    from qstore_ray.backends.ibm.gateway.recording import recording
+
+    config = paid.config
+
+    def cost(calls: Calls) -> tuple[HardwareCost, int]:
+        jobs = [each for call in calls for each in jobs_for(call, config.policy.caps)]
+        circuits = sum(r.rows * r.circuits_per_row for call in calls for r in call)
+        return forecast_jobs(jobs, config.rates), circuits
+
+    with _with_fields_of_a_job(), recording() as gateway:
+        calls = training_calls(trainer, job, dataset, gateway, backend=backend, confusion=confusion)
+    with _with_fields_of_a_job():
+        steps = {size: cost(each) for size, each in calls.steps.items()}
+        validated, scored = cost(calls.validation), cost(calls.scoring)
+    sizes = calls.sizes
+    training = sum((steps[size][0] * count for size, count in sizes.items()), HardwareCost())
+    validation = validated[0] * trainer.epochs
+    total = training + validation + scored[0]
+    over = ""
+    try:
+        with _with_fields_of_a_job():
+            config.budget.check(total, trials={"": total})
+    except BudgetError as exc:
+        over = exc.message
+    circuits = (
+        sum(steps[size][1] * count for size, count in sizes.items()),
+        validated[1] * trainer.epochs,
+        scored[1],
+    )
+    return HardwareForecast(
+        config.device, config.rates.mode, steps[max(sizes)][0], training, validation, scored[0],
+        total, circuits, over,
+    )  # fmt: skip
+
+
+def check_hardware_budget(
+    trainer: TrainerConfig,
+    job: Checked,
+    dataset: Dataset,
+    identity: RunIdentity,
+    *,
+    backend: Backend | None = None,
+    confusion: bool = True,
+) -> None:
+    """Refuse a training whose forecast is above its budget, or above what the account has left.
+
+    The account is asked only if the budget suffices. Nothing is submitted. Does nothing for a
+    training that is not on paid hardware.
+
+    Raises:
+        BudgetError: see `HardwareBudget.check`.
+        ConfigError, ServiceError, LedgerError: see `hardware_forecast`, and `IbmBackend.evaluate`.
+    """
+    found = hardware_forecast(trainer, job, dataset, backend=backend, confusion=confusion)
+    paid = hardware_backend(trainer, backend)
+    if found is not None and paid is not None:
+        try:
+            with _with_fields_of_a_job():
+                paid.for_run(identity).check_forecast(found.total)
+        except QStoreError:
+            paid.close_run(identity.run)
+            raise
+
+
+def identity_of_run(storage: str | Path, name: str, existing: Existing) -> RunIdentity:
+    """The identity that a run is to have: its own if it is resumed, else a new one."""
+    earlier: str | None = None
+    if existing == "resume":
+        earlier = read_run_record(storage_folder(storage) / name).get("id")
+    return RunIdentity(earlier) if earlier else new_identity(name)
+
+
+@contextmanager
+def _with_fields_of_a_job() -> Iterator[None]:
+    """Name the field of a job that an error of the backend is about."""
+    from qstore_ray.backends.ibm.backend import IbmBackend
+
+    try:
+        yield
+    except QStoreError as exc:
+        first = exc.field.partition(".")[0]
+        is_option = first in signature(IbmBackend).parameters
+        if is_option or first == "backend_options":
+            with under("trainer.backend_options" if is_option else "trainer"):
+                raise
+        raise

@@ -1,0 +1,149 @@
+"""What a forecast says, and what the stand-in's journal says afterwards."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qstore_ray.backends.ibm.gateway.access import close_gateways
+from qstore_ray.cli.app import main
+from qstore_ray.config import dump_toml
+from qstore_ray.errors import BudgetError
+from tests.ibm.faults import Fault
+from tests.ibm.launch import Loopback
+
+POLICY = {"first_poll": 0.02, "longest_poll": 0.1, "delay": 0.0}
+
+
+def job_file(folder: Path, **options: Any) -> str:
+    """A job of five steps in two epochs, the last of each broken, with val and test."""
+    rng = np.random.default_rng(0)
+    np.savez(folder / "rows.npz", x=rng.uniform(0.0, 1.0, (30, 2)), y=np.arange(30) % 2)
+    trainer = options.pop("trainer", {})
+    given = {
+        "device": "fake_manila", "shots": 16, "ledger": str(folder / "ledger"), "policy": POLICY,
+    } | options  # fmt: skip
+    job = {
+        "name": "tiny",
+        "storage": str(folder / "runs"),
+        "baseline": False,
+        "dataset": {
+            "name": "rows", "source": "local", "params": {"path": str(folder / "rows.npz")},
+            "split": {"train": 0.6, "val": 0.2, "test": 0.2},
+        },
+        "model": {"n_qubits": 2, "layers": 1, "observables": ["Z0", "X1"]},
+        "trainer": {
+            "epochs": 2, "batch_size": 8, "backend": "ibm", "backend_options": given, **trainer,
+        },
+        "track": {"mlflow": False, "figures": False},
+    }  # fmt: skip
+    path = folder / "job.toml"
+    path.write_text(dump_toml(job))
+    return str(path)
+
+
+def estimated(job: str, capsys: pytest.CaptureFixture[str], *changes: str) -> dict[str, Any]:
+    """The forecast of `qstore estimate --json`."""
+    assert main(["estimate", job, "--json", *changes]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)["hardware"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("trainer", "options"),
+    [
+        ({}, {}),
+        ({"gradient": "parameter_shift"}, {"policy": POLICY | {"caps": {"executions": 2100}}}),
+        ({"optimizer": "spsa"}, {}),
+        ({"accumulate": 2, "batch_size": 4}, {"shots": 1024}),
+        ({"mitigation": {"twirl": 2, "during": "always"}}, {}),
+    ],
+    ids=["spsa gradient", "jobs in pieces", "search", "accumulated", "mitigated"],
+)
+def test_the_forecast_is_what_the_service_was_asked_for(ibm, tmp_path, capsys, trainer, options):
+    job = job_file(tmp_path, trainer=trainer, **options)
+    found = estimated(job, capsys)["total"]
+    try:
+        assert main(["train", job, "--quiet"]) == 0
+    finally:
+        close_gateways()
+    assert len(list((tmp_path / "ledger").rglob("ledger*"))) == 1, "all jobs are in the run's"
+    accepted = ibm.accepted().values()
+    assert found["jobs"] == len(accepted)
+    assert found["executions"] == sum(each.executions for each in accepted)
+    assert found["qpu_seconds"] == pytest.approx(sum(each.seconds for each in accepted), rel=1e-6)
+
+
+def test_the_parts_of_the_workers_are_in_one_job(tmp_path, capsys):
+    job = job_file(tmp_path, trainer={"batch_size": 18, "epochs": 1})
+    alone = estimated(job, capsys)
+    assert estimated(job, capsys, "--set", "trainer.num_workers=2") == alone
+    assert alone["training"]["jobs"] == 1
+
+
+def test_an_estimate_opens_no_connection(tmp_path, capsys, monkeypatch):
+    def refused(*_: object) -> None:
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    job = job_file(tmp_path, price_per_second=2.0, budget={"seconds": 3.0})
+    total = estimated(job, capsys)["total"]
+    assert total["money"] == pytest.approx(2.0 * total["billed_seconds"])
+    assert main(["estimate", job]) == 0
+    said = capsys.readouterr().out
+    assert "does not suffice: the run may use 3 seconds, has used 0, and needs" in said
+    assert "on the QPU for a whole batch, by IBM's formula" in said
+    assert not (tmp_path / "ledger").exists()
+
+
+def test_a_training_above_its_budget_is_refused_before_its_first_job(ibm, tmp_path, capsys):
+    job = job_file(tmp_path, budget={"jobs": 3})
+    assert main(["train", job, "--json"]) == BudgetError.exit_code == 2
+    close_gateways()
+    assert "the run may use 3 jobs" in json.loads(capsys.readouterr().out)["message"]
+    assert not ibm.accepted()
+    assert not (tmp_path / "runs" / "tiny").exists()
+
+
+def test_a_training_above_what_the_account_has_left_is_refused(start, tmp_path, capsys):
+    ibm: Loopback = start(usage_limit=5.0)
+    assert main(["train", job_file(tmp_path), "--json"]) == 2
+    close_gateways()
+    assert "the account has 5 seconds left" in json.loads(capsys.readouterr().out)["message"]
+    assert not ibm.accepted()
+
+
+def test_a_run_that_is_continued_needs_the_rest_of_its_forecast(ibm, tmp_path, capsys):
+    """The jobs in the ledger are not paid again, so a budget for the whole run suffices."""
+    job = job_file(tmp_path)
+    jobs = estimated(job, capsys)["total"]["jobs"]
+    limit = ["--set", f"trainer.backend_options.budget.jobs={jobs}"]
+    try:
+        for more in ([], ["--fresh"]):
+            assert main(["train", job, "--quiet", *limit, *more]) == 0
+            close_gateways()
+    finally:
+        close_gateways()
+    assert len(ibm.accepted()) == jobs
+
+
+def test_a_training_that_reached_its_budget_continues_with_a_larger_one(ibm, tmp_path, capsys):
+    """The limit is reached because the first job had to be run twice."""
+    job = job_file(tmp_path)
+    jobs = estimated(job, capsys)["total"]["jobs"]
+    ibm.inject(Fault("fail"))
+    limit = "trainer.backend_options.budget.jobs="
+    try:
+        assert main(["train", job, "--quiet", "--set", f"{limit}{jobs}"]) == 5
+        close_gateways()
+        more = ["--resume", "--set", f"{limit}{jobs + 1}"]
+        assert main(["train", job, "--quiet", *more]) == 0
+    finally:
+        close_gateways()
+    assert len(ibm.accepted()) == jobs + 1
