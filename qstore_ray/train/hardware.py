@@ -145,7 +145,7 @@ def check_hardware_budget(
     if found is not None and paid is not None:
         try:
             with _with_fields_of_a_job():
-                paid.for_run(identity).check_forecast(found.total)
+                paid.for_run(identity.run).check_forecast(found.total)
         except QStoreError:
             paid.close_run(identity.run)
             raise

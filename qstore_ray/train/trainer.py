@@ -69,7 +69,7 @@ from qstore_ray.train.run.run_folder import (
     check_run,
     open_run_folder,
 )
-from qstore_ray.train.run.same_run import MadeOf
+from qstore_ray.train.run.same_run import MadeOf, RunDescription
 
 if TYPE_CHECKING:
     from qstore_ray.backends.base import Backend
@@ -268,12 +268,15 @@ class QuantumTrainer:
                 self.trainer, found, dataset, identity, backend=self.backend,
                 confusion=self.track.figures,
             )  # fmt: skip
+        about: RunDescription = {"id": identity.run}
+        if begins:
+            about["init_from"] = begins.facts
         recipe = self._recipe(found.model, request.sample_weight)
         folder = open_run_folder(
             self.storage,
             name,
             recipe=recipe | (begins.recipe if begins else {}),
-            about={"id": identity.run} | ({"init_from": begins.facts} if begins else {}),
+            about=about,
             data_fingerprint=dataset.fingerprint,
             config_toml=request.config_toml or self._to_toml(dataset),
             existing=request.existing,

@@ -119,20 +119,6 @@ def test_a_training_above_what_the_account_has_left_is_refused(start, tmp_path, 
     assert not ibm.accepted()
 
 
-def test_a_run_that_is_continued_needs_the_rest_of_its_forecast(ibm, tmp_path, capsys):
-    """The jobs in the ledger are not paid again, so a budget for the whole run suffices."""
-    job = job_file(tmp_path)
-    jobs = estimated(job, capsys)["total"]["jobs"]
-    limit = ["--set", f"trainer.backend_options.budget.jobs={jobs}"]
-    try:
-        for more in ([], ["--fresh"]):
-            assert main(["train", job, "--quiet", *limit, *more]) == 0
-            close_gateways()
-    finally:
-        close_gateways()
-    assert len(ibm.accepted()) == jobs
-
-
 def test_a_training_that_reached_its_budget_continues_with_a_larger_one(ibm, tmp_path, capsys):
     """The limit is reached because the first job had to be run twice."""
     job = job_file(tmp_path)

@@ -20,7 +20,6 @@ from qstore_ray.backends.ibm.gateway.access import close_gateways, gateway_for
 from qstore_ray.backends.ibm.ledger.record import HardwareJob, JobState
 from qstore_ray.backends.ibm.ledger.replay import LEDGER, replay
 from qstore_ray.backends.keys import DrawKey
-from qstore_ray.backends.paid import RunIdentity
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Op, Template, param, row
@@ -51,7 +50,7 @@ def backend(tmp_path: Path) -> Iterator[Callable[..., IbmBackend]]:
             "fake_manila", SHOTS, where="process", ledger=str(tmp_path / "ledgers"), policy=policy,
             **options,
         )  # fmt: skip
-        return made.for_run(RunIdentity(run))
+        return made.for_run(run)
 
     yield opened
     close_gateways()
@@ -234,7 +233,7 @@ def test_a_second_driver_of_a_run_is_refused(ibm, backend):
 
 def test_a_trial_that_ended_is_withdrawn(start, backend, tmp_path):
     ibm = start(queue_delay=30.0)
-    hardware = backend().for_run(RunIdentity("study", "a"))
+    hardware = backend().for_run("study", "a")
     errors: list[BaseException] = []
 
     def call() -> None:

@@ -21,7 +21,7 @@ from qstore_ray.backends.mitigation.config import MitigationConfig
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Op, Template, row
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.errors import InterruptedRunError
+from qstore_ray.errors import BudgetError, InterruptedRunError
 from qstore_ray.train.callbacks import Callback
 from tests.ibm.faults import Fault
 
@@ -98,9 +98,11 @@ def test_a_run_that_starts_again_measures_again_and_a_resumed_one_does_not(ibm, 
 def test_the_budget_covers_the_scoring(ibm, tmp_path):
     trainer(tmp_path / "whole").fit(DATA)
     jobs = len(ibm.accepted())
-    with pytest.raises(InterruptedRunError, match=f"{jobs - 1} jobs"):
-        trainer(tmp_path, budget={"jobs": jobs - 1}).fit(DATA)
-    assert gateways_of(run_id(tmp_path)) == []
+    with pytest.raises(BudgetError, match=f"may use {jobs - 1} jobs"):
+        trainer(tmp_path / "refused", budget={"jobs": jobs - 1}).fit(DATA)
+    assert len(ibm.accepted()) == jobs
+    trainer(tmp_path / "enough", budget={"jobs": jobs}).fit(DATA)
+    assert len(ibm.accepted()) == 2 * jobs
 
 
 def test_a_session_that_cannot_be_closed_does_not_hide_the_result(ibm, tmp_path, capsys):
