@@ -90,6 +90,7 @@ class CsvFormat(TableFormat):
         for one, lines, held in found:
             chunk = CsvChunk(lines, layouts[one.path], schema, True, held)
             chunks[one.part] = (*chunks[one.part], chunk)
+        _make_rows([chunk for part in chunks.values() for chunk in part])
         notes = {"labels": f"{schema.label_kind} labels"} | first.notes(params)
         return Contents(
             chunks=chunks,
@@ -165,6 +166,16 @@ class _Opened:
         if params.delimiter is not None or self.dialect.delimiter == ",":
             return {}
         return {"delimiter": f"values separated by {SPOKEN[self.dialect.delimiter]}"}
+
+
+def _make_rows(chunks: Sequence[Chunk]) -> None:
+    """Turn the tables that are held into arrays, several at a time: the first reading is next."""
+    tables = [
+        each for each in chunks if isinstance(each, CsvChunk) and each.held.table() is not None
+    ]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for _ in pool.map(CsvChunk.read, tables):
+            pass
 
 
 def _to_predict(
