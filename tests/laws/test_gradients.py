@@ -56,7 +56,7 @@ def _cotangent(case: Case) -> np.ndarray:
     return np.random.default_rng(6).normal(size=(len(case.bindings), len(case.observables)))
 
 
-DRAWN = {"random_coordinate_shift"}
+DRAWN = {"random_coordinate_shift", "spsa"}
 """Methods whose gradients are right in the mean; their laws are in `test_drawn_gradients.py`."""
 
 

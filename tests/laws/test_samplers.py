@@ -125,7 +125,7 @@ def test_a_package_that_is_not_there_is_named(tmp_path, name, install, monkeypat
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingDependencyError) as caught:
         opened(tmp_path, name, {}, TABLES.get(name, SPACE))
-    assert caught.value.field == "sampler"
+    assert caught.value.field == "tune.sampler"
     assert install in caught.value.fix
     assert not (tmp_path / "s").exists(), "refused before anything was written"
 

@@ -38,12 +38,15 @@ def test_two_runs_of_one_name_are_two():
 
 
 def test_sigterm_closes_the_run_too():
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Ray leaves a handler of its own
     paid = Paid()
-    with pytest.raises(KeyboardInterrupt), closing_run("", paid, "r"):
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert paid.closed == ["r"]
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    try:
+        with pytest.raises(KeyboardInterrupt), closing_run("", paid, "r"):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert paid.closed == ["r"]
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_an_error_while_closing_is_a_warning_and_hides_no_other(capsys):
