@@ -20,6 +20,7 @@ class Job:
     Args:
         ready_at: when it may start at the earliest.
         visible_at: when a search by tags finds it.
+        usage_delay: how long its usage is pending after its end.
         fate: the injected fault that hits it.
         result: the text of its result.
     """
@@ -37,6 +38,7 @@ class Job:
     created: float
     ready_at: float
     visible_at: float
+    usage_delay: float = 0.0
     fate: Fault | None = None
     status: str = "Queued"
     reason: str | None = None
@@ -82,13 +84,14 @@ class Job:
             answer["params"] = self.params
         return answer
 
-    def metrics(self) -> dict[str, Any]:
-        """The answer to GET /jobs/{id}/metrics; usage is pending until the job has ended."""
+    def metrics(self, now: float) -> dict[str, Any]:
+        """The answer to GET /jobs/{id}/metrics; for `usage_delay` after its end usage is pending."""
+        known = self.finished is not None and now >= self.finished + self.usage_delay
         moments = {"created": self.created, "running": self.started, "finished": self.finished}
         return {
             "timestamps": {name: iso(moment) for name, moment in moments.items()},
             "usage": {
-                "status": "complete" if self.final else "pending",
+                "status": "complete" if self.final and known else "pending",
                 "qpu_charge_time_seconds": self.seconds,
                 "quantum_seconds": self.seconds,
                 "seconds": self.seconds,
@@ -120,5 +123,6 @@ def new_job(
         created=now,
         ready_at=now + settings.queue_delay,
         visible_at=now + settings.tag_delay,
+        usage_delay=settings.usage_delay,
         fate=fate,
     )

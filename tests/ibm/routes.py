@@ -145,7 +145,7 @@ def _results(service: Service, request: Request) -> Answer:
 
 
 def _metrics(service: Service, request: Request) -> Answer:
-    return Answer(200, service.store.job(request.name).metrics())
+    return Answer(200, service.store.job(request.name).metrics(service.store.clock.now()))
 
 
 def _logs(service: Service, request: Request) -> Answer:

@@ -33,6 +33,7 @@ class Settings:
         lanes: how many jobs run at a time on each backend.
         paced: a job occupies the QPU for as long as it is billed.
         tag_delay: how long a new job is missing in a search by tags.
+        usage_delay: how long the usage of a job is pending after its end.
         usage_limit: seconds of the instance after which no job starts; 600 in the open plan.
         token_life: validity of an access token in real seconds.
         api_key: the only accepted key.
@@ -50,6 +51,7 @@ class Settings:
     lanes: int = 5
     paced: bool = False
     tag_delay: float = 0.0
+    usage_delay: float = 0.0
     usage_limit: float | None = None
     token_life: float = 3600.0
     api_key: str = API_KEY

@@ -16,6 +16,7 @@ import pytest
 
 from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.ibm.backend import IbmBackend
+from qstore_ray.backends.ibm.budget import Spending
 from qstore_ray.backends.ibm.gateway.access import close_gateways, gateway_for
 from qstore_ray.backends.ibm.ledger.record import HardwareJob, JobState
 from qstore_ray.backends.ibm.ledger.replay import LEDGER, replay
@@ -262,6 +263,17 @@ def test_no_job_is_submitted_above_the_budget(ibm, backend):
     assert raised.value.exit_code == 5
     assert len(ibm.accepted()) == 2
     measured(hardware, 1)  # was measured
+
+
+def test_a_job_whose_usage_is_pending_counts_with_its_forecast(start, backend, tmp_path):
+    start(usage_delay=3600.0)
+    measured(backend(), 0)
+    close_gateways()
+    (record,) = records(tmp_path)
+    assert record.usage == {}
+    spent = Spending.of([record])
+    assert spent.total.billed_seconds == record.forecast_seconds > 0.0
+    assert spent.pending_seconds == record.forecast_seconds
 
 
 def test_the_key_of_the_account_is_nowhere(ibm, backend, tmp_path, caplog, capfd):

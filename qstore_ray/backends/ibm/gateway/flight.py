@@ -172,12 +172,13 @@ class Flight:
         self._bill(job_id)
 
     def _bill(self, job_id: str) -> None:
-        """Record what the service bills; it can be asked for later, too."""
+        """Record what the service bills; until then the job counts with its forecast."""
         try:
             seconds = self._client.seconds(job_id)
         except ServiceError:
             return
-        self._ledger.usage(self.key, job_id, seconds)
+        if seconds is not None:
+            self._ledger.usage(self.key, job_id, seconds)
         self._client.forget(job_id)
 
     def _cancel_duplicates(self) -> None:

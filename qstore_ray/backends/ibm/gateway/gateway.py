@@ -250,12 +250,12 @@ class Gateway:
             self._packer.add(replace(_alone(piece), arrival=now))
 
     def _pubs(self, call: HardwareCall, piece: CircuitRequest) -> list[Pub]:
-        program = compile_isa(
+        circuits = compile_isa(
             call.template, call.observables, self._client.device, self._client.target,
             seed=self._seed, level=self._level,
         )  # fmt: skip
         bindings = call.rows(piece.first_row, piece.rows)
-        return [Pub(each.circuit, each.values(bindings)) for each in program.circuits]
+        return [Pub(each.circuit, each.values(bindings)) for each in circuits]
 
     def _drop(self, trial: str) -> None:
         """Forget what a trial waits for, and cancel jobs that are its own alone."""

@@ -150,10 +150,16 @@ class IbmClient:
             )
         return {name: np.asarray(a, np.uint8) for name, a in zip(names, found, strict=True)}
 
-    def seconds(self, job_id: str) -> float:
-        """What the service bills for a job."""
+    def seconds(self, job_id: str) -> float | None:
+        """What the service bills for a job; None while it has not computed that.
+
+        The client's own `usage()` answers 0 then.
+        """
         with translated("ask for the usage of a job"):
-            return float(self._job(job_id).usage())
+            usage = self._job(job_id).metrics().get("usage", {})
+        if usage.get("status", "pending") == "pending":
+            return None
+        return float(usage["qpu_charge_time_seconds"])
 
     def cancel(self, job_id: str) -> bool:
         """Cancel a job; whether it was not too late."""
@@ -162,10 +168,6 @@ class IbmClient:
                 self._job(job_id).cancel()
         except RefusedError:
             return False
-        except TransientError as exc:
-            if "invalid state" in str(exc).lower():
-                return False
-            raise
         return True
 
     def seconds_left(self) -> float | None:

@@ -1,7 +1,7 @@
 """Circuits in the instructions of one device (ISA), on its physical qubits, with measurements.
 
-    program = compile_isa(template, observables, device, target)
-    program.circuits[0].values(bindings)      (N, K): a row for each binding, a column a parameter
+    circuits = compile_isa(template, observables, device, target)
+    circuits[0].values(bindings)      (N, K): a row for each binding, a column a parameter
 
 A circuit is compiled once on the best qubits of the device's calibration, as for its noise
 (`noise/device`), so a rehearsal with that noise runs the very gates. Each measured basis adds its
@@ -18,7 +18,6 @@ import numpy as np
 
 from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.grouping import MeasuredBasis, group_observables
-from qstore_ray.backends.noise.device.compiled import NoisyCircuitRecord, compile_for_device
 from qstore_ray.backends.noise.device.device import Device
 from qstore_ray.backends.noise.device.transpile import Transpiled, transpile
 from qstore_ray.circuits.observable import Observable
@@ -58,13 +57,6 @@ class IsaCircuit(NamedTuple):
         return np.ascontiguousarray(found)
 
 
-class IsaProgram(NamedTuple):
-    """A circuit in all bases that its observables need, and how it was compiled."""
-
-    circuits: tuple[IsaCircuit, ...]
-    record: NoisyCircuitRecord
-
-
 @lru_cache(maxsize=64)
 def _transpiled(template: Template, device_text: str, seed: int, level: int) -> Transpiled:
     return transpile(template, Device.model_validate_json(device_text), seed, level)
@@ -78,7 +70,7 @@ def compile_isa(
     *,
     seed: int = 0,
     level: int = 3,
-) -> IsaProgram:
+) -> tuple[IsaCircuit, ...]:
     """The circuits to submit for one template, a circuit for each basis.
 
     Args:
@@ -87,10 +79,9 @@ def compile_isa(
         seed, level: of Qiskit's transpiler.
 
     Raises:
-        CircuitError: the circuit starts from amplitudes, or the device lacks an instruction.
+        CircuitError: the device cannot write the circuit, or lacks an instruction.
         ResourceError: the device has too few qubits.
     """
-    record = compile_for_device(template, device, seed, level).record()
     text = device.model_dump_json(exclude_none=True)
     found = _transpiled(template, text, seed, level)
     circuits = []
@@ -99,7 +90,7 @@ def compile_isa(
         _check_instructions(circuit, target, device.name)
         slots = tuple(_slot(parameter) for parameter in circuit.parameters)
         circuits.append(IsaCircuit(basis, circuit, slots))
-    return IsaProgram(tuple(circuits), record)
+    return tuple(circuits)
 
 
 def _on_device(found: Transpiled, width: int, basis: MeasuredBasis, device: Device) -> Any:
