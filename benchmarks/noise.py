@@ -33,7 +33,7 @@ from environments import OWN, make, versions  # noqa: E402
 from noise_page import write_page  # noqa: E402
 from process import Failure, Peer, Server  # noqa: E402
 from protocol import read  # noqa: E402
-from record import RESULTS, write  # noqa: E402
+from record import RESULTS, origin, write  # noqa: E402
 
 SEED, ROWS, READOUT = 7, 32, 0.02
 QUBITS, LAYERS, RATES = (4, 6, 8), (3, 6), (0.001, 0.01)
@@ -274,6 +274,7 @@ def _renew_rows(rows: list[dict[str, Any]]) -> None:
     payload = json.loads(path.read_text())
     case = ("peer", "qubits", "layers", "p")
     found = {tuple(row[name] for name in case): row for row in rows}
+    payload["summary"]["without_noise"] = origin()
     payload["rows"] = [found.get(tuple(row[name] for name in case), row) for row in payload["rows"]]
     path.write_text(json.dumps(payload, indent=1) + "\n")
     write_page()

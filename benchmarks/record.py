@@ -19,9 +19,8 @@ def write(name: str, seed: int, rows: list[dict[str, Any]], **summary: Any) -> N
     """Write `results/<name>.json` and print the rows and the summary."""
     payload = {
         "benchmark": name,
-        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        **origin(),
         "seed": seed,
-        "commit": _commit(),
         "machine": _machine(),
         "versions": {package: importlib.metadata.version(package) for package in _PACKAGES},
         "summary": summary,
@@ -34,6 +33,11 @@ def write(name: str, seed: int, rows: list[dict[str, Any]], **summary: Any) -> N
         print("  " + "  ".join(f"{key} {_text(value)}" for key, value in row.items()))
     for key, value in summary.items():
         print(f"  {key}: {_text(value)}")
+
+
+def origin() -> dict[str, str]:
+    """When and at which commit it is measured."""
+    return {"written": datetime.now(UTC).isoformat(timespec="seconds"), "commit": _commit()}
 
 
 def _text(value: Any) -> str:

@@ -28,6 +28,8 @@ def write_page() -> None:
         f"{machine['load_average']:.1f} at the end. Written {payload['written']} at commit",
         f"{payload['commit']}, seed {payload['seed']}.",
     ]
+    if again := payload["summary"].get("without_noise"):
+        lines[-1] += f" The rows without noise: {again['written']}, commit {again['commit']}."
     PAGE.write_text("\n".join(lines) + "\n")
 
 

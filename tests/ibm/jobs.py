@@ -85,7 +85,7 @@ class Job:
         return answer
 
     def metrics(self, now: float) -> dict[str, Any]:
-        """The answer to GET /jobs/{id}/metrics; for `usage_delay` after its end usage is pending."""
+        """The answer to GET /jobs/{id}/metrics; usage is pending for a while after its end."""
         known = self.finished is not None and now >= self.finished + self.usage_delay
         moments = {"created": self.created, "running": self.started, "finished": self.finished}
         return {
