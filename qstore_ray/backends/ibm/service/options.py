@@ -1,6 +1,8 @@
-"""Options of IBM's client-side Sampler, checked where they are written and not in a paid job."""
+"""Options of IBM's client-side primitives, checked where they are written and not in a paid job."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from qstore_ray.backends.ibm.service.trouble import translated
 from qstore_ray.errors import ConfigError
@@ -16,17 +18,28 @@ def check_sampler_options(options: ReadOnlyTable) -> None:
     """
     if not options:
         return  # and so the client library is not imported for this
-    from pydantic import ValidationError
-
     with translated("read the options of the Sampler"):
         from qiskit_ibm_runtime.options_models.sampler import SamplerOptions
+    checked_model(SamplerOptions, options, "sampler")
+
+
+def checked_model(model: Any, options: ReadOnlyTable, name: str) -> Any:
+    """The client's options, made from a table.
+
+    Args:
+        model: a pydantic model of the client. name: of the table, `sampler` or `estimator`.
+
+    Raises:
+        ConfigError: an option that it does not have, or a wrong value.
+    """
+    from pydantic import ValidationError
+
     try:
-        SamplerOptions(**options)
+        return model(**options)
     except ValidationError as exc:
         first = exc.errors()[0]
-        name = ".".join(("sampler", *map(str, first["loc"])))
         raise ConfigError(
-            f"IBM's Sampler does not take this option: {first['msg']}",
-            field=name,
-            fix="See SamplerOptions in the reference of qiskit-ibm-runtime.",
+            f"IBM's {name.title()} does not take this option: {first['msg']}",
+            field=".".join((name, *map(str, first["loc"]))),
+            fix=f"See {model.__name__} in the reference of qiskit-ibm-runtime.",
         ) from exc
