@@ -110,7 +110,8 @@ class IbmBackend:
                 fix="Leave sampler or estimator out.",
             )
         self.where: Where = where
-        self.identity, self._is_checked = RunIdentity(""), False
+        self.identity = RunIdentity("")
+        self._checked_shots: set[int] = set()
         with _with_names_of_options():
             self.config = GatewayConfig.from_dict({
                 "device": device,
@@ -192,9 +193,7 @@ class IbmBackend:
     ) -> None:
         """Whether the arguments fit each other; see `Backend.check`. Nothing is submitted."""
         check_bindings(template, observables, bindings)
-        if not self._is_checked:
-            self._check_options()
-            self._is_checked = True
+        self._check_options(self.shots)
         if template.initial != "zeros":
             raise CircuitError(
                 "a quantum computer cannot start from amplitudes",
@@ -258,6 +257,7 @@ class IbmBackend:
             )
         self.check(template, observables, bindings)
         shots = self.shots if shots is None else checked_shots(shots)
+        self._check_options(shots)
         grouping = group_observables(tuple(observables))
         n_rows = len(bindings)
         if not grouping.bases or not n_rows:  # nothing to measure
@@ -272,8 +272,10 @@ class IbmBackend:
     def _gateway(self) -> OpenGateway | RecordingGateway:
         return active_recording() or gateway_for(self.config, self.where)
 
-    def _check_options(self) -> None:
+    def _check_options(self, shots: int) -> None:
         """Refuse options that IBM's client does not take; it is imported if there are any."""
+        if shots in self._checked_shots:
+            return
         if self.estimator is not None:
             from qstore_ray.backends.ibm.service.estimator_options import check_estimator_options
 
@@ -281,7 +283,8 @@ class IbmBackend:
         else:
             from qstore_ray.backends.ibm.service.options import check_sampler_options
 
-            check_sampler_options(self.sampler)
+            check_sampler_options(self.sampler, shots)
+        self._checked_shots.add(shots)
 
 
 @contextmanager

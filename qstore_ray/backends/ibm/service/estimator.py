@@ -7,9 +7,9 @@
     values_of                   values and variances of a result
 
 A PUB has the strings of one measured basis, so that it takes one circuit a row: how the client
-groups strings does not matter, and executions are counted exactly. Observables are (O, 1) and values (N,): a shape
-that pairs each with each, also if O = N. The client prepares a PUB in a time that grows with the
-square of its points, hence the limit.
+groups strings does not matter, and executions are counted exactly. Observables are (O, 1) and
+values (N,): a shape that pairs each with each, also if O = N. The client prepares a PUB in a time
+that grows with the square of its points, hence the limit.
 """
 
 from __future__ import annotations

@@ -9,18 +9,34 @@ from qstore_ray.errors import ConfigError
 from qstore_ray.types import ReadOnlyTable
 
 
-def check_sampler_options(options: ReadOnlyTable) -> None:
+def check_sampler_options(options: ReadOnlyTable, shots: int) -> None:
     """Whether the Sampler has these options, with such values. Opens no connection.
 
     Raises:
-        ConfigError: an option that it does not have, or a wrong value.
+        ConfigError: an option that it does not have, a wrong value, or shots that it would change:
+            it runs each of the twirled circuits equally often.
         MissingDependencyError: the client library is not installed.
     """
     if not options:
         return  # and so the client library is not imported for this
     with translated("read the options of the Sampler"):
+        from qiskit_ibm_runtime.executor.calculate_twirling_shots import calculate_twirling_shots
         from qiskit_ibm_runtime.options_models.sampler import SamplerOptions
-    checked_model(SamplerOptions, options, "sampler")
+
+    twirling = checked_model(SamplerOptions, options, "sampler").twirling
+    if not (twirling.enable_gates or twirling.enable_measure):
+        return
+    circuits, each = calculate_twirling_shots(
+        shots, twirling.num_randomizations, twirling.shots_per_randomization
+    )
+    if circuits * each != shots:
+        raise ConfigError(
+            f"IBM's Sampler takes {circuits * each} shots in place of these, {each} of each of "
+            f"{circuits} twirled circuits",
+            field="shots",
+            value=shots,
+            fix=f"Take shots = {circuits * each}, or set sampler.twirling.num_randomizations.",
+        )
 
 
 def checked_model(model: Any, options: ReadOnlyTable, name: str) -> Any:
