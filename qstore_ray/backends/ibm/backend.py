@@ -144,6 +144,14 @@ class IbmBackend:
         """Whether the values are mitigated already, by IBM's Estimator."""
         return self.estimator is not None
 
+    def description(self) -> Table:
+        """What decides the values: device, shots, primitive, transpiler; see `DescribedBackend`."""
+        config = self.config
+        return {
+            "device": config.device, "shots": self.shots, "sampler": self.sampler,
+            "estimator": self.estimator, "seed": config.seed, "level": config.level,
+        }  # fmt: skip
+
     def for_run(self, run: str, trial: str = "", part: str = "", weight: float = 1.0) -> IbmBackend:
         """The backend for the evaluations of a run, or of a trial of a search.
 
