@@ -284,14 +284,15 @@ class IbmBackend:
         """Refuse options that IBM's client does not take; it is imported if there are any."""
         if shots in self._checked_shots:
             return
+        from qstore_ray.backends.ibm.service import options
+
         if self.estimator is not None:
             from qstore_ray.backends.ibm.service.estimator_options import check_estimator_options
 
             check_estimator_options(self.estimator)
         else:
-            from qstore_ray.backends.ibm.service.options import check_sampler_options
-
-            check_sampler_options(self.sampler, shots)
+            options.check_sampler_options(self.sampler, shots)
+        options.check_rep_delay(self.estimator or self.sampler, self.config.rates.rep_delay)
         self._checked_shots.add(shots)
 
 

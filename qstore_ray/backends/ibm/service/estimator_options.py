@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from qstore_ray.backends.ibm.keys import options_text
-from qstore_ray.backends.ibm.service.options import checked_model
+from qstore_ray.backends.ibm.service.options import Refusals, checked_model, refuse
 from qstore_ray.backends.ibm.service.trouble import translated
 from qstore_ray.errors import ConfigError, first_line
 from qstore_ray.types import ReadOnlyTable
@@ -21,17 +21,10 @@ _LEARNED: Final = (
     "Take zero-noise extrapolation by folded gates, zne_mitigation = true with amplifier = "
     '"gate_folding", or resilience_level = 1.'
 )
-_REFUSED: Final = {
-    ("default_shots",): ("the shots are an option of the backend", "Set backend_options.shots."),
+_REFUSED: Final[Refusals] = {
     ("default_precision",): (
         "the precision follows from the shots of the backend: it is 1/√shots",
         "Set backend_options.shots to 1/precision².",
-    ),
-    ("experimental",): (
-        "what an experimental option costs cannot be forecast", "Leave it out.",
-    ),
-    ("environment", "job_tags"): (
-        "the gateway finds its jobs by their tags, and sets them", "Leave it out.",
     ),
     ("resilience", "pec_mitigation"): (
         "probabilistic error cancellation needs a noise model that a job of its own learns",
@@ -42,7 +35,6 @@ _REFUSED: Final = {
     ),
     ("simulator", "layer_noise_model"): ("a device is not simulated", "Leave it out."),
 }  # fmt: skip
-"""Option → why it is refused if it is set, and what to do instead."""
 
 
 def check_estimator_options(options: ReadOnlyTable) -> None:
@@ -74,9 +66,7 @@ def finalized_options(text: str) -> Any:
         from qiskit_ibm_runtime.options_models.estimator import EstimatorOptions
 
     options = checked_model(EstimatorOptions, given, "estimator")
-    for path, (why, fix) in _REFUSED.items():
-        if value := _at(given, path):
-            raise ConfigError(why, field=".".join(("estimator", *path)), value=value, fix=fix)
+    refuse(given, "estimator", _REFUSED)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
@@ -91,12 +81,6 @@ def finalized_options(text: str) -> Any:
     if found.resilience.zne_mitigation:
         _check_extrapolation(found.resilience.zne)
     return found
-
-
-def _at(table: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        table = table.get(name) if isinstance(table, dict) else None
-    return table
 
 
 def _check_extrapolation(zne: Any) -> None:

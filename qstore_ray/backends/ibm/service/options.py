@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
 
 from qstore_ray.backends.ibm.service.trouble import translated
 from qstore_ray.errors import ConfigError
 from qstore_ray.types import ReadOnlyTable
+
+Refusals: TypeAlias = Mapping[tuple[str, ...], tuple[str, str]]
+"""Option → why it is refused if it is set, and what to do instead."""
+
+_DECIDED: Final[Refusals] = {
+    ("default_shots",): ("the shots are an option of the backend", "Set backend_options.shots."),
+    ("experimental",): ("what an experimental option costs cannot be forecast", "Leave it out."),
+    ("environment", "job_tags"): (
+        "the gateway finds its jobs by their tags, and sets them", "Leave it out.",
+    ),
+}  # fmt: skip
 
 
 def check_sampler_options(options: ReadOnlyTable, shots: int) -> None:
@@ -23,7 +35,16 @@ def check_sampler_options(options: ReadOnlyTable, shots: int) -> None:
         from qiskit_ibm_runtime.executor.calculate_twirling_shots import calculate_twirling_shots
         from qiskit_ibm_runtime.options_models.sampler import SamplerOptions
 
-    twirling = checked_model(SamplerOptions, options, "sampler").twirling
+    made = checked_model(SamplerOptions, options, "sampler")
+    refuse(options, "sampler")
+    if made.execution.meas_type != "classified":
+        raise ConfigError(
+            "values are computed from outcomes, and this gives none",
+            field="sampler.execution.meas_type",
+            value=made.execution.meas_type,
+            fix="Leave it out.",
+        )
+    twirling = made.twirling
     if not (twirling.enable_gates or twirling.enable_measure):
         return
     circuits, each = calculate_twirling_shots(
@@ -36,6 +57,26 @@ def check_sampler_options(options: ReadOnlyTable, shots: int) -> None:
             field="shots",
             value=shots,
             fix=f"Take shots = {circuits * each}, or set sampler.twirling.num_randomizations.",
+        )
+
+
+def check_rep_delay(options: ReadOnlyTable, forecast: float) -> None:
+    """Whether checked options of a primitive have the pause that the forecast counts with.
+
+    Args:
+        forecast: seconds, of `QpuRates`.
+
+    Raises:
+        ConfigError: it is another one.
+    """
+    execution: Any = options.get("execution", {})
+    delay = execution.get("rep_delay")
+    if delay not in {None, forecast}:
+        raise ConfigError(
+            f"the forecast counts with another pause before each execution, {delay} s are set",
+            field="rep_delay",
+            value=forecast,
+            fix=f"Set backend_options.rep_delay = {delay}.",
         )
 
 
@@ -59,3 +100,21 @@ def checked_model(model: Any, options: ReadOnlyTable, name: str) -> Any:
             field=".".join((name, *map(str, first["loc"]))),
             fix=f"See {model.__name__} in the reference of qiskit-ibm-runtime.",
         ) from exc
+
+
+def refuse(given: ReadOnlyTable, name: str, refusals: Refusals | None = None) -> None:
+    """Refuse options that the client takes, and that the gateway decides or cannot run with.
+
+    Args:
+        name: of the table, `sampler` or `estimator`.
+        refusals: those of one primitive alone.
+
+    Raises:
+        ConfigError: one of them is set.
+    """
+    for path, (why, fix) in {**_DECIDED, **(refusals or {})}.items():
+        value: Any = given
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        if value:
+            raise ConfigError(why, field=".".join((name, *path)), value=value, fix=fix)

@@ -146,6 +146,31 @@ def test_a_sampler_takes_the_shots_that_were_asked_for_or_none(shots):
     check_sampler_options({"dynamical_decoupling": {"enable": True}}, shots)
 
 
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"default_shots": 10}, "default_shots"),
+        ({"environment": {"job_tags": ["a"]}}, "environment.job_tags"),
+        ({"experimental": {"x": 1}}, "experimental"),
+        ({"execution": {"meas_type": "kerneled"}}, "execution.meas_type"),
+    ],
+)
+def test_what_the_gateway_decides_is_no_option_of_the_sampler(options, field):
+    with pytest.raises(ConfigError) as raised:
+        check_sampler_options(options, 64)
+    assert raised.value.field == f"sampler.{field}"
+
+
+@pytest.mark.parametrize("primitive", ["sampler", "estimator"])
+def test_the_pause_before_an_execution_is_the_one_of_the_forecast(primitive):
+    options = {primitive: {"execution": {"rep_delay": 1e-3}}}
+    z = (Observable.parse("Z0"),)
+    with pytest.raises(ConfigError, match=r"0\.001 s are set") as raised:
+        IbmBackend("ibm_fez", **options).check(ONE, z, ROWS)
+    assert raised.value.field == "rep_delay"
+    IbmBackend("ibm_fez", rep_delay=1e-3, **options).check(ONE, z, ROWS)
+
+
 def asked(options: dict, *trials: str, shots: int = 1024, rows: int = 3):
     """What trials with these options ask of the gateway at the same time."""
     observables = (Observable.parse("Z0"), Observable.parse("X0"))
