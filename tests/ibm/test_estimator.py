@@ -16,6 +16,7 @@ from qstore_ray.backends.ibm.forecast import jobs_for
 from qstore_ray.backends.ibm.gateway.access import close_gateways
 from qstore_ray.backends.ibm.gateway.recording import recording
 from qstore_ray.backends.ibm.requests import JobCaps
+from qstore_ray.backends.ibm.service import estimator
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.observable import Observable
@@ -54,11 +55,11 @@ def exact(bindings: Bindings, observables: tuple[Observable, ...] = OBSERVABLES)
 def backend(tmp_path: Path) -> Iterator[Callable[..., IbmBackend]]:
     """A backend of one run, whose gateway is closed at the end."""
 
-    def opened(estimator: Any = None, shots: int = SHOTS, **options: Any) -> IbmBackend:
+    def opened(given: Any = None, shots: int = SHOTS, **options: Any) -> IbmBackend:
         policy = POLICY | options.pop("policy", {})
         made = IbmBackend(
             "fake_manila", shots, where="process", ledger=str(tmp_path / "ledgers"), level=1,
-            policy=policy, estimator=estimator, **options,
+            policy=policy, estimator=given, **options,
         )  # fmt: skip
         return made.for_run("run")
 
@@ -81,6 +82,12 @@ def test_each_observable_is_paired_with_each_row(ibm, backend, level, count):
     assert found.values.shape == found.variances.shape == (count, len(OBSERVABLES))
     error = np.sqrt(np.maximum(found.variances, 1.0 / SHOTS))
     assert (np.abs(found.values - exact(bindings)) <= 6.0 * error).all()
+
+
+def test_rows_in_several_parts_keep_their_order(ibm, backend, monkeypatch):
+    monkeypatch.setattr(estimator, "MOST_POINTS", 2)
+    found = measured(backend({"resilience_level": 0}), 0, rows(5))
+    assert np.abs(found.values - exact(rows(5))).max() < 6.0 / SHOTS**0.5
 
 
 def test_rows_of_a_circuit_without_parameters(ibm, backend):
@@ -191,6 +198,16 @@ def test_a_job_is_found_and_decoded_by_another_gateway(start, backend, tmp_path)
     (record,) = records(tmp_path)
     assert record.executions == ibm.accepted()[record.job_id].executions
     assert [path.suffix for path in tmp_path.rglob("results/*.npz")] == [".npz"]
+
+
+def test_values_that_are_lost_here_are_fetched_again(ibm, backend, tmp_path):
+    found = measured(backend({}), 0, rows(3))
+    close_gateways()
+    (path,) = tmp_path.rglob("results/*.npz")
+    path.write_bytes(b"")
+    again = measured(backend({}), 0, rows(3))
+    assert (again.values == found.values).all()
+    assert len(ibm.accepted()) == 1
 
 
 def test_circuits_that_the_client_cannot_prepare_are_an_error_at_once(

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -159,6 +158,8 @@ def values_of(
 ) -> dict[str, FloatArray]:
     """Values and variances (N, O, 2) by name, of a result of the PUBs of several bases.
 
+    How many points a PUB had does not matter: another version may have sent it.
+
     Args:
         rows: N of each name.
 
@@ -168,11 +169,15 @@ def values_of(
     pubs = iter(result)
     found: dict[str, FloatArray] = {}
     for name, n_rows in zip(names, rows, strict=True):
-        parts = [_values(pub) for pub in islice(pubs, -(-n_rows // MOST_POINTS))]
-        array = np.concatenate(parts) if parts else np.zeros((0, 0, 2))
-        if len(array) != n_rows:
-            raise RefusedError(f"the result of a job has {len(array)} rows of {n_rows}")
-        found[name] = array
+        parts: list[AnyArray] = []
+        while (missing := n_rows - sum(map(len, parts))) > 0:
+            pub = next(pubs, None)
+            if pub is None:
+                raise RefusedError(f"the result of a job lacks {missing} rows of {n_rows}")
+            parts.append(_values(pub))
+        if missing:
+            raise RefusedError(f"the result of a job has {-missing} rows more than {n_rows}")
+        found[name] = np.concatenate(parts)
     if next(pubs, None) is not None:
         raise RefusedError("the result of a job has more parts than were asked for")
     return found

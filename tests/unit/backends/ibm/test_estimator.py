@@ -253,9 +253,10 @@ def test_the_parts_of_a_result_are_put_together(rows):
     for lacking, names, counts in (
         (result[:-1], ["a"], [rows]),
         (result, ["a"], [rows + 1]),
+        (result, ["a"], [rows - 1] if rows > 1 else [2]),
         (result * 2, ["a"], [rows]),
     ):
-        with pytest.raises(RefusedError, match="the result of a job has"):
+        with pytest.raises(RefusedError, match="the result of a job (has|lacks)"):
             values_of(lacking, names, counts)
 
 
