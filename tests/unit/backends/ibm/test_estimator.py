@@ -256,7 +256,7 @@ def test_the_parts_of_a_result_are_put_together(rows):
         (result, ["a"], [rows - 1] if rows > 1 else [2]),
         (result * 2, ["a"], [rows]),
     ):
-        with pytest.raises(RefusedError, match="the result of a job (has|lacks)"):
+        with pytest.raises(RefusedError, match=r"the result of a job (has|lacks)"):
             values_of(lacking, names, counts)
 
 
