@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from qiskit.transpiler.exceptions import TranspilerError
 
 from qstore_ray.backends.base import Bindings, Estimates
 from qstore_ray.backends.ibm.backend import IbmBackend
@@ -210,20 +212,26 @@ def test_values_that_are_lost_here_are_fetched_again(ibm, backend, tmp_path):
     assert len(ibm.accepted()) == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "where", "error"),
+    [
+        ({}, "executor_estimator.prepare", ValueError("no such box")),
+        ({}, "executor_estimator.prepare", TranspilerError("no such box")),
+        (None, "executor_sampler.sampler", TranspilerError("no such box")),
+    ],
+)
 def test_circuits_that_the_client_cannot_prepare_are_an_error_at_once(
-    ibm, backend, tmp_path, monkeypatch
+    ibm, backend, monkeypatch, options, where, error
 ):
     """And the gateway goes on."""
-    from qiskit_ibm_runtime.executor_estimator import prepare as module
-
-    hardware = backend({})
+    hardware = backend(options)
 
     def fails(*_: object, **__: object) -> None:
-        raise ValueError("no such box")
+        raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "prepare", fails)
-        with pytest.raises(QStoreError, match="cannot prepare the circuits: no such box"):
+        patched.setattr(import_module(f"qiskit_ibm_runtime.{where}"), "prepare", fails)
+        with pytest.raises(QStoreError, match="no such box"):
             measured(hardware, 0, rows(1))
     assert not ibm.accepted()
     measured(hardware, 1, rows(1))
