@@ -16,6 +16,7 @@ from qstore_ray.backends.ibm.budget import Spending
 from qstore_ray.backends.ibm.call import estimates_of_call, hardware_call
 from qstore_ray.backends.ibm.forecast import QpuRates, by_trial, forecast_jobs, jobs_for
 from qstore_ray.backends.ibm.gateway.recording import recording
+from qstore_ray.backends.ibm.ledger.entries import IntentEntry
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.requests import JobCaps
 from qstore_ray.backends.ibm.service.estimator import MOST_POINTS, plan_of, values_of
@@ -235,6 +236,15 @@ def test_the_parts_of_the_trials_add_up_to_the_job(tmp_path):
     }
     with Ledger.open(tmp_path, OWNER) as ledger:
         assert ledger.records[job.key].executions == job.executions
+
+
+def test_a_line_of_a_version_before_has_no_calibration():
+    share = {"key": "0" * 32, "trial": "a", "executions": 100, "rows": 1}
+    line = {
+        "event": "intent", "key": "1" * 32, "requests": [share], "shots": 100, "options": "{}",
+        "forecast_seconds": 2.0,
+    }  # fmt: skip
+    assert IntentEntry.model_validate(line).calibration == 0
 
 
 def pub(values: np.ndarray, stds: np.ndarray) -> SimpleNamespace:
