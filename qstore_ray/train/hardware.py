@@ -101,9 +101,13 @@ def hardware_forecast(
     with _with_fields_of_a_job():
         steps = {size: cost(each) for size, each in calls.steps.items()}
         validated, scored = cost(calls.validation), cost(calls.scoring)
+        first, first_validated = cost(calls.first_step), cost(calls.first_validation)
     sizes = calls.sizes
-    training = sum((steps[size][0] * count for size, count in sizes.items()), HardwareCost())
-    validation = validated[0] * trainer.epochs
+    plain = steps[next(iter(sizes))]
+    training = sum(
+        (steps[size][0] * count for size, count in sizes.items()), first[0].less(plain[0])
+    )
+    validation = validated[0] * trainer.epochs + first_validated[0].less(validated[0])
     total = training + validation + scored[0]
     over = ""
     try:
@@ -112,8 +116,8 @@ def hardware_forecast(
     except BudgetError as exc:
         over = exc.message
     circuits = (
-        sum(steps[size][1] * count for size, count in sizes.items()),
-        validated[1] * trainer.epochs,
+        sum(steps[size][1] * count for size, count in sizes.items()) + first[1] - plain[1],
+        validated[1] * trainer.epochs + first_validated[1] - validated[1],
         scored[1],
     )
     return HardwareForecast(

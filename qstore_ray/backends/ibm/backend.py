@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from qstore_ray.backends.base import Bindings, Estimates
 from qstore_ray.backends.check_bindings import check_bindings
 from qstore_ray.backends.counts import Counts
+from qstore_ray.backends.device_circuit import AS_IT_IS, DeviceCircuit
 from qstore_ray.backends.grouping import checked_shots, group_observables, key_of_shots
-from qstore_ray.backends.ibm.call import counts_of_call, hardware_call
+from qstore_ray.backends.ibm.call import as_one_job, counts_of_call, hardware_call
 from qstore_ray.backends.ibm.config import GatewayConfig, Where
 from qstore_ray.backends.ibm.forecast import HardwareCost
 from qstore_ray.backends.ibm.gateway.access import gateway_for, gateways_of
-from qstore_ray.backends.ibm.gateway.recording import active_recording
+from qstore_ray.backends.ibm.gateway.recording import (
+    active_gathering,
+    active_recording,
+    answering,
+    gathering,
+)
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.paid import RunIdentity
 from qstore_ray.circuits.observable import Observable
@@ -25,6 +31,7 @@ from qstore_ray.errors import CircuitError, ConfigError
 if TYPE_CHECKING:
     from qstore_ray.types import ReadOnlyTable, Table
 
+T = TypeVar("T")
 _PARTS = re.compile(r"^(budget\.run|budget\.trial|rates\.|sign_in\.)")
 _NAMES = {"budget.run": "budget", "budget.trial": "trial_budget"}
 """Parts of a `GatewayConfig` that are options of the backend under another name."""
@@ -98,6 +105,7 @@ class IbmBackend:
         self.sampler: Table = dict(sampler or {})
         self.where: Where = where
         self.identity, self._is_checked = RunIdentity(""), False
+        self.compiled = AS_IT_IS
         with _with_names_of_options():
             self.config = GatewayConfig.from_dict({
                 "device": device,
@@ -224,10 +232,31 @@ class IbmBackend:
             return Counts(grouping.bases, nothing, grouping.constants, n_rows, shots)
         call = hardware_call(
             template, observables, bindings, shots, key_of_shots(key), device=self.device,
-            identity=self.identity, options=self.sampler,
+            identity=self.identity, options=self.sampler, compiled=self.compiled,
         )  # fmt: skip
-        gateway = active_recording() or gateway_for(self.config, self.where)
+        gateway = active_gathering() or active_recording() or gateway_for(self.config, self.where)
         return counts_of_call(call, gateway.evaluate(call))
+
+    def compiled_as(self, circuit: DeviceCircuit) -> IbmBackend:
+        """The backend that compiles its circuits in this way; see `CompilingBackend`."""
+        made = object.__new__(IbmBackend)
+        made.__dict__.update(vars(self), compiled=circuit)
+        return made
+
+    def together(self, work: Callable[[], T]) -> T:
+        """What `work()` returns, with its evaluations in one job; see `device_circuit.together`."""
+        if active_gathering() is not None:  # inside of another one
+            return work()
+        with gathering() as gathered:
+            found = work()
+        if not gathered.calls:
+            return found
+        calls = as_one_job(gathered.calls)
+        gateway = active_recording() or gateway_for(self.config, self.where)
+        outcomes = gateway.evaluate_all(calls)
+        keys = [call.request.key for call in calls]
+        with answering(dict(zip(keys, outcomes, strict=True))):
+            return work()
 
 
 @contextmanager

@@ -11,13 +11,16 @@ device has the instructions, and the job would fail after its wait in the queue:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from qstore_ray.backends.base import Bindings
+from qstore_ray.backends.device_circuit import AS_IT_IS, DeviceCircuit
 from qstore_ray.backends.grouping import MeasuredBasis, group_observables
+from qstore_ray.backends.ibm.service.folding import PlacedGate, folded
 from qstore_ray.backends.noise.device.device import Device
 from qstore_ray.backends.noise.device.transpile import Transpiled, transpile
 from qstore_ray.circuits.observable import Observable
@@ -70,6 +73,7 @@ def compile_isa(
     *,
     seed: int = 0,
     level: int = 3,
+    compiled: DeviceCircuit = AS_IT_IS,
 ) -> tuple[IsaCircuit, ...]:
     """The circuits to submit for one template, a circuit for each basis.
 
@@ -77,31 +81,51 @@ def compile_isa(
         device: the calibration of the device, by which its qubits are chosen.
         target: the device's instructions, which the circuits are checked against.
         seed, level: of Qiskit's transpiler.
+        compiled: what is done after the transpiler: folds; or the layout of another circuit.
 
     Raises:
         CircuitError: the device cannot write the circuit, or lacks an instruction.
         ResourceError: the device has too few qubits.
     """
     text = device.model_dump_json(exclude_none=True)
-    found = _transpiled(template, text, seed, level)
+    found = _transpiled(compiled.layout_of or template, text, seed, level)
+    gates = folded(found, device, compiled.folds, compiled.folding)
+    if compiled.layout_of is not None:
+        ends = [found.physical[place] for place in found.final]
+        gates = _on_qubits(template, ends, device)
     circuits = []
     for basis in group_observables(observables).bases:
-        circuit = _on_device(found, target.num_qubits or len(device.qubits), basis, device)
+        width = target.num_qubits or len(device.qubits)
+        circuit = _on_device(found, gates, width, basis, device)
         _check_instructions(circuit, target, device.name)
         slots = tuple(_slot(parameter) for parameter in circuit.parameters)
         circuits.append(IsaCircuit(basis, circuit, slots))
     return tuple(circuits)
 
 
-def _on_device(found: Transpiled, width: int, basis: MeasuredBasis, device: Device) -> Any:
+def _on_qubits(template: Template, ends: Sequence[int], device: Device) -> list[PlacedGate]:
+    """The gates of a circuit, each of one qubit, on the physical qubit of its qubit."""
+    return [
+        PlacedGate(item.operation, (ends[op.qubits[0]],))
+        for op in template.ops
+        for item in _turn(op.gate, device.basis).data
+    ]
+
+
+def _on_device(
+    found: Transpiled,
+    gates: Sequence[PlacedGate],
+    width: int,
+    basis: MeasuredBasis,
+    device: Device,
+) -> Any:
     """The circuit on the device's qubits, turned to a basis and measured."""
     from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 
     outcomes = ClassicalRegister(len(basis.qubits), REGISTER)
     circuit = QuantumCircuit(QuantumRegister(width, "q"), outcomes)
-    for item in found.circuit.data:
-        place = [found.physical[found.circuit.find_bit(qubit).index] for qubit in item.qubits]
-        circuit.append(_own_name(item.operation, dict(found.names)), place)
+    for operation, place in gates:
+        circuit.append(_own_name(operation, dict(found.names)), place)
     ends = {q: found.physical[place] for q, place in enumerate(found.final)}
     for gate, qubit in ((op.gate, op.qubits[0]) for op in basis.turns):
         circuit.compose(_turn(gate, device.basis), [ends[qubit]], inplace=True)
