@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 REGISTER = "c"
 """The classical register of the outcomes; bit k is the k-th qubit of the basis."""
+_NOTHING = "nothing"
+"""The name of the angle of a circuit that has none."""
 
 
 class IsaCircuit(NamedTuple):
@@ -55,7 +57,8 @@ class IsaCircuit(NamedTuple):
         """The parameters of N rows (N, K)."""
         n_rows = len(bindings)
         params = np.broadcast_to(bindings.params, (n_rows, bindings.params.shape[-1]))
-        columns = [(bindings.rows if of == "rows" else params)[:, k] for of, k in self.slots]
+        of = {"rows": bindings.rows, "params": params, _NOTHING: np.zeros((n_rows, 1))}
+        columns = [of[kind][:, k] for kind, k in self.slots]
         found: FloatArray = np.array(columns, float).reshape(len(columns), n_rows).T
         return np.ascontiguousarray(found)
 
@@ -129,6 +132,8 @@ def _on_device(
     ends = {q: found.physical[place] for q, place in enumerate(found.final)}
     for gate, qubit in ((op.gate, op.qubits[0]) for op in basis.turns):
         circuit.compose(_turn(gate, device.basis), [ends[qubit]], inplace=True)
+    if not circuit.parameters:
+        circuit.append(_own_name(_no_turn(), dict(found.names)), [ends[basis.qubits[0]]])
     circuit.measure([ends[qubit] for qubit in basis.qubits], outcomes)
     return circuit
 
@@ -153,8 +158,19 @@ def _turn(gate: str, basis: tuple[str, ...]) -> QuantumCircuit:
     return qiskit_transpile(circuit, basis_gates=list(basis), optimization_level=1)
 
 
+def _no_turn() -> Any:
+    """RZ by an angle that is always 0: a program keeps the rows of a circuit with parameters alone.
+
+    It is a change of frame, and takes no time on a device.
+    """
+    from qiskit.circuit import ParameterVector
+    from qiskit.circuit.library import RZGate
+
+    return RZGate(ParameterVector(_NOTHING, 1)[0])
+
+
 def _slot(parameter: Any) -> tuple[str, int]:
-    return ("rows" if parameter.vector.name == "x" else "params"), parameter.index
+    return {"x": "rows", _NOTHING: _NOTHING}.get(parameter.vector.name, "params"), parameter.index
 
 
 def _check_instructions(circuit: QuantumCircuit, target: Target, device: str) -> None:
