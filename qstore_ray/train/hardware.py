@@ -86,7 +86,7 @@ def hardware_forecast(
     paid = hardware_backend(trainer, backend)
     if paid is None:
         return None
-    from qstore_ray.backends.ibm.forecast import HardwareCost, forecast_jobs, jobs_for
+    from qstore_ray.backends.ibm.forecast import forecast_jobs, jobs_for
     from qstore_ray.backends.ibm.gateway.recording import recording
 
     config = paid.config

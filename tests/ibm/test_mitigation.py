@@ -1,4 +1,4 @@
-"""Mitigation on the stand-in: the qubits that are calibrated, the gates that are submitted, the jobs.
+"""Mitigation on the stand-in: the qubits that are calibrated, the gates and jobs submitted.
 
 Circuits are recorded where the stand-in runs them, so they are what was submitted.
 """
@@ -244,9 +244,12 @@ def test_all_techniques_at_once_are_one_job(ibm, opened, submitted):
     ],
 )
 def test_what_a_device_cannot_do_is_refused_before_anything_is_submitted(config, field):
-    with pytest.raises(ConfigError) as caught:
+    def check() -> None:
         backend = open_mitigated("ibm", {"device": "fake_manila"}, config)
         backend.check(PAIR, (Observable.parse("Z0"),), Bindings(ANGLES, np.array([0.7])))
+
+    with pytest.raises(ConfigError) as caught:
+        check()
     assert caught.value.field == field
 
 
