@@ -141,8 +141,8 @@ def _with_states(backend: Backend) -> StateBackend:
             + ", and so no metric",
             field="trainer.backend",
             value=backend.name,
-            fix="Take backend = 'statevector' without shots, or another optimizer: 'qn_spsa', which "
-            "estimates the metric from circuits, or 'spsa'.",
+            fix="Take backend = 'statevector' without shots, or another optimizer: 'qn_spsa' "
+            "estimates the metric from circuits; 'spsa' needs none.",
         )
     return backend
 

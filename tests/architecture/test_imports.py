@@ -45,6 +45,7 @@ ALLOWED = {
         "qstore_ray.circuits.qasm.values",
         "qstore_ray.backends.aer",
         "qstore_ray.backends.ibm.service.isa",
+        "qstore_ray.backends.ibm.service.folding",
         "qstore_ray.backends.ibm.service.client",  # for the type checker
         "qstore_ray.backends.noise.device",
     ),

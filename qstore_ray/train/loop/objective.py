@@ -162,7 +162,7 @@ class TrainingObjective:
         return self._summed(share)
 
     def scores_at(
-        self, thetas: FloatArray, rows: RowSelection, overlaps: Overlaps | None = None
+        self, thetas: FloatArray, rows: RowSelection, overlaps: FidelityPoints | None = None
     ) -> tuple[FloatArray, FloatArray]:
         """`scores` at each of M points (M, blocks, 3), and mean fidelities (F,) over the rows.
 
@@ -252,7 +252,7 @@ class _Share(NamedTuple):
     shape: tuple[int, int]
 
 
-class Overlaps(NamedTuple):
+class FidelityPoints(NamedTuple):
     """The states at θ `theta` (P,) with those at others (F, P)."""
 
     theta: FloatArray

@@ -10,7 +10,7 @@ from qstore_ray.learn import step as blocks
 from qstore_ray.learn.fubini_study import layers, metrics
 from qstore_ray.learn.optimizers.base import Slope
 from qstore_ray.train.loop.objective import (
-    Overlaps,
+    FidelityPoints,
     RowSelection,
     TrainingObjective,
     bindings_at,
@@ -71,10 +71,10 @@ class BatchProblem:
         self, thetas: FloatArray, theta: FloatArray, others: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """`values(thetas)` and `fidelities(theta, others)`, asked for at once."""
-        return self._values(thetas, Overlaps(theta, others))
+        return self._values(thetas, FidelityPoints(theta, others))
 
     def _values(
-        self, thetas: FloatArray, overlaps: Overlaps | None
+        self, thetas: FloatArray, overlaps: FidelityPoints | None
     ) -> tuple[FloatArray, FloatArray]:
         points = thetas if self._here is not None else np.vstack([self._theta, thetas])
         found, seen = self.objective.scores_at(points, self.rows, overlaps)
@@ -108,4 +108,4 @@ class BatchProblem:
     def fidelities(self, theta: FloatArray, others: FloatArray) -> FloatArray:
         """Mean |⟨ψ(θ)|ψ(θ')⟩|² over the rows, for each θ' of (M, P): (M,)."""
         self.here()
-        return self.objective.scores_at(theta[:0], self.rows, Overlaps(theta, others))[1]
+        return self.objective.scores_at(theta[:0], self.rows, FidelityPoints(theta, others))[1]

@@ -60,7 +60,7 @@ class GatheredCalls:
         self._outcomes = outcomes
 
     def evaluate(self, call: HardwareCall) -> Sequence[AnyArray]:
-        """The outcomes; blank ones, and the call is kept, as long as there are none."""
+        """The outcomes; before they are known the call is kept, and they are blank."""
         if self._outcomes is not None:
             return self._outcomes[call.request.key]
         self.calls.append(call)

@@ -18,7 +18,7 @@ _OWN_INVERSES = frozenset({"x", "cx", "cz", "ecr", "id", "h", "y", "z", "swap"})
 _OF_ANGLES = frozenset({"rz", "rx", "ry", "rzz", "p", "u", "u1", "u2", "u3"})
 
 
-class PlacedGate(NamedTuple):
+class IsaGate(NamedTuple):
     """A gate of Qiskit on physical qubits."""
 
     operation: Any
@@ -27,7 +27,7 @@ class PlacedGate(NamedTuple):
 
 def folded(
     found: Transpiled, device: Device, folds: int, folding: Literal["global", "local"]
-) -> list[PlacedGate]:
+) -> list[IsaGate]:
     """The gates of a compiled circuit with `folds` folds of the whole, or of each gate with errors.
 
     Raises:
@@ -35,7 +35,7 @@ def folded(
     """
     number = {qubit: found.physical[k] for k, qubit in enumerate(found.circuit.qubits)}
     gates = [
-        PlacedGate(item.operation, tuple(number[qubit] for qubit in item.qubits))
+        IsaGate(item.operation, tuple(number[qubit] for qubit in item.qubits))
         for item in found.circuit.data
     ]
     if not folds:
@@ -43,7 +43,7 @@ def folded(
     if folding == "global":
         return gates + (_undone(gates, device) + gates) * folds
     names = dict(found.names)
-    result: list[PlacedGate] = []
+    result: list[IsaGate] = []
     for gate in gates:
         name = gate.operation.name
         has_errors = device.error(names.get(name, name), gate.place) > 0.0
@@ -51,11 +51,11 @@ def folded(
     return result
 
 
-def _undone(gates: Sequence[PlacedGate], device: Device) -> list[PlacedGate]:
+def _undone(gates: Sequence[IsaGate], device: Device) -> list[IsaGate]:
     return [each for gate in reversed(gates) for each in _inverse(gate, device)]
 
 
-def _inverse(gate: PlacedGate, device: Device) -> list[PlacedGate]:
+def _inverse(gate: IsaGate, device: Device) -> list[IsaGate]:
     """Gates that undo one, but for a global phase."""
     from qiskit.circuit.library import RZGate
 

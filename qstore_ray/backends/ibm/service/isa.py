@@ -20,7 +20,7 @@ import numpy as np
 from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.device_circuit import AS_IT_IS, DeviceCircuit
 from qstore_ray.backends.grouping import MeasuredBasis, group_observables
-from qstore_ray.backends.ibm.service.folding import PlacedGate, folded
+from qstore_ray.backends.ibm.service.folding import IsaGate, folded
 from qstore_ray.backends.noise.device.device import Device
 from qstore_ray.backends.noise.device.transpile import Transpiled, transpile
 from qstore_ray.circuits.observable import Observable
@@ -106,10 +106,10 @@ def compile_isa(
     return tuple(circuits)
 
 
-def _on_qubits(template: Template, ends: Sequence[int], device: Device) -> list[PlacedGate]:
+def _on_qubits(template: Template, ends: Sequence[int], device: Device) -> list[IsaGate]:
     """The gates of a circuit, each of one qubit, on the physical qubit of its qubit."""
     return [
-        PlacedGate(item.operation, (ends[op.qubits[0]],))
+        IsaGate(item.operation, (ends[op.qubits[0]],))
         for op in template.ops
         for item in _turn(op.gate, device.basis).data
     ]
@@ -117,7 +117,7 @@ def _on_qubits(template: Template, ends: Sequence[int], device: Device) -> list[
 
 def _on_device(
     found: Transpiled,
-    gates: Sequence[PlacedGate],
+    gates: Sequence[IsaGate],
     width: int,
     basis: MeasuredBasis,
     device: Device,
