@@ -1,6 +1,6 @@
 """Mitigation on the stand-in: the qubits that are calibrated, the gates and jobs submitted.
 
-Circuits are recorded where the stand-in runs them, so they are what was submitted.
+The fixture `submitted` records circuits where the stand-in runs them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Op, Template, param, row
 from qstore_ray.errors import ConfigError
-from tests.ibm import executor
 from tests.ibm.test_gateway import POLICY
 
 PAIR = Template(2, (Op("ry", (0,), (row(0),)), Op("cx", (0, 1)), Op("rx", (1,), (param(0),))), 1, 1)
@@ -33,20 +32,6 @@ THREE = Template(
 )
 ANGLES = np.array([[0.3], [1.4], [2.9]])
 CIRCUITS = MitigationConfig(readout="inverse", calibration="circuits")
-
-
-@pytest.fixture
-def submitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, int]]:
-    """The circuits that the stand-in runs, each with its number of rows."""
-    found: list[tuple[Any, int]] = []
-    run = executor._run
-
-    def recorded(shots: int, item: Any, *rest: Any) -> Any:
-        found.append((item.circuit, int(np.prod(item.shape))))
-        return run(shots, item, *rest)
-
-    monkeypatch.setattr(executor, "_run", recorded)
-    return found
 
 
 @pytest.fixture
