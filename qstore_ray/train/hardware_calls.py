@@ -8,6 +8,7 @@ every worker in turn.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +16,8 @@ import numpy as np
 
 from qstore_ray.backends.keys import DrawKey, for_scoring
 from qstore_ray.learn import step as blocks
+from qstore_ray.learn.optimizers import get_optimizer
+from qstore_ray.learn.optimizers.base import Calibrates
 from qstore_ray.learn.schedules import Horizon
 from qstore_ray.train.finish import noisy_backends, scoring_backend
 from qstore_ray.train.loop.loop import batches_of
@@ -70,11 +73,15 @@ def training_calls(
         confusion: whether the figures of the run are drawn, which ask for the test rows once more.
     """
     sizes = _batch_sizes(trainer, job)
-    steps = {size: _step(trainer, job, gateway, backend, size) for size in sizes}
+    optimizer = get_optimizer(trainer.optimizer, trainer.optimizer_options)
+    later = optimizer if isinstance(optimizer, Calibrates) else None
+    steps = {size: _step(trainer, job, gateway, backend, size, later) for size in sizes}
+    size = next(iter(sizes))
+    first = steps[size] if later is None else _step(trainer, job, gateway, backend, size)
     validation = _validation(trainer, job, gateway, backend)
     scoring = _scoring(trainer, job, dataset, gateway, backend, confusion=confusion)
     seen: set[str] = set()
-    first_step = _with_new(steps[next(iter(sizes))], seen)
+    first_step = _with_new(first, seen)
     first_validation = _with_new(validation, seen)
     return TrainingCalls(
         {size: _without_calibrations(calls) for size, calls in steps.items()},
@@ -173,15 +180,19 @@ def _step(
     gateway: RecordingGateway,
     backend: Backend | None,
     size: int,
+    later: Calibrates | None = None,
 ) -> Calls:
-    """The calls of a step over a batch of this size."""
+    """The calls of a step over a batch of this size: of the first step, unless `later`."""
     rows, per_epoch = job.rows, len(batches_of(trainer, job.rows.y).of_epoch(0))
     batch = RowSelection(rows.x, rows.y, np.arange(size), rows.row)
 
     def work(objective: TrainingObjective) -> None:
         stepper = Stepper(trainer, objective)
         horizon = Horizon(per_epoch * trainer.epochs, per_epoch)
-        stepper.step(stepper.begin(job.model.initial(trainer.seed), horizon), batch)
+        state = stepper.begin(job.model.initial(trainer.seed), horizon)
+        if later is not None:
+            state = replace(state, optimizer=later.calibrated(dict(state.optimizer)))
+        stepper.step(state, batch)
 
     return _of_all_workers(trainer, job, gateway, backend, work)
 

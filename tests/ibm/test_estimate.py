@@ -64,6 +64,7 @@ def estimated(job: str, capsys: pytest.CaptureFixture[str], *changes: str) -> di
         ({"accumulate": 2, "batch_size": 4}, {"shots": 1024}),
         ({"mitigation": {"twirl": 2, "during": "always"}}, {}),
         ({"optimizer": "qn_spsa", "optimizer_options": {"directions": 2}}, {}),
+        ({"optimizer": "spsa", "optimizer_options": {"calibration": 3, "blocking": True}}, {}),
         ({"gradient": "random_coordinate_shift"}, {}),
         ({"mitigation": READOUT}, {}),
         ({"mitigation": READOUT | {"during": "always", "zne": {"scales": [1, 3]}}}, {}),
@@ -71,7 +72,7 @@ def estimated(job: str, capsys: pytest.CaptureFixture[str], *changes: str) -> di
         ({"mitigation": READOUT | {"during": "always"}, "optimizer": "qn_spsa"}, {}),
     ],
     ids=[
-        "spsa gradient", "jobs in pieces", "search", "accumulated", "mitigated", "metric",
+        "spsa gradient", "jobs in pieces", "search", "accumulated", "mitigated", "metric", "size of a slope",
         "one gate", "test rows calibrated", "calibrated", "two circuits", "metric calibrated",
     ],
 )  # fmt: skip

@@ -14,13 +14,18 @@ import pytest
 from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.ibm.backend import IbmBackend
 from qstore_ray.backends.ibm.gateway.access import close_gateways
+from qstore_ray.backends.ibm.ledger.layout import CALIBRATION
+from qstore_ray.backends.ibm.service import client
+from qstore_ray.backends.ibm.service.isa import compile_isa
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.mitigation.backend import MitigatedBackend, open_mitigated
 from qstore_ray.backends.mitigation.config import MitigationConfig
+from qstore_ray.backends.noise.device.device import DeviceQubit
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Op, Template, param, row
-from qstore_ray.errors import ConfigError
+from qstore_ray.errors import ConfigError, LedgerError
+from tests.ibm.devices import fake_backend
 from tests.ibm.test_gateway import POLICY
 
 PAIR = Template(2, (Op("ry", (0,), (row(0),)), Op("cx", (0, 1)), Op("rx", (1,), (param(0),))), 1, 1)
@@ -112,6 +117,36 @@ def test_a_calibration_is_paid_once_in_a_run_that_is_resumed(ibm, opened):
     opened(CIRCUITS).evaluate(PAIR, z, rows, key=DrawKey((2,)))
     assert [each.executions for each in ibm.accepted().values()] == [23_000, 3_000]
     np.testing.assert_array_equal(*values)
+
+
+def test_a_run_stays_on_its_qubits_when_the_calibration_changes(
+    ibm, opened, submitted, monkeypatch, tmp_path
+):
+    z, bindings = (Observable.parse("Z1"),), Bindings(ANGLES, np.array([0.7]))
+    opened(CIRCUITS).evaluate(PAIR, z, bindings, key=DrawKey((1,)))
+    close_gateways()
+    used = measured_qubits(submitted[0][0])
+    read = client.read_device
+
+    def changed(backend: Any) -> Any:
+        """The qubit that was measured is the worst now."""
+        device = read(backend)
+        bad = DeviceQubit(readout=((0.6, 0.4), (0.4, 0.6)))
+        qubits = [bad if number in used else q for number, q in enumerate(device.qubits)]
+        return device.model_copy(update={"qubits": tuple(qubits)})
+
+    backend = fake_backend("fake_manila")
+    (now,) = compile_isa(PAIR, z, changed(backend), backend.target)
+    assert measured_qubits(now.circuit) != used, "a new run takes others"
+    monkeypatch.setattr(client, "read_device", changed)
+    opened(CIRCUITS).evaluate(PAIR, z, bindings, key=DrawKey((2,)))
+    close_gateways()
+    assert measured_qubits(submitted[-1][0]) == used
+    assert [each.executions for each in ibm.accepted().values()] == [23_000, 3_000]
+    (path,) = tmp_path.rglob(CALIBRATION)
+    path.write_text("{")
+    with pytest.raises(LedgerError, match="calibration of the run is damaged"):
+        opened(CIRCUITS).evaluate(PAIR, z, bindings, key=DrawKey((3,)))
 
 
 def test_workers_share_one_calibration_in_the_job_of_the_step(ibm, opened):

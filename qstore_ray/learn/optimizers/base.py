@@ -126,6 +126,15 @@ class ChecksRows(Protocol):
 
 
 @runtime_checkable
+class Calibrates(Protocol):
+    """An optimizer whose first step may ask for more than the later ones."""
+
+    def calibrated(self, state: OptimizerState) -> OptimizerState:
+        """A state as after the first step, in what its next step asks for."""
+        ...
+
+
+@runtime_checkable
 class SearchOptimizer(Protocol):
     """Minimises a function by asking it for more than a gradient."""
 

@@ -55,6 +55,10 @@ class SPSA(Config):
         """Step 0; the factor that makes the learning rate a is 1, or 0 while not calibrated."""
         return {"k": np.zeros(1), "factor": np.full(1, 0.0 if self.calibration else 1.0)}
 
+    def calibrated(self, state: OptimizerState) -> OptimizerState:
+        """The state with a factor; see `Calibrates`."""
+        return {**state, "factor": np.ones(1)}
+
     def search(
         self,
         state: OptimizerState,

@@ -182,6 +182,6 @@ def _check_instructions(circuit: QuantumCircuit, target: Target, device: str) ->
                 f"{device} has no {item.operation.name} on the qubits {qubits}",
                 field="device",
                 value=device,
-                fix="The calibration changed meanwhile, or names gates that it does not offer: "
-                "run again, or take another device.",
+                fix="The device changed since the run began, or its calibration names gates that "
+                "it does not offer: begin a new run, or take another device.",
             )
