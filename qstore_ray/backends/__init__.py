@@ -9,6 +9,7 @@
     mitigation/   values that are less wrong
     paid          for whom a backend evaluates, where that is recorded and paid
     meter         counts what a backend was asked to do
+    device_circuit   what a backend that compiles by itself is asked for
     keys, check_bindings, memory, grouping, counts   what several backends share
 
 Begin with `base.py`. To add a backend, write a class with `check` and `evaluate`, and name it in

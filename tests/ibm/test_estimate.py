@@ -63,17 +63,15 @@ def estimated(job: str, capsys: pytest.CaptureFixture[str], *changes: str) -> di
         ({"optimizer": "spsa"}, {}),
         ({"accumulate": 2, "batch_size": 4}, {"shots": 1024}),
         ({"mitigation": {"twirl": 2, "during": "always"}}, {}),
-        ({"optimizer": "qn_spsa", "optimizer_options": {"directions": 2}}, {}),
         ({"optimizer": "spsa", "optimizer_options": {"calibration": 3, "blocking": True}}, {}),
-        ({"gradient": "random_coordinate_shift"}, {}),
         ({"mitigation": READOUT}, {}),
         ({"mitigation": READOUT | {"during": "always", "zne": {"scales": [1, 3]}}}, {}),
         ({"mitigation": READOUT | {"during": "always"}, "gradient": "parameter_shift"}, {}),
         ({"mitigation": READOUT | {"during": "always"}, "optimizer": "qn_spsa"}, {}),
     ],
     ids=[
-        "spsa gradient", "jobs in pieces", "search", "accumulated", "mitigated", "metric", "size of a slope",
-        "one gate", "test rows calibrated", "calibrated", "two circuits", "metric calibrated",
+        "spsa gradient", "jobs in pieces", "search", "accumulated", "mitigated",
+        "size of a slope", "test rows calibrated", "calibrated", "two circuits", "metric",
     ],
 )  # fmt: skip
 def test_the_forecast_is_what_the_service_was_asked_for(ibm, tmp_path, capsys, trainer, options):

@@ -1,8 +1,8 @@
 """The calibration that the circuits of a run are laid out by, kept beside its ledger.
 
 A run stays on its qubits: confusion matrices that were measured are of these. So a gateway that
-opens the ledger again lays circuits out as the first one did, whatever the device's calibration is
-by then. A new run takes a new calibration.
+opens the ledger again lays circuits out as the first one did, also after the device was calibrated
+again. A new run takes a new calibration.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CALIBRATION = "calibration.json"
 
 
 def calibration_of_run(folder: Path, now: Device) -> Device:
-    """The calibration in the folder of a run; `now`, which is written, if there is none.
+    """The calibration in the folder of a run. If no file exists, write `now` and return it.
 
     Raises:
         LedgerError: the file is damaged, or cannot be written.
