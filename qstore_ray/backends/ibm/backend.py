@@ -133,6 +133,14 @@ class IbmBackend:
     def __repr__(self) -> str:
         return f"IbmBackend(device={self.device!r}, shots={self.shots})"
 
+    def description(self) -> Table:
+        """What decides the values: device, shots, sampler, transpiler; see `DescribedBackend`."""
+        config = self.config
+        return {
+            "device": config.device, "shots": self.shots, "sampler": self.sampler,
+            "seed": config.seed, "level": config.level,
+        }  # fmt: skip
+
     def for_run(self, run: str, trial: str = "", part: str = "", weight: float = 1.0) -> IbmBackend:
         """The backend for the evaluations of a run, or of a trial of a search.
 
