@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qstore_ray.backends import open_backend
-from qstore_ray.backends.paid import RunIdentity, new_identity
+from qstore_ray.backends.mitigation.backend import MitigatedBackend
+from qstore_ray.backends.paid import RunIdentity, new_identity, of_run
 from qstore_ray.errors import BudgetError, QStoreError, under
 from qstore_ray.files import storage_folder
 from qstore_ray.train.hardware_calls import training_calls
@@ -58,6 +59,8 @@ def hardware_backend(trainer: TrainerConfig, backend: Backend | None = None) -> 
     if backend is None and trainer.backend == "ibm":
         with under("trainer.backend_options"):
             backend = open_backend("ibm", trainer.options_of_backend())
+    if isinstance(backend, MitigatedBackend):
+        backend = backend.inner
     if backend is None or getattr(backend, "name", "") != "ibm":
         return None
     from qstore_ray.backends.ibm.backend import IbmBackend
@@ -90,6 +93,8 @@ def hardware_forecast(
     from qstore_ray.backends.ibm.gateway.recording import recording
 
     config = paid.config
+    if backend is not None:  # another object, so that what it measures is not kept
+        backend = of_run(backend, RunIdentity(""))
 
     def cost(calls: Calls) -> tuple[HardwareCost, int]:
         jobs = [each for call in calls for each in jobs_for(call, config.policy.caps)]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from qstore_ray import ModelConfig, QuantumTrainer, TrackConfig, TrainerConfig
 from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.ibm.backend import IbmBackend
 from qstore_ray.backends.ibm.gateway.access import close_gateways
@@ -18,13 +19,18 @@ from qstore_ray.backends.ibm.ledger.layout import CALIBRATION
 from qstore_ray.backends.ibm.service import client
 from qstore_ray.backends.ibm.service.isa import compile_isa
 from qstore_ray.backends.keys import DrawKey
-from qstore_ray.backends.mitigation.backend import MitigatedBackend, open_mitigated
+from qstore_ray.backends.mitigation.backend import (
+    MitigatedBackend,
+    mitigated,
+    open_mitigated,
+)
 from qstore_ray.backends.mitigation.config import MitigationConfig
 from qstore_ray.backends.noise.device.device import DeviceQubit
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Op, Template, param, row
-from qstore_ray.errors import ConfigError, LedgerError
+from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.errors import BackendError, BudgetError, ConfigError, LedgerError
 from tests.ibm.devices import fake_backend
 from tests.ibm.test_gateway import POLICY
 
@@ -74,8 +80,7 @@ def test_mitigated_values_are_those_without_readout_errors(start, opened):
     rows = Bindings(ANGLES[[0, 2]], np.zeros(0))
     exact = StatevectorBackend().evaluate(turns, seen, rows).values
     config = CIRCUITS.model_copy(update={"calibration_shots": 50_000})
-    mitigated = opened(config, shots=50_000)
-    found = mitigated.evaluate(turns, seen, rows, key=DrawKey((1,)))
+    found = opened(config, shots=50_000).evaluate(turns, seen, rows, key=DrawKey((1,)))
     unmitigated = opened(MitigationConfig(twirl=1), shots=50_000).evaluate(
         turns, seen, rows, key=DrawKey((2,))
     )
@@ -276,3 +281,46 @@ def test_what_a_device_cannot_do_is_refused_before_anything_is_submitted(config,
 def test_shots_of_a_device_need_not_be_given():
     backend = open_mitigated("ibm", {"device": "fake_manila"}, CIRCUITS)
     assert backend.shots == IbmBackend("fake_manila").shots
+
+
+def test_a_mitigated_object_trains_within_its_budget(ibm, tmp_path):
+    """What the forecast was computed with is not taken for measured."""
+    x = np.random.default_rng(0).normal(size=(30, 1))
+    data = DatasetLoader.from_arrays(x, (x[:, 0] > 0).astype(int))
+
+    def fit(name: str, jobs: int) -> None:
+        inner = IbmBackend(
+            "fake_manila", 50, level=1, ledger=str(tmp_path / "ledgers"), policy=POLICY,
+            budget={"jobs": jobs},
+        )  # fmt: skip
+        config = CIRCUITS.model_copy(update={"calibration_shots": 400})
+        QuantumTrainer(
+            ModelConfig(n_qubits=1, layers=1),
+            TrainerConfig(epochs=1, batch_size=12),
+            name=name,
+            storage=tmp_path,
+            track=TrackConfig(mlflow=False, figures=False),
+            backend=mitigated(inner, config),
+        ).fit(data)
+
+    fit("enough", 100)
+    accepted = [each.executions for each in ibm.accepted().values()]
+    assert accepted[0] == 50 * (12 * 9 + 2 * 8), "SPSA by default, and both preparations"
+    assert accepted[1] == 50 * 9 * 9, "the other nine rows"
+    with pytest.raises(BudgetError, match=f"may use {len(accepted) - 1} jobs"):
+        fit("refused", len(accepted) - 1)
+    assert len(ibm.accepted()) == len(accepted)
+
+
+def test_an_exact_metric_is_refused_before_anything_is_submitted(ibm, tmp_path):
+    x = np.zeros((30, 1))
+    data = DatasetLoader.from_arrays(x, np.arange(30) % 2)
+    options = {"device": "fake_manila", "ledger": str(tmp_path / "ledgers")}
+    trainer = TrainerConfig(backend="ibm", optimizer="qng", backend_options=options)
+    with pytest.raises(BackendError, match="gives no states") as caught:
+        QuantumTrainer(
+            ModelConfig(n_qubits=1, layers=1), trainer, storage=tmp_path,
+            track=TrackConfig(mlflow=False, figures=False),
+        ).fit(data)  # fmt: skip
+    assert "'qn_spsa'" in caught.value.fix
+    assert not ibm.accepted()

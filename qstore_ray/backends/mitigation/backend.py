@@ -114,6 +114,16 @@ class MitigatedBackend:
         return hasattr(self._backend, "noise")
 
     @property
+    def inner(self) -> Backend:
+        """The backend that runs the circuits."""
+        return self._backend
+
+    @property
+    def default_gradient(self) -> str:
+        """What `auto` is if there is no exact gradient."""
+        return str(getattr(self._backend, "default_gradient", "parameter_shift"))
+
+    @property
     def samples(self) -> bool:
         """Whether it takes shots."""
         return can_sample(self._backend)
