@@ -61,6 +61,11 @@ class Analytic:
         self.asked.append(("fidelities", len(others)))
         return np.exp(-((others - theta)[:, : self.n_circuit] ** 2).sum(axis=1))
 
+    def values_and_fidelities(
+        self, thetas: FloatArray, theta: FloatArray, others: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        return self.values(thetas), self.fidelities(theta, others)
+
 
 @dataclass
 class Energy:
@@ -101,6 +106,11 @@ class Energy:
         points = Bindings(np.zeros((len(others), 0)), others[:, :n])
         here = replace(points, params=np.tile(theta[:n], (len(others), 1)))
         return fidelities(self.backend, self.template, here, [points])[0]
+
+    def values_and_fidelities(
+        self, thetas: FloatArray, theta: FloatArray, others: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        return self.values(thetas), self.fidelities(theta, others)
 
 
 def _bound(params: FloatArray) -> Bindings:

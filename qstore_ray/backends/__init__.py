@@ -9,6 +9,7 @@
     mitigation/   values that are less wrong
     paid          for whom a backend evaluates, where that is recorded and paid
     meter         counts what a backend was asked to do
+    device_circuit   what a backend that compiles by itself is asked for
     keys, check_bindings, memory, grouping, counts   what several backends share
 
 Begin with `base.py`. To add a backend, write a class with `check` and `evaluate`, and name it in
@@ -21,6 +22,7 @@ import inspect
 import json
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 from qstore_ray.backends.base import Backend, can_describe_itself
 from qstore_ray.errors import ConfigError, unknown_name_error
@@ -35,6 +37,7 @@ __all__ = [
     "deciding_options",
     "described_backend",
     "open_backend",
+    "option_or_default",
 ]
 
 BACKENDS: Registry[Callable[..., Backend]] = Registry(
@@ -85,6 +88,14 @@ def check_backend(name: str, options: ReadOnlyTable) -> None:
     for option in options:
         if option not in known:
             raise unknown_name_error("option", option, known, field="backend_options")
+
+
+def option_or_default(name: str, options: ReadOnlyTable, option: str) -> Any:
+    """An option of the backend of that name, or its default; None if it has no such option."""
+    if option in options:
+        return options[option]
+    known = inspect.signature(BACKENDS[name]).parameters.get(option)
+    return None if known is None or known.default is known.empty else known.default
 
 
 def deciding_options(name: str, options: ReadOnlyTable) -> Table:

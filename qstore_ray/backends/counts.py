@@ -76,9 +76,13 @@ class Counts:
                 means[row] += found.means
                 if variances is not None and found.variances is not None:
                     variances[row] += found.variances
+        return Estimates(means, variances, self.usage)
+
+    @property
+    def usage(self) -> Usage:
+        """What they cost."""
         runs = self.n_rows * len(self.bases)
-        usage = Usage(circuits=runs * self.trajectories, shots=runs * self.shots)
-        return Estimates(means, variances, usage)
+        return Usage(circuits=runs * self.trajectories, shots=runs * self.shots)
 
 
 class CountingBackend(Backend, Protocol):

@@ -6,8 +6,8 @@ circuits and shots. Budgets are kept by these numbers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qstore_ray.backends.base import (
     Backend,
@@ -18,11 +18,15 @@ from qstore_ray.backends.base import (
     Usage,
     can_differentiate,
 )
+from qstore_ray.backends.counts import Counts
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
 
 if TYPE_CHECKING:
     from qstore_ray.types import ComplexArray
+
+
+T = TypeVar("T")
 
 
 class Meter:
@@ -37,9 +41,13 @@ class Meter:
         self.usage = Usage(0, 0)
 
     def __getattr__(self, name: str) -> Any:
-        # What else the backend can do, under its own name: only preparing states is work.
+        # What else the backend can do, under its own name.
         if name == "states" and hasattr(self._backend, "states"):
             return self._counted_states
+        if name == "counts" and hasattr(self._backend, "counts"):
+            return self._counted_counts
+        if name == "together" and hasattr(self._backend, "together"):
+            return self._together
         if name.startswith("_"):
             raise AttributeError(name)  # asked for by pickle and copy, before there is a backend
         return getattr(self._backend, name)
@@ -60,6 +68,21 @@ class Meter:
         states: ComplexArray = self._backend.states(template, bindings)  # type: ignore[attr-defined]
         self._add(Usage(len(bindings)))
         return states
+
+    def _counted_counts(self, *arguments: Any, **options: Any) -> Counts:
+        found: Counts = self._backend.counts(*arguments, **options)  # type: ignore[attr-defined]
+        self._add(found.usage)
+        return found
+
+    def _together(self, work: Callable[[], T]) -> T:
+        before = self.usage
+
+        def again() -> T:  # only the last time counts
+            self.usage = before
+            return work()
+
+        found: T = self._backend.together(again)  # type: ignore[attr-defined]
+        return found
 
     def take(self) -> Usage:
         """What was used since the last call."""

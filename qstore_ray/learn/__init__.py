@@ -8,5 +8,6 @@ Begin with `model.py` (layers, circuit, observables, head, loss) and `step.py` (
     optimizers/, schedules/     updates of the parameters and of the learning rate, by name
     kernel/                     quantum kernels
     diagnostics/                early stopping, convergence, barren plateaus
+    overlap_circuits            fidelities of states from circuits
     unroll, fubini_study        what gradient methods and optimizers need of a circuit
 """

@@ -27,9 +27,11 @@ from qstore_ray.backends.base import (
     can_prepare_states,
     takes_no_shots,
 )
+from qstore_ray.backends.keys import DrawKey
 from qstore_ray.circuits.lower import lower
 from qstore_ray.circuits.template import Angle, Template
 from qstore_ray.errors import BackendError
+from qstore_ray.learn.overlap_circuits import measured_fidelities
 from qstore_ray.learn.unroll import gate_angles, unroll
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 _STATES_BYTES = 64 * 2**20
 """How much memory the states of one call may take; one row's states may take more."""
+_ROWS = 16
+"""Rows whose states are compared at a time."""
 
 
 def metrics(backend: Backend, template: Template, bindings: Bindings) -> FloatArray:
@@ -63,19 +67,32 @@ def metrics(backend: Backend, template: Template, bindings: Bindings) -> FloatAr
 
 
 def fidelities(
-    backend: Backend, template: Template, bindings: Bindings, others: Sequence[Bindings]
+    backend: Backend,
+    template: Template,
+    bindings: Bindings,
+    others: Sequence[Bindings],
+    key: DrawKey | None = None,
 ) -> FloatArray:
     """|⟨ψ_i|ψ'_i⟩|² of each row i with the same row of each of M others: (M, N).
 
+    A backend without states runs U†(θ') U(θ) for each, in one evaluation; see `overlap.py`.
+
+    Args:
+        key: names the draws of a backend that has any.
+
     Raises:
-        BackendError: the backend has no states.
+        BackendError: the backend has no states, and the circuits are not possible.
     """
-    source = _with_states(backend)
-    here = source.states(template, bindings)
+    if not can_prepare_states(backend):
+        return measured_fidelities(backend, template, bindings, others, key)
     found = np.empty((len(others), len(bindings)))
-    for number, other in enumerate(others):
-        overlaps = np.einsum("nd,nd->n", here.conj(), source.states(template, other))
-        found[number] = overlaps.real**2 + overlaps.imag**2
+    for first in range(0, len(bindings), _ROWS):  # few states in memory
+        rows = slice(first, first + _ROWS)
+        here = backend.states(template, bindings.part(rows))
+        for number, other in enumerate(others):
+            there = backend.states(template, other.part(rows))
+            overlaps = np.einsum("nd,nd->n", here.conj(), there)
+            found[number, rows] = overlaps.real**2 + overlaps.imag**2
     return found
 
 
@@ -124,8 +141,8 @@ def _with_states(backend: Backend) -> StateBackend:
             + ", and so no metric",
             field="trainer.backend",
             value=backend.name,
-            fix="Take backend = 'statevector' without shots, or another optimizer, for example "
-            "'spsa'.",
+            fix="Take backend = 'statevector' without shots, or another optimizer: 'qn_spsa' "
+            "estimates the metric from circuits; 'spsa' needs none.",
         )
     return backend
 

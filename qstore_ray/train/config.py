@@ -6,7 +6,12 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from qstore_ray.backends import check_backend, deciding_options, open_backend
+from qstore_ray.backends import (
+    check_backend,
+    deciding_options,
+    open_backend,
+    option_or_default,
+)
 from qstore_ray.backends.base import Backend
 from qstore_ray.backends.grouping import checked_shots
 from qstore_ray.backends.mitigation.backend import open_mitigated
@@ -133,7 +138,8 @@ class TrainerConfig(Config):
                 checked_shots(shots)
         if self.mitigation is not None:
             options = self.options_of_backend()
-            self.mitigation.check_source(has_noise=self.has_noise, shots=options.get("shots"))
+            taken = option_or_default(self.backend, options, "shots")
+            self.mitigation.check_source(has_noise=self.has_noise, shots=taken)
         if self.gradient != "auto":
             make_gradient(self.gradient, self.gradient_options)
         optimizer = get_optimizer(self.optimizer, self.optimizer_options)

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qstore_ray.backends import open_backend
-from qstore_ray.backends.paid import RunIdentity, new_identity
+from qstore_ray.backends.mitigation.backend import MitigatedBackend
+from qstore_ray.backends.paid import RunIdentity, new_identity, of_run
 from qstore_ray.errors import BudgetError, QStoreError, under
 from qstore_ray.files import storage_folder
 from qstore_ray.train.hardware_calls import training_calls
@@ -58,6 +59,8 @@ def hardware_backend(trainer: TrainerConfig, backend: Backend | None = None) -> 
     if backend is None and trainer.backend == "ibm":
         with under("trainer.backend_options"):
             backend = open_backend("ibm", trainer.options_of_backend())
+    if isinstance(backend, MitigatedBackend):
+        backend = backend.inner
     if backend is None or getattr(backend, "name", "") != "ibm":
         return None
     from qstore_ray.backends.ibm.backend import IbmBackend
@@ -86,10 +89,12 @@ def hardware_forecast(
     paid = hardware_backend(trainer, backend)
     if paid is None:
         return None
-    from qstore_ray.backends.ibm.forecast import HardwareCost, forecast_jobs, jobs_for
+    from qstore_ray.backends.ibm.forecast import forecast_jobs, jobs_for
     from qstore_ray.backends.ibm.gateway.recording import recording
 
     config = paid.config
+    if backend is not None:  # another object, so that what it measures is not kept
+        backend = of_run(backend, RunIdentity(""))
 
     def cost(calls: Calls) -> tuple[HardwareCost, int]:
         jobs = [each for call in calls for each in jobs_for(call, config.policy.caps)]
@@ -101,9 +106,13 @@ def hardware_forecast(
     with _with_fields_of_a_job():
         steps = {size: cost(each) for size, each in calls.steps.items()}
         validated, scored = cost(calls.validation), cost(calls.scoring)
+        first, first_validated = cost(calls.first_step), cost(calls.first_validation)
     sizes = calls.sizes
-    training = sum((steps[size][0] * count for size, count in sizes.items()), HardwareCost())
-    validation = validated[0] * trainer.epochs
+    plain = steps[next(iter(sizes))]
+    training = sum(
+        (steps[size][0] * count for size, count in sizes.items()), first[0].less(plain[0])
+    )
+    validation = validated[0] * trainer.epochs + first_validated[0].less(validated[0])
     total = training + validation + scored[0]
     over = ""
     try:
@@ -112,8 +121,8 @@ def hardware_forecast(
     except BudgetError as exc:
         over = exc.message
     circuits = (
-        sum(steps[size][1] * count for size, count in sizes.items()),
-        validated[1] * trainer.epochs,
+        sum(steps[size][1] * count for size, count in sizes.items()) + first[1] - plain[1],
+        validated[1] * trainer.epochs + first_validated[1] - validated[1],
         scored[1],
     )
     return HardwareForecast(

@@ -8,6 +8,7 @@ every worker in turn.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +16,8 @@ import numpy as np
 
 from qstore_ray.backends.keys import DrawKey, for_scoring
 from qstore_ray.learn import step as blocks
+from qstore_ray.learn.optimizers import get_optimizer
+from qstore_ray.learn.optimizers.base import Calibrates
 from qstore_ray.learn.schedules import Horizon
 from qstore_ray.train.finish import noisy_backends, scoring_backend
 from qstore_ray.train.loop.loop import batches_of
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
 
 Calls = list[list["CircuitRequest"]]
-"""The calls of a training in turn; the requests of one call wait at the same time."""
+"""The turns of a training; the requests of one turn wait at the same time."""
 
 
 class TrainingCalls(NamedTuple):
@@ -41,14 +44,17 @@ class TrainingCalls(NamedTuple):
 
     Attributes:
         steps: of a step over a batch of each size.
-        sizes: how many steps of all epochs have a batch of that size.
+        sizes: how many steps of all epochs have a batch of that size, the first step's size first.
         validation: of one epoch. scoring: after the last.
+        first_step, first_validation: the first ones, with the calibrations that no later one needs.
     """
 
     steps: dict[int, Calls]
     sizes: Counter[int]
     validation: Calls
     scoring: Calls
+    first_step: Calls
+    first_validation: Calls
 
 
 def training_calls(
@@ -67,12 +73,42 @@ def training_calls(
         confusion: whether the figures of the run are drawn, which ask for the test rows once more.
     """
     sizes = _batch_sizes(trainer, job)
+    optimizer = get_optimizer(trainer.optimizer, trainer.optimizer_options)
+    later = optimizer if isinstance(optimizer, Calibrates) else None
+    steps = {size: _step(trainer, job, gateway, backend, size, later) for size in sizes}
+    size = next(iter(sizes))
+    first = steps[size] if later is None else _step(trainer, job, gateway, backend, size)
+    validation = _validation(trainer, job, gateway, backend)
+    scoring = _scoring(trainer, job, dataset, gateway, backend, confusion=confusion)
+    seen: set[str] = set()
+    first_step = _with_new(first, seen)
+    first_validation = _with_new(validation, seen)
     return TrainingCalls(
-        {size: _step(trainer, job, gateway, backend, size) for size in sorted(sizes)},
+        {size: _without_calibrations(calls) for size, calls in steps.items()},
         sizes,
-        _validation(trainer, job, gateway, backend),
-        _scoring(trainer, job, dataset, gateway, backend, confusion=confusion),
+        _without_calibrations(validation),
+        _with_new(scoring, seen),
+        first_step,
+        first_validation,
     )
+
+
+def _without_calibrations(calls: Calls) -> Calls:
+    return [[request for request in turn if not request.rides] for turn in calls]
+
+
+def _with_new(calls: Calls, seen: set[str]) -> Calls:
+    """The calls without the calibrations in `seen`, to which their own are added."""
+    found: Calls = []
+    for turn in calls:
+        kept: list[CircuitRequest] = []
+        for request in turn:
+            if not request.rides or request.key not in seen:
+                kept.append(request)
+            if request.rides:
+                seen.add(request.key)
+        found.append(kept)
+    return found
 
 
 def _batch_sizes(trainer: TrainerConfig, job: Checked) -> Counter[int]:
@@ -93,7 +129,7 @@ class _Replayed:
         self.rank, self.world_size = rank, size
         self._gateway, self._sums = gateway, sums
         self.kept: list[FloatArray] = []
-        self.calls: Calls = []
+        self.calls: list[Calls] = []
 
     def all_reduce(self, values: FloatArray) -> FloatArray:
         """What all workers' values add up to; the requests before it are those of one call."""
@@ -133,8 +169,8 @@ def _of_all_workers(
         workers = [worker(rank, size, alone.kept) for rank in range(size)]
     found: Calls = []
     for calls in zip(*(each.calls for each in workers), strict=True):
-        in_turn = zip_longest(*calls)  # a worker waits for an answer before it asks again
-        found += [[one for one in turn if one is not None] for turn in in_turn]
+        in_turn = zip_longest(*calls, fillvalue=())  # a worker waits for an answer
+        found += [[one for of_worker in turn for one in of_worker] for turn in in_turn]
     return found
 
 
@@ -144,15 +180,19 @@ def _step(
     gateway: RecordingGateway,
     backend: Backend | None,
     size: int,
+    later: Calibrates | None = None,
 ) -> Calls:
-    """The calls of a step over a batch of this size."""
+    """The calls of a step over a batch of this size: of the first step, unless `later`."""
     rows, per_epoch = job.rows, len(batches_of(trainer, job.rows.y).of_epoch(0))
     batch = RowSelection(rows.x, rows.y, np.arange(size), rows.row)
 
     def work(objective: TrainingObjective) -> None:
         stepper = Stepper(trainer, objective)
         horizon = Horizon(per_epoch * trainer.epochs, per_epoch)
-        stepper.step(stepper.begin(job.model.initial(trainer.seed), horizon), batch)
+        state = stepper.begin(job.model.initial(trainer.seed), horizon)
+        if later is not None:
+            state = replace(state, optimizer=later.calibrated(dict(state.optimizer)))
+        stepper.step(state, batch)
 
     return _of_all_workers(trainer, job, gateway, backend, work)
 
@@ -192,5 +232,9 @@ def _scoring(
             blocks.block_outputs(job.model, theta, x, noisy)
         if confusion and job.model.loss.goal == "classification":
             blocks.outputs_of(job.model, theta, x, scoring)
-    unique = {request.key: request for request in gateway.take()}
-    return [[request] for request in unique.values()]
+    seen: set[str] = set()
+    found: Calls = []
+    for turn in gateway.take():
+        found.append([request for request in turn if request.key not in seen])
+        seen.update(request.key for request in turn)
+    return found

@@ -46,6 +46,8 @@ ALLOWED = {
         "qstore_ray.backends.aer",
         "qstore_ray.backends.ibm.service.isa",
         "qstore_ray.backends.ibm.service.estimator",
+        "qstore_ray.backends.ibm.service.folding",
+        "qstore_ray.backends.ibm.service.client",  # for the type checker
         "qstore_ray.backends.noise.device",
     ),
     "qiskit_aer": ("qstore_ray.backends.aer",),

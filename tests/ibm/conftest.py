@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
+from tests.ibm import executor
 from tests.ibm.launch import Loopback, in_thread
 
 if TYPE_CHECKING:
@@ -82,3 +84,17 @@ def rotation() -> QuantumCircuit:
     circuit.rz(math.pi / 2, 0)
     circuit.measure(0, 0)
     return circuit
+
+
+@pytest.fixture
+def submitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, int]]:
+    """The circuits that the stand-in runs, each with its number of rows."""
+    found: list[tuple[Any, int]] = []
+    run = executor._run
+
+    def recorded(shots: int, item: Any, *rest: Any) -> Any:
+        found.append((item.circuit, int(np.prod(item.shape))))
+        return run(shots, item, *rest)
+
+    monkeypatch.setattr(executor, "_run", recorded)
+    return found

@@ -17,6 +17,7 @@ from qstore_ray.errors import BudgetError
 from tests.ibm.faults import Fault
 from tests.ibm.launch import Loopback
 
+READOUT = {"readout": "inverse", "calibration": "circuits", "calibration_shots": 400}
 POLICY = {"first_poll": 0.02, "longest_poll": 0.1, "delay": 0.0}
 
 
@@ -62,10 +63,19 @@ def estimated(job: str, capsys: pytest.CaptureFixture[str], *changes: str) -> di
         ({"optimizer": "spsa"}, {}),
         ({"accumulate": 2, "batch_size": 4}, {"shots": 1024}),
         ({"mitigation": {"twirl": 2, "during": "always"}}, {}),
+        ({"optimizer": "spsa", "optimizer_options": {"calibration": 3, "blocking": True}}, {}),
+        ({"mitigation": READOUT}, {}),
+        ({"mitigation": READOUT | {"during": "always", "zne": {"scales": [1, 3]}}}, {}),
+        ({"mitigation": READOUT | {"during": "always"}, "gradient": "parameter_shift"}, {}),
+        ({"mitigation": READOUT | {"during": "always"}, "optimizer": "qn_spsa"}, {}),
         ({}, {"estimator": {"resilience_level": 1}}),
     ],
-    ids=["spsa gradient", "jobs in pieces", "search", "accumulated", "mitigated", "estimator"],
-)
+    ids=[
+        "spsa gradient", "jobs in pieces", "search", "accumulated", "mitigated",
+        "size of a slope", "test rows calibrated", "calibrated", "two circuits", "metric",
+        "estimator",
+    ],
+)  # fmt: skip
 def test_the_forecast_is_what_the_service_was_asked_for(ibm, tmp_path, capsys, trainer, options):
     job = job_file(tmp_path, trainer=trainer, **options)
     found = estimated(job, capsys)["total"]
@@ -85,6 +95,25 @@ def test_the_parts_of_the_workers_are_in_one_job(tmp_path, capsys):
     alone = estimated(job, capsys)
     assert estimated(job, capsys, "--set", "trainer.num_workers=2") == alone
     assert alone["training"]["jobs"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "jobs"),
+    [
+        ({"optimizer": "spsa"}, 1),
+        ({"optimizer": "spsa", "optimizer_options": {"directions": 3, "blocking": True}}, 2),
+        ({"optimizer": "qn_spsa", "optimizer_options": {"directions": 3, "blocking": False}}, 1),
+        ({"optimizer": "qn_spsa"}, 2),
+        ({"gradient": "parameter_shift"}, 1),
+        ({"mitigation": READOUT | {"during": "always", "zne": {"scales": [1, 3]}}}, 1),
+    ],
+)
+def test_a_step_is_one_job_unless_it_needs_the_answer_of_another(tmp_path, capsys, changes, jobs):
+    """Blocking compares the value at the end of the step, which the first job decides."""
+    job = job_file(tmp_path, trainer={"batch_size": 18, "epochs": 1, **changes})
+    alone = estimated(job, capsys)
+    assert alone["training"]["jobs"] == alone["step"]["jobs"] == jobs
+    assert estimated(job, capsys, "--set", "trainer.num_workers=2") == alone
 
 
 def test_an_estimate_opens_no_connection(tmp_path, capsys, monkeypatch):

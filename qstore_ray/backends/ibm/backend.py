@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from qstore_ray.backends.base import Bindings, Estimates
 from qstore_ray.backends.check_bindings import check_bindings
 from qstore_ray.backends.counts import Counts
+from qstore_ray.backends.device_circuit import AS_IT_IS, DeviceCircuit
 from qstore_ray.backends.grouping import checked_shots, group_observables, key_of_shots
-from qstore_ray.backends.ibm.call import counts_of_call, estimates_of_call, hardware_call
+from qstore_ray.backends.ibm.call import (
+    as_one_job,
+    counts_of_call,
+    estimates_of_call,
+    hardware_call,
+)
 from qstore_ray.backends.ibm.config import GatewayConfig, Where
 from qstore_ray.backends.ibm.forecast import HardwareCost
 from qstore_ray.backends.ibm.gateway.access import OpenGateway, gateway_for, gateways_of
-from qstore_ray.backends.ibm.gateway.recording import RecordingGateway, active_recording
+from qstore_ray.backends.ibm.gateway.recording import (
+    GatheredCalls,
+    RecordingGateway,
+    active_gathering,
+    active_recording,
+    answering,
+    gathering,
+)
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.paid import RunIdentity
 from qstore_ray.circuits.observable import Observable
@@ -27,6 +40,7 @@ from qstore_ray.errors import CircuitError, ConfigError
 if TYPE_CHECKING:
     from qstore_ray.types import ReadOnlyTable, Table
 
+T = TypeVar("T")
 _PARTS = re.compile(r"^(budget\.run|budget\.trial|rates\.|sign_in\.)")
 _NAMES = {"budget.run": "budget", "budget.trial": "trial_budget"}
 """Parts of a `GatewayConfig` that are options of the backend under another name."""
@@ -112,6 +126,7 @@ class IbmBackend:
         self.where: Where = where
         self.identity = RunIdentity("")
         self._checked_shots: set[int] = set()
+        self.compiled = AS_IT_IS
         with _with_names_of_options():
             self.config = GatewayConfig.from_dict({
                 "device": device,
@@ -273,12 +288,12 @@ class IbmBackend:
             return Counts(grouping.bases, nothing, grouping.constants, n_rows, shots)
         call = hardware_call(
             template, observables, bindings, shots, key_of_shots(key), device=self.device,
-            identity=self.identity, options=self.sampler,
+            identity=self.identity, options=self.sampler, compiled=self.compiled,
         )  # fmt: skip
         return counts_of_call(call, self._gateway().evaluate(call))
 
-    def _gateway(self) -> OpenGateway | RecordingGateway:
-        return active_recording() or gateway_for(self.config, self.where)
+    def _gateway(self) -> OpenGateway | RecordingGateway | GatheredCalls:
+        return active_gathering() or active_recording() or gateway_for(self.config, self.where)
 
     def _check_options(self, shots: int) -> None:
         """Refuse options that IBM's client does not take; it is imported if there are any."""
@@ -294,6 +309,27 @@ class IbmBackend:
             options.check_sampler_options(self.sampler, shots)
         options.check_rep_delay(self.estimator or self.sampler, self.config.rates.rep_delay)
         self._checked_shots.add(shots)
+
+    def compiled_as(self, circuit: DeviceCircuit) -> IbmBackend:
+        """The backend that compiles its circuits in this way; see `CompilingBackend`."""
+        made = object.__new__(IbmBackend)
+        made.__dict__.update(vars(self), compiled=circuit)
+        return made
+
+    def together(self, work: Callable[[], T]) -> T:
+        """What `work()` returns, with its evaluations in one job; see `device_circuit.together`."""
+        if active_gathering() is not None:  # inside of another one
+            return work()
+        with gathering() as gathered:
+            found = work()
+        if not gathered.calls:
+            return found
+        calls = as_one_job(gathered.calls)
+        gateway = active_recording() or gateway_for(self.config, self.where)
+        outcomes = gateway.evaluate_all(calls)
+        keys = [call.request.key for call in calls]
+        with answering(dict(zip(keys, outcomes, strict=True))):
+            return work()
 
 
 @contextmanager

@@ -7,7 +7,8 @@ answers with values and variances (N, O, 2) of the O observables that a basis ha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from qstore_ray.backends.base import Bindings, Estimates, Usage
 from qstore_ray.backends.counts import Counts, OutcomeCounts
+from qstore_ray.backends.device_circuit import AS_IT_IS, DeviceCircuit
 from qstore_ray.backends.grouping import MeasuredBasis, group_observables
 from qstore_ray.backends.ibm.keys import circuit_fingerprint, options_text, request_key
 from qstore_ray.backends.ibm.requests import CircuitRequest
@@ -40,6 +42,8 @@ class HardwareCall:
     Args:
         request: what the gateway queues; its times are set on arrival.
         template, observables, bindings: the circuit, what is measured, its N rows.
+        compiled: how the circuit is compiled.
+        step: names the step of all workers that it belongs to.
         is_estimated: by IBM's Estimator, not by its Sampler.
     """
 
@@ -47,6 +51,8 @@ class HardwareCall:
     template: Template
     observables: tuple[Observable, ...]
     bindings: Bindings
+    compiled: DeviceCircuit = AS_IT_IS
+    step: str = ""
     is_estimated: bool = False
 
     def rows(self, first: int, count: int) -> Bindings:
@@ -67,6 +73,7 @@ def hardware_call(
     identity: RunIdentity,
     options: ReadOnlyTable,
     plan: EstimatorPlan | None = None,
+    compiled: DeviceCircuit = AS_IT_IS,
 ) -> HardwareCall:
     """The call of one evaluation; equal ones have an equal key, also in another process.
 
@@ -76,16 +83,18 @@ def hardware_call(
         identity: whose it is.
         options: of the Sampler, or of the Estimator.
         plan: what the Estimator makes of the shots; None for the Sampler.
+        compiled: how the circuit is compiled.
     """
     if plan is not None:
         options = {"estimator": options, "shots": shots, "circuits": plan.circuits}
     text = options_text(options)
     n_circuits = len(group_observables(tuple(observables)).bases)
     run, trial, part, weight = identity
-    group = ":".join([part, *map(str, key.words)]) if key.parts > 1 else ""
+    step = ":".join([part, *map(str, key.words)])
+    group = step if key.parts > 1 else ""
     name = request_key(
         run=run, trial=trial, step=key.words, group=group, part=int(key.first_row), shots=shots,
-        options=text, circuit=circuit_fingerprint(template, observables), bindings=bindings,
+        options=text, circuit=_fingerprint(template, observables, compiled), bindings=bindings,
     )  # fmt: skip
     n_values = template.n_rows + template.n_params
     request = CircuitRequest(
@@ -96,15 +105,16 @@ def hardware_call(
         options=text,
         rows=len(bindings),
         circuits_per_row=n_circuits,
-        circuit_bytes=_BYTES_OF_GATE * n_circuits * len(template.ops),
+        circuit_bytes=_BYTES_OF_GATE * n_circuits * len(template.ops) * (1 + 2 * compiled.folds),
         row_bytes=_BYTES_OF_VALUE * n_circuits * n_values,
         weight=weight,
         group=group,
         part=key.part,
         parts=key.parts,
         deadline=0.0 if key.parts > 1 else float("inf"),
+        rides=compiled.layout_of is not None,
     )
-    call = HardwareCall(request, template, tuple(observables), bindings)
+    call = HardwareCall(request, template, tuple(observables), bindings, compiled, step)
     return call if plan is None else _estimated(call, plan)
 
 
@@ -123,6 +133,59 @@ def _estimated(call: HardwareCall, plan: EstimatorPlan) -> HardwareCall:
         row_bytes=copies * (values + _BYTES_OF_TURNS),
     )
     return replace(call, request=request, is_estimated=True)
+
+
+def _fingerprint(
+    template: Template, observables: Sequence[Observable], compiled: DeviceCircuit
+) -> str:
+    """Of a circuit and how it is compiled; a plain one has the fingerprint of its gates."""
+    found = circuit_fingerprint(template, observables)
+    if compiled.folds:
+        found += f":{compiled.folds}:{compiled.folding}"
+    if compiled.layout_of is not None:
+        found += f":{circuit_fingerprint(compiled.layout_of, ())}"
+    return found
+
+
+def as_one_job(calls: Iterable[HardwareCall]) -> list[HardwareCall]:
+    """Calls that were made at the same time, each once, as one group: they go into one job.
+
+    All workers make the same number of calls in the same order. Calls for a calibration come last
+    and ride along: they are the same for all workers, and one of them pays.
+    """
+    found = {call.request.key: call for call in calls}.values()
+    shares = [call for call in found if not call.request.rides]
+    riders = [call for call in found if call.request.rides]
+    counts = Counter(call.request.settings for call in shares)
+    numbers = {settings: iter(range(count)) for settings, count in counts.items()}
+    names = {settings: f"{shares[0].step}/{n}" for n, settings in enumerate(counts)}
+
+    def member(call: HardwareCall) -> HardwareCall:
+        request, settings = call.request, call.request.settings
+        if (count := counts[settings]) == 1:
+            return call
+        part, parts = request.part * count + next(numbers[settings]), request.parts * count
+        grouped = replace(request, group=names[settings], part=part, parts=parts, deadline=0.0)
+        return replace(call, request=grouped)
+
+    return [*map(member, shares), *riders]
+
+
+def blank_outcomes(call: HardwareCall) -> list[AnyArray]:
+    """Outcomes as long as none was measured: what X gates prepare, else zeros; values are zeros.
+
+    One shot in place of all: a row's outcomes are counted, and that takes time.
+    """
+    bases = group_observables(call.observables).bases
+    if call.is_estimated:
+        return [np.zeros((call.request.rows, len(each.observables), 2)) for each in bases]
+    ones = {op.qubits[0] for op in call.template.ops} if call.request.rides else set()
+    found = []
+    for basis in bases:
+        bits = np.array([qubit in ones for qubit in basis.qubits], np.uint8)
+        packed = np.packbits(bits, bitorder="little")[::-1]
+        found.append(np.broadcast_to(packed, (call.request.rows, 1, len(packed))))
+    return found
 
 
 def counts_of_call(call: HardwareCall, outcomes: Sequence[AnyArray]) -> Counts:

@@ -68,6 +68,7 @@ class CircuitRequest:
         deadline: when the group is sent although shares are missing; needed with several parts.
         arrival: when the request was made, by the same clock as the deadline, in seconds.
         first_row, source: of a piece, its first row in the request with the key `source`.
+        rides: whether it leaves with the next job of its settings, at the latest at its deadline.
 
     Raises:
         ConfigError: a number that is out of range, or a group without a deadline.
@@ -91,6 +92,7 @@ class CircuitRequest:
     arrival: float = 0.0
     first_row: int = 0
     source: str = ""
+    rides: bool = False
 
     def __post_init__(self) -> None:
         for name in ("shots", "rows", "circuits_per_row"):

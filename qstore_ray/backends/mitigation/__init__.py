@@ -10,6 +10,7 @@
     twirling.py          random Pauli gates around gates of two qubits
     cliffords.py         what gates of two qubits make of Pauli strings
     inverse_readout.py   readout inverted in the observables, qubit by qubit
+    corrected_outcomes.py   the same in counts, for a device
     matrix_free.py       readout inverted over the bit strings that were read
     calibration.py       confusion matrices, known or measured
     calibration_errors.py   what errors of measured matrices make of values

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qstore_ray.backends import described_backend, open_backend
 from qstore_ray.backends.base import (
@@ -24,11 +24,13 @@ from qstore_ray.backends.base import (
     can_sample,
 )
 from qstore_ray.backends.check_bindings import check_bindings
+from qstore_ray.backends.device_circuit import compiles_itself, together
 from qstore_ray.backends.keys import DrawKey
+from qstore_ray.backends.mitigation.calibration import ReadoutCalibration
 from qstore_ray.backends.mitigation.config import MitigationConfig, MitigationCost
 from qstore_ray.backends.mitigation.inverse_readout import InverseReadoutRunner
 from qstore_ray.backends.mitigation.matrix_free import MatrixFreeRunner
-from qstore_ray.backends.mitigation.placed_circuit import place_circuit
+from qstore_ray.backends.mitigation.placed_circuit import circuit_for_device, place_circuit
 from qstore_ray.backends.mitigation.runner import CircuitRun, DirectRunner, Runner
 from qstore_ray.backends.mitigation.twirling import TwirlRunner
 from qstore_ray.backends.mitigation.zne import ZneRunner
@@ -40,6 +42,9 @@ from qstore_ray.errors import ConfigError
 
 if TYPE_CHECKING:
     from qstore_ray.types import ReadOnlyTable, Table
+
+
+T = TypeVar("T")
 
 
 class MitigatedBackend:
@@ -77,6 +82,8 @@ class MitigatedBackend:
                 fix="Leave mitigation out, or backend_options.estimator.",
             )
         self._backend, self._reopen, self._testing = backend, reopen, testing
+        if shots is None and compiles_itself(backend):
+            shots = getattr(backend, "shots", None)  # it always takes some
         self.shots = shots
         self._draws = bool(getattr(backend, "draws", False)) or config.twirl is not None
         is_random = self._draws or can_sample(backend)
@@ -88,7 +95,9 @@ class MitigatedBackend:
                 value=None,
                 fix="Open it by open_mitigated(name, options, config).",
             )
-        self._runner = _runner(config, DirectRunner(backend, reopen, testing=testing))
+        innermost = _readout_runner(config, DirectRunner(backend, reopen, testing=testing))
+        self._calibration: ReadoutCalibration | None = getattr(innermost, "calibration", None)
+        self._runner = _runner(config, innermost)
 
     def description(self) -> Table:
         """The techniques, and the backend inside; see `DescribedBackend`."""
@@ -110,6 +119,16 @@ class MitigatedBackend:
     def knows_its_noise(self) -> bool:
         """Whether its attribute `noise` says all of the noise, so that None is no noise at all."""
         return hasattr(self._backend, "noise")
+
+    @property
+    def inner(self) -> Backend:
+        """The backend that runs the circuits."""
+        return self._backend
+
+    @property
+    def default_gradient(self) -> str:
+        """What `auto` is if there is no exact gradient."""
+        return str(getattr(self._backend, "default_gradient", "parameter_shift"))
 
     @property
     def samples(self) -> bool:
@@ -164,7 +183,13 @@ class MitigatedBackend:
         key: DrawKey | None = None,
     ) -> Estimates:
         """Mitigated values (N, O), and their variances if the backend has any."""
-        return self._runner.run(self._run(template, observables, bindings, shots, key))
+        asked = self._run(template, observables, bindings, shots, key)
+        return self.together(lambda: self._runner.run(asked))
+
+    def together(self, work: Callable[[], T]) -> T:
+        """What `work()` returns, with its evaluations in one job, if the backend has jobs."""
+        calibration = self._calibration
+        return together(self._backend, work if calibration is None else calibration.keeping(work))
 
     def _run(
         self,
@@ -175,7 +200,10 @@ class MitigatedBackend:
         key: DrawKey | None,
     ) -> CircuitRun:
         check_bindings(template, observables, bindings)
-        circuit = place_circuit(template, self.noise)
+        if compiles_itself(self._backend):
+            circuit = circuit_for_device(template)
+        else:
+            circuit = place_circuit(template, self.noise)
         shots = self.shots if shots is None else shots
         return CircuitRun(circuit, circuit.moved(observables), bindings, shots, key)
 
@@ -239,12 +267,15 @@ def _opened(
     return kind(backend, config, reopen, shots=shots, testing=testing)
 
 
-def _runner(config: MitigationConfig, direct: DirectRunner) -> Runner:
-    runner: Runner = direct
+def _readout_runner(config: MitigationConfig, direct: DirectRunner) -> Runner:
     if config.readout == "inverse":
-        runner = InverseReadoutRunner(direct, config)
-    elif config.readout == "matrix_free":
-        runner = MatrixFreeRunner(direct, config)
+        return InverseReadoutRunner(direct, config)
+    if config.readout == "matrix_free":
+        return MatrixFreeRunner(direct, config)
+    return direct
+
+
+def _runner(config: MitigationConfig, runner: Runner) -> Runner:
     if config.twirl is not None:
         runner = TwirlRunner(runner, config.twirl)
     return runner if config.zne is None else ZneRunner(runner, config.zne)

@@ -7,14 +7,19 @@ that prepare 1 count as errors of the readout, as on a device.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
 from qstore_ray.backends.base import Bindings, Estimates
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.mitigation.config import MitigationConfig
-from qstore_ray.backends.mitigation.placed_circuit import PlacedCircuit, preparation
+from qstore_ray.backends.mitigation.placed_circuit import (
+    PlacedCircuit,
+    circuit_for_device,
+    preparation,
+)
 from qstore_ray.backends.mitigation.runner import CircuitRun, DirectRunner
 from qstore_ray.circuits.observable import z_observables
 from qstore_ray.errors import BackendError
@@ -22,6 +27,7 @@ from qstore_ray.errors import BackendError
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
 
+T = TypeVar("T")
 _KEY = DrawKey((0x43414C,))
 """The draws of calibrations are the same in every process: all workers invert the same matrices."""
 _LEAST_SHOTS = 100.0
@@ -86,12 +92,17 @@ class ReadoutCalibration:
                 fix=f"Take at least {least:,}, or leave it unset for 10,000.",
             )
 
-    def readout(self, circuit: PlacedCircuit, *, sampled: bool) -> MeasuredReadout:
+    def readout(
+        self, circuit: PlacedCircuit, *, sampled: bool, shots: int | None = None
+    ) -> MeasuredReadout:
         """The matrices of the circuit's qubits.
 
         Args:
             sampled: measure with shots, if there is something to measure.
+            shots: of the rows of the circuit; needed on a device.
         """
+        if circuit.on_device is not None:  # the circuit that is run decides the qubits
+            return self._of_device(circuit_for_device(circuit.template), shots)
         circuit = circuit.origin or circuit
         if circuit not in self._known:
             is_known = not self.measures
@@ -102,16 +113,47 @@ class ReadoutCalibration:
             )
         return self._known[circuit]
 
+    def keeping(self, work: Callable[[], T]) -> Callable[[], T]:
+        """`work`, but what it measured before counts as not measured; see `together`."""
+        known = dict(self._known)
+
+        def again() -> T:
+            self._known = dict(known)
+            return work()
+
+        return again
+
+    def _of_device(self, circuit: PlacedCircuit, shots: int | None) -> MeasuredReadout:
+        """Measured on the circuit's own qubits, with the shots of its rows: they share a job."""
+        if circuit not in self._known:
+            assert shots is not None, "a device takes shots"
+            rows = -(-self._config.calibration_shots // shots)
+            zeros, ones = (
+                self._prepared(circuit, ones, rows, shots).values.mean(axis=0)
+                for ones in (False, True)
+            )
+            wrong = (1.0 - zeros) / 2.0, (1.0 + ones) / 2.0
+            errors = np.sqrt([p * (1.0 - p) / (rows * shots) for p in wrong]).T.ravel()
+            self._known[circuit] = MeasuredReadout(
+                _matrices(*wrong), errors if errors.max() > _ROUNDING else None
+            )
+        return self._known[circuit]
+
+    def _prepared(
+        self, circuit: PlacedCircuit, ones: bool, rows: int, shots: int | None
+    ) -> Estimates:
+        """⟨Z⟩ of all qubits (rows, n), prepared in 0 or in 1."""
+        prepared = preparation(circuit, ones=ones)
+        nothing = Bindings(np.zeros((rows, 0)), np.zeros(0))
+        seen, key = z_observables(circuit.template.n_qubits), _KEY.and_also(int(ones))
+        return self._runner.run(CircuitRun(prepared, seen, nothing, shots, key))
+
     def _measured(self, circuit: PlacedCircuit, sampled: bool) -> MeasuredReadout:
-        n = circuit.template.n_qubits
         shots = self._config.calibration_shots if sampled else None
         n_rows = 1 if sampled else _PREPARED
-        nothing = Bindings(np.zeros((n_rows, 0)), np.zeros(0))
         wrong, errors = [], []
         for ones in (False, True):
-            prepared = preparation(circuit, ones=ones)
-            key = _KEY.and_also(int(ones))
-            found = self._runner.run(CircuitRun(prepared, z_observables(n), nothing, shots, key))
+            found = self._prepared(circuit, ones, n_rows, shots)
             mean = found.values.mean(axis=0)
             wrong.append((1.0 + mean if ones else 1.0 - mean) / 2.0)
             errors.append(np.sqrt(_variance(found, wrong[-1], shots)))

@@ -7,12 +7,14 @@ Coherent errors such as over-rotation are undone by G† and do not grow: twirl 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from qstore_ray.backends.mitigation.placed_circuit import NoisyGate, PlacedCircuit, undone
+from qstore_ray.errors import ConfigError
 
 
 class FoldedCircuit(NamedTuple):
@@ -30,9 +32,24 @@ def fold(
     if scale == 1.0 or not circuit.gates:
         return FoldedCircuit(circuit, 1.0)
     whole, part = divmod((scale - 1.0) / 2.0, 1.0)
+    if circuit.on_device is not None:
+        if part:
+            raise _no_odd_scale_error(scale)
+        how = replace(circuit.on_device, folds=int(whole), folding=folding)
+        return FoldedCircuit(replace(circuit, on_device=how), scale)
     make = _folded_globally if folding == "global" else _folded_locally
     gates, reached = make(circuit, int(whole), part)
     return FoldedCircuit(circuit.rewritten(gates), reached)
+
+
+def _no_odd_scale_error(scale: float) -> ConfigError:
+    return ConfigError(
+        "a circuit that the backend compiles is folded as a whole afterwards: its noise scales by "
+        "odd numbers",
+        field="mitigation.zne.scales",
+        value=scale,
+        fix="Take odd scales, for example [1, 3] or [1, 3, 5].",
+    )
 
 
 def _folded_globally(

@@ -21,6 +21,7 @@ from qstore_ray.backends.mitigation.calibration_errors import (
     with_shared_errors,
 )
 from qstore_ray.backends.mitigation.config import MitigationConfig, MitigationCost, readout_cost
+from qstore_ray.backends.mitigation.corrected_outcomes import estimates_of_counts
 from qstore_ray.backends.mitigation.runner import CircuitRun, DirectRunner
 from qstore_ray.backends.noise.readout import MOST_FACTORS
 from qstore_ray.circuits.observable import Observable, PauliTerm
@@ -63,19 +64,26 @@ class InverseReadoutRunner:
 
     def __init__(self, inner: DirectRunner, config: MitigationConfig) -> None:
         self._inner, self._config = inner, config
-        self._calibration = ReadoutCalibration(inner, config)
+        self.calibration = ReadoutCalibration(inner, config)
 
     def check(self, asked: CircuitRun) -> None:
         """See `Runner`: whether the readout can be inverted, as far as the noise says it."""
-        read = ReadoutMap.of(self._calibration.expected(asked.circuit))
-        self._calibration.check(asked.circuit, sampled=asked.shots is not None)
-        if self._calibration.measures:  # what is measured is alike in 0 and 1 for no qubit
+        read = ReadoutMap.of(self.calibration.expected(asked.circuit))
+        self.calibration.check(asked.circuit, sampled=asked.shots is not None)
+        if asked.circuit.on_device is not None:  # inverted in the counts
+            return
+        if self.calibration.measures:  # what is measured is alike in 0 and 1 for no qubit
             read = read._replace(shifts=(1.0,) * len(read.shifts))
         _all_corrected(asked.observables, read)
 
     def run(self, asked: CircuitRun) -> Estimates:
         """See `Runner`."""
-        readout = self._calibration.readout(asked.circuit, sampled=asked.shots is not None)
+        if asked.circuit.on_device is not None:
+            counts = self._inner.counts(asked)
+            readout = self.calibration.readout(asked.circuit, sampled=True, shots=asked.shots)
+            read = ReadoutMap.of(readout.confusions)
+            return estimates_of_counts(counts, read.shifts, read.slopes, readout.errors)
+        readout = self.calibration.readout(asked.circuit, sampled=asked.shots is not None)
         read = ReadoutMap.of(readout.confusions)
         if readout.errors is None:
             return self._inner.run(_with_corrected(asked, read))
@@ -90,7 +98,7 @@ class InverseReadoutRunner:
 
     def vjp(self, asked: CircuitRun, *, rows_gradient: bool) -> tuple[Estimates, Pullback]:
         """See `Runner`. The variances have no errors of a calibration in them."""
-        readout = self._calibration.readout(asked.circuit, sampled=asked.shots is not None)
+        readout = self.calibration.readout(asked.circuit, sampled=asked.shots is not None)
         corrected_run = _with_corrected(asked, ReadoutMap.of(readout.confusions))
         return self._inner.vjp(corrected_run, rows_gradient=rows_gradient)
 

@@ -45,17 +45,17 @@ class MatrixFreeRunner:
 
     def __init__(self, inner: DirectRunner, config: MitigationConfig) -> None:
         self._inner, self._config = inner, config
-        self._calibration = ReadoutCalibration(inner, config)
+        self.calibration = ReadoutCalibration(inner, config)
 
     def check(self, asked: CircuitRun) -> None:
         """See `Runner`: whether there are counts, and a readout that says something."""
         self._inner.check_counts()
-        ReadoutMap.of(self._calibration.expected(asked.circuit))
-        self._calibration.check(asked.circuit, sampled=True)
+        ReadoutMap.of(self.calibration.expected(asked.circuit))
+        self.calibration.check(asked.circuit, sampled=True)
 
     def run(self, asked: CircuitRun) -> Estimates:
         """See `Runner`."""
-        readout = self._calibration.readout(asked.circuit, sampled=True)
+        readout = self.calibration.readout(asked.circuit, sampled=True, shots=asked.shots)
         worths: list[FloatArray] = []
 
         def values(basis: MeasuredBasis, bits: AnyArray) -> FloatArray:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from qstore_ray.backends.device_circuit import AS_IT_IS, DeviceCircuit
 from qstore_ray.backends.noise.channels import Channel, average_fidelity
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.backends.noise.device.compiled import CompiledCircuit, compile_for_device
@@ -54,6 +55,7 @@ class PlacedCircuit:
         readout: how the qubits of `template` are read wrongly.
         compiled: how the circuit was compiled for a device; None without one.
         origin: the circuit before it was rewritten; None for one that was not.
+        on_device: how a backend compiles the circuit that compiles it itself; None for another one.
     """
 
     template: Template
@@ -62,6 +64,7 @@ class PlacedCircuit:
     readout: NoiseConfig
     compiled: CompiledCircuit | None = None
     origin: PlacedCircuit | None = None
+    on_device: DeviceCircuit | None = None
 
     def rewritten(self, gates: Iterable[NoisyGate], extra_rows: int = 0) -> PlacedCircuit:
         """The same with other gates, and with more row slots after its own."""
@@ -117,6 +120,13 @@ def place_circuit(template: Template, noise: NoiseConfig | None) -> PlacedCircui
 
 
 @lru_cache(maxsize=64)
+def circuit_for_device(template: Template) -> PlacedCircuit:
+    """The circuit as it is, for a backend that compiles it; its noise is not known."""
+    gates = tuple(map(NoisyGate, template.ops))
+    return PlacedCircuit(template, gates, None, NoiseConfig(), on_device=AS_IT_IS)
+
+
+@lru_cache(maxsize=64)
 def _placed(template: Template, noise_text: str) -> PlacedCircuit:
     if not noise_text:
         gates = tuple(map(NoisyGate, template.ops))
@@ -146,6 +156,9 @@ def preparation(circuit: PlacedCircuit, *, ones: bool) -> PlacedCircuit:
     ops = tuple(Op("x", (q,)) for q in range(n)) if ones else ()
     template = Template(n, ops)
     gates = tuple(map(NoisyGate, ops))
+    if circuit.on_device is not None:
+        on_device = DeviceCircuit(layout_of=circuit.template)
+        return PlacedCircuit(template, gates, noise, circuit.readout, on_device=on_device)
     if noise is not None and noise.device is not None and circuit.compiled is not None:
         layout, device = circuit.compiled.layout, noise.device
         known = [device.channels("x", (layout[op.qubits[0]],)) or () for op in ops]

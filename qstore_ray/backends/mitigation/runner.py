@@ -21,6 +21,7 @@ from qstore_ray.backends.base import (
     can_test,
 )
 from qstore_ray.backends.counts import Counts, can_count
+from qstore_ray.backends.device_circuit import compiles_itself
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.mitigation.config import MitigationCost
 from qstore_ray.backends.mitigation.placed_circuit import PlacedCircuit
@@ -133,6 +134,9 @@ class DirectRunner:
         return MitigationCost()
 
     def _for(self, circuit: PlacedCircuit) -> Backend:
+        if circuit.on_device is not None:
+            assert compiles_itself(self._backend), "such circuits are made for such a backend"
+            return self._backend.compiled_as(circuit.on_device)
         noise = circuit.explicit_noise
         if noise is None or self._reopen is None:
             return self._backend

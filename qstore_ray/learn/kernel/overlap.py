@@ -14,15 +14,12 @@ import numpy as np
 
 from qstore_ray.backends.base import Backend, Bindings
 from qstore_ray.circuits.lower import inverse
-from qstore_ray.circuits.observable import Observable, PauliTerm
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import BackendError
+from qstore_ray.learn.overlap_circuits import WIDEST, zeros_projector
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
-
-WIDEST = 10
-"""Qubits up to which the projector is written out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +35,7 @@ class Overlaps:
         rows = np.hstack([np.repeat(a, len(b), axis=0), np.tile(b, (len(a), 1))])
         there_and_back = self.template.then(inverse(self.template))
         bindings = Bindings(rows, np.tile(self.params, 2))
-        zeros = (_zeros(self.template.n_qubits),)
+        zeros = (zeros_projector(self.template.n_qubits),)
         found = self.backend.evaluate(there_and_back, zeros, bindings).values
         return found.reshape(len(a), len(b))
 
@@ -61,9 +58,3 @@ def check_overlaps(template: Template, backend: Backend) -> None:
             value=backend.name,
             fix=fix,
         )
-
-
-def _zeros(n_qubits: int) -> Observable:
-    """The projector on |0…0⟩."""
-    size = 2**n_qubits
-    return Observable(tuple(PauliTerm(0, z, 1.0 / size) for z in range(size)))

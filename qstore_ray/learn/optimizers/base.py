@@ -103,6 +103,14 @@ class Problem(Protocol):
         """Mean over the rows of |⟨ψ(θ)|ψ(θ')⟩|² for each θ' of `others` (M, P): (M,)."""
         ...
 
+    def values_and_fidelities(
+        self, thetas: FloatArray, theta: FloatArray, others: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """`values(thetas)` and `fidelities(theta, others)`, asked for at once: on hardware they
+        are one job.
+        """
+        ...
+
 
 @runtime_checkable
 class ChecksRows(Protocol):
@@ -114,6 +122,15 @@ class ChecksRows(Protocol):
         Raises:
             ConfigError: too few.
         """
+        ...
+
+
+@runtime_checkable
+class Calibrates(Protocol):
+    """An optimizer whose first step may ask for more than the later ones."""
+
+    def calibrated(self, state: OptimizerState) -> OptimizerState:
+        """A state as after the first step, in what its next step asks for."""
         ...
 
 

@@ -55,6 +55,10 @@ class SPSA(Config):
         """Step 0; the factor that makes the learning rate a is 1, or 0 while not calibrated."""
         return {"k": np.zeros(1), "factor": np.full(1, 0.0 if self.calibration else 1.0)}
 
+    def calibrated(self, state: OptimizerState) -> OptimizerState:
+        """The state with a factor; see `Calibrates`."""
+        return {**state, "factor": np.ones(1)}
+
     def search(
         self,
         state: OptimizerState,
@@ -68,7 +72,7 @@ class SPSA(Config):
         if factor[0] == 0.0:
             factor = self._calibrated(theta, problem, c)
         signs = random_signs(problem.key, _GRADIENT, (self.directions, len(theta)))
-        gradient = spsa_gradient(problem, theta, signs, c)
+        gradient = along_signs(slopes_along(problem, theta, signs, c), signs)
         gain = learning_rate * factor / (k + 1.0 + self.stability) ** self.alpha
         moved = theta - gain * gradient
         if self.blocking:
@@ -93,13 +97,23 @@ def random_signs(key: tuple[int, int], purpose: int, shape: tuple[int, int]) -> 
 
 def slopes_along(problem: Problem, theta: FloatArray, signs: FloatArray, c: float) -> FloatArray:
     """(f(θ + cΔ) − f(θ − cΔ)) / 2c for every direction Δ of (D, P): (D,)."""
-    values = problem.values(np.concatenate([theta + c * signs, theta - c * signs]))
-    return (values[: len(signs)] - values[len(signs) :]) / (2.0 * c)
+    return slopes_of(problem.values(either_side(theta, signs, c)), c)
 
 
-def spsa_gradient(problem: Problem, theta: FloatArray, signs: FloatArray, c: float) -> FloatArray:
+def either_side(theta: FloatArray, signs: FloatArray, c: float) -> FloatArray:
+    """θ + cΔ for every direction Δ of (D, P), then θ − cΔ: (2D, P)."""
+    return np.concatenate([theta + c * signs, theta - c * signs])
+
+
+def slopes_of(values: FloatArray, c: float) -> FloatArray:
+    """The slopes (D,) from the values (2D,) on either side."""
+    plus, minus = np.split(values, 2)
+    found: FloatArray = (plus - minus) / (2.0 * c)
+    return found
+
+
+def along_signs(along: FloatArray, signs: FloatArray) -> FloatArray:
     """The mean over directions Δ (D, P) of Δ · slope along Δ: (P,). (1/Δ_i is Δ_i.)"""
-    along = slopes_along(problem, theta, signs, c)
     gradient: FloatArray = (along[:, None] * signs).mean(axis=0)
     return gradient
 

@@ -3,6 +3,7 @@
     loop         epochs and steps
     stepper      one step: objective, clipping, optimizer
     objective    the loss over rows, computed by all workers
+    problem      what an optimizer that searches may ask of a batch
     reducer      sums over workers; `control.py` is what travels with them
     hooks        calls of the callbacks, in worker 0
     validation   scores of val

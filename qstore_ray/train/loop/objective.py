@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from qstore_ray.backends.base import Backend, Bindings, can_test
+from qstore_ray.backends.device_circuit import together
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.meter import metered
 from qstore_ray.errors import numbered
 from qstore_ray.learn import step as blocks
-from qstore_ray.learn.fubini_study import fidelities, layers, metrics
+from qstore_ray.learn.fubini_study import fidelities
 from qstore_ray.learn.gradients import draws_its_plan, get_gradient
 from qstore_ray.learn.model import QuantumModel
-from qstore_ray.learn.optimizers.base import Slope
 from qstore_ray.train.loop.control import Control
 from qstore_ray.train.loop.reducer import Reducer
 
@@ -114,16 +114,17 @@ class TrainingObjective:
         """The calls that follow score validation rows after this step."""
         self.backend, self._words, self._calls = self._testing, (seed, 1, step), 0
 
-    def _key(self, rows: slice, *, is_drawn: bool = False) -> DrawKey | None:
+    def _key(self, rows: slice, *, is_drawn: bool = False, later: int = 0) -> DrawKey | None:
         """The key of this call's draws, the same on every worker but for the first row.
 
         Args:
             is_drawn: whether more than the backend draws.
+            later: how many calls after the next one.
         """
         if not (self._draws or is_drawn):
             return None
         part, parts = self._parts
-        return DrawKey((*self._words, self._calls), rows.start, part=part, parts=parts)
+        return DrawKey((*self._words, self._calls + later), rows.start, part=part, parts=parts)
 
     def take_control(self) -> Control:
         """What worker 0 asked with the sums since the last call; the same on every worker."""
@@ -159,6 +160,40 @@ class TrainingObjective:
                     weighs_correct=rows.weighs_correct,
                 )
         return self._summed(share)
+
+    def scores_at(
+        self, thetas: FloatArray, rows: RowSelection, overlaps: FidelityPoints | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """`scores` at each of M points (M, blocks, 3), and mean fidelities (F,) over the rows.
+
+        All circuits are asked for at once: on hardware they are one job.
+        """
+        points, count = len(thetas), 0 if overlaps is None else len(overlaps.others)
+        ends = points * blocks.EXTRA
+        share = self._share(rows, ends + count)
+        if share.rows is not None:
+            part, of = rows.part(share.rows), share.rows
+            keys = [self._key(of, later=number) for number in range(points + 1)]
+
+            def work() -> FloatArray:
+                x, y, weight = part
+                found = [
+                    blocks.evaluate(self.model, theta, x, y, self.backend, weight, key)
+                    for theta, key in zip(thetas, keys, strict=False)
+                ]
+                if overlaps is not None:
+                    here, there = overlaps.bindings(self.model, x)
+                    template, drawn = self.model.circuit.template, keys[-1]
+                    seen = fidelities(self.backend, template, here, there, drawn)
+                    found.append(_by_block(seen))
+                return np.concatenate(found, axis=1)
+
+            with numbered(rows.numbers(share.rows)):
+                share.mine[:] = together(self.backend, work)
+        self._calls += points - 1 + (overlaps is not None)
+        summed = self._summed(share)
+        by_point = summed[:, :ends].reshape(len(summed), points, blocks.EXTRA).transpose(1, 0, 2)
+        return by_point, summed[:, ends:].sum(axis=0) / rows.count
 
     def outputs(self, theta: FloatArray, rows: RowSelection) -> FloatArray:
         """All blocks of `learn.step.block_outputs`: (blocks, 16, K), on every worker."""
@@ -217,77 +252,26 @@ class _Share(NamedTuple):
     shape: tuple[int, int]
 
 
-@dataclass(frozen=True)
-class BatchProblem:
-    """The mean loss over one batch as a function of θ; see `learn.optimizers.base.Problem`.
+class FidelityPoints(NamedTuple):
+    """The states at θ `theta` (P,) with those at others (F, P)."""
 
-    Args:
-        rows: the batch's.
-        key: (seed, step).
-    """
+    theta: FloatArray
+    others: FloatArray
 
-    objective: TrainingObjective
-    rows: RowSelection
-    key: tuple[int, int]
-
-    @property
-    def n_circuit(self) -> int:
-        """How many numbers at the head of θ are the circuit's."""
-        return self.objective.model.sizes["circuit"]
-
-    @property
-    def n_rows(self) -> int:
-        """How many rows the batch has."""
-        return self.rows.count
-
-    @property
-    def metric_blocks(self) -> tuple[int, ...]:
-        """The layer of each of the circuit's parameters."""
-        return layers(self.objective.model.circuit.template)
-
-    def values(self, thetas: FloatArray) -> FloatArray:
-        """Mean losses at (M, P): (M,)."""
-        sums = [blocks.total(self.objective.scores(theta, self.rows)) for theta in thetas]
-        return np.array([found.loss / found.n_rows for found in sums])
-
-    def slope(self, theta: FloatArray, n_rows: int | None = None) -> Slope:
-        """The gradient over the first rows of the batch, and its variance from row to row."""
-        found = self.objective.gradient(theta, self.rows.first(n_rows))
-        sums = blocks.total(found)
-        return Slope(sums.gradient / sums.n_rows, blocks.row_variance(found))
-
-    def metric(self, theta: FloatArray) -> FloatArray:
-        """The Fubini–Study metric of the circuit's parameters, mean over the rows."""
-        model, backend, size = self.objective.model, self.objective.backend, self.n_circuit
-        template = model.circuit.template
-
-        def of_block(x: FloatArray) -> FloatArray:
-            found = metrics(backend, template, _bindings(model, theta, x))
-            summed: FloatArray = found.sum(axis=0).ravel()
-            return summed
-
-        summed = self.objective.over_rows(self.rows, size * size, of_block)
-        mean: FloatArray = summed.reshape(size, size) / self.rows.count
-        return mean
-
-    def fidelities(self, theta: FloatArray, others: FloatArray) -> FloatArray:
-        """Mean |⟨ψ(θ)|ψ(θ')⟩|² over the rows, for each θ' of (M, P): (M,)."""
-        model, backend = self.objective.model, self.objective.backend
-        template = model.circuit.template
-
-        def of_block(x: FloatArray) -> FloatArray:
-            there = [_bindings(model, other, x) for other in others]
-            here = _bindings(model, theta, x)
-            summed: FloatArray = fidelities(backend, template, here, there).sum(axis=1)
-            return summed
-
-        summed = self.objective.over_rows(self.rows, len(others), of_block)
-        mean: FloatArray = summed / self.rows.count
-        return mean
+    def bindings(self, model: QuantumModel, x: FloatArray) -> tuple[Bindings, list[Bindings]]:
+        """Of the rows x (B, F), at θ and at each other."""
+        here = bindings_at(model, self.theta, x)
+        return here, [bindings_at(model, other, x) for other in self.others]
 
 
-def _bindings(model: QuantumModel, theta: FloatArray, x: FloatArray) -> Bindings:
+def bindings_at(model: QuantumModel, theta: FloatArray, x: FloatArray) -> Bindings:
     """The circuit's slots for features (B, F) at θ."""
     parts = model.split(theta)
     inner, _ = model.inputs(parts, x)
     return model.bindings(parts, inner, model.circuit.angles(inner))
+
+
+def _by_block(by_row: FloatArray) -> FloatArray:
+    """Numbers (F, B) of rows, added over each block of them: (blocks, F)."""
+    starts = range(0, by_row.shape[1], blocks.BLOCK)
+    return np.array([by_row[:, start : start + blocks.BLOCK].sum(axis=1) for start in starts])

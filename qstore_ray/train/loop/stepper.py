@@ -20,7 +20,8 @@ from qstore_ray.learn.optimizers.base import Optimizer, SearchOptimizer
 from qstore_ray.learn.schedules import Horizon, Tick, get_schedule
 from qstore_ray.train.callbacks.run import Batch
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.loop.objective import BatchProblem, RowSelection, TrainingObjective
+from qstore_ray.train.loop.objective import RowSelection, TrainingObjective
+from qstore_ray.train.loop.problem import BatchProblem
 from qstore_ray.train.run.state import TrainState
 
 if TYPE_CHECKING:
@@ -120,9 +121,10 @@ class Stepper:
         learning_rate: float,
     ) -> _Moved:
         """A step of an optimizer that asks for the values or gradients it needs itself."""
-        problem = BatchProblem(self._objective, rows, (self._config.seed, state.step))
-        found = self._objective.scores(state.theta, rows)
+        key = (self._config.seed, state.step)
+        problem = BatchProblem(self._objective, rows, key, state.theta)
         theta, after = optimizer.search(dict(state.optimizer), state.theta, problem, learning_rate)
+        found = problem.here()
         return _Moved(blocks.total(found), found, theta, after)
 
     def _followed(

@@ -143,7 +143,10 @@ def test_the_sampled_metric_is_the_metric_in_the_mean():
     theta = START[:4]
     ops = (*ENERGY.template.ops[:3], Op("rxx", (0, 1), (param(3),)))
     problem = Energy(Template(3, ops, n_params=4), ISING)
-    sample = get_optimizer("qn_spsa", {"directions": 400})._sample(theta, problem)
+    optimizer = get_optimizer("qn_spsa", {"directions": 400})
+    pairs = optimizer._pairs(problem)
+    seen = problem.fidelities(theta, optimizer._moved(theta, pairs))
+    sample = optimizer._sample(seen, pairs)
     exact = problem.metric(theta)
     np.testing.assert_allclose(sample, exact, atol=0.06)
 

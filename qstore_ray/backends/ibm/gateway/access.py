@@ -33,6 +33,10 @@ class OpenGateway(Protocol):
         """See `Gateway.evaluate`."""
         ...
 
+    def evaluate_all(self, calls: Sequence[HardwareCall]) -> Sequence[Sequence[AnyArray]]:
+        """See `Gateway.evaluate_all`."""
+        ...
+
     def withdraw(self, trial: str) -> None:
         """See `Gateway.withdraw`."""
         ...

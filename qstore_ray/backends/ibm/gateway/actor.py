@@ -60,6 +60,10 @@ class GatewayServer:
         """See `Gateway.evaluate`."""
         return self._open().evaluate(call)
 
+    def evaluate_all(self, calls: Sequence[HardwareCall]) -> Sequence[Sequence[AnyArray]]:
+        """See `Gateway.evaluate_all`."""
+        return self._open().evaluate_all(calls)
+
     def withdraw(self, trial: str) -> None:
         """See `Gateway.withdraw`."""
         if self._gateway is not None:
@@ -90,6 +94,12 @@ class RemoteGateway:
         """
         with _answering():
             found: Sequence[AnyArray] = ray.get(self._actor.evaluate.remote(call))
+        return found
+
+    def evaluate_all(self, calls: Sequence[HardwareCall]) -> Sequence[Sequence[AnyArray]]:
+        """See `Gateway.evaluate_all`."""
+        with _answering():
+            found: Sequence[Sequence[AnyArray]] = ray.get(self._actor.evaluate_all.remote(calls))
         return found
 
     def withdraw(self, trial: str) -> None:

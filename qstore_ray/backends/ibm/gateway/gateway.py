@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
@@ -100,14 +100,21 @@ class Gateway:
             ServiceError: the service is out of reach, or refuses a job.
             LedgerError: a step cannot be recorded.
         """
-        parts = pieces(call.request, self._policy.caps)
-        waiter = CallWaiter(call, {part.key: part for part in parts})
+        return self.evaluate_all([call])[0]
+
+    def evaluate_all(self, calls: Sequence[HardwareCall]) -> list[list[AnyArray]]:
+        """The outcomes of several calls that are queued at the same time; see `evaluate`."""
+        waiters = []
+        for call in calls:
+            parts = pieces(call.request, self._policy.caps)
+            waiters.append(CallWaiter(call, {part.key: part for part in parts}))
         with self._changed:
             self._check_alive()
-            self._arrived.append(waiter)
+            self._arrived += waiters
             self._changed.notify()
-        waiter.done.wait()
-        return waiter.answer()
+        for waiter in waiters:
+            waiter.done.wait()
+        return [waiter.answer() for waiter in waiters]
 
     def withdraw(self, trial: str) -> None:
         """Drop what a trial waits for: it has ended. Its calls, also later ones, are refused."""
@@ -244,8 +251,10 @@ class Gateway:
             return
         self._pubs(waiter.call, request)  # a circuit that the device cannot run is refused now
         if len(missing) == len(waiter.pieces):
-            deadline = now + self._policy.group_wait if request.parts > 1 else float("inf")
-            self._packer.add(replace(request, arrival=now, deadline=deadline))
+            rides = request.rides and self._packer.has_company(request)
+            waits = rides or request.parts > 1
+            deadline = now + self._policy.group_wait if waits else float("inf")
+            self._packer.add(replace(request, arrival=now, deadline=deadline, rides=rides))
             return
         for piece in missing:  # of a call that was interrupted: its group is not complete again
             self._packer.add(replace(_alone(piece), arrival=now))
@@ -253,7 +262,8 @@ class Gateway:
     def _pubs(self, call: HardwareCall, piece: CircuitRequest) -> list[Pub]:
         circuits = compile_isa(
             call.template, call.observables, self._client.device, self._client.target,
-            seed=self._seed, level=self._level, measured=not call.is_estimated,
+            seed=self._seed, level=self._level, compiled=call.compiled,
+            measured=not call.is_estimated,
         )  # fmt: skip
         bindings = call.rows(piece.first_row, piece.rows)
         if call.is_estimated:
@@ -378,4 +388,4 @@ def _ended_error(trial: str) -> InterruptedRunError:
 
 def _alone(request: CircuitRequest) -> CircuitRequest:
     """The request without its group, whose other shares have been sent."""
-    return replace(request, group="", part=0, parts=1, deadline=float("inf"))
+    return replace(request, group="", part=0, parts=1, deadline=float("inf"), rides=False)

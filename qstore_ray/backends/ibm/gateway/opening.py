@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from qstore_ray.backends.ibm.config import GatewayConfig
 from qstore_ray.backends.ibm.gateway.gateway import Gateway
 from qstore_ray.backends.ibm.ledger.entries import LedgerOwner
+from qstore_ray.backends.ibm.ledger.layout import calibration_of_run
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.service.account import sign_in
 from qstore_ray.backends.ibm.service.client import IbmClient
@@ -30,6 +31,7 @@ def open_gateway(config: GatewayConfig, *, wait: float = 0.0) -> Gateway:
     with ExitStack() as stack:
         folder = config.folder(client.instance)
         ledger = stack.enter_context(Ledger.open(folder, owner, wait=wait))
+        client.device = calibration_of_run(folder, client.device)
         gateway = Gateway(
             client, ledger, config.policy, config.rates, config.budget,
             seed=config.seed, level=config.level,

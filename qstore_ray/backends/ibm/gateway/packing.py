@@ -68,6 +68,10 @@ class Packer:
         if request.group:
             self._waiting.answered(request)
 
+    def has_company(self, request: CircuitRequest) -> bool:
+        """Whether something of the same trial and settings waits to leave."""
+        return self._waiting.has(request)
+
     def withdraw(self, trial: str) -> tuple[CircuitRequest, ...]:
         """Remove and return the requests of a trial, which has ended."""
         found = (*self._ready.withdraw(trial), *self._waiting.withdraw(trial))

@@ -1,21 +1,23 @@
-"""Counting calls instead of running them: what a forecast is made of, without the service.
+"""Calls that are not run at once: counted for a forecast, or gathered into one job.
 
-with recording() as calls:
-    backend.evaluate(...)           every outcome is zero; nothing is signed in to
-calls.requests                      what the gateway would have been asked for
+with recording() as gateway:
+    backend.evaluate(...)           outcomes are blank; nothing is signed in to
+gateway.take()                      what the gateway would have been asked for
+
+with gathering() as gathered:
+    backend.evaluate(...)           outcomes are blank; the calls are kept
+with answering(outcomes):
+    backend.evaluate(...)           the same calls, which have been run meanwhile
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from qstore_ray.backends.grouping import group_observables
-from qstore_ray.backends.ibm.call import HardwareCall
+from qstore_ray.backends.ibm.call import HardwareCall, blank_outcomes
 from qstore_ray.backends.ibm.requests import CircuitRequest
 
 if TYPE_CHECKING:
@@ -26,37 +28,57 @@ class RecordingGateway:
     """A gateway that keeps the requests.
 
     Attributes:
-        requests: in the order of the calls.
+        turns: in the order of the calls; the requests of a turn wait at the same time.
     """
 
     def __init__(self) -> None:
-        self.requests: list[CircuitRequest] = []
+        self.turns: list[list[CircuitRequest]] = []
 
     def evaluate(self, call: HardwareCall) -> Sequence[AnyArray]:
-        """Outcomes, or values, that are all zero; see `Gateway.evaluate`."""
-        self.requests.append(call.request)
-        bases = group_observables(call.observables).bases
-        if call.is_estimated:
-            return [np.zeros((call.request.rows, len(each.observables), 2)) for each in bases]
-        sizes = [-(-len(basis.qubits) // 8) for basis in bases]
-        # One shot in place of all: a row's outcomes are counted, and that takes time.
-        return [np.zeros((call.request.rows, 1, size), np.uint8) for size in sizes]
+        """Blank outcomes; see `Gateway.evaluate`."""
+        return self.evaluate_all([call])[0]
+
+    def evaluate_all(self, calls: Sequence[HardwareCall]) -> list[list[AnyArray]]:
+        """Blank outcomes; see `Gateway.evaluate_all`."""
+        self.turns.append([call.request for call in calls])
+        return [blank_outcomes(call) for call in calls]
 
     def withdraw(self, trial: str) -> None:
         """Do nothing: no request waits."""
 
-    def take(self) -> list[CircuitRequest]:
-        """The requests since the last call."""
-        found, self.requests = self.requests, []
+    def take(self) -> list[list[CircuitRequest]]:
+        """The turns since the last call."""
+        found, self.turns = self.turns, []
         return found
 
 
+class GatheredCalls:
+    """Calls that are to be run together, and their outcomes by key when they were."""
+
+    def __init__(self, outcomes: Mapping[str, Sequence[AnyArray]] | None = None) -> None:
+        self.calls: list[HardwareCall] = []
+        self._outcomes = outcomes
+
+    def evaluate(self, call: HardwareCall) -> Sequence[AnyArray]:
+        """The outcomes; before they are known the call is kept, and they are blank."""
+        if self._outcomes is not None:
+            return self._outcomes[call.request.key]
+        self.calls.append(call)
+        return blank_outcomes(call)
+
+
 _active: ContextVar[RecordingGateway | None] = ContextVar("recording gateway", default=None)
+_gathered: ContextVar[GatheredCalls | None] = ContextVar("gathered calls", default=None)
 
 
 def active_recording() -> RecordingGateway | None:
     """What records the calls of this thread; None outside of `recording`."""
     return _active.get()
+
+
+def active_gathering() -> GatheredCalls | None:
+    """What gathers or answers the calls of this thread; None outside of both."""
+    return _gathered.get()
 
 
 @contextmanager
@@ -68,3 +90,26 @@ def recording() -> Iterator[RecordingGateway]:
         yield gateway
     finally:
         _active.reset(before)
+
+
+@contextmanager
+def gathering() -> Iterator[GatheredCalls]:
+    """Keep the calls of this thread's backends instead of running them."""
+    with _gathering(GatheredCalls()) as gathered:
+        yield gathered
+
+
+@contextmanager
+def answering(outcomes: Mapping[str, Sequence[AnyArray]]) -> Iterator[None]:
+    """Answer the calls of this thread's backends with these outcomes, by key."""
+    with _gathering(GatheredCalls(outcomes)):
+        yield
+
+
+@contextmanager
+def _gathering(gathered: GatheredCalls) -> Iterator[GatheredCalls]:
+    before = _gathered.set(gathered)
+    try:
+        yield gathered
+    finally:
+        _gathered.reset(before)

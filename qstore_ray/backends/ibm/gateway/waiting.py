@@ -82,6 +82,12 @@ class WaitingRequests:
         self._trials.discard(trial)
         return found
 
+    def has(self, request: CircuitRequest) -> bool:
+        """Whether something of the same trial and settings waits."""
+        everything = chain(*self._single.values(), *self._groups.values())
+        wanted = request.trial, request.settings
+        return any((each.trial, each.settings) == wanted for each in everything)
+
     def next_time(self, ready: Collection[str]) -> float | None:
         """When something may leave by time alone, in the past if it may already; None if nothing.
 
@@ -121,6 +127,8 @@ class WaitingRequests:
         return self._trials <= {*ready, *complete, *single}
 
     def _leaves(self, request: CircuitRequest) -> float:
+        if request.rides:
+            return request.deadline
         return min(request.arrival + self._delay, request.deadline)
 
     def _is_complete(self, at: tuple[str, str]) -> bool:

@@ -6,6 +6,7 @@
     entries   the lines: JSON, numbered, with checksums
     file      appends lines, each on disk before the next step
     results   results of jobs, as npz and JSON
+    layout    the calibration that the circuits of a run are laid out by
     lock      one gateway a ledger
 
 Begin with `ledger.py`. To add a kind of line, write its entry in `entries.py` and its step in

@@ -12,13 +12,16 @@ queue: it is checked here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from qstore_ray.backends.base import Bindings
+from qstore_ray.backends.device_circuit import AS_IT_IS, DeviceCircuit
 from qstore_ray.backends.grouping import MeasuredBasis, group_observables
+from qstore_ray.backends.ibm.service.folding import IsaGate, folded
 from qstore_ray.backends.noise.device.device import Device
 from qstore_ray.backends.noise.device.transpile import Transpiled, transpile
 from qstore_ray.circuits.observable import Observable
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 
 REGISTER = "c"
 """The classical register of the outcomes; bit k is the k-th qubit of the basis."""
+_NOTHING = "nothing"
+"""The name of the angle of a circuit that has none."""
 
 
 class Pub(NamedTuple):
@@ -66,7 +71,8 @@ class IsaCircuit(NamedTuple):
         """The parameters of N rows (N, K)."""
         n_rows = len(bindings)
         params = np.broadcast_to(bindings.params, (n_rows, bindings.params.shape[-1]))
-        columns = [(bindings.rows if of == "rows" else params)[:, k] for of, k in self.slots]
+        of = {"rows": bindings.rows, "params": params, _NOTHING: np.zeros((n_rows, 1))}
+        columns = [of[kind][:, k] for kind, k in self.slots]
         found: FloatArray = np.array(columns, float).reshape(len(columns), n_rows).T
         return np.ascontiguousarray(found)
 
@@ -85,6 +91,7 @@ def compile_isa(
     seed: int = 0,
     level: int = 3,
     measured: bool = True,
+    compiled: DeviceCircuit = AS_IT_IS,
 ) -> tuple[IsaCircuit, ...]:
     """The circuits to submit for one template, a circuit for each basis.
 
@@ -94,39 +101,56 @@ def compile_isa(
         seed, level: of Qiskit's transpiler.
         measured: with the basis's turns and measurements; without them for the Estimator, which
             adds its own to every qubit of the device.
+        compiled: what is done after the transpiler: folds; or the layout of another circuit.
 
     Raises:
         CircuitError: the device cannot write the circuit, or lacks an instruction.
         ResourceError: the device has too few qubits.
     """
     text = device.model_dump_json(exclude_none=True)
-    found = _transpiled(template, text, seed, level)
+    found = _transpiled(compiled.layout_of or template, text, seed, level)
     ends = tuple(found.physical[place] for place in found.final)
-    bare = _on_device(found, target.num_qubits or len(device.qubits))
+    if compiled.layout_of is not None:
+        gates = _on_qubits(template, ends, device)
+    else:
+        gates = folded(found, device, compiled.folds, compiled.folding)
+    bare = _on_device(found, gates, target.num_qubits or len(device.qubits))
     if not measured:
         _check_estimator_gates(bare.num_qubits, target, device.name)
     circuits = []
     for basis in group_observables(observables).bases:
-        circuit = _with_measurements(bare, ends, basis, device) if measured else bare
+        circuit = _with_measurements(bare, ends, basis, found, device) if measured else bare
         _check_instructions(circuit, target, device.name)
         slots = tuple(_slot(parameter) for parameter in circuit.parameters)
         circuits.append(IsaCircuit(basis, circuit, slots, ends))
     return tuple(circuits)
 
 
-def _on_device(found: Transpiled, width: int) -> Any:
+def _on_qubits(template: Template, ends: Sequence[int], device: Device) -> list[IsaGate]:
+    """The gates of a circuit, each of one qubit, on the physical qubit of its qubit."""
+    return [
+        IsaGate(item.operation, (ends[op.qubits[0]],))
+        for op in template.ops
+        for item in _turn(op.gate, device.basis).data
+    ]
+
+
+def _on_device(found: Transpiled, gates: Sequence[IsaGate], width: int) -> Any:
     """The circuit on the device's qubits."""
     from qiskit import QuantumCircuit, QuantumRegister
 
     circuit = QuantumCircuit(QuantumRegister(width, "q"))
-    for item in found.circuit.data:
-        place = [found.physical[found.circuit.find_bit(qubit).index] for qubit in item.qubits]
-        circuit.append(_own_name(item.operation, dict(found.names)), place)
+    for operation, place in gates:
+        circuit.append(_own_name(operation, dict(found.names)), place)
     return circuit
 
 
 def _with_measurements(
-    bare: QuantumCircuit, ends: tuple[int, ...], basis: MeasuredBasis, device: Device
+    bare: QuantumCircuit,
+    ends: tuple[int, ...],
+    basis: MeasuredBasis,
+    found: Transpiled,
+    device: Device,
 ) -> Any:
     """The circuit, turned to a basis and measured."""
     from qiskit import ClassicalRegister
@@ -136,6 +160,8 @@ def _with_measurements(
     circuit.add_register(outcomes)
     for gate, qubit in ((op.gate, op.qubits[0]) for op in basis.turns):
         circuit.compose(_turn(gate, device.basis), [ends[qubit]], inplace=True)
+    if not circuit.parameters:
+        circuit.append(_own_name(_no_turn(), dict(found.names)), [ends[basis.qubits[0]]])
     circuit.measure([ends[qubit] for qubit in basis.qubits], outcomes)
     return circuit
 
@@ -160,8 +186,19 @@ def _turn(gate: str, basis: tuple[str, ...]) -> QuantumCircuit:
     return qiskit_transpile(circuit, basis_gates=list(basis), optimization_level=1)
 
 
+def _no_turn() -> Any:
+    """RZ by an angle that is always 0: a program keeps the rows of a circuit with parameters alone.
+
+    It is a change of frame, and takes no time on a device.
+    """
+    from qiskit.circuit import ParameterVector
+    from qiskit.circuit.library import RZGate
+
+    return RZGate(ParameterVector(_NOTHING, 1)[0])
+
+
 def _slot(parameter: Any) -> tuple[str, int]:
-    return ("rows" if parameter.vector.name == "x" else "params"), parameter.index
+    return {"x": "rows", _NOTHING: _NOTHING}.get(parameter.vector.name, "params"), parameter.index
 
 
 def _check_estimator_gates(width: int, target: Target, device: str) -> None:
@@ -187,6 +224,6 @@ def _check_instructions(circuit: QuantumCircuit, target: Target, device: str) ->
                 f"{device} has no {item.operation.name} on the qubits {qubits}",
                 field="device",
                 value=device,
-                fix="The calibration changed meanwhile, or names gates that it does not offer: "
-                "run again, or take another device.",
+                fix="The device changed since the run began, or its calibration names gates that "
+                "it does not offer: begin a new run, or take another device.",
             )

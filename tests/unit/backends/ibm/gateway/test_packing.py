@@ -14,7 +14,7 @@ from qstore_ray.backends.ibm.forecast import jobs_for
 from qstore_ray.backends.ibm.gateway.packing import Packer
 from qstore_ray.backends.ibm.requests import CircuitRequest, JobCaps, PackedJob
 from qstore_ray.errors import ConfigError
-from tests.unit.backends.ibm.made import request
+from tests.unit.backends.ibm.made import key_of, request
 
 CAPS = JobCaps(executions=1000, payload_bytes=400, in_flight=5)
 DELAY = 0.03
@@ -347,3 +347,21 @@ def test_what_was_answered_of_a_trial_that_ended_completes_no_later_group():
     packer.withdraw("a")
     packer.add(shares[1])
     assert packer.take(now=0.0) == ()
+
+
+def test_a_rider_leaves_with_the_next_job_of_its_settings_and_at_its_deadline_alone():
+    packer = Packer(CAPS, delay=0.03)
+    rider = {"rides": True, "deadline": 60.0}
+    packer.add(request("share 0", group="g", part=0, parts=2, deadline=60.0))
+    packer.add(request("calibration", **rider))
+    packer.add(request("other shots", shots=7, **rider))
+    assert packer.take(now=1.0) == (), "it waits as long as the group"
+    packer.add(request("share 1", group="g", part=1, parts=2, deadline=60.0, arrival=1.0))
+    (job,) = packer.take(now=1.03)
+    assert {each.key for each in job.requests} == {
+        key_of(name) for name in ("share 0", "share 1", "calibration")
+    }
+    assert packer.next_time() == 60.0
+    (late,) = packer.take(now=60.0)
+    assert [each.key for each in late.requests] == [key_of("other shots")]
+    assert not packer.has_company(request("alone"))
