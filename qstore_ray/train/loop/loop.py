@@ -64,7 +64,7 @@ def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporte
     Called in every worker, with the same job and rows. If the backend fails, the next one of the
     chain (`trainer.fallback`) continues from the last whole step, as a run that is resumed does. A
     backend that reaches its budget, and has no such successor, stops the run after the last whole
-    step, as a stop request does.
+    step, as a stop request does. Whatever failed, the last whole step is in a checkpoint.
 
     Raises:
         DivergenceError: loss, gradient or parameters became NaN or infinite.
@@ -110,9 +110,10 @@ def _run_member(
             if successor is not None and job.run_dir is not None:
                 loop.fall_back(successor)
                 return None
+            state = loop.save_last()
             if not isinstance(exc, BudgetReachedError):
                 raise
-            state, stopped, reason = loop.save_last(), True, exc.message
+            stopped, reason = True, exc.message
         reason = loop.close("interrupted" if stopped else "finished", reason)
         return WorkerResult(
             "interrupted" if stopped else "finished",

@@ -181,6 +181,8 @@ def test_without_a_chain_a_failure_ends_the_run_as_before(tmp_path, error):
     with pytest.raises(type(error)):
         trainer(tmp_path, Failing(3, error), fallback=[]).fit(DATA)
     assert summarize(tmp_path / "run").status == "failed"
+    saved, _ = latest_checkpoint(tmp_path / "run" / "checkpoints")
+    assert saved.manifest["step"] == 3, "the last whole step can be resumed from"
 
 
 def test_a_budget_ends_the_run_unless_a_backend_takes_over_from_it(tmp_path):
