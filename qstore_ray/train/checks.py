@@ -23,8 +23,8 @@ from qstore_ray.train.callbacks.base import Callback
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.job import TrainingRows
 from qstore_ray.train.loop.loop import batches_of
+from qstore_ray.train.loop.member_checks import check_member, naming_fallback
 from qstore_ray.train.loop.validation import asked_metrics
-from qstore_ray.train.member_checks import check_member, naming_fallback
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray

@@ -64,7 +64,7 @@ def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporte
     Called in every worker, with the same job and rows. If the backend fails, the next one of the
     chain (`trainer.fallback`) continues from the last whole step, as a run that is resumed does. A
     backend that reaches its budget, and has no such successor, stops the run after the last whole
-    step, as a stop request does. Whatever failed, the last whole step is in a checkpoint.
+    step, as a stop request does. After each such failure a checkpoint has the last whole step.
 
     Raises:
         DivergenceError: loss, gradient or parameters became NaN or infinite.
