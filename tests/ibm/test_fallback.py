@@ -12,6 +12,7 @@ from qstore_ray import ModelConfig, QuantumTrainer, TrackConfig, TrainerConfig
 from qstore_ray.backends.ibm.backend import IbmBackend
 from qstore_ray.backends.ibm.gateway.access import close_gateways, gateways_of
 from qstore_ray.cli.app import main
+from qstore_ray.cli.shared.models import open_model
 from qstore_ray.errors import BudgetError, ConfigError, InterruptedRunError, ServiceError
 from qstore_ray.train.callbacks import Callback
 from qstore_ray.train.run.summary import summarize
@@ -88,6 +89,7 @@ def test_a_training_goes_on_elsewhere_and_pays_nothing_twice(ibm, tmp_path, caps
     assert why in step["why"]
     assert f"step 3: {step['to']} instead of {step['from']}" in capsys.readouterr().err
     assert result.model.backend.name == "aer"
+    assert open_model(result.run_dir).backend.name == "aer", "config.toml has the chain"
     assert "noisy_test_accuracy" in result.metrics
     assert gateways_of(run_id(tmp_path)) == [], "closed with the run"
     lost = len([each for each in ibm.accepted().values() if each.end == "failed"])

@@ -130,6 +130,9 @@ def test_each_step_is_recorded_everywhere(tmp_path, capsys):
     page = (folder / "report.html").read_text()
     assert "fell back" in page
     assert "statevector (16 shots) instead of failing" in page
+    known = result.model.known_origin().trainer
+    assert known["backend_options"] == {"shots": 16}
+    assert said in known["fallbacks"][0], "the model card has it from here"
     told = json.loads((folder / "tracking.json").read_text())["outcome"]["summary"]
     assert said in told["fallback"]
     assert told["fallbacks"] == 1
