@@ -11,6 +11,7 @@ import pytest
 from qstore_ray import ModelConfig, QuantumTrainer, TrackConfig, TrainerConfig
 from qstore_ray.backends.ibm.backend import IbmBackend
 from qstore_ray.backends.ibm.gateway.access import close_gateways, gateways_of
+from qstore_ray.backends.ibm.ledger.replay import LEDGER
 from qstore_ray.cli.app import main
 from qstore_ray.cli.shared.models import open_model
 from qstore_ray.errors import BudgetError, ConfigError, InterruptedRunError, ServiceError
@@ -137,6 +138,19 @@ def test_a_budget_may_be_planned_for_the_first_steps(ibm, tmp_path):
     assert (step["step"], step["kind"]) == (2, "budget")
     assert "the run may use 2 jobs" in step["why"]
     assert len(ibm.accepted()) == 2
+
+
+def test_another_device_may_take_over(start, tmp_path):
+    """Jobs fail on the first device; each device has a ledger of the run."""
+    ibm = start(backend=("fake_manila", "fake_quito"))
+    given = trainer(tmp_path).trainer.backend_options
+    chain = [{"backend": "ibm", "backend_options": {**given, "device": "fake_quito"}}]
+    result = trainer(tmp_path, (Breaks(ibm, 3, Fault("fail")),), fallback=chain).fit(DATA)
+    assert [step["to"] for step in result.fallbacks] == ["ibm (fake_quito, 32 shots)"]
+    places = [path.parent.parts[-2:] for path in (tmp_path / "ledgers").rglob(LEDGER)]
+    assert sorted(places) == [(name, run_id(tmp_path)) for name in ("fake_manila", "fake_quito")]
+    assert gateways_of(run_id(tmp_path)) == []
+    assert len([each for each in ibm.accepted().values() if each.end == "failed"]) == 1
 
 
 def test_a_trial_of_a_search_falls_back_too(ibm, tmp_path):

@@ -2,24 +2,25 @@
 backend of its chain cannot train it.
 
 The gradient is looked up, the circuit of the first row is checked and evaluated, and an optimizer
-that asks for more than values and gradients gets it, of the first row. A paid backend is asked for
-nothing.
+that searches takes a step with it. A paid backend is asked for nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qstore_ray.errors import QStoreError
+from qstore_ray.errors import DivergenceError, QStoreError
 from qstore_ray.learn.gradients import get_gradient
 from qstore_ray.learn.optimizers import get_optimizer
-from qstore_ray.learn.optimizers.base import SearchOptimizer, Slope
-from qstore_ray.train.loop.objective import BatchProblem, RowSelection, TrainingObjective
+from qstore_ray.learn.optimizers.base import ChecksRows, SearchOptimizer
+from qstore_ray.learn.schedules import Horizon
+from qstore_ray.train.loop.objective import RowSelection, TrainingObjective
 from qstore_ray.train.loop.reducer import LocalReducer
+from qstore_ray.train.loop.stepper import Stepper
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from qstore_ray.learn.model import QuantumModel
     from qstore_ray.train.config import TrainerConfig
     from qstore_ray.train.job import TrainingRows
-    from qstore_ray.types import FloatArray
 
 
 def check_member(
@@ -50,12 +50,10 @@ def check_member(
             prepare(config.seed, 0)
             objective.scores(theta, first)
         optimizer = get_optimizer(config.optimizer, config.optimizer_options)
-        if isinstance(optimizer, SearchOptimizer):
-            objective.for_training(config.seed, 0)
-            size = min(config.batch_size * config.accumulate, len(rows.x))
-            problem = _FlatProblem(BatchProblem(objective, first, (config.seed, 0)), size)
-            with np.errstate(all="ignore"):
-                optimizer.search(optimizer.init(theta), theta, problem, config.learning_rate)
+        if isinstance(optimizer, SearchOptimizer) and not isinstance(optimizer, ChecksRows):
+            stepper = Stepper(config, objective)
+            with suppress(DivergenceError):  # of one row; the backend has answered
+                stepper.step(stepper.begin(theta, Horizon(10**6, 10**3)), first)
 
 
 @contextmanager
@@ -79,21 +77,3 @@ def _unpaid(backend: Backend) -> AbstractContextManager[object]:
     from qstore_ray.backends.ibm.gateway.recording import recording
 
     return recording()
-
-
-class _FlatProblem:
-    """A loss that is zero everywhere; metric and fidelities are those of the backend."""
-
-    def __init__(self, problem: BatchProblem, n_rows: int) -> None:
-        self._problem = problem
-        self.key, self.n_circuit, self.n_rows = problem.key, problem.n_circuit, n_rows
-        self.metric_blocks = problem.metric_blocks
-        self.metric, self.fidelities = problem.metric, problem.fidelities
-
-    def values(self, thetas: FloatArray) -> FloatArray:
-        """Zeros."""
-        return np.zeros(len(thetas))
-
-    def slope(self, theta: FloatArray, n_rows: int | None = None) -> Slope:
-        """No slope."""
-        return Slope(np.zeros_like(theta), np.ones_like(theta))
