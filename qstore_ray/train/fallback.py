@@ -125,8 +125,9 @@ def backend_in_words(trainer: Table) -> str:
 
 def fallback_text(step: FallbackStep) -> str:
     """The step as a sentence without its end."""
-    where = f"after epoch {step['epoch']}, step {step['step']}"
-    return f"{where}: {step['to']} instead of {step['from']}, since {step['why']}"
+    steps, epochs = step["step"], step["epoch"]
+    counted = f"{steps} step{'s' * (steps != 1)}, {epochs} whole epoch{'s' * (epochs != 1)}"
+    return f"after {counted}: {step['to']} instead of {step['from']}, since {step['why']}"
 
 
 def on_last_backend(trainer: Table, steps: Sequence[FallbackStep]) -> Table:

@@ -88,7 +88,10 @@ def test_a_training_goes_on_elsewhere_and_pays_nothing_twice(ibm, tmp_path, caps
     assert step["from"] == "ibm (fake_manila, 32 shots)"
     assert step["to"] == "aer (noise of fake_manila, 32 shots)"
     assert why in step["why"]
-    assert f"step 3: {step['to']} instead of {step['from']}" in capsys.readouterr().err
+    assert (
+        f"after 3 steps, 1 whole epoch: {step['to']} instead of {step['from']}"
+        in capsys.readouterr().err
+    )
     assert result.model.backend.name == "aer"
     assert open_model(result.run_dir).backend.name == "aer", "config.toml has the chain"
     assert "noisy_test_accuracy" in result.metrics

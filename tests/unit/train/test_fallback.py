@@ -115,7 +115,7 @@ def test_it_ends_as_a_run_that_was_resumed_by_hand_with_the_other_backend(tmp_pa
 def test_each_step_is_recorded_everywhere(tmp_path, capsys):
     result = trainer(tmp_path, Failing(6), figures=True).fit(DATA)
     (step,) = result.fallbacks
-    assert step["epoch"], step["step"] == (1, 5)
+    assert (step["epoch"], step["step"]) == (1, 5)
     assert (step["from"], step["to"]) == ("failing", "statevector (16 shots)")
     assert step["kind"] == "service"
     assert step["why"] == "IBM's service has not answered for 3 s"
@@ -126,7 +126,7 @@ def test_each_step_is_recorded_everywhere(tmp_path, capsys):
     assert json.loads((folder / "run.json").read_text())["fallbacks"] == [step]
     assert summarize(folder).fallbacks == [step]
     said = "statevector (16 shots) instead of failing, since IBM"
-    assert f"warning: after epoch 1, step 5: {said}" in capsys.readouterr().err
+    assert f"warning: after 5 steps, 1 whole epoch: {said}" in capsys.readouterr().err
     page = (folder / "report.html").read_text()
     assert "fell back" in page
     assert "statevector (16 shots) instead of failing" in page
@@ -139,7 +139,7 @@ def test_each_step_is_recorded_everywhere(tmp_path, capsys):
     assert main(["runs", "list", "--storage", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["runs"][0]["fallbacks"] == [step]
     assert main(["runs", "show", "run", "--storage", str(tmp_path)]) == 0
-    assert f"after epoch 1, step 5: {said}" in " ".join(capsys.readouterr().out.split())
+    assert f"after 5 steps, 1 whole epoch: {said}" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_run_that_does_not_fail_says_so(tmp_path):
@@ -386,4 +386,6 @@ def test_the_command_line_evaluates_on_the_backend_that_trained_last(tmp_path, c
     assert main(["evaluate", "run", "--storage", str(tmp_path), "--json"]) == 0
     seen = capsys.readouterr()
     assert json.loads(seen.out)["backend"] == "aer"
-    assert "note: the run fell back after epoch 1, step 5: aer instead of failing" in seen.err
+    assert (
+        "note: the run fell back after 5 steps, 1 whole epoch: aer instead of failing" in seen.err
+    )
