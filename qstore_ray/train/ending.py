@@ -48,6 +48,7 @@ def scored_result(
         QStoreError: see `QuantumTrainer.fit`; a failure of the backend if no other one takes over.
     """
     place = place_of_run(job.config, folder.path, folder.generation)
+    record_place(folder.path, place, folder.generation)  # it may have returned to the first one
     while True:
         member = job.on_member(place)
         try:

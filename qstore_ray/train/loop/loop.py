@@ -48,6 +48,7 @@ from qstore_ray.train.run.recorder import Journal, Memory, Recorder
 from qstore_ray.train.run.state import TrainState
 
 if TYPE_CHECKING:
+    from qstore_ray.train.fallback import FallbackStep
     from qstore_ray.types import AnyArray, FloatArray, IntArray
 
 _ENDINGS = (None, "stop", "end")
@@ -95,6 +96,8 @@ def _run_member(
         stack.push(loop.leave)
         first_sample, stopped = state.samples, False
         loop.call("on_train_begin", state)
+        if manifest is not None and not loop.is_over(state):
+            loop.keep(place, manifest.get("fallbacks", []))
         reason = ""
         try:
             while not (stopped or loop.is_over(state)):
@@ -171,6 +174,11 @@ class _Loop:
         state = self.hooks.run.state
         self._save(state)
         return state
+
+    def keep(self, place: ChainPlace, known: list[FallbackStep]) -> None:
+        """Save the state if the run has returned to its first backend since `known`."""
+        if list(place.steps) != known:
+            self.save_last()
 
     def fall_back(self, place: ChainPlace) -> None:
         """Save the state after the last whole step for the next backend of the chain.

@@ -149,11 +149,13 @@ def place_of_run(trainer: TrainerConfig, run_dir: Path, generation: int | None) 
 def record_place(run_dir: Path, place: ChainPlace, generation: int) -> None:
     """Record a step that was taken after the last epoch: in the last checkpoint and the metrics.
 
-    Runs in the driver process, when no worker writes any more.
+    Runs in the driver process, when no worker writes any more. What is recorded is left as it is.
     """
     found, _ = latest_checkpoint(run_dir / "checkpoints")
     assert found is not None, "the loop writes a checkpoint after the last epoch"
     manifest = found.manifest
+    if manifest.get("fallbacks", []) == list(place.steps):
+        return
     write_checkpoint(
         run_dir / "checkpoints",
         manifest["step"],

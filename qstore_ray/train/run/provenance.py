@@ -151,5 +151,8 @@ def _trainer(checkpoint: Path) -> Table:
         trainer = TrainerConfig.from_dict(given).to_dict()
     except ConfigError:
         return {}
-    manifest = json.loads((checkpoint / "manifest.json").read_bytes())
+    try:
+        manifest = json.loads((checkpoint / "manifest.json").read_bytes())
+    except (OSError, ValueError):  # deleted since the model was loaded, as later ones were written
+        return trainer
     return on_last_backend(trainer, manifest.get("fallbacks", ()))

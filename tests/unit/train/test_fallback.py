@@ -6,6 +6,7 @@ The first backend is the exact simulator that fails at a chosen evaluation.
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from pathlib import Path
 
@@ -142,6 +143,12 @@ def test_each_step_is_recorded_everywhere(tmp_path, capsys):
     assert f"after 5 steps, 1 whole epoch: {said}" in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_model_whose_checkpoint_is_gone_knows_its_run(tmp_path):
+    result = trainer(tmp_path, Failing(6)).fit(DATA)
+    shutil.rmtree(result.checkpoint)
+    assert result.model.known_origin().run == "run"
+
+
 def test_a_run_that_does_not_fail_says_so(tmp_path):
     result = trainer(tmp_path, Failing(10**6)).fit(DATA)
     assert result.fallbacks == ()
@@ -263,7 +270,21 @@ def test_a_resumed_run_stays_on_its_backend_unless_told_otherwise(tmp_path):
     assert backend.left < 10**6
     assert [(s["kind"], s["member"]) for s in result.fallbacks] == [("service", 1), ("resume", 0)]
     assert result.fallbacks[1]["step"] == 5
+    assert steps_of(tmp_path / "first") == list(result.fallbacks)
     assert summarize(tmp_path / "first" / "run").fallbacks == list(result.fallbacks)
+
+
+def test_a_return_to_the_first_backend_outlives_a_kill(tmp_path):
+    """It is killed in the first step after the return, before a checkpoint is due."""
+    with pytest.raises(InterruptedRunError):
+        trainer(tmp_path, Failing(6), (ResumesAt(7),)).fit(DATA)
+    again = trainer(tmp_path, Failing(10**6), (ResumesAt(6),), resume_backend="first")
+    with pytest.raises(InterruptedRunError):
+        again.fit(DATA, existing="resume")
+    result = trainer(tmp_path, Failing(10**6)).fit(DATA, existing="resume")
+    assert [s["member"] for s in result.fallbacks] == [1, 0]
+    assert result.model.backend.name == "failing"
+    assert summarize(tmp_path / "run").fallbacks == list(result.fallbacks)
 
 
 def test_a_chain_may_be_added_but_not_changed_where_it_was_used(tmp_path):
