@@ -62,8 +62,9 @@ def estimated(job: str, capsys: pytest.CaptureFixture[str], *changes: str) -> di
         ({"optimizer": "spsa"}, {}),
         ({"accumulate": 2, "batch_size": 4}, {"shots": 1024}),
         ({"mitigation": {"twirl": 2, "during": "always"}}, {}),
+        ({}, {"estimator": {"resilience_level": 1}}),
     ],
-    ids=["spsa gradient", "jobs in pieces", "search", "accumulated", "mitigated"],
+    ids=["spsa gradient", "jobs in pieces", "search", "accumulated", "mitigated", "estimator"],
 )
 def test_the_forecast_is_what_the_service_was_asked_for(ibm, tmp_path, capsys, trainer, options):
     job = job_file(tmp_path, trainer=trainer, **options)

@@ -1,7 +1,8 @@
 """What a worker sends to the gateway: rows of one circuit, whose run and turn they are.
 
 A call is data: it is pickled to the gateway's process, which compiles the circuit for the device.
-Its answer is the outcomes: of each measured basis, packed bits (N, S, bytes).
+Its answer is the outcomes: of each measured basis, packed bits (N, S, bytes). IBM's Estimator
+answers with values and variances (N, O, 2) of the O observables that a basis has a part of.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qstore_ray.backends.base import Bindings
+from qstore_ray.backends.base import Bindings, Estimates, Usage
 from qstore_ray.backends.counts import Counts, OutcomeCounts
 from qstore_ray.backends.grouping import MeasuredBasis, group_observables
 from qstore_ray.backends.ibm.keys import circuit_fingerprint, options_text, request_key
@@ -21,11 +22,15 @@ from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.paid import RunIdentity
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
+from qstore_ray.errors import BackendError
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray, ReadOnlyTable
+    from qstore_ray.backends.ibm.service.estimator import EstimatorPlan
+    from qstore_ray.types import AnyArray, FloatArray, ReadOnlyTable
 
 _BYTES_OF_GATE, _BYTES_OF_VALUE = 40, 12
+_BYTES_OF_PUB, _BYTES_OF_TWIRLED_GATE, _BYTES_OF_TURNS = 80_000, 200, 400
+"""Of the Estimator on 156 qubits: a PUB, a gate in it, and how a row is measured in it."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,14 @@ class HardwareCall:
     Args:
         request: what the gateway queues; its times are set on arrival.
         template, observables, bindings: the circuit, what is measured, its N rows.
+        is_estimated: by IBM's Estimator, not by its Sampler.
     """
 
     request: CircuitRequest
     template: Template
     observables: tuple[Observable, ...]
     bindings: Bindings
+    is_estimated: bool = False
 
     def rows(self, first: int, count: int) -> Bindings:
         """Some of the rows."""
@@ -59,6 +66,7 @@ def hardware_call(
     device: str,
     identity: RunIdentity,
     options: ReadOnlyTable,
+    plan: EstimatorPlan | None = None,
 ) -> HardwareCall:
     """The call of one evaluation; equal ones have an equal key, also in another process.
 
@@ -66,8 +74,11 @@ def hardware_call(
         key: of the draws; its words name the evaluation, so the same words with the same numbers
             are the same measurement, and are run and paid once.
         identity: whose it is.
-        options: of the sampler.
+        options: of the Sampler, or of the Estimator.
+        plan: what the Estimator makes of the shots; None for the Sampler.
     """
+    if plan is not None:
+        options = {"estimator": options, "shots": shots, "circuits": plan.circuits}
     text = options_text(options)
     n_circuits = len(group_observables(tuple(observables)).bases)
     run, trial, part, weight = identity
@@ -93,7 +104,25 @@ def hardware_call(
         parts=key.parts,
         deadline=0.0 if key.parts > 1 else float("inf"),
     )
-    return HardwareCall(request, template, tuple(observables), bindings)
+    call = HardwareCall(request, template, tuple(observables), bindings)
+    return call if plan is None else _estimated(call, plan)
+
+
+def _estimated(call: HardwareCall, plan: EstimatorPlan) -> HardwareCall:
+    """The call as IBM's Estimator runs it: more circuits of fewer shots, and a calibration."""
+    asked = call.request
+    copies = asked.circuits_per_row * plan.factors
+    gates = plan.largest * len(call.template.ops)
+    values = _BYTES_OF_VALUE * (call.template.n_rows + call.template.n_params)
+    request = replace(
+        asked,
+        shots=plan.shots,
+        circuits_per_row=asked.circuits_per_row * plan.circuits,
+        calibration=plan.calibration,
+        circuit_bytes=copies * int(_BYTES_OF_PUB + _BYTES_OF_TWIRLED_GATE * gates),
+        row_bytes=copies * (values + _BYTES_OF_TURNS),
+    )
+    return replace(call, request=request, is_estimated=True)
 
 
 def counts_of_call(call: HardwareCall, outcomes: Sequence[AnyArray]) -> Counts:
@@ -104,6 +133,36 @@ def counts_of_call(call: HardwareCall, outcomes: Sequence[AnyArray]) -> Counts:
         for basis, array in zip(grouping.bases, outcomes, strict=True)
     )
     return Counts(grouping.bases, found, grouping.constants, len(call.bindings), call.request.shots)
+
+
+def estimates_of_call(call: HardwareCall, answers: Sequence[FloatArray]) -> Estimates:
+    """Values (N, O) and variances from the Estimator's answers (N, O, 2) of each basis.
+
+    Parts of an observable in several bases add up, and so do their variances. A fit that cannot say
+    how far its value may be off counts as one shot: its variance is at most (Σ|coefficient|)². One
+    shot alone has no variances.
+
+    Raises:
+        BackendError: some values are no numbers.
+    """
+    grouping, request = group_observables(call.observables), call.request
+    found = np.zeros((len(call.bindings), len(call.observables), 2))
+    found[..., 0] = grouping.constants
+    for basis, answer in zip(grouping.bases, answers, strict=True):
+        most = np.square(np.abs(basis.weights[:, basis.observables]).sum(axis=0))
+        known = np.where(np.isfinite(answer[..., 1]), answer[..., 1], most)
+        found[:, basis.observables] += np.stack((answer[..., 0], known), axis=-1)
+    values, variances = found[..., 0], found[..., 1]
+    if not np.isfinite(values).all():
+        raise BackendError(
+            f"IBM's Estimator gave no number for {np.sum(~np.isfinite(values))} of {values.size} "
+            "values: no extrapolator fits them",
+            field="estimator.resilience.zne.extrapolator",
+            fix='Take ["exponential", "linear", "fallback"]: the last one always has a value.',
+        )
+    usage = Usage(request.rows * request.circuits_per_row, request.executions)
+    is_known = request.row_executions > len(grouping.bases)
+    return Estimates(values, variances if is_known else None, usage)
 
 
 def _counted(basis: MeasuredBasis, packed: AnyArray) -> OutcomeCounts:

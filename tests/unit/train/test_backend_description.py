@@ -11,6 +11,7 @@ import pytest
 
 from qstore_ray.backends import described_backend, open_backend
 from qstore_ray.backends.aer import AerBackend
+from qstore_ray.backends.ibm.backend import IbmBackend
 from qstore_ray.backends.mitigation.backend import mitigated
 from qstore_ray.backends.mitigation.config import MitigationConfig
 from qstore_ray.backends.statevector import StatevectorBackend
@@ -70,6 +71,9 @@ def dataset():
         (StatevectorBackend(shots=10), StatevectorBackend(shots=11)),
         (StatevectorBackend(noise=NOISE), StatevectorBackend(noise=NOISE, trajectories=2)),
         (AerBackend(shots=10), AerBackend(shots=10, noise=NOISE)),
+        (IbmBackend("ibm_fez"), IbmBackend("ibm_torino")),
+        (IbmBackend("ibm_fez"), IbmBackend("ibm_fez", estimator={})),
+        (IbmBackend("ibm_fez"), IbmBackend("ibm_fez", sampler={"twirling": {"enable_gates": 1}})),
         (
             mitigated(StatevectorBackend(shots=10), MitigationConfig(twirl=2), shots=10),
             mitigated(StatevectorBackend(shots=10), MitigationConfig(twirl=3), shots=10),
@@ -88,6 +92,8 @@ def test_our_backends_say_what_decides_their_values(backend, other):
 
 
 def test_threads_and_engines_are_no_settings_of_values():
+    paid = IbmBackend("ibm_fez", mode="batch", budget={"jobs": 3}, account="work")
+    assert paid.description() == IbmBackend("ibm_fez").description()
     assert StatevectorBackend("numpy").description() == StatevectorBackend("native").description()
     assert AerBackend(threads=2).description() == AerBackend(threads=1).description()
 

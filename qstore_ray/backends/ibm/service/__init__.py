@@ -6,6 +6,7 @@
     client    submit, find, poll and fetch jobs, by IBM's client library
     isa       circuits in the instructions of a device
     options   those of the Sampler, checked before a job
+    estimator, estimator_options   IBM's own error mitigation: PUBs, values, what its options cost
     trouble   errors of the client library as ours: what may be tried again, and what may not
 
 Begin with `client.py`.

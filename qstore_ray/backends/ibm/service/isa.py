@@ -1,12 +1,13 @@
-"""Circuits in the instructions of one device (ISA), on its physical qubits, with measurements.
+"""Circuits in the instructions of one device (ISA), on its physical qubits.
 
     circuits = compile_isa(template, observables, device, target)
     circuits[0].values(bindings)      (N, K): a row for each binding, a column a parameter
 
 A circuit is compiled once on the best qubits of the device's calibration, as for its noise
 (`noise/device`), so a rehearsal with that noise runs the very gates. Each measured basis adds its
-turns on the qubits where the circuit's qubits end. IBM's client-side Sampler does not check that a
-device has the instructions, and the job would fail after its wait in the queue: it is checked here.
+turns on the qubits where the circuit's qubits end; IBM's Estimator measures by itself. IBM's client
+does not check that a device has the instructions, and the job would fail after its wait in the
+queue: it is checked here.
 """
 
 from __future__ import annotations
@@ -34,6 +35,17 @@ REGISTER = "c"
 """The classical register of the outcomes; bit k is the k-th qubit of the basis."""
 
 
+class Pub(NamedTuple):
+    """A circuit and the values of its parameters (N, K); what is to be estimated (O, 1), if it is.
+
+    For a Sampler the circuit has one classical register.
+    """
+
+    circuit: QuantumCircuit
+    values: FloatArray
+    observables: list[list[Any]] | None = None
+
+
 class IsaCircuit(NamedTuple):
     """One basis of a circuit, ready to be submitted.
 
@@ -42,11 +54,13 @@ class IsaCircuit(NamedTuple):
         circuit: on all qubits of the device.
         slots: where the value of each of the K parameters comes from, in the order in which a
             program binds them: sorted by name, "p[0]" before "x[0]".
+        ends: the device's qubits on which the original circuit's qubits end.
     """
 
     basis: MeasuredBasis
     circuit: QuantumCircuit
     slots: tuple[tuple[str, int], ...]
+    ends: tuple[int, ...]
 
     def values(self, bindings: Bindings) -> FloatArray:
         """The parameters of N rows (N, K)."""
@@ -70,6 +84,7 @@ def compile_isa(
     *,
     seed: int = 0,
     level: int = 3,
+    measured: bool = True,
 ) -> tuple[IsaCircuit, ...]:
     """The circuits to submit for one template, a circuit for each basis.
 
@@ -77,6 +92,8 @@ def compile_isa(
         device: the calibration of the device, by which its qubits are chosen.
         target: the device's instructions, which the circuits are checked against.
         seed, level: of Qiskit's transpiler.
+        measured: with the basis's turns and measurements; without them for the Estimator, which
+            adds its own to every qubit of the device.
 
     Raises:
         CircuitError: the device cannot write the circuit, or lacks an instruction.
@@ -84,25 +101,39 @@ def compile_isa(
     """
     text = device.model_dump_json(exclude_none=True)
     found = _transpiled(template, text, seed, level)
+    ends = tuple(found.physical[place] for place in found.final)
+    bare = _on_device(found, target.num_qubits or len(device.qubits))
+    if not measured:
+        _check_estimator_gates(bare.num_qubits, target, device.name)
     circuits = []
     for basis in group_observables(observables).bases:
-        circuit = _on_device(found, target.num_qubits or len(device.qubits), basis, device)
+        circuit = _with_measurements(bare, ends, basis, device) if measured else bare
         _check_instructions(circuit, target, device.name)
         slots = tuple(_slot(parameter) for parameter in circuit.parameters)
-        circuits.append(IsaCircuit(basis, circuit, slots))
+        circuits.append(IsaCircuit(basis, circuit, slots, ends))
     return tuple(circuits)
 
 
-def _on_device(found: Transpiled, width: int, basis: MeasuredBasis, device: Device) -> Any:
-    """The circuit on the device's qubits, turned to a basis and measured."""
-    from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+def _on_device(found: Transpiled, width: int) -> Any:
+    """The circuit on the device's qubits."""
+    from qiskit import QuantumCircuit, QuantumRegister
 
-    outcomes = ClassicalRegister(len(basis.qubits), REGISTER)
-    circuit = QuantumCircuit(QuantumRegister(width, "q"), outcomes)
+    circuit = QuantumCircuit(QuantumRegister(width, "q"))
     for item in found.circuit.data:
         place = [found.physical[found.circuit.find_bit(qubit).index] for qubit in item.qubits]
         circuit.append(_own_name(item.operation, dict(found.names)), place)
-    ends = {q: found.physical[place] for q, place in enumerate(found.final)}
+    return circuit
+
+
+def _with_measurements(
+    bare: QuantumCircuit, ends: tuple[int, ...], basis: MeasuredBasis, device: Device
+) -> Any:
+    """The circuit, turned to a basis and measured."""
+    from qiskit import ClassicalRegister
+
+    outcomes = ClassicalRegister(len(basis.qubits), REGISTER)
+    circuit = bare.copy()
+    circuit.add_register(outcomes)
     for gate, qubit in ((op.gate, op.qubits[0]) for op in basis.turns):
         circuit.compose(_turn(gate, device.basis), [ends[qubit]], inplace=True)
     circuit.measure([ends[qubit] for qubit in basis.qubits], outcomes)
@@ -131,6 +162,20 @@ def _turn(gate: str, basis: tuple[str, ...]) -> QuantumCircuit:
 
 def _slot(parameter: Any) -> tuple[str, int]:
     return ("rows" if parameter.vector.name == "x" else "params"), parameter.index
+
+
+def _check_estimator_gates(width: int, target: Target, device: str) -> None:
+    """Raise `CircuitError` unless every qubit has what the Estimator adds to it."""
+    for name in ("rz", "sx", "measure"):
+        lacking = [q for q in range(width) if not target.instruction_supported(name, (q,))]
+        if lacking:
+            raise CircuitError(
+                f"IBM's Estimator measures every qubit of the device in any basis, and {device} "
+                f"has no {name} on the qubits {lacking}",
+                field="estimator",
+                value=device,
+                fix="Take sampler instead of estimator, or another device.",
+            )
 
 
 def _check_instructions(circuit: QuantumCircuit, target: Target, device: str) -> None:
