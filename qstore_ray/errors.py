@@ -11,6 +11,7 @@
     ├── DataError                exit code 3   empty, ragged, non-finite, one class, too few rows
     │   └── UnlabelledError                    rows without labels where labels are needed
     ├── BackendError             exit code 4   a backend that cannot answer
+    │   ├── FailedJobError                     a job failed at a service as often as it may
     │   └── MissingDependencyError             a package that has to be installed first
     ├── ServiceError             exit code 4   a service that is out of reach, or fails
     │   ├── RefusedError                       it has decided: the same request is refused again
@@ -194,6 +195,10 @@ class BackendError(QStoreError):
     """A backend cannot answer."""
 
     exit_code = 4
+
+
+class FailedJobError(BackendError):
+    """A job failed at a service as often as it may; the same run may succeed later."""
 
 
 class MissingDependencyError(BackendError):

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from qstore_ray.tune.config import TuneConfig
 
 if TYPE_CHECKING:
     from qstore_ray.data.read.dataset import Dataset
+    from qstore_ray.train.fallback import FallbackStep
     from qstore_ray.train.run.run_folder import Existing
     from qstore_ray.tune.driver.display import SearchDisplay
     from qstore_ray.tune.study.result import StudyResult
@@ -48,13 +49,15 @@ class JobConfig(TrainingJob):
 class JobResult:
     """What a job leaves: its folder, the numbers, a sentence that compares with the baseline.
 
-    `missing` has the metrics that the test rows do not define, with the reason.
+    `missing` has the metrics that the test rows do not define, with the reason; `fallbacks` the
+    steps from one backend to another.
     """
 
     run_dir: Path
     metrics: dict[str, float]
     verdict: str
     missing: Mapping[str, str]
+    fallbacks: Sequence[FallbackStep] = ()
 
     def __repr__(self) -> str:
         return f"JobResult({str(self.run_dir)!r}, {len(self.metrics)} metrics, {self.verdict!r})"
@@ -123,7 +126,9 @@ def run_job(
     )
     request = RunRequest(existing=existing, config_toml=config.to_toml(), baseline=baseline)
     result = trainer.run(dataset, request)
-    return JobResult(result.run_dir, dict(result.metrics), result.verdict, result.missing)
+    return JobResult(
+        result.run_dir, dict(result.metrics), result.verdict, result.missing, result.fallbacks
+    )
 
 
 def run_search(

@@ -62,6 +62,7 @@ def open_backend(name: str, options: ReadOnlyTable, *, threads: int = 1) -> Back
 
     Raises:
         UnknownNameError: no such backend, or an option it does not have.
+        ConfigError: an option that it needs is missing.
         MissingDependencyError: it needs a package that is not installed.
 
     Examples:
@@ -70,8 +71,22 @@ def open_backend(name: str, options: ReadOnlyTable, *, threads: int = 1) -> Back
     """
     check_backend(name, options)
     backend = BACKENDS[name]
-    shared = {"threads": threads} if "threads" in inspect.signature(backend).parameters else {}
-    return backend(**{**shared, **options})
+    known = inspect.signature(backend).parameters
+    given = {**({"threads": threads} if "threads" in known else {}), **options}
+    missing = [each for each, option in known.items() if _is_needed(option) and each not in given]
+    if missing:
+        raise ConfigError(
+            f"the backend {name} needs the option {missing[0]}",
+            field=missing[0],
+            fix="Write it.",
+        )
+    return backend(**given)
+
+
+def _is_needed(option: inspect.Parameter) -> bool:
+    """Whether the backend cannot be opened without it."""
+    several = option.kind in (option.VAR_POSITIONAL, option.VAR_KEYWORD)
+    return option.default is option.empty and not several
 
 
 def check_backend(name: str, options: ReadOnlyTable) -> None:

@@ -10,7 +10,7 @@ import secrets
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, NoReturn, Protocol, TypeGuard
 
@@ -69,7 +69,9 @@ def of_run(backend: Backend, identity: RunIdentity) -> Backend:
 
 
 @contextmanager
-def closing_run(name: str, backend: Backend | None, run: str) -> Iterator[None]:
+def closing_run(
+    name: str, backend: Backend | None, run: str, *, also: Sequence[str] = ()
+) -> Iterator[None]:
     """Close what a paid backend has open for a run when the block ends, in whichever way.
 
     Runs in the driver process. An error while closing is a warning: the result of the block counts.
@@ -77,9 +79,11 @@ def closing_run(name: str, backend: Backend | None, run: str) -> Iterator[None]:
 
     Args:
         name: of the backend. backend: in place of the one of that name.
+        also: names of others that the run may use.
     """
-    payer = BACKENDS[name] if backend is None else backend
-    if not can_belong_to_run(payer):
+    used = [BACKENDS[name] if backend is None else backend, *(BACKENDS[each] for each in also)]
+    payer = next((each for each in used if can_belong_to_run(each)), None)
+    if payer is None:
         yield
         return
     with _sigterm_raises():

@@ -23,6 +23,7 @@ from qstore_ray.train.callbacks.base import Callback
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.job import TrainingRows
 from qstore_ray.train.loop.loop import batches_of
+from qstore_ray.train.loop.member_checks import check_member, naming_fallback
 from qstore_ray.train.loop.validation import asked_metrics
 
 if TYPE_CHECKING:
@@ -79,6 +80,11 @@ def checked(
     weight_val = dataset.weights("val") if validates else None
     rows = TrainingRows(x, y, x_val, y_val, dataset.rows("train"), row_val, weight, weight_val)
     check_rows(model, config, rows, backend)
+    for place, member in enumerate(config.members()[1:]):
+        with naming_fallback(place, member.backend):
+            opened = member.open_backend()
+            check_rows(model, member, rows, opened)
+            check_member(model, member, rows, opened)
     names = tuple(map(str, dataset.schema.class_names))
     return Checked(model, rows, targets, asked_metrics(model, config, callbacks, rows, names))
 

@@ -29,6 +29,7 @@ from qstore_ray.learn.step import BLOCK
 from qstore_ray.learn.weights import ClassWeight, check_class_weight
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.callbacks import Callback, as_callback, as_table
+from qstore_ray.train.fallback import BackendFallback
 from qstore_ray.types import Table
 
 
@@ -65,6 +66,10 @@ class TrainerConfig(Config):
             scored with it and without it.
         mitigation: what is done against noise and shots; see `MitigationConfig`. Test rows are
             scored with it too; training and validation only with `during = "always"`.
+        fallback: backends that take over if this one fails, each after those before it; see
+            `BackendFallback`. Without them a failure ends the run, which can be resumed.
+        resume_backend: `last`: a resumed run continues on the backend that it had fallen back to;
+            `first`: on `backend` again.
         init_from: begin from the parameters of a model: a run folder, a checkpoint or a `.qsm` file
             of the same circuit. Nothing else of it is taken, and the run has all of its epochs.
         num_workers: Ray Train workers; 0 trains in this process and never starts Ray. It does not
@@ -101,6 +106,8 @@ class TrainerConfig(Config):
     backend_options: Table = Field(default_factory=dict)
     noise: NoiseConfig | None = None
     mitigation: MitigationConfig | None = None
+    fallback: tuple[BackendFallback, ...] = ()
+    resume_backend: Literal["last", "first"] = "last"
     init_from: str | None = None
     num_workers: int = Field(default=0, ge=0, le=1024)
     seed: int = Field(default=0, ge=0)
@@ -148,6 +155,9 @@ class TrainerConfig(Config):
         if isinstance(optimizer, ChecksRows):
             optimizer.check_rows(self.batch_size * self.accumulate, BLOCK)
         get_schedule(self.schedule, self.schedule_options)
+        for place in range(len(self.fallback)):
+            with under(f"fallback.{place}"):
+                self._with_fallback(place)
         return self
 
     def _check_nothing_is_ignored(self) -> None:
@@ -159,6 +169,25 @@ class TrainerConfig(Config):
                     value=value,
                     fix="Leave it out, or take an optimizer such as adam.",
                 )
+
+    def members(self) -> tuple[TrainerConfig, ...]:
+        """The training on each backend of the chain alone: `backend`, then those of `fallback`."""
+        first = self.model_copy(update={"fallback": ()})
+        return (first, *(self._with_fallback(place) for place in range(len(self.fallback))))
+
+    def _with_fallback(self, place: int) -> TrainerConfig:
+        """The training on one backend of `fallback`; exact values need no mitigation."""
+        given = self.fallback[place]
+        is_exact = given.noise is None and not {"noise", "shots"} & given.backend_options.keys()
+        replaced: Table = {
+            "backend": given.backend,
+            "backend_options": given.backend_options,
+            "noise": given.noise,
+            "mitigation": None if is_exact and given.backend != "ibm" else self.mitigation,
+            "fallback": (),
+        }
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self)(**{**values, **replaced})
 
     def options_of_backend(self) -> Table:
         """What the backend is opened with."""
@@ -201,12 +230,20 @@ class TrainerConfig(Config):
             "checkpoints_kept",
             "callbacks",
             "metrics",
+            "fallback",  # the record of a run has those that it used
+            "resume_backend",
         } | (set() if regression else {"target_scaling"})
         where |= {name for name in ("noise", "mitigation") if getattr(self, name) is None}
         recipe = {name: value for name, value in self.to_dict().items() if name not in where}
         recipe["backend_options"] = deciding_options(self.backend, recipe["backend_options"])
         pairs = zip(self.callbacks, self.open_callbacks(), strict=True)
         return {**recipe, "callbacks": [table for table, callback in pairs if callback.decides]}
+
+    def recipe_of_backend(self) -> Table:
+        """The fields of `recipe` that are the backend's: those of a fallback may not change."""
+        names = ("backend", "backend_options", "noise", "mitigation")
+        recipe = self.recipe(regression=False)
+        return {name: recipe[name] for name in names if name in recipe}
 
     def open_callbacks(self) -> list[Callback]:
         """The callbacks that the tables describe."""

@@ -19,6 +19,7 @@ from qstore_ray.track.jsonl import MetricsFile, read_records
 from qstore_ray.track.logs.text import redact_message
 from qstore_ray.train.checks import Checked
 from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.fallback import fallback_text
 from qstore_ray.train.model.evaluation import Evaluation
 from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.report.facts import Ending
@@ -27,7 +28,7 @@ from qstore_ray.train.run.run_folder import RunFolder
 from qstore_ray.verdict import verdict
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray, ReadOnlyTable
+    from qstore_ray.types import AnyArray, Table
 
 
 def take_all(steps: Sequence[Callable[[], object]], raised: BaseException | None) -> None:
@@ -188,9 +189,11 @@ def close_metrics(folder: RunFolder, status: Status, error: BaseException | None
         metrics.append({"event": "end", "status": status, **reason})
 
 
-def texts_of(said: ReadOnlyTable) -> dict[str, str]:
+def texts_of(said: Table) -> dict[str, str]:
     """The texts that trackers receive, of what is said about a run."""
-    return {"verdict": str(said["verdict"])} if said.get("verdict") else {}
+    texts = {"verdict": str(said["verdict"])} if said.get("verdict") else {}
+    steps = "; ".join(fallback_text(step) for step in said.get("fallbacks", ()))
+    return texts | ({"fallback": steps} if steps else {})
 
 
 def interrupted_error(folder: RunFolder, reason: str = "") -> QStoreError:

@@ -19,6 +19,7 @@ from qstore_ray.backends.paid import RunIdentity, new_identity, of_run
 from qstore_ray.errors import BudgetError, QStoreError, under
 from qstore_ray.files import storage_folder
 from qstore_ray.train.hardware_calls import training_calls
+from qstore_ray.train.run.chain import ChainPlace, place_of_run
 from qstore_ray.train.run.run_folder import Existing, read_run_record
 
 if TYPE_CHECKING:
@@ -166,6 +167,21 @@ def identity_of_run(storage: str | Path, name: str, existing: Existing) -> RunId
     if existing == "resume":
         earlier = read_run_record(storage_folder(storage) / name).get("id")
     return RunIdentity(earlier) if earlier else new_identity(name)
+
+
+def place_at_start(
+    trainer: TrainerConfig, storage: str | Path, name: str, existing: Existing
+) -> ChainPlace:
+    """The backend of the chain that a run begins or continues with.
+
+    Raises:
+        CheckpointError, RunExistsError: see `place_of_run`.
+    """
+    if existing != "resume":
+        return ChainPlace(trainer)
+    path = storage_folder(storage) / name
+    generation = int(read_run_record(path)["generation"]) + 1
+    return place_of_run(trainer, path, generation)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ An `Assignment` and `TrainingRows` are sent to every worker; an `WorkerResult` c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +19,7 @@ from qstore_ray.train.callbacks.base import Callback
 from qstore_ray.train.config import TrainerConfig
 
 if TYPE_CHECKING:
+    from qstore_ray.train.run.chain import ChainPlace
     from qstore_ray.train.run.manifest import CheckpointManifest
     from qstore_ray.types import AnyArray, FloatArray, IntArray
 
@@ -75,6 +76,20 @@ class Assignment:
     metrics: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     lost: str = ""
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints, of a run with a folder."""
+        assert self.run_dir is not None, "a run without a folder has no checkpoints"
+        return self.run_dir / "checkpoints"
+
+    def on_member(self, place: ChainPlace) -> Assignment:
+        """The same on one backend of the chain; an object that was given is the first."""
+        manifest = self.manifest.copy()
+        if place.steps:
+            manifest["fallbacks"] = list(place.steps)
+        backend = None if place.member else self.backend
+        return replace(self, config=place.config, backend=backend, manifest=manifest)
 
 
 class WorkerResult(NamedTuple):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from qstore_ray.track.base import Record
+from qstore_ray.train.fallback import FallbackStep
 from qstore_ray.train.model.trained import TrainedModel
 
 
@@ -22,6 +23,7 @@ class TrainResult:
         missing: metrics that the rows do not define, with the reason.
         verdict: how the model stands to the baseline that `fit` was given; empty without one.
         history: one record an epoch.
+        fallbacks: the steps from one backend to another, if backends failed.
         run_dir: the run folder. checkpoint: its last checkpoint.
 
     Examples:
@@ -39,6 +41,7 @@ class TrainResult:
     checkpoint: Path
     missing: Mapping[str, str] = field(default_factory=dict)
     verdict: str = ""
+    fallbacks: Sequence[FallbackStep] = ()
 
     def __repr__(self) -> str:
         scores = {

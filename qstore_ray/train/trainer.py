@@ -15,15 +15,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qstore_ray.backends import check_object, check_sendable, described_backend
-from qstore_ray.backends.keys import DrawKey, for_scoring
-from qstore_ray.backends.paid import closing_run, of_run
+from qstore_ray.backends.paid import closing_run
 from qstore_ray.baseline import Baseline
 from qstore_ray.config import dump_toml, fingerprint
 from qstore_ray.data.read.dataset import Dataset
@@ -34,23 +33,20 @@ from qstore_ray.learn.model import QuantumModel
 from qstore_ray.track.base import Display, RunInfo, Status, Tracker
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.follow import Follower, open_trackers
-from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.callbacks import Callback, described
 from qstore_ray.train.checks import Checked, as_config, checked, no_dataset_error
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
+from qstore_ray.train.ending import scored_result
 from qstore_ray.train.finish import (
     Pictures,
     artifacts,
     close_metrics,
     interrupted_error,
-    noisy_scores,
-    score,
-    scoring_backend,
     take_all,
     texts_of,
 )
-from qstore_ray.train.hardware import check_hardware_budget, identity_of_run
-from qstore_ray.train.job import Assignment, WorkerResult
+from qstore_ray.train.hardware import check_hardware_budget, identity_of_run, place_at_start
+from qstore_ray.train.job import Assignment
 from qstore_ray.train.loop import loop
 from qstore_ray.train.loop.reducer import LocalReducer
 from qstore_ray.train.loop.reporter import LocalReporter
@@ -61,7 +57,6 @@ from qstore_ray.train.ray.interrupt import stop_on_signal
 from qstore_ray.train.report.facts import Ending
 from qstore_ray.train.request import RunRequest
 from qstore_ray.train.result import TrainResult
-from qstore_ray.train.run.checkpoint import latest_checkpoint
 from qstore_ray.train.run.manifest import CheckpointManifest
 from qstore_ray.train.run.run_folder import (
     Existing,
@@ -202,11 +197,11 @@ class QuantumTrainer:
                         outcome = fit_on_ray(job, found.rows, self.cluster, stop)
                 if outcome.status == "interrupted":
                     raise interrupted_error(folder, outcome.reason)
-                result = self._result(
-                    job, dataset, metrics, outcome, found, folder, request.baseline
+                result = scored_result(
+                    job, dataset, found, folder, outcome, request.baseline, metrics, pictures
                 )
                 words = {"missing": dict(result.missing), "verdict": result.verdict}
-                pictures.draw(result.model)
+                words |= {"fallbacks": list(result.fallbacks)} if result.fallbacks else {}
                 status = "finished"
             except KeyboardInterrupt as exc:
                 status = "interrupted"
@@ -220,7 +215,7 @@ class QuantumTrainer:
                 summary = {**metrics, **texts_of(words)}
                 last_steps = (
                     lambda: close_metrics(folder, status, raised),
-                    lambda: pictures.report(Ending(status, metrics, **words)),
+                    lambda: pictures.report(Ending.of(status, metrics, words)),
                     lambda: follower.stop(
                         status, summary=summary, artifacts=artifacts(folder, pictures.files)
                     ),
@@ -263,11 +258,13 @@ class QuantumTrainer:
     ) -> Iterator[RunFolder]:
         """The run folder, locked for as long as the block runs."""
         identity = identity_of_run(self.storage, name, request.existing)
+        place = place_at_start(self.trainer, self.storage, name, request.existing)
         if not request.part_of_search:  # a search ends most of its trials early
-            check_hardware_budget(
-                self.trainer, found, dataset, identity, backend=self.backend,
-                confusion=self.track.figures,
-            )  # fmt: skip
+            with suppress(*place.tolerated(is_resumed=request.existing == "resume")):
+                check_hardware_budget(
+                    place.config, found, dataset, identity,
+                    backend=None if place.member else self.backend, confusion=self.track.figures,
+                )  # fmt: skip
         about: RunDescription = {"id": identity.run}
         if begins:
             about["init_from"] = begins.facts
@@ -303,8 +300,10 @@ class QuantumTrainer:
     def _closing(self, folder: RunFolder, request: RunRequest) -> AbstractContextManager[None]:
         """Closes what a paid backend has open, but not for the other trials of a search."""
         identity = request.identity or folder.identity
-        closing = closing_run(self.trainer.backend, self.backend, identity.run)
-        return nullcontext() if request.part_of_search else closing
+        if request.part_of_search:
+            return nullcontext()
+        later = {each.backend for each in self.trainer.fallback}
+        return closing_run(self.trainer.backend, self.backend, identity.run, also=sorted(later))
 
     def _recipe(self, model: QuantumModel, sample_weight: Any) -> dict[str, Any]:
         """What decides the result: a resumed run must have it in common."""
@@ -371,30 +370,4 @@ class QuantumTrainer:
             metrics=found.metrics,
             class_names=tuple(map(str, dataset.schema.class_names)),
             theta=begins.theta if begins else None,
-        )
-
-    def _result(
-        self,
-        job: Assignment,
-        dataset: Dataset,
-        metrics: dict[str, float],
-        outcome: WorkerResult,
-        found: Checked,
-        folder: RunFolder,
-        baseline: Baseline | None,
-    ) -> TrainResult:
-        checkpoint, _ = latest_checkpoint(folder.checkpoints)
-        assert checkpoint is not None, "the loop writes a checkpoint after the last epoch"
-        backend = of_run(self.backend or scoring_backend(self.trainer), job.identity)
-        scoring = for_scoring(backend, DrawKey((self.trainer.seed, 2)))
-        trained = TrainedModel.load(checkpoint.path, scoring)
-        history = epoch_records(read_records(folder.metrics))
-        metrics |= {k: float(v) for k, v in history[-1].items() if k.startswith("train_")}
-        scored = score(trained, dataset, found, baseline)
-        metrics |= scored.metrics
-        metrics |= noisy_scores(self.trainer, checkpoint.path, dataset, job.identity)
-        metrics["epochs"] = len(history)
-        metrics["samples_per_second"] = round(outcome.samples / outcome.seconds, 1)
-        return TrainResult(
-            trained, metrics, history, folder.path, checkpoint.path, scored.missing, scored.verdict
         )

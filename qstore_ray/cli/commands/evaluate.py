@@ -108,6 +108,7 @@ def _scores(model: TrainedModel, dataset: Dataset, split: str) -> dict[str, Any]
     scores["missing"] = found.missing
     if model.model.loss.goal == "regression":
         scores["target_scaling"] = "none" if model.targets is None else "standard"
+    scores["backend"] = model.backend.name
     scores["rows"] = dataset.sizes[split]
     if model.tells_classes:
         scores["classes"] = list(dataset.schema.class_names)
@@ -123,7 +124,8 @@ def _as_text(scored: tuple[str, str], result: dict[str, Any]) -> str:
     what, where = scored
     units = " (of scaled targets)" if result.get("target_scaling") == "standard" else ""
     loss = f"{result['loss']:.6g}{units}"
-    lines = [(what, f"{where}, {result['rows']} rows"), ("loss", loss)]
+    lines = [(what, f"{where}, {result['rows']} rows"), ("backend", result["backend"])]
+    lines.append(("loss", loss))
     missing = result["missing"]
     for name, value in result.items():
         if isinstance(value, float) and name != "loss" and not name.startswith(_RECALL):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from qstore_ray.cli.commands.train import Set, read_job
-from qstore_ray.cli.output import AsJson, examples, facts, say, say_json
+from qstore_ray.cli.output import AsJson, examples, facts, note, say, say_json
 from qstore_ray.errors import BackendError
 
 if TYPE_CHECKING:
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from qstore_ray.backends.aer.options import Precision
     from qstore_ray.backends.ibm.forecast import HardwareCost
     from qstore_ray.estimate import Estimate
+    from qstore_ray.job import JobConfig
     from qstore_ray.train.hardware import HardwareForecast
 
 DOCTOR_EXAMPLES = examples("doctor", "doctor --json", "doctor --gpu")
 ESTIMATE_EXAMPLES = examples(
     "estimate jobs/digits.toml",
     "estimate jobs/digits.toml --set model.n_qubits=12 --set trainer.num_workers=4",
+    "estimate rehearsal.toml --hardware --hardware-option price_per_second=1.6",
     "estimate jobs/digits.toml --json",
 )
 
@@ -68,23 +70,52 @@ def doctor(
 def estimate(
     job: Annotated[str, typer.Argument(metavar="JOB.toml", help="The job file.")],
     changes: Set = None,
+    hardware: Annotated[
+        bool,
+        typer.Option(
+            "--hardware", help="Forecast the job on the device whose noise it has (noise.device)."
+        ),
+    ] = False,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--hardware-option",
+            metavar="NAME=VALUE",
+            help="With --hardware: an option of the backend ibm, such as price_per_second=1.6. "
+            "May be repeated.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what training a job would take here, without training it.
 
     For exact training the seconds are predicted from the operations that the circuit needs. With
     noise, shots or another backend the first steps are taken, counted and timed. A job for IBM's
-    hardware is counted, and nothing is signed in to or submitted. The start of Ray and the data
-    come on top.
+    hardware is counted, and nothing is signed in to or submitted. So is with --hardware a job that
+    rehearses one, with the noise of a device. The start of Ray and the data come on top.
     """
     from qstore_ray.estimate import estimate_job
 
     with contextlib.redirect_stdout(sys.stderr):
-        found = estimate_job(read_job(job, changes or []))
+        config = read_job(job, changes or [])
+        if hardware or options:
+            config = _on_hardware(config, options or [])
+        found = estimate_job(config)
     if as_json:
         say_json(asdict(found))
     else:
         say(facts(_described(found)))
+
+
+def _on_hardware(config: JobConfig, options: list[str]) -> JobConfig:
+    """The job on the device that it rehearses; how it differs from the rehearsal is noted."""
+    from qstore_ray.config import apply_overrides
+    from qstore_ray.train.rehearsal import differences_on_hardware, on_hardware
+
+    trainer = on_hardware(config.trainer, apply_overrides({}, options))
+    for said in differences_on_hardware(config.trainer, trainer):
+        note(f"note: {said}.")
+    return config.model_copy(update={"trainer": trainer})
 
 
 def _machine() -> dict[str, Any]:

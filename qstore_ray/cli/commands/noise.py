@@ -25,9 +25,65 @@ if TYPE_CHECKING:
     from qstore_ray.backends.noise.device.compiled import NoisyCircuitRecord
 
 app = typer.Typer(
-    help="Show the noise of devices and noise files.",
-    epilog=examples("noise show fake_torino", "noise show noise.toml --job jobs/digits.toml"),
+    help="Show the noise of devices and noise files, and save a device's calibration.",
+    epilog=examples(
+        "noise show fake_torino",
+        "noise show noise.toml --job jobs/digits.toml",
+        "noise save ibm_fez --account work --output fez.json",
+    ),
 )
+
+
+def _option(name: str, metavar: str, said: str) -> Any:
+    return typer.Option(name, metavar=metavar, help=said)
+
+
+@app.command(
+    "save",
+    epilog=examples(
+        "noise save ibm_fez --account work --output fez.json",
+        "noise save ibm_fez --token-file ~/.ibm-key --instance my-instance --output fez.json",
+    ),
+)
+def save(
+    device: Annotated[str, typer.Argument(metavar="DEVICE", help="A backend of the account.")],
+    output: Annotated[str, typer.Option(metavar="FILE", help="The .json file to write.")],
+    account: Annotated[str | None, _option("--account", "NAME", "A saved account.")] = None,
+    token_file: Annotated[
+        str | None, _option("--token-file", "FILE", "A file with the API key, of mode 0600.")
+    ] = None,
+    instance: Annotated[str | None, _option("--instance", "NAME", "A name or CRN.")] = None,
+    channel: Annotated[str | None, _option("--channel", "NAME", "Of the service.")] = None,
+    url: Annotated[str | None, _option("--url", "URL", "Of the service, if not IBM's.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Save the calibration that a device of IBM Quantum has now.
+
+    A job uses it as noise, `noise = { device = "fez.json" }`. This signs in; nothing is submitted.
+    """
+    from qstore_ray.backends.ibm.service.account import IbmAccount
+    from qstore_ray.backends.ibm.service.calibration import read_calibration
+    from qstore_ray.backends.noise.device.read import save_device
+    from qstore_ray.cli.shared.models import check_output
+
+    check_output(output)
+    given = {
+        "account": account, "token_file": token_file, "instance": instance,
+        "channel": channel, "url": url,
+    }  # fmt: skip
+    found = read_calibration(IbmAccount.from_dict(given), device)
+    path = save_device(found, output)
+    if as_json:
+        say_json({"file": str(path), **device_record(found, ())})
+        return
+    said = [
+        ("device", found.name),
+        ("calibration", found.version),
+        ("qubits", len(found.qubits)),
+        ("faulty", ", ".join("-".join(map(str, each)) for each in found.faulty) or "none"),
+        ("file", path),
+    ]
+    say(facts(said))
 
 
 @app.command(

@@ -130,6 +130,8 @@ def _score(summary: RunSummary, split: str) -> str:
 
 
 def _as_text(summary: RunSummary, kept: list[CheckpointSummary]) -> str:
+    from qstore_ray.train.fallback import fallback_text
+
     lines: list[tuple[str, Any]] = [("name", summary.name), ("status", summary.status)]
     if summary.problem:
         lines.append(("problem", summary.problem))
@@ -141,6 +143,7 @@ def _as_text(summary: RunSummary, kept: list[CheckpointSummary]) -> str:
         ("seconds", "-" if summary.seconds is None else f"{summary.seconds:.1f}"),
     ]
     lines += [("ended because", summary.reason)] if summary.reason else []
+    lines += [("fell back", fallback_text(step)) for step in summary.fallbacks]
     lines += [("verdict", summary.verdict)] if summary.verdict else []
     lines += [(name, f"{value:.6g}") for name, value in summary.metrics.items()]
     lines += [(name, f"not defined: {why}") for name, why in summary.missing.items()]

@@ -173,15 +173,18 @@ def _as_dict(name: str, result: JobResult) -> dict[str, Any]:
         "missing": dict(result.missing),
         **expected,
         **result.metrics,
+        **({"fallback_steps": list(result.fallbacks)} if result.fallbacks else {}),
     }
 
 
 def _as_text(result: JobResult, config: JobConfig) -> str:
     from qstore_ray.track.mlflow.store import recorded_at
+    from qstore_ray.train.fallback import fallback_text
     from qstore_ray.train.report.execution import ways
 
     metrics = result.metrics
     lines: list[tuple[str, Any]] = [("run", result.run_dir)]
+    lines += [("fell back", fallback_text(step)) for step in result.fallbacks]
     trainer = {"noise": config.trainer.noise, "backend_options": config.trainer.backend_options}
     said_of_parts = {**ways(trainer), "test": "test", "baseline": "baseline"}
     for part, said in said_of_parts.items():

@@ -13,6 +13,7 @@ from qstore_ray.files import expanded
 
 if TYPE_CHECKING:
     from qstore_ray.train.model.trained import TrainedModel
+    from qstore_ray.train.run.checkpoint import Checkpoint
     from qstore_ray.types import ReadOnlyTable
 
 SUFFIX = ".qsm"
@@ -51,7 +52,7 @@ def find_model(model: str, storage: str) -> Path:
 
 
 def open_model(path: Path) -> TrainedModel:
-    """The model there; a run's and a checkpoint's on the backend that it was trained with.
+    """The model there; a run's and a checkpoint's on the backend that it was trained with last.
 
     Of a run it is the newest sound checkpoint. A model file is evaluated exactly, in this process.
 
@@ -61,8 +62,10 @@ def open_model(path: Path) -> TrainedModel:
     from qstore_ray.backends import open_backend
     from qstore_ray.config import read_toml
     from qstore_ray.train.config import TrainerConfig
+    from qstore_ray.train.fallback import fallback_text
     from qstore_ray.train.model.trained import TrainedModel
-    from qstore_ray.train.run.checkpoint import latest_checkpoint
+    from qstore_ray.train.run.chain import place_in_chain
+    from qstore_ray.train.run.checkpoint import latest_checkpoint, read_checkpoint
 
     if path.is_file():
         model = TrainedModel.load(path)
@@ -73,15 +76,22 @@ def open_model(path: Path) -> TrainedModel:
         return model
     run = path.parent.parent if (path / "manifest.json").exists() else path
     backend = None
-    if (run / "config.toml").exists() or run == path:
-        config = TrainerConfig.from_dict(read_toml(run / "config.toml").get("trainer", {}))
-        _say_exact(config.to_dict())
-        backend = open_backend(config.backend, config.exact_options())
+    found: Checkpoint | None = None
     if run == path:
-        checkpoint, problems = latest_checkpoint(run / "checkpoints")
+        found, problems = latest_checkpoint(run / "checkpoints")
         for problem in problems:
             note(f"warning: passed over a checkpoint: {problem}")
-        path = checkpoint.path if checkpoint else run  # `load` then reports that it has no model
+        path = found.path if found else run  # `load` then reports that it has no model
+    else:
+        found = read_checkpoint(path)
+    if (run / "config.toml").exists() or run == path:
+        trainer = TrainerConfig.from_dict(read_toml(run / "config.toml").get("trainer", {}))
+        place = place_in_chain(trainer, found.manifest if found else None)
+        _say_exact(place.config.to_dict())
+        if place.steps:
+            note(f"note: the run fell back {fallback_text(place.steps[-1])}.")
+            note(f"note: evaluated on {place.config.backend}.")
+        backend = open_backend(place.config.backend, place.config.exact_options())
     return TrainedModel.load(path, backend)
 
 

@@ -7,6 +7,7 @@
     reducer      sums over workers; `control.py` is what travels with them
     hooks        calls of the callbacks, in worker 0
     validation   scores of val
+    member_checks   whether a backend of a chain can train the job
     reporter     reports, and whether to stop
 
 Begin with `loop.py`.

@@ -20,7 +20,14 @@ import numpy as np
 
 from qstore_ray.backends.paid import of_run
 from qstore_ray.data.batches.batches import BalancedBatches, Batches, StandardBatches
-from qstore_ray.errors import BudgetReachedError, CheckpointError, RunError, under
+from qstore_ray.errors import (
+    BudgetReachedError,
+    CheckpointError,
+    FailedJobError,
+    RunError,
+    ServiceError,
+    under,
+)
 from qstore_ray.learn.diagnostics.stopping import monitored
 from qstore_ray.learn.schedules import Horizon
 from qstore_ray.learn.targets import nothing_to_learn
@@ -35,15 +42,19 @@ from qstore_ray.train.loop.reducer import Reducer
 from qstore_ray.train.loop.reporter import Reporter
 from qstore_ray.train.loop.stepper import Stepper
 from qstore_ray.train.loop.validation import Validation
+from qstore_ray.train.run.chain import ChainPlace, place_in_chain
 from qstore_ray.train.run.checkpoint import Checkpoint, latest_checkpoint
 from qstore_ray.train.run.recorder import Journal, Memory, Recorder
 from qstore_ray.train.run.state import TrainState
 
 if TYPE_CHECKING:
+    from qstore_ray.train.fallback import FallbackStep
     from qstore_ray.types import AnyArray, FloatArray, IntArray
 
 _ENDINGS = (None, "stop", "end")
 """How callbacks may end a run; the place of one is what worker 0 broadcasts."""
+SavedRun = tuple[Checkpoint | None, list[CheckpointError]]
+"""The newest readable checkpoint, and why newer ones were passed over."""
 _TRAINED = "trained_theta"
 """In the last checkpoint: the parameters of the last step, where callbacks put others in place."""
 
@@ -51,21 +62,42 @@ _TRAINED = "trained_theta"
 def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporter) -> WorkerResult:
     """Train from the last checkpoint (or the start) to the last epoch, or until a stop request.
 
-    Called in every worker, with the same job and rows. A backend that reaches its budget stops the
-    run after the last whole step, as a stop request does.
+    Called in every worker, with the same job and rows. If the backend fails, the next one of the
+    chain (`trainer.fallback`) continues from the last whole step, as a run that is resumed does. A
+    backend that reaches its budget, and has no such successor, stops the run after the last whole
+    step, as a stop request does. After each such failure a checkpoint has the last whole step.
 
     Raises:
         DivergenceError: loss, gradient or parameters became NaN or infinite.
         CheckpointError: no checkpoint is readable, or one cannot be written.
         CallbackError: a callback raised (worker 0).
+        ServiceError, FailedJobError: the backend failed, and no other one takes over.
     """
-    loop = _Loop(job, rows, reducer, reporter)
+    while True:
+        result = _run_member(job, rows, reducer, reporter)
+        if result is not None:
+            return result
+
+
+def _run_member(
+    job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporter
+) -> WorkerResult | None:
+    """Train with the backend that the run is on; None if another one of the chain is to continue.
+
+    Then the last checkpoint says so.
+    """
+    saved: SavedRun = (None, []) if job.run_dir is None else latest_checkpoint(job.checkpoints)
+    manifest = None if saved[0] is None else saved[0].manifest
+    place = place_in_chain(job.config, manifest, job.generation)
+    loop = _Loop(job.on_member(place), rows, reducer, reporter, saved)
     with ExitStack() as stack:
         stack.callback(loop.journal.close)
         began, state = time.monotonic(), loop.restore()
         stack.push(loop.leave)
         first_sample, stopped = state.samples, False
         loop.call("on_train_begin", state)
+        if manifest is not None and not loop.is_over(state):
+            loop.keep(place, manifest.get("fallbacks", []))
         reason = ""
         try:
             while not (stopped or loop.is_over(state)):
@@ -73,8 +105,18 @@ def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporte
                 state, stopped = loop.steps(state)
                 if not stopped:
                     state, stopped = loop.end_epoch(state)
-        except BudgetReachedError as exc:  # all workers get it, in the same evaluation
-            state, stopped, reason = loop.save_last(), True, exc.message
+        except (BudgetReachedError, ServiceError, FailedJobError) as exc:
+            state = loop.hooks.run.state  # after the last whole step: all workers get the error
+            successor = place.after(
+                exc, epoch=state.epoch, step=state.step, backend=loop.job.backend
+            )
+            if successor is not None and job.run_dir is not None:
+                loop.fall_back(successor)
+                return None
+            state = loop.save_last()
+            if not isinstance(exc, BudgetReachedError):
+                raise
+            stopped, reason = True, exc.message
         reason = loop.close("interrupted" if stopped else "finished", reason)
         return WorkerResult(
             "interrupted" if stopped else "finished",
@@ -96,9 +138,15 @@ def batches_of(config: TrainerConfig, y: AnyArray) -> Batches:
 
 class _Loop:
     def __init__(
-        self, job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporter
+        self,
+        job: Assignment,
+        rows: TrainingRows,
+        reducer: Reducer,
+        reporter: Reporter,
+        saved: SavedRun,
     ) -> None:
         config = job.config
+        self._saved = saved
         self.job, self.rows, self.reducer, self.reporter = job, rows, reducer, reporter
         backend = job.backend or config.open_backend(job.threads)
         backend = of_run(backend, job.identity)
@@ -126,6 +174,21 @@ class _Loop:
         state = self.hooks.run.state
         self._save(state)
         return state
+
+    def keep(self, place: ChainPlace, known: list[FallbackStep]) -> None:
+        """Save the state if the run has returned to its first backend since `known`."""
+        if list(place.steps) != known:
+            self.save_last()
+
+    def fall_back(self, place: ChainPlace) -> None:
+        """Save the state after the last whole step for the next backend of the chain.
+
+        It returns in all workers when the checkpoint is on the disk.
+        """
+        self.journal.fell_back(place.steps)
+        self.save_last()
+        self._tell_checkpoint(wait=True)
+        self.reducer.broadcast(np.zeros(1))
 
     def close(self, status: Literal["finished", "interrupted"], reason: str = "") -> str:
         """Wait for the last checkpoint and end the journal; why the run was ended, or ""."""
@@ -157,10 +220,7 @@ class _Loop:
             if theta is None:
                 theta = self.job.model.initial(self.job.config.seed)
             state = self.stepper.begin(theta, horizon)
-        found: Checkpoint | None = None
-        problems: list[CheckpointError] = []
-        if self.job.run_dir:
-            found, problems = latest_checkpoint(self.job.run_dir / "checkpoints")
+        found, problems = self._saved
         if found:
             known = state.to_arrays()
             state = TrainState.from_arrays({name: found.arrays[name] for name in known}, state)
@@ -275,6 +335,8 @@ class _Loop:
         record["circuit_evaluations"] = circuits
         if shots:
             record["shots"] = shots
+        if fallbacks := self.job.manifest.get("fallbacks"):
+            record["fallbacks"] = len(fallbacks)
         return record
 
     def _scores(self, split: str, loss: float, count: float, correct: float) -> dict[str, float]:

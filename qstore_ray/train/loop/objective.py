@@ -2,12 +2,15 @@
 
 Rows are cut into blocks of 16; each worker computes its share of the blocks and leaves zeros for
 the rest, one all-reduce gives everyone all blocks, and everyone adds them in the same order. So a
-sum has the same bits on every worker and for any number of workers. Two small things travel with
-every sum: what worker 0 asks of all (`Control`), and what each worker used of its backend.
+sum has the same bits on every worker and for any number of workers. Three small things travel with
+every sum: what worker 0 asks of all (`Control`), what each worker used of its backend, and whether
+the backend failed in a worker: all workers raise after that sum.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,11 +20,12 @@ from qstore_ray.backends.base import Backend, Bindings, can_test
 from qstore_ray.backends.device_circuit import together
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.meter import metered
-from qstore_ray.errors import numbered
+from qstore_ray.errors import QStoreError, numbered
 from qstore_ray.learn import step as blocks
 from qstore_ray.learn.fubini_study import fidelities
 from qstore_ray.learn.gradients import draws_its_plan, get_gradient
 from qstore_ray.learn.model import QuantumModel
+from qstore_ray.train.fallback import failure_from_numbers, failure_of, failures_as_numbers
 from qstore_ray.train.loop.control import Control
 from qstore_ray.train.loop.reducer import Reducer
 
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
 
     from qstore_ray.types import AnyArray, FloatArray, ReadOnlyTable
 
-_NOTES = 3  # behind every sum: control, circuits, shots
+_NOTES = 5  # behind every sum: control, circuits, shots, failures of the service, of the budget
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no truth value
@@ -101,6 +105,7 @@ class TrainingObjective:
         self.method = get_gradient(gradient, self.backend, gradient_options)
         self.control = self._received = Control()
         self.usage = np.zeros(2)
+        self._failure: QStoreError | None = None
         self._draws = bool(getattr(backend, "draws", False))
         self._words: tuple[int, ...] = ()
         self._calls = 0
@@ -136,7 +141,7 @@ class TrainingObjective:
         share = self._share(rows, self.model.n_parameters + blocks.EXTRA)
         if share.rows is not None:
             x, y, weight = rows.part(share.rows)
-            with numbered(rows.numbers(share.rows)):
+            with self._sharing_failures(), numbered(rows.numbers(share.rows)):
                 share.mine[:] = blocks.value_and_grad(
                     self.model, theta, x, y, self.backend, self.method, weight,
                     self._key(share.rows, is_drawn=draws_its_plan(self.method)),
@@ -148,7 +153,7 @@ class TrainingObjective:
         share = self._share(rows, blocks.EXTRA)
         if share.rows is not None:
             x, y, weight = rows.part(share.rows)
-            with numbered(rows.numbers(share.rows)):
+            with self._sharing_failures(), numbered(rows.numbers(share.rows)):
                 share.mine[:] = blocks.evaluate(
                     self.model,
                     theta,
@@ -188,7 +193,7 @@ class TrainingObjective:
                     found.append(_by_block(seen))
                 return np.concatenate(found, axis=1)
 
-            with numbered(rows.numbers(share.rows)):
+            with self._sharing_failures(), numbered(rows.numbers(share.rows)):
                 share.mine[:] = together(self.backend, work)
         self._calls += points - 1 + (overlaps is not None)
         summed = self._summed(share)
@@ -200,7 +205,7 @@ class TrainingObjective:
         share = self._share(rows, blocks.BLOCK * self.model.n_outputs)
         if share.rows is not None:
             x, _, _ = rows.part(share.rows)
-            with numbered(rows.numbers(share.rows)):
+            with self._sharing_failures(), numbered(rows.numbers(share.rows)):
                 key = self._key(share.rows)
                 found = blocks.block_outputs(self.model, theta, x, self.backend, key)
                 share.mine[:] = found.reshape(share.mine.shape)
@@ -215,7 +220,7 @@ class TrainingObjective:
             x, _, _ = rows.part(share.rows)
             numbers = rows.numbers(share.rows)
             for block, start in enumerate(range(0, len(x), blocks.BLOCK)):
-                with numbered(numbers[start:]):
+                with self._sharing_failures(), numbered(numbers[start:]):
                     share.mine[block] = of_block(x[start : start + blocks.BLOCK])
         summed: FloatArray = self._summed(share).sum(axis=0)
         return summed
@@ -232,14 +237,32 @@ class TrainingObjective:
         found = values[:-_NOTES].reshape(n_blocks, width)
         return _Share(mine, found[first:end], values, found.shape)
 
+    @contextmanager
+    def _sharing_failures(self) -> Iterator[None]:
+        """Keep a failure of the backend until the sum, with which all workers learn of it."""
+        try:
+            yield
+        except QStoreError as exc:
+            if failure_of(exc) is None:
+                raise
+            self._failure = exc
+
     def _summed(self, share: _Share) -> FloatArray:
-        """The blocks of all workers (blocks, width)."""
+        """The blocks of all workers (blocks, width).
+
+        Raises:
+            QStoreError: the backend failed in one of them.
+        """
         self._calls += 1
         share.values[-_NOTES], self.control = self.control.to_number(), Control()
-        share.values[1 - _NOTES :] = self.backend.take()
+        failure, self._failure = self._failure, None
+        share.values[1 - _NOTES :] = [*self.backend.take(), *failures_as_numbers(failure)]
         summed = self.reducer.all_reduce(share.values)
         self._received |= Control.from_number(summed[-_NOTES])  # worker 0 alone asks
-        self.usage = self.usage + summed[1 - _NOTES :]
+        self.usage = self.usage + summed[1 - _NOTES : 3 - _NOTES]
+        failure = failure or failure_from_numbers(summed[3 - _NOTES :].tolist())
+        if failure is not None:
+            raise failure
         return summed[:-_NOTES].reshape(share.shape)
 
 

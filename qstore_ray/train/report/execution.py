@@ -48,6 +48,9 @@ def execution(trainer: ReadOnlyTable) -> list[tuple[str, str]]:
     ]
     if isinstance(mitigation, Mapping):
         said.append(("mitigation", "; ".join(_entries(mitigation)) or "none"))
+    steps = trainer.get("fallbacks")
+    if isinstance(steps, list) and steps:
+        said.append(("fell back", "; ".join(map(str, steps))))
     return said
 
 

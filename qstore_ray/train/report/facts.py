@@ -36,6 +36,11 @@ class Ending(NamedTuple):
     missing: Mapping[str, str] = {}
     verdict: str = ""
 
+    @classmethod
+    def of(cls, status: Status, metrics: Mapping[str, float], said: Table) -> Ending:
+        """An ending with what is said of a run; nothing if it did not finish."""
+        return cls(status, metrics, said.get("missing", {}), said.get("verdict", ""))
+
 
 @dataclass(frozen=True)
 class RunFacts:

@@ -18,6 +18,7 @@ from qstore_ray.figures.curves import CURVES, curves_figure
 from qstore_ray.figures.page import REPORT_STYLE, brief, configuration, head, plot
 from qstore_ray.track.logs.text import cut, leaves
 from qstore_ray.track.reading.metrics import MetricsTracker, better_mode
+from qstore_ray.train.fallback import on_last_backend
 from qstore_ray.train.report.execution import execution, scored_ways, without_details
 from qstore_ray.train.report.facts import RunFacts
 
@@ -196,7 +197,7 @@ def _execution(facts: RunFacts) -> str:
     """How circuits were computed; what the test rows scored exactly, that way and mitigated."""
     if not facts.config:
         return ""
-    trainer = facts.config.get("trainer", {})
+    trainer = on_last_backend(facts.config.get("trainer", {}), facts.summary.fallbacks)
     shown = listing(dict(execution(trainer)))
     ways = scored_ways(facts.summary.metrics, facts.sizes.get("test"), trainer)
     if len(ways) > 1:

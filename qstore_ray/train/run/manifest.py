@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from qstore_ray.data.inputs.signature import SignatureDict
     from qstore_ray.data.prepare.prepare import PreparationDict
     from qstore_ray.learn.targets import TargetSpec
+    from qstore_ray.train.fallback import FallbackStep
     from qstore_ray.types import Table, Task
 
 _REQUIRED = ("config", "n_features", "classes", "preparation")
@@ -51,12 +52,17 @@ class ModelDescription(TypedDict):
 
 
 class CheckpointManifest(TypedDict, total=False):
-    """What a run says about a checkpoint; nothing if the run has no folder."""
+    """What a run says about a checkpoint; nothing if the run has no folder.
+
+    Keys:
+        fallbacks: the steps in the chain of backends so far.
+    """
 
     model: ModelDescription
     fingerprints: dict[str, str]
     epoch: int
     generation: int
+    fallbacks: list[FallbackStep]
 
 
 class StoredManifest(CheckpointManifest):

@@ -6,6 +6,7 @@ prediction. A fact that is not known is left out; none is guessed.
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -16,6 +17,7 @@ from qstore_ray.config import read_toml
 from qstore_ray.errors import ConfigError, RunError
 from qstore_ray.track.logs.text import redact
 from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.fallback import on_last_backend
 from qstore_ray.train.run.manifest import DataOriginDict, StoredManifest
 from qstore_ray.train.run.run_folder import read_run_record
 from qstore_ray.train.run.same_run import RunDescription
@@ -124,7 +126,7 @@ def with_run(origin: Origin, checkpoint: Path) -> Origin:
         "versions": dict(record.get("versions", {})),
         "metrics": dict(record.get("metrics", {})) if last else {},
         "verdict": str(record.get("verdict", "")) if last else "",
-        "trainer": redact(_trainer(checkpoint.parent.parent)),
+        "trainer": redact(_trainer(checkpoint)),
     }
     return Origin(**values, data=origin.data)
 
@@ -139,11 +141,18 @@ def _record(checkpoint: Path) -> RunDescription | None:
         return None  # damaged or lost, which is no reason to lose the model too
 
 
-def _trainer(run_dir: Path) -> Table:
-    """The complete `trainer` table of the run's configuration; empty if it has none."""
+def _trainer(checkpoint: Path) -> Table:
+    """The complete `trainer` table of the run, with the backend that it had fallen back to; empty
+    if its configuration has none.
+    """
+    run_dir = checkpoint.parent.parent
     try:
-        return TrainerConfig.from_dict(
-            read_toml(run_dir / "config.toml").get("trainer", {})
-        ).to_dict()
+        given = read_toml(run_dir / "config.toml").get("trainer", {})
+        trainer = TrainerConfig.from_dict(given).to_dict()
     except ConfigError:
         return {}
+    try:
+        manifest = json.loads((checkpoint / "manifest.json").read_bytes())
+    except (OSError, ValueError):  # deleted since the model was loaded, as later ones were written
+        return trainer
+    return on_last_backend(trainer, manifest.get("fallbacks", ()))

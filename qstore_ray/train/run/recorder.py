@@ -11,17 +11,20 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from qstore_ray.errors import CheckpointError, UsageError
 from qstore_ray.track.base import Record
 from qstore_ray.track.jsonl import MetricsFile
+from qstore_ray.train.run.chain import record_missing
 from qstore_ray.train.run.checkpoint import prune_checkpoints, write_checkpoint
 from qstore_ray.train.run.manifest import CheckpointManifest
 from qstore_ray.train.run.state import TrainState
 
 if TYPE_CHECKING:
+    from qstore_ray.train.fallback import FallbackStep
     from qstore_ray.train.job import Assignment
     from qstore_ray.types import AnyArray, FloatArray
 
@@ -63,6 +66,10 @@ class Journal(Protocol):
 
     def save(self, state: TrainState, extra: Mapping[str, AnyArray]) -> None:
         """Keep `state`, which is never changed, only replaced, and the callbacks' arrays."""
+        ...
+
+    def fell_back(self, steps: Sequence[FallbackStep]) -> None:
+        """All steps in the chain of backends so far; the checkpoints that follow say them."""
         ...
 
     def written(self, *, wait: bool = False) -> Path | None:
@@ -127,6 +134,7 @@ class Recorder:
                 **facts,
             }
         )
+        record_missing(self._metrics, self._job.manifest.get("fallbacks", []))
         self._began = self._saved = self._reported = time.monotonic()
 
     def step(self, state: TrainState, loss: float) -> None:
@@ -175,6 +183,12 @@ class Recorder:
         self._saved = time.monotonic()
         arrays = {**state.to_arrays(), **extra}
         self._writing = self._writer.submit(self._write, state, arrays)
+
+    def fell_back(self, steps: Sequence[FallbackStep]) -> None:
+        """Say these steps in the checkpoints that follow."""
+        manifest = self._job.manifest.copy()
+        manifest["fallbacks"] = list(steps)
+        self._job = replace(self._job, manifest=manifest)
 
     def written(self, *, wait: bool = False) -> Path | None:
         """The folder of a checkpoint that was completed since the last call.
@@ -267,6 +281,9 @@ class Memory:
 
     def save(self, state: TrainState, extra: Mapping[str, AnyArray]) -> None:
         """The caller gets the parameters."""
+
+    def fell_back(self, steps: Sequence[FallbackStep]) -> None:
+        """No checkpoint is written."""
 
     def written(self, *, wait: bool = False) -> Path | None:
         """None: no checkpoint is written."""

@@ -20,6 +20,7 @@ from qstore_ray.circuits.qasm.source import (
 )
 from qstore_ray.data.config import DatasetConfig
 from qstore_ray.errors import ConfigError, RunExistsError, shown_value
+from qstore_ray.train.fallback import FallbackStep
 from qstore_ray.types import ReadOnlyTable, Table
 
 _CIRCUIT, _EPOCHS = "model.circuit", "trainer.epochs"
@@ -53,6 +54,7 @@ class RunDescription(TypedDict, total=False):
     metrics: dict[str, float]
     missing: dict[str, str]
     verdict: str
+    fallbacks: list[FallbackStep]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ any part that cannot be read becomes `damaged`, with the reason, and the rest is
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, TypedDict
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from qstore_ray.errors import CheckpointError, RunError
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.track.logs.text import is_number
+from qstore_ray.train.fallback import FallbackStep, fallbacks_in
 from qstore_ray.train.run.checkpoint import read_checkpoint
 from qstore_ray.train.run.lock import is_held
 from qstore_ray.train.run.run_folder import read_run_record
@@ -55,6 +56,7 @@ class RunSummary:
         epochs: completed ones, as metrics.jsonl has them. epochs_planned: 0 where unknown.
         metrics: the last known ones by name. missing: those that could not be computed, and why.
         verdict: how the model stands to the baseline; empty without one.
+        fallbacks: the steps from one backend to another.
         reason: why it ended early, or the error it failed with; empty for any other.
     """
 
@@ -73,6 +75,7 @@ class RunSummary:
     missing: Mapping[str, str] = field(default_factory=dict)
     verdict: str = ""
     reason: str = ""
+    fallbacks: Sequence[FallbackStep] = ()
 
 
 class CheckpointSummary(TypedDict):
@@ -136,6 +139,7 @@ def summarize(path: Path) -> RunSummary:
         missing=record.missing if record else {},
         verdict=record.verdict if record else "",
         reason=str(ends[-1].get("reason") or "") if ends else "",
+        fallbacks=fallbacks_in(events),
     )
 
 

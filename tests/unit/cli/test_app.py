@@ -28,13 +28,14 @@ qstore data profile JOB.toml|FOLDER OUT --set --json
 qstore data serve FOLDER --host --port
 qstore data verify JOB.toml|FOLDER --set --json
 qstore doctor --gpu --json
-qstore estimate JOB.toml --set --json
+qstore estimate JOB.toml --set --hardware --hardware-option --json
 qstore evaluate RUN --split --data --set --storage --json
 qstore export MODEL --output --card --storage --json
 qstore hardware
 qstore hardware jobs FOLDER --json
 qstore hardware usage FOLDER --json
 qstore noise
+qstore noise save DEVICE --output --account --token-file --instance --channel --url --json
 qstore noise show FILE|BACKEND --job --set --json
 qstore predict MODEL INPUT --output --proba --id --set --workers --storage --json
 qstore runs --storage --json

@@ -2,6 +2,7 @@
 
     account   signing in: who holds the credentials
     session   the client library's HTTP sessions, without retries
+    calibration   that a device has now, as data
     client    submit, find, poll and fetch jobs, by IBM's client library
     isa       circuits in the instructions of a device
     folding   gates of a compiled circuit undone and done again

@@ -263,7 +263,12 @@ def _backend(service: Any, device: str) -> Any:
             return service.backend(device)
     except ConfigError as exc:
         if exc.field == "backend_options.device":
-            names = sorted(backend.name for backend in service.backends())
+            with translated("list the devices"):
+                names = sorted(backend.name for backend in service.backends())
+            if not names:  # so the client says that the service did not answer, in maintenance
+                raise TransientError(
+                    "cannot read the calibration at IBM's service: it names no device"
+                ) from None
             exc.message, exc.value = "the instance has no device of this name", device
             exc.fix = f"Take one of the instance's: {', '.join(names)}."
         raise

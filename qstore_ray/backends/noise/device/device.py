@@ -15,6 +15,7 @@ Idle qubits do not decay: a circuit has gates, but no waiting times.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Annotated
 
@@ -212,3 +213,17 @@ class Device(Config):
 
 def _is_too_long(qubit: DeviceQubit) -> bool:
     return qubit.t1 is not None and qubit.t2 is not None and qubit.t2 > 2.0 * qubit.t1
+
+
+def as_calibrated(gates: Sequence[DeviceGate], qubits: Sequence[DeviceQubit]) -> list[DeviceGate]:
+    """The gates, those of a qubit that is not calibrated as faulty: no circuit uses it.
+
+    It has no readout error, and others have one, so it would look like the best qubit.
+    """
+    read = {(q,) for q, each in enumerate(qubits) if each.readout is not None}
+
+    def is_lost(gate: DeviceGate) -> bool:
+        one = len(gate.qubits or ()) == 1 and bool(gate.error or gate.time)
+        return one and bool(read) and gate.qubits not in read
+
+    return [g.model_copy(update={"error": 1.0}) if is_lost(g) else g for g in gates]

@@ -11,7 +11,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from qstore_ray.backends.noise.device.device import Device, DeviceGate, DeviceQubit
+from qstore_ray.backends.noise.device.device import (
+    Device,
+    DeviceGate,
+    DeviceQubit,
+    as_calibrated,
+)
 from qstore_ray.backends.noise.entries import Confusion
 from qstore_ray.circuits.first_import import import_qiskit
 from qstore_ray.errors import (
@@ -156,7 +161,7 @@ def _device(
 ) -> Device:
     """A gate that takes no time and makes no error on any qubit is one entry."""
     by_name: dict[str, list[DeviceGate]] = defaultdict(list)
-    for gate in gates:
+    for gate in as_calibrated(gates, qubits):
         by_name[gate.gate].append(gate)
     kept: list[DeviceGate] = []
     for gate_name, each in sorted(by_name.items()):

@@ -1,4 +1,4 @@
-"""Read a device from its description: a name, an object of Qiskit's, saved data."""
+"""Read a device from its description: a name, an object of Qiskit's, saved data; and save it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from qstore_ray.backends.noise.device.device import Device
-from qstore_ray.errors import ConfigError
+from qstore_ray.errors import ConfigError, UsageError
+from qstore_ray.files import expanded, write_durably
 
 _FIX = (
     "Give the name of a fake backend such as fake_torino, a backend, a target, saved properties or "
@@ -53,6 +54,29 @@ def read_device(given: Any) -> Device:
     if hasattr(given, "gates") and hasattr(given, "to_dict"):
         return fake.from_properties(given.to_dict())
     raise ConfigError("no description of a device", value=type(given).__name__, fix=_FIX)
+
+
+def save_device(device: Device, path: str | Path) -> Path:
+    """Write a device's data to a JSON file, which `read_device` reads; the path.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    path = expanded(path)
+    if path.suffix != ".json":
+        raise UsageError(
+            "a device's data are written to a .json file", field="output", value=str(path)
+        )
+    try:
+        write_durably(path, (json.dumps(device.to_dict()) + "\n").encode())
+    except OSError as exc:
+        raise UsageError(
+            f"cannot write the device: {exc.strerror or type(exc).__name__}",
+            field="output",
+            value=str(path),
+            fix="Give a file in a folder that exists and may be written to.",
+        ) from exc
+    return path
 
 
 def _from_dict(given: dict[str, Any]) -> Device:

@@ -1,0 +1,99 @@
+"""The result of a training whose last epoch is done: its scores, and the figures.
+
+The backend that the run is on scores it. If it fails, the next one of the chain does, for all
+scores: those of two backends are never mixed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qstore_ray.backends.keys import DrawKey, for_scoring
+from qstore_ray.backends.paid import of_run
+from qstore_ray.errors import BudgetReachedError, FailedJobError, ServiceError
+from qstore_ray.track.jsonl import epoch_records, read_records
+from qstore_ray.train.finish import noisy_scores, score, scoring_backend
+from qstore_ray.train.model.trained import TrainedModel
+from qstore_ray.train.result import TrainResult
+from qstore_ray.train.run.chain import place_of_run, record_place
+from qstore_ray.train.run.checkpoint import latest_checkpoint
+
+if TYPE_CHECKING:
+    from qstore_ray.baseline import Baseline
+    from qstore_ray.data.read.dataset import Dataset
+    from qstore_ray.train.checks import Checked
+    from qstore_ray.train.finish import Pictures
+    from qstore_ray.train.job import Assignment, WorkerResult
+    from qstore_ray.train.run.chain import ChainPlace
+    from qstore_ray.train.run.run_folder import RunFolder
+
+
+def scored_result(
+    job: Assignment,
+    dataset: Dataset,
+    found: Checked,
+    folder: RunFolder,
+    outcome: WorkerResult,
+    baseline: Baseline | None,
+    metrics: dict[str, float],
+    pictures: Pictures,
+) -> TrainResult:
+    """Score the trained model and draw its figures. Runs in the driver process.
+
+    Args:
+        outcome: of the loop.
+        metrics: what is known of the run; its scores are added.
+
+    Raises:
+        QStoreError: see `QuantumTrainer.fit`; a failure of the backend if no other one takes over.
+    """
+    place = place_of_run(job.config, folder.path, folder.generation)
+    record_place(folder.path, place, folder.generation)  # it may have returned to the first one
+    while True:
+        member = job.on_member(place)
+        try:
+            result = _scored(member, place, dataset, found, folder, baseline)
+            pictures.draw(result.model)
+        except (BudgetReachedError, ServiceError, FailedJobError) as exc:
+            last = epoch_records(read_records(folder.metrics))[-1]
+            epoch, step = int(last["epoch"]) + 1, int(last["step"])
+            successor = place.after(exc, epoch=epoch, step=step, backend=member.backend)
+            if successor is None:
+                raise
+            place = successor
+            record_place(folder.path, place, folder.generation)
+        else:
+            break
+    metrics |= result.metrics
+    metrics["samples_per_second"] = round(outcome.samples / outcome.seconds, 1)
+    return TrainResult(
+        result.model, metrics, result.history, folder.path, result.checkpoint, result.missing,
+        result.verdict, place.steps,
+    )  # fmt: skip
+
+
+def _scored(
+    job: Assignment,
+    place: ChainPlace,
+    dataset: Dataset,
+    found: Checked,
+    folder: RunFolder,
+    baseline: Baseline | None,
+) -> TrainResult:
+    checkpoint, _ = latest_checkpoint(folder.checkpoints)
+    assert checkpoint is not None, "the loop writes a checkpoint after the last epoch"
+    config = job.config
+    backend = of_run(job.backend or scoring_backend(config), job.identity)
+    scoring = for_scoring(backend, DrawKey((config.seed, 2)))
+    trained = TrainedModel.load(checkpoint.path, scoring)
+    history = epoch_records(read_records(folder.metrics))
+    metrics = {k: float(v) for k, v in history[-1].items() if k.startswith("train_")}
+    scored = score(trained, dataset, found, baseline)
+    metrics |= scored.metrics
+    metrics |= noisy_scores(config, checkpoint.path, dataset, job.identity)
+    metrics["epochs"] = len(history)
+    if place.trainer.fallback or place.steps:
+        metrics["fallbacks"] = len(place.steps)
+    return TrainResult(
+        trained, metrics, history, folder.path, checkpoint.path, scored.missing, scored.verdict
+    )
