@@ -1,0 +1,94 @@
+"""When to ask for a job again: jobs of the same size take about as long as the last one.
+
+The first job of a size is asked for with pauses that grow by half. From the next one on the first
+question comes when the last one still ran, and the pauses begin at a fiftieth of that time. So a
+training step, which repeats jobs of one size, notices its end soon and with few questions. If the
+first answer is that the job is done, the next one is asked for earlier: by a tenth, then by more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from qstore_ray.backends.ibm.policy import GatewayPolicy
+
+_GROWTH: Final = 1.5
+_FIRST_PART: Final = 0.02
+"""Of the known time, the first pause after it."""
+_SHORTEST: Final = 0.025
+"""Seconds of the shortest pause."""
+_EARLIER: Final = 0.9
+_SIZES: Final = 1024
+"""How many sizes are known at most."""
+
+
+class PollPace:
+    """How long jobs of each size took. Used by the gateway's thread alone.
+
+    Args:
+        policy: its `first_poll` and `longest_poll`.
+    """
+
+    def __init__(self, policy: GatewayPolicy) -> None:
+        self._policy = policy
+        self._ran: dict[int, tuple[float, int]] = {}
+
+    def begin(self, executions: int | None, now: float) -> JobPolls:
+        """The questions about a job that is submitted now.
+
+        Args:
+            executions: its size; None if it was submitted earlier, and its time says nothing.
+        """
+        known, _ = self._ran.get(executions or 0, (0.0, 0))
+        pause = max(_SHORTEST, _FIRST_PART * known) if known else self._policy.first_poll
+        return JobPolls(self, executions, now, min(pause, self._policy.first_poll), known)
+
+    def pause(self, wanted: float) -> float:
+        """The pause, not above the longest one."""
+        return min(wanted, self._policy.longest_poll)
+
+    def learn(self, executions: int, still_ran: float, done: float) -> None:
+        """A job was done after `done` seconds; at `still_ran` it was not, 0 if nobody had asked."""
+        if len(self._ran) >= _SIZES:
+            self._ran.clear()
+        if still_ran > 0.0:
+            self._ran[executions] = still_ran, 0
+        else:
+            _, times = self._ran.get(executions, (0.0, 0))
+            known = max(_SHORTEST, done * _EARLIER ** (2**times))
+            self._ran[executions] = known, min(times + 1, 4)
+
+
+class JobPolls:
+    """The questions about one job.
+
+    Args:
+        began: when it was submitted. pause: the first one after the known time.
+        known: seconds for which the last job of its size ran at least; 0 if there was none.
+    """
+
+    def __init__(
+        self, pace: PollPace, executions: int | None, began: float, pause: float, known: float
+    ) -> None:
+        self._pace, self._executions, self._began = pace, executions, began
+        self._pause, self._known, self._still_ran = pause, known, 0.0
+
+    def next_time(self, now: float) -> float:
+        """When to ask next."""
+        left = self._began + self._known - now
+        if left > 0.0:
+            return now + self._pace.pause(left)
+        pause = self._pace.pause(self._pause)
+        self._pause = _GROWTH * pause
+        return now + pause
+
+    def waiting(self, now: float) -> float:
+        """The job has not ended; when to ask next."""
+        self._still_ran = now - self._began
+        return self.next_time(now)
+
+    def done(self, now: float) -> None:
+        """The job has ended: the next one of its size will take about as long."""
+        if self._executions is not None:
+            self._pace.learn(self._executions, self._still_ran, now - self._began)
