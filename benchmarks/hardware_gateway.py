@@ -1,4 +1,4 @@
-"""What the gateway does to a training step, counted by the service: jobs, requests, seconds, shares.
+"""What the gateway does to a training step: jobs, requests, seconds, shares, as the service counts.
 
 The stand-in of the service runs in a process of its own; the gateway in this one, or on Ray.
 """
@@ -121,7 +121,7 @@ def _on_ray(folder: Path, count: int) -> dict[str, Any]:
     """`jobs/digits_ibm.toml` with so many Ray workers; its one scoring is a job, too."""
     with _service(folder) as ibm:
         counted = Counted(ibm)
-        options = {"trainer.num_workers": count, "trainer.batch_size": 64, "trainer.epochs": 5}
+        options = {"trainer.num_workers": count, "trainer.epochs": 2}
         sets = [word for name, value in options.items() for word in ("--set", f"{name}={value}")]
         command = [sys.executable, "-m", "qstore_ray", "train", "jobs/digits_ibm.toml", *sets]
         done = subprocess.run(

@@ -26,8 +26,8 @@ def sign_in_at_the_stand_in() -> None:
     """Replace the addresses that the client computes."""
     iam, manager = os.environ["IAM_URL"], auth.IAMTokenManager
 
-    def made(api_key: str, url: str, **more: Any) -> Any:
-        return manager(api_key, url=iam, **more)
+    def made(api_key: str, **more: Any) -> Any:
+        return manager(api_key, **more | {"url": iam})
 
     auth.IAMTokenManager = made
     account.get_iam_api_url = lambda _: iam
