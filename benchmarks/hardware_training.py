@@ -233,6 +233,7 @@ def trainings(folder: Path, only: str = "") -> dict[str, Any]:
     environments = sorted({plan.environment for plan in PLANS} - {""})
     for name in environments:
         make(name)
+    folder.mkdir(parents=True, exist_ok=True)
     path = write_task(folder)
     rows = []
     for number, plan in enumerate(PLANS):

@@ -1,0 +1,58 @@
+"""IBM hardware through the gateway: jobs, requests, delays and billed seconds, ours and others'.
+
+    python benchmarks/hardware.py                 all, into results/hardware.json and the page
+    python benchmarks/hardware.py delays fairness    these alone, into the same
+    python benchmarks/hardware.py page               docs/hardware-performance.md from the numbers
+
+Parts: workers, delays, overhead, fairness, training; "ours" is our own trainings alone, beside the
+last ones of the others. All of it talks to a stand-in of IBM's service
+in a process of its own (tests/ibm) through the released client libraries; nothing ran on a QPU.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path += [str(HERE / "peers"), str(HERE.parent)]
+
+from hardware_gateway import delays, fairness, overhead, workers  # noqa: E402
+from hardware_page import write_page  # noqa: E402
+from hardware_training import OURS, SEED, trainings  # noqa: E402
+from record import RESULTS, origin, write  # noqa: E402
+
+PARTS = {
+    "workers": workers, "delays": delays, "overhead": overhead, "fairness": fairness,
+    "training": trainings,
+}  # fmt: skip
+
+
+def main() -> None:
+    """Measure what is named, keep the rest, write the numbers and the page."""
+    words = sys.argv[1:] or list(PARTS)
+    path = RESULTS / "hardware.json"
+    found: dict[str, Any] = json.loads(path.read_text())["summary"] if path.exists() else {}
+    with tempfile.TemporaryDirectory(prefix="hardware-", ignore_cleanup_errors=True) as scratch:
+        for word in words:
+            folder = Path(scratch) / word
+            if word == "ours":
+                rows = found["training"]["found"]["rows"]
+                new = {row["method"]: row for row in trainings(folder, OURS)["rows"]}
+                rows[:] = [new[r["method"]] if r["who"] == OURS else r for r in rows]
+                found["ours"] = {"measured": origin()}
+            elif word != "page":
+                found[word] = {"measured": origin(), "found": PARTS[word](folder)}
+            if word != "page":
+                with redirect_stdout(StringIO()):  # the parts have printed their numbers
+                    write("hardware", SEED, [], **found)
+    write_page()
+
+
+if __name__ == "__main__":
+    main()
