@@ -24,6 +24,7 @@ from hardware_training import DEVICE, LAYERS, QUBITS, ROWS, SHOTS, Counted
 
 from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.ibm.backend import IbmBackend
+from qstore_ray.backends.ibm.call import hardware_call
 from qstore_ray.backends.ibm.gateway.access import close_gateways, gateway_for
 from qstore_ray.backends.ibm.gateway.gateway import Gateway
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
@@ -121,7 +122,8 @@ def _on_ray(folder: Path, count: int) -> dict[str, Any]:
     """`jobs/digits_ibm.toml` with so many Ray workers; its one scoring is a job, too."""
     with _service(folder) as ibm:
         counted = Counted(ibm)
-        options = {"trainer.num_workers": count, "trainer.epochs": 2}
+        budget = "trainer.backend_options.budget.seconds"
+        options = {"trainer.num_workers": count, "trainer.epochs": 2, budget: 10_000}
         sets = [word for name, value in options.items() for word in ("--set", f"{name}={value}")]
         command = [sys.executable, "-m", "qstore_ray", "train", "jobs/digits_ibm.toml", *sets]
         done = subprocess.run(
@@ -223,8 +225,13 @@ def overhead(folder: Path) -> list[dict[str, Any]]:
 
 def _step(backend: IbmBackend, ibm: Loopback, step: int) -> dict[str, float]:
     before = sum(ibm.requests().values())
+    gateway = gateway_for(backend.config, "process")
+    call = hardware_call(
+        TEMPLATE, Z, _bindings(ROWS * CIRCUITS, step), SHOTS, DrawKey((step,)),
+        device=backend.device, identity=backend.identity, options={},
+    )  # fmt: skip
     began = time.perf_counter()
-    backend.evaluate(TEMPLATE, Z, _bindings(ROWS * CIRCUITS, step), key=DrawKey((step,)))
+    gateway.evaluate(call)
     whole = time.perf_counter() - began
     last = list(ibm.accepted())[-1]
     at = {entry["event"]: entry["at"] for entry in ibm.journal() if entry.get("job") == last}

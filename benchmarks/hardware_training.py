@@ -1,8 +1,9 @@
 """The same training by ours and by two other libraries, and what the service counts of each.
 
 Zeros and ones of the digits on 4 qubits: RY(x) on each, layers of RY and RZ on each and a chain of
-CX, the mean of (⟨Z0⟩ − y)² with y = ±1, all rows in each step. Everybody's client library talks to
-the same stand-in of IBM's service; jobs, requests and executions are those of its journal.
+CX, the mean of (⟨Z⟩ − y)² for the last qubit and y = ±1, all rows in each step. Everybody's client
+library talks to the same stand-in of IBM's service; jobs, requests and executions are those of its
+journal.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def write_task(folder: Path) -> Path:
         ops += [["cx", [q, q + 1], []] for q in range(QUBITS - 1)]
     spec = {
         "family": "hardware", "n_qubits": QUBITS, "layers": LAYERS, "initial": "zeros",
-        "n_rows": QUBITS, "n_params": slot, "ops": ops, "observables": [[0]],
+        "n_rows": QUBITS, "n_params": slot, "ops": ops, "observables": [[QUBITS - 1]],
         "hardware": {
             "device": DEVICE, "shots": SHOTS, "learning_rate": LEARNING_RATE,
             "perturbation": PERTURBATION,
@@ -190,7 +191,11 @@ def _train_ours(
         case.rows, case.y, test=(test_x, test_y), split={"train": 1.0}, task="regression"
     )
     model = ModelConfig(
-        circuit=_circuit(case), features="x", observables=["Z0"], head="none", loss="mse"
+        circuit=_circuit(case),
+        features="x",
+        observables=[f"Z{QUBITS - 1}"],
+        head="none",
+        loss="mse",
     )
     method: dict[str, Any] = {"gradient": plan.method}
     if plan.method == "optimizer-spsa":

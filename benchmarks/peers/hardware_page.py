@@ -62,10 +62,10 @@ def _training(found: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield fill(
         f"""Zeros and ones of the digits: {task["qubits"]} qubits, {task["layers"]} layers of RY and
-        RZ on each qubit and a chain of CX, {task["parameters"]} parameters, ⟨Z0⟩ against ±1 with
-        the squared error, all {task["rows"]} rows in every step, {task["shots"]} shots,
-        `{task["device"]}`. Everybody takes steps of its own optimizer (Adam, or SPSA if the title
-        says so), without mitigation. All numbers are of one step, the total divided by the
+        RZ on each qubit and a chain of CX, {task["parameters"]} parameters, ⟨Z⟩ of the last qubit
+        against ±1 with the squared error, all {task["rows"]} rows in every step, {task["shots"]}
+        shots, `{task["device"]}`. Everybody takes steps of its own optimizer (Adam, or SPSA if the
+        title says so), without mitigation. All numbers are of one step, the total divided by the
         steps. Accuracy: of {task["test_rows"]} other rows after so many steps, from different
         starting points and with few steps, so it compares nothing. Times fewer: than our default,
         the first row."""
