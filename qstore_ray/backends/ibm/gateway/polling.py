@@ -47,7 +47,7 @@ class PollPace:
         """
         known = _BEFORE * min(self._ran.get(executions or 0, ()), default=0.0)
         pause = max(_SHORTEST, _FIRST_PART * known) if known else self._policy.first_poll
-        return JobPolls(self, executions, now, min(pause, self._policy.first_poll), known)
+        return JobPolls(self, executions, now, pause, known)
 
     def pause(self, wanted: float) -> float:
         """The pause, not above the longest one."""
