@@ -4,8 +4,8 @@
     python benchmarks/hardware.py delays fairness    these alone, into the same
     python benchmarks/hardware.py page               docs/hardware-performance.md from the numbers
 
-Parts: workers, delays, overhead, fairness, training; "ours" is our own trainings alone, beside the
-last ones of the others. All of it talks to a stand-in of IBM's service
+Parts: workers, delays, overhead, fairness, training; "training:qstore_ray" is our own trainings
+alone, beside the last ones of the others. All of it talks to a stand-in of IBM's service
 in a process of its own (tests/ibm) through the released client libraries; nothing ran on a QPU.
 """
 
@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path += [str(HERE / "peers"), str(HERE.parent)]
+sys.path[:0] = [str(HERE / "peers"), str(HERE.parent)]  # this tree before an installed one
 
 from hardware_gateway import delays, fairness, overhead, workers  # noqa: E402
 from hardware_page import write_page  # noqa: E402
-from hardware_training import OURS, SEED, trainings  # noqa: E402
+from hardware_training import SEED, trainings  # noqa: E402
 from record import RESULTS, origin, write  # noqa: E402
 
 PARTS = {
@@ -40,12 +40,13 @@ def main() -> None:
     found: dict[str, Any] = json.loads(path.read_text())["summary"] if path.exists() else {}
     with tempfile.TemporaryDirectory(prefix="hardware-", ignore_cleanup_errors=True) as scratch:
         for word in words:
-            folder = Path(scratch) / word
-            if word == "ours":
+            folder = Path(scratch) / word.replace(" ", "-")
+            if word.startswith("training:"):
                 rows = found["training"]["found"]["rows"]
-                new = {row["method"]: row for row in trainings(folder, OURS)["rows"]}
-                rows[:] = [new[r["method"]] if r["who"] == OURS else r for r in rows]
-                found["ours"] = {"measured": origin()}
+                new = trainings(folder, word.partition(":")[2])["rows"]
+                again = {(row["who"], row["method"]): row for row in new}
+                rows[:] = [again.get((row["who"], row["method"]), row) for row in rows]
+                found["training"]["measured"] = origin()
             elif word != "page":
                 found[word] = {"measured": origin(), "found": PARTS[word](folder)}
             if word != "page":

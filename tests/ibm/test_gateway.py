@@ -206,6 +206,14 @@ def test_a_step_of_any_number_of_workers_is_one_job(ibm, backend, tmp_path, work
     audit(ibm, tmp_path)
 
 
+@pytest.mark.parametrize("in_flight", [1, 2])
+def test_what_does_not_fit_in_flight_follows_when_a_job_has_ended(ibm, backend, in_flight):
+    """Also if nobody calls meanwhile."""
+    caps = {"executions": 8 * SHOTS, "in_flight": in_flight}
+    measured(backend(policy={"caps": caps}), 0)
+    assert len(ibm.accepted()) == 4
+
+
 def test_a_share_that_never_comes_is_waited_for_only_so_long(ibm, backend):
     hardware = backend(policy={"group_wait": 0.3})
     measured(hardware, 0, slice(0, 3), part=0, parts=2)

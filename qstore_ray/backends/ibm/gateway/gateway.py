@@ -212,6 +212,8 @@ class Gateway:
     def _next_time(self) -> float:
         times = [flight.wake for flight in self._flights.values()]
         if len(self._flights) < self._policy.caps.in_flight:
+            if self._packer.is_ready:  # a job has ended, and makes room for the next one
+                return self._clock()
             ready = self._packer.next_time()
             times += [] if ready is None else [ready]
         return min(times, default=float("inf"))
