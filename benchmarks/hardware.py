@@ -12,6 +12,7 @@ in a process of its own (tests/ibm) through the released client libraries; nothi
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from contextlib import redirect_stdout
@@ -46,13 +47,18 @@ def main() -> None:
                 new = trainings(folder, word.partition(":")[2])["rows"]
                 again = {(row["who"], row["method"]): row for row in new}
                 rows[:] = [again.get((row["who"], row["method"]), row) for row in rows]
-                found["training"]["measured"] = origin()
+                found["training"]["measured"] = _when()
             elif word != "page":
-                found[word] = {"measured": origin(), "found": PARTS[word](folder)}
+                found[word] = {"measured": _when(), "found": PARTS[word](folder)}
             if word != "page":
                 with redirect_stdout(StringIO()):  # the parts have printed their numbers
                     write("hardware", SEED, [], **found)
     write_page()
+
+
+def _when() -> dict[str, str]:
+    """When, at which commit, and how busy the machine was."""
+    return {**origin(), "load_average": f"{os.getloadavg()[0]:.1f}"}
 
 
 if __name__ == "__main__":

@@ -37,15 +37,16 @@ def write_page() -> None:
         if name in payload["summary"]:
             lines += ["", *written(payload["summary"][name]["found"])]
     machine = payload["machine"]
-    when = ", ".join(
-        f"{name} {part['measured']['written']} at {part['measured']['commit']}"
+    when = "; ".join(
+        f"{name} {part['measured']['written']} at {part['measured']['commit']}, load average "
+        f"{part['measured'].get('load_average', 'not recorded')}"
         for name, part in payload["summary"].items()
     )
     lines += [
         "",
         fill(
-            f"""Machine: {machine["processor"]}, {machine["cpus"]} cores, shared with other work:
-            load average {machine["load_average"]:.1f} at the end. Measured: {when}."""
+            f"""Machine: {machine["processor"]}, {machine["cpus"]} cores, shared with other work,
+            which delays and overhead suffer from; counts do not. Measured: {when}."""
         ),
     ]
     PAGE.write_text("\n".join(lines) + "\n")
