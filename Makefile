@@ -16,10 +16,10 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-ibm test test-all coverage check format bench bench-engine bench-peers lock clean
+.PHONY: help setup run run-ibm test test-all coverage check format bench bench-engine bench-hardware bench-peers lock clean
 
 help: ## print this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 setup: $(STAMP) ## install the locked packages and this one into .venv
 run: $(STAMP) ## train the digits classifier (JOB=, ARGS=)
@@ -59,6 +59,9 @@ bench: $(STAMP) ## measure: engine, overhead, scaling, start-up, callbacks, digi
 
 bench-engine: $(STAMP) ## measure the exact engine alone, beside the last comparison (1 minute)
 	$(BIN)/python benchmarks/engine.py
+
+bench-hardware: $(STAMP) ## jobs, requests and seconds on the stand-in, beside two libraries (20 minutes)
+	$(BIN)/python benchmarks/hardware.py $(ARGS)
 
 bench-peers: $(STAMP) ## compare with other libraries, each in its own environment (30 minutes)
 	$(BIN)/python benchmarks/peers/run.py $(ARGS)

@@ -31,6 +31,24 @@ PACKAGES: dict[str, tuple[str, ...]] = {
         "scipy==1.17.1",
     ),
     "jax": _JAX,
+    "qiskit-ibm": (
+        "qiskit==2.6.2",
+        "qiskit-ibm-runtime==0.51.0",
+        "qiskit-machine-learning==0.9.1",
+        "numpy==2.4.6",
+        "scipy==1.17.1",
+    ),
+    # The plugin takes no newer client. Without a pin, uv tries releases that cannot be built.
+    "pennylane-qiskit": (
+        "pennylane==0.45.1",
+        "pennylane-qiskit==0.45.0",
+        "qiskit==2.3.0",
+        "qiskit-aer==0.17.2",
+        "qiskit-ibm-runtime==0.45.1",
+        "ibm-platform-services==0.77.1",
+        "numpy==2.4.6",
+        "scipy==1.17.1",
+    ),
 }
 
 

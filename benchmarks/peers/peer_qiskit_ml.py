@@ -23,7 +23,7 @@ def build(case: Case) -> Step:
     rows = ParameterVector("x", case.rows.shape[1])
     params = ParameterVector("p", len(case.params))
     for op in case.ops:
-        angles = [_expression(angle, rows, params) for angle in op.angles]
+        angles = [expression(angle, rows, params) for angle in op.angles]
         getattr(circuit, op.gate)(*angles, *op.qubits)
     terms = [
         ("Z" * len(qubits), list(qubits), weight)
@@ -45,7 +45,7 @@ def build(case: Case) -> Step:
     return step
 
 
-def _expression(angle: Angle, rows: ParameterVector, params: ParameterVector) -> Any:
+def expression(angle: Angle, rows: ParameterVector, params: ParameterVector) -> Any:
     if angle.kind == "const":
         return angle.offset
     slot = (rows if angle.kind == "row" else params)[angle.slot]

@@ -32,7 +32,7 @@ TEMPLATE = Template(
     2, (Op("ry", (0,), (row(0),)), Op("cx", (0, 1)), Op("rx", (1,), (param(0),))), 1, 1
 )
 OBSERVABLES = (Observable.parse("Z0"), Observable.parse("Z0 Z1"), Observable.parse("X1"))
-BINDINGS = Bindings(np.linspace(0.2, 2.8, 6)[:, None], np.array([0.7]))
+BINDINGS = Bindings(np.linspace(0.2, 2.8, 16)[:, None], np.array([0.7]))
 SHOTS = 500
 POLICY = {
     "first_poll": 0.02, "longest_poll": 0.1, "first_pause": 0.05, "longest_pause": 0.2,
@@ -187,7 +187,7 @@ def test_a_step_of_any_number_of_workers_is_one_job(ibm, backend, tmp_path, work
     hardware = backend(policy={"first_poll": 0.2, "longest_poll": 2.0})
     measured(hardware, 0)
     before = sum(ibm.requests().values())
-    parts = np.array_split(np.arange(6), min(workers, 6))
+    parts = np.array_split(np.arange(16), workers)
     found: dict[int, np.ndarray] = {}
 
     def worker(part: int) -> None:
@@ -204,6 +204,14 @@ def test_a_step_of_any_number_of_workers_is_one_job(ibm, backend, tmp_path, work
     assert sum(ibm.requests().values()) - before <= 15
     close_gateways()
     audit(ibm, tmp_path)
+
+
+@pytest.mark.parametrize("in_flight", [1, 2])
+def test_what_does_not_fit_in_flight_follows_when_a_job_has_ended(ibm, backend, in_flight):
+    """Also if nobody calls meanwhile."""
+    caps = {"executions": 8 * SHOTS, "in_flight": in_flight}
+    measured(backend(policy={"caps": caps}), 0)
+    assert len(ibm.accepted()) == 4
 
 
 def test_a_share_that_never_comes_is_waited_for_only_so_long(ibm, backend):

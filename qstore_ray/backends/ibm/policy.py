@@ -16,7 +16,8 @@ class GatewayPolicy(Config):
         caps: the limits of a job, and of jobs in flight.
         delay: for which a request without a group waits for others.
         group_wait: for which the shares of a step wait for those that are missing.
-        first_poll, longest_poll: between two questions about a job; the pause grows by half.
+        first_poll, longest_poll: between two questions about a job; the pause grows by half. Once
+            the time of a job of the same size is known, it is asked for at about its end.
         first_pause, longest_pause: before a request that had no answer is made again; it doubles.
         patience: without any answer of the service, after which the run ends; it can be resumed.
         tag_delay: for which a job that may have been accepted is looked up, before it is submitted

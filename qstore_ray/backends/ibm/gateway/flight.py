@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from qstore_ray.backends.ibm.gateway.polling import JobPolls, PollPace
 from qstore_ray.backends.ibm.ledger.entries import RequestShare
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.ledger.record import HardwareJob, JobState
@@ -37,6 +38,7 @@ class Flight:
             fetched, but not submitted.
         options: of the sampler, or what `run_estimator` takes.
         policy: how to wait.
+        pace: what earlier jobs have shown of when to ask.
 
     Attributes:
         wake: when `advance` is to be called next.
@@ -51,11 +53,13 @@ class Flight:
         pubs: Callable[[], Sequence[Pub]] | None,
         options: ReadOnlyTable,
         now: float,
+        pace: PollPace | None = None,
     ) -> None:
         self.key, self.wake = key, now
         self._client, self._ledger, self._policy = client, ledger, policy
         self._pubs, self._options = pubs, options
-        self._poll, self._pause = policy.first_poll, policy.first_pause
+        self._pace, self._pause = pace or PollPace(policy), policy.first_pause
+        self._polls: JobPolls | None = None
         self._silent_since: float | None = None
         self._lost_results = 0
         may_be_there = self.record.state is JobState.SUBMITTING
@@ -119,7 +123,8 @@ class Flight:
 
     def _submit(self, now: float) -> bool:
         assert self._pubs is not None
-        pubs, shots = self._pubs(), self.record.shots
+        record = self.record
+        pubs, shots = self._pubs(), record.shots
         self._ledger.submitting(self.key)
         try:
             job_id = self._client.submit(pubs, shots, self._options, [self.key])
@@ -133,17 +138,20 @@ class Flight:
             self._look_until = now if throttled else now + self._policy.tag_delay
             raise
         self._ledger.accepted(self.key, job_id)
-        self.wake = now + self._poll
+        self._polls = self._pace.begin(record.executions, now)
+        self.wake = self._polls.next_time(now)
         return False
 
     def _ask(self, now: float) -> bool:
         job_id = self.record.job_id
         status = self._client.state(job_id)
         if status.outcome == "waiting":
-            self.wake = now + self._poll
-            self._poll = min(1.5 * self._poll, self._policy.longest_poll)
+            self._polls = self._polls or self._pace.begin(None, now)  # somebody else submitted it
+            self.wake = self._polls.waiting(now)
             return False
         if status.outcome == "done":
+            if self._polls is not None:
+                self._polls.done(now)
             return self._fetch(job_id, now)
         self._end(job_id, status)
         return True

@@ -23,6 +23,7 @@ from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.forecast import HardwareCost, QpuRates, by_trial, forecast_jobs
 from qstore_ray.backends.ibm.gateway.flight import Flight, bases_of, gave_up_error, outcome_name
 from qstore_ray.backends.ibm.gateway.packing import Packer
+from qstore_ray.backends.ibm.gateway.polling import PollPace
 from qstore_ray.backends.ibm.gateway.waiter import CallWaiter
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.ledger.record import JobState
@@ -75,6 +76,7 @@ class Gateway:
         self._rates, self._budget, self._seed, self._level = rates, budget, seed, level
         self._clock = clock
         self._packer = Packer(policy.caps, delay=policy.delay)
+        self._pace = PollPace(policy)
         self._flights: dict[str, Flight] = {}
         self._waiting: dict[str, list[CallWaiter]] = {}
         self._account: tuple[float, float | None] = clock(), client.seconds_left()
@@ -104,10 +106,10 @@ class Gateway:
 
     def evaluate_all(self, calls: Sequence[HardwareCall]) -> list[list[AnyArray]]:
         """The outcomes of several calls that are queued at the same time; see `evaluate`."""
-        waiters = []
+        waiters, now = [], self._clock()
         for call in calls:
             parts = pieces(call.request, self._policy.caps)
-            waiters.append(CallWaiter(call, {part.key: part for part in parts}))
+            waiters.append(CallWaiter(call, {part.key: part for part in parts}, now))
         with self._changed:
             self._check_alive()
             self._arrived += waiters
@@ -209,14 +211,17 @@ class Gateway:
             self._drop(trial)
         for job in self._packer.take(self._clock(), len(self._flights)):
             self._start(job)
-        for key, flight in tuple(self._flights.items()):
-            if flight.wake <= self._clock():
-                self._advance(key, flight)
+        # One step of one job: then calls that arrived meanwhile are packed.
+        key = min(self._flights, key=lambda key: self._flights[key].wake, default=None)
+        if key is not None and self._flights[key].wake <= self._clock():
+            self._advance(key, self._flights[key])
         return True
 
     def _next_time(self) -> float:
         times = [flight.wake for flight in self._flights.values()]
         if len(self._flights) < self._policy.caps.in_flight:
+            if self._packer.is_ready:  # a job has ended, and makes room for the next one
+                return self._clock()
             ready = self._packer.next_time()
             times += [] if ready is None else [ready]
         return min(times, default=float("inf"))
@@ -244,7 +249,7 @@ class Gateway:
             waiter.fail(exc)
 
     def _queue(self, waiter: CallWaiter, missing: list[CircuitRequest]) -> None:
-        now, request = self._clock(), waiter.call.request
+        request, arrival = waiter.call.request, waiter.arrival
         if len(missing) < len(waiter.pieces):
             self._packer.answered(request)
         if not missing:
@@ -253,11 +258,11 @@ class Gateway:
         if len(missing) == len(waiter.pieces):
             rides = request.rides and self._packer.has_company(request)
             waits = rides or request.parts > 1
-            deadline = now + self._policy.group_wait if waits else float("inf")
-            self._packer.add(replace(request, arrival=now, deadline=deadline, rides=rides))
+            deadline = arrival + self._policy.group_wait if waits else float("inf")
+            self._packer.add(replace(request, arrival=arrival, deadline=deadline, rides=rides))
             return
         for piece in missing:  # of a call that was interrupted: its group is not complete again
-            self._packer.add(replace(_alone(piece), arrival=now))
+            self._packer.add(replace(_alone(piece), arrival=arrival))
 
     def _pubs(self, call: HardwareCall, piece: CircuitRequest) -> list[Pub]:
         circuits = compile_isa(
@@ -320,7 +325,8 @@ class Gateway:
 
     def _flight(self, key: str, pubs: Callable[[], list[Pub]] | None) -> Flight:
         options = json.loads(self._ledger.records[key].options)
-        return Flight(key, self._client, self._ledger, self._policy, pubs, options, self._clock())
+        now, pace = self._clock(), self._pace
+        return Flight(key, self._client, self._ledger, self._policy, pubs, options, now, pace)
 
     def _seconds_left(self) -> float | None:
         now = self._clock()

@@ -78,6 +78,11 @@ class Packer:
         self._keys.difference_update(request.key for request in found)
         return found
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether something waits only for jobs in flight to end."""
+        return bool(self._ready)
+
     def next_time(self) -> float | None:
         """When something that waits may leave, in the past if it may already; None if nothing.
 

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class CallWaiter:
-    """A call that waits for its pieces."""
+    """A call that waits for its pieces; `arrival` is when it was made."""
 
     call: HardwareCall
     pieces: dict[str, CircuitRequest]
+    arrival: float
     found: dict[str, list[AnyArray]] = field(default_factory=dict)
     error: BaseException | None = None
     done: threading.Event = field(default_factory=threading.Event)

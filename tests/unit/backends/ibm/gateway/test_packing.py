@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import math
+import random
 from collections import Counter
 from itertools import combinations
 
@@ -158,6 +160,39 @@ def test_while_trials_wait_they_are_served_by_weight_up_to_one_request_of_each(s
         waiting[each.trial] -= 1
         for one, other in combinations([trial for trial in WEIGHTS if waiting[trial]], 2):
             assert abs(served[one] - served[other]) <= largest[one] + largest[other] + 1e-9
+
+
+def test_busy_trials_share_five_jobs_in_flight_by_weight_and_none_starves():
+    """Each asks again as soon as it is answered; jobs take a second and end one after the other."""
+    weights, most = {"a": 1.0, "b": 1.0, "c": 2.0, "d": 4.0}, {"a": 10, "b": 1, "c": 5, "d": 8}
+    caps = JobCaps(executions=2000, in_flight=5)
+    packer, rng = Packer(caps, delay=DELAY), random.Random(0)
+    served, ends, jobs = dict.fromkeys(weights, 0.0), [0.0] * 5, 0
+    asked: Counter[str] = Counter()
+    last = dict.fromkeys(weights, 0)
+
+    def ask(trial: str, now: float) -> None:
+        asked[trial] += 1
+        rows, weight = rng.randint(1, most[trial]), weights[trial]
+        name = (trial, asked[trial])
+        packer.add(request(name, trial=trial, weight=weight, rows=rows, arrival=now))
+
+    for trial in weights:
+        for _ in range(120):
+            ask(trial, 0.0)
+    while jobs < 400:
+        now = heapq.heappop(ends)
+        for job in packer.take(now + DELAY, in_flight=4):
+            heapq.heappush(ends, now + 1.0)
+            jobs += 1
+            for each in job.requests:
+                served[each.trial] += each.executions / each.weight
+                last[each.trial] = jobs
+                ask(each.trial, now + 1.0)
+            assert all(jobs - at <= 5 for at in last.values()), "none starves"
+            for one, other in combinations(weights, 2):
+                bound = sum(100 * most[trial] / weights[trial] for trial in (one, other))
+                assert abs(served[one] - served[other]) <= bound
 
 
 def test_a_trial_that_was_idle_gets_no_credit():
