@@ -52,6 +52,11 @@ class MeasuredBasis:
         return tuple(q for q in range((self.x | self.z).bit_length()) if (self.x | self.z) >> q & 1)
 
     @property
+    def observables(self) -> AnyArray:
+        """Numbers of the observables that have a string in it."""
+        return np.flatnonzero(self.weights.any(axis=0))
+
+    @property
     def turns(self) -> tuple[Op, ...]:
         """Gates that turn the basis to Z: they come before the measurement."""
         found: list[Op] = []

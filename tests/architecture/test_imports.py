@@ -46,13 +46,15 @@ ALLOWED = {
         "qstore_ray.backends.aer",
         "qstore_ray.backends.ibm.service.isa",
         "qstore_ray.backends.ibm.service.folding",
-        "qstore_ray.backends.ibm.service.client",  # for the type checker
+        "qstore_ray.backends.ibm.service.estimator",
         "qstore_ray.backends.noise.device",
     ),
     "qiskit_aer": ("qstore_ray.backends.aer",),
     "qiskit_ibm_runtime": (
         "qstore_ray.backends.ibm.service.account",
         "qstore_ray.backends.ibm.service.client",
+        "qstore_ray.backends.ibm.service.estimator",
+        "qstore_ray.backends.ibm.service.estimator_options",
         "qstore_ray.backends.ibm.service.options",
         "qstore_ray.backends.ibm.service.session",
         "qstore_ray.backends.noise.device.fake",

@@ -46,6 +46,14 @@ def refused(job: str, capsys: pytest.CaptureFixture[str], command: str = "train"
             "does not take",
             "SamplerOptions",
         ),
+        (
+            {"estimator": {"resilience_level": 7}},
+            "estimator.resilience_level",
+            "does not take",
+            "EstimatorOptions",
+        ),
+        ({"estimator": {}, "sampler": {"max_execution_time": 9}}, "estimator", "not from both", ""),
+        ({"sampler": {"twirling": {"enable_gates": True}}}, "shots", "in place", "shots = 64"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

@@ -16,8 +16,14 @@ from qiskit_aer.noise import NoiseModel
 from qiskit_aer.primitives import SamplerV2
 from qiskit_ibm_runtime.api.session import STATUS_FORCELIST, PostForcelistRetry
 from qiskit_ibm_runtime.api.utils import default_runtime_url_resolver
+from qiskit_ibm_runtime.decoders.executor_estimator.decoder import ClientSideEstimatorDecoder
+from qiskit_ibm_runtime.executor.executor import Executor
+from qiskit_ibm_runtime.executor_estimator import Estimator
+from qiskit_ibm_runtime.executor_estimator.prepare import prepare
+from qiskit_ibm_runtime.options_models.estimator import EstimatorOptions
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
+from qstore_ray.backends.ibm.service.estimator import ROLE
 from tests.ibm import devices
 from tests.ibm.settings import CRN, PATH
 
@@ -29,6 +35,18 @@ SIGNATURES = {
     f"{RUNTIME}.executor_estimator.Estimator": "mode, options",
     f"{RUNTIME}.executor_estimator.Estimator.run": "self, pubs, precision, dry_run",
     f"{RUNTIME}.executor_sampler.prepare.prepare": "pubs, options, shots, add_tags, backend",
+    f"{RUNTIME}.executor_estimator.prepare.prepare": (
+        "pubs, options, precision, add_tags, backend"
+    ),
+    f"{RUNTIME}.executor_estimator.finalize_options.finalize_estimator_options": "options",
+    f"{RUNTIME}.executor_estimator.utils.resolve_noise_factors": "zne_options",
+    f"{RUNTIME}.executor_estimator.utils.validate_noise_factors": "noise_factors, extrapolator",
+    f"{RUNTIME}.executor_estimator.trex.resolve_trex_num_randomizations": (
+        "measure_noise_learning, twirling_num_randomizations"
+    ),
+    f"{RUNTIME}.executor.calculate_twirling_shots.calculate_twirling_shots": (
+        "pub_shots, num_randomizations, shots_per_randomization"
+    ),
     f"{RUNTIME}.executor.executor.Executor": "mode, options",
     f"{RUNTIME}.executor.executor.Executor.run": "self, program, dry_run",
     f"{RUNTIME}.Session": "backend, max_time, create_new",
@@ -99,6 +117,24 @@ def test_a_program_is_encoded_and_decoded_by_version_2_0():
     assert set(version_2_0.QuantumProgramResultModel.model_fields) == {
         "schema_version", "data", "metadata", "passthrough_data", "semantic_role",
     }  # fmt: skip
+
+
+def test_an_estimator_runs_what_it_prepares_under_the_name_by_which_it_is_decoded(
+    service, bell, monkeypatch
+):
+    """The gateway takes the two steps of `Estimator.run` one by one."""
+    submitted = []
+    monkeypatch.setattr(Executor, "run", lambda _, program, **__: submitted.append(program))
+    backend = service.backend("fake_manila")
+    pub = (bell.remove_final_measurements(inplace=False), [["IIIZZ"]])
+    options = EstimatorOptions(default_shots=100)
+    Estimator(backend, options=options).run([pub])
+    program, _ = prepare([pub], options, backend=backend)
+    assert submitted[0]._semantic_role == ROLE == ClientSideEstimatorDecoder.SEMANTIC_ROLE
+    shapes = [[item.shape for item in each.items] for each in (submitted[0], program)]
+    assert shapes == [[(2, 1), (2,)]] * 2
+    assert submitted[0].shots == program.shots == 64
+    assert submitted[0].passthrough_data == program.passthrough_data
 
 
 def test_a_url_keeps_its_port_only_with_the_word_experimental():

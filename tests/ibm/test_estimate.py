@@ -68,10 +68,12 @@ def estimated(job: str, capsys: pytest.CaptureFixture[str], *changes: str) -> di
         ({"mitigation": READOUT | {"during": "always", "zne": {"scales": [1, 3]}}}, {}),
         ({"mitigation": READOUT | {"during": "always"}, "gradient": "parameter_shift"}, {}),
         ({"mitigation": READOUT | {"during": "always"}, "optimizer": "qn_spsa"}, {}),
+        ({}, {"estimator": {"resilience_level": 1}}),
     ],
     ids=[
         "spsa gradient", "jobs in pieces", "search", "accumulated", "mitigated",
         "size of a slope", "test rows calibrated", "calibrated", "two circuits", "metric",
+        "estimator",
     ],
 )  # fmt: skip
 def test_the_forecast_is_what_the_service_was_asked_for(ibm, tmp_path, capsys, trainer, options):

@@ -1,4 +1,4 @@
-"""The IBM backend: expectation values from shots on a quantum computer, through the gateway."""
+"""The IBM backend: expectation values from a quantum computer, through the gateway."""
 
 from __future__ import annotations
 
@@ -7,16 +7,25 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
 from qstore_ray.backends.base import Bindings, Estimates
 from qstore_ray.backends.check_bindings import check_bindings
 from qstore_ray.backends.counts import Counts
 from qstore_ray.backends.device_circuit import AS_IT_IS, DeviceCircuit
 from qstore_ray.backends.grouping import checked_shots, group_observables, key_of_shots
-from qstore_ray.backends.ibm.call import as_one_job, counts_of_call, hardware_call
+from qstore_ray.backends.ibm.call import (
+    as_one_job,
+    counts_of_call,
+    estimates_of_call,
+    hardware_call,
+)
 from qstore_ray.backends.ibm.config import GatewayConfig, Where
 from qstore_ray.backends.ibm.forecast import HardwareCost
-from qstore_ray.backends.ibm.gateway.access import gateway_for, gateways_of
+from qstore_ray.backends.ibm.gateway.access import OpenGateway, gateway_for, gateways_of
 from qstore_ray.backends.ibm.gateway.recording import (
+    GatheredCalls,
+    RecordingGateway,
     active_gathering,
     active_recording,
     answering,
@@ -56,6 +65,8 @@ class IbmBackend:
             `QpuRates`.
         sampler: options of IBM's client-side Sampler, such as
             {"dynamical_decoupling": {"enable": true}}.
+        estimator: options of IBM's client-side Estimator, which then computes the values in place
+            of the Sampler's outcomes, such as {"resilience_level": 1}; its shots are `shots`.
         seed, level: of the transpiler.
         where: `process`: the gateway runs in this process; `ray`: in an actor; `auto`: in an actor
             if Ray runs.
@@ -95,6 +106,7 @@ class IbmBackend:
         client_seconds: float | None = None,
         price_per_second: float | None = None,
         sampler: ReadOnlyTable | None = None,
+        estimator: ReadOnlyTable | None = None,
         seed: int = 0,
         level: int = 3,
         where: Where = "auto",
@@ -103,8 +115,17 @@ class IbmBackend:
     ) -> None:
         self.shots = checked_shots(shots)
         self.sampler: Table = dict(sampler or {})
+        self.estimator: Table | None = None if estimator is None else dict(estimator)
+        if sampler and estimator is not None:
+            raise ConfigError(
+                "values come from IBM's Sampler or from its Estimator, not from both",
+                field="estimator",
+                value=self.estimator,
+                fix="Leave sampler or estimator out.",
+            )
         self.where: Where = where
-        self.identity, self._is_checked = RunIdentity(""), False
+        self.identity = RunIdentity("")
+        self._checked_shots: set[int] = set()
         self.compiled = AS_IT_IS
         with _with_names_of_options():
             self.config = GatewayConfig.from_dict({
@@ -133,12 +154,17 @@ class IbmBackend:
     def __repr__(self) -> str:
         return f"IbmBackend(device={self.device!r}, shots={self.shots})"
 
+    @property
+    def mitigates(self) -> bool:
+        """Whether the values are mitigated already, by IBM's Estimator."""
+        return self.estimator is not None
+
     def description(self) -> Table:
-        """What decides the values: device, shots, sampler, transpiler; see `DescribedBackend`."""
+        """What decides the values: device, shots, primitive, transpiler; see `DescribedBackend`."""
         config = self.config
         return {
             "device": config.device, "shots": self.shots, "sampler": self.sampler,
-            "seed": config.seed, "level": config.level,
+            "estimator": self.estimator, "seed": config.seed, "level": config.level,
         }  # fmt: skip
 
     def for_run(self, run: str, trial: str = "", part: str = "", weight: float = 1.0) -> IbmBackend:
@@ -190,11 +216,7 @@ class IbmBackend:
     ) -> None:
         """Whether the arguments fit each other; see `Backend.check`. Nothing is submitted."""
         check_bindings(template, observables, bindings)
-        if self.sampler and not self._is_checked:
-            from qstore_ray.backends.ibm.service.options import check_sampler_options
-
-            check_sampler_options(self.sampler)
-            self._is_checked = True
+        self._check_options(self.shots)
         if template.initial != "zeros":
             raise CircuitError(
                 "a quantum computer cannot start from amplitudes",
@@ -219,7 +241,21 @@ class IbmBackend:
             BudgetReachedError: the next job would pass the budget.
             BackendError, ServiceError: a job failed too often, the service is out of reach.
         """
-        return self.counts(template, observables, bindings, shots=shots, key=key).estimates()
+        if self.estimator is None:
+            return self.counts(template, observables, bindings, shots=shots, key=key).estimates()
+        from qstore_ray.backends.ibm.service.estimator import plan_of
+
+        self.check(template, observables, bindings)
+        shots = self.shots if shots is None else checked_shots(shots)
+        grouping = group_observables(tuple(observables))
+        if not grouping.bases or not len(bindings):  # nothing to measure
+            values = np.tile(grouping.constants, (len(bindings), 1))
+            return Estimates(values, np.zeros(values.shape))
+        call = hardware_call(
+            template, observables, bindings, shots, key_of_shots(key), device=self.device,
+            identity=self.identity, options=self.estimator, plan=plan_of(self.estimator, shots),
+        )  # fmt: skip
+        return estimates_of_call(call, self._gateway().evaluate(call))
 
     def counts(
         self,
@@ -230,9 +266,21 @@ class IbmBackend:
         shots: int | None = None,
         key: DrawKey | None = None,
     ) -> Counts:
-        """How often each outcome was read, of the shots of `evaluate`; see `CountingBackend`."""
+        """How often each outcome was read, of the shots of `evaluate`; see `CountingBackend`.
+
+        Raises:
+            ConfigError: IBM's Estimator gives values, not outcomes.
+        """
+        if self.estimator is not None:
+            raise ConfigError(
+                "what asks for outcomes cannot have them from IBM's Estimator, which gives values",
+                field="estimator",
+                value=self.estimator,
+                fix="Take sampler instead of estimator.",
+            )
         self.check(template, observables, bindings)
         shots = self.shots if shots is None else checked_shots(shots)
+        self._check_options(shots)
         grouping = group_observables(tuple(observables))
         n_rows = len(bindings)
         if not grouping.bases or not n_rows:  # nothing to measure
@@ -242,8 +290,28 @@ class IbmBackend:
             template, observables, bindings, shots, key_of_shots(key), device=self.device,
             identity=self.identity, options=self.sampler, compiled=self.compiled,
         )  # fmt: skip
-        gateway = active_gathering() or active_recording() or gateway_for(self.config, self.where)
-        return counts_of_call(call, gateway.evaluate(call))
+        return counts_of_call(call, self._gateway().evaluate(call))
+
+    def _gateway(self) -> OpenGateway | RecordingGateway | GatheredCalls:
+        return active_gathering() or self._asked()
+
+    def _asked(self) -> OpenGateway | RecordingGateway:
+        return active_recording() or gateway_for(self.config, self.where)
+
+    def _check_options(self, shots: int) -> None:
+        """Refuse options that IBM's client does not take; it is imported if there are any."""
+        if shots in self._checked_shots:
+            return
+        from qstore_ray.backends.ibm.service import options
+
+        if self.estimator is not None:
+            from qstore_ray.backends.ibm.service.estimator_options import check_estimator_options
+
+            check_estimator_options(self.estimator)
+        else:
+            options.check_sampler_options(self.sampler, shots)
+        options.check_rep_delay(self.estimator or self.sampler, self.config.rates.rep_delay)
+        self._checked_shots.add(shots)
 
     def compiled_as(self, circuit: DeviceCircuit) -> IbmBackend:
         """The backend that compiles its circuits in this way; see `CompilingBackend`."""
@@ -260,8 +328,7 @@ class IbmBackend:
         if not gathered.calls:
             return found
         calls = as_one_job(gathered.calls)
-        gateway = active_recording() or gateway_for(self.config, self.where)
-        outcomes = gateway.evaluate_all(calls)
+        outcomes = self._asked().evaluate_all(calls)
         keys = [call.request.key for call in calls]
         with answering(dict(zip(keys, outcomes, strict=True))):
             return work()

@@ -213,4 +213,5 @@ def _executions_by_trial(job: HardwareJob) -> dict[str, int]:
     found: dict[str, int] = {}
     for request in job.requests:
         found[request.trial] = found.get(request.trial, 0) + request.executions
+    found[job.requests[0].trial] += job.calibration
     return found

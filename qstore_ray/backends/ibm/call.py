@@ -1,7 +1,8 @@
 """What a worker sends to the gateway: rows of one circuit, whose run and turn they are.
 
 A call is data: it is pickled to the gateway's process, which compiles the circuit for the device.
-Its answer is the outcomes: of each measured basis, packed bits (N, S, bytes).
+Its answer is the outcomes: of each measured basis, packed bits (N, S, bytes). IBM's Estimator
+answers with values and variances (N, O, 2) of the O observables that a basis has a part of.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qstore_ray.backends.base import Bindings
+from qstore_ray.backends.base import Bindings, Estimates, Usage
 from qstore_ray.backends.counts import Counts, OutcomeCounts
 from qstore_ray.backends.device_circuit import AS_IT_IS, DeviceCircuit
 from qstore_ray.backends.grouping import MeasuredBasis, group_observables
@@ -23,11 +24,15 @@ from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.paid import RunIdentity
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
+from qstore_ray.errors import BackendError
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray, ReadOnlyTable
+    from qstore_ray.backends.ibm.service.estimator import EstimatorPlan
+    from qstore_ray.types import AnyArray, FloatArray, ReadOnlyTable
 
 _BYTES_OF_GATE, _BYTES_OF_VALUE = 40, 12
+_BYTES_OF_PUB, _BYTES_OF_TWIRLED_GATE, _BYTES_OF_TURNS = 80_000, 200, 400
+"""Of the Estimator on 156 qubits: a PUB, a gate in it, and how a row is measured in it."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class HardwareCall:
         template, observables, bindings: the circuit, what is measured, its N rows.
         compiled: how the circuit is compiled.
         step: names the step of all workers that it belongs to.
+        is_estimated: by IBM's Estimator, not by its Sampler.
     """
 
     request: CircuitRequest
@@ -47,6 +53,7 @@ class HardwareCall:
     bindings: Bindings
     compiled: DeviceCircuit = AS_IT_IS
     step: str = ""
+    is_estimated: bool = False
 
     def rows(self, first: int, count: int) -> Bindings:
         """Some of the rows."""
@@ -66,6 +73,7 @@ def hardware_call(
     identity: RunIdentity,
     options: ReadOnlyTable,
     compiled: DeviceCircuit = AS_IT_IS,
+    plan: EstimatorPlan | None = None,
 ) -> HardwareCall:
     """The call of one evaluation; equal ones have an equal key, also in another process.
 
@@ -73,9 +81,12 @@ def hardware_call(
         key: of the draws; its words name the evaluation, so the same words with the same numbers
             are the same measurement, and are run and paid once.
         identity: whose it is.
-        options: of the sampler.
+        options: of the Sampler, or of the Estimator.
         compiled: how the circuit is compiled.
+        plan: what the Estimator makes of the shots; None for the Sampler.
     """
+    if plan is not None:
+        options = {"estimator": options, "shots": shots, "circuits": plan.circuits}
     text = options_text(options)
     n_circuits = len(group_observables(tuple(observables)).bases)
     run, trial, part, weight = identity
@@ -103,7 +114,25 @@ def hardware_call(
         deadline=0.0 if key.parts > 1 else float("inf"),
         rides=compiled.layout_of is not None,
     )
-    return HardwareCall(request, template, tuple(observables), bindings, compiled, step)
+    call = HardwareCall(request, template, tuple(observables), bindings, compiled, step)
+    return call if plan is None else _estimated(call, plan)
+
+
+def _estimated(call: HardwareCall, plan: EstimatorPlan) -> HardwareCall:
+    """The call as IBM's Estimator runs it: more circuits of fewer shots, and a calibration."""
+    asked = call.request
+    copies = asked.circuits_per_row * plan.factors
+    gates = plan.largest * len(call.template.ops)
+    values = _BYTES_OF_VALUE * (call.template.n_rows + call.template.n_params)
+    request = replace(
+        asked,
+        shots=plan.shots,
+        circuits_per_row=asked.circuits_per_row * plan.circuits,
+        calibration=plan.calibration,
+        circuit_bytes=copies * int(_BYTES_OF_PUB + _BYTES_OF_TWIRLED_GATE * gates),
+        row_bytes=copies * (values + _BYTES_OF_TURNS),
+    )
+    return replace(call, request=request, is_estimated=True)
 
 
 def _fingerprint(
@@ -143,13 +172,16 @@ def as_one_job(calls: Iterable[HardwareCall]) -> list[HardwareCall]:
 
 
 def blank_outcomes(call: HardwareCall) -> list[AnyArray]:
-    """Outcomes as long as none was measured: what X gates prepare, else zeros.
+    """Outcomes, or values, before any was measured: what X gates prepare, else zeros.
 
     One shot in place of all: a row's outcomes are counted, and that takes time.
     """
     ones = {op.qubits[0] for op in call.template.ops} if call.request.rides else set()
-    found = []
+    found: list[AnyArray] = []
     for basis in group_observables(call.observables).bases:
+        if call.is_estimated:
+            found.append(np.zeros((call.request.rows, len(basis.observables), 2)))
+            continue
         bits = np.array([qubit in ones for qubit in basis.qubits], np.uint8)
         packed = np.packbits(bits, bitorder="little")[::-1]
         found.append(np.broadcast_to(packed, (call.request.rows, 1, len(packed))))
@@ -164,6 +196,36 @@ def counts_of_call(call: HardwareCall, outcomes: Sequence[AnyArray]) -> Counts:
         for basis, array in zip(grouping.bases, outcomes, strict=True)
     )
     return Counts(grouping.bases, found, grouping.constants, len(call.bindings), call.request.shots)
+
+
+def estimates_of_call(call: HardwareCall, answers: Sequence[FloatArray]) -> Estimates:
+    """Values (N, O) and variances from the Estimator's answers (N, O, 2) of each basis.
+
+    Parts of an observable in several bases add up, and so do their variances. A fit that cannot say
+    how far its value may be off counts as one shot: its variance is at most (Σ|coefficient|)². One
+    shot alone has no variances.
+
+    Raises:
+        BackendError: some values are no numbers.
+    """
+    grouping, request = group_observables(call.observables), call.request
+    found = np.zeros((len(call.bindings), len(call.observables), 2))
+    found[..., 0] = grouping.constants
+    for basis, answer in zip(grouping.bases, answers, strict=True):
+        most = np.square(np.abs(basis.weights[:, basis.observables]).sum(axis=0))
+        known = np.where(np.isfinite(answer[..., 1]), answer[..., 1], most)
+        found[:, basis.observables] += np.stack((answer[..., 0], known), axis=-1)
+    values, variances = found[..., 0], found[..., 1]
+    if not np.isfinite(values).all():
+        raise BackendError(
+            f"IBM's Estimator gave no number for {np.sum(~np.isfinite(values))} of {values.size} "
+            "values: no extrapolator fits them",
+            field="estimator.resilience.zne.extrapolator",
+            fix='Take ["exponential", "linear", "fallback"]: the last one always has a value.',
+        )
+    usage = Usage(request.rows * request.circuits_per_row, request.executions)
+    is_known = request.row_executions > len(grouping.bases)
+    return Estimates(values, variances if is_known else None, usage)
 
 
 def _counted(basis: MeasuredBasis, packed: AnyArray) -> OutcomeCounts:

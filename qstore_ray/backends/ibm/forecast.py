@@ -168,6 +168,7 @@ def by_trial(job: PackedJob, cost: HardwareCost) -> dict[str, HardwareCost]:
     executions: dict[str, int] = {}
     for request in job.requests:
         executions[request.trial] = executions.get(request.trial, 0) + request.executions
+    executions[job.requests[0].trial] += job.calibration
     return {
         trial: HardwareCost(
             1 if n == 0 else 0,

@@ -61,6 +61,7 @@ class CircuitRequest:
         circuits_per_row: circuits of one row: the bases that are measured.
         circuit_bytes: size of the circuit in the payload.
         row_bytes: size of the values of one row in the payload.
+        calibration: executions that a job with such requests has once, for all of them.
         weight: share of the device that the trial gets, relative to the others.
         group: the workers' shares of one step have the same group and go into one job; "" for none.
         part, parts: which share of the group this is, and how many there are.
@@ -82,6 +83,7 @@ class CircuitRequest:
     circuits_per_row: int = 1
     circuit_bytes: int = 0
     row_bytes: int = 0
+    calibration: int = 0
     weight: float = 1.0
     group: str = ""
     part: int = 0
@@ -96,7 +98,7 @@ class CircuitRequest:
         for name in ("shots", "rows", "circuits_per_row"):
             if getattr(self, name) < 1:
                 raise _number_error(name, getattr(self, name), "Take 1 or more.")
-        for name in ("circuit_bytes", "row_bytes"):
+        for name in ("circuit_bytes", "row_bytes", "calibration"):
             if getattr(self, name) < 0:
                 raise _number_error(name, getattr(self, name), "Take 0 or more.")
         if not 0.0 < self.weight < math.inf:
@@ -125,7 +127,7 @@ class CircuitRequest:
 
     @property
     def executions(self) -> int:
-        """Circuits times shots."""
+        """Circuits times shots, without a calibration."""
         return self.rows * self.row_executions
 
     @property
@@ -151,8 +153,13 @@ class PackedJob:
         return self.requests[0].settings
 
     @property
+    def calibration(self) -> int:
+        """Executions that serve all its requests."""
+        return self.requests[0].calibration
+
+    @property
     def executions(self) -> int:
-        """Circuits times shots of all its requests."""
+        """Circuits times shots of all its requests, and the calibration."""
         return size_of(self.requests)[0]
 
     @property
@@ -162,9 +169,12 @@ class PackedJob:
 
 
 def size_of(requests: Iterable[CircuitRequest]) -> tuple[int, int]:
-    """Executions and bytes of the payload of several requests."""
-    sizes = [(request.executions, request.payload_bytes) for request in requests]
-    return sum(size[0] for size in sizes), sum(size[1] for size in sizes)
+    """Executions, with one calibration, and bytes of the payload of several requests."""
+    executions = size = calibration = 0
+    for request in requests:
+        executions, size = executions + request.executions, size + request.payload_bytes
+        calibration = request.calibration
+    return executions + calibration, size
 
 
 def fits(executions: int, payload_bytes: int, caps: JobCaps) -> bool:
@@ -180,17 +190,11 @@ def pieces(request: CircuitRequest, caps: JobCaps) -> tuple[CircuitRequest, ...]
     Raises:
         ConfigError: one row alone is above a cap.
     """
-    if fits(request.executions, request.payload_bytes, caps):
+    if fits(*size_of((request,)), caps):
         return (request,)
-    most = caps.executions // request.row_executions
-    if most == 0:
-        raise ConfigError(
-            f"one row takes {request.circuits_per_row} circuits of {request.shots} shots, and a "
-            f"job takes at most {caps.executions} executions",
-            field="shots",
-            value=request.shots,
-            fix=_fewer_shots(caps.executions // request.circuits_per_row),
-        )
+    most = (caps.executions - request.calibration) // request.row_executions
+    if most <= 0:
+        raise _row_above_cap_error(request, caps)
     if request.row_bytes:
         most = min(most, (caps.payload_bytes - request.circuit_bytes) // request.row_bytes)
     if most < 1 or request.circuit_bytes > caps.payload_bytes:
@@ -219,8 +223,20 @@ def _cut(request: CircuitRequest, count: int) -> Iterator[CircuitRequest]:
         first += rows
 
 
-def _fewer_shots(most: int) -> str:
-    return f"Take {most} shots or fewer." if most else "Measure fewer observables."
+def _row_above_cap_error(request: CircuitRequest, caps: JobCaps) -> ConfigError:
+    most = caps.executions // request.circuits_per_row
+    fix = f"Take {most} shots or fewer." if most else "Measure fewer observables."
+    once = ""
+    if request.calibration:
+        once = f", the calibration of a job {request.calibration} executions"
+        fix = "Take fewer shots, randomizations or noise factors."
+    return ConfigError(
+        f"one row takes {request.circuits_per_row} circuits of {request.shots} shots{once}, and a "
+        f"job takes at most {caps.executions} executions",
+        field="shots",
+        value=request.shots,
+        fix=fix,
+    )
 
 
 def _number_error(name: str, value: float, fix: str) -> ConfigError:

@@ -74,6 +74,13 @@ class MitigatedBackend:
         self.name = backend.name
         self.config = config
         self.noise: NoiseConfig | None = getattr(backend, "noise", None)
+        if getattr(backend, "mitigates", False):
+            raise ConfigError(
+                "the values of IBM's Estimator are mitigated already",
+                field="mitigation",
+                value=config.to_dict(),
+                fix="Leave mitigation out, or backend_options.estimator.",
+            )
         self._backend, self._reopen, self._testing = backend, reopen, testing
         if shots is None and compiles_itself(backend):
             shots = getattr(backend, "shots", None)  # it always takes some

@@ -72,6 +72,7 @@ def dataset():
         (StatevectorBackend(noise=NOISE), StatevectorBackend(noise=NOISE, trajectories=2)),
         (AerBackend(shots=10), AerBackend(shots=10, noise=NOISE)),
         (IbmBackend("ibm_fez"), IbmBackend("ibm_torino")),
+        (IbmBackend("ibm_fez"), IbmBackend("ibm_fez", estimator={})),
         (IbmBackend("ibm_fez"), IbmBackend("ibm_fez", sampler={"twirling": {"enable_gates": 1}})),
         (
             mitigated(StatevectorBackend(shots=10), MitigationConfig(twirl=2), shots=10),

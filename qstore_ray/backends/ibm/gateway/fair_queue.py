@@ -91,7 +91,8 @@ class FairQueue:
             trial = min(queues, key=lambda trial: queues[trial][0][:2])
             unit = queues[trial][0]
             more, larger = size_of(unit.requests)
-            executions, size = executions + more, size + larger
+            once = unit.requests[0].calibration if job else 0  # the job has it already
+            executions, size = executions + more - once, size + larger
             if job and not fits(executions, size, self._caps):
                 break
             queues[trial].popleft()

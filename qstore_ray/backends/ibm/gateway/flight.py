@@ -9,14 +9,17 @@ tags may lag. So a job that was accepted is found, and is not paid twice.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from qstore_ray.backends.ibm.ledger.entries import RequestShare
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.ledger.record import HardwareJob, JobState
 from qstore_ray.backends.ibm.ledger.results import HardwareResult
 from qstore_ray.backends.ibm.policy import GatewayPolicy
-from qstore_ray.backends.ibm.service.client import IbmClient, JobStatus, Pub
+from qstore_ray.backends.ibm.service.client import IbmClient, JobStatus
+from qstore_ray.backends.ibm.service.isa import Pub
 from qstore_ray.errors import BackendError, RefusedError, ServiceError, TransientError
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ class Flight:
         key: of the job in the ledger.
         pubs: makes what is submitted; None for a job of an earlier process, which can be found and
             fetched, but not submitted.
-        options: of the sampler.
+        options: of the sampler, or what `run_estimator` takes.
         policy: how to wait.
 
     Attributes:
@@ -148,7 +151,8 @@ class Flight:
     def _fetch(self, job_id: str, now: float) -> bool:
         names, shapes = layout(self.record)
         try:
-            arrays = self._client.arrays(job_id, names, shapes)
+            fetch = self._client.values if "estimator" in self._options else self._client.arrays
+            arrays = fetch(job_id, names, shapes)
         except RefusedError as exc:
             self._lost_results += 1
             if self._lost_results < self._policy.attempts:
@@ -206,10 +210,16 @@ def layout(record: HardwareJob) -> tuple[list[str], list[tuple[int, int]]]:
     names: list[str] = []
     shapes: list[tuple[int, int]] = []
     for share in record.requests:
-        for basis in range(share.executions // (share.rows * record.shots)):
+        for basis in range(bases_of(share, record)):
             names.append(outcome_name(share.key, basis))
             shapes.append((share.rows, record.shots))
     return names, shapes
+
+
+def bases_of(share: RequestShare, record: HardwareJob) -> int:
+    """How many bases a request measures: the Estimator takes several circuits for each."""
+    circuits = share.executions // (share.rows * record.shots)
+    return circuits // int(json.loads(record.options).get("circuits", 1))
 
 
 def outcome_name(request: str, basis: int) -> str:

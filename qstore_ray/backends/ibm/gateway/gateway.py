@@ -21,15 +21,16 @@ from typing import TYPE_CHECKING, Self
 from qstore_ray.backends.ibm.budget import HardwareBudget, Spending
 from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.forecast import HardwareCost, QpuRates, by_trial, forecast_jobs
-from qstore_ray.backends.ibm.gateway.flight import Flight, gave_up_error, outcome_name
+from qstore_ray.backends.ibm.gateway.flight import Flight, bases_of, gave_up_error, outcome_name
 from qstore_ray.backends.ibm.gateway.packing import Packer
 from qstore_ray.backends.ibm.gateway.waiter import CallWaiter
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.ledger.record import JobState
 from qstore_ray.backends.ibm.policy import GatewayPolicy
 from qstore_ray.backends.ibm.requests import CircuitRequest, PackedJob, pieces
-from qstore_ray.backends.ibm.service.client import IbmClient, Pub
-from qstore_ray.backends.ibm.service.isa import compile_isa
+from qstore_ray.backends.ibm.service.client import IbmClient
+from qstore_ray.backends.ibm.service.estimator import estimator_pubs
+from qstore_ray.backends.ibm.service.isa import Pub, compile_isa
 from qstore_ray.errors import (
     BackendError,
     BudgetReachedError,
@@ -262,8 +263,11 @@ class Gateway:
         circuits = compile_isa(
             call.template, call.observables, self._client.device, self._client.target,
             seed=self._seed, level=self._level, compiled=call.compiled,
+            measured=not call.is_estimated,
         )  # fmt: skip
         bindings = call.rows(piece.first_row, piece.rows)
+        if call.is_estimated:
+            return [pub for each in circuits for pub in estimator_pubs(each, bindings)]
         return [Pub(each.circuit, each.values(bindings)) for each in circuits]
 
     def _drop(self, trial: str) -> None:
@@ -365,8 +369,8 @@ class Gateway:
             self._flights[key] = self._flight(key, None)
             return
         for share in shares:
-            n_circuits = share.executions // (share.rows * record.shots)
-            found = [arrays[outcome_name(share.key, basis)] for basis in range(n_circuits)]
+            names = [outcome_name(share.key, each) for each in range(bases_of(share, record))]
+            found = [arrays[name] for name in names]
             for waiter in self._waiting.pop(share.key):
                 waiter.found[share.key] = found
                 if len(waiter.found) == len(waiter.pieces):

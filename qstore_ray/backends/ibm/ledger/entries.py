@@ -67,6 +67,7 @@ class IntentEntry(Config):
     """A job is about to be looked up and submitted.
 
     Args:
+        calibration: executions that serve all requests.
         forecast_seconds: billed seconds by the formula. price_per_second: of one, if it is known.
     """
 
@@ -75,6 +76,7 @@ class IntentEntry(Config):
     requests: tuple[RequestShare, ...] = Field(min_length=1)
     shots: int = Field(gt=0)
     options: str
+    calibration: int = Field(default=0, ge=0)
     forecast_seconds: Seconds
     price_per_second: Seconds | None = None
 

@@ -130,6 +130,7 @@ class Ledger:
             requests=tuple(map(RequestShare.of, job.requests)),
             shots=job.settings.shots,
             options=job.settings.options,
+            calibration=job.calibration,
             forecast_seconds=cost.billed_seconds,
             price_per_second=price_per_second,
         )

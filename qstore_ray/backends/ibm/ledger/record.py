@@ -87,6 +87,7 @@ class HardwareJob:
         checksums: SHA-256 of the result's arrays and details, once finished.
         reason: why it failed, was cancelled, or its result was lost.
         began, changed: times of the first and the latest line.
+        calibration: executions that serve all requests.
     """
 
     key: str
@@ -97,6 +98,7 @@ class HardwareJob:
     price_per_second: float | None
     began: str
     changed: str
+    calibration: int = 0
     state: JobState = JobState.INTENT
     attempts: int = 1
     submissions: int = 0
@@ -114,8 +116,8 @@ class HardwareJob:
 
     @property
     def executions(self) -> int:
-        """Circuits times shots of all requests."""
-        return sum(request.executions for request in self.requests)
+        """Circuits times shots of all requests, and the calibration."""
+        return sum(request.executions for request in self.requests) + self.calibration
 
     @property
     def is_open(self) -> bool:
@@ -236,6 +238,7 @@ def _intended(entry: IntentEntry, at: str) -> HardwareJob:
         entry.price_per_second,
         began=at,
         changed=at,
+        calibration=entry.calibration,
     )
 
 

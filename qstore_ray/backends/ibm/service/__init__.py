@@ -6,6 +6,7 @@
     isa       circuits in the instructions of a device
     folding   gates of a compiled circuit undone and done again
     options   those of the Sampler, checked before a job
+    estimator, estimator_options   IBM's own error mitigation: PUBs, values, what its options cost
     trouble   errors of the client library as ours: what may be tried again, and what may not
 
 Begin with `client.py`.

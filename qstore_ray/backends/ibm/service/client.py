@@ -1,9 +1,10 @@
 """IBM's client library behind the few calls that the gateway makes.
 
-    submit      one job of the client-side Sampler                        3 requests
+    submit      one job of the client-side Sampler or Estimator           3 requests
     find        jobs at the service that have a tag                       1 request
     state       how far a job is                                          1 request
-    arrays      the outcomes of a finished job                            1–2 requests
+    arrays      the outcomes of a finished job of the Sampler             1–2 requests
+    values      values and variances of one of the Estimator              1–2 requests
     seconds     what the service bills for it                             1 request
 
 The client retries by itself: a POST that the service accepted before it answered 502 is sent
@@ -16,18 +17,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from qstore_ray.backends.ibm.keys import instance_id
-from qstore_ray.backends.ibm.service.isa import REGISTER
+from qstore_ray.backends.ibm.service.estimator import run_estimator, values_of
+from qstore_ray.backends.ibm.service.isa import REGISTER, Pub
 from qstore_ray.backends.ibm.service.trouble import translated
 from qstore_ray.backends.noise.device.read import read_device
 from qstore_ray.errors import ConfigError, RefusedError, TransientError
 
 if TYPE_CHECKING:
-    from qiskit import QuantumCircuit
     from qiskit_ibm_runtime import QiskitRuntimeService
 
     from qstore_ray.backends.noise.device.device import Device
@@ -38,13 +39,6 @@ Outcome = Literal["waiting", "done", "failed", "cancelled"]
 _OUTCOMES: Final[dict[str, Outcome]] = {
     "DONE": "done", "ERROR": "failed", "CANCELLED": "cancelled",
 }  # fmt: skip
-
-
-class Pub(NamedTuple):
-    """A circuit with one classical register, and the values of its parameters (N, K)."""
-
-    circuit: QuantumCircuit
-    values: FloatArray
 
 
 @dataclass(frozen=True)
@@ -107,15 +101,15 @@ class IbmClient:
         """Submit one job; its id.
 
         Args:
-            options: of `SamplerOptions`; dynamical decoupling and twirling for example.
+            options: of `SamplerOptions`, or what `run_estimator` takes; dynamical decoupling and
+                twirling for example.
             tags: by which it is found again.
         """
-        from qiskit_ibm_runtime.executor_sampler import Sampler
-
         with _is_there(), translated("submit a job"):
-            sampler = Sampler(self._place(), options=dict(options))
-            sampler.options.environment.job_tags = list(tags)
-            job = sampler.run([(pub.circuit, pub.values, shots) for pub in pubs], shots=shots)
+            if "estimator" in options:
+                job = run_estimator(self._place(), self._backend, pubs, options, tags)
+            else:
+                job = _run_sampler(self._place(), pubs, shots, options, tags)
             self._jobs[job.job_id()] = job
             return str(job.job_id())
 
@@ -149,6 +143,21 @@ class IbmClient:
                 f"the result of a job has {len(found)} parts of {len(expected)}, or not all shots"
             )
         return {name: np.asarray(a, np.uint8) for name, a in zip(names, found, strict=True)}
+
+    def values(
+        self, job_id: str, names: Sequence[str], shapes: Sequence[Sequence[int]]
+    ) -> dict[str, FloatArray]:
+        """Values and variances (N, O, 2) of each basis by name, from the Estimator.
+
+        Args:
+            shapes: of each basis; the first number is N.
+
+        Raises:
+            RefusedError: the result is not there, or lacks some of the PUBs.
+        """
+        with translated("fetch a result"):
+            result = _decoded(self._job(job_id))
+        return values_of(result, names, [shape[0] for shape in shapes])
 
     def seconds(self, job_id: str) -> float | None:
         """What the service bills for a job; None while it has not computed that.
@@ -225,6 +234,16 @@ def _is_there() -> Iterator[None]:
         raise TransientError(f"cannot submit a job at IBM's service: {exc.message}") from None
 
 
+def _run_sampler(
+    place: Any, pubs: Sequence[Pub], shots: int, options: ReadOnlyTable, tags: Sequence[str]
+) -> Any:
+    from qiskit_ibm_runtime.executor_sampler import Sampler
+
+    sampler = Sampler(place, options=dict(options))
+    sampler.options.environment.job_tags = list(tags)
+    return sampler.run([(pub.circuit, pub.values, shots) for pub in pubs], shots=shots)
+
+
 def _decoded(job: Any) -> Any:
     """The result of a finished job.
 
@@ -233,7 +252,7 @@ def _decoded(job: Any) -> Any:
     """
     try:
         return job.result()
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (ValueError, LookupError, TypeError, AttributeError) as exc:
         raise RefusedError(f"the result of a job cannot be decoded: {exc}") from None
 
 

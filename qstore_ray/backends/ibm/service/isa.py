@@ -1,12 +1,13 @@
-"""Circuits in the instructions of one device (ISA), on its physical qubits, with measurements.
+"""Circuits in the instructions of one device (ISA), on its physical qubits.
 
     circuits = compile_isa(template, observables, device, target)
     circuits[0].values(bindings)      (N, K): a row for each binding, a column a parameter
 
 A circuit is compiled once on the best qubits of the device's calibration, as for its noise
 (`noise/device`), so a rehearsal with that noise runs the very gates. Each measured basis adds its
-turns on the qubits where the circuit's qubits end. IBM's client-side Sampler does not check that a
-device has the instructions, and the job would fail after its wait in the queue: it is checked here.
+turns on the qubits where the circuit's qubits end; IBM's Estimator measures by itself. IBM's client
+does not check that a device has the instructions, and the job would fail after its wait in the
+queue: it is checked here.
 """
 
 from __future__ import annotations
@@ -39,6 +40,17 @@ _NOTHING = "nothing"
 """The name of the angle of a circuit that has none."""
 
 
+class Pub(NamedTuple):
+    """A circuit and the values of its parameters (N, K); what is to be estimated (O, 1), if it is.
+
+    For a Sampler the circuit has one classical register.
+    """
+
+    circuit: QuantumCircuit
+    values: FloatArray
+    observables: list[list[Any]] | None = None
+
+
 class IsaCircuit(NamedTuple):
     """One basis of a circuit, ready to be submitted.
 
@@ -47,11 +59,13 @@ class IsaCircuit(NamedTuple):
         circuit: on all qubits of the device.
         slots: where the value of each of the K parameters comes from, in the order in which a
             program binds them: sorted by name, "p[0]" before "x[0]".
+        ends: the device's qubits on which the original circuit's qubits end.
     """
 
     basis: MeasuredBasis
     circuit: QuantumCircuit
     slots: tuple[tuple[str, int], ...]
+    ends: tuple[int, ...]
 
     def values(self, bindings: Bindings) -> FloatArray:
         """The parameters of N rows (N, K)."""
@@ -77,6 +91,7 @@ def compile_isa(
     seed: int = 0,
     level: int = 3,
     compiled: DeviceCircuit = AS_IT_IS,
+    measured: bool = True,
 ) -> tuple[IsaCircuit, ...]:
     """The circuits to submit for one template, a circuit for each basis.
 
@@ -85,6 +100,8 @@ def compile_isa(
         target: the device's instructions, which the circuits are checked against.
         seed, level: of Qiskit's transpiler.
         compiled: what is done after the transpiler: folds; or the layout of another circuit.
+        measured: with the basis's turns and measurements; without them for the Estimator, which
+            adds its own to every qubit of the device.
 
     Raises:
         CircuitError: the device cannot write the circuit, or lacks an instruction.
@@ -92,17 +109,19 @@ def compile_isa(
     """
     text = device.model_dump_json(exclude_none=True)
     found = _transpiled(compiled.layout_of or template, text, seed, level)
+    ends = tuple(found.physical[place] for place in found.final)
     gates = folded(found, device, compiled.folds, compiled.folding)
     if compiled.layout_of is not None:
-        ends = [found.physical[place] for place in found.final]
         gates = _on_qubits(template, ends, device)
+    bare = _on_device(found, gates, target.num_qubits or len(device.qubits))
+    if not measured:
+        _check_estimator_gates(bare.num_qubits, target, device.name)
     circuits = []
     for basis in group_observables(observables).bases:
-        width = target.num_qubits or len(device.qubits)
-        circuit = _on_device(found, gates, width, basis, device)
+        circuit = _with_measurements(found, bare, ends, basis, device) if measured else bare
         _check_instructions(circuit, target, device.name)
         slots = tuple(_slot(parameter) for parameter in circuit.parameters)
-        circuits.append(IsaCircuit(basis, circuit, slots))
+        circuits.append(IsaCircuit(basis, circuit, slots, ends))
     return tuple(circuits)
 
 
@@ -115,21 +134,29 @@ def _on_qubits(template: Template, ends: Sequence[int], device: Device) -> list[
     ]
 
 
-def _on_device(
+def _on_device(found: Transpiled, gates: Sequence[IsaGate], width: int) -> Any:
+    """The circuit on the device's qubits."""
+    from qiskit import QuantumCircuit, QuantumRegister
+
+    circuit = QuantumCircuit(QuantumRegister(width, "q"))
+    for operation, place in gates:
+        circuit.append(_own_name(operation, dict(found.names)), place)
+    return circuit
+
+
+def _with_measurements(
     found: Transpiled,
-    gates: Sequence[IsaGate],
-    width: int,
+    bare: QuantumCircuit,
+    ends: tuple[int, ...],
     basis: MeasuredBasis,
     device: Device,
 ) -> Any:
-    """The circuit on the device's qubits, turned to a basis and measured."""
-    from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+    """The circuit, turned to a basis and measured."""
+    from qiskit import ClassicalRegister
 
     outcomes = ClassicalRegister(len(basis.qubits), REGISTER)
-    circuit = QuantumCircuit(QuantumRegister(width, "q"), outcomes)
-    for operation, place in gates:
-        circuit.append(_own_name(operation, dict(found.names)), place)
-    ends = {q: found.physical[place] for q, place in enumerate(found.final)}
+    circuit = bare.copy()
+    circuit.add_register(outcomes)
     for gate, qubit in ((op.gate, op.qubits[0]) for op in basis.turns):
         circuit.compose(_turn(gate, device.basis), [ends[qubit]], inplace=True)
     if not circuit.parameters:
@@ -171,6 +198,20 @@ def _no_turn() -> Any:
 
 def _slot(parameter: Any) -> tuple[str, int]:
     return {"x": "rows", _NOTHING: _NOTHING}.get(parameter.vector.name, "params"), parameter.index
+
+
+def _check_estimator_gates(width: int, target: Target, device: str) -> None:
+    """Raise `CircuitError` unless every qubit has what the Estimator adds to it."""
+    for name in ("rz", "sx", "measure"):
+        lacking = [q for q in range(width) if not target.instruction_supported(name, (q,))]
+        if lacking:
+            raise CircuitError(
+                f"IBM's Estimator measures every qubit of the device in any basis, and {device} "
+                f"has no {name} on the qubits {lacking}",
+                field="estimator",
+                value=device,
+                fix="Take sampler instead of estimator, or another device.",
+            )
 
 
 def _check_instructions(circuit: QuantumCircuit, target: Target, device: str) -> None:

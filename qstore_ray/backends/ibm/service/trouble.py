@@ -26,6 +26,8 @@ from qstore_ray.errors import (
 )
 
 _REFUSALS = frozenset({400, 401, 403, 404, 409, 413, 422})
+_OF_CIRCUITS = frozenset({"IBMInputValueError", "TranspilerError", "CircuitError"})
+"""Errors before anything is sent: the client cannot prepare what it is given."""
 _STATUS = re.compile(r"\b(?P<status>[45]\d\d) (?:Client|Server) Error")
 
 
@@ -81,7 +83,7 @@ def _ours(doing: str, exc: Exception) -> ServiceError | ConfigError | None:
         return ConfigError(text, field="backend_options.device", fix="Name one of the instance's.")
     if not kinds & {"QiskitError", "IBMError", "RequestException", "ApiException", "OSError"}:
         return None
-    refused = status in _REFUSALS or (status is None and kinds & {"IBMInputValueError"})
+    refused = status in _REFUSALS or (status is None and kinds & _OF_CIRCUITS)
     made = (RefusedError if refused else TransientError)(f"cannot {doing} at IBM's service: {text}")
     made.status = status
     return made
