@@ -133,7 +133,7 @@ class _Replayed:
 
     def all_reduce(self, values: FloatArray) -> FloatArray:
         """What all workers' values add up to; the requests before it are those of one call."""
-        self.calls.append(self._gateway.take())
+        self.calls.append(self._gateway.take_turns())
         summed = values if self._sums is None else self._sums[len(self.kept)]
         self.kept.append(summed.copy())
         return summed.copy()
@@ -234,7 +234,7 @@ def _scoring(
             blocks.outputs_of(job.model, theta, x, scoring)
     seen: set[str] = set()
     found: Calls = []
-    for turn in gateway.take():
+    for turn in gateway.take_turns():
         found.append([request for request in turn if request.key not in seen])
         seen.update(request.key for request in turn)
     return found

@@ -72,14 +72,15 @@ def two_qubit_gates(circuit: Any) -> int:
     return sum(item.operation.num_qubits == 2 for item in circuit.data)
 
 
-def test_mitigated_values_are_those_without_readout_errors(start, opened):
+@pytest.mark.parametrize("technique", ["inverse", "matrix_free"])
+def test_mitigated_values_are_those_without_readout_errors(start, opened, technique):
     """fake_manila reads wrong 2 to 5 times in 100; its gates err less than one in a thousand."""
     start(execution="noisy")
     turns = Template(3, tuple(Op("ry", (q,), (row(0),)) for q in range(3)), n_rows=1)
     seen = tuple(map(Observable.parse, ("Z0 Z1 Z2", "Z0")))
     rows = Bindings(ANGLES[[0, 2]], np.zeros(0))
     exact = StatevectorBackend().evaluate(turns, seen, rows).values
-    config = CIRCUITS.model_copy(update={"calibration_shots": 50_000})
+    config = CIRCUITS.model_copy(update={"readout": technique, "calibration_shots": 50_000})
     found = opened(config, shots=50_000).evaluate(turns, seen, rows, key=DrawKey((1,)))
     unmitigated = opened(MitigationConfig(twirl=1), shots=50_000).evaluate(
         turns, seen, rows, key=DrawKey((2,))

@@ -24,7 +24,9 @@ def search(storage: Path) -> None:
         "ledger": str(storage / "ledgers"),
         "policy": {"first_poll": 0.05, "longest_poll": 0.2},
     }
-    job = job_of(storage, epochs=1, batch_size=90, backend="ibm", backend_options=options)
+    job = job_of(
+        storage, epochs=1, batch_size=90, optimizer="spsa", backend="ibm", backend_options=options
+    )
     statuses = Tuner(job, config_of(trials=2, concurrency=1)).fit().statuses
     (storage / "statuses.json").write_text(json.dumps(dict(statuses)))
 

@@ -293,7 +293,10 @@ class IbmBackend:
         return counts_of_call(call, self._gateway().evaluate(call))
 
     def _gateway(self) -> OpenGateway | RecordingGateway | GatheredCalls:
-        return active_gathering() or active_recording() or gateway_for(self.config, self.where)
+        return active_gathering() or self._asked()
+
+    def _asked(self) -> OpenGateway | RecordingGateway:
+        return active_recording() or gateway_for(self.config, self.where)
 
     def _check_options(self, shots: int) -> None:
         """Refuse options that IBM's client does not take; it is imported if there are any."""
@@ -325,8 +328,7 @@ class IbmBackend:
         if not gathered.calls:
             return found
         calls = as_one_job(gathered.calls)
-        gateway = active_recording() or gateway_for(self.config, self.where)
-        outcomes = gateway.evaluate_all(calls)
+        outcomes = self._asked().evaluate_all(calls)
         keys = [call.request.key for call in calls]
         with answering(dict(zip(keys, outcomes, strict=True))):
             return work()

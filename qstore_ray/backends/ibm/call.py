@@ -172,7 +172,7 @@ def as_one_job(calls: Iterable[HardwareCall]) -> list[HardwareCall]:
 
 
 def blank_outcomes(call: HardwareCall) -> list[AnyArray]:
-    """Outcomes as long as none was measured: what X gates prepare, else zeros; values are zeros.
+    """Outcomes, or values, before any was measured: what X gates prepare, else zeros.
 
     One shot in place of all: a row's outcomes are counted, and that takes time.
     """

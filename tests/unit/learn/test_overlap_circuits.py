@@ -10,6 +10,8 @@ from hypothesis import given, settings
 
 from qstore_ray.backends.aer import AerBackend
 from qstore_ray.backends.base import Bindings
+from qstore_ray.backends.ibm.backend import IbmBackend
+from qstore_ray.backends.ibm.gateway.recording import recording
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.template import Op, Template, param, row
@@ -111,3 +113,12 @@ def test_what_cannot_be_undone_or_is_too_wide_is_refused():
         measured_fidelities(EXACT, wide, here, [here])
     found = fidelities(StatevectorBackend(shots=50), wide, here, [here], DrawKey((1,)))
     assert found.tolist() == [[1.0]], "counts have no limit"
+
+
+def test_values_of_ibms_estimator_have_no_counts_and_do():
+    backend = IbmBackend("fake_manila", 64, estimator={"resilience_level": 1})
+    with recording() as gateway:
+        found = fidelities(backend, CIRCUIT, HERE, THERE, DrawKey((1,)))
+        (request,) = gateway.take()
+    assert found.shape == (3, 2)
+    assert request.rows == 6

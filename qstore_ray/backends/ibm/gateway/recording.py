@@ -2,7 +2,7 @@
 
 with recording() as gateway:
     backend.evaluate(...)           outcomes are blank; nothing is signed in to
-gateway.take()                      what the gateway would have been asked for
+gateway.take_turns()                what the gateway would have been asked for
 
 with gathering() as gathered:
     backend.evaluate(...)           outcomes are blank; the calls are kept
@@ -46,10 +46,14 @@ class RecordingGateway:
     def withdraw(self, trial: str) -> None:
         """Do nothing: no request waits."""
 
-    def take(self) -> list[list[CircuitRequest]]:
+    def take_turns(self) -> list[list[CircuitRequest]]:
         """The turns since the last call."""
         found, self.turns = self.turns, []
         return found
+
+    def take(self) -> list[CircuitRequest]:
+        """The requests since the last call, one after another."""
+        return [request for turn in self.take_turns() for request in turn]
 
 
 class GatheredCalls:

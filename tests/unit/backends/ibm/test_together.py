@@ -30,9 +30,9 @@ def test_they_are_one_group_of_all_workers(part: int, parts: int):
     keys = [DrawKey((7, n), part=part, parts=parts) for n in range(3)]
     with recording() as gateway:
         together(BACKEND, lambda: _several(BACKEND, *keys))
-        (turn,) = gateway.take()
+        (turn,) = gateway.take_turns()
         _several(BACKEND, *keys)
-        apart = gateway.take()
+        apart = gateway.take_turns()
     assert [(each.part, each.parts) for each in turn] == [
         (3 * part + n, 3 * parts) for n in range(3)
     ]
@@ -43,7 +43,7 @@ def test_they_are_one_group_of_all_workers(part: int, parts: int):
 def test_the_same_evaluation_is_asked_for_once_and_one_alone_is_as_it_was():
     with recording() as gateway:
         found = together(BACKEND, lambda: _several(BACKEND, DrawKey((1,)), DrawKey((1,))))
-        (turn,) = gateway.take()
+        (turn,) = gateway.take_turns()
     assert len(turn) == 1
     assert turn[0].group == ""
     assert found[0] == found[1]
@@ -56,7 +56,7 @@ def test_other_shots_are_another_group():
 
     with recording() as gateway:
         together(BACKEND, work)
-        (turn,) = gateway.take()
+        (turn,) = gateway.take_turns()
     assert (
         len({(each.group, each.shots) for each in turn}) == len({each.group for each in turn}) == 2
     )
@@ -71,7 +71,7 @@ def test_inside_of_another_they_are_all_together():
 
     with recording() as gateway:
         together(BACKEND, lambda: [inner(), _several(BACKEND, DrawKey((3,)))])
-        (turn,) = gateway.take()
+        (turn,) = gateway.take_turns()
     assert [each.part for each in turn] == [0, 1, 2]
 
 
@@ -99,5 +99,5 @@ def test_how_a_circuit_is_compiled_is_in_its_name():
     with recording() as gateway:
         for backend in ways:
             backend.evaluate(TURN, Z, ROWS, key=DrawKey((1,)))
-        keys = {each.key for (each,) in gateway.take()}
+        keys = {each.key for (each,) in gateway.take_turns()}
     assert len(keys) == len(ways)
