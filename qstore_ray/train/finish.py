@@ -12,7 +12,7 @@ from qstore_ray.backends.keys import DrawKey, for_scoring
 from qstore_ray.backends.paid import RunIdentity, of_run
 from qstore_ray.baseline import Baseline
 from qstore_ray.data.read.dataset import Dataset
-from qstore_ray.errors import InterruptedRunError, QStoreError
+from qstore_ray.errors import BudgetReachedError, InterruptedRunError, QStoreError
 from qstore_ray.figures.run import draw_run
 from qstore_ray.track.base import Status
 from qstore_ray.track.jsonl import MetricsFile, read_records
@@ -193,8 +193,19 @@ def texts_of(said: ReadOnlyTable) -> dict[str, str]:
     return {"verdict": str(said["verdict"])} if said.get("verdict") else {}
 
 
-def interrupted_error(folder: RunFolder, reason: str = "") -> QStoreError:
-    """The error that says how to resume."""
+def interrupted_error(folder: RunFolder, reason: str = "", limit: str = "") -> QStoreError:
+    """The error that says how to resume.
+
+    Args:
+        limit: the limit of a budget that was reached, see `WorkerResult`.
+    """
+    if limit:
+        return BudgetReachedError(
+            reason,
+            field=limit,
+            value=str(folder.path),
+            fix=f"Continue with existing='resume' (name {folder.name!r}) and a larger limit.",
+        )
     return InterruptedRunError(
         reason or "stopped on request",
         field="run",

@@ -201,7 +201,7 @@ class QuantumTrainer:
 
                         outcome = fit_on_ray(job, found.rows, self.cluster, stop)
                 if outcome.status == "interrupted":
-                    raise interrupted_error(folder, outcome.reason)
+                    raise interrupted_error(folder, outcome.reason, outcome.limit)
                 result = self._result(
                     job, dataset, metrics, outcome, found, folder, request.baseline
                 )

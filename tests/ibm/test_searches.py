@@ -17,6 +17,7 @@ from qstore_ray.backends.keys import DrawKey
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Op, Template, row
 from qstore_ray.errors import BudgetReachedError, InterruptedRunError
+from qstore_ray.tune.trial.attempt import Attempt
 from qstore_ray.tune.trial.trial import TrialRunner
 from tests.ibm.faults import Fault
 from tests.small_search import RATE, Listener, config_of, job_of, plan_of
@@ -112,3 +113,43 @@ def test_a_trial_that_has_ended_waits_for_nothing_and_pays_nothing_more(ibm, tmp
     evaluate(other, 3)
     IbmBackend.close_run("s")
     assert sorted(job.end for job in ibm.accepted().values()) == ["cancelled", "completed"]
+
+
+@pytest.mark.parametrize("limited", ["budget", "trial_budget"])
+def test_a_training_that_reaches_a_limit_says_which_and_continues_with_more(ibm, tmp_path, limited):
+    def message(jobs: int):
+        given = job(tmp_path, **{limited: {"jobs": jobs}})
+        runner = TrialRunner(replace(plan_of(given, config_of()), run_id="s-0123"))
+        attempt = Attempt(
+            lambda link: runner.run("trial-0000", {RATE: 0.1}, link), tmp_path / "error.txt"
+        )
+        try:
+            found = attempt.next()
+            while not found["done"]:
+                found = attempt.next()
+            return found
+        finally:
+            attempt.stop()
+            IbmBackend.close_run("s-0123")
+
+    ended = message(1)
+    assert ended["limit"] == f"{limited}.jobs"
+    assert "may use 1 jobs, has used 1" in ended["reason"]
+    assert len(ibm.accepted()) == 1
+    assert "values" in message(50)
+    assert len(ibm.accepted()) > 1
+
+
+def test_requests_of_two_trials_go_into_one_job(ibm, tmp_path):
+    given = options(tmp_path, policy={**POLICY, "delay": 0.5})
+    threads = [
+        threading.Thread(target=evaluate, args=(backend, step))
+        for step, backend in enumerate(backends(given), start=1)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    IbmBackend.close_run("s")
+    assert len(ibm.accepted()) == 1
+    assert trials_in(tmp_path) == {"s": {"trial-0000", "trial-0001"}}

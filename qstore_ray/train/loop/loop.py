@@ -66,7 +66,7 @@ def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporte
         stack.push(loop.leave)
         first_sample, stopped = state.samples, False
         loop.call("on_train_begin", state)
-        reason = ""
+        reason = limit = ""
         try:
             while not (stopped or loop.is_over(state)):
                 loop.call("on_epoch_begin", state)
@@ -74,7 +74,7 @@ def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporte
                 if not stopped:
                     state, stopped = loop.end_epoch(state)
         except BudgetReachedError as exc:  # all workers get it, in the same evaluation
-            state, stopped, reason = loop.save_last(), True, exc.message
+            state, stopped, reason, limit = loop.save_last(), True, exc.message, exc.field
         reason = loop.close("interrupted" if stopped else "finished", reason)
         return WorkerResult(
             "interrupted" if stopped else "finished",
@@ -83,6 +83,7 @@ def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporte
             state.samples - first_sample,
             reason,
             tuple(loop.journal.records),
+            limit,
         )
 
 
