@@ -11,7 +11,7 @@ from qstore_ray.backends.base import Bindings, Estimates
 from qstore_ray.backends.check_bindings import check_bindings
 from qstore_ray.backends.counts import Counts
 from qstore_ray.backends.grouping import checked_shots, group_observables, key_of_shots
-from qstore_ray.backends.ibm.call import counts_of_call, hardware_call
+from qstore_ray.backends.ibm.call import HardwareCall, counts_of_call, hardware_call
 from qstore_ray.backends.ibm.config import GatewayConfig, Where
 from qstore_ray.backends.ibm.forecast import HardwareCost
 from qstore_ray.backends.ibm.gateway.access import gateway_for, gateways_of
@@ -157,16 +157,20 @@ class IbmBackend:
             for gateway in gateways_of(run, forget=True):
                 closing.callback(gateway.close)
 
-    def check_forecast(self, forecast: HardwareCost) -> None:
+    def check_forecast(self, forecast: HardwareCost, circuits: Sequence[HardwareCall] = ()) -> None:
         """Refuse a run whose forecast is above its budget, or above what the account has left.
 
         The gateway signs in; nothing is submitted.
+
+        Args:
+            circuits: calls whose circuits are refused if the device cannot run them.
 
         Raises:
             BudgetError: see `HardwareBudget.check`.
             ConfigError, ServiceError, LedgerError: see `evaluate`.
         """
         gateway = gateway_for(self.config, self.where)
+        gateway.check_circuits(circuits)
         gateway.check_forecast(forecast, self.identity.trial, self.config.budget)
 
     def check(

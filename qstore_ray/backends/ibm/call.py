@@ -48,6 +48,10 @@ class HardwareCall:
         params = b.params if b.params.ndim == 1 else b.params[part]
         return replace(b, rows=b.rows[part], params=params)
 
+    def first_row(self) -> HardwareCall:
+        """The call without its other rows."""
+        return replace(self, bindings=self.rows(0, 1))
+
 
 def hardware_call(
     template: Template,

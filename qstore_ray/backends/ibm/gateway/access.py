@@ -41,6 +41,10 @@ class OpenGateway(Protocol):
         """See `Gateway.check_forecast`."""
         ...
 
+    def check_circuits(self, calls: Sequence[HardwareCall]) -> None:
+        """See `Gateway.check_circuits`."""
+        ...
+
     def close(self) -> None:
         """See `Gateway.close`."""
         ...

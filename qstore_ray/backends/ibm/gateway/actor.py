@@ -69,6 +69,10 @@ class GatewayServer:
         """See `Gateway.check_forecast`."""
         self._open().check_forecast(forecast, trial, budget)
 
+    def check_circuits(self, calls: Sequence[HardwareCall]) -> None:
+        """See `Gateway.check_circuits`."""
+        self._open().check_circuits(calls)
+
     def close(self) -> None:
         """Close session and ledger."""
         with self._opening:
@@ -105,6 +109,11 @@ class RemoteGateway:
         """See `Gateway.check_forecast`."""
         with _answering():
             ray.get(self._actor.check_forecast.remote(forecast, trial, budget))
+
+    def check_circuits(self, calls: Sequence[HardwareCall]) -> None:
+        """See `Gateway.check_circuits`."""
+        with _answering():
+            ray.get(self._actor.check_circuits.remote(calls))
 
     def close(self) -> None:
         """End the actor, when its session is closed; also one that does not answer.

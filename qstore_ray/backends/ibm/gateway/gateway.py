@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
@@ -123,6 +123,15 @@ class Gateway:
         needed = forecast.less(spending.total)
         budget.check(needed, trials={trial: needed}, spending=spending, account_seconds=left)
         self._budget = budget
+
+    def check_circuits(self, calls: Sequence[HardwareCall]) -> None:
+        """Compile the circuits of these calls, and submit nothing.
+
+        Raises:
+            CircuitError, ResourceError: the device cannot run one.
+        """
+        for call in calls:
+            self._pubs(call, call.request)
 
     def spending(self) -> Spending:
         """What the run's jobs cost so far."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from qstore_ray.backends.grouping import group_observables
 from qstore_ray.backends.ibm.call import HardwareCall
+from qstore_ray.backends.ibm.keys import circuit_fingerprint
 from qstore_ray.backends.ibm.requests import CircuitRequest
 
 if TYPE_CHECKING:
@@ -27,14 +28,18 @@ class RecordingGateway:
 
     Attributes:
         requests: in the order of the calls.
+        circuits: a call of each circuit.
     """
 
     def __init__(self) -> None:
         self.requests: list[CircuitRequest] = []
+        self.circuits: dict[str, HardwareCall] = {}
 
     def evaluate(self, call: HardwareCall) -> Sequence[AnyArray]:
         """Outcomes that are all zero; see `Gateway.evaluate`."""
         self.requests.append(call.request)
+        circuit = circuit_fingerprint(call.template, call.observables)
+        self.circuits.setdefault(circuit, call.first_row())
         bases = group_observables(call.observables).bases
         sizes = [-(-len(basis.qubits) // 8) for basis in bases]
         # One shot in place of all: a row's outcomes are counted, and that takes time.
