@@ -40,6 +40,27 @@ def new_identity(name: str = "memory") -> RunIdentity:
     return RunIdentity(f"{name}-{secrets.token_hex(6)}")
 
 
+class PaidUsage(NamedTuple):
+    """What was used of paid hardware.
+
+    Attributes:
+        jobs, executions, seconds: submitted jobs, circuits times shots, and billed seconds.
+        pending_seconds: the part of `seconds` that is a forecast; None if it is not known.
+        money: the price of the seconds; None without one.
+    """
+
+    jobs: int
+    executions: int
+    seconds: float
+    pending_seconds: float | None = None
+    money: float | None = None
+
+    def metrics(self) -> dict[str, float]:
+        """As metrics of a run: `hardware_jobs`, `hardware_seconds`, …"""
+        values = self._asdict().items()
+        return {f"hardware_{name}": float(value) for name, value in values if value is not None}
+
+
 class PaidBackend(Backend, Protocol):
     """A backend whose evaluations are recorded and counted for whom they are made."""
 
@@ -50,6 +71,11 @@ class PaidBackend(Backend, Protocol):
     @staticmethod
     def withdraw(run: str, trial: str) -> None:
         """Drop what a trial waits for: it has ended, and evaluates nothing more."""
+        ...
+
+    @staticmethod
+    def usage_of(run: str, trial: str = "") -> PaidUsage | None:
+        """What a run has used, or a trial of it; None if nothing is open for it."""
         ...
 
     @staticmethod
@@ -90,6 +116,24 @@ def closing_run(name: str, backend: Backend | None, run: str) -> Iterator[None]:
                 payer.close_run(run)
             except QStoreError as exc:
                 sys.stderr.write(f"warning: the backend of the run could not be closed: {exc}\n")
+
+
+def usage_metrics(name: str, backend: Backend | None, identity: RunIdentity) -> dict[str, float]:
+    """What a run or a trial has used of paid hardware, as metrics; empty if it used none.
+
+    A gateway that does not answer is a warning: the run counts. A part of a trial has none of its
+    own: its requests are the trial's.
+    """
+    payer = BACKENDS[name] if backend is None else backend
+    if identity.part or not can_belong_to_run(payer):
+        return {}
+    try:
+        trial = "" if identity.trial == identity.run else identity.trial
+        used = payer.usage_of(identity.run, trial) if hasattr(payer, "usage_of") else None
+    except QStoreError as exc:
+        sys.stderr.write(f"warning: what the run used of the hardware is not known: {exc}\n")
+        return {}
+    return {} if used is None else used.metrics()
 
 
 def withdraw_trial(name: str, run: str, trial: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend, takes_no_shots
 from qstore_ray.backends.keys import DrawKey, for_scoring
-from qstore_ray.backends.paid import RunIdentity, of_run
+from qstore_ray.backends.paid import RunIdentity, of_run, usage_metrics
 from qstore_ray.baseline import Baseline
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import BudgetReachedError, InterruptedRunError, QStoreError
@@ -170,6 +171,14 @@ def judged(seen: Evaluation, baseline: Baseline, dataset: Dataset) -> tuple[str,
         return "", {}
     names = tuple(map(str, dataset.schema.class_names)) if dataset.classes else ()
     return verdict(seen.y, seen.answers, baseline, names, seen.weight)
+
+
+def last_metrics(
+    began: float, name: str, backend: Backend | None, identity: RunIdentity
+) -> dict[str, float]:
+    """How long a run took since `began`, and what it used of paid hardware."""
+    seconds = round(time.monotonic() - began, 3)
+    return {"train_seconds": seconds, **usage_metrics(name, backend, identity)}
 
 
 def artifacts(folder: RunFolder, figures: list[Path]) -> list[Path]:

@@ -43,6 +43,7 @@ from qstore_ray.train.finish import (
     artifacts,
     close_metrics,
     interrupted_error,
+    last_metrics,
     noisy_scores,
     score,
     scoring_backend,
@@ -216,7 +217,7 @@ class QuantumTrainer:
                 raise
             finally:
                 raised = None if status == "finished" else sys.exception()
-                metrics["train_seconds"] = round(time.monotonic() - began, 3)
+                metrics |= last_metrics(began, self.trainer.backend, self.backend, job.identity)
                 summary = {**metrics, **texts_of(words)}
                 last_steps = (
                     lambda: close_metrics(folder, status, raised),
@@ -391,8 +392,9 @@ class QuantumTrainer:
         history = epoch_records(read_records(folder.metrics))
         metrics |= {k: float(v) for k, v in history[-1].items() if k.startswith("train_")}
         scored = score(trained, dataset, found, baseline)
-        metrics |= scored.metrics
-        metrics |= noisy_scores(self.trainer, checkpoint.path, dataset, job.identity)
+        metrics |= scored.metrics | noisy_scores(
+            self.trainer, checkpoint.path, dataset, job.identity
+        )
         metrics["epochs"] = len(history)
         metrics["samples_per_second"] = round(outcome.samples / outcome.seconds, 1)
         return TrainResult(

@@ -20,7 +20,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from qstore_ray.backends.paid import closing_run
+from qstore_ray.backends.paid import RunIdentity, closing_run, usage_metrics
 from qstore_ray.data.inputs.signature import Signature
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.read.dataset import Dataset
@@ -160,7 +160,9 @@ class Tuner:
             if not stopped and (left := study.left) and study.is_exhausted:
                 note = self.display.note if self.display else partial(announce, "note")
                 note(f"every point of the space was tried; {left} trials fewer than asked for")
-            summary |= summary_of(result)
+            identity = RunIdentity(study.run_id)
+            used = usage_metrics(self.base.trainer.backend, None, identity)
+            summary |= summary_of(result) | used
             leave_files(result, study.folder, figures=plan.job.track.figures)
             if stopped:
                 status = "interrupted"

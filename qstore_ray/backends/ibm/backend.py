@@ -17,7 +17,7 @@ from qstore_ray.backends.ibm.forecast import HardwareCost
 from qstore_ray.backends.ibm.gateway.access import gateway_for, gateways_of
 from qstore_ray.backends.ibm.gateway.recording import active_recording
 from qstore_ray.backends.keys import DrawKey
-from qstore_ray.backends.paid import RunIdentity
+from qstore_ray.backends.paid import PaidUsage, RunIdentity
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import CircuitError, ConfigError
@@ -145,6 +145,21 @@ class IbmBackend:
         """
         for gateway in gateways_of(run):
             gateway.withdraw(trial)
+
+    @staticmethod
+    def usage_of(run: str, trial: str = "") -> PaidUsage | None:
+        """What a run has used, or a trial of it; None if no gateway of the run is open.
+
+        Raises:
+            BackendError: a gateway does not answer.
+        """
+        found = [gateway.spending() for gateway in gateways_of(run)]
+        costs = [each.trials.get(trial, HardwareCost()) if trial else each.total for each in found]
+        if not costs:
+            return None
+        cost = sum(costs, HardwareCost())
+        pending = None if trial else sum(each.pending_seconds for each in found)
+        return PaidUsage(cost.jobs, cost.executions, cost.billed_seconds, pending, cost.money)
 
     @staticmethod
     def close_run(run: str) -> None:
