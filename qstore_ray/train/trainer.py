@@ -392,10 +392,8 @@ class QuantumTrainer:
         history = epoch_records(read_records(folder.metrics))
         metrics |= {k: float(v) for k, v in history[-1].items() if k.startswith("train_")}
         scored = score(trained, dataset, found, baseline)
-        metrics |= scored.metrics | noisy_scores(
-            self.trainer, checkpoint.path, dataset, job.identity
-        )
-        metrics["epochs"] = len(history)
+        metrics |= scored.metrics | {"epochs": len(history)}
+        metrics |= noisy_scores(self.trainer, checkpoint.path, dataset, job.identity)
         metrics["samples_per_second"] = round(outcome.samples / outcome.seconds, 1)
         return TrainResult(
             trained, metrics, history, folder.path, checkpoint.path, scored.missing, scored.verdict
