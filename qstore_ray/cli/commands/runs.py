@@ -69,8 +69,8 @@ def list_runs(storage: Storage = _STORAGE, as_json: AsJson = False) -> None:
     if summaries:
         header = ("name", "status", "epochs", "val", "test", "started (UTC)", "seconds")
         paid = tuple(name for name in _PAID if any(name in s.metrics for s in summaries))
-        header += tuple(_PAID[name] for name in paid)
-        say(table(header, [(*_row(each), *_used(each, paid)) for each in summaries]))
+        named = (*header, *(_PAID[name] for name in paid))
+        say(table(named, [(*_row(each), *_used(each, paid)) for each in summaries]))
         for summary in summaries:
             if summary.problem:
                 note(f"{summary.name}: {summary.problem}")

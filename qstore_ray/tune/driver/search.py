@@ -195,8 +195,9 @@ def _budget_error(message: BudgetReport) -> BudgetReachedError:
 
 
 def _evaluations(message: Message) -> int | None:
-    has_none = "failure" in message or "limit" in message
-    return None if has_none else message["circuit_evaluations"]
+    if "failure" in message or "limit" in message:
+        return None
+    return message["circuit_evaluations"]
 
 
 def _interval(report: FinalReport | None) -> tuple[float, float] | None:
