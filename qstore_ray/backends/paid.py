@@ -40,6 +40,27 @@ def new_identity(name: str = "memory") -> RunIdentity:
     return RunIdentity(f"{name}-{secrets.token_hex(6)}")
 
 
+class PaidUsage(NamedTuple):
+    """What was used of paid hardware.
+
+    Attributes:
+        jobs, executions, seconds: submitted jobs, circuits times shots, and billed seconds.
+        pending_seconds: the part of `seconds` that is a forecast; None if it is not known.
+        money: the price of the seconds; None without one.
+    """
+
+    jobs: int
+    executions: int
+    seconds: float
+    pending_seconds: float | None = None
+    money: float | None = None
+
+    def metrics(self) -> dict[str, float]:
+        """As metrics of a run: `hardware_jobs`, `hardware_seconds`, …"""
+        values = self._asdict().items()
+        return {f"hardware_{name}": float(value) for name, value in values if value is not None}
+
+
 class PaidBackend(Backend, Protocol):
     """A backend whose evaluations are recorded and counted for whom they are made."""
 
@@ -50,6 +71,11 @@ class PaidBackend(Backend, Protocol):
     @staticmethod
     def withdraw(run: str, trial: str) -> None:
         """Drop what a trial waits for: it has ended, and evaluates nothing more."""
+        ...
+
+    @staticmethod
+    def usage_of(run: str, trial: str = "") -> PaidUsage | None:
+        """What a run has used, or a trial of it; None if nothing is open for it."""
         ...
 
     @staticmethod
@@ -81,8 +107,7 @@ def closing_run(
         name: of the backend. backend: in place of the one of that name.
         also: names of others that the run may use.
     """
-    used = [BACKENDS[name] if backend is None else backend, *(BACKENDS[each] for each in also)]
-    payer = next((each for each in used if can_belong_to_run(each)), None)
+    payer = _payer(name, backend, also)
     if payer is None:
         yield
         return
@@ -94,6 +119,35 @@ def closing_run(
                 payer.close_run(run)
             except QStoreError as exc:
                 sys.stderr.write(f"warning: the backend of the run could not be closed: {exc}\n")
+
+
+def usage_metrics(
+    name: str, backend: Backend | None, identity: RunIdentity, *, also: Sequence[str] = ()
+) -> dict[str, float]:
+    """What a run or a trial has used of paid hardware, as metrics; empty if it used none.
+
+    A gateway that does not answer is a warning: the run counts. A part of a trial has none of its
+    own: its requests are the trial's.
+
+    Args:
+        name, backend, also: see `closing_run`.
+    """
+    payer = _payer(name, backend, also)
+    if identity.part or payer is None:
+        return {}
+    try:
+        trial = "" if identity.trial == identity.run else identity.trial
+        used = payer.usage_of(identity.run, trial) if hasattr(payer, "usage_of") else None
+    except QStoreError as exc:
+        sys.stderr.write(f"warning: what the run used of the hardware is not known: {exc}\n")
+        return {}
+    return {} if used is None else used.metrics()
+
+
+def _payer(name: str, backend: Backend | None, also: Sequence[str]) -> PaidBackend | None:
+    """The first paid one of these backends, or their classes."""
+    used = [BACKENDS[name] if backend is None else backend, *(BACKENDS[each] for each in also)]
+    return next((each for each in used if can_belong_to_run(each)), None)
 
 
 def withdraw_trial(name: str, run: str, trial: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend, takes_no_shots
 from qstore_ray.backends.keys import DrawKey, for_scoring
-from qstore_ray.backends.paid import RunIdentity, of_run
+from qstore_ray.backends.paid import RunIdentity, of_run, usage_metrics
 from qstore_ray.baseline import Baseline
 from qstore_ray.data.read.dataset import Dataset
-from qstore_ray.errors import InterruptedRunError, QStoreError
+from qstore_ray.errors import BudgetReachedError, InterruptedRunError, QStoreError
 from qstore_ray.figures.run import draw_run
 from qstore_ray.track.base import Status
 from qstore_ray.track.jsonl import MetricsFile, read_records
@@ -173,6 +174,15 @@ def judged(seen: Evaluation, baseline: Baseline, dataset: Dataset) -> tuple[str,
     return verdict(seen.y, seen.answers, baseline, names, seen.weight)
 
 
+def last_metrics(
+    began: float, trainer: TrainerConfig, backend: Backend | None, identity: RunIdentity
+) -> dict[str, float]:
+    """How long a run took since `began`, and what it used of paid hardware."""
+    later = sorted({each.backend for each in trainer.fallback})
+    used = usage_metrics(trainer.backend, backend, identity, also=later)
+    return {"train_seconds": round(time.monotonic() - began, 3), **used}
+
+
 def artifacts(folder: RunFolder, figures: list[Path]) -> list[Path]:
     """The files that trackers keep a copy of."""
     files = (folder.path / "config.toml", folder.metrics, *figures)
@@ -196,8 +206,19 @@ def texts_of(said: Table) -> dict[str, str]:
     return texts | ({"fallback": steps} if steps else {})
 
 
-def interrupted_error(folder: RunFolder, reason: str = "") -> QStoreError:
-    """The error that says how to resume."""
+def interrupted_error(folder: RunFolder, reason: str = "", limit: str = "") -> QStoreError:
+    """The error that says how to resume.
+
+    Args:
+        limit: the limit of a budget that was reached, see `WorkerResult`.
+    """
+    if limit:
+        return BudgetReachedError(
+            reason,
+            field=limit,
+            value=str(folder.path),
+            fix=f"Continue with existing='resume' (name {folder.name!r}) and a larger limit.",
+        )
     return InterruptedRunError(
         reason or "stopped on request",
         field="run",

@@ -25,6 +25,7 @@ from qstore_ray.train.run.run_folder import Existing, read_run_record
 if TYPE_CHECKING:
     from qstore_ray.backends.base import Backend
     from qstore_ray.backends.ibm.backend import IbmBackend
+    from qstore_ray.backends.ibm.call import HardwareCall
     from qstore_ray.backends.ibm.forecast import HardwareCost
     from qstore_ray.data.read.dataset import Dataset
     from qstore_ray.train.checks import Checked
@@ -87,6 +88,19 @@ def hardware_forecast(
         ConfigError: one row alone is above the caps of a job, money is limited and there is no
             price, or the client's time in a session is not given.
     """
+    counted = _counted(trainer, job, dataset, backend=backend, confusion=confusion)
+    return None if counted is None else counted[0]
+
+
+def _counted(
+    trainer: TrainerConfig,
+    job: Checked,
+    dataset: Dataset,
+    *,
+    backend: Backend | None,
+    confusion: bool,
+) -> tuple[HardwareForecast, tuple[HardwareCall, ...]] | None:
+    """The forecast, and a call of each circuit that it counts."""
     paid = hardware_backend(trainer, backend)
     if paid is None:
         return None
@@ -126,10 +140,11 @@ def hardware_forecast(
         validated[1] * trainer.epochs + first_validated[1] - validated[1],
         scored[1],
     )
-    return HardwareForecast(
+    found = HardwareForecast(
         config.device, config.rates.mode, steps[max(sizes)][0], training, validation, scored[0],
         total, circuits, over,
     )  # fmt: skip
+    return found, tuple(gateway.circuits.values())
 
 
 def check_hardware_budget(
@@ -143,19 +158,20 @@ def check_hardware_budget(
 ) -> None:
     """Refuse a training whose forecast is above its budget, or above what the account has left.
 
-    The account is asked only if the budget suffices. Nothing is submitted. Does nothing for a
+    So is one with a circuit that the device cannot run. Nothing is submitted. Does nothing for a
     training that is not on paid hardware.
 
     Raises:
         BudgetError: see `HardwareBudget.check`.
+        CircuitError, ResourceError: the device cannot run a circuit.
         ConfigError, ServiceError, LedgerError: see `hardware_forecast`, and `IbmBackend.evaluate`.
     """
-    found = hardware_forecast(trainer, job, dataset, backend=backend, confusion=confusion)
+    counted = _counted(trainer, job, dataset, backend=backend, confusion=confusion)
     paid = hardware_backend(trainer, backend)
-    if found is not None and paid is not None:
+    if counted is not None and paid is not None:
         try:
             with _with_fields_of_a_job():
-                paid.for_run(identity.run).check_forecast(found.total)
+                paid.for_run(identity.run).check_forecast(counted[0].total, counted[1])
         except QStoreError:
             paid.close_run(identity.run)
             raise

@@ -99,6 +99,7 @@ class WorkerResult(NamedTuple):
         status: `finished` or `interrupted`. reason: why, if a callback requested it.
         theta: the parameters (P,). seconds: spent in steps. samples: rows used by this attempt.
         records: one record an epoch, if no run folder stores them.
+        limit: the field of the budget that ended the loop, if one did.
     """
 
     status: str
@@ -107,3 +108,4 @@ class WorkerResult(NamedTuple):
     samples: int
     reason: str = ""
     records: tuple[Record, ...] = ()
+    limit: str = ""

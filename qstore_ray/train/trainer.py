@@ -42,6 +42,7 @@ from qstore_ray.train.finish import (
     artifacts,
     close_metrics,
     interrupted_error,
+    last_metrics,
     take_all,
     texts_of,
 )
@@ -196,7 +197,7 @@ class QuantumTrainer:
 
                         outcome = fit_on_ray(job, found.rows, self.cluster, stop)
                 if outcome.status == "interrupted":
-                    raise interrupted_error(folder, outcome.reason)
+                    raise interrupted_error(folder, outcome.reason, outcome.limit)
                 result = scored_result(
                     job, dataset, found, folder, outcome, request.baseline, metrics, pictures
                 )
@@ -211,7 +212,7 @@ class QuantumTrainer:
                 raise
             finally:
                 raised = None if status == "finished" else sys.exception()
-                metrics["train_seconds"] = round(time.monotonic() - began, 3)
+                metrics |= last_metrics(began, self.trainer, self.backend, job.identity)
                 summary = {**metrics, **texts_of(words)}
                 last_steps = (
                     lambda: close_metrics(folder, status, raised),

@@ -20,10 +20,11 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from qstore_ray.backends.paid import closing_run
+from qstore_ray.backends.paid import RunIdentity, closing_run, usage_metrics
 from qstore_ray.data.inputs.signature import Signature
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.read.dataset import Dataset
+from qstore_ray.errors import BudgetReachedError
 from qstore_ray.track.base import Status
 from qstore_ray.track.logs.logging import announce
 from qstore_ray.train.config import TrainingJob
@@ -144,23 +145,28 @@ class Tuner:
         summary: dict[str, Any] = {}
         try:
             watch = Watch(plan, tracking, self.display, self._read())
-            stopped = False
+            stopped, reached = False, None
             if room:
                 if self.display:
                     self.display.note(f"{room.concurrency} at a time: {room.why}")
                 # Ray Tune takes seconds to import: errors have been reported before.
                 from qstore_ray.tune.driver.experiment import run_experiment
 
-                stopped = run_experiment(study, plan, room, watch)
+                try:
+                    stopped = run_experiment(study, plan, room, watch)
+                except BudgetReachedError as exc:
+                    stopped, reached = True, exc
             result = study.reach(self._read)
             if not stopped and (left := study.left) and study.is_exhausted:
                 note = self.display.note if self.display else partial(announce, "note")
                 note(f"every point of the space was tried; {left} trials fewer than asked for")
-            summary |= summary_of(result)
+            identity = RunIdentity(study.run_id)
+            used = usage_metrics(self.base.trainer.backend, None, identity)
+            summary |= summary_of(result) | used
             leave_files(result, study.folder, figures=plan.job.track.figures)
             if stopped:
                 status = "interrupted"
-                raise stopped_error(study.folder)
+                raise stopped_error(study.folder, reached=reached)
             result.best_trials()  # raises if no trial was completed
             status = "finished"
         except KeyboardInterrupt:

@@ -127,6 +127,7 @@ def test_a_circuit_wider_than_the_device(ibm, tmp_path, capsys):
     found = refused(str(job), capsys)
     assert "fake_manila has 5 connected qubits that work, the circuit needs 6" in found["message"]
     assert not ibm.accepted()
+    assert not (tmp_path / "runs" / "tiny").exists(), "it is refused before the run begins"
 
 
 def test_the_gateway_of_a_cluster_says_what_is_wrong_and_opens_once_it_is_right(

@@ -116,6 +116,17 @@ def test_a_step_is_one_job_unless_it_needs_the_answer_of_another(tmp_path, capsy
     assert estimated(job, capsys, "--set", "trainer.num_workers=2") == alone
 
 
+@pytest.mark.parametrize("during", ["test", "always"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_estimate_asks_the_service_for_nothing(ibm, tmp_path, capsys, during, workers):
+    before = ibm.requests()
+    mitigation = {"twirl": 2, "during": during}
+    job = job_file(tmp_path, trainer={"mitigation": mitigation, "num_workers": workers})
+    assert estimated(job, capsys)["total"]["jobs"] > 0
+    assert ibm.requests() == before
+    assert not (tmp_path / "ledger").exists()
+
+
 def test_an_estimate_opens_no_connection(tmp_path, capsys, monkeypatch):
     def refused(*_: object) -> None:
         raise AssertionError("a connection was opened")

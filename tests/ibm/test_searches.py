@@ -16,7 +16,10 @@ from qstore_ray.backends.ibm.ledger.replay import LEDGER, replay
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Op, Template, row
-from qstore_ray.errors import BudgetReachedError, InterruptedRunError
+from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.errors import BudgetReachedError, ConfigError, InterruptedRunError
+from qstore_ray.tune.driver.checks import checked_search
+from qstore_ray.tune.trial.attempt import Attempt
 from qstore_ray.tune.trial.trial import TrialRunner
 from tests.ibm.faults import Fault
 from tests.small_search import RATE, Listener, config_of, job_of, plan_of
@@ -112,3 +115,81 @@ def test_a_trial_that_has_ended_waits_for_nothing_and_pays_nothing_more(ibm, tmp
     evaluate(other, 3)
     IbmBackend.close_run("s")
     assert sorted(job.end for job in ibm.accepted().values()) == ["cancelled", "completed"]
+
+
+@pytest.mark.parametrize("limited", ["budget", "trial_budget"])
+def test_a_training_that_reaches_a_limit_says_which_and_continues_with_more(ibm, tmp_path, limited):
+    def message(jobs: int):
+        given = job(tmp_path, **{limited: {"jobs": jobs}})
+        runner = TrialRunner(replace(plan_of(given, config_of()), run_id="s-0123"))
+        attempt = Attempt(
+            lambda link: runner.run("trial-0000", {RATE: 0.1}, link), tmp_path / "error.txt"
+        )
+        try:
+            found = attempt.next()
+            while not found["done"]:
+                found = attempt.next()
+            return found
+        finally:
+            attempt.stop()
+            IbmBackend.close_run("s-0123")
+
+    ended = message(1)
+    assert ended["limit"] == f"{limited}.jobs"
+    assert "may use 1 jobs, has used 1" in ended["reason"]
+    assert len(ibm.accepted()) == 1
+    assert "values" in message(50)
+    assert len(ibm.accepted()) > 1
+
+
+def test_requests_of_two_trials_go_into_one_job(ibm, tmp_path):
+    given = options(tmp_path, policy={**POLICY, "delay": 0.5})
+    threads = [
+        threading.Thread(target=evaluate, args=(backend, step))
+        for step, backend in enumerate(backends(given), start=1)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    IbmBackend.close_run("s")
+    assert len(ibm.accepted()) == 1
+    assert trials_in(tmp_path) == {"s": {"trial-0000", "trial-0001"}}
+
+
+SHOTS = "trainer.backend_options.shots"
+
+
+@pytest.mark.parametrize(
+    ("field", "choices", "backend"),
+    [
+        ("trainer.backend", ["statevector", "ibm"], "statevector"),
+        ("trainer.backend_options.level", [1, 3], "ibm"),
+        ("trainer.backend_options.device", ["fake_manila", "fake_lima"], "ibm"),
+        (SHOTS, [16, 32], "ibm"),
+        ("trainer.backend", ["statevector", "aer"], "statevector"),
+    ],
+)
+def test_what_would_need_a_second_gateway_is_not_searched(tmp_path, field, choices, backend):
+    given = options(tmp_path) if backend == "ibm" else {}
+    base = job_of(tmp_path, epochs=1, backend=backend, backend_options=given)
+    space = {field: {"type": "categorical", "choices": choices}}
+    data = DatasetLoader.load(base.dataset)
+    if field == SHOTS or "aer" in choices:
+        checked_search(base, config_of(space=space), data)
+        return
+    with pytest.raises(ConfigError) as caught:
+        checked_search(base, config_of(space=space), data)
+    assert caught.value.field.startswith("tune.space.trainer.backend")
+
+
+def test_trials_with_other_shots_share_gateway_and_budget(ibm, tmp_path):
+    space = {SHOTS: {"type": "categorical", "choices": [16, 32]}}
+    base = job(tmp_path, budget={"jobs": 1})
+    runner = TrialRunner(replace(plan_of(base, config_of(space=space)), run_id="s-0123"))
+    for trial, shots in (("trial-0000", 16), ("trial-0001", 32)):
+        with pytest.raises(BudgetReachedError, match="may use 1 jobs, has used 1"):
+            runner.run(trial, {SHOTS: shots}, Listener())
+    assert len(gateways_of("s-0123")) == 1
+    IbmBackend.close_run("s-0123")
+    assert len(ibm.accepted()) == 1

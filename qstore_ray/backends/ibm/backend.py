@@ -15,6 +15,7 @@ from qstore_ray.backends.counts import Counts
 from qstore_ray.backends.device_circuit import AS_IT_IS, DeviceCircuit
 from qstore_ray.backends.grouping import checked_shots, group_observables, key_of_shots
 from qstore_ray.backends.ibm.call import (
+    HardwareCall,
     as_one_job,
     counts_of_call,
     estimates_of_call,
@@ -32,7 +33,7 @@ from qstore_ray.backends.ibm.gateway.recording import (
     gathering,
 )
 from qstore_ray.backends.keys import DrawKey
-from qstore_ray.backends.paid import RunIdentity
+from qstore_ray.backends.paid import PaidUsage, RunIdentity
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import CircuitError, ConfigError
@@ -189,6 +190,21 @@ class IbmBackend:
             gateway.withdraw(trial)
 
     @staticmethod
+    def usage_of(run: str, trial: str = "") -> PaidUsage | None:
+        """What a run has used, or a trial of it; None if no gateway of the run is open.
+
+        Raises:
+            BackendError: a gateway does not answer.
+        """
+        found = [gateway.spending() for gateway in gateways_of(run)]
+        costs = [each.trials.get(trial, HardwareCost()) if trial else each.total for each in found]
+        if not costs:
+            return None
+        cost = sum(costs, HardwareCost())
+        pending = None if trial else sum(each.pending_seconds for each in found)
+        return PaidUsage(cost.jobs, cost.executions, cost.billed_seconds, pending, cost.money)
+
+    @staticmethod
     def close_run(run: str) -> None:
         """Close the gateways of a run: its sessions end, its jobs at the service are run.
 
@@ -199,16 +215,20 @@ class IbmBackend:
             for gateway in gateways_of(run, forget=True):
                 closing.callback(gateway.close)
 
-    def check_forecast(self, forecast: HardwareCost) -> None:
+    def check_forecast(self, forecast: HardwareCost, circuits: Sequence[HardwareCall] = ()) -> None:
         """Refuse a run whose forecast is above its budget, or above what the account has left.
 
         The gateway signs in; nothing is submitted.
+
+        Args:
+            circuits: calls whose circuits are refused if the device cannot run them.
 
         Raises:
             BudgetError: see `HardwareBudget.check`.
             ConfigError, ServiceError, LedgerError: see `evaluate`.
         """
         gateway = gateway_for(self.config, self.where)
+        gateway.check_circuits(circuits)
         gateway.check_forecast(forecast, self.identity.trial, self.config.budget)
 
     def check(

@@ -61,6 +61,15 @@ class HardwareCall:
         params = b.params if b.params.ndim == 1 else b.params[part]
         return replace(b, rows=b.rows[part], params=params)
 
+    @property
+    def circuit(self) -> str:
+        """A fingerprint of what is compiled."""
+        return _fingerprint(self.template, self.observables, self.compiled)
+
+    def first_row(self) -> HardwareCall:
+        """The call without its other rows."""
+        return replace(self, bindings=self.rows(0, 1))
+
 
 def hardware_call(
     template: Template,

@@ -35,7 +35,7 @@ from qstore_ray.backends.mitigation.runner import CircuitRun, DirectRunner, Runn
 from qstore_ray.backends.mitigation.twirling import TwirlRunner
 from qstore_ray.backends.mitigation.zne import ZneRunner
 from qstore_ray.backends.noise.config import NoiseConfig
-from qstore_ray.backends.paid import RunIdentity, can_belong_to_run, of_run
+from qstore_ray.backends.paid import PaidUsage, RunIdentity, can_belong_to_run, of_run
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import ConfigError
@@ -150,6 +150,11 @@ class MitigatedBackend:
         """Close what the backend inside has open for a run; see `PaidBackend`."""
         if can_belong_to_run(self._backend):
             self._backend.close_run(run)
+
+    def usage_of(self, run: str, trial: str = "") -> PaidUsage | None:
+        """What the backend below has used; see `PaidBackend`."""
+        backend = self._backend
+        return backend.usage_of(run, trial) if can_belong_to_run(backend) else None
 
     def withdraw(self, run: str, trial: str) -> None:
         """Drop what a trial waits for; see `PaidBackend`."""

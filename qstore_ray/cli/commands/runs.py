@@ -12,10 +12,14 @@ from qstore_ray.cli.output import AsJson, Storage, examples, facts, note, say, s
 from qstore_ray.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from qstore_ray.train.run.summary import CheckpointSummary, RunSummary
 
 _STORAGE = "runs"
 _LOSS = ("loss", ".4g", "loss ")
+_PAID = {"hardware_jobs": "jobs", "hardware_seconds": "QPU seconds", "hardware_money": "money"}
+"""Columns of runs on paid hardware."""
 
 app = typer.Typer(
     epilog=examples(
@@ -64,7 +68,9 @@ def list_runs(storage: Storage = _STORAGE, as_json: AsJson = False) -> None:
         return
     if summaries:
         header = ("name", "status", "epochs", "val", "test", "started (UTC)", "seconds")
-        say(table(header, [_row(summary) for summary in summaries]))
+        paid = tuple(name for name in _PAID if any(name in s.metrics for s in summaries))
+        named = (*header, *(_PAID[name] for name in paid))
+        say(table(named, [(*_row(each), *_used(each, paid)) for each in summaries]))
         for summary in summaries:
             if summary.problem:
                 note(f"{summary.name}: {summary.problem}")
@@ -114,6 +120,11 @@ def _row(summary: RunSummary) -> tuple[str, ...]:
         summary.started[:16].replace("T", " ") or "-",
         "-" if summary.seconds is None else f"{summary.seconds:.1f}",
     )
+
+
+def _used(summary: RunSummary, names: Sequence[str]) -> tuple[str, ...]:
+    values = map(summary.metrics.get, names)
+    return tuple("-" if value is None else f"{value:,.2f}".removesuffix(".00") for value in values)
 
 
 def _epochs(summary: RunSummary) -> str:

@@ -75,11 +75,13 @@ class LiveSearch:
     def trial_ended(
         self, number: int, status: str, value: float | None, reason: str | None
     ) -> None:
-        """Failures stay on the screen with their cause, above the picture."""
+        """What ended with a cause stays on the screen, above the picture."""
         with self._lock:
             self._progress.end(number, status, value)
         if status == "failed":
             self._say(ending(number, reason, status), style="red")
+        elif reason:
+            self._say(ending(number, reason, status))
 
     def note(self, text: str) -> None:
         """A line above the picture."""

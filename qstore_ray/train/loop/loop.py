@@ -98,7 +98,7 @@ def _run_member(
         loop.call("on_train_begin", state)
         if manifest is not None and not loop.is_over(state):
             loop.keep(place, manifest.get("fallbacks", []))
-        reason = ""
+        reason = limit = ""
         try:
             while not (stopped or loop.is_over(state)):
                 loop.call("on_epoch_begin", state)
@@ -116,7 +116,7 @@ def _run_member(
             state = loop.save_last()
             if not isinstance(exc, BudgetReachedError):
                 raise
-            stopped, reason = True, exc.message
+            stopped, reason, limit = True, exc.message, exc.field
         reason = loop.close("interrupted" if stopped else "finished", reason)
         return WorkerResult(
             "interrupted" if stopped else "finished",
@@ -125,6 +125,7 @@ def _run_member(
             state.samples - first_sample,
             reason,
             tuple(loop.journal.records),
+            limit,
         )
 
 

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import ray
 
+from qstore_ray.backends import BACKENDS
+from qstore_ray.backends.paid import can_belong_to_run
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.environment import available_cpus
@@ -25,6 +27,9 @@ from qstore_ray.tune.metrics import (
 )
 from qstore_ray.tune.schedulers import Scheduler, get_scheduler
 from qstore_ray.tune.trial.parts import check_parts, part_job, parts_of
+
+_FREE_OPTIONS = ("shots", "sampler")
+"""Options of a paid backend that are of a request, not of the gateway."""
 
 
 def checked_search(base: TrainingJob, config: TuneConfig, dataset: Dataset) -> Scheduler:
@@ -45,6 +50,7 @@ def checked_search(base: TrainingJob, config: TuneConfig, dataset: Dataset) -> S
     with under("tune"):
         scheduler = get_scheduler(config.scheduler, config.scheduler_options)
         scheduler.check(config.space, len(config.objectives), base.trainer.epochs, config.parts)
+    _check_paid(base, config)
     first = part_job(base, parts_of(config, base)[0], config.folds)
     judged = dataset if first.dataset == base.dataset else DatasetLoader.load(first.dataset)
     if config.refit and "val" not in judged.plans:
@@ -64,6 +70,27 @@ def checked_search(base: TrainingJob, config: TuneConfig, dataset: Dataset) -> S
     if metrics_to_record(config.objectives):
         _check_defined(config, model_for(base.model, judged), judged)
     return scheduler
+
+
+def _check_paid(base: TrainingJob, config: TuneConfig) -> None:
+    """Check that all trials on paid hardware use one gateway, which has the budget of the study.
+
+    Raises:
+        ConfigError: the space has the backend, or an option that belongs to the gateway.
+    """
+    for field, parameter in config.space.parameters.items():
+        first, _, option = field.removeprefix("trainer.").partition(".")
+        choices = getattr(parameter, "choices", [getattr(parameter, "value", None)])
+        named = {base.trainer.backend, *(choices if first == "backend" else ())} & set(BACKENDS)
+        if not any(can_belong_to_run(BACKENDS[name]) for name in named):
+            continue
+        if first == "backend" or (first == "backend_options" and option not in _FREE_OPTIONS):
+            raise ConfigError(
+                "the trials of a search on paid hardware use one gateway, with one budget",
+                field=f"tune.space.{field}",
+                value=choices if first == "backend" else None,
+                fix="Leave it out, and run a search for each value under a name of its own.",
+            )
 
 
 def _check_defined(config: TuneConfig, model: QuantumModel, judged: Dataset) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qstore_ray.backends.paid import RunIdentity
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.errors import InterruptedRunError, RunError
+from qstore_ray.errors import BudgetReachedError, InterruptedRunError, RunError
 from qstore_ray.files import unwritable_fix, write_durably
 from qstore_ray.track.config import TrackConfig, default_uri
 from qstore_ray.track.mlflow.store import RUN_ID_FILE
@@ -75,8 +75,21 @@ def finish(plan: Plan, result: StudyResult) -> None:
         register_best(plan.folder, chosen, plan.config.register_as, _track(plan))
 
 
-def stopped_error(folder: Path, what: str = "the search") -> InterruptedRunError:
-    """The error if a search, or the part of it that `what` says, was stopped on request."""
+def stopped_error(
+    folder: Path, what: str = "the search", reached: InterruptedRunError | None = None
+) -> InterruptedRunError:
+    """The error if a search, or the part of it that `what` says, was stopped.
+
+    Args:
+        reached: why, if it was not on request but by a budget.
+    """
+    if isinstance(reached, BudgetReachedError):
+        return BudgetReachedError(
+            f"{what} was stopped: {reached.message}",
+            field=reached.field,
+            value=str(folder),
+            fix=f"Continue it with existing='resume' (name {folder.name!r}) and a larger limit.",
+        )
     return InterruptedRunError(
         f"{what} was stopped on request",
         field="study",
@@ -113,7 +126,7 @@ def refit(plan: Plan, result: StudyResult) -> None:
         identity = RunIdentity(plan.run_id, REFIT)
         trainer.run(dataset, RunRequest(existing=existing, config_toml=toml, identity=identity))
     except InterruptedRunError as exc:
-        raise stopped_error(plan.folder, "the final training") from exc
+        raise stopped_error(plan.folder, "the final training", exc) from exc
     write_durably(folder / "refit.txt", ("\n".join(notes) + "\n").encode())
 
 

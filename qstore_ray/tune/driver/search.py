@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Protocol
 from ray.tune.experiment.config_parser import _create_trial_from_spec, _make_parser
 from ray.tune.search import SearchAlgorithm
 
-from qstore_ray.errors import QStoreError
+from qstore_ray.errors import BudgetReachedError, QStoreError
 from qstore_ray.train.ray.errors import meaning
 from qstore_ray.tune.schedulers.base import Result
 from qstore_ray.tune.study import study as studies
 from qstore_ray.tune.study.study import Pruned, Study, TrialFailure, TrialOutcome
-from qstore_ray.tune.trial.messages import FinalReport, Message, message_of
+from qstore_ray.tune.trial.messages import BudgetReport, FinalReport, Message, message_of
 from qstore_ray.types import Table
 
 if TYPE_CHECKING:
@@ -141,6 +141,10 @@ class StudySearch(SearchAlgorithm):
             outcome = Pruned()
         elif "failure" in message:
             outcome = TrialFailure(message["failure"])
+        elif "limit" in message:
+            if not message["limit"].startswith("trial_budget"):
+                raise _budget_error(message)  # the study's: the trial is left, to be continued
+            outcome = Pruned(message["reason"])
         elif "values" in message:
             outcome, report = message["values"], message
         else:
@@ -182,8 +186,18 @@ def _death(trial: Trial | None) -> str:
     return f"Ray gave it up: {meaning(error) if error else 'no message'}"
 
 
+def _budget_error(message: BudgetReport) -> BudgetReachedError:
+    return BudgetReachedError(
+        message["reason"],
+        field=message["limit"],
+        fix="Continue the search with existing='resume' and a larger limit.",
+    )
+
+
 def _evaluations(message: Message) -> int | None:
-    return None if "failure" in message else message["circuit_evaluations"]
+    if "failure" in message or "limit" in message:
+        return None
+    return message["circuit_evaluations"]
 
 
 def _interval(report: FinalReport | None) -> tuple[float, float] | None:

@@ -135,7 +135,7 @@ def _told(outcome: TrialOutcome) -> tuple[str, Sequence[float], str | None]:
     if isinstance(outcome, TrialFailure):
         return "failed", (), outcome.reason
     if isinstance(outcome, Pruned):
-        return "pruned", (), None
+        return "pruned", (), outcome.reason
     return "completed", outcome, None
 
 

@@ -80,7 +80,13 @@ class TrialFailure:
 
 @dataclass(frozen=True)
 class Pruned:
-    """A trial that was ended early because others do better; its last report stands."""
+    """A trial that was ended early; its last report stands.
+
+    Attributes:
+        reason: None if others do better.
+    """
+
+    reason: str | None = None
 
 
 TrialOutcome: TypeAlias = Sequence[float] | TrialFailure | Pruned

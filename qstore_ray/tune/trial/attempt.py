@@ -21,8 +21,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from qstore_ray.errors import QStoreError, last_line
-from qstore_ray.tune.trial.messages import EpochReport, FailureReport, FinalReport, Message
+from qstore_ray.errors import BudgetReachedError, QStoreError, last_line
+from qstore_ray.tune.trial.messages import EpochReport, FinalReport, Message
 
 
 class Link:
@@ -86,10 +86,12 @@ class Attempt:
         self._link.go_on()
         self._pool.shutdown()
 
-    def _last(self, training: Future[FinalReport]) -> FinalReport | FailureReport:
+    def _last(self, training: Future[FinalReport]) -> Message:
         error = training.exception()
         if error is None:
             return training.result()
+        if isinstance(error, BudgetReachedError):
+            return {"done": True, "limit": error.field, "reason": error.message}
         if not isinstance(error, QStoreError):
             self._trace.parent.mkdir(parents=True, exist_ok=True)
             self._trace.write_text("".join(traceback.format_exception(error)))

@@ -3,6 +3,7 @@
     EpochReport     after an epoch, or a part: the trial waits until the next message is asked for
     FinalReport     the trial is complete
     FailureReport   its training raised an error
+    BudgetReport    its training reached a limit of the budget
 
 Ray Tune adds keys of its own, and flattens tables. `message_of` reads what it delivers.
 """
@@ -84,7 +85,20 @@ class FailureReport(TypedDict):
     failure: str
 
 
-Message: TypeAlias = EpochReport | FinalReport | FailureReport
+@final
+class BudgetReport(TypedDict):
+    """A trial that stopped at a checkpoint, because the next paid job would pass a limit.
+
+    Keys:
+        limit: its field. reason: in one line.
+    """
+
+    done: Literal[True]
+    limit: str
+    reason: str
+
+
+Message: TypeAlias = EpochReport | FinalReport | FailureReport | BudgetReport
 
 
 def message_of(result: Result) -> Message | None:
@@ -95,6 +109,8 @@ def message_of(result: Result) -> Message | None:
     """
     if "failure" in result:
         return {"done": True, "failure": result["failure"]}
+    if "limit" in result:
+        return {"done": True, "limit": result["limit"], "reason": result["reason"]}
     if "score" not in result:
         return None
     score: _Score = {

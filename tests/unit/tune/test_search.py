@@ -10,6 +10,7 @@ import ray.tune
 from ray.tune.utils import flatten_dict
 
 from qstore_ray.data.loader import DatasetLoader
+from qstore_ray.errors import BudgetReachedError
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.tune.driver.search import StudySearch
@@ -326,3 +327,41 @@ def test_what_a_killed_driver_had_told_the_study_alone_is_recorded_by_the_next_o
     assert seen.calls[0][-1].number == 1, "the best trial"
     again.leave()
     tracking.close("finished")
+
+
+# --------------------------------------------------------------------------------------- budgets
+
+
+def _limit(field: str) -> dict:
+    return {"done": True, "limit": field, "reason": "the run may use 1 jobs", "trial_id": "any"}
+
+
+def test_a_budget_of_the_study_leaves_the_trials_that_run_to_be_continued(search, tmp_path):
+    ledger = Ledger()
+    first = search(ledger)
+    names = [first.next_trial().trial_id for _ in range(2)]
+    first.on_trial_complete(names[0], _end(1, 0.5))
+    third = first.next_trial().trial_id
+    first.on_trial_complete(names[1], _limit("budget.jobs"))
+    first.on_trial_complete(third, _limit("budget.jobs"))
+    assert first.leaving.is_set()
+    assert isinstance(first.error, BudgetReachedError)
+    assert first.error.field == "budget.jobs"
+    assert first.next_trial() is None
+    first.leave()
+    assert ledger.last() == ("left", [1, 2])
+    assert [trial.status for trial in _trials(tmp_path)] == ["completed", "running", "running"]
+
+
+def test_a_budget_of_a_trial_ends_that_trial_and_says_why(search, tmp_path):
+    ledger, withdrawn = Ledger(), []
+    first = search(ledger, withdraw=withdrawn.append)
+    name = first.next_trial().trial_id
+    first.on_trial_result(name, _result(1, 0.5))
+    first.on_trial_complete(name, _limit("trial_budget.jobs"))
+    assert ledger.last() == ("ended", 0, Pruned("the run may use 1 jobs"), None)
+    assert not first.leaving.is_set()
+    assert withdrawn == [name]
+    (trial,) = _trials(tmp_path)
+    assert (trial.status, trial.error) == ("pruned", None)
+    assert first.next_trial() is not None

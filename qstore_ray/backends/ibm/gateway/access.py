@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
-from qstore_ray.backends.ibm.budget import HardwareBudget
+from qstore_ray.backends.ibm.budget import HardwareBudget, Spending
 from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.config import GatewayConfig, Where
 from qstore_ray.backends.ibm.forecast import HardwareCost
@@ -43,6 +43,14 @@ class OpenGateway(Protocol):
 
     def check_forecast(self, forecast: HardwareCost, trial: str, budget: HardwareBudget) -> None:
         """See `Gateway.check_forecast`."""
+        ...
+
+    def spending(self) -> Spending:
+        """See `Gateway.spending`."""
+        ...
+
+    def check_circuits(self, calls: Sequence[HardwareCall]) -> None:
+        """See `Gateway.check_circuits`."""
         ...
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from qstore_ray.backends.ibm.budget import HardwareBudget
+from qstore_ray.backends.ibm.budget import HardwareBudget, Spending
 from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.config import GatewayConfig
 from qstore_ray.backends.ibm.forecast import HardwareCost
@@ -73,6 +73,14 @@ class GatewayServer:
         """See `Gateway.check_forecast`."""
         self._open().check_forecast(forecast, trial, budget)
 
+    def spending(self) -> Spending:
+        """See `Gateway.spending`; of a gateway that was never opened, nothing."""
+        return Spending() if self._gateway is None else self._gateway.spending()
+
+    def check_circuits(self, calls: Sequence[HardwareCall]) -> None:
+        """See `Gateway.check_circuits`."""
+        self._open().check_circuits(calls)
+
     def close(self) -> None:
         """Close session and ledger."""
         with self._opening:
@@ -115,6 +123,21 @@ class RemoteGateway:
         """See `Gateway.check_forecast`."""
         with _answering():
             ray.get(self._actor.check_forecast.remote(forecast, trial, budget))
+
+    def spending(self) -> Spending:
+        """See `Gateway.spending`.
+
+        Raises:
+            BackendError: the actor does not answer.
+        """
+        with _answering():
+            found: Spending = ray.get(self._actor.spending.remote(), timeout=_CLOSING_SECONDS)
+        return found
+
+    def check_circuits(self, calls: Sequence[HardwareCall]) -> None:
+        """See `Gateway.check_circuits`."""
+        with _answering():
+            ray.get(self._actor.check_circuits.remote(calls))
 
     def close(self) -> None:
         """End the actor, when its session is closed; also one that does not answer.

@@ -24,7 +24,7 @@ from qstore_ray.backends.ibm.forecast import HardwareCost, QpuRates, by_trial, f
 from qstore_ray.backends.ibm.gateway.flight import Flight, bases_of, gave_up_error, outcome_name
 from qstore_ray.backends.ibm.gateway.packing import Packer
 from qstore_ray.backends.ibm.gateway.polling import PollPace
-from qstore_ray.backends.ibm.gateway.waiter import CallWaiter
+from qstore_ray.backends.ibm.gateway.waiter import CallWaiter, alone, trial_ended_error
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.ledger.record import JobState
 from qstore_ray.backends.ibm.policy import GatewayPolicy
@@ -35,7 +35,6 @@ from qstore_ray.backends.ibm.service.isa import Pub, compile_isa
 from qstore_ray.errors import (
     BackendError,
     BudgetReachedError,
-    InterruptedRunError,
     LedgerError,
     QStoreError,
     TransientError,
@@ -134,6 +133,15 @@ class Gateway:
         budget.check(needed, trials={trial: needed}, spending=spending, account_seconds=left)
         self._budget = budget
 
+    def check_circuits(self, calls: Sequence[HardwareCall]) -> None:
+        """Compile the circuits of these calls, and submit nothing.
+
+        Raises:
+            CircuitError, ResourceError: the device cannot run one.
+        """
+        for call in calls:
+            self._pubs(call, call.request)
+
     def spending(self) -> Spending:
         """What the run's jobs cost so far."""
         return Spending.of(tuple(self._ledger.records.values()))
@@ -229,7 +237,7 @@ class Gateway:
     def _take(self, waiter: CallWaiter) -> None:
         """Answer a call from the ledger, join it to a job that runs, or queue it."""
         if waiter.call.request.trial in self._ended:
-            waiter.fail(_ended_error(waiter.call.request.trial))
+            waiter.fail(trial_ended_error(waiter.call.request.trial))
             return
         missing = []
         for key, piece in waiter.pieces.items():
@@ -262,7 +270,7 @@ class Gateway:
             self._packer.add(replace(request, arrival=arrival, deadline=deadline, rides=rides))
             return
         for piece in missing:  # of a call that was interrupted: its group is not complete again
-            self._packer.add(replace(_alone(piece), arrival=arrival))
+            self._packer.add(replace(alone(piece), arrival=arrival))
 
     def _pubs(self, call: HardwareCall, piece: CircuitRequest) -> list[Pub]:
         circuits = compile_isa(
@@ -278,7 +286,7 @@ class Gateway:
     def _drop(self, trial: str) -> None:
         """Forget what a trial waits for, and cancel jobs that are its own alone."""
         self._ended.add(trial)
-        error = _ended_error(trial)
+        error = trial_ended_error(trial)
         self._packer.withdraw(trial)
         for waiter in {w for many in self._waiting.values() for w in many}:
             if waiter.call.request.trial == trial:
@@ -313,7 +321,7 @@ class Gateway:
                 if exc.value in {None, request.trial}:
                     self._fail(request.key, exc)
                 else:
-                    self._packer.add(_alone(request))
+                    self._packer.add(alone(request))
             return
         self._ledger.intent(job, cost, price_per_second=self._rates.price_per_second)
         calls = [(self._waiting[request.key][0].call, request) for request in job.requests]
@@ -360,7 +368,7 @@ class Gateway:
     def _queue_again(self, key: str) -> None:
         """Queue a request whose job has ended without its outcomes, if somebody waits for it."""
         for waiter in self._waiting.get(key, ())[:1]:
-            self._packer.add(replace(_alone(waiter.pieces[key]), arrival=self._clock()))
+            self._packer.add(replace(alone(waiter.pieces[key]), arrival=self._clock()))
 
     def _deliver(self, key: str) -> None:
         """Hand the outcomes of a finished job to those who wait for them."""
@@ -386,12 +394,3 @@ class Gateway:
         for waiter in self._waiting.get(key, []).copy():
             self._forget(waiter)
             waiter.fail(error)
-
-
-def _ended_error(trial: str) -> InterruptedRunError:
-    return InterruptedRunError("the search has ended this trial", field="run", value=trial)
-
-
-def _alone(request: CircuitRequest) -> CircuitRequest:
-    """The request without its group, whose other shares have been sent."""
-    return replace(request, group="", part=0, parts=1, deadline=float("inf"), rides=False)

@@ -29,10 +29,12 @@ class RecordingGateway:
 
     Attributes:
         turns: in the order of the calls; the requests of a turn wait at the same time.
+        circuits: a call of each circuit.
     """
 
     def __init__(self) -> None:
         self.turns: list[list[CircuitRequest]] = []
+        self.circuits: dict[str, HardwareCall] = {}
 
     def evaluate(self, call: HardwareCall) -> Sequence[AnyArray]:
         """Blank outcomes; see `Gateway.evaluate`."""
@@ -41,6 +43,8 @@ class RecordingGateway:
     def evaluate_all(self, calls: Sequence[HardwareCall]) -> list[list[AnyArray]]:
         """Blank outcomes; see `Gateway.evaluate_all`."""
         self.turns.append([call.request for call in calls])
+        for call in calls:
+            self.circuits.setdefault(call.circuit, call.first_row())
         return [blank_outcomes(call) for call in calls]
 
     def withdraw(self, trial: str) -> None:

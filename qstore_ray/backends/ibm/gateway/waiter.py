@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.requests import CircuitRequest
+from qstore_ray.errors import InterruptedRunError
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
@@ -39,3 +40,13 @@ class CallWaiter:
         if not self.done.is_set():
             self.error = error
             self.done.set()
+
+
+def trial_ended_error(trial: str) -> InterruptedRunError:
+    """The error for a trial that was withdrawn."""
+    return InterruptedRunError("the search has ended this trial", field="run", value=trial)
+
+
+def alone(request: CircuitRequest) -> CircuitRequest:
+    """The request without its group, whose other shares have been sent."""
+    return replace(request, group="", part=0, parts=1, deadline=float("inf"), rides=False)
