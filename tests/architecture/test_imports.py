@@ -120,6 +120,7 @@ ALLOWED = {
         "qstore_ray.tune.study.storage_errors",
     ),
     "starlette": ("qstore_ray.data.service",),
+    "packaging": ("qstore_ray.doctor.packages",),
     "structlog": ("qstore_ray.track.logs.logging",),
     "tensorboardX": ("qstore_ray.track.tensorboard", "qstore_ray.track.event_files"),
     "torch": ("qstore_ray.torch",),

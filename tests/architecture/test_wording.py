@@ -19,6 +19,8 @@ _NOT_A_MESSAGE = {
     "qstore_ray/wording.py",  # the table itself
     "qstore_ray/train/report/model_card.py",  # a page for whoever gets the model, which has both
     "qstore_ray/tune/dashboards/pages.py",  # options of the servers that it starts
+    "qstore_ray/doctor/machine.py",  # an option of docker
+    "qstore_ray/doctor/packages.py",  # an option of pip
     "qstore_ray/tune/driver/capacity.py",  # an option of `ray start`
 }
 

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
-import importlib.util
-import os
-import platform
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from qstore_ray.cli.commands.train import Set, read_job
 from qstore_ray.cli.output import AsJson, examples, facts, note, say, say_json
-from qstore_ray.errors import BackendError
+from qstore_ray.errors import BackendError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qstore_ray.backends.aer.options import Precision
     from qstore_ray.backends.ibm.forecast import HardwareCost
+    from qstore_ray.doctor.diagnosis import Diagnosis
     from qstore_ray.estimate import Estimate
     from qstore_ray.job import JobConfig
     from qstore_ray.train.hardware import HardwareForecast
 
-DOCTOR_EXAMPLES = examples("doctor", "doctor --json", "doctor --gpu")
+DOCTOR_EXAMPLES = examples("doctor", "doctor jobs/digits.toml", "doctor --gpu --json")
 ESTIMATE_EXAMPLES = examples(
     "estimate jobs/digits.toml",
     "estimate jobs/digits.toml --set model.n_qubits=12 --set trainer.num_workers=4",
@@ -34,37 +30,68 @@ ESTIMATE_EXAMPLES = examples(
     "estimate jobs/digits.toml --json",
 )
 
-_CHECKED_ON_GPU: tuple[tuple[str, Precision, int], ...] = (
-    ("statevector", "complex128", 6),
-    ("statevector", "complex64", 6),
-    ("density_matrix", "complex128", 6),
-    ("statevector", "complex128", 20),  # where a GPU begins to be worth its start
-)
 _PACKAGES = ("ray", "qiskit", "qiskit-ibm-runtime", "mlflow", "optuna", "numpy")
+_MARKS = {"ok": "", "note": "NOTE  ", "fault": "FAULT  "}
 
 
 def doctor(
+    job: Annotated[
+        str | None,
+        typer.Argument(metavar="JOB.toml", help="Whose storage, cluster and MLflow to look at."),
+    ] = None,
+    changes: Set = None,
     gpu: Annotated[
         bool,
-        typer.Option(
-            "--gpu",
-            help="Also run circuits on the GPU and compare them with the CPU. "
-            "The exit code is 4 if no GPU computes correctly.",
-        ),
+        typer.Option("--gpu", help="Also run circuits on the GPU and compare them with the CPU."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say which engine runs here, and what else is installed."""
-    found = _machine()
-    report = _gpu() if gpu else None
-    if report is not None:
-        found |= report.facts
-    if as_json:
-        say_json(found)
+    """Say whether this machine can train, and what to type if it cannot.
+
+    Looks at the packages, processors, limits of a container, memory, disks, the Ray cluster and its
+    token, the storage and MLflow. Nothing is started, and no file is left. The exit code is 4 if
+    something will fail.
+    """
+    from qstore_ray.doctor import examine
+
+    if changes and job is None:
+        raise UsageError("no job is given to change", field="--set", fix="Give the job file, too.")
+    found = _versions()
+    if job is None:
+        found += examine()
     else:
-        say(facts((name.replace("_", " "), value) for name, value in found.items()))
-    if report is not None and not report.works:
+        config = read_job(job, changes or [])
+        found += examine(config.storage, config.track, config.cluster.address)
+    if gpu:
+        from qstore_ray.doctor.gpu import examine_gpu
+
+        found += examine_gpu()
+    if as_json:
+        shown: dict[str, Any] = {each.name: each.found for each in found}
+        say_json({**shown, "findings": [asdict(each) for each in found]})
+    else:
+        say(facts((each.name, _line(each)) for each in found))
+    if any(each.state == "fault" for each in found):
         raise typer.Exit(BackendError.exit_code)
+
+
+def _line(finding: Diagnosis) -> str:
+    advice = f". {finding.advice}" if finding.advice else ""
+    return f"{_MARKS[finding.state]}{finding.found}{advice}"
+
+
+def _versions() -> list[Diagnosis]:
+    from qstore_ray.doctor.diagnosis import Diagnosis
+    from qstore_ray.doctor.packages import installed
+    from qstore_ray.simulate.engines.engines import choose_engine, describe, engines
+
+    missing = [name for name, there in engines().items() if not there]
+    engine = describe(choose_engine("auto"))
+    engine += f"; not installed: {', '.join(missing)}" if missing else ""
+    return [
+        Diagnosis("engine", "ok", engine),
+        *(Diagnosis(name, "ok", installed(name) or "not installed") for name in _PACKAGES),
+    ]
 
 
 def estimate(
@@ -116,74 +143,6 @@ def _on_hardware(config: JobConfig, options: list[str]) -> JobConfig:
     for said in differences_on_hardware(config.trainer, trainer):
         note(f"note: {said}.")
     return config.model_copy(update={"trainer": trainer})
-
-
-def _machine() -> dict[str, Any]:
-    from qstore_ray.environment import available_cpus
-    from qstore_ray.simulate.engines.engines import choose_engine, describe, engines
-
-    chosen = choose_engine("auto")
-    missing = [name for name, there in engines().items() if not there]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    found: dict[str, Any] = {
-        "engine": describe(chosen) + (f"; not installed: {', '.join(missing)}" if missing else ""),
-        "processors": available_cpus(),
-        "memory": f"{memory / 2**30:.1f} GiB",
-        "python": platform.python_version(),
-    }
-    for package in ("qstore-ray", *_PACKAGES):
-        found[package] = _version(package)
-    found["aer"] = _aer()
-    return found
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _aer() -> str:
-    there = [name for name in ("qiskit-aer", "qiskit-aer-gpu") if _version(name) != "not installed"]
-    if not there:
-        return "not installed: pip install 'qstore-ray[cpu]', or [gpu]"
-    if len(there) == 2:
-        return "both builds are installed and overwrite each other: uninstall both, then take one"
-    return f"{there[0]} {_version(there[0])}"
-
-
-class _GpuReport(NamedTuple):
-    works: bool
-    facts: dict[str, str]
-
-
-def _gpu() -> _GpuReport:
-    """Whether a GPU runs circuits here, and how its values and seconds compare."""
-    from qstore_ray.backends.aer.installation import check_installation
-
-    build = check_installation()
-    from qstore_ray.backends.aer.device import check_gpu, gpu_failure
-
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    found = {"visible GPUs": "all" if visible is None else visible or "none"}
-    failure = gpu_failure()
-    if failure:
-        hint = "; this is the CPU build: install the extra gpu" if build == "qiskit-aer" else ""
-        return _GpuReport(False, {**found, "gpu": f"runs no circuits: {failure}{hint}"})
-    works, found = True, {**found, "gpu": "runs circuits"}
-    for method, precision, n_qubits in _CHECKED_ON_GPU:
-        name = f"{method} {precision} {n_qubits} qubits"
-        try:
-            check = check_gpu(method, precision, n_qubits)
-        except BackendError as error:
-            works, found[name] = False, error.message
-            continue
-        found[name] = (
-            f"differs from the CPU by {check.difference:.1e} at most; "
-            f"GPU {_time(check.gpu_seconds)}, CPU {_time(check.cpu_seconds)}"
-        )
-    return _GpuReport(works, found)
 
 
 def _described(found: Estimate) -> list[tuple[str, str]]:

@@ -27,7 +27,7 @@ qstore data prepare JOB.toml FOLDER --set --json
 qstore data profile JOB.toml|FOLDER OUT --set --json
 qstore data serve FOLDER --host --port
 qstore data verify JOB.toml|FOLDER --set --json
-qstore doctor --gpu --json
+qstore doctor JOB.toml --set --gpu --json
 qstore estimate JOB.toml --set --hardware --hardware-option --json
 qstore evaluate RUN --split --data --set --storage --json
 qstore export MODEL --output --card --storage --json

@@ -19,7 +19,7 @@ from qstore_ray.backends.keys import DrawKey
 from qstore_ray.circuits.observable import z_observables
 from qstore_ray.circuits.template import Op, Template, const, row
 from qstore_ray.cli.app import main
-from qstore_ray.cli.commands import machine
+from qstore_ray.doctor import gpu as gpu_check
 from qstore_ray.errors import BackendError, ConfigError, UnknownNameError
 
 NO_GPU = "no GPU runs circuits on this machine"
@@ -159,8 +159,8 @@ def test_a_gpu_that_computes_wrongly_is_never_used(gpu, asked: str):
 def test_the_doctor_prints_what_the_gpu_computes(
     gpu, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    small = [check for check in machine._CHECKED_ON_GPU if check[2] < 10]
-    monkeypatch.setattr(machine, "_CHECKED_ON_GPU", small)
+    small = [check for check in gpu_check.CHECKED if check[2] < 10]
+    monkeypatch.setattr(gpu_check, "CHECKED", small)
     assert main(["doctor", "--gpu", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["gpu"] == "runs circuits"
@@ -178,7 +178,7 @@ def test_the_doctor_says_why_no_gpu_runs(capsys: pytest.CaptureFixture[str]):
         pytest.skip("a GPU runs circuits on this machine")
     assert main(["doctor", "--gpu"]) == 4
     out = " ".join(capsys.readouterr().out.split())
-    assert f"gpu runs no circuits: {gpu_failure()}" in out
+    assert f"gpu FAULT runs no circuits: {gpu_failure()}" in out
     assert "visible GPUs" in out
 
 

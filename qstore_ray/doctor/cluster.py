@@ -1,0 +1,65 @@
+"""Whether Ray can be joined or started."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from qstore_ray.doctor.diagnosis import Diagnosis
+
+_SECONDS = 5.0
+
+
+def examine_cluster(address: str | None) -> Iterator[Diagnosis]:
+    """The address of the cluster and its token; nothing is started or joined.
+
+    Args:
+        address: of a running cluster; None is `RAY_ADDRESS`, or else a Ray of our own.
+    """
+    source = "cluster.address" if address else "RAY_ADDRESS"
+    address = address or os.environ.get("RAY_ADDRESS")
+    if not address:
+        yield Diagnosis(
+            "cluster", "ok", "none is named; a training starts a Ray of its own on this machine"
+        )
+        return
+    yield _answers(address, source)
+    yield _token()
+
+
+def _answers(address: str, source: str) -> Diagnosis:
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not (host and port.isdigit()):
+        return Diagnosis("cluster", "ok", f"{source}={address}, which Ray looks up on this machine")
+    try:
+        with socket.create_connection((host, int(port)), timeout=_SECONDS):
+            pass
+    except OSError as exc:
+        return Diagnosis(
+            "cluster", "fault", f"nothing answers at {source}={address}: {exc.strerror or exc}",
+            "Start the cluster, correct the address, or leave it out to train on this machine.",
+        )  # fmt: skip
+    return Diagnosis("cluster", "ok", f"{source}={address} answers")
+
+
+def _token() -> Diagnosis:
+    """The token that Ray would send; see Ray's order: variable, path, file in the home folder."""
+    if os.environ.get("RAY_AUTH_MODE") == "disabled":
+        return Diagnosis(
+            "token", "note", "RAY_AUTH_MODE=disabled: whoever reaches the cluster runs code on it",
+            "export RAY_AUTH_MODE=token, and start the cluster with it.",
+        )  # fmt: skip
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return Diagnosis("token", "ok", "of the variable RAY_AUTH_TOKEN")
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    file = Path(named) if named else Path("~/.ray/auth_token").expanduser()
+    if not file.is_file():
+        return Diagnosis(
+            "token", "note", f"there is none: neither RAY_AUTH_TOKEN nor {file}",
+            "On the head: ray get-auth-token. Here: export RAY_AUTH_MODE=token RAY_AUTH_TOKEN=…",
+        )  # fmt: skip
+    if file.stat().st_mode & 0o077:
+        return Diagnosis("token", "note", f"others can read {file}", f"chmod 600 {file}")
+    return Diagnosis("token", "ok", f"of the file {file}")

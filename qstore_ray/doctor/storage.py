@@ -1,0 +1,78 @@
+"""Whether runs can be written: the storage folder, and MLflow's store."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from qstore_ray.credentials import redact_text
+from qstore_ray.doctor.diagnosis import Diagnosis
+from qstore_ray.doctor.machine import size
+from qstore_ray.errors import QStoreError
+from qstore_ray.files import storage_folder
+from qstore_ray.track.config import TrackConfig, default_uri
+
+_LITTLE_DISK = 2**30
+
+
+def examine_storage(storage: str | Path, track: TrackConfig) -> Iterator[Diagnosis]:
+    """Write, rename and delete a file in the storage folder; open MLflow's store.
+
+    A folder that does not exist is not created: its nearest parent is tried.
+    """
+    try:
+        folder = storage_folder(storage)
+    except QStoreError as error:
+        yield Diagnosis.of_error("storage", error)
+        return
+    yield _folder(folder)
+    if track.mlflow:
+        yield _mlflow(folder, track)
+
+
+def _folder(folder: Path) -> Diagnosis:
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    part = there / f".qstore-doctor-{secrets.token_hex(4)}.part"
+    try:
+        try:
+            with part.open("wb") as file:
+                file.write(b"x" * 4096)
+                os.fsync(file.fileno())
+            part.replace(part.with_suffix(".whole"))
+        finally:
+            part.unlink(missing_ok=True)
+            part.with_suffix(".whole").unlink(missing_ok=True)
+    except OSError as exc:
+        return Diagnosis(
+            "storage", "fault", f"nothing can be written in {there}: {exc.strerror or exc}",
+            'Name another folder: storage = "…".',
+        )  # fmt: skip
+    free = shutil.disk_usage(there).free
+    text = f"{folder}: written, renamed and deleted a file; {size(free)} free"
+    if free < _LITTLE_DISK:
+        return Diagnosis("storage", "note", text, "Free some of the disk, or name another folder.")
+    return Diagnosis("storage", "ok", text)
+
+
+def _mlflow(folder: Path, track: TrackConfig) -> Diagnosis:
+    from qstore_ray.track.config import sqlite_file
+    from qstore_ray.track.mlflow.store import open_client, translated
+
+    try:
+        uri = track.mlflow_uri or default_uri(folder)
+        shown = redact_text(str(uri))
+        file = sqlite_file(uri)
+        if file is not None and not file.exists():
+            return Diagnosis("mlflow", "ok", f"{shown} is created by the first run")
+        with translated(uri, "open the store"):
+            found = open_client(uri).search_experiments(max_results=50)
+    except QStoreError as error:
+        advice = "Start the server or correct track.mlflow_uri; track.mlflow=false leaves it out."
+        return Diagnosis("mlflow", "fault", error.message, advice)
+    count = len(found)
+    return Diagnosis("mlflow", "ok", f"{shown} answers, {count} experiment{'s' * (count != 1)}")
