@@ -124,7 +124,7 @@ def test_the_forecast_is_what_the_service_counts(ibm, backend, name):
     hardware = backend(OPTIONS[name], shots=100, policy={"caps": caps})
     with recording() as gateway:
         measured(hardware, 0, rows(5))
-    jobs = jobs_for([each for turn in gateway.take() for each in turn], JobCaps(**caps))
+    jobs = jobs_for(gateway.take(), JobCaps(**caps))
     measured(hardware, 0, rows(5))
     accepted = [job.executions for job in ibm.accepted().values()]
     assert sorted(accepted) == sorted(job.executions for job in jobs)

@@ -22,9 +22,11 @@ from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.errors import InterruptedRunError
 from qstore_ray.learn.gradients import get_gradient, linearize
 from tests.ibm.devices import fake_backend
-from tests.ibm.test_gateway import BINDINGS, EXACT, OBSERVABLES, POLICY, TEMPLATE
+from tests.ibm.test_gateway import OBSERVABLES, POLICY, TEMPLATE
 from tests.ibm.test_runs import StopsAt
 
+BINDINGS = Bindings(np.linspace(0.2, 2.8, 6)[:, None], np.array([0.7]))
+EXACT = StatevectorBackend().evaluate(TEMPLATE, OBSERVABLES, BINDINGS).values
 X = np.random.default_rng(0).normal(size=(30, 1))
 DATA = DatasetLoader.from_arrays(X, (X[:, 0] > 0).astype(int))
 

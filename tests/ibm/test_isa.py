@@ -80,7 +80,7 @@ def test_a_job_is_no_larger_than_it_is_planned(level):
     with recording() as gateway:
         hardware = IbmBackend("fake_fez", SHOTS, estimator=options)
         hardware.evaluate(TEMPLATE, OBSERVABLES, bindings, key=DrawKey((1,)))
-    (request,) = [each for turn in gateway.take() for each in turn]
+    (request,) = gateway.take()
     circuits = compile_isa(
         TEMPLATE, OBSERVABLES, read_device(fez), fez.target, level=1, measured=False
     )

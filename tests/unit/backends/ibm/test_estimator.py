@@ -181,7 +181,7 @@ def asked(options: dict, *trials: str, shots: int = 1024, rows: int = 3):
             backend = IbmBackend("ibm_fez", shots, estimator=options).for_run("run", trial)
             found = backend.evaluate(ONE, observables, bindings, key=DrawKey((1,)))
             assert found.values.shape == (rows, 2)
-    return [each for turn in gateway.take() for each in turn]
+    return gateway.take()
 
 
 def test_a_calibration_is_counted_once_in_a_job():
