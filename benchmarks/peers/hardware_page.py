@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -195,18 +196,25 @@ def _overhead(rows: list[dict[str, Any]]) -> Iterator[str]:
         outcomes, less the time for which its job ran at the stand-in (its journal: started to
         completed). It has everything else in it: coalescing, compiling, ledger, 8 to 15 requests,
         and the time in which the end of the job was not noticed. First: the first step, of which no
-        job of its size was known. Then the median of steps 4 to 8. Target: below 5 % of direct."""
+        job of its size was known. Then the median of steps 4 to 8. Target: below 5 % of the direct
+        time and of the median time at the stand-in: other work on the machine slows one or the
+        other."""
     )
     yield ""
-    yield "| backend | direct, s | first, s | overhead, s | unnoticed, s | longest, s | of direct |"
-    yield "|:--|--:|--:|--:|--:|--:|:--|"
+    yield (
+        "| backend | direct, s | at the stand-in, s | first, s | overhead, s | unnoticed, s | "
+        "longest, s | of direct | of stand-in | |"
+    )
+    yield "|:--|--:|--:|--:|--:|--:|--:|--:|--:|:--|"
     for row in rows:
-        unnoticed = sorted(step["unnoticed_s"] for step in row["steps"][3:])
+        unnoticed = statistics.median(step["unnoticed_s"] for step in row["steps"][3:])
+        served = statistics.median(step["service_s"] for step in row["steps"][3:])
+        ratios = row["ratio"], row["overhead_s"] / served
         yield (
-            f"| {row['device']} | {row['direct_s']:.2f} | {row['first_overhead_s']:.2f} | "
-            f"{row['overhead_s']:.2f} | {unnoticed[len(unnoticed) // 2]:.2f} | "
-            f"{row['longest_overhead_s']:.2f} | {100 * row['ratio']:.1f} % "
-            f"({_met(row['ratio'] < MOST_OVERHEAD)}) |"
+            f"| {row['device']} | {row['direct_s']:.2f} | {served:.2f} | "
+            f"{row['first_overhead_s']:.2f} | {row['overhead_s']:.2f} | {unnoticed:.2f} | "
+            f"{row['longest_overhead_s']:.2f} | {100 * ratios[0]:.1f} % | "
+            f"{100 * ratios[1]:.1f} % | {_met(max(ratios) < MOST_OVERHEAD)} |"
         )
 
 
