@@ -27,17 +27,22 @@ def record(folder: Path) -> dict[str, float]:
 def test_the_usage_of_a_run_is_what_was_billed(ibm, tmp_path, capsys, mitigation):
     path = job_file(tmp_path, price_per_second=2.0, trainer=mitigation)
     try:
-        assert main(["train", path, "--quiet"]) == 0
+        assert main(["train", path]) == 0
     finally:
         close_gateways()
     accepted = ibm.accepted().values()
+    out, err = capsys.readouterr()
+    seconds = sum(each.seconds for each in accepted)
+    out = " ".join(out.split())
+    assert f"hardware {len(accepted)} jobs" in out
+    assert f"{seconds:,.1f} s billed, {2 * seconds:,.2f}" in out
+    assert "crn:" not in out + err
     used = record(tmp_path / "runs" / "tiny")
     assert used["hardware_jobs"] == len(accepted)
     assert used["hardware_executions"] == sum(each.executions for each in accepted)
     assert used["hardware_seconds"] == pytest.approx(sum(each.seconds for each in accepted))
     assert used["hardware_money"] == pytest.approx(2.0 * used["hardware_seconds"])
     assert used["hardware_pending_seconds"] == 0.0
-    capsys.readouterr()
     assert main(["runs", "--storage", str(tmp_path / "runs")]) == 0
     listed = capsys.readouterr().out
     assert "QPU seconds" in listed

@@ -13,6 +13,7 @@ cluster take an account or a file.
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 import warnings
@@ -70,6 +71,8 @@ def sign_in(account: IbmAccount) -> QiskitRuntimeService:
     }
     if account.token_file is not None:
         given["token"] = read_token(account.token_file)
+    if "QISKIT_IBM_RUNTIME_LOG_LEVEL" not in os.environ:  # its warnings name the instance
+        logging.getLogger("qiskit_ibm_runtime").setLevel(logging.ERROR)
     os.environ.setdefault("USAGE_DATA_OPT_OUT", "True")  # else each request inspects the stack
     with translated("sign in"), warnings.catch_warnings():
         warnings.filterwarnings("error", message=_FALLBACK)

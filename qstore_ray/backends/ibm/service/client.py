@@ -267,7 +267,10 @@ def _backend(service: Any, device: str) -> Any:
                 names = sorted(backend.name for backend in service.backends())
             if not names:  # so the client says that the service did not answer, in maintenance
                 raise TransientError(
-                    "cannot read the calibration at IBM's service: it names no device"
+                    "IBM's service names no device: it is out of reach, in maintenance, or does "
+                    "not know the instance",
+                    field="backend_options.instance",
+                    fix="Check the connection, url and instance, and try again.",
                 ) from None
             exc.message, exc.value = "the instance has no device of this name", device
             exc.fix = f"Take one of the instance's: {', '.join(names)}."
