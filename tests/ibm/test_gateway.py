@@ -20,6 +20,7 @@ from qstore_ray.backends.ibm.budget import Spending
 from qstore_ray.backends.ibm.gateway.access import close_gateways, gateway_for
 from qstore_ray.backends.ibm.ledger.record import HardwareJob, JobState
 from qstore_ray.backends.ibm.ledger.replay import LEDGER, replay
+from qstore_ray.backends.ibm.service.job_session import JobSession
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.observable import Observable
@@ -172,6 +173,34 @@ def test_sessions_that_end_are_opened_again(ibm, backend, tmp_path, mode):
     opened = [entry for entry in ibm.journal() if entry["event"] == "opened"]
     closed = [entry for entry in ibm.journal() if entry["event"] == "closed"]
     assert len(opened) == len(closed) == 2
+
+
+@pytest.mark.parametrize("mode", ["batch", "session"])
+def test_the_session_of_a_gateway_that_was_killed_is_closed_by_the_next(
+    ibm, backend, tmp_path, mode, monkeypatch
+):
+    with monkeypatch.context() as killed:  # its last steps are not taken
+        killed.setattr(JobSession, "close", lambda _: None)
+        measured(backend(mode=mode, client_seconds=1.0), 0)
+        close_gateways()
+    assert [e["event"] for e in ibm.journal() if e["event"] in {"opened", "closed"}] == ["opened"]
+    measured(backend(mode="job"), 0)  # answered from the ledger
+    close_gateways()
+    closed = [e["event"] for e in ibm.journal() if e["event"] in {"opened", "closed"}]
+    assert closed == ["opened", "closed"]
+    assert len(ibm.accepted()) == 1
+
+
+@pytest.mark.parametrize("mode", ["batch", "session"])
+def test_a_job_that_fails_leaves_its_session_open_for_the_next(ibm, backend, tmp_path, mode):
+    ibm.inject(Fault("fail", code=9701, message="system error"))
+    measured(backend(mode=mode, client_seconds=1.0), 0)
+    close_gateways()
+    audit(ibm, tmp_path)
+    assert len(ibm.accepted()) == 2
+    opened = [entry for entry in ibm.journal() if entry["event"] == "opened"]
+    closed = [entry for entry in ibm.journal() if entry["event"] == "closed"]
+    assert len(opened) == len(closed) == 1
 
 
 def test_a_plan_without_sessions_refuses_one_before_anything_is_submitted(start, backend):

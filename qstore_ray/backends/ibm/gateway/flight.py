@@ -125,12 +125,12 @@ class Flight:
         assert self._pubs is not None
         record = self.record
         pubs, shots = self._pubs(), record.shots
-        self._ledger.submitting(self.key)
         try:
+            self._ledger.submitting(self.key, self._client.session.open())
             job_id = self._client.submit(pubs, shots, self._options, [self.key])
         except RefusedError as exc:
             self._ledger.failed(self.key, str(exc))
-            if self._client.renew_session():  # it was closed: the job is run in another one
+            if self._client.session.renew():  # it was closed: the job is run in another one
                 return True
             raise
         except TransientError as exc:
@@ -180,8 +180,8 @@ class Flight:
             self._ledger.cancelled(self.key, status.reason or "cancelled at the service")
         else:
             self._ledger.failed(self.key, status.reason or "failed at the service")
-        self._client.renew_session()  # it may have ended with the job
         self._bill(job_id)
+        self._client.session.renew()  # it may have ended with the job
 
     def _bill(self, job_id: str) -> None:
         """Record what the service bills; until then the job counts with its forecast."""

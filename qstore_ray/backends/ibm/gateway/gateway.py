@@ -195,7 +195,10 @@ class Gateway:
             raise BackendError("the gateway was closed", field="backend")
 
     def _resume(self) -> None:
-        """Take up the jobs that an earlier process left open."""
+        """Take up the jobs that an earlier process left open, and close its session."""
+        latest = sorted(self._ledger.records.values(), key=lambda record: record.changed)
+        for session in {each.session_id for each in latest[-self._policy.caps.in_flight :]} - {""}:
+            self._client.session.close_earlier(session)
         for key, record in tuple(self._ledger.records.items()):
             if record.is_open or record.open_duplicates:
                 self._flights[key] = self._flight(key, None)

@@ -24,6 +24,7 @@ import numpy as np
 from qstore_ray.backends.ibm.keys import instance_id
 from qstore_ray.backends.ibm.service.estimator import run_estimator, values_of
 from qstore_ray.backends.ibm.service.isa import REGISTER, Pub
+from qstore_ray.backends.ibm.service.job_session import JobSession, Mode
 from qstore_ray.backends.ibm.service.trouble import translated
 from qstore_ray.backends.noise.device.read import read_device
 from qstore_ray.errors import ConfigError, RefusedError, TransientError
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from qstore_ray.backends.noise.device.device import Device
     from qstore_ray.types import FloatArray, ReadOnlyTable
 
-Mode = Literal["job", "batch", "session"]
 Outcome = Literal["waiting", "done", "failed", "cancelled"]
 _OUTCOMES: Final[dict[str, Outcome]] = {
     "DONE": "done", "ERROR": "failed", "CANCELLED": "cancelled",
@@ -61,6 +61,7 @@ class IbmClient:
     Attributes:
         instance: hash of the instance's CRN.
         target: instructions of the device. device: its calibration.
+        session: in which jobs are submitted.
 
     Raises:
         ConfigError: no such device, or a session on a plan that has none.
@@ -75,9 +76,8 @@ class IbmClient:
         mode: Mode = "job",
         max_time: int | None = None,
     ) -> None:
-        self._service, self.mode, self._max_time = service, mode, max_time
+        self._service, self.mode = service, mode
         self._jobs: dict[str, Any] = {}
-        self._session: Any = None
         from qstore_ray.backends.ibm.service.session import make_plain
 
         with translated("read the calibration"):
@@ -94,6 +94,7 @@ class IbmClient:
             self._backend = _backend(service, device)
             self.target: Any = self._backend.target
             self.device: Device = read_device(self._backend)
+        self.session = JobSession(service, self._backend, mode, max_time)
 
     def submit(
         self, pubs: Sequence[Pub], shots: int, options: ReadOnlyTable, tags: Sequence[str]
@@ -107,9 +108,9 @@ class IbmClient:
         """
         with _is_there(), translated("submit a job"):
             if "estimator" in options:
-                job = run_estimator(self._place(), self._backend, pubs, options, tags)
+                job = run_estimator(self.session.place(), self._backend, pubs, options, tags)
             else:
-                job = _run_sampler(self._place(), pubs, shots, options, tags)
+                job = _run_sampler(self.session.place(), pubs, shots, options, tags)
             self._jobs[job.job_id()] = job
             return str(job.job_id())
 
@@ -185,27 +186,9 @@ class IbmClient:
             left = self._service.usage().get("usage_remaining_seconds")
         return None if left is None else float(left)
 
-    def renew_session(self) -> bool:
-        """Forget the session, which has ended: the next job opens another. False without one."""
-        had_one, self._session = self._session is not None, None
-        return had_one
-
     def close(self) -> None:
         """Close the batch or session; jobs in it still run."""
-        if self._session is not None:
-            session, self._session = self._session, None
-            with translated("close a session"):
-                session.close()
-
-    def _place(self) -> Any:
-        from qiskit_ibm_runtime import Batch, Session
-
-        if self.mode == "job":
-            return self._backend
-        if self._session is None:
-            kind = Session if self.mode == "session" else Batch
-            self._session = kind(self._backend, max_time=self._max_time)
-        return self._session
+        self.session.close()
 
     def _job(self, job_id: str) -> Any:
         if job_id not in self._jobs:
