@@ -7,6 +7,7 @@ once, or is recorded as what became of it.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ import pytest
 from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.ibm.backend import IbmBackend
 from qstore_ray.backends.ibm.budget import Spending
-from qstore_ray.backends.ibm.gateway.access import close_gateways, gateway_for
+from qstore_ray.backends.ibm.gateway import billing
+from qstore_ray.backends.ibm.gateway.access import close_gateways, gateway_for, gateways_of
 from qstore_ray.backends.ibm.ledger.record import HardwareJob, JobState
 from qstore_ray.backends.ibm.ledger.replay import LEDGER, replay
 from qstore_ray.backends.ibm.service.job_session import JobSession
@@ -353,3 +355,39 @@ def test_a_request_before_the_submission_may_fail(ibm, backend, tmp_path, on):
     audit(ibm, tmp_path)
     assert len(ibm.accepted()) == 2
     assert not [entry for entry in ibm.journal() if entry["event"] == "raw_key"]
+
+
+def test_a_bill_that_is_late_is_asked_for_until_it_is_known(start, backend, tmp_path, monkeypatch):
+    monkeypatch.setattr(billing, "_FIRST_PAUSE", 0.05)
+    ibm = start(usage_delay=60.0)
+    measured(backend(), 0)
+    (record,) = records(tmp_path)
+    assert not record.usage
+    ibm.advance(61.0)
+    deadline = time.monotonic() + 10.0
+    while not records(tmp_path)[0].usage and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert sum(records(tmp_path)[0].usage.values()) == pytest.approx(ibm.usage())
+
+
+def test_a_bill_that_was_not_known_is_asked_for_by_the_next_gateway(start, backend, tmp_path):
+    ibm = start(usage_delay=60.0)
+    measured(backend(), 0)
+    close_gateways()
+    assert not records(tmp_path)[0].usage
+    ibm.advance(61.0)
+    before = sum(ibm.requests().values())
+    measured(backend(), 0)
+    (gateway,) = gateways_of("run")
+    assert gateway.spending().total.billed_seconds == pytest.approx(ibm.usage())
+    assert gateway.spending().pending_seconds == 0.0
+    close_gateways()
+    assert len(ibm.accepted()) == 1
+    assert sum(ibm.requests().values()) - before <= 15
+
+
+def test_a_bill_without_an_answer_is_asked_for_when_the_gateway_closes(ibm, backend, tmp_path):
+    ibm.inject(Fault("status", on="metrics", status=500))
+    measured(backend(), 0)
+    close_gateways()
+    assert sum(records(tmp_path)[0].usage.values()) == pytest.approx(ibm.usage())

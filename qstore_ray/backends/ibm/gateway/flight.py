@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from qstore_ray.backends.ibm.gateway.billing import Billing
 from qstore_ray.backends.ibm.gateway.polling import JobPolls, PollPace
 from qstore_ray.backends.ibm.ledger.entries import RequestShare
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
@@ -38,6 +39,7 @@ class Flight:
             fetched, but not submitted.
         options: of the sampler, or what `run_estimator` takes.
         policy: how to wait.
+        billing: gets the jobs that have ended.
         pace: what earlier jobs have shown of when to ask.
 
     Attributes:
@@ -53,6 +55,7 @@ class Flight:
         pubs: Callable[[], Sequence[Pub]] | None,
         options: ReadOnlyTable,
         now: float,
+        billing: Billing,
         pace: PollPace | None = None,
     ) -> None:
         self.key, self.wake = key, now
@@ -61,6 +64,7 @@ class Flight:
         self._pace, self._pause = pace or PollPace(policy), policy.first_pause
         self._polls: JobPolls | None = None
         self._silent_since: float | None = None
+        self._billing, self._withdrawn = billing, ""
         self._lost_results = 0
         may_be_there = self.record.state is JobState.SUBMITTING
         self._look_until = now + policy.tag_delay if may_be_there else now
@@ -94,6 +98,8 @@ class Flight:
 
     def _step(self, now: float) -> bool:
         state = self.record.state
+        if self.record.is_open and self._was_cancelled():
+            return True
         if state in {JobState.INTENT, JobState.SUBMITTING, JobState.LOOKED_UP}:
             return self._look_up(now)
         if state is JobState.ACCEPTED:
@@ -109,8 +115,9 @@ class Flight:
             self.wake = now
         elif now < self._look_until:
             self.wake = min(now + self._pause, self._look_until)
-        elif self._pubs is None:
-            self._ledger.cancelled(self.key, "given up before it was submitted")
+        elif self._pubs is None or self._withdrawn:
+            given_up = self._withdrawn or "given up before it was submitted"
+            self._ledger.cancelled(self.key, given_up)
             return True
         else:
             return self._submit(now)
@@ -172,7 +179,7 @@ class Flight:
             self._record_found()
             self._cancel_duplicates()
         self._ledger.finished(self.key, HardwareResult(arrays, {"job_id": job_id}))
-        self._bill(job_id)
+        self._billing.add(self.key, job_id)
         return True
 
     def _end(self, job_id: str, status: JobStatus) -> None:
@@ -180,36 +187,32 @@ class Flight:
             self._ledger.cancelled(self.key, status.reason or "cancelled at the service")
         else:
             self._ledger.failed(self.key, status.reason or "failed at the service")
-        self._bill(job_id)
+        self._billing.add(self.key, job_id)
         self._client.session.renew()  # it may have ended with the job
-
-    def _bill(self, job_id: str) -> None:
-        """Record what the service bills; until then the job counts with its forecast."""
-        try:
-            seconds = self._client.seconds(job_id)
-        except ServiceError:
-            return
-        if seconds is not None:
-            self._ledger.usage(self.key, job_id, seconds)
-        self._client.forget(job_id)
 
     def _cancel_duplicates(self) -> None:
         for job_id in self.record.open_duplicates:
             was_cancelled = self._client.cancel(job_id)
             self._ledger.duplicate(self.key, job_id, "cancelled" if was_cancelled else "completed")
-            self._bill(job_id)
+            self._billing.add(self.key, job_id)
 
-    def cancel(self, reason: str) -> bool:
-        """Cancel the job if the service has not run it; whether it has ended.
+    def withdraw(self, reason: str, now: float) -> None:
+        """Cancel the job, unless the service has run it; `advance` takes the steps.
 
-        Nothing is cancelled of which it is unknown whether the service has it.
+        Nothing is cancelled of which it is unknown whether the service has it: it is looked up.
         """
+        self._withdrawn, self.wake = reason, now
+
+    def _was_cancelled(self) -> bool:
         record = self.record
-        if record.is_uncertain:
+        if not self._withdrawn or record.is_uncertain:
             return False
-        if record.state is JobState.ACCEPTED and not self._client.cancel(record.job_id):
-            return False
-        self._ledger.cancelled(self.key, reason)
+        if record.state is JobState.ACCEPTED:
+            if not self._client.cancel(record.job_id):  # too late
+                self._withdrawn = ""
+                return False
+            self._billing.add(self.key, record.job_id)
+        self._ledger.cancelled(self.key, self._withdrawn)
         return True
 
 

@@ -14,19 +14,19 @@ import json
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from qstore_ray.backends.ibm.budget import HardwareBudget, Spending
 from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.forecast import HardwareCost, QpuRates, by_trial, forecast_jobs
+from qstore_ray.backends.ibm.gateway.billing import Billing
 from qstore_ray.backends.ibm.gateway.flight import Flight, bases_of, gave_up_error, outcome_name
 from qstore_ray.backends.ibm.gateway.packing import Packer
 from qstore_ray.backends.ibm.gateway.polling import PollPace
 from qstore_ray.backends.ibm.gateway.waiter import CallWaiter, alone, trial_ended_error
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
-from qstore_ray.backends.ibm.ledger.record import JobState
+from qstore_ray.backends.ibm.ledger.record import JobState, latest_sessions
 from qstore_ray.backends.ibm.policy import GatewayPolicy
 from qstore_ray.backends.ibm.requests import CircuitRequest, PackedJob, pieces
 from qstore_ray.backends.ibm.service.client import IbmClient
@@ -37,14 +37,13 @@ from qstore_ray.errors import (
     BudgetReachedError,
     LedgerError,
     QStoreError,
-    TransientError,
 )
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
 
-_ACCOUNT_SECONDS = 60.0
-"""How long the answer to what the account has left is used."""
+_SETTLING = 30.0
+"""Seconds that `spending` waits for bills that were not asked for yet."""
 
 
 class Gateway:
@@ -78,7 +77,7 @@ class Gateway:
         self._pace = PollPace(policy)
         self._flights: dict[str, Flight] = {}
         self._waiting: dict[str, list[CallWaiter]] = {}
-        self._account: tuple[float, float | None] = clock(), client.seconds_left()
+        self._billing = Billing(client, ledger, clock)
         self._changed = threading.Condition()
         self._arrived: list[CallWaiter] = []
         self._taken: list[CallWaiter] = []
@@ -98,8 +97,7 @@ class Gateway:
             BudgetReachedError: the next job would pass a limit.
             BackendError: a job failed as often as it may, or the gateway was closed.
             InterruptedRunError: the trial was withdrawn.
-            ServiceError: the service is out of reach, or refuses a job.
-            LedgerError: a step cannot be recorded.
+            ServiceError, LedgerError: the service is out of reach; a step cannot be recorded.
         """
         return self.evaluate_all([call])[0]
 
@@ -128,7 +126,7 @@ class Gateway:
 
         What the ledger has of the run is not needed again. Raises BudgetError.
         """
-        left, spending = self._account[1], self.spending()
+        left, spending = self._billing.account_seconds(), self.spending()
         needed = forecast.less(spending.total)
         budget.check(needed, trials={trial: needed}, spending=spending, account_seconds=left)
         self._budget = budget
@@ -143,7 +141,9 @@ class Gateway:
             self._pubs(call, call.request)
 
     def spending(self) -> Spending:
-        """What the run's jobs cost so far."""
+        """What the run's jobs cost so far; each bill was asked for once."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._billing.is_settled or self._failure, _SETTLING)
         return Spending.of(tuple(self._ledger.records.values()))
 
     def close(self) -> None:
@@ -177,11 +177,13 @@ class Gateway:
             error = exc
         with self._changed:
             self._failure = error
+            self._changed.notify_all()
             waiters = [*self._arrived, *self._taken]
             waiters += [w for many in self._waiting.values() for w in many]
         for waiter in waiters:
             waiter.fail(error)
         try:
+            self._billing.ask(at_close=True)
             self._client.close()
         except QStoreError as exc:
             self._not_closed = exc
@@ -196,12 +198,12 @@ class Gateway:
 
     def _resume(self) -> None:
         """Take up the jobs that an earlier process left open, and close its session."""
-        latest = sorted(self._ledger.records.values(), key=lambda record: record.changed)
-        for session in {each.session_id for each in latest[-self._policy.caps.in_flight :]} - {""}:
+        for session in latest_sessions(self._ledger.records, self._policy.caps.in_flight):
             self._client.session.close_earlier(session)
         for key, record in tuple(self._ledger.records.items()):
             if record.is_open or record.open_duplicates:
                 self._flights[key] = self._flight(key, None)
+        self._billing.add_earlier()
 
     def _turn(self) -> bool:
         """Wait for something to do, and do it; False if the gateway is to close."""
@@ -226,16 +228,20 @@ class Gateway:
         key = min(self._flights, key=lambda key: self._flights[key].wake, default=None)
         if key is not None and self._flights[key].wake <= self._clock():
             self._advance(key, self._flights[key])
+        elif self._billing.next_time() <= self._clock():
+            self._billing.ask()
+            with self._changed:
+                self._changed.notify_all()
         return True
 
     def _next_time(self) -> float:
-        times = [flight.wake for flight in self._flights.values()]
+        times = [flight.wake for flight in self._flights.values()] + [self._billing.next_time()]
         if len(self._flights) < self._policy.caps.in_flight:
             if self._packer.is_ready:  # a job has ended, and makes room for the next one
                 return self._clock()
             ready = self._packer.next_time()
             times += [] if ready is None else [ready]
-        return min(times, default=float("inf"))
+        return min(times)
 
     def _take(self, waiter: CallWaiter) -> None:
         """Answer a call from the ledger, join it to a job that runs, or queue it."""
@@ -295,10 +301,9 @@ class Gateway:
             if waiter.call.request.trial == trial:
                 self._forget(waiter)
                 waiter.fail(error)
-        for key, flight in tuple(self._flights.items()):
-            is_own = {share.trial for share in flight.record.requests} == {trial}
-            if is_own and flight.cancel("its trial has ended"):
-                del self._flights[key]
+        for flight in tuple(self._flights.values()):
+            if {share.trial for share in flight.record.requests} == {trial}:
+                flight.withdraw("its trial has ended", self._clock())
 
     def _forget(self, waiter: CallWaiter) -> None:
         for key in waiter.pieces:
@@ -317,7 +322,9 @@ class Gateway:
         cost = forecast_jobs([job], self._rates)
         try:
             self._budget.check_next(
-                by_trial(job, cost), self.spending(), account_seconds=self._seconds_left()
+                by_trial(job, cost),
+                Spending.of(tuple(self._ledger.records.values())),
+                account_seconds=self._billing.account_seconds(),
             )
         except BudgetReachedError as exc:
             for request in job.requests:
@@ -337,14 +344,9 @@ class Gateway:
     def _flight(self, key: str, pubs: Callable[[], list[Pub]] | None) -> Flight:
         options = json.loads(self._ledger.records[key].options)
         now, pace = self._clock(), self._pace
-        return Flight(key, self._client, self._ledger, self._policy, pubs, options, now, pace)
-
-    def _seconds_left(self) -> float | None:
-        now = self._clock()
-        if now - self._account[0] > _ACCOUNT_SECONDS:
-            with suppress(TransientError):  # the job is submitted when the service answers again
-                self._account = now, self._client.seconds_left()
-        return self._account[1]
+        return Flight(
+            key, self._client, self._ledger, self._policy, pubs, options, now, self._billing, pace
+        )
 
     def _advance(self, key: str, flight: Flight) -> None:
         try:

@@ -149,6 +149,12 @@ class HardwareJob:
         return tuple(dict.fromkeys(ids))
 
 
+def latest_sessions(records: Mapping[str, HardwareJob], count: int) -> set[str]:
+    """The sessions that the jobs which changed last were submitted in, at most so many."""
+    latest = sorted(records.values(), key=lambda record: record.changed)[-count:]
+    return {record.session_id for record in latest} - {""}
+
+
 def advance(record: HardwareJob | None, entry: JobEntry, at: str) -> HardwareJob:
     """The record after one more entry; None stands for a job without entries.
 
