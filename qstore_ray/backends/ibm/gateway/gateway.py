@@ -132,11 +132,7 @@ class Gateway:
         self._budget = budget
 
     def check_circuits(self, calls: Sequence[HardwareCall]) -> None:
-        """Compile the circuits of these calls, and submit nothing.
-
-        Raises:
-            CircuitError, ResourceError: the device cannot run one.
-        """
+        """Compile the circuits of these calls. Raises CircuitError, ResourceError."""
         for call in calls:
             self._pubs(call, call.request)
 

@@ -36,7 +36,7 @@ class JobSession:
         self._session: Any = None
 
     def place(self) -> Any:
-        """The open session, which is opened if there is none; the device if jobs are alone."""
+        """The open session, which is opened if none is; the device if jobs are alone."""
         from qiskit_ibm_runtime import Batch, Session
 
         if self._mode == "job":
@@ -48,14 +48,14 @@ class JobSession:
         return self._session
 
     def open(self) -> str:
-        """The id of the session, which is opened if there is none; "" if jobs are alone."""
+        """The id of the session, which is opened if none is open; "" if jobs are alone."""
         place = self.place()
         return "" if self._session is None else str(place.session_id)
 
     def renew(self) -> bool:
         """Forget the session if it takes no more jobs: the next job opens another one.
 
-        Whether it did. A session that goes on is kept, after a job that failed for itself.
+        Whether it did. After a job that failed for itself its session is kept.
         """
         if self._session is None:
             return False
