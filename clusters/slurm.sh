@@ -25,12 +25,15 @@ started=() driver=''
 
 # shellcheck disable=SC2329 # by trap
 clean_up() {
-    trap - EXIT TERM INT
-    if ((${#started[@]})); then
-        kill -TERM "${started[@]}" 2>/dev/null || true
-        wait "${started[@]}" 2>/dev/null || true
-    fi
-    rm -rf "$private"
+    trap - EXIT
+    trap '' TERM INT
+    # The head last: a node that cannot reach it any more waits 30 s before it ends.
+    for ((i = ${#started[@]} - 1; i >= 0; i--)); do
+        kill -TERM "${started[i]}" 2>/dev/null || true
+        ((i > 1)) || wait "${started[@]:1}" 2>/dev/null || true
+    done
+    wait
+    rm -rf "$private" "/tmp/ray-$SLURM_JOB_ID"
 }
 # shellcheck disable=SC2329 # by trap
 stop() {
