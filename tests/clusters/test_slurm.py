@@ -27,7 +27,8 @@ def end(*_):
     raise SystemExit(0)
 signal.signal(signal.SIGTERM, end)
 token = pathlib.Path(os.environ["RAY_AUTH_TOKEN_PATH"])
-(here / role).write_text(f"{{token.stat().st_mode & 0o777:o}} {{len(token.read_text())}} {{sys.argv}}")
+mode = token.stat().st_mode & 0o777
+(here / role).write_text(f"{{mode:o}} {{len(token.read_text())}} {{sys.argv}}")
 if role == "head":
     port = next(word for word in sys.argv if word.startswith("--port=")).partition("=")[2]
     listener = socket.create_server(("127.0.0.1", int(port)))
@@ -92,7 +93,7 @@ def test_the_job_has_a_cluster_with_a_token_and_leaves_nothing(
 
 
 def test_the_end_of_the_time_stops_the_training_first(slurm: dict[str, str], tmp_path: Path):
-    """Slurm signals the script alone; the training answers with 5 once its checkpoint is written."""
+    """Slurm signals the script alone; a training with its checkpoint written ends with 5."""
     (qstore := tmp_path / "bin/qstore").write_text(
         "#!/bin/bash\ntrap 'echo checkpoint; exit 5' TERM\ntouch running\n"
         "while true; do sleep 0.05; done\n"
@@ -123,9 +124,10 @@ def test_a_head_that_does_not_start_ends_the_job(slurm: dict[str, str], tmp_path
 @pytest.mark.slow
 def test_a_real_ray_joins_both_nodes(slurm: dict[str, str], tmp_path: Path):
     """The worker count is what the driver sees by the token of the job."""
-    here = Path(sys.executable).parent
-    for name in ("ray", "python"):
-        _program(tmp_path / "bin", name, f'#!/bin/sh\nexec {here / name} "$@"\n')
+    for name, module in (("ray", "-m ray.scripts.scripts "), ("python", "")):
+        _program(
+            tmp_path / "bin", name, f'#!/bin/sh\nexec {sys.executable} {module}"$@"\n'
+        )  # fmt: skip
     _program(
         tmp_path / "bin", "qstore",
         f"#!{sys.executable}\nimport ray\nray.init(log_to_driver=False)\n"
@@ -136,4 +138,4 @@ def test_a_real_ray_joins_both_nodes(slurm: dict[str, str], tmp_path: Path):
     out, _ = job.communicate(timeout=170)
     assert job.returncode == 0, out
     assert "nodes 2 2.0" in out
-    assert not Path(f"/tmp/ray-{slurm['SLURM_JOB_ID']}").exists()  # noqa: S108
+    assert not Path(f"/tmp/ray-{slurm['SLURM_JOB_ID']}").exists()
