@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from qstore_ray.backends.ibm.service.account import read_token
+from qstore_ray.errors import ConfigError
 from tests.clusters.manifests import (
     KUBERAY,
     ROOT,
@@ -286,3 +289,25 @@ def test_every_component_is_used_and_every_file_is_yaml():
         assert used or component.name == "gcs-rocksdb"
     for path in KUBERAY.rglob("*.yaml"):
         assert list(yaml.safe_load_all(path.read_text("utf-8")))
+
+
+def test_the_gateway_takes_the_copy_of_the_key_but_not_the_mounted_secret(tmp_path: Path):
+    """With fsGroup a mounted Secret has mode 0440, which `token_file` refuses."""
+    (cluster,) = (m for m in render(KUBERAY / "overlays/cpu") if m["kind"] == "RayCluster")
+    (gateway,) = (pod for pod in pods_of(cluster) if pod.name.endswith("qpu-gateway"))
+    (copy,) = gateway.spec["initContainers"]
+    *words, source, target = copy["command"]
+    mounts = {
+        mount["mountPath"]: mount["name"] for mount in gateway.containers()[1]["volumeMounts"]
+    }
+    assert mounts[str(Path(target).parent)] == "ibm-key"
+    secret, key = tmp_path / "secret", tmp_path / "key"
+    secret.write_text("0123456789abcdef\n")
+    secret.chmod(0o440)
+    with pytest.raises(ConfigError, match="others can read"):
+        read_token(str(secret))
+    subprocess.run([*words, secret, key], check=True, timeout=60)
+    assert read_token(str(key)) == "0123456789abcdef"
+    (job,) = render(KUBERAY / "jobs/ibm")
+    assert f"token_file={target}" in job["spec"]["entrypoint"]
+    assert source.startswith("/run/secrets/ibm/")
