@@ -19,7 +19,7 @@ COPY pyproject.toml MANIFEST.in README.md LICENSE ./
 COPY qstore_ray qstore_ray
 # The kernels are optional in pyproject.toml; an image without them would be slow without a word.
 RUN /build/bin/uv build --no-cache --wheel --no-build-isolation --python /build/bin/python --out-dir /wheels . \
-    && /build/bin/python -m zipfile -l /wheels/*.whl | grep -q '_kernels.*\.so'
+    && /build/bin/python -m zipfile -l /wheels/*.whl | grep '_kernels.*\.so'
 
 # ------------------------------------------------------------------------------- the locked packages
 FROM build AS cpu-packages
