@@ -233,6 +233,17 @@ def test_the_autoscaler_has_bounds():
                     assert cluster["autoscalerOptions"]["version"] == "v2"
 
 
+@every_folder
+def test_a_groups_resources_are_said_in_one_place(folder: Path):
+    """KubeRay refuses a group that has them in both."""
+    counted = {"num-cpus", "num-gpus", "memory", "resources", "labels"}
+    for manifest in render(folder):
+        for cluster in clusters_of(manifest):
+            for group in [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]:
+                assert not (counted & set(group["rayStartParams"]) and group.get("resources"))
+                assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+
+
 @pytest.mark.parametrize("job", _jobs(), ids=lambda job: str(job["spec"]["jobId"]))
 def test_a_job_ends_and_leaves_nothing(job: Manifest):
     """The rules of KubeRay that its schema does not have."""
