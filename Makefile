@@ -69,6 +69,8 @@ bench-peers: $(STAMP) ## compare with other libraries, each in its own environme
 lock: $(BIN)/uv ## remake the lock files (ARGS=--upgrade for newer releases)
 	$(COMPILE) --extra cpu --extra dev $(USUAL) -o requirements.lock $(ARGS) pyproject.toml
 	$(COMPILE) --extra gpu $(USUAL) -o requirements-gpu.lock $(ARGS) pyproject.toml
+	$(COMPILE) --extra cpu $(USUAL) -c requirements.lock -o requirements-cpu.lock $(ARGS) pyproject.toml
+	echo 'setuptools>=77' | $(COMPILE) -o requirements-build.lock $(ARGS) -
 	echo uv | $(COMPILE) -o requirements-uv.lock $(ARGS) -
 	echo ziglang | $(COMPILE) -o requirements-cc.lock $(ARGS) -
 

@@ -20,6 +20,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 USUAL = ("images", "remote", "service", "tensorboard")
 LOCKS = {
     "requirements.lock": ("cpu", "dev", *USUAL),
+    "requirements-cpu.lock": ("cpu", *USUAL),  # of the image
     "requirements-gpu.lock": ("gpu", *USUAL),
 }
 PIN = re.compile(r"^([a-z0-9._-]+)==(\S+)(?: ; (.+?))? \\$", re.MULTILINE)
@@ -74,7 +75,7 @@ def test_a_lock_pins_every_package_by_hash(lock: str):
     assert all("--hash=sha256:" in block for block in blocks)
 
 
-@pytest.mark.parametrize("lock", [*LOCKS, "requirements-uv.lock"])
+@pytest.mark.parametrize("lock", [*LOCKS, "requirements-build.lock", "requirements-uv.lock"])
 def test_a_lock_names_no_address_and_no_path_of_a_machine(lock: str):
     text = (ROOT / lock).read_text(encoding="utf-8")
     assert re.findall(r"\S*(?:://|file:|index-url|find-links| /\w)\S*", text) == []
@@ -82,6 +83,7 @@ def test_a_lock_names_no_address_and_no_path_of_a_machine(lock: str):
 
 def test_the_two_wheels_of_aer_are_never_locked_together():
     assert [{"qiskit-aer", "qiskit-aer-gpu"} & set(_pins(lock)) for lock in LOCKS] == [
+        {"qiskit-aer"},
         {"qiskit-aer"},
         {"qiskit-aer-gpu"},
     ]
