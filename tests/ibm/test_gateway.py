@@ -20,6 +20,7 @@ from qstore_ray.backends.ibm.backend import IbmBackend
 from qstore_ray.backends.ibm.budget import Spending
 from qstore_ray.backends.ibm.gateway import billing
 from qstore_ray.backends.ibm.gateway.access import close_gateways, gateway_for, gateways_of
+from qstore_ray.backends.ibm.gateway.opening import open_gateway
 from qstore_ray.backends.ibm.ledger.record import HardwareJob, JobState
 from qstore_ray.backends.ibm.ledger.replay import LEDGER, replay
 from qstore_ray.backends.ibm.service.job_session import JobSession
@@ -27,7 +28,7 @@ from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Op, Template, param, row
-from qstore_ray.errors import ConfigError, InterruptedRunError, ServiceError
+from qstore_ray.errors import ConfigError, InterruptedRunError, LedgerError, ServiceError
 from tests.ibm.faults import Fault
 from tests.ibm.launch import Loopback
 
@@ -264,11 +265,11 @@ def test_a_gateway_that_is_closed_and_opened_again_measures_nothing_again(ibm, b
 def test_a_second_driver_of_a_run_is_refused(ibm, backend):
     hardware = backend()
     measured(hardware, 0)
-    other = backend(seed=1)  # another gateway of the same run, as another process has it
-    with pytest.raises(Exception, match="open") as raised:
-        measured(other, 0)
+    with pytest.raises(LedgerError, match="open") as raised:
+        open_gateway(hardware.config)  # as another process does
     assert raised.value.locked
     measured(hardware, 1)
+    assert len(ibm.accepted()) == 2
 
 
 def test_a_trial_that_ended_is_withdrawn(start, backend, tmp_path):

@@ -76,7 +76,7 @@ def test_a_run_has_one_ledger_with_its_scoring_too(ibm, tmp_path):
     result.model.predict(X)
     assert ledgers(tmp_path) == {run_id(tmp_path): len(ibm.accepted())}
     assert len(ibm.accepted()) > before, "the model opens the gateway again"
-    (gateway,) = gateways_of(run_id(tmp_path), forget=True)
+    (gateway,) = gateways_of(run_id(tmp_path))
     gateway.close()
 
 

@@ -212,7 +212,7 @@ class IbmBackend:
             BackendError: a gateway does not answer.
         """
         with ExitStack() as closing:  # all of them, also after one that cannot be closed
-            for gateway in gateways_of(run, forget=True):
+            for gateway in gateways_of(run):
                 closing.callback(gateway.close)
 
     def check_forecast(self, forecast: HardwareCost, circuits: Sequence[HardwareCall] = ()) -> None:

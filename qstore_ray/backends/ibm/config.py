@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ Where = Literal["auto", "process", "ray"]
 
 
 class GatewayConfig(Config):
-    """Everything that a gateway is opened with; no credentials. Equal ones share a gateway.
+    """Everything that a gateway is opened with; no credentials.
 
     Args:
         device: name of the backend, for example ibm_fez.
@@ -41,6 +42,12 @@ class GatewayConfig(Config):
     max_time: int | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0)
     level: int = Field(default=3, ge=0, le=3)
+
+    @property
+    def place(self) -> str:
+        """Device and sign-in: the gateways of a place share an actor, and the jobs in flight."""
+        digest = hashlib.sha256(self.sign_in.model_dump_json().encode()).hexdigest()[:16]
+        return f"{self.device}/{digest}"
 
     def folder(self, instance: str) -> Path:
         """Where the ledger of the run on this device is."""

@@ -1,8 +1,9 @@
 """One gateway for each run and device, in this process or in a Ray actor.
 
 `gateway_for` opens it at the first call and gives the same one afterwards. In this process it is
-kept here and closed at exit. On Ray it is a named actor (`actor.py`), which every worker and trial
-finds by its name. The driver of a run or a study closes both with `gateways_of`.
+kept here and closed at exit. On Ray it is in a named actor (`actor.py`), one for each sign-in and
+device, which every worker and trial finds by its name. The driver of a run or a study closes both
+with `gateways_of`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ from qstore_ray.backends.ibm.budget import HardwareBudget, Spending
 from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.config import GatewayConfig, Where
 from qstore_ray.backends.ibm.forecast import HardwareCost
-from qstore_ray.backends.ibm.gateway.gateway import Gateway
-from qstore_ray.backends.ibm.gateway.opening import open_gateway
+from qstore_ray.backends.ibm.gateway.hosting import GatewayHost
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
@@ -58,10 +58,10 @@ class OpenGateway(Protocol):
         ...
 
 
-_open: dict[str, tuple[str, Gateway]] = {}
-"""By their settings: the run and the gateway."""
-_actors: dict[tuple[str, str], tuple[str, OpenGateway]] = {}
-"""By the address of Ray and their settings: the run and the actor."""
+_hosts: dict[str, GatewayHost] = {}
+"""By sign-in and device: the gateways of this process."""
+_actors: dict[tuple[str, str], OpenGateway] = {}
+"""By the address of Ray and their settings."""
 _lock = threading.Lock()
 
 
@@ -74,37 +74,30 @@ def gateway_for(config: GatewayConfig, where: Where) -> OpenGateway:
     Raises:
         ConfigError, ServiceError, LedgerError: see `opening.open_gateway`.
     """
-    text = config.model_dump_json()
+    if where == "ray" or (where == "auto" and _running_ray() is not None):
+        return _remote(config)
+    with _lock:
+        if not _hosts:
+            atexit.register(close_gateways)
+        host = _hosts.setdefault(config.place, GatewayHost())
+    return host.gateway(config)
+
+
+def _remote(config: GatewayConfig) -> OpenGateway:
+    """The gateway in an actor; it is found once by each process, and again if it has ended."""
+    from qstore_ray.backends.ibm.gateway.actor import gateway_actor
+
     ray = _running_ray()
+    at = ray.get_runtime_context().gcs_address if ray else "", config.model_dump_json()
     with _lock:
-        if where == "ray" or (where == "auto" and ray is not None):
-            from qstore_ray.backends.ibm.gateway.actor import gateway_actor
-
-            place = (ray.get_runtime_context().gcs_address if ray else "", text)
-            if place not in _actors:
-                _actors[place] = config.run, gateway_actor(config)
-            return _actors[place][1]
-        if text not in _open:
-            if not _open:
-                atexit.register(close_gateways)
-            _open[text] = config.run, open_gateway(config)
-        return _open[text][1]
+        if at not in _actors:
+            _actors[at] = gateway_actor(config)
+        return _actors[at]
 
 
-def gateways_of(run: str, *, forget: bool = False) -> list[OpenGateway]:
-    """The open gateways of a run, on all devices: those of this process, and all actors.
-
-    Args:
-        forget: they are about to be closed: the next call opens others.
-    """
-    with _lock:
-        here = {text: gateway for text, (owner, gateway) in _open.items() if owner == run}
-        found: list[OpenGateway] = list(here.values())
-        if forget:
-            for text in here:
-                del _open[text]
-            for place in [place for place, (owner, _) in _actors.items() if owner == run]:
-                del _actors[place]
+def gateways_of(run: str) -> list[OpenGateway]:
+    """The open gateways of a run, on all devices: those of this process, and of all actors."""
+    found: list[OpenGateway] = [g for host in tuple(_hosts.values()) for g in host.of_run(run)]
     if _running_ray() is not None:
         from qstore_ray.backends.ibm.gateway.actor import gateway_actors
 
@@ -114,12 +107,9 @@ def gateways_of(run: str, *, forget: bool = False) -> list[OpenGateway]:
 
 def close_gateways() -> None:
     """Close the gateways of this process: sessions end, ledgers are free."""
-    with _lock:
-        gateways = [gateway for _, gateway in _open.values()]
-        _open.clear()
     with ExitStack() as closing:
-        for gateway in gateways:
-            closing.callback(gateway.close)
+        for host in tuple(_hosts.values()):
+            closing.callback(host.close)
 
 
 def _running_ray() -> ModuleType | None:

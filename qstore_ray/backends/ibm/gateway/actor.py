@@ -1,21 +1,24 @@
-"""The gateway as a named Ray actor, one for each run and device.
+"""The gateways as a named Ray actor, one for each sign-in and device.
 
-It is detached and restarts by itself, so neither a worker's nor a driver's end takes it along; the
-ledger is on its node, so it is pinned to one: to a node with the custom resource `qpu_gateway`, or
-to the only node. A call that was interrupted by a restart is made again by Ray; its key is the
-same, so it is answered from the ledger and paid once.
+It hosts the gateways of the open runs, is detached and restarts by itself, so neither a worker's
+nor a driver's end takes it along; the ledgers are on its node, so it is pinned to one: to a node
+with the custom resource `qpu_gateway`, or to the only node. Ray makes a call again that a restart
+interrupted; its key is the same, so it is answered from the ledger and paid once.
+
+The driver that closes the last run ends the actor. A call that comes then finds it gone, gets it
+again by its name, and is made again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import ActorDiedError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from qstore_ray.backends.ibm.budget import HardwareBudget, Spending
@@ -23,7 +26,7 @@ from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.config import GatewayConfig
 from qstore_ray.backends.ibm.forecast import HardwareCost
 from qstore_ray.backends.ibm.gateway.gateway import Gateway
-from qstore_ray.backends.ibm.gateway.opening import open_gateway
+from qstore_ray.backends.ibm.gateway.hosting import IDLE_SECONDS, GatewayHost
 from qstore_ray.errors import BackendError, ConfigError, QStoreError, first_line
 
 if TYPE_CHECKING:
@@ -31,68 +34,127 @@ if TYPE_CHECKING:
 
 RESOURCE = "qpu_gateway"
 NAMESPACE = "qstore_ray"
+_PREFIX = "qpu-gateway/"
 _CALLERS = 512
 _CLOSING_SECONDS = 60.0
 """For how long the driver waits for an answer of an actor that is to end."""
 _PREDECESSOR_SECONDS = 15.0
 """For how long the process of an actor may live after Ray has given it up."""
+_TRIES, _PAUSE = 20, 0.25
+"""How often an actor that has just ended is asked for again, and the seconds between."""
+
+
+class ActorEndedError(BackendError):
+    """The actor is about to end; the call has to be made again."""
 
 
 class GatewayServer:
-    """What runs in the actor's process; its only argument holds no credentials.
+    """What runs in the actor's process. No argument holds credentials.
 
-    The gateway is opened by the first call, not with the actor: of an error there, Ray would only
-    say that the actor died.
+    A gateway is opened by the first call of its run, not with the actor: of an error there, Ray
+    would only say that the actor died.
     """
 
-    def __init__(self, config: str) -> None:
-        self._config = GatewayConfig.model_validate_json(config)
-        self._gateway: Gateway | None = None
-        self._opening = threading.Lock()
+    def __init__(self) -> None:
+        self._host = GatewayHost(wait=_PREDECESSOR_SECONDS)
+        self._ending, self._is_over = threading.Lock(), False
+        me = ray.get_runtime_context().current_actor
+        threading.Thread(target=self._end_if_idle, args=(me,), daemon=True).start()
 
-    def _open(self) -> Gateway:
-        with self._opening:
-            if self._gateway is None:
-                self._gateway = open_gateway(self._config, wait=_PREDECESSOR_SECONDS)
-            return self._gateway
+    def _gateway(self, config: str) -> Gateway:
+        with self._ending:
+            if self._is_over:
+                raise ActorEndedError("the gateway's actor ends", field="backend")
+            return self._host.gateway(GatewayConfig.model_validate_json(config))
 
-    def evaluate(self, call: HardwareCall) -> Sequence[AnyArray]:
-        """See `Gateway.evaluate`."""
-        return self._open().evaluate(call)
-
-    def evaluate_all(self, calls: Sequence[HardwareCall]) -> Sequence[Sequence[AnyArray]]:
+    def evaluate_all(
+        self, config: str, calls: Sequence[HardwareCall]
+    ) -> Sequence[Sequence[AnyArray]]:
         """See `Gateway.evaluate_all`."""
-        return self._open().evaluate_all(calls)
+        return self._gateway(config).evaluate_all(calls)
 
-    def withdraw(self, trial: str) -> None:
-        """See `Gateway.withdraw`."""
-        if self._gateway is not None:
-            self._gateway.withdraw(trial)
-
-    def check_forecast(self, forecast: HardwareCost, trial: str, budget: HardwareBudget) -> None:
+    def check_forecast(
+        self, config: str, forecast: HardwareCost, trial: str, budget: HardwareBudget
+    ) -> None:
         """See `Gateway.check_forecast`."""
-        self._open().check_forecast(forecast, trial, budget)
+        self._gateway(config).check_forecast(forecast, trial, budget)
 
-    def spending(self) -> Spending:
-        """See `Gateway.spending`; of a gateway that was never opened, nothing."""
-        return Spending() if self._gateway is None else self._gateway.spending()
-
-    def check_circuits(self, calls: Sequence[HardwareCall]) -> None:
+    def check_circuits(self, config: str, calls: Sequence[HardwareCall]) -> None:
         """See `Gateway.check_circuits`."""
-        self._open().check_circuits(calls)
+        self._gateway(config).check_circuits(calls)
 
-    def close(self) -> None:
-        """Close session and ledger."""
-        with self._opening:
-            if self._gateway is not None:
-                self._gateway.close()
+    def has_run(self, run: str) -> bool:
+        """Whether a gateway of the run is open."""
+        return bool(self._host.of_run(run))
+
+    def withdraw(self, run: str, trial: str) -> None:
+        """See `Gateway.withdraw`."""
+        for gateway in self._host.of_run(run):
+            gateway.withdraw(trial)
+
+    def spending(self, run: str) -> list[Spending]:
+        """See `Gateway.spending`: of each ledger of the run."""
+        return [gateway.spending() for gateway in self._host.of_run(run)]
+
+    def close(self, run: str) -> tuple[bool, QStoreError | None]:
+        """Close the gateways of a run; whether none is left, and what went wrong.
+
+        If none is left, every later call is refused: the actor has to be ended.
+        """
+        error = None
+        with self._ending:
+            try:
+                self._host.close(run)
+            except QStoreError as exc:
+                error = exc
+            self._is_over = self._host.is_empty()
+            return self._is_over, error
+
+    def _end_if_idle(self, me: Any) -> None:
+        """End the actor once nobody has called it for long."""
+        since = time.monotonic()
+        while True:
+            time.sleep(30.0)
+            self._host.close_idle()
+            with self._ending:
+                if not self._host.is_empty():
+                    since = time.monotonic()
+                elif time.monotonic() - since > IDLE_SECONDS:
+                    self._is_over = True
+                    ray.kill(me, no_restart=True)
+                    return
 
 
 class RemoteGateway:
-    """A gateway in an actor; errors are those that it raised."""
+    """The gateway of a run in an actor; errors are those that it raised.
 
-    def __init__(self, actor: Any) -> None:
-        self._actor = actor
+    Args:
+        actor: of the device.
+        config: of the gateway; None for one that is open, see `gateway_actors`.
+        run: whose gateway it is.
+    """
+
+    def __init__(self, actor: Any, config: GatewayConfig | None, run: str) -> None:
+        self._actor, self._config, self._run = actor, config, run
+
+    def _ask(self, method: str, *arguments: object) -> Any:
+        """The answer of a method of the actor, which is found again if it has just ended."""
+        assert self._config is not None, "an open gateway is not asked to open one"
+        text = self._config.model_dump_json()
+        for left in reversed(range(_TRIES)):
+            try:
+                with _answering():
+                    try:
+                        return ray.get(getattr(self._actor, method).remote(text, *arguments))
+                    except ActorDiedError:
+                        if not left:
+                            raise
+            except ActorEndedError:
+                if not left:
+                    raise
+            time.sleep(_PAUSE)
+            self._actor = _actor_of(self._config)
+        raise AssertionError("the last try returns or raises")
 
     def evaluate(self, call: HardwareCall) -> Sequence[AnyArray]:
         """See `Gateway.evaluate`.
@@ -100,15 +162,20 @@ class RemoteGateway:
         Raises:
             BackendError: the actor has ended.
         """
-        with _answering():
-            found: Sequence[AnyArray] = ray.get(self._actor.evaluate.remote(call))
-        return found
+        return self.evaluate_all([call])[0]
 
     def evaluate_all(self, calls: Sequence[HardwareCall]) -> Sequence[Sequence[AnyArray]]:
         """See `Gateway.evaluate_all`."""
-        with _answering():
-            found: Sequence[Sequence[AnyArray]] = ray.get(self._actor.evaluate_all.remote(calls))
+        found: Sequence[Sequence[AnyArray]] = self._ask("evaluate_all", calls)
         return found
+
+    def check_forecast(self, forecast: HardwareCost, trial: str, budget: HardwareBudget) -> None:
+        """See `Gateway.check_forecast`."""
+        self._ask("check_forecast", forecast, trial, budget)
+
+    def check_circuits(self, calls: Sequence[HardwareCall]) -> None:
+        """See `Gateway.check_circuits`."""
+        self._ask("check_circuits", calls)
 
     def withdraw(self, trial: str) -> None:
         """See `Gateway.withdraw`.
@@ -117,12 +184,7 @@ class RemoteGateway:
             BackendError: the actor does not answer.
         """
         with _answering():
-            ray.get(self._actor.withdraw.remote(trial), timeout=_CLOSING_SECONDS)
-
-    def check_forecast(self, forecast: HardwareCost, trial: str, budget: HardwareBudget) -> None:
-        """See `Gateway.check_forecast`."""
-        with _answering():
-            ray.get(self._actor.check_forecast.remote(forecast, trial, budget))
+            ray.get(self._actor.withdraw.remote(self._run, trial), timeout=_CLOSING_SECONDS)
 
     def spending(self) -> Spending:
         """See `Gateway.spending`.
@@ -131,26 +193,33 @@ class RemoteGateway:
             BackendError: the actor does not answer.
         """
         with _answering():
-            found: Spending = ray.get(self._actor.spending.remote(), timeout=_CLOSING_SECONDS)
-        return found
-
-    def check_circuits(self, calls: Sequence[HardwareCall]) -> None:
-        """See `Gateway.check_circuits`."""
-        with _answering():
-            ray.get(self._actor.check_circuits.remote(calls))
+            found: list[Spending] = ray.get(
+                self._actor.spending.remote(self._run), timeout=_CLOSING_SECONDS
+            )
+        return found[0] if found else Spending()
 
     def close(self) -> None:
-        """End the actor, when its session is closed; also one that does not answer.
+        """Close the gateway of the run; the actor ends with its last one.
 
         Raises:
-            BackendError: the actor does not answer: its session may be open.
+            BackendError: the actor does not answer: its session may be open. It is started again.
+            ServiceError: a session could not be closed.
         """
+        is_last, error = False, None
         try:
             with _answering():
-                ray.get(self._actor.close.remote(), timeout=_CLOSING_SECONDS)
-        finally:
+                is_last, error = ray.get(
+                    self._actor.close.remote(self._run), timeout=_CLOSING_SECONDS
+                )
+        except BackendError:
+            with _answering():
+                ray.kill(self._actor, no_restart=False)
+            raise
+        if is_last:
             with _answering():
                 ray.kill(self._actor, no_restart=True)
+        if error is not None:
+            raise error
 
 
 @contextmanager
@@ -170,31 +239,39 @@ def _answering() -> Iterator[None]:
         ) from exc
 
 
-def actor_name(config: GatewayConfig) -> str:
-    """The actor's name: of run, device and instance."""
-    text = config.model_dump_json(include={"sign_in", "run", "ledger"})
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return f"{_prefix(config.run)}{config.device}/{digest}"
-
-
-def _prefix(run: str) -> str:
-    return f"qpu-gateway/{run}/"
-
-
 def gateway_actors(run: str) -> list[RemoteGateway]:
-    """The actors of a run that exist."""
+    """The gateways of a run that are open in an actor."""
     named: list[dict[str, str]] = ray.util.list_named_actors(all_namespaces=True)
     names = [each["name"] for each in named if each["namespace"] == NAMESPACE]
     found = []
     for name in names:
-        if name.startswith(_prefix(run)):
+        if name.startswith(_PREFIX):
             with suppress(ValueError):  # it has ended meanwhile
-                found.append(RemoteGateway(ray.get_actor(name, namespace=NAMESPACE)))
+                actor = ray.get_actor(name, namespace=NAMESPACE)
+                found += [RemoteGateway(actor, None, run)] if _has_run(actor, run) else []
     return found
 
 
+def _has_run(actor: Any, run: str) -> bool:
+    """Whether a gateway of the run is open in the actor; one that has just ended has none."""
+    with _answering():
+        try:
+            return bool(ray.get(actor.has_run.remote(run), timeout=_CLOSING_SECONDS))
+        except ActorDiedError:
+            return False
+
+
 def gateway_actor(config: GatewayConfig) -> RemoteGateway:
-    """The actor of a run on a device; the first call makes it.
+    """The gateway of a run in the actor of its device; the first call makes the actor.
+
+    Raises:
+        ConfigError: no node has the resource `qpu_gateway`, and there are several.
+    """
+    return RemoteGateway(_actor_of(config), config, config.run)
+
+
+def _actor_of(config: GatewayConfig) -> Any:
+    """The actor of a device and sign-in; the first call makes it.
 
     Raises:
         ConfigError: no node has the resource `qpu_gateway`, and there are several.
@@ -215,10 +292,10 @@ def gateway_actor(config: GatewayConfig) -> RemoteGateway:
                 f"the resource {RESOURCE}: 1; docs/hardware.md shows how.",
             )
         options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(nodes[0], soft=False)
-    actor = (
+    return (
         ray.remote(GatewayServer)
         .options(
-            name=actor_name(config),
+            name=_PREFIX + config.place,
             namespace=NAMESPACE,
             lifetime="detached",
             get_if_exists=True,
@@ -228,6 +305,5 @@ def gateway_actor(config: GatewayConfig) -> RemoteGateway:
             num_cpus=0,
             **options,
         )
-        .remote(config.model_dump_json())
+        .remote()
     )
-    return RemoteGateway(actor)

@@ -1,7 +1,6 @@
 """The gateway: the one place that submits jobs, for all workers and trials of a run.
 
-    with Gateway(client, ledger, GatewayPolicy(), QpuRates(), HardwareBudget()) as gateway:
-        outcomes = gateway.evaluate(call)          blocks until they are measured
+    outcomes = gateway.evaluate(call)              blocks until they are measured
 
 Any number of threads call `evaluate`; one thread does everything else: it packs calls into jobs
 (`packing`), takes every job through its steps (`flight`), and hands the outcomes out. A call whose
@@ -15,13 +14,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from qstore_ray.backends.ibm.budget import HardwareBudget, Spending
 from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.forecast import HardwareCost, QpuRates, by_trial, forecast_jobs
 from qstore_ray.backends.ibm.gateway.billing import Billing
+from qstore_ray.backends.ibm.gateway.compiling import CallCompiler
 from qstore_ray.backends.ibm.gateway.flight import Flight, bases_of, gave_up_error, outcome_name
+from qstore_ray.backends.ibm.gateway.lanes import Lanes
 from qstore_ray.backends.ibm.gateway.packing import Packer
 from qstore_ray.backends.ibm.gateway.polling import PollPace
 from qstore_ray.backends.ibm.gateway.waiter import CallWaiter, alone, trial_ended_error
@@ -30,14 +31,8 @@ from qstore_ray.backends.ibm.ledger.record import JobState, latest_sessions
 from qstore_ray.backends.ibm.policy import GatewayPolicy
 from qstore_ray.backends.ibm.requests import CircuitRequest, PackedJob, pieces
 from qstore_ray.backends.ibm.service.client import IbmClient
-from qstore_ray.backends.ibm.service.estimator import estimator_pubs
-from qstore_ray.backends.ibm.service.isa import Pub, compile_isa
-from qstore_ray.errors import (
-    BackendError,
-    BudgetReachedError,
-    LedgerError,
-    QStoreError,
-)
+from qstore_ray.backends.ibm.service.isa import Pub
+from qstore_ray.errors import BackendError, BudgetReachedError, LedgerError, QStoreError
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
@@ -54,8 +49,11 @@ class Gateway:
         ledger: of the run, which is closed with the gateway.
         policy: how to wait.
         rates, budget: the forecast of each job, and what may be spent.
-        seed, level: of the transpiler.
+        compiler: makes what is submitted. lanes: the cap of jobs in flight that it shares.
         clock: seconds.
+
+    Attributes:
+        budget: what may be spent; the next job is checked against it.
     """
 
     def __init__(
@@ -65,20 +63,20 @@ class Gateway:
         policy: GatewayPolicy,
         rates: QpuRates,
         budget: HardwareBudget,
-        *,
-        seed: int = 0,
-        level: int = 3,
+        compiler: CallCompiler,
+        lanes: Lanes,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client, self._ledger, self._policy = client, ledger, policy
-        self._rates, self._budget, self._seed, self._level = rates, budget, seed, level
-        self._clock = clock
+        self._rates, self.budget, self._compiler = rates, budget, compiler
+        self._clock, self._used = clock, clock()
         self._packer = Packer(policy.caps, delay=policy.delay)
         self._pace = PollPace(policy)
         self._flights: dict[str, Flight] = {}
         self._waiting: dict[str, list[CallWaiter]] = {}
         self._billing = Billing(client, ledger, clock)
         self._changed = threading.Condition()
+        self._lane = lanes.join(self._wake)
         self._arrived: list[CallWaiter] = []
         self._taken: list[CallWaiter] = []
         self._withdrawn: list[str] = []
@@ -110,6 +108,7 @@ class Gateway:
         with self._changed:
             self._check_alive()
             self._arrived += waiters
+            self._used = self._clock()
             self._changed.notify()
         for waiter in waiters:
             waiter.done.wait()
@@ -119,7 +118,7 @@ class Gateway:
         """Drop what a trial waits for: it has ended. Its calls, also later ones, are refused."""
         with self._changed:
             self._withdrawn.append(trial)
-            self._changed.notify()
+            self._changed.notify_all()
 
     def check_forecast(self, forecast: HardwareCost, trial: str, budget: HardwareBudget) -> None:
         """Take a budget, of a run that is continued for example, and refuse a forecast above it.
@@ -129,18 +128,29 @@ class Gateway:
         left, spending = self._billing.account_seconds(), self.spending()
         needed = forecast.less(spending.total)
         budget.check(needed, trials={trial: needed}, spending=spending, account_seconds=left)
-        self._budget = budget
+        self.budget = budget
 
     def check_circuits(self, calls: Sequence[HardwareCall]) -> None:
         """Compile the circuits of these calls. Raises CircuitError, ResourceError."""
         for call in calls:
-            self._pubs(call, call.request)
+            self._compiler.pubs(call, call.request)
 
     def spending(self) -> Spending:
         """What the run's jobs cost so far; each bill was asked for once."""
         with self._changed:
             self._changed.wait_for(lambda: self._billing.is_settled or self._failure, _SETTLING)
         return Spending.of(tuple(self._ledger.records.values()))
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can be called."""
+        return self._failure is None and not self._is_closing
+
+    @property
+    def idle_seconds(self) -> float:
+        """For how long nobody has called; 0 while a call waits or a job is in flight."""
+        busy = self._waiting or self._flights or self._arrived
+        return 0.0 if busy else self._clock() - self._used
 
     def close(self) -> None:
         """Stop: nothing more is submitted; jobs at the service are run, and found later.
@@ -154,12 +164,6 @@ class Gateway:
         self._thread.join()
         if self._not_closed is not None:
             raise self._not_closed
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     # What follows runs in the gateway's thread.
 
@@ -179,12 +183,17 @@ class Gateway:
         for waiter in waiters:
             waiter.fail(error)
         try:
+            self._lane.leave()
             self._billing.ask(at_close=True)
             self._client.close()
         except QStoreError as exc:
             self._not_closed = exc
         finally:
             self._ledger.close()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify()
 
     def _check_alive(self) -> None:
         if self._failure is not None:
@@ -218,7 +227,8 @@ class Gateway:
             self._take(waiter)
         for trial in withdrawn:
             self._drop(trial)
-        for job in self._packer.take(self._clock(), len(self._flights)):
+        cap = self._policy.caps.in_flight
+        for job in self._lane.fill(cap, lambda busy: self._packer.take(self._clock(), busy)):
             self._start(job)
         # One step of one job: then calls that arrived meanwhile are packed.
         key = min(self._flights, key=lambda key: self._flights[key].wake, default=None)
@@ -228,11 +238,12 @@ class Gateway:
             self._billing.ask()
             with self._changed:
                 self._changed.notify_all()
+        self._lane.set(len(self._flights), wants_more=self._packer.is_ready)
         return True
 
     def _next_time(self) -> float:
         times = [flight.wake for flight in self._flights.values()] + [self._billing.next_time()]
-        if len(self._flights) < self._policy.caps.in_flight:
+        if self._lane.has_room(self._policy.caps.in_flight):
             if self._packer.is_ready:  # a job has ended, and makes room for the next one
                 return self._clock()
             ready = self._packer.next_time()
@@ -267,7 +278,9 @@ class Gateway:
             self._packer.answered(request)
         if not missing:
             return
-        self._pubs(waiter.call, request)  # a circuit that the device cannot run is refused now
+        self._compiler.pubs(
+            waiter.call, request
+        )  # a circuit that the device cannot run is refused now
         if len(missing) == len(waiter.pieces):
             rides = request.rides and self._packer.has_company(request)
             waits = rides or request.parts > 1
@@ -276,17 +289,6 @@ class Gateway:
             return
         for piece in missing:  # of a call that was interrupted: its group is not complete again
             self._packer.add(replace(alone(piece), arrival=arrival))
-
-    def _pubs(self, call: HardwareCall, piece: CircuitRequest) -> list[Pub]:
-        circuits = compile_isa(
-            call.template, call.observables, self._client.device, self._client.target,
-            seed=self._seed, level=self._level, compiled=call.compiled,
-            measured=not call.is_estimated,
-        )  # fmt: skip
-        bindings = call.rows(piece.first_row, piece.rows)
-        if call.is_estimated:
-            return [pub for each in circuits for pub in estimator_pubs(each, bindings)]
-        return [Pub(each.circuit, each.values(bindings)) for each in circuits]
 
     def _drop(self, trial: str) -> None:
         """Forget what a trial waits for, and cancel jobs that are its own alone."""
@@ -317,7 +319,7 @@ class Gateway:
         job = PackedJob(wanted)
         cost = forecast_jobs([job], self._rates)
         try:
-            self._budget.check_next(
+            self.budget.check_next(
                 by_trial(job, cost),
                 Spending.of(tuple(self._ledger.records.values())),
                 account_seconds=self._billing.account_seconds(),
@@ -333,7 +335,7 @@ class Gateway:
         calls = [(self._waiting[request.key][0].call, request) for request in job.requests]
 
         def pubs() -> list[Pub]:
-            return [pub for call, request in calls for pub in self._pubs(call, request)]
+            return [pub for call, request in calls for pub in self._compiler.pubs(call, request)]
 
         self._flights[job.key] = self._flight(job.key, pubs)
 
