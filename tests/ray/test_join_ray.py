@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
+
+from tests.ray.heads import ray_head
 
 TRAIN = """
 import json, sys
@@ -38,31 +36,8 @@ LONGEST = 180.0
 @pytest.fixture(scope="module")
 def head() -> Iterator[dict[str, str]]:
     """The environment in which a Ray head of two CPUs is found; the head ends with the test."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    environment = {**os.environ, **token}
-    with tempfile.TemporaryDirectory(prefix="qr") as scratch:
-        command = [
-            *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
-            *(f"--port={port}", "--num-cpus=2", "--include-dashboard=false"),
-            *("--node-ip-address=127.0.0.1", f"--temp-dir={scratch}", "--disable-usage-stats"),
-            "--object-store-memory=200000000",
-        ]
-        log = Path(scratch) / "head.txt"
-        with log.open("w") as output:
-            process = subprocess.Popen(
-                command, env=environment, stdout=output, stderr=output, start_new_session=True
-            )
-        try:
-            yield {**environment, "RAY_ADDRESS": f"127.0.0.1:{port}", "HEAD_LOG": str(log)}
-            assert process.poll() is None, "the cluster was stopped by a run that only joined it"
-        finally:
-            for started in psutil.Process(process.pid).children(recursive=True):
-                started.kill()
-            process.kill()
-            process.wait(30)
+    with ray_head(os.environ) as (environment, _):
+        yield environment
 
 
 def test_ray_address_is_joined_and_left_running(head: dict[str, str], tmp_path: Path) -> None:
