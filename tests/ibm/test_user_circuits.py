@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qiskit import QuantumCircuit, qasm3
+from qiskit import QuantumCircuit, qasm3, transpile
 from qiskit.circuit import Parameter, ParameterVector
 from qiskit.circuit.library import (
     efficient_su2,
@@ -30,6 +30,8 @@ from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.load import load_circuit
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.qiskit.operators import read_observables
+from qstore_ray.circuits.template import Op, Template
+from qstore_ray.errors import ResourceError
 from tests.ibm.devices import fake_backend
 from tests.ibm.test_gateway import POLICY
 
@@ -152,3 +154,42 @@ def test_a_saved_file_is_the_same_circuit(ibm, opened, tmp_path, name):
     file = tmp_path / "circuit.qasm"
     file.write_text(qasm3.dumps(circuit.decompose(reps=4)), encoding="utf-8")
     check(opened(), file, circuit, features)
+
+
+@pytest.mark.parametrize("name", CIRCUITS)
+def test_a_circuit_in_the_instructions_of_another_device_is_the_users(ibm, opened, name):
+    """Users hand over what they had to compile for the Estimator; it is not tied to its qubits."""
+    circuit, features = CIRCUITS[name]
+    compiled = transpile(circuit, fake_backend("fake_jakarta"), seed_transpiler=3)
+    assert compiled.num_qubits == 7
+    check(opened(), compiled, circuit, features)
+
+
+def test_measurements_at_the_end_are_not_part_of_the_model(ibm, opened):
+    circuit, features = CIRCUITS["zz_feature_map"]
+    measured = circuit.copy()
+    measured.measure_all()
+    check(opened(), measured, circuit, features)
+
+
+@pytest.mark.parametrize(
+    ("device", "options"),
+    [("fake_brisbane", {}), ("fake_jakarta", {"estimator": {"resilience_level": 0}})],
+    ids=["sampler", "estimator"],
+)
+def test_values_on_a_larger_device_are_those_of_the_circuits_qubits(start, opened, device, options):
+    ibm = start(backend=(device,))
+    circuit, features = CIRCUITS["zz_feature_map"]
+    check(opened(device, **options), circuit, circuit, features)
+    assert len(ibm.accepted()) == 1
+
+
+def test_a_device_whose_pairs_are_all_broken_says_so_and_runs_one_qubit():
+    """In the calibration of FakeKyoto each error of a two-qubit gate is 1."""
+    kyoto = fake_backend("fake_kyoto")
+    device, x = read_device(kyoto), (Observable.parse("X0"),)
+    one = Template(1, (Op("h", (0,)),), 0, 0)
+    (isa,) = compile_isa(one, x, device, kyoto.target)
+    assert isa.ends != (0,)
+    with pytest.raises(ResourceError, match="1 connected qubits that work of 127: 144 of its 144"):
+        compile_isa(Template(2, (Op("cx", (0, 1)),), 0, 0), x, device, kyoto.target)
