@@ -196,7 +196,7 @@ class FidelityKernel:
                     value=self._states.backend.name,
                     fix="Take the backend statevector.",
                 )
-            check_overlaps(circuit.template, self._states.backend)
+            check_overlaps(self._states.circuit.template, self._states.backend)
 
     def check(self, x: FloatArray) -> None:
         """Raise `DataError` for rows that the circuit cannot take."""
