@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit, qasm3, transpile
-from qiskit.circuit import Parameter, ParameterVector
+from qiskit.circuit import Parameter, ParameterExpression, ParameterVector
 from qiskit.circuit.library import (
     efficient_su2,
     qaoa_ansatz,
@@ -146,6 +146,10 @@ def test_values_are_qiskits_on_the_qubits_that_the_transpiler_chose(ibm, opened,
     z = (Observable.parse("Z0"),)
     (isa,) = compile_isa(loaded.template, z, read_device(backend), backend.target)
     assert isa.ends != tuple(range(loaded.template.n_qubits))
+    angles = [each for item in isa.circuit.data for each in item.operation.params]
+    for angle in (each for each in angles if isinstance(each, ParameterExpression)):
+        slopes = [angle.gradient(each) for each in angle.parameters]
+        assert all(isinstance(each, float) for each in slopes), "only sums go to the service"
 
 
 @pytest.mark.parametrize("name", CIRCUITS)
