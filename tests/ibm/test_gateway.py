@@ -28,7 +28,13 @@ from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Op, Template, param, row
-from qstore_ray.errors import ConfigError, InterruptedRunError, LedgerError, ServiceError
+from qstore_ray.errors import (
+    ConfigError,
+    InterruptedRunError,
+    LedgerError,
+    RefusedError,
+    ServiceError,
+)
 from tests.ibm.faults import Fault
 from tests.ibm.launch import Loopback
 
@@ -132,6 +138,21 @@ def test_a_fault_costs_nothing_and_loses_nothing(ibm, backend, tmp_path, name):
     completed = [job for job in ibm.accepted().values() if job.end == "completed"]
     unusable = name in {"partial result", "lost result"}
     assert len(completed) == 3 + unusable
+
+
+@pytest.mark.parametrize(("code", "seconds"), [(1305, 90.0), (3242, 0.0), (3211, 1.5)])
+def test_a_job_that_is_at_fault_is_paid_once(ibm, backend, tmp_path, code, seconds):
+    """It would fail again, and what ran of it is billed."""
+    hardware = backend()
+    ibm.inject(Fault("fail", code=code, message="too much", seconds=seconds, times=None))
+    with pytest.raises(RefusedError, match=f"not submitted again: .*Error code {code}; too much"):
+        measured(hardware, 0)
+    assert len(ibm.accepted()) == 1
+    assert ibm.usage() == seconds
+    ibm.clear()
+    measured(hardware, 1)
+    close_gateways()
+    audit(ibm, tmp_path)
 
 
 @pytest.mark.parametrize("after", ["drop", "status"])

@@ -139,8 +139,9 @@ class _States:
                 "a kernel is a function of two rows, and this backend's values are random",
                 field="backend",
                 value=backend.name,
-                fix="Leave shots and noise out of the backend; a fidelity kernel has shots of its "
-                "own. Or name the draws once: KeyedBackend(backend, key).",
+                fix="Name the draws once, as KeyedBackend(backend, DrawKey((0,))) of "
+                "qstore_ray.backends.keys does. On a simulator, leave shots and noise out of the "
+                "backend; a fidelity kernel has shots of its own.",
             )
         return cls(circuit, given, backend)
 
@@ -196,7 +197,7 @@ class FidelityKernel:
                     value=self._states.backend.name,
                     fix="Take the backend statevector.",
                 )
-            check_overlaps(circuit.template, self._states.backend)
+            check_overlaps(self._states.circuit.template, self._states.backend)
 
     def check(self, x: FloatArray) -> None:
         """Raise `DataError` for rows that the circuit cannot take."""

@@ -21,7 +21,8 @@ from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.forecast import HardwareCost, QpuRates, by_trial, forecast_jobs
 from qstore_ray.backends.ibm.gateway.billing import Billing
 from qstore_ray.backends.ibm.gateway.compiling import CallCompiler
-from qstore_ray.backends.ibm.gateway.flight import Flight, bases_of, gave_up_error, outcome_name
+from qstore_ray.backends.ibm.gateway.failed_job import failed_job_error, may_run_again
+from qstore_ray.backends.ibm.gateway.flight import Flight, bases_of, outcome_name
 from qstore_ray.backends.ibm.gateway.lanes import Lanes
 from qstore_ray.backends.ibm.gateway.packing import Packer
 from qstore_ray.backends.ibm.gateway.polling import PollPace
@@ -361,12 +362,12 @@ class Gateway:
         record = flight.record
         if record.state is JobState.FINISHED:
             self._deliver(key)
-        elif record.attempts < self._policy.attempts:
+        elif may_run_again(record, self._policy):
             for share in record.requests:
                 self._queue_again(share.key)
         else:
             for share in record.requests:
-                self._fail(share.key, gave_up_error(record))
+                self._fail(share.key, failed_job_error(record))
 
     def _queue_again(self, key: str) -> None:
         """Queue a request whose job has ended without its outcomes, if somebody waits for it."""

@@ -66,12 +66,29 @@ class TokenAuth(CloudAuth):  # type: ignore[misc]
         return found
 
 
+class PlainAdapter(HTTPAdapter):
+    """Sends a request once, and waits for an answer only so long.
+
+    The client sets no timeout if the account has proxies, so an answer that never comes is waited
+    for forever.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(max_retries=0)
+
+    def send(self, request: PreparedRequest, **options: Any) -> Response:  # type: ignore[override]
+        """Send it; see `HTTPAdapter.send`."""
+        if options.get("timeout") is None:
+            options["timeout"] = CONNECT_SECONDS, READ_SECONDS
+        return super().send(request, **options)
+
+
 def make_plain(service: QiskitRuntimeService) -> None:
     """Let the client send every request once, by token, and wait two minutes for an answer."""
     for session in http_sessions(service):
         for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(max_retries=0))
-        session._timeout = (CONNECT_SECONDS, READ_SECONDS)  # noqa: SLF001
+            session.mount(scheme, PlainAdapter())
+        session._timeout = None  # noqa: SLF001 - the adapter has one
         if not isinstance(session.auth, TokenAuth):
             session.auth = TokenAuth(session.auth)
 

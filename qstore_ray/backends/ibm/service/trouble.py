@@ -28,6 +28,9 @@ from qstore_ray.errors import (
 _REFUSALS = frozenset({400, 401, 403, 404, 409, 413, 422})
 _OF_CIRCUITS = frozenset({"IBMInputValueError", "TranspilerError", "CircuitError"})
 """Errors before anything is sent: the client cannot prepare what it is given."""
+_PAGE = re.compile(r"<!doctype html|<html", re.IGNORECASE)
+"""IBM's service answers in JSON: a page of HTML comes from a proxy or firewall before it."""
+_RAY = re.compile(r"Ray ID:?\s*(?:<[^>]*>\s*)*(?P<ray>[0-9a-f]{8,})", re.IGNORECASE)
 _STATUS = re.compile(r"\b(?P<status>[45]\d\d) (?:Client|Server) Error")
 
 
@@ -66,6 +69,17 @@ def _ours(doing: str, exc: Exception) -> ServiceError | ConfigError | None:
     kinds = {kind.__name__ for kind in type(exc).__mro__}
     text = redact_account(str(exc)).strip().strip("'\"")
     status = status_of(exc)
+    if status == 403 and _PAGE.search(text):
+        refused = RefusedError(
+            f"cannot {doing} at IBM's service: a firewall or proxy blocked the request "
+            f"(403){_ray_of(text)}",
+            field="backend",
+            fix="The key is not at fault. Look at the proxy of the gateway's node; if smaller jobs "
+            "pass, set policy.caps.payload_bytes. Else report the page to IBM.",
+        )
+        refused.status = status
+        return refused
+    text = _PAGE.split(text)[0].strip()
     if "IBMNotAuthorizedError" in kinds or status in {401, 403} or _is_of_token(exc, text):
         return ConfigError(
             f"the service does not accept the API key: {text}",
@@ -87,6 +101,12 @@ def _ours(doing: str, exc: Exception) -> ServiceError | ConfigError | None:
     made = (RefusedError if refused else TransientError)(f"cannot {doing} at IBM's service: {text}")
     made.status = status
     return made
+
+
+def _ray_of(page: str) -> str:
+    """The number by which Cloudflare finds the request again."""
+    found = _RAY.search(page)
+    return f", Ray ID {found['ray']}" if found else ""
 
 
 def status_of(exc: BaseException | None) -> int | None:

@@ -227,9 +227,14 @@ def _chosen(
 
 
 def _too_few_error(device: Device, n: int, there: int) -> ResourceError:
+    pairs = {tuple(sorted(g.qubits)) for g in device.gates if g.qubits and len(g.qubits) == 2}
+    broken, known = len(pairs - set(device.pairs)), len(device.qubits)
+    why = (
+        f" of {known}: {broken} of its {len(pairs)} pairs have a gate error of 1" if broken else ""
+    )
     return ResourceError(
-        f"{device.name} has {there} connected qubits that work, the circuit needs {n}",
+        f"{device.name} has {there} connected qubits that work{why}, the circuit needs {n}",
         field="n_qubits",
         value=n,
-        fix="Take fewer qubits, or a larger device.",
+        fix="Take fewer qubits, or another device.",
     )

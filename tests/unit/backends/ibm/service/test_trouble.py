@@ -1,0 +1,50 @@
+"""What an answer of the service, or of a proxy before it, means."""
+
+from __future__ import annotations
+
+import pytest
+from qiskit_ibm_runtime.api.exceptions import RequestsApiError
+from qiskit_ibm_runtime.exceptions import IBMRuntimeError
+
+from qstore_ray.backends.ibm.service.trouble import translated
+from qstore_ray.errors import ConfigError, QStoreError, RefusedError, TransientError
+
+BLOCKED = """403 Client Error: Forbidden for url: https://quantum.cloud.ibm.com/api/v1/jobs.
+<!DOCTYPE html><html><title>Attention Required! | Cloudflare</title> Sorry, you have been blocked
+<span>Cloudflare Ray ID: <strong>9ed26368c834167e</strong></span></html>"""
+REFUSED = """403 Client Error: Forbidden for url: https://quantum.cloud.ibm.com/api/v1/jobs.
+{"errors":[{"code":1200,"message":"You are not authorized to perform this action."}]}"""
+
+
+def raised(text: str, status: int) -> QStoreError:
+    """What the client's submission raises: it hides the error that has the status."""
+    error = IBMRuntimeError(f"Failed to run program: {text}")
+    error.__context__ = RequestsApiError(text, status)
+    with pytest.raises(QStoreError) as found, translated("submit a job"):
+        raise error
+    return found.value
+
+
+def test_a_request_that_a_firewall_blocks_is_not_said_to_have_a_wrong_key():
+    error = raised(BLOCKED, 403)
+    assert isinstance(error, RefusedError)
+    assert error.status == 403
+    assert "Ray ID 9ed26368c834167e" in error.message
+    assert "html" not in error.message.lower()
+    assert "payload_bytes" in error.fix
+
+
+def test_a_refusal_by_the_service_itself_is_about_the_key():
+    error = raised(REFUSED, 403)
+    assert isinstance(error, ConfigError)
+    assert error.field == "backend_options.account"
+
+
+@pytest.mark.parametrize("status", [502, 503, 520, 524])
+def test_a_page_of_a_proxy_that_has_no_answer_passes(status):
+    page = (
+        f"{status} Server Error: for url. <html><title>{status}: A timeout occurred</title></html>"
+    )
+    error = raised(page, status)
+    assert isinstance(error, TransientError)
+    assert "html" not in error.message
