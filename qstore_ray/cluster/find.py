@@ -20,6 +20,18 @@ from qstore_ray.errors import BackendError
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Ray's setting for systems with a firewall: everything listens on 127.0.0.1 alone."""
 
+WORKER_SETTINGS = {
+    # Ray starts workers at niceness 15, behind its own services. Workers that add up at every step
+    # wait for whichever was pushed aside: at 0, two of them are about a tenth faster.
+    "RAY_worker_niceness": "0",
+    # This machine is not preempted and Ray's own metrics are not read: two actors fewer to start.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    # Ray's coming default; without it every start prints a warning.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+"""Settings of Ray, of its processes and of those that join it, where we have started it."""
+
 
 class Found(NamedTuple):
     """The record of a cluster that runs, and whether what a dead one had left was removed."""
@@ -92,4 +104,4 @@ def client_environment() -> dict[str, str]:
             value=str(folder),
             fix="Call stop_cluster(), and start it again.",
         ) from exc
-    return {**LOOPBACK, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+    return {**WORKER_SETTINGS, **LOOPBACK, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from qstore_ray.cluster.find import LOOPBACK, check_software, find_locked
+from qstore_ray.cluster.find import LOOPBACK, WORKER_SETTINGS, check_software, find_locked
 from qstore_ray.cluster.processes import SUPERVISOR, wait_until
 from qstore_ray.cluster.record import (
     LOG,
@@ -35,14 +35,14 @@ _LONGEST_FOLDER = 32
 
 _PRELOADED = "qstore_ray.train.ray.workers,xgboost"
 SETTINGS = {
+    **WORKER_SETTINGS,
     **LOOPBACK,
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
     # A worker imports them as it starts, before it has anything to do.
     "RAY_preload_python_modules": _PRELOADED,
-    # As of a Ray of our own, see `train/ray/session.py`.
-    "RAY_worker_niceness": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # The first training finds workers; Ray does not start others for the next one.
+    "RAY_enable_worker_prestart": "1",
 }
 """Settings of Ray in all processes of the cluster, beside the token and the folder."""
 

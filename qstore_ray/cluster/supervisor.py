@@ -70,6 +70,7 @@ def _started(size: ClusterSize, record: ClusterRecord) -> Cluster:
             "num_cpus": head,
             "num_gpus": gpus,
             "include_dashboard": True,
+            "no_monitor": True,  # there is nothing to scale
             "object_store_memory": store,
             "temp_dir": f"{record.temp_dir}/ray",
         },

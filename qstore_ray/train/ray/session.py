@@ -21,7 +21,7 @@ import ray
 from ray._private import auto_init_hook
 from ray.exceptions import RayError
 
-from qstore_ray.cluster.find import check_software, find_cluster
+from qstore_ray.cluster.find import WORKER_SETTINGS, check_software, find_cluster
 from qstore_ray.cluster.record import ClusterRecord
 from qstore_ray.environment import available_cpus, environment
 from qstore_ray.errors import BackendError, ResourceError, first_line
@@ -37,14 +37,7 @@ _log = logging.getLogger(__name__)
 
 _DEFAULTS = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Ray starts workers at niceness 15, behind its own services. Workers that add up at every step
-    # wait for whichever was pushed aside: at 0, two of them are about a tenth faster.
-    "RAY_worker_niceness": "0",
-    # This machine is not preempted and Ray's own metrics are not read: two actors fewer to start.
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
-    "RAY_TRAIN_METRICS_ENABLED": "0",
-    # Ray's coming default; without it every start prints a warning.
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    **WORKER_SETTINGS,
 }
 """Settings of Ray, unless the environment has others, while one of our own is up. A token is set,
 too: Ray switches token authentication on for a local cluster, and with a token in the environment
