@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ ENVIRONMENT = {
     "RAY_worker_niceness": "0",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
+    # Ours: no test joins, or ends, a warm cluster of the one who runs them.
+    "XDG_STATE_HOME": str(Path(tempfile.gettempdir()) / f"qstore-state-{secrets.token_hex(8)}"),
     # One thread: the same bits on every machine, and no oversubscription by several workers.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -102,7 +105,7 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-OWN_RAY = ("test_driver_ray", "test_join_ray", "test_tune_driver_ray")
+OWN_RAY = ("test_cluster_ray", "test_driver_ray", "test_join_ray", "test_tune_driver_ray")
 """These start Ray in processes of their own, and do not need the shared cluster."""
 
 

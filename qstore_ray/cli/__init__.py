@@ -2,6 +2,7 @@
 
     entry → app        signals first, then the list of commands and the exit codes
     commands/          one file a command
+    cluster            `qstore cluster` and its sub-commands
     tune/              `qstore tune` and its sub-commands
     progress/          bars and lines on stderr
     shared/            how a command finds a model, a run, rows

@@ -7,7 +7,11 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from qstore_ray.cluster.find import check_software
+from qstore_ray.cluster.processes import is_supervised
+from qstore_ray.cluster.record import read_record, state_folder
 from qstore_ray.doctor.diagnosis import Diagnosis
+from qstore_ray.errors import BackendError
 
 _SECONDS = 5.0
 
@@ -16,17 +20,40 @@ def examine_cluster(address: str | None) -> Iterator[Diagnosis]:
     """The address of the cluster and its token; nothing is started or joined.
 
     Args:
-        address: of a running cluster; None is `RAY_ADDRESS`, or else a Ray of our own.
+        address: of a running cluster; None is `RAY_ADDRESS`, or else the warm cluster of this
+            machine, or a Ray of our own.
     """
     source = "cluster.address" if address else "RAY_ADDRESS"
     address = address or os.environ.get("RAY_ADDRESS")
-    if not address:
-        yield Diagnosis(
+    if address == "local":
+        yield Diagnosis("cluster", "ok", "a training starts a Ray of its own on this machine")
+    elif address:
+        yield _answers(address, source)
+        yield _token()
+    else:
+        yield _warm()
+
+
+def _warm() -> Diagnosis:
+    """The cluster of this machine that a training would join; what a dead one has left is left."""
+    record = read_record(state_folder())
+    if record is None:
+        return Diagnosis(
             "cluster", "ok", "none is named; a training starts a Ray of its own on this machine"
         )
-        return
-    yield _answers(address, source)
-    yield _token()
+    if not is_supervised(record):
+        return Diagnosis(
+            "cluster", "note", "the warm cluster of this machine has died",
+            "Call stop_cluster(), which removes what it has left.",
+        )  # fmt: skip
+    try:
+        check_software(record)
+    except BackendError as exc:
+        return Diagnosis("cluster", "fault", exc.message, exc.fix)
+    size = f"{record.nodes} node{'s' * (record.nodes != 1)}, {record.cpus} CPUs"
+    return Diagnosis(
+        "cluster", "ok", f"the warm cluster of this machine at {record.address}: {size}"
+    )
 
 
 def _answers(address: str, source: str) -> Diagnosis:

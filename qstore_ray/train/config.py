@@ -263,7 +263,8 @@ class ClusterConfig(Config):
 
     Args:
         address: of a running cluster; without it an initialised Ray is joined, then `RAY_ADDRESS`,
-            and only then a Ray of our own is started on this machine, and stopped afterwards.
+            then the warm cluster of this machine (`start_cluster`), and only then a Ray of our own
+            is started on this machine, and stopped afterwards. "local" is a Ray of our own.
         cpus_per_worker: CPUs that Ray reserves; a worker uses as many threads (at least one).
         gpus_per_worker: GPUs that Ray reserves and shows to a worker: a share of one, or whole
             ones. Only Aer uses them, by `backend_options = {device = "gpu"}`.

@@ -63,10 +63,12 @@ ALLOWED = {
     "qiskit_qasm3_import": (),
     "ray": (
         "qstore_ray.backends.ibm.gateway.actor",
+        "qstore_ray.cluster.supervisor",
         "qstore_ray.data.read.dataset",  # for the type checker
         "qstore_ray.data.read.ray_reader",
         "qstore_ray.testing.tune_loop",
         "qstore_ray.train.ray.session",
+        "qstore_ray.train.ray.join",
         "qstore_ray.train.ray.kernel_matrix",
         "qstore_ray.train.ray.errors",
         "qstore_ray.train.ray.failures",

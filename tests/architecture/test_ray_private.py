@@ -9,13 +9,20 @@ from pathlib import Path
 
 import pytest
 import ray.tune
-from ray._private import auto_init_hook, services, worker
+from ray._common.utils import get_default_ray_temp_dir, get_ray_address_file
+from ray._private import auto_init_hook, ray_constants, services, worker
+from ray._private.accelerators import get_accelerator_manager_for_resource
 from ray._private.node import Node
+from ray._private.parameter import RayParams
+from ray._raylet import AuthenticationTokenLoader, Config
+from ray.cluster_utils import Cluster
 from ray.train import UserCallback
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 from ray.tune.experiment.config_parser import _create_trial_from_spec, _make_parser
 
+from qstore_ray.cluster import find, start, supervisor
+from qstore_ray.cluster.size import ClusterSize
 from qstore_ray.train.ray.session import head_is_gone, set_implicit_start
 from qstore_ray.train.ray.workers import DataParallelTrainer, RunConfig, ScalingConfig, _Trainer
 from qstore_ray.tune.driver import checks, experiment
@@ -111,3 +118,53 @@ def test_ray_starts_itself_unless_it_is_told_not_to(monkeypatch: pytest.MonkeyPa
         auto_init_hook.auto_init_ray()
     finally:
         assert set_implicit_start(usual) is False
+
+
+# ---------------------------------------------------------------------------------- a warm cluster
+
+
+def test_ray_starts_several_nodes_with_all_that_we_ask_of_it() -> None:
+    source = inspect.getsource(supervisor._started)
+    asked = {
+        node.value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Constant) and str(node.value).isidentifier()
+    } - {"GPU", True}
+    assert len(asked) == 6, asked
+    assert asked <= set(inspect.signature(RayParams.__init__).parameters)
+    assert get_accelerator_manager_for_resource("GPU") is not None
+    assert set(supervisor._NEEDED) == {"gcs_server", "raylet"}
+    for name in ("address", "add_node", "list_all_nodes", "shutdown"):
+        assert hasattr(Cluster, name)
+    assert ClusterSize((1,), 80).cpus
+
+
+def test_ray_stays_on_loopback_by_the_variable_that_we_set(monkeypatch) -> None:
+    (name,) = find.LOOPBACK
+    assert name == ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
+    monkeypatch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False)
+    assert services.get_node_ip_address() == "127.0.0.1"
+    assert services.resolve_ip_for_localhost("127.0.0.1:1") == "127.0.0.1:1"
+
+
+def test_ray_keeps_its_note_of_the_newest_address_in_our_folder(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    assert get_default_ray_temp_dir() == str(tmp_path / "ray")
+    assert get_ray_address_file(None).startswith(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["RAY_preload_python_modules", "RAY_enable_worker_prestart"])
+def test_ray_still_has_the_settings_of_its_compiled_part_that_we_make(name: str) -> None:
+    assert name in start.SETTINGS
+    raylet = Path(ray.__file__).parent / "core" / "src" / "ray" / "raylet" / "raylet"
+    assert name.removeprefix("RAY_").encode() in raylet.read_bytes()
+
+
+def test_ray_forgets_its_token_when_it_is_asked_to(monkeypatch) -> None:
+    for token in ("a" * 32, "b" * 32):
+        monkeypatch.setenv("RAY_AUTH_TOKEN", token)
+        Config.initialize("")
+        AuthenticationTokenLoader.instance().reset_cache()
+        assert token in AuthenticationTokenLoader.instance().get_token_for_http_header(True).get(
+            "authorization", ""
+        )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qstore_ray.cli.commands.train import Local
 from qstore_ray.cli.output import Storage, examples, note, say, say_json
 from qstore_ray.cli.shared.models import Reading
 from qstore_ray.errors import UsageError
@@ -68,6 +69,7 @@ def predict(
         int,
         typer.Option(min=0, metavar="N", help="Number of Ray actors; 0 predicts in this process."),
     ] = 0,
+    local: Local = False,
     storage: Storage = "runs",
     as_json: Annotated[
         bool, typer.Option("--json", help="One line of JSON a row instead of CSV.")
@@ -96,7 +98,7 @@ def predict(
         found = read_rows(opened, rows, changes, *([] if id_ is None else [id_]))
         ids = {} if id_ is None else {id_: id_column(found, id_)}
         given = rows_by_place(opened, found.rows, ids, label_asked(changes)[0])
-        columns = _columns(opened, given, proba, workers)
+        columns = _columns(opened, given, proba, workers, local=local)
         if shared := set(ids) & set(columns):
             raise UsageError(
                 "the output has a column of this name already",
@@ -118,16 +120,20 @@ def predict(
         note(f"{count} predictions are in {output}.")
 
 
-def _columns(model: TrainedModel, rows: Any, proba: bool, workers: int) -> dict[str, list[Any]]:
+def _columns(
+    model: TrainedModel, rows: Any, proba: bool, workers: int, *, local: bool
+) -> dict[str, list[Any]]:
     """Columns by name: the prediction, and the probability of every class if asked for."""
     if proba and not model.classes:
         raise UsageError(
             "a regression has no class probabilities", field="--proba", fix="Leave out --proba."
         )
     if workers:
+        from qstore_ray.train.config import ClusterConfig
         from qstore_ray.train.ray.predict import predict_rows  # Ray only where it is used
 
-        found = predict_rows(model, rows, num_workers=workers)
+        cluster = ClusterConfig(address="local" if local else None)
+        found = predict_rows(model, rows, num_workers=workers, cluster=cluster)
     else:
         found = model.predictions(rows)
     columns = {"prediction": found["prediction"].tolist()}

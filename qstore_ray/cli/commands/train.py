@@ -39,6 +39,14 @@ Set = Annotated[
     ),
 ]
 
+Local = Annotated[
+    bool,
+    typer.Option(
+        "--local",
+        help="Start a Ray of its own instead of joining a cluster (cluster.address = 'local').",
+    ),
+]
+
 
 def train(
     job: Annotated[str, typer.Argument(metavar="JOB.toml", help="The job file.")],
@@ -87,6 +95,7 @@ def train(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Delete the run of this name and start again.")
     ] = False,
+    local: Local = False,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
@@ -103,6 +112,7 @@ def train(
         "trainer.init_from": init_from,
         "name": name,
         "storage": storage,
+        "cluster.address": "local" if local else None,
     }
     config = read_job(job, [*(changes or []), *_overrides(options)])
     result = _run(config, existing=existing, shown=not quiet)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qstore_ray.cli.commands.train import Set, read_job
+from qstore_ray.cli.commands.train import Local, Set, read_job
 from qstore_ray.cli.output import AsJson, examples, facts, say, say_json
 from qstore_ray.cli.shared.existing import existing_of
 from qstore_ray.cli.tune.end import as_dict, as_facts
@@ -65,6 +65,7 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Delete the study of this name and start again.")
     ] = False,
+    local: Local = False,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
@@ -77,7 +78,7 @@ def run(
     config = _configured(
         job,
         changes or [],
-        {"name": name, "storage": storage},
+        {"name": name, "storage": storage, "cluster.address": "local" if local else None},
         {"trials": trials, "seed": seed, "concurrency": concurrency},
     )
     result = _searched(config, existing=existing, shown=not quiet)

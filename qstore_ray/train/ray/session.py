@@ -1,8 +1,9 @@
 """Joining or starting Ray without side effects on other users of it.
 
 In order: a Ray that this process has initialised already, the configured address, `RAY_ADDRESS`
-(so that a submitted job joins its cluster), and only then a Ray of our own on this machine. Only
-our own is stopped again. It takes what a training needs and no more: a small object store, no
+(so that a submitted job joins its cluster), the warm cluster of this machine (`cluster/`), and only
+then a Ray of our own, which is also what the address "local" means. Only our own is stopped again.
+It takes what a training needs and no more: a small object store, no
 dashboard, no usage statistics, a token that lives in this process's environment only.
 """
 
@@ -11,45 +12,74 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 
 import ray
 from ray._private import auto_init_hook
 from ray.exceptions import RayError
 
+from qstore_ray.cluster.find import WORKER_SETTINGS, check_software, find_cluster
+from qstore_ray.cluster.record import ClusterRecord
 from qstore_ray.environment import available_cpus, environment
 from qstore_ray.errors import BackendError, ResourceError, first_line
 from qstore_ray.train.config import ClusterConfig
+from qstore_ray.train.ray.join import joined, joined_warm
 from qstore_ray.train.ray.side_effects import (
     no_error_prints,
     own_process_groups,
     same_sigterm_handler,
 )
 
-_PROBE_SECONDS = 10.0
+_log = logging.getLogger(__name__)
+
 _DEFAULTS = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Ray starts workers at niceness 15, behind its own services. Workers that add up at every step
-    # wait for whichever was pushed aside: at 0, two of them are about a tenth faster.
-    "RAY_worker_niceness": "0",
-    # This machine is not preempted and Ray's own metrics are not read: two actors fewer to start.
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
-    "RAY_TRAIN_METRICS_ENABLED": "0",
-    # Ray's coming default; without it every start prints a warning.
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    **WORKER_SETTINGS,
 }
 """Settings of Ray, unless the environment has others, while one of our own is up. A token is set,
 too: Ray switches token authentication on for a local cluster, and with a token in the environment
 it writes none to the home directory."""
 
 
+_LOCAL = "local"
+
+
 def uses_own_ray(config: ClusterConfig) -> bool:
-    """Whether a session would start a Ray of its own."""
-    return not (ray.is_initialized() or config.address or os.environ.get("RAY_ADDRESS"))
+    """Whether a session would start a Ray of its own.
+
+    Raises:
+        BackendError: the warm cluster of this machine has other versions.
+    """
+    return not ray.is_initialized() and not _address(config) and warm_cluster(config) is None
+
+
+def warm_cluster(config: ClusterConfig) -> ClusterRecord | None:
+    """The warm cluster of this machine, if a session would join it.
+
+    Raises:
+        BackendError: it has other versions.
+    """
+    if ray.is_initialized() or _address(config) or _named(config) == _LOCAL:
+        return None
+    record, was_stale = find_cluster()
+    if was_stale:
+        _log.warning("the warm cluster of this machine had died; what it left has been removed")
+    if record is not None:
+        check_software(record)
+    return record
+
+
+def _named(config: ClusterConfig) -> str:
+    return config.address or os.environ.get("RAY_ADDRESS", "")
+
+
+def _address(config: ClusterConfig) -> str:
+    """The address that the configuration or the environment names, unless it is "local"."""
+    named = _named(config)
+    return "" if named == _LOCAL else named
 
 
 @contextmanager
@@ -72,17 +102,20 @@ def ray_session(
             _check_gpus(num_workers, config)
             yield
         return
-    joined_here = not ray.is_initialized()
-    if joined_here:
-        _join(config.address or os.environ["RAY_ADDRESS"])
-    try:
+    with _joined(config):
         present = ray.cluster_resources().get("CPU", 0.0)  # type: ignore[no-untyped-call]
         _check_cpus(needed, present, num_workers, config)
         _check_gpus(num_workers, config)
         yield
-    finally:
-        if joined_here:
-            ray.shutdown()
+
+
+def _joined(config: ClusterConfig) -> AbstractContextManager[None]:
+    """Joins what is to be joined, unless it is joined already; only then it is left again."""
+    if ray.is_initialized():
+        return nullcontext()
+    if (record := warm_cluster(config)) is not None:
+        return joined_warm(record)
+    return joined(_address(config))
 
 
 def head_is_gone() -> bool:
@@ -171,42 +204,3 @@ def _no_start_error(exc: BaseException) -> BackendError:
 def _token() -> str:
     """Ray remembers the first one that it sees, so it stays the same in a process."""
     return secrets.token_hex(32)
-
-
-def _join(address: str) -> None:
-    _probe(address)
-    try:
-        with no_error_prints(), same_sigterm_handler():
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-    except (RayError, ConnectionError, RuntimeError, ValueError) as exc:
-        said = first_line(exc)
-        mismatch = "ersion mismatch" in said  # followed by both sides' versions
-        check = (
-            "Install the cluster's versions of Ray and Python"
-            if mismatch
-            else "Check the address and that RAY_AUTH_TOKEN holds the cluster's token"
-        )
-        raise BackendError(
-            f"cannot join the Ray cluster: {' '.join(str(exc).split()) if mismatch else said}",
-            field="cluster.address",
-            value=address,
-            fix=f"{check}, or leave the address out to train on this machine.",
-        ) from exc
-
-
-def _probe(address: str) -> None:
-    """Raise unless something listens; Ray itself would retry for two minutes."""
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if not (host and port.isdigit()):
-        return  # `auto` and the like, which Ray looks up on this machine
-    try:
-        with socket.create_connection((host, int(port)), timeout=_PROBE_SECONDS):
-            return
-    except OSError as exc:
-        raise BackendError(
-            f"nothing answers at the address of the Ray cluster: {exc.strerror or exc}",
-            field="cluster.address",
-            value=address,
-            fix="Start the cluster, correct cluster.address or RAY_ADDRESS, or leave both out to "
-            "train on this machine.",
-        ) from exc

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from ray._private import services, worker
+from ray._private import ray_constants, services, worker
 
 
 @contextmanager
@@ -55,3 +55,18 @@ def same_sigterm_handler() -> Iterator[None]:
         here = threading.current_thread() is threading.main_thread()
         if here and handler not in (signal.SIG_DFL, None):
             signal.signal(signal.SIGTERM, handler)
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """In this block 127.0.0.1 stays the address of a Ray that is joined.
+
+    Otherwise Ray replaces it by the address of this machine in its network, at which nothing
+    listens. Ray reads the variable for it (`cluster/find.py`) once, when it is imported.
+    """
+    usual = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = usual

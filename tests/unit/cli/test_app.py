@@ -17,6 +17,10 @@ from qstore_ray.job import JobConfig
 # Changing this text is changing the command line: people's scripts depend on it.
 COMMAND_LINE = """\
 qstore --version
+qstore cluster
+qstore cluster down --json
+qstore cluster status --json
+qstore cluster up --nodes --cpus --json
 qstore config
 qstore config schema --json
 qstore config show JOB.toml --set --json
@@ -37,7 +41,7 @@ qstore hardware usage FOLDER --json
 qstore noise
 qstore noise save DEVICE --output --account --token-file --instance --channel --url --json
 qstore noise show FILE|BACKEND --job --set --json
-qstore predict MODEL INPUT --output --proba --id --set --workers --storage --json
+qstore predict MODEL INPUT --output --proba --id --set --workers --local --storage --json
 qstore runs --storage --json
 qstore runs compare RUN... --storage --json
 qstore runs list --storage --json
@@ -46,12 +50,12 @@ qstore runs report NAME --storage --json
 qstore runs show NAME --storage --json
 qstore runs sync NAME --storage --json
 qstore train JOB.toml --set --seed --workers --epochs --name --storage --init-from --resume \
---fresh --json --quiet
+--fresh --local --json --quiet
 qstore tune
 qstore tune best NAME --trial --output --storage --storage-url --json
 qstore tune plot NAME --kind --format --storage --storage-url --json
 qstore tune run JOB.toml --set --trials --seed --concurrency --name --storage --resume --fresh \
---json --quiet
+--local --json --quiet
 qstore tune show NAME --storage --storage-url --json
 qstore ui STUDY --storage --mlflow-uri --mlflow-port --optuna-port --json
 """

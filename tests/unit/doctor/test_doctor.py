@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import socket
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from qstore_ray.cli.app import main
+from qstore_ray.cluster.record import ClusterRecord, software, state_folder, write_record
 from qstore_ray.doctor import examine
 from qstore_ray.doctor.cluster import examine_cluster
 from qstore_ray.doctor.diagnosis import Diagnosis
@@ -138,6 +140,29 @@ def test_a_cluster_that_answers_and_its_token(monkeypatch: pytest.MonkeyPatch, t
     cluster, _ = examine_cluster(None)
     assert cluster.state == "fault"
     assert f"RAY_ADDRESS={address}" in cluster.found
+
+
+def test_the_warm_cluster_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    (none,) = examine_cluster(None)
+    assert none.found.startswith("none is named")
+    record = ClusterRecord(
+        state="running", address="127.0.0.1:1", dashboard="", pid=0, nodes=2, cpus=3,
+        object_store_mb=80, temp_dir=str(tmp_path / "ray"), **asdict(software()), boot="",
+    )  # fmt: skip
+    state_folder().mkdir(parents=True)
+    write_record(state_folder(), record)
+    (dead,) = examine_cluster(None)
+    assert (dead.state, "has died" in dead.found) == ("note", True)
+    assert "stop_cluster()" in dead.advice
+    monkeypatch.setattr("qstore_ray.doctor.cluster.is_supervised", lambda record: True)
+    (warm,) = examine_cluster(None)
+    assert (warm.state, "127.0.0.1:1: 2 nodes, 3 CPUs" in warm.found) == ("ok", True)
+    write_record(state_folder(), replace(record, ray="1.2.3"))
+    (other,) = examine_cluster(None)
+    assert (other.state, "Ray 1.2.3" in other.found) == ("fault", True)
+    (own,) = examine_cluster("local")
+    assert "a Ray of its own" in own.found
 
 
 def test_the_token_is_never_shown(monkeypatch: pytest.MonkeyPatch):

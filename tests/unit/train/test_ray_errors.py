@@ -207,3 +207,35 @@ def test_a_ray_that_cannot_be_started_is_an_error_that_says_what_to_do(
         pass
     assert caught.value.field == field
     assert "trainer.num_workers = 0" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("address", "variable", "own", "joins"),
+    [
+        (None, None, False, True),
+        (None, "127.0.0.1:9", False, False),
+        ("127.0.0.1:9", None, False, False),
+        ("local", None, True, False),
+        ("local", "127.0.0.1:9", True, False),
+        (None, "local", True, False),
+    ],
+)
+def test_the_warm_cluster_is_joined_unless_another_is_named(
+    monkeypatch, address: str | None, variable: str | None, own: bool, joins: bool
+):
+    warm = object()
+    monkeypatch.setattr(session, "find_cluster", lambda: (warm, False))
+    monkeypatch.setattr(session, "check_software", lambda record: None)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("RAY_ADDRESS", variable)
+    config = ClusterConfig(address=address)
+    assert session.uses_own_ray(config) is own
+    assert session.warm_cluster(config) is (warm if joins else None)
+
+
+def test_a_warm_cluster_that_had_died_is_reported_and_not_joined(monkeypatch, caplog):
+    monkeypatch.setattr(session, "find_cluster", lambda: (None, True))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert session.uses_own_ray(ClusterConfig())
+    assert "had died" in caplog.text

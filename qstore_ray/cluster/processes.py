@@ -1,0 +1,86 @@
+"""The processes of this machine, and which of them belong to the cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from qstore_ray.cluster.record import ClusterRecord, boot_id
+
+SUPERVISOR = "qstore_ray.cluster.supervisor"
+
+_PROC = Path("/proc")
+_POLL_SECONDS = 0.05
+
+
+class Process(NamedTuple):
+    """A process: its number, its session, and its command line."""
+
+    pid: int
+    session: int
+    command: str
+
+
+def processes() -> Iterator[Process]:
+    """All processes that have a command line; one that has ended has none."""
+    for pid, command in _listed():
+        with suppress(ProcessLookupError, PermissionError):
+            if command:
+                yield Process(pid, os.getsid(pid), command)
+
+
+def is_supervised(record: ClusterRecord) -> bool:
+    """Whether the supervisor of the cluster lives; another process may have its number."""
+    return any(found.pid == record.pid and _supervises(found) for found in processes())
+
+
+def members(record: ClusterRecord) -> list[Process]:
+    """The processes of the cluster: all of the supervisor's session, and all of Ray's folder."""
+    found = [each for each in processes() if each.pid != os.getpid()]
+    leaders = [each for each in found if each.pid == record.pid]
+    # A number is given to others after a restart, or once all of a session have ended.
+    ours = record.pid > 0 and record.boot == boot_id() and all(map(_supervises, leaders))
+    return [
+        each
+        for each in found
+        if (ours and each.session == record.pid) or f"{record.temp_dir}/" in each.command
+    ]
+
+
+def wait_until(true: Callable[[], bool], seconds: float) -> bool:
+    """Wait so long at most until it is true; whether it is."""
+    deadline = time.monotonic() + seconds
+    while not (done := true()) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+    return done
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a process, unless it has ended."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _supervises(process: Process) -> bool:
+    return SUPERVISOR in process.command.split(" ")
+
+
+def _listed() -> Iterator[tuple[int, str]]:
+    if not (_PROC / "self").exists():
+        command = ["/bin/ps", "-A", "-o", "pid=", "-o", "command="]
+        listed = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+        for line in listed.stdout.splitlines():
+            pid, _, words = line.strip().partition(" ")
+            yield int(pid), words
+        return
+    for folder in _PROC.iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError):  # it has ended meanwhile
+                words = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+                yield int(folder.name), words.decode(errors="replace").strip()

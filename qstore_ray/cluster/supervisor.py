@@ -1,0 +1,90 @@
+"""The process that has the nodes of the cluster: it starts them, and ends them on SIGTERM.
+
+It leads a session of its own, so that no terminal ends it, and is started by `start.py` with the
+settings of Ray and the token in its environment. It ends itself if a node of it has died: a cluster
+that is broken is not joined.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+from ray._private import ray_constants
+from ray._private.accelerators import get_accelerator_manager_for_resource
+from ray.cluster_utils import Cluster
+
+from qstore_ray.cluster.record import ClusterRecord, read_record, write_record
+from qstore_ray.cluster.size import ClusterSize
+
+_POLL_SECONDS = 1.0
+_NEEDED = (ray_constants.PROCESS_TYPE_GCS_SERVER, ray_constants.PROCESS_TYPE_RAYLET)
+
+
+def main(folder: Path, cpus: tuple[int, ...]) -> int:
+    """Start the cluster of the record in `folder`, and hold it until SIGTERM; the exit code."""
+    record = read_record(folder)
+    if record is None:
+        return 1
+    stop = threading.Event()
+    _stop_on_sigterm(stop)
+    cluster = _started(ClusterSize(cpus, record.object_store_mb), record)
+    try:
+        _stop_on_sigterm(stop)  # a node has put Ray's own handler there
+        write_record(
+            folder,
+            replace(
+                record,
+                state="running",
+                pid=os.getpid(),
+                address=cluster.address,
+                dashboard=f"http://{cluster.webui_url}",
+            ),
+        )
+        while not stop.wait(_POLL_SECONDS):
+            if lost := _lost(cluster):
+                sys.stderr.write(
+                    f"ended, because a process of the cluster has died: {', '.join(lost)}\n"
+                )
+                return 1
+    finally:
+        cluster.shutdown()  # type: ignore[no-untyped-call]
+    return 0
+
+
+def _stop_on_sigterm(stop: threading.Event) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+
+
+def _started(size: ClusterSize, record: ClusterRecord) -> Cluster:
+    store = size.object_store_mb * 2**20
+    head, *others = size.cpus
+    gpus = get_accelerator_manager_for_resource("GPU").get_current_node_num_accelerators()
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={
+            "num_cpus": head,
+            "num_gpus": gpus,
+            "include_dashboard": True,
+            "no_monitor": True,  # there is nothing to scale
+            "object_store_memory": store,
+            "temp_dir": f"{record.temp_dir}/ray",
+        },
+    )
+    for cpus in others:
+        cluster.add_node(num_cpus=cpus, object_store_memory=store)
+    return cluster
+
+
+def _lost(cluster: Cluster) -> list[str]:
+    """The processes that no node can be without, and that have ended."""
+    nodes = cluster.list_all_nodes()  # type: ignore[no-untyped-call]
+    return [name for node in nodes for name, _ in node.dead_processes() if name in _NEEDED]
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), tuple(map(int, sys.argv[2].split(",")))))

@@ -1,0 +1,103 @@
+"""Joining a Ray that runs already, for the time of a block."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+from ray._raylet import AuthenticationTokenLoader, Config
+from ray.exceptions import RayError
+
+from qstore_ray.cluster.find import client_environment
+from qstore_ray.cluster.record import ClusterRecord
+from qstore_ray.environment import environment
+from qstore_ray.errors import BackendError, first_line
+from qstore_ray.train.ray.side_effects import (
+    no_error_prints,
+    on_loopback,
+    same_sigterm_handler,
+)
+
+_PROBE_SECONDS = 10.0
+
+
+@contextmanager
+def joined(address: str) -> Iterator[None]:
+    """A Ray at an address.
+
+    Raises:
+        BackendError: it cannot be reached.
+    """
+    _join(address)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def joined_warm(record: ClusterRecord) -> Iterator[None]:
+    """The warm cluster of this machine; its token is in the environment inside the block only.
+
+    Raises:
+        BackendError: it cannot be reached.
+    """
+    try:
+        with environment(client_environment()):
+            _forget_token()
+            with on_loopback():
+                _join(record.address)
+            try:
+                yield
+            finally:
+                ray.shutdown()
+    finally:
+        _forget_token()
+
+
+def _forget_token() -> None:
+    """Ray reads its mode and its token once in a process; the next use reads them again."""
+    Config.initialize("")  # first: a thread of Ray that still ends must not miss its token
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+def _join(address: str) -> None:
+    _probe(address)
+    try:
+        with no_error_prints(), same_sigterm_handler():
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+    except (RayError, ConnectionError, RuntimeError, ValueError) as exc:
+        said = first_line(exc)
+        mismatch = "ersion mismatch" in said  # followed by both sides' versions
+        check = (
+            "Install the cluster's versions of Ray and Python"
+            if mismatch
+            else "Check the address and that RAY_AUTH_TOKEN holds the cluster's token"
+        )
+        raise BackendError(
+            f"cannot join the Ray cluster: {' '.join(str(exc).split()) if mismatch else said}",
+            field="cluster.address",
+            value=address,
+            fix=f"{check}, or leave the address out to train on this machine.",
+        ) from exc
+
+
+def _probe(address: str) -> None:
+    """Raise unless something listens; Ray itself would retry for two minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not (host and port.isdigit()):
+        return  # `auto` and the like, which Ray looks up on this machine
+    try:
+        with socket.create_connection((host, int(port)), timeout=_PROBE_SECONDS):
+            return
+    except OSError as exc:
+        raise BackendError(
+            f"nothing answers at the address of the Ray cluster: {exc.strerror or exc}",
+            field="cluster.address",
+            value=address,
+            fix="Start the cluster, correct cluster.address or RAY_ADDRESS, or leave both out to "
+            "train on this machine.",
+        ) from exc

@@ -1,0 +1,1 @@
+"""The record of the warm cluster, its size, and its processes; no Ray is started."""
