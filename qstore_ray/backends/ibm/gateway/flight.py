@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from qstore_ray.backends.ibm.gateway.billing import PendingBills
 from qstore_ray.backends.ibm.gateway.polling import JobPolls, PollPace
 from qstore_ray.backends.ibm.ledger.entries import RequestShare
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
@@ -34,6 +35,7 @@ class Flight:
 
     Args:
         key: of the job in the ledger.
+        bills: asks what the job costs when it has ended.
         pubs: makes what is submitted; None for a job of an earlier process, which can be found and
             fetched, but not submitted.
         options: of the sampler, or what `run_estimator` takes.
@@ -50,6 +52,7 @@ class Flight:
         client: IbmClient,
         ledger: Ledger,
         policy: GatewayPolicy,
+        bills: PendingBills,
         pubs: Callable[[], Sequence[Pub]] | None,
         options: ReadOnlyTable,
         now: float,
@@ -57,7 +60,7 @@ class Flight:
     ) -> None:
         self.key, self.wake = key, now
         self._client, self._ledger, self._policy = client, ledger, policy
-        self._pubs, self._options = pubs, options
+        self._bills, self._pubs, self._options = bills, pubs, options
         self._pace, self._pause = pace or PollPace(policy), policy.first_pause
         self._polls: JobPolls | None = None
         self._silent_since: float | None = None
@@ -172,7 +175,7 @@ class Flight:
             self._record_found()
             self._cancel_duplicates()
         self._ledger.finished(self.key, HardwareResult(arrays, {"job_id": job_id}))
-        self._bill(job_id)
+        self._bills.ask(self.key, job_id)
         return True
 
     def _end(self, job_id: str, status: JobStatus) -> None:
@@ -181,23 +184,13 @@ class Flight:
         else:
             self._ledger.failed(self.key, status.reason or "failed at the service")
         self._client.renew_session()  # it may have ended with the job
-        self._bill(job_id)
-
-    def _bill(self, job_id: str) -> None:
-        """Record what the service bills; until then the job counts with its forecast."""
-        try:
-            seconds = self._client.seconds(job_id)
-        except ServiceError:
-            return
-        if seconds is not None:
-            self._ledger.usage(self.key, job_id, seconds)
-        self._client.forget(job_id)
+        self._bills.ask(self.key, job_id)
 
     def _cancel_duplicates(self) -> None:
         for job_id in self.record.open_duplicates:
             was_cancelled = self._client.cancel(job_id)
             self._ledger.duplicate(self.key, job_id, "cancelled" if was_cancelled else "completed")
-            self._bill(job_id)
+            self._bills.ask(self.key, job_id)
 
     def cancel(self, reason: str) -> bool:
         """Cancel the job if the service has not run it; whether it has ended.
@@ -210,6 +203,8 @@ class Flight:
         if record.state is JobState.ACCEPTED and not self._client.cancel(record.job_id):
             return False
         self._ledger.cancelled(self.key, reason)
+        if record.job_id:
+            self._bills.ask(self.key, record.job_id)
         return True
 
 

@@ -14,13 +14,14 @@ import json
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from qstore_ray.backends.ibm.budget import HardwareBudget, Spending
 from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.forecast import HardwareCost, QpuRates, by_trial, forecast_jobs
+from qstore_ray.backends.ibm.gateway.billing import AccountLeft, PendingBills
 from qstore_ray.backends.ibm.gateway.flight import Flight, bases_of, gave_up_error, outcome_name
 from qstore_ray.backends.ibm.gateway.packing import Packer
 from qstore_ray.backends.ibm.gateway.polling import PollPace
@@ -38,14 +39,10 @@ from qstore_ray.errors import (
     InterruptedRunError,
     LedgerError,
     QStoreError,
-    TransientError,
 )
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
-
-_ACCOUNT_SECONDS = 60.0
-"""How long the answer to what the account has left is used."""
 
 
 class Gateway:
@@ -79,7 +76,8 @@ class Gateway:
         self._pace = PollPace(policy)
         self._flights: dict[str, Flight] = {}
         self._waiting: dict[str, list[CallWaiter]] = {}
-        self._account: tuple[float, float | None] = clock(), client.seconds_left()
+        self._account = AccountLeft(client, clock)
+        self._bills = PendingBills(client, ledger, policy, clock)
         self._changed = threading.Condition()
         self._arrived: list[CallWaiter] = []
         self._taken: list[CallWaiter] = []
@@ -129,7 +127,7 @@ class Gateway:
 
         What the ledger has of the run is not needed again. Raises BudgetError.
         """
-        left, spending = self._account[1], self.spending()
+        left, spending = self._account.known, self.spending()
         needed = forecast.less(spending.total)
         budget.check(needed, trials={trial: needed}, spending=spending, account_seconds=left)
         self._budget = budget
@@ -174,11 +172,13 @@ class Gateway:
         for waiter in waiters:
             waiter.fail(error)
         try:
-            self._client.close()
+            with ExitStack() as closing:
+                closing.callback(self._ledger.close)
+                closing.callback(self._client.close)
+                if not isinstance(error, LedgerError):
+                    self._bills.last()
         except QStoreError as exc:
             self._not_closed = exc
-        finally:
-            self._ledger.close()
 
     def _check_alive(self) -> None:
         if self._failure is not None:
@@ -191,6 +191,7 @@ class Gateway:
         for key, record in tuple(self._ledger.records.items()):
             if record.is_open or record.open_duplicates:
                 self._flights[key] = self._flight(key, None)
+        self._bills.take_up()
 
     def _turn(self) -> bool:
         """Wait for something to do, and do it; False if the gateway is to close."""
@@ -215,10 +216,12 @@ class Gateway:
         key = min(self._flights, key=lambda key: self._flights[key].wake, default=None)
         if key is not None and self._flights[key].wake <= self._clock():
             self._advance(key, self._flights[key])
+        else:
+            self._bills.advance()
         return True
 
     def _next_time(self) -> float:
-        times = [flight.wake for flight in self._flights.values()]
+        times = [self._bills.next_time(), *(flight.wake for flight in self._flights.values())]
         if len(self._flights) < self._policy.caps.in_flight:
             if self._packer.is_ready:  # a job has ended, and makes room for the next one
                 return self._clock()
@@ -306,7 +309,7 @@ class Gateway:
         cost = forecast_jobs([job], self._rates)
         try:
             self._budget.check_next(
-                by_trial(job, cost), self.spending(), account_seconds=self._seconds_left()
+                by_trial(job, cost), self.spending(), account_seconds=self._account.seconds()
             )
         except BudgetReachedError as exc:
             for request in job.requests:
@@ -325,15 +328,10 @@ class Gateway:
 
     def _flight(self, key: str, pubs: Callable[[], list[Pub]] | None) -> Flight:
         options = json.loads(self._ledger.records[key].options)
-        now, pace = self._clock(), self._pace
-        return Flight(key, self._client, self._ledger, self._policy, pubs, options, now, pace)
-
-    def _seconds_left(self) -> float | None:
-        now = self._clock()
-        if now - self._account[0] > _ACCOUNT_SECONDS:
-            with suppress(TransientError):  # the job is submitted when the service answers again
-                self._account = now, self._client.seconds_left()
-        return self._account[1]
+        return Flight(
+            key, self._client, self._ledger, self._policy, self._bills, pubs, options,
+            self._clock(), self._pace,
+        )  # fmt: skip
 
     def _advance(self, key: str, flight: Flight) -> None:
         try:

@@ -143,6 +143,13 @@ class HardwareJob:
         return tuple(found for found in self.living if found != self.job_id)
 
     @property
+    def unbilled(self) -> tuple[str, ...]:
+        """Jobs at the service that have ended and of which it is not known what they cost."""
+        running = {self.job_id} if self.state is JobState.ACCEPTED else set()
+        ended = {*self.dead, *self.duplicates, self.job_id} - running - {""}
+        return tuple(job for job in self.submitted if job in ended and job not in self.usage)
+
+    @property
     def submitted(self) -> tuple[str, ...]:
         """Every job at the service that this job led to, by its id there."""
         ids = (*self.dead, *([self.job_id] if self.job_id else ()), *self.found, *self.duplicates)

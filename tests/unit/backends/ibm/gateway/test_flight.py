@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from qstore_ray.backends.ibm.forecast import HardwareCost
+from qstore_ray.backends.ibm.gateway.billing import PendingBills
 from qstore_ray.backends.ibm.gateway.flight import Flight
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.ledger.record import JobState
@@ -64,7 +65,8 @@ def ledger(tmp_path):
 
 def flight(ledger: Ledger, service: Service, *, can_submit: bool = True) -> Flight:
     pubs = list if can_submit else None
-    return Flight(JOB.key, service, ledger, POLICY, pubs, {}, now=0.0)
+    bills = PendingBills(service, ledger, POLICY, lambda: 0.0)
+    return Flight(JOB.key, service, ledger, POLICY, bills, pubs, {}, now=0.0)
 
 
 def test_a_job_whose_submission_had_no_answer_is_not_given_up_before_the_index_is_sure(ledger):
