@@ -128,8 +128,8 @@ class Flight:
         assert self._pubs is not None
         record = self.record
         pubs, shots = self._pubs(), record.shots
-        self._ledger.submitting(self.key)
         try:
+            self._ledger.submitting(self.key, self._client.open_session())
             job_id = self._client.submit(pubs, shots, self._options, [self.key])
         except RefusedError as exc:
             self._ledger.failed(self.key, str(exc))
@@ -137,8 +137,8 @@ class Flight:
                 return True
             raise
         except TransientError as exc:
-            throttled = exc.status == 429
-            self._look_until = now if throttled else now + self._policy.tag_delay
+            had_no_effect = exc.status == 429 or self.record.state is JobState.LOOKED_UP
+            self._look_until = now if had_no_effect else now + self._policy.tag_delay
             raise
         self._ledger.accepted(self.key, job_id)
         self._polls = self._pace.begin(record.executions, now)

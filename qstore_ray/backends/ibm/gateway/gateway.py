@@ -25,18 +25,18 @@ from qstore_ray.backends.ibm.gateway.billing import AccountLeft, PendingBills
 from qstore_ray.backends.ibm.gateway.flight import Flight, bases_of, gave_up_error, outcome_name
 from qstore_ray.backends.ibm.gateway.packing import Packer
 from qstore_ray.backends.ibm.gateway.polling import PollPace
-from qstore_ray.backends.ibm.gateway.waiter import CallWaiter
+from qstore_ray.backends.ibm.gateway.sessions import LeftSessions
+from qstore_ray.backends.ibm.gateway.waiter import CallWaiter, ended_error
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.ledger.record import JobState
 from qstore_ray.backends.ibm.policy import GatewayPolicy
-from qstore_ray.backends.ibm.requests import CircuitRequest, PackedJob, pieces
+from qstore_ray.backends.ibm.requests import CircuitRequest, PackedJob, alone, pieces
 from qstore_ray.backends.ibm.service.client import IbmClient
 from qstore_ray.backends.ibm.service.estimator import estimator_pubs
 from qstore_ray.backends.ibm.service.isa import Pub, compile_isa
 from qstore_ray.errors import (
     BackendError,
     BudgetReachedError,
-    InterruptedRunError,
     LedgerError,
     QStoreError,
 )
@@ -78,6 +78,7 @@ class Gateway:
         self._waiting: dict[str, list[CallWaiter]] = {}
         self._account = AccountLeft(client, clock)
         self._bills = PendingBills(client, ledger, policy, clock)
+        self._sessions = LeftSessions(client, ledger, policy, clock)
         self._changed = threading.Condition()
         self._arrived: list[CallWaiter] = []
         self._taken: list[CallWaiter] = []
@@ -174,8 +175,10 @@ class Gateway:
         try:
             with ExitStack() as closing:
                 closing.callback(self._ledger.close)
-                closing.callback(self._client.close)
-                if not isinstance(error, LedgerError):
+                if isinstance(error, LedgerError):
+                    self._client.close()
+                else:
+                    closing.callback(self._sessions.last)
                     self._bills.last()
         except QStoreError as exc:
             self._not_closed = exc
@@ -216,12 +219,13 @@ class Gateway:
         key = min(self._flights, key=lambda key: self._flights[key].wake, default=None)
         if key is not None and self._flights[key].wake <= self._clock():
             self._advance(key, self._flights[key])
-        else:
+        elif not self._sessions.advance():
             self._bills.advance()
         return True
 
     def _next_time(self) -> float:
-        times = [self._bills.next_time(), *(flight.wake for flight in self._flights.values())]
+        times = [self._bills.next_time(), self._sessions.next_time()]
+        times += [flight.wake for flight in self._flights.values()]
         if len(self._flights) < self._policy.caps.in_flight:
             if self._packer.is_ready:  # a job has ended, and makes room for the next one
                 return self._clock()
@@ -232,7 +236,7 @@ class Gateway:
     def _take(self, waiter: CallWaiter) -> None:
         """Answer a call from the ledger, join it to a job that runs, or queue it."""
         if waiter.call.request.trial in self._ended:
-            waiter.fail(_ended_error(waiter.call.request.trial))
+            waiter.fail(ended_error(waiter.call.request.trial))
             return
         missing = []
         for key, piece in waiter.pieces.items():
@@ -265,7 +269,7 @@ class Gateway:
             self._packer.add(replace(request, arrival=arrival, deadline=deadline, rides=rides))
             return
         for piece in missing:  # of a call that was interrupted: its group is not complete again
-            self._packer.add(replace(_alone(piece), arrival=arrival))
+            self._packer.add(replace(alone(piece), arrival=arrival))
 
     def _pubs(self, call: HardwareCall, piece: CircuitRequest) -> list[Pub]:
         circuits = compile_isa(
@@ -281,7 +285,7 @@ class Gateway:
     def _drop(self, trial: str) -> None:
         """Forget what a trial waits for, and cancel jobs that are its own alone."""
         self._ended.add(trial)
-        error = _ended_error(trial)
+        error = ended_error(trial)
         self._packer.withdraw(trial)
         for waiter in {w for many in self._waiting.values() for w in many}:
             if waiter.call.request.trial == trial:
@@ -316,7 +320,7 @@ class Gateway:
                 if exc.value in {None, request.trial}:
                     self._fail(request.key, exc)
                 else:
-                    self._packer.add(_alone(request))
+                    self._packer.add(alone(request))
             return
         self._ledger.intent(job, cost, price_per_second=self._rates.price_per_second)
         calls = [(self._waiting[request.key][0].call, request) for request in job.requests]
@@ -358,7 +362,7 @@ class Gateway:
     def _queue_again(self, key: str) -> None:
         """Queue a request whose job has ended without its outcomes, if somebody waits for it."""
         for waiter in self._waiting.get(key, ())[:1]:
-            self._packer.add(replace(_alone(waiter.pieces[key]), arrival=self._clock()))
+            self._packer.add(replace(alone(waiter.pieces[key]), arrival=self._clock()))
 
     def _deliver(self, key: str) -> None:
         """Hand the outcomes of a finished job to those who wait for them."""
@@ -384,12 +388,3 @@ class Gateway:
         for waiter in self._waiting.get(key, []).copy():
             self._forget(waiter)
             waiter.fail(error)
-
-
-def _ended_error(trial: str) -> InterruptedRunError:
-    return InterruptedRunError("the search has ended this trial", field="run", value=trial)
-
-
-def _alone(request: CircuitRequest) -> CircuitRequest:
-    """The request without its group, whose other shares have been sent."""
-    return replace(request, group="", part=0, parts=1, deadline=float("inf"), rides=False)

@@ -10,6 +10,7 @@ import numpy as np
 
 from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.requests import CircuitRequest
+from qstore_ray.errors import InterruptedRunError
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
@@ -39,3 +40,8 @@ class CallWaiter:
         if not self.done.is_set():
             self.error = error
             self.done.set()
+
+
+def ended_error(trial: str) -> InterruptedRunError:
+    """The error for a call of a trial that was withdrawn."""
+    return InterruptedRunError("the search has ended this trial", field="run", value=trial)

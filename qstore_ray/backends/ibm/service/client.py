@@ -185,6 +185,24 @@ class IbmClient:
             left = self._service.usage().get("usage_remaining_seconds")
         return None if left is None else float(left)
 
+    @property
+    def session_id(self) -> str:
+        """The batch or session that jobs are submitted in; "" if none is open."""
+        return "" if self._session is None else str(self._session.session_id)
+
+    def open_session(self) -> str:
+        """Open the batch or session of the mode, if none is open; its id, "" in job mode."""
+        with _is_there(), translated("open a session"):
+            self._place()
+        return self.session_id
+
+    def close_session(self, session_id: str) -> None:
+        """Close a batch or session that another process has opened; jobs in it still run."""
+        from qstore_ray.backends.ibm.service.session import close_session
+
+        with translated("close a session"):
+            close_session(self._service, session_id)
+
     def renew_session(self) -> bool:
         """Forget the session, which has ended: the next job opens another. False without one."""
         had_one, self._session = self._session is not None, None
