@@ -92,8 +92,11 @@ class PendingBills:
         if not bill.left:
             self._client.forget(job_id)
 
-    def last(self, most: int = _AT_CLOSE) -> None:
+    def last(self, most: int | None = _AT_CLOSE) -> None:
         """Ask once more for the latest jobs, until the service does not answer.
+
+        Args:
+            most: how many jobs; None for all.
 
         Raises:
             LedgerError: an answer cannot be recorded.
@@ -108,7 +111,7 @@ class PendingBills:
                 del self._bills[key, job_id]
 
     def _known(self, key: str, job_id: str) -> bool:
-        """Ask, and record the answer; False if there is none."""
+        """Ask, and record the answer; False if the service has none."""
         try:
             seconds = self._client.seconds(job_id)
         except (ServiceError, ConfigError):  # a key that is refused ends the next step of a job

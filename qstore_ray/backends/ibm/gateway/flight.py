@@ -44,6 +44,7 @@ class Flight:
 
     Attributes:
         wake: when `advance` is to be called next.
+        is_too_late: it was to be cancelled, and had ended at the service.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Flight:
         self._polls: JobPolls | None = None
         self._silent_since: float | None = None
         self._lost_results = 0
+        self._cancel_reason, self.is_too_late = "", False
         may_be_there = self.record.state is JobState.SUBMITTING
         self._look_until = now + policy.tag_delay if may_be_there else now
 
@@ -101,7 +103,9 @@ class Flight:
             return self._look_up(now)
         if state is JobState.ACCEPTED:
             self._cancel_duplicates()
-            return self._ask(now)
+            if self._cancel_reason and not self.is_too_late:
+                self.is_too_late = not self.cancel(self._cancel_reason)
+            return self._ask(now) if self.record.is_open else True
         self._cancel_duplicates()  # of a job that has ended, found later
         return True
 
@@ -191,6 +195,10 @@ class Flight:
             was_cancelled = self._client.cancel(job_id)
             self._ledger.duplicate(self.key, job_id, "cancelled" if was_cancelled else "completed")
             self._bills.ask(self.key, job_id)
+
+    def cancel_once_found(self, reason: str) -> None:
+        """Let `advance` cancel the job, as soon as it is known which one it is."""
+        self._cancel_reason = reason
 
     def cancel(self, reason: str) -> bool:
         """Cancel the job if the service has not run it; whether it has ended.
