@@ -137,6 +137,8 @@ class LeftJobs:
 
     def _close_sessions(self) -> None:
         """Close them also if jobs in them still run: the service bills a session until then."""
+        for session in self.open_sessions:
+            self.problems.pop(session, None)
         if not self.open_sessions:
             return
         try:
