@@ -161,6 +161,13 @@ def test_a_service_that_never_answers_is_an_error_after_patience(ibm, backend):
     measured(hardware, 1)
 
 
+def test_a_service_that_answers_look_ups_alone_is_an_error_after_patience(ibm, backend):
+    ibm.inject(Fault("status", status=503, times=None))
+    with pytest.raises(ServiceError, match="has not answered for"):
+        measured(backend(policy={"patience": 0.5, "tag_delay": 0.1}), 0)
+    assert not ibm.accepted()
+
+
 @pytest.mark.parametrize("mode", ["batch", "session"])
 def test_sessions_that_end_are_opened_again(ibm, backend, tmp_path, mode):
     hardware = backend(mode=mode, client_seconds=1.0)

@@ -94,7 +94,9 @@ class Flight:
             self.wake = now + self._pause
             self._pause = min(2.0 * self._pause, self._policy.longest_pause)
             return False
-        self._silent_since, self._pause = None, self._policy.first_pause
+        self._pause = self._policy.first_pause
+        if self.record.state not in {JobState.SUBMITTING, JobState.LOOKED_UP}:
+            self._silent_since = None  # look-ups may be answered while no submission is
         return ended
 
     def _step(self, now: float) -> bool:
