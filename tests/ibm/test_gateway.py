@@ -7,7 +7,6 @@ once, or is recorded as what became of it.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,10 @@ import pytest
 from qstore_ray.backends.base import Bindings
 from qstore_ray.backends.ibm.backend import IbmBackend
 from qstore_ray.backends.ibm.budget import Spending
-from qstore_ray.backends.ibm.gateway import billing
-from qstore_ray.backends.ibm.gateway.access import close_gateways, gateway_for, gateways_of
+from qstore_ray.backends.ibm.gateway.access import close_gateways, gateway_for
 from qstore_ray.backends.ibm.gateway.opening import open_gateway
 from qstore_ray.backends.ibm.ledger.record import HardwareJob, JobState
 from qstore_ray.backends.ibm.ledger.replay import LEDGER, replay
-from qstore_ray.backends.ibm.service.job_session import JobSession
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.statevector import StatevectorBackend
 from qstore_ray.circuits.observable import Observable
@@ -186,6 +183,13 @@ def test_a_service_that_never_answers_is_an_error_after_patience(ibm, backend):
     measured(hardware, 1)
 
 
+def test_a_service_that_answers_look_ups_alone_is_an_error_after_patience(ibm, backend):
+    ibm.inject(Fault("status", status=503, times=None))
+    with pytest.raises(ServiceError, match="has not answered for"):
+        measured(backend(policy={"patience": 0.5, "tag_delay": 0.1}), 0)
+    assert not ibm.accepted()
+
+
 @pytest.mark.parametrize("mode", ["batch", "session"])
 def test_sessions_that_end_are_opened_again(ibm, backend, tmp_path, mode):
     hardware = backend(mode=mode, client_seconds=1.0)
@@ -197,22 +201,6 @@ def test_sessions_that_end_are_opened_again(ibm, backend, tmp_path, mode):
     opened = [entry for entry in ibm.journal() if entry["event"] == "opened"]
     closed = [entry for entry in ibm.journal() if entry["event"] == "closed"]
     assert len(opened) == len(closed) == 2
-
-
-@pytest.mark.parametrize("mode", ["batch", "session"])
-def test_the_session_of_a_gateway_that_was_killed_is_closed_by_the_next(
-    ibm, backend, tmp_path, mode, monkeypatch
-):
-    with monkeypatch.context() as killed:  # its last steps are not taken
-        killed.setattr(JobSession, "close", lambda _: None)
-        measured(backend(mode=mode, client_seconds=1.0), 0)
-        close_gateways()
-    assert [e["event"] for e in ibm.journal() if e["event"] in {"opened", "closed"}] == ["opened"]
-    measured(backend(mode="job"), 0)  # answered from the ledger
-    close_gateways()
-    closed = [e["event"] for e in ibm.journal() if e["event"] in {"opened", "closed"}]
-    assert closed == ["opened", "closed"]
-    assert len(ibm.accepted()) == 1
 
 
 @pytest.mark.parametrize("mode", ["batch", "session"])
@@ -377,39 +365,3 @@ def test_a_request_before_the_submission_may_fail(ibm, backend, tmp_path, on):
     audit(ibm, tmp_path)
     assert len(ibm.accepted()) == 2
     assert not [entry for entry in ibm.journal() if entry["event"] == "raw_key"]
-
-
-def test_a_bill_that_is_late_is_asked_for_until_it_is_known(start, backend, tmp_path, monkeypatch):
-    monkeypatch.setattr(billing, "_FIRST_PAUSE", 0.05)
-    ibm = start(usage_delay=60.0)
-    measured(backend(), 0)
-    (record,) = records(tmp_path)
-    assert not record.usage
-    ibm.advance(61.0)
-    deadline = time.monotonic() + 10.0
-    while not records(tmp_path)[0].usage and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert sum(records(tmp_path)[0].usage.values()) == pytest.approx(ibm.usage())
-
-
-def test_a_bill_that_was_not_known_is_asked_for_by_the_next_gateway(start, backend, tmp_path):
-    ibm = start(usage_delay=60.0)
-    measured(backend(), 0)
-    close_gateways()
-    assert not records(tmp_path)[0].usage
-    ibm.advance(61.0)
-    before = sum(ibm.requests().values())
-    measured(backend(), 0)
-    (gateway,) = gateways_of("run")
-    assert gateway.spending().total.billed_seconds == pytest.approx(ibm.usage())
-    assert gateway.spending().pending_seconds == 0.0
-    close_gateways()
-    assert len(ibm.accepted()) == 1
-    assert sum(ibm.requests().values()) - before <= 15
-
-
-def test_a_bill_without_an_answer_is_asked_for_when_the_gateway_closes(ibm, backend, tmp_path):
-    ibm.inject(Fault("status", on="metrics", status=500))
-    measured(backend(), 0)
-    close_gateways()
-    assert sum(records(tmp_path)[0].usage.values()) == pytest.approx(ibm.usage())

@@ -22,6 +22,8 @@ class GatewayPolicy(Config):
         patience: without any answer of the service, after which the run ends; it can be resumed.
         tag_delay: for which a job that may have been accepted is looked up, before it is submitted
             again: the service's index of tags may lag behind.
+        first_bill: before the usage of a job is asked for again, if the service did not know it at
+            the end of the job; the pause grows fourfold.
         attempts: how often a job is run if it fails at the service.
     """
 
@@ -34,4 +36,5 @@ class GatewayPolicy(Config):
     longest_pause: float = Field(default=60.0, gt=0.0)
     patience: float = Field(default=6 * 3600.0, gt=0.0)
     tag_delay: float = Field(default=30.0, ge=0.0)
+    first_bill: float = Field(default=5.0, gt=0.0)
     attempts: int = Field(default=3, gt=0)

@@ -36,7 +36,9 @@ qstore estimate JOB.toml --set --hardware --hardware-option --json
 qstore evaluate RUN --split --data --set --storage --json
 qstore export MODEL --output --card --storage --json
 qstore hardware
+qstore hardware cancel FOLDER [TAG]... --account --token-file --json
 qstore hardware jobs FOLDER --json
+qstore hardware reattach FOLDER --no-wait --account --token-file --json
 qstore hardware usage FOLDER --json
 qstore noise
 qstore noise save DEVICE --output --account --token-file --instance --channel --url --json

@@ -34,10 +34,11 @@ def folder(tmp_path):
 def test_jobs_are_listed_with_their_states(folder, capsys):
     assert main(["hardware", "jobs", str(folder)]) == 0
     out, err = capsys.readouterr()
+    assert max(map(len, out.splitlines())) <= 80
     header, first, second = out.splitlines()
     assert header.split()[:3] == ["tag", "state", "job"]
-    assert first.split()[:7] == [FIRST.key[:12], "finished", "job-0", "a", "200", "2.5", "2"]
-    assert second.split()[:7] == [SECOND.key[:12], "failed", "job-9", "b", "100", "-", "0"]
+    assert first.split() == [FIRST.key[:12], "finished", "job-0", "200", "2.5", "2"]
+    assert second.split() == [SECOND.key[:12], "failed", "job-9", "100", "-", "0"]
     assert "ran too long" in err
 
 
@@ -80,16 +81,59 @@ def test_a_ledger_without_jobs_and_one_cut_off_are_shown(tmp_path, capsys):
     assert (tmp_path / LEDGER).read_text().endswith('{"seq":1')  # a reader changes nothing
 
 
-def test_a_folder_without_a_ledger_names_those_below_it(folder, tmp_path, capsys):
-    assert main(["hardware", "usage", str(tmp_path)]) == 2
-    assert f"Give one of: {folder}." in capsys.readouterr().err
-    assert main(["hardware", "usage", str(tmp_path / "absent")]) == 2
-    assert "Give the folder of a ledger" in capsys.readouterr().err
+def test_a_folder_above_ledgers_shows_all_of_them(folder, tmp_path, capsys):
+    assert main(["hardware", "usage", str(tmp_path)]) == 0
+    alone = capsys.readouterr().out
+    other = tmp_path / "other"
+    Ledger.open(other, OWNER.model_copy(update={"run": "other"})).close()
+    assert main(["hardware", "usage", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[: 1 + len(alone.splitlines())] == [f"{folder}:", *alone.splitlines()]
+    assert f"{other}:" in out
+    assert main(["hardware", "jobs", str(tmp_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["ledgers"]
+    assert [(each["run"], len(each["jobs"])) for each in found] == [("digits", 2), ("other", 0)]
 
 
-def test_a_damaged_ledger_is_a_named_error(folder, capsys):
+@pytest.mark.parametrize("name", ["digits", "digits-0a1b2c3d"])
+def test_a_run_is_found_by_its_name(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    root = tmp_path / "qstore_ray" / "ibm" / "0123456789abcdef" / "ibm_fez"
+    for each in ("digits-0a1b2c3d", "digits-ibm-0a1b2c3d"):
+        Ledger.open(root / each, OWNER).close()
+    assert main(["hardware", "jobs", name, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["ledger"] == str(root / "digits-0a1b2c3d")
+
+
+def test_what_is_no_ledger_is_a_named_error(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    for command in ("jobs", "usage", "reattach", "cancel"):
+        assert main(["hardware", command, str(tmp_path / "absent")]) == 2
+        assert "no run of this name has one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["reattach", "cancel"])
+def test_one_ledger_is_changed_at_a_time(folder, tmp_path, capsys, command):
+    Ledger.open(tmp_path / "other", OWNER).close()
+    assert main(["hardware", command, str(tmp_path)]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"Give one of: {folder}, {tmp_path / 'other'}." in said
+
+
+@pytest.mark.parametrize("command", ["reattach", "cancel"])
+def test_a_ledger_that_is_open_is_not_changed(folder, capsys, command):
+    """A gateway has it; nothing is signed in to."""
+    assert main(["hardware", command, str(folder), "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["error"] == "LedgerError"
+    assert "has this ledger open" in err
+
+
+@pytest.mark.parametrize("command", ["jobs", "usage", "reattach", "cancel"])
+def test_a_damaged_ledger_is_a_named_error(folder, capsys, command):
     (folder / LEDGER).write_bytes(b"x" + (folder / LEDGER).read_bytes())
-    assert main(["hardware", "jobs", str(folder), "--json"]) == 1
+    assert main(["hardware", command, str(folder), "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert (found["error"], found["field"]) == ("LedgerError", "ledger")
     assert "line 1" in found["message"]

@@ -1,91 +1,139 @@
-"""What jobs cost, as the service says: asked for when outcomes were handed out, until it is known.
+"""What ended jobs cost, asked for until the service knows, and what the account has left.
 
-The service computes the bill of a job some time after its end. Until then the job counts with its
-forecast. Used by the gateway's thread alone, but for `is_settled`.
+The service computes the usage of a job some time after its end. It is asked once at the end, and
+then with pauses that grow fourfold, a few times; the next gateway asks again. So a job counts with
+its forecast only for as long as nobody knows better, and a question costs little.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Final
 
-from qstore_ray.errors import RefusedError, ServiceError, TransientError
+from qstore_ray.backends.ibm.ledger.ledger import Ledger
+from qstore_ray.backends.ibm.policy import GatewayPolicy
+from qstore_ray.backends.ibm.service.client import IbmClient
+from qstore_ray.errors import ConfigError, ServiceError, TransientError
 
-if TYPE_CHECKING:
-    from qstore_ray.backends.ibm.ledger.ledger import Ledger
-    from qstore_ray.backends.ibm.service.client import IbmClient
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
-_ACCOUNT_SECONDS = 60.0
+_ACCOUNT_SECONDS: Final = 60.0
 """How long the answer to what the account has left is used."""
-_AT_CLOSE = 20
-"""So many bills are asked for when the gateway closes: a closing must not take long."""
+_GROWTH: Final = 4.0
+_MOST: Final = 4
+"""Questions about a job after the first one, before the gateway closes."""
+_AT_CLOSE: Final = 20
 
 
-class Billing:
-    """Asks for the bills of jobs that have ended, and for what the account has left.
+@dataclass
+class _Bill:
+    pause: float
+    wake: float
+    left: int = _MOST
+
+
+class PendingBills:
+    """Asks for the usage of ended jobs, and records it. Used by the gateway's thread alone.
 
     Args:
+        policy: its `first_bill`.
         clock: seconds.
     """
 
-    def __init__(self, client: IbmClient, ledger: Ledger, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        client: IbmClient,
+        ledger: Ledger,
+        policy: GatewayPolicy,
+        clock: Callable[[], float],
+    ) -> None:
         self._client, self._ledger, self._clock = client, ledger, clock
-        self._due: dict[tuple[str, str], tuple[float, float]] = {}
-        self._account = clock(), client.seconds_left()
+        self._first_pause = policy.first_bill
+        self._bills: dict[tuple[str, str], _Bill] = {}
 
     @property
-    def is_settled(self) -> bool:
-        """Whether every bill was asked for once."""
-        return all(pause > _FIRST_PAUSE for _, pause in tuple(self._due.values()))
+    def pending(self) -> tuple[tuple[str, str], ...]:
+        """Keys and ids of the jobs whose usage is not known."""
+        return tuple(self._bills)
 
-    def add(self, key: str, job_id: str) -> None:
-        """Ask for the bill of a job in the next turn."""
-        if job_id not in self._ledger.records[key].usage:
-            self._due[key, job_id] = self._clock(), _FIRST_PAUSE
-
-    def add_earlier(self) -> None:
-        """Ask for the bills that an earlier process did not get."""
+    def take_up(self) -> None:
+        """Ask soon for every job of the ledger that has ended and whose usage is not known."""
         for key, record in self._ledger.records.items():
-            for job_id in record.submitted:
-                if job_id != record.job_id or not record.is_open:
-                    self.add(key, job_id)
+            for job_id in record.unbilled:
+                self._bills[key, job_id] = _Bill(self._first_pause, self._clock())
+
+    def ask(self, key: str, job_id: str) -> None:
+        """Ask for a job that has just ended; if the service does not know yet, again later."""
+        if not self._known(key, job_id):
+            pause = self._first_pause
+            self._bills[key, job_id] = _Bill(_GROWTH * pause, self._clock() + pause)
 
     def next_time(self) -> float:
-        """When something is to be asked for; infinity if nothing."""
-        return min((time for time, _ in self._due.values()), default=float("inf"))
+        """When `advance` is to be called next."""
+        times = (bill.wake for bill in self._bills.values() if bill.left)
+        return min(times, default=float("inf"))
 
-    def ask(self, *, at_close: bool = False) -> None:
-        """Ask for what is due; at the close for all that is left, once, until one has no answer."""
-        most = _AT_CLOSE if at_close else None
-        for (key, job_id), (time, pause) in tuple(self._due.items())[:most]:
-            now = self._clock()
-            if time > now and not at_close:
-                continue
+    def advance(self) -> None:
+        """Make one question that is due.
+
+        Raises:
+            LedgerError: the answer cannot be recorded.
+        """
+        due = [(bill.wake, name) for name, bill in self._bills.items() if bill.left]
+        if not due or min(due)[0] > self._clock():
+            return
+        _, (key, job_id) = min(due)
+        if self._known(key, job_id):
+            del self._bills[key, job_id]
+            return
+        bill = self._bills[key, job_id]
+        bill.left, bill.wake = bill.left - 1, self._clock() + bill.pause
+        bill.pause *= _GROWTH
+        if not bill.left:
+            self._client.forget(job_id)
+
+    def last(self, most: int | None = _AT_CLOSE) -> None:
+        """Ask once more for the latest jobs, until the service does not answer.
+
+        Args:
+            most: how many jobs; None for all.
+
+        Raises:
+            LedgerError: an answer cannot be recorded.
+        """
+        for key, job_id in list(self._bills)[::-1][:most]:
             try:
                 seconds = self._client.seconds(job_id)
-            except RefusedError:  # the service does not know the job any more
-                self._forget(key, job_id)
-                continue
-            except ServiceError:
-                if at_close:
-                    return
-                seconds = None
-            if seconds is None:
-                self._due[key, job_id] = now + pause, min(2.0 * pause, _LONGEST_PAUSE)
-                continue
-            self._ledger.usage(key, job_id, seconds)
-            self._forget(key, job_id)
+            except (ServiceError, ConfigError):
+                return
+            if seconds is not None:
+                self._ledger.usage(key, job_id, seconds)
+                del self._bills[key, job_id]
 
-    def account_seconds(self) -> float | None:
-        """What the account has left, as the service said in the last minute; None for no limit."""
-        now = self._clock()
-        if now - self._account[0] > _ACCOUNT_SECONDS:
-            with suppress(TransientError):  # the job is submitted when the service answers again
-                self._account = now, self._client.seconds_left()
-        return self._account[1]
-
-    def _forget(self, key: str, job_id: str) -> None:
-        del self._due[key, job_id]
+    def _known(self, key: str, job_id: str) -> bool:
+        """Ask, and record the answer; False if the service has none."""
+        try:
+            seconds = self._client.seconds(job_id)
+        except (ServiceError, ConfigError):  # a key that is refused ends the next step of a job
+            return False
+        if seconds is None:
+            return False
+        self._ledger.usage(key, job_id, seconds)
         self._client.forget(job_id)
+        return True
+
+
+class AccountLeft:
+    """QPU seconds that the account has left, asked for at most once a minute."""
+
+    def __init__(self, client: IbmClient, clock: Callable[[], float]) -> None:
+        self._client, self._clock = client, clock
+        self._at, self.known = clock(), client.seconds_left()
+
+    def seconds(self) -> float | None:
+        """What is left; None if the account has no limit."""
+        now = self._clock()
+        if now - self._at > _ACCOUNT_SECONDS:
+            with suppress(TransientError):  # the job is submitted when the service answers again
+                self._at, self.known = now, self._client.seconds_left()
+        return self.known

@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from qstore_ray.backends.ibm.gateway.billing import Billing
+from qstore_ray.backends.ibm.gateway.billing import PendingBills
 from qstore_ray.backends.ibm.gateway.polling import JobPolls, PollPace
 from qstore_ray.backends.ibm.ledger.entries import RequestShare
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
@@ -22,7 +22,7 @@ from qstore_ray.backends.ibm.ledger.results import HardwareResult
 from qstore_ray.backends.ibm.policy import GatewayPolicy
 from qstore_ray.backends.ibm.service.client import IbmClient, JobStatus
 from qstore_ray.backends.ibm.service.isa import Pub
-from qstore_ray.errors import RefusedError, ServiceError, TransientError
+from qstore_ray.errors import FailedJobError, RefusedError, ServiceError, TransientError
 
 if TYPE_CHECKING:
     from qstore_ray.types import ReadOnlyTable
@@ -35,15 +35,16 @@ class Flight:
 
     Args:
         key: of the job in the ledger.
+        bills: asks what the job costs when it has ended.
         pubs: makes what is submitted; None for a job of an earlier process, which can be found and
             fetched, but not submitted.
         options: of the sampler, or what `run_estimator` takes.
         policy: how to wait.
-        billing: gets the jobs that have ended.
         pace: what earlier jobs have shown of when to ask.
 
     Attributes:
         wake: when `advance` is to be called next.
+        is_too_late: it was to be cancelled, and had ended at the service.
     """
 
     def __init__(
@@ -52,20 +53,20 @@ class Flight:
         client: IbmClient,
         ledger: Ledger,
         policy: GatewayPolicy,
+        bills: PendingBills,
         pubs: Callable[[], Sequence[Pub]] | None,
         options: ReadOnlyTable,
         now: float,
-        billing: Billing,
         pace: PollPace | None = None,
     ) -> None:
         self.key, self.wake = key, now
         self._client, self._ledger, self._policy = client, ledger, policy
-        self._pubs, self._options = pubs, options
+        self._bills, self._pubs, self._options = bills, pubs, options
         self._pace, self._pause = pace or PollPace(policy), policy.first_pause
         self._polls: JobPolls | None = None
         self._silent_since: float | None = None
-        self._billing, self._withdrawn = billing, ""
         self._lost_results = 0
+        self._cancel_reason, self.is_too_late = "", False
         may_be_there = self.record.state is JobState.SUBMITTING
         self._look_until = now + policy.tag_delay if may_be_there else now
 
@@ -93,18 +94,20 @@ class Flight:
             self.wake = now + self._pause
             self._pause = min(2.0 * self._pause, self._policy.longest_pause)
             return False
-        self._silent_since, self._pause = None, self._policy.first_pause
+        self._pause = self._policy.first_pause
+        if self.record.state not in {JobState.SUBMITTING, JobState.LOOKED_UP}:
+            self._silent_since = None  # look-ups may be answered while no submission is
         return ended
 
     def _step(self, now: float) -> bool:
         state = self.record.state
-        if self.record.is_open and self._was_cancelled():
-            return True
         if state in {JobState.INTENT, JobState.SUBMITTING, JobState.LOOKED_UP}:
             return self._look_up(now)
         if state is JobState.ACCEPTED:
             self._cancel_duplicates()
-            return self._ask(now)
+            if self._cancel_reason and not self.is_too_late:
+                self.is_too_late = not self.cancel(self._cancel_reason)
+            return self._ask(now) if self.record.is_open else True
         self._cancel_duplicates()  # of a job that has ended, found later
         return True
 
@@ -115,8 +118,8 @@ class Flight:
             self.wake = now
         elif now < self._look_until:
             self.wake = min(now + self._pause, self._look_until)
-        elif self._pubs is None or self._withdrawn:
-            given_up = self._withdrawn or "given up before it was submitted"
+        elif self._pubs is None or self._cancel_reason:
+            given_up = self._cancel_reason or "given up before it was submitted"
             self._ledger.cancelled(self.key, given_up)
             return True
         else:
@@ -141,8 +144,8 @@ class Flight:
                 return True
             raise
         except TransientError as exc:
-            throttled = exc.status == 429
-            self._look_until = now if throttled else now + self._policy.tag_delay
+            had_no_effect = exc.status == 429 or self.record.state is JobState.LOOKED_UP
+            self._look_until = now if had_no_effect else now + self._policy.tag_delay
             raise
         self._ledger.accepted(self.key, job_id)
         self._polls = self._pace.begin(record.executions, now)
@@ -179,7 +182,7 @@ class Flight:
             self._record_found()
             self._cancel_duplicates()
         self._ledger.finished(self.key, HardwareResult(arrays, {"job_id": job_id}))
-        self._billing.add(self.key, job_id)
+        self._bills.ask(self.key, job_id)
         return True
 
     def _end(self, job_id: str, status: JobStatus) -> None:
@@ -187,32 +190,32 @@ class Flight:
             self._ledger.cancelled(self.key, status.reason or "cancelled at the service")
         else:
             self._ledger.failed(self.key, status.reason or "failed at the service")
-        self._billing.add(self.key, job_id)
+        self._bills.ask(self.key, job_id)
         self._client.session.renew()  # it may have ended with the job
 
     def _cancel_duplicates(self) -> None:
         for job_id in self.record.open_duplicates:
             was_cancelled = self._client.cancel(job_id)
             self._ledger.duplicate(self.key, job_id, "cancelled" if was_cancelled else "completed")
-            self._billing.add(self.key, job_id)
+            self._bills.ask(self.key, job_id)
 
-    def withdraw(self, reason: str, now: float) -> None:
-        """Cancel the job, unless the service has run it; `advance` takes the steps.
+    def cancel_once_found(self, reason: str, now: float) -> None:
+        """Let `advance` cancel the job, as soon as it is known which one it is."""
+        self._cancel_reason, self.wake = reason, min(self.wake, now)
 
-        Nothing is cancelled of which it is unknown whether the service has it: it is looked up.
+    def cancel(self, reason: str) -> bool:
+        """Cancel the job if the service has not run it; whether it has ended.
+
+        Nothing is cancelled of which it is unknown whether the service has it.
         """
-        self._withdrawn, self.wake = reason, now
-
-    def _was_cancelled(self) -> bool:
         record = self.record
-        if not self._withdrawn or record.is_uncertain:
+        if record.is_uncertain:
             return False
-        if record.state is JobState.ACCEPTED:
-            if not self._client.cancel(record.job_id):  # too late
-                self._withdrawn = ""
-                return False
-            self._billing.add(self.key, record.job_id)
-        self._ledger.cancelled(self.key, self._withdrawn)
+        if record.state is JobState.ACCEPTED and not self._client.cancel(record.job_id):
+            return False
+        self._ledger.cancelled(self.key, reason)
+        if record.job_id:
+            self._bills.ask(self.key, record.job_id)
         return True
 
 
@@ -236,3 +239,13 @@ def bases_of(share: RequestShare, record: HardwareJob) -> int:
 def outcome_name(request: str, basis: int) -> str:
     """The name of one basis's outcomes among the arrays of a job."""
     return f"{request}-{basis}"
+
+
+def gave_up_error(record: HardwareJob) -> FailedJobError:
+    """The error for a job that failed as often as it may."""
+    return FailedJobError(
+        f"a job failed {record.attempts} times at IBM's service: {record.reason}",
+        field="backend",
+        value=record.job_id or record.key,
+        fix="Look at the job on quantum.cloud.ibm.com; the run can be resumed.",
+    )

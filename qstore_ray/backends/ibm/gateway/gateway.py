@@ -13,33 +13,32 @@ import json
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qstore_ray.backends.ibm.budget import HardwareBudget, Spending
 from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.forecast import HardwareCost, QpuRates, by_trial, forecast_jobs
-from qstore_ray.backends.ibm.gateway.billing import Billing
+from qstore_ray.backends.ibm.gateway.billing import AccountLeft, PendingBills
 from qstore_ray.backends.ibm.gateway.compiling import CallCompiler
 from qstore_ray.backends.ibm.gateway.failed_job import failed_job_error, may_run_again
 from qstore_ray.backends.ibm.gateway.flight import Flight, bases_of, outcome_name
 from qstore_ray.backends.ibm.gateway.lanes import Lanes
 from qstore_ray.backends.ibm.gateway.packing import Packer
 from qstore_ray.backends.ibm.gateway.polling import PollPace
-from qstore_ray.backends.ibm.gateway.waiter import CallWaiter, alone, trial_ended_error
+from qstore_ray.backends.ibm.gateway.sessions import LeftSessions
+from qstore_ray.backends.ibm.gateway.waiter import CallWaiter, trial_ended_error
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
-from qstore_ray.backends.ibm.ledger.record import JobState, latest_sessions
+from qstore_ray.backends.ibm.ledger.record import JobState
 from qstore_ray.backends.ibm.policy import GatewayPolicy
-from qstore_ray.backends.ibm.requests import CircuitRequest, PackedJob, pieces
+from qstore_ray.backends.ibm.requests import CircuitRequest, PackedJob, alone, pieces
 from qstore_ray.backends.ibm.service.client import IbmClient
 from qstore_ray.backends.ibm.service.isa import Pub
 from qstore_ray.errors import BackendError, BudgetReachedError, LedgerError, QStoreError
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
-
-_SETTLING = 30.0
-"""Seconds that `spending` waits for bills that were not asked for yet."""
 
 
 class Gateway:
@@ -75,7 +74,9 @@ class Gateway:
         self._pace = PollPace(policy)
         self._flights: dict[str, Flight] = {}
         self._waiting: dict[str, list[CallWaiter]] = {}
-        self._billing = Billing(client, ledger, clock)
+        self._account = AccountLeft(client, clock)
+        self._bills = PendingBills(client, ledger, policy, clock)
+        self._sessions = LeftSessions(client, ledger, policy, clock)
         self._changed = threading.Condition()
         self._lane = lanes.join(self._wake)
         self._arrived: list[CallWaiter] = []
@@ -126,7 +127,7 @@ class Gateway:
 
         What the ledger has of the run is not needed again. Raises BudgetError.
         """
-        left, spending = self._billing.account_seconds(), self.spending()
+        left, spending = self._account.known, self.spending()
         needed = forecast.less(spending.total)
         budget.check(needed, trials={trial: needed}, spending=spending, account_seconds=left)
         self.budget = budget
@@ -137,9 +138,7 @@ class Gateway:
             self._compiler.pubs(call, call.request)
 
     def spending(self) -> Spending:
-        """What the run's jobs cost so far; each bill was asked for once."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._billing.is_settled or self._failure, _SETTLING)
+        """What the run's jobs cost so far."""
         return Spending.of(tuple(self._ledger.records.values()))
 
     @property
@@ -178,19 +177,21 @@ class Gateway:
             error = exc
         with self._changed:
             self._failure = error
-            self._changed.notify_all()
             waiters = [*self._arrived, *self._taken]
             waiters += [w for many in self._waiting.values() for w in many]
         for waiter in waiters:
             waiter.fail(error)
+        self._lane.leave()
         try:
-            self._lane.leave()
-            self._billing.ask(at_close=True)
-            self._client.close()
+            with ExitStack() as closing:
+                closing.callback(self._ledger.close)
+                if isinstance(error, LedgerError):
+                    self._client.close()
+                else:
+                    closing.callback(self._sessions.last)
+                    self._bills.last()
         except QStoreError as exc:
             self._not_closed = exc
-        finally:
-            self._ledger.close()
 
     def _wake(self) -> None:
         with self._changed:
@@ -203,13 +204,11 @@ class Gateway:
             raise BackendError("the gateway was closed", field="backend")
 
     def _resume(self) -> None:
-        """Take up the jobs that an earlier process left open, and close its session."""
-        for session in latest_sessions(self._ledger.records, self._policy.caps.in_flight):
-            self._client.session.close_earlier(session)
+        """Take up the jobs that an earlier process left open."""
         for key, record in tuple(self._ledger.records.items()):
             if record.is_open or record.open_duplicates:
                 self._flights[key] = self._flight(key, None)
-        self._billing.add_earlier()
+        self._bills.take_up()
 
     def _turn(self) -> bool:
         """Wait for something to do, and do it; False if the gateway is to close."""
@@ -235,15 +234,14 @@ class Gateway:
         key = min(self._flights, key=lambda key: self._flights[key].wake, default=None)
         if key is not None and self._flights[key].wake <= self._clock():
             self._advance(key, self._flights[key])
-        elif self._billing.next_time() <= self._clock():
-            self._billing.ask()
-            with self._changed:
-                self._changed.notify_all()
+        elif not self._sessions.advance():
+            self._bills.advance()
         self._lane.set(len(self._flights), wants_more=self._packer.is_ready)
         return True
 
     def _next_time(self) -> float:
-        times = [flight.wake for flight in self._flights.values()] + [self._billing.next_time()]
+        times = [self._bills.next_time(), self._sessions.next_time()]
+        times += [flight.wake for flight in self._flights.values()]
         if self._lane.has_room(self._policy.caps.in_flight):
             if self._packer.is_ready:  # a job has ended, and makes room for the next one
                 return self._clock()
@@ -302,7 +300,7 @@ class Gateway:
                 waiter.fail(error)
         for flight in tuple(self._flights.values()):
             if {share.trial for share in flight.record.requests} == {trial}:
-                flight.withdraw("its trial has ended", self._clock())
+                flight.cancel_once_found("its trial has ended", self._clock())
 
     def _forget(self, waiter: CallWaiter) -> None:
         for key in waiter.pieces:
@@ -323,7 +321,7 @@ class Gateway:
             self.budget.check_next(
                 by_trial(job, cost),
                 Spending.of(tuple(self._ledger.records.values())),
-                account_seconds=self._billing.account_seconds(),
+                account_seconds=self._account.seconds(),
             )
         except BudgetReachedError as exc:
             for request in job.requests:
@@ -344,7 +342,7 @@ class Gateway:
         options = json.loads(self._ledger.records[key].options)
         now, pace = self._clock(), self._pace
         return Flight(
-            key, self._client, self._ledger, self._policy, pubs, options, now, self._billing, pace
+            key, self._client, self._ledger, self._policy, self._bills, pubs, options, now, pace
         )
 
     def _advance(self, key: str, flight: Flight) -> None:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
 
 from qstore_ray.backends.ibm.config import GatewayConfig
 from qstore_ray.backends.ibm.gateway.compiling import CallCompiler
 from qstore_ray.backends.ibm.gateway.gateway import Gateway
 from qstore_ray.backends.ibm.gateway.lanes import Lanes
 from qstore_ray.backends.ibm.ledger.entries import LedgerOwner
+from qstore_ray.backends.ibm.ledger.file import unwritable_error
 from qstore_ray.backends.ibm.ledger.layout import calibration_of_run
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.service.account import sign_in
 from qstore_ray.backends.ibm.service.client import IbmClient
+from qstore_ray.errors import ConfigError, LedgerError
+from qstore_ray.files import write_durably
+
+CONFIG: Final = "gateway.json"
 
 
 def open_gateway(
@@ -36,6 +43,7 @@ def open_gateway(
     with ExitStack() as stack:
         folder = config.folder(client.instance)
         ledger = stack.enter_context(Ledger.open(folder, owner, wait=wait))
+        save_config(folder, config)
         client.device = calibration_of_run(folder, client.device)
         compiler = CallCompiler(client, config.seed, config.level)
         gateway = Gateway(
@@ -43,3 +51,37 @@ def open_gateway(
         )
         stack.pop_all()
     return gateway
+
+
+def save_config(folder: Path, config: GatewayConfig) -> None:
+    """Write beside a ledger what its gateway was opened with, readable by the owner alone.
+
+    Raises:
+        LedgerError: it cannot be written.
+    """
+    path = folder / CONFIG
+    try:
+        write_durably(path, config.model_dump_json().encode())
+        path.chmod(0o600)
+    except OSError as exc:
+        raise unwritable_error(path, exc) from exc
+
+
+def config_of(folder: Path, owner: LedgerOwner) -> GatewayConfig:
+    """What the last gateway of a ledger was opened with; without the file, the defaults.
+
+    Raises:
+        LedgerError: the file is damaged.
+    """
+    path = folder / CONFIG
+    if not path.exists():
+        return GatewayConfig(device=owner.backend, run=owner.run)
+    try:
+        return GatewayConfig.model_validate_json(path.read_bytes())
+    except (OSError, ValueError, ConfigError) as exc:
+        raise LedgerError(
+            "the settings of the gateway beside the ledger are damaged",
+            field="ledger",
+            value=str(path),
+            fix="Remove the file: then the defaults are taken.",
+        ) from exc

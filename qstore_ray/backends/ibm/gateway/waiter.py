@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,8 +45,3 @@ class CallWaiter:
 def trial_ended_error(trial: str) -> InterruptedRunError:
     """The error for a trial that was withdrawn."""
     return InterruptedRunError("the search has ended this trial", field="run", value=trial)
-
-
-def alone(request: CircuitRequest) -> CircuitRequest:
-    """The request without its group, whose other shares have been sent."""
-    return replace(request, group="", part=0, parts=1, deadline=float("inf"), rides=False)

@@ -156,6 +156,14 @@ class UsageEntry(Config):
     seconds: Seconds
 
 
+class SessionClosedEntry(Config):
+    """The session of an earlier `submitting` line of this job was closed, or has ended."""
+
+    event: Literal["session_closed"] = "session_closed"
+    key: Key
+    session_id: str = Field(min_length=1)
+
+
 JobEntry: TypeAlias = (
     IntentEntry
     | LookedUpEntry
@@ -167,6 +175,7 @@ JobEntry: TypeAlias = (
     | CancelledEntry
     | DuplicateEntry
     | UsageEntry
+    | SessionClosedEntry
 )
 Entry: TypeAlias = LedgerOwner | JobEntry
 

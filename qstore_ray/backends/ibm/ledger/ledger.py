@@ -63,6 +63,8 @@ class Ledger:
         self.folder, self.owner, self.notice = folder, owner, contents.notice
         self._records = {key: _at_start(record) for key, record in contents.records.items()}
         self._job_of: dict[str, str] = {}
+        self._sessions: dict[str, str] = {}
+        self._closed: set[str] = set()
         for record in self._records.values():
             self._index(record)
         self._file = LedgerFile(folder / LEDGER, contents)
@@ -192,6 +194,16 @@ class Ledger:
         """Record what the service bills for a job, also for a failed one and a duplicate."""
         return self._record(entries.UsageEntry(key=key, job_id=job_id, seconds=seconds))
 
+    @property
+    def open_sessions(self) -> tuple[str, ...]:
+        """Sessions and batches that jobs were submitted in and that were not closed."""
+        return tuple(session for session in self._sessions if session not in self._closed)
+
+    def session_closed(self, session_id: str) -> HardwareJob:
+        """Record that a session or batch is closed."""
+        entry = entries.SessionClosedEntry(key=self._sessions[session_id], session_id=session_id)
+        return self._record(entry)
+
     def close(self) -> None:
         """Close the file and release the lock."""
         with self._writing:
@@ -234,6 +246,8 @@ class Ledger:
             )
 
     def _index(self, record: HardwareJob) -> None:
+        self._sessions |= dict.fromkeys(record.sessions, record.key)
+        self._closed.update(record.closed_sessions)
         for request in record.requests:
             if not record.is_dead:
                 self._job_of[request.key] = record.key

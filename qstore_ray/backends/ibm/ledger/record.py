@@ -31,6 +31,7 @@ from qstore_ray.backends.ibm.ledger.entries import (
     LookedUpEntry,
     RequestShare,
     ResultLostEntry,
+    SessionClosedEntry,
     SubmittingEntry,
     UsageEntry,
 )
@@ -62,6 +63,7 @@ _STEPS: Final[Mapping[type, tuple[frozenset[JobState], JobState | None]]] = {
     CancelledEntry: (frozenset({_I, _L, _A}), JobState.CANCELLED),
     DuplicateEntry: (frozenset(JobState), None),
     UsageEntry: (frozenset(JobState), None),
+    SessionClosedEntry: (frozenset(JobState), None),
 }
 """Entry → the states in which it may be written, and the state after it (None: it stays)."""
 
@@ -79,6 +81,7 @@ class HardwareJob:
         forecast_seconds: billed seconds by the formula. price_per_second: of one, if known.
         found: jobs at the service with the tag, by all look-ups.
         job_id: of the latest attempt, once accepted. session_id: in which it was submitted.
+        sessions: in which it was submitted, by all attempts. closed_sessions: that were closed.
         is_uncertain: it was submitted and nobody knows whether the service has it. A look-up that
             finds none does not change that: the service's index of tags may lag behind.
         dead: jobs of earlier attempts.
@@ -105,6 +108,8 @@ class HardwareJob:
     found: tuple[str, ...] = ()
     job_id: str = ""
     session_id: str = ""
+    sessions: tuple[str, ...] = ()
+    closed_sessions: tuple[str, ...] = ()
     is_uncertain: bool = False
     dead: tuple[str, ...] = ()
     duplicates: Mapping[str, Literal["cancelled", "completed", "failed"]] = field(
@@ -143,16 +148,17 @@ class HardwareJob:
         return tuple(found for found in self.living if found != self.job_id)
 
     @property
+    def unbilled(self) -> tuple[str, ...]:
+        """Jobs at the service that have ended and of which it is not known what they cost."""
+        running = {self.job_id} if self.state is JobState.ACCEPTED else set()
+        ended = {*self.dead, *self.duplicates, self.job_id} - running - {""}
+        return tuple(job for job in self.submitted if job in ended and job not in self.usage)
+
+    @property
     def submitted(self) -> tuple[str, ...]:
         """Every job at the service that this job led to, by its id there."""
         ids = (*self.dead, *([self.job_id] if self.job_id else ()), *self.found, *self.duplicates)
         return tuple(dict.fromkeys(ids))
-
-
-def latest_sessions(records: Mapping[str, HardwareJob], count: int) -> set[str]:
-    """The sessions that the jobs which changed last were submitted in, at most so many."""
-    latest = sorted(records.values(), key=lambda record: record.changed)[-count:]
-    return {record.session_id for record in latest} - {""}
 
 
 def advance(record: HardwareJob | None, entry: JobEntry, at: str) -> HardwareJob:
@@ -190,6 +196,8 @@ def _check(record: HardwareJob, entry: JobEntry) -> None:
                 because = f"no look-up found {job_id}, and nothing was submitted"
         case DuplicateEntry(job_id=job_id) if job_id == record.job_id:
             because = f"{job_id} is the job itself"
+        case SessionClosedEntry(session_id=session_id) if session_id not in record.sessions:
+            because = f"nothing was submitted in the session {session_id}"
         case UsageEntry(job_id=job_id) if job_id not in record.submitted:
             because = f"no job {job_id} is known"
     if because:
@@ -203,10 +211,10 @@ def _changed(record: HardwareJob, entry: JobEntry) -> HardwareJob:
             found = tuple(dict.fromkeys((*record.found, *job_ids)))
             return replace(record, found=found, state=state)
         case SubmittingEntry(session_id=session_id):
+            used = (*record.sessions, session_id) if session_id else record.sessions
             submissions = record.submissions + 1
-            return replace(
-                record, session_id=session_id, submissions=submissions, is_uncertain=True
-            )
+            record = replace(record, sessions=used, submissions=submissions)
+            return replace(record, session_id=session_id, is_uncertain=True)
         case AcceptedEntry(job_id=job_id):
             return replace(record, job_id=job_id, is_uncertain=False)
         case FinishedEntry():
@@ -217,6 +225,8 @@ def _changed(record: HardwareJob, entry: JobEntry) -> HardwareJob:
             return replace(record, duplicates={**record.duplicates, job_id: outcome})
         case UsageEntry(job_id=job_id, seconds=seconds):
             return replace(record, usage={**record.usage, job_id: seconds})
+        case SessionClosedEntry(session_id=session_id):
+            record = replace(record, closed_sessions=(*record.closed_sessions, session_id))
     return record
 
 
@@ -231,6 +241,8 @@ def _intended_again(record: HardwareJob, entry: IntentEntry, at: str) -> Hardwar
         dead=(*record.dead, *ended),
         duplicates=record.duplicates,
         usage=record.usage,
+        sessions=record.sessions,
+        closed_sessions=record.closed_sessions,
     )
 
 

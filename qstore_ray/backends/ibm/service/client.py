@@ -186,6 +186,13 @@ class IbmClient:
             left = self._service.usage().get("usage_remaining_seconds")
         return None if left is None else float(left)
 
+    def close_session(self, session_id: str) -> None:
+        """Close a batch or session that another process has opened; jobs in it still run."""
+        from qstore_ray.backends.ibm.service.session import close_session
+
+        with translated("close a session"):
+            close_session(self._service, session_id)
+
     def close(self) -> None:
         """Close the batch or session; jobs in it still run."""
         self.session.close()

@@ -7,17 +7,14 @@ comes after one that was killed closes it.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Literal
 
 from qstore_ray.backends.ibm.service.trouble import translated
-from qstore_ray.errors import RefusedError, ServiceError
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import QiskitRuntimeService
 
 Mode = Literal["job", "batch", "session"]
-_log = logging.getLogger(__name__)
 
 
 class JobSession:
@@ -47,10 +44,15 @@ class JobSession:
                 self._session = kind(self._backend, max_time=self._max_time)
         return self._session
 
+    @property
+    def id(self) -> str:
+        """The batch or session that is open; "" if none is."""
+        return "" if self._session is None else str(self._session.session_id)
+
     def open(self) -> str:
-        """The id of the session, which is opened if none is open; "" if jobs are alone."""
-        place = self.place()
-        return "" if self._session is None else str(place.session_id)
+        """The id of the session, which is opened if none is; "" if jobs are alone."""
+        self.place()
+        return self.id
 
     def renew(self) -> bool:
         """Forget the session if it takes no more jobs: the next job opens another one.
@@ -76,24 +78,3 @@ class JobSession:
             session, self._session = self._session, None
             with translated("close a session"):
                 session.close()
-
-    def close_earlier(self, session_id: str) -> None:
-        """Close the session of an earlier process, which may have been killed.
-
-        One that is closed or gone already is left. If the service does not answer, that is said,
-        and no more: a session without a job ends by itself.
-        """
-        from qiskit_ibm_runtime import Batch, Session
-        from qiskit_ibm_runtime.exceptions import IBMInputValueError
-
-        try:
-            with translated("close a session"):
-                try:
-                    earlier: Any = Session.from_id(session_id, self._service)
-                except IBMInputValueError:  # it is a batch
-                    earlier = Batch.from_id(session_id, self._service)
-                earlier.close()
-        except RefusedError:
-            return
-        except ServiceError as exc:
-            _log.warning("a session of an earlier process may be open for a minute: %s", exc)

@@ -93,6 +93,11 @@ def make_plain(service: QiskitRuntimeService) -> None:
             session.auth = TokenAuth(session.auth)
 
 
+def close_session(service: Any, session_id: str) -> None:
+    """Let a session or batch take no more jobs; one request. Nothing if the service has none."""
+    service._active_api_client.close_session(session_id)  # noqa: SLF001
+
+
 def http_sessions(service: Any) -> list[Any]:
     """The client's HTTP sessions: one for each instance."""
     clients = [service._active_api_client, *service._api_clients.values()]  # noqa: SLF001

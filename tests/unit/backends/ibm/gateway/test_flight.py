@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qstore_ray.backends.ibm.forecast import HardwareCost
-from qstore_ray.backends.ibm.gateway.billing import Billing
+from qstore_ray.backends.ibm.gateway.billing import PendingBills
 from qstore_ray.backends.ibm.gateway.flight import Flight
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.ledger.record import JobState
@@ -26,11 +26,14 @@ class Service:
     def __init__(self) -> None:
         self.jobs: dict[str, str] = {}
         self.index_lags = False
-        self.answers = self.cancels = True
+        self.answers = True
 
     def find(self, tag: str) -> dict[str, JobStatus]:
         jobs = {} if self.index_lags else self.jobs
         return {name: JobStatus(outcome) for name, outcome in jobs.items()}
+
+    def open_session(self) -> str:
+        return ""
 
     def submit(self, *_: object) -> str:
         name = f"job-{len(self.jobs) + 1}"
@@ -39,19 +42,7 @@ class Service:
             raise TransientError("no answer")
         return name
 
-    @property
-    def session(self) -> Service:
-        return self
-
-    def open(self) -> str:
-        return ""
-
-    def seconds_left(self) -> None:
-        return None
-
     def cancel(self, name: str) -> bool:
-        if not self.cancels:
-            raise TransientError("no answer")
         self.jobs[name] = "cancelled"
         return True
 
@@ -77,8 +68,8 @@ def ledger(tmp_path):
 
 def flight(ledger: Ledger, service: Service, *, can_submit: bool = True) -> Flight:
     pubs = list if can_submit else None
-    billing = Billing(service, ledger, lambda: 0.0)
-    return Flight(JOB.key, service, ledger, POLICY, pubs, {}, 0.0, billing)
+    bills = PendingBills(service, ledger, POLICY, lambda: 0.0)
+    return Flight(JOB.key, service, ledger, POLICY, bills, pubs, {}, now=0.0)
 
 
 def test_a_job_whose_submission_had_no_answer_is_not_given_up_before_the_index_is_sure(ledger):
@@ -86,40 +77,14 @@ def test_a_job_whose_submission_had_no_answer_is_not_given_up_before_the_index_i
     service.answers, service.index_lags = False, True
     on_its_way = flight(ledger, service)
     assert not on_its_way.advance(0.0)
-    on_its_way.withdraw("its trial has ended", 1.0)
+    assert not on_its_way.cancel("its trial has ended")
     assert not on_its_way.advance(2.0)
-    assert ledger.records[JOB.key].state is JobState.LOOKED_UP, "one empty look-up says nothing"
+    assert ledger.records[JOB.key].state is JobState.LOOKED_UP
+    assert not on_its_way.cancel("its trial has ended"), "one empty look-up says nothing"
     service.index_lags = False
     assert not on_its_way.advance(4.0)
-    assert on_its_way.advance(5.0)
+    assert on_its_way.cancel("its trial has ended")
     assert service.jobs == {"job-1": "cancelled"}
-    assert ledger.records[JOB.key].reason == "its trial has ended"
-
-
-def test_a_cancellation_that_has_no_answer_is_asked_for_again(ledger):
-    service = Service()
-    on_its_way = flight(ledger, service)
-    assert not on_its_way.advance(0.0)
-    on_its_way.withdraw("its trial has ended", 1.0)
-    service.cancels = False
-    assert not on_its_way.advance(1.0)
-    service.cancels = True
-    assert on_its_way.advance(on_its_way.wake)
-    assert service.jobs == {"job-1": "cancelled"}
-
-
-def test_a_job_that_is_never_found_is_not_submitted_for_a_trial_that_has_ended(ledger):
-    service = Service()
-    service.answers = False
-    on_its_way = flight(ledger, service)
-    assert not on_its_way.advance(0.0)
-    service.jobs.clear()
-    service.answers = True
-    on_its_way.withdraw("its trial has ended", 1.0)
-    assert not on_its_way.advance(2.0)
-    assert on_its_way.advance(31.0)
-    assert service.jobs == {}
-    assert ledger.records[JOB.key].state is JobState.CANCELLED
 
 
 def test_a_later_process_waits_for_the_index_too(ledger):

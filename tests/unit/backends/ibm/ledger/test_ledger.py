@@ -325,3 +325,36 @@ def test_a_result_that_cannot_be_read_again_is_not_written(ledger, result):
         ledger.finished(JOB.key, result)
     assert record_of(ledger).state is JobState.ACCEPTED
     assert not (ledger.folder / RESULTS).exists()
+
+
+def test_sessions_are_open_until_they_are_closed_also_after_a_replay(tmp_path):
+    """And also if the job that was submitted in one is tried again in another."""
+    with Ledger.open(tmp_path, OWNER) as ledger:
+        wanted = job("x")
+        for session in ("first", "second"):
+            ledger.intent(wanted, HardwareCost())
+            ledger.looked_up(wanted.key, [])
+            ledger.submitting(wanted.key, session)
+            ledger.failed(wanted.key, "refused")
+        assert ledger.open_sessions == ("first", "second")
+        ledger.session_closed("first")
+        assert ledger.open_sessions == ("second",)
+    with Ledger.open(tmp_path, OWNER) as ledger:
+        assert ledger.open_sessions == ("second",)
+        ledger.session_closed("second")
+        assert ledger.open_sessions == ()
+
+
+def test_ended_jobs_without_usage_are_unbilled(tmp_path):
+    with Ledger.open(tmp_path, OWNER) as ledger:
+        wanted = job("x")
+        ledger.intent(wanted, HardwareCost())
+        ledger.looked_up(wanted.key, ["a", "b"])
+        ledger.accepted(wanted.key, "a")
+        assert ledger.records[wanted.key].unbilled == ()
+        ledger.duplicate(wanted.key, "b", "completed")
+        assert ledger.records[wanted.key].unbilled == ("b",)
+        ledger.failed(wanted.key, "ran too long")
+        assert ledger.records[wanted.key].unbilled == ("a", "b")
+        ledger.usage(wanted.key, "b", 2.0)
+        assert ledger.records[wanted.key].unbilled == ("a",)
