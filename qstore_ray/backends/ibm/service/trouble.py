@@ -70,15 +70,15 @@ def _ours(doing: str, exc: Exception) -> ServiceError | ConfigError | None:
     text = redact_account(str(exc)).strip().strip("'\"")
     status = status_of(exc)
     if status == 403 and _PAGE.search(text):
-        refused = RefusedError(
+        blocked = RefusedError(
             f"cannot {doing} at IBM's service: a firewall or proxy blocked the request "
             f"(403){_ray_of(text)}",
             field="backend",
             fix="The key is not at fault. Look at the proxy of the gateway's node; if smaller jobs "
             "pass, set policy.caps.payload_bytes. Else report the page to IBM.",
         )
-        refused.status = status
-        return refused
+        blocked.status = status
+        return blocked
     text = _PAGE.split(text)[0].strip()
     if "IBMNotAuthorizedError" in kinds or status in {401, 403} or _is_of_token(exc, text):
         return ConfigError(
