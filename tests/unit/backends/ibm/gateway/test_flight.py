@@ -32,7 +32,11 @@ class Service:
         jobs = {} if self.index_lags else self.jobs
         return {name: JobStatus(outcome) for name, outcome in jobs.items()}
 
-    def open_session(self) -> str:
+    @property
+    def session(self) -> Service:
+        return self
+
+    def open(self) -> str:
         return ""
 
     def submit(self, *_: object) -> str:
