@@ -41,6 +41,7 @@ class Config(BaseModel):
         extra="forbid",
         frozen=True,
         allow_inf_nan=False,
+        ser_json_inf_nan="constants",  # in tables of free content, whose reader refuses them
         validate_default=True,
         hide_input_in_errors=True,  # a traceback is no place for a password
     )

@@ -196,7 +196,7 @@ def settings_from(arguments: list[str]) -> tuple[Settings, bool]:
     parser.add_argument("--seed", type=lambda text: None if text == "none" else int(text))
     parser.add_argument("--paced", action="store_true")
     parser.add_argument("--fault", action="append", dest="faults", help="a fault as JSON")
-    for name in ("speed", "queue-delay", "tag-delay", "usage-limit", "token-life"):
+    for name in ("speed", "queue-delay", "tag-delay", "usage-delay", "usage-limit", "token-life"):
         parser.add_argument(f"--{name}", type=float)
     parser.add_argument("--lanes", type=int)
     for name in ("api-key", "crn", "journal"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,16 @@ def refused(job: str, capsys: pytest.CaptureFixture[str], command: str = "train"
         ),
         ({"estimator": {}, "sampler": {"max_execution_time": 9}}, "estimator", "not from both", ""),
         ({"sampler": {"twirling": {"enable_gates": True}}}, "shots", "in place", "shots = 64"),
+        ({"budget": 600}, "budget", "dictionary", ""),
+        ({"budget": 0}, "budget", "dictionary", ""),
+        ({"trial_budget": "ten"}, "trial_budget", "dictionary", ""),
+        ({"policy": 5}, "policy", "dictionary", ""),
+        ({"sampler": 5}, "sampler", "a table is needed", ""),
+        ({"estimator": False}, "estimator", "a table is needed", ""),
+        ({"where": "moon"}, "where", "'auto', 'process' or 'ray'", ""),
+        ({"ledger": ""}, "ledger", "at least 1 character", ""),
+        ({"budget": {"seconds": math.inf}}, "budget.seconds", "finite", ""),
+        ({"budget": {"money": math.nan}}, "budget.money", "finite", ""),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -91,6 +102,16 @@ def test_no_account(ibm, tmp_path, capsys, monkeypatch):
         assert "there is no account to sign in with" in found["message"]
         assert found["field"] == "trainer.backend_options.account"
         assert "token_file" in found["fix"]
+    assert not ibm.accepted()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("channel", "ibm_moon"), ("url", "https://ibm.example")]
+)
+def test_an_option_that_the_client_refuses_when_it_signs_in(ibm, tmp_path, capsys, option, value):
+    found = refused(job_file(tmp_path, **{option: value}), capsys)
+    assert found["field"] == f"trainer.backend_options.{option}"
+    assert f"'{option}'" in found["message"]
     assert not ibm.accepted()
 
 

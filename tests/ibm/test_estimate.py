@@ -61,6 +61,7 @@ def estimated(job: str, capsys: pytest.CaptureFixture[str], *changes: str) -> di
         ({}, {}),
         ({"gradient": "parameter_shift"}, {"policy": POLICY | {"caps": {"executions": 2100}}}),
         ({"optimizer": "spsa"}, {}),
+        ({"optimizer": "rotosolve", "epochs": 1, "batch_size": 18}, {}),
         ({"accumulate": 2, "batch_size": 4}, {"shots": 1024}),
         ({"mitigation": {"twirl": 2, "during": "always"}}, {}),
         ({"optimizer": "spsa", "optimizer_options": {"calibration": 3, "blocking": True}}, {}),
@@ -71,7 +72,7 @@ def estimated(job: str, capsys: pytest.CaptureFixture[str], *changes: str) -> di
         ({}, {"estimator": {"resilience_level": 1}}),
     ],
     ids=[
-        "spsa gradient", "jobs in pieces", "search", "accumulated", "mitigated",
+        "spsa gradient", "jobs in pieces", "search", "sweep", "accumulated", "mitigated",
         "size of a slope", "test rows calibrated", "calibrated", "two circuits", "metric",
         "estimator",
     ],

@@ -21,7 +21,7 @@ from qstore_ray.backends.ibm.call import (
     estimates_of_call,
     hardware_call,
 )
-from qstore_ray.backends.ibm.config import GatewayConfig, Where
+from qstore_ray.backends.ibm.config import AskedValues, GatewayConfig, Where
 from qstore_ray.backends.ibm.forecast import HardwareCost
 from qstore_ray.backends.ibm.gateway.access import OpenGateway, gateway_for, gateways_of
 from qstore_ray.backends.ibm.gateway.recording import (
@@ -115,8 +115,12 @@ class IbmBackend:
         policy: ReadOnlyTable | None = None,
     ) -> None:
         self.shots = checked_shots(shots)
-        self.sampler: Table = dict(sampler or {})
-        self.estimator: Table | None = None if estimator is None else dict(estimator)
+        with _with_names_of_options():
+            asked = AskedValues(
+                sampler={} if sampler is None else sampler, estimator=estimator, where=where
+            )
+        self.sampler: Table = dict(asked.sampler)
+        self.estimator: Table | None = asked.estimator
         if sampler and estimator is not None:
             raise ConfigError(
                 "values come from IBM's Sampler or from its Estimator, not from both",
@@ -140,8 +144,11 @@ class IbmBackend:
                     "mode": mode, "rep_delay": rep_delay, "circuit_seconds": circuit_seconds,
                     "client_seconds": client_seconds, "price_per_second": price_per_second,
                 },
-                "budget": {"run": dict(budget or {}), "trial": dict(trial_budget or {})},
-                "policy": dict(policy or {}),
+                "budget": {
+                    "run": {} if budget is None else budget,
+                    "trial": {} if trial_budget is None else trial_budget,
+                },
+                "policy": {} if policy is None else policy,
                 "max_time": max_time,
                 "seed": seed,
                 "level": level,

@@ -13,8 +13,22 @@ from qstore_ray.backends.ibm.forecast import QpuRates
 from qstore_ray.backends.ibm.policy import GatewayPolicy
 from qstore_ray.backends.ibm.service.account import IbmAccount
 from qstore_ray.config import Config
+from qstore_ray.types import Table
 
 Where = Literal["auto", "process", "ray"]
+
+
+class AskedValues(Config):
+    """How the values are asked for; see `IbmBackend`.
+
+    Args:
+        sampler, estimator: options of IBM's primitives, which check their content.
+        where: the process that has the gateway.
+    """
+
+    sampler: Table = Field(default_factory=dict)
+    estimator: Table | None = None
+    where: Where = "auto"
 
 
 class GatewayConfig(Config):
@@ -35,7 +49,7 @@ class GatewayConfig(Config):
     device: str = Field(min_length=1)
     sign_in: IbmAccount = IbmAccount()
     run: str = ""
-    ledger: str | None = None
+    ledger: str | None = Field(default=None, min_length=1)
     rates: QpuRates = QpuRates()
     budget: HardwareBudget = HardwareBudget()
     policy: GatewayPolicy = GatewayPolicy()

@@ -69,9 +69,10 @@ def _to_minimum(
     right, left = problem.values(_moved(theta, number, np.array([np.pi / 2, -np.pi / 2])))
     cosine, sine = 2.0 * value - right - left, right - left  # 2A sin B, 2A cos B at δ = 0
     if np.hypot(cosine, sine) <= _FLAT * max(abs(value), abs(right), abs(left)):
-        return theta, value
-    shift = -np.pi / 2 - np.arctan2(cosine, sine)
-    shift += 2.0 * np.pi * (shift < -np.pi)  # the shorter way round
+        shift = 0.0  # asked for all the same: a forecast counts on 3P + 1 values
+    else:
+        shift = -np.pi / 2 - np.arctan2(cosine, sine)
+        shift += 2.0 * np.pi * (shift < -np.pi)  # the shorter way round
     found = _moved(theta, number, np.array([shift]))
     lowest = float(problem.values(found)[0])
     return (found[0], lowest) if lowest < value else (theta, value)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from qstore_ray.backends.ibm.keys import redact_account
 from qstore_ray.backends.ibm.service.trouble import translated
 from qstore_ray.circuits.first_import import import_qiskit
 from qstore_ray.config import Config
@@ -76,7 +77,25 @@ def sign_in(account: IbmAccount) -> QiskitRuntimeService:
     os.environ.setdefault("USAGE_DATA_OPT_OUT", "True")  # else each request inspects the stack
     with translated("sign in"), warnings.catch_warnings():
         warnings.filterwarnings("error", message=_FALLBACK)
-        return QiskitRuntimeService(**{k: v for k, v in given.items() if v is not None})
+        try:
+            return QiskitRuntimeService(**{k: v for k, v in given.items() if v is not None})
+        except ValueError as exc:  # the client checks how its arguments fit each other
+            if isinstance(exc, OSError | UnicodeError):
+                raise
+            raise _sign_in_error(account, exc) from None
+
+
+def _sign_in_error(account: IbmAccount, exc: ValueError) -> ConfigError:
+    """The error about the option that the client's message names."""
+    text = redact_account(str(exc))
+    names = ("channel", "url", "instance")
+    field = next((name for name in names if f"'{name}'" in text), "account")
+    return ConfigError(
+        f"IBM's client cannot sign in with these options: {text}",
+        field=f"backend_options.{field}",
+        value=getattr(account, field),
+        fix="Take an account that was saved with them, or leave the option out.",
+    )
 
 
 def read_token(path: str) -> str:
