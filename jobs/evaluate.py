@@ -2,7 +2,7 @@
 
     python jobs/evaluate.py digits
 
-The arguments, the output and the exit codes are those of `qstore evaluate`; `--help` lists them. With
+Arguments, output and exit codes are those of `qstore evaluate`; `--help` lists them. With
 `--json` the last line on stdout is the result, or the error, as JSON.
 """
 

@@ -2,7 +2,7 @@
 
     python jobs/prepare_data.py jobs/digits.toml digits-data
 
-The arguments, the output and the exit codes are those of `qstore data prepare`; `--help` lists them. With
+Arguments, output and exit codes are those of `qstore data prepare`; `--help` lists them. With
 `--json` the last line on stdout is the result, or the error, as JSON.
 """
 

@@ -3,6 +3,7 @@
     entry → app        signals first, then the list of commands and the exit codes
     commands/          one file a command
     tune/              `qstore tune` and its sub-commands
+    submit/            `qstore submit`: a job of a Ray cluster
     progress/          bars and lines on stderr
     shared/            how a command finds a model, a run, rows
     output             stdout, `--json`, errors
