@@ -11,16 +11,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import psutil
 import pytest
 import requests
 
+from qstore_ray.cli.app import main
 from tests.unit.cli.test_train import JOB
 
+Submit: TypeAlias = Callable[..., tuple[int, dict[str, Any], str]]
 LONGEST = 120.0
 """Seconds of a submission, on a machine that is busy with other tests."""
 
@@ -98,18 +101,21 @@ def _wait_for(head: Head, log: Path) -> None:
     raise AssertionError(log.read_text()[-2000:])
 
 
-def _submit(
-    head: Head, *words: object, token: str | None = ""
-) -> tuple[int, dict[str, object], str]:
-    environment = head.environment(head.token if token == "" else token)
-    environment["HOME"] = "/nonexistent" if token is None else environment["HOME"]
-    typed = [*map(str, words), "--json", "--address", head.address]
-    done = subprocess.run(
-        [sys.executable, "-m", "qstore_ray", "submit", *typed],
-        env=environment, capture_output=True, text=True, timeout=LONGEST, check=False,
-    )  # fmt: skip
-    lines = done.stdout.splitlines()
-    return done.returncode, json.loads(lines[-1]) if lines else {}, done.stderr
+@pytest.fixture
+def submit(
+    head: Head, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Submit:
+    """Submit from this process; the exit code, the line of JSON, and what stderr holds."""
+    for name in ("RAY_AUTH_TOKEN_PATH", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", head.token)
+
+    def run(*words: object) -> tuple[int, dict[str, Any], str]:
+        code = main(["submit", *map(str, words), "--json", "--address", head.address])
+        out, err = capsys.readouterr()
+        return code, json.loads(out.splitlines()[-1]), err
+
+    return run
 
 
 def _job(folder: Path, text: str = JOB) -> Path:
@@ -119,14 +125,16 @@ def _job(folder: Path, text: str = JOB) -> Path:
     return path
 
 
-def test_a_job_runs_once_and_its_result_comes_back(head: Head, tmp_path: Path) -> None:
+def test_a_job_runs_once_and_its_result_comes_back(
+    head: Head, submit: Submit, tmp_path: Path
+) -> None:
     """The same submission again finds the job, its logs and its result; it does not run again."""
     job = _job(tmp_path)
-    code, first, logs = _submit(head, job)
+    code, first, logs = submit(job)
     assert (code, first["id"], first["exit_code"]) == (0, "iris", 0), logs
-    assert first["result"]["status"] == "finished", logs  # type: ignore[index]
-    assert Path(first["result"]["run_dir"]).parent == tmp_path / "runs"  # type: ignore[index]
-    code, again, logs = _submit(head, job)
+    assert first["result"]["status"] == "finished", logs
+    assert Path(first["result"]["run_dir"]).parent == tmp_path / "runs"
+    code, again, logs = submit(job)
     assert (code, again) == (0, first)
     assert "found there" in logs
     assert head.token not in logs
@@ -138,19 +146,19 @@ def test_a_job_runs_once_and_its_result_comes_back(head: Head, tmp_path: Path) -
 
 
 def test_a_job_that_fails_gives_its_own_exit_code_and_is_tried_again(
-    head: Head, tmp_path: Path
+    submit: Submit, tmp_path: Path
 ) -> None:
     """Its data are missing, which is exit code 3; once they are there, the same line succeeds."""
     text = JOB.replace(
         'params = {{ dataset = "iris" }}',
-        'source = "local"\nparams = {{ path = "{storage}.csv", label = "y" }}',
+        'source = "local"\nparams = {{ path = "{storage}.csv" }}',
     )
     job = _job(tmp_path, text)
-    code, first, logs = _submit(head, job, "--id", "bad")
+    code, first, logs = submit(job, "--id", "bad")
     assert (first["id"], first["exit_code"], code) == ("bad", 3, 3), logs
     rows = "".join(f"{i},{i * i % 7},{i % 2}\n" for i in range(20))
     Path(f"{tmp_path}/runs.csv").write_text(f"a,b,y\n{rows}", encoding="utf-8")
-    code, second, logs = _submit(head, job, "--id", "bad")
+    code, second, logs = submit(job, "--id", "bad")
     assert (second["id"], second["exit_code"], code) == ("bad-2", 0, 0), logs
 
 
@@ -179,11 +187,13 @@ def test_the_line_of_the_readme_trains(head: Head, repository: Path, tmp_path: P
 
 @pytest.mark.parametrize("token", [None, "0" * 64], ids=["missing", "wrong"])
 def test_without_the_token_nothing_is_submitted(
-    head: Head, tmp_path: Path, token: str | None
+    head: Head, submit: Submit, tmp_path: Path, monkeypatch, token: str | None
 ) -> None:
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     answer = requests.get(f"{head.address}/api/jobs/", headers=headers, timeout=10)
     assert answer.status_code == (401 if token is None else 403)
-    code, error, said = _submit(head, _job(tmp_path), "--id", "no-token", token=token)
+    monkeypatch.setenv("HOME", str(tmp_path))  # where another token may be
+    monkeypatch.setenv("RAY_AUTH_TOKEN", token or "")
+    code, error, said = submit(_job(tmp_path), "--id", "no-token")
     assert (code, error["error"]) == (4, "BackendError"), said
     assert "RAY_AUTH_TOKEN" in str(error["fix"])
