@@ -6,10 +6,12 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -197,3 +199,17 @@ def test_without_the_token_nothing_is_submitted(
     code, error, said = submit(_job(tmp_path), "--id", "no-token")
     assert (code, error["error"]) == (4, "BackendError"), said
     assert "RAY_AUTH_TOKEN" in str(error["fix"])
+
+
+def test_ctrl_c_leaves_the_job_running(head: Head, submit: Submit, tmp_path: Path) -> None:
+    """The second submission follows the first, and says that the job goes on."""
+    job = _job(tmp_path, JOB.replace("epochs = 2", "epochs = 100000"))
+    assert submit(job, "--id", "long", "--no-wait")[:2] == (0, {"id": "long", "submitted": True})
+    url = f"{head.address}/api/jobs/long"
+    headers = {"Authorization": f"Bearer {head.token}"}
+    interrupt = threading.Timer(5.0, os.kill, (os.getpid(), signal.SIGINT))
+    interrupt.start()
+    code, error, said = submit(job, "--id", "long")
+    assert (code, error["message"]) == (5, "the job long goes on"), said
+    assert requests.get(url, headers=headers, timeout=10).json()["status"] in {"PENDING", "RUNNING"}
+    requests.post(f"{url}/stop", headers=headers, timeout=10).raise_for_status()
