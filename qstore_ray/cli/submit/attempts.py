@@ -24,7 +24,7 @@ _UNSEEN: Final = 3
 
 
 @dataclass(frozen=True)
-class Attempt:
+class Submission:
     """A job of the cluster.
 
     Attributes:
@@ -43,7 +43,7 @@ def attempt(
     name: str,
     entrypoint: Callable[[bool], str],
     runtime_env: dict[str, str],
-) -> Attempt:
+) -> Submission:
     """The job of a name: the one that runs or succeeded, otherwise a new one.
 
     Args:
@@ -59,7 +59,7 @@ def attempt(
         number = 1
         while (id_ := _id(name, number)) in there:
             if not _is_over_in_vain(there[id_]):
-                return Attempt(id_, submitted=False, resumes=number > 1)
+                return Submission(id_, submitted=False, resumes=number > 1)
             number += 1
         resumes = number > 1
         try:
@@ -71,7 +71,7 @@ def attempt(
             if "already exists" not in str(exc.__cause__):  # another process was sooner
                 raise
             continue
-        return Attempt(id_, submitted=True, resumes=resumes)
+        return Submission(id_, submitted=True, resumes=resumes)
 
 
 def follow(client: JobSubmissionClient, id_: str, write: Callable[[str], object]) -> int:

@@ -18,7 +18,7 @@ from qstore_ray.cli.output import AsJson, examples, note, say, say_json
 from qstore_ray.errors import InterruptedRunError, UsageError
 
 if TYPE_CHECKING:
-    from qstore_ray.cli.submit.attempts import Attempt
+    from qstore_ray.cli.submit.attempts import Submission
 
 EXAMPLES = examples(
     "submit jobs/digits.toml --address http://127.0.0.1:8265",
@@ -158,20 +158,20 @@ class _LastLine:
             self._result = value
 
 
-def _found(found: Attempt, address: str) -> str:
+def _found(found: Submission, address: str) -> str:
     done = "submitted" if found.submitted else "found there, with all that it wrote"
     resumes = ", resumes the one that failed" if found.submitted and found.resumes else ""
     return f"job {found.id} at {address}: {done}{resumes}"
 
 
-def _say_left(found: Attempt, *, as_json: bool) -> None:
+def _say_left(found: Submission, *, as_json: bool) -> None:
     if as_json:
         say_json({"id": found.id, "submitted": found.submitted})
     else:
         say(found.id)
 
 
-def _left_error(found: Attempt, address: str) -> InterruptedRunError:
+def _left_error(found: Submission, address: str) -> InterruptedRunError:
     return InterruptedRunError(
         f"the job {found.id} goes on",
         field="id",
