@@ -4,6 +4,7 @@
     commands/          one file a command
     cluster            `qstore cluster` and its sub-commands
     tune/              `qstore tune` and its sub-commands
+    submit/            `qstore submit`: a job of a Ray cluster
     progress/          bars and lines on stderr
     shared/            how a command finds a model, a run, rows
     output             stdout, `--json`, errors

@@ -36,6 +36,7 @@ from qstore_ray.cli.commands import (
     ui,
 )
 from qstore_ray.cli.stopped import stopped_error
+from qstore_ray.cli.submit.command import EXAMPLES, submit
 from qstore_ray.cli.tune import tune
 from qstore_ray.cli.tune.group import RUN
 from qstore_ray.errors import InterruptedRunError, QStoreError, UsageError
@@ -56,6 +57,7 @@ app = typer.Typer(
     ),
 )
 app.command("train", epilog=train.EXAMPLES)(train.train)
+app.command("submit", epilog=EXAMPLES)(submit)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("export", epilog=export.EXAMPLES)(export.export)

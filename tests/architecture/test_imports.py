@@ -63,6 +63,8 @@ ALLOWED = {
     "qiskit_qasm3_import": (),
     "ray": (
         "qstore_ray.backends.ibm.gateway.actor",
+        "qstore_ray.cli.submit.attempts",  # for the type checker
+        "qstore_ray.cli.submit.head",
         "qstore_ray.cluster.supervisor",
         "qstore_ray.data.read.dataset",  # for the type checker
         "qstore_ray.data.read.ray_reader",

@@ -1,0 +1,7 @@
+"""`qstore submit`: run a job file as a job of a Ray cluster.
+
+command     the command: what is typed and what is printed
+attempts    one submission of a name: wait for it, resume it, never repeat it
+head        the address, the token, and the errors of a cluster's job server
+package     the files that go with a job
+"""

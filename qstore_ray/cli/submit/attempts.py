@@ -1,0 +1,141 @@
+"""One submission of a name: the same one again waits for it, or resumes it after a failure.
+
+The attempts of `digits` are the jobs `digits`, `digits-2`, `digits-3`, … of the cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from qstore_ray.cli.submit.head import server_errors
+from qstore_ray.errors import BackendError, InterruptedRunError
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
+
+_PAUSE: Final = 0.5
+_FAILED: Final = 1
+_UNSEEN: Final = 3
+"""Times in a row that the logs may break off without a new line."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job of the cluster.
+
+    Attributes:
+        id: its submission id.
+        submitted: it was submitted now, and not found there.
+        resumes: it goes on from a job that failed.
+    """
+
+    id: str
+    submitted: bool
+    resumes: bool
+
+
+def attempt(
+    client: JobSubmissionClient,
+    name: str,
+    entrypoint: Callable[[bool], str],
+    runtime_env: dict[str, str],
+) -> Submission:
+    """The job of a name: the one that runs or succeeded, otherwise a new one.
+
+    Args:
+        entrypoint: what the job runs, given whether it resumes one that failed.
+
+    Raises:
+        BackendError: the job server is out of reach, or refuses the job.
+    """
+    address = client.get_address()
+    while True:
+        with server_errors(address):
+            there = {job.submission_id: job for job in client.list_jobs()}
+        number = 1
+        while (id_ := _id(name, number)) in there:
+            if not _is_over_in_vain(there[id_]):
+                return Submission(id_, submitted=False, resumes=number > 1)
+            number += 1
+        resumes = number > 1
+        try:
+            with server_errors(address):
+                client.submit_job(
+                    entrypoint=entrypoint(resumes), submission_id=id_, runtime_env=runtime_env
+                )
+        except BackendError as exc:
+            if "already exists" not in str(exc.__cause__):  # another process was sooner
+                raise
+            continue
+        return Submission(id_, submitted=True, resumes=resumes)
+
+
+def follow(client: JobSubmissionClient, id_: str, write: Callable[[str], object]) -> int:
+    """Write the logs of a job until it ends; its own exit code.
+
+    A job that was stopped has 5. The logs go on after a connection that broke off.
+
+    Raises:
+        BackendError: the job server is out of reach, or the job never started.
+    """
+    seen = 0
+    broken = 0
+
+    async def tail() -> None:
+        nonlocal seen
+        passed = 0
+        async for chunk in client.tail_job_logs(id_):
+            new = chunk[max(0, seen - passed) :]
+            passed += len(chunk)
+            if new:
+                seen = passed
+                write(new)
+
+    while True:
+        before = seen
+        try:
+            with server_errors(client.get_address()):
+                asyncio.run(tail())
+        except BackendError:
+            broken = broken + 1 if seen == before else 0
+            if broken >= _UNSEEN:
+                raise
+        with server_errors(client.get_address()):
+            status, info = client.get_job_status(id_), client.get_job_info(id_)
+        if status.is_terminal():
+            return exit_code(status, info)
+        time.sleep(_PAUSE)
+
+
+def exit_code(status: JobStatus, info: JobDetails) -> int:
+    """What the job's own program ended with.
+
+    Raises:
+        BackendError: it failed before its program ran.
+    """
+    if status.value == "SUCCEEDED":
+        return 0
+    if status.value == "STOPPED":
+        return InterruptedRunError.exit_code
+    if info.driver_exit_code is None:
+        said = " ".join((info.message or "no reason given").split())
+        raise BackendError(
+            f"the job failed before it ran: {said[:500]}",
+            field="job",
+            value=info.submission_id,
+            fix="Look at the job on Ray's dashboard.",
+        )
+    code: int = info.driver_exit_code
+    return code if code > 0 else 128 - code or _FAILED
+
+
+def _id(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}-{number}"
+
+
+def _is_over_in_vain(job: JobDetails) -> bool:
+    return job.status.is_terminal() and job.status.value != "SUCCEEDED"

@@ -1,0 +1,181 @@
+"""`qstore submit`: run a job file as a job of a Ray cluster."""
+
+from __future__ import annotations
+
+import enum
+import json
+import re
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from qstore_ray.cli.output import AsJson, examples, note, say, say_json
+from qstore_ray.errors import InterruptedRunError, UsageError
+
+if TYPE_CHECKING:
+    from qstore_ray.cli.submit.attempts import Submission
+
+EXAMPLES = examples(
+    "submit jobs/digits.toml --address http://127.0.0.1:8265",
+    "submit jobs/digits_tune.toml --command tune --storage /shared/runs --no-wait",
+    "submit jobs/digits.toml --command evaluate --id digits-score",
+)
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+
+
+class Command(enum.StrEnum):
+    """What the job runs."""
+
+    TRAIN = "train"
+    TUNE = "tune"
+    EVALUATE = "evaluate"
+    PREDICT = "predict"
+
+
+def submit(
+    job: Annotated[str, typer.Argument(metavar="JOB.toml", help="The job file.")],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ARGUMENTS", help="After --: more arguments of the command."),
+    ] = None,
+    address: Annotated[
+        str, typer.Option(metavar="URL", help="The address of Ray's dashboard.")
+    ] = "http://127.0.0.1:8265",
+    command: Annotated[Command, typer.Option(help="What the job runs.")] = Command.TRAIN,
+    id_: Annotated[
+        str | None,
+        typer.Option("--id", metavar="ID", help="Submission id; without it, the job's name."),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Folder of the runs, the same on all nodes (storage)."),
+    ] = None,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for its end.")] = False,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Talk to a head elsewhere without a token.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a job file as a job of a Ray cluster: logs on stderr, the exit code is the job's.
+
+    The files that git tracks go with it. The same submission again waits for the job that runs,
+    and resumes one that failed or was stopped. Ctrl-C leaves the job running.
+    """
+    from qstore_ray.cli.submit.attempts import attempt, follow
+    from qstore_ray.cli.submit.head import connect
+    from qstore_ray.cli.submit.package import package_of
+    from qstore_ray.job import JobConfig
+
+    config = JobConfig.load(job, [] if storage is None else [f"storage={json.dumps(storage)}"])
+    name = _checked(id_ or _default_id(config.name, command))
+    package = package_of(Path(job))
+    if not package.tracked:
+        note(f"Outside git, only these files go with the job: {', '.join(map(str, package.files))}")
+    runs = str(config.storage)
+    runs = runs if "://" in runs else str(Path(runs).resolve())
+    entrypoint = _entrypoint(command, package.job, config.name, runs, arguments or ())
+    client = connect(address, insecure=insecure)
+    with tempfile.TemporaryDirectory() as scratch:
+        packed = Path(scratch) / f"{name}.zip"
+        package.write(packed)
+        found = attempt(client, name, entrypoint, {"working_dir": str(packed)})
+    note(_found(found, address))
+    if no_wait:
+        _say_left(found, as_json=as_json)
+        return
+    lines = _LastLine()
+    try:
+        code = follow(client, found.id, lines.write)
+    except KeyboardInterrupt:
+        raise _left_error(found, address) from None
+    if as_json:
+        say_json({"id": found.id, "exit_code": code, "result": lines.result()})
+    else:
+        say(f"job {found.id} ended with exit code {code}")
+    raise typer.Exit(code)
+
+
+def _default_id(name: str, command: Command) -> str:
+    return name if command is Command.TRAIN else f"{name}-{command}"
+
+
+def _checked(name: str) -> str:
+    if ".." in name or not _ID.fullmatch(name):
+        raise UsageError(
+            "a submission id has letters, digits, and . _ - between them, without '..'",
+            field="id",
+            value=name,
+            fix="Write another one with --id.",
+        )
+    return name
+
+
+def _entrypoint(
+    command: Command, job: Path, name: str, storage: str, arguments: Sequence[str]
+) -> Callable[[bool], str]:
+    """What the job's shell runs: the Python of this machine if it is there, too, or `python`."""
+    python = f'"$(command -v {shlex.quote(sys.executable)} || echo python)"'
+    starts_runs = command in {Command.TRAIN, Command.TUNE}
+    subject = job.as_posix() if starts_runs else name
+    words = shlex.join([command, subject, *arguments, "--storage", storage, "--json"])
+    # A job may have failed before it had a folder to resume.
+    folder = shlex.quote(f"{storage}/{name}")
+    resumed = f" $(test -e {folder} && echo --resume)" if starts_runs else ""
+    return lambda resumes: f"{python} -m qstore_ray {words}{resumed if resumes else ''}"
+
+
+class _LastLine:
+    """Writes logs to stderr, and keeps their last line of JSON."""
+
+    def __init__(self) -> None:
+        self._rest = ""
+        self._result: dict[str, Any] | None = None
+
+    def write(self, text: str) -> None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            self._read(line)
+
+    def result(self) -> dict[str, Any] | None:
+        self._read(self._rest)
+        return self._result
+
+    def _read(self, line: str) -> None:
+        if not line.startswith("{"):
+            return
+        try:
+            value = json.loads(line)
+        except ValueError:
+            return
+        if "status" in value or "error" in value or self._result is None:
+            self._result = value
+
+
+def _found(found: Submission, address: str) -> str:
+    done = "submitted" if found.submitted else "found there, with all that it wrote"
+    resumes = ", resumes the one that failed" if found.submitted and found.resumes else ""
+    return f"job {found.id} at {address}: {done}{resumes}"
+
+
+def _say_left(found: Submission, *, as_json: bool) -> None:
+    if as_json:
+        say_json({"id": found.id, "submitted": found.submitted})
+    else:
+        say(found.id)
+
+
+def _left_error(found: Submission, address: str) -> InterruptedRunError:
+    return InterruptedRunError(
+        f"the job {found.id} goes on",
+        field="id",
+        value=found.id,
+        fix="The same command follows it again. To stop it: RAY_AUTH_MODE=token ray job stop "
+        f"--address {address} {found.id}",
+    )

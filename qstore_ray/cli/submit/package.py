@@ -1,0 +1,141 @@
+"""The files that go with a job: those that git tracks, in one zip file."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from qstore_ray.errors import ResourceError, UsageError
+
+LIMIT: Final = 100 * 2**20
+"""Bytes that the job server of Ray takes in one request."""
+_SHOWN: Final = 5
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Package:
+    """The files of a job.
+
+    Attributes:
+        root: the folder in which the job runs.
+        files: relative to `root`.
+        job: the job file, relative to `root`.
+        tracked: the files are those that git tracks; otherwise the job file and what it names.
+    """
+
+    root: Path
+    files: tuple[Path, ...]
+    job: Path
+    tracked: bool
+
+    def write(self, path: Path) -> int:
+        """Write the zip file; its bytes. The same files make the same bytes.
+
+        Raises:
+            ResourceError: it is larger than Ray's job server takes.
+        """
+        packed = {}
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in self.files:
+                entry = zipfile.ZipInfo(file.as_posix(), date_time=_EPOCH)
+                entry.external_attr = ((self.root / file).stat().st_mode & 0o777) << 16
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                with (self.root / file).open("rb") as source, archive.open(entry, "w") as target:
+                    shutil.copyfileobj(source, target)
+                packed[file] = archive.getinfo(file.as_posix()).compress_size
+        size = path.stat().st_size
+        if size >= LIMIT:
+            largest = sorted(packed, key=lambda file: -packed[file])[:_SHOWN]
+            named = ", ".join(f"{file} {_mib(packed[file])}" for file in largest)
+            raise ResourceError(
+                f"the files of the job are {_mib(size)} in a zip file, Ray takes {_mib(LIMIT)}",
+                field="job",
+                value=named,
+                fix="Keep large files outside git, in storage that all nodes of the cluster reach.",
+            )
+        return size
+
+
+def package_of(job: Path) -> Package:
+    """What goes with a job file: the files of its git work tree that git tracks.
+
+    Outside a git work tree: the job file, and the files below its folder that it names.
+
+    Raises:
+        UsageError: the job file is in a git work tree, and git does not track it.
+    """
+    file = job.resolve()
+    root = _git(file.parent, "rev-parse", "--show-toplevel")
+    if root is None:
+        named = (path.relative_to(file.parent) for path in _named(file))
+        files = (Path(file.name), *named)
+        return Package(file.parent, tuple(dict.fromkeys(files)), Path(file.name), tracked=False)
+    top = Path(root.rstrip("\n")).resolve()
+    listed = (_git(top, "ls-files", "-z") or "").split("\0")
+    files = tuple(sorted(path for path in map(Path, filter(None, listed)) if _kept(top, path)))
+    if file.relative_to(top) not in files:
+        raise UsageError(
+            "git does not track the job file, so it would not go with the job",
+            field="job",
+            value=str(job),
+            fix=f"git add {job}",
+        )
+    return Package(top, files, file.relative_to(top), tracked=True)
+
+
+def _kept(root: Path, path: Path) -> bool:
+    """Whether it is a file of the work tree: not deleted, no submodule, no link out of it."""
+    file = root / path
+    return file.is_file() and file.resolve().is_relative_to(root)
+
+
+def _named(job: Path) -> Iterator[Path]:
+    """The files below the folder of a job file that its values name."""
+    import tomllib
+
+    from qstore_ray.errors import ConfigError
+
+    try:
+        tables = tomllib.loads(job.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise ConfigError(
+            f"the job file cannot be read: {exc}", field="job", value=str(job),
+            fix="Write a TOML file, such as jobs/digits.toml.",
+        ) from exc  # fmt: skip
+    for text in _texts(tables):
+        path = job.parent / text
+        inside = path.resolve().is_relative_to(job.parent)
+        if text and "\0" not in text and inside and path.is_file():
+            yield path.resolve()
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, Sequence):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    """What git prints there; None outside a work tree, and on a machine without git."""
+    program = shutil.which("git")
+    if program is None:
+        return None
+    done = subprocess.run(  # noqa: S603 - its arguments are ours
+        [program, "-C", str(folder), *words], capture_output=True, text=True, check=False
+    )
+    return done.stdout if done.returncode == 0 else None
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB"

@@ -1,0 +1,177 @@
+"""`qstore submit`, without a cluster: what goes along, what is refused, how a job is followed."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+from ray.job_submission import JobDetails, JobStatus, JobType
+
+from qstore_ray.cli.app import main
+from qstore_ray.cli.submit import package
+from qstore_ray.cli.submit.attempts import exit_code
+from qstore_ray.cli.submit.head import token_of
+from qstore_ray.cli.submit.package import package_of
+from qstore_ray.errors import BackendError, ConfigError, ResourceError, UsageError
+from tests.unit.cli.test_train import JOB
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    path = tmp_path / "tree" / "jobs" / "iris.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(JOB.format(storage=tmp_path / "runs"), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def tree(job: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git work tree that tracks the job file."""
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    root = job.parent.parent
+    subprocess.run(["git", "init", "-q", str(root)], check=True)
+    subprocess.run(["git", "-C", str(root), "add", "jobs/iris.toml"], check=True)
+    return root
+
+
+@pytest.fixture
+def no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def test_only_tracked_files_go_along(tree: Path, job: Path, tmp_path: Path) -> None:
+    for name in (".env", "jobs/secret.txt", "gone.py"):
+        (tree / name).write_text("secret", encoding="utf-8")
+    subprocess.run(["git", "-C", str(tree), "add", "gone.py"], check=True)
+    (tree / "gone.py").unlink()
+    found = package_of(job)
+    found.write(tmp_path / "a.zip")
+    found.write(tmp_path / "b.zip")
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert archive.namelist() == ["jobs/iris.toml"]
+        assert archive.read("jobs/iris.toml") == job.read_bytes()
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+
+
+def test_a_tracked_link_out_of_the_tree_stays_here(tree: Path, job: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside").write_text("secret", encoding="utf-8")
+    (tree / "link").symlink_to(tmp_path / "outside")
+    subprocess.run(["git", "-C", str(tree), "add", "link"], check=True)
+    assert package_of(job).files == (Path("jobs/iris.toml"),)
+
+
+def test_a_job_file_that_git_does_not_track_is_refused(tree: Path) -> None:
+    other = tree / "other.toml"
+    other.write_text("", encoding="utf-8")
+    with pytest.raises(UsageError, match="git does not track"):
+        package_of(other)
+
+
+def test_outside_git_the_job_file_and_what_it_names_go_along(job: Path) -> None:
+    (job.parent / "rows.csv").write_text("a\n1\n", encoding="utf-8")
+    (job.parent.parent / "above.csv").write_text("a\n1\n", encoding="utf-8")
+    (job.parent / "secret.txt").write_text("secret", encoding="utf-8")
+    text = job.read_text(encoding="utf-8")
+    job.write_text(f'{text}\n[x]\nfiles = ["rows.csv", "../above.csv"]\n', encoding="utf-8")
+    found = package_of(job)
+    assert not found.tracked
+    assert found.files == (Path("iris.toml"), Path("rows.csv"))
+
+
+def test_too_large_a_package_is_refused_with_sizes(
+    tree: Path, job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(package, "LIMIT", 2**20)
+    (tree / "big.bin").write_bytes(os.urandom(3 * 2**20))
+    subprocess.run(["git", "-C", str(tree), "add", "big.bin"], check=True)
+    with pytest.raises(ResourceError, match=r"3\.0 MiB .* Ray takes 1\.0 MiB") as caught:
+        package_of(job).write(tmp_path / "x.zip")
+    assert "big.bin 3.0 MiB" in str(caught.value.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--address", "http://10.255.255.1:8265"], 2, "there is no token"),
+        (["--address", "ftp://127.0.0.1"], 2, "not the address"),
+        (["--address", "http://127.0.0.1:99999"], 2, "not the address"),
+        (["--address", "http://u:hidden@127.0.0.1"], 2, "not the address"),
+        (["--id", "../x"], 2, "without '..'"),
+        (["--id", "a..b"], 2, "without '..'"),
+        (["--id", "a b"], 2, "submission id"),
+        (["--command", "serve"], 2, "serve"),
+        (["--address", "http://127.0.0.1:1"], 4, "nothing answers"),
+    ],
+)
+@pytest.mark.usefixtures("no_token")
+def test_what_cannot_be_submitted(tree, job, words, code, said, capsys) -> None:
+    assert main(["submit", str(job), *words, "--json"]) == code
+    out = capsys.readouterr().out
+    assert said in json.loads(out.splitlines()[-1])["message"]
+    assert "hidden" not in out
+
+
+@pytest.mark.usefixtures("no_token")
+def test_a_server_that_is_no_job_server_is_a_backend_error(tree, job, capsys) -> None:
+    """Something listens there and hangs up."""
+    import threading
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            for _ in range(3):
+                try:
+                    server.accept()[0].close()
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=hang_up, daemon=True)
+        thread.start()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        assert main(["submit", str(job), "--address", address, "--json"]) == 4
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["error"] == "BackendError"
+
+
+@pytest.mark.usefixtures("no_token")
+def test_the_token_comes_from_where_ray_takes_it(tmp_path, monkeypatch) -> None:
+    assert token_of() is None
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("of-home\n", encoding="utf-8")
+    assert token_of() == "of-home"
+    (tmp_path / "file").write_text("of-file", encoding="utf-8")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "file"))
+    assert token_of() == "of-file"
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "of-variable")
+    assert token_of() == "of-variable"
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "none"))
+    with pytest.raises(ConfigError, match="cannot be read"):
+        token_of()
+
+
+@pytest.mark.parametrize(
+    ("status", "own", "code"),
+    [("SUCCEEDED", 0, 0), ("FAILED", 3, 3), ("FAILED", -9, 137), ("STOPPED", None, 5)],
+)
+def test_the_exit_code_is_that_of_the_job(status, own, code) -> None:
+    assert exit_code(JobStatus(status), _details(status, own)) == code
+
+
+def test_a_job_that_never_ran_is_a_backend_error() -> None:
+    with pytest.raises(BackendError, match="before it ran: no room"):
+        exit_code(JobStatus.FAILED, _details("FAILED", None))
+
+
+def _details(status: str, own: int | None) -> JobDetails:
+    return JobDetails(
+        type=JobType.SUBMISSION, entrypoint="x", status=JobStatus(status),
+        message="no room", driver_exit_code=own, submission_id="a",
+    )  # fmt: skip
