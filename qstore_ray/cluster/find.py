@@ -33,14 +33,14 @@ WORKER_SETTINGS = {
 """Settings of Ray, of its processes and of those that join it, where we have started it."""
 
 
-class Found(NamedTuple):
+class FoundCluster(NamedTuple):
     """The record of a cluster that runs, and whether what a dead one had left was removed."""
 
     record: ClusterRecord | None
     was_stale: bool = False
 
 
-def find_cluster() -> Found:
+def find_cluster() -> FoundCluster:
     """The cluster of this user that runs on this machine; what a dead one has left is removed.
 
     Examples:
@@ -49,21 +49,21 @@ def find_cluster() -> Found:
     """
     folder = state_folder()
     if (record := _running(folder)) is not None:
-        return Found(record)
+        return FoundCluster(record)
     if not folder.exists():
-        return Found(None)
+        return FoundCluster(None)
     with folder_locked(folder):  # waits for one that starts, or stops
         return find_locked(folder)
 
 
-def find_locked(folder: Path) -> Found:
+def find_locked(folder: Path) -> FoundCluster:
     """As `find_cluster`, called by a process that has the folder locked."""
     if (record := _running(folder)) is not None:
-        return Found(record)
+        return FoundCluster(record)
     if not folder.exists():
-        return Found(None)
+        return FoundCluster(None)
     sweep(folder)
-    return Found(None, was_stale=True)
+    return FoundCluster(None, was_stale=True)
 
 
 def _running(folder: Path) -> ClusterRecord | None:

@@ -7,6 +7,7 @@ import site
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -77,12 +78,12 @@ def start_cluster(nodes: int = 1, cpus: int | None = None) -> Started:
         if record is not None:
             check_software(record)
             return Started(record, new=False, was_stale=was_stale)
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            return Started(_start(folder, size), new=True, was_stale=was_stale)
-        except BaseException:
-            sweep(folder)
-            raise
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as unless_started:
+            unless_started.callback(sweep, folder)
+            record = _start(folder, size)
+            unless_started.pop_all()
+        return Started(record, new=True, was_stale=was_stale)
 
 
 def _start(folder: Path, size: ClusterSize) -> ClusterRecord:

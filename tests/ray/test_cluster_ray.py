@@ -48,9 +48,9 @@ def _of_session(session: int) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if os.getsid(process.pid) == session:
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
-        except ProcessLookupError:  # it has ended meanwhile
+        except (ProcessLookupError, psutil.NoSuchProcess):  # it has ended meanwhile
             continue
     return found
 
