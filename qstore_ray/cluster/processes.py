@@ -82,5 +82,5 @@ def _listed() -> Iterator[tuple[int, str]]:
     for folder in _PROC.iterdir():
         if folder.name.isdigit():
             with suppress(OSError):  # it has ended meanwhile
-                words = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
-                yield int(folder.name), words.decode(errors="replace").strip()
+                typed = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+                yield int(folder.name), typed.decode(errors="replace").strip()

@@ -63,7 +63,8 @@ def _stop_on_sigterm(stop: threading.Event) -> None:
 def _started(size: ClusterSize, record: ClusterRecord) -> Cluster:
     store = size.object_store_mb * 2**20
     head, *others = size.cpus
-    gpus = get_accelerator_manager_for_resource("GPU").get_current_node_num_accelerators()
+    counting = get_accelerator_manager_for_resource("GPU")
+    gpus = counting.get_current_node_num_accelerators() if counting else 0
     cluster = Cluster(
         initialize_head=True,
         head_node_args={

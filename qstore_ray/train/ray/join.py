@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
-from ray._raylet import AuthenticationTokenLoader, Config
+from ray._raylet import (  # type: ignore[attr-defined]  # of a compiled module
+    AuthenticationTokenLoader,
+    Config,
+)
 from ray.exceptions import RayError
 
 from qstore_ray.cluster.find import client_environment
