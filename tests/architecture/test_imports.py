@@ -56,6 +56,7 @@ ALLOWED = {
         "qstore_ray.backends.ibm.service.client",
         "qstore_ray.backends.ibm.service.estimator",
         "qstore_ray.backends.ibm.service.estimator_options",
+        "qstore_ray.backends.ibm.service.job_session",
         "qstore_ray.backends.ibm.service.options",
         "qstore_ray.backends.ibm.service.session",
         "qstore_ray.backends.noise.device.fake",

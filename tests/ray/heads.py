@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -47,7 +47,8 @@ def ray_head(
             assert process.poll() is None, "the cluster was stopped by a run that only joined it"
         finally:
             for started in psutil.Process(process.pid).children(recursive=True):
-                started.kill()
+                with suppress(psutil.NoSuchProcess):
+                    started.kill()
             process.kill()
             process.wait(30)
 

@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -80,7 +81,8 @@ def head(repository: Path) -> Iterator[Head]:
             yield found
         finally:
             for started in psutil.Process(process.pid).children(recursive=True):
-                started.kill()
+                with suppress(psutil.NoSuchProcess):
+                    started.kill()
             process.kill()
             process.wait(30)
 
@@ -202,7 +204,7 @@ def test_without_the_token_nothing_is_submitted(
 
 
 def test_ctrl_c_leaves_the_job_running(head: Head, submit: Submit, tmp_path: Path) -> None:
-    """The second submission follows the first, and says that the job goes on."""
+    """The second submission follows the first, and says that the job continues."""
     job = _job(tmp_path, JOB.replace("epochs = 2", "epochs = 100000"))
     assert submit(job, "--id", "long", "--no-wait")[:2] == (0, {"id": "long", "submitted": True})
     url = f"{head.address}/api/jobs/long"
@@ -210,6 +212,6 @@ def test_ctrl_c_leaves_the_job_running(head: Head, submit: Submit, tmp_path: Pat
     interrupt = threading.Timer(5.0, os.kill, (os.getpid(), signal.SIGINT))
     interrupt.start()
     code, error, said = submit(job, "--id", "long")
-    assert (code, error["message"]) == (5, "the job long goes on"), said
+    assert (code, error["message"]) == (5, "the job long continues"), said
     assert requests.get(url, headers=headers, timeout=10).json()["status"] in {"PENDING", "RUNNING"}
     requests.post(f"{url}/stop", headers=headers, timeout=10).raise_for_status()

@@ -21,7 +21,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from qstore_ray.backends.ibm.gateway.packing import Packer
+from qstore_ray.backends.ibm.queue.packing import Packer
 from qstore_ray.backends.ibm.requests import CircuitRequest, JobCaps, PackedJob
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from qstore_ray.backends.ibm.gateway.packing import COALESCING_DELAY
+from qstore_ray.backends.ibm.queue.packing import COALESCING_DELAY
 from qstore_ray.backends.ibm.requests import JobCaps
 from qstore_ray.config import Config
 

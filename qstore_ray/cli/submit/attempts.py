@@ -30,7 +30,7 @@ class Submission:
     Attributes:
         id: its submission id.
         submitted: it was submitted now, and not found there.
-        resumes: it goes on from a job that failed.
+        resumes: it resumes a job that failed.
     """
 
     id: str
@@ -77,7 +77,7 @@ def attempt(
 def follow(client: JobSubmissionClient, id_: str, write: Callable[[str], object]) -> int:
     """Write the logs of a job until it ends; its own exit code.
 
-    A job that was stopped has 5. The logs go on after a connection that broke off.
+    A job that was stopped has 5. The logs are resumed after a connection that broke off.
 
     Raises:
         BackendError: the job server is out of reach, or the job never started.

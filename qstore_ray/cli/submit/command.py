@@ -118,7 +118,7 @@ def _checked(name: str) -> str:
 def _entrypoint(
     command: Command, job: Path, name: str, storage: str, arguments: Sequence[str]
 ) -> Callable[[bool], str]:
-    """What the job's shell runs: the Python of this machine if it is there, too, or `python`."""
+    """What the job's shell runs: this machine's Python if it exists there, too, or `python`."""
     python = f'"$(command -v {shlex.quote(sys.executable)} || echo python)"'
     starts_runs = command in {Command.TRAIN, Command.TUNE}
     subject = job.as_posix() if starts_runs else name
@@ -173,7 +173,7 @@ def _say_left(found: Submission, *, as_json: bool) -> None:
 
 def _left_error(found: Submission, address: str) -> InterruptedRunError:
     return InterruptedRunError(
-        f"the job {found.id} goes on",
+        f"the job {found.id} continues",
         field="id",
         value=found.id,
         fix="The same command follows it again. To stop it: RAY_AUTH_MODE=token ray job stop "

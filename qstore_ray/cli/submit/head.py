@@ -62,7 +62,7 @@ def connect(address: str, *, insecure: bool) -> JobSubmissionClient:
 
 
 def token_of() -> str | None:
-    """The token of the cluster, from where Ray takes it; None if there is none.
+    """The token of the cluster, from where Ray takes it; None without one.
 
     Raises:
         ConfigError: RAY_AUTH_TOKEN_PATH names no file that can be read.

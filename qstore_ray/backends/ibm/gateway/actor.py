@@ -25,7 +25,6 @@ from qstore_ray.backends.ibm.budget import HardwareBudget, Spending
 from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.config import GatewayConfig
 from qstore_ray.backends.ibm.forecast import HardwareCost
-from qstore_ray.backends.ibm.gateway.gateway import Gateway
 from qstore_ray.backends.ibm.gateway.hosting import IDLE_SECONDS, GatewayHost
 from qstore_ray.errors import BackendError, ConfigError, QStoreError, first_line
 
@@ -42,10 +41,8 @@ _PREDECESSOR_SECONDS = 15.0
 """For how long the process of an actor may live after Ray has given it up."""
 _TRIES, _PAUSE = 20, 0.25
 """How often an actor that has just ended is asked for again, and the seconds between."""
-
-
-class ActorEndedError(BackendError):
-    """The actor is about to end; the call has to be made again."""
+_ENDED = "ended"
+"""The answer of an actor that is about to end: the call has to be made again."""
 
 
 class GatewayServer:
@@ -61,27 +58,13 @@ class GatewayServer:
         me = ray.get_runtime_context().current_actor
         threading.Thread(target=self._end_if_idle, args=(me,), daemon=True).start()
 
-    def _gateway(self, config: str) -> Gateway:
+    def ask(self, config: str, method: str, *arguments: Any) -> Any:
+        """What a method of the run's gateway returns, which is opened by the first call."""
         with self._ending:
             if self._is_over:
-                raise ActorEndedError("the gateway's actor ends", field="backend")
-            return self._host.gateway(GatewayConfig.model_validate_json(config))
-
-    def evaluate_all(
-        self, config: str, calls: Sequence[HardwareCall]
-    ) -> Sequence[Sequence[AnyArray]]:
-        """See `Gateway.evaluate_all`."""
-        return self._gateway(config).evaluate_all(calls)
-
-    def check_forecast(
-        self, config: str, forecast: HardwareCost, trial: str, budget: HardwareBudget
-    ) -> None:
-        """See `Gateway.check_forecast`."""
-        self._gateway(config).check_forecast(forecast, trial, budget)
-
-    def check_circuits(self, config: str, calls: Sequence[HardwareCall]) -> None:
-        """See `Gateway.check_circuits`."""
-        self._gateway(config).check_circuits(calls)
+                return _ENDED
+            gateway = self._host.gateway(GatewayConfig.model_validate_json(config))
+        return getattr(gateway, method)(*arguments)
 
     def has_run(self, run: str) -> bool:
         """Whether a gateway of the run is open."""
@@ -142,19 +125,17 @@ class RemoteGateway:
         assert self._config is not None, "an open gateway is not asked to open one"
         text = self._config.model_dump_json()
         for left in reversed(range(_TRIES)):
-            try:
-                with _answering():
-                    try:
-                        return ray.get(getattr(self._actor, method).remote(text, *arguments))
-                    except ActorDiedError:
-                        if not left:
-                            raise
-            except ActorEndedError:
-                if not left:
-                    raise
+            with _answering():
+                try:
+                    found = ray.get(self._actor.ask.remote(text, method, *arguments))
+                    if not (isinstance(found, str) and found == _ENDED):
+                        return found
+                except ActorDiedError:
+                    if not left:
+                        raise
             time.sleep(_PAUSE)
             self._actor = _actor_of(self._config)
-        raise AssertionError("the last try returns or raises")
+        raise BackendError("the gateway to the quantum computer ends again and again")
 
     def evaluate(self, call: HardwareCall) -> Sequence[AnyArray]:
         """See `Gateway.evaluate`.

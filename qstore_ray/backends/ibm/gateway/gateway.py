@@ -24,14 +24,14 @@ from qstore_ray.backends.ibm.gateway.billing import AccountLeft, PendingBills
 from qstore_ray.backends.ibm.gateway.compiling import CallCompiler
 from qstore_ray.backends.ibm.gateway.failed_job import failed_job_error, may_run_again
 from qstore_ray.backends.ibm.gateway.flight import Flight, bases_of, outcome_name
-from qstore_ray.backends.ibm.gateway.lanes import Lanes
-from qstore_ray.backends.ibm.gateway.packing import Packer
 from qstore_ray.backends.ibm.gateway.polling import PollPace
 from qstore_ray.backends.ibm.gateway.sessions import LeftSessions
 from qstore_ray.backends.ibm.gateway.waiter import CallWaiter, trial_ended_error
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.ledger.record import JobState
 from qstore_ray.backends.ibm.policy import GatewayPolicy
+from qstore_ray.backends.ibm.queue.packing import Packer
+from qstore_ray.backends.ibm.queue.shared_cap import SharedCap
 from qstore_ray.backends.ibm.requests import CircuitRequest, PackedJob, alone, pieces
 from qstore_ray.backends.ibm.service.client import IbmClient
 from qstore_ray.backends.ibm.service.isa import Pub
@@ -64,7 +64,7 @@ class Gateway:
         rates: QpuRates,
         budget: HardwareBudget,
         compiler: CallCompiler,
-        lanes: Lanes,
+        lanes: SharedCap,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client, self._ledger, self._policy = client, ledger, policy

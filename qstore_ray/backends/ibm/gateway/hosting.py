@@ -11,8 +11,8 @@ from contextlib import ExitStack, suppress
 
 from qstore_ray.backends.ibm.config import GatewayConfig
 from qstore_ray.backends.ibm.gateway.gateway import Gateway
-from qstore_ray.backends.ibm.gateway.lanes import Lanes
 from qstore_ray.backends.ibm.gateway.opening import open_gateway
+from qstore_ray.backends.ibm.queue.shared_cap import SharedCap
 from qstore_ray.errors import ConfigError, QStoreError
 
 IDLE_SECONDS = 1800.0
@@ -26,7 +26,7 @@ class GatewayHost:
     """
 
     def __init__(self, wait: float = 0.0) -> None:
-        self._wait, self._lock, self._lanes = wait, threading.Lock(), Lanes()
+        self._wait, self._lock, self._lanes = wait, threading.Lock(), SharedCap()
         self._open: dict[tuple[str, str | None], tuple[GatewayConfig, Gateway]] = {}
 
     def gateway(self, config: GatewayConfig) -> Gateway:

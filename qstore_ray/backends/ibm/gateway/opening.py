@@ -9,11 +9,11 @@ from typing import Final
 from qstore_ray.backends.ibm.config import GatewayConfig
 from qstore_ray.backends.ibm.gateway.compiling import CallCompiler
 from qstore_ray.backends.ibm.gateway.gateway import Gateway
-from qstore_ray.backends.ibm.gateway.lanes import Lanes
 from qstore_ray.backends.ibm.ledger.entries import LedgerOwner
 from qstore_ray.backends.ibm.ledger.file import unwritable_error
 from qstore_ray.backends.ibm.ledger.layout import calibration_of_run
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
+from qstore_ray.backends.ibm.queue.shared_cap import SharedCap
 from qstore_ray.backends.ibm.service.account import sign_in
 from qstore_ray.backends.ibm.service.client import IbmClient
 from qstore_ray.errors import ConfigError, LedgerError
@@ -23,7 +23,7 @@ CONFIG: Final = "gateway.json"
 
 
 def open_gateway(
-    config: GatewayConfig, *, wait: float = 0.0, lanes: Lanes | None = None
+    config: GatewayConfig, *, wait: float = 0.0, lanes: SharedCap | None = None
 ) -> Gateway:
     """A new gateway in this process, which signs in and opens the ledger.
 
@@ -47,7 +47,13 @@ def open_gateway(
         client.device = calibration_of_run(folder, client.device)
         compiler = CallCompiler(client, config.seed, config.level)
         gateway = Gateway(
-            client, ledger, config.policy, config.rates, config.budget, compiler, lanes or Lanes()
+            client,
+            ledger,
+            config.policy,
+            config.rates,
+            config.budget,
+            compiler,
+            lanes or SharedCap(),
         )
         stack.pop_all()
     return gateway

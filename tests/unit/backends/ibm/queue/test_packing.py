@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qstore_ray.backends.ibm.forecast import jobs_for
-from qstore_ray.backends.ibm.gateway.packing import Packer
+from qstore_ray.backends.ibm.queue.packing import Packer
 from qstore_ray.backends.ibm.requests import CircuitRequest, JobCaps, PackedJob
 from qstore_ray.errors import ConfigError
 from tests.unit.backends.ibm.made import key_of, request

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qstore_ray.backends.ibm.gateway.lanes import Lanes
+from qstore_ray.backends.ibm.queue.shared_cap import SharedCap
 
 
 class Asker:
     """A gateway with so many jobs that wait."""
 
-    def __init__(self, lanes: Lanes, waiting: int) -> None:
+    def __init__(self, lanes: SharedCap, waiting: int) -> None:
         self.woken, self.waiting, self.running = 0, waiting, 0
         self.lane = lanes.join(self.wake)
 
@@ -34,13 +34,13 @@ class Asker:
 
 
 def test_a_gateway_alone_has_the_whole_cap():
-    one = Asker(Lanes(), 9)
+    one = Asker(SharedCap(), 9)
     assert one.turn(5) == 5
     assert not one.lane.has_room(5)
 
 
 def test_a_second_gateway_gets_its_part_as_jobs_end():
-    lanes = Lanes()
+    lanes = SharedCap()
     one, two = Asker(lanes, 99), Asker(lanes, 99)
     assert one.turn(4) == 4
     assert two.turn(4) == 0
@@ -54,7 +54,7 @@ def test_a_second_gateway_gets_its_part_as_jobs_end():
 
 
 def test_what_a_gateway_had_is_free_when_it_leaves():
-    lanes = Lanes()
+    lanes = SharedCap()
     one, two = Asker(lanes, 5), Asker(lanes, 5)
     one.turn(5)
     two.turn(5)
@@ -68,7 +68,7 @@ def test_what_a_gateway_had_is_free_when_it_leaves():
     steps=st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=60),
 )
 def test_there_are_never_more_jobs_than_the_cap_and_no_gateway_starves(cap, steps):
-    lanes = Lanes()
+    lanes = SharedCap()
     all_of_them = [Asker(lanes, 1000) for _ in range(4)]
     for number, ends in steps:
         asker = all_of_them[number]
@@ -87,7 +87,7 @@ def test_there_are_never_more_jobs_than_the_cap_and_no_gateway_starves(cap, step
 
 
 def test_two_threads_never_pass_the_cap():
-    lanes, most = Lanes(), 3
+    lanes, most = SharedCap(), 3
     askers = [Asker(lanes, 10_000) for _ in range(2)]
     sums: list[int] = []
 
@@ -108,7 +108,7 @@ def test_two_threads_never_pass_the_cap():
 
 @pytest.mark.parametrize("cap", [1, 2])
 def test_more_gateways_than_the_cap_take_turns(cap):
-    lanes = Lanes()
+    lanes = SharedCap()
     askers = [Asker(lanes, 3) for _ in range(3)]
     for _ in range(30):
         for asker in askers:

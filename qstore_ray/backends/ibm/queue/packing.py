@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 
-from qstore_ray.backends.ibm.gateway.fair_queue import FairQueue
-from qstore_ray.backends.ibm.gateway.waiting import WaitingRequests
+from qstore_ray.backends.ibm.queue.fair_queue import FairQueue
+from qstore_ray.backends.ibm.queue.waiting import WaitingRequests
 from qstore_ray.backends.ibm.requests import CircuitRequest, JobCaps, PackedJob, pieces
 from qstore_ray.errors import ConfigError
 

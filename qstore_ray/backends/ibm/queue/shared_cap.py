@@ -15,30 +15,30 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Lanes:
+class SharedCap:
     """The cap of jobs in flight that gateways share; `lock` guards the `members`."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.members: list[Lane] = []
+        self.members: list[CapMember] = []
         self.tickets = itertools.count()
 
-    def join(self, wake: Callable[[], None]) -> Lane:
+    def join(self, wake: Callable[[], None]) -> CapMember:
         """One more gateway.
 
         Args:
             wake: called, in any thread, if there may be room for another job of it.
         """
-        lane = Lane(self, wake)
+        lane = CapMember(self, wake)
         with self.lock:
             self.members.append(lane)
         return lane
 
 
-class Lane:
-    """One gateway's part; used by its thread. See `Lanes.join`."""
+class CapMember:
+    """One gateway's part; used by its thread. See `SharedCap.join`."""
 
-    def __init__(self, lanes: Lanes, wake: Callable[[], None]) -> None:
+    def __init__(self, lanes: SharedCap, wake: Callable[[], None]) -> None:
         self._lanes, self.wake = lanes, wake
         self.in_flight, self.wants_more, self.ticket = 0, False, math.inf
 
