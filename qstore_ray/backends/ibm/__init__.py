@@ -2,7 +2,8 @@
 
     backend    the backend of the name "ibm"
     call       rows of one circuit, as a worker sends them to the gateway
-    gateway/   packs calls into jobs, takes each job through its steps, hands the outcomes out
+    gateway/   takes each job through its steps, and hands the outcomes out
+    queue/     which calls go together into the next jobs
     service/   IBM's client library behind the calls that the gateway makes
     ledger/    the record of paid jobs on disk, and their results
     requests   what a worker wants evaluated, the jobs it becomes, and the caps of a job
