@@ -140,6 +140,8 @@ class TrainerConfig(Config):
                 value=self.backend_options["noise"],
                 fix="Leave one of them out.",
             )
+        if self.backend == "ibm":
+            self._check_one_gateway()
         if (shots := self.backend_options.get("shots")) is not None:
             with under("backend_options"):
                 checked_shots(shots)
@@ -159,6 +161,16 @@ class TrainerConfig(Config):
             with under(f"fallback.{place}"):
                 self._with_fallback(place)
         return self
+
+    def _check_one_gateway(self) -> None:
+        """The ledger of a run is open in one process: workers cannot each have a gateway."""
+        if self.num_workers > 1 and self.backend_options.get("where") == "process":
+            raise ConfigError(
+                f"{self.num_workers} worker processes cannot share a gateway in one process",
+                field="backend_options.where",
+                value="process",
+                fix='Leave it out or write "ray", or set num_workers to 0.',
+            )
 
     def _check_nothing_is_ignored(self) -> None:
         for field, value in (("clip_norm", self.clip_norm), ("clip_value", self.clip_value)):
