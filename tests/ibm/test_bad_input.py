@@ -157,9 +157,12 @@ def test_the_gateway_of_a_cluster_says_what_is_wrong_and_opens_once_it_is_right(
     """An error in an actor's constructor would be the end of the actor, without its own type."""
     config = GatewayConfig(device="fake_manila", ledger=str(tmp_path))
     monkeypatch.setenv("QISKIT_IBM_TOKEN", "not-the-key-of-anybody")
-    server = GatewayServer(config.model_dump_json())
+    server, text = GatewayServer(), config.model_dump_json()
+    asked = (text, "check_forecast", HardwareCost(), "", config.budget)
     with pytest.raises(ConfigError, match="does not accept the API key"):
-        server.check_forecast(HardwareCost(), "", config.budget)
+        server.ask(*asked)
     monkeypatch.setenv("QISKIT_IBM_TOKEN", ibm.settings.api_key)
-    server.check_forecast(HardwareCost(), "", config.budget)
-    server.close()
+    server.ask(*asked)
+    assert server.has_run("")
+    assert server.close("") == (True, None)
+    assert server.ask(*asked) == "ended", "the driver is about to end the actor"

@@ -203,6 +203,7 @@ def test_without_the_token_nothing_is_submitted(
     assert "RAY_AUTH_TOKEN" in str(error["fix"])
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_job_running(head: Head, submit: Submit, tmp_path: Path) -> None:
     """The second submission follows the first, and says that the job continues."""
     job = _job(tmp_path, JOB.replace("epochs = 2", "epochs = 100000"))

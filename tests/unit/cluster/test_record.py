@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -134,7 +135,10 @@ def test_after_a_restart_no_process_is_taken_for_the_clusters_by_its_number(
     record: ClusterRecord, supervisor
 ):
     """Nor one of a session whose leader is another program."""
-    assert members(replace(record, pid=supervisor.pid))
+    deadline = time.monotonic() + 30.0
+    while not members(replace(record, pid=supervisor.pid)):  # it has just been started
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     assert not members(replace(record, pid=supervisor.pid, boot="before the restart"))
     assert not members(replace(record, pid=os.getsid(0)))
     assert not is_supervised(record)

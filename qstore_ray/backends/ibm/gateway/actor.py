@@ -54,15 +54,16 @@ class GatewayServer:
 
     def __init__(self) -> None:
         self._host = GatewayHost(wait=_PREDECESSOR_SECONDS)
-        self._ending, self._is_over = threading.Lock(), False
-        me = ray.get_runtime_context().current_actor
-        threading.Thread(target=self._end_if_idle, args=(me,), daemon=True).start()
+        self._ending, self._is_over, self._is_watched = threading.Lock(), False, False
 
     def ask(self, config: str, method: str, *arguments: Any) -> Any:
         """What a method of the run's gateway returns, which is opened by the first call."""
         with self._ending:
             if self._is_over:
                 return _ENDED
+            if not self._is_watched and ray.is_initialized():
+                me, self._is_watched = ray.get_runtime_context().current_actor, True
+                threading.Thread(target=self._end_if_idle, args=(me,), daemon=True).start()
             gateway = self._host.gateway(GatewayConfig.model_validate_json(config))
         return getattr(gateway, method)(*arguments)
 

@@ -76,7 +76,8 @@ class GatewayHost:
             gateways = [self._open.pop(at)[1] for at in places]
         with ExitStack() as closing:
             for gateway in gateways:
-                closing.callback(gateway.close)
+                if gateway.is_alive:  # else what went wrong was said to whoever closed it
+                    closing.callback(gateway.close)
 
     def close_idle(self) -> None:
         """Close the gateways that nobody has called for long."""
