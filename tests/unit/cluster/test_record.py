@@ -52,11 +52,21 @@ def record(tmp_path: Path) -> ClusterRecord:
     )
 
 
+def started(words: list[str], **how: bool) -> subprocess.Popen[bytes]:
+    """A process that is listed by its own words: a moment earlier it has those of this one."""
+    process = subprocess.Popen(words, **how)
+    deadline = time.monotonic() + 60.0
+    while not any(p.pid == process.pid and words[-1] in p.command for p in processes()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return process
+
+
 @pytest.fixture
 def supervisor(record: ClusterRecord, folder: Path):
     """A process that is named as the supervisor is, and does nothing."""
     words = [sys.executable, "-c", "import time; time.sleep(600)", SUPERVISOR]
-    process = subprocess.Popen(words, start_new_session=True)
+    process = started(words, start_new_session=True)
     make_folder(folder)
     try:
         yield process
@@ -126,7 +136,7 @@ def test_a_process_of_rays_folder_is_ended_though_the_supervisor_is_dead(
     make_folder(folder)
     write_record(folder, replace(record, boot="before the restart"))
     words = [sys.executable, "-c", "import time; time.sleep(600)", f"{record.temp_dir}/ray"]
-    left = subprocess.Popen(words)
+    left = started(words)
     stop_cluster()
     assert left.wait(10) != 0
 
@@ -135,10 +145,7 @@ def test_after_a_restart_no_process_is_taken_for_the_clusters_by_its_number(
     record: ClusterRecord, supervisor
 ):
     """Nor one of a session whose leader is another program."""
-    deadline = time.monotonic() + 30.0
-    while not members(replace(record, pid=supervisor.pid)):  # it has just been started
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    assert members(replace(record, pid=supervisor.pid))
     assert not members(replace(record, pid=supervisor.pid, boot="before the restart"))
     assert not members(replace(record, pid=os.getsid(0)))
     assert not is_supervised(record)
