@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from qstore_ray.data.service.client.address import is_loopback
 from qstore_ray.errors import BackendError, ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def connect(address: str, *, insecure: bool) -> JobSubmissionClient:
     """
     host, port = _host(address)
     token = token_of()
-    local = _is_loopback(host)
+    local = is_loopback(host)
     if token is None and not (local or insecure):
         raise UsageError(
             "the head is on another machine, and there is no token: whoever reaches it may run "
@@ -126,15 +126,6 @@ def _host(address: str) -> tuple[str, int]:
             fix="Write it like http://127.0.0.1:8265.",
         )
     return host, port or _PORTS[parts.scheme]
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _probe(address: str, host: str, port: int) -> None:

@@ -49,7 +49,7 @@ class Gateway:
         ledger: of the run, which is closed with the gateway.
         policy: how to wait.
         rates, budget: the forecast of each job, and what may be spent.
-        compiler: makes what is submitted. lanes: the cap of jobs in flight that it shares.
+        compiler: makes what is submitted. shared_cap: the cap of jobs in flight that it shares.
         clock: seconds.
 
     Attributes:
@@ -64,7 +64,7 @@ class Gateway:
         rates: QpuRates,
         budget: HardwareBudget,
         compiler: CallCompiler,
-        lanes: SharedCap,
+        shared_cap: SharedCap,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client, self._ledger, self._policy = client, ledger, policy
@@ -78,7 +78,7 @@ class Gateway:
         self._bills = PendingBills(client, ledger, policy, clock)
         self._sessions = LeftSessions(client, ledger, policy, clock)
         self._changed = threading.Condition()
-        self._lane = lanes.join(self._wake)
+        self._cap_member = shared_cap.join(self._wake)
         self._arrived: list[CallWaiter] = []
         self._taken: list[CallWaiter] = []
         self._withdrawn: list[str] = []
@@ -181,7 +181,7 @@ class Gateway:
             waiters += [w for many in self._waiting.values() for w in many]
         for waiter in waiters:
             waiter.fail(error)
-        self._lane.leave()
+        self._cap_member.leave()
         try:
             with ExitStack() as closing:
                 closing.callback(self._ledger.close)
@@ -228,7 +228,7 @@ class Gateway:
         for trial in withdrawn:
             self._drop(trial)
         cap = self._policy.caps.in_flight
-        for job in self._lane.fill(cap, lambda busy: self._packer.take(self._clock(), busy)):
+        for job in self._cap_member.fill(cap, lambda busy: self._packer.take(self._clock(), busy)):
             self._start(job)
         # One step of one job: then calls that arrived meanwhile are packed.
         key = min(self._flights, key=lambda key: self._flights[key].wake, default=None)
@@ -236,13 +236,13 @@ class Gateway:
             self._advance(key, self._flights[key])
         elif not self._sessions.advance():
             self._bills.advance()
-        self._lane.set(len(self._flights), wants_more=self._packer.is_ready)
+        self._cap_member.set(len(self._flights), wants_more=self._packer.is_ready)
         return True
 
     def _next_time(self) -> float:
         times = [self._bills.next_time(), self._sessions.next_time()]
         times += [flight.wake for flight in self._flights.values()]
-        if self._lane.has_room(self._policy.caps.in_flight):
+        if self._cap_member.has_room(self._policy.caps.in_flight):
             if self._packer.is_ready:  # a job has ended, and makes room for the next one
                 return self._clock()
             ready = self._packer.next_time()

@@ -26,7 +26,7 @@ class GatewayHost:
     """
 
     def __init__(self, wait: float = 0.0) -> None:
-        self._wait, self._lock, self._lanes = wait, threading.Lock(), SharedCap()
+        self._wait, self._lock, self._shared_cap = wait, threading.Lock(), SharedCap()
         self._open: dict[tuple[str, str | None], tuple[GatewayConfig, Gateway]] = {}
 
     def gateway(self, config: GatewayConfig) -> Gateway:
@@ -51,7 +51,7 @@ class GatewayHost:
                 del self._open[at]
                 with suppress(QStoreError):  # said to whoever closed it
                     gateway.close()
-            gateway = open_gateway(config, wait=self._wait, lanes=self._lanes)
+            gateway = open_gateway(config, wait=self._wait, shared_cap=self._shared_cap)
             self._open[at] = config, gateway
             return gateway
 

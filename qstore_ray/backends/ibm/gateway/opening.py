@@ -23,13 +23,13 @@ CONFIG: Final = "gateway.json"
 
 
 def open_gateway(
-    config: GatewayConfig, *, wait: float = 0.0, lanes: SharedCap | None = None
+    config: GatewayConfig, *, wait: float = 0.0, shared_cap: SharedCap | None = None
 ) -> Gateway:
     """A new gateway in this process, which signs in and opens the ledger.
 
     Args:
         wait: seconds to wait for another gateway to close the ledger.
-        lanes: the cap of jobs in flight that it shares.
+        shared_cap: the cap of jobs in flight that it shares.
 
     Raises:
         ConfigError: account, device or mode do not exist.
@@ -53,7 +53,7 @@ def open_gateway(
             config.rates,
             config.budget,
             compiler,
-            lanes or SharedCap(),
+            shared_cap or SharedCap(),
         )
         stack.pop_all()
     return gateway
