@@ -197,19 +197,22 @@ class IbmBackend:
             gateway.withdraw(trial)
 
     @staticmethod
-    def usage_of(run: str, trial: str = "") -> PaidUsage | None:
-        """What a run has used, or a trial of it; None if no gateway of the run is open.
+    def usage_of(run: str) -> dict[str, PaidUsage]:
+        """Trial → what it has used, and "" → the run; empty if no gateway of the run is open.
 
         Raises:
             BackendError: a gateway does not answer.
         """
-        found = [gateway.spending() for gateway in gateways_of(run)]
-        costs = [each.trials.get(trial, HardwareCost()) if trial else each.total for each in found]
-        if not costs:
-            return None
-        cost = sum(costs, HardwareCost())
-        pending = None if trial else sum(each.pending_seconds for each in found)
-        return PaidUsage(cost.jobs, cost.executions, cost.billed_seconds, pending, cost.money)
+        found: dict[str, PaidUsage] = {}
+        for spent in [gateway.spending() for gateway in gateways_of(run)]:
+            costs = {"": (spent.total, spent.pending_seconds)}
+            costs |= {t: (cost, spent.pending_of[t]) for t, cost in spent.trials.items() if t}
+            for name, (cost, pending) in costs.items():
+                used = PaidUsage(
+                    cost.jobs, cost.executions, cost.billed_seconds, pending, cost.money
+                )
+                found[name] = found.get(name, PaidUsage()) + used
+        return found
 
     @staticmethod
     def close_run(run: str) -> None:

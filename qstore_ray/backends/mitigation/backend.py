@@ -10,7 +10,7 @@ then twirled, then measured with inverted readout.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -151,10 +151,9 @@ class MitigatedBackend:
         if can_belong_to_run(self._backend):
             self._backend.close_run(run)
 
-    def usage_of(self, run: str, trial: str = "") -> PaidUsage | None:
+    def usage_of(self, run: str) -> Mapping[str, PaidUsage]:
         """What the backend below has used; see `PaidBackend`."""
-        backend = self._backend
-        return backend.usage_of(run, trial) if can_belong_to_run(backend) else None
+        return self._backend.usage_of(run) if can_belong_to_run(self._backend) else {}
 
     def withdraw(self, run: str, trial: str) -> None:
         """Drop what a trial waits for; see `PaidBackend`."""
