@@ -13,11 +13,14 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, Protocol, TypeGuard
 
 from qstore_ray.backends import BACKENDS
 from qstore_ray.backends.base import Backend
 from qstore_ray.errors import QStoreError
+
+if TYPE_CHECKING:
+    from qstore_ray.types import ReadOnlyTable
 
 _PREFIX: Final = "hardware_"
 
@@ -91,12 +94,12 @@ class PaidUsage:
         return {f"{_PREFIX}{name}": float(value) for name, value in self.numbers().items()}
 
     @classmethod
-    def of_metrics(cls, metrics: Mapping[str, Any]) -> PaidUsage | None:
+    def of_metrics(cls, metrics: ReadOnlyTable) -> PaidUsage | None:
         """What `metrics` has made of it; None if they say of no job."""
         return cls.of_numbers({f.name: metrics.get(_PREFIX + f.name) for f in fields(cls)})
 
     @classmethod
-    def of_numbers(cls, numbers: Mapping[str, Any]) -> PaidUsage | None:
+    def of_numbers(cls, numbers: ReadOnlyTable) -> PaidUsage | None:
         """What `numbers` has made of it; None if they say of no job."""
         jobs, executions = (int(numbers.get(name) or 0) for name in ("jobs", "executions"))
         seconds = (float(numbers.get(name) or 0.0) for name in ("seconds", "pending_seconds"))

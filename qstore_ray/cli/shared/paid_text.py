@@ -29,7 +29,7 @@ def with_usage(
 
 
 def usage_of_study(folder: Path) -> PaidUsage | None:
-    """What a study told its trackers that it used; None if nothing, or if it never ended."""
+    """What a study used, as its trackers have it; None if nothing, or if it never ended."""
     from qstore_ray.backends.paid import PaidUsage
     from qstore_ray.errors import RunError
     from qstore_ray.track.base import RunInfo
