@@ -10,7 +10,7 @@ import secrets
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, Protocol, TypeGuard
@@ -149,7 +149,12 @@ def of_run(backend: Backend, identity: RunIdentity) -> Backend:
 
 @contextmanager
 def closing_run(
-    name: str, backend: Backend | None, run: str, *, also: Sequence[str] = ()
+    name: str,
+    backend: Backend | None,
+    run: str,
+    *,
+    also: Sequence[str] = (),
+    unless: Callable[[], bool] = lambda: False,
 ) -> Iterator[None]:
     """Close what a paid backend has open for a run when the block ends, in whichever way.
 
@@ -159,6 +164,7 @@ def closing_run(
     Args:
         name: of the backend. backend: in place of the one of that name.
         also: names of others that the run may use.
+        unless: asked at the end: somebody else closes it.
     """
     payer = _payer(name, backend, also)
     if payer is None:
@@ -169,7 +175,8 @@ def closing_run(
             yield
         finally:
             try:
-                payer.close_run(run)
+                if not unless():
+                    payer.close_run(run)
             except QStoreError as exc:
                 sys.stderr.write(f"warning: the backend of the run could not be closed: {exc}\n")
 

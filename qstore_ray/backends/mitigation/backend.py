@@ -146,6 +146,17 @@ class MitigatedBackend:
         inner = of_run(self._backend, RunIdentity(run, trial, part, weight))
         return type(self)(inner, self.config, self._reopen, shots=self.shots, testing=self._testing)
 
+    @property
+    def identity(self) -> RunIdentity:
+        """For whom the backend inside evaluates."""
+        found: RunIdentity = getattr(self._backend, "identity", RunIdentity(""))
+        return found
+
+    def check_work(self, work: Callable[[], object]) -> None:
+        """Refuse evaluations whose forecast is above the budget of the backend inside."""
+        if hasattr(self._backend, "check_work"):
+            self._backend.check_work(work)
+
     def close_run(self, run: str) -> None:
         """Close what the backend inside has open for a run; see `PaidBackend`."""
         if can_belong_to_run(self._backend):
