@@ -101,9 +101,13 @@ class PaidUsage:
     @classmethod
     def of_numbers(cls, numbers: ReadOnlyTable) -> PaidUsage | None:
         """What `numbers` has made of it; None if they say of no job."""
-        jobs, executions = (int(numbers.get(name) or 0) for name in ("jobs", "executions"))
-        seconds = (float(numbers.get(name) or 0.0) for name in ("seconds", "pending_seconds"))
-        return cls(jobs, executions, *seconds, numbers.get("money")) if jobs else None
+        if not numbers.get("jobs"):
+            return None
+        known = {f.name: numbers.get(f.name) for f in fields(cls)}
+        found = {name: value for name, value in known.items() if isinstance(value, int | float)}
+        jobs, executions = (int(found.get(name, 0)) for name in ("jobs", "executions"))
+        seconds, pending = (float(found.get(f"{of}seconds", 0.0)) for of in ("", "pending_"))
+        return cls(jobs, executions, seconds, pending, found.get("money"))
 
     def text(self) -> str:
         """In one line."""

@@ -21,7 +21,8 @@ from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.ray.predict import predict_rows
 from tests.ibm.launch import ROOT, in_thread
 
-X = np.random.default_rng(0).normal(size=(20, 1))
+# Blocks have 16 rows: each worker has some.
+X = np.random.default_rng(0).normal(size=(60, 1))
 
 
 def train_and_predict(storage: Path) -> None:
@@ -33,7 +34,7 @@ def train_and_predict(storage: Path) -> None:
         "policy": {"first_poll": 0.05, "longest_poll": 0.2},
     }  # fmt: skip
     trainer = TrainerConfig(
-        epochs=1, batch_size=20, backend="ibm", backend_options=options, num_workers=2
+        epochs=1, batch_size=60, backend="ibm", backend_options=options, num_workers=2
     )
     result = QuantumTrainer(
         ModelConfig(n_qubits=1, layers=1), trainer, name="estimated", storage=storage,

@@ -109,7 +109,9 @@ def recorded_usage(marks: ReadOnlyTable) -> dict[str, PaidUsage]:
         marks: the attributes of the study.
     """
     found = {
-        name.removeprefix(USED).removeprefix("/"): PaidUsage.of_metrics(value)
+        name.removeprefix(USED).removeprefix("/"): PaidUsage.of_metrics(
+            cast("ReadOnlyTable", value)
+        )
         for name, value in marks.items()
         if name == USED or name.startswith(f"{USED}/")
     }
