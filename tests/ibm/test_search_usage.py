@@ -10,10 +10,13 @@ import pytest
 
 from qstore_ray.backends.ibm.backend import IbmBackend
 from qstore_ray.backends.ibm.ledger.replay import LEDGER, replay
+from qstore_ray.backends.paid import RunIdentity, usage_by_trial
 from qstore_ray.cli.app import main
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.errors import InterruptedRunError
+from qstore_ray.errors import BudgetError, InterruptedRunError
 from qstore_ray.track.base import RunInfo
+from qstore_ray.train.request import RunRequest
+from qstore_ray.train.trainer import QuantumTrainer
 from qstore_ray.tune.driver.finalize import leave_files, summary_of
 from qstore_ray.tune.driver.tracking import SearchTracking
 from qstore_ray.tune.driver.usage import SearchUsage
@@ -22,7 +25,7 @@ from qstore_ray.tune.study.result import read_result
 from qstore_ray.tune.study.study import Pruned, TrialOutcome
 from qstore_ray.tune.trial.trial import TrialRunner
 from tests.ibm.test_searches import job
-from tests.small_search import Listener, config_of, plan_of, study_of
+from tests.small_search import RATE, Listener, config_of, plan_of, study_of
 
 NUMBERS = ("jobs", "executions", "seconds", "money")
 
@@ -71,6 +74,29 @@ def run(folder: Path, *, existing: str = "error", killed_after: int | None = Non
         leave_files(result, study.folder, figures=True)
         tracking.close("finished", {**summary_of(result), **usage.metrics_of()})
         IbmBackend.close_run(study.run_id)
+
+
+def test_the_final_training_is_paid_and_limited_as_a_part_of_its_study(ibm, tmp_path):
+    study = RunIdentity("s-0123", "refit")
+    base = job(tmp_path)
+    data = DatasetLoader.load(base.dataset)
+    plan = replace(plan_of(base, config_of(), data), run_id=study.run)
+    TrialRunner(plan).run("trial-0000", {RATE: 0.1}, Listener())
+    before = len(ibm.accepted())
+
+    def refit(limited):
+        QuantumTrainer(
+            limited.model, limited.trainer, name="refit", storage=tmp_path / "s", track=base.track
+        ).run(data, RunRequest(existing="replace", identity=study))
+
+    with pytest.raises(BudgetError, match=f"has used {before}"):
+        refit(job(tmp_path, budget={"jobs": before + 1}))
+    assert len(ibm.accepted()) == before
+    refit(job(tmp_path, budget={"jobs": 3 * before}))
+    used = usage_by_trial("ibm", None, study.run)
+    assert used[""].jobs == used["refit"].jobs + before == len(ibm.accepted())
+    IbmBackend.close_run(study.run)
+    assert [path.parent.name for path in (tmp_path / "ledgers").rglob(LEDGER)] == [study.run]
 
 
 @pytest.fixture
