@@ -50,6 +50,7 @@ class Gateway:
         policy: how to wait.
         rates, budget: the forecast of each job, and what may be spent.
         compiler: makes what is submitted. shared_cap: the cap of jobs in flight that it shares.
+        account: what the account has left.
         clock: seconds.
 
     Attributes:
@@ -65,6 +66,7 @@ class Gateway:
         budget: HardwareBudget,
         compiler: CallCompiler,
         shared_cap: SharedCap,
+        account: AccountLeft,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client, self._ledger, self._policy = client, ledger, policy
@@ -74,7 +76,7 @@ class Gateway:
         self._pace = PollPace(policy)
         self._flights: dict[str, Flight] = {}
         self._waiting: dict[str, list[CallWaiter]] = {}
-        self._account = AccountLeft(client, clock)
+        self._account = account
         self._bills = PendingBills(client, ledger, policy, clock)
         self._sessions = LeftSessions(client, ledger, policy, clock)
         self._changed = threading.Condition()

@@ -79,7 +79,7 @@ class RunGateway:
                 with suppress(QStoreError):  # said to whoever closed it
                     self._close()
             gateway = open_gateway(
-                config, wait=self._wait, shared_cap=self._shared_cap
+                config, wait=self._wait, shared_cap=self._shared_cap, closing=self._closing
             )
             with self._noting:
                 self._config, self._gateway = config, gateway
@@ -89,7 +89,7 @@ class RunGateway:
             return gateway
 
     def withdraw(self, trial: str) -> None:
-        """See `Gateway.withdraw`; a gateway that is being opened is told afterwards."""
+        """See `Gateway.withdraw`; what is being opened gets it afterwards."""
         with self._noting:
             gateway = self._gateway
             self._withdrawn += [trial] if gateway is None else []

@@ -247,24 +247,42 @@ def _decoded(job: Any) -> Any:
 
 
 def _backend(service: Any, device: str) -> Any:
-    """The device of that name; an error lists those that the instance has."""
+    """The device of that name."""
     try:
         with translated("read the calibration"):
             return service.backend(device)
     except ConfigError as exc:
-        if exc.field == "backend_options.device":
-            with translated("list the devices"):
-                names = sorted(backend.name for backend in service.backends())
-            if not names:  # so the client says that the service did not answer, in maintenance
-                raise TransientError(
-                    "IBM's service names no device: it is out of reach, in maintenance, or does "
-                    "not know the instance",
-                    field="backend_options.instance",
-                    fix="Check the connection, url and instance, and try again.",
-                ) from None
-            exc.message, exc.value = "the instance has no device of this name", device
-            exc.fix = f"Take one of the instance's: {', '.join(names)}."
-        raise
+        if exc.field != "backend_options.device":
+            raise
+    raise _no_device_error(service, device)
+
+
+def _no_device_error(service: Any, device: str) -> ConfigError | TransientError:
+    """The error for a device that the client has not found; it lists those that there are.
+
+    The client takes every trouble with the list of devices for an empty one, so it is asked for
+    again, and an error of this request is raised.
+    """
+    from qstore_ray.backends.ibm.service.session import device_names, read_configuration
+
+    with translated("list the devices"):
+        names = device_names(service)
+    if device in names:
+        with translated("read the configuration of the device"):
+            read_configuration(service, device)
+        return TransientError("IBM's service did not answer at once", field="backend")
+    if not names:
+        return ConfigError(
+            "the instance has no device",
+            field="backend_options.instance",
+            fix="Take another instance, or look at this one on quantum.cloud.ibm.com.",
+        )
+    return ConfigError(
+        "the instance has no device of this name",
+        field="backend_options.device",
+        value=device,
+        fix=f"Take one of the instance's: {', '.join(sorted(names))}.",
+    )
 
 
 def _plan_of(service: Any, crn: str) -> str:
