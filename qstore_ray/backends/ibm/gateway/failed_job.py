@@ -13,6 +13,8 @@ from qstore_ray.backends.ibm.policy import GatewayPolicy
 from qstore_ray.errors import FailedJobError, RefusedError
 
 _CODE = re.compile(r"\bError code:? (?P<code>\d{4})\b")
+_RAN_TOO_LONG = "ran longer than maximum execution time"
+"""What the client says of code 1305, without the code."""
 _TOO_LARGE = frozenset({
     1001, 1102, 1103, 1305, 3218, 3242, 3243, 3248, 5201, 5302, 6000, 6002, 8002, 8003, 8018, 8019,
     8020,
@@ -57,6 +59,8 @@ def failed_job_error(record: HardwareJob) -> FailedJobError | RefusedError:
 
 def _code(record: HardwareJob) -> int:
     """The code of IBM's error registry; 0 without one."""
+    if _RAN_TOO_LONG in record.reason:
+        return 1305
     found = _CODE.search(record.reason)
     return int(found["code"]) if found else 0
 

@@ -56,7 +56,8 @@ class IbmClient:
         service: from `account.sign_in`.
         device: name of the backend.
         mode: `job`: each job alone; `batch` and `session`: together, see IBM's execution modes.
-        max_time: seconds after which a batch or session ends; None for the plan's own.
+        max_time: seconds after which a batch or session, or in job mode a job, is ended; None for
+            the plan's own.
 
     Attributes:
         instance: hash of the instance's CRN.
@@ -77,6 +78,7 @@ class IbmClient:
         max_time: int | None = None,
     ) -> None:
         self._service, self.mode = service, mode
+        self._job_seconds = max_time if mode == "job" else None
         self._jobs: dict[str, Any] = {}
         from qstore_ray.backends.ibm.service.session import make_plain
 
@@ -108,9 +110,12 @@ class IbmClient:
         """
         with _is_there(), translated("submit a job"):
             if "estimator" in options:
-                job = run_estimator(self.session.place(), self._backend, pubs, options, tags)
+                job = run_estimator(
+                    self.session.place(), self._backend, pubs, options, tags, self._job_seconds
+                )
             else:
-                job = _run_sampler(self.session.place(), pubs, shots, options, tags)
+                place = self.session.place()
+                job = _run_sampler(place, pubs, shots, options, tags, self._job_seconds)
             self._jobs[job.job_id()] = job
             return str(job.job_id())
 
@@ -225,11 +230,18 @@ def _is_there() -> Iterator[None]:
 
 
 def _run_sampler(
-    place: Any, pubs: Sequence[Pub], shots: int, options: ReadOnlyTable, tags: Sequence[str]
+    place: Any,
+    pubs: Sequence[Pub],
+    shots: int,
+    options: ReadOnlyTable,
+    tags: Sequence[str],
+    seconds: int | None,
 ) -> Any:
     from qiskit_ibm_runtime.executor_sampler import Sampler
 
     sampler = Sampler(place, options=dict(options))
+    if seconds is not None:
+        sampler.options.max_execution_time = seconds
     sampler.options.environment.job_tags = list(tags)
     return sampler.run([(pub.circuit, pub.values, shots) for pub in pubs], shots=shots)
 
