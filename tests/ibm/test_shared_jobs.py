@@ -1,4 +1,4 @@
-"""A job that several trials share fails: each gets a job of its own, and one alone has the error."""
+"""A job that several trials share fails: each gets its own job, and one alone has the error."""
 
 from __future__ import annotations
 
