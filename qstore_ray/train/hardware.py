@@ -174,8 +174,9 @@ def check_hardware_budget(
 ) -> None:
     """Refuse a training whose forecast is above its budget, or above what the account has left.
 
-    A training that may take more or less is refused only if the least is above. So is one with a circuit that the device cannot run. Nothing is submitted. Does nothing for a
-    training that is not on paid hardware.
+    A training that may take more or less is refused only if the least is above. A circuit that the
+    device cannot run is refused, too. Nothing is submitted. Does nothing for a training that is not
+    on paid hardware.
 
     Raises:
         BudgetError: see `HardwareBudget.check`.
