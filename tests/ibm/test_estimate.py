@@ -172,6 +172,11 @@ def test_a_training_that_reached_its_budget_continues_with_a_larger_one(ibm, tmp
     try:
         assert main(["train", job, "--quiet", "--set", f"{limit}{jobs}"]) == 5
         close_gateways()
+        capsys.readouterr()
+        assert main(["train", job, "--json", "--resume", "--set", f"{limit}{jobs}"]) == 2
+        close_gateways()
+        said = json.loads(capsys.readouterr().out)["message"]
+        assert said == f"the run may use {jobs} jobs, has used {jobs}, and needs 1 more"
         more = ["--resume", "--set", f"{limit}{jobs + 1}"]
         assert main(["train", job, "--quiet", *more]) == 0
     finally:
