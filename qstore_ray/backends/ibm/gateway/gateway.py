@@ -135,7 +135,7 @@ class Gateway:
         What the ledger has of the run is not needed again. Raises BudgetError.
         """
         left, spending = self._account.known, self.spending()
-        needed = forecast.less(spending.total)
+        needed = forecast.less(spending.answered)
         budget.check(needed, trials={trial: needed}, spending=spending, account_seconds=left)
         self.budget = budget
 
