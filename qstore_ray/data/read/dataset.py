@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from qstore_ray.data.read.plan import Arrays, ReadPlan, hold
 from qstore_ray.data.read.schema import Schema
+from qstore_ray.data.read.size import check_held
 from qstore_ray.data.rows.labels import ClassLabels
 from qstore_ray.errors import unknown_name_error
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from qstore_ray.data.config import DatasetConfig
     from qstore_ray.data.prepare.prepare import Preparation
     from qstore_ray.data.rows.labels import Label
-    from qstore_ray.types import FloatArray, IntArray
+    from qstore_ray.types import AnyArray, FloatArray, IntArray
 
 
 _WIDTH = 87  # of what stands behind a name in `describe`
@@ -49,6 +50,7 @@ class Dataset:
         preparation: the steps fitted on train; prepares raw rows for prediction too.
         provenance: where the data comes from, in words.
         plans: split name to read plan.
+        streamed: whether a training reads the rows part by part and never holds them all.
 
     Examples:
         dataset = DatasetLoader.from_arrays(np.random.rand(40, 3), np.arange(40) % 2)
@@ -64,6 +66,7 @@ class Dataset:
     preparation: Preparation
     provenance: Mapping[str, str]
     plans: Mapping[str, ReadPlan]
+    streamed: bool = False
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{split} {size}" for split, size in self.sizes.items())
@@ -99,8 +102,20 @@ class Dataset:
         Raises:
             UnknownNameError: the dataset has no such split.
             DataError: the source cannot be read any more, or has changed.
+            ResourceError: the rows are streamed, and do not fit into memory.
         """
-        return self.plan(split).read()
+        plan = self.plan(split)
+        if self.streamed and plan.held is None:
+            check_held(plan.n_rows, self.schema.n_features, split)
+        return plan.read()
+
+    def labels(self, split: str) -> AnyArray:
+        """Labels (N,) or (N, T) of `materialize`; of streamed rows they alone are in memory.
+
+        Raises:
+            UnknownNameError, DataError: see `materialize`.
+        """
+        return self.plan(split).labels
 
     def in_memory(self, *, raw: bool = True) -> Dataset:
         """The same dataset with its rows read already: `materialize` gives them at once.
