@@ -20,8 +20,8 @@ from qstore_ray.learn.optimizers import get_optimizer
 from qstore_ray.learn.optimizers.base import Calibrates
 from qstore_ray.learn.schedules import Horizon
 from qstore_ray.train.finish import noisy_backends, scoring_backend
-from qstore_ray.train.loop.loop import batches_of
 from qstore_ray.train.loop.objective import RowSelection, TrainingObjective
+from qstore_ray.train.loop.source import batches_of
 from qstore_ray.train.loop.stepper import Stepper
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _with_new(calls: Calls, seen: set[str]) -> Calls:
 
 def _batch_sizes(trainer: TrainerConfig, job: Checked) -> Counter[int]:
     """How many steps of all epochs have a batch of this size."""
-    batches = batches_of(trainer, job.rows.y)
+    batches = batches_of(trainer, job.held.y)
     return Counter(len(index) for e in range(trainer.epochs) for index in batches.of_epoch(e))
 
 
@@ -183,7 +183,7 @@ def _step(
     later: Calibrates | None = None,
 ) -> Calls:
     """The calls of a step over a batch of this size: of the first step, unless `later`."""
-    rows, per_epoch = job.rows, len(batches_of(trainer, job.rows.y).of_epoch(0))
+    rows, per_epoch = job.held, len(batches_of(trainer, job.held.y).of_epoch(0))
     batch = RowSelection(rows.x, rows.y, np.arange(size), rows.row)
 
     def work(objective: TrainingObjective) -> None:
@@ -201,7 +201,7 @@ def _validation(
     trainer: TrainerConfig, job: Checked, gateway: RecordingGateway, backend: Backend | None
 ) -> Calls:
     """The requests of an epoch's validation."""
-    rows = RowSelection(job.rows.x_val, job.rows.y_val)
+    rows = RowSelection(job.held.x_val, job.held.y_val)
 
     def work(objective: TrainingObjective) -> None:
         objective.for_testing(trainer.seed, 0)

@@ -10,7 +10,7 @@ can be had as arrays in this process or as a `ray.data.Dataset` on a cluster, wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import wrap
@@ -109,6 +109,20 @@ class Dataset:
             check_held(plan.n_rows, self.schema.n_features, split)
         return plan.read()
 
+    def parts(self, split: str) -> Iterator[Arrays]:
+        """The rows of `materialize` in parts, one after another; all at once unless streamed.
+
+        Raises:
+            UnknownNameError, DataError: see `materialize`.
+        """
+        plan = self.plan(split)
+        if not self.streamed or plan.held is not None:
+            yield plan.read()
+            return
+        for task in plan.tasks:
+            block = task()
+            yield Arrays(block["x"], block["y"])
+
     def labels(self, split: str) -> AnyArray:
         """Labels (N,) or (N, T) of `materialize`; of streamed rows they alone are in memory.
 
@@ -128,11 +142,14 @@ class Dataset:
                 its prepared rows, and what needs raw ones reads the source.
 
         Raises:
-            DataError: see `materialize`.
+            DataError, ResourceError: see `materialize`.
         """
+        if self.streamed:
+            for split, plan in self.plans.items():
+                check_held(plan.n_rows, self.schema.n_features, split)
         plans = hold(self.plans) if raw else self.plans
         held = {split: replace(plan, held=plan.read()) for split, plan in plans.items()}
-        return replace(self, plans=held)
+        return replace(self, plans=held, streamed=False)
 
     def weights(self, split: str) -> FloatArray | None:
         """Sample weights (N,) of the rows of `materialize`, all above 0; None without weights.

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
+from qstore_ray.backends.keys import from_row
+from qstore_ray.errors import numbered
 from qstore_ray.learn import step
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.scoring import Answers, Scores, Scoring, answers_of
 from qstore_ray.learn.targets import TargetScaling
 
 if TYPE_CHECKING:
+    from qstore_ray.backends.base import Backend
+    from qstore_ray.data.read.dataset import Dataset
     from qstore_ray.types import AnyArray, FloatArray
 
 
@@ -26,6 +32,29 @@ class Evaluation(NamedTuple):
     y: AnyArray
     answers: Answers
     weight: FloatArray | None = None
+
+
+def outputs_of_split(
+    model: QuantumModel, theta: FloatArray, dataset: Dataset, split: str, backend: Backend
+) -> tuple[FloatArray, AnyArray]:
+    """Outputs (blocks, 16, K) of a model on the rows of a split, and their targets (N, …).
+
+    Streamed rows are read part by part; the outputs of a row are the same.
+    """
+    parts: list[FloatArray] = []
+    targets: list[AnyArray] = []
+    start = 0
+    for x, y in dataset.parts(split):
+        with numbered(dataset.rows(split)[start:]):
+            blocks = step.block_outputs(model, theta, x, from_row(backend, start))
+        if len(y) == dataset.sizes[split]:
+            return blocks, y
+        parts.append(blocks.reshape(-1, model.n_outputs)[: len(y)])
+        targets.append(y)
+        start += len(y)
+    filling = np.repeat(parts[0][:1], -start % step.BLOCK, axis=0)
+    outputs = np.concatenate([*parts, filling])
+    return outputs.reshape(-1, step.BLOCK, model.n_outputs), np.concatenate(targets)
 
 
 def scored(

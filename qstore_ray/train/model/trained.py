@@ -16,7 +16,7 @@ import numpy as np
 
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend
-from qstore_ray.backends.keys import for_scoring
+from qstore_ray.backends.keys import for_scoring, from_row
 from qstore_ray.data.inputs.frame import label_name, place_of, weights_to_score
 from qstore_ray.data.inputs.labelled import label_column, labelled_dataset, split_name
 from qstore_ray.data.inputs.signature import Signature, raw_rows
@@ -29,7 +29,7 @@ from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.scoring import Scoring
 from qstore_ray.learn.targets import TargetScaling
 from qstore_ray.train.model.archive import SUFFIX, check_suffix, read_bytes, write_bytes
-from qstore_ray.train.model.evaluation import Evaluation, scored
+from qstore_ray.train.model.evaluation import Evaluation, outputs_of_split, scored
 from qstore_ray.train.model.modelfile import (
     PREPARATION,
     THETA,
@@ -335,12 +335,11 @@ class TrainedModel:
         """
         if not isinstance(dataset, Dataset):
             dataset = self.labelled(dataset, split=split_name(split))
-        x, y = self._rows(dataset, split)
+        self._check_classes(dataset)
         scoring = Scoring(self.model.loss.goal, tuple(map(str, dataset.schema.class_names)))
         if metrics is not None:
             scoring.check(metrics, "metrics")
-        with numbered(dataset.rows(split)):
-            blocks = step.block_outputs(self.model, self.theta, x, self.backend)
+        blocks, y = outputs_of_split(self.model, self.theta, dataset, split, self.backend)
         return scored(
             self.model, blocks, y, scoring, metrics, weight=dataset.weights(split),
             targets=self.targets,
@@ -364,22 +363,23 @@ class TrainedModel:
                 value=self.model.loss_name,
                 fix="Use evaluate.",
             )
-        x, y = self._rows(dataset, split)
-        with numbered(dataset.rows(split)):
-            outputs = step.outputs_of(self.model, self.theta, x, self.backend)
-        matrix = np.zeros((len(self.classes), len(self.classes)), np.int64)
-        np.add.at(matrix, (y, self.model.loss.predict(outputs)), 1)
+        self._check_classes(dataset)
+        matrix, start = np.zeros((len(self.classes), len(self.classes)), np.int64), 0
+        for x, y in dataset.parts(split):
+            with numbered(dataset.rows(split)[start:]):
+                backend = from_row(self.backend, start)
+                outputs = step.outputs_of(self.model, self.theta, x, backend)
+            np.add.at(matrix, (y, self.model.loss.predict(outputs)), 1)
+            start += len(y)
         return matrix
 
     def _labels(self, predicted: AnyArray) -> AnyArray:
         return np.array(self.classes)[predicted] if self.tells_classes else predicted
 
-    def _rows(self, dataset: Dataset, split: str) -> tuple[FloatArray, AnyArray]:
+    def _check_classes(self, dataset: Dataset) -> None:
         if tuple(dataset.classes) != self.classes:
             raise DataError(
                 f"the data have other classes than the model's {self.classes}",
                 field="dataset",
                 value=dataset.classes,
             )
-        x, y = dataset.materialize(split)
-        return x, y
