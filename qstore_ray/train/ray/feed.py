@@ -1,10 +1,10 @@
 """Streamed rows for Ray Train workers: read by tasks of Ray Data, split among the workers.
 
-Each window is one read task. It gives one block to each worker, in the order of their ranks, all of
-the same number of rows: what a worker needs, and filling. Ray Data hands out blocks in order to the
-split that has the fewest rows so far (`streaming_split`, `preserve_order`), so of every window
-worker w gets block w; a block says whose it is, and a worker that is given another one's stops.
-One execution covers what is left of the run, so that no epoch waits for the one before it.
+Each window is one read task, which gives each worker a parcel: one row of Ray's dataset, with all
+rows of the window that this worker needs. Ray Data hands out blocks in order to the split that has
+the fewest rows so far (`streaming_split`, `preserve_order`); blocks are of one parcel, so of every
+window worker w gets parcel w. A parcel says whose it is, and a worker that is given another one's
+stops. One execution covers what is left of the run, so that no epoch waits for the one before it.
 
 The tasks need no processor of their own: the workers may have them all, and then nothing would ever
 be read. How many run at a time is limited instead.
@@ -12,28 +12,29 @@ be read. How many run at a time is limited instead.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import ray
 import ray.data
 import ray.train.collective
-from ray.data.block import Block, BlockAccessor, BlockMetadata
+from ray.data.block import Block, BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 from ray.exceptions import RayError, RayTaskError
 
 from qstore_ray.errors import QStoreError, RunError
 from qstore_ray.train.job import StreamedRows
-from qstore_ray.train.loop.feed import Piece, lane_columns, pieces
+from qstore_ray.train.loop.feed import lane_columns, pieces
 
 if TYPE_CHECKING:
     from qstore_ray.data.batches.windows import Columns
 
 _READERS = 2  # windows that are read at a time
-_FILLING = -1  # the number of a row that is none
 
 
 @dataclass(frozen=True)
@@ -65,19 +66,19 @@ class SplitFeed:
         found: list[ray.data.DataIterator] = ray.train.collective.broadcast_from_rank_zero(splits)
         return self._received(found[self.rank])
 
-    def _received(self, blocks: ray.data.DataIterator) -> Iterator[Columns]:
-        batches = blocks.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=1)
+    def _received(self, parcels: ray.data.DataIterator) -> Iterator[Columns]:
+        found = parcels.iter_batches(batch_size=1, batch_format="numpy", prefetch_batches=1)
         try:
-            for number, block in enumerate(batches):
-                here = int(block["worker"][0]), int(block["piece"][0])
-                if here != (self.rank, number) or (block["worker"] != self.rank).any():
+            for number, parcel in enumerate(found):
+                here = int(parcel["worker"][0]), int(parcel["piece"][0])
+                if here != (self.rank, number):
                     raise RunError(
                         f"worker {self.rank} was given the rows of worker {here[0]}, window "
                         f"{here[1]} in place of {number}",
                         fix="Set dataset.stream = false, or use the version of Ray in the lock.",
                     )
-                there = block["row"] != _FILLING
-                yield {n: v[there] for n, v in block.items() if n not in ("worker", "piece")}
+                with np.load(io.BytesIO(parcel["rows"][0]), allow_pickle=False) as columns:
+                    yield dict(columns)
         except RayError as exc:
             raise _error_of(exc) from exc
 
@@ -92,6 +93,7 @@ def _split(source: _Windows, workers: int) -> list[ray.data.DataIterator]:
         ray_remote_args={"num_cpus": 0},
     )
     rows.context.execution_options.preserve_order = True
+    rows.context.target_max_block_size = 1  # byte: a block is never of more than one parcel
     return rows.streaming_split(workers, equal=True)
 
 
@@ -151,26 +153,12 @@ def _reader(
     def read() -> Iterator[Block]:
         there: StreamedRows = ray.get(rows)
         piece = next(islice(pieces(there, *begin), number, None))
-        for block in _filled(there, piece, number, batch_size, workers):
-            yield BlockAccessor.batch_to_block(block)
+        for worker, columns in enumerate(lane_columns(there, piece, batch_size, workers)):
+            parcel = io.BytesIO()
+            np.savez(parcel, **columns)
+            yield pa.table({"worker": [worker], "piece": [number], "rows": [parcel.getvalue()]})
 
     return read
-
-
-def _filled(
-    rows: StreamedRows, piece: Piece, number: int, batch_size: int, workers: int
-) -> Iterator[dict[str, Any]]:
-    """The rows of each worker in a window, and filling to one number of rows for all."""
-    found = lane_columns(rows, piece, batch_size, workers)
-    count = max(1, *(len(lane["row"]) for lane in found))
-    for worker, lane in enumerate(found):
-        missing = count - len(lane["row"])
-        block = {
-            name: np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)])
-            for name, values in lane.items()
-        }
-        block["row"][count - missing :] = _FILLING
-        yield {**block, "worker": np.full(count, worker), "piece": np.full(count, number)}
 
 
 def _error_of(error: RayError) -> QStoreError:
