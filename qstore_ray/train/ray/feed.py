@@ -80,7 +80,7 @@ class SplitFeed:
                 with np.load(io.BytesIO(parcel["rows"][0]), allow_pickle=False) as columns:
                     yield dict(columns)
         except RayError as exc:
-            raise _error_of(exc) from exc
+            raise _reading_error(exc) from exc
 
 
 def _split(source: _Windows, workers: int) -> list[ray.data.DataIterator]:
@@ -124,7 +124,7 @@ class _Windows(Datasource):
 
     def estimate_inmemory_data_size(self) -> int | None:
         """Size of all blocks together, in bytes."""
-        return sum(self._sizes) * self._row_bytes
+        return int(sum(self._sizes) * self._row_bytes)
 
     def get_read_tasks(
         self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
@@ -155,13 +155,13 @@ def _reader(
         piece = next(islice(pieces(there, *begin), number, None))
         for worker, columns in enumerate(lane_columns(there, piece, batch_size, workers)):
             parcel = io.BytesIO()
-            np.savez(parcel, **columns)
+            np.savez(parcel, **dict(columns))  # type: ignore[arg-type]  # the stub of 2.4: no names
             yield pa.table({"worker": [worker], "piece": [number], "rows": [parcel.getvalue()]})
 
     return read
 
 
-def _error_of(error: RayError) -> QStoreError:
+def _reading_error(error: RayError) -> QStoreError:
     """What a read task raised: an error of ours, or Ray's in our words."""
     cause: BaseException | None = error
     while cause is not None:
