@@ -9,6 +9,12 @@ from qstore_ray import DatasetLoader
 from qstore_ray.data.read import size
 from qstore_ray.environment import free_memory
 from qstore_ray.errors import ConfigError, DataError, ResourceError
+from qstore_ray.job import JobConfig, run_job
+from qstore_ray.learn.config import ModelConfig
+from qstore_ray.train.checks import checked
+from qstore_ray.train.config import TrainerConfig
+from qstore_ray.tune.config import TuneConfig
+from qstore_ray.tune.driver.checks import checked_search
 
 N, F = 203, 6
 
@@ -149,3 +155,33 @@ def test_free_memory_is_that_of_the_container(tmp_path):
     (tmp_path / "memory.current").write_text("8000")
     assert free_memory(tmp_path, meminfo) == 1000
     assert free_memory(tmp_path / "none", tmp_path / "none") is None
+
+
+def test_a_baseline_that_needs_all_rows_is_refused_before_the_run(monkeypatch, tmp_path):
+    job = JobConfig(
+        name="run",
+        storage=str(tmp_path / "runs"),
+        dataset={"name": "iris", "params": {"dataset": "iris"}, "stream": True},
+        model={"n_qubits": 4},
+    )
+    monkeypatch.setattr(size, "free_memory", lambda: 1000)
+    with pytest.raises(ConfigError, match="linear baseline") as caught:
+        run_job(job)
+    assert caught.value.field == "baseline"
+    assert not (tmp_path / "runs" / "run").exists()
+
+
+def test_a_search_and_an_estimate_refuse_streamed_rows():
+    x, y = _rows()
+    dataset = DatasetLoader.from_arrays(x, y, stream=True)
+    found = checked(ModelConfig(n_qubits=6), TrainerConfig(), dataset)
+    with pytest.raises(ConfigError, match="streamed") as caught:
+        _ = found.held
+    assert caught.value.field == "dataset.stream"
+    job = JobConfig(name="run", dataset=dataset.config, model={"n_qubits": 6})
+    space = {"trainer.learning_rate": {"type": "float", "low": 0.01, "high": 0.1}}
+    with pytest.raises(ConfigError, match="streamed") as caught:
+        checked_search(job, TuneConfig(trials=2, space=space), dataset)
+    assert caught.value.field == "dataset.stream"
+    held = dataset.in_memory()
+    assert not held.streamed
