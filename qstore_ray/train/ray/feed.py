@@ -80,7 +80,7 @@ class SplitFeed:
                 with np.load(io.BytesIO(parcel["rows"][0]), allow_pickle=False) as columns:
                     yield dict(columns)
         except RayError as exc:
-            raise _reading_error(exc) from exc
+            raise reading_error(exc) from exc
 
 
 def _split(source: _Windows, workers: int) -> list[ray.data.DataIterator]:
@@ -161,13 +161,11 @@ def _reader(
     return read
 
 
-def _reading_error(error: RayError) -> QStoreError:
-    """What a read task raised: an error of ours, or Ray's in our words."""
-    cause: BaseException | None = error
-    while cause is not None:
-        inner = cause.cause if isinstance(cause, RayTaskError) else None
-        for found in (cause, inner):
-            if isinstance(found, QStoreError):
-                return found
-        cause = inner if inner is not None and inner is not cause else cause.__cause__
+def reading_error(error: BaseException) -> QStoreError:
+    """What a read task raised: an error of ours, out of all that Ray puts around it."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, QStoreError) and not isinstance(inner, RayError):
+            return inner
+        inner = inner.cause if isinstance(inner, RayTaskError) else inner.__cause__
     return RunError(f"the rows could not be read: {str(error).strip().splitlines()[-1]}")
