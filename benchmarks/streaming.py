@@ -26,7 +26,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ from qstore_ray.train.trainer import QuantumTrainer  # noqa: E402
 SEED, FEATURES, GROUP = 17, 64, 65_536
 GIGABYTES = float(os.environ.get("STREAMING_GB", "4"))
 SMALL = ModelConfig(n_qubits=2, layers=1)
-ROWS, ROUNDS = 200_000, 5
+ROWS, EPOCHS, LAYERS, ROUNDS = 200_000, 3, 6, 3
 
 
 def main() -> None:
@@ -123,11 +123,12 @@ def _workers() -> list[str]:
     """Ray Train workers of this process's Ray."""
     import psutil
 
-    return [
-        str(each.pid)
-        for each in psutil.Process().children(recursive=True)
-        if any("RayTrainWorker" in word for word in each.cmdline())
-    ]
+    found = []
+    for each in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it has just ended
+            if any("RayTrainWorker" in word for word in each.cmdline()):
+                found.append(str(each.pid))
+    return found
 
 
 @contextmanager
@@ -205,22 +206,23 @@ def workers(folder: Path) -> dict[str, Any]:
 def throughput(folder: Path) -> dict[str, Any]:
     """Rows a second of an epoch at 8 qubits, held and streamed in turns."""
     path = _parquet(folder, ROWS * FEATURES * 8 / 1e9)
-    model = ModelConfig(n_qubits=8, layers=2)
+    model = ModelConfig(n_qubits=8, layers=LAYERS)
     datasets = {stream: _loaded(path, stream=stream, components=8) for stream in (False, True)}
-    n_rows = datasets[True].sizes["train"]
+    n_rows = EPOCHS * datasets[True].sizes["train"]
     speeds: dict[bool, list[float]] = {False: [], True: []}
     of_cpu: dict[bool, list[float]] = {False: [], True: []}
     for _ in range(ROUNDS):
         for stream, dataset in datasets.items():
             began = time.process_time()
-            result = _fit(dataset, folder, model, batch_size=256)
+            result = _fit(dataset, folder, model, batch_size=256, epochs=EPOCHS)
             of_cpu[stream].append(round(n_rows / (time.process_time() - began), 1))
             speeds[stream].append(result.metrics["samples_per_second"])
     held, streamed = (statistics.median(speeds[stream]) for stream in (False, True))
     work = [statistics.median(of_cpu[stream]) for stream in (True, False)]
     return {
         "qubits": 8,
-        "layers": 2,
+        "layers": LAYERS,
+        "epochs": EPOCHS,
         "rows": n_rows,
         "held_rows_per_second": held,
         "streamed_rows_per_second": streamed,

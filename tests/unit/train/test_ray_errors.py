@@ -259,6 +259,6 @@ def test_what_a_reading_task_raised_is_found_in_all_that_ray_puts_around_it():
     outer = RayError("user code failed")
     outer.__cause__ = around
     assert reading_error(outer) is own
-    lost = reading_error(ObjectStoreFullError("no room\nat all"))
+    lost = reading_error(RayError("no room\nat all"))
     assert type(lost) is RunError
     assert "at all" in str(lost)
