@@ -236,6 +236,8 @@ class Dataset:
             lines[2:2] = [f"{'' if i else 'columns':13}{line}" for i, line in enumerate(table)]
         if config.augmentation is not None:
             lines.append(f"augmentation {self._augmented()}")
+        if self.streamed:
+            lines.append("stream       a training reads the rows part by part")
         if self.classes:
             lines.append(f"classes      {len(self.classes)}: {', '.join(schema.class_names)}")
         for split, counts in self.class_counts.items():

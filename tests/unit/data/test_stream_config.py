@@ -65,6 +65,8 @@ def test_preparation_fitted_in_blocks_is_that_of_all_rows(chain, rows_per_task):
     held, streamed = loaded(False), loaded(True)
     assert streamed.streamed
     assert not held.streamed
+    assert "part by part" in streamed.describe()
+    assert "part by part" not in held.describe()
     assert streamed.fingerprint == held.fingerprint
     assert streamed.schema == held.schema
     for a, b in zip(held.preparation.states, streamed.preparation.states, strict=True):
