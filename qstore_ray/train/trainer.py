@@ -241,7 +241,7 @@ class QuantumTrainer:
     def _made_of(
         self, dataset: Dataset, found: Checked, request: RunRequest, begins: Beginning | None
     ) -> MadeOf:
-        recipe = self._recipe(found.model, request.sample_weight)
+        recipe = self._recipe(found.model, dataset, request.sample_weight)
         return MadeOf(
             None if request.changed else recipe | (begins.recipe if begins else {}),
             dataset.fingerprint,
@@ -270,7 +270,7 @@ class QuantumTrainer:
         about: RunDescription = {"id": identity.run}
         if begins:
             about["init_from"] = begins.facts
-        recipe = self._recipe(found.model, request.sample_weight)
+        recipe = self._recipe(found.model, dataset, request.sample_weight)
         folder = open_run_folder(
             self.storage,
             name,
@@ -306,13 +306,15 @@ class QuantumTrainer:
         later = self.trainer.later_backends
         return closing_run(self.trainer.backend, self.backend, folder.identity.run, also=later)
 
-    def _recipe(self, model: QuantumModel, sample_weight: Any) -> dict[str, Any]:
+    def _recipe(self, model: QuantumModel, dataset: Dataset, sample_weight: Any) -> dict[str, Any]:
         """What decides the result: a resumed run must have it in common."""
         scales = model.loss.goal == "regression"
         recipe: dict[str, Any] = {
             "model": self.model.to_dict(),
             "trainer": self.trainer.recipe(regression=scales),
         }
+        if dataset.streamed:  # which decides the order of the rows
+            recipe["dataset"] = {"stream": True}
         if sample_weight is not None:
             recipe["sample_weight"] = fingerprint(np.asarray(sample_weight, np.float64).tolist())
         if self.backend is not None:

@@ -124,8 +124,9 @@ class Flight:
         record = self._ledger.looked_up(self.key, alive)
         for job, status in found.items():  # one whose answer was lost may have failed since
             if status.outcome in _DEAD and job not in record.submitted:
-                outcome = "failed" if status.outcome == "failed" else "cancelled"
-                record = self._ledger.duplicate(self.key, job, outcome)
+                record = self._ledger.duplicate(
+                    self.key, job, "failed" if status.outcome == "failed" else "cancelled"
+                )
                 self._bills.ask(self.key, job)
         return record
 
