@@ -8,7 +8,7 @@ from typing import Any
 
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, RunExistsError, under
-from qstore_ray.files import storage_folder
+from qstore_ray.storage.address import is_address, storage_folder
 from qstore_ray.train.run.run_folder import Existing, check_existing, check_name
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.samplers import Learner, get_sampler
@@ -44,6 +44,13 @@ def check_study(
             chosen.check(space, len(config.objectives))
         if isinstance(chosen, Design):
             chosen.points(space, seed=0, limit=config.trials)
+    if is_address(storage):
+        raise ConfigError(
+            "a study is not kept in an object store yet, only single runs are",
+            field="storage",
+            value=str(storage),
+            fix="Give a folder that all nodes see; tune.storage_url can name a database besides.",
+        )
     folder = storage_folder(storage) / check_name(name)
     _check_folder(folder, config.storage_url, existing)
     return folder

@@ -11,7 +11,7 @@ import pytest
 from qstore_ray.cli.app import main
 from qstore_ray.errors import ConfigError, RunExistsError, StudyError
 from qstore_ray.files import real_path
-from qstore_ray.train.run.run_folder import make_folder
+from qstore_ray.train.run.writing import make_folder
 from qstore_ray.tune.study.result import read_result
 from qstore_ray.tune.study.warm_start import trials_to_copy
 from tests.unit.tune.test_study import GOAL, SPACE, _journal, _open, _run
