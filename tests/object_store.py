@@ -6,6 +6,7 @@ import logging
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from moto.server import ThreadedMotoServer
 from obstore.store import MemoryStore
@@ -70,7 +71,7 @@ class FailingObjects:
     def names(self) -> list[str]:
         return self._objects.names()
 
-    def put(self, key: str, data: bytes) -> str:
+    def put(self, key: str, data: bytes | Path) -> str:
         self._count(f"put {key}")
         return self._objects.put(key, data)
 

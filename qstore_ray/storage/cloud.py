@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -100,8 +101,8 @@ class CloudObjects:
         with self._translated("list the objects"):
             return sorted(obstore.list_with_delimiter(self._store)["common_prefixes"])
 
-    def put(self, key: str, data: bytes) -> str:
-        """Write an object, whatever was there; its tag."""
+    def put(self, key: str, data: bytes | Path) -> str:
+        """Write an object, whatever was there, of bytes or of a file; its tag."""
         import obstore
 
         with self._translated(f"write {key}"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 
@@ -47,8 +48,8 @@ class Objects(Protocol):
         """The first parts of the keys that have more than one part, in order."""
         ...
 
-    def put(self, key: str, data: bytes) -> str:
-        """Write an object, whatever was there; its tag."""
+    def put(self, key: str, data: bytes | Path) -> str:
+        """Write an object, whatever was there, of bytes or of a file; its tag."""
         ...
 
     def create(self, key: str, data: bytes) -> str | None:

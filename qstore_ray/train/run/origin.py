@@ -87,12 +87,18 @@ def refresh(path: Path, names: Collection[str] = ()) -> None:
         StorageError: the object store cannot be used.
     """
     address = origin_of(path)
-    if address is None or is_locked_here(path):
+    if address is None or _is_open_here(path):
         return
     mirror = Mirror(cloud.open_objects(address), path, _refuse)
     with _refreshing(path):
-        if not is_locked_here(path):  # a driver may have begun meanwhile
+        if not _is_open_here(path):  # a driver may have begun meanwhile
             mirror.pull(only=names.__contains__ if names else None)
+
+
+def _is_open_here(path: Path) -> bool:
+    """Whether a process of this machine has it open, or the run that it is a part of."""
+    parts = [path, *(parent for parent in path.parents if origin_of(parent) is not None)]
+    return any(map(is_locked_here, parts))
 
 
 def runs_at(address: StorageAddress) -> list[str]:
