@@ -44,7 +44,7 @@ def check_free(address: StorageAddress) -> None:
 
 
 def save_folder(folder: Path, address: StorageAddress, *, last: str) -> None:
-    """Upload the files of a folder to an address where nothing is.
+    """Upload the files of a folder to an unused address.
 
     Args:
         last: the file without which the others are nothing; it is written when they are there.

@@ -96,7 +96,7 @@ def save_dataset(dataset: Dataset, folder: Path) -> Path:
 
 
 def upload_dataset(dataset: Dataset, address: StorageAddress) -> str:
-    """Write the dataset to an address where nothing is, its manifest last; the address.
+    """Write the dataset to an unused address, its manifest last; the address.
 
     Raises:
         DataError: the source changed since the dataset was loaded.

@@ -32,6 +32,7 @@ from qstore_ray.track.base import KEPT
 from qstore_ray.track.jsonl import MetricsFile
 from qstore_ray.train.run.lock import LOCK, held_error, is_held, lock_folder
 from qstore_ray.train.run.origin import RunOrigin, open_origin, refresh
+from qstore_ray.train.run.place import make_folder
 from qstore_ray.train.run.same_run import (
     MadeOf,
     RunDescription,
@@ -43,7 +44,6 @@ from qstore_ray.train.run.same_run import (
 from qstore_ray.train.run.writing import (
     RECORD,
     empty_run_folder,
-    make_folder,
     unwritable_error,
 )
 from qstore_ray.types import Table
