@@ -65,8 +65,8 @@ class FailingObjects:
     def facts(self, key: str) -> ObjectFacts | None:
         return self._objects.facts(key)
 
-    def list(self, prefix: str = "") -> Mapping[str, ObjectFacts]:
-        return self._objects.list(prefix)
+    def listing(self, prefix: str = "") -> Mapping[str, ObjectFacts]:
+        return self._objects.listing(prefix)
 
     def names(self) -> list[str]:
         return self._objects.names()

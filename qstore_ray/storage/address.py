@@ -61,7 +61,9 @@ class StorageAddress:
 def is_address(text: str | Path) -> bool:
     """Whether a user gave an address of an object store, rather than a path."""
     found = _ADDRESS.match(str(text))
-    return bool(found) and str(text)[found.end() :].startswith("/") and found[1].lower() != "file"
+    if found is None or found[1].lower() == "file":
+        return False
+    return str(text)[found.end() :].startswith("/")
 
 
 def address_of(text: str | Path, field: str = "storage") -> StorageAddress | None:

@@ -82,7 +82,7 @@ class CloudObjects:
                 self._check_bucket(exc)
                 return None
 
-    def list(self, prefix: str = "") -> Mapping[str, ObjectFacts]:
+    def listing(self, prefix: str = "") -> Mapping[str, ObjectFacts]:
         """The objects below a key, by their keys, in order."""
         import obstore
 
@@ -228,15 +228,14 @@ def open_objects(address: StorageAddress) -> Objects:
         raise not_installed_error(
             "obstore", "object-store", what=f"storage in {address.scheme}://", field="storage"
         ) from exc
-    options = dict(_CLIENT)
+    options: Any = dict(_CLIENT)
     endpoint = _endpoint(address.scheme)
     if _is_loopback(endpoint):
         options["allow_http"] = True  # nothing leaves the machine
-    more: dict[str, Any] = {}
-    if address.scheme == "s3":
-        more = _amazon(endpoint)
+    more = _amazon(endpoint) if address.scheme == "s3" else {}
+    open_store: Any = from_url  # its overloads want to know the cloud beforehand
     try:
-        store = from_url(str(address), client_options=options, retry_config=_RETRY, **more)
+        store = open_store(str(address), client_options=options, retry_config=_RETRY, **more)
     except (BaseError, ValueError, TypeError) as exc:
         raise StorageError(
             f"the object store cannot be opened: {_reason(str(exc))}",
@@ -256,7 +255,7 @@ def _amazon(endpoint: str) -> dict[str, Any]:
             more["config"] = {**config, "region": "us-east-1"}
         return more
     try:
-        import boto3
+        import boto3  # type: ignore[import-untyped]
         from obstore.auth.boto3 import Boto3CredentialProvider
     except ImportError:
         return more

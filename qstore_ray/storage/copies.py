@@ -39,7 +39,7 @@ def check_free(address: StorageAddress) -> None:
     Raises:
         UsageError: there is something. StorageError: the object store cannot be used.
     """
-    if cloud.open_objects(address).list():
+    if cloud.open_objects(address).listing():
         raise _taken_error(address)
 
 
@@ -54,7 +54,7 @@ def save_folder(folder: Path, address: StorageAddress, *, last: str) -> None:
         StorageError: the object store cannot be used; `last` is not there.
     """
     objects = cloud.open_objects(address)
-    if objects.list() or objects.create(_SAVING, secrets.token_bytes(8)) is None:
+    if objects.listing() or objects.create(_SAVING, secrets.token_bytes(8)) is None:
         raise _taken_error(address)
     for path in sorted(folder.iterdir()):
         if path.name != last:

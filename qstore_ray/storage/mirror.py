@@ -88,22 +88,24 @@ class Mirror:
         """Download what this machine does not have.
 
         Args:
-            only: says which objects to look at.
-            exact: delete files that are no objects.
+            only: says which files to look at.
+            exact: delete those that are no objects.
 
         Raises:
             StorageError: the object store cannot be used.
             RunError: the folder cannot be written to.
         """
         with self._lock:
-            listed = [key for key in self._objects.list() if self._is_ours(key)]
+            listed = [key for key in self._objects.listing() if self._is_ours(key)]
             wanted = [key for key in listed if only is None or only(key)]
             try:
                 if exact:
-                    self._delete_all_but(set(listed))
+                    self._delete_all_but(set(listed), only)
                 for key in sorted(wanted, key=_turn):
                     self._download(key)
                 for name, parts in self._growing.items():
+                    if only is not None and not only(name):
+                        continue
                     self._write(self._folder / name, parts.fetch(), exact=exact)
             except OSError as exc:
                 raise RunError(
@@ -121,7 +123,7 @@ class Mirror:
         """
         with self._lock:
             self._guard()
-            keys = [key for key in self._objects.list() if not _is_hidden(key)]
+            keys = [key for key in self._objects.listing() if not _is_hidden(key)]
             for key in sorted(keys, key=lambda key: (key == _RECORD, not key.endswith(_MANIFEST))):
                 self._objects.delete(key)
             self._known.clear()
@@ -173,9 +175,9 @@ class Mirror:
         if not path.is_file() or path.read_bytes() != data:
             write_durably(path, data)
 
-    def _delete_all_but(self, keys: set[str]) -> None:
+    def _delete_all_but(self, keys: set[str], only: Callable[[str], bool] | None) -> None:
         for key, _ in list(self._files()):
-            if key not in keys:
+            if key not in keys and (only is None or only(key)):
                 (self._folder / key).unlink(missing_ok=True)
         for name, _, _ in os.walk(self._folder, topdown=False):
             folder = Path(name)

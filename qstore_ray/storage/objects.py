@@ -40,7 +40,7 @@ class Objects(Protocol):
         """Size, tag and time of an object; None if it is absent."""
         ...
 
-    def list(self, prefix: str = "") -> Mapping[str, ObjectFacts]:
+    def listing(self, prefix: str = "") -> Mapping[str, ObjectFacts]:
         """The objects below a key, by their keys, in order."""
         ...
 

@@ -100,7 +100,7 @@ class PartedFile:
     def _keys(self) -> dict[tuple[int, int], str]:
         """All keys, by the numbers of log and part."""
         found = {}
-        for key in self._objects.list(self._file.stem):
+        for key in self._objects.listing(self._file.stem):
             numbers = _NUMBERS.fullmatch(key.rpartition("/")[2])
             if numbers:
                 found[int(numbers[1]), int(numbers[2])] = key

@@ -372,6 +372,6 @@ class QuantumTrainer:
             metrics=found.metrics,
             class_names=tuple(map(str, dataset.schema.class_names)),
             theta=begins.theta if begins else None,
-            origin=folder.origin and folder.origin.address,
+            origin=folder.origin.address if folder.origin else None,
             lease=folder.origin.lease.token if folder.origin else "",
         )

@@ -168,7 +168,7 @@ class Dataset:
         """Write all splits as Parquet with everything to load them again; the folder.
 
         Args:
-            folder: a new folder, or an address where nothing is: s3://bucket/datasets/digits.
+            folder: a new folder, or an unused address: s3://bucket/datasets/digits.
 
         Raises:
             DataError: the folder is not empty, or cannot be written.

@@ -10,7 +10,7 @@ from qstore_ray.storage.address import StorageAddress, address_of, storage_folde
 from qstore_ray.train.run.lock import is_held
 from qstore_ray.train.run.origin import refresh, runs_at
 
-_OF_A_LIST = ("run.json", "config.toml")
+_OF_A_LIST = ("run.json", "config.toml", "metrics.jsonl")
 _SIGNS_OF_A_RUN = ("run.json", "config.toml", "metrics.jsonl", "checkpoints")
 
 

@@ -22,10 +22,13 @@ from qstore_ray.storage.lease import Lease, check_holder, take_lease
 from qstore_ray.storage.mirror import Mirror
 from qstore_ray.train.run.lock import Kind, is_locked_here
 
+ATTEMPT = ".attempt"
+"""The file by which a worker knows the driver's folder: it holds the token of the lease."""
+
 _PATIENCE_SECONDS = 60.0
 _OF_THE_DRIVER = ("run.json", "config.toml", "tracking.json", "report.html", "figures")
-_open_here: dict[Path, Mirror] = {}
-"""The mirrors of runs that this process has open."""
+_open_here: dict[tuple[Path, str], Mirror] = {}
+"""The mirrors of runs that this process has open, by folder and lease."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class RunOrigin:
 
     def close(self) -> None:
         """Give up the lease."""
-        _open_here.pop(self.path, None)
+        _open_here.pop((self.path, self.lease.token), None)
         self.lease.release()
 
 
@@ -72,8 +75,10 @@ def open_origin(path: Path, kind: Kind = "run") -> RunOrigin | None:
         mirror = Mirror(objects, path, lease.check)
         with _refreshing(path):
             mirror.pull()
+            path.mkdir(parents=True, exist_ok=True)
+            (path / ATTEMPT).write_text(lease.token, encoding="ascii")
         until_opened.pop_all()  # from here on the origin holds the lease
-    _open_here[path] = mirror
+    _open_here[path, lease.token] = mirror
     return RunOrigin(address, path, lease, mirror)
 
 
@@ -111,7 +116,7 @@ def runs_at(address: StorageAddress) -> list[str]:
 
 
 def worker_mirror(path: Path, address: StorageAddress, token: str) -> Mirror:
-    """What worker 0 uploads a run through: the driver's mirror in its process, else its own.
+    """What a process copies a run through: in the driver's its own, in any other one for workers.
 
     Args:
         token: of the driver's lease.
@@ -119,10 +124,12 @@ def worker_mirror(path: Path, address: StorageAddress, token: str) -> Mirror:
     Raises:
         MissingDependencyError: `obstore` is not installed on this node.
     """
-    if path in _open_here:
-        return _open_here[path]
-    objects = cloud.open_objects(address)
-    return Mirror(objects, path, lambda: check_holder(objects, token), skipped=_OF_THE_DRIVER)
+    if (path, token) not in _open_here:
+        objects = cloud.open_objects(address)
+        _open_here[path, token] = Mirror(
+            objects, path, lambda: check_holder(objects, token), skipped=_OF_THE_DRIVER
+        )
+    return _open_here[path, token]
 
 
 def patiently(mirror: Mirror) -> None:

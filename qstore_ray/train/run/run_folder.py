@@ -31,7 +31,7 @@ from qstore_ray.storage.address import storage_folder
 from qstore_ray.track.base import KEPT
 from qstore_ray.track.jsonl import MetricsFile
 from qstore_ray.train.run.lock import LOCK, held_error, is_held, lock_folder
-from qstore_ray.train.run.origin import RunOrigin, open_origin, refresh
+from qstore_ray.train.run.origin import ATTEMPT, RunOrigin, open_origin, refresh
 from qstore_ray.train.run.place import make_folder
 from qstore_ray.train.run.same_run import (
     MadeOf,
@@ -273,7 +273,7 @@ def _is_of_a_beginning(child: Path) -> bool:
     """
     names = (RECORD, *KEPT)
     part = child.name.startswith(tuple(f".{n}." for n in names)) and child.suffix == ".part"
-    return part or child.name in (LOCK, _ROOM, *KEPT)
+    return part or child.name in (LOCK, ATTEMPT, _ROOM, *KEPT)
 
 
 def open_run_folder(

@@ -8,6 +8,7 @@ from pathlib import Path
 from qstore_ray.errors import RunError
 from qstore_ray.files import unwritable_fix
 from qstore_ray.train.run.lock import LOCK
+from qstore_ray.train.run.origin import ATTEMPT
 
 RECORD = "run.json"
 """The file that says that a folder is a run's."""
@@ -18,7 +19,7 @@ def empty_run_folder(path: Path) -> None:
     for child in sorted(path.iterdir(), key=lambda child: child.name == RECORD):
         if child.is_dir():
             shutil.rmtree(child)
-        elif child.name != LOCK:
+        elif child.name not in (LOCK, ATTEMPT):
             child.unlink()
 
 

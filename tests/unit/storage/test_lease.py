@@ -58,7 +58,7 @@ def test_a_second_holder_is_refused_until_the_first_lets_go(
         lease.check()
     check_holder(objects, second.token)
     second.release()
-    assert list(objects.list()) == [LEASE]
+    assert list(objects.listing()) == [LEASE]
 
 
 def test_a_dead_holder_is_taken_over_from(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ def test_a_dataset_is_saved_and_loaded_by_its_address(
 ) -> None:
     place = f"{bucket}/datasets/d"
     assert data.save(place) == place
-    assert "d/.saving" not in objects_at(f"{bucket}/datasets").list()
+    assert "d/.saving" not in objects_at(f"{bucket}/datasets").listing()
     with pytest.raises(UsageError, match="something at this address"):
         data.save(place)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another machine"))

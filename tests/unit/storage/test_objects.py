@@ -37,12 +37,12 @@ def test_an_object_is_read_as_it_was_written(objects: Objects) -> None:
 def test_objects_are_listed_by_their_keys(objects: Objects) -> None:
     for key in ("b/2/x", "b/1", "a", "c/3"):
         objects.put(key, b"")
-    assert list(objects.list()) == ["a", "b/1", "b/2/x", "c/3"]
-    assert list(objects.list("b")) == ["b/1", "b/2/x"]
+    assert list(objects.listing()) == ["a", "b/1", "b/2/x", "c/3"]
+    assert list(objects.listing("b")) == ["b/1", "b/2/x"]
     assert objects.names() == ["b", "c"]
     objects.delete("b/1")
     objects.delete("b/1")
-    assert list(objects.list("b")) == ["b/2/x"]
+    assert list(objects.listing("b")) == ["b/2/x"]
 
 
 def test_an_object_is_created_once(objects: Objects) -> None:
@@ -81,7 +81,7 @@ def test_of_racing_creations_one_wins(objects: Objects) -> None:
 def test_a_bucket_that_does_not_exist_is_named(bucket: str) -> None:
     objects = open_objects(StorageAddress("s3", "no-such-bucket", "team"))
     calls = (
-        objects.list,
+        objects.listing,
         lambda: objects.read("a"),
         lambda: objects.create("a", b""),
         lambda: objects.put("a", b""),
@@ -102,5 +102,5 @@ def test_an_endpoint_that_nothing_listens_at_is_named(
     address = address_of(bucket)
     assert address is not None
     with pytest.raises(StorageError, match=r"127\.0\.0\.1:9 cannot list") as caught:
-        open_objects(address).list()
+        open_objects(address).listing()
     assert caught.value.may_pass

@@ -58,7 +58,7 @@ def test_a_part_grows_until_the_next_one_begins(tmp_path: Path) -> None:
         changed(file, b"1234567890")
         writer.flush()
         writer.flush()
-    sizes = {key: facts.size for key, facts in objects.list().items()}
+    sizes = {key: facts.size for key, facts in objects.listing().items()}
     assert sizes == {f"metrics/000001-{n:06d}.jsonl": 30 if n < 6 else 20 for n in range(7)}
 
 

@@ -48,11 +48,15 @@ def data() -> Dataset:
 
 
 def train(
-    data: Dataset, storage: str | Path, existing: Existing = "error", epochs: int = EPOCHS
+    data: Dataset,
+    storage: str | Path,
+    existing: Existing = "error",
+    epochs: int = EPOCHS,
+    workers: int = 0,
 ) -> TrainResult:
     config = TrainerConfig(
         epochs=epochs, batch_size=12, learning_rate=0.2, seed=1, callbacks=CALLBACKS,
-        schedule="constant", backend_options={"threads": 1},
+        num_workers=workers, schedule="constant", backend_options={"threads": 1},
     )  # fmt: skip
     return QuantumTrainer(
         ModelConfig(n_qubits=2, layers=1), config, name="digits", storage=storage,
@@ -171,7 +175,7 @@ def test_a_run_that_dies_before_any_write_is_resumed_to_the_same_end(
 
 def check_half(objects: CloudObjects, tmp_path: Path) -> None:
     """No checkpoint is half visible, and the metrics have what the newest one implies."""
-    keys = objects.list("checkpoints")
+    keys = objects.listing("checkpoints")
     for key in keys:
         if key.endswith("manifest.json"):
             assert key.replace("manifest.json", "arrays.npz") in keys
