@@ -33,7 +33,7 @@ def local_model(model: str | Path) -> Path:
             "there is no such model file",
             field="model",
             value=str(address),
-            fix="`qstore export RUN --output model.qsm` writes one, also to an address.",
+            fix="Give the address of a .qsm file that was saved, or of a run.",
         )
     return found
 
