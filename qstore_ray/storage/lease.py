@@ -15,7 +15,9 @@ import json
 import os
 import secrets
 import socket
+import sys
 import threading
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 LEASE = ".lock"
 SECONDS, BEAT_SECONDS = 30.0, 5.0
+_PAUSE_SECONDS = 0.5
 
 
 class LeaseHolder(TypedDict):
@@ -84,8 +87,10 @@ class Lease:
 def take_lease(objects: Objects, name: str, kind: str = "run") -> Lease:
     """Take the lease of a run whose folder on this machine is locked by this process.
 
+    If another attempt holds it, this waits until that has renewed it, and so lives, or is dead.
+
     Raises:
-        RunExistsError: another attempt holds it; the error is `locked`.
+        RunExistsError: another attempt holds it, and lives; the error is `locked`.
         StorageError: the object store cannot be used.
     """
     holder: LeaseHolder = {
@@ -98,27 +103,42 @@ def take_lease(objects: Objects, name: str, kind: str = "run") -> Lease:
         "released": False,
     }
     data = json.dumps(holder).encode()
-    tag = objects.create(LEASE, data)
-    if tag is not None:
-        return Lease(objects, holder, tag)
-    found = objects.read(LEASE)
-    if found is not None:
-        tag = objects.replace(LEASE, data, found.tag) if _is_over(objects, found) else None
-        if tag is not None:
-            return Lease(objects, holder, tag)
-    raise lease_error(objects, name, kind)
+    tag, seen = objects.create(LEASE, data), ""
+    while tag is None:
+        found = objects.read(LEASE)
+        if found is None:
+            tag = objects.create(LEASE, data)
+        elif _is_over(objects, found):
+            tag = objects.replace(LEASE, data, found.tag)
+            if tag is None:  # another attempt was faster
+                raise lease_error(objects, name, kind)
+        elif seen in ("", found.tag):
+            if not seen:
+                sys.stderr.write(f"note: {_waiting(found, kind)}\n")
+            seen = found.tag
+            time.sleep(_PAUSE_SECONDS)
+        else:  # it was renewed
+            raise lease_error(objects, name, kind)
+    return Lease(objects, holder, tag)
+
+
+def _waiting(found: StoredObject, kind: str) -> str:
+    who = _holder(found) or "another process"
+    return f"{who} has this {kind} open; waiting at most {SECONDS:.0f} s for a sign of life"
 
 
 def lease_error(objects: Objects, name: str, kind: str = "run") -> RunExistsError:
     """The error for a run whose lease another attempt holds, with what the lease says about it."""
     found = objects.read(LEASE)
-    said = {} if found is None else _parsed(found)
-    who = ""
-    if {"pid", "host", "since"} <= said.keys():
-        who = f"another process, {said['pid']} on {said['host']} since {said['since']} UTC,"
-    error = RunExistsError.while_open(kind, name, who)
-    error.fix = f"{error.fix} If it was killed, it is given up after {SECONDS:.0f} s."
-    return error
+    return RunExistsError.while_open(kind, name, "" if found is None else _holder(found))
+
+
+def _holder(found: StoredObject) -> str:
+    """Which process has the lease, in words; empty if it does not say."""
+    said = _parsed(found)
+    if not {"pid", "host", "since"} <= said.keys():
+        return ""
+    return f"another process, {said['pid']} on {said['host']} since {said['since']} UTC,"
 
 
 def check_holder(objects: Objects, token: str) -> None:

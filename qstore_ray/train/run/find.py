@@ -77,6 +77,8 @@ def study_folders(storage: str) -> list[Path]:
     Raises:
         UsageError: it is no folder, or may not be read.
     """
+    if address_of(storage) is not None:  # studies are kept in folders alone
+        return []
     return [path for path in _children(storage) if _is_study(path)]
 
 

@@ -48,7 +48,6 @@ def test_a_second_holder_is_refused_until_the_first_lets_go(
     assert isinstance(refused, RunExistsError)
     assert refused.locked
     assert "another process" in refused.message
-    assert "30 s" in refused.fix
     lease.check()
     lease.release()
     assert not is_leased(objects)
@@ -104,15 +103,27 @@ def test_of_racing_holders_one_wins() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"[]", b'{"token": 3}'])
-def test_a_damaged_lease_holds_until_it_is_old(
-    data: bytes, monkeypatch: pytest.MonkeyPatch
+def test_a_damaged_lease_is_taken_when_it_is_old(
+    data: bytes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(module, "SECONDS", 0.1)
     objects = in_memory()
     objects.put(LEASE, data)
-    with pytest.raises(RunExistsError):
-        take_lease(objects, "digits")
-    monkeypatch.setattr(module, "SECONDS", 0.0)
     take_lease(objects, "digits").release()
+    assert "waiting at most 0 s for a sign of life" in capsys.readouterr().err
+
+
+def test_a_holder_that_dies_while_another_one_waits_is_taken_over_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "SECONDS", 0.2)
+    objects = in_memory()
+    lease = take_lease(objects, "digits")
+    lease._done.set()  # it is not renewed any more
+    lease._thread.join()
+    second = elsewhere(objects)
+    assert isinstance(second, Lease)
+    second.release()
 
 
 def test_the_name_of_a_stage_stays(stage: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,6 +206,8 @@ def opened(storage: str, existing: Existing = "error") -> Any:
 def test_a_second_driver_on_another_machine_is_refused(
     bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(lease, "_PAUSE_SECONDS", 0.05)
     first = opened(bucket)
     with pytest.raises(RunExistsError, match="this process itself"):
         opened(bucket, "resume")
@@ -268,10 +270,16 @@ def test_the_commands_take_an_address(
     assert "no bucket of this name" in capsys.readouterr().err
 
 
-def test_a_search_says_that_it_is_not_kept_there(bucket: str) -> None:
+def test_a_search_says_that_it_is_not_kept_there(
+    stage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(ConfigError, match="a study is not kept in an object store") as caught:
-        check_study(bucket, "s", TuneConfig(space=SPACE), job=JOB)
+        check_study("s3://bucket", "s", TuneConfig(space=SPACE), job=JOB)
     assert caught.value.field == "storage"
+    commands = (["tune", "show", "s"], ["tune", "best", "s"], ["ui", "s"])
+    for command in commands:
+        assert main([*command, "--storage", "s3://bucket"]) == 2
+        assert "a study is not kept in an object store" in capsys.readouterr().err
 
 
 def test_the_doctor_tries_the_conditional_writes(bucket: str) -> None:
