@@ -19,6 +19,8 @@ from tests.object_store import in_memory
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(module, "_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(module, "_stage_name", lambda: getattr(_machine, "name", "this"))
 
 

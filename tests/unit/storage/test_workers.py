@@ -71,6 +71,7 @@ class _Reporter(RayTrainReporter):
             request_stop(self._driver)
             while not self._stop_file.exists():
                 pass
+            self._looked = 0.0
         return super().should_stop()
 
 
