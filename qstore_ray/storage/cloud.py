@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from qstore_ray.errors import StorageError, first_line, not_installed_error
+from qstore_ray.errors import ConfigError, StorageError, first_line, not_installed_error
 from qstore_ray.storage.objects import ObjectFacts, Objects, StoredObject
 
 if TYPE_CHECKING:
@@ -219,6 +219,7 @@ def open_objects(address: StorageAddress) -> Objects:
 
     Raises:
         MissingDependencyError: `obstore` is not installed.
+        ConfigError: the service is elsewhere, and would be asked without encryption.
         StorageError: the environment names a setting that cannot be.
     """
     try:
@@ -230,8 +231,9 @@ def open_objects(address: StorageAddress) -> Objects:
         ) from exc
     options: Any = dict(_CLIENT)
     endpoint = _endpoint(address.scheme)
-    if _is_loopback(endpoint):
-        options["allow_http"] = True  # nothing leaves the machine
+    if endpoint.startswith("http://"):
+        _check_plain_text(endpoint)
+        options["allow_http"] = True
     more = _amazon(endpoint) if address.scheme == "s3" else {}
     open_store: Any = from_url  # its overloads want to know the cloud beforehand
     try:
@@ -273,5 +275,14 @@ def _endpoint(scheme: str) -> str:
     return next(filter(None, named), "")
 
 
-def _is_loopback(endpoint: str) -> bool:
-    return urlsplit(endpoint).hostname in ("127.0.0.1", "localhost", "::1")
+def _check_plain_text(endpoint: str) -> None:
+    """Refuse a service elsewhere without encryption, unless the user allows it."""
+    known = urlsplit(endpoint)
+    allowed = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("true", "1")
+    if not allowed and known.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise ConfigError(
+            "this service would be asked without encryption",
+            field="AWS_ENDPOINT_URL",
+            value=f"http://{known.netloc.rpartition('@')[2]}",
+            fix="Write https://, or set AWS_ALLOW_HTTP=true in a network that you trust.",
+        )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from qstore_ray.errors import StorageError
+from qstore_ray.errors import ConfigError, StorageError
 from qstore_ray.storage.address import StorageAddress, address_of
 from qstore_ray.storage.cloud import CloudObjects, open_objects
 from qstore_ray.storage.objects import Objects
@@ -104,3 +105,27 @@ def test_an_endpoint_that_nothing_listens_at_is_named(
     with pytest.raises(StorageError, match=r"127\.0\.0\.1:9 cannot list") as caught:
         open_objects(address).listing()
     assert caught.value.may_pass
+
+
+def test_a_profile_of_the_cloud_is_used(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+        monkeypatch.delenv(name)
+    profile = tmp_path / "credentials"
+    profile.write_text("[team]\naws_access_key_id = a\naws_secret_access_key = b\nregion = eu-1\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(profile))
+    monkeypatch.setenv("AWS_PROFILE", "team")
+    objects = open_objects(StorageAddress("s3", bucket.removeprefix("s3://")))
+    assert objects.create("a", b"1") is not None
+
+
+def test_a_service_elsewhere_is_asked_without_encryption_only_if_that_is_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://me:secret@storage.invalid:9000")
+    with pytest.raises(ConfigError, match="without encryption") as caught:
+        open_objects(StorageAddress("s3", "runs"))
+    assert "secret" not in str(caught.value)
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    open_objects(StorageAddress("s3", "runs"))
