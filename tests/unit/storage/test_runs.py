@@ -294,3 +294,38 @@ def test_the_doctor_tries_the_conditional_writes(bucket: str) -> None:
 def test_the_doctor_finds_a_missing_bucket(bucket: str) -> None:
     (found,) = examine_storage("s3://no-such-bucket", TrackConfig(mlflow=False))
     assert (found.state, found.found) == ("fault", "there is no bucket of this name")
+
+
+def test_a_job_is_trained_scored_exported_and_reported_by_its_address(
+    bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = tmp_path / "job.toml"
+    job.write_text(
+        f'name = "iris"\nstorage = "{bucket}/runs"\n'
+        '[dataset]\nname = "iris"\nsource = "sklearn"\nparams = {dataset = "iris"}\n'
+        "[model]\nn_qubits = 4\nlayers = 1\n"
+        '[dataset.split]\ntrain = 0.8\ntest = 0.2\n'
+        "[trainer]\nepochs = 1\nbatch_size = 60\nnum_workers = 0\n"
+        "[track]\nmlflow = false\nfigures = false\n"
+    )  # fmt: skip
+    place = f"{bucket}/runs/iris"
+
+    def said(*command: str) -> dict[str, Any]:
+        assert main([*command, "--json"]) == 0
+        return dict(json.loads(capsys.readouterr().out.splitlines()[-1]))
+
+    assert said("train", str(job))["run_dir"] == place
+    accuracy = said("evaluate", "iris", "--storage", f"{bucket}/runs")["accuracy"]
+    assert said("export", place, "--card")["model"] == f"{place}/model.qsm"
+    assert said("runs", "report", place)["report"] == f"{place}/report.html"
+    rows = tmp_path / "rows.csv"
+    names = ("sepal length", "sepal width", "petal length", "petal width")
+    rows.write_text(",".join(f"{name} (cm)" for name in names) + "\n5.1,3.5,1.4,0.2\n")
+    assert main(["predict", f"{place}/model.qsm", str(rows)]) == 0
+    assert main(["predict", place, str(rows)]) == 0
+    capsys.readouterr()
+    again = said("train", str(job), "--name", "second", "--init-from", f"{place}/model.qsm")
+    assert again["run_dir"] == f"{bucket}/runs/second"
+    assert accuracy == said("evaluate", place)["accuracy"]
+    kept = open_objects(StorageAddress("s3", bucket.removeprefix("s3://"), "runs/iris")).listing()
+    assert {"model.qsm", "model_card.md", "report.html", "run.json", "config.toml"} <= set(kept)
