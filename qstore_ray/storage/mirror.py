@@ -84,19 +84,27 @@ class Mirror:
                 self._objects.delete(key)
                 del self._known[key]
 
-    def pull(self, *, only: Callable[[str], bool] | None = None, exact: bool = True) -> None:
+    def pull(
+        self,
+        *,
+        only: Callable[[str], bool] | None = None,
+        exact: bool = True,
+        fetches: bool = True,
+    ) -> None:
         """Download what this machine does not have.
 
         Args:
             only: says which files to look at.
             exact: delete those that are no objects.
+            fetches: False takes it that there are no objects.
 
         Raises:
             StorageError: the object store cannot be used.
             RunError: the folder cannot be written to.
         """
         with self._lock:
-            listed = [key for key in self._objects.listing() if self._is_ours(key)]
+            every = self._objects.listing() if fetches else ()
+            listed = [key for key in every if self._is_ours(key)]
             wanted = [key for key in listed if only is None or only(key)]
             try:
                 if exact:
@@ -106,7 +114,8 @@ class Mirror:
                 for name, parts in self._growing.items():
                     if only is not None and not only(name):
                         continue
-                    self._write(self._folder / name, parts.fetch(), exact=exact)
+                    data = parts.fetch() if fetches else None
+                    self._write(self._folder / name, data, exact=exact)
             except OSError as exc:
                 raise RunError(
                     f"cannot write into the stage: {exc.strerror or type(exc).__name__}",
@@ -123,7 +132,7 @@ class Mirror:
         """
         with self._lock:
             self._guard()
-            keys = [key for key in self._objects.listing() if not _is_hidden(key)]
+            keys = [key for key in self._objects.listing() if not is_hidden(key)]
             for key in sorted(keys, key=lambda key: (key == _RECORD, not key.endswith(_MANIFEST))):
                 self._objects.delete(key)
             self._known.clear()
@@ -140,7 +149,7 @@ class Mirror:
     def _is_ours(self, key: str) -> bool:
         first = key.partition("/")[0]
         return not (
-            _is_hidden(key)
+            is_hidden(key)
             or first in _LOCAL
             or first in self._skipped
             or key.startswith(self._stems)
@@ -181,7 +190,7 @@ class Mirror:
                 (self._folder / key).unlink(missing_ok=True)
         for name, _, _ in os.walk(self._folder, topdown=False):
             folder = Path(name)
-            if folder != self._folder and not _is_hidden(
+            if folder != self._folder and not is_hidden(
                 folder.relative_to(self._folder).as_posix()
             ):
                 with suppress(OSError):  # not empty
@@ -200,8 +209,9 @@ def _turn(key: str) -> tuple[bool, bool, bool, bool, str]:
     )
 
 
-def _is_hidden(key: str) -> bool:
-    return any(part.startswith(".") for part in key.split("/"))
+def is_hidden(key: str) -> bool:
+    """Whether a key is of this machine alone, or would lead out of a folder."""
+    return any(not part or part.startswith(".") for part in key.split("/"))
 
 
 def _signature(path: Path) -> _Signature:

@@ -19,13 +19,14 @@ from qstore_ray.retry import call_with_retries
 from qstore_ray.storage import cloud
 from qstore_ray.storage.address import StorageAddress, origin_of
 from qstore_ray.storage.lease import Lease, check_holder, take_lease
-from qstore_ray.storage.mirror import Mirror
+from qstore_ray.storage.mirror import Mirror, is_hidden
 from qstore_ray.train.run.lock import Kind, is_locked_here
 
 ATTEMPT = ".attempt"
 """The file by which a worker knows the driver's folder: it holds the token of the lease."""
 
 _PATIENCE_SECONDS = 60.0
+_SIGNS = ("run.json", "manifest.json")
 _OF_THE_DRIVER = ("run.json", "config.toml", "tracking.json", "report.html", "figures")
 _open_here: dict[tuple[Path, str], Mirror] = {}
 """The mirrors of runs that this process has open, by folder and lease."""
@@ -85,6 +86,8 @@ def open_origin(path: Path, kind: Kind = "run") -> RunOrigin | None:
 def refresh(path: Path, names: Collection[str] = ()) -> None:
     """Bring the stage of a run to the state of its objects; does nothing for a plain folder.
 
+    Objects that are neither a run nor a checkpoint are not fetched, since they may be any number.
+
     Args:
         names: of the files that are needed; without them all are fetched.
 
@@ -94,10 +97,27 @@ def refresh(path: Path, names: Collection[str] = ()) -> None:
     address = origin_of(path)
     if address is None or _is_open_here(path):
         return
-    mirror = Mirror(cloud.open_objects(address), path, _refuse)
+    objects = cloud.open_objects(address)
+    known = names or any(objects.facts(name) is not None for name in _SIGNS)
+    mirror = Mirror(objects, path, _refuse)
     with _refreshing(path):
         if not _is_open_here(path):  # a driver may have begun meanwhile
-            mirror.pull(only=names.__contains__ if names else None)
+            mirror.pull(only=names.__contains__ if names else None, fetches=bool(known))
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether there are objects at the place of a run, and none is the record of a run.
+
+    Raises:
+        StorageError: the object store cannot be used.
+    """
+    address = origin_of(path)
+    if address is None or _is_open_here(path):
+        return False
+    objects = cloud.open_objects(address)
+    if objects.facts(_SIGNS[0]) is not None:
+        return False
+    return any(not is_hidden(key) for key in objects.listing())
 
 
 def _is_open_here(path: Path) -> bool:
@@ -112,7 +132,7 @@ def runs_at(address: StorageAddress) -> list[str]:
     Raises:
         StorageError: the object store cannot be used.
     """
-    return cloud.open_objects(address).names()
+    return [name for name in cloud.open_objects(address).names() if not is_hidden(name)]
 
 
 def worker_mirror(path: Path, address: StorageAddress, token: str) -> Mirror:

@@ -27,11 +27,11 @@ from qstore_ray.backends.paid import RunIdentity, new_identity
 from qstore_ray.config import fingerprint
 from qstore_ray.errors import ConfigError, RunError, RunExistsError, StorageError, UsageError
 from qstore_ray.files import sweep_parts, write_durably
-from qstore_ray.storage.address import storage_folder
+from qstore_ray.storage.address import shown_place, storage_folder
 from qstore_ray.track.base import KEPT
 from qstore_ray.track.jsonl import MetricsFile
 from qstore_ray.train.run.lock import LOCK, held_error, is_held, lock_folder
-from qstore_ray.train.run.origin import ATTEMPT, RunOrigin, open_origin, refresh
+from qstore_ray.train.run.origin import ATTEMPT, RunOrigin, is_foreign, open_origin, refresh
 from qstore_ray.train.run.place import make_folder
 from qstore_ray.train.run.same_run import (
     MadeOf,
@@ -201,6 +201,8 @@ def _checked(
     _check_text(path)
     if not locked:
         refresh(path)
+        if is_foreign(path):
+            raise _foreign_error(path)
     if not (path / RECORD).exists():
         _check_new(path, existing)
         return path
@@ -259,12 +261,16 @@ def _check_new(path: Path, existing: Existing) -> None:
         )
     # Deleting or filling a folder that is no run of ours would be the worst of surprises.
     if path.exists() and not (path.is_dir() and all(map(_is_of_a_beginning, path.iterdir()))):
-        raise RunExistsError(
-            "there is something of this name that is not a run",
-            field="name",
-            value=str(path),
-            fix="Take another name or another storage folder.",
-        )
+        raise _foreign_error(path)
+
+
+def _foreign_error(path: Path) -> RunExistsError:
+    return RunExistsError(
+        "there is something of this name that is not a run",
+        field="name",
+        value=shown_place(path),
+        fix="Take another name or another storage folder.",
+    )
 
 
 def _is_of_a_beginning(child: Path) -> bool:

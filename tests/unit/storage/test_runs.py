@@ -15,7 +15,14 @@ from qstore_ray.cli.app import main
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.doctor.storage import examine_storage
-from qstore_ray.errors import ConfigError, QStoreError, RunExistsError, StorageError
+from qstore_ray.errors import (
+    CheckpointError,
+    ConfigError,
+    QStoreError,
+    RunExistsError,
+    StorageError,
+    UsageError,
+)
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.storage import cloud, lease
 from qstore_ray.storage.address import StorageAddress, address_of
@@ -329,3 +336,19 @@ def test_a_job_is_trained_scored_exported_and_reported_by_its_address(
     assert accuracy == said("evaluate", place)["accuracy"]
     kept = open_objects(StorageAddress("s3", bucket.removeprefix("s3://"), "runs/iris")).listing()
     assert {"model.qsm", "model_card.md", "report.html", "run.json", "config.toml"} <= set(kept)
+
+
+def test_objects_that_are_no_run_are_left_alone_and_not_fetched(bucket: str, stage: Path) -> None:
+    objects = open_objects(StorageAddress("s3", bucket.removeprefix("s3://")))
+    for key in ("digits/photo.jpg", "digits/checkpoints/x", "digits/.lock-asked-1"):
+        objects.put(key, b"somebody's")
+    for existing in ("error", "replace"):
+        with pytest.raises(RunExistsError, match="not a run"):
+            opened(bucket, existing)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="no run here"):
+        find_run(f"{bucket}/digits", "runs")
+    with pytest.raises(CheckpointError):
+        TrainedModel.load(f"{bucket}/digits")
+    assert run_folders(bucket) == []
+    assert not list(stage.rglob("*photo*"))
+    assert len(objects.listing()) == 3
