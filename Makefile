@@ -8,7 +8,7 @@ ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.stamp
 IN_PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 20
-USUAL := --extra images --extra remote --extra service --extra tensorboard
+USUAL := --extra images --extra remote --extra service --extra tensorboard --extra object-store
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes --only-binary :all:
 

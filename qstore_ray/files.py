@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
-
-from qstore_ray.errors import ConfigError
-
-_ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 
 
 def expanded(path: str | Path) -> Path:
@@ -30,29 +24,6 @@ def real_path(path: str | Path) -> Path:
     the path gets the OSError, as for every other path that cannot be used.
     """
     return Path(os.path.realpath(expanded(path)))
-
-
-def storage_folder(storage: str | Path) -> Path:
-    """The absolute path of a folder of runs.
-
-    Raises:
-        ConfigError: an address instead of a path, or the home folder of an unknown user.
-    """
-    text = str(storage)
-    if address := _ADDRESS.match(text):
-        is_file = address[1].lower() == "file"
-        path = unquote("/" + text[address.end() :].lstrip("/"))
-        raise ConfigError(
-            "storage is the path of a folder, not an address",
-            field="storage",
-            value=text,
-            fix=f"Write {path!r}." if is_file else "Object stores are not supported yet.",
-        )
-    if expanded(text).parts[:1] and expanded(text).parts[0].startswith("~"):
-        raise ConfigError(
-            "no such user", field="storage", value=text, fix="Write the whole path of a folder."
-        )
-    return real_path(storage)
 
 
 def sweep_parts(folder: Path, *, spare: Collection[str] = ()) -> None:

@@ -325,7 +325,8 @@ class TrainingJob(Config):
 
     Args:
         name: of the run; its folder is `<storage>/<name>`.
-        storage: the folder of run folders; on a cluster all nodes must see it.
+        storage: the folder of run folders, which on a cluster all nodes must see, or an address:
+            s3://bucket/prefix, gs://…, az://….
         baseline: also fit a linear classical model on the same features and splits; without it
             the model is compared with the majority class, or the mean.
     """

@@ -19,7 +19,7 @@ from qstore_ray.backends import open_backend
 from qstore_ray.backends.mitigation.backend import MitigatedBackend
 from qstore_ray.backends.paid import RunIdentity, new_identity, of_run
 from qstore_ray.errors import BudgetError, QStoreError, under
-from qstore_ray.files import storage_folder
+from qstore_ray.storage.address import storage_folder
 from qstore_ray.train.hardware_calls import training_calls
 from qstore_ray.train.run.chain import ChainPlace, place_of_run
 from qstore_ray.train.run.run_folder import Existing, read_run_record

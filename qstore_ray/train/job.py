@@ -16,6 +16,7 @@ from qstore_ray.backends.paid import RunIdentity, new_identity
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.optimizers import SearchOptimizer, get_optimizer
 from qstore_ray.learn.targets import TargetScaling
+from qstore_ray.storage.address import StorageAddress
 from qstore_ray.track.base import Record
 from qstore_ray.train.callbacks.base import Callback
 from qstore_ray.train.config import TrainerConfig
@@ -128,6 +129,8 @@ class Assignment:
         metrics: of `learn.scoring` that val is scored by each epoch, beside loss and accuracy.
         class_names: of the data.
         lost: why the workers before these ended; "" where these are the first.
+        origin: the objects that `run_dir` is a copy of; None for a plain folder. lease: the token
+            of the attempt that may write them.
     """
 
     model: QuantumModel
@@ -145,6 +148,8 @@ class Assignment:
     metrics: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     lost: str = ""
+    origin: StorageAddress | None = None
+    lease: str = ""
 
     @property
     def checkpoints(self) -> Path:

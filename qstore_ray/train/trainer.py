@@ -76,7 +76,8 @@ class QuantumTrainer:
 
     Args:
         name: of the run; without it `<dataset>-<time>`.
-        storage: the folder that holds run folders; on a cluster all nodes must see it.
+        storage: the folder that holds run folders, which on a cluster all nodes must see, or an
+            address: s3://bucket/prefix, gs://…, az://….
         cluster: where Ray runs, for `num_workers` > 0.
         track: which trackers are fed.
         display: shows progress; None for silence.
@@ -373,4 +374,6 @@ class QuantumTrainer:
             metrics=found.metrics,
             class_names=tuple(map(str, dataset.schema.class_names)),
             theta=begins.theta if begins else None,
+            origin=folder.origin.address if folder.origin else None,
+            lease=folder.origin.lease.token if folder.origin else "",
         )

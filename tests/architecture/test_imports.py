@@ -15,6 +15,7 @@ from tests.architecture.source import MODULES, imported
 
 # package → the only modules, or packages with everything in them, that may import it
 ALLOWED = {
+    "boto3": ("qstore_ray.storage.cloud",),
     "datasets": ("qstore_ray.data.sources",),
     "fastapi": ("qstore_ray.data.service",),
     "fsspec": ("qstore_ray.data.files.files",),
@@ -29,6 +30,7 @@ ALLOWED = {
         "qstore_ray.track.mlflow.registry",
         "qstore_ray.track.mlflow.store",
     ),
+    "obstore": ("qstore_ray.storage.cloud",),
     "optuna": ("qstore_ray.tune",),
     "pandas": ("qstore_ray.data.sources",),
     "PIL": ("qstore_ray.data.files.pillow",),

@@ -17,7 +17,7 @@ from tests.architecture.source import MODULES, ROOT, imported
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT, SETUPTOOLS = PYPROJECT["project"], PYPROJECT["tool"]["setuptools"]
 EXTRAS = PROJECT["optional-dependencies"]
-USUAL = ("images", "remote", "service", "tensorboard")
+USUAL = ("images", "object-store", "remote", "service", "tensorboard")
 LOCKS = {
     "requirements.lock": ("cpu", "dev", *USUAL),
     "requirements-cpu.lock": ("cpu", *USUAL),  # of the image

@@ -81,7 +81,7 @@ def info(target: Target, changes: Set = None, as_json: AsJson = False) -> None:
 )
 def prepare(
     job: Annotated[str, typer.Argument(metavar="JOB.toml", help="The job file.")],
-    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="A new folder.")],
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="A new folder, or an address.")],
     changes: Set = None,
     as_json: AsJson = False,
 ) -> None:
@@ -182,8 +182,9 @@ def _open(target: str, changes: list[str]) -> Dataset:
     from qstore_ray.data.loader import DatasetLoader
     from qstore_ray.data.read.dataset import Dataset
     from qstore_ray.errors import UsageError
+    from qstore_ray.storage.address import is_address
 
-    if Path(target).is_dir():
+    if Path(target).is_dir() or is_address(target):
         if changes:
             raise UsageError(
                 "a prepared dataset is as it is",

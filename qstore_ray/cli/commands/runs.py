@@ -10,6 +10,7 @@ import typer
 from qstore_ray.cli.commands import compare, plot, report, sync
 from qstore_ray.cli.output import AsJson, Storage, examples, facts, note, say, say_json, table
 from qstore_ray.errors import UsageError
+from qstore_ray.storage.address import shown_place
 
 if TYPE_CHECKING:
     from qstore_ray.train.run.summary import CheckpointSummary, RunSummary
@@ -110,7 +111,7 @@ def show_run(
 
 def _as_dict(summary: RunSummary) -> dict[str, Any]:
     values = asdict(summary)
-    values["run_dir"] = str(values.pop("path"))
+    values["run_dir"] = shown_place(values.pop("path"))
     return values
 
 
@@ -146,7 +147,7 @@ def _as_text(summary: RunSummary, kept: list[CheckpointSummary]) -> str:
     if summary.problem:
         lines.append(("problem", summary.problem))
     lines += [
-        ("folder", summary.path),
+        ("folder", shown_place(summary.path)),
         ("started", summary.started or "-"),
         ("attempt", summary.attempts or "-"),
         ("epochs", _epochs(summary)),

@@ -12,6 +12,7 @@ import typer
 
 from qstore_ray.cli.output import AsJson, examples, facts, note, say, say_json
 from qstore_ray.cli.shared.existing import existing_of
+from qstore_ray.storage.address import shown_place
 from qstore_ray.wording import decimal
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def _as_dict(name: str, result: JobResult) -> dict[str, Any]:
     return {
         "status": "finished",
         "name": name,
-        "run_dir": str(result.run_dir),
+        "run_dir": shown_place(result.run_dir),
         "verdict": result.verdict,
         "missing": dict(result.missing),
         **expected,
@@ -193,7 +194,7 @@ def _as_text(result: JobResult, config: JobConfig) -> str:
     from qstore_ray.train.report.execution import ways
 
     metrics = result.metrics
-    lines: list[tuple[str, Any]] = [("run", result.run_dir)]
+    lines: list[tuple[str, Any]] = [("run", shown_place(result.run_dir))]
     lines += [("fell back", fallback_text(step)) for step in result.fallbacks]
     trainer = {"noise": config.trainer.noise, "backend_options": config.trainer.backend_options}
     said_of_parts = {**ways(trainer), "test": "test", "baseline": "baseline"}

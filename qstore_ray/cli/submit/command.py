@@ -16,6 +16,7 @@ import typer
 
 from qstore_ray.cli.output import AsJson, examples, note, say, say_json
 from qstore_ray.errors import InterruptedRunError, UsageError
+from qstore_ray.storage.address import is_address
 
 if TYPE_CHECKING:
     from qstore_ray.cli.submit.attempts import Submission
@@ -53,7 +54,10 @@ def submit(
     ] = None,
     storage: Annotated[
         str | None,
-        typer.Option(metavar="DIR", help="Folder of the runs, the same on all nodes (storage)."),
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the runs, the same on all nodes, or an address (storage).",
+        ),
     ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for its end.")] = False,
     insecure: Annotated[
@@ -124,8 +128,11 @@ def _entrypoint(
     subject = job.as_posix() if starts_runs else name
     words = shlex.join([command, subject, *arguments, "--storage", storage, "--json"])
     # A job may have failed before it had a folder to resume.
-    folder = shlex.quote(f"{storage}/{name}")
-    resumed = f" $(test -e {folder} && echo --resume)" if starts_runs else ""
+    begun = f"test -e {shlex.quote(f'{storage}/{name}')}"
+    if is_address(storage):
+        shown = shlex.join(["runs", "show", name, "--storage", storage])
+        begun = f"{python} -m qstore_ray {shown} >/dev/null 2>&1"
+    resumed = f" $({begun} && echo --resume)" if starts_runs else ""
     return lambda resumes: f"{python} -m qstore_ray {words}{resumed if resumes else ''}"
 
 

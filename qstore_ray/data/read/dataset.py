@@ -21,6 +21,7 @@ from qstore_ray.data.read.schema import Schema
 from qstore_ray.data.read.size import check_held
 from qstore_ray.data.rows.labels import ClassLabels
 from qstore_ray.errors import unknown_name_error
+from qstore_ray.storage.address import address_of
 
 if TYPE_CHECKING:
     import ray.data
@@ -195,26 +196,38 @@ class Dataset:
             f"{self.config.name}/{split}", self.plan(split), self.schema.n_features
         )
 
-    def save(self, folder: str | Path) -> Path:
+    def save(self, folder: str | Path) -> Path | str:
         """Write all splits as Parquet with everything to load them again; the folder.
+
+        Args:
+            folder: a new folder, or an unused address: s3://bucket/datasets/digits.
 
         Raises:
             DataError: the folder is not empty, or cannot be written.
+            UsageError, StorageError: the same of an address.
         """
-        from qstore_ray.data.read.saved import save_dataset
+        from qstore_ray.data.read.saved import save_dataset, upload_dataset
 
+        address = address_of(folder, "folder")
+        if address is not None:
+            return upload_dataset(self, address)
         return save_dataset(self, Path(folder))
 
     @staticmethod
     def load(folder: str | Path) -> Dataset:
         """The dataset that `save` wrote into `folder`, with the same fingerprint.
 
+        Of an address, a copy on this machine is read; what has not changed is not fetched again.
+
         Raises:
             DataError: no dataset there, or its files are not what was written.
+            StorageError: the object store cannot be used.
         """
-        from qstore_ray.data.read.saved import load_dataset
+        from qstore_ray.data.read.saved import fetched_dataset, load_dataset
 
-        return load_dataset(Path(folder), Dataset)
+        address = address_of(folder, "folder")
+        path = Path(folder) if address is None else fetched_dataset(address)
+        return load_dataset(path, Dataset)
 
     def describe(self) -> str:
         """The dataset in a few lines of text."""

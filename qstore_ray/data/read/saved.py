@@ -17,6 +17,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,11 +42,13 @@ from qstore_ray.data.read.size import streams
 from qstore_ray.data.rows.labels import KINDS, ClassLabels, Labels
 from qstore_ray.errors import DataError
 from qstore_ray.files import write_durably
+from qstore_ray.storage.copies import check_free, fetched_folder, save_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qstore_ray.data.read.dataset import Dataset
+    from qstore_ray.storage.address import StorageAddress
 
 
 def save_dataset(dataset: Dataset, folder: Path) -> Path:
@@ -91,6 +94,36 @@ def save_dataset(dataset: Dataset, folder: Path) -> Path:
             value=str(folder),
         ) from exc
     return folder
+
+
+def upload_dataset(dataset: Dataset, address: StorageAddress) -> str:
+    """Write the dataset to an unused address, its manifest last; the address.
+
+    Raises:
+        DataError: the source changed since the dataset was loaded.
+        UsageError: there is something at the address.
+        StorageError: the object store cannot be used.
+    """
+    check_free(address)  # before the rows are read
+    with TemporaryDirectory(prefix="qstore-dataset-") as folder:
+        save_folder(save_dataset(dataset, Path(folder)), address, last=MANIFEST)
+    return str(address)
+
+
+def fetched_dataset(address: StorageAddress) -> Path:
+    """A copy of a saved dataset on this machine.
+
+    Raises:
+        DataError: no dataset there.
+        StorageError: the object store cannot be used.
+    """
+    folder = fetched_folder(address, {MANIFEST: True})
+    known = read_manifest(folder).sha256
+    changed = {
+        name: not (folder / name).is_file() or sha256_of(folder / name) != digest
+        for name, digest in known.items()
+    }
+    return fetched_folder(address, changed)
 
 
 def load_dataset(folder: Path, make: Callable[..., Dataset]) -> Dataset:

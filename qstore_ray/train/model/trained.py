@@ -24,12 +24,11 @@ from qstore_ray.data.inputs.signature import Signature, raw_rows
 from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import DataError, UsageError, placed
-from qstore_ray.files import expanded
 from qstore_ray.learn import step
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.scoring import Scoring
 from qstore_ray.learn.targets import TargetScaling
-from qstore_ray.train.model.archive import SUFFIX, check_suffix, read_bytes, write_bytes
+from qstore_ray.train.model.archive import SUFFIX, read_bytes
 from qstore_ray.train.model.evaluation import Evaluation, outputs_of_split, scored
 from qstore_ray.train.model.modelfile import (
     PREPARATION,
@@ -38,6 +37,7 @@ from qstore_ray.train.model.modelfile import (
     read_model,
     write_model,
 )
+from qstore_ray.train.model.place import local_model, save_model
 from qstore_ray.train.run.checkpoint import find_checkpoint
 from qstore_ray.train.run.manifest import ModelDescription, model_description
 from qstore_ray.train.run.provenance import Origin, origin_of, with_run
@@ -83,12 +83,14 @@ class TrainedModel:
         """The model of a run folder (its newest checkpoint), a checkpoint folder or a `.qsm` file.
 
         Args:
+            path: of one of them, or its address.
             backend: where circuits are evaluated; without it exactly, in this process.
 
         Raises:
             CheckpointError: no readable checkpoint exists, or the model file is damaged.
+            StorageError: the object store cannot be used.
         """
-        path = expanded(path)
+        path = local_model(path)
         if path.suffix == SUFFIX and not path.is_dir():
             return cls.from_bytes(read_bytes(path), backend)
         checkpoint = find_checkpoint(path)
@@ -138,17 +140,15 @@ class TrainedModel:
         arrays = {THETA: self.theta, **{PREPARATION + name: array for name, array in states}}
         return write_model(self.about, self.model, arrays, self.known_origin())
 
-    def save(self, path: str | Path) -> Path:
-        """Write the model into one `.qsm` file, whole or not at all; the path.
+    def save(self, path: str | Path) -> Path | str:
+        """Write the model into one `.qsm` file, whole or not at all; the path, or the address.
 
         Raises:
+            StorageError: the object store cannot be used.
             UsageError: another ending, or a file that cannot be written.
             CircuitError: a circuit of the user's own that cannot be written as OpenQASM.
         """
-        path = expanded(path)
-        check_suffix(path)
-        write_bytes(path, self.to_bytes())
-        return path
+        return save_model(path, self.to_bytes)
 
     def known_origin(self) -> Origin:
         """Where it comes from, as it is known now: a run may have ended since it was loaded."""

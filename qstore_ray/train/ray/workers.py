@@ -13,6 +13,7 @@ import shutil
 import threading
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from qstore_ray.train.ray.beside import call_beside
 from qstore_ray.train.ray.errors import no_room_error
 from qstore_ray.train.ray.failures import NO_ANSWER, causes, hung, is_lost, training_error
 from qstore_ray.train.ray.feed import SplitFeed
+from qstore_ray.train.ray.stage import record_loss, relayed, request_stop, staged
 from qstore_ray.train.ray.watchdog import dump_sizes, stack_dumps, watched
 
 _CONTROLLER_RESTARTS = 3
@@ -68,7 +70,7 @@ def fit_on_ray(
     never = float("inf")
     values = {NO_ANSWER: f"{cluster.worker_timeout or never:g}"}
     try:
-        with environment(values, defaults=defaults):
+        with environment(values, defaults=defaults), relayed(job):
             return _fit(job, _handed(rows, cluster), cluster, stop)
     finally:
         stack_dumps(_run_dir(job))
@@ -91,7 +93,8 @@ def _fit(
     stop_file, earlier = _run_dir(job) / STOP_FILE, dump_sizes(_run_dir(job))
     try:
         # After a second Ctrl-C the file stays: if Ray continues, the workers still stop.
-        result: Any = call_beside(_trainer(job, rows, cluster).fit, stop, stop_file.touch)
+        fit, on_stop = _trainer(job, rows, cluster).fit, partial(request_stop, job)
+        result: Any = call_beside(fit, stop, on_stop)
         stop_file.unlink(missing_ok=True)
     except (TrainingFailedError, RayError) as exc:
         raise training_error(exc, cluster, stack_dumps(_run_dir(job), earlier)) from exc
@@ -117,7 +120,8 @@ class _Losses(UserCallback):
     """Leaves word of workers that failed for those that follow. In Ray Train's controller."""
 
     def __init__(self, job: Assignment, timeout: float) -> None:
-        self._path, self._timeout, self._run_dir = _losses(job), timeout, _run_dir(job)
+        self._job, self._timeout, self._run_dir = job, timeout, _run_dir(job)
+        self._path = _losses(job)
         self._known = dump_sizes(self._run_dir)
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
@@ -128,6 +132,7 @@ class _Losses(UserCallback):
         with suppress(OSError):  # the run, which writes there too, says so itself
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.write_text("; ".join(said), encoding="utf-8")
+        record_loss(self._job, "; ".join(said))
 
     def _stuck(self) -> dict[int, str]:
         """Workers that have ended themselves, since this was asked last, as they got nowhere."""
@@ -167,18 +172,22 @@ def _worker(config: dict[str, Any]) -> WorkerResult | DivergenceError:
     shall not retry it. Any other error may be met by one worker alone, while the others wait for
     its numbers; raised, it ends the whole group.
     """
-    job: Assignment = config["job"]
     context = ray.train.get_context()
     reducer = CollectiveReducer(context.get_world_rank(), context.get_world_size())
     try:
-        with watched(reducer, _run_dir(job), config["timeout"]) as under_deadline:
+        with (
+            staged(config["job"], reducer.rank) as job,
+            watched(reducer, _run_dir(job), config["timeout"]) as under_deadline,
+        ):
             rows: AnyRows = ray.get(config["rows"])
             if isinstance(rows, StreamedRows):
                 feed = SplitFeed(config["rows"], reducer.rank, reducer.world_size)
                 rows = replace(rows, feed=feed)
-            if (losses := _losses(job)).exists():
-                job = replace(job, lost=losses.read_text(encoding="utf-8"))
-            return loop.run(job, rows, under_deadline, RayTrainReporter(_run_dir(job)))
+            losses = _losses(job)
+            lost = losses.read_text(encoding="utf-8") if losses.exists() else job.lost
+            return loop.run(
+                replace(job, lost=lost), rows, under_deadline, RayTrainReporter(_run_dir(job))
+            )
     except DivergenceError as exc:
         return exc
 

@@ -6,18 +6,29 @@ from pathlib import Path
 
 from qstore_ray.errors import UsageError, unknown_name_error
 from qstore_ray.files import expanded, real_path
+from qstore_ray.storage.address import StorageAddress, address_of, storage_folder
 from qstore_ray.train.run.lock import is_held
+from qstore_ray.train.run.origin import refresh, runs_at
 
+_OF_A_LIST = ("run.json", "config.toml", "metrics.jsonl")
 _SIGNS_OF_A_RUN = ("run.json", "config.toml", "metrics.jsonl", "checkpoints")
 
 
 def find_run(run: str, storage: str) -> Path:
-    """The folder of a run, by its path or by its name under `storage`.
+    """The folder of a run, by its path, its address or its name under `storage`.
+
+    Of a run in an object store it is a copy on this machine, as new as the objects.
 
     Raises:
+        StorageError: the object store cannot be used.
         UsageError: no such run exists.
     """
-    for path in (expanded(run), expanded(storage) / run):
+    address = address_of(run, "run")
+    if address is not None:
+        return _fetched(address, run)
+    for path in (expanded(run), storage_folder(storage) / run):
+        if run and len(Path(run).parts) == 1:
+            refresh(path)
         if run and _is_run(path):
             return real_path(path)
     if Path(run).suffix == ".toml":
@@ -51,7 +62,13 @@ def run_folders(storage: str) -> list[Path]:
     Raises:
         UsageError: it is no folder, or may not be read.
     """
-    return [path for path in _children(storage) if _is_run(path) and not _is_study(path)]
+    address = address_of(storage)
+    if address is None:
+        return [path for path in _children(storage) if _is_run(path) and not _is_study(path)]
+    paths = [(address / name).stage for name in runs_at(address)]
+    for path in paths:
+        refresh(path, _OF_A_LIST)
+    return [path for path in paths if _is_run(path)]
 
 
 def study_folders(storage: str) -> list[Path]:
@@ -60,12 +77,26 @@ def study_folders(storage: str) -> list[Path]:
     Raises:
         UsageError: it is no folder, or may not be read.
     """
+    if address_of(storage) is not None:  # studies are kept in folders alone
+        return []
     return [path for path in _children(storage) if _is_study(path)]
+
+
+def _fetched(address: StorageAddress, run: str) -> Path:
+    refresh(address.stage)
+    if _is_run(address.stage):
+        return address.stage
+    raise UsageError(
+        "there is no run here",
+        field="run",
+        value=run,
+        fix="Give the address of a run, such as s3://bucket/runs/digits.",
+    )
 
 
 def _children(storage: str) -> list[Path]:
     try:
-        return sorted(real_path(storage).iterdir())
+        return sorted(storage_folder(storage).iterdir())
     except FileNotFoundError:
         return []
     except OSError as exc:

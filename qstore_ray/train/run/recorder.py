@@ -22,6 +22,7 @@ from qstore_ray.train.run.chain import record_missing
 from qstore_ray.train.run.checkpoint import prune_checkpoints, write_checkpoint
 from qstore_ray.train.run.manifest import CheckpointManifest
 from qstore_ray.train.run.state import TrainState
+from qstore_ray.train.run.upload import Upload
 
 if TYPE_CHECKING:
     from qstore_ray.train.fallback import FallbackStep
@@ -113,6 +114,7 @@ class Recorder:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="qstore_ray-checkpoint")
         self._writing: Future[Path] | None = None
         self._completed: Path | None = None
+        self._upload = None if job.origin is None else Upload(run_dir, job.origin, job.lease)
         self._began = self._saved = self._stepped = self._reported = time.monotonic()
 
     def start(self, state: TrainState, problems: list[CheckpointError], **facts: int) -> None:
@@ -168,10 +170,14 @@ class Recorder:
             {"event": "end", "status": status, **why, "seconds": round(seconds, 3)}
         )
         self._metrics.close()
+        if self._upload is not None:
+            self._upload.push()
 
     def close(self) -> None:
         """Let a checkpoint that is being written be finished, however the loop ended."""
         self._writer.shutdown()
+        if self._upload is not None:
+            self._upload.close()
 
     def save(self, state: TrainState, extra: Mapping[str, AnyArray]) -> None:
         """Begin to write a checkpoint.
@@ -216,6 +222,8 @@ class Recorder:
         whole = {**self._job.arrays, **arrays}
         path = write_checkpoint(folder, state.step, whole, self._manifest(state))
         prune_checkpoints(folder, self._job.config.checkpoints_kept)
+        if self._upload is not None:
+            self._upload.push()
         return path
 
     def _manifest(self, state: TrainState) -> CheckpointManifest:

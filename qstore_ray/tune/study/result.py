@@ -16,6 +16,7 @@ from qstore_ray.errors import RunError
 from qstore_ray.files import real_path, write_durably
 from qstore_ray.train.run.run_folder import check_name
 from qstore_ray.tune.space.space import Space
+from qstore_ray.tune.study.address import check_no_address
 from qstore_ray.tune.study.attributes import COPIED, SAME_AS, recorded_usage
 from qstore_ray.tune.study.ownership import read_record, recorded_url
 from qstore_ray.tune.study.recipe import KEY, public
@@ -92,6 +93,7 @@ class StudyResult:
         """
         import optuna
 
+        check_no_address(storage)
         folder = real_path(storage) / check_name(name)
         if storage_url is None and (record := read_record(folder)):
             name = record.study  # the folder may have been renamed

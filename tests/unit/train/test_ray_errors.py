@@ -158,7 +158,7 @@ def test_of_a_group_those_are_named_that_were_lost_and_not_those_that_waited_for
     ],
 )
 def test_workers_that_follow_are_told_why_the_last_ones_ended(tmp_path, failures, line):
-    losses = workers._Losses(SimpleNamespace(run_dir=tmp_path, generation=1), 60.0)
+    losses = workers._Losses(SimpleNamespace(run_dir=tmp_path, generation=1, origin=None), 60.0)
     losses.after_exception(None, failures)
     assert (tmp_path / ".ray" / "lost-1.txt").read_text() == line
 
@@ -166,7 +166,7 @@ def test_workers_that_follow_are_told_why_the_last_ones_ended(tmp_path, failures
 def test_a_worker_that_hung_is_told_from_one_that_was_killed_afterwards(tmp_path):
     said, dump = tmp_path / ".ray" / "lost-2.txt", tmp_path / "stuck-worker-0.txt"
     dump.write_text("of an earlier attempt")
-    losses = workers._Losses(SimpleNamespace(run_dir=tmp_path, generation=2), 60.0)
+    losses = workers._Losses(SimpleNamespace(run_dir=tmp_path, generation=2, origin=None), 60.0)
     killed = {0: _as_ray_train_meets_it(DEATHS["killed"][0])}
     for text, cause in (("", KILLED), ("more", "it made no progress for 60 s"), ("", KILLED)):
         with dump.open("a") as file:
