@@ -29,6 +29,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal, Self
 
+from qstore_ray.backends.ibm.exported import export_entry
 from qstore_ray.backends.ibm.forecast import HardwareCost
 from qstore_ray.backends.ibm.keys import redact_account
 from qstore_ray.backends.ibm.ledger import entries
@@ -233,6 +234,7 @@ class Ledger:
             self._file.append(entry, at)
             self._records[entry.key] = record
             self._index(record)
+        export_entry(self.owner, entry)
         return record
 
     def _check_free(self, request: str) -> None:
