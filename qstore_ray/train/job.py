@@ -59,6 +59,7 @@ class Assignment:
         metrics: of `learn.scoring` that val is scored by each epoch, beside loss and accuracy.
         class_names: of the data.
         lost: why the workers before these ended; "" where these are the first.
+        traceparent: the span of OpenTelemetry that the run is in; "" if none.
     """
 
     model: QuantumModel
@@ -76,6 +77,7 @@ class Assignment:
     metrics: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     lost: str = ""
+    traceparent: str = ""
 
     @property
     def checkpoints(self) -> Path:

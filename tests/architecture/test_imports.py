@@ -29,6 +29,10 @@ ALLOWED = {
         "qstore_ray.track.mlflow.registry",
         "qstore_ray.track.mlflow.store",
     ),
+    "opentelemetry": (
+        "qstore_ray.telemetry.spans",
+        "qstore_ray.train.run.traced",
+    ),
     "optuna": ("qstore_ray.tune",),
     "pandas": ("qstore_ray.data.sources",),
     "PIL": ("qstore_ray.data.files.pillow",),

@@ -15,7 +15,6 @@ drivers can never write into one folder.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sys
@@ -32,6 +31,7 @@ from qstore_ray.files import storage_folder, sweep_parts, unwritable_fix, write_
 from qstore_ray.track.base import KEPT
 from qstore_ray.track.jsonl import MetricsFile
 from qstore_ray.train.run.lock import LOCK, held_error, is_held, lock_folder
+from qstore_ray.train.run.place import make_folder
 from qstore_ray.train.run.same_run import (
     MadeOf,
     RunDescription,
@@ -354,26 +354,6 @@ def _unwritable_error(path: Path, exc: OSError) -> RunError:
         value=str(path),
         fix=unwritable_fix(exc),
     )
-
-
-def make_folder(path: Path) -> None:
-    """Create the folder of a run or a study, with its parents.
-
-    Raises:
-        ConfigError: a file is in the way.
-        OSError: the folder cannot be created for another reason.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (NotADirectoryError, FileExistsError) as exc:
-        file = next((p for p in (path, *path.parents) if os.path.lexists(p)), path)
-        kind = "file" if file.exists() else "symbolic link that leads to no folder"
-        raise ConfigError(
-            f"this is a {kind}, and a folder is needed here",
-            field="name" if file == path else "storage",
-            value=str(file),
-            fix="Take another name." if file == path else "Give a folder as storage.",
-        ) from exc
 
 
 def _no_run_error(path: Path, reason: str) -> RunError:

@@ -9,6 +9,7 @@ from typing import Any
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, RunExistsError, under
 from qstore_ray.files import storage_folder
+from qstore_ray.train.run.place import check_place, nearest
 from qstore_ray.train.run.run_folder import Existing, check_existing, check_name
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.samplers import Learner, get_sampler
@@ -63,6 +64,8 @@ def _check_points(space: Space, points: Sequence[Mapping[str, Any]], trials: int
 
 def _check_folder(folder: Path, url: str | None, existing: Existing) -> None:
     """Refuse what can be refused before the folder is touched."""
+    if not nearest(folder).is_symlink():  # which is named by what follows it
+        check_place(folder)
     if (folder / "run.json").exists():
         raise RunExistsError(
             "there is a run of this name",

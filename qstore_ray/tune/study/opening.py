@@ -17,7 +17,8 @@ from qstore_ray.backends.paid import new_identity
 from qstore_ray.config import Config, fingerprint
 from qstore_ray.errors import StudyError
 from qstore_ray.train.run.lock import lock_folder
-from qstore_ray.train.run.run_folder import Existing, make_folder
+from qstore_ray.train.run.place import make_folder
+from qstore_ray.train.run.run_folder import Existing
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.samplers import Learner, get_sampler
 from qstore_ray.tune.samplers.base import Design

@@ -12,6 +12,7 @@ import pytest
 from qstore_ray import DatasetLoader, ModelConfig, QuantumTrainer, TrackConfig, TrainerConfig
 from qstore_ray.backends.ibm import exported as hardware
 from qstore_ray.backends.ibm.ledger import entries
+from qstore_ray.backends.ibm.ledger.record import HardwareJob
 from qstore_ray.backends.paid import RunIdentity
 from qstore_ray.telemetry import families, metrics
 from qstore_ray.telemetry.families import FAMILIES, MetricFamily
@@ -139,13 +140,15 @@ def test_steps_are_counted_once_between_steps_and_epochs(seen):
 
 def test_the_ledger_exports_ended_jobs_and_billed_seconds(seen):
     owner = entries.LedgerOwner(run="run-1", instance="a" * 16, backend="fake_manila")
+    jobs = hardware.ExportedJobs(owner)
+    job = HardwareJob("b" * 32, (), 1, "{}", 1.0, None, "", "")
     for entry in (
         entries.AcceptedEntry(key="b" * 32, job_id="j"),
         entries.FinishedEntry(key="b" * 32, arrays_sha256="0" * 64, details_sha256="0" * 64),
         entries.UsageEntry(key="b" * 32, job_id="j", seconds=2.5),
         entries.FailedEntry(key="b" * 32, reason="an error"),
     ):
-        hardware.export_entry(owner, entry)
+        jobs.add(entry, job)
     labels = {"run": "run-1", "device": "fake_manila"}
     assert seen == [
         (families.HARDWARE_JOBS.name, 1, {**labels, "outcome": "finished"}),
