@@ -216,3 +216,39 @@ def test_ctrl_c_leaves_the_job_running(head: Head, submit: Submit, tmp_path: Pat
     assert (code, error["message"]) == (5, "the job long continues"), said
     assert requests.get(url, headers=headers, timeout=10).json()["status"] in {"PENDING", "RUNNING"}
     requests.post(f"{url}/stop", headers=headers, timeout=10).raise_for_status()
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_resumed_from_its_checkpoint_by_the_same_line(
+    submit: Submit, tmp_path: Path
+) -> None:
+    job = _job(tmp_path, JOB.replace("epochs = 2", "epochs = 300"))
+    assert submit(job, "--id", "killed", "--no-wait")[0] == 0
+    run = tmp_path / "runs" / "iris"
+    until = time.monotonic() + LONGEST
+    while not list(run.glob("checkpoints/step-*/manifest.json")) and time.monotonic() < until:
+        time.sleep(0.05)
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess):
+            words = process.cmdline()
+            if "qstore_ray" in words and str(tmp_path / "runs") in words:
+                process.kill()
+    code, found, logs = submit(job, "--id", "killed")
+    assert (code, found["id"], found["exit_code"]) == (0, "killed-2", 0), logs
+    records = [json.loads(line) for line in (run / "metrics.jsonl").open()]
+    starts = [record for record in records if record["event"] == "start"]
+    assert [start["resumed_from_epoch"] > 0 for start in starts] == [False, True]
+    epochs = [record["epoch"] for record in records if record["event"] == "epoch"]
+    assert epochs == list(range(300))
+
+
+@pytest.mark.slow
+def test_a_changed_job_file_is_not_passed_off_as_the_one_that_ran(
+    submit: Submit, tmp_path: Path
+) -> None:
+    job = _job(tmp_path)
+    assert submit(job, "--id", "changed")[0] == 0
+    job.write_text(job.read_text().replace("epochs = 2", "epochs = 3"), encoding="utf-8")
+    code, error, said = submit(job, "--id", "changed")
+    assert (code, error["error"]) == (2, "UsageError"), said
+    assert "--id" in str(error["fix"])
