@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -164,29 +163,6 @@ def test_a_job_that_fails_gives_its_own_exit_code_and_is_tried_again(
     Path(f"{tmp_path}/runs.csv").write_text(f"a,b,y\n{rows}", encoding="utf-8")
     code, second, logs = submit(job, "--id", "bad")
     assert (second["id"], second["exit_code"], code) == ("bad-2", 0, 0), logs
-
-
-def test_the_line_of_the_readme_trains(head: Head, repository: Path, tmp_path: Path) -> None:
-    """`ray job submit` as it is written there, with a smaller job file."""
-    text = (repository / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
-    [line] = [line[2:] for line in text.splitlines() if line.startswith("$ ray job submit")]
-    words = [
-        {"http://127.0.0.1:8265": head.address, "/shared/runs": str(tmp_path / "runs")}.get(
-            word, word
-        )
-        for word in line.split()
-    ]
-    assert words[0] == "ray"
-    tree = tmp_path / "tree"
-    shutil.copytree(repository / "jobs", tree / "jobs")
-    _job(tmp_path).rename(tree / "jobs" / "digits.toml")
-    done = subprocess.run(
-        [sys.executable, "-m", "ray.scripts.scripts", *words[1:]],
-        cwd=tree, env={**head.environment(head.token), "RAY_AUTH_MODE": "token"},
-        capture_output=True, text=True, timeout=LONGEST, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    assert (tmp_path / "runs" / "iris" / "metrics.jsonl").exists()
 
 
 @pytest.mark.parametrize("token", [None, "0" * 64], ids=["missing", "wrong"])
