@@ -73,6 +73,7 @@ def _started(size: ClusterSize, record: ClusterRecord) -> Cluster:
             "num_gpus": gpus,
             "include_dashboard": True,
             "dashboard_port": _dashboard_port(),
+            "dashboard_agent_listen_port": 0,  # with its usual one taken, no job is accepted
             "no_monitor": True,  # there is nothing to scale
             "object_store_memory": store,
             "temp_dir": f"{record.temp_dir}/ray",

@@ -13,6 +13,7 @@ from qstore_ray.types import Table
 
 _DEEPEST = 50
 
+
 def read_toml(path: str | Path) -> Table:
     """The TOML file at `path` as nested dictionaries.
 

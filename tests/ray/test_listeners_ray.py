@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 import requests
 
+from tests.guides import blocks_of
 from tests.ray.test_cluster_ray import _cluster, _of_session
 from tests.security.listeners import DOORS, answers, listeners
+
+
+def _shown() -> list[tuple[str, str]]:
+    """What docs/security.md asks the job server, and the answers that it shows."""
+    block = blocks_of("security.md", "console")[0]
+    found = re.findall(r"^\$ (curl .*)\n(.*)$", block, re.MULTILINE)
+    assert [said for _, said in found] == ["401", "[]"]
+    return found
 
 
 @pytest.mark.slow
@@ -48,5 +59,10 @@ def test_every_listener_of_a_warm_cluster_is_known_and_refuses_where_ray_has_a_l
         assert requests.get(jobs, headers=wrong_token, timeout=10).status_code == 403
         right = {"Authorization": f"Bearer {token}"}
         assert requests.get(jobs, headers=right, timeout=10).json() == [], "nothing was submitted"
+        for command, said in _shown():
+            here = command.replace("http://127.0.0.1:8265", up["dashboard"])
+            here = here.replace("~/.local/state", str(state))
+            done = subprocess.run(["bash", "-c", here], capture_output=True, text=True, check=True)
+            assert done.stdout.strip() == said
     finally:
         _cluster(environment, "down")

@@ -40,7 +40,8 @@ DOORS = (
     Door("raylet", "/ray.rpc.ObjectManagerService/Pull", has_lock=True),
     Door("worker", "/ray.rpc.CoreWorkerService/NumPendingTasks", has_lock=True),
     Door("RuntimeEnvAgent", "/", has_lock=True),
-    Door("DashboardAgent", "/metrics", has_lock=False),
+    Door("metrics", "/metrics", has_lock=False),
+    Door("DashboardAgent", "/api/job_agent/jobs/", has_lock=True),
     Door("DashboardAgent", "/ray.rpc.ReporterService/HealthCheck", has_lock=True),
 )
 """All that listens on a warm cluster; a listener without its line here fails the test."""
@@ -51,8 +52,16 @@ def listeners(processes: list[psutil.Process]) -> Iterator[Listener]:
     for process in processes:
         for each in process.net_connections():
             if each.status == psutil.CONN_LISTEN:
-                host = each.laddr.ip.removeprefix("::ffff:")
-                yield Listener(_kind(process.cmdline()), host, each.laddr.port)
+                host, kind = each.laddr.ip.removeprefix("::ffff:"), _kind(process.cmdline())
+                is_metrics = kind == "DashboardAgent" and _serves_metrics(host, each.laddr.port)
+                yield Listener("metrics" if is_metrics else kind, host, each.laddr.port)
+
+
+def _serves_metrics(host: str, port: int) -> bool:
+    try:
+        return "# TYPE " in requests.get(f"http://{host}:{port}/metrics", timeout=SECONDS).text
+    except requests.RequestException:
+        return False
 
 
 def _kind(words: list[str]) -> str:

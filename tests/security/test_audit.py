@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.util
+import subprocess
 import tomllib
 from types import ModuleType
 
 import pytest
 
 from tests.clusters.manifests import ROOT
+from tests.guides import blocks_of
 
 TODAY = dt.date(2026, 11, 29)
 
@@ -92,3 +94,14 @@ def test_the_bill_has_the_hashes_of_the_lock_and_the_licences_that_are_installed
     assert first["licenses"] == mit
     assert first["externalReferences"] == [{"hashes": ["h"]}]
     assert "licenses" not in second, "another version may have another licence"
+
+
+def test_the_commands_of_the_guide_are_targets_of_make():
+    commands = "".join(blocks_of("security.md", "console")).splitlines()
+    targets = [line.split()[2] for line in commands if line.startswith("$ make ")]
+    assert targets == ["audit", "sbom"]
+    for target in targets:
+        shown = subprocess.run(
+            ["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert f"security/{target}.py" in shown.stdout

@@ -21,7 +21,10 @@ NAMES = [
     "x" * 300, "$(touch escaped)", "`touch escaped`", "x;touch escaped", "--force", "\u202egnp.exe",
     "file:///etc/passwd", "con:", "a\\..\\..\\x",
 ]  # fmt: skip
-BY_NAME = ("evaluate", "report", "export", "compare", "sync", "predict")
+BY_NAME = (
+    "evaluate", "export", "predict", "runs report", "runs compare", "runs sync", "runs plot",
+    "runs show",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -57,11 +60,13 @@ def test_a_run_with_a_hostile_name_stays_in_its_storage(name, job, tmp_path, cap
 def test_a_command_on_a_run_with_a_hostile_name_is_refused(command, job, tmp_path, capsys):
     before = _outside(tmp_path)
     for name in NAMES[:14]:
-        words = ["runs", "sync"] if command == "sync" else [command]
+        words = command.split()
         more = ["rows.npy"] if command == "predict" else []
         code = main([*words, "--storage", str(job.parent / "runs"), "--json", "--", name, *more])
         assert code in {2, 3, 4}, (command, name)
-        assert "Traceback" not in capsys.readouterr().err
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        assert json.loads(out.splitlines()[-1])["error"], "the command was run"
     assert _outside(tmp_path) == before
 
 

@@ -47,12 +47,12 @@ def test_no_secret_is_in_a_file_of_a_run_or_printed(learning_rate, tmp_path, mon
     assert code == (0 if learning_rate == "0.1" else 1)
     if code == 0:
         run = str(tmp_path / "runs" / "iris")
-        assert main(["export", run, str(tmp_path / "model.qsm")]) == 0
-        assert main(["report", run]) == 0
+        assert main(["export", run, "--output", str(tmp_path / "model.qsm")]) == 0
+        assert main(["runs", "report", run]) == 0
         assert main(["doctor", str(job), "--json"]) in {0, 4}
     said = "".join(capfd.readouterr())
     assert [name for name, secret in SECRETS.items() if secret in said] == []
-    assert len(list((tmp_path / "runs").rglob("*"))) > 10
+    assert len(list((tmp_path / "runs").rglob("*"))) > 5
     assert _holders(tmp_path) == []
 
 
