@@ -56,7 +56,7 @@ class ExportedJobs:
         found = tracer()
         if found is None:
             return
-        attributes = {
+        attributes: dict[str, str | int] = {
             "qstore.run": self._labels["run"],
             "qstore.device": self._labels["device"],
             "qstore.job_id": job.job_id,
