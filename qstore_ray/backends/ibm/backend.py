@@ -59,7 +59,7 @@ class IbmBackend:
         shots: of each row and measured basis.
         account, token_file, instance, channel, url: see `IbmAccount`.
         mode: `job`, `batch` or `session`; see IBM's execution modes.
-        max_time: seconds after which a batch or session ends.
+        max_time: seconds after which a batch or session, or in mode `job` each job, is ended.
         budget: the most that the run may use: `seconds`, `money`, `executions`, `jobs`.
         trial_budget: the most that each trial of a search may use.
         rep_delay, circuit_seconds, client_seconds, price_per_second: of the forecast, see
@@ -338,6 +338,8 @@ class IbmBackend:
         else:
             options.check_sampler_options(self.sampler, shots)
         options.check_rep_delay(self.estimator or self.sampler, self.config.rates.rep_delay)
+        if self.config.rates.mode == "job":
+            options.check_max_time(self.config.max_time, self.estimator or self.sampler)
         self._checked_shots.add(shots)
 
     def compiled_as(self, circuit: DeviceCircuit) -> IbmBackend:

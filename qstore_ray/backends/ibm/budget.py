@@ -49,17 +49,23 @@ class Spending:
             them, and every job that it takes part in.
         pending_seconds: the part of the total that is a forecast, because the billed seconds are
             not known yet.
+        answered: the forecast of the jobs that have answered their requests, or will: a run that is
+            resumed does not need them again. What failed, or was billed differently, is not in it.
     """
 
     total: HardwareCost = field(default_factory=HardwareCost)
     trials: Mapping[str, HardwareCost] = field(default_factory=dict)
     pending_seconds: float = 0.0
+    answered: HardwareCost = field(default_factory=HardwareCost)
 
     @classmethod
     def of(cls, jobs: Iterable[HardwareJob]) -> Spending:
         """What these jobs cost, with failed and cancelled ones and duplicates."""
         total, trials, pending = HardwareCost(), dict[str, HardwareCost](), 0.0
+        answered = HardwareCost()
         for job in jobs:
+            if not job.is_dead:
+                answered += _cost(job, job.forecast_seconds, job.executions)
             is_planned = job.is_open and not (job.job_id or job.living)
             for seconds in (*map(job.usage.get, job.submitted), *([None] * is_planned)):
                 pending += job.forecast_seconds if seconds is None else 0.0
@@ -68,7 +74,7 @@ class Spending:
                 for trial, executions in _executions_by_trial(job).items():
                     share = _cost(job, billed * executions / job.executions, executions)
                     trials[trial] = trials.get(trial, HardwareCost()) + share
-        return cls(total, trials, pending)
+        return cls(total, trials, pending, answered)
 
 
 class HardwareBudget(Config):
@@ -189,7 +195,7 @@ def _passed(
                 value=limit,
                 fix="Give price_per_second, for example 1.6.",
             )
-        if (before or 0) + more > limit:
+        if more and (before or 0) + more > limit:
             whose = f"the trial {trial!r}" if trial else f"the {of}"
             message = (
                 f"{whose} may use {_number(limit)} {name.replace('money', 'units of money')}, "
