@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from qstore_ray.telemetry.families import FAMILIES
 from qstore_ray.train.callbacks.base import Callback
 from tests.clusters.dashboard import metrics_of, queries
 from tests.ibm.launch import ROOT, in_thread
+from tests.otlp_collector import Collector, attributes
 from tests.ray.heads import ray_head
 
 Samples = dict[str, list[tuple[dict[str, str], float]]]
@@ -86,14 +87,34 @@ def scraped(targets: Path) -> Samples:
     return found
 
 
+def _check_spans(collector: Collector) -> None:
+    """Epochs of the workers are in the trace of `fit`, which is in the driver."""
+    fits = {span.span_id: attributes(span)["qstore.name"] for span in collector.named("qstore.fit")}
+    assert sorted(fits.values()) == ["exact", "paid"]
+    epochs = collector.named("qstore.epoch")
+    found = [fits[epoch.parent_span_id] for epoch in epochs]
+    assert found.count("exact") >= 3
+    assert found.count("paid") == 1
+    assert {
+        attributes(job)["qstore.outcome"] for job in collector.named("qstore.hardware_job")
+    } == {"finished"}
+
+
 @pytest.mark.slow
 def test_real_runs_export_what_the_dashboard_asks_for(tmp_path):
     seen: Samples = {}
     fast = {"RAY_metrics_report_interval_ms": "1000"}
     with (
         in_thread() as ibm,
-        ray_head({**os.environ, **ibm.environment(tmp_path), **fast}, 3, dashboard=True) as head,
-    ):
+        closing(Collector()) as collector,
+        ray_head(
+            {
+                **os.environ, **ibm.environment(tmp_path), **fast,
+                "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            },
+            3, dashboard=True,
+        ) as head,
+    ):  # fmt: skip
         environment, folder = head
         targets = folder / "prom_metrics_service_discovery.json"
         with subprocess.Popen(
@@ -111,6 +132,7 @@ def test_real_runs_export_what_the_dashboard_asks_for(tmp_path):
         time.sleep(3.0)
         seen |= scraped(targets)
 
+    _check_spans(collector)
     assert WANTED - set(seen) == set()
     for family in FAMILIES:
         for name in WANTED & set(family.exported):
