@@ -44,16 +44,16 @@ class KeyedBackend:
     """
 
     def __init__(self, backend: Any, key: DrawKey) -> None:
-        self._backend, self._key = backend, key
+        self.backend, self.key = backend, key
         self.name = str(backend.name)
 
     def check(self, *arguments: Any) -> None:
         """See `Backend.check`."""
-        self._backend.check(*arguments)
+        self.backend.check(*arguments)
 
     def evaluate(self, *arguments: Any, **options: Any) -> Any:
         """See `Backend.evaluate`."""
-        return self._backend.evaluate(*arguments, **{"key": self._key, **options})
+        return self.backend.evaluate(*arguments, **{"key": self.key, **options})
 
 
 SCORING = DrawKey((0, 2))

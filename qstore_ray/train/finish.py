@@ -178,8 +178,7 @@ def last_metrics(
     began: float, trainer: TrainerConfig, backend: Backend | None, identity: RunIdentity
 ) -> dict[str, float]:
     """How long a run took since `began`, and what it used of paid hardware."""
-    later = sorted({each.backend for each in trainer.fallback})
-    used = usage_metrics(trainer.backend, backend, identity, also=later)
+    used = usage_metrics(trainer.backend, backend, identity, also=trainer.later_backends)
     return {"train_seconds": round(time.monotonic() - began, 3), **used}
 
 

@@ -261,11 +261,12 @@ class QuantumTrainer:
     ) -> Iterator[RunFolder]:
         """The run folder, locked for as long as the block runs."""
         identity = identity_of_run(self.storage, name, request.existing)
+        payer = request.identity or identity
         place = place_at_start(self.trainer, self.storage, name, request.existing)
         if not request.part_of_search:  # a search ends most of its trials early
             with suppress(*place.tolerated(is_resumed=request.existing == "resume")):
                 check_hardware_budget(
-                    place.config, found, dataset, identity,
+                    place.config, found, dataset, payer,
                     backend=None if place.member else self.backend, confusion=self.track.figures,
                 )  # fmt: skip
         about: RunDescription = {"id": identity.run}
@@ -301,12 +302,11 @@ class QuantumTrainer:
         return ray_session(self.cluster, self.trainer.num_workers)
 
     def _closing(self, folder: RunFolder, request: RunRequest) -> AbstractContextManager[None]:
-        """Closes what a paid backend has open, but not for the other trials of a search."""
-        identity = request.identity or folder.identity
-        if request.part_of_search:
+        """Closes what a paid backend has open for the run; for a search, its driver does."""
+        if request.identity is not None:
             return nullcontext()
-        later = {each.backend for each in self.trainer.fallback}
-        return closing_run(self.trainer.backend, self.backend, identity.run, also=sorted(later))
+        later = self.trainer.later_backends
+        return closing_run(self.trainer.backend, self.backend, folder.identity.run, also=later)
 
     def _recipe(self, model: QuantumModel, sample_weight: Any) -> dict[str, Any]:
         """What decides the result: a resumed run must have it in common."""

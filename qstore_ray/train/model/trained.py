@@ -6,7 +6,7 @@ training data. `save` writes the same to one `.qsm` file; both give the same pre
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend
 from qstore_ray.backends.keys import for_scoring
+from qstore_ray.backends.paid_call import measured
 from qstore_ray.data.inputs.frame import label_name, place_of, weights_to_score
 from qstore_ray.data.inputs.labelled import label_column, labelled_dataset, split_name
 from qstore_ray.data.inputs.signature import Signature, raw_rows
@@ -197,8 +198,20 @@ class TrainedModel:
 
     def _outputs(self, x: FloatArray) -> FloatArray:
         """Outputs (N, K) for features (N, F), those of a regression in the units of the data."""
-        outputs = step.outputs_of(self.model, self.theta, x, self.backend)
+        outputs = self._measured(step.outputs_of, x)
         return outputs if self.targets is None else self.targets.undo(outputs)
+
+    def _measured(self, outputs: Callable[..., FloatArray], x: FloatArray) -> FloatArray:
+        """`outputs` of features x (N, F): on paid hardware a call with a record of its own."""
+        return measured(
+            self.record, self.backend, (self.theta, x),
+            lambda backend: outputs(self.model, self.theta, x, backend),
+        )  # fmt: skip
+
+    @property
+    def record(self) -> str:
+        """What the name of such a record begins with: after the run, if it comes from one."""
+        return f"predict-{self.checkpoint.parents[1].name}" if self.checkpoint else "predict"
 
     def predict(self, rows: Any) -> AnyArray:
         """Labels (N,) of rows as `raw` takes them, as they were in the data.
@@ -340,7 +353,7 @@ class TrainedModel:
         if metrics is not None:
             scoring.check(metrics, "metrics")
         with numbered(dataset.rows(split)):
-            blocks = step.block_outputs(self.model, self.theta, x, self.backend)
+            blocks = self._measured(step.block_outputs, x)
         return scored(
             self.model, blocks, y, scoring, metrics, weight=dataset.weights(split),
             targets=self.targets,
@@ -366,7 +379,7 @@ class TrainedModel:
             )
         x, y = self._rows(dataset, split)
         with numbered(dataset.rows(split)):
-            outputs = step.outputs_of(self.model, self.theta, x, self.backend)
+            outputs = self._measured(step.outputs_of, x)
         matrix = np.zeros((len(self.classes), len(self.classes)), np.int64)
         np.add.at(matrix, (y, self.model.loss.predict(outputs)), 1)
         return matrix
