@@ -26,6 +26,19 @@ def real_path(path: str | Path) -> Path:
     return Path(os.path.realpath(expanded(path)))
 
 
+def is_there(path: Path) -> bool:
+    """Whether something is at the path; False for one that the system does not take.
+
+    `Path.exists` raises OSError for a name of more than 255 bytes.
+    """
+    return os.path.exists(path)  # noqa: PTH110 - see above
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is at the path; see `is_there`."""
+    return os.path.isdir(path)  # noqa: PTH112 - see above
+
+
 def sweep_parts(folder: Path, *, spare: Collection[str] = ()) -> None:
     """Delete partial files that killed writers left below `folder`; no other writer may be active.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 from dataclasses import replace
@@ -71,6 +72,8 @@ def _started(size: ClusterSize, record: ClusterRecord) -> Cluster:
             "num_cpus": head,
             "num_gpus": gpus,
             "include_dashboard": True,
+            "dashboard_port": _dashboard_port(),
+            "dashboard_agent_listen_port": 0,  # with its usual one taken, no job is accepted
             "no_monitor": True,  # there is nothing to scale
             "object_store_memory": store,
             "temp_dir": f"{record.temp_dir}/ray",
@@ -79,6 +82,18 @@ def _started(size: ClusterSize, record: ClusterRecord) -> Cluster:
     for cpus in others:
         cluster.add_node(num_cpus=cpus, object_store_memory=store)
     return cluster
+
+
+def _dashboard_port() -> int:
+    """Ray's usual port, or any free one if it is taken, by another user's Ray for example."""
+    with socket.socket() as usual:
+        usual.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            usual.bind(("127.0.0.1", ray_constants.DEFAULT_DASHBOARD_PORT))
+        except OSError:
+            usual.bind(("127.0.0.1", 0))
+        port: int = usual.getsockname()[1]
+    return port
 
 
 def _lost(cluster: Cluster) -> list[str]:

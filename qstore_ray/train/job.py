@@ -131,6 +131,7 @@ class Assignment:
         lost: why the workers before these ended; "" where these are the first.
         origin: the objects that `run_dir` is a copy of; None for a plain folder. lease: the token
             of the attempt that may write them.
+        traceparent: the span of OpenTelemetry that the run is in; "" if none.
     """
 
     model: QuantumModel
@@ -150,6 +151,7 @@ class Assignment:
     lost: str = ""
     origin: StorageAddress | None = None
     lease: str = ""
+    traceparent: str = ""
 
     @property
     def checkpoints(self) -> Path:

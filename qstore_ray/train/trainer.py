@@ -30,6 +30,7 @@ from qstore_ray.environment import available_cpus
 from qstore_ray.errors import ConfigError, InterruptedRunError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel
+from qstore_ray.telemetry.spans import current_traceparent, span
 from qstore_ray.track.base import Display, RunInfo, Status, Tracker
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.follow import Follower, open_trackers
@@ -178,6 +179,7 @@ class QuantumTrainer:
         begins = self._check_run(name, dataset, found, request)
         stop = request.stop or threading.Event()
         with (
+            span("qstore.fit", {"qstore.name": name, "qstore.workers": self.trainer.num_workers}),
             self._session(),
             self._opened(name, dataset, found, request, begins) as folder,
             self._closing(folder, request),
@@ -376,4 +378,5 @@ class QuantumTrainer:
             theta=begins.theta if begins else None,
             origin=folder.origin.address if folder.origin else None,
             lease=folder.origin.lease.token if folder.origin else "",
+            traceparent=current_traceparent(),
         )

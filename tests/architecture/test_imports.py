@@ -31,6 +31,10 @@ ALLOWED = {
         "qstore_ray.track.mlflow.store",
     ),
     "obstore": ("qstore_ray.storage.cloud",),
+    "opentelemetry": (
+        "qstore_ray.telemetry.spans",
+        "qstore_ray.train.run.traced",
+    ),
     "optuna": ("qstore_ray.tune",),
     "pandas": ("qstore_ray.data.sources",),
     "PIL": ("qstore_ray.data.files.pillow",),
@@ -71,6 +75,7 @@ ALLOWED = {
         "qstore_ray.cluster.supervisor",
         "qstore_ray.data.read.dataset",  # for the type checker
         "qstore_ray.data.read.ray_reader",
+        "qstore_ray.telemetry.metrics",
         "qstore_ray.testing.tune_loop",
         "qstore_ray.train.ray.feed",
         "qstore_ray.train.ray.session",

@@ -75,7 +75,9 @@ def test_a_lock_pins_every_package_by_hash(lock: str):
     assert all("--hash=sha256:" in block for block in blocks)
 
 
-@pytest.mark.parametrize("lock", [*LOCKS, "requirements-build.lock", "requirements-uv.lock"])
+@pytest.mark.parametrize(
+    "lock", [*LOCKS, "requirements-audit.lock", "requirements-build.lock", "requirements-uv.lock"]
+)
 def test_a_lock_names_no_address_and_no_path_of_a_machine(lock: str):
     text = (ROOT / lock).read_text(encoding="utf-8")
     assert re.findall(r"\S*(?:://|file:|index-url|find-links| /\w)\S*", text) == []

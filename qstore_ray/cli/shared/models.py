@@ -9,7 +9,7 @@ import typer
 
 from qstore_ray.cli.output import note
 from qstore_ray.errors import UsageError
-from qstore_ray.files import expanded
+from qstore_ray.files import expanded, is_folder, is_there
 from qstore_ray.storage.address import is_address
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def find_model(model: str, storage: str) -> Path:
     from qstore_ray.train.run.find import find_run
 
     path = local_model(model)
-    if path.suffix == SUFFIX and not path.is_dir():
-        if not path.is_file():
+    if path.suffix == SUFFIX and not is_folder(path):
+        if not is_there(path):
             raise UsageError(
                 "there is no such model file",
                 field="model",
@@ -51,7 +51,7 @@ def find_model(model: str, storage: str) -> Path:
                 fix="`qstore export RUN --output model.qsm` writes one.",
             )
         return path.absolute()
-    if (path / "manifest.json").is_file():
+    if is_there(path / "manifest.json"):
         return path.absolute()
     return find_run(model, storage)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import hashlib
 import json
 import re
 import shlex
@@ -87,7 +88,8 @@ def submit(
     with tempfile.TemporaryDirectory() as scratch:
         packed = Path(scratch) / f"{name}.zip"
         package.write(packed)
-        found = attempt(client, name, entrypoint, {"working_dir": str(packed)})
+        made_of = hashlib.sha256(Path(job).read_bytes() + entrypoint(False).encode()).hexdigest()
+        found = attempt(client, name, entrypoint, {"working_dir": str(packed)}, made_of)
     note(_found(found, address))
     if no_wait:
         _say_left(found, as_json=as_json)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from qstore_ray.errors import UsageError, unknown_name_error
-from qstore_ray.files import expanded, real_path
+from qstore_ray.files import expanded, is_folder, is_there, real_path
 from qstore_ray.storage.address import StorageAddress, address_of, storage_folder
 from qstore_ray.train.run.lock import is_held
 from qstore_ray.train.run.origin import refresh, runs_at
@@ -115,11 +115,11 @@ STUDY = "study.journal"
 
 def _is_run(path: Path) -> bool:
     """An attempt for which the disk had no room leaves nothing but its lock, which it gave up."""
-    return any((path / name).exists() for name in _SIGNS_OF_A_RUN) or (
-        path.is_dir() and is_held(path)
+    return any(is_there(path / name) for name in _SIGNS_OF_A_RUN) or (
+        is_folder(path) and is_held(path)
     )
 
 
 def _is_study(path: Path) -> bool:
     """A study has some of a run's files."""
-    return (path / STUDY).exists()
+    return is_there(path / STUDY)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from qstore_ray.backends.ibm.exported import export_queue_time
 from qstore_ray.backends.ibm.keys import instance_id
 from qstore_ray.backends.ibm.service.estimator import run_estimator, values_of
 from qstore_ray.backends.ibm.service.isa import REGISTER, Pub
@@ -171,9 +172,11 @@ class IbmClient:
         The client's own `usage()` answers 0 then.
         """
         with translated("ask for the usage of a job"):
-            usage = self._job(job_id).metrics().get("usage", {})
+            metrics = self._job(job_id).metrics()
+        usage = metrics.get("usage", {})
         if usage.get("status", "pending") == "pending":
             return None
+        export_queue_time(self._backend.name, metrics.get("timestamps") or {})
         return float(usage["qpu_charge_time_seconds"])
 
     def cancel(self, job_id: str) -> bool:
