@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from ray.job_submission import JobDetails, JobStatus, JobType
 
 from qstore_ray.cli.app import main
-from qstore_ray.cli.submit import package
+from qstore_ray.cli.submit import command, package
 from qstore_ray.cli.submit.attempts import exit_code
 from qstore_ray.cli.submit.head import token_of
 from qstore_ray.cli.submit.package import package_of
@@ -175,3 +176,20 @@ def _details(status: str, own: int | None) -> JobDetails:
         type=JobType.SUBMISSION, entrypoint="x", status=JobStatus(status),
         message="no room", driver_exit_code=own, submission_id="a",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [0, 2])
+def test_a_job_whose_run_is_in_an_object_store_is_resumed_if_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\n[ "$3" = runs ] && exit {status}\necho "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    line = command._entrypoint(
+        command.Command.TRAIN, Path("job.toml"), "digits", "s3://bucket/runs", ()
+    )
+    said = subprocess.run(["sh", "-c", line(True)], capture_output=True, text=True, check=True)
+    assert said.stdout.endswith(
+        "--storage s3://bucket/runs --json" + " --resume" * (not status) + "\n"
+    )
