@@ -187,6 +187,11 @@ class TrainerConfig(Config):
         first = self.model_copy(update={"fallback": ()})
         return (first, *(self._with_fallback(place) for place in range(len(self.fallback))))
 
+    @property
+    def later_backends(self) -> tuple[str, ...]:
+        """Names of the backends that may take over."""
+        return tuple(sorted({each.backend for each in self.fallback}))
+
     def _with_fallback(self, place: int) -> TrainerConfig:
         """The training on one backend of `fallback`; exact values need no mitigation."""
         given = self.fallback[place]

@@ -188,7 +188,7 @@ def check_hardware_budget(
     if counted is not None and paid is not None:
         try:
             with _with_fields_of_a_job():
-                paid.for_run(identity.run).check_forecast(counted[0].least, counted[1])
+                paid.for_run(*identity).check_forecast(counted[0].least, counted[1])
         except QStoreError:
             paid.close_run(identity.run)
             raise

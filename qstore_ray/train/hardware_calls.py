@@ -23,8 +23,8 @@ from qstore_ray.learn.optimizers import get_optimizer
 from qstore_ray.learn.optimizers.base import AdaptsRows, Calibrates
 from qstore_ray.learn.schedules import Horizon
 from qstore_ray.train.finish import noisy_backends, scoring_backend
-from qstore_ray.train.loop.loop import batches_of
 from qstore_ray.train.loop.objective import RowSelection, TrainingObjective
+from qstore_ray.train.loop.source import batches_of
 from qstore_ray.train.loop.stepper import Stepper
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def _kinds_of_steps(
     varies = isinstance(method, DrawsItsSize) and method.size_varies(
         model.circuit.template, rows=model.rows_gradient
     )
-    batches = batches_of(trainer, job.rows.y)
+    batches = batches_of(trainer, job.held.y)
     sizes = (len(index) for e in range(trainer.epochs) for index in batches.of_epoch(e))
     return Counter(StepKind(size, varies * number) for number, size in enumerate(sizes))
 
@@ -224,7 +224,7 @@ def _step(
     Args:
         later: makes the optimizer's state that of a later step; None for the first one.
     """
-    rows, per_epoch = job.rows, len(batches_of(trainer, job.rows.y).of_epoch(0))
+    rows, per_epoch = job.held, len(batches_of(trainer, job.held.y).of_epoch(0))
     batch = RowSelection(rows.x, rows.y, np.arange(kind.rows), rows.row)
 
     def work(objective: TrainingObjective) -> None:
@@ -242,7 +242,7 @@ def _validation(
     trainer: TrainerConfig, job: Checked, gateway: RecordingGateway, backend: Backend | None
 ) -> Calls:
     """The requests of an epoch's validation."""
-    rows = RowSelection(job.rows.x_val, job.rows.y_val)
+    rows = RowSelection(job.held.x_val, job.held.y_val)
 
     def work(objective: TrainingObjective) -> None:
         objective.for_testing(trainer.seed, 0)

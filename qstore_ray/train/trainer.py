@@ -242,7 +242,7 @@ class QuantumTrainer:
     def _made_of(
         self, dataset: Dataset, found: Checked, request: RunRequest, begins: Beginning | None
     ) -> MadeOf:
-        recipe = self._recipe(found.model, request.sample_weight)
+        recipe = self._recipe(found.model, dataset, request.sample_weight)
         return MadeOf(
             None if request.changed else recipe | (begins.recipe if begins else {}),
             dataset.fingerprint,
@@ -260,17 +260,18 @@ class QuantumTrainer:
     ) -> Iterator[RunFolder]:
         """The run folder, locked for as long as the block runs."""
         identity = identity_of_run(self.storage, name, request.existing)
+        payer = request.identity or identity
         place = place_at_start(self.trainer, self.storage, name, request.existing)
         if not request.part_of_search:  # a search ends most of its trials early
             with suppress(*place.tolerated(is_resumed=request.existing == "resume")):
                 check_hardware_budget(
-                    place.config, found, dataset, identity,
+                    place.config, found, dataset, payer,
                     backend=None if place.member else self.backend, confusion=self.track.figures,
                 )  # fmt: skip
         about: RunDescription = {"id": identity.run}
         if begins:
             about["init_from"] = begins.facts
-        recipe = self._recipe(found.model, request.sample_weight)
+        recipe = self._recipe(found.model, dataset, request.sample_weight)
         folder = open_run_folder(
             self.storage,
             name,
@@ -300,20 +301,21 @@ class QuantumTrainer:
         return ray_session(self.cluster, self.trainer.num_workers)
 
     def _closing(self, folder: RunFolder, request: RunRequest) -> AbstractContextManager[None]:
-        """Closes what a paid backend has open, but not for the other trials of a search."""
-        identity = request.identity or folder.identity
-        if request.part_of_search:
+        """Closes what a paid backend has open for the run; for a search, its driver does."""
+        if request.identity is not None:
             return nullcontext()
-        later = {each.backend for each in self.trainer.fallback}
-        return closing_run(self.trainer.backend, self.backend, identity.run, also=sorted(later))
+        later = self.trainer.later_backends
+        return closing_run(self.trainer.backend, self.backend, folder.identity.run, also=later)
 
-    def _recipe(self, model: QuantumModel, sample_weight: Any) -> dict[str, Any]:
+    def _recipe(self, model: QuantumModel, dataset: Dataset, sample_weight: Any) -> dict[str, Any]:
         """What decides the result: a resumed run must have it in common."""
         scales = model.loss.goal == "regression"
         recipe: dict[str, Any] = {
             "model": self.model.to_dict(),
             "trainer": self.trainer.recipe(regression=scales),
         }
+        if dataset.streamed:  # which decides the order of the rows
+            recipe["dataset"] = {"stream": True}
         if sample_weight is not None:
             recipe["sample_weight"] = fingerprint(np.asarray(sample_weight, np.float64).tolist())
         if self.backend is not None:

@@ -72,6 +72,7 @@ ALLOWED = {
         "qstore_ray.data.read.dataset",  # for the type checker
         "qstore_ray.data.read.ray_reader",
         "qstore_ray.testing.tune_loop",
+        "qstore_ray.train.ray.feed",
         "qstore_ray.train.ray.session",
         "qstore_ray.train.ray.join",
         "qstore_ray.train.ray.kernel_matrix",

@@ -220,14 +220,10 @@ def _as_text(result: JobResult, config: JobConfig) -> str:
 
 def _hardware(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the run used of paid hardware."""
-    if not metrics.get("hardware_jobs"):
-        return []
-    seconds, money = metrics["hardware_seconds"], metrics.get("hardware_money")
-    jobs, executions = int(metrics["hardware_jobs"]), int(metrics["hardware_executions"])
-    line = f"{jobs:,} job{'s' * (jobs != 1)}, {executions:,} executions, {seconds:,.1f} s billed"
-    if metrics.get("hardware_pending_seconds"):
-        line += f", of which {metrics['hardware_pending_seconds']:,.1f} s are a forecast"
-    return [("hardware", line if money is None else f"{line}, {money:,.2f}")]
+    from qstore_ray.backends.paid import PaidUsage
+
+    used = PaidUsage.of_metrics(metrics)
+    return [("hardware", used.text())] if used else []
 
 
 def _scores(metrics: Mapping[str, Any], part: str, *, balanced: bool) -> str:

@@ -36,8 +36,9 @@ from qstore_ray.data.read.manifest import (
     read_manifest,
 )
 from qstore_ray.data.read.plan import ReadPlan, SplitTask
-from qstore_ray.data.read.row_groups import RowGroup, write_rows
+from qstore_ray.data.read.row_groups import RowGroup, label_values, write_rows
 from qstore_ray.data.read.schema import Schema
+from qstore_ray.data.read.size import streams
 from qstore_ray.data.rows.labels import KINDS, ClassLabels, Labels
 from qstore_ray.errors import DataError
 from qstore_ray.files import write_durably
@@ -151,6 +152,8 @@ def load_dataset(folder: Path, make: Callable[..., Dataset]) -> Dataset:
     if manifest.merged:
         labels = ClassLabels(manifest.classes, manifest.merged)
     expansion = expansion_of(config, manifest.schema)
+    n_rows = sum(manifest.rows.values())
+    streamed = streams(config.stream, n_rows, manifest.schema.n_raw_features, held=False)
     return make(
         config=config,
         schema=manifest.schema,
@@ -167,9 +170,11 @@ def load_dataset(folder: Path, make: Callable[..., Dataset]) -> Dataset:
                 labels,
                 preparation,
                 expansion if split == "train" else None,
+                streamed=streamed,
             )
             for split, digests in manifest.blocks.items()
         },
+        streamed=streamed,
     )
 
 
@@ -180,6 +185,8 @@ def _plan(
     labels: Labels,
     preparation: Preparation,
     expansion: Expansion | None,
+    *,
+    streamed: bool,
 ) -> ReadPlan:
     with pq.ParquetFile(path) as file:
         if file.num_row_groups != len(digests):
@@ -189,6 +196,7 @@ def _plan(
         kept = file.read(columns=["row", "weight"] if weighted else ["row"])
         rows = kept.column("row").to_numpy()
         weight = kept.column("weight").to_numpy() if weighted else None
+        y = labels.encode(label_values(file.read(columns=["y"]))) if streamed else None
     tasks = tuple(
         SplitTask(
             source=RowGroup(str(path.resolve()), number),
@@ -202,7 +210,7 @@ def _plan(
         )
         for number, (digest, size) in enumerate(zip(digests, sizes, strict=True))
     )
-    return ReadPlan(tasks, rows, weight=weight)
+    return ReadPlan(tasks, rows, weight=weight, y=y)
 
 
 def _plain_schema(schema: Schema) -> dict[str, Any]:

@@ -4,7 +4,7 @@ This file and `failures.py` know Ray Train. Its `DataParallelTrainer` (V2, witho
 workers, and starts the whole group again when one dies; its XGBoost backend joins them for the
 sums. The run folder holds the checkpoints, so a restarted group resumes from there, and Ray
 keeps nothing. The rows travel once, through the object store, and are shared by the workers
-of a node.
+of a node; those of a streamed dataset come window by window (`feed.py`).
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ from ray.train.xgboost import XGBoostConfig
 from qstore_ray.environment import environment
 from qstore_ray.errors import DivergenceError
 from qstore_ray.train.config import ClusterConfig
-from qstore_ray.train.job import Assignment, TrainingRows, WorkerResult
+from qstore_ray.train.job import AnyRows, Assignment, StreamedRows, WorkerResult
 from qstore_ray.train.loop import loop
 from qstore_ray.train.loop.reducer import CollectiveReducer
 from qstore_ray.train.loop.reporter import STOP_FILE, RayTrainReporter
 from qstore_ray.train.ray.beside import call_beside
 from qstore_ray.train.ray.errors import no_room_error
 from qstore_ray.train.ray.failures import NO_ANSWER, causes, hung, is_lost, training_error
+from qstore_ray.train.ray.feed import SplitFeed
 from qstore_ray.train.ray.stage import record_loss, relayed, request_stop, staged
 from qstore_ray.train.ray.watchdog import dump_sizes, stack_dumps, watched
 
@@ -45,7 +46,7 @@ _SCRATCH = ".ray"
 
 def fit_on_ray(
     job: Assignment,
-    rows: TrainingRows,
+    rows: AnyRows,
     cluster: ClusterConfig,
     stop: threading.Event,
 ) -> WorkerResult:
@@ -76,7 +77,7 @@ def fit_on_ray(
         shutil.rmtree(_run_dir(job) / _SCRATCH, ignore_errors=True)
 
 
-def _handed(rows: TrainingRows, cluster: ClusterConfig) -> ray.ObjectRef[TrainingRows]:
+def _handed(rows: AnyRows, cluster: ClusterConfig) -> ray.ObjectRef[AnyRows]:
     try:
         return ray.put(rows)
     except (ObjectStoreFullError, OutOfDiskError) as exc:
@@ -85,7 +86,7 @@ def _handed(rows: TrainingRows, cluster: ClusterConfig) -> ray.ObjectRef[Trainin
 
 def _fit(
     job: Assignment,
-    rows: ray.ObjectRef[TrainingRows],
+    rows: ray.ObjectRef[AnyRows],
     cluster: ClusterConfig,
     stop: threading.Event,
 ) -> WorkerResult:
@@ -141,7 +142,7 @@ class _Losses(UserCallback):
 
 
 def _trainer(
-    job: Assignment, rows: ray.ObjectRef[TrainingRows], cluster: ClusterConfig
+    job: Assignment, rows: ray.ObjectRef[AnyRows], cluster: ClusterConfig
 ) -> DataParallelTrainer:
     return _Trainer(
         _worker,
@@ -178,7 +179,10 @@ def _worker(config: dict[str, Any]) -> WorkerResult | DivergenceError:
             staged(config["job"], reducer.rank) as job,
             watched(reducer, _run_dir(job), config["timeout"]) as under_deadline,
         ):
-            rows: TrainingRows = ray.get(config["rows"])
+            rows: AnyRows = ray.get(config["rows"])
+            if isinstance(rows, StreamedRows):
+                feed = SplitFeed(config["rows"], reducer.rank, reducer.world_size)
+                rows = replace(rows, feed=feed)
             losses = _losses(job)
             lost = losses.read_text(encoding="utf-8") if losses.exists() else job.lost
             return loop.run(

@@ -33,6 +33,7 @@ from qstore_ray.tune.study.attributes import (
     RUN_ID,
     SAME_AS,
     Marks,
+    fail_interrupted,
     root,
 )
 from qstore_ray.tune.study.deletion import delete_study, remove_empty, sweep_folder
@@ -46,7 +47,7 @@ from qstore_ray.tune.study.recipe import KEY, StudyRecipe, check_same, public, s
 from qstore_ray.tune.study.repeats import Tried, size_of
 from qstore_ray.tune.study.storage import name_of, open_storage, study_names
 from qstore_ray.tune.study.storage_errors import translated
-from qstore_ray.tune.study.study import Study, enqueue, fail_interrupted
+from qstore_ray.tune.study.study import Study, enqueue
 from qstore_ray.tune.study.warm_start import add_copies, trials_to_copy
 
 if TYPE_CHECKING:

@@ -15,13 +15,22 @@ from ray.exceptions import (
     OutOfMemoryError,
     RayActorError,
     RayError,
+    RayTaskError,
     WorkerCrashedError,
 )
 
-from qstore_ray.errors import BackendError, CheckpointError, DataError, first_line, last_line
+from qstore_ray.errors import (
+    BackendError,
+    CheckpointError,
+    DataError,
+    RunError,
+    first_line,
+    last_line,
+)
 from qstore_ray.train.config import ClusterConfig
 from qstore_ray.train.ray import failures, kernel_matrix, predict, session, workers
 from qstore_ray.train.ray.errors import meaning, no_room_error
+from qstore_ray.train.ray.feed import reading_error
 from qstore_ray.train.ray.session import ray_session
 
 TEXTS = {"": ("", ""), " \n\t": ("", ""), "one": ("one", "one"), "\n a \n\nb\n": ("a", "b")}
@@ -239,3 +248,17 @@ def test_a_warm_cluster_that_had_died_is_reported_and_not_joined(monkeypatch, ca
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     assert session.uses_own_ray(ClusterConfig())
     assert "had died" in caplog.text
+
+
+def test_what_a_reading_task_raised_is_found_in_all_that_ray_puts_around_it():
+    own = DataError("changed", field="train")
+    within = RayTaskError("read", "a trace", own).as_instanceof_cause()
+    around = RayTaskError("get", "a trace", within)
+    assert isinstance(within, DataError), "Ray makes a class that is both"
+    assert reading_error(around) is own
+    outer = RayError("user code failed")
+    outer.__cause__ = around
+    assert reading_error(outer) is own
+    lost = reading_error(RayError("no room\nat all"))
+    assert type(lost) is RunError
+    assert "at all" in str(lost)

@@ -121,7 +121,14 @@ class Flight:
     def _record_found(self) -> HardwareJob:
         found = self._client.find(self.key)
         alive = [job for job, status in found.items() if status.outcome not in _DEAD]
-        return self._ledger.looked_up(self.key, alive)
+        record = self._ledger.looked_up(self.key, alive)
+        for job, status in found.items():  # one whose answer was lost may have failed since
+            if status.outcome in _DEAD and job not in record.submitted:
+                record = self._ledger.duplicate(
+                    self.key, job, "failed" if status.outcome == "failed" else "cancelled"
+                )
+                self._bills.ask(self.key, job)
+        return record
 
     def _submit(self, now: float) -> bool:
         assert self._pubs is not None

@@ -132,10 +132,10 @@ class Gateway:
     def check_forecast(self, forecast: HardwareCost, trial: str, budget: HardwareBudget) -> None:
         """Take a budget, of a run that is continued for example, and refuse a forecast above it.
 
-        What the ledger has of the run is not needed again. Raises BudgetError.
+        What the ledger has of it is not needed again. Raises BudgetError.
         """
         left, spending = self._account.known, self.spending()
-        needed = forecast.less(spending.answered)
+        needed = forecast.less(spending.answered_of.get(trial, HardwareCost()))
         budget.check(needed, trials={trial: needed}, spending=spending, account_seconds=left)
         self.budget = budget
 
