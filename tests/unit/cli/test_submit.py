@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import AsyncIterator
@@ -18,7 +19,7 @@ import pytest
 from ray.job_submission import JobDetails, JobStatus, JobType
 
 from qstore_ray.cli.app import main
-from qstore_ray.cli.submit import package
+from qstore_ray.cli.submit import command, package
 from qstore_ray.cli.submit.attempts import attempt, exit_code, follow
 from qstore_ray.cli.submit.head import token_of
 from qstore_ray.cli.submit.package import package_of
@@ -235,3 +236,20 @@ def test_another_job_file_may_follow_a_job_that_failed() -> None:
     jobs = Jobs(JobStatus.FAILED, qstore_made_of="a")
     found = attempt(jobs, "iris", lambda resumes: f"resumes={resumes}", {}, "b")
     assert (found.id, found.resumes, jobs.submitted) == ("iris-2", True, 1)
+
+
+@pytest.mark.parametrize("status", [0, 2])
+def test_a_job_whose_run_is_in_an_object_store_is_resumed_if_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\n[ "$3" = runs ] && exit {status}\necho "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    line = command._entrypoint(
+        command.Command.TRAIN, Path("job.toml"), "digits", "s3://bucket/runs", ()
+    )
+    said = subprocess.run(["sh", "-c", line(True)], capture_output=True, text=True, check=True)
+    assert said.stdout.endswith(
+        "--storage s3://bucket/runs --json" + " --resume" * (not status) + "\n"
+    )
