@@ -66,6 +66,7 @@ ALLOWED = {
         "qstore_ray.backends.ibm.gateway.actor",
         "qstore_ray.cli.submit.attempts",  # for the type checker
         "qstore_ray.cli.submit.head",
+        "qstore_ray.cluster.spare",
         "qstore_ray.cluster.supervisor",
         "qstore_ray.data.read.dataset",  # for the type checker
         "qstore_ray.data.read.ray_reader",
