@@ -16,7 +16,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-ibm test test-all coverage check format bench bench-engine bench-hardware bench-peers audit sbom lock clean
+.PHONY: help setup run run-ibm test test-all coverage check format bench bench-cluster bench-engine bench-hardware bench-peers audit sbom lock clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -53,6 +53,9 @@ check: $(STAMP) ## lint, format, types, layers
 format: $(STAMP) ## let ruff rewrite the files
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench-cluster: $(STAMP) ## measure: first step warm and cold, recovery, Ray's overhead (about 5 minutes)
+	$(BIN)/python benchmarks/cluster.py
 
 bench: $(STAMP) ## measure: engine, overhead, scaling, start-up, callbacks, digits (about 15 minutes)
 	set -e; for name in engine overhead scaling startup callbacks "accuracy digits"; do set -- $$name; $(BIN)/python benchmarks/$$1.py $$2; done

@@ -21,6 +21,7 @@ from ray.cluster_utils import Cluster
 
 from qstore_ray.cluster.record import ClusterRecord, read_record, write_record
 from qstore_ray.cluster.size import ClusterSize
+from qstore_ray.cluster.spare import SpareWorkers
 
 _POLL_SECONDS = 1.0
 _NEEDED = (ray_constants.PROCESS_TYPE_GCS_SERVER, ray_constants.PROCESS_TYPE_RAYLET)
@@ -46,7 +47,11 @@ def main(folder: Path, cpus: tuple[int, ...]) -> int:
                 dashboard=f"http://{cluster.webui_url}",
             ),
         )
+        nodes = cluster.list_all_nodes()  # type: ignore[no-untyped-call]
+        spares = [SpareWorkers(*each) for each in zip(nodes, cpus, strict=True)]
         while not stop.wait(_POLL_SECONDS):
+            for node in spares:
+                node.fill_up()
             if lost := _lost(cluster):
                 sys.stderr.write(
                     f"ended, because a process of the cluster has died: {', '.join(lost)}\n"

@@ -72,6 +72,7 @@ ALLOWED = {
         "qstore_ray.backends.ibm.gateway.actor",
         "qstore_ray.cli.submit.attempts",  # for the type checker
         "qstore_ray.cli.submit.head",
+        "qstore_ray.cluster.spare",
         "qstore_ray.cluster.supervisor",
         "qstore_ray.data.read.dataset",  # for the type checker
         "qstore_ray.data.read.ray_reader",
@@ -79,6 +80,7 @@ ALLOWED = {
         "qstore_ray.testing.tune_loop",
         "qstore_ray.train.ray.feed",
         "qstore_ray.train.ray.session",
+        "qstore_ray.train.ray.controller",
         "qstore_ray.train.ray.join",
         "qstore_ray.train.ray.kernel_matrix",
         "qstore_ray.train.ray.errors",
@@ -86,7 +88,6 @@ ALLOWED = {
         "qstore_ray.train.ray.side_effects",
         "qstore_ray.train.ray.predict",
         "qstore_ray.train.ray.workers",
-        "qstore_ray.train.loop.reporter",
         "qstore_ray.train.model.trained",  # for the type checker
         "qstore_ray.tune.trial.actor",
         "qstore_ray.tune.driver.experiment",

@@ -1,10 +1,10 @@
 """Training on Ray: the loop of `loop.py` in Ray Train workers.
 
-This file and `failures.py` know Ray Train. Its `DataParallelTrainer` (V2, without torch) starts the
-workers, and starts the whole group again when one dies; its XGBoost backend joins them for the
-sums. The run folder holds the checkpoints, so a restarted group resumes from there, and Ray
-keeps nothing. The rows travel once, through the object store, and are shared by the workers
-of a node; those of a streamed dataset come window by window (`feed.py`).
+This file, `controller.py` and `failures.py` know Ray Train. Its `DataParallelTrainer` (V2, without
+torch) starts the workers, and starts the whole group again when one dies. The run folder holds the
+checkpoints, so a restarted group resumes from there, and Ray keeps nothing. The rows travel once,
+through the object store, and are shared by the workers of a node; those of a streamed dataset come
+window by window (`feed.py`).
 """
 
 from __future__ import annotations
@@ -20,19 +20,17 @@ from typing import Any
 import ray
 from ray.exceptions import ObjectStoreFullError, OutOfDiskError, RayError
 from ray.train import ScalingConfig, TrainingFailedError, UserCallback
-from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig
-from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
-from ray.train.xgboost import XGBoostConfig
 
 from qstore_ray.environment import environment
 from qstore_ray.errors import DivergenceError
 from qstore_ray.train.config import ClusterConfig
 from qstore_ray.train.job import AnyRows, Assignment, StreamedRows, WorkerResult
 from qstore_ray.train.loop import loop
-from qstore_ray.train.loop.reducer import CollectiveReducer
+from qstore_ray.train.loop.reducer import CollectiveReducer, collective
 from qstore_ray.train.loop.reporter import STOP_FILE, RayTrainReporter
 from qstore_ray.train.ray.beside import call_beside
+from qstore_ray.train.ray.controller import DriverTrainer, SumsConfig, tracker_address
 from qstore_ray.train.ray.errors import no_room_error
 from qstore_ray.train.ray.failures import NO_ANSWER, causes, hung, is_lost, training_error
 from qstore_ray.train.ray.feed import SplitFeed
@@ -104,20 +102,8 @@ def _fit(
     return outcome
 
 
-class _Trainer(DataParallelTrainer):
-    """Ray's trainer without its data manager.
-
-    The rows come to the workers in another way, and Ray starts an actor for its own way even where
-    no data are given: one more process that imports Ray Data just while the workers begin.
-    """
-
-    def _create_default_callbacks(self) -> list[Any]:
-        callbacks = super()._create_default_callbacks()
-        return [found for found in callbacks if not isinstance(found, DatasetsCallback)]
-
-
 class _Losses(UserCallback):
-    """Leaves word of workers that failed for those that follow. In Ray Train's controller."""
+    """Leaves word of workers that failed for those that follow. In the driver process."""
 
     def __init__(self, job: Assignment, timeout: float) -> None:
         self._job, self._timeout, self._run_dir = job, timeout, _run_dir(job)
@@ -143,11 +129,11 @@ class _Losses(UserCallback):
 
 def _trainer(
     job: Assignment, rows: ray.ObjectRef[AnyRows], cluster: ClusterConfig
-) -> DataParallelTrainer:
-    return _Trainer(
+) -> DriverTrainer:
+    return DriverTrainer(
         _worker,
         train_loop_config={"job": job, "rows": rows, "timeout": cluster.worker_timeout},
-        backend_config=XGBoostConfig(),
+        backend_config=SumsConfig(),
         scaling_config=ScalingConfig(
             num_workers=job.config.num_workers,
             use_gpu=bool(cluster.gpus_per_worker),
@@ -177,6 +163,7 @@ def _worker(config: dict[str, Any]) -> WorkerResult | DivergenceError:
     try:
         with (
             staged(config["job"], reducer.rank) as job,
+            collective(tracker_address(), reducer.rank),
             watched(reducer, _run_dir(job), config["timeout"]) as under_deadline,
         ):
             rows: AnyRows = ray.get(config["rows"])
