@@ -215,11 +215,11 @@ def check_rows(
         CircuitError, ResourceError: a circuit that the backend cannot run.
         DataError: fewer rows than workers.
     """
-    if len(rows.x) < max(1, config.num_workers):
+    if len(rows.x) < max(1, config.max_workers):
         raise DataError(
-            f"{len(rows.x)} training rows for {config.num_workers} workers",
+            f"{len(rows.x)} training rows for {config.max_workers} workers",
             field="trainer.num_workers",
-            value=config.num_workers,
+            value=config.max_workers,
             fix=f"Take at most {len(rows.x)} workers, or more data.",
         )
     steps = len(batches_of(config, rows.y).of_epoch(0))

@@ -190,7 +190,7 @@ class QuantumTrainer:
             pictures = Pictures(folder, dataset, wanted=self.track.figures)
             try:
                 with stop_on_signal(stop):
-                    if self.trainer.num_workers == 0:
+                    if self.trainer.max_workers == 0:
                         outcome = loop.run(job, found.rows, LocalReducer(), LocalReporter(stop))
                     else:
                         from qstore_ray.train.ray.workers import fit_on_ray  # only if it is used
@@ -290,13 +290,13 @@ class QuantumTrainer:
 
     def _session(self) -> AbstractContextManager[None]:
         """Ray with room for the workers; does nothing without workers."""
-        if not self.trainer.num_workers:
+        if not self.trainer.max_workers:
             return nullcontext()
         if self.backend is not None:
             check_sendable(self.backend)
         from qstore_ray.train.ray.session import ray_session  # Ray only where it is used
 
-        return ray_session(self.cluster, self.trainer.num_workers)
+        return ray_session(self.cluster, self.trainer.min_workers)
 
     def _closing(self, folder: RunFolder, request: RunRequest) -> AbstractContextManager[None]:
         """Closes what a paid backend has open, but not for the other trials of a search."""
@@ -354,7 +354,7 @@ class QuantumTrainer:
             "fingerprints": folder.record["fingerprints"],
         }
         threads = request.threads
-        if self.trainer.num_workers:
+        if self.trainer.max_workers:
             threads = max(1, int(self.cluster.cpus_per_worker))
         return Assignment(
             model=found.model,

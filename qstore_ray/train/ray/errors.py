@@ -49,6 +49,11 @@ def meaning(exc: BaseException) -> str:
     return next(known, None) or next(told, None) or last_line(exc)
 
 
+def is_full_memory(exc: BaseException) -> bool:
+    """Whether Ray ended a worker because the memory of its machine was nearly full."""
+    return meaning(exc) == _MEANINGS[OutOfMemoryError]
+
+
 def no_room_error(exc: ObjectStoreFullError | OutOfDiskError, megabytes: int) -> ResourceError:
     """The error for rows that Ray's object store has no place for."""
     return ResourceError(

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import ray
@@ -25,15 +27,18 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.train.xgboost import XGBoostConfig
 
 from qstore_ray.environment import environment
-from qstore_ray.errors import DivergenceError
+from qstore_ray.errors import DivergenceError, RegroupError
 from qstore_ray.train.config import ClusterConfig
+from qstore_ray.train.elastic.room import GroupSize
 from qstore_ray.train.job import Assignment, TrainingRows, WorkerResult
 from qstore_ray.train.loop import loop
 from qstore_ray.train.loop.reducer import CollectiveReducer
 from qstore_ray.train.loop.reporter import STOP_FILE, RayTrainReporter
+from qstore_ray.train.ray import notice
 from qstore_ray.train.ray.beside import call_beside
 from qstore_ray.train.ray.errors import no_room_error
 from qstore_ray.train.ray.failures import NO_ANSWER, causes, hung, is_lost, training_error
+from qstore_ray.train.ray.policies import FailuresByCause, RegroupingPolicy
 from qstore_ray.train.ray.watchdog import dump_sizes, stack_dumps, watched
 
 _CONTROLLER_RESTARTS = 3
@@ -47,7 +52,7 @@ def fit_on_ray(
     cluster: ClusterConfig,
     stop: threading.Event,
 ) -> WorkerResult:
-    """Run the loop in `job.config.num_workers` Ray Train workers. Called in the driver process.
+    """Run the loop in Ray Train workers. Called in the driver process.
 
     Ray is initialised: this runs inside a `ray_session`.
 
@@ -55,7 +60,7 @@ def fit_on_ray(
         stop: when set, the workers are asked to write a checkpoint and stop.
 
     Raises:
-        WorkerError: workers died more often than `cluster.max_failures`, or did not start.
+        WorkerError: workers died more often than `cluster` allows, or did not start.
         ResourceError: Ray has no room for the rows.
         QStoreError: any that the loop raised.
     """
@@ -65,7 +70,10 @@ def fit_on_ray(
     }
     # Ray asks every worker whether it lives, which one that is stopped as a whole cannot answer.
     never = float("inf")
-    values = {NO_ANSWER: f"{cluster.worker_timeout or never:g}"}
+    values = {
+        NO_ANSWER: f"{cluster.worker_timeout or never:g}",
+        "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # an actor of its own; `policies.py` looks
+    }
     try:
         with environment(values, defaults=defaults):
             return _fit(job, _handed(rows, cluster), cluster, stop)
@@ -101,11 +109,16 @@ def _fit(
 
 
 class _Trainer(DataParallelTrainer):
-    """Ray's trainer without its data manager.
+    """Ray's trainer with our policies and without its data manager.
 
     The rows come to the workers in another way, and Ray starts an actor for its own way even where
     no data are given: one more process that imports Ray Data just while the workers begin.
     """
+
+    policies: Mapping[str, object] = MappingProxyType({})
+
+    def _initialize_and_run_controller(self, **options: Any) -> Any:
+        return super()._initialize_and_run_controller(**{**options, **self.policies})
 
     def _create_default_callbacks(self) -> list[Any]:
         callbacks = super()._create_default_callbacks()
@@ -124,6 +137,8 @@ class _Losses(UserCallback):
         reasons = causes(worker_exceptions, self._timeout) | self._stuck()
         ends = {rank: "was lost" for rank in reasons if is_lost(worker_exceptions.get(rank))}
         said = [f"worker {n} {ends.get(n, 'failed')}: {reasons[n]}" for n in sorted(reasons)]
+        made_place = [e for e in worker_exceptions.values() if isinstance(e, RegroupError)]
+        said = [made_place[0].message] if made_place else said
         with suppress(OSError):  # the run, which writes there too, says so itself
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.write_text("; ".join(said), encoding="utf-8")
@@ -138,25 +153,31 @@ class _Losses(UserCallback):
 def _trainer(
     job: Assignment, rows: ray.ObjectRef[TrainingRows], cluster: ClusterConfig
 ) -> DataParallelTrainer:
-    return _Trainer(
+    scaling = ScalingConfig(
+        num_workers=job.config.max_workers,
+        use_gpu=bool(cluster.gpus_per_worker),
+        resources_per_worker=cluster.worker_resources,
+    )
+    failures = FailureConfig(controller_failure_limit=_CONTROLLER_RESTARTS)
+    size = GroupSize(job.config.min_workers, job.config.max_workers, cluster.worker_resources)
+    trainer = _Trainer(
         _worker,
         train_loop_config={"job": job, "rows": rows, "timeout": cluster.worker_timeout},
         backend_config=XGBoostConfig(),
-        scaling_config=ScalingConfig(
-            num_workers=job.config.num_workers,
-            use_gpu=bool(cluster.gpus_per_worker),
-            resources_per_worker=cluster.worker_resources,
-        ),
+        scaling_config=scaling,
         run_config=RunConfig(  # type: ignore[arg-type]  # annotated with V1's class
             name=f"attempt-{job.generation}",
             storage_path=str(_run_dir(job) / _SCRATCH),
-            failure_config=FailureConfig(
-                max_failures=cluster.max_failures, controller_failure_limit=_CONTROLLER_RESTARTS
-            ),
+            failure_config=failures,
             callbacks=[_Losses(job, cluster.worker_timeout)],
             logging_config=LoggingConfig(log_level="ERROR"),
         ),
     )
+    trainer.policies = {
+        "scaling_policy": RegroupingPolicy(scaling, size, cluster),
+        "failure_policy": FailuresByCause(failures, cluster),
+    }
+    return trainer
 
 
 def _worker(config: dict[str, Any]) -> WorkerResult | DivergenceError:
@@ -174,9 +195,13 @@ def _worker(config: dict[str, Any]) -> WorkerResult | DivergenceError:
             rows: TrainingRows = ray.get(config["rows"])
             if (losses := _losses(job)).exists():
                 job = replace(job, lost=losses.read_text(encoding="utf-8"))
-            return loop.run(job, rows, under_deadline, RayTrainReporter(_run_dir(job)))
+            reporter = RayTrainReporter(_run_dir(job), notice.asked)
+            result = loop.run(job, rows, under_deadline, reporter)
     except DivergenceError as exc:
         return exc
+    if result.status == "regroup":
+        raise notice.regroup_error()
+    return result
 
 
 def _losses(job: Assignment) -> Path:

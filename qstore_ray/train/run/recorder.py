@@ -172,6 +172,7 @@ class Recorder:
     def close(self) -> None:
         """Let a checkpoint that is being written be finished, however the loop ended."""
         self._writer.shutdown()
+        self._metrics.close()
 
     def save(self, state: TrainState, extra: Mapping[str, AnyArray]) -> None:
         """Begin to write a checkpoint.
