@@ -71,6 +71,7 @@ ALLOWED = {
         "qstore_ray.data.read.ray_reader",
         "qstore_ray.testing.tune_loop",
         "qstore_ray.train.ray.session",
+        "qstore_ray.train.ray.controller",
         "qstore_ray.train.ray.join",
         "qstore_ray.train.ray.kernel_matrix",
         "qstore_ray.train.ray.errors",
@@ -79,7 +80,6 @@ ALLOWED = {
         "qstore_ray.train.ray.side_effects",
         "qstore_ray.train.ray.predict",
         "qstore_ray.train.ray.workers",
-        "qstore_ray.train.loop.reporter",
         "qstore_ray.train.model.trained",  # for the type checker
         "qstore_ray.tune.trial.actor",
         "qstore_ray.tune.driver.experiment",

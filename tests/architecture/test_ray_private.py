@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import inspect
 import re
 from pathlib import Path
@@ -18,28 +19,82 @@ from ray._raylet import AuthenticationTokenLoader, Config
 from ray.cluster_utils import Cluster
 from ray.train import UserCallback
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
+from ray.train.v2._internal.execution.controller.controller import TrainController
+from ray.train.v2._internal.execution.scaling_policy import ScalingPolicy
+from ray.train.v2._internal.execution.worker_group import WorkerGroup
 from ray.tune.experiment.config_parser import _create_trial_from_spec, _make_parser
 
 from qstore_ray.cluster import find, start, supervisor
 from qstore_ray.cluster.size import ClusterSize
+from qstore_ray.train.ray.controller import (
+    DataParallelTrainer,
+    DriverTrainer,
+    FixedWorkers,
+    UncoordinatedPolicy,
+)
 from qstore_ray.train.ray.session import head_is_gone, set_implicit_start
-from qstore_ray.train.ray.workers import DataParallelTrainer, RunConfig, ScalingConfig, _Trainer
+from qstore_ray.train.ray.workers import RunConfig, ScalingConfig
 from qstore_ray.tune.driver import checks, experiment
 
+_COPIED = {
+    "_start_impl": "1f4c2b9acf4cc8d8",
+    "_init_train_context_on_workers": "ef1e7879cd7c702e",
+    "_get_worker_runtime_env": "f9e474ab7d7ff83a",
+}
 
-def test_the_trainer_starts_without_rays_data_manager_and_with_all_else(tmp_path: Path) -> None:
-    def callbacks(trainer: type[DataParallelTrainer]) -> list[type]:
+
+class _Callbacks:
+    """The kinds of callbacks that a trainer starts with; Ray runs, or seems to run in an actor."""
+
+    def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, actor: str | None) -> None:
+        context = type("Context", (), {"get_actor_id": lambda self: actor})
+        monkeypatch.setattr(ray, "get_runtime_context", context)
+        self._storage = str(tmp_path)
+
+    def of(self, trainer: type[DataParallelTrainer]) -> list[type]:
         made = trainer(
             lambda: None,
             scaling_config=ScalingConfig(num_workers=1),
-            run_config=RunConfig(name="any", storage_path=str(tmp_path)),
+            run_config=RunConfig(name="any", storage_path=self._storage),
         )
         return [type(callback) for callback in made._create_default_callbacks()]
 
-    usual = callbacks(DataParallelTrainer)
-    assert DatasetsCallback in usual
-    assert callbacks(_Trainer) == [kind for kind in usual if kind is not DatasetsCallback]
+
+@pytest.mark.parametrize("actor", [None, "a trial"])
+def test_the_trainer_starts_without_rays_own_actors(tmp_path, monkeypatch, actor) -> None:
+    callbacks = _Callbacks(tmp_path, monkeypatch, actor)
+    usual = callbacks.of(DataParallelTrainer)
+    spared = {DatasetsCallback} if actor else {DatasetsCallback, PlacementGroupCleanerCallback}
+    assert spared < set(usual)
+    assert callbacks.of(DriverTrainer) == [kind for kind in usual if kind not in spared]
+
+
+def test_ray_trains_controller_can_run_in_this_process() -> None:
+    made = inspect.getsource(DataParallelTrainer._initialize_and_run_controller)
+    assert "controller.run.remote()" in made
+    assert "controller.get_result.remote()" in made
+    assert inspect.iscoroutinefunction(TrainController.run)
+    started = inspect.getsource(TrainController._start_worker_group)
+    assert "self.worker_group_cls.create(" in started
+
+
+@pytest.mark.parametrize("name", _COPIED)
+def test_the_workers_are_started_as_ray_starts_them(name: str) -> None:
+    """We have a copy of each without what we spare: here is what they were copied from."""
+    source = inspect.getsource(getattr(WorkerGroup, name))
+    assert hashlib.sha256(source.encode()).hexdigest()[:16] == _COPIED[name], source
+
+
+def test_ray_train_asks_the_coordinator_where_we_say_nothing() -> None:
+    for name in ("after_controller_start", "_maybe_send_resource_request"):
+        assert inspect.isfunction(getattr(ScalingPolicy, name))
+        assert getattr(FixedWorkers, name) is getattr(UncoordinatedPolicy, name)
+    policy = FixedWorkers(ScalingConfig(num_workers=3))
+    policy.after_controller_start(None)
+    assert policy.make_decision_for_non_running_worker_group().num_workers == 3
+    policy.before_controller_abort()  # it has nothing to take back
 
 
 # ------------------------------------------------------------------------------------------- tune

@@ -1,19 +1,24 @@
 """Adding up over workers: the one place that knows how numbers travel between them.
 
 A `Reducer` sums an array over all workers, and every worker gets the same bits. Between Ray Train
-workers this is xgboost's collective, which Ray's own XGBoost backend sets up: 0.3 ms for a small
-gradient, no torch needed, and it survives the restart of a worker group. In one process there is
-nothing to add.
+workers this is xgboost's collective, whose tracker runs in worker 0: 0.3 ms for a small gradient,
+no torch needed, and it survives the restart of a worker group. In one process there is nothing to
+add.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import threading
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
+
+TrackerAddress: TypeAlias = dict[str, int | str]
+"""How workers reach the tracker that joins them, in the words of xgboost."""
 
 
 class Reducer(Protocol):
@@ -47,7 +52,7 @@ class LocalReducer:
 
 
 class CollectiveReducer:
-    """Workers joined by `xgboost.collective`, inside Ray Train's XGBoost backend.
+    """Workers joined by `xgboost.collective`; used inside `collective`.
 
     Args:
         rank, world_size: this worker's number and how many there are, as Ray Train counts them.
@@ -68,3 +73,26 @@ class CollectiveReducer:
     def broadcast(self, values: FloatArray) -> FloatArray:
         """Worker 0's values: everybody else adds zeros, which changes no bit."""
         return self.all_reduce(values if self.rank == 0 else np.zeros_like(values))
+
+
+def start_tracker(num_workers: int, host: str) -> TrackerAddress:
+    """Start what joins so many workers, in threads of this process; where they meet.
+
+    Args:
+        host: an address of this machine that all of them reach.
+    """
+    from xgboost import RabitTracker
+
+    tracker = RabitTracker(n_workers=num_workers, host_ip=host, sortby="task")
+    tracker.start()  # type: ignore[no-untyped-call]
+    # It answers only while somebody waits for its end, which comes with that of the workers.
+    threading.Thread(target=tracker.wait_for, name="qstore_ray-tracker", daemon=True).start()
+    return {"n_workers": num_workers, **tracker.worker_args()}
+
+
+def collective(address: TrackerAddress, rank: int) -> AbstractContextManager[object]:
+    """Joins this worker to the others, for the time of the block. Waits for all of them."""
+    from xgboost.collective import CommunicatorContext
+
+    # The tracker gives ranks in the order of these names.
+    return CommunicatorContext(**address, dmlc_task_id=f"{rank:08}")

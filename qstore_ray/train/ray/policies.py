@@ -2,8 +2,7 @@
 
 Ray's own policy for a changing number of workers ends the running group wherever it stands, and
 counts a node that has just died among those with room. Here the workers are asked to save a
-checkpoint first, and a node counts only if something answers at its address. Both objects run in
-Ray Train's controller; each gets a copy of its own, so each counts for itself.
+checkpoint first, and a node counts only if something answers at its address.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from qstore_ray.train.config import ClusterConfig
 from qstore_ray.train.elastic.limits import FailureLimits
 from qstore_ray.train.elastic.room import GroupSize, NodeRoom
 from qstore_ray.train.ray import notice
+from qstore_ray.train.ray.controller import UncoordinatedPolicy
 from qstore_ray.train.ray.failures import cause_of
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ _WAIT_SECONDS = 0.1
 class FailuresByCause(DefaultFailurePolicy):
     """Restarts a group of workers unless the limit of its cause is reached."""
 
-    def __init__(self, failure_config: FailureConfig, cluster: ClusterConfig) -> None:
+    def __init__(self, failure_config: FailureConfig, limits: FailureLimits) -> None:
         super().__init__(failure_config)
-        self._limits = FailureLimits(cluster)
+        self._limits = limits
 
     def make_decision(self, training_failed_error: TrainingFailedError) -> FailureDecision:
         """Whether to restart; what is no failure of workers is left to Ray."""
@@ -54,18 +54,24 @@ class FailuresByCause(DefaultFailurePolicy):
         return FailureDecision.RETRY if self._limits.allows(cause) else FailureDecision.RAISE
 
 
-class RegroupingPolicy(ScalingPolicy):
+class RegroupingPolicy(UncoordinatedPolicy, ScalingPolicy):
     """Starts as many workers as there is room for; asks them to make place when that changes.
 
     Args:
         size: how many workers a group has.
-        cluster: its limits, and the seconds between looks for more room.
+        cluster: the seconds for a start, and between looks for more room.
+        limits: what was counted, which says how long to wait before a restart.
     """
 
-    def __init__(self, scaling: ScalingConfig, size: GroupSize, cluster: ClusterConfig) -> None:
+    def __init__(
+        self,
+        scaling: ScalingConfig,
+        size: GroupSize,
+        cluster: ClusterConfig,
+        limits: FailureLimits,
+    ) -> None:
         super().__init__(scaling)
-        self._size, self._cluster = size, cluster
-        self._limits = FailureLimits(cluster)
+        self._size, self._cluster, self._limits = size, cluster, limits
         self._wanted_since: float | None = None
         self._not_before = 0.0
         self._avoid: tuple[str, ...] = ()
@@ -82,7 +88,6 @@ class RegroupingPolicy(ScalingPolicy):
         Raises:
             WorkerGroupStartupTimeoutError: no room for the fewest workers in time.
         """
-        self._maybe_send_resource_request()
         now = monotonic()
         if self._wanted_since is None:
             self._wanted_since = now
@@ -114,7 +119,6 @@ class RegroupingPolicy(ScalingPolicy):
         self, worker_group_state: Any, worker_group_status: Any
     ) -> NoopDecision:
         """Ask the workers to make place if they have to; the group ends itself."""
-        self._maybe_send_resource_request()
         now = monotonic()
         if self._group != worker_group_state.start_time:
             self._group, self._has_asked = worker_group_state.start_time, False
@@ -139,11 +143,7 @@ class RegroupingPolicy(ScalingPolicy):
 
     def after_controller_state_update(self, previous_state: Any, current_state: Any) -> None:
         """Sets the pause before a restart."""
-        if not isinstance(current_state, RestartingState):
-            return
-        error = current_state.training_failed_error
-        if isinstance(error, WorkerGroupError):
-            self._limits.allows(cause_of(error.worker_failures))
+        if isinstance(current_state, RestartingState):
             self._not_before = monotonic() + self._limits.pause
 
 

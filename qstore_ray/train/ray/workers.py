@@ -1,10 +1,9 @@
 """Training on Ray: the loop of `loop.py` in Ray Train workers.
 
-This file and `failures.py` know Ray Train. Its `DataParallelTrainer` (V2, without torch) starts the
-workers, and starts the whole group again when one dies; its XGBoost backend joins them for the
-sums. The run folder holds the checkpoints, so a restarted group resumes from there, and Ray
-keeps nothing. The rows travel once, through the object store, and are shared by the workers
-of a node.
+This file, `controller.py` and `failures.py` know Ray Train. Its `DataParallelTrainer` (V2, without
+torch) starts the workers, and starts the whole group again when one dies. The run folder holds the
+checkpoints, so a restarted group resumes from there, and Ray keeps nothing. The rows travel once,
+through the object store, and are shared by the workers of a node.
 """
 
 from __future__ import annotations
@@ -21,21 +20,20 @@ from typing import Any
 import ray
 from ray.exceptions import ObjectStoreFullError, OutOfDiskError, RayError
 from ray.train import ScalingConfig, TrainingFailedError, UserCallback
-from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig
-from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
-from ray.train.xgboost import XGBoostConfig
 
 from qstore_ray.environment import environment
 from qstore_ray.errors import DivergenceError, RegroupError
 from qstore_ray.train.config import ClusterConfig
+from qstore_ray.train.elastic.limits import FailureLimits
 from qstore_ray.train.elastic.room import GroupSize
 from qstore_ray.train.job import Assignment, TrainingRows, WorkerResult
 from qstore_ray.train.loop import loop
-from qstore_ray.train.loop.reducer import CollectiveReducer
+from qstore_ray.train.loop.reducer import CollectiveReducer, collective
 from qstore_ray.train.loop.reporter import STOP_FILE, RayTrainReporter
 from qstore_ray.train.ray import notice
 from qstore_ray.train.ray.beside import call_beside
+from qstore_ray.train.ray.controller import DriverTrainer, SumsConfig, tracker_address
 from qstore_ray.train.ray.errors import no_room_error
 from qstore_ray.train.ray.failures import NO_ANSWER, causes, hung, is_lost, training_error
 from qstore_ray.train.ray.policies import FailuresByCause, RegroupingPolicy
@@ -108,25 +106,17 @@ def _fit(
     return outcome
 
 
-class _Trainer(DataParallelTrainer):
-    """Ray's trainer with our policies and without its data manager.
-
-    The rows come to the workers in another way, and Ray starts an actor for its own way even where
-    no data are given: one more process that imports Ray Data just while the workers begin.
-    """
+class _Trainer(DriverTrainer):
+    """Ray's trainer with policies of ours, which say when to restart and with how many workers."""
 
     policies: Mapping[str, object] = MappingProxyType({})
 
-    def _initialize_and_run_controller(self, **options: Any) -> Any:
-        return super()._initialize_and_run_controller(**{**options, **self.policies})
-
-    def _create_default_callbacks(self) -> list[Any]:
-        callbacks = super()._create_default_callbacks()
-        return [found for found in callbacks if not isinstance(found, DatasetsCallback)]
+    def _initialize_and_run_controller(self, **settings: Any) -> Any:
+        return super()._initialize_and_run_controller(**{**settings, **self.policies})
 
 
 class _Losses(UserCallback):
-    """Leaves word of workers that failed for those that follow. In Ray Train's controller."""
+    """Leaves word of workers that failed for those that follow. In the driver process."""
 
     def __init__(self, job: Assignment, timeout: float) -> None:
         self._path, self._timeout, self._run_dir = _losses(job), timeout, _run_dir(job)
@@ -152,18 +142,19 @@ class _Losses(UserCallback):
 
 def _trainer(
     job: Assignment, rows: ray.ObjectRef[TrainingRows], cluster: ClusterConfig
-) -> DataParallelTrainer:
+) -> _Trainer:
     scaling = ScalingConfig(
         num_workers=job.config.max_workers,
         use_gpu=bool(cluster.gpus_per_worker),
         resources_per_worker=cluster.worker_resources,
     )
     failures = FailureConfig(controller_failure_limit=_CONTROLLER_RESTARTS)
+    limits = FailureLimits(cluster)
     size = GroupSize(job.config.min_workers, job.config.max_workers, cluster.worker_resources)
     trainer = _Trainer(
         _worker,
         train_loop_config={"job": job, "rows": rows, "timeout": cluster.worker_timeout},
-        backend_config=XGBoostConfig(),
+        backend_config=SumsConfig(),
         scaling_config=scaling,
         run_config=RunConfig(  # type: ignore[arg-type]  # annotated with V1's class
             name=f"attempt-{job.generation}",
@@ -174,8 +165,8 @@ def _trainer(
         ),
     )
     trainer.policies = {
-        "scaling_policy": RegroupingPolicy(scaling, size, cluster),
-        "failure_policy": FailuresByCause(failures, cluster),
+        "scaling_policy": RegroupingPolicy(scaling, size, cluster, limits),
+        "failure_policy": FailuresByCause(failures, limits),
     }
     return trainer
 
@@ -191,7 +182,10 @@ def _worker(config: dict[str, Any]) -> WorkerResult | DivergenceError:
     context = ray.train.get_context()
     reducer = CollectiveReducer(context.get_world_rank(), context.get_world_size())
     try:
-        with watched(reducer, _run_dir(job), config["timeout"]) as under_deadline:
+        with (
+            collective(tracker_address(), reducer.rank),
+            watched(reducer, _run_dir(job), config["timeout"]) as under_deadline,
+        ):
             rows: TrainingRows = ray.get(config["rows"])
             if (losses := _losses(job)).exists():
                 job = replace(job, lost=losses.read_text(encoding="utf-8"))

@@ -22,6 +22,7 @@ from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
 from qstore_ray.errors import CheckpointError, RegroupError, WorkerError
 from qstore_ray.train.config import ClusterConfig
+from qstore_ray.train.elastic.limits import FailureLimits
 from qstore_ray.train.elastic.room import GroupSize
 from qstore_ray.train.ray import notice, policies
 from qstore_ray.train.ray.failures import cause_of, training_error
@@ -64,7 +65,7 @@ def test_the_cause_of_one_worker_is_that_of_the_group(failures, cause):
 
 def test_each_cause_uses_up_its_own_limit_only():
     cluster = ClusterConfig(max_failures=1, max_memory_failures=0, max_preemptions=1)
-    policy = FailuresByCause(FailureConfig(), cluster)
+    policy = FailuresByCause(FailureConfig(), FailureLimits(cluster))
     retry, give_up = FailureDecision.RETRY, FailureDecision.RAISE
     assert [policy.make_decision(_group_error(LARGER)) for _ in range(9)] == [retry] * 9
     assert [policy.make_decision(_group_error(SIGTERM)) for _ in range(2)] == [retry, give_up]
@@ -73,7 +74,9 @@ def test_each_cause_uses_up_its_own_limit_only():
 
 
 def test_what_is_no_failure_of_workers_is_left_to_ray():
-    policy = FailuresByCause(FailureConfig(controller_failure_limit=1), ClusterConfig())
+    policy = FailuresByCause(
+        FailureConfig(controller_failure_limit=1), FailureLimits(ClusterConfig())
+    )
     late = ControllerError(WorkerGroupStartupTimeoutError(num_workers=2))
     decisions = [policy.make_decision(late) for _ in range(2)]
     assert decisions == [FailureDecision.RETRY, FailureDecision.RAISE]
@@ -127,7 +130,6 @@ def cluster_nodes(monkeypatch) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     monkeypatch.setattr(policies, "_nodes", lambda: found)
     monkeypatch.setattr(policies, "_answers", lambda node: node.get("answers", True))
-    monkeypatch.setattr(RegroupingPolicy, "_maybe_send_resource_request", lambda self: None)
     return found
 
 
@@ -138,7 +140,8 @@ def node(name: str, cpus: float, *, leaving: bool = False, answers: bool = True)
 def _policy(fewest: int, most: int, **options: Any) -> RegroupingPolicy:
     scaling = ScalingConfig(num_workers=most, resources_per_worker={"CPU": 1.0})
     cluster = ClusterConfig(**options)
-    return RegroupingPolicy(scaling, GroupSize(fewest, most, {"CPU": 1.0}), cluster)
+    size = GroupSize(fewest, most, {"CPU": 1.0})
+    return RegroupingPolicy(scaling, size, cluster, FailureLimits(cluster))
 
 
 def _start(policy: RegroupingPolicy) -> int:
@@ -177,6 +180,7 @@ def test_the_second_restart_waits(cluster_nodes, monkeypatch):
     policy = _policy(2, 2, restart_pause=5.0)
     for wanted in (0.0, 5.0, 10.0):
         error = _group_error(DIED)
+        policy._limits.allows("failure")
         policy.after_controller_state_update(
             RunningState(), RestartingState(training_failed_error=error)
         )
