@@ -1,7 +1,7 @@
 """A training that waits where a test wants it to: `python -m tests.ray.nodes_driver STORAGE JSON`.
 
 The JSON has `workers` and `holds`, steps after which worker 0 waits until the file `go-<step>` is
-in STORAGE. The outcome, θ as bits or the error, goes to STORAGE/result.json.
+in STORAGE, and, at those in `asked`, until it is asked to make place. The outcome, θ as bits or the error, goes to STORAGE/result.json.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from qstore_ray.learn.config import ModelConfig
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.callbacks.base import Callback
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
+from qstore_ray.train.ray import notice
 from qstore_ray.train.trainer import QuantumTrainer
 from tests.ledger import AppendsSteps
 
@@ -29,8 +30,8 @@ EPOCHS, STEPS = 6, 10
 class Holds(Callback):
     """Waits after some steps, so that a test can do something to the cluster meanwhile."""
 
-    def __init__(self, storage: Path, steps: list[int]) -> None:
-        self._storage, self._steps = storage, steps
+    def __init__(self, storage: Path, steps: list[int], asked: list[int]) -> None:
+        self._storage, self._steps, self._asked = storage, steps, asked
 
     def on_batch_end(self, run: Any, batch: Any) -> None:
         step = run.state.step
@@ -38,9 +39,11 @@ class Holds(Callback):
             (self._storage / f"held-{step}").touch()
             while not (self._storage / f"go-{step}").exists():
                 time.sleep(0.02)
+            while step in self._asked and not notice.asked.is_set():
+                time.sleep(0.02)
 
 
-def train(storage: Path, workers: Any = 0, holds: tuple[int, ...] = (), **cluster: Any) -> str:
+def train(storage: Path, workers: Any = 0, holds: Any = (), asked: Any = (), **cluster: Any) -> str:
     """θ as bits, after a training of sixty steps of which the ledger has each."""
     x = np.random.default_rng(0).normal(size=(160, 4))
     data = DatasetLoader.from_arrays(x, (x[:, 0] * x[:, 1] > 0).astype(int), split={"train": 1.0})
@@ -51,7 +54,10 @@ def train(storage: Path, workers: Any = 0, holds: tuple[int, ...] = (), **cluste
         storage=storage,
         cluster=ClusterConfig(**cluster),
         track=TrackConfig(mlflow=False, figures=False),
-        callbacks=[Holds(storage, list(holds)), AppendsSteps(storage / "ledger.jsonl")],
+        callbacks=[
+            Holds(storage, list(holds), list(asked)),
+            AppendsSteps(storage / "ledger.jsonl"),
+        ],
     )
     existing = "resume" if (storage / "run" / "run.json").exists() else "error"
     return trainer.fit(data, existing=existing).model.theta.tobytes().hex()

@@ -94,7 +94,8 @@ def test_cut_off_killed_joined_and_drained_nodes_change_no_bit(wires, tmp_path, 
     """Groups of 2, 1, 2, 1, 2 and 1 workers, and one more after a SIGTERM."""
     one, two = wires.start_node(), wires.start_node()
     holds = [8, 15, 24, 33, 42]
-    training = Training(wires, tmp_path, workers=[1, 2], holds=holds, max_failures=3)
+    options = {"workers": [1, 2], "holds": holds, "asked": [15, 33], "max_failures": 3}
+    training = Training(wires, tmp_path, **options)
     training.held(8)
     assert training.starts() == [(0, 2)]
     two.cut_off()
