@@ -1,7 +1,8 @@
 """A training that waits where a test wants it to: `python -m tests.ray.nodes_driver STORAGE JSON`.
 
 The JSON has `workers` and `holds`, steps after which worker 0 waits until the file `go-<step>` is
-in STORAGE, and, at those in `asked`, until it is asked to make place. The outcome, θ as bits or the error, goes to STORAGE/result.json.
+in STORAGE, and, at those in `asked`, until it is asked to make place. The outcome, θ as bits or the
+error, goes to STORAGE/result.json.
 """
 
 from __future__ import annotations
