@@ -144,13 +144,15 @@ def _policy(fewest: int, most: int, **options: Any) -> RegroupingPolicy:
     return RegroupingPolicy(scaling, size, cluster, FailureLimits(cluster))
 
 
-def _start(policy: RegroupingPolicy) -> int:
+def _start(policy: RegroupingPolicy, state: Any = None) -> int:
+    """How many workers start, after as many questions as it takes, as the controller asks them."""
     for _ in range(10_000):
         decision = policy.make_decision_for_non_running_worker_group()
         if isinstance(decision, ResizeDecision):
             assert decision.resources_per_worker == {"CPU": 1.0}
             return decision.num_workers
         assert isinstance(decision, NoopDecision)
+        policy.after_controller_state_update(state, state)
     raise AssertionError("it waits for ever")
 
 
@@ -181,11 +183,10 @@ def test_the_second_restart_waits(cluster_nodes, monkeypatch):
     for wanted in (0.0, 5.0, 10.0):
         error = _group_error(DIED)
         policy._limits.allows("failure")
-        policy.after_controller_state_update(
-            RunningState(), RestartingState(training_failed_error=error)
-        )
+        restarting = RestartingState(training_failed_error=error)
+        policy.after_controller_state_update(RunningState(), restarting)
         before = clock.now
-        assert _start(policy) == 2
+        assert _start(policy, restarting) == 2
         assert clock.now - before == pytest.approx(wanted, abs=0.2)
 
 
