@@ -157,7 +157,7 @@ class _DriverController(TrainController):
     ) -> TrainControllerLoopIterationResult:
         """As Ray's, once the workers that are left of a failed group hold no room any more."""
         if self._worker_group is not None:
-            self._shutdown_worker_group()
+            self._shutdown_worker_group()  # type: ignore[no-untyped-call]
         return super()._make_and_handle_scaling_decision_for_non_running_worker_group(
             controller_state
         )

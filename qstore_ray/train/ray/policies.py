@@ -142,7 +142,7 @@ class RegroupingPolicy(UncoordinatedPolicy, ScalingPolicy):
         return NoopDecision()
 
     def after_controller_state_update(self, previous_state: Any, current_state: Any) -> None:
-        """Begins the pause before a restart; Ray enters the same state again as long as it lasts."""
+        """Begins the pause before a restart, once: Ray enters the same state again and again."""
         begins = not isinstance(previous_state, RestartingState)
         if begins and isinstance(current_state, RestartingState):
             self._not_before = monotonic() + self._limits.pause

@@ -165,7 +165,7 @@ def _trainer(
         ),
     )
     trainer.policies = {
-        "scaling_policy": RegroupingPolicy(scaling, size, cluster, limits),
+        "scaling_policy": RegroupingPolicy(scaling, size, cluster, limits),  # type: ignore[arg-type]
         "failure_policy": FailuresByCause(failures, limits),
     }
     return trainer
