@@ -91,6 +91,11 @@ class Node:
             f"--node-ip-address={self.address}", "--object-store-memory=80000000", *options,
         )  # fmt: skip
 
+    def identity(self) -> str:
+        """The id that Ray gave it."""
+        found = self.run(sys.executable, "-c", _IDENTITY, self.address)
+        return found.strip()
+
     def cut_off(self) -> None:
         """From now on no packet comes or goes; the processes live on."""
         _ip("link", "set", self._link, "down")
@@ -196,6 +201,15 @@ import os
 from ray._raylet import GcsClient
 nodes = GcsClient(address=os.environ["RAY_ADDRESS"]).get_all_node_info(timeout=5)
 print(sum(info.state == 0 for info in nodes.values()))
+"""
+
+
+_IDENTITY = """
+import os, sys
+from ray._raylet import GcsClient
+nodes = GcsClient(address=os.environ["RAY_ADDRESS"]).get_all_node_info(timeout=5)
+(found,) = [key for key, info in nodes.items() if info.node_manager_address == sys.argv[1]]
+print(found.hex())
 """
 
 

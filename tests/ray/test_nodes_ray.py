@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,7 +32,7 @@ def undisturbed(tmp_path_factory) -> str:
     return train(tmp_path_factory.mktemp("alone"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def wires(repository: Path) -> Iterator[Network]:
     with network({"PYTHONPATH": str(repository)}) as found:
         found.start_head()
@@ -132,3 +133,24 @@ def test_cut_off_killed_joined_and_drained_nodes_change_no_bit(wires, tmp_path, 
         training.run_dir, tmp_path / "ledger.jsonl", bytes.fromhex(theta),
         epochs=EPOCHS, batches=STEPS,
     )  # fmt: skip
+
+
+def test_a_node_that_is_drained_loses_no_step(wires, tmp_path, undisturbed):
+    """Its notice makes the workers save a checkpoint; the next group is on the node that stays."""
+    stays, leaves = wires.start_node(), wires.start_node()
+    options = {"holds": [13], "asked": [13], "max_failures": 0, "resize_every": 1000.0}
+    training = Training(wires, tmp_path, workers=[1, 2], **options)
+    training.held(13)
+    assert training.starts() == [(0, 2)]
+    assert stays.workers()
+    stays.run(
+        sys.executable, "-m", "ray.scripts.scripts", "drain-node",
+        f"--address={wires.environment['RAY_ADDRESS']}", f"--node-id={leaves.identity()}",
+        "--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=a test",
+        "--deadline-remaining-seconds=600",
+    )  # fmt: skip
+    training.go(13)
+    theta = training.end()
+    assert training.starts() == [(0, 2), (13, 1)], "after the very step"
+    assert any("about to take away 1 of the machines" in reason for reason in training.reasons())
+    assert theta == undisturbed

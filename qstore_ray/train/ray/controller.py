@@ -49,9 +49,14 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from qstore_ray.environment import environment
 from qstore_ray.train.loop.reducer import TrackerAddress, start_tracker
+from qstore_ray.train.ray.errors import is_disconnected
 
 if TYPE_CHECKING:
     from ray.train.v2._internal.execution.controller.state import TrainControllerState
+    from ray.train.v2._internal.execution.worker_group import WorkerGroupPollStatus
+
+_CAUSE_SECONDS = 2.0
+"""The workers that a dead one leaves behind fail at once; Ray notices the death a little later."""
 
 
 class DriverTrainer(DataParallelTrainer):
@@ -151,6 +156,16 @@ class _WorkersOnly(WorkerGroup):
 
 class _DriverController(TrainController):
     worker_group_cls = _WorkersOnly
+
+    async def _poll_workers(self) -> WorkerGroupPollStatus:
+        """As Ray's, once it is known which worker's end the others complain of."""
+        status = await super()._poll_workers()
+        deadline = time_monotonic() + _CAUSE_SECONDS  # type: ignore[no-untyped-call]
+        while status.errors and all(map(is_disconnected, status.errors.values())):
+            if time_monotonic() > deadline:  # type: ignore[no-untyped-call]
+                break
+            status = await super()._poll_workers()
+        return status
 
     def _make_and_handle_scaling_decision_for_non_running_worker_group(
         self, controller_state: TrainControllerState

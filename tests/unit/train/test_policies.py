@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from ray.train.v2._internal.exceptions import (
     WorkerGroupStartupTimeoutError,
     WorkerHealthCheckFailedError,
 )
+from ray.train.v2._internal.execution.controller.controller import TrainController
 from ray.train.v2._internal.execution.controller.state import RestartingState, RunningState
 from ray.train.v2._internal.execution.failure_handling import FailureDecision
 from ray.train.v2._internal.execution.scaling_policy import NoopDecision, ResizeDecision
@@ -24,7 +26,8 @@ from qstore_ray.errors import CheckpointError, RegroupError, WorkerError
 from qstore_ray.train.config import ClusterConfig
 from qstore_ray.train.elastic.limits import FailureLimits
 from qstore_ray.train.elastic.room import GroupSize
-from qstore_ray.train.ray import notice, policies
+from qstore_ray.train.ray import controller, notice, policies
+from qstore_ray.train.ray.controller import _DriverController
 from qstore_ray.train.ray.failures import cause_of, training_error
 from qstore_ray.train.ray.policies import FailuresByCause, RegroupingPolicy
 
@@ -255,3 +258,55 @@ def test_a_worker_that_was_not_asked_itself_has_a_reason_too():
     notice.ask(SIGTERM)
     assert notice.regroup_error() is LARGER
     assert "asked" in notice.regroup_error().message
+
+
+# -------------------------------------------------------------------------------- whose end it was
+
+
+class XGBoostError(Exception):
+    """As the library's own, which ends in a backtrace."""
+
+
+LEFT_BEHIND = XGBoostError("Connection reset by peer\n[bt] (8) _ctypes.so(+0xbd9e)")
+
+
+def test_a_worker_that_is_left_behind_says_so_without_a_backtrace():
+    error = training_error(_group_error(LEFT_BEHIND), ClusterConfig(), {})
+    assert "worker 0: it lost the connection to another worker" in error.message
+
+
+def test_the_cause_is_awaited_when_only_workers_that_are_left_behind_have_failed(monkeypatch):
+    """Ray notices a death later than the other workers do."""
+    errors = [{0: LEFT_BEHIND}, {0: LEFT_BEHIND}, {0: LEFT_BEHIND, 1: _asked(MEMORY)}]
+    answers = iter([SimpleNamespace(errors=each) for each in errors])
+
+    async def poll(self: object) -> object:
+        return next(answers)
+
+    monkeypatch.setattr(TrainController, "_poll_workers", poll)
+    found = asyncio.run(object.__new__(_DriverController)._poll_workers())
+    assert cause_of(found.errors) == "memory"
+
+
+def test_a_group_that_only_lost_connections_is_not_waited_for_without_end(monkeypatch):
+    async def poll(self: object) -> object:
+        return SimpleNamespace(errors={0: LEFT_BEHIND})
+
+    monkeypatch.setattr(TrainController, "_poll_workers", poll)
+    monkeypatch.setattr(controller, "_CAUSE_SECONDS", 0.0)
+    found = asyncio.run(object.__new__(_DriverController)._poll_workers())
+    assert cause_of(found.errors) == "failure"
+
+
+def test_a_failed_group_is_shut_down_before_the_room_is_counted(monkeypatch):
+    """Ray's own leaves its workers alive until the next group starts: they hold the room for it."""
+    asked: list[str] = []
+    name = "_make_and_handle_scaling_decision_for_non_running_worker_group"
+    monkeypatch.setattr(TrainController, name, lambda self, state: asked.append("next"))
+    shut = lambda self: asked.append("shut down")  # noqa: E731
+    monkeypatch.setattr(TrainController, "_shutdown_worker_group", shut)
+    found = object.__new__(_DriverController)
+    for group in (None, object()):
+        found._worker_group = group
+        getattr(found, name)(None)
+    assert asked == ["next", "shut down", "next"]
