@@ -18,7 +18,11 @@ def checked_workers(value: Any) -> Any:
     if isinstance(value, int):
         if not 0 <= value <= _MOST:
             fix = f"Write 0 to train in this process, or 1 to {_MOST}."
-            raise ConfigError(f"a number from 0 to {_MOST} is needed", value=value, fix=fix)
+            raise ConfigError(
+                f"a number greater than or equal to 0 and at most {_MOST} is needed",
+                value=value,
+                fix=fix,
+            )
         return value
     if not isinstance(value, list | tuple) or not all(_is_whole(each) for each in value):
         raise ConfigError(

@@ -56,6 +56,7 @@ def test_killed_raylets_workers_and_drivers_cost_no_batch(wires, tmp_path, undis
     training.held(18)
     assert len(training.starts()) == 2
     _kill(two.processes(), "raylet/raylet")
+    training.wait(lambda: not two.workers(), "a worker ends after its raylet")
     training.go(18)
     training.held(29)
     assert training.starts()[-1][1] == 1
