@@ -8,6 +8,9 @@ ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.stamp
 IN_PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 20
+CHAOS_TESTS := tests/chaos tests/laws/test_kill.py tests/laws/test_tune_kill.py \
+	tests/unit/train/test_full_storage.py tests/ray/test_nodes_ray.py tests/ray/test_driver_ray.py \
+	tests/ray/test_hung_ray.py
 USUAL := --extra images --extra remote --extra service --extra tensorboard --extra object-store
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes --only-binary :all:
@@ -16,7 +19,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-ibm test test-all coverage check format bench bench-cluster bench-engine bench-hardware bench-peers audit sbom lock clean
+.PHONY: help setup run run-ibm test test-all coverage check format bench bench-cluster bench-engine bench-hardware bench-peers chaos audit sbom lock clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -39,6 +42,9 @@ endif
 
 test-all: $(STAMP) ## run all tests, and the laws on twice as many examples
 	TEST_ALL=1 $(BIN)/python -m pytest $(IN_PARALLEL) --basetemp $$(mktemp -d -t XXXXXX)/t
+
+chaos: $(STAMP) ## kill, fill, cut off and slow down what a training needs (at most 15 minutes)
+	CHAOS=1 timeout 900 $(BIN)/python -m pytest -q --basetemp $$(mktemp -d -t XXXXXX)/t $(CHAOS_TESTS) $(ARGS)
 
 coverage: $(STAMP) ## run the tests and report which lines and branches they reach (20 minutes)
 	$(BIN)/python -m pytest $(IN_PARALLEL) --basetemp $$(mktemp -d -t XXXXXX)/t -m "not slow" \

@@ -24,6 +24,7 @@
     │   ├── StudyError                         a study's storage is locked, damaged or out of reach
     │   ├── LedgerError                        a ledger of paid jobs is locked, damaged or another's
     │   └── WorkerError                        a worker process died more often than allowed
+    │       └── RegroupError                   workers made place for another group of them
     └── InterruptedRunError      exit code 5   stopped on request; the run can be resumed
         └── BudgetReachedError                 the next paid job would pass the budget
 
@@ -271,6 +272,13 @@ class LedgerError(RunError):
 
 class WorkerError(RunError):
     """A worker process died, and died again, until the allowed number of failures was used up."""
+
+
+class RegroupError(WorkerError):
+    """Workers saved a checkpoint and ended, for another group of workers to continue.
+
+    The field is `cluster.max_preemptions` if this counts as a preemption.
+    """
 
 
 class InterruptedRunError(QStoreError):

@@ -109,7 +109,7 @@ def estimate_job(config: JobConfig) -> Estimate:
     found = _predicted(config, job, program) if _is_exact(config) else measured_work(trainer, job)
     scoring = scoring_work(trainer, job, dataset)
     epoch = found.step.seconds * found.steps_per_epoch + found.validation.seconds
-    epoch /= max(1, trainer.num_workers)
+    epoch /= max(1, trainer.max_workers)
     every = trainer.epochs
     return Estimate(
         **_sizes(config, job, program),
@@ -155,7 +155,7 @@ def _sizes(config: JobConfig, job: Checked, program: Program) -> _Sizes:
         "layers": len(program.layers),
         "rows": rows,
         "steps": -(-rows // (trainer.batch_size * trainer.accumulate)) * trainer.epochs,
-        "workers": trainer.num_workers,
+        "workers": trainer.max_workers,
         "backend": trainer.backend,
         "noise": trainer.has_noise,
     }

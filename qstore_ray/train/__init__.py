@@ -7,6 +7,8 @@ Begin with `trainer.py` (`QuantumTrainer`), then `loop/loop.py`.
     hardware, hardware_calls   jobs and money of a training on paid hardware, before its first job
     rehearsal               the training on the device whose noise a training has
     fallback                backends that take over if one fails
+    worker_count            one number of workers, or the fewest and the most
+    elastic/                how often workers may fail; when they regroup, and how many
     loop/                   the training loop, the same in this process and in workers
     callbacks/              user code at fixed points, by name
     run/                    the run folder: checkpoints, record, lock

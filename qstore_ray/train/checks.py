@@ -240,11 +240,11 @@ def check_rows(model: QuantumModel, config: TrainerConfig, rows: AnyRows, backen
         CircuitError, ResourceError: a circuit that the backend cannot run.
         DataError: fewer rows than workers.
     """
-    if rows.n_rows < max(1, config.num_workers):
+    if rows.n_rows < max(1, config.max_workers):
         raise DataError(
-            f"{rows.n_rows} training rows for {config.num_workers} workers",
+            f"{rows.n_rows} training rows for {config.max_workers} workers",
             field="trainer.num_workers",
-            value=config.num_workers,
+            value=config.max_workers,
             fix=f"Take at most {rows.n_rows} workers, or more data.",
         )
     steps = len(batches_of(config, rows.y).of_epoch(0))

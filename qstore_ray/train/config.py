@@ -30,6 +30,7 @@ from qstore_ray.learn.weights import ClassWeight, check_class_weight
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.callbacks import Callback, as_callback, as_table
 from qstore_ray.train.fallback import BackendFallback
+from qstore_ray.train.worker_count import checked_workers
 from qstore_ray.types import Table
 
 
@@ -72,7 +73,8 @@ class TrainerConfig(Config):
             `first`: on `backend` again.
         init_from: begin from the parameters of a model: a run folder, a checkpoint or a `.qsm` file
             of the same circuit. Nothing else of it is taken, and the run has all of its epochs.
-        num_workers: Ray Train workers; 0 trains in this process and never starts Ray. It does not
+        num_workers: Ray Train workers; 0 trains in this process and never starts Ray. `(2, 4)`
+            trains on 2 to 4, as many as the cluster has room for at the time. It does not
             change the result.
         seed: of initial parameters and the order of rows.
         checkpoint_every_epochs: epochs between checkpoints (the last one is always written).
@@ -109,11 +111,16 @@ class TrainerConfig(Config):
     fallback: tuple[BackendFallback, ...] = ()
     resume_backend: Literal["last", "first"] = "last"
     init_from: str | None = None
-    num_workers: int = Field(default=0, ge=0, le=1024)
+    num_workers: int | tuple[int, int] = 0
     seed: int = Field(default=0, ge=0)
     checkpoint_every_epochs: int = Field(default=1, ge=1)
     checkpoint_every_seconds: float = Field(default=30.0, ge=0.0)
     checkpoints_kept: int = Field(default=2, ge=2)
+
+    @field_validator("num_workers", mode="before")
+    @classmethod
+    def _is_a_number_or_two(cls, value: Any) -> Any:
+        return checked_workers(value)
 
     @field_validator("class_weight", mode="before")
     @classmethod
@@ -164,9 +171,9 @@ class TrainerConfig(Config):
 
     def _check_one_gateway(self) -> None:
         """The ledger of a run is open in one process: workers cannot each have a gateway."""
-        if self.num_workers > 1 and self.backend_options.get("where") == "process":
+        if self.max_workers > 1 and self.backend_options.get("where") == "process":
             raise ConfigError(
-                f"{self.num_workers} worker processes cannot share a gateway in one process",
+                f"{self.max_workers} worker processes cannot share a gateway in one process",
                 field="backend_options.where",
                 value="process",
                 fix='Leave it out or write "ray", or set num_workers to 0.',
@@ -205,6 +212,16 @@ class TrainerConfig(Config):
         }
         values = {name: getattr(self, name) for name in type(self).model_fields}
         return type(self)(**{**values, **replaced})
+
+    @property
+    def min_workers(self) -> int:
+        """The fewest workers that train."""
+        return self.num_workers[0] if isinstance(self.num_workers, tuple) else self.num_workers
+
+    @property
+    def max_workers(self) -> int:
+        """The most workers that train; 0 if this process does."""
+        return self.num_workers[1] if isinstance(self.num_workers, tuple) else self.num_workers
 
     def options_of_backend(self) -> Table:
         """What the backend is opened with."""
@@ -285,7 +302,15 @@ class ClusterConfig(Config):
         cpus_per_worker: CPUs that Ray reserves; a worker uses as many threads (at least one).
         gpus_per_worker: GPUs that Ray reserves and shows to a worker: a share of one, or whole
             ones. Only Aer uses them, by `backend_options = {device = "gpu"}`.
-        max_failures: how often workers may die before the run fails.
+        max_failures: how often workers may die, hang or fail before the run fails.
+        max_memory_failures: how often Ray may end workers because the memory of their machine is
+            nearly full. It tends to happen again, so this is counted apart.
+        max_preemptions: how often workers may make place because their machine is about to be
+            taken away, or because they got SIGTERM; None for any number.
+        restart_pause: seconds before the second restart, doubled before each later one up to
+            `longest_restart_pause`. The first restart is at once.
+        resize_every: seconds between looks for room for more workers, if `trainer.num_workers` is
+            a pair; also the shortest time that a group of workers trains before it is enlarged.
         object_store_mb: shared memory of a Ray of our own, MiB.
         start_timeout: seconds to wait for the cluster to have room for all workers.
         worker_timeout: seconds without progress after which a worker counts as hung: its stack is
@@ -301,6 +326,11 @@ class ClusterConfig(Config):
     cpus_per_worker: float = Field(default=1.0, gt=0.0)
     gpus_per_worker: float = Field(default=0.0, ge=0.0)
     max_failures: int = Field(default=3, ge=0)
+    max_memory_failures: int = Field(default=1, ge=0)
+    max_preemptions: int | None = Field(default=None, ge=0)
+    restart_pause: float = Field(default=1.0, ge=0.0)
+    longest_restart_pause: float = Field(default=60.0, ge=0.0)
+    resize_every: float = Field(default=30.0, gt=0.0)
     object_store_mb: int = Field(default=256, ge=80)
     start_timeout: float = Field(default=60.0, gt=0.0)
     worker_timeout: float = Field(default=600.0, ge=0.0)
@@ -312,6 +342,18 @@ class ClusterConfig(Config):
             fix = f"Take {int(gpus)} or {int(gpus) + 1}."
             raise ConfigError("Ray gives a share of one GPU, or whole ones", value=gpus, fix=fix)
         return gpus
+
+    @model_validator(mode="after")
+    def _pauses_fit(self) -> Self:
+        if self.restart_pause > self.longest_restart_pause:
+            raise ConfigError(
+                "the first pause is longer than the longest",
+                field="restart_pause",
+                value=self.restart_pause,
+                fix=f"Set it to {self.longest_restart_pause:g} or less, or raise "
+                "longest_restart_pause.",
+            )
+        return self
 
     @property
     def worker_resources(self) -> dict[str, float]:

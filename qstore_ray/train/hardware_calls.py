@@ -200,7 +200,7 @@ def _of_all_workers(
         return reducer
 
     alone = worker(0, 1, None)
-    size = max(1, trainer.num_workers)
+    size = max(1, trainer.max_workers)
     workers = [alone]
     if size > 1:
         workers = [worker(rank, size, alone.kept) for rank in range(size)]

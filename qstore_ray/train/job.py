@@ -172,7 +172,8 @@ class WorkerResult(NamedTuple):
     """How the loop ended.
 
     Attributes:
-        status: `finished` or `interrupted`. reason: why, if a callback requested it.
+        status: `finished`, `interrupted`, or `regroup` if another group of workers is to continue.
+        reason: why, if a callback requested it.
         theta: the parameters (P,). seconds: spent in steps. samples: rows used by this attempt.
         records: one record an epoch, if no run folder stores them.
         limit: the field of the budget that ended the loop, if one did.

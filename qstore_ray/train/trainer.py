@@ -179,7 +179,7 @@ class QuantumTrainer:
         begins = self._check_run(name, dataset, found, request)
         stop = request.stop or threading.Event()
         with (
-            span("qstore.fit", {"qstore.name": name, "qstore.workers": self.trainer.num_workers}),
+            span("qstore.fit", {"qstore.name": name, "qstore.workers": self.trainer.max_workers}),
             self._session(),
             self._opened(name, dataset, found, request, begins) as folder,
             self._closing(folder, request),
@@ -193,7 +193,7 @@ class QuantumTrainer:
             pictures = Pictures(folder, dataset, wanted=self.track.figures)
             try:
                 with stop_on_signal(stop):
-                    if self.trainer.num_workers == 0:
+                    if self.trainer.max_workers == 0:
                         outcome = loop.run(job, found.rows, LocalReducer(), LocalReporter(stop))
                     else:
                         from qstore_ray.train.ray.workers import fit_on_ray  # only if it is used
@@ -294,13 +294,13 @@ class QuantumTrainer:
 
     def _session(self) -> AbstractContextManager[None]:
         """Ray with room for the workers; does nothing without workers."""
-        if not self.trainer.num_workers:
+        if not self.trainer.max_workers:
             return nullcontext()
         if self.backend is not None:
             check_sendable(self.backend)
         from qstore_ray.train.ray.session import ray_session  # Ray only where it is used
 
-        return ray_session(self.cluster, self.trainer.num_workers)
+        return ray_session(self.cluster, self.trainer.min_workers)
 
     def _closing(self, folder: RunFolder, request: RunRequest) -> AbstractContextManager[None]:
         """Closes what a paid backend has open for the run; for a search, its driver does."""
@@ -359,7 +359,7 @@ class QuantumTrainer:
             "fingerprints": folder.record["fingerprints"],
         }
         threads = request.threads
-        if self.trainer.num_workers:
+        if self.trainer.max_workers:
             threads = max(1, int(self.cluster.cpus_per_worker))
         return Assignment(
             model=found.model,

@@ -85,6 +85,7 @@ ALLOWED = {
         "qstore_ray.train.ray.kernel_matrix",
         "qstore_ray.train.ray.errors",
         "qstore_ray.train.ray.failures",
+        "qstore_ray.train.ray.policies",
         "qstore_ray.train.ray.side_effects",
         "qstore_ray.train.ray.predict",
         "qstore_ray.train.ray.workers",

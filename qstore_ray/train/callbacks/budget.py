@@ -102,7 +102,7 @@ class Budget(Config, Callback):
 
     def on_batch_end(self, run: Run, batch: Batch) -> None:
         """Look at every limit."""
-        self._check(run, steps_ahead=2 if run.config.num_workers > 1 else 1)
+        self._check(run, steps_ahead=2 if run.config.max_workers > 1 else 1)
 
     def on_epoch_end(self, run: Run, record: Record) -> None:
         """Log what was used."""

@@ -5,7 +5,7 @@ For each epoch the rows are ordered by (seed, epoch) and cut into batches. A ste
 which all workers compute together, so θ has the same bits on every worker and for any number of
 workers. Worker 0 also keeps the run's journal and calls the callbacks; what it asks of all workers
 (stop, save, report) is sent with the sums, so that all act on it after the same step. The others
-have a journal that keeps nothing and no callbacks.
+have a journal that keeps nothing and no callbacks; they ask for one thing, to regroup.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from qstore_ray.train.fallback import FallbackStep
     from qstore_ray.types import AnyArray
 
+Status = Literal["finished", "interrupted", "regroup"]
 _ENDINGS = (None, "stop", "end")
 """How callbacks may end a run; the place of one is what worker 0 broadcasts."""
 SavedRun = tuple[Checkpoint | None, list[CheckpointError]]
@@ -116,9 +117,11 @@ def _run_member(
             if not isinstance(exc, BudgetReachedError):
                 raise
             stopped, reason, limit = True, exc.message, exc.field
-        reason = loop.close("interrupted" if stopped else "finished", reason)
+        status: Status = "interrupted" if stopped else "finished"
+        status = "regroup" if loop.regroups else status
+        reason = loop.close(status, reason)
         return WorkerResult(
-            "interrupted" if stopped else "finished",
+            status,
             state.theta,
             time.monotonic() - began,
             state.samples - first_sample,
@@ -154,6 +157,7 @@ class _Loop:
         self.journal = self._journal()
 
     hooks: Hooks  # set by `restore`
+    regroups = False  # whether the run stopped for another group of workers to continue it
 
     def leave(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
         """Report an error that ends the run to the callbacks; it is raised again afterwards."""
@@ -182,12 +186,15 @@ class _Loop:
         self._tell_checkpoint(wait=True)
         self.reducer.broadcast(np.zeros(1))
 
-    def close(self, status: Literal["finished", "interrupted"], reason: str = "") -> str:
+    def close(self, status: Status, reason: str = "") -> str:
         """Wait for the last checkpoint and end the journal; why the run was ended, or ""."""
         ending = self.hooks.run.ending
         reason = ending.reason if ending else reason
         self._tell_checkpoint(wait=True)
-        self.journal.end(status, reason)
+        if status == "regroup":
+            self.reducer.broadcast(np.zeros(1))  # no worker leaves before it is on the disk
+        else:
+            self.journal.end(status, reason)
         return reason
 
     def is_over(self, state: TrainState) -> bool:
@@ -252,18 +259,20 @@ class _Loop:
             control = self.objective.take_control()
             if self.reducer.world_size == 1:  # no other worker must receive it first
                 control |= Control(stop=self._callbacks_stop())
-            if control.save or control.stop:
+            if control.save or control.stop or control.regroup:
                 self._save(state)
-            if control.stop:
+            if control.stop or control.regroup:
+                self.regroups = not control.stop
                 return state, True
         return state, False
 
     def _asked(self) -> Control:
-        """What worker 0 asks of all workers in this step."""
+        """What this worker asks of all workers in this step."""
+        regroup = self.reporter.should_regroup()
         if not self.is_first:
-            return Control()
+            return Control(regroup=regroup)
         stop = self.reporter.should_stop() or self._callbacks_stop()
-        return Control(stop=stop, save=self.journal.save_is_due())
+        return Control(stop=stop, save=self.journal.save_is_due(), regroup=regroup)
 
     def _callbacks_stop(self) -> bool:
         ending = self.hooks.run.ending

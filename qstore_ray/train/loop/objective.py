@@ -85,7 +85,7 @@ class TrainingObjective:
     """Sums over rows, by all workers. Used in every worker; all make the same calls in order.
 
     Attributes:
-        control: what worker 0 asks of all workers; it is sent with the next sum.
+        control: what this worker asks of all workers; it is sent with the next sum.
         usage: circuits and shots of all workers (2,), so far.
     """
 
@@ -132,7 +132,7 @@ class TrainingObjective:
         return DrawKey((*self._words, self._calls + later), rows.start, part=part, parts=parts)
 
     def take_control(self) -> Control:
-        """What worker 0 asked with the sums since the last call; the same on every worker."""
+        """What workers asked with the sums since the last call; the same on every worker."""
         received, self._received = self._received, Control()
         return received
 
@@ -258,7 +258,7 @@ class TrainingObjective:
         failure, self._failure = self._failure, None
         share.values[1 - _NOTES :] = [*self.backend.take(), *failures_as_numbers(failure)]
         summed = self.reducer.all_reduce(share.values)
-        self._received |= Control.from_number(summed[-_NOTES])  # worker 0 alone asks
+        self._received |= Control.from_number(summed[-_NOTES])
         self.usage = self.usage + summed[1 - _NOTES : 3 - _NOTES]
         failure = failure or failure_from_numbers(summed[3 - _NOTES :].tolist())
         if failure is not None:

@@ -30,6 +30,10 @@ class Reporter(Protocol):
         """Whether to stop after this step. Called on worker 0, which informs the others."""
         ...
 
+    def should_regroup(self) -> bool:
+        """Whether to make place for another group of workers after this step. One is enough."""
+        ...
+
 
 class LocalReporter:
     """Training in this process: stops when `stop` is set.
@@ -48,12 +52,21 @@ class LocalReporter:
         """Whether the event is set."""
         return self._stop.is_set()
 
+    def should_regroup(self) -> bool:
+        """No: there is no other group."""
+        return False
+
 
 class RayTrainReporter:
-    """A Ray Train worker: stops when the driver has put the stop file into the run folder."""
+    """A Ray Train worker: stops when the driver has put the stop file into the run folder.
 
-    def __init__(self, run_dir: Path) -> None:
+    Args:
+        regroup: set in any worker that learns that the group has to end.
+    """
+
+    def __init__(self, run_dir: Path, regroup: threading.Event) -> None:
         self._stop_file = run_dir / STOP_FILE
+        self._regroup = regroup
         self._stop = False
         self._looked = 0.0
 
@@ -66,3 +79,7 @@ class RayTrainReporter:
         if now - self._looked >= _SECONDS_BETWEEN_LOOKS:
             self._looked, self._stop = now, self._stop_file.exists()
         return self._stop
+
+    def should_regroup(self) -> bool:
+        """Whether this worker was asked to."""
+        return self._regroup.is_set()

@@ -74,7 +74,7 @@ def check_streams(config: TrainerConfig, backend: Backend) -> None:
                 fix=f"{hold}, or train on a simulator.",
             )
     optimizer = get_optimizer(config.optimizer, config.optimizer_options)
-    if config.num_workers > 1 and isinstance(optimizer, ChecksRows):
+    if config.max_workers > 1 and isinstance(optimizer, ChecksRows):
         raise ConfigError(
             "this optimizer asks for a part of a batch, and with streamed rows each worker has "
             "only its own",

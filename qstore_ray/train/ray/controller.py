@@ -21,7 +21,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayActorError
@@ -34,7 +34,10 @@ from ray.train.v2._internal.exceptions import (
     WorkerGroupStartupFailedError,
     WorkerGroupStartupTimeoutError,
 )
-from ray.train.v2._internal.execution.controller.controller import TrainController
+from ray.train.v2._internal.execution.controller.controller import (
+    TrainController,
+    TrainControllerLoopIterationResult,
+)
 from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
 from ray.train.v2._internal.execution.worker_group import WorkerGroup, WorkerGroupState
 from ray.train.v2._internal.execution.worker_group.state import (
@@ -46,6 +49,14 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from qstore_ray.environment import environment
 from qstore_ray.train.loop.reducer import TrackerAddress, start_tracker
+from qstore_ray.train.ray.errors import is_disconnected
+
+if TYPE_CHECKING:
+    from ray.train.v2._internal.execution.controller.state import TrainControllerState
+    from ray.train.v2._internal.execution.worker_group import WorkerGroupPollStatus
+
+_CAUSE_SECONDS = 2.0
+"""The workers that a dead one leaves behind fail at once; Ray notices the death a little later."""
 
 
 class DriverTrainer(DataParallelTrainer):
@@ -145,6 +156,26 @@ class _WorkersOnly(WorkerGroup):
 
 class _DriverController(TrainController):
     worker_group_cls = _WorkersOnly
+
+    async def _poll_workers(self) -> WorkerGroupPollStatus:
+        """As Ray's, once it is known which worker's end the others complain of."""
+        status = await super()._poll_workers()
+        deadline = time_monotonic() + _CAUSE_SECONDS  # type: ignore[no-untyped-call]
+        while status.errors and all(map(is_disconnected, status.errors.values())):
+            if time_monotonic() > deadline:  # type: ignore[no-untyped-call]
+                break
+            status = await super()._poll_workers()
+        return status
+
+    def _make_and_handle_scaling_decision_for_non_running_worker_group(
+        self, controller_state: TrainControllerState
+    ) -> TrainControllerLoopIterationResult:
+        """As Ray's, once the workers that are left of a failed group hold no room any more."""
+        if self._worker_group is not None:
+            self._shutdown_worker_group()  # type: ignore[no-untyped-call]
+        return super()._make_and_handle_scaling_decision_for_non_running_worker_group(
+            controller_state
+        )
 
 
 @contextmanager

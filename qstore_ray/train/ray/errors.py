@@ -44,9 +44,21 @@ def meaning(exc: BaseException) -> str:
     exc = getattr(exc, "health_check_failure", None) or exc
     if isinstance(exc, QStoreError):
         return exc.message
+    if is_disconnected(exc):
+        return "it lost the connection to another worker"
     known = (words for kind, words in _MEANINGS.items() if isinstance(exc, kind))
     told = (words for part, words in _DEATHS if part in str(exc))
     return next(known, None) or next(told, None) or last_line(exc)
+
+
+def is_disconnected(exc: BaseException) -> bool:
+    """Whether a worker failed only because it could not reach another one for their sums."""
+    return type(exc).__name__ == "XGBoostError"  # ends in a backtrace of its library
+
+
+def is_full_memory(exc: BaseException) -> bool:
+    """Whether Ray ended a worker because the memory of its machine was nearly full."""
+    return meaning(exc) == _MEANINGS[OutOfMemoryError]
 
 
 def no_room_error(exc: ObjectStoreFullError | OutOfDiskError, megabytes: int) -> ResourceError:

@@ -10,9 +10,10 @@ from ray.train.v2._internal.exceptions import (
     WorkerGroupStartupTimeoutError,
 )
 
-from qstore_ray.errors import QStoreError, WorkerError
+from qstore_ray.errors import QStoreError, RegroupError, WorkerError
 from qstore_ray.train.config import ClusterConfig
-from qstore_ray.train.ray.errors import meaning
+from qstore_ray.train.elastic.limits import Cause
+from qstore_ray.train.ray.errors import is_full_memory, meaning
 
 _NO_START = (WorkerGroupStartupTimeoutError, InsufficientClusterResourcesError)
 NO_ANSWER = "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S"
@@ -32,6 +33,8 @@ def training_error(
             "more seconds.",
         )
     failures: dict[int, BaseException] = getattr(exc, "worker_failures", {})
+    if (cause := cause_of(failures)) in ("memory", "preemption"):
+        return _ended_error(cause, failures, cluster)
     for failure in failures.values():
         if isinstance(failure, QStoreError):
             return failure
@@ -44,6 +47,45 @@ def training_error(
         field="cluster.max_failures",
         value=cluster.max_failures,
         fix=_advice(cluster, frozen, dumps),
+    )
+
+
+def cause_of(failures: Mapping[int, BaseException]) -> Cause:
+    """Why a group of workers ended, as it is counted.
+
+    One worker's cause is that of all: the others fail because they wait for its numbers.
+    """
+    found = list(failures.values())
+    for failure in found:
+        if isinstance(failure, RegroupError):
+            return "preemption" if failure.field else "resize"
+    if any(map(is_full_memory, found)):
+        return "memory"
+    taken = (getattr(each, "health_check_failure", each) for each in found)
+    return "preemption" if any(getattr(each, "preempted", False) for each in taken) else "failure"
+
+
+def _ended_error(
+    cause: Cause, failures: Mapping[int, BaseException], cluster: ClusterConfig
+) -> WorkerError:
+    """The error for a training that ended for a cause which is counted apart."""
+    said = meaning(next(iter(failures.values())))
+    if cause == "preemption":
+        return WorkerError(
+            f"the workers had to leave their machines too often: {said}",
+            field="cluster.max_preemptions",
+            value=cluster.max_preemptions,
+            fix="Raise it, or leave it out for any number; then continue with existing='resume'.",
+        )
+    ranks = [str(rank) for rank, failure in sorted(failures.items()) if is_full_memory(failure)]
+    return WorkerError(
+        f"worker {', '.join(ranks)}: Ray ended its process, because the memory of its machine was "
+        "nearly full, and not for the first time",
+        field="cluster.max_memory_failures",
+        value=cluster.max_memory_failures,
+        fix="Put fewer workers on a machine (a smaller trainer.num_workers, or a larger "
+        "cluster.cpus_per_worker) and continue with existing='resume'; or begin a new run with a "
+        "smaller trainer.batch_size or model.n_qubits.",
     )
 
 

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import ray
@@ -23,17 +25,21 @@ from ray.train import ScalingConfig, TrainingFailedError, UserCallback
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig
 
 from qstore_ray.environment import environment
-from qstore_ray.errors import DivergenceError
+from qstore_ray.errors import DivergenceError, RegroupError
 from qstore_ray.train.config import ClusterConfig
+from qstore_ray.train.elastic.limits import FailureLimits
+from qstore_ray.train.elastic.room import GroupSize
 from qstore_ray.train.job import AnyRows, Assignment, StreamedRows, WorkerResult
 from qstore_ray.train.loop import loop
 from qstore_ray.train.loop.reducer import CollectiveReducer, collective
 from qstore_ray.train.loop.reporter import STOP_FILE, RayTrainReporter
+from qstore_ray.train.ray import notice
 from qstore_ray.train.ray.beside import call_beside
 from qstore_ray.train.ray.controller import DriverTrainer, SumsConfig, tracker_address
 from qstore_ray.train.ray.errors import no_room_error
 from qstore_ray.train.ray.failures import NO_ANSWER, causes, hung, is_lost, training_error
 from qstore_ray.train.ray.feed import SplitFeed
+from qstore_ray.train.ray.policies import FailuresByCause, RegroupingPolicy
 from qstore_ray.train.ray.stage import record_loss, relayed, request_stop, staged
 from qstore_ray.train.ray.watchdog import dump_sizes, stack_dumps, watched
 
@@ -48,7 +54,7 @@ def fit_on_ray(
     cluster: ClusterConfig,
     stop: threading.Event,
 ) -> WorkerResult:
-    """Run the loop in `job.config.num_workers` Ray Train workers. Called in the driver process.
+    """Run the loop in Ray Train workers. Called in the driver process.
 
     Ray is initialised: this runs inside a `ray_session`.
 
@@ -56,7 +62,7 @@ def fit_on_ray(
         stop: when set, the workers are asked to write a checkpoint and stop.
 
     Raises:
-        WorkerError: workers died more often than `cluster.max_failures`, or did not start.
+        WorkerError: workers died more often than `cluster` allows, or did not start.
         ResourceError: Ray has no room for the rows.
         QStoreError: any that the loop raised.
     """
@@ -66,7 +72,10 @@ def fit_on_ray(
     }
     # Ray asks every worker whether it lives, which one that is stopped as a whole cannot answer.
     never = float("inf")
-    values = {NO_ANSWER: f"{cluster.worker_timeout or never:g}"}
+    values = {
+        NO_ANSWER: f"{cluster.worker_timeout or never:g}",
+        "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # an actor of its own; `policies.py` looks
+    }
     try:
         with environment(values, defaults=defaults), relayed(job):
             return _fit(job, _handed(rows, cluster), cluster, stop)
@@ -102,6 +111,15 @@ def _fit(
     return outcome
 
 
+class _Trainer(DriverTrainer):
+    """Ray's trainer with policies of ours, which say when to restart and with how many workers."""
+
+    policies: Mapping[str, object] = MappingProxyType({})
+
+    def _initialize_and_run_controller(self, **settings: Any) -> Any:
+        return super()._initialize_and_run_controller(**{**settings, **self.policies})
+
+
 class _Losses(UserCallback):
     """Leaves word of workers that failed for those that follow. In the driver process."""
 
@@ -115,6 +133,8 @@ class _Losses(UserCallback):
         reasons = causes(worker_exceptions, self._timeout) | self._stuck()
         ends = {rank: "was lost" for rank in reasons if is_lost(worker_exceptions.get(rank))}
         said = [f"worker {n} {ends.get(n, 'failed')}: {reasons[n]}" for n in sorted(reasons)]
+        made_place = [e for e in worker_exceptions.values() if isinstance(e, RegroupError)]
+        said = [made_place[0].message] if made_place else said
         with suppress(OSError):  # the run, which writes there too, says so itself
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.write_text("; ".join(said), encoding="utf-8")
@@ -127,28 +147,33 @@ class _Losses(UserCallback):
         return hung(new, self._timeout)
 
 
-def _trainer(
-    job: Assignment, rows: ray.ObjectRef[AnyRows], cluster: ClusterConfig
-) -> DriverTrainer:
-    return DriverTrainer(
+def _trainer(job: Assignment, rows: ray.ObjectRef[AnyRows], cluster: ClusterConfig) -> _Trainer:
+    scaling = ScalingConfig(
+        num_workers=job.config.max_workers,
+        use_gpu=bool(cluster.gpus_per_worker),
+        resources_per_worker=cluster.worker_resources,
+    )
+    failures = FailureConfig(controller_failure_limit=_CONTROLLER_RESTARTS)
+    limits = FailureLimits(cluster)
+    size = GroupSize(job.config.min_workers, job.config.max_workers, cluster.worker_resources)
+    trainer = _Trainer(
         _worker,
         train_loop_config={"job": job, "rows": rows, "timeout": cluster.worker_timeout},
         backend_config=SumsConfig(),
-        scaling_config=ScalingConfig(
-            num_workers=job.config.num_workers,
-            use_gpu=bool(cluster.gpus_per_worker),
-            resources_per_worker=cluster.worker_resources,
-        ),
+        scaling_config=scaling,
         run_config=RunConfig(  # type: ignore[arg-type]  # annotated with V1's class
             name=f"attempt-{job.generation}",
             storage_path=str(_run_dir(job) / _SCRATCH),
-            failure_config=FailureConfig(
-                max_failures=cluster.max_failures, controller_failure_limit=_CONTROLLER_RESTARTS
-            ),
+            failure_config=failures,
             callbacks=[_Losses(job, cluster.worker_timeout)],
             logging_config=LoggingConfig(log_level="ERROR"),
         ),
     )
+    trainer.policies = {
+        "scaling_policy": RegroupingPolicy(scaling, size, cluster, limits),  # type: ignore[arg-type]
+        "failure_policy": FailuresByCause(failures, limits),
+    }
+    return trainer
 
 
 def _worker(config: dict[str, Any]) -> WorkerResult | DivergenceError:
@@ -172,11 +197,13 @@ def _worker(config: dict[str, Any]) -> WorkerResult | DivergenceError:
                 rows = replace(rows, feed=feed)
             losses = _losses(job)
             lost = losses.read_text(encoding="utf-8") if losses.exists() else job.lost
-            return loop.run(
-                replace(job, lost=lost), rows, under_deadline, RayTrainReporter(_run_dir(job))
-            )
+            reporter = RayTrainReporter(_run_dir(job), notice.asked)
+            result = loop.run(replace(job, lost=lost), rows, under_deadline, reporter)
     except DivergenceError as exc:
         return exc
+    if result.status == "regroup":
+        raise notice.regroup_error()
+    return result
 
 
 def _losses(job: Assignment) -> Path:

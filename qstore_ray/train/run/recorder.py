@@ -187,6 +187,7 @@ class Recorder:
         """Let a checkpoint that is being written be finished, however the loop ended."""
         self._writer.shutdown()
         self._traced.close()
+        self._metrics.close()
         if self._upload is not None:
             self._upload.close()
 

@@ -93,7 +93,7 @@ def check_dashboard(config: TuneConfig, trainer: TrainerConfig, dashboard: bool)
     if needs_dashboard(config, trainer) and not dashboard:
         raise ResourceError(
             f"{config.scheduler} ends trials early, and without a dashboard Ray does not free the "
-            f"places of their {trainer.num_workers} workers",
+            f"places of their {trainer.max_workers} workers",
             field="tune.scheduler",
             value=config.scheduler,
             fix="Start the cluster with its dashboard (pip install 'ray[default]'), or write "
@@ -103,7 +103,7 @@ def check_dashboard(config: TuneConfig, trainer: TrainerConfig, dashboard: bool)
 
 def needs_dashboard(config: TuneConfig, trainer: TrainerConfig) -> bool:
     """Whether trials with workers may be ended early."""
-    return trainer.num_workers > 0 and config.scheduler != "none"
+    return trainer.max_workers > 0 and config.scheduler != "none"
 
 
 def _check_amounts(config: TuneConfig) -> None:

@@ -17,7 +17,7 @@ Bundle = dict[str, float]
 
 def trial_bundles(config: TuneConfig, trainer: TrainerConfig) -> list[Bundle]:
     """What Tune reserves for one trial."""
-    if trainer.num_workers:
+    if trainer.max_workers:
         return [{"memory": TRIAL_MEMORY, **config.resources}]
     bundle = {"CPU": config.cpus_per_trial, "GPU": config.gpus_per_trial, **config.resources}
     bundle = {name: amount for name, amount in bundle.items() if amount}
@@ -39,7 +39,7 @@ class Demand:
         """The demand of a trial of this search."""
         bundles = trial_bundles(config, trainer)
         piece = {name: amount for name, amount in bundles[0].items() if name != "memory"}
-        workers = trainer.num_workers * min(config.parts_at_once, config.parts)
+        workers = trainer.max_workers * min(config.parts_at_once, config.parts)
         return cls(piece, len(bundles), cluster.worker_resources, workers)
 
     @property

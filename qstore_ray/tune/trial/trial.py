@@ -65,7 +65,7 @@ class TrialRunner:
     def _one(self, job: TrainingJob, link: Link) -> FinalReport:
         decides, epochs = self._plan.scheduler.decides, job.trainer.epochs
         reporter = EpochReporter(link, self._first, lambda epoch: decides(epoch, epochs))
-        report = FollowEpochs if job.trainer.num_workers else ReportEpochs
+        report = FollowEpochs if job.trainer.max_workers else ReportEpochs
         metrics = self._trainer.train(job, link.stopping, [report(reporter)])
         return self._ending(metrics, int(metrics["epochs"]), reporter.left())
 

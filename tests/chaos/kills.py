@@ -1,0 +1,129 @@
+"""Trains under a fault, kills the training at random steps, resumes it, and checks its ledger.
+
+    python -m tests.chaos.kills FOLDER FAULT ROUNDS SEED
+
+Each round is a run of its own: a child process trains, is killed by SIGKILL when its ledger has
+grown by a random number of steps, and another one resumes, until one comes to the end. Then the
+parameters are those of a run without fault or kill, and `tests/ledger.py` finds nothing wrong. This
+process has one thread, so that it may fork, and everything is imported once. The last line of
+output is a summary.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.ledger import check_run
+from tests.ray.nodes_driver import EPOCHS, STEPS, train
+
+KILLS = 3
+DAY = 86_400.0
+
+
+def no_fault(_: random.Random) -> None:
+    """The kills are enough."""
+
+
+def clock_jumps(chance: random.Random) -> None:
+    """The clock of the system jumps by up to a year, back and forth, each time it is read."""
+    usual = time.time
+    time.time = lambda: usual() + chance.uniform(-365.0, 365.0) * DAY  # type: ignore[assignment]
+
+
+def slow_disk(chance: random.Random) -> None:
+    """Writes, and the calls that wait for the disk, take up to a hundredth of a second more."""
+    for name in ("write", "fsync", "replace"):
+        usual = getattr(os, name)
+
+        def late(*given: object, usual: Callable[..., object] = usual, **named: object) -> object:
+            time.sleep(chance.uniform(0.0, 0.01))
+            return usual(*given, **named)
+
+        setattr(os, name, late)
+
+
+FAULTS = {"none": no_fault, "clock": clock_jumps, "slow": slow_disk}
+
+
+def child(storage: Path, fault: Callable[[random.Random], None], seed: int) -> int:
+    """The id of a process that trains, or resumes, to the end."""
+    process = os.fork()
+    if not process:
+        status = 1
+        try:
+            fault(random.Random(seed))
+            (storage / "theta").write_text(train(storage))
+            status = 0
+        except BaseException:  # noqa: BLE001 - the process ends here, and this says why
+            (storage / "error.txt").write_text(traceback.format_exc())
+        finally:
+            os._exit(status)
+    return process
+
+
+def steps_in(storage: Path) -> int:
+    """Steps in the ledger so far."""
+    path = storage / "ledger.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def killed(process: int, storage: Path, steps: int) -> bool:
+    """Whether a process was killed, after so many steps more than now; False if it ended first."""
+    wanted = steps_in(storage) + steps
+    while steps_in(storage) < wanted:
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+            assert status == 0, (storage / "error.txt").read_text()
+            return False
+        time.sleep(0.0005)
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    return True
+
+
+def round_of(storage: Path, fault: str, chance: random.Random) -> int:
+    """How often a run was killed before it came to its end."""
+    storage.mkdir()
+    kills = 0
+    while kills < KILLS:
+        process = child(storage, FAULTS[fault], chance.randrange(2**32))
+        if not killed(process, storage, chance.randrange(1, EPOCHS * STEPS // 2)):
+            break
+        kills += 1
+    else:
+        process = child(storage, FAULTS[fault], chance.randrange(2**32))
+        _, status = os.waitpid(process, 0)
+        assert status == 0, (storage / "error.txt").read_text()
+    return kills
+
+
+def main(folder: Path, fault: str, rounds: int, seed: int) -> None:
+    """All rounds; one without fault or kill says what is right."""
+    chance = random.Random(seed)
+    whole = folder / "whole"
+    whole.mkdir()
+    os.waitpid(child(whole, no_fault, 0), 0)
+    right = (whole / "theta").read_text()
+    kills = 0
+    for number in range(rounds):
+        storage = folder / str(number)
+        kills += round_of(storage, fault, chance)
+        theta = (storage / "theta").read_text()
+        assert theta == right, f"round {number} of seed {seed}: other parameters"
+        check_run(
+            storage / "run", storage / "ledger.jsonl", bytes.fromhex(theta),
+            epochs=EPOCHS, batches=STEPS,
+        )  # fmt: skip
+    sys.stdout.write(json.dumps({"rounds": rounds, "kills": kills, "seed": seed}) + "\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
