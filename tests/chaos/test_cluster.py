@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.ledger import check_run
-from tests.ray.namespaces import Network, needs_namespaces, network
+from tests.ray.namespaces import Network, needs_namespaces, network, why_not
 from tests.ray.nodes_driver import EPOCHS, STEPS, train
 from tests.ray.test_nodes_ray import Training
 
@@ -75,7 +75,25 @@ def test_killed_raylets_workers_and_drivers_cost_no_batch(wires, tmp_path, undis
     _check(tmp_path, theta)
 
 
-@pytest.mark.skipif(shutil.which("tc") is None, reason="delays need the command tc (iproute2)")
+def test_a_network_that_is_gone_for_a_moment_costs_no_group(wires, tmp_path, undisturbed):
+    """For less than Ray's health checks wait: packets are sent again."""
+    one, _ = wires.start_node(), wires.start_node()
+    training = Training(wires, tmp_path, workers=2, holds=[25])
+    training.held(25)
+    one.cut_off()
+    training.go(25)
+    time.sleep(1.5)
+    one.rejoin()
+    theta = training.end()
+    assert theta == undisturbed
+    assert training.starts() == [(0, 2)]
+    _check(tmp_path, theta)
+
+
+NO_DELAY = why_not("tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms")
+
+
+@pytest.mark.skipif(bool(NO_DELAY), reason=f"packets cannot be delayed here: {NO_DELAY}")
 def test_a_slow_network_changes_no_bit(wires, tmp_path, undisturbed):
     one, two = wires.start_node(), wires.start_node()
     one.delay(30)

@@ -31,16 +31,19 @@ _HEALTH = {
 """Ray takes a minute to notice a node that is cut off, by default."""
 
 
-def why_not() -> str:
-    """Why there can be no namespaces here, or ""."""
+def why_not(*command: str) -> str:
+    """Why there can be no namespaces here, or no `command` in one, or ""."""
     if os.geteuid() != 0:
         return "network namespaces need root"
     if shutil.which("ip") is None:
         return "network namespaces need the command ip (iproute2)"
     probe = f"qp{secrets.token_hex(3)}"
     made = subprocess.run(["ip", "netns", "add", probe], check=False, capture_output=True)
+    if made.returncode == 0 and command:
+        run = ["ip", "netns", "exec", probe, *command]
+        made = subprocess.run(run, check=False, capture_output=True)
     subprocess.run(["ip", "netns", "del", probe], check=False, capture_output=True)
-    return "" if made.returncode == 0 else f"no namespace can be made: {made.stderr.decode()[:80]}"
+    return made.stderr.decode()[:80].strip() if made.returncode else ""
 
 
 needs_namespaces = pytest.mark.skipif(bool(why_not()), reason=why_not() or "there are namespaces")
@@ -99,6 +102,10 @@ class Node:
     def cut_off(self) -> None:
         """From now on no packet comes or goes; the processes live on."""
         _ip("link", "set", self._link, "down")
+
+    def rejoin(self) -> None:
+        """Packets come and go again."""
+        _ip("link", "set", self._link, "up")
 
     def delay(self, milliseconds: int) -> None:
         """From now on every packet that leaves is late."""

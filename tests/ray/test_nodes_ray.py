@@ -151,6 +151,6 @@ def test_a_node_that_is_drained_loses_no_step(wires, tmp_path, undisturbed):
     )  # fmt: skip
     training.go(13)
     theta = training.end()
-    assert training.starts() == [(0, 2), (13, 1)], "after the very step"
+    assert training.starts() == [(0, 2), (14, 1)], "after the very next step"
     assert any("about to take away 1 of the machines" in reason for reason in training.reasons())
     assert theta == undisturbed
