@@ -12,8 +12,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ray._private.grpc_utils import init_grpc_channel
-from ray.core.generated.common_pb2 import PYTHON, WORKER, CoreWorkerStats
-from ray.core.generated.node_manager_pb2 import GetNodeStatsRequest, PrestartWorkersRequest
+from ray.core.generated.common_pb2 import (  # type: ignore[attr-defined]
+    PYTHON,
+    WORKER,
+    CoreWorkerStats,
+)
+from ray.core.generated.node_manager_pb2 import (  # type: ignore[attr-defined]
+    GetNodeStatsRequest,
+    PrestartWorkersRequest,
+)
 from ray.core.generated.node_manager_pb2_grpc import NodeManagerServiceStub
 
 if TYPE_CHECKING:

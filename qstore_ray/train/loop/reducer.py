@@ -84,7 +84,7 @@ def start_tracker(num_workers: int, host: str) -> TrackerAddress:
     from xgboost import RabitTracker
 
     tracker = RabitTracker(n_workers=num_workers, host_ip=host, sortby="task")
-    tracker.start()  # type: ignore[no-untyped-call]
+    tracker.start()
     # It answers only while somebody waits for its end, which comes with that of the workers.
     threading.Thread(target=tracker.wait_for, name="qstore_ray-tracker", daemon=True).start()
     return {"n_workers": num_workers, **tracker.worker_args()}

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,7 @@ from ray.train.v2._internal.execution.worker_group.state import (
     WorkerGroupStateBuilder,
     _shutdown_workers,
 )
-from ray.train.v2._internal.util import invoke_context_managers, time_monotonic
+from ray.train.v2._internal.util import invoke_context_managers
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from qstore_ray.environment import environment
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
 _CAUSE_SECONDS = 2.0
 """The workers that a dead one leaves behind fail at once; Ray notices the death a little later."""
 
+_NO_BARRIER: Any = None
+
 
 class DriverTrainer(DataParallelTrainer):
     """Ray's trainer; its controller runs in this process, in the thread that calls `fit`."""
@@ -70,10 +73,10 @@ class DriverTrainer(DataParallelTrainer):
 
     def _initialize_and_run_controller(self, **settings: Any) -> Result:
         if type(settings["scaling_policy"]) is FixedScalingPolicy:
-            settings["scaling_policy"] = FixedWorkers(self.scaling_config)
+            settings["scaling_policy"] = FixedWorkers(self.scaling_config)  # type: ignore[arg-type]  # V1's
         with environment({ENABLE_CONTROLLER_STRUCTURED_LOGGING_ENV_VAR: "0"}), _no_log():
             controller = _DriverController(**settings)
-            asyncio.run(controller.run())
+            asyncio.run(controller.run())  # type: ignore[no-untyped-call]
             return controller.get_result()
 
 
@@ -108,7 +111,9 @@ class _WorkersOnly(WorkerGroup):
         self._check_cluster_resources_and_raise_if_insufficient(
             context.resources_per_worker, context.num_workers
         )
-        with invoke_context_managers([each.on_worker_group_start for each in self._callbacks]):
+        with invoke_context_managers(
+            [each.on_worker_group_start for each in self._callbacks]  # type: ignore[misc]
+        ):
             for callback in self._callbacks:
                 callback.before_worker_group_start(context)
             places = self._create_placement_group(self._train_run_context.scaling_config, context)
@@ -121,8 +126,8 @@ class _WorkersOnly(WorkerGroup):
             )
             worker_group_state_builder.with_workers(workers)
             try:
-                self._init_train_context(workers, None)
-                self._worker_group_state = _State(time_monotonic(), places, workers, None)
+                self._init_train_context(workers, _NO_BARRIER)
+                self._worker_group_state = _State(time.monotonic(), places, workers, _NO_BARRIER)
                 for callback in self._callbacks:
                     callback.after_worker_group_start(self)
             except RayActorError as exc:
@@ -132,7 +137,7 @@ class _WorkersOnly(WorkerGroup):
             callback.after_worker_group_training_start(self)
 
     def _init_train_context_on_workers(
-        self, workers: list[Any], sync_actor: None, train_context_args: dict[str, list[Any]]
+        self, workers: list[Any], sync_actor: Any, train_context_args: dict[str, list[Any]]
     ) -> None:
         """As Ray's, without a controller that the workers could call."""
         begun = [
@@ -207,7 +212,8 @@ class _Sums(Backend):
 
 
 def _start_tracker(num_workers: int) -> TrackerAddress:
-    return start_tracker(num_workers, ray.util.get_node_ip_address())
+    host = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+    return start_tracker(num_workers, host)
 
 
 _meeting: list[TrackerAddress] = []
