@@ -165,9 +165,9 @@ class _DriverController(TrainController):
     async def _poll_workers(self) -> WorkerGroupPollStatus:
         """As Ray's, once it is known which worker's end the others complain of."""
         status = await super()._poll_workers()
-        deadline = time_monotonic() + _CAUSE_SECONDS  # type: ignore[no-untyped-call]
+        deadline = time.monotonic() + _CAUSE_SECONDS
         while status.errors and all(map(is_disconnected, status.errors.values())):
-            if time_monotonic() > deadline:  # type: ignore[no-untyped-call]
+            if time.monotonic() > deadline:
                 break
             status = await super()._poll_workers()
         return status
