@@ -11,7 +11,7 @@ IN_PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder --duratio
 CHAOS_TESTS := tests/chaos tests/laws/test_kill.py tests/laws/test_tune_kill.py \
 	tests/unit/train/test_full_storage.py tests/ray/test_nodes_ray.py tests/ray/test_driver_ray.py \
 	tests/ray/test_hung_ray.py
-USUAL := --extra images --extra remote --extra service --extra tensorboard
+USUAL := --extra images --extra remote --extra service --extra tensorboard --extra object-store
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes --only-binary :all:
 
@@ -19,7 +19,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-ibm test test-all coverage check format bench bench-engine bench-hardware bench-peers chaos lock clean
+.PHONY: help setup run run-ibm test test-all coverage check format bench bench-cluster bench-engine bench-hardware bench-peers chaos audit sbom lock clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -60,6 +60,9 @@ format: $(STAMP) ## let ruff rewrite the files
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench-cluster: $(STAMP) ## measure: first step warm and cold, recovery, Ray's overhead (about 5 minutes)
+	$(BIN)/python benchmarks/cluster.py
+
 bench: $(STAMP) ## measure: engine, overhead, scaling, start-up, callbacks, digits (about 15 minutes)
 	set -e; for name in engine overhead scaling startup callbacks "accuracy digits"; do set -- $$name; $(BIN)/python benchmarks/$$1.py $$2; done
 
@@ -72,6 +75,12 @@ bench-hardware: $(STAMP) ## jobs, requests and seconds on the stand-in, beside t
 bench-peers: $(STAMP) ## compare with other libraries, each in its own environment (30 minutes)
 	$(BIN)/python benchmarks/peers/run.py $(ARGS)
 
+audit: .venv/audit/.stamp ## look for known vulnerabilities of the locked packages (needs PyPI's advisories)
+	.venv/audit/bin/python security/audit.py
+
+sbom: $(STAMP) .venv/audit/.stamp ## write dist/sbom.json, the locked packages as CycloneDX
+	.venv/audit/bin/python security/sbom.py
+
 lock: $(BIN)/uv ## remake the lock files (ARGS=--upgrade for newer releases)
 	$(COMPILE) --extra cpu --extra dev $(USUAL) -o requirements.lock $(ARGS) pyproject.toml
 	$(COMPILE) --extra gpu $(USUAL) -o requirements-gpu.lock $(ARGS) pyproject.toml
@@ -79,6 +88,7 @@ lock: $(BIN)/uv ## remake the lock files (ARGS=--upgrade for newer releases)
 	echo 'setuptools>=77' | $(COMPILE) -o requirements-build.lock $(ARGS) -
 	echo uv | $(COMPILE) -o requirements-uv.lock $(ARGS) -
 	echo ziglang | $(COMPILE) -o requirements-cc.lock $(ARGS) -
+	printf 'cyclonedx-bom>=7\npip-audit>=2.10\n' | $(COMPILE) -o requirements-audit.lock $(ARGS) -
 
 clean: ## remove caches and build products; .venv and runs/ stay
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -91,6 +101,12 @@ $(BIN)/uv: requirements-uv.lock
 		echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11 setup"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.lock
+	touch $@
+
+# Their own environment: none of it is part of the product.
+.venv/audit/.stamp: $(BIN)/uv requirements-audit.lock
+	test -x .venv/audit/bin/python || $(PYTHON) -m venv .venv/audit
+	$(BIN)/uv pip install --quiet --python .venv/audit/bin/python --require-hashes -r requirements-audit.lock
 	touch $@
 
 # The exact engine is C. A machine without a compiler gets one from PyPI.

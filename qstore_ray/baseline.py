@@ -102,8 +102,8 @@ def constant_baseline(dataset: Dataset, split: str = "test") -> Baseline:
     """
     goal: Goal = dataset.config.task
     scoring = Scoring(goal, tuple(map(str, dataset.schema.class_names)))
-    y_test = dataset.materialize(split).y
-    y, weight = dataset.materialize("train").y, dataset.weights("train")
+    y_test = dataset.labels(split)
+    y, weight = dataset.labels("train"), dataset.weights("train")
     constant = Answers(_constant(y, goal, len(y_test), weight))
     of_labels = [name for name, known in scoring.metrics.items() if known.takes == "predicted"]
     first = "mean" if goal == "regression" else "majority"

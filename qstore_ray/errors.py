@@ -12,7 +12,8 @@
     │   └── UnlabelledError                    rows without labels where labels are needed
     ├── BackendError             exit code 4   a backend that cannot answer
     │   ├── FailedJobError                     a job failed at a service as often as it may
-    │   └── MissingDependencyError             a package that has to be installed first
+    │   ├── MissingDependencyError             a package that has to be installed first
+    │   └── StorageError                       an object store that refuses, or is out of reach
     ├── ServiceError             exit code 4   a service that is out of reach, or fails
     │   ├── RefusedError                       it has decided: the same request is refused again
     │   └── TransientError                     it did not answer, or asks to come back later
@@ -204,6 +205,16 @@ class FailedJobError(BackendError):
 
 class MissingDependencyError(BackendError):
     """A package that this feature needs is not installed, or two that exclude each other are."""
+
+
+class StorageError(BackendError):
+    """The object store of a run refuses, cannot be reached, or is another attempt's by now.
+
+    Attributes:
+        may_pass: the same call may succeed later.
+    """
+
+    may_pass = False
 
 
 class ServiceError(QStoreError):

@@ -145,7 +145,7 @@ class _Sizes(TypedDict):
 
 
 def _sizes(config: JobConfig, job: Checked, program: Program) -> _Sizes:
-    trainer, rows = config.trainer, len(job.rows.x)
+    trainer, rows = config.trainer, job.held.n_rows
     return {
         "qubits": program.n_qubits,
         "gates": len(job.model.circuit.template.ops),
@@ -210,7 +210,7 @@ def _predicted(config: JobConfig, job: Checked, program: Program) -> FirstSteps:
 
     backend = StatevectorBackend(**config.trainer.exact_options())
     speed: Calibration = calibrate(backend.engine, backend.precision)
-    rows, validation = len(job.rows.x), len(job.rows.x_val)
+    rows, validation = job.held.n_rows, job.held.n_val
     batch = min(config.trainer.batch_size * config.trainer.accumulate, rows)
     step = cost(program, batch, rows_gradient=job.model.rows_gradient, calibration=speed)
     scored = cost(program, validation, gradient=False, calibration=speed).seconds

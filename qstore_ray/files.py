@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
-
-from qstore_ray.errors import ConfigError
-
-_ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 
 
 def expanded(path: str | Path) -> Path:
@@ -32,27 +26,17 @@ def real_path(path: str | Path) -> Path:
     return Path(os.path.realpath(expanded(path)))
 
 
-def storage_folder(storage: str | Path) -> Path:
-    """The absolute path of a folder of runs.
+def is_there(path: Path) -> bool:
+    """Whether something is at the path; False for one that the system does not take.
 
-    Raises:
-        ConfigError: an address instead of a path, or the home folder of an unknown user.
+    `Path.exists` raises OSError for a name of more than 255 bytes.
     """
-    text = str(storage)
-    if address := _ADDRESS.match(text):
-        is_file = address[1].lower() == "file"
-        path = unquote("/" + text[address.end() :].lstrip("/"))
-        raise ConfigError(
-            "storage is the path of a folder, not an address",
-            field="storage",
-            value=text,
-            fix=f"Write {path!r}." if is_file else "Object stores are not supported yet.",
-        )
-    if expanded(text).parts[:1] and expanded(text).parts[0].startswith("~"):
-        raise ConfigError(
-            "no such user", field="storage", value=text, fix="Write the whole path of a folder."
-        )
-    return real_path(storage)
+    return os.path.exists(path)  # noqa: PTH110 - see above
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is at the path; see `is_there`."""
+    return os.path.isdir(path)  # noqa: PTH112 - see above
 
 
 def sweep_parts(folder: Path, *, spare: Collection[str] = ()) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qstore_ray.errors import ConfigError, UsageError
+from qstore_ray.errors import ConfigError, ResourceError, UsageError
 from qstore_ray.track.base import Display
 from qstore_ray.train.config import TrainingJob
 from qstore_ray.tune.config import TuneConfig
@@ -114,7 +114,15 @@ def run_job(
         weight = config.trainer.class_weight
         if weight is None and config.trainer.batches == "balanced":
             weight = "balanced"
-        baseline = linear_baseline(dataset, class_weight=weight)
+        try:
+            baseline = linear_baseline(dataset, class_weight=weight)
+        except ResourceError as exc:
+            raise ConfigError(
+                f"the linear baseline cannot be fitted: {exc.message}",
+                field="baseline",
+                value=True,
+                fix="Set baseline = false: the majority class or the mean is the baseline then.",
+            ) from exc
     trainer = QuantumTrainer(
         config.model,
         config.trainer,

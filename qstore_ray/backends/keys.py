@@ -44,16 +44,20 @@ class KeyedBackend:
     """
 
     def __init__(self, backend: Any, key: DrawKey) -> None:
-        self._backend, self._key = backend, key
+        self.backend, self.key = backend, key
         self.name = str(backend.name)
 
     def check(self, *arguments: Any) -> None:
         """See `Backend.check`."""
-        self._backend.check(*arguments)
+        self.backend.check(*arguments)
 
     def evaluate(self, *arguments: Any, **options: Any) -> Any:
         """See `Backend.evaluate`."""
-        return self._backend.evaluate(*arguments, **{"key": self._key, **options})
+        return self.backend.evaluate(*arguments, **{"key": self.key, **options})
+
+    def from_row(self, first: int) -> KeyedBackend:
+        """The backend for a part of the rows, whose first one has the number `first` among all."""
+        return KeyedBackend(self.backend, self.key._replace(first_row=first))
 
 
 SCORING = DrawKey((0, 2))
@@ -68,6 +72,11 @@ def for_scoring(backend: Any, key: DrawKey = SCORING) -> Any:
         return backend
     scoring = backend.for_testing() if hasattr(backend, "for_testing") else backend
     return KeyedBackend(scoring, key)
+
+
+def from_row(backend: Any, first: int) -> Any:
+    """The backend for a part of the rows that one evaluation of `for_scoring` would have."""
+    return backend.from_row(first) if isinstance(backend, KeyedBackend) else backend
 
 
 def generator(key: DrawKey, counter: int) -> np.random.Generator:

@@ -42,7 +42,7 @@ SETTINGS = {
     "RAY_AUTH_MODE": "token",
     # A worker imports them as it starts, before it has anything to do.
     "RAY_preload_python_modules": _PRELOADED,
-    # The first training finds workers; Ray does not start others for the next one.
+    # The first training finds workers; `spare.py` starts those for the next one.
     "RAY_enable_worker_prestart": "1",
 }
 """Settings of Ray in all processes of the cluster, beside the token and the folder."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 from dataclasses import replace
@@ -20,6 +21,7 @@ from ray.cluster_utils import Cluster
 
 from qstore_ray.cluster.record import ClusterRecord, read_record, write_record
 from qstore_ray.cluster.size import ClusterSize
+from qstore_ray.cluster.spare import SpareWorkers
 
 _POLL_SECONDS = 1.0
 _NEEDED = (ray_constants.PROCESS_TYPE_GCS_SERVER, ray_constants.PROCESS_TYPE_RAYLET)
@@ -45,7 +47,11 @@ def main(folder: Path, cpus: tuple[int, ...]) -> int:
                 dashboard=f"http://{cluster.webui_url}",
             ),
         )
+        nodes = cluster.list_all_nodes()  # type: ignore[no-untyped-call]
+        spares = [SpareWorkers(*each) for each in zip(nodes, cpus, strict=True)]
         while not stop.wait(_POLL_SECONDS):
+            for node in spares:
+                node.fill_up()
             if lost := _lost(cluster):
                 sys.stderr.write(
                     f"ended, because a process of the cluster has died: {', '.join(lost)}\n"
@@ -71,6 +77,8 @@ def _started(size: ClusterSize, record: ClusterRecord) -> Cluster:
             "num_cpus": head,
             "num_gpus": gpus,
             "include_dashboard": True,
+            "dashboard_port": _dashboard_port(),
+            "dashboard_agent_listen_port": 0,  # with its usual one taken, no job is accepted
             "no_monitor": True,  # there is nothing to scale
             "object_store_memory": store,
             "temp_dir": f"{record.temp_dir}/ray",
@@ -79,6 +87,18 @@ def _started(size: ClusterSize, record: ClusterRecord) -> Cluster:
     for cpus in others:
         cluster.add_node(num_cpus=cpus, object_store_memory=store)
     return cluster
+
+
+def _dashboard_port() -> int:
+    """Ray's usual port, or any free one if it is taken, by another user's Ray for example."""
+    with socket.socket() as usual:
+        usual.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            usual.bind(("127.0.0.1", ray_constants.DEFAULT_DASHBOARD_PORT))
+        except OSError:
+            usual.bind(("127.0.0.1", 0))
+        port: int = usual.getsockname()[1]
+    return port
 
 
 def _lost(cluster: Cluster) -> list[str]:

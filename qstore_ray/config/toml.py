@@ -11,6 +11,8 @@ from typing import Any
 from qstore_ray.errors import ConfigError
 from qstore_ray.types import Table
 
+_DEEPEST = 50
+
 
 def read_toml(path: str | Path) -> Table:
     """The TOML file at `path` as nested dictionaries.
@@ -20,7 +22,7 @@ def read_toml(path: str | Path) -> Table:
     """
     file = Path(path)
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as exc:
         reason = exc.strerror or type(exc).__name__
         raise ConfigError(
@@ -38,6 +40,36 @@ def read_toml(path: str | Path) -> Table:
         raise ConfigError(
             f"not a TOML file: {exc}", value=str(file), fix="Fix that line; text needs quotes."
         ) from exc
+    except ValueError as exc:  # a number: Python reads 4,300 digits
+        raise ConfigError(
+            f"a number in the TOML file cannot be read: {exc}",
+            value=str(file),
+            fix="Write a number of fewer digits.",
+        ) from exc
+    except RecursionError as exc:
+        raise _depth_error(file) from exc
+    if _is_deeper(values, _DEEPEST):
+        raise _depth_error(file)
+    return values
+
+
+def _is_deeper(values: Any, most: int) -> bool:
+    """Whether tables and lists lie more than `most` deep in each other."""
+    level = [values]
+    for _ in range(most):
+        inner = [each for each in level if isinstance(each, dict | list)]
+        level = [v for each in inner for v in (each.values() if isinstance(each, dict) else each)]
+        if not level:
+            return False
+    return any(isinstance(each, dict | list) for each in level)
+
+
+def _depth_error(file: Path) -> ConfigError:
+    return ConfigError(
+        f"the tables and lists of the TOML file lie more than {_DEEPEST} deep in each other",
+        value=str(file),
+        fix="Give a job file, for example jobs/digits.toml.",
+    )
 
 
 def apply_overrides(values: Table, overrides: Sequence[str]) -> Table:
@@ -63,7 +95,7 @@ def apply_overrides(values: Table, overrides: Sequence[str]) -> Table:
 def _toml_value(text: str) -> Any:
     try:
         return tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, or a number of thousands of digits
         return text
 
 

@@ -26,15 +26,18 @@ from qstore_ray.data.prepare.categories import (
 from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.data.prepare.steps import Step
 from qstore_ray.data.read.dataset import Dataset
+from qstore_ray.data.read.fit import fit_on, has_gaps
 from qstore_ray.data.read.merge import with_val_in_train
 from qstore_ray.data.read.plan import ReadPlan, SplitTask
 from qstore_ray.data.read.schema import Schema
+from qstore_ray.data.read.size import streams
 from qstore_ray.data.rows.labels import KINDS, ClassLabels, Labels, rows_of_each
 from qstore_ray.data.rows.select import encode, select
+from qstore_ray.data.sources.base import ArrayTask
 from qstore_ray.data.splits.cut import Cut, cut
 from qstore_ray.data.survey import PartSurvey, check_parts, survey_part
 from qstore_ray.data.usable import check_used, dropped, kept_rows, weightless
-from qstore_ray.errors import ConfigError, DataError, numbered, unknown_name_error
+from qstore_ray.errors import ConfigError, DataError, unknown_name_error
 
 if TYPE_CHECKING:
     from qstore_ray.data.config import DatasetConfig
@@ -88,18 +91,18 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
     counts = _class_counts(config, encoded, labels)
     weights = {split: _weights(parts[home[split]], positions[split]) for split in positions}
 
+    streamed = _streams(config, source, positions, main.n_features)
+
     def plan(split: str, preparation: Preparation, expansion: Expansion | None = None) -> ReadPlan:
         part = parts[home[split]]
         made = _plan(split, part, positions[split], columns, labels, preparation, expansion)
-        return replace(made, weight=weights[split])
+        return replace(made, weight=weights[split], y=encoded[split] if streamed else None)
 
     preparation, gaps = Preparation(main.n_features, (), ()), False
     if steps:
         train = plan("train", preparation)
-        x = train.read_raw().x  # never the copies: they are not data
-        with numbered(train.source_rows):
-            preparation = Preparation.fit(steps, x)
-        gaps = fills and bool(np.isnan(x).any())
+        preparation = fit_on(train, steps, main.n_features, streamed=streamed)
+        gaps = fills and config.augmentation is not None and has_gaps(train)
         _check_categories(preparation, keep, parts, positions, home, source, names)
     n_features = preparation.apply(np.zeros((0, main.n_features))).shape[1]
     schema = _schema(config, source, main, labels, names, n_features)
@@ -125,8 +128,23 @@ def build_dataset(config: DatasetConfig, source: SourceData) -> Dataset:
             **said,
         },
         plans=read,
+        streamed=streamed,
     )
     return with_val_in_train(dataset) if config.split.merge_val else dataset
+
+
+def _streams(
+    config: DatasetConfig,
+    source: SourceData,
+    positions: Mapping[str, IntArray],
+    n_features: int,
+) -> bool:
+    """Whether the rows are streamed, by the configuration or by their size."""
+    counts = {split: len(rows) for split, rows in positions.items()}
+    if (copies := config.augmentation) is not None:
+        counts["train"] *= copies.copies + copies.keep_original
+    held = all(isinstance(task, ArrayTask) for task in source.tasks)
+    return streams(config.stream, sum(counts.values()), n_features, held=held)
 
 
 def _chosen(

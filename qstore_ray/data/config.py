@@ -164,6 +164,8 @@ class DatasetConfig(SourceConfig):
         cache_dir: folder for downloaded data, for sources that download.
         task: what labels are: one class a row (`classification`), rows of 0 and 1 in which several
             may hold (`multilabel`), or one or several numbers a row (`regression`).
+        stream: whether a training reads the rows block by block, for data larger than memory; by
+            default if they would take more than half of the memory that is free.
 
     Raises:
         ConfigError: a wrong value, an unknown source, step or key.
@@ -185,6 +187,7 @@ class DatasetConfig(SourceConfig):
     augmentation: ExpansionConfig | None = None
     seed: int = Field(default=0, ge=0, lt=2**63)
     task: Task = "classification"
+    stream: bool | None = None
 
     @field_validator("source")
     @classmethod

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qstore_ray.doctor.diagnosis import Diagnosis
-from qstore_ray.environment import available_cpus
+from qstore_ray.environment import available_cpus, memory_limit
 
 _GROUP = Path("/sys/fs/cgroup")
 _SHARED = Path("/dev/shm")  # noqa: S108 - the folder itself is looked at
@@ -43,15 +43,6 @@ def quota(group: Path = _GROUP) -> float | None:
         return int(fields[0]) / int(fields[1])
     most, period = _text(group / "cpu/cpu.cfs_quota_us"), _text(group / "cpu/cpu.cfs_period_us")
     return int(most) / int(period) if most and period and int(most) > 0 else None
-
-
-def memory_limit(group: Path = _GROUP) -> int | None:
-    """Bytes that a container may use, by its control group; None if it has no limit."""
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        text = _text(group / name)
-        if text and text != "max" and int(text) < 2**60:
-            return int(text)
-    return None
 
 
 def size(count: float) -> str:

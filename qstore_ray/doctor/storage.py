@@ -12,23 +12,25 @@ from qstore_ray.credentials import redact_text
 from qstore_ray.doctor.diagnosis import Diagnosis
 from qstore_ray.doctor.machine import size
 from qstore_ray.errors import QStoreError
-from qstore_ray.files import storage_folder
+from qstore_ray.storage.address import StorageAddress, address_of, storage_folder
+from qstore_ray.storage.cloud import open_objects
 from qstore_ray.track.config import TrackConfig, default_uri
 
 _LITTLE_DISK = 2**30
 
 
 def examine_storage(storage: str | Path, track: TrackConfig) -> Iterator[Diagnosis]:
-    """Write, rename and delete a file in the storage folder; open MLflow's store.
+    """Write, rename and delete a file in the storage folder, or an object; open MLflow's store.
 
     A folder that does not exist is not created: its nearest parent is tried.
     """
     try:
         folder = storage_folder(storage)
+        address = address_of(storage)
     except QStoreError as error:
         yield Diagnosis.of_error("storage", error)
         return
-    yield _folder(folder)
+    yield _folder(folder) if address is None else _objects(address)
     if track.mlflow:
         yield _mlflow(folder, track)
 
@@ -57,6 +59,24 @@ def _folder(folder: Path) -> Diagnosis:
     if free < _LITTLE_DISK:
         return Diagnosis("storage", "note", text, "Free some of the disk, or name another folder.")
     return Diagnosis("storage", "ok", text)
+
+
+def _objects(address: StorageAddress) -> Diagnosis:
+    key = f".qstore-doctor-{secrets.token_hex(4)}"
+    try:
+        objects = open_objects(address)
+        tag = objects.create(key, b"x")
+        again = objects.create(key, b"y")
+        replaced = tag and objects.replace(key, b"z", tag)
+        objects.delete(key)
+    except QStoreError as error:
+        return Diagnosis.of_error("storage", error)
+    if again is not None or not replaced:
+        return Diagnosis(
+            "storage", "fault", f"{address} does not honour conditional writes",
+            "Two drivers could write one run. Take another object store, or a newer version of it.",
+        )  # fmt: skip
+    return Diagnosis("storage", "ok", f"{address}: created, replaced and deleted an object")
 
 
 def _mlflow(folder: Path, track: TrackConfig) -> Diagnosis:

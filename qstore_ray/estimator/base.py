@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from qstore_ray.backends.base import Backend
 from qstore_ray.backends.keys import for_scoring
 from qstore_ray.backends.paid import closing_run
+from qstore_ray.backends.paid_call import measured
 from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.errors import ConfigError
 from qstore_ray.estimator.checks import check_types
@@ -249,7 +250,10 @@ class TrainedEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-lear
         rows = checked_rows(self, x, reset=False)
         features = self.preparation_.apply(rows)
         backend = for_scoring(backend_of(self))
-        return step.outputs_of(self.model_, self.theta_, features, backend)
+        return measured(
+            "predict", backend, (self.theta_, features),
+            lambda bound: step.outputs_of(self.model_, self.theta_, features, bound),
+        )  # fmt: skip
 
     # ------------------------------------------------------------------------------------- the rows
 

@@ -10,6 +10,7 @@ solution.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -18,6 +19,8 @@ from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
 
 from qstore_ray.backends.base import Backend
+from qstore_ray.backends.keys import DrawKey, for_scoring
+from qstore_ray.backends.paid_call import measured
 from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.library.encodings import ENCODINGS
 from qstore_ray.circuits.load import circuit_of_rows
@@ -32,6 +35,7 @@ from qstore_ray.estimator.features import Reduce, fit_features, fit_own_features
 from qstore_ray.estimator.parameters import as_parameters, backend_of, seed_of
 from qstore_ray.estimator.rows import checked_pairs, checked_rows
 from qstore_ray.learn.kernel.kernel import (
+    Comparison,
     FidelityKernel,
     FidelityKernelConfig,
     ProjectedKernel,
@@ -39,6 +43,7 @@ from qstore_ray.learn.kernel.kernel import (
     build_kernel,
     kernel_matrix,
 )
+from qstore_ray.learn.kernel.overlap import Overlaps
 from qstore_ray.learn.weights import check_class_weight, class_weights
 
 if TYPE_CHECKING:
@@ -66,7 +71,7 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         class_weight: None, `balanced`, or a weight for each label, which its C is multiplied by.
         shots: of each pair of rows of the fidelity kernel, for estimates as a device gives them;
             None for exact values. A pair has the same estimate in `fit` and in `predict`.
-        random_state: of the shots.
+        random_state: of the shots. On a device, another number measures everything again.
         backend: a name, with `backend_options`, or a backend.
         n_threads: of the simulator; the result does not depend on it.
 
@@ -137,14 +142,19 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         self.preparation_, self.n_qubits_, self.circuit_ = self._fit_circuit(x)
         rows = self.preparation_.apply(x)
         self._config = self._kernel_config()
-        kernel = self._kernel()
-        matrix = kernel_matrix(kernel, rows)
+        backend = self._backend()
+
+        def compare(bound: Backend) -> tuple[FloatArray, Comparison]:
+            kernel = self._kernel(bound)
+            found = kernel_matrix(kernel, rows)
+            # With gamma="scale" the training rows as a whole decide γ, so it is kept from here.
+            return found, kernel.comparison(lambda: kernel.embed(rows))
+
+        matrix, self._compare = measured("kernel", backend, (rows,), compare)
         self.svc_ = SVC(kernel="precomputed", C=self.C, class_weight=of_classes)
         self.svc_.fit(matrix, y, sample_weight=weight)
         self.support_ = numbers[self.svc_.support_]
         self.support_vectors_ = rows[self.svc_.support_]
-        # With gamma="scale" the training rows as a whole decide γ, so it is kept from here.
-        self._compare = kernel.comparison(lambda: kernel.embed(rows))
         return self
 
     def predict(self, X: Any) -> AnyArray:  # noqa: N803
@@ -228,16 +238,35 @@ class QuantumKernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
             return FidelityKernelConfig(shots=self.shots, seed=seed)
         return ProjectedKernelConfig(gamma=self.gamma)
 
-    def _kernel(self) -> FidelityKernel | ProjectedKernel:
+    def _backend(self) -> Backend:
+        """The backend; one by name has the same draws in every call, since a kernel is a function.
+
+        An object whose draws have no name is refused by the kernel.
+        """
+        backend = backend_of(self)
+        if not isinstance(self.backend, str):
+            return backend
+        seed = int(self.random_state) if isinstance(self.random_state, Integral) else 0
+        named: Backend = for_scoring(backend, DrawKey((seed, 2)))
+        return named
+
+    def _kernel(self, backend: Backend) -> FidelityKernel | ProjectedKernel:
         """The kernel that was fitted, also if the parameters have changed since."""
-        return build_kernel(self._config, self.circuit_, backend=backend_of(self))
+        return build_kernel(self._config, self.circuit_, backend=backend)
 
     def _against_support(self, x: Any) -> FloatArray:
         """k of rows x (N, F) with the training rows; 0 for those that are no support vectors."""
         check_is_fitted(self)
         rows = checked_rows(self, x, reset=False)
-        kernel = self._kernel()
-        a, b = (kernel.embed(r) for r in (self.preparation_.apply(rows), self.support_vectors_))
-        matrix = np.zeros((len(a), self.svc_.shape_fit_[0]))
-        matrix[:, self.svc_.support_] = self._compare(a, b)
+        prepared, vectors = self.preparation_.apply(rows), self.support_vectors_
+
+        def compare(bound: Backend) -> FloatArray:
+            kernel = self._kernel(bound)
+            a, b = kernel.embed(prepared), kernel.embed(vectors)
+            by_circuits = isinstance(self._compare, Overlaps)  # they are run for this call
+            return (kernel.comparison(lambda: b) if by_circuits else self._compare)(a, b)
+
+        matrix = np.zeros((len(prepared), self.svc_.shape_fit_[0]))
+        found = measured("kernel", self._backend(), (prepared, vectors), compare)
+        matrix[:, self.svc_.support_] = found
         return matrix

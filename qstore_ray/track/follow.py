@@ -10,6 +10,7 @@ Nothing can be lost by that: the file is the truth, trackers are copies.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +27,9 @@ TrackerFailure = tuple[str, BaseException]
 """Which tracker failed, and with what."""
 
 _POLL_SECONDS = 0.1
+_HELD_BACK_SECONDS = 10.0
+"""Trackers begin at the first step, or after this time: importing one takes seconds of CPU time, of
+which the first step has better use."""
 
 
 def open_trackers(config: TrackConfig) -> tuple[Tracker, ...]:
@@ -66,6 +70,7 @@ class Follower:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="follow", daemon=True)
         self._followed = False
+        self._begin_trackers_at = float("inf")
 
     @property
     def incomplete(self) -> list[str]:
@@ -73,7 +78,8 @@ class Follower:
         return [lane.name for lane in self._lanes if not lane.complete]
 
     def start(self) -> None:
-        """Begin to follow; call it before training begins. Trackers start in their own threads.
+        """Begin to follow; call it before training begins. Trackers start in their own threads, at
+        the first step or some seconds later.
 
         Raises:
             RunError: the run folder cannot be written to.
@@ -83,6 +89,7 @@ class Follower:
                 part.unlink(missing_ok=True)
         if self._describes:
             self._run.save()
+        self._begin_trackers_at = time.monotonic() + _HELD_BACK_SECONDS
         self._hand_on(shown=False)
         self._thread.start()
 
@@ -138,6 +145,8 @@ class Follower:
 
     def _hand_on(self, shown: bool = True) -> None:
         for record in self._tail.read():
+            if record.get("event") in ("step", "epoch"):
+                self._begin_trackers_at = 0.0
             if record.get("event") == "epoch":
                 for lane in self._lanes:
                     lane.offer(record)
@@ -147,8 +156,9 @@ class Follower:
                 self._show(record)
         for error in self._tail.take_errors():
             self._failed("metrics.jsonl", error)
-        for lane in self._lanes:
-            lane.pump()
+        if time.monotonic() >= self._begin_trackers_at:
+            for lane in self._lanes:
+                lane.pump()
 
     def _show(self, record: Record | None) -> None:
         """Show a record, None to close; a terminal that went away ends the display, not the run."""

@@ -16,13 +16,18 @@ from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.follow import open_trackers
 
 
-def sync_run(run_dir: str | Path, config: TrackConfig | None = None) -> list[str]:
+def sync_run(
+    run_dir: str | Path, config: TrackConfig | None = None, *, trials: bool = True
+) -> list[str]:
     """Bring every configured tracker up to date with a finished run, or with a study and its
     trials.
 
     Runs in the calling process, which must be the only one that writes to these trackers. A run
     whose driver was killed counts as interrupted. Every tracker and every trial is tried before an
     error is raised; trials of a study are skipped if the study itself could not be synced.
+
+    Args:
+        trials: of a study, its trials too.
 
     Returns:
         The names of the trackers.
@@ -40,7 +45,7 @@ def sync_run(run_dir: str | Path, config: TrackConfig | None = None) -> list[str
     """
     run_dir, config = Path(run_dir), config or TrackConfig()
     failed = _sync(run_dir, config)
-    if not failed:
+    if trials and not failed:
         for path in sorted(run_dir.glob(f"*/{RUN_INFO_FILE}")):
             failed += [(f"{path.parent.name}: {n}", e) for n, e in _sync(path.parent, config)]
     if failed:

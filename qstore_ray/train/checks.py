@@ -21,9 +21,10 @@ from qstore_ray.learn.targets import TargetScaling
 from qstore_ray.learn.weights import check_sample_weight, row_weights
 from qstore_ray.train.callbacks.base import Callback
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.job import TrainingRows
-from qstore_ray.train.loop.loop import batches_of
+from qstore_ray.train.job import AnyRows, StreamedRows, TrainingRows
 from qstore_ray.train.loop.member_checks import check_member, naming_fallback
+from qstore_ray.train.loop.source import batches_of
+from qstore_ray.train.loop.streamed import check_streams, streamed_rows
 from qstore_ray.train.loop.validation import asked_metrics
 
 if TYPE_CHECKING:
@@ -37,9 +38,25 @@ class Checked(NamedTuple):
     """What a training is of: `Assignment` says what each is."""
 
     model: QuantumModel
-    rows: TrainingRows
+    rows: AnyRows
     targets: TargetScaling | None
     metrics: tuple[str, ...]
+
+    @property
+    def held(self) -> TrainingRows:
+        """The rows, where they are in memory.
+
+        Raises:
+            ConfigError: they are streamed.
+        """
+        if isinstance(self.rows, StreamedRows):
+            raise ConfigError(
+                "a forecast needs all rows in memory, and they are streamed",
+                field="dataset.stream",
+                value=True,
+                fix="Set dataset.stream = false, with a part of the rows (dataset.select).",
+            )
+        return self.rows
 
 
 def checked(
@@ -67,18 +84,28 @@ def checked(
     _check_own_backend(config, backend)
     backend = backend or config.open_backend()
     get_gradient(config.gradient, backend, config.gradient_options)
-    x, y = dataset.materialize("train")
+    if dataset.streamed:
+        check_streams(config, backend)
     validates = "val" in dataset.plans
-    held_out = dataset.materialize("val") if validates else (x[:0], y[:0])
-    row_val = dataset.rows("val") if validates else None
-    given = _sample_weight(dataset, sample_weight, len(x))
+    if dataset.streamed:
+        x = x_val = None
+        y = dataset.labels("train")
+        y_val = dataset.labels("val") if validates else y[:0]
+    else:
+        x, y = dataset.materialize("train")
+        x_val, y_val = dataset.materialize("val") if validates else (x[:0], y[:0])
+    given = _sample_weight(dataset, sample_weight, len(y))
     weight = weights_of(model, config, y, dataset.classes, given)
     targets = scaling_of(model, config, y, given)
-    x_val, y_val = held_out
     if targets is not None:
         y, y_val = targets.apply(y), targets.apply(y_val)
-    weight_val = dataset.weights("val") if validates else None
-    rows = TrainingRows(x, y, x_val, y_val, dataset.rows("train"), row_val, weight, weight_val)
+    rows: AnyRows
+    if x is None or x_val is None:
+        rows = streamed_rows(dataset, config, y, y_val, targets, weight)
+    else:
+        row_val = dataset.rows("val") if validates else None
+        weight_val = dataset.weights("val") if validates else None
+        rows = TrainingRows(x, y, x_val, y_val, dataset.rows("train"), row_val, weight, weight_val)
     check_rows(model, config, rows, backend)
     for place, member in enumerate(config.members()[1:]):
         with naming_fallback(place, member.backend):
@@ -206,21 +233,19 @@ def model_for(config: ModelConfig, dataset: Dataset) -> QuantumModel:
     )
 
 
-def check_rows(
-    model: QuantumModel, config: TrainerConfig, rows: TrainingRows, backend: Backend
-) -> None:
+def check_rows(model: QuantumModel, config: TrainerConfig, rows: AnyRows, backend: Backend) -> None:
     """Raise where these rows cannot be trained on in this way.
 
     Raises:
         CircuitError, ResourceError: a circuit that the backend cannot run.
         DataError: fewer rows than workers.
     """
-    if len(rows.x) < max(1, config.max_workers):
+    if rows.n_rows < max(1, config.max_workers):
         raise DataError(
-            f"{len(rows.x)} training rows for {config.max_workers} workers",
+            f"{rows.n_rows} training rows for {config.max_workers} workers",
             field="trainer.num_workers",
             value=config.max_workers,
-            fix=f"Take at most {len(rows.x)} workers, or more data.",
+            fix=f"Take at most {rows.n_rows} workers, or more data.",
         )
     steps = len(batches_of(config, rows.y).of_epoch(0))
     with under("trainer.schedule_options"):
@@ -228,7 +253,7 @@ def check_rows(
         schedule.init(Horizon(steps * config.epochs, steps))
     parts = model.split(model.initial(0))
     with _with_fields_of_a_job(config), numbered(rows.row):
-        first, _ = model.inputs(parts, rows.x[:1])
+        first, _ = model.inputs(parts, rows.first)
         bindings = model.bindings(parts, first, model.circuit.angles(first))
         backend.check(model.circuit.template, model.observables, bindings)
         mitigated = backend if config.mitigation is None else config.open_mitigated()

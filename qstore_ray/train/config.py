@@ -194,6 +194,11 @@ class TrainerConfig(Config):
         first = self.model_copy(update={"fallback": ()})
         return (first, *(self._with_fallback(place) for place in range(len(self.fallback))))
 
+    @property
+    def later_backends(self) -> tuple[str, ...]:
+        """Names of the backends that may take over."""
+        return tuple(sorted({each.backend for each in self.fallback}))
+
     def _with_fallback(self, place: int) -> TrainerConfig:
         """The training on one backend of `fallback`; exact values need no mitigation."""
         given = self.fallback[place]
@@ -362,7 +367,8 @@ class TrainingJob(Config):
 
     Args:
         name: of the run; its folder is `<storage>/<name>`.
-        storage: the folder of run folders; on a cluster all nodes must see it.
+        storage: the folder of run folders, which on a cluster all nodes must see, or an address:
+            s3://bucket/prefix, gs://…, az://….
         baseline: also fit a linear classical model on the same features and splits; without it
             the model is compared with the majority class, or the mean.
     """

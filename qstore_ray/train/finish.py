@@ -164,7 +164,7 @@ def judged(seen: Evaluation, baseline: Baseline, dataset: Dataset) -> tuple[str,
     """The verdict on a model of the goal that the data are for; nothing for any other."""
     if "r2" in seen.scores.missing:
         text = f"not compared with a simple one: R² is undefined, since {seen.scores.missing['r2']}"
-        y = dataset.materialize("train").y
+        y = dataset.labels("train")
         if (y == y[0]).all():
             text += "; the targets of train are all the same too, so there is nothing to learn"
         return text, {}
@@ -178,8 +178,7 @@ def last_metrics(
     began: float, trainer: TrainerConfig, backend: Backend | None, identity: RunIdentity
 ) -> dict[str, float]:
     """How long a run took since `began`, and what it used of paid hardware."""
-    later = sorted({each.backend for each in trainer.fallback})
-    used = usage_metrics(trainer.backend, backend, identity, also=later)
+    used = usage_metrics(trainer.backend, backend, identity, also=trainer.later_backends)
     return {"train_seconds": round(time.monotonic() - began, 3), **used}
 
 

@@ -47,12 +47,12 @@ def measured_work(trainer: TrainerConfig, job: Checked) -> FirstSteps:
     from qstore_ray.backends.statevector import StatevectorBackend
     from qstore_ray.learn.schedules import Horizon
     from qstore_ray.simulate.engines.engines import describe
-    from qstore_ray.train.loop.loop import batches_of
     from qstore_ray.train.loop.objective import RowSelection, TrainingObjective
     from qstore_ray.train.loop.reducer import LocalReducer
+    from qstore_ray.train.loop.source import batches_of
     from qstore_ray.train.loop.stepper import Stepper
 
-    rows = job.rows
+    rows = job.held
     backend = trainer.open_backend(threads=1)
     objective = TrainingObjective(
         job.model, backend, trainer.gradient, LocalReducer(), trainer.gradient_options

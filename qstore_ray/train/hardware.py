@@ -1,11 +1,13 @@
 """What a training takes on paid hardware: counted before anything is submitted.
 
-The requests (`hardware_calls.py`) become jobs by the rules of the gateway. An optimizer that takes
-more or fewer rows as it goes, such as gcans, counts as in its first step.
+The requests (`hardware_calls.py`) become jobs by the rules of the gateway. The numbers are exact,
+unless the answers of the device decide how much a training asks for: then they are the most that it
+may take, with the reason.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from qstore_ray.backends import open_backend
 from qstore_ray.backends.mitigation.backend import MitigatedBackend
 from qstore_ray.backends.paid import RunIdentity, new_identity, of_run
 from qstore_ray.errors import BudgetError, QStoreError, under
-from qstore_ray.files import storage_folder
+from qstore_ray.storage.address import storage_folder
 from qstore_ray.train.hardware_calls import training_calls
 from qstore_ray.train.run.chain import ChainPlace, place_of_run
 from qstore_ray.train.run.run_folder import Existing, read_run_record
@@ -40,8 +42,10 @@ class HardwareForecast:
     Attributes:
         device, mode: where, and how jobs are submitted.
         step: of one whole batch. training, validation: of all epochs. scoring: of the rows of val
-            and test, after the last epoch. total: of all.
+            and test, after the last epoch. total: of all, at most.
+        least: of all, if the training is neither ended early nor continued elsewhere.
         circuits: in the order of `training`, `validation`, `scoring`.
+        at_most: why it may take less than `total`, which else is exact.
         over_budget: why the budget does not suffice; "" if it does.
     """
 
@@ -52,7 +56,9 @@ class HardwareForecast:
     validation: HardwareCost
     scoring: HardwareCost
     total: HardwareCost
+    least: HardwareCost
     circuits: tuple[int, int, int]
+    at_most: tuple[str, ...]
     over_budget: str
 
 
@@ -119,32 +125,42 @@ def _counted(
     with _with_fields_of_a_job(), recording() as gateway:
         calls = training_calls(trainer, job, dataset, gateway, backend=backend, confusion=confusion)
     with _with_fields_of_a_job():
-        steps = {size: cost(each) for size, each in calls.steps.items()}
+        most = {kind: cost(each) for kind, each in calls.most.items()}
+        fewest = {kind: cost(each) for kind, each in calls.fewest.items()}
         validated, scored = cost(calls.validation), cost(calls.scoring)
         first, first_validated = cost(calls.first_step), cost(calls.first_validation)
-    sizes = calls.sizes
-    plain = steps[next(iter(sizes))]
-    training = sum(
-        (steps[size][0] * count for size, count in sizes.items()), first[0].less(plain[0])
-    )
-    validation = validated[0] * trainer.epochs + first_validated[0].less(validated[0])
-    total = training + validation + scored[0]
+    later = calls.kinds - Counter([next(iter(calls.kinds))])
+    training = sum((most[kind][0] * count for kind, count in later.items()), first[0])
+    at_least = sum((fewest[kind][0] * count for kind, count in later.items()), first[0])
+    validation = validated[0] * (trainer.epochs - 1) + first_validated[0]
+    total, least = (each + validation + scored[0] for each in (training, at_least))
     over = ""
     try:
         with _with_fields_of_a_job():
-            config.budget.check(total, trials={"": total})
+            config.budget.check(least, trials={"": least})
     except BudgetError as exc:
         over = exc.message
     circuits = (
-        sum(steps[size][1] * count for size, count in sizes.items()) + first[1] - plain[1],
-        validated[1] * trainer.epochs + first_validated[1] - validated[1],
+        sum(most[kind][1] * count for kind, count in later.items()) + first[1],
+        validated[1] * (trainer.epochs - 1) + first_validated[1],
         scored[1],
     )
     found = HardwareForecast(
-        config.device, config.rates.mode, steps[max(sizes)][0], training, validation, scored[0],
-        total, circuits, over,
+        config.device, config.rates.mode, most[max(most)][0], training, validation, scored[0],
+        total, least, circuits, tuple(_why_less(trainer, is_exact=total == least)), over,
     )  # fmt: skip
     return found, tuple(gateway.circuits.values())
+
+
+def _why_less(trainer: TrainerConfig, *, is_exact: bool) -> Iterator[str]:
+    """Why the training may take less than it is forecast to take."""
+    if not is_exact:
+        yield f"the optimizer {trainer.optimizer!r} adapts its rows to what is measured"
+    for table, callback in zip(trainer.callbacks, trainer.open_callbacks(), strict=True):
+        if callback.ends_early:
+            yield f"the callback {table['name']!r} may end the training earlier"
+    if trainer.fallback:
+        yield "another backend continues the training if the device fails"
 
 
 def check_hardware_budget(
@@ -158,8 +174,9 @@ def check_hardware_budget(
 ) -> None:
     """Refuse a training whose forecast is above its budget, or above what the account has left.
 
-    So is one with a circuit that the device cannot run. Nothing is submitted. Does nothing for a
-    training that is not on paid hardware.
+    A training that may take more or less is refused only if the least is above. A circuit that the
+    device cannot run is refused, too. Nothing is submitted. Does nothing for a training that is not
+    on paid hardware.
 
     Raises:
         BudgetError: see `HardwareBudget.check`.
@@ -171,7 +188,7 @@ def check_hardware_budget(
     if counted is not None and paid is not None:
         try:
             with _with_fields_of_a_job():
-                paid.for_run(identity.run).check_forecast(counted[0].total, counted[1])
+                paid.for_run(*identity).check_forecast(counted[0].least, counted[1])
         except QStoreError:
             paid.close_run(identity.run)
             raise

@@ -1,8 +1,9 @@
 """The requests that a training makes of paid hardware, counted and not run.
 
-One step over a batch of each size, the validation of an epoch and the scoring at the end are taken
-with a gateway that records the requests (`backends/ibm/gateway/recording.py`), in the place of
-every worker in turn.
+One step of each kind, the validation of an epoch and the scoring at the end are taken with a
+gateway that records the requests (`backends/ibm/gateway/recording.py`), in the place of every
+worker in turn. What is asked for must not depend on the answers, which are not known. An optimizer
+that adapts its rows to them is counted twice: with the fewest and with the most rows.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import numpy as np
 
 from qstore_ray.backends.keys import DrawKey, for_scoring
 from qstore_ray.learn import step as blocks
+from qstore_ray.learn.gradients import get_gradient
+from qstore_ray.learn.gradients.base import DrawsItsSize
 from qstore_ray.learn.optimizers import get_optimizer
-from qstore_ray.learn.optimizers.base import Calibrates
+from qstore_ray.learn.optimizers.base import AdaptsRows, Calibrates
 from qstore_ray.learn.schedules import Horizon
 from qstore_ray.train.finish import noisy_backends, scoring_backend
-from qstore_ray.train.loop.loop import batches_of
 from qstore_ray.train.loop.objective import RowSelection, TrainingObjective
+from qstore_ray.train.loop.source import batches_of
 from qstore_ray.train.loop.stepper import Stepper
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from qstore_ray.backends.ibm.gateway.recording import RecordingGateway
     from qstore_ray.backends.ibm.requests import CircuitRequest
     from qstore_ray.data.read.dataset import Dataset
+    from qstore_ray.learn.optimizers.base import OptimizerState
     from qstore_ray.train.checks import Checked
     from qstore_ray.train.config import TrainerConfig
     from qstore_ray.types import FloatArray
@@ -39,18 +43,32 @@ Calls = list[list["CircuitRequest"]]
 """The turns of a training; the requests of one turn wait at the same time."""
 
 
+class StepKind(NamedTuple):
+    """Steps that ask for the same.
+
+    Attributes:
+        rows: of the batch.
+        number: of the step, if the gradient draws how many circuits it takes; else 0.
+    """
+
+    rows: int
+    number: int
+
+
 class TrainingCalls(NamedTuple):
     """What is asked for.
 
     Attributes:
-        steps: of a step over a batch of each size.
-        sizes: how many steps of all epochs have a batch of that size, the first step's size first.
+        most, fewest: of a step of each kind but the first, at most and at least; the same unless
+            the optimizer adapts its rows to the answers.
+        kinds: how many steps of all epochs are of that kind, the first step's kind first.
         validation: of one epoch. scoring: after the last.
         first_step, first_validation: the first ones, with the calibrations that no later one needs.
     """
 
-    steps: dict[int, Calls]
-    sizes: Counter[int]
+    most: dict[StepKind, Calls]
+    fewest: dict[StepKind, Calls]
+    kinds: Counter[StepKind]
     validation: Calls
     scoring: Calls
     first_step: Calls
@@ -72,20 +90,29 @@ def training_calls(
         backend: where circuits run, in place of the one that `trainer` names.
         confusion: whether the figures of the run are drawn, which ask for the test rows once more.
     """
-    sizes = _batch_sizes(trainer, job)
+    kinds = _kinds_of_steps(trainer, job, backend)
     optimizer = get_optimizer(trainer.optimizer, trainer.optimizer_options)
-    later = optimizer if isinstance(optimizer, Calibrates) else None
-    steps = {size: _step(trainer, job, gateway, backend, size, later) for size in sizes}
-    size = next(iter(sizes))
-    first = steps[size] if later is None else _step(trainer, job, gateway, backend, size)
+
+    def steps(later: Callable[[OptimizerState], OptimizerState] | None) -> dict[StepKind, Calls]:
+        return {
+            kind: _without_calibrations(_step(trainer, job, gateway, backend, kind, later))
+            for kind in kinds
+        }
+
+    if isinstance(optimizer, AdaptsRows):
+        most, fewest = steps(optimizer.with_most_rows), steps(optimizer.with_fewest_rows)
+    else:
+        most = fewest = steps(optimizer.calibrated if isinstance(optimizer, Calibrates) else None)
+    first = _step(trainer, job, gateway, backend, next(iter(kinds)))
     validation = _validation(trainer, job, gateway, backend)
     scoring = _scoring(trainer, job, dataset, gateway, backend, confusion=confusion)
     seen: set[str] = set()
     first_step = _with_new(first, seen)
     first_validation = _with_new(validation, seen)
     return TrainingCalls(
-        {size: _without_calibrations(calls) for size, calls in steps.items()},
-        sizes,
+        most,
+        fewest,
+        kinds,
         _without_calibrations(validation),
         _with_new(scoring, seen),
         first_step,
@@ -111,10 +138,20 @@ def _with_new(calls: Calls, seen: set[str]) -> Calls:
     return found
 
 
-def _batch_sizes(trainer: TrainerConfig, job: Checked) -> Counter[int]:
-    """How many steps of all epochs have a batch of this size."""
-    batches = batches_of(trainer, job.rows.y)
-    return Counter(len(index) for e in range(trainer.epochs) for index in batches.of_epoch(e))
+def _kinds_of_steps(
+    trainer: TrainerConfig, job: Checked, backend: Backend | None
+) -> Counter[StepKind]:
+    """How many steps of all epochs are of each kind."""
+    method = get_gradient(
+        trainer.gradient, backend or trainer.open_backend(), trainer.gradient_options
+    )
+    model = job.model
+    varies = isinstance(method, DrawsItsSize) and method.size_varies(
+        model.circuit.template, rows=model.rows_gradient
+    )
+    batches = batches_of(trainer, job.held.y)
+    sizes = (len(index) for e in range(trainer.epochs) for index in batches.of_epoch(e))
+    return Counter(StepKind(size, varies * number) for number, size in enumerate(sizes))
 
 
 class _Replayed:
@@ -179,20 +216,24 @@ def _step(
     job: Checked,
     gateway: RecordingGateway,
     backend: Backend | None,
-    size: int,
-    later: Calibrates | None = None,
+    kind: StepKind,
+    later: Callable[[OptimizerState], OptimizerState] | None = None,
 ) -> Calls:
-    """The calls of a step over a batch of this size: of the first step, unless `later`."""
-    rows, per_epoch = job.rows, len(batches_of(trainer, job.rows.y).of_epoch(0))
-    batch = RowSelection(rows.x, rows.y, np.arange(size), rows.row)
+    """The calls of a step of this kind.
+
+    Args:
+        later: makes the optimizer's state that of a later step; None for the first one.
+    """
+    rows, per_epoch = job.held, len(batches_of(trainer, job.held.y).of_epoch(0))
+    batch = RowSelection(rows.x, rows.y, np.arange(kind.rows), rows.row)
 
     def work(objective: TrainingObjective) -> None:
         stepper = Stepper(trainer, objective)
         horizon = Horizon(per_epoch * trainer.epochs, per_epoch)
         state = stepper.begin(job.model.initial(trainer.seed), horizon)
         if later is not None:
-            state = replace(state, optimizer=later.calibrated(dict(state.optimizer)))
-        stepper.step(state, batch)
+            state = replace(state, optimizer=later(dict(state.optimizer)))
+        stepper.step(replace(state, step=kind.number), batch)
 
     return _of_all_workers(trainer, job, gateway, backend, work)
 
@@ -201,7 +242,7 @@ def _validation(
     trainer: TrainerConfig, job: Checked, gateway: RecordingGateway, backend: Backend | None
 ) -> Calls:
     """The requests of an epoch's validation."""
-    rows = RowSelection(job.rows.x_val, job.rows.y_val)
+    rows = RowSelection(job.held.x_val, job.held.y_val)
 
     def work(objective: TrainingObjective) -> None:
         objective.for_testing(trainer.seed, 0)

@@ -1,24 +1,28 @@
 """What goes into the training loop and what comes out of it, as plain values.
 
-An `Assignment` and `TrainingRows` are sent to every worker; an `WorkerResult` comes back from each.
+An `Assignment` and rows are sent to every worker; an `WorkerResult` comes back from each. Rows are
+`TrainingRows`, held in memory, or `StreamedRows`, which are read while the training runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from qstore_ray.backends.base import Backend
 from qstore_ray.backends.paid import RunIdentity, new_identity
 from qstore_ray.learn.model import QuantumModel
+from qstore_ray.learn.optimizers import SearchOptimizer, get_optimizer
 from qstore_ray.learn.targets import TargetScaling
+from qstore_ray.storage.address import StorageAddress
 from qstore_ray.track.base import Record
 from qstore_ray.train.callbacks.base import Callback
 from qstore_ray.train.config import TrainerConfig
 
 if TYPE_CHECKING:
+    from qstore_ray.data.batches.windows import Columns, RowStream
     from qstore_ray.train.run.chain import ChainPlace
     from qstore_ray.train.run.manifest import CheckpointManifest
     from qstore_ray.types import AnyArray, FloatArray, IntArray
@@ -41,6 +45,72 @@ class TrainingRows(NamedTuple):
     weight: FloatArray | None = None
     weight_val: FloatArray | None = None
 
+    @property
+    def n_rows(self) -> int:
+        """N, the rows of train."""
+        return len(self.x)
+
+    @property
+    def n_val(self) -> int:
+        """How many rows of val there are."""
+        return len(self.x_val)
+
+    @property
+    def first(self) -> FloatArray:
+        """The first row of train (1, F)."""
+        return self.x[:1]
+
+
+class RowFeed(Protocol):
+    """Brings a worker the rows of train and val that it needs, read by others."""
+
+    def open(self, epoch: int, place: int, epochs: int, batch_size: int) -> Iterator[Columns]:
+        """The rows of this worker, for each of `loop.feed.pieces` in order."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)  # arrays have no truth value
+class StreamedRows:
+    """Rows that are read window by window, as `TrainingRows` without the features.
+
+    Attributes:
+        train, val: what reads them; val is None without rows. Their weights are 1 on the mean.
+        y, y_val: targets (N, …), as training sees them.
+        first: the first row of train (1, F). row: its number (1,).
+        weight_val: weights of the rows of val (N,), or None.
+        targets: how the targets of a regression are scaled.
+        feed: brings the rows to a worker; None reads them in this process.
+    """
+
+    train: RowStream
+    val: RowStream | None
+    y: AnyArray
+    y_val: AnyArray
+    first: FloatArray
+    row: IntArray
+    weight_val: FloatArray | None = None
+    targets: TargetScaling | None = None
+    feed: RowFeed | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """N, the rows of train."""
+        return len(self.y)
+
+    @property
+    def n_val(self) -> int:
+        """How many rows of val there are."""
+        return len(self.y_val)
+
+    def micro_batch(self, config: TrainerConfig) -> int:
+        """How many rows of a step the workers divide among themselves at a time."""
+        optimizer = get_optimizer(config.optimizer, config.optimizer_options)
+        together = isinstance(optimizer, SearchOptimizer)
+        return config.batch_size * (config.accumulate if together else 1)
+
+
+AnyRows: TypeAlias = TrainingRows | StreamedRows
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -59,6 +129,9 @@ class Assignment:
         metrics: of `learn.scoring` that val is scored by each epoch, beside loss and accuracy.
         class_names: of the data.
         lost: why the workers before these ended; "" where these are the first.
+        origin: the objects that `run_dir` is a copy of; None for a plain folder. lease: the token
+            of the attempt that may write them.
+        traceparent: the span of OpenTelemetry that the run is in; "" if none.
     """
 
     model: QuantumModel
@@ -76,6 +149,9 @@ class Assignment:
     metrics: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     lost: str = ""
+    origin: StorageAddress | None = None
+    lease: str = ""
+    traceparent: str = ""
 
     @property
     def checkpoints(self) -> Path:

@@ -27,9 +27,9 @@ class RunRequest:
         config_toml: the whole configuration, which the run folder keeps as it was read.
         stop: if another thread sets it, the run stops at a checkpoint, as by Ctrl-C.
         threads: of a training in this process; without it as many as there are CPUs.
-        identity: for whom a paid backend evaluates; by default for the run.
-        part_of_search: the driver of a search describes the run to its trackers, and closes what a
-            paid backend has open.
+        identity: for whom a paid backend evaluates; by default for the run. Whoever gives one
+            closes what the backend has open for it.
+        part_of_search: the driver of a search describes the run to its trackers.
     """
 
     existing: Existing = "error"

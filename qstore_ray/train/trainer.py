@@ -30,6 +30,7 @@ from qstore_ray.environment import available_cpus
 from qstore_ray.errors import ConfigError, InterruptedRunError
 from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel
+from qstore_ray.telemetry.spans import current_traceparent, span
 from qstore_ray.track.base import Display, RunInfo, Status, Tracker
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.follow import Follower, open_trackers
@@ -76,7 +77,8 @@ class QuantumTrainer:
 
     Args:
         name: of the run; without it `<dataset>-<time>`.
-        storage: the folder that holds run folders; on a cluster all nodes must see it.
+        storage: the folder that holds run folders, which on a cluster all nodes must see, or an
+            address: s3://bucket/prefix, gs://…, az://….
         cluster: where Ray runs, for `num_workers` > 0.
         track: which trackers are fed.
         display: shows progress; None for silence.
@@ -177,6 +179,7 @@ class QuantumTrainer:
         begins = self._check_run(name, dataset, found, request)
         stop = request.stop or threading.Event()
         with (
+            span("qstore.fit", {"qstore.name": name, "qstore.workers": self.trainer.max_workers}),
             self._session(),
             self._opened(name, dataset, found, request, begins) as folder,
             self._closing(folder, request),
@@ -241,7 +244,7 @@ class QuantumTrainer:
     def _made_of(
         self, dataset: Dataset, found: Checked, request: RunRequest, begins: Beginning | None
     ) -> MadeOf:
-        recipe = self._recipe(found.model, request.sample_weight)
+        recipe = self._recipe(found.model, dataset, request.sample_weight)
         return MadeOf(
             None if request.changed else recipe | (begins.recipe if begins else {}),
             dataset.fingerprint,
@@ -259,17 +262,18 @@ class QuantumTrainer:
     ) -> Iterator[RunFolder]:
         """The run folder, locked for as long as the block runs."""
         identity = identity_of_run(self.storage, name, request.existing)
+        payer = request.identity or identity
         place = place_at_start(self.trainer, self.storage, name, request.existing)
         if not request.part_of_search:  # a search ends most of its trials early
             with suppress(*place.tolerated(is_resumed=request.existing == "resume")):
                 check_hardware_budget(
-                    place.config, found, dataset, identity,
+                    place.config, found, dataset, payer,
                     backend=None if place.member else self.backend, confusion=self.track.figures,
                 )  # fmt: skip
         about: RunDescription = {"id": identity.run}
         if begins:
             about["init_from"] = begins.facts
-        recipe = self._recipe(found.model, request.sample_weight)
+        recipe = self._recipe(found.model, dataset, request.sample_weight)
         folder = open_run_folder(
             self.storage,
             name,
@@ -299,20 +303,21 @@ class QuantumTrainer:
         return ray_session(self.cluster, self.trainer.min_workers)
 
     def _closing(self, folder: RunFolder, request: RunRequest) -> AbstractContextManager[None]:
-        """Closes what a paid backend has open, but not for the other trials of a search."""
-        identity = request.identity or folder.identity
-        if request.part_of_search:
+        """Closes what a paid backend has open for the run; for a search, its driver does."""
+        if request.identity is not None:
             return nullcontext()
-        later = {each.backend for each in self.trainer.fallback}
-        return closing_run(self.trainer.backend, self.backend, identity.run, also=sorted(later))
+        later = self.trainer.later_backends
+        return closing_run(self.trainer.backend, self.backend, folder.identity.run, also=later)
 
-    def _recipe(self, model: QuantumModel, sample_weight: Any) -> dict[str, Any]:
+    def _recipe(self, model: QuantumModel, dataset: Dataset, sample_weight: Any) -> dict[str, Any]:
         """What decides the result: a resumed run must have it in common."""
         scales = model.loss.goal == "regression"
         recipe: dict[str, Any] = {
             "model": self.model.to_dict(),
             "trainer": self.trainer.recipe(regression=scales),
         }
+        if dataset.streamed:  # which decides the order of the rows
+            recipe["dataset"] = {"stream": True}
         if sample_weight is not None:
             recipe["sample_weight"] = fingerprint(np.asarray(sample_weight, np.float64).tolist())
         if self.backend is not None:
@@ -371,4 +376,7 @@ class QuantumTrainer:
             metrics=found.metrics,
             class_names=tuple(map(str, dataset.schema.class_names)),
             theta=begins.theta if begins else None,
+            origin=folder.origin.address if folder.origin else None,
+            lease=folder.origin.lease.token if folder.origin else "",
+            traceparent=current_traceparent(),
         )

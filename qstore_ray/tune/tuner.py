@@ -20,7 +20,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from qstore_ray.backends.paid import RunIdentity, closing_run, usage_metrics
+from qstore_ray.backends.paid import closing_run
 from qstore_ray.data.inputs.signature import Signature
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.read.dataset import Dataset
@@ -36,6 +36,7 @@ from qstore_ray.tune.driver.checks import checked_search, search_session
 from qstore_ray.tune.driver.display import SearchDisplay
 from qstore_ray.tune.driver.finalize import finish, leave_files, stopped_error, summary_of
 from qstore_ray.tune.driver.tracking import SearchTracking
+from qstore_ray.tune.driver.usage import SearchUsage
 from qstore_ray.tune.driver.watch import Watch, artifacts_of
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.admission import check_study
@@ -128,7 +129,8 @@ class Tuner:
             plan = Plan(
                 base, config, study.folder, for_trials(dataset), scheduler, places, study.run_id
             )
-            stack.enter_context(closing_run(base.trainer.backend, None, study.run_id))
+            later = base.trainer.later_backends
+            stack.enter_context(closing_run(base.trainer.backend, None, study.run_id, also=later))
             return self._followed(study, plan, room, resume)
 
     def _followed(self, study: Study, plan: Plan, room: Room | None, resume: bool) -> StudyResult:
@@ -141,10 +143,12 @@ class Tuner:
             job_config={**plan.job.to_dict(), "tune": plan.config.to_dict()},
             fingerprints={"data": plan.dataset.fingerprint},
         )
+        earlier = self._read()
         tracking.start(resume)
+        usage = SearchUsage(study, self.base.trainer, earlier)
         summary: dict[str, Any] = {}
         try:
-            watch = Watch(plan, tracking, self.display, self._read())
+            watch = Watch(plan, tracking, self.display, earlier, usage.metrics_of)
             stopped, reached = False, None
             if room:
                 if self.display:
@@ -153,16 +157,16 @@ class Tuner:
                 from qstore_ray.tune.driver.experiment import run_experiment
 
                 try:
-                    stopped = run_experiment(study, plan, room, watch)
+                    stopped = run_experiment(study, plan, room, watch, usage)
                 except BudgetReachedError as exc:
                     stopped, reached = True, exc
+            for name in usage.refresh():  # billed since the trial ended
+                tracking.revise(study.folder / name, usage.metrics_of(name))
             result = study.reach(self._read)
             if not stopped and (left := study.left) and study.is_exhausted:
                 note = self.display.note if self.display else partial(announce, "note")
                 note(f"every point of the space was tried; {left} trials fewer than asked for")
-            identity = RunIdentity(study.run_id)
-            used = usage_metrics(self.base.trainer.backend, None, identity)
-            summary |= summary_of(result) | used
+            summary |= summary_of(result)
             leave_files(result, study.folder, figures=plan.job.track.figures)
             if stopped:
                 status = "interrupted"
@@ -174,11 +178,18 @@ class Tuner:
             raise
         finally:
             raised = None if status == "finished" else sys.exception()
-            close = lambda: tracking.close(status, summary, artifacts_of(study.folder))  # noqa: E731
+            told = {**summary, **usage.metrics_of()}
+            close = lambda: tracking.close(status, told, artifacts_of(study.folder))  # noqa: E731
             take_all((close,), raised)
         if self.display and plan.config.refit:
             self.display.note("the best configuration is trained once more, on train and val")
-        finish(plan, result)
+        try:
+            finish(plan, result)
+        finally:
+            if usage.refresh():  # what the final training used
+                result = study.reach(self._read)
+                result.write(study.folder)
+                tracking.revise_study(usage.metrics_of())
         return result
 
     def _read(self) -> StudyResult:

@@ -95,6 +95,7 @@ DATED = {
     "qstore_ray/backends/ibm/ledger/ledger.py",
     "qstore_ray/data/service/client/answers.py",  # a server says a date until which to wait
     "qstore_ray/data/service/server/store.py",
+    "qstore_ray/storage/lease.py",  # since when; its age is by the clock of the store
     "qstore_ray/track/mlflow/tracker.py",
     "qstore_ray/track/tensorboard.py",
     "qstore_ray/train/run/lock.py",

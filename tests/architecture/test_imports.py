@@ -15,6 +15,7 @@ from tests.architecture.source import MODULES, imported
 
 # package → the only modules, or packages with everything in them, that may import it
 ALLOWED = {
+    "boto3": ("qstore_ray.storage.cloud",),
     "datasets": ("qstore_ray.data.sources",),
     "fastapi": ("qstore_ray.data.service",),
     "fsspec": ("qstore_ray.data.files.files",),
@@ -28,6 +29,11 @@ ALLOWED = {
         "qstore_ray.track.mlflow.model",
         "qstore_ray.track.mlflow.registry",
         "qstore_ray.track.mlflow.store",
+    ),
+    "obstore": ("qstore_ray.storage.cloud",),
+    "opentelemetry": (
+        "qstore_ray.telemetry.spans",
+        "qstore_ray.train.run.traced",
     ),
     "optuna": ("qstore_ray.tune",),
     "pandas": ("qstore_ray.data.sources",),
@@ -66,10 +72,13 @@ ALLOWED = {
         "qstore_ray.backends.ibm.gateway.actor",
         "qstore_ray.cli.submit.attempts",  # for the type checker
         "qstore_ray.cli.submit.head",
+        "qstore_ray.cluster.spare",
         "qstore_ray.cluster.supervisor",
         "qstore_ray.data.read.dataset",  # for the type checker
         "qstore_ray.data.read.ray_reader",
+        "qstore_ray.telemetry.metrics",
         "qstore_ray.testing.tune_loop",
+        "qstore_ray.train.ray.feed",
         "qstore_ray.train.ray.session",
         "qstore_ray.train.ray.controller",
         "qstore_ray.train.ray.join",

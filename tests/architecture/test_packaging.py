@@ -17,7 +17,7 @@ from tests.architecture.source import MODULES, ROOT, imported
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT, SETUPTOOLS = PYPROJECT["project"], PYPROJECT["tool"]["setuptools"]
 EXTRAS = PROJECT["optional-dependencies"]
-USUAL = ("images", "remote", "service", "tensorboard")
+USUAL = ("images", "object-store", "remote", "service", "tensorboard")
 LOCKS = {
     "requirements.lock": ("cpu", "dev", *USUAL),
     "requirements-cpu.lock": ("cpu", *USUAL),  # of the image
@@ -75,7 +75,9 @@ def test_a_lock_pins_every_package_by_hash(lock: str):
     assert all("--hash=sha256:" in block for block in blocks)
 
 
-@pytest.mark.parametrize("lock", [*LOCKS, "requirements-build.lock", "requirements-uv.lock"])
+@pytest.mark.parametrize(
+    "lock", [*LOCKS, "requirements-audit.lock", "requirements-build.lock", "requirements-uv.lock"]
+)
 def test_a_lock_names_no_address_and_no_path_of_a_machine(lock: str):
     text = (ROOT / lock).read_text(encoding="utf-8")
     assert re.findall(r"\S*(?:://|file:|index-url|find-links| /\w)\S*", text) == []

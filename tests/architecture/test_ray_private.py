@@ -17,6 +17,7 @@ from ray._private.node import Node
 from ray._private.parameter import RayParams
 from ray._raylet import AuthenticationTokenLoader, Config
 from ray.cluster_utils import Cluster
+from ray.core.generated.node_manager_pb2 import PrestartWorkersRequest
 from ray.train import UserCallback
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
@@ -185,7 +186,7 @@ def test_ray_starts_several_nodes_with_all_that_we_ask_of_it() -> None:
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Constant) and str(node.value).isidentifier()
     } - {"GPU", True}
-    assert len(asked) == 6, asked
+    assert len(asked) == 8, asked
     assert asked <= set(inspect.signature(RayParams.__init__).parameters)
     assert get_accelerator_manager_for_resource("GPU") is not None
     assert set(supervisor._NEEDED) == {"gcs_server", "raylet"}
@@ -213,6 +214,14 @@ def test_ray_still_has_the_settings_of_its_compiled_part_that_we_make(name: str)
     assert name in start.SETTINGS
     raylet = Path(ray.__file__).parent / "core" / "src" / "ray" / "raylet" / "raylet"
     assert name.removeprefix("RAY_").encode() in raylet.read_bytes()
+
+
+def test_ray_starts_workers_without_a_job_when_a_node_is_asked_for_some() -> None:
+    asked = {"language", "num_workers", "keep_alive_duration_secs"}
+    given = set(PrestartWorkersRequest.DESCRIPTOR.fields_by_name)
+    assert given == asked | {"job_id", "runtime_env_info"}
+    for name in ("node_ip_address", "node_manager_port"):
+        assert isinstance(inspect.getattr_static(Node, name), property)
 
 
 def test_ray_forgets_its_token_when_it_is_asked_to(monkeypatch) -> None:

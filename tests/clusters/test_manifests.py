@@ -282,22 +282,47 @@ def test_a_queued_job_waits_for_kueue():
     assert [m["spec"].get("suspend") for m in render(KUBERAY / "jobs/train")] == [None]
 
 
+OPTIONAL = {"gcs-rocksdb", "monitoring"}
+"""Components that no overlay has by default."""
+
+
+def _with_component(name: str, folder: Path) -> list[Manifest]:
+    """The overlay `cpu` with one more component."""
+    shutil.copytree(KUBERAY, folder / "kuberay")
+    overlay = folder / "kuberay/overlays/cpu"
+    file = overlay / "kustomization.yaml"
+    file.write_text(file.read_text("utf-8") + f"  - ../../components/{name}\n")
+    return render(overlay)
+
+
 def test_the_state_of_the_head_can_be_kept_on_a_volume(tmp_path: Path):
-    """The component that no overlay has by default, since it needs an alpha feature of KubeRay."""
-    shutil.copytree(KUBERAY, tmp_path / "kuberay")
-    folder = tmp_path / "kuberay/overlays/cpu"
-    file = folder / "kustomization.yaml"
-    file.write_text(file.read_text("utf-8") + "  - ../../components/gcs-rocksdb\n")
-    (cluster,) = (m for m in render(folder) if m["kind"] == "RayCluster")
+    """It needs an alpha feature of KubeRay."""
+    manifests = _with_component("gcs-rocksdb", tmp_path)
+    (cluster,) = (m for m in manifests if m["kind"] == "RayCluster")
     assert cluster["spec"]["gcsFaultToleranceOptions"]["backend"] == "rocksdb"
     assert problems(cluster) == []
+
+
+def test_prometheus_alone_may_read_the_metrics(tmp_path: Path):
+    """Without the component nobody outside the cluster may."""
+    manifests = _with_component("monitoring", tmp_path)
+    (policy,) = (m for m in manifests if m["metadata"]["name"] == "metrics")
+    assert problems(policy) == []
+    (rule,) = policy["spec"]["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 8080}]
+    (source,) = rule["from"]
+    assert source["namespaceSelector"]["matchLabels"] == {
+        "kubernetes.io/metadata.name": "monitoring"
+    }
+    usual = render(KUBERAY / "overlays/cpu")
+    assert "metrics" not in {manifest["metadata"]["name"] for manifest in usual}
 
 
 def test_every_component_is_used_and_every_file_is_yaml():
     texts = [path.read_text("utf-8") for path in KUBERAY.rglob("kustomization.yaml")]
     for component in (KUBERAY / "components").iterdir():
         used = any(f"../components/{component.name}\n" in text for text in texts)
-        assert used or component.name == "gcs-rocksdb"
+        assert used != (component.name in OPTIONAL)
     for path in KUBERAY.rglob("*.yaml"):
         assert list(yaml.safe_load_all(path.read_text("utf-8")))
 

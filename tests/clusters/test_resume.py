@@ -66,3 +66,27 @@ def test_it_asks_for_what_it_needs(folder: Path, missing: str):
     done = _run(folder, "train", "job.toml", *(word for pair in given.items() for word in pair))
     assert done.returncode == 2
     assert missing in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "expected"),
+    [
+        (2, "", (5, False)),
+        (0, '{"status": "killed"}', (5, True)),
+        (0, '{"status": "finished"}', (0, None)),
+        (4, "no bucket", (4, None)),
+    ],
+)
+def test_it_asks_an_object_store(
+    folder: Path, code: int, said: str, expected: tuple[int, bool | None]
+):
+    """`qstore runs show` says how the run stands; None: `qstore train` is not started."""
+    (folder / "bin/qstore").write_text(
+        f"#!/bin/sh\nif [ $1 = runs ]; then echo '{said}'; exit {code}; fi\necho \"$@\"\nexit 5\n"
+    )
+    words = ["train", "job.toml", "--name", "digits", "--storage", "s3://bucket/runs"]
+    done = _run(folder, *words)
+    assert done.returncode == expected[0]
+    started = None if not done.stdout else done.stdout.split()[-1] == "--resume"
+    assert started == expected[1]
+    assert code != 4 or "no bucket" in done.stderr

@@ -70,11 +70,13 @@ def estimated(job: str, capsys: pytest.CaptureFixture[str], *changes: str) -> di
         ({"mitigation": READOUT | {"during": "always"}, "gradient": "parameter_shift"}, {}),
         ({"mitigation": READOUT | {"during": "always"}, "optimizer": "qn_spsa"}, {}),
         ({}, {"estimator": {"resilience_level": 1}}),
+        ({"optimizer": "rotosolve"}, {"mode": "batch", "estimator": {"resilience_level": 0}}),
+        ({"optimizer": "qn_spsa"}, {"mode": "session", "client_seconds": 1.0}),
     ],
     ids=[
         "spsa gradient", "jobs in pieces", "search", "sweep", "accumulated", "mitigated",
         "size of a slope", "test rows calibrated", "calibrated", "two circuits", "metric",
-        "estimator",
+        "estimator", "batch", "session",
     ],
 )  # fmt: skip
 def test_the_forecast_is_what_the_service_was_asked_for(ibm, tmp_path, capsys, trainer, options):
@@ -170,6 +172,11 @@ def test_a_training_that_reached_its_budget_continues_with_a_larger_one(ibm, tmp
     try:
         assert main(["train", job, "--quiet", "--set", f"{limit}{jobs}"]) == 5
         close_gateways()
+        capsys.readouterr()
+        assert main(["train", job, "--json", "--resume", "--set", f"{limit}{jobs}"]) == 2
+        close_gateways()
+        said = json.loads(capsys.readouterr().out)["message"]
+        assert said == f"the run may use {jobs} jobs, has used {jobs}, and needs 1 more"
         more = ["--resume", "--set", f"{limit}{jobs + 1}"]
         assert main(["train", job, "--quiet", *more]) == 0
     finally:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import pytest
 from qiskit.providers.exceptions import QiskitBackendNotFoundError
 from qiskit_ibm_runtime import QiskitRuntimeService
+from qiskit_ibm_runtime.api import client_parameters
+from qiskit_ibm_runtime.api.auth import CloudAuth
 from qiskit_ibm_runtime.api.exceptions import RequestsApiError
 from qiskit_ibm_runtime.exceptions import IBMNotAuthorizedError, IBMRuntimeError
 from requests.adapters import HTTPAdapter
@@ -16,7 +18,13 @@ from tests.ibm.faults import Fault
 from tests.ibm.journal import lost, open_jobs
 from tests.ibm.sampling import QUICK, sampler_of
 
-pytestmark = pytest.mark.usefixtures("no_backoff")
+pytestmark = pytest.mark.usefixtures("no_backoff", "own_auth")
+
+
+@pytest.fixture
+def own_auth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client signs requests as it does by itself, also after a gateway was in this process."""
+    monkeypatch.setattr(client_parameters, "CloudAuth", CloudAuth)
 
 
 # a submission whose answer is lost

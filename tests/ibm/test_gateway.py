@@ -105,6 +105,10 @@ FAULTS = {
     "502 after accept": [Fault("status", status=502, after_effect=True)],
     "502 after accept, twice": [Fault("status", status=502, after_effect=True, times=2)],
     "dropped after accept": [Fault("drop", after_effect=True)],
+    "dropped after accept, and failed": [
+        Fault("drop", after_effect=True),
+        Fault("fail", seconds=3.0),
+    ],
     "dropped before": [Fault("drop")],
     "429 on submit": [Fault("status", status=429, retry_after=1.0, times=2)],
     "429 on poll": [Fault("status", on="job", status=429, times=2)],

@@ -1,6 +1,7 @@
-"""A training of a few seconds: `python -m tests.ray.driver STORAGE new|resume` runs it on Ray.
+"""A training of a few seconds on Ray: `python -m tests.ray.driver FOLDER new|resume [STORAGE]`.
 
-Its outcome, θ as bits or the error, goes to STORAGE/result.json.
+Its outcome, θ as bits or the error, goes to FOLDER/result.json, and its run into STORAGE, which is
+FOLDER if it is not given.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from qstore_ray.train.trainer import QuantumTrainer
 EPOCHS = 12
 
 
-def train(storage: Path, workers: int, how: str) -> str:
+def train(storage: str | Path, workers: int, how: str) -> str:
     """θ as bits, after a run of this process or of Ray's workers, `how` "new" or "resume"."""
     dataset = DatasetLoader.load(
         DatasetConfig(
@@ -45,16 +46,16 @@ def train(storage: Path, workers: int, how: str) -> str:
     )
 
 
-def main(storage: Path, how: str) -> int:
+def main(folder: Path, how: str, storage: str | Path) -> int:
     """The exit code of a run on two of Ray's workers."""
     try:
         result = {"theta": train(storage, 2, how)}
     except QStoreError as error:
-        (storage / "result.json").write_text(json.dumps(error.as_dict()))
+        (folder / "result.json").write_text(json.dumps(error.as_dict()))
         return error.exit_code
-    (storage / "result.json").write_text(json.dumps(result))
+    (folder / "result.json").write_text(json.dumps(result))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2], (sys.argv[3:] or sys.argv[1:])[0]))

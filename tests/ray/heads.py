@@ -17,12 +17,13 @@ import psutil
 
 @contextmanager
 def ray_head(
-    environment: Mapping[str, str], cpus: int = 2
+    environment: Mapping[str, str], cpus: int = 2, *, dashboard: bool = False
 ) -> Iterator[tuple[dict[str, str], Path]]:
     """The environment in which a driver finds the head, and the folder of Ray's session.
 
     Args:
         environment: of the head, and so of its workers.
+        dashboard: start it, and with it the job server, on a port that is free.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -32,7 +33,8 @@ def ray_head(
     with tempfile.TemporaryDirectory(prefix="qr") as scratch:
         command = [
             *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
-            *(f"--port={port}", f"--num-cpus={cpus}", "--include-dashboard=false"),
+            *(f"--port={port}", f"--num-cpus={cpus}"),
+            *(f"--include-dashboard={str(dashboard).lower()}", "--dashboard-port=0"),
             *("--node-ip-address=127.0.0.1", f"--temp-dir={scratch}", "--disable-usage-stats"),
             "--object-store-memory=200000000",
         ]

@@ -99,3 +99,27 @@ def test_an_address_where_nothing_listens_is_a_backend_error(tmp_path: Path) -> 
     assert done.returncode == 1
     assert "BackendError" in done.stderr
     assert "127.0.0.1:1" in done.stderr
+
+
+AFTER_ANOTHER = """
+import os
+os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="a" * 64)
+from ray._raylet import AuthenticationTokenLoader
+assert AuthenticationTokenLoader.instance().get_token_for_http_header()  # kept by Ray from here on
+del os.environ["RAY_AUTH_TOKEN"]
+from qstore_ray.train.config import ClusterConfig
+from qstore_ray.train.ray.session import ray_session
+with ray_session(ClusterConfig(address="local"), 0):
+    import ray
+    print(ray.cluster_resources()["CPU"])
+"""
+
+
+@pytest.mark.slow
+def test_a_ray_of_its_own_starts_after_the_process_has_read_another_token() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", AFTER_ANOTHER],
+        capture_output=True, text=True, timeout=LONGEST, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert float(done.stdout.splitlines()[-1]) > 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -166,29 +165,6 @@ def test_a_job_that_fails_gives_its_own_exit_code_and_is_tried_again(
     assert (second["id"], second["exit_code"], code) == ("bad-2", 0, 0), logs
 
 
-def test_the_line_of_the_readme_trains(head: Head, repository: Path, tmp_path: Path) -> None:
-    """`ray job submit` as it is written there, with a smaller job file."""
-    text = (repository / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
-    [line] = [line[2:] for line in text.splitlines() if line.startswith("$ ray job submit")]
-    words = [
-        {"http://127.0.0.1:8265": head.address, "/shared/runs": str(tmp_path / "runs")}.get(
-            word, word
-        )
-        for word in line.split()
-    ]
-    assert words[0] == "ray"
-    tree = tmp_path / "tree"
-    shutil.copytree(repository / "jobs", tree / "jobs")
-    _job(tmp_path).rename(tree / "jobs" / "digits.toml")
-    done = subprocess.run(
-        [sys.executable, "-m", "ray.scripts.scripts", *words[1:]],
-        cwd=tree, env={**head.environment(head.token), "RAY_AUTH_MODE": "token"},
-        capture_output=True, text=True, timeout=LONGEST, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    assert (tmp_path / "runs" / "iris" / "metrics.jsonl").exists()
-
-
 @pytest.mark.parametrize("token", [None, "0" * 64], ids=["missing", "wrong"])
 def test_without_the_token_nothing_is_submitted(
     head: Head, submit: Submit, tmp_path: Path, monkeypatch, token: str | None
@@ -216,3 +192,39 @@ def test_ctrl_c_leaves_the_job_running(head: Head, submit: Submit, tmp_path: Pat
     assert (code, error["message"]) == (5, "the job long continues"), said
     assert requests.get(url, headers=headers, timeout=10).json()["status"] in {"PENDING", "RUNNING"}
     requests.post(f"{url}/stop", headers=headers, timeout=10).raise_for_status()
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_resumed_from_its_checkpoint_by_the_same_line(
+    submit: Submit, tmp_path: Path
+) -> None:
+    job = _job(tmp_path, JOB.replace("epochs = 2", "epochs = 300"))
+    assert submit(job, "--id", "killed", "--no-wait")[0] == 0
+    run = tmp_path / "runs" / "iris"
+    until = time.monotonic() + LONGEST
+    while not list(run.glob("checkpoints/step-*/manifest.json")) and time.monotonic() < until:
+        time.sleep(0.05)
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess):
+            words = process.cmdline()
+            if "qstore_ray" in words and str(tmp_path / "runs") in words:
+                process.kill()
+    code, found, logs = submit(job, "--id", "killed")
+    assert (code, found["id"], found["exit_code"]) == (0, "killed-2", 0), logs
+    records = [json.loads(line) for line in (run / "metrics.jsonl").open()]
+    starts = [record for record in records if record["event"] == "start"]
+    assert [start["resumed_from_epoch"] > 0 for start in starts] == [False, True]
+    epochs = [record["epoch"] for record in records if record["event"] == "epoch"]
+    assert epochs == list(range(300))
+
+
+@pytest.mark.slow
+def test_a_changed_job_file_is_not_passed_off_as_the_one_that_ran(
+    submit: Submit, tmp_path: Path
+) -> None:
+    job = _job(tmp_path)
+    assert submit(job, "--id", "changed")[0] == 0
+    job.write_text(job.read_text().replace("epochs = 2", "epochs = 3"), encoding="utf-8")
+    code, error, said = submit(job, "--id", "changed")
+    assert (code, error["error"]) == (2, "UsageError"), said
+    assert "--id" in str(error["fix"])

@@ -22,7 +22,7 @@ from qstore_ray.backends.ibm.call import (
     hardware_call,
 )
 from qstore_ray.backends.ibm.config import AskedValues, GatewayConfig, Where
-from qstore_ray.backends.ibm.forecast import HardwareCost
+from qstore_ray.backends.ibm.forecast import HardwareCost, forecast_jobs, jobs_for
 from qstore_ray.backends.ibm.gateway.access import OpenGateway, gateway_for, gateways_of
 from qstore_ray.backends.ibm.gateway.recording import (
     GatheredCalls,
@@ -31,6 +31,7 @@ from qstore_ray.backends.ibm.gateway.recording import (
     active_recording,
     answering,
     gathering,
+    recording,
 )
 from qstore_ray.backends.keys import DrawKey
 from qstore_ray.backends.paid import PaidUsage, RunIdentity
@@ -59,7 +60,7 @@ class IbmBackend:
         shots: of each row and measured basis.
         account, token_file, instance, channel, url: see `IbmAccount`.
         mode: `job`, `batch` or `session`; see IBM's execution modes.
-        max_time: seconds after which a batch or session ends.
+        max_time: seconds after which a batch or session, or in mode `job` each job, is ended.
         budget: the most that the run may use: `seconds`, `money`, `executions`, `jobs`.
         trial_budget: the most that each trial of a search may use.
         rep_delay, circuit_seconds, client_seconds, price_per_second: of the forecast, see
@@ -197,19 +198,22 @@ class IbmBackend:
             gateway.withdraw(trial)
 
     @staticmethod
-    def usage_of(run: str, trial: str = "") -> PaidUsage | None:
-        """What a run has used, or a trial of it; None if no gateway of the run is open.
+    def usage_of(run: str) -> dict[str, PaidUsage]:
+        """Trial → what it has used, and "" → the run; empty if no gateway of the run is open.
 
         Raises:
             BackendError: a gateway does not answer.
         """
-        found = [gateway.spending() for gateway in gateways_of(run)]
-        costs = [each.trials.get(trial, HardwareCost()) if trial else each.total for each in found]
-        if not costs:
-            return None
-        cost = sum(costs, HardwareCost())
-        pending = None if trial else sum(each.pending_seconds for each in found)
-        return PaidUsage(cost.jobs, cost.executions, cost.billed_seconds, pending, cost.money)
+        found: dict[str, PaidUsage] = {}
+        for spent in [gateway.spending() for gateway in gateways_of(run)]:
+            costs = {"": (spent.total, spent.pending_seconds)}
+            costs |= {t: (cost, spent.pending_of[t]) for t, cost in spent.trials.items() if t}
+            for name, (cost, pending) in costs.items():
+                used = PaidUsage(
+                    cost.jobs, cost.executions, cost.billed_seconds, pending, cost.money
+                )
+                found[name] = found.get(name, PaidUsage()) + used
+        return found
 
     @staticmethod
     def close_run(run: str) -> None:
@@ -237,6 +241,23 @@ class IbmBackend:
         gateway = gateway_for(self.config, self.where)
         gateway.check_circuits(circuits)
         gateway.check_forecast(forecast, self.identity.trial, self.config.budget)
+
+    def check_work(self, work: Callable[[], object]) -> None:
+        """Refuse evaluations whose forecast is above the budget; see `check_forecast`.
+
+        Args:
+            work: makes them; their values are blank, nothing is submitted.
+        """
+        with recording() as gateway:
+            work()
+        seen: set[str] = set()
+        jobs = []
+        for turn in gateway.take_turns():  # what was measured already is not measured again
+            fresh = [request for request in turn if request.key not in seen]
+            seen |= {request.key for request in fresh}
+            jobs += jobs_for(fresh, self.config.policy.caps)
+        cost = forecast_jobs(jobs, self.config.rates)
+        self.check_forecast(cost, tuple(gateway.circuits.values()))
 
     def check(
         self, template: Template, observables: Sequence[Observable], bindings: Bindings
@@ -338,6 +359,8 @@ class IbmBackend:
         else:
             options.check_sampler_options(self.sampler, shots)
         options.check_rep_delay(self.estimator or self.sampler, self.config.rates.rep_delay)
+        if self.config.rates.mode == "job":
+            options.check_max_time(self.config.max_time, self.estimator or self.sampler)
         self._checked_shots.add(shots)
 
     def compiled_as(self, circuit: DeviceCircuit) -> IbmBackend:

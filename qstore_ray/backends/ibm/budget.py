@@ -48,27 +48,43 @@ class Spending:
         total: of all jobs. trials: trial → its share: its own executions, seconds in proportion to
             them, and every job that it takes part in.
         pending_seconds: the part of the total that is a forecast, because the billed seconds are
-            not known yet.
+            not known yet. pending_of: trial → the part of its share.
+        answered: the forecast of the jobs that have answered their requests, or will: a run that is
+            resumed does not need them again. What failed, or was billed differently, is not in it.
+            answered_of: trial → its share.
     """
 
     total: HardwareCost = field(default_factory=HardwareCost)
     trials: Mapping[str, HardwareCost] = field(default_factory=dict)
     pending_seconds: float = 0.0
+    pending_of: Mapping[str, float] = field(default_factory=dict)
+    answered: HardwareCost = field(default_factory=HardwareCost)
+    answered_of: Mapping[str, HardwareCost] = field(default_factory=dict)
 
     @classmethod
     def of(cls, jobs: Iterable[HardwareJob]) -> Spending:
         """What these jobs cost, with failed and cancelled ones and duplicates."""
-        total, trials, pending = HardwareCost(), dict[str, HardwareCost](), 0.0
+        total, trials = HardwareCost(), dict[str, HardwareCost]()
+        pending, pending_of = 0.0, dict[str, float]()
+        answered, answered_of = HardwareCost(), dict[str, HardwareCost]()
         for job in jobs:
+            if not job.is_dead:
+                answered += _cost(job, job.forecast_seconds, job.executions)
+                for trial, executions in _executions_by_trial(job).items():
+                    part = job.forecast_seconds * (executions / job.executions)
+                    known = answered_of.get(trial, HardwareCost())
+                    answered_of[trial] = known + _cost(job, part, executions)
             is_planned = job.is_open and not (job.job_id or job.living)
             for seconds in (*map(job.usage.get, job.submitted), *([None] * is_planned)):
-                pending += job.forecast_seconds if seconds is None else 0.0
                 billed = job.forecast_seconds if seconds is None else seconds
+                pending += billed if seconds is None else 0.0
                 total += _cost(job, billed, job.executions)
                 for trial, executions in _executions_by_trial(job).items():
                     share = _cost(job, billed * executions / job.executions, executions)
                     trials[trial] = trials.get(trial, HardwareCost()) + share
-        return cls(total, trials, pending)
+                    unknown = share.billed_seconds if seconds is None else 0.0
+                    pending_of[trial] = pending_of.get(trial, 0.0) + unknown
+        return cls(total, trials, pending, pending_of, answered, answered_of)
 
 
 class HardwareBudget(Config):
@@ -189,7 +205,7 @@ def _passed(
                 value=limit,
                 fix="Give price_per_second, for example 1.6.",
             )
-        if (before or 0) + more > limit:
+        if more and (before or 0) + more > limit:
             whose = f"the trial {trial!r}" if trial else f"the {of}"
             message = (
                 f"{whose} may use {_number(limit)} {name.replace('money', 'units of money')}, "

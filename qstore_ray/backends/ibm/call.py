@@ -181,19 +181,24 @@ def as_one_job(calls: Iterable[HardwareCall]) -> list[HardwareCall]:
 
 
 def blank_outcomes(call: HardwareCall) -> list[AnyArray]:
-    """Outcomes, or values, before any was measured: what X gates prepare, else zeros.
+    """Outcomes, or values, before any was measured: random ones, the same for equal calls.
 
-    One shot in place of all: a row's outcomes are counted, and that takes time.
+    With equal ones an optimizer could take another way than with those of a device. Of a
+    calibration they are what its X gates prepare. One shot in place of all: a row's outcomes are
+    counted, and that takes time.
     """
-    bases = group_observables(call.observables).bases
+    bases, n_rows = group_observables(call.observables).bases, call.request.rows
+    rng = np.random.default_rng(int.from_bytes(call.request.key.encode()))
     if call.is_estimated:
-        return [np.zeros((call.request.rows, len(each.observables), 2)) for each in bases]
-    ones = {op.qubits[0] for op in call.template.ops} if call.request.rides else set()
+        return [rng.uniform(0.0, 0.5, (n_rows, len(each.observables), 2)) for each in bases]
+    ones = {op.qubits[0] for op in call.template.ops}
     found = []
     for basis in bases:
-        bits = np.array([qubit in ones for qubit in basis.qubits], np.uint8)
-        packed = np.packbits(bits, bitorder="little")[::-1]
-        found.append(np.broadcast_to(packed, (call.request.rows, 1, len(packed))))
+        bits = rng.integers(0, 2, (n_rows, len(basis.qubits)), np.uint8)
+        if call.request.rides:
+            bits[:] = [qubit in ones for qubit in basis.qubits]
+        packed = np.packbits(bits, axis=1, bitorder="little")[:, ::-1]
+        found.append(packed[:, None, :])
     return found
 
 

@@ -42,7 +42,8 @@ class GatewayConfig(Config):
         rates: of the forecast; its `mode` is how jobs are submitted.
         budget: what may be spent.
         policy: how to wait.
-        max_time: seconds after which a batch or session ends; None for the plan's own.
+        max_time: seconds after which a batch or session, or in job mode a job, is ended; None for
+            the plan's own.
         seed, level: of the transpiler.
     """
 

@@ -10,7 +10,7 @@ then twirled, then measured with inverted readout.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -146,15 +146,25 @@ class MitigatedBackend:
         inner = of_run(self._backend, RunIdentity(run, trial, part, weight))
         return type(self)(inner, self.config, self._reopen, shots=self.shots, testing=self._testing)
 
+    @property
+    def identity(self) -> RunIdentity:
+        """For whom the backend inside evaluates."""
+        found: RunIdentity = getattr(self._backend, "identity", RunIdentity(""))
+        return found
+
+    def check_work(self, work: Callable[[], object]) -> None:
+        """Refuse evaluations whose forecast is above the budget of the backend inside."""
+        if hasattr(self._backend, "check_work"):
+            self._backend.check_work(work)
+
     def close_run(self, run: str) -> None:
         """Close what the backend inside has open for a run; see `PaidBackend`."""
         if can_belong_to_run(self._backend):
             self._backend.close_run(run)
 
-    def usage_of(self, run: str, trial: str = "") -> PaidUsage | None:
+    def usage_of(self, run: str) -> Mapping[str, PaidUsage]:
         """What the backend below has used; see `PaidBackend`."""
-        backend = self._backend
-        return backend.usage_of(run, trial) if can_belong_to_run(backend) else None
+        return self._backend.usage_of(run) if can_belong_to_run(self._backend) else {}
 
     def withdraw(self, run: str, trial: str) -> None:
         """Drop what a trial waits for; see `PaidBackend`."""

@@ -10,6 +10,7 @@ import typer
 
 from qstore_ray.cli.output import AsJson, Storage, examples, note, say, say_json, table
 from qstore_ray.errors import UsageError
+from qstore_ray.storage.address import shown_place
 
 if TYPE_CHECKING:
     from qstore_ray.track.reading.compare import Comparison
@@ -137,7 +138,7 @@ def _as_dict(
     runs = [
         {
             "name": summary.name,
-            "run_dir": str(summary.path),
+            "run_dir": shown_place(summary.path),
             "status": summary.status,
             "settings": {key: row[key] for key in settings},
             "metrics": dict(values),

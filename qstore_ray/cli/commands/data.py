@@ -81,7 +81,7 @@ def info(target: Target, changes: Set = None, as_json: AsJson = False) -> None:
 )
 def prepare(
     job: Annotated[str, typer.Argument(metavar="JOB.toml", help="The job file.")],
-    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="A new folder.")],
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="A new folder, or an address.")],
     changes: Set = None,
     as_json: AsJson = False,
 ) -> None:
@@ -104,7 +104,7 @@ def verify(target: Target, changes: Set = None, as_json: AsJson = False) -> None
     Rows are compared with what was recorded when the dataset was made.
     """
     dataset = _open(target, changes or [])
-    rows = {split: len(dataset.materialize(split).y) for split in dataset.plans}
+    rows = {split: sum(len(y) for _, y in dataset.parts(split)) for split in dataset.plans}
     if as_json:
         say_json({"rows": rows, "fingerprint": dataset.fingerprint})
     else:
@@ -182,8 +182,9 @@ def _open(target: str, changes: list[str]) -> Dataset:
     from qstore_ray.data.loader import DatasetLoader
     from qstore_ray.data.read.dataset import Dataset
     from qstore_ray.errors import UsageError
+    from qstore_ray.storage.address import is_address
 
-    if Path(target).is_dir():
+    if Path(target).is_dir() or is_address(target):
         if changes:
             raise UsageError(
                 "a prepared dataset is as it is",

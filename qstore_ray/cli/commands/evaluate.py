@@ -12,6 +12,7 @@ import typer
 from qstore_ray.cli.output import AsJson, Storage, examples, facts, note, say, say_json, table
 from qstore_ray.cli.shared.models import Reading
 from qstore_ray.errors import UsageError
+from qstore_ray.storage.address import shown_place
 from qstore_ray.wording import decimal
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def evaluate(
         folder, model, dataset = _opened(run, storage, data, split, changes)
         result = _scores(model, dataset, split)
     if as_json:
-        place = {"name": folder.stem, "run_dir": str(folder)}
+        place = {"name": folder.stem, "run_dir": shown_place(folder)}
         say_json(place | ({} if data is None else {"data": data}) | {"split": split, **result})
     else:
         say(_as_text(("split", split) if data is None else ("data", data), result))

@@ -182,7 +182,9 @@ def _hardware_lines(found: Estimate, on: HardwareForecast) -> list[tuple[str, st
         ("all steps", _cost(on.training)),
         ("validation", _cost(on.validation) if on.validation.jobs else None),
         ("scoring", _cost(on.scoring) if on.scoring.jobs else None),
-        ("in all", _cost(on.total)),
+        ("in all", ("at most " if on.at_most else "") + _cost(on.total)),
+        ("at least", _cost(on.least) if on.least != on.total else None),
+        ("may be less", "; ".join(on.at_most) or None),
         (
             "billed",
             f"{_time(on.total.billed_seconds)}, with the time between the jobs"

@@ -11,6 +11,7 @@ import typer
 
 from qstore_ray.cli.output import AsJson, Storage, examples, note, say, say_json
 from qstore_ray.errors import QStoreError
+from qstore_ray.storage.address import origin_of, shown_place
 
 if TYPE_CHECKING:
     from qstore_ray.data.read.dataset import Dataset
@@ -31,6 +32,7 @@ def report(
 
     The data are loaded again for the confusion matrix, which is computed exactly, without shots.
     """
+    from qstore_ray.storage.copies import put_bytes
     from qstore_ray.train.report.report import write_report
     from qstore_ray.train.run.find import find_run
 
@@ -38,10 +40,14 @@ def report(
     with contextlib.redirect_stdout(sys.stderr):
         dataset, confusion = _scored(folder)
         path = write_report(folder, dataset=dataset, confusion=confusion)
+        origin = origin_of(folder)
+        if origin is not None:
+            put_bytes(origin / path.name, path.read_bytes())
+    report = shown_place(path)
     if as_json:
-        say_json({"name": folder.name, "report": str(path), "confusion": confusion is not None})
+        say_json({"name": folder.name, "report": report, "confusion": confusion is not None})
     else:
-        say(str(path))
+        say(report)
 
 
 def _scored(folder: Path) -> tuple[Dataset | None, AnyArray | None]:

@@ -10,16 +10,13 @@ import typer
 from qstore_ray.cli.commands import compare, plot, report, sync
 from qstore_ray.cli.output import AsJson, Storage, examples, facts, note, say, say_json, table
 from qstore_ray.errors import UsageError
+from qstore_ray.storage.address import shown_place
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from qstore_ray.train.run.summary import CheckpointSummary, RunSummary
 
 _STORAGE = "runs"
 _LOSS = ("loss", ".4g", "loss ")
-_PAID = {"hardware_jobs": "jobs", "hardware_seconds": "QPU seconds", "hardware_money": "money"}
-"""Columns of runs on paid hardware."""
 
 app = typer.Typer(
     epilog=examples(
@@ -57,25 +54,33 @@ def list_runs(storage: Storage = _STORAGE, as_json: AsJson = False) -> None:
 
     `val` and `test` are accuracies; of numbers the RMSE, in the target's own units; else the loss.
     """
+    from qstore_ray.backends.paid import PaidUsage
+    from qstore_ray.cli.shared.paid_text import usage_of_study, with_usage
     from qstore_ray.train.run.find import run_folders, study_folders
     from qstore_ray.train.run.summary import summarize
 
     summaries = [summarize(path) for path in run_folders(storage)]
-    studies = [path.name for path in study_folders(storage)]
+    used_by = {path.name: usage_of_study(path) for path in study_folders(storage)}
+    studies = list(used_by)
+    paid = {name: used.numbers() for name, used in used_by.items() if used}
     if as_json:
         runs = [_as_dict(summary) for summary in summaries]
-        say_json({"storage": storage, "runs": runs, "studies": studies})
+        more = {"hardware": paid} if paid else {}
+        say_json({"storage": storage, "runs": runs, "studies": studies, **more})
         return
     if summaries:
         header = ("name", "status", "epochs", "val", "test", "started (UTC)", "seconds")
-        paid = tuple(name for name in _PAID if any(name in s.metrics for s in summaries))
-        named = (*header, *(_PAID[name] for name in paid))
-        say(table(named, [(*_row(each), *_used(each, paid)) for each in summaries]))
+        found = [PaidUsage.of_metrics(summary.metrics) for summary in summaries]
+        used = [each.numbers() if each else {} for each in found]
+        say(table(*with_usage(header, [_row(summary) for summary in summaries], used)))
         for summary in summaries:
             if summary.problem:
                 note(f"{summary.name}: {summary.problem}")
     elif not studies:
         note(f"There are no runs in {storage}.")
+    if paid:
+        studied = table(*with_usage(("study",), [(name,) for name in paid], list(paid.values())))
+        say(f"\n{studied}" if summaries else studied)
     if studies:
         note(f"Studies, for `qstore tune show NAME`: {', '.join(studies)}.")
 
@@ -106,7 +111,7 @@ def show_run(
 
 def _as_dict(summary: RunSummary) -> dict[str, Any]:
     values = asdict(summary)
-    values["run_dir"] = str(values.pop("path"))
+    values["run_dir"] = shown_place(values.pop("path"))
     return values
 
 
@@ -120,11 +125,6 @@ def _row(summary: RunSummary) -> tuple[str, ...]:
         summary.started[:16].replace("T", " ") or "-",
         "-" if summary.seconds is None else f"{summary.seconds:.1f}",
     )
-
-
-def _used(summary: RunSummary, names: Sequence[str]) -> tuple[str, ...]:
-    values = map(summary.metrics.get, names)
-    return tuple("-" if value is None else f"{value:,.2f}".removesuffix(".00") for value in values)
 
 
 def _epochs(summary: RunSummary) -> str:
@@ -147,7 +147,7 @@ def _as_text(summary: RunSummary, kept: list[CheckpointSummary]) -> str:
     if summary.problem:
         lines.append(("problem", summary.problem))
     lines += [
-        ("folder", summary.path),
+        ("folder", shown_place(summary.path)),
         ("started", summary.started or "-"),
         ("attempt", summary.attempts or "-"),
         ("epochs", _epochs(summary)),

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from qstore_ray.cli.output import AsJson, Storage, examples, say, say_json
+from qstore_ray.storage.address import shown_place
 
 SYNC_EXAMPLES = examples(
     "runs sync digits",
@@ -36,6 +37,6 @@ def sync(
     with contextlib.redirect_stdout(sys.stderr):
         done = sync_run(folder, config)
     if as_json:
-        say_json({"name": folder.name, "run_dir": str(folder), "trackers": done})
+        say_json({"name": folder.name, "run_dir": shown_place(folder), "trackers": done})
     else:
         say(f"{folder.name} is complete in {', '.join(done) or 'no tracker: none is configured'}.")

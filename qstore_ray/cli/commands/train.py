@@ -12,6 +12,7 @@ import typer
 
 from qstore_ray.cli.output import AsJson, examples, facts, note, say, say_json
 from qstore_ray.cli.shared.existing import existing_of
+from qstore_ray.storage.address import shown_place
 from qstore_ray.wording import decimal
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def _as_dict(name: str, result: JobResult) -> dict[str, Any]:
     return {
         "status": "finished",
         "name": name,
-        "run_dir": str(result.run_dir),
+        "run_dir": shown_place(result.run_dir),
         "verdict": result.verdict,
         "missing": dict(result.missing),
         **expected,
@@ -193,7 +194,7 @@ def _as_text(result: JobResult, config: JobConfig) -> str:
     from qstore_ray.train.report.execution import ways
 
     metrics = result.metrics
-    lines: list[tuple[str, Any]] = [("run", result.run_dir)]
+    lines: list[tuple[str, Any]] = [("run", shown_place(result.run_dir))]
     lines += [("fell back", fallback_text(step)) for step in result.fallbacks]
     trainer = {"noise": config.trainer.noise, "backend_options": config.trainer.backend_options}
     said_of_parts = {**ways(trainer), "test": "test", "baseline": "baseline"}
@@ -219,14 +220,10 @@ def _as_text(result: JobResult, config: JobConfig) -> str:
 
 def _hardware(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the run used of paid hardware."""
-    if not metrics.get("hardware_jobs"):
-        return []
-    seconds, money = metrics["hardware_seconds"], metrics.get("hardware_money")
-    jobs, executions = int(metrics["hardware_jobs"]), int(metrics["hardware_executions"])
-    line = f"{jobs:,} job{'s' * (jobs != 1)}, {executions:,} executions, {seconds:,.1f} s billed"
-    if metrics.get("hardware_pending_seconds"):
-        line += f", of which {metrics['hardware_pending_seconds']:,.1f} s are a forecast"
-    return [("hardware", line if money is None else f"{line}, {money:,.2f}")]
+    from qstore_ray.backends.paid import PaidUsage
+
+    used = PaidUsage.of_metrics(metrics)
+    return [("hardware", used.text())] if used else []
 
 
 def _scores(metrics: Mapping[str, Any], part: str, *, balanced: bool) -> str:

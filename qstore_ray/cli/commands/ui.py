@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from qstore_ray.cli.output import AsJson, Storage, examples, facts, note, say, say_json
-from qstore_ray.files import expanded
+from qstore_ray.storage.address import storage_folder
 
 EXAMPLES = examples(
     "ui",
@@ -56,8 +56,11 @@ def ui(
         ray_page,
     )
     from qstore_ray.tune.dashboards.servers import serve
+    from qstore_ray.tune.study.address import check_no_address
 
-    folder = expanded(storage)
+    if study is not None:
+        check_no_address(storage)
+    folder = storage_folder(storage)
     pages = []
     if study is None:
         pages.append(mlflow_page(folder, mlflow_uri, mlflow_port))

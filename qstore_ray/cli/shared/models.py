@@ -9,7 +9,8 @@ import typer
 
 from qstore_ray.cli.output import note
 from qstore_ray.errors import UsageError
-from qstore_ray.files import expanded
+from qstore_ray.files import expanded, is_folder, is_there
+from qstore_ray.storage.address import is_address
 
 if TYPE_CHECKING:
     from qstore_ray.train.model.trained import TrainedModel
@@ -31,14 +32,18 @@ Reading = Annotated[
 def find_model(model: str, storage: str) -> Path:
     """The path of a model file, of a checkpoint, or of a run, which may be given by its name.
 
+    Of an address it is the path of a copy.
+
     Raises:
         UsageError: no such model exists.
+        CheckpointError: the same of a model file in an object store.
     """
+    from qstore_ray.train.model.place import local_model
     from qstore_ray.train.run.find import find_run
 
-    path = expanded(model)
-    if path.suffix == SUFFIX and not path.is_dir():
-        if not path.is_file():
+    path = local_model(model)
+    if path.suffix == SUFFIX and not is_folder(path):
+        if not is_there(path):
             raise UsageError(
                 "there is no such model file",
                 field="model",
@@ -46,7 +51,7 @@ def find_model(model: str, storage: str) -> Path:
                 fix="`qstore export RUN --output model.qsm` writes one.",
             )
         return path.absolute()
-    if (path / "manifest.json").is_file():
+    if is_there(path / "manifest.json"):
         return path.absolute()
     return find_run(model, storage)
 
@@ -107,8 +112,15 @@ def check_output(output: str) -> Path:
     """The path of a file to be written, in a folder that exists.
 
     Raises:
-        UsageError: the folder does not exist.
+        UsageError: the folder does not exist, or it is an address.
     """
+    if is_address(output):
+        raise UsageError(
+            "this is written into a file of this machine",
+            field="--output",
+            value=output,
+            fix="Give a path, and copy the file afterwards.",
+        )
     path = expanded(output)
     if not path.absolute().parent.is_dir():
         raise UsageError(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from qstore_ray.cli.output import table
+from qstore_ray.cli.shared.paid_text import with_usage
 
 if TYPE_CHECKING:
     from qstore_ray.tune.study.result import StudyResult
@@ -17,6 +18,8 @@ _LONGEST: Final = 40
 
 def summary_of(result: StudyResult) -> Iterable[tuple[str, Any]]:
     """Names and values that summarise a study in a few lines."""
+    from qstore_ray.backends.paid import PaidUsage
+
     goals = (f"{metric}, {way}" for metric, way in result.objectives.items())
     yield "objectives", "; ".join(goals)
     yield "trials", result.count_text() or "none"
@@ -30,6 +33,8 @@ def summary_of(result: StudyResult) -> Iterable[tuple[str, Any]]:
     else:
         for trial in result.best_trials():
             yield "on the front", f"trial {trial.number}: {_values(trial)}"
+    if used := PaidUsage.of_numbers(result.hardware):
+        yield "hardware", used.text()
     for row in result.failures():
         numbers = ", ".join(map(str, row["trials"][:10])) + (", …" if row["count"] > 10 else "")
         yield "failed", f"{row['count']} × {plain(str(row['cause']))} (trials {numbers})"
@@ -49,26 +54,20 @@ def trial_table(result: StudyResult) -> str:
         field: [shown(trial.parameters.get(field)) for trial in result.trials] for field in fields
     }
     varied = {f: cells for f, cells in cells_of.items() if len(set(cells)) > 1 or len(cells) == 1}
-    header = [
-        "trial",
-        "status",
-        *result.objectives,
-        "epochs",
-        "seconds",
-        *short_names(list(varied)),
-    ]
+    names = short_names(list(varied))
+    header = ["trial", "status", *result.objectives, "epochs", "seconds", *names]
     rows = [
         [
-            trial.number,
+            str(trial.number),
             _status(result, trial),
             *(shown(trial.objectives.get(metric)) for metric in result.objectives),
-            len(trial.epochs),
+            str(len(trial.epochs)),
             "-" if trial.seconds is None else f"{trial.seconds:.1f}",
             *(cells[place] for cells in varied.values()),
         ]
         for place, trial in enumerate(result.trials)
     ]
-    return table(header, rows)
+    return table(*with_usage(header, rows, [trial.hardware for trial in result.trials]))
 
 
 def _status(result: StudyResult, trial: TrialResult) -> str:

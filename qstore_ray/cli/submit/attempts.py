@@ -6,18 +6,24 @@ The attempts of `digits` are the jobs `digits`, `digits-2`, `digits-3`, … of t
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from qstore_ray.cli.submit.head import server_errors
-from qstore_ray.errors import BackendError, InterruptedRunError
+from qstore_ray.errors import BackendError, InterruptedRunError, UsageError
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 _PAUSE: Final = 0.5
+_LOOK: Final = 0.2
+_MADE_OF: Final = "qstore_made_of"
+"""In a job's metadata: what it was submitted with, as hex digits."""
 _FAILED: Final = 1
 _UNSEEN: Final = 3
 """Times in a row that the logs may break off without a new line."""
@@ -43,14 +49,17 @@ def attempt(
     name: str,
     entrypoint: Callable[[bool], str],
     runtime_env: dict[str, str],
+    made_of: str,
 ) -> Submission:
     """The job of a name: the one that runs or succeeded, otherwise a new one.
 
     Args:
         entrypoint: what the job runs, given whether it resumes one that failed.
+        made_of: digest of the job file and the command.
 
     Raises:
         BackendError: the job server is out of reach, or refuses the job.
+        UsageError: the one that runs or succeeded was made of something else.
     """
     address = client.get_address()
     while True:
@@ -59,13 +68,17 @@ def attempt(
         number = 1
         while (id_ := _id(name, number)) in there:
             if not _is_over_in_vain(there[id_]):
+                _check_same(there[id_], made_of)
                 return Submission(id_, submitted=False, resumes=number > 1)
             number += 1
         resumes = number > 1
         try:
             with server_errors(address):
                 client.submit_job(
-                    entrypoint=entrypoint(resumes), submission_id=id_, runtime_env=runtime_env
+                    entrypoint=entrypoint(resumes),
+                    submission_id=id_,
+                    runtime_env=runtime_env,
+                    metadata={_MADE_OF: made_of},
                 )
         except BackendError as exc:
             if "already exists" not in str(exc.__cause__):  # another process was sooner
@@ -84,6 +97,7 @@ def follow(client: JobSubmissionClient, id_: str, write: Callable[[str], object]
     """
     seen = 0
     broken = 0
+    address = client.get_address()
 
     async def tail() -> None:
         nonlocal seen
@@ -95,20 +109,51 @@ def follow(client: JobSubmissionClient, id_: str, write: Callable[[str], object]
                 seen = passed
                 write(new)
 
-    while True:
-        before = seen
-        try:
-            with server_errors(client.get_address()):
-                asyncio.run(tail())
-        except BackendError:
-            broken = broken + 1 if seen == before else 0
-            if broken >= _UNSEEN:
-                raise
-        with server_errors(client.get_address()):
-            status, info = client.get_job_status(id_), client.get_job_info(id_)
-        if status.is_terminal():
-            return exit_code(status, info)
-        time.sleep(_PAUSE)
+    with _loop_beside() as loop:
+        while True:
+            before = seen
+            try:
+                with server_errors(address):
+                    _wait_for(asyncio.run_coroutine_threadsafe(tail(), loop))
+            except BackendError:
+                broken = broken + 1 if seen == before else 0
+                if broken >= _UNSEEN:
+                    raise
+            with server_errors(address):
+                status, info = client.get_job_status(id_), client.get_job_info(id_)
+            if status.is_terminal():
+                return exit_code(status, info)
+            time.sleep(_PAUSE)
+
+
+@contextmanager
+def _loop_beside() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop in a thread of its own.
+
+    In the main thread, a signal that comes just before the loop waits is seen only when it wakes,
+    and a connection that is being closed may keep the interrupt to itself. So the main thread only
+    waits, and is interrupted at once.
+    """
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="qstore_ray-logs", daemon=True).start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(_end, loop)
+
+
+def _end(loop: asyncio.AbstractEventLoop) -> None:
+    """Called in the loop: its connection has a moment to close."""
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.call_later(_LOOK, loop.stop)
+
+
+def _wait_for(future: Future[None]) -> None:
+    """Wait for a coroutine that runs beside, and raise what it raised; Ctrl-C is seen soon."""
+    while not future.done():
+        wait([future], timeout=_LOOK)
+    future.result()
 
 
 def exit_code(status: JobStatus, info: JobDetails) -> int:
@@ -131,6 +176,20 @@ def exit_code(status: JobStatus, info: JobDetails) -> int:
         )
     code: int = info.driver_exit_code
     return code if code > 0 else 128 - code or _FAILED
+
+
+def _check_same(job: JobDetails, made_of: str) -> None:
+    """Refuse to pass one job off as another; a job of Ray's own command says nothing about it."""
+    if (job.metadata or {}).get(_MADE_OF, made_of) == made_of:
+        return
+    state = "has succeeded" if job.status.is_terminal() else "still runs"
+    raise UsageError(
+        f"the job {job.submission_id} {state}, and its job file or its command was another one",
+        field="id",
+        value=job.submission_id,
+        fix="Give this one a submission id of its own with --id, and a name of its own in the job "
+        "file: a run of that name exists.",
+    )
 
 
 def _id(name: str, number: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import hashlib
 import json
 import re
 import shlex
@@ -16,6 +17,7 @@ import typer
 
 from qstore_ray.cli.output import AsJson, examples, note, say, say_json
 from qstore_ray.errors import InterruptedRunError, UsageError
+from qstore_ray.storage.address import is_address
 
 if TYPE_CHECKING:
     from qstore_ray.cli.submit.attempts import Submission
@@ -53,7 +55,10 @@ def submit(
     ] = None,
     storage: Annotated[
         str | None,
-        typer.Option(metavar="DIR", help="Folder of the runs, the same on all nodes (storage)."),
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the runs, the same on all nodes, or an address (storage).",
+        ),
     ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for its end.")] = False,
     insecure: Annotated[
@@ -83,7 +88,8 @@ def submit(
     with tempfile.TemporaryDirectory() as scratch:
         packed = Path(scratch) / f"{name}.zip"
         package.write(packed)
-        found = attempt(client, name, entrypoint, {"working_dir": str(packed)})
+        made_of = hashlib.sha256(Path(job).read_bytes() + entrypoint(False).encode()).hexdigest()
+        found = attempt(client, name, entrypoint, {"working_dir": str(packed)}, made_of)
     note(_found(found, address))
     if no_wait:
         _say_left(found, as_json=as_json)
@@ -124,8 +130,11 @@ def _entrypoint(
     subject = job.as_posix() if starts_runs else name
     words = shlex.join([command, subject, *arguments, "--storage", storage, "--json"])
     # A job may have failed before it had a folder to resume.
-    folder = shlex.quote(f"{storage}/{name}")
-    resumed = f" $(test -e {folder} && echo --resume)" if starts_runs else ""
+    begun = f"test -e {shlex.quote(f'{storage}/{name}')}"
+    if is_address(storage):
+        shown = shlex.join(["runs", "show", name, "--storage", storage])
+        begun = f"{python} -m qstore_ray {shown} >/dev/null 2>&1"
+    resumed = f" $({begun} && echo --resume)" if starts_runs else ""
     return lambda resumes: f"{python} -m qstore_ray {words}{resumed if resumes else ''}"
 
 

@@ -43,6 +43,7 @@ class SearchEnd(TypedDict):
     result: str | None
     report: str | None
     failures: list[FailureCause]
+    hardware: NotRequired[dict[str, float]]
     refit: NotRequired[Table]
 
 
@@ -66,6 +67,8 @@ def as_dict(result: StudyResult, job: JobConfig) -> SearchEnd:
     for key, name in _FILES.items():
         found[key] = str(folder / name) if (folder / name).exists() else None
     found["failures"] = result.failures()
+    if result.hardware:
+        found["hardware"] = result.hardware
     if refit:
         found["refit"] = {"run_dir": str(refit), **_test_scores(refit)}
     return cast("SearchEnd", redact(found))

@@ -152,11 +152,13 @@ def _read(name: str, storage: str, url: str | None) -> tuple[StudyResult, Path]:
         StudyError: its storage is locked, damaged or out of reach.
     """
     from qstore_ray.tune.dashboards.pages import unknown_study_error
-    from qstore_ray.tune.study.address import for_field
+    from qstore_ray.tune.study.address import check_no_address, for_field
     from qstore_ray.tune.study.ownership import recorded_url
     from qstore_ray.tune.study.result import StudyResult
     from qstore_ray.tune.study.storage import JOURNAL
 
+    check_no_address(name)
+    check_no_address(storage)
     if url is not None:
         place = Path(name) if len(Path(name).parts) > 1 else Path(storage) / name
         folder = real_path(place)

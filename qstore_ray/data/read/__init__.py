@@ -2,4 +2,5 @@
 
 plan → dataset (schema) · ray_reader · merge (val into train)
 saved, manifest, row_groups   on disk
+size, fit                     whether rows are held or streamed, and preparation fitted on either
 """

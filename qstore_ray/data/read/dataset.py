@@ -10,7 +10,7 @@ can be had as arrays in this process or as a `ray.data.Dataset` on a cluster, wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import wrap
@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING
 
 from qstore_ray.data.read.plan import Arrays, ReadPlan, hold
 from qstore_ray.data.read.schema import Schema
+from qstore_ray.data.read.size import check_held
 from qstore_ray.data.rows.labels import ClassLabels
 from qstore_ray.errors import unknown_name_error
+from qstore_ray.storage.address import address_of
 
 if TYPE_CHECKING:
     import ray.data
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from qstore_ray.data.config import DatasetConfig
     from qstore_ray.data.prepare.prepare import Preparation
     from qstore_ray.data.rows.labels import Label
-    from qstore_ray.types import FloatArray, IntArray
+    from qstore_ray.types import AnyArray, FloatArray, IntArray
 
 
 _WIDTH = 87  # of what stands behind a name in `describe`
@@ -49,6 +51,7 @@ class Dataset:
         preparation: the steps fitted on train; prepares raw rows for prediction too.
         provenance: where the data comes from, in words.
         plans: split name to read plan.
+        streamed: whether a training reads the rows part by part and never holds them all.
 
     Examples:
         dataset = DatasetLoader.from_arrays(np.random.rand(40, 3), np.arange(40) % 2)
@@ -64,6 +67,7 @@ class Dataset:
     preparation: Preparation
     provenance: Mapping[str, str]
     plans: Mapping[str, ReadPlan]
+    streamed: bool = False
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{split} {size}" for split, size in self.sizes.items())
@@ -99,8 +103,34 @@ class Dataset:
         Raises:
             UnknownNameError: the dataset has no such split.
             DataError: the source cannot be read any more, or has changed.
+            ResourceError: the rows are streamed, and do not fit into memory.
         """
-        return self.plan(split).read()
+        plan = self.plan(split)
+        if self.streamed and plan.held is None:
+            check_held(plan.n_rows, self.schema.n_features, split)
+        return plan.read()
+
+    def parts(self, split: str) -> Iterator[Arrays]:
+        """The rows of `materialize` in parts, one after another; all at once unless streamed.
+
+        Raises:
+            UnknownNameError, DataError: see `materialize`.
+        """
+        plan = self.plan(split)
+        if not self.streamed or plan.held is not None:
+            yield plan.read()
+            return
+        for task in plan.tasks:
+            block = task()
+            yield Arrays(block["x"], block["y"])
+
+    def labels(self, split: str) -> AnyArray:
+        """Labels (N,) or (N, T) of `materialize`; of streamed rows they alone are in memory.
+
+        Raises:
+            UnknownNameError, DataError: see `materialize`.
+        """
+        return self.plan(split).labels
 
     def in_memory(self, *, raw: bool = True) -> Dataset:
         """The same dataset with its rows read already: `materialize` gives them at once.
@@ -113,11 +143,14 @@ class Dataset:
                 its prepared rows, and what needs raw ones reads the source.
 
         Raises:
-            DataError: see `materialize`.
+            DataError, ResourceError: see `materialize`.
         """
+        if self.streamed:
+            for split, plan in self.plans.items():
+                check_held(plan.n_rows, self.schema.n_features, split)
         plans = hold(self.plans) if raw else self.plans
         held = {split: replace(plan, held=plan.read()) for split, plan in plans.items()}
-        return replace(self, plans=held)
+        return replace(self, plans=held, streamed=False)
 
     def weights(self, split: str) -> FloatArray | None:
         """Sample weights (N,) of the rows of `materialize`, all above 0; None without weights.
@@ -163,26 +196,38 @@ class Dataset:
             f"{self.config.name}/{split}", self.plan(split), self.schema.n_features
         )
 
-    def save(self, folder: str | Path) -> Path:
+    def save(self, folder: str | Path) -> Path | str:
         """Write all splits as Parquet with everything to load them again; the folder.
+
+        Args:
+            folder: a new folder, or an unused address: s3://bucket/datasets/digits.
 
         Raises:
             DataError: the folder is not empty, or cannot be written.
+            UsageError, StorageError: the same of an address.
         """
-        from qstore_ray.data.read.saved import save_dataset
+        from qstore_ray.data.read.saved import save_dataset, upload_dataset
 
+        address = address_of(folder, "folder")
+        if address is not None:
+            return upload_dataset(self, address)
         return save_dataset(self, Path(folder))
 
     @staticmethod
     def load(folder: str | Path) -> Dataset:
         """The dataset that `save` wrote into `folder`, with the same fingerprint.
 
+        Of an address, a copy on this machine is read; what has not changed is not fetched again.
+
         Raises:
             DataError: no dataset there, or its files are not what was written.
+            StorageError: the object store cannot be used.
         """
-        from qstore_ray.data.read.saved import load_dataset
+        from qstore_ray.data.read.saved import fetched_dataset, load_dataset
 
-        return load_dataset(Path(folder), Dataset)
+        address = address_of(folder, "folder")
+        path = Path(folder) if address is None else fetched_dataset(address)
+        return load_dataset(path, Dataset)
 
     def describe(self) -> str:
         """The dataset in a few lines of text."""
@@ -204,6 +249,8 @@ class Dataset:
             lines[2:2] = [f"{'' if i else 'columns':13}{line}" for i, line in enumerate(table)]
         if config.augmentation is not None:
             lines.append(f"augmentation {self._augmented()}")
+        if self.streamed:
+            lines.append("stream       a training reads the rows part by part")
         if self.classes:
             lines.append(f"classes      {len(self.classes)}: {', '.join(schema.class_names)}")
         for split, counts in self.class_counts.items():

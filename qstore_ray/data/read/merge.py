@@ -20,11 +20,12 @@ import numpy as np
 from qstore_ray.config import fingerprint
 from qstore_ray.data.augment.expansion import expansion_of
 from qstore_ray.data.prepare.categories import names_after
-from qstore_ray.data.prepare.prepare import Preparation
+from qstore_ray.data.read.fit import fit_on, has_gaps
 from qstore_ray.data.read.plan import ReadPlan, SplitTask
-from qstore_ray.errors import ConfigError, UsageError, numbered
+from qstore_ray.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
+    from qstore_ray.data.prepare.prepare import Preparation
     from qstore_ray.data.read.dataset import Dataset
     from qstore_ray.types import IntArray
 
@@ -54,10 +55,9 @@ def with_val_in_train(dataset: Dataset) -> Dataset:
     joined = _joined(train.unaugmented(), val)
     preparation, gaps = dataset.preparation, False
     if preparation.steps:
-        x = joined.read_raw().x
-        with numbered(joined.source_rows):
-            preparation = Preparation.fit(preparation.steps, x)
-        gaps = bool(np.isnan(x).any())
+        width, streamed = dataset.schema.n_raw_features, dataset.streamed
+        preparation = fit_on(joined, preparation.steps, width, streamed=streamed)
+        gaps = config.augmentation is not None and has_gaps(joined)
     width = preparation.apply(np.zeros((0, dataset.schema.n_raw_features))).shape[1]
     known = dataset.schema
     names = names_after(known.feature_names, preparation, known.table)
@@ -121,7 +121,11 @@ def _joined(train: ReadPlan, val: ReadPlan) -> ReadPlan:
     if train.weight is not None and val.weight is not None:
         order = np.argsort(np.concatenate([train.source_rows, val.source_rows]))
         weight = np.concatenate([train.weight, val.weight])[order]
-    return ReadPlan(tuple(piece.task for piece in pieces), joined, weight=weight)
+    y = None
+    if train.y is not None and val.y is not None:
+        order = np.argsort(np.concatenate([train.source_rows, val.source_rows]))
+        y = np.concatenate([train.y, val.y])[order]
+    return ReadPlan(tuple(piece.task for piece in pieces), joined, weight=weight, y=y)
 
 
 def _pieces(plan: ReadPlan) -> Iterator[_Piece]:

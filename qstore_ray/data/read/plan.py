@@ -130,12 +130,14 @@ class ReadPlan:
         held: what `read` gives, where it was read already; a plan that is made from this one for
             other rows, or for rows prepared otherwise, has none.
         weight: sample weights of the rows `source_rows`, above 0; None if the source has none.
+        y: labels of the rows `source_rows`, numbered, where the rows are streamed; else None.
     """
 
     tasks: tuple[SplitTask, ...]
     source_rows: IntArray
     held: Arrays | None = None
     weight: FloatArray | None = None
+    y: AnyArray | None = None
 
     @property
     def times(self) -> int:
@@ -156,6 +158,11 @@ class ReadPlan:
     def weights(self) -> FloatArray | None:
         """Sample weights (N,) in the order of `read`; a copy has its original's."""
         return None if self.weight is None else np.repeat(self.weight, self.times)
+
+    @property
+    def labels(self) -> AnyArray:
+        """Labels (N,) or (N, T) in the order of `read`, which is called if they are not known."""
+        return self.read().y if self.y is None else np.repeat(self.y, self.times, axis=0)
 
     def unaugmented(self) -> ReadPlan:
         """The plan that reads the rows of the source alone, without copies."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -10,9 +11,13 @@ import ray.data
 from ray.data.block import Block, BlockAccessor, BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
-from qstore_ray.errors import UsageError
+from qstore_ray.data.prepare.one_pass import summary_of
+from qstore_ray.errors import QStoreError, UsageError, numbered
 
 if TYPE_CHECKING:
+    from qstore_ray.data.prepare.prepare import Preparation
+    from qstore_ray.data.prepare.steps import Step
+    from qstore_ray.data.prepare.summaries import Summary
     from qstore_ray.data.read.plan import ReadPlan, SplitTask
 
 
@@ -70,3 +75,39 @@ def read_with_ray(name: str, plan: ReadPlan, n_features: int) -> ray.data.Datase
     source = PlanDatasource(name, plan, row_bytes=8 * (n_features + 2))
     rows: ray.data.Dataset = ray.data.read_datasource(source, override_num_blocks=len(plan.tasks))
     return rows
+
+
+def summaries_with_ray(plan: ReadPlan, fitted: Preparation, step: Step) -> Iterator[Summary]:
+    """What `step` has to know of each block of the plan, in order, by tasks of a running Ray.
+
+    A few blocks more than there are processors are read ahead.
+
+    Raises:
+        QStoreError: what reading a block raised.
+    """
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    ahead = 2 * max(1, int(resources.get("CPU", 1.0)))
+    waiting: deque[Any] = deque()
+    remote = ray.remote(num_cpus=1, max_retries=3)(_summary)
+    for task in plan.tasks:
+        waiting.append(remote.remote(task, fitted, step))
+        if len(waiting) >= ahead:
+            yield _received(waiting.popleft())
+    while waiting:
+        yield _received(waiting.popleft())
+
+
+def _summary(task: SplitTask, fitted: Preparation, step: Step) -> Summary:
+    block = task.raw()
+    with numbered(block.row):
+        return summary_of(fitted, step, block.x)
+
+
+def _received(found: Any) -> Summary:
+    try:
+        summary: Summary = ray.get(found)
+    except ray.exceptions.RayTaskError as exc:
+        if isinstance(exc.cause, QStoreError):
+            raise exc.cause from exc
+        raise
+    return summary

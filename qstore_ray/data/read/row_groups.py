@@ -37,19 +37,24 @@ class RowGroup:
             raise DataError(
                 f"a saved dataset cannot be read: {exc}", field="path", value=self.path
             ) from exc
-        x, y, row = (table.column(name).combine_chunks() for name in ("x", "y", "row"))
-        labels = (
-            _matrix(y) if pa.types.is_fixed_size_list(y.type) else y.to_numpy(zero_copy_only=False)
-        )
-        text = pa.types.is_string(y.type)
+        x, row = (table.column(name).combine_chunks() for name in ("x", "row"))
         columns = {
             "x": _matrix(x),
-            "y": labels.astype(str) if text else labels,
+            "y": label_values(table),
             "row": row.to_numpy(),
         }
         if "weight" in table.column_names:
             columns["weight"] = table.column("weight").to_numpy()
         return columns
+
+
+def label_values(table: pa.Table) -> AnyArray:
+    """The labels (rows,) or (rows, T) in the column y, as they were before they were numbered."""
+    y = table.column("y").combine_chunks()
+    if pa.types.is_fixed_size_list(y.type):
+        return _matrix(y)
+    labels: AnyArray = y.to_numpy(zero_copy_only=False)
+    return labels.astype(str) if pa.types.is_string(y.type) else labels
 
 
 def write_rows(plan: ReadPlan, path: Path) -> list[str]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,16 +36,19 @@ from qstore_ray.data.read.manifest import (
     read_manifest,
 )
 from qstore_ray.data.read.plan import ReadPlan, SplitTask
-from qstore_ray.data.read.row_groups import RowGroup, write_rows
+from qstore_ray.data.read.row_groups import RowGroup, label_values, write_rows
 from qstore_ray.data.read.schema import Schema
+from qstore_ray.data.read.size import streams
 from qstore_ray.data.rows.labels import KINDS, ClassLabels, Labels
 from qstore_ray.errors import DataError
 from qstore_ray.files import write_durably
+from qstore_ray.storage.copies import check_free, fetched_folder, save_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qstore_ray.data.read.dataset import Dataset
+    from qstore_ray.storage.address import StorageAddress
 
 
 def save_dataset(dataset: Dataset, folder: Path) -> Path:
@@ -92,6 +96,36 @@ def save_dataset(dataset: Dataset, folder: Path) -> Path:
     return folder
 
 
+def upload_dataset(dataset: Dataset, address: StorageAddress) -> str:
+    """Write the dataset to an unused address, its manifest last; the address.
+
+    Raises:
+        DataError: the source changed since the dataset was loaded.
+        UsageError: there is something at the address.
+        StorageError: the object store cannot be used.
+    """
+    check_free(address)  # before the rows are read
+    with TemporaryDirectory(prefix="qstore-dataset-") as folder:
+        save_folder(save_dataset(dataset, Path(folder)), address, last=MANIFEST)
+    return str(address)
+
+
+def fetched_dataset(address: StorageAddress) -> Path:
+    """A copy of a saved dataset on this machine.
+
+    Raises:
+        DataError: no dataset there.
+        StorageError: the object store cannot be used.
+    """
+    folder = fetched_folder(address, {MANIFEST: True})
+    known = read_manifest(folder).sha256
+    changed = {
+        name: not (folder / name).is_file() or sha256_of(folder / name) != digest
+        for name, digest in known.items()
+    }
+    return fetched_folder(address, changed)
+
+
 def load_dataset(folder: Path, make: Callable[..., Dataset]) -> Dataset:
     """The dataset that `save_dataset` wrote; its rows are read when they are asked for.
 
@@ -118,6 +152,8 @@ def load_dataset(folder: Path, make: Callable[..., Dataset]) -> Dataset:
     if manifest.merged:
         labels = ClassLabels(manifest.classes, manifest.merged)
     expansion = expansion_of(config, manifest.schema)
+    n_rows = sum(manifest.rows.values())
+    streamed = streams(config.stream, n_rows, manifest.schema.n_raw_features, held=False)
     return make(
         config=config,
         schema=manifest.schema,
@@ -134,9 +170,11 @@ def load_dataset(folder: Path, make: Callable[..., Dataset]) -> Dataset:
                 labels,
                 preparation,
                 expansion if split == "train" else None,
+                streamed=streamed,
             )
             for split, digests in manifest.blocks.items()
         },
+        streamed=streamed,
     )
 
 
@@ -147,6 +185,8 @@ def _plan(
     labels: Labels,
     preparation: Preparation,
     expansion: Expansion | None,
+    *,
+    streamed: bool,
 ) -> ReadPlan:
     with pq.ParquetFile(path) as file:
         if file.num_row_groups != len(digests):
@@ -156,6 +196,7 @@ def _plan(
         kept = file.read(columns=["row", "weight"] if weighted else ["row"])
         rows = kept.column("row").to_numpy()
         weight = kept.column("weight").to_numpy() if weighted else None
+        y = labels.encode(label_values(file.read(columns=["y"]))) if streamed else None
     tasks = tuple(
         SplitTask(
             source=RowGroup(str(path.resolve()), number),
@@ -169,7 +210,7 @@ def _plan(
         )
         for number, (digest, size) in enumerate(zip(digests, sizes, strict=True))
     )
-    return ReadPlan(tasks, rows, weight=weight)
+    return ReadPlan(tasks, rows, weight=weight, y=y)
 
 
 def _plain_schema(schema: Schema) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast, runtime_checkable
 
 from qstore_ray.backends.base import (
     Backend,
@@ -90,6 +90,19 @@ class DrawnMethod(Protocol):
         Args:
             rows_gradient: also differentiate the row angles.
             key: names the draws. Its words alone count, so all parts of a batch have the same.
+        """
+        ...
+
+
+@runtime_checkable
+class DrawsItsSize(Protocol):
+    """A drawn method whose draw may decide how many evaluations it plans."""
+
+    def size_varies(self, template: Template, *, rows: bool) -> bool:
+        """Whether the plans of two steps may differ in their number of evaluations.
+
+        Args:
+            rows: also differentiate the row angles.
         """
         ...
 

@@ -82,6 +82,10 @@ class RandomCoordinateShift:
         gate = int(generator(key.and_also(_COORDINATE), 0).integers(max(count, 1)))
         return _plan(self.name, template, bindings, rows_gradient, slice(gate, gate + 1))
 
+    def size_varies(self, template: Template, *, rows: bool) -> bool:
+        """Whether some angles have longer rules than others; see `DrawsItsSize`."""
+        return len({len(rule) for rule in shifted_gates(template, rows=rows).rules}) > 1
+
 
 def _plan(
     name: str, template: Template, bindings: Bindings, rows_gradient: bool, shifted: slice

@@ -127,10 +127,23 @@ class ChecksRows(Protocol):
 
 @runtime_checkable
 class Calibrates(Protocol):
-    """An optimizer whose first step may ask for more than the later ones."""
+    """An optimizer whose first step asks for more than the later ones."""
 
     def calibrated(self, state: OptimizerState) -> OptimizerState:
         """A state as after the first step, in what its next step asks for."""
+        ...
+
+
+@runtime_checkable
+class AdaptsRows(Protocol):
+    """An optimizer whose steps ask for more or fewer rows, depending on the values before."""
+
+    def with_fewest_rows(self, state: OptimizerState) -> OptimizerState:
+        """A state whose next step asks for no more rows than any other."""
+        ...
+
+    def with_most_rows(self, state: OptimizerState) -> OptimizerState:
+        """A state whose next step asks for no fewer rows than any other."""
         ...
 
 

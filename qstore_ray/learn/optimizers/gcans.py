@@ -85,6 +85,14 @@ class GCANS(Config):
             "k": np.zeros(1),
         }
 
+    def with_fewest_rows(self, state: OptimizerState) -> OptimizerState:
+        """The state that asks for `min_rows`; see `AdaptsRows`."""
+        return {**state, "rows": np.full(1, float(self.min_rows))}
+
+    def with_most_rows(self, state: OptimizerState) -> OptimizerState:
+        """The state that asks for all rows of a batch; see `AdaptsRows`."""
+        return {**state, "rows": np.full(1, _MOST_ROWS)}
+
     def search(
         self,
         state: OptimizerState,

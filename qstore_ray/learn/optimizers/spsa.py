@@ -36,7 +36,8 @@ class SPSA(Config):
         alpha, gamma: exponents of the gains.
         calibration: directions of the first step that find the size of a slope (two more values
             each). Then a is taken so that the first step moves a parameter by about the learning
-            rate, which needs no knowledge of the loss. 0: a is the learning rate itself.
+            rate, which needs no knowledge of the loss. If all of them are flat, the size is that of
+            the first later step with a slope. 0: a is the learning rate itself.
         blocking: take a step only where the value does not rise by more than `allowed_increase`
             (two more values a step).
         allowed_increase: by how much the value may rise.
@@ -56,8 +57,8 @@ class SPSA(Config):
         return {"k": np.zeros(1), "factor": np.full(1, 0.0 if self.calibration else 1.0)}
 
     def calibrated(self, state: OptimizerState) -> OptimizerState:
-        """The state with a factor; see `Calibrates`."""
-        return {**state, "factor": np.ones(1)}
+        """The state after the first step; see `Calibrates`."""
+        return {**state, "k": np.ones(1)}
 
     def search(
         self,
@@ -69,20 +70,27 @@ class SPSA(Config):
         """One step; see `SearchOptimizer.search`."""
         k, factor = state["k"], state["factor"]
         c = self.perturbation / float(k[0] + 1.0) ** self.gamma
-        if factor[0] == 0.0:
-            factor = self._calibrated(theta, problem, c)
+        if factor[0] == 0.0 and k[0] == 0.0:
+            factor = self._factor(self._first_slopes(theta, problem, c))
         signs = random_signs(problem.key, _GRADIENT, (self.directions, len(theta)))
-        gradient = along_signs(slopes_along(problem, theta, signs, c), signs)
+        slopes = slopes_along(problem, theta, signs, c)
+        if factor[0] == 0.0:
+            factor = self._factor(slopes)
+        gradient = along_signs(slopes, signs)
         gain = learning_rate * factor / (k + 1.0 + self.stability) ** self.alpha
         moved = theta - gain * gradient
         if self.blocking:
             moved = unless_it_rises(problem, theta, moved, self.allowed_increase)
         return moved, {"k": k + 1.0, "factor": factor}
 
-    def _calibrated(self, theta: FloatArray, problem: Problem, c: float) -> FloatArray:
-        """(1 + A)^α over the mean size of a slope; 0, to try again, where the loss is flat."""
+    def _first_slopes(self, theta: FloatArray, problem: Problem, c: float) -> FloatArray:
+        """Slopes along the directions of the calibration (D,)."""
         signs = random_signs(problem.key, _CALIBRATION, (self.calibration, len(theta)))
-        size = np.abs(slopes_along(problem, theta, signs, c)).mean(keepdims=True)
+        return slopes_along(problem, theta, signs, c)
+
+    def _factor(self, slopes: FloatArray) -> FloatArray:
+        """(1 + A)^α over the mean size of the slopes; 0 if all are flat."""
+        size = np.abs(slopes).mean(keepdims=True)
         rise = (1.0 + self.stability) ** self.alpha
         factor: FloatArray = np.divide(rise, size, out=np.zeros(1), where=size != 0.0)
         return factor

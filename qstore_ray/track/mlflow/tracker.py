@@ -17,7 +17,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
@@ -256,15 +256,15 @@ class MLflowTracker:
         if not self._attempt:
             self._tag_attempt()
 
-    def _log_points(self, points: Iterable[Point]) -> None:
-        """Log the points that the store does not have yet. If a request fails, its effect is
-        unknown, so the next call reads the stored points again.
+    def _log_points(self, points: Iterable[Point], again: Collection[str] = ()) -> None:
+        """Log the points that the store does not have yet, and those of the keys of `again`. If a
+        request fails, its effect is unknown, so the next call reads the stored points again.
         """
         from mlflow.entities import Metric
 
         logged = self._stored_points() if self._logged is None else self._logged
         self._logged = None
-        fresh = [point for point in points if point[:2] not in logged]
+        fresh = [p for p in points if p[:2] not in logged or p[0] in again]
         now = int(1000 * time.time())
         metrics = [Metric(key, value, now, step) for key, step, value in fresh]
         for some in _chunks(metrics, _MOST_METRICS):
@@ -287,9 +287,16 @@ class MLflowTracker:
         self._tag({key: as_text(value) for key, value in tags.items()})
 
     def _log_summary(self, summary: ReadOnlyTable, last_epoch: int) -> None:
-        """Under `summary.`: numbers as metrics at the last epoch, everything else as tags."""
+        """Under `summary.`: numbers as metrics at the last epoch, everything else as tags.
+
+        A number that was corrected since is logged again: of one step, MLflow shows the latest.
+        """
         flat = list(leaves(summary, "summary."))
-        self._log_points((key, last_epoch, float(v)) for key, v in flat if is_number(v))
+        numbers = {key: float(v) for key, v in flat if is_number(v)}
+        known = self._client.get_run(self._run_id).data.metrics
+        old = {key for key in numbers.keys() & known.keys() if known[key] != numbers[key]}
+        points = ((key, last_epoch, value) for key, value in numbers.items())
+        self._log_points(points, again=old)
         self._tag({key: as_text(value) for key, value in flat if not is_number(value)})
 
     def _log_artifacts(self, artifacts: Sequence[Path]) -> None:

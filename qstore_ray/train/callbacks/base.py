@@ -49,6 +49,7 @@ class Callback:
         on_error: `raise` ends the run when a hook raises, `warn` records it and continues.
         decides: whether the trained parameters depend on it (as with early stopping). Such a
             callback cannot be changed when a run is resumed.
+        ends_early: whether it may end the run before its last epoch; a forecast says so.
         comes_last: whether it is called after the others, to see what they have logged.
 
     A callback that follows a metric names it as `monitor`: before a run begins it is checked that
@@ -63,6 +64,7 @@ class Callback:
 
     on_error: ClassVar[Literal["raise", "warn"]] = "raise"
     decides: ClassVar[bool] = False
+    ends_early: ClassVar[bool] = False
     comes_last: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, PrivateAttr, model_validator
@@ -60,6 +60,7 @@ class Budget(Config, Callback):
         trainer = TrainerConfig(callbacks=[budget])
     """
 
+    ends_early: ClassVar[bool] = True
     seconds: float | None = Field(default=None, gt=0.0)
     circuits: int | None = Field(default=None, gt=0)
     shots: int | None = Field(default=None, gt=0)

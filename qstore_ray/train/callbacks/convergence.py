@@ -60,6 +60,11 @@ class ConvergenceMonitor(ConvergenceDetector, Callback):
         """Whether it may end the run."""
         return bool(self.end_on)
 
+    @property
+    def ends_early(self) -> bool:  # type: ignore[override]  # elsewhere it is the same for a class
+        """Whether it may end the run."""
+        return bool(self.end_on)
+
     def without_validation(self) -> tuple[Callback | None, tuple[str, ...]]:
         """Follows the metric of train, and no longer ends the run."""
         if not self.monitor.startswith("val_"):

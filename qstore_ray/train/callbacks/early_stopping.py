@@ -33,6 +33,7 @@ class EarlyStopping(StoppingRule, Callback):
     """
 
     decides: ClassVar[bool] = True
+    ends_early: ClassVar[bool] = True
     _state: Any = PrivateAttr(default_factory=dict)
     _theta: Any = PrivateAttr(default=None)
 

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from qstore_ray.backends.paid import of_run
-from qstore_ray.data.batches.batches import BalancedBatches, Batches, StandardBatches
 from qstore_ray.errors import (
     BudgetReachedError,
     CheckpointError,
@@ -33,13 +32,13 @@ from qstore_ray.learn.schedules import Horizon
 from qstore_ray.learn.targets import nothing_to_learn
 from qstore_ray.track.base import Record
 from qstore_ray.train.callbacks.run import Run
-from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.job import Assignment, TrainingRows, WorkerResult
+from qstore_ray.train.job import AnyRows, Assignment, WorkerResult
 from qstore_ray.train.loop.control import Control
 from qstore_ray.train.loop.hooks import Hooks
-from qstore_ray.train.loop.objective import RowSelection, TrainingObjective
+from qstore_ray.train.loop.objective import TrainingObjective
 from qstore_ray.train.loop.reducer import Reducer
 from qstore_ray.train.loop.reporter import Reporter
+from qstore_ray.train.loop.source import open_batches
 from qstore_ray.train.loop.stepper import Stepper
 from qstore_ray.train.loop.validation import Validation
 from qstore_ray.train.run.chain import ChainPlace, place_in_chain
@@ -49,7 +48,7 @@ from qstore_ray.train.run.state import TrainState
 
 if TYPE_CHECKING:
     from qstore_ray.train.fallback import FallbackStep
-    from qstore_ray.types import AnyArray, FloatArray, IntArray
+    from qstore_ray.types import AnyArray
 
 Status = Literal["finished", "interrupted", "regroup"]
 _ENDINGS = (None, "stop", "end")
@@ -60,7 +59,7 @@ _TRAINED = "trained_theta"
 """In the last checkpoint: the parameters of the last step, where callbacks put others in place."""
 
 
-def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporter) -> WorkerResult:
+def run(job: Assignment, rows: AnyRows, reducer: Reducer, reporter: Reporter) -> WorkerResult:
     """Train from the last checkpoint (or the start) to the last epoch, or until a stop request.
 
     Called in every worker, with the same job and rows. If the backend fails, the next one of the
@@ -81,7 +80,7 @@ def run(job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporte
 
 
 def _run_member(
-    job: Assignment, rows: TrainingRows, reducer: Reducer, reporter: Reporter
+    job: Assignment, rows: AnyRows, reducer: Reducer, reporter: Reporter
 ) -> WorkerResult | None:
     """Train with the backend that the run is on; None if another one of the chain is to continue.
 
@@ -132,19 +131,11 @@ def _run_member(
         )
 
 
-def batches_of(config: TrainerConfig, y: AnyArray) -> Batches:
-    """Which rows come together in each step of each epoch."""
-    size = config.batch_size * config.accumulate
-    if config.batches == "balanced":
-        return BalancedBatches(labels=y, batch_size=size, seed=config.seed)
-    return StandardBatches(n_rows=len(y), batch_size=size, seed=config.seed)
-
-
 class _Loop:
     def __init__(
         self,
         job: Assignment,
-        rows: TrainingRows,
+        rows: AnyRows,
         reducer: Reducer,
         reporter: Reporter,
         saved: SavedRun,
@@ -158,9 +149,9 @@ class _Loop:
             job.model, backend, config.gradient, reducer, config.gradient_options
         )
         self.stepper = Stepper(config, self.objective)
-        self.validation = Validation(job, rows, self.objective)
-        self.batches = batches_of(config, rows.y)
-        self.steps_per_epoch = len(self.batches.of_epoch(0))
+        self.source = open_batches(config, rows, reducer)
+        self.validation = Validation(job, rows, self.objective, self.source)
+        self.steps_per_epoch = self.source.steps_per_epoch
         self.rows_per_epoch = 0
         self.is_first = reducer.rank == 0
         self.journal = self._journal()
@@ -236,7 +227,7 @@ class _Loop:
                 state = replace(state, theta=found.arrays[_TRAINED])
         self.objective.usage = state.usage
         self.journal.start(
-            state, problems, rows=len(self.rows.x), steps_per_epoch=self.steps_per_epoch,
+            state, problems, rows=self.rows.n_rows, steps_per_epoch=self.steps_per_epoch,
             workers=self.reducer.world_size,
         )  # fmt: skip
         for warning in self._warnings():
@@ -258,13 +249,10 @@ class _Loop:
 
     def steps(self, state: TrainState) -> tuple[TrainState, bool]:
         """The remaining steps of the running epoch; True if all workers are to stop."""
-        batches = self.batches.of_epoch(state.epoch)
-        self.rows_per_epoch = sum(map(len, batches))
-        weight = self._weight(batches)
-        for index in batches[state.step_in_epoch :]:
+        self.rows_per_epoch = self.source.rows_of_epoch(state.epoch)
+        for rows in self.source.steps(state.epoch, state.step_in_epoch):
             self.call("on_batch_begin", state)
             self.objective.control = self._asked()
-            rows = RowSelection(self.rows.x, self.rows.y, index, self.rows.row, weight)
             state, done = self.stepper.step(state, rows)
             self.journal.step(state, done.loss)
             self.call("on_batch_end", state, done)
@@ -277,11 +265,6 @@ class _Loop:
                 self.regroups = not control.stop
                 return state, True
         return state, False
-
-    def _weight(self, batches: list[IntArray]) -> FloatArray | None:
-        """The rows' weights (N,), 1 on the mean over the rows of the epoch; see `learn.weights`."""
-        weight = self.rows.weight
-        return None if weight is None else weight / weight[np.concatenate(batches)].mean()
 
     def _asked(self) -> Control:
         """What this worker asks of all workers in this step."""
@@ -307,7 +290,7 @@ class _Loop:
             metric=monitored(record, self._monitor),
             usage=self.objective.usage,
         )
-        if len(self.rows.x_val):
+        if self.rows.n_val:
             self.call("on_validation_end", state, record)
         self.call("on_epoch_end", state, record)
         record |= self.hooks.run.take_logged()
@@ -392,5 +375,5 @@ class _Loop:
 
     @property
     def _monitor(self) -> str:
-        automatic = "val_loss" if len(self.rows.x_val) else "train_loss"
+        automatic = "val_loss" if self.rows.n_val else "train_loss"
         return self.job.config.monitor or automatic

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from qstore_ray.errors import DivergenceError, QStoreError
 from qstore_ray.learn.gradients import get_gradient
 from qstore_ray.learn.optimizers import get_optimizer
@@ -28,11 +26,11 @@ if TYPE_CHECKING:
     from qstore_ray.backends.base import Backend
     from qstore_ray.learn.model import QuantumModel
     from qstore_ray.train.config import TrainerConfig
-    from qstore_ray.train.job import TrainingRows
+    from qstore_ray.train.job import AnyRows
 
 
 def check_member(
-    model: QuantumModel, config: TrainerConfig, rows: TrainingRows, backend: Backend
+    model: QuantumModel, config: TrainerConfig, rows: AnyRows, backend: Backend
 ) -> None:
     """Raise what training on this backend of a chain would raise.
 
@@ -44,7 +42,8 @@ def check_member(
         objective = TrainingObjective(
             model, backend, config.gradient, LocalReducer(), config.gradient_options
         )
-        first = RowSelection(rows.x, rows.y, np.arange(1), rows.row)
+        number = None if rows.row is None else rows.row[:1]
+        first = RowSelection(rows.first, rows.y[:1], number=number)
         theta = model.initial(config.seed)
         for prepare in (objective.for_training, objective.for_testing):
             prepare(config.seed, 0)

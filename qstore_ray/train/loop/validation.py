@@ -21,9 +21,10 @@ from qstore_ray.learn.optimizers import SearchOptimizer, get_optimizer
 from qstore_ray.learn.scoring import Scoring, answers_of
 from qstore_ray.train.callbacks.base import Callback
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.job import Assignment, TrainingRows
+from qstore_ray.train.job import AnyRows, Assignment
 from qstore_ray.train.loop.hooks import named
-from qstore_ray.train.loop.objective import RowSelection, TrainingObjective
+from qstore_ray.train.loop.objective import TrainingObjective
+from qstore_ray.train.loop.source import BatchSource
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
@@ -64,7 +65,7 @@ def asked_metrics(
     model: QuantumModel,
     config: TrainerConfig,
     callbacks: Iterable[Callback],
-    rows: TrainingRows,
+    rows: AnyRows,
     class_names: tuple[str, ...],
 ) -> tuple[str, ...]:
     """The metrics, beside loss and accuracy, that val has to be scored by each epoch.
@@ -76,19 +77,19 @@ def asked_metrics(
     scoring = Scoring(model.loss.goal, class_names)
     with under("trainer"):
         scoring.check(config.metrics, "metrics")
-        if config.metrics and not len(rows.x_val):
+        if config.metrics and not rows.n_val:
             raise ConfigError(
                 "the metrics are of val, and there are no validation rows",
                 field="metrics",
                 value=list(config.metrics),
                 fix="Set dataset.split.val, or leave the metrics out.",
             )
-        optional = optional_metric_names(model, class_names, len(rows.x_val))
+        optional = optional_metric_names(model, class_names, rows.n_val)
         if config.monitor:
-            known = [*metric_names(model, len(rows.x_val)), *optional]
+            known = [*metric_names(model, rows.n_val), *optional]
             monitored(dict.fromkeys(known, 0.0), config.monitor)
     called = named(list(callbacks))
-    known = epoch_metric_names(model, config, len(rows.x_val), class_names)
+    known = epoch_metric_names(model, config, rows.n_val, class_names)
     _check_monitors(model, called, known)
     watched = [("trainer.monitor", config.monitor)]
     watched += [(f"{name}.monitor", _monitor(each)) for name, each in called.items()]
@@ -159,25 +160,22 @@ def _why_not(scoring: Scoring, model: QuantumModel, name: str, y: AnyArray) -> s
 class Validation:
     """Scores the rows of val. Used in every worker; all make the same calls in order."""
 
-    def __init__(self, job: Assignment, rows: TrainingRows, objective: TrainingObjective) -> None:
+    def __init__(
+        self, job: Assignment, rows: AnyRows, objective: TrainingObjective, source: BatchSource
+    ) -> None:
         weight = rows.weight_val
-        self._objective = objective
-        self._rows = RowSelection(
-            rows.x_val,
-            rows.y_val,
-            number=rows.row_val,
-            weight=None if weight is None else weight / weight.mean(),
-            weighs_correct=True,
-        )
+        self._objective, self._source = objective, source
+        self._y = rows.y_val
+        self._weight = None if weight is None else weight / weight.mean()
         self._targets = job.targets
         self._scoring = Scoring(job.model.loss.goal, job.class_names)
-        self._names = job.metrics if len(rows.x_val) else ()
+        self._names = job.metrics if rows.n_val else ()
 
     @property
     def warnings(self) -> list[str]:
         """A sentence for each requested metric that these rows do not define."""
         model = self._objective.model
-        reasons = {n: _why_not(self._scoring, model, n, self._rows.y) for n in self._names}
+        reasons = {n: _why_not(self._scoring, model, n, self._y) for n in self._names}
         return [f"{VAL}{name} is not recorded: {why}" for name, why in reasons.items() if why]
 
     def score(self, theta: FloatArray) -> tuple[blocks.Sums, dict[str, float]]:
@@ -186,16 +184,24 @@ class Validation:
         Raises:
             DivergenceError: metrics are requested, and an output is NaN or infinite.
         """
-        if not self._names:
-            return blocks.total(self._objective.scores(theta, self._rows)), {}
-        outputs = self._objective.outputs(theta, self._rows)
-        model = self._objective.model
-        found = blocks.scored(model, outputs, self._rows.y, self._rows.weight, weighs_correct=True)
-        return blocks.total(found), self._metrics(outputs.reshape(-1, model.n_outputs))
+        model, start = self._objective.model, 0
+        sums: list[FloatArray] = []
+        outputs: list[FloatArray] = []
+        for part in self._source.validation():
+            if not self._names:
+                sums.append(self._objective.scores(theta, part))
+                continue
+            found = self._objective.outputs(theta, part)
+            rows = slice(start, start + part.count)
+            weight = None if self._weight is None else self._weight[rows]
+            sums.append(blocks.scored(model, found, self._y[rows], weight, weighs_correct=True))
+            outputs.append(found.reshape(-1, model.n_outputs)[: part.count])
+            start = rows.stop
+        metrics = self._metrics(np.concatenate(outputs)) if self._names else {}
+        return blocks.total(np.concatenate(sums)), metrics
 
     def _metrics(self, outputs: FloatArray) -> dict[str, float]:
-        y, reducer = self._rows.y, self._objective.reducer
-        outputs = outputs[: len(y)]
+        y, reducer = self._y, self._objective.reducer
         if not np.isfinite(outputs).all():
             raise DivergenceError(
                 "the outputs on the validation rows became NaN or infinite",
@@ -206,7 +212,7 @@ class Validation:
             if self._targets is not None:
                 y, outputs = self._targets.undo(y), self._targets.undo(outputs)
             answers = answers_of(self._objective.model.loss, outputs)
-            scores = self._scoring.scores(y, answers, self._names, self._rows.weight).values
+            scores = self._scoring.scores(y, answers, self._names, self._weight).values
             values = np.array([scores.get(name, np.nan) for name in self._names])
         # Worker 0's bits: other nodes may have another scikit-learn.
         values = reducer.broadcast(values)

@@ -15,7 +15,7 @@ from qstore_ray.errors import ConfigError, RunExistsError
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.schedules import Horizon, Schedule, Tick, get_schedule
 from qstore_ray.train.config import TrainerConfig
-from qstore_ray.train.loop.loop import batches_of
+from qstore_ray.train.loop.source import batches_of
 from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.run.checkpoint import latest_checkpoint
 from qstore_ray.train.run.run_folder import read_run_record

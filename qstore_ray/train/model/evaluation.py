@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
+from qstore_ray.errors import numbered
 from qstore_ray.learn import step
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.scoring import Answers, Scores, Scoring, answers_of
 from qstore_ray.learn.targets import TargetScaling
 
 if TYPE_CHECKING:
+    from qstore_ray.data.read.dataset import Dataset
     from qstore_ray.types import AnyArray, FloatArray
 
 
@@ -26,6 +30,35 @@ class Evaluation(NamedTuple):
     y: AnyArray
     answers: Answers
     weight: FloatArray | None = None
+
+
+def outputs_of_split(
+    block_outputs: Callable[[FloatArray, int], FloatArray],
+    n_outputs: int,
+    dataset: Dataset,
+    split: str,
+) -> tuple[FloatArray, AnyArray]:
+    """Outputs (blocks, 16, K) of a model on the rows of a split, and their targets (N, …).
+
+    Streamed rows are read part by part; the outputs of a row are the same.
+
+    Args:
+        block_outputs: of features (N, F), whose first row has this number in the split.
+    """
+    parts: list[FloatArray] = []
+    targets: list[AnyArray] = []
+    start = 0
+    for x, y in dataset.parts(split):
+        with numbered(dataset.rows(split)[start:]):
+            blocks = block_outputs(x, start)
+        if len(y) == dataset.sizes[split]:
+            return blocks, y
+        parts.append(blocks.reshape(-1, n_outputs)[: len(y)])
+        targets.append(y)
+        start += len(y)
+    filling = np.repeat(parts[0][:1], -start % step.BLOCK, axis=0)
+    outputs = np.concatenate([*parts, filling])
+    return outputs.reshape(-1, step.BLOCK, n_outputs), np.concatenate(targets)
 
 
 def scored(

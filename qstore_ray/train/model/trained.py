@@ -6,9 +6,9 @@ training data. `save` writes the same to one `.qsm` file; both give the same pre
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +16,20 @@ import numpy as np
 
 from qstore_ray.backends import open_backend
 from qstore_ray.backends.base import Backend
-from qstore_ray.backends.keys import for_scoring
+from qstore_ray.backends.keys import for_scoring, from_row
+from qstore_ray.backends.paid_call import measured
 from qstore_ray.data.inputs.frame import label_name, place_of, weights_to_score
 from qstore_ray.data.inputs.labelled import label_column, labelled_dataset, split_name
 from qstore_ray.data.inputs.signature import Signature, raw_rows
 from qstore_ray.data.prepare.prepare import Preparation
 from qstore_ray.data.read.dataset import Dataset
-from qstore_ray.errors import DataError, UsageError, numbered, placed
-from qstore_ray.files import expanded
+from qstore_ray.errors import DataError, UsageError, placed
 from qstore_ray.learn import step
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.scoring import Scoring
 from qstore_ray.learn.targets import TargetScaling
-from qstore_ray.train.model.archive import SUFFIX, check_suffix, read_bytes, write_bytes
-from qstore_ray.train.model.evaluation import Evaluation, scored
+from qstore_ray.train.model.archive import SUFFIX, read_bytes
+from qstore_ray.train.model.evaluation import Evaluation, outputs_of_split, scored
 from qstore_ray.train.model.modelfile import (
     PREPARATION,
     THETA,
@@ -37,6 +37,7 @@ from qstore_ray.train.model.modelfile import (
     read_model,
     write_model,
 )
+from qstore_ray.train.model.place import local_model, save_model
 from qstore_ray.train.run.checkpoint import find_checkpoint
 from qstore_ray.train.run.manifest import ModelDescription, model_description
 from qstore_ray.train.run.provenance import Origin, origin_of, with_run
@@ -82,12 +83,14 @@ class TrainedModel:
         """The model of a run folder (its newest checkpoint), a checkpoint folder or a `.qsm` file.
 
         Args:
+            path: of one of them, or its address.
             backend: where circuits are evaluated; without it exactly, in this process.
 
         Raises:
             CheckpointError: no readable checkpoint exists, or the model file is damaged.
+            StorageError: the object store cannot be used.
         """
-        path = expanded(path)
+        path = local_model(path)
         if path.suffix == SUFFIX and not path.is_dir():
             return cls.from_bytes(read_bytes(path), backend)
         checkpoint = find_checkpoint(path)
@@ -137,17 +140,15 @@ class TrainedModel:
         arrays = {THETA: self.theta, **{PREPARATION + name: array for name, array in states}}
         return write_model(self.about, self.model, arrays, self.known_origin())
 
-    def save(self, path: str | Path) -> Path:
-        """Write the model into one `.qsm` file, whole or not at all; the path.
+    def save(self, path: str | Path) -> Path | str:
+        """Write the model into one `.qsm` file, whole or not at all; the path, or the address.
 
         Raises:
+            StorageError: the object store cannot be used.
             UsageError: another ending, or a file that cannot be written.
             CircuitError: a circuit of the user's own that cannot be written as OpenQASM.
         """
-        path = expanded(path)
-        check_suffix(path)
-        write_bytes(path, self.to_bytes())
-        return path
+        return save_model(path, self.to_bytes)
 
     def known_origin(self) -> Origin:
         """Where it comes from, as it is known now: a run may have ended since it was loaded."""
@@ -197,8 +198,20 @@ class TrainedModel:
 
     def _outputs(self, x: FloatArray) -> FloatArray:
         """Outputs (N, K) for features (N, F), those of a regression in the units of the data."""
-        outputs = step.outputs_of(self.model, self.theta, x, self.backend)
+        outputs = self._measured(step.outputs_of, x)
         return outputs if self.targets is None else self.targets.undo(outputs)
+
+    def _measured(self, outputs: Callable[..., Any], x: FloatArray, first: int = 0) -> FloatArray:
+        """`outputs` of features x (N, F): on paid hardware a call with a record of its own."""
+        return measured(
+            self.record, from_row(self.backend, first), (self.theta, x),
+            lambda backend: outputs(self.model, self.theta, x, backend),
+        )  # fmt: skip
+
+    @property
+    def record(self) -> str:
+        """What the name of such a record begins with: after the run, if it comes from one."""
+        return f"predict-{self.checkpoint.parents[1].name}" if self.checkpoint else "predict"
 
     def predict(self, rows: Any) -> AnyArray:
         """Labels (N,) of rows as `raw` takes them, as they were in the data.
@@ -335,16 +348,19 @@ class TrainedModel:
         """
         if not isinstance(dataset, Dataset):
             dataset = self.labelled(dataset, split=split_name(split))
-        x, y = self._rows(dataset, split)
+        self._check_classes(dataset)
         scoring = Scoring(self.model.loss.goal, tuple(map(str, dataset.schema.class_names)))
         if metrics is not None:
             scoring.check(metrics, "metrics")
-        with numbered(dataset.rows(split)):
-            blocks = step.block_outputs(self.model, self.theta, x, self.backend)
+        blocks, y = self._blocks(dataset, split)
         return scored(
             self.model, blocks, y, scoring, metrics, weight=dataset.weights(split),
             targets=self.targets,
         )  # fmt: skip
+
+    def _blocks(self, dataset: Dataset, split: str) -> tuple[FloatArray, AnyArray]:
+        measure = partial(self._measured, step.block_outputs)
+        return outputs_of_split(measure, self.model.n_outputs, dataset, split)
 
     @property
     def tells_classes(self) -> bool:
@@ -364,9 +380,9 @@ class TrainedModel:
                 value=self.model.loss_name,
                 fix="Use evaluate.",
             )
-        x, y = self._rows(dataset, split)
-        with numbered(dataset.rows(split)):
-            outputs = step.outputs_of(self.model, self.theta, x, self.backend)
+        self._check_classes(dataset)
+        blocks, y = self._blocks(dataset, split)
+        outputs = blocks.reshape(-1, self.model.n_outputs)[: len(y)]
         matrix = np.zeros((len(self.classes), len(self.classes)), np.int64)
         np.add.at(matrix, (y, self.model.loss.predict(outputs)), 1)
         return matrix
@@ -374,12 +390,10 @@ class TrainedModel:
     def _labels(self, predicted: AnyArray) -> AnyArray:
         return np.array(self.classes)[predicted] if self.tells_classes else predicted
 
-    def _rows(self, dataset: Dataset, split: str) -> tuple[FloatArray, AnyArray]:
+    def _check_classes(self, dataset: Dataset) -> None:
         if tuple(dataset.classes) != self.classes:
             raise DataError(
                 f"the data have other classes than the model's {self.classes}",
                 field="dataset",
                 value=dataset.classes,
             )
-        x, y = dataset.materialize(split)
-        return x, y

@@ -50,7 +50,7 @@ def joined_warm(record: ClusterRecord) -> Iterator[None]:
     """
     try:
         with environment(client_environment()):
-            _forget_token()
+            forget_token()
             with on_loopback():
                 _join(record.address)
             try:
@@ -58,11 +58,11 @@ def joined_warm(record: ClusterRecord) -> Iterator[None]:
             finally:
                 ray.shutdown()
     finally:
-        _forget_token()
+        forget_token()
 
 
-def _forget_token() -> None:
-    """Ray reads its mode and its token once in a process; the next use reads them again."""
+def forget_token() -> None:
+    """Let Ray read its mode and its token again, which it does once in a process otherwise."""
     Config.initialize("")  # first: a thread of Ray that still ends must not miss its token
     AuthenticationTokenLoader.instance().reset_cache()
 

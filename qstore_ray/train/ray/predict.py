@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import ray.data
 from ray.data.block import BlockAccessor
 from ray.exceptions import RayError
 
+from qstore_ray.backends.paid_call import paid_call
 from qstore_ray.data.inputs.frame import check_names
 from qstore_ray.errors import DataError, QStoreError, UsageError, WorkerError, numbered
 from qstore_ray.train.config import ClusterConfig
@@ -27,7 +29,7 @@ from qstore_ray.train.ray.session import ray_session
 if TYPE_CHECKING:
     from qstore_ray.backends.base import Backend
     from qstore_ray.train.model.trained import TrainedModel
-    from qstore_ray.types import AnyArray
+    from qstore_ray.types import AnyArray, FloatArray
 
 _ROWS = ("x",)
 _BLOCKS_PER_WORKER = 4  # so that a slow actor does not keep the others waiting
@@ -115,24 +117,36 @@ def predict_rows(
     _check_numbers(num_workers, batch_size)
     # In this process, where an error has the row's own number and no actor waits for anything.
     x = model.features(raw)
+    cluster = cluster or ClusterConfig()
+    with (
+        ray_session(cluster, num_workers),
+        _quiet_ray_data(),
+        paid_call(model.record, model.backend, (model.theta, x)) as backend,  # one for all actors
+    ):
+        return _predicted(replace(model, backend=backend), x, num_workers, batch_size)
+
+
+def _predicted(
+    model: TrainedModel, x: FloatArray, num_workers: int, batch_size: int
+) -> dict[str, AnyArray]:
+    """The predictions for features x (N, F), by actors."""
     size = max(1, math.ceil(len(x) / (_BLOCKS_PER_WORKER * num_workers)))
     numbers = np.arange(len(x))
-    with ray_session(cluster or ClusterConfig(), num_workers), _quiet_ray_data():
-        blocks = [
-            BlockAccessor.batch_to_block({"x": x[part], "row": part})
-            for part in np.split(numbers, range(size, len(x), size))
-        ]
-        predicted = predict_on_ray(
-            model,
-            ray.data.from_arrow(blocks),
-            prepared=True,
-            num_workers=num_workers,
-            batch_size=batch_size,
-        )
-        try:
-            found = list(predicted.iter_batches(batch_size=None, batch_format="numpy"))
-        except RayError as exc:
-            raise _translated_error(exc) from exc
+    blocks = [
+        BlockAccessor.batch_to_block({"x": x[part], "row": part})
+        for part in np.split(numbers, range(size, len(x), size))
+    ]
+    predicted = predict_on_ray(
+        model,
+        ray.data.from_arrow(blocks),
+        prepared=True,
+        num_workers=num_workers,
+        batch_size=batch_size,
+    )
+    try:
+        found = list(predicted.iter_batches(batch_size=None, batch_format="numpy"))
+    except RayError as exc:
+        raise _translated_error(exc) from exc
     columns: dict[str, Any] = {
         name: np.concatenate([batch[name] for batch in found]) for name in found[0]
     }

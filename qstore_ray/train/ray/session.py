@@ -26,7 +26,7 @@ from qstore_ray.cluster.record import ClusterRecord
 from qstore_ray.environment import available_cpus, environment
 from qstore_ray.errors import BackendError, ResourceError, first_line
 from qstore_ray.train.config import ClusterConfig
-from qstore_ray.train.ray.join import joined, joined_warm
+from qstore_ray.train.ray.join import forget_token, joined, joined_warm
 from qstore_ray.train.ray.side_effects import (
     no_error_prints,
     own_process_groups,
@@ -160,6 +160,7 @@ def _check_gpus(num_workers: int, config: ClusterConfig) -> None:
 def _own_ray(config: ClusterConfig, dashboard: bool) -> Iterator[None]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     with environment(defaults={**_DEFAULTS, "RAY_AUTH_TOKEN": _token()}):
+        forget_token()  # an earlier block of this process may have joined another Ray
         try:
             _start(config, dashboard)
             yield
@@ -202,5 +203,5 @@ def _no_start_error(exc: BaseException) -> BackendError:
 
 @cache
 def _token() -> str:
-    """Ray remembers the first one that it sees, so it stays the same in a process."""
+    """One for all that this process starts: Ray's threads that still end keep the one they had."""
     return secrets.token_hex(32)

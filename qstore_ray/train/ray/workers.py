@@ -3,7 +3,8 @@
 This file, `controller.py` and `failures.py` know Ray Train. Its `DataParallelTrainer` (V2, without
 torch) starts the workers, and starts the whole group again when one dies. The run folder holds the
 checkpoints, so a restarted group resumes from there, and Ray keeps nothing. The rows travel once,
-through the object store, and are shared by the workers of a node.
+through the object store, and are shared by the workers of a node; those of a streamed dataset come
+window by window (`feed.py`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -27,7 +29,7 @@ from qstore_ray.errors import DivergenceError, RegroupError
 from qstore_ray.train.config import ClusterConfig
 from qstore_ray.train.elastic.limits import FailureLimits
 from qstore_ray.train.elastic.room import GroupSize
-from qstore_ray.train.job import Assignment, TrainingRows, WorkerResult
+from qstore_ray.train.job import AnyRows, Assignment, StreamedRows, WorkerResult
 from qstore_ray.train.loop import loop
 from qstore_ray.train.loop.reducer import CollectiveReducer, collective
 from qstore_ray.train.loop.reporter import STOP_FILE, RayTrainReporter
@@ -36,7 +38,9 @@ from qstore_ray.train.ray.beside import call_beside
 from qstore_ray.train.ray.controller import DriverTrainer, SumsConfig, tracker_address
 from qstore_ray.train.ray.errors import no_room_error
 from qstore_ray.train.ray.failures import NO_ANSWER, causes, hung, is_lost, training_error
+from qstore_ray.train.ray.feed import SplitFeed
 from qstore_ray.train.ray.policies import FailuresByCause, RegroupingPolicy
+from qstore_ray.train.ray.stage import record_loss, relayed, request_stop, staged
 from qstore_ray.train.ray.watchdog import dump_sizes, stack_dumps, watched
 
 _CONTROLLER_RESTARTS = 3
@@ -46,7 +50,7 @@ _SCRATCH = ".ray"
 
 def fit_on_ray(
     job: Assignment,
-    rows: TrainingRows,
+    rows: AnyRows,
     cluster: ClusterConfig,
     stop: threading.Event,
 ) -> WorkerResult:
@@ -73,14 +77,14 @@ def fit_on_ray(
         "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # an actor of its own; `policies.py` looks
     }
     try:
-        with environment(values, defaults=defaults):
+        with environment(values, defaults=defaults), relayed(job):
             return _fit(job, _handed(rows, cluster), cluster, stop)
     finally:
         stack_dumps(_run_dir(job))
         shutil.rmtree(_run_dir(job) / _SCRATCH, ignore_errors=True)
 
 
-def _handed(rows: TrainingRows, cluster: ClusterConfig) -> ray.ObjectRef[TrainingRows]:
+def _handed(rows: AnyRows, cluster: ClusterConfig) -> ray.ObjectRef[AnyRows]:
     try:
         return ray.put(rows)
     except (ObjectStoreFullError, OutOfDiskError) as exc:
@@ -89,14 +93,15 @@ def _handed(rows: TrainingRows, cluster: ClusterConfig) -> ray.ObjectRef[Trainin
 
 def _fit(
     job: Assignment,
-    rows: ray.ObjectRef[TrainingRows],
+    rows: ray.ObjectRef[AnyRows],
     cluster: ClusterConfig,
     stop: threading.Event,
 ) -> WorkerResult:
     stop_file, earlier = _run_dir(job) / STOP_FILE, dump_sizes(_run_dir(job))
     try:
         # After a second Ctrl-C the file stays: if Ray continues, the workers still stop.
-        result: Any = call_beside(_trainer(job, rows, cluster).fit, stop, stop_file.touch)
+        fit, on_stop = _trainer(job, rows, cluster).fit, partial(request_stop, job)
+        result: Any = call_beside(fit, stop, on_stop)
         stop_file.unlink(missing_ok=True)
     except (TrainingFailedError, RayError) as exc:
         raise training_error(exc, cluster, stack_dumps(_run_dir(job), earlier)) from exc
@@ -119,7 +124,8 @@ class _Losses(UserCallback):
     """Leaves word of workers that failed for those that follow. In the driver process."""
 
     def __init__(self, job: Assignment, timeout: float) -> None:
-        self._path, self._timeout, self._run_dir = _losses(job), timeout, _run_dir(job)
+        self._job, self._timeout, self._run_dir = job, timeout, _run_dir(job)
+        self._path = _losses(job)
         self._known = dump_sizes(self._run_dir)
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
@@ -132,6 +138,7 @@ class _Losses(UserCallback):
         with suppress(OSError):  # the run, which writes there too, says so itself
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.write_text("; ".join(said), encoding="utf-8")
+        record_loss(self._job, "; ".join(said))
 
     def _stuck(self) -> dict[int, str]:
         """Workers that have ended themselves, since this was asked last, as they got nowhere."""
@@ -140,9 +147,7 @@ class _Losses(UserCallback):
         return hung(new, self._timeout)
 
 
-def _trainer(
-    job: Assignment, rows: ray.ObjectRef[TrainingRows], cluster: ClusterConfig
-) -> _Trainer:
+def _trainer(job: Assignment, rows: ray.ObjectRef[AnyRows], cluster: ClusterConfig) -> _Trainer:
     scaling = ScalingConfig(
         num_workers=job.config.max_workers,
         use_gpu=bool(cluster.gpus_per_worker),
@@ -178,19 +183,22 @@ def _worker(config: dict[str, Any]) -> WorkerResult | DivergenceError:
     shall not retry it. Any other error may be met by one worker alone, while the others wait for
     its numbers; raised, it ends the whole group.
     """
-    job: Assignment = config["job"]
     context = ray.train.get_context()
     reducer = CollectiveReducer(context.get_world_rank(), context.get_world_size())
     try:
         with (
+            staged(config["job"], reducer.rank) as job,
             collective(tracker_address(), reducer.rank),
             watched(reducer, _run_dir(job), config["timeout"]) as under_deadline,
         ):
-            rows: TrainingRows = ray.get(config["rows"])
-            if (losses := _losses(job)).exists():
-                job = replace(job, lost=losses.read_text(encoding="utf-8"))
+            rows: AnyRows = ray.get(config["rows"])
+            if isinstance(rows, StreamedRows):
+                feed = SplitFeed(config["rows"], reducer.rank, reducer.world_size)
+                rows = replace(rows, feed=feed)
+            losses = _losses(job)
+            lost = losses.read_text(encoding="utf-8") if losses.exists() else job.lost
             reporter = RayTrainReporter(_run_dir(job), notice.asked)
-            result = loop.run(job, rows, under_deadline, reporter)
+            result = loop.run(replace(job, lost=lost), rows, under_deadline, reporter)
     except DivergenceError as exc:
         return exc
     if result.status == "regroup":

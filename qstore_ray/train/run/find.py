@@ -5,19 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 
 from qstore_ray.errors import UsageError, unknown_name_error
-from qstore_ray.files import expanded, real_path
+from qstore_ray.files import expanded, is_folder, is_there, real_path
+from qstore_ray.storage.address import StorageAddress, address_of, storage_folder
 from qstore_ray.train.run.lock import is_held
+from qstore_ray.train.run.origin import refresh, runs_at
 
+_OF_A_LIST = ("run.json", "config.toml", "metrics.jsonl")
 _SIGNS_OF_A_RUN = ("run.json", "config.toml", "metrics.jsonl", "checkpoints")
 
 
 def find_run(run: str, storage: str) -> Path:
-    """The folder of a run, by its path or by its name under `storage`.
+    """The folder of a run, by its path, its address or its name under `storage`.
+
+    Of a run in an object store it is a copy on this machine, as new as the objects.
 
     Raises:
+        StorageError: the object store cannot be used.
         UsageError: no such run exists.
     """
-    for path in (expanded(run), expanded(storage) / run):
+    address = address_of(run, "run")
+    if address is not None:
+        return _fetched(address, run)
+    for path in (expanded(run), storage_folder(storage) / run):
+        if run and len(Path(run).parts) == 1:
+            refresh(path)
         if run and _is_run(path):
             return real_path(path)
     if Path(run).suffix == ".toml":
@@ -51,7 +62,13 @@ def run_folders(storage: str) -> list[Path]:
     Raises:
         UsageError: it is no folder, or may not be read.
     """
-    return [path for path in _children(storage) if _is_run(path) and not _is_study(path)]
+    address = address_of(storage)
+    if address is None:
+        return [path for path in _children(storage) if _is_run(path) and not _is_study(path)]
+    paths = [(address / name).stage for name in runs_at(address)]
+    for path in paths:
+        refresh(path, _OF_A_LIST)
+    return [path for path in paths if _is_run(path)]
 
 
 def study_folders(storage: str) -> list[Path]:
@@ -60,12 +77,26 @@ def study_folders(storage: str) -> list[Path]:
     Raises:
         UsageError: it is no folder, or may not be read.
     """
+    if address_of(storage) is not None:  # studies are kept in folders alone
+        return []
     return [path for path in _children(storage) if _is_study(path)]
+
+
+def _fetched(address: StorageAddress, run: str) -> Path:
+    refresh(address.stage)
+    if _is_run(address.stage):
+        return address.stage
+    raise UsageError(
+        "there is no run here",
+        field="run",
+        value=run,
+        fix="Give the address of a run, such as s3://bucket/runs/digits.",
+    )
 
 
 def _children(storage: str) -> list[Path]:
     try:
-        return sorted(real_path(storage).iterdir())
+        return sorted(storage_folder(storage).iterdir())
     except FileNotFoundError:
         return []
     except OSError as exc:
@@ -84,11 +115,11 @@ STUDY = "study.journal"
 
 def _is_run(path: Path) -> bool:
     """An attempt for which the disk had no room leaves nothing but its lock, which it gave up."""
-    return any((path / name).exists() for name in _SIGNS_OF_A_RUN) or (
-        path.is_dir() and is_held(path)
+    return any(is_there(path / name) for name in _SIGNS_OF_A_RUN) or (
+        is_folder(path) and is_held(path)
     )
 
 
 def _is_study(path: Path) -> bool:
     """A study has some of a run's files."""
-    return (path / STUDY).exists()
+    return is_there(path / STUDY)

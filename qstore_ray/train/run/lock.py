@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import IO, Literal, TypeAlias
 
 from qstore_ray.errors import RunExistsError
+from qstore_ray.storage.address import origin_of
+from qstore_ray.storage.cloud import open_objects
+from qstore_ray.storage.lease import is_leased, lease_error
 
 LOCK = ".lock"
 
@@ -45,7 +48,15 @@ def lock_folder(path: Path, kind: Kind = "run") -> IO[str]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether an attempt has the run's folder locked."""
+    """Whether an attempt has the run's folder locked, or its lease on another machine."""
+    if is_locked_here(path):
+        return True
+    address = origin_of(path)
+    return address is not None and is_leased(open_objects(address))
+
+
+def is_locked_here(path: Path) -> bool:
+    """Whether a process that sees the same file system has the folder locked."""
     try:
         with (path / LOCK).open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -58,6 +69,9 @@ def is_held(path: Path) -> bool:
 
 def held_error(path: Path, kind: Kind) -> RunExistsError:
     """The error for a folder that an attempt has locked, with what the lock says about it."""
+    address = origin_of(path)
+    if address is not None and not is_locked_here(path):
+        return lease_error(open_objects(address), path.name, kind)
     try:
         text = (path / LOCK).read_text(encoding="utf-8")
     except OSError:

@@ -20,8 +20,11 @@ from qstore_ray.track.base import Record
 from qstore_ray.track.jsonl import MetricsFile
 from qstore_ray.train.run.chain import record_missing
 from qstore_ray.train.run.checkpoint import prune_checkpoints, write_checkpoint
+from qstore_ray.train.run.exported import ExportedMetrics
 from qstore_ray.train.run.manifest import CheckpointManifest
 from qstore_ray.train.run.state import TrainState
+from qstore_ray.train.run.traced import TracedSteps
+from qstore_ray.train.run.upload import Upload
 
 if TYPE_CHECKING:
     from qstore_ray.train.fallback import FallbackStep
@@ -110,9 +113,12 @@ class Recorder:
         self._job = job
         self._run_dir = run_dir
         self._metrics = MetricsFile(run_dir / "metrics.jsonl")
+        self._exported = ExportedMetrics(job.identity)
+        self._traced = TracedSteps(job.identity, job.traceparent)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="qstore_ray-checkpoint")
         self._writing: Future[Path] | None = None
         self._completed: Path | None = None
+        self._upload = None if job.origin is None else Upload(run_dir, job.origin, job.lease)
         self._began = self._saved = self._stepped = self._reported = time.monotonic()
 
     def start(self, state: TrainState, problems: list[CheckpointError], **facts: int) -> None:
@@ -135,21 +141,27 @@ class Recorder:
             }
         )
         record_missing(self._metrics, self._job.manifest.get("fallbacks", []))
+        self._exported.start(state, restarted=bool(self._job.lost))
+        self._traced.start()
         self._began = self._saved = self._reported = time.monotonic()
 
     def step(self, state: TrainState, loss: float) -> None:
         """Record the mean loss of a step, a few times a second at most."""
+        self._traced.step(state, loss)
         now = time.monotonic()
         if now - self._stepped >= _SECONDS_BETWEEN_STEP_RECORDS:
             self._stepped = now
             self._metrics.append(
                 {"event": "step", "epoch": state.epoch, "step": state.step, "loss": loss}
             )
+            self._exported.step(state, loss)
 
     def epoch(self, record: Record) -> None:
         """Record an epoch, with the seconds since the attempt began."""
         seconds = time.monotonic() - self._began
         self._metrics.append({"event": "epoch", **record, "seconds": round(seconds, 3)})
+        self._exported.epoch(record)
+        self._traced.epoch(record)
 
     def warn(self, message: str) -> None:
         """Record a warning; the driver shows it."""
@@ -168,11 +180,16 @@ class Recorder:
             {"event": "end", "status": status, **why, "seconds": round(seconds, 3)}
         )
         self._metrics.close()
+        if self._upload is not None:
+            self._upload.push()
 
     def close(self) -> None:
         """Let a checkpoint that is being written be finished, however the loop ended."""
         self._writer.shutdown()
         self._metrics.close()
+        self._traced.close()
+        if self._upload is not None:
+            self._upload.close()
 
     def save(self, state: TrainState, extra: Mapping[str, AnyArray]) -> None:
         """Begin to write a checkpoint.
@@ -217,6 +234,8 @@ class Recorder:
         whole = {**self._job.arrays, **arrays}
         path = write_checkpoint(folder, state.step, whole, self._manifest(state))
         prune_checkpoints(folder, self._job.config.checkpoints_kept)
+        if self._upload is not None:
+            self._upload.push()
         return path
 
     def _manifest(self, state: TrainState) -> CheckpointManifest:

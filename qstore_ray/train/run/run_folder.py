@@ -15,9 +15,7 @@ drivers can never write into one folder.
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import sys
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -27,11 +25,14 @@ from typing import IO, Any, Literal, cast, get_args
 
 from qstore_ray.backends.paid import RunIdentity, new_identity
 from qstore_ray.config import fingerprint
-from qstore_ray.errors import ConfigError, RunError, RunExistsError, UsageError
-from qstore_ray.files import storage_folder, sweep_parts, unwritable_fix, write_durably
+from qstore_ray.errors import ConfigError, RunError, RunExistsError, StorageError, UsageError
+from qstore_ray.files import sweep_parts, write_durably
+from qstore_ray.storage.address import shown_place, storage_folder
 from qstore_ray.track.base import KEPT
 from qstore_ray.track.jsonl import MetricsFile
 from qstore_ray.train.run.lock import LOCK, held_error, is_held, lock_folder
+from qstore_ray.train.run.origin import ATTEMPT, RunOrigin, is_foreign, open_origin, refresh
+from qstore_ray.train.run.place import make_folder
 from qstore_ray.train.run.same_run import (
     MadeOf,
     RunDescription,
@@ -40,10 +41,14 @@ from qstore_ray.train.run.same_run import (
     epochs_of,
     versions,
 )
+from qstore_ray.train.run.writing import (
+    RECORD,
+    empty_run_folder,
+    unwritable_error,
+)
 from qstore_ray.types import Table
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_RECORD = "run.json"
 _ROOM, _LEAST_ROOM = ".room", 4_096
 """A file that is deleted when a run ends, so that a full disk has room for how it ended."""
 
@@ -53,11 +58,16 @@ Existing = Literal["error", "resume", "replace"]
 
 @dataclass
 class RunFolder:
-    """An opened run folder, locked by this process until `close`."""
+    """An opened run folder, locked by this process until `close`.
+
+    Attributes:
+        origin: the objects that it is a copy of; None for a plain folder.
+    """
 
     path: Path
     record: RunDescription
     _lock: IO[str]
+    origin: RunOrigin | None = None
 
     @property
     def name(self) -> str:
@@ -89,19 +99,22 @@ class RunFolder:
 
         Raises:
             RunError: the folder cannot be written to.
+            StorageError: the objects cannot.
         """
         self.record = cast("RunDescription", {**self.record, **more, "status": status})
         data = json.dumps(self.record, indent=1).encode()
         try:
             if status != "running":  # the room was reserved for this
                 (self.path / _ROOM).unlink(missing_ok=True)
-            write_durably(self.path / _RECORD, data)
+            write_durably(self.path / RECORD, data)
         except OSError as exc:
-            raise _unwritable_error(self.path, exc) from exc
+            raise unwritable_error(self.path, exc) from exc
+        if status != "running" and self.origin is not None:
+            self.origin.upload()
 
     def give_up(self) -> None:
         """Close an attempt that could not begin, and record it as failed if it was recorded."""
-        with suppress(RunError):  # another error is on its way
+        with suppress(RunError, StorageError):  # another error is on its way
             if read_run_record(self.path).get("status") == "running":
                 self.set_status("failed")
         with suppress(OSError):  # the folder may be gone, or no longer ours to write to
@@ -109,7 +122,9 @@ class RunFolder:
         self.close()
 
     def close(self) -> None:
-        """Give up the lock."""
+        """Give up the lock, and the lease."""
+        if self.origin is not None:
+            self.origin.close()
         self._lock.close()
 
 
@@ -184,7 +199,11 @@ def _checked(
     path = storage_folder(storage) / check_name(name)
     check_existing(existing)
     _check_text(path)
-    if not (path / _RECORD).exists():
+    if not locked:
+        refresh(path)
+        if is_foreign(path):
+            raise _foreign_error(path)
+    if not (path / RECORD).exists():
         _check_new(path, existing)
         return path
     if existing == "replace":
@@ -242,21 +261,25 @@ def _check_new(path: Path, existing: Existing) -> None:
         )
     # Deleting or filling a folder that is no run of ours would be the worst of surprises.
     if path.exists() and not (path.is_dir() and all(map(_is_of_a_beginning, path.iterdir()))):
-        raise RunExistsError(
-            "there is something of this name that is not a run",
-            field="name",
-            value=str(path),
-            fix="Take another name or another storage folder.",
-        )
+        raise _foreign_error(path)
+
+
+def _foreign_error(path: Path) -> RunExistsError:
+    return RunExistsError(
+        "there is something of this name that is not a run",
+        field="name",
+        value=shown_place(path),
+        fix="Take another name or another storage folder.",
+    )
 
 
 def _is_of_a_beginning(child: Path) -> bool:
     """Whether an attempt that was killed before it had written its record can have left it, or a
     driver that follows a run which begins elsewhere.
     """
-    names = (_RECORD, *KEPT)
+    names = (RECORD, *KEPT)
     part = child.name.startswith(tuple(f".{n}." for n in names)) and child.suffix == ".part"
-    return part or child.name in (LOCK, _ROOM, *KEPT)
+    return part or child.name in (LOCK, ATTEMPT, _ROOM, *KEPT)
 
 
 def open_run_folder(
@@ -283,6 +306,7 @@ def open_run_folder(
         RunExistsError: as `check_run` says, the run was made of something else, or another process
             is running it; nothing was changed.
         RunError: the folder cannot be written to.
+        StorageError: the object store cannot be used.
     """
     epochs = None if changed else epochs_of({"recipe": recipe})
     made = MadeOf(None if changed else recipe, data_fingerprint, config_toml)
@@ -300,6 +324,9 @@ def open_run_folder(
         make_folder(path)
         with ExitStack() as until_opened:
             lock = until_opened.enter_context(lock_folder(path))
+            origin = open_origin(path)
+            if origin is not None:
+                until_opened.callback(origin.close)
             # Again under the lock: another driver may have begun or ended the run meanwhile.
             _checked(storage, name, existing, epochs, made, locked=True)
             generation = 1
@@ -310,17 +337,21 @@ def open_run_folder(
                 record["id"] = earlier.get("id", record["id"])
             sweep_parts(path, spare=KEPT)  # a study's driver may be following this run
             if existing == "replace":
-                _empty(path)
-            folder = RunFolder(path, {**record, "generation": generation}, lock)
+                empty_run_folder(path)
+                if origin is not None:
+                    origin.mirror.empty()
+            folder = RunFolder(path, {**record, "generation": generation}, lock, origin)
             until_opened.callback(folder.give_up)
             room = max(_LEAST_ROOM, 2 * len(json.dumps(folder.record)))
             (path / _ROOM).write_bytes(bytes(room))
             folder.set_status("running")
             write_durably(path / "config.toml", config_toml.encode())
             (path / "stop").unlink(missing_ok=True)
+            if origin is not None:  # its record first, as here: without it the rest has no owner
+                origin.mirror.push(first=RECORD)
             until_opened.pop_all()  # from here on the folder holds the lock
     except OSError as exc:
-        raise _unwritable_error(path, exc) from exc
+        raise unwritable_error(path, exc) from exc
     return folder
 
 
@@ -331,7 +362,7 @@ def read_run_record(path: Path) -> RunDescription:
         RunError: it is missing or damaged.
     """
     try:
-        record = json.loads((path / _RECORD).read_bytes())
+        record = json.loads((path / RECORD).read_bytes())
     except (OSError, ValueError) as exc:
         raise _no_run_error(path, str(exc)) from exc
     if not isinstance(record, dict) or "generation" not in record:
@@ -347,35 +378,6 @@ def _warn(path: Path, message: str) -> None:
             metrics.append({"event": "warning", "message": message})
 
 
-def _unwritable_error(path: Path, exc: OSError) -> RunError:
-    return RunError(
-        f"cannot write into the run folder: {exc.strerror or type(exc).__name__}",
-        field="storage",
-        value=str(path),
-        fix=unwritable_fix(exc),
-    )
-
-
-def make_folder(path: Path) -> None:
-    """Create the folder of a run or a study, with its parents.
-
-    Raises:
-        ConfigError: a file is in the way.
-        OSError: the folder cannot be created for another reason.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (NotADirectoryError, FileExistsError) as exc:
-        file = next((p for p in (path, *path.parents) if os.path.lexists(p)), path)
-        kind = "file" if file.exists() else "symbolic link that leads to no folder"
-        raise ConfigError(
-            f"this is a {kind}, and a folder is needed here",
-            field="name" if file == path else "storage",
-            value=str(file),
-            fix="Take another name." if file == path else "Give a folder as storage.",
-        ) from exc
-
-
 def _no_run_error(path: Path, reason: str) -> RunError:
     return RunError(
         f"this is no run folder: {reason}",
@@ -383,12 +385,3 @@ def _no_run_error(path: Path, reason: str) -> RunError:
         value=str(path),
         fix="Give the folder of a run, such as runs/digits.",
     )
-
-
-def _empty(path: Path) -> None:
-    """Delete a run; its record last, because without it the rest would have no owner."""
-    for child in sorted(path.iterdir(), key=lambda child: child.name == _RECORD):
-        if child.is_dir():
-            shutil.rmtree(child)
-        elif child.name != LOCK:
-            child.unlink()

@@ -23,7 +23,7 @@ from qstore_ray.errors import ConfigError, RunExistsError, shown_value
 from qstore_ray.train.fallback import FallbackStep
 from qstore_ray.types import ReadOnlyTable, Table
 
-_CIRCUIT, _EPOCHS = "model.circuit", "trainer.epochs"
+_CIRCUIT, _EPOCHS, _STREAM = "model.circuit", "trainer.epochs", "dataset.stream"
 EARLIER = {"trainer.target_scaling": "none"}
 """Fields that a record of an earlier version does not have, and what that version did."""
 
@@ -111,6 +111,8 @@ def check_same(earlier: RunDescription, now: MadeOf, earlier_toml: str = "") -> 
     fix = "Resume it with what it was started with (its config.toml), or use existing='replace'."
     if field in known:
         fix = f'It is of an earlier version: set {field} = "{was}" to resume it.'
+    elif field == _STREAM:
+        fix = f"Set {_STREAM} = {'true' if was else 'false'} to resume it."
     elif field.partition(".")[0] == "dataset":
         fix = (
             "Resume it with the data, split and preprocessing of its config.toml"
@@ -156,8 +158,13 @@ def _dataset_changes(now: MadeOf, earlier_toml: str) -> dict[str, tuple[Any, Any
             config = DatasetConfig.from_dict(tomllib.loads(text)["dataset"])
         except (tomllib.TOMLDecodeError, KeyError, ConfigError):  # of an earlier version, damaged
             return {}
-        tables.append(_flat(config.to_dict(), "dataset."))
+        tables.append(_without_stream(_flat(config.to_dict(), "dataset.")))
     return differences(*tables)
+
+
+def _without_stream(table: Table) -> Table:
+    """The recipe has how the rows were read, which their size may have decided."""
+    return {field: value for field, value in table.items() if field != _STREAM}
 
 
 def _rows(data_fingerprint: str) -> str:
@@ -170,7 +177,7 @@ def _dataset(config_toml: str) -> Table:
         table = tomllib.loads(config_toml).get("dataset", {})
     except tomllib.TOMLDecodeError:  # damaged since; the fingerprints say that the data differ
         return {}
-    return _flat(table, "dataset.")
+    return _without_stream(_flat(table, "dataset."))
 
 
 def differences(before: ReadOnlyTable, now: ReadOnlyTable) -> dict[str, tuple[Any, Any]]:

@@ -39,6 +39,13 @@ def checked_search(base: TrainingJob, config: TuneConfig, dataset: Dataset) -> S
         ConfigError, CircuitError: they do not.
         DataError: rows that cannot be cut into the folds.
     """
+    if dataset.streamed:
+        raise ConfigError(
+            "the trials of a search hold the rows in memory, and they are streamed",
+            field="dataset.stream",
+            value=True,
+            fix="Set dataset.stream = false, and search on a part of the rows (dataset.select).",
+        )
     config.space.check(base)
     check_parts(config, base)
     if "trainer.num_workers" in config.space.parameters:

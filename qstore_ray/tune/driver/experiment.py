@@ -30,6 +30,7 @@ from qstore_ray.train.ray.interrupt import stop_on_signal
 from qstore_ray.train.ray.session import head_is_gone
 from qstore_ray.tune.driver.capacity import Room
 from qstore_ray.tune.driver.search import StudySearch
+from qstore_ray.tune.driver.usage import SearchUsage
 from qstore_ray.tune.driver.watch import Watch
 from qstore_ray.tune.schedulers.base import Result
 from qstore_ray.tune.study.study import Study
@@ -49,12 +50,13 @@ _SETTINGS = {
 """Of Ray Tune, for the time of a search."""
 
 
-def run_experiment(study: Study, plan: Plan, room: Room, watch: Watch) -> bool:
+def run_experiment(study: Study, plan: Plan, room: Room, watch: Watch, usage: SearchUsage) -> bool:
     """Run Ray Tune until the study is done; whether it was stopped before.
 
     Args:
         room: what a trial takes, and how many fit.
         watch: receives every report.
+        usage: keeps what the trials use of paid hardware.
 
     Raises:
         StudyError: the study's storage is out of reach.
@@ -62,12 +64,15 @@ def run_experiment(study: Study, plan: Plan, room: Room, watch: Watch) -> bool:
         KeyboardInterrupt: a signal insisted; what Ray Tune does then ends with Ray.
     """
     at_a_time = None if plan.scheduler.pauses else room.concurrency
-    backend = plan.job.trainer.backend
+    trainer = plan.job.trainer
     search = StudySearch(
         study,
         watch,
         at_a_time=at_a_time,
-        withdraw=lambda trial: withdraw_trial(backend, study.run_id, trial),
+        withdraw=lambda trial: withdraw_trial(
+            trainer.backend, study.run_id, trial, also=trainer.later_backends
+        ),
+        used=usage.refresh,
     )
     scratch, stop = study.folder / SCRATCH, threading.Event()
     try:

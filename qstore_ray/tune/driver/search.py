@@ -11,7 +11,7 @@ Ray Tune's loop.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
@@ -60,6 +60,8 @@ class StudySearch(SearchAlgorithm):
         at_a_time: trials that run; None if the scheduler needs all of them to exist.
         withdraw: called with the name of a trial that ended early, which may have left something
             that waits.
+        used: called with the name of a trial that has ended and its metrics, before the study has
+            its end: what it used of paid hardware is kept then, however the driver ends.
     """
 
     def __init__(
@@ -69,8 +71,10 @@ class StudySearch(SearchAlgorithm):
         *,
         at_a_time: int | None,
         withdraw: Callable[[str], None] = lambda _: None,
+        used: Callable[[str, Mapping[str, float]], object] = lambda *_: None,
     ) -> None:
         self._withdraw = withdraw
+        self._used = used
         self._study = study
         self._watcher = watcher
         self._at_a_time = at_a_time
@@ -149,6 +153,7 @@ class StudySearch(SearchAlgorithm):
             outcome, report = message["values"], message
         else:
             outcome = Pruned()
+        self._used(trial.name, report["metrics"] if report else {})
         self._study.tell(
             trial.number,
             outcome,

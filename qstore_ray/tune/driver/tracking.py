@@ -19,6 +19,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -197,6 +198,14 @@ class SearchTracking:
             run.save(Outcome(status=status, summary=summary))
         self._behind.append(run_dir)
 
+    def revise(self, run_dir: Path, summary: ReadOnlyTable) -> None:
+        """Correct results of a trial that has ended; `close` sends them to its trackers."""
+        self._stopping.append(self._stopper.submit(self._revise, run_dir, summary))
+
+    def revise_study(self, summary: ReadOnlyTable) -> list[TrackerFailure]:
+        """Correct results of the study after `close`, also in its trackers."""
+        return self._revise(self._folder, summary) + self._make_up()
+
     def close(
         self,
         status: Status,
@@ -241,11 +250,22 @@ class SearchTracking:
             self._behind.append(run_dir)
         return failures
 
+    def _revise(self, run_dir: Path, summary: ReadOnlyTable) -> list[TrackerFailure]:
+        """Correct results in a run folder, for `_make_up`; of a run that has ended."""
+        try:
+            run, outcome = RunInfo.load(run_dir)
+            if outcome is not None:
+                run.save(replace(outcome, summary={**outcome.summary, **summary}))
+                self._behind.append(run_dir)
+        except RunError as exc:
+            return [(RUN_INFO_FILE, exc)]
+        return []
+
     def _make_up(self) -> list[TrackerFailure]:
-        """Try once more the trials whose trackers are behind, up to the first that still fails."""
+        """Try once more the run folders that trackers are behind with, up to the first failure."""
         while self._behind:
             try:
-                sync_run(self._behind[0], self._config)
+                sync_run(self._behind[0], self._config, trials=False)
             except RunError as exc:
                 self.incomplete = [str(path) for path in self._behind]
                 return [(self._behind[0].name, exc)]

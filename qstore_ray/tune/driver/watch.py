@@ -6,7 +6,7 @@ Runs in the driver process, in the thread of Ray Tune's loop; nothing here waits
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from qstore_ray.track.base import Status
@@ -27,6 +27,7 @@ class Watch:
 
     Args:
         earlier: what the study had when it was opened.
+        used: name of a trial → what it has used of paid hardware, as metrics.
     """
 
     def __init__(
@@ -35,7 +36,9 @@ class Watch:
         tracking: SearchTracking,
         display: SearchDisplay | None,
         earlier: StudyResult,
+        used: Callable[[str], Mapping[str, float]] = lambda _: {},
     ) -> None:
+        self._used = used
         self._plan = plan
         self._tracking = tracking
         self._display = display
@@ -76,6 +79,7 @@ class Watch:
             summary |= {**report["metrics"], **_interval(report)}
         if reason:
             summary["error"] = reason
+        summary |= self._used(trial.name)
         self._record(trial.number, status, values, summary)
         if self._display:
             value = values[0] if values else None
@@ -84,7 +88,7 @@ class Watch:
     def trials_left(self, running: Sequence[Trial]) -> None:
         """The search stops; a resumed search repeats the running trials."""
         for trial in running:
-            self._tracking.end(trial.number, "interrupted")
+            self._tracking.end(trial.number, "interrupted", self._used(trial.name))
             if self._display:
                 self._display.trial_ended(trial.number, "interrupted", None, None)
 
@@ -106,7 +110,9 @@ class Watch:
             return
         self._ended += 1
         values = list(trial.objectives.values()) if trial.status == "completed" else []
-        summary = {"outcome": trial.status, **({"error": trial.error} if trial.error else {})}
+        summary: Table = {"outcome": trial.status, **self._used(trial.run)}
+        if trial.error:
+            summary["error"] = trial.error
         self._record(trial.number, trial.status, values, summary)
         run_dir = self._plan.folder / trial.run
         self._tracking.make_up(run_dir, _ending(trial.status), summary)

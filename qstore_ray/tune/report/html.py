@@ -13,6 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
+from qstore_ray.backends.paid import PAID, PaidUsage
 from qstore_ray.config import dump_toml
 from qstore_ray.data.quality.html import document, listing, section, table
 from qstore_ray.errors import UsageError
@@ -131,6 +132,11 @@ def _tiles(result: StudyResult) -> Iterator[tuple[str, str]]:
     circuits = [t.circuit_evaluations for t in result.trials if t.circuit_evaluations is not None]
     if circuits:
         yield "circuit evaluations", f"{sum(circuits):,}"
+    if used := PaidUsage.of_numbers(result.hardware):
+        yield "jobs on hardware", f"{used.jobs:,}"
+        yield "QPU seconds", f"{used.seconds:,.1f}"
+        if used.money is not None:
+            yield "money", f"{used.money:,.2f}"
 
 
 def _failures(result: StudyResult) -> str:
@@ -178,14 +184,18 @@ def _pictures(result: StudyResult) -> str:
 
 def _trials(result: StudyResult) -> str:
     fields = list(dict.fromkeys(name for trial in result.trials for name in trial.parameters))
-    titles = ["trial", "status", *result.objectives, *fields, "epochs", "seconds", "said"]
-    rows = [_row(result, trial, fields) for trial in result.trials]
+    paid = [name for name in PAID if any(trial.hardware.get(name) for trial in result.trials)]
+    own = [*result.objectives, *fields, "epochs", "seconds", *(PAID[name] for name in paid)]
+    titles = ["trial", "status", *own, "said"]
+    rows = [_row(result, trial, fields, paid) for trial in result.trials]
     if not rows:
         return section("Trials", '<p class="muted">None was begun.</p>')
     return section("Trials", f'<div class="sortable">{table(titles, rows)}</div>{_SCRIPT}')
 
 
-def _row(result: StudyResult, trial: TrialResult, fields: Sequence[str]) -> list[Any]:
+def _row(
+    result: StudyResult, trial: TrialResult, fields: Sequence[str], paid: Sequence[str]
+) -> list[Any]:
     best = " (best)" if len(result.objectives) == 1 else " (front)"
     said = [f"repeats trial {trial.repeats}"] if trial.repeats is not None else []
     repeated = result.repeated_by.get(trial.number)
@@ -198,6 +208,7 @@ def _row(result: StudyResult, trial: TrialResult, fields: Sequence[str]) -> list
         *(_cell(trial.parameters.get(field)) for field in fields),
         len(trial.epochs),
         trial.seconds,
+        *(trial.hardware.get(name) for name in paid),
         "; ".join(said),
     ]
 

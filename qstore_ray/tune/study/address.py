@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from qstore_ray.credentials import login_url, without_login
 from qstore_ray.errors import ConfigError, QStoreError, StudyError
 from qstore_ray.files import real_path
+from qstore_ray.storage.address import is_address
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -66,6 +67,21 @@ def for_field(field: str) -> Iterator[None]:
         if exc.field == "storage_url":
             exc.field = field
         raise
+
+
+def check_no_address(storage: str | Path) -> None:
+    """Refuse an object store as the place of studies; runs may be there.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    if is_address(storage):
+        raise ConfigError(
+            "a study is not kept in an object store, only single runs are",
+            field="storage",
+            value=str(storage),
+            fix="Give a folder that all nodes see; tune.storage_url can name a database besides.",
+        )
 
 
 def check_outlives(url: str) -> None:

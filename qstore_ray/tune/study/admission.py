@@ -8,13 +8,19 @@ from typing import Any
 
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, RunExistsError, under
-from qstore_ray.files import storage_folder
+from qstore_ray.storage.address import storage_folder
+from qstore_ray.train.run.place import check_place, nearest
 from qstore_ray.train.run.run_folder import Existing, check_existing, check_name
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.samplers import Learner, get_sampler
 from qstore_ray.tune.samplers.base import Design
 from qstore_ray.tune.space.space import Space
-from qstore_ray.tune.study.address import check_outlives, for_field, same_database
+from qstore_ray.tune.study.address import (
+    check_no_address,
+    check_outlives,
+    for_field,
+    same_database,
+)
 from qstore_ray.tune.study.ownership import check_owner, recorded_url
 from qstore_ray.tune.study.storage import JOURNAL, name_of, open_storage, study_names
 from qstore_ray.tune.study.storage_errors import translated
@@ -44,6 +50,7 @@ def check_study(
             chosen.check(space, len(config.objectives))
         if isinstance(chosen, Design):
             chosen.points(space, seed=0, limit=config.trials)
+    check_no_address(storage)
     folder = storage_folder(storage) / check_name(name)
     _check_folder(folder, config.storage_url, existing)
     return folder
@@ -63,6 +70,8 @@ def _check_points(space: Space, points: Sequence[Mapping[str, Any]], trials: int
 
 def _check_folder(folder: Path, url: str | None, existing: Existing) -> None:
     """Refuse what can be refused before the folder is touched."""
+    if not nearest(folder).is_symlink():  # which is named by what follows it
+        check_place(folder)
     if (folder / "run.json").exists():
         raise RunExistsError(
             "there is a run of this name",

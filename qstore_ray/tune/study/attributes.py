@@ -6,12 +6,17 @@ with the trial, in one record, which is what makes every way into the queue happ
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, TypedDict, cast
 
+from qstore_ray.backends.paid import PaidUsage
 from qstore_ray.tune.space.fields import Values
 
 if TYPE_CHECKING:
+    import optuna
     from optuna.trial import BaseTrial, FrozenTrial
+
+    from qstore_ray.types import ReadOnlyTable
 
 DESIGN: Final = "design"
 """The index of a point of a design."""
@@ -39,6 +44,9 @@ INTERVAL: Final = "interval"
 
 RUN_ID: Final = "run_id"
 """An attribute of the study: what distinguishes it from an earlier one of the same name."""
+USED: Final = "hardware"
+"""Attributes of the study: what it has used of paid hardware, and with the name of a run folder
+behind it (`hardware/trial-0007`), what that one has. Not of trials: those that ended are closed."""
 
 
 class Marks(TypedDict, total=False):
@@ -71,3 +79,40 @@ def root(trial: BaseTrial) -> tuple[int, int | None]:
     """The first trial of a chain of repetitions, and the one that is repeated."""
     marks = cast("Marks", trial.user_attrs)
     return marks.get(ROOT, trial.number), marks.get(REPEATS)
+
+
+def fail_interrupted(study: optuna.Study, key: int) -> None:
+    """End a trial that no process runs; it does not count.
+
+    Args:
+        key: of the trial in the storage: one of another process has no public way.
+    """
+    from optuna.trial import TrialState
+
+    study._storage.set_trial_user_attr(key, INTERRUPTED, value=True)  # noqa: SLF001
+    study._storage.set_trial_state_values(key, TrialState.FAIL)  # noqa: SLF001
+
+
+def record_usage(study: optuna.Study, used: Mapping[str, PaidUsage]) -> None:
+    """Write what run folders have used of paid hardware, and "" → the whole study."""
+    known = study.user_attrs
+    for run, usage in used.items():
+        name, now = f"{USED}/{run}" if run else USED, usage.metrics()
+        if known.get(name) != now:
+            study.set_user_attr(name, now)
+
+
+def recorded_usage(marks: ReadOnlyTable) -> dict[str, PaidUsage]:
+    """Run folder → what it has used of paid hardware, and "" → the study.
+
+    Args:
+        marks: the attributes of the study.
+    """
+    found = {
+        name.removeprefix(USED).removeprefix("/"): PaidUsage.of_metrics(
+            cast("ReadOnlyTable", value)
+        )
+        for name, value in marks.items()
+        if name == USED or name.startswith(f"{USED}/")
+    }
+    return {run: used for run, used in found.items() if used}

@@ -17,7 +17,8 @@ from qstore_ray.backends.paid import new_identity
 from qstore_ray.config import Config, fingerprint
 from qstore_ray.errors import StudyError
 from qstore_ray.train.run.lock import lock_folder
-from qstore_ray.train.run.run_folder import Existing, make_folder
+from qstore_ray.train.run.place import make_folder
+from qstore_ray.train.run.run_folder import Existing
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.samplers import Learner, get_sampler
 from qstore_ray.tune.samplers.base import Design
@@ -32,6 +33,7 @@ from qstore_ray.tune.study.attributes import (
     RUN_ID,
     SAME_AS,
     Marks,
+    fail_interrupted,
     root,
 )
 from qstore_ray.tune.study.deletion import delete_study, remove_empty, sweep_folder
@@ -45,7 +47,7 @@ from qstore_ray.tune.study.recipe import KEY, StudyRecipe, check_same, public, s
 from qstore_ray.tune.study.repeats import Tried, size_of
 from qstore_ray.tune.study.storage import name_of, open_storage, study_names
 from qstore_ray.tune.study.storage_errors import translated
-from qstore_ray.tune.study.study import Study, enqueue, fail_interrupted
+from qstore_ray.tune.study.study import Study, enqueue
 from qstore_ray.tune.study.warm_start import add_copies, trials_to_copy
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
@@ -16,10 +16,8 @@ from qstore_ray.errors import RunError
 from qstore_ray.files import real_path, write_durably
 from qstore_ray.train.run.run_folder import check_name
 from qstore_ray.tune.space.space import Space
-from qstore_ray.tune.study.attributes import (
-    COPIED,
-    SAME_AS,
-)
+from qstore_ray.tune.study.address import check_no_address
+from qstore_ray.tune.study.attributes import COPIED, SAME_AS, recorded_usage
 from qstore_ray.tune.study.ownership import read_record, recorded_url
 from qstore_ray.tune.study.recipe import KEY, public
 from qstore_ray.tune.study.storage import name_of, open_storage, study_names
@@ -50,6 +48,7 @@ class StudyResultDict(TypedDict):
     space: Table
     statuses: dict[str, int]
     failures: list[FailureCause]
+    hardware: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,8 @@ class StudyResult:
             empty if no trial was completed.
         job: the job that trials were made from.
         space: what was searched, as the table of a `Space`.
+        hardware: what the study has used of paid hardware, see `TrialResult`. A job that several
+            trials share counts once here, and for each of them.
 
     Examples:
         result = StudyResult("digits", {"val_loss": "minimize"}, [], [], job={}, space={})
@@ -76,6 +77,7 @@ class StudyResult:
     best: list[int]
     job: Table
     space: Table
+    hardware: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def load(cls, storage: str | Path, name: str, *, storage_url: str | None = None) -> StudyResult:
@@ -91,6 +93,7 @@ class StudyResult:
         """
         import optuna
 
+        check_no_address(storage)
         folder = real_path(storage) / check_name(name)
         if storage_url is None and (record := read_record(folder)):
             name = record.study  # the folder may have been renamed
@@ -100,16 +103,21 @@ class StudyResult:
                 raise _no_study_error(folder)
             keep = open_storage(folder, url, writing=False)
             study = optuna.load_study(study_name=name, storage=keep)
-            recipe = study.user_attrs.get(KEY)
+            marks = study.user_attrs
+            recipe = marks.get(KEY)
             if recipe is None:
                 raise _no_study_error(folder)
             every = study.get_trials(deepcopy=False)
             trials = [t for t in every if not {COPIED, SAME_AS} & t.user_attrs.keys()]
         objectives = dict(recipe["objectives"])
         space = Space.from_dict(recipe["space"])
-        results = [trial_result(trial, space, list(objectives), folder) for trial in trials]
+        used = recorded_usage(marks)
+        results = [trial_result(trial, space, list(objectives), folder, used) for trial in trials]
+        last = {trial.run: trial.number for trial in results}
+        results = [t if last[t.run] == t.number else replace(t, hardware={}) for t in results]
         best = _best(results, objectives)
-        return cls(name, objectives, results, best, public(recipe["job"]), recipe["space"])
+        total = used[""].numbers() if "" in used else {}
+        return cls(name, objectives, results, best, public(recipe["job"]), recipe["space"], total)
 
     def __repr__(self) -> str:
         return (
@@ -228,7 +236,7 @@ class StudyResult:
                 ("interval", pa.list_(pa.float64())),
             )
         }
-        for part in ("parameters", "objectives"):
+        for part in ("parameters", "objectives", "hardware"):
             for name in dict.fromkeys(key for row in rows for key in row[part]):
                 columns[f"{part}.{name}"] = _column([row[part].get(name) for row in rows])
         columns["epochs"] = pa.array([json.dumps(row["epochs"]) for row in rows], pa.string())

@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self, TypeAlias, TypeVar
 
+from qstore_ray.backends.paid import PaidUsage
 from qstore_ray.errors import ConfigError, DivergenceError, RunError
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.samplers.base import Points
@@ -34,12 +35,13 @@ from qstore_ray.tune.study.attributes import (
     DESIGN,
     ERROR,
     EVALUATIONS,
-    INTERRUPTED,
     INTERVAL,
     RUN_ID,
     SAME_AS,
     Marks,
     counts,
+    fail_interrupted,
+    record_usage,
     root,
 )
 from qstore_ray.tune.study.repeats import MOST_IN_A_ROW, Tried
@@ -300,6 +302,14 @@ class Study:
         else:
             self._study.tell(trial, list(outcome), state=TrialState.COMPLETE)
 
+    def record_usage(self, used: Mapping[str, PaidUsage]) -> None:
+        """Record what run folders have used of paid hardware so far, and "" → the study.
+
+        Raises:
+            StudyError: the storage cannot be written.
+        """
+        self.reach(lambda: record_usage(self._study, used))
+
     def close(self) -> None:
         """Give up the lock; trials that run are repeated when the study is resumed."""
         self._lock.close()
@@ -378,18 +388,6 @@ class Study:
                 fix=f"Running: {', '.join(map(str, self._live)) or 'none'}.",
             )
         return self._live[number]
-
-
-def fail_interrupted(study: optuna.Study, key: int) -> None:
-    """End a trial that no process runs; it does not count.
-
-    Args:
-        key: of the trial in the storage: one of another process has no public way.
-    """
-    from optuna.trial import TrialState
-
-    study._storage.set_trial_user_attr(key, INTERRUPTED, value=True)  # noqa: SLF001
-    study._storage.set_trial_state_values(key, TrialState.FAIL)  # noqa: SLF001
 
 
 def enqueue(study: optuna.Study, space: Space, values: Values, marks: Marks) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
+from qstore_ray.backends.paid import PaidUsage
 from qstore_ray.track.base import Record
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.track.logs.text import cut, redact, redact_message
@@ -48,6 +49,8 @@ class TrialResult:
         error: why it failed.
         run: the name of its run folder.
         repeats: the number of the interrupted trial that it repeats.
+        hardware: what it has used of paid hardware, with all trainings of its run folder: `jobs`,
+            `executions`, `seconds`, `pending_seconds`, `money`; empty if nothing.
     """
 
     number: int
@@ -61,6 +64,7 @@ class TrialResult:
     error: str | None = None
     run: str = ""
     repeats: int | None = None
+    hardware: dict[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         shown = redact({"parameters": self.parameters, "objectives": self.objectives})
@@ -85,10 +89,15 @@ class TrialResultDict(TypedDict):
     error: str | None
     run: str
     repeats: int | None
+    hardware: dict[str, float]
 
 
 def trial_result(
-    trial: FrozenTrial, space: Space, metrics: Sequence[str], folder: Path
+    trial: FrozenTrial,
+    space: Space,
+    metrics: Sequence[str],
+    folder: Path,
+    used: Mapping[str, PaidUsage],
 ) -> TrialResult:
     """What the study and the run folder say of a trial.
 
@@ -96,6 +105,7 @@ def trial_result(
         space: that the trial's values are of.
         metrics: of the objectives, in their order.
         folder: of the study, with the run folders of its trials.
+        used: run folder → what was used for it; it counts for the last of its trials.
     """
     first, repeats = root(trial)
     run = f"trial-{first:04d}"
@@ -113,6 +123,7 @@ def trial_result(
         error=trial.user_attrs.get(ERROR),
         run=run,
         repeats=repeats,
+        hardware=used[run].numbers() if run in used else {},
     )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from qstore_ray.backends.paid import RunIdentity, usage_metrics
 from qstore_ray.track.base import Record
 from qstore_ray.train.config import TrainingJob
 from qstore_ray.tune.objective import Objective
@@ -56,7 +57,10 @@ class TrialRunner:
         parts = parts_of(self._plan.config, job)
         if len(parts) == 1:
             return self._one(job, link)
-        return self._several([self._part_job(job, part) for part in parts], parts, link)
+        ending = self._several([self._part_job(job, part) for part in parts], parts, link)
+        payer, later = RunIdentity(self._plan.run_id, name), job.trainer.later_backends
+        ending["metrics"] |= usage_metrics(job.trainer.backend, None, payer, also=later)
+        return ending
 
     def _one(self, job: TrainingJob, link: Link) -> FinalReport:
         decides, epochs = self._plan.scheduler.decides, job.trainer.epochs

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import signal
 import socket
 import subprocess
+import sys
+import threading
 import zipfile
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from ray.job_submission import JobDetails, JobStatus, JobType
 
 from qstore_ray.cli.app import main
-from qstore_ray.cli.submit import package
-from qstore_ray.cli.submit.attempts import exit_code
+from qstore_ray.cli.submit import command, package
+from qstore_ray.cli.submit.attempts import attempt, exit_code, follow
 from qstore_ray.cli.submit.head import token_of
 from qstore_ray.cli.submit.package import package_of
 from qstore_ray.errors import BackendError, ConfigError, ResourceError, UsageError
@@ -175,3 +181,75 @@ def _details(status: str, own: int | None) -> JobDetails:
         type=JobType.SUBMISSION, entrypoint="x", status=JobStatus(status),
         message="no room", driver_exit_code=own, submission_id="a",
     )  # fmt: skip
+
+
+class Jobs:
+    """A job server with one job whose logs never end, and whose tail cannot be cancelled."""
+
+    def __init__(self, status: JobStatus = JobStatus.RUNNING, **metadata: str) -> None:
+        self.status, self.metadata, self.submitted = status, metadata, 0
+
+    def get_address(self) -> str:
+        return "http://127.0.0.1:8265"
+
+    def list_jobs(self) -> list[JobDetails]:
+        job = JobDetails(
+            type=JobType.SUBMISSION, entrypoint="x", status=self.status, submission_id="iris",
+            metadata=self.metadata,
+        )  # fmt: skip
+        return [job]
+
+    def submit_job(self, **_: object) -> None:
+        self.submitted += 1
+
+    async def tail_job_logs(self, id_: str) -> AsyncIterator[str]:
+        yield "line"
+        while True:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.05, 0.1, 0.15, 0.2, 0.3])
+def test_ctrl_c_ends_the_following_of_a_job_at_once(seconds: float) -> None:
+    lines: list[str] = []
+    interrupt = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the signal comes while it follows
+        interrupt.start()
+        follow(Jobs(), "iris", lines.append)
+    assert lines in ([], ["line"])
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(JobStatus.SUCCEEDED, "has succeeded"), (JobStatus.RUNNING, "still runs")]
+)
+def test_another_job_file_under_the_id_of_a_job_needs_an_id(status, said) -> None:
+    jobs = Jobs(status, qstore_made_of="a")
+    with pytest.raises(UsageError, match=said) as caught:
+        attempt(jobs, "iris", lambda resumes: "x", {}, "b")
+    assert "--id" in str(caught.value.fix)
+    assert attempt(jobs, "iris", lambda resumes: "x", {}, "a").id == "iris"
+    assert attempt(Jobs(status), "iris", lambda resumes: "x", {}, "b").id == "iris"
+    assert jobs.submitted == 0
+
+
+def test_another_job_file_may_follow_a_job_that_failed() -> None:
+    jobs = Jobs(JobStatus.FAILED, qstore_made_of="a")
+    found = attempt(jobs, "iris", lambda resumes: f"resumes={resumes}", {}, "b")
+    assert (found.id, found.resumes, jobs.submitted) == ("iris-2", True, 1)
+
+
+@pytest.mark.parametrize("status", [0, 2])
+def test_a_job_whose_run_is_in_an_object_store_is_resumed_if_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\n[ "$3" = runs ] && exit {status}\necho "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    line = command._entrypoint(
+        command.Command.TRAIN, Path("job.toml"), "digits", "s3://bucket/runs", ()
+    )
+    said = subprocess.run(["sh", "-c", line(True)], capture_output=True, text=True, check=True)
+    assert said.stdout.endswith(
+        "--storage s3://bucket/runs --json" + " --resume" * (not status) + "\n"
+    )

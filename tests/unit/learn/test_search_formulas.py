@@ -52,6 +52,21 @@ def test_the_gains_of_spsa_shrink_as_spall_says():
     np.testing.assert_allclose(lengths[0] / lengths[1], 10.0**0.602, rtol=1e-9)
 
 
+def test_spsa_calibrates_by_the_first_slope_if_the_loss_was_flat():
+    """Without another value: what a step asks for does not depend on the values."""
+    options = {"calibration": 3}
+    flat = Analytic(lambda theta: 1.0, np.zeros_like, asked=[])
+    moved, state = _first_step("spsa", options, flat, 0.1)
+    assert moved.tolist() == [0.0] * 3
+    assert flat.asked == [("values", 6), ("values", 2)]
+    problem = _fresh(key=(0, 1))
+    optimizer = get_optimizer("spsa", options)
+    moved, state = optimizer.search(state, moved, problem, 0.1)
+    assert problem.asked == [("values", 2)]
+    np.testing.assert_allclose(np.abs(moved), 0.1 / 2.0**0.602, rtol=1e-12)
+    assert state["factor"][0] > 0.0
+
+
 def test_the_mean_over_many_directions_is_the_gradient():
     moved, _ = _first_step("spsa", {"directions": 4000}, _fresh(), 1.0)
     np.testing.assert_allclose(-moved, PARABOLA.gradient(np.zeros(3)), atol=0.1)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from qstore_ray.errors import RunError
-from qstore_ray.track import lane
+from qstore_ray.track import follow, lane
 from qstore_ray.track.base import Display, Outcome, Record, RunInfo, Tracker
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.follow import Follower
@@ -482,3 +482,25 @@ def test_only_of_a_server_it_is_said_when_it_is_given_up(uri, said, monkeypatch)
     if uri:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
         assert bool(MLflowTracker(TrackConfig()).longest_wait) == bool(said)
+
+
+@pytest.mark.parametrize("event", ["step", "epoch"])
+def test_trackers_begin_with_the_first_step_and_the_display_before(run: RunInfo, event: str):
+    tracker, display = Recording(), Watching()
+    follower = Follower(run, [tracker], display)
+    follower.start()
+    _write(run, START)
+    assert display.shown.get(timeout=PATIENCE) == ("start", START)
+    assert tracker.news.empty()
+    _write(run, {**_epoch(0), "event": event})
+    assert tracker.news.get(timeout=PATIENCE) == "start"
+    follower.stop()
+
+
+def test_trackers_of_a_run_whose_first_step_takes_long_begin_before_it(run, monkeypatch):
+    monkeypatch.setattr(follow, "_HELD_BACK_SECONDS", 0.0)
+    tracker = Recording()
+    follower = Follower(run, [tracker])
+    follower.start()
+    assert tracker.news.get(timeout=PATIENCE) == "start"
+    follower.stop()

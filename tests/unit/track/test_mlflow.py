@@ -196,6 +196,17 @@ def test_a_later_summary_is_another_point(client: MlflowClient, run_dir: Path):
     assert _found(client, run_dir).data.metrics["summary.accuracy"] == 0.75
 
 
+def test_a_summary_that_was_corrected_is_shown(client: MlflowClient, run_dir: Path):
+    _write(run_dir, START, _epoch(0))
+    for seconds in (3.0, 2.0, 2.0):
+        tracker = MLflowTracker(TrackConfig())
+        tracker.start(RunInfo(name="r", run_dir=run_dir))
+        tracker.finish("finished", {"seconds": seconds, "jobs": 1}, [])
+    assert _found(client, run_dir).data.metrics["summary.seconds"] == 2.0
+    assert _points(client, run_dir, "summary.seconds") == [(0, 3.0), (0, 2.0)]
+    assert _points(client, run_dir, "summary.jobs") == [(0, 1.0)]
+
+
 def test_runs_that_begin_together_share_their_experiment(client: MlflowClient, storage: Path):
     config = TrackConfig(experiment="together")
     folders = [storage / f"together-{k}" for k in range(4)]

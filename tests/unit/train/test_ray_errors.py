@@ -15,13 +15,22 @@ from ray.exceptions import (
     OutOfMemoryError,
     RayActorError,
     RayError,
+    RayTaskError,
     WorkerCrashedError,
 )
 
-from qstore_ray.errors import BackendError, CheckpointError, DataError, first_line, last_line
+from qstore_ray.errors import (
+    BackendError,
+    CheckpointError,
+    DataError,
+    RunError,
+    first_line,
+    last_line,
+)
 from qstore_ray.train.config import ClusterConfig
 from qstore_ray.train.ray import failures, kernel_matrix, predict, session, workers
 from qstore_ray.train.ray.errors import meaning, no_room_error
+from qstore_ray.train.ray.feed import reading_error
 from qstore_ray.train.ray.session import ray_session
 
 TEXTS = {"": ("", ""), " \n\t": ("", ""), "one": ("one", "one"), "\n a \n\nb\n": ("a", "b")}
@@ -149,7 +158,7 @@ def test_of_a_group_those_are_named_that_were_lost_and_not_those_that_waited_for
     ],
 )
 def test_workers_that_follow_are_told_why_the_last_ones_ended(tmp_path, failures, line):
-    losses = workers._Losses(SimpleNamespace(run_dir=tmp_path, generation=1), 60.0)
+    losses = workers._Losses(SimpleNamespace(run_dir=tmp_path, generation=1, origin=None), 60.0)
     losses.after_exception(None, failures)
     assert (tmp_path / ".ray" / "lost-1.txt").read_text() == line
 
@@ -157,7 +166,7 @@ def test_workers_that_follow_are_told_why_the_last_ones_ended(tmp_path, failures
 def test_a_worker_that_hung_is_told_from_one_that_was_killed_afterwards(tmp_path):
     said, dump = tmp_path / ".ray" / "lost-2.txt", tmp_path / "stuck-worker-0.txt"
     dump.write_text("of an earlier attempt")
-    losses = workers._Losses(SimpleNamespace(run_dir=tmp_path, generation=2), 60.0)
+    losses = workers._Losses(SimpleNamespace(run_dir=tmp_path, generation=2, origin=None), 60.0)
     killed = {0: _as_ray_train_meets_it(DEATHS["killed"][0])}
     for text, cause in (("", KILLED), ("more", "it made no progress for 60 s"), ("", KILLED)):
         with dump.open("a") as file:
@@ -239,3 +248,17 @@ def test_a_warm_cluster_that_had_died_is_reported_and_not_joined(monkeypatch, ca
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     assert session.uses_own_ray(ClusterConfig())
     assert "had died" in caplog.text
+
+
+def test_what_a_reading_task_raised_is_found_in_all_that_ray_puts_around_it():
+    own = DataError("changed", field="train")
+    within = RayTaskError("read", "a trace", own).as_instanceof_cause()
+    around = RayTaskError("get", "a trace", within)
+    assert isinstance(within, DataError), "Ray makes a class that is both"
+    assert reading_error(around) is own
+    outer = RayError("user code failed")
+    outer.__cause__ = around
+    assert reading_error(outer) is own
+    lost = reading_error(RayError("no room\nat all"))
+    assert type(lost) is RunError
+    assert "at all" in str(lost)

@@ -412,9 +412,9 @@ def test_a_run_that_another_driver_finished_a_moment_ago_is_not_resumed(tmp_path
 @pytest.mark.parametrize(
     ("storage", "fix"),
     [
-        ("file:///data/my%20runs", "'/data/my runs'"),
-        ("s3://bucket/runs", "not supported yet"),
-        ("hdfs:/runs", "not supported yet"),
+        ("hdfs://host/runs", "s3://bucket/prefix"),
+        ("hdfs:/runs", "two slashes"),
+        ("s3://bucket/../runs", "another name"),
         ("~nobody-of-this-name/runs", "whole path"),
     ],
 )

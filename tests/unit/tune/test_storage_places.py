@@ -11,9 +11,12 @@ import pytest
 from qstore_ray.cli.app import main
 from qstore_ray.errors import ConfigError, RunExistsError, StudyError
 from qstore_ray.files import real_path
-from qstore_ray.train.run.run_folder import make_folder
+from qstore_ray.train.run.place import make_folder
+from qstore_ray.tune.config import TuneConfig
+from qstore_ray.tune.study.admission import check_study
 from qstore_ray.tune.study.result import read_result
 from qstore_ray.tune.study.warm_start import trials_to_copy
+from tests.unit.tune.test_space import JOB
 from tests.unit.tune.test_study import GOAL, SPACE, _journal, _open, _run
 
 every_way = pytest.mark.parametrize("existing", ["error", "resume", "replace"])
@@ -157,3 +160,13 @@ def test_a_journal_with_another_study_of_plain_optuna_is_not_deleted(tmp_path):
     with pytest.raises(RunExistsError, match="not ours"):
         _open(tmp_path, existing="replace")
     assert len(study.get_trials()) == 1
+
+
+@every_way
+@pytest.mark.parametrize("inside", ["", "runs/deep"])
+def test_a_file_in_the_way_is_refused_before_anything_is_started(tmp_path, existing, inside):
+    (tmp_path / "F").write_text("")
+    config = TuneConfig(space=SPACE, objectives=GOAL, trials=1)
+    with pytest.raises(ConfigError, match="this is a file") as caught:
+        check_study(tmp_path / "F" / inside, "s", config, job=JOB, existing=existing)
+    assert caught.value.value == str(tmp_path / "F")

@@ -26,7 +26,23 @@ if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
 
 
-class OpenGateway(Protocol):
+class GatewayOfRun(Protocol):
+    """What the driver of a run does with its gateway, wherever that runs."""
+
+    def withdraw(self, trial: str) -> None:
+        """See `Gateway.withdraw`."""
+        ...
+
+    def spending(self) -> Spending:
+        """See `Gateway.spending`."""
+        ...
+
+    def close(self) -> None:
+        """See `Gateway.close`."""
+        ...
+
+
+class OpenGateway(GatewayOfRun, Protocol):
     """A gateway, wherever it runs."""
 
     def evaluate(self, call: HardwareCall) -> Sequence[AnyArray]:
@@ -37,24 +53,12 @@ class OpenGateway(Protocol):
         """See `Gateway.evaluate_all`."""
         ...
 
-    def withdraw(self, trial: str) -> None:
-        """See `Gateway.withdraw`."""
-        ...
-
     def check_forecast(self, forecast: HardwareCost, trial: str, budget: HardwareBudget) -> None:
         """See `Gateway.check_forecast`."""
         ...
 
-    def spending(self) -> Spending:
-        """See `Gateway.spending`."""
-        ...
-
     def check_circuits(self, calls: Sequence[HardwareCall]) -> None:
         """See `Gateway.check_circuits`."""
-        ...
-
-    def close(self) -> None:
-        """See `Gateway.close`."""
         ...
 
 
@@ -95,9 +99,9 @@ def _remote(config: GatewayConfig) -> OpenGateway:
         return _actors[at]
 
 
-def gateways_of(run: str) -> list[OpenGateway]:
+def gateways_of(run: str) -> list[GatewayOfRun]:
     """The open gateways of a run, on all devices: those of this process, and of all actors."""
-    found: list[OpenGateway] = [g for host in tuple(_hosts.values()) for g in host.of_run(run)]
+    found: list[GatewayOfRun] = [g for host in tuple(_hosts.values()) for g in host.of_run(run)]
     if _running_ray() is not None:
         from qstore_ray.backends.ibm.gateway.actor import gateway_actors
 

@@ -55,6 +55,7 @@ class GatewayServer:
     def __init__(self) -> None:
         self._host = GatewayHost(wait=_PREDECESSOR_SECONDS)
         self._ending, self._is_over, self._is_watched = threading.Lock(), False, False
+        self._asking = 0
 
     def ask(self, config: str, method: str, *arguments: Any) -> Any:
         """What a method of the run's gateway returns, which is opened by the first call."""
@@ -64,11 +65,16 @@ class GatewayServer:
             if not self._is_watched and ray.is_initialized():
                 me, self._is_watched = ray.get_runtime_context().current_actor, True
                 threading.Thread(target=self._end_if_idle, args=(me,), daemon=True).start()
+            self._asking += 1
+        try:
             gateway = self._host.gateway(GatewayConfig.model_validate_json(config))
+        finally:
+            with self._ending:
+                self._asking -= 1
         return getattr(gateway, method)(*arguments)
 
     def has_run(self, run: str) -> bool:
-        """Whether a gateway of the run is open."""
+        """Whether a gateway of the run is open, or is being opened or closed."""
         return bool(self._host.of_run(run))
 
     def withdraw(self, run: str, trial: str) -> None:
@@ -86,13 +92,16 @@ class GatewayServer:
         If none is left, every later call is refused: the actor has to be ended.
         """
         error = None
+        try:
+            self._host.close(run)
+        except QStoreError as exc:
+            error = exc
         with self._ending:
-            try:
-                self._host.close(run)
-            except QStoreError as exc:
-                error = exc
-            self._is_over = self._host.is_empty()
+            self._is_over = self._is_empty()
             return self._is_over, error
+
+    def _is_empty(self) -> bool:
+        return not self._asking and self._host.is_empty()
 
     def _end_if_idle(self, me: Any) -> None:
         """End the actor once nobody has called it for long."""
@@ -101,7 +110,7 @@ class GatewayServer:
             time.sleep(30.0)
             self._host.close_idle()
             with self._ending:
-                if not self._host.is_empty():
+                if not self._is_empty():
                     since = time.monotonic()
                 elif time.monotonic() - since > IDLE_SECONDS:
                     self._is_over = True

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 
-from qstore_ray.backends.ibm.ledger.record import HardwareJob
+from qstore_ray.backends.ibm.ledger.record import HardwareJob, JobState
 from qstore_ray.backends.ibm.policy import GatewayPolicy
-from qstore_ray.errors import FailedJobError, RefusedError
+from qstore_ray.errors import FailedJobError, QStoreError, RefusedError
 
 _CODE = re.compile(r"\bError code:? (?P<code>\d{4})\b")
+_RAN_TOO_LONG = "ran longer than maximum execution time"
+"""What the client says of code 1305, without the code."""
 _TOO_LARGE = frozenset({
     1001, 1102, 1103, 1305, 3218, 3242, 3243, 3248, 5201, 5302, 6000, 6002, 8002, 8003, 8018, 8019,
     8020,
@@ -55,8 +57,28 @@ def failed_job_error(record: HardwareJob) -> FailedJobError | RefusedError:
     )
 
 
+def may_be_of_one_owner(record: HardwareJob, error: QStoreError) -> bool:
+    """Whether a job of several trials may have failed because of one of them.
+
+    A wrong key, a reached patience or a firewall is not of one request.
+    """
+    owners = {share.trial for share in record.requests}
+    if len(owners) < 2 or record.state is not JobState.FAILED:
+        return False
+    return isinstance(error, FailedJobError) or (
+        isinstance(error, RefusedError) and error.status != 403
+    )
+
+
+def may_be_of_all(error: QStoreError) -> bool:
+    """Whether the service may fail with every job: it said no reason that is in the job."""
+    return not isinstance(error, RefusedError) or error.status is not None
+
+
 def _code(record: HardwareJob) -> int:
     """The code of IBM's error registry; 0 without one."""
+    if _RAN_TOO_LONG in record.reason:
+        return 1305
     found = _CODE.search(record.reason)
     return int(found["code"]) if found else 0
 

@@ -19,10 +19,11 @@ from qstore_ray.backends.ibm.ledger.entries import RequestShare
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.ledger.record import HardwareJob, JobState
 from qstore_ray.backends.ibm.ledger.results import HardwareResult
+from qstore_ray.backends.ibm.patience import Patience
 from qstore_ray.backends.ibm.policy import GatewayPolicy
 from qstore_ray.backends.ibm.service.client import IbmClient, JobStatus
 from qstore_ray.backends.ibm.service.isa import Pub
-from qstore_ray.errors import FailedJobError, RefusedError, ServiceError, TransientError
+from qstore_ray.errors import FailedJobError, RefusedError, TransientError
 
 if TYPE_CHECKING:
     from qstore_ray.types import ReadOnlyTable
@@ -62,9 +63,8 @@ class Flight:
         self.key, self.wake = key, now
         self._client, self._ledger, self._policy = client, ledger, policy
         self._bills, self._pubs, self._options = bills, pubs, options
-        self._pace, self._pause = pace or PollPace(policy), policy.first_pause
+        self._pace, self._patience = pace or PollPace(policy), Patience(policy)
         self._polls: JobPolls | None = None
-        self._silent_since: float | None = None
         self._lost_results = 0
         self._cancel_reason, self.is_too_late = "", False
         may_be_there = self.record.state is JobState.SUBMITTING
@@ -84,19 +84,11 @@ class Flight:
         try:
             ended = self._step(now)
         except TransientError as exc:
-            self._silent_since = now if self._silent_since is None else self._silent_since
-            if now - self._silent_since > self._policy.patience:
-                raise ServiceError(
-                    f"IBM's service has not answered for {self._policy.patience:.0f} s: {exc}",
-                    field="backend",
-                    fix="Resume the run later: jobs that it has accepted are found again.",
-                ) from exc
-            self.wake = now + self._pause
-            self._pause = min(2.0 * self._pause, self._policy.longest_pause)
+            self.wake = now + self._patience.pause_after(exc, now)
             return False
-        self._pause = self._policy.first_pause
-        if self.record.state not in {JobState.SUBMITTING, JobState.LOOKED_UP}:
-            self._silent_since = None  # look-ups may be answered while no submission is
+        # Look-ups may be answered while no submission is.
+        is_submitting = self.record.state in {JobState.SUBMITTING, JobState.LOOKED_UP}
+        self._patience.answered(as_wanted=not is_submitting)
         return ended
 
     def _step(self, now: float) -> bool:
@@ -117,7 +109,7 @@ class Flight:
             self._ledger.accepted(self.key, record.living[0])
             self.wake = now
         elif now < self._look_until:
-            self.wake = min(now + self._pause, self._look_until)
+            self.wake = min(now + self._patience.pause, self._look_until)
         elif self._pubs is None or self._cancel_reason:
             given_up = self._cancel_reason or "given up before it was submitted"
             self._ledger.cancelled(self.key, given_up)
@@ -129,7 +121,14 @@ class Flight:
     def _record_found(self) -> HardwareJob:
         found = self._client.find(self.key)
         alive = [job for job, status in found.items() if status.outcome not in _DEAD]
-        return self._ledger.looked_up(self.key, alive)
+        record = self._ledger.looked_up(self.key, alive)
+        for job, status in found.items():  # one whose answer was lost may have failed since
+            if status.outcome in _DEAD and job not in record.submitted:
+                record = self._ledger.duplicate(
+                    self.key, job, "failed" if status.outcome == "failed" else "cancelled"
+                )
+                self._bills.ask(self.key, job)
+        return record
 
     def _submit(self, now: float) -> bool:
         assert self._pubs is not None
@@ -174,7 +173,7 @@ class Flight:
         except RefusedError as exc:
             self._lost_results += 1
             if self._lost_results < self._policy.attempts:
-                self.wake = now + self._pause
+                self.wake = now + self._patience.pause
                 return False
             self._end(job_id, JobStatus("failed", str(exc)))
             return True

@@ -22,13 +22,18 @@ from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.forecast import HardwareCost, QpuRates, by_trial, forecast_jobs
 from qstore_ray.backends.ibm.gateway.billing import AccountLeft, PendingBills
 from qstore_ray.backends.ibm.gateway.compiling import CallCompiler
-from qstore_ray.backends.ibm.gateway.failed_job import failed_job_error, may_run_again
+from qstore_ray.backends.ibm.gateway.failed_job import (
+    failed_job_error,
+    may_be_of_all,
+    may_be_of_one_owner,
+    may_run_again,
+)
 from qstore_ray.backends.ibm.gateway.flight import Flight, bases_of, outcome_name
 from qstore_ray.backends.ibm.gateway.polling import PollPace
 from qstore_ray.backends.ibm.gateway.sessions import LeftSessions
-from qstore_ray.backends.ibm.gateway.waiter import CallWaiter, trial_ended_error
+from qstore_ray.backends.ibm.gateway.waiter import CallWaiter, WaitingCalls, trial_ended_error
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
-from qstore_ray.backends.ibm.ledger.record import JobState
+from qstore_ray.backends.ibm.ledger.record import HardwareJob, JobState
 from qstore_ray.backends.ibm.policy import GatewayPolicy
 from qstore_ray.backends.ibm.queue.packing import Packer
 from qstore_ray.backends.ibm.queue.shared_cap import SharedCap
@@ -50,6 +55,7 @@ class Gateway:
         policy: how to wait.
         rates, budget: the forecast of each job, and what may be spent.
         compiler: makes what is submitted. shared_cap: the cap of jobs in flight that it shares.
+        account: what the account has left.
         clock: seconds.
 
     Attributes:
@@ -65,6 +71,7 @@ class Gateway:
         budget: HardwareBudget,
         compiler: CallCompiler,
         shared_cap: SharedCap,
+        account: AccountLeft,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client, self._ledger, self._policy = client, ledger, policy
@@ -73,8 +80,8 @@ class Gateway:
         self._packer = Packer(policy.caps, delay=policy.delay)
         self._pace = PollPace(policy)
         self._flights: dict[str, Flight] = {}
-        self._waiting: dict[str, list[CallWaiter]] = {}
-        self._account = AccountLeft(client, clock)
+        self._waiting = WaitingCalls()
+        self._account = account
         self._bills = PendingBills(client, ledger, policy, clock)
         self._sessions = LeftSessions(client, ledger, policy, clock)
         self._changed = threading.Condition()
@@ -125,10 +132,10 @@ class Gateway:
     def check_forecast(self, forecast: HardwareCost, trial: str, budget: HardwareBudget) -> None:
         """Take a budget, of a run that is continued for example, and refuse a forecast above it.
 
-        What the ledger has of the run is not needed again. Raises BudgetError.
+        What the ledger has of it is not needed again. Raises BudgetError.
         """
         left, spending = self._account.known, self.spending()
-        needed = forecast.less(spending.total)
+        needed = forecast.less(spending.answered_of.get(trial, HardwareCost()))
         budget.check(needed, trials={trial: needed}, spending=spending, account_seconds=left)
         self.budget = budget
 
@@ -177,8 +184,7 @@ class Gateway:
             error = exc
         with self._changed:
             self._failure = error
-            waiters = [*self._arrived, *self._taken]
-            waiters += [w for many in self._waiting.values() for w in many]
+            waiters = [*self._arrived, *self._taken, *self._waiting]
         for waiter in waiters:
             waiter.fail(error)
         self._cap_member.leave()
@@ -257,7 +263,7 @@ class Gateway:
         missing = []
         for key, piece in waiter.pieces.items():
             is_queued = key in self._waiting
-            self._waiting.setdefault(key, []).append(waiter)
+            self._waiting.add(key, waiter)
             record = self._ledger.job_of(key)
             if record is None:
                 missing += [] if is_queued else [piece]
@@ -268,7 +274,7 @@ class Gateway:
         try:
             self._queue(waiter, missing)
         except QStoreError as exc:
-            self._forget(waiter)
+            self._waiting.forget(waiter)
             waiter.fail(exc)
 
     def _queue(self, waiter: CallWaiter, missing: list[CircuitRequest]) -> None:
@@ -277,9 +283,7 @@ class Gateway:
             self._packer.answered(request)
         if not missing:
             return
-        self._compiler.pubs(
-            waiter.call, request
-        )  # a circuit that the device cannot run is refused now
+        self._compiler.pubs(waiter.call, request)  # what the device cannot run is refused now
         if len(missing) == len(waiter.pieces):
             rides = request.rides and self._packer.has_company(request)
             waits = rides or request.parts > 1
@@ -294,44 +298,39 @@ class Gateway:
         self._ended.add(trial)
         error = trial_ended_error(trial)
         self._packer.withdraw(trial)
-        for waiter in {w for many in self._waiting.values() for w in many}:
+        for waiter in self._waiting:
             if waiter.call.request.trial == trial:
-                self._forget(waiter)
+                self._waiting.forget(waiter)
                 waiter.fail(error)
         for flight in tuple(self._flights.values()):
             if {share.trial for share in flight.record.requests} == {trial}:
                 flight.cancel_once_found("its trial has ended", self._clock())
 
-    def _forget(self, waiter: CallWaiter) -> None:
-        for key in waiter.pieces:
-            left = [each for each in self._waiting.get(key, ()) if each is not waiter]
-            if left:
-                self._waiting[key] = left
-            else:
-                self._waiting.pop(key, None)
-
     def _start(self, job: PackedJob) -> None:
         """Check the budget, record the intent, and let the job begin."""
         wanted = tuple(request for request in job.requests if request.key in self._waiting)
-        if not wanted:  # the call of a piece has failed with another piece
-            return
-        job = PackedJob(wanted)
+        if wanted != job.requests:  # the call of a piece has failed with another piece
+            self._packer.separate.ended(job.key)
+            if not wanted:
+                return
+            job = PackedJob(wanted)
         cost = forecast_jobs([job], self._rates)
         try:
             self.budget.check_next(
                 by_trial(job, cost),
-                Spending.of(tuple(self._ledger.records.values())),
+                self.spending(),
                 account_seconds=self._account.seconds(),
             )
         except BudgetReachedError as exc:
+            self._packer.separate.ended(job.key)
             for request in job.requests:
                 if exc.value in {None, request.trial}:
-                    self._fail(request.key, exc)
+                    self._waiting.fail(request.key, exc)
                 else:
                     self._packer.add(alone(request))
             return
         self._ledger.intent(job, cost, price_per_second=self._rates.price_per_second)
-        calls = [(self._waiting[request.key][0].call, request) for request in job.requests]
+        calls = [(self._waiting.call(request.key), request) for request in job.requests]
 
         def pubs() -> list[Pub]:
             return [pub for call, request in calls for pub in self._compiler.pubs(call, request)]
@@ -353,24 +352,34 @@ class Gateway:
             raise
         except QStoreError as exc:
             del self._flights[key]
-            for share in flight.record.requests:
-                self._fail(share.key, exc)
+            self._fail(flight.record, exc)
             return
         del self._flights[key]
         record = flight.record
         if record.state is JobState.FINISHED:
+            self._packer.separate.ended(key)
             self._deliver(key)
-        elif may_run_again(record, self._policy):
-            for share in record.requests:
-                self._queue_again(share.key)
+        elif may_run_again(record, self._policy) and not self._packer.separate.is_last_try(key):
+            self._packer.separate.ended(key)
+            for request in self._wanted(record):
+                self._packer.add(request)
         else:
-            for share in record.requests:
-                self._fail(share.key, failed_job_error(record))
+            self._fail(record, failed_job_error(record))
 
-    def _queue_again(self, key: str) -> None:
-        """Queue a request whose job has ended without its outcomes, if somebody waits for it."""
-        for waiter in self._waiting.get(key, ())[:1]:
-            self._packer.add(replace(alone(waiter.pieces[key]), arrival=self._clock()))
+    def _wanted(self, record: HardwareJob) -> tuple[CircuitRequest, ...]:
+        """The requests of a job that has ended without outcomes for which somebody waits."""
+        found = [self._waiting.piece(share.key) for share in record.requests]
+        now = self._clock()
+        return tuple(replace(alone(each), arrival=now) for each in found if each is not None)
+
+    def _fail(self, record: HardwareJob, error: QStoreError) -> None:
+        """Give the owners of a job an error, or a job of their own; see `SeparateJobs`."""
+        given_up = self._packer.separate.ended(record.key, has_failed=True)
+        if may_be_of_one_owner(record, error):
+            self._packer.separate.split(self._wanted(record), one_by_one=may_be_of_all(error))
+            return
+        for key in (*(share.key for share in record.requests), *given_up):
+            self._waiting.fail(key, error)
 
     def _deliver(self, key: str) -> None:
         """Hand the outcomes of a finished job to those who wait for them."""
@@ -387,12 +396,4 @@ class Gateway:
         for share in shares:
             names = [outcome_name(share.key, each) for each in range(bases_of(share, record))]
             found = [arrays[name] for name in names]
-            for waiter in self._waiting.pop(share.key):
-                waiter.found[share.key] = found
-                if len(waiter.found) == len(waiter.pieces):
-                    waiter.done.set()
-
-    def _fail(self, key: str, error: BaseException) -> None:
-        for waiter in self._waiting.get(key, []).copy():
-            self._forget(waiter)
-            waiter.fail(error)
+            self._waiting.deliver(share.key, found)

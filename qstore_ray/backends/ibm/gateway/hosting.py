@@ -1,7 +1,8 @@
 """The gateways of the open runs of one sign-in and device, in one process.
 
 Each run has a gateway of its own, with its ledger, budget and thread; they share the cap of jobs in
-flight. A gateway that nobody has called for `IDLE_SECONDS` is closed: its driver was killed.
+flight. A run does not wait for another one that is being opened or closed. A gateway that nobody
+has called for `IDLE_SECONDS` is closed: its driver was killed.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from contextlib import ExitStack, suppress
 
 from qstore_ray.backends.ibm.config import GatewayConfig
 from qstore_ray.backends.ibm.gateway.gateway import Gateway
-from qstore_ray.backends.ibm.gateway.opening import open_gateway
+from qstore_ray.backends.ibm.gateway.run_gateway import RunGateway
 from qstore_ray.backends.ibm.queue.shared_cap import SharedCap
-from qstore_ray.errors import ConfigError, QStoreError
+from qstore_ray.errors import QStoreError
 
 IDLE_SECONDS = 1800.0
 
@@ -26,8 +27,8 @@ class GatewayHost:
     """
 
     def __init__(self, wait: float = 0.0) -> None:
-        self._wait, self._lock, self._shared_cap = wait, threading.Lock(), SharedCap()
-        self._open: dict[tuple[str, str | None], tuple[GatewayConfig, Gateway]] = {}
+        self._wait, self._lock, self._shared_cap = wait, threading.RLock(), SharedCap()
+        self._runs: dict[tuple[str, str | None], RunGateway] = {}
 
     def gateway(self, config: GatewayConfig) -> Gateway:
         """The gateway of a run; the first call opens it.
@@ -36,34 +37,27 @@ class GatewayHost:
         settings differ.
 
         Raises:
-            ConfigError: the run is being evaluated with other settings.
-            ServiceError, LedgerError: see `opening.open_gateway`.
+            ConfigError, BackendError, ServiceError, LedgerError: see `RunGateway.opened`.
         """
         at = config.run, config.ledger
-        with self._lock:
-            if at in self._open:
-                before, gateway = self._open[at]
-                if gateway.is_alive and _settings(before) == _settings(config):
-                    gateway.budget = config.budget
-                    return gateway
-                if gateway.is_alive and not gateway.idle_seconds:
-                    raise _other_settings_error(before, config)
-                del self._open[at]
-                with suppress(QStoreError):  # said to whoever closed it
-                    gateway.close()
-            gateway = open_gateway(config, wait=self._wait, shared_cap=self._shared_cap)
-            self._open[at] = config, gateway
-            return gateway
+        with ExitStack() as stack:
+            with self._lock:
+                self._runs = {at: one for at, one in self._runs.items() if one.is_open}
+                if at not in self._runs:
+                    self._runs[at] = RunGateway(self._lock, self._wait, self._shared_cap)
+                one = self._runs[at]
+                stack.enter_context(one.in_use())
+            return one.opened(config)
 
-    def of_run(self, run: str) -> list[Gateway]:
-        """The open gateways of a run."""
+    def of_run(self, run: str) -> list[RunGateway]:
+        """The gateways of a run that are open, or are being opened or closed."""
         with self._lock:
-            return [g for at, (_, g) in self._open.items() if at[0] == run and g.is_alive]
+            return [one for at, one in self._runs.items() if at[0] == run and one.is_open]
 
     def is_empty(self) -> bool:
         """Whether no gateway is open."""
         with self._lock:
-            return not any(gateway.is_alive for _, gateway in self._open.values())
+            return not any(one.is_open for one in self._runs.values())
 
     def close(self, run: str | None = None) -> None:
         """Close the gateways of a run, or all.
@@ -72,33 +66,16 @@ class GatewayHost:
             ServiceError: a session could not be closed; all else was.
         """
         with self._lock:
-            places = [at for at in self._open if run is None or at[0] == run]
-            gateways = [self._open.pop(at)[1] for at in places]
+            chosen = [one for at, one in self._runs.items() if run is None or at[0] == run]
         with ExitStack() as closing:
-            for gateway in gateways:
-                if gateway.is_alive:  # else what went wrong was said to whoever closed it
-                    closing.callback(gateway.close)
+            for one in chosen:
+                if one.is_open:  # else what went wrong was said to whoever closed it
+                    closing.callback(one.close)
 
     def close_idle(self) -> None:
         """Close the gateways that nobody has called for long."""
         with self._lock:
-            idle = [at for at, (_, g) in self._open.items() if g.idle_seconds > IDLE_SECONDS]
-            gateways = [self._open.pop(at)[1] for at in idle]
-        for gateway in gateways:
+            idle = [one for one in self._runs.values() if one.idle_seconds > IDLE_SECONDS]
+        for one in idle:
             with suppress(QStoreError):  # its session ends by itself
-                gateway.close()
-
-
-def _settings(config: GatewayConfig) -> str:
-    return config.model_dump_json(exclude={"budget"})
-
-
-def _other_settings_error(before: GatewayConfig, config: GatewayConfig) -> ConfigError:
-    one, other = before.model_dump(exclude={"budget"}), config.model_dump(exclude={"budget"})
-    name = next(name for name in one if one[name] != other[name])
-    return ConfigError(
-        f"the run {config.run!r} is being evaluated with other settings of the gateway",
-        field=f"backend_options.{name}",
-        value=other[name],
-        fix="Wait for it to end, or take the same settings for all evaluations of a run.",
-    )
+                one.close()

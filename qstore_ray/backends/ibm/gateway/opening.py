@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 from qstore_ray.backends.ibm.config import GatewayConfig
+from qstore_ray.backends.ibm.gateway.billing import AccountLeft
 from qstore_ray.backends.ibm.gateway.compiling import CallCompiler
 from qstore_ray.backends.ibm.gateway.gateway import Gateway
 from qstore_ray.backends.ibm.ledger.entries import LedgerOwner
 from qstore_ray.backends.ibm.ledger.file import unwritable_error
 from qstore_ray.backends.ibm.ledger.layout import calibration_of_run
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
+from qstore_ray.backends.ibm.patience import patiently
 from qstore_ray.backends.ibm.queue.shared_cap import SharedCap
 from qstore_ray.backends.ibm.service.account import sign_in
 from qstore_ray.backends.ibm.service.client import IbmClient
@@ -23,22 +27,28 @@ CONFIG: Final = "gateway.json"
 
 
 def open_gateway(
-    config: GatewayConfig, *, wait: float = 0.0, shared_cap: SharedCap | None = None
+    config: GatewayConfig,
+    *,
+    wait: float = 0.0,
+    shared_cap: SharedCap | None = None,
+    closing: threading.Event | None = None,
 ) -> Gateway:
     """A new gateway in this process, which signs in and opens the ledger.
 
     Args:
         wait: seconds to wait for another gateway to close the ledger.
         shared_cap: the cap of jobs in flight that it shares.
+        closing: if it is set, a service that does not answer is waited for no longer.
 
     Raises:
         ConfigError: account, device or mode do not exist.
-        ServiceError: the service is out of reach.
+        BackendError: `closing` was set.
+        ServiceError: the service has been out of reach for `patience`, or refuses a request.
         LedgerError: another gateway has the ledger open, or it is damaged.
     """
-    service = sign_in(config.sign_in)
-    mode = config.rates.mode
-    client = IbmClient(service, config.device, mode=mode, max_time=config.max_time)
+    client, account = patiently(
+        lambda: _signed_in(config), config.policy, closing or threading.Event()
+    )
     owner = LedgerOwner(run=config.run, instance=client.instance, backend=config.device)
     with ExitStack() as stack:
         folder = config.folder(client.instance)
@@ -54,9 +64,17 @@ def open_gateway(
             config.budget,
             compiler,
             shared_cap or SharedCap(),
+            account,
         )
         stack.pop_all()
     return gateway
+
+
+def _signed_in(config: GatewayConfig) -> tuple[IbmClient, AccountLeft]:
+    """The client of the device, and what the account has left."""
+    service = sign_in(config.sign_in)
+    client = IbmClient(service, config.device, mode=config.rates.mode, max_time=config.max_time)
+    return client, AccountLeft(client, time.monotonic)
 
 
 def save_config(folder: Path, config: GatewayConfig) -> None:

@@ -90,9 +90,13 @@ def active_gathering() -> GatheredCalls | None:
 
 
 @contextmanager
-def recording() -> Iterator[RecordingGateway]:
-    """Record the calls of this thread's backends instead of running them."""
-    gateway = RecordingGateway()
+def recording(gateway: RecordingGateway | None = None) -> Iterator[RecordingGateway]:
+    """Record the calls of this thread's backends instead of running them.
+
+    Args:
+        gateway: what records them, and answers.
+    """
+    gateway = gateway or RecordingGateway()
     before = _active.set(gateway)
     try:
         yield gateway

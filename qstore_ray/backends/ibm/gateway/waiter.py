@@ -1,8 +1,9 @@
-"""A call that waits for its outcomes, in the thread that made it."""
+"""Calls that wait for their outcomes, in the threads that made them."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,59 @@ class CallWaiter:
         if not self.done.is_set():
             self.error = error
             self.done.set()
+
+
+class WaitingCalls:
+    """Calls by the keys of the pieces that they wait for. Used by the gateway's thread alone."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, list[CallWaiter]] = {}
+
+    def __bool__(self) -> bool:
+        """Whether a call waits."""
+        return bool(self._by_key)
+
+    def __contains__(self, key: str) -> bool:
+        """Whether a call waits for this piece."""
+        return key in self._by_key
+
+    def __iter__(self) -> Iterator[CallWaiter]:
+        """Each call once."""
+        return iter({waiter for many in self._by_key.values() for waiter in many})
+
+    def add(self, key: str, waiter: CallWaiter) -> None:
+        """Let a call wait for a piece."""
+        self._by_key.setdefault(key, []).append(waiter)
+
+    def piece(self, key: str) -> CircuitRequest | None:
+        """The piece with this key; None if no call waits for it."""
+        return None if key not in self._by_key else self._by_key[key][0].pieces[key]
+
+    def call(self, key: str) -> HardwareCall:
+        """A call that waits for this piece."""
+        return self._by_key[key][0].call
+
+    def forget(self, waiter: CallWaiter) -> None:
+        """Remove a call."""
+        for key in waiter.pieces:
+            left = [each for each in self._by_key.get(key, ()) if each is not waiter]
+            if left:
+                self._by_key[key] = left
+            else:
+                self._by_key.pop(key, None)
+
+    def fail(self, key: str, error: BaseException) -> None:
+        """End the calls that wait for a piece with an error."""
+        for waiter in self._by_key.get(key, []).copy():
+            self.forget(waiter)
+            waiter.fail(error)
+
+    def deliver(self, key: str, found: list[AnyArray]) -> None:
+        """Give a piece to the calls that wait for it."""
+        for waiter in self._by_key.pop(key):
+            waiter.found[key] = found
+            if len(waiter.found) == len(waiter.pieces):
+                waiter.done.set()
 
 
 def trial_ended_error(trial: str) -> InterruptedRunError:

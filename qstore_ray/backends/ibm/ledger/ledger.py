@@ -29,6 +29,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal, Self
 
+from qstore_ray.backends.ibm.exported import ExportedJobs
 from qstore_ray.backends.ibm.forecast import HardwareCost
 from qstore_ray.backends.ibm.keys import redact_account
 from qstore_ray.backends.ibm.ledger import entries
@@ -62,6 +63,7 @@ class Ledger:
     def __init__(self, folder: Path, owner: LedgerOwner, contents: LedgerContents) -> None:
         self.folder, self.owner, self.notice = folder, owner, contents.notice
         self._records = {key: _at_start(record) for key, record in contents.records.items()}
+        self._exported = ExportedJobs(owner)
         self._job_of: dict[str, str] = {}
         self._sessions: dict[str, str] = {}
         self._closed: set[str] = set()
@@ -206,6 +208,7 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file and release the lock."""
+        self._exported.close()
         with self._writing:
             self._at_close.close()
 
@@ -233,6 +236,7 @@ class Ledger:
             self._file.append(entry, at)
             self._records[entry.key] = record
             self._index(record)
+        self._exported.add(entry, record)
         return record
 
     def _check_free(self, request: str) -> None:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from qstore_ray.backends.ibm.ledger.replay import LEDGER
 from qstore_ray.files import expanded
 
 
 def ledger_root(given: str | None = None) -> Path:
     """The folder of all ledgers: the given one, else one in the user's folder for state.
 
-    `$XDG_STATE_HOME/qstore_ray/ibm`, by default `~/.local/state/qstore_ray/ibm`.
+    `$XDG_STATE_HOME/qstore_ray/ibm`, by default `~/.local/state/qstore_ray/ibm`. A relative path is
+    taken from `$XDG_STATE_HOME/qstore_ray`, so that a run is resumed from any folder. If there are
+    ledgers at this path in the current folder, where they were before, these are taken.
     """
-    if given is not None:
-        return expanded(given)
-    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return expanded(f"{state}/qstore_ray/ibm")
+    state = expanded(os.environ.get("XDG_STATE_HOME") or "~/.local/state") / "qstore_ray"
+    if given is None:
+        return state / "ibm"
+    path = expanded(given)
+    is_of_earlier = not path.is_absolute() and any(path.glob(f"*/*/*/{LEDGER}"))
+    return path.absolute() if is_of_earlier else state / path

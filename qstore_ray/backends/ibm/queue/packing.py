@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 
 from qstore_ray.backends.ibm.queue.fair_queue import FairQueue
+from qstore_ray.backends.ibm.queue.separate import SeparateJobs
 from qstore_ray.backends.ibm.queue.waiting import WaitingRequests
 from qstore_ray.backends.ibm.requests import CircuitRequest, JobCaps, PackedJob, pieces
 from qstore_ray.errors import ConfigError
@@ -25,6 +26,9 @@ class Packer:
     Args:
         caps: the limits of a job.
         delay: seconds that a request, or a complete group, waits for others.
+
+    Attributes:
+        separate: parts of jobs that failed, which are taken first and as they are.
 
     Examples:
         packer = Packer(JobCaps(), delay=0.03)
@@ -44,6 +48,7 @@ class Packer:
         self._keys: set[str] = set()
         self._waiting = WaitingRequests(self._caps, delay)
         self._ready = FairQueue(self._caps)
+        self.separate = SeparateJobs()
 
     def __len__(self) -> int:
         """How many requests, or pieces of them, are here."""
@@ -74,6 +79,7 @@ class Packer:
 
     def withdraw(self, trial: str) -> tuple[CircuitRequest, ...]:
         """Remove and return the requests of a trial, which has ended."""
+        self.separate.withdraw(trial)
         found = (*self._ready.withdraw(trial), *self._waiting.withdraw(trial))
         self._keys.difference_update(request.key for request in found)
         return found
@@ -81,7 +87,7 @@ class Packer:
     @property
     def is_ready(self) -> bool:
         """Whether something waits only for jobs in flight to end."""
-        return bool(self._ready)
+        return bool(self._ready) or self.separate.is_ready
 
     def next_time(self) -> float | None:
         """When something that waits may leave, in the past if it may already; None if nothing.
@@ -100,7 +106,7 @@ class Packer:
         ready = self._ready
         for requests in tuple(self._waiting.release(now, ready.trials, ready.settings)):
             ready.add(requests)
-        jobs: list[PackedJob] = []
+        jobs = self.separate.take(self._caps.in_flight - in_flight)
         while ready and in_flight + len(jobs) < self._caps.in_flight:
             jobs.append(ready.next_job())
             self._keys.difference_update(request.key for request in jobs[-1].requests)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import logging
 import os
 import stat
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -30,9 +29,6 @@ from qstore_ray.files import expanded
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import QiskitRuntimeService
-
-_FALLBACK = "Unable to retrieve IBM Cloud access token"
-"""After this warning the client sends the API key itself with every request."""
 
 
 class IbmAccount(Config):
@@ -62,7 +58,10 @@ def sign_in(account: IbmAccount) -> QiskitRuntimeService:
         MissingDependencyError: the client library is not installed.
     """
     import_qiskit()
-    from qiskit_ibm_runtime import QiskitRuntimeService
+    with translated("sign in"):  # the client may not be installed
+        from qiskit_ibm_runtime import QiskitRuntimeService
+
+        from qstore_ray.backends.ibm.service.session import use_tokens_alone
 
     given: dict[str, Any] = {
         "name": account.account,
@@ -75,8 +74,8 @@ def sign_in(account: IbmAccount) -> QiskitRuntimeService:
     if "QISKIT_IBM_RUNTIME_LOG_LEVEL" not in os.environ:  # its warnings name the instance
         logging.getLogger("qiskit_ibm_runtime").setLevel(logging.ERROR)
     os.environ.setdefault("USAGE_DATA_OPT_OUT", "True")  # else each request inspects the stack
-    with translated("sign in"), warnings.catch_warnings():
-        warnings.filterwarnings("error", message=_FALLBACK)
+    with translated("sign in"):
+        use_tokens_alone()
         try:
             return QiskitRuntimeService(**{k: v for k, v in given.items() if v is not None})
         except ValueError as exc:  # the client checks how its arguments fit each other

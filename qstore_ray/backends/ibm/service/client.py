@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from qstore_ray.backends.ibm.exported import export_queue_time
 from qstore_ray.backends.ibm.keys import instance_id
 from qstore_ray.backends.ibm.service.estimator import run_estimator, values_of
 from qstore_ray.backends.ibm.service.isa import REGISTER, Pub
@@ -56,7 +57,8 @@ class IbmClient:
         service: from `account.sign_in`.
         device: name of the backend.
         mode: `job`: each job alone; `batch` and `session`: together, see IBM's execution modes.
-        max_time: seconds after which a batch or session ends; None for the plan's own.
+        max_time: seconds after which a batch or session, or in job mode a job, is ended; None for
+            the plan's own.
 
     Attributes:
         instance: hash of the instance's CRN.
@@ -77,6 +79,7 @@ class IbmClient:
         max_time: int | None = None,
     ) -> None:
         self._service, self.mode = service, mode
+        self._job_seconds = max_time if mode == "job" else None
         self._jobs: dict[str, Any] = {}
         from qstore_ray.backends.ibm.service.session import make_plain
 
@@ -108,9 +111,12 @@ class IbmClient:
         """
         with _is_there(), translated("submit a job"):
             if "estimator" in options:
-                job = run_estimator(self.session.place(), self._backend, pubs, options, tags)
+                job = run_estimator(
+                    self.session.place(), self._backend, pubs, options, tags, self._job_seconds
+                )
             else:
-                job = _run_sampler(self.session.place(), pubs, shots, options, tags)
+                place = self.session.place()
+                job = _run_sampler(place, pubs, shots, options, tags, self._job_seconds)
             self._jobs[job.job_id()] = job
             return str(job.job_id())
 
@@ -166,9 +172,11 @@ class IbmClient:
         The client's own `usage()` answers 0 then.
         """
         with translated("ask for the usage of a job"):
-            usage = self._job(job_id).metrics().get("usage", {})
+            metrics = self._job(job_id).metrics()
+        usage = metrics.get("usage", {})
         if usage.get("status", "pending") == "pending":
             return None
+        export_queue_time(self._backend.name, metrics.get("timestamps") or {})
         return float(usage["qpu_charge_time_seconds"])
 
     def cancel(self, job_id: str) -> bool:
@@ -225,11 +233,18 @@ def _is_there() -> Iterator[None]:
 
 
 def _run_sampler(
-    place: Any, pubs: Sequence[Pub], shots: int, options: ReadOnlyTable, tags: Sequence[str]
+    place: Any,
+    pubs: Sequence[Pub],
+    shots: int,
+    options: ReadOnlyTable,
+    tags: Sequence[str],
+    seconds: int | None,
 ) -> Any:
     from qiskit_ibm_runtime.executor_sampler import Sampler
 
     sampler = Sampler(place, options=dict(options))
+    if seconds is not None:
+        sampler.options.max_execution_time = seconds
     sampler.options.environment.job_tags = list(tags)
     return sampler.run([(pub.circuit, pub.values, shots) for pub in pubs], shots=shots)
 
@@ -247,24 +262,42 @@ def _decoded(job: Any) -> Any:
 
 
 def _backend(service: Any, device: str) -> Any:
-    """The device of that name; an error lists those that the instance has."""
+    """The device of that name."""
     try:
         with translated("read the calibration"):
             return service.backend(device)
     except ConfigError as exc:
-        if exc.field == "backend_options.device":
-            with translated("list the devices"):
-                names = sorted(backend.name for backend in service.backends())
-            if not names:  # so the client says that the service did not answer, in maintenance
-                raise TransientError(
-                    "IBM's service names no device: it is out of reach, in maintenance, or does "
-                    "not know the instance",
-                    field="backend_options.instance",
-                    fix="Check the connection, url and instance, and try again.",
-                ) from None
-            exc.message, exc.value = "the instance has no device of this name", device
-            exc.fix = f"Take one of the instance's: {', '.join(names)}."
-        raise
+        if exc.field != "backend_options.device":
+            raise
+    raise _no_device_error(service, device)
+
+
+def _no_device_error(service: Any, device: str) -> ConfigError | TransientError:
+    """The error for a device that the client has not found; it lists those that there are.
+
+    The client takes every trouble with the list of devices for an empty one, so it is asked for
+    again, and an error of this request is raised.
+    """
+    from qstore_ray.backends.ibm.service.session import device_names, read_configuration
+
+    with translated("list the devices"):
+        names = device_names(service)
+    if device in names:
+        with translated("read the configuration of the device"):
+            read_configuration(service, device)
+        return TransientError("IBM's service did not answer at once", field="backend")
+    if not names:
+        return ConfigError(
+            "the instance has no device",
+            field="backend_options.instance",
+            fix="Take another instance, or look at this one on quantum.cloud.ibm.com.",
+        )
+    return ConfigError(
+        "the instance has no device of this name",
+        field="backend_options.device",
+        value=device,
+        fix=f"Take one of the instance's: {', '.join(sorted(names))}.",
+    )
 
 
 def _plan_of(service: Any, crn: str) -> str:

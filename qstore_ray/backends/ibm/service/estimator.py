@@ -120,7 +120,12 @@ def _strings(circuit: IsaCircuit) -> list[list[Any]]:
 
 
 def run_estimator(
-    place: Any, backend: Any, pubs: Sequence[Pub], options: ReadOnlyTable, tags: Sequence[str]
+    place: Any,
+    backend: Any,
+    pubs: Sequence[Pub],
+    options: ReadOnlyTable,
+    tags: Sequence[str],
+    seconds: int | None = None,
 ) -> Any:
     """Submit one job; the client's job.
 
@@ -131,6 +136,7 @@ def run_estimator(
         place: the client's backend, batch or session.
         backend: the client's.
         options: the Estimator's in `estimator`, and its `shots`.
+        seconds: on the QPU, after which the service ends the job; None for the plan's own.
 
     Raises:
         RefusedError: the client cannot prepare the circuits.
@@ -144,6 +150,8 @@ def run_estimator(
     made: Any = EstimatorOptions(**table)
     made.default_shots = options["shots"]
     made.environment.job_tags = list(tags)
+    if seconds is not None:
+        made.max_execution_time = seconds
     wanted: Any = [(pub.circuit, pub.observables, pub.values) for pub in pubs]
     try:
         program, given = prepare(wanted, made, backend=backend)

@@ -12,6 +12,8 @@ from qstore_ray.types import ReadOnlyTable
 Refusals: TypeAlias = Mapping[tuple[str, ...], tuple[str, str]]
 """Option → why it is refused if it is set, and what to do instead."""
 
+_LONGEST_JOB: Final = 3 * 3600
+
 _DECIDED: Final[Refusals] = {
     ("default_shots",): ("the shots are an option of the backend", "Set backend_options.shots."),
     ("experimental",): ("what an experimental option costs cannot be forecast", "Leave it out."),
@@ -77,6 +79,33 @@ def check_rep_delay(options: ReadOnlyTable, forecast: float) -> None:
             field="rep_delay",
             value=forecast,
             fix=f"Set backend_options.rep_delay = {delay}.",
+        )
+
+
+def check_max_time(max_time: int | None, options: ReadOnlyTable) -> None:
+    """Whether each job may be ended after `max_time` seconds on the QPU.
+
+    Args:
+        options: of the primitive.
+
+    Raises:
+        ConfigError: it is longer than IBM lets a job run, or the options have a limit, too.
+    """
+    if max_time is None:
+        return
+    if max_time > _LONGEST_JOB:
+        raise ConfigError(
+            f"IBM ends every job after {_LONGEST_JOB} s on the QPU",
+            field="max_time",
+            value=max_time,
+            fix="Take less, or leave it out.",
+        )
+    if options.get("max_execution_time") is not None:
+        raise ConfigError(
+            "max_time and the option max_execution_time of the primitive both limit a job",
+            field="max_time",
+            value=max_time,
+            fix="Leave one of them out.",
         )
 
 

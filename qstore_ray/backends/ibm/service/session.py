@@ -3,13 +3,15 @@
 The client retries by itself, and sends the API key with every request if it gets no access token.
 Here every request is sent once; without an access token it fails; and one that is refused because
 its token has expired or was revoked, which had no effect, is sent once more with a new token. What
-is private to the client (`_api_clients`, `_session`, `CloudAuth.tm`) is pinned by a test.
+is private to the client (`client_parameters.CloudAuth`, `_api_clients`, `_session`, `CloudAuth.tm`)
+is pinned by a test.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from qiskit_ibm_runtime.api import client_parameters
 from qiskit_ibm_runtime.api.auth import CloudAuth
 from requests import PreparedRequest, RequestException, Response
 from requests.adapters import HTTPAdapter
@@ -23,14 +25,7 @@ _RENEWED = "X-Token-Renewed"
 
 
 class TokenAuth(CloudAuth):  # type: ignore[misc]
-    """Authorization by an access token, and by nothing else.
-
-    Args:
-        auth: the client's own.
-    """
-
-    def __init__(self, auth: CloudAuth) -> None:
-        self.__dict__.update(vars(auth))  # the token that it has is kept
+    """Authorization by an access token, and by nothing else; arguments are the client's."""
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Add the token, and renew it if it is refused."""
@@ -83,14 +78,17 @@ class PlainAdapter(HTTPAdapter):
         return super().send(request, **options)
 
 
+def use_tokens_alone() -> None:
+    """Let services that are made from now on, in any thread, never send the API key."""
+    client_parameters.CloudAuth = TokenAuth
+
+
 def make_plain(service: QiskitRuntimeService) -> None:
-    """Let the client send every request once, by token, and wait two minutes for an answer."""
+    """Let the client send every request once, and wait two minutes for an answer."""
     for session in http_sessions(service):
         for scheme in ("http://", "https://"):
             session.mount(scheme, PlainAdapter())
         session._timeout = None  # noqa: SLF001 - the adapter has one
-        if not isinstance(session.auth, TokenAuth):
-            session.auth = TokenAuth(session.auth)
 
 
 def close_session(service: Any, session_id: str) -> None:
@@ -98,7 +96,21 @@ def close_session(service: Any, session_id: str) -> None:
     service._active_api_client.close_session(session_id)  # noqa: SLF001
 
 
+def device_names(service: Any) -> set[str]:
+    """The devices of all instances, as the service says now; one request for each instance."""
+    return {each["name"] for client in _clients(service) for each in client.list_backends()}
+
+
+def read_configuration(service: Any, device: str) -> None:
+    """Ask for the configuration of a device, which raises what went wrong; one request."""
+    service._active_api_client.backend_configuration(device)  # noqa: SLF001
+
+
 def http_sessions(service: Any) -> list[Any]:
     """The client's HTTP sessions: one for each instance."""
+    return [client._session for client in _clients(service)]  # noqa: SLF001
+
+
+def _clients(service: Any) -> list[Any]:
     clients = [service._active_api_client, *service._api_clients.values()]  # noqa: SLF001
-    return list({id(client): client._session for client in clients}.values())  # noqa: SLF001
+    return list({id(client): client for client in clients}.values())

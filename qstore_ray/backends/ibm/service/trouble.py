@@ -80,7 +80,9 @@ def _ours(doing: str, exc: Exception) -> ServiceError | ConfigError | None:
         blocked.status = status
         return blocked
     text = _PAGE.split(text)[0].strip()
-    if "IBMNotAuthorizedError" in kinds or status in {401, 403} or _is_of_token(exc, text):
+    if "InvalidAccountError" in kinds and (why := _out_of_reach(exc, status)):
+        return _transient_error(doing, redact_account(why), status)
+    if "IBMNotAuthorizedError" in kinds or status in {401, 403} or "valid API token" in text:
         return ConfigError(
             f"the service does not accept the API key: {text}",
             field="backend_options.account",
@@ -98,7 +100,15 @@ def _ours(doing: str, exc: Exception) -> ServiceError | ConfigError | None:
     if not kinds & {"QiskitError", "IBMError", "RequestException", "ApiException", "OSError"}:
         return None
     refused = status in _REFUSALS or (status is None and kinds & _OF_CIRCUITS)
-    made = (RefusedError if refused else TransientError)(f"cannot {doing} at IBM's service: {text}")
+    if not refused:
+        return _transient_error(doing, text, status)
+    made = RefusedError(f"cannot {doing} at IBM's service: {text}")
+    made.status = status
+    return made
+
+
+def _transient_error(doing: str, text: str, status: int | None) -> TransientError:
+    made = TransientError(f"cannot {doing} at IBM's service: {text}")
     made.status = status
     return made
 
@@ -128,7 +138,13 @@ def status_of(exc: BaseException | None) -> int | None:
     return None
 
 
-def _is_of_token(exc: Exception, text: str) -> bool:
-    """Whether the key was refused: the client says so in different errors."""
-    is_warned = isinstance(exc, UserWarning) and "access token" in text
-    return is_warned or "valid API token" in text
+def _out_of_reach(exc: Exception, status: int | None) -> str:
+    """What IBM's sign-in or its list of instances could not answer; "" if it has answered.
+
+    The client takes every trouble with them for a wrong key.
+    """
+    causes = [each for each in (exc.__cause__, exc.__context__) if each is not None]
+    if not causes or status in _REFUSALS:
+        return ""
+    has_no_answer = any(kind.__name__ == "RequestException" for kind in type(causes[0]).__mro__)
+    return str(causes[0]) if has_no_answer or status is not None else ""

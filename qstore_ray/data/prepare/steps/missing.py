@@ -10,7 +10,7 @@ from qstore_ray.data.prepare.steps.base import State, Step, refuse
 from qstore_ray.errors import DataError
 
 if TYPE_CHECKING:
-    from qstore_ray.types import FloatArray
+    from qstore_ray.types import AnyArray, FloatArray
 
 
 class Impute(Step):
@@ -40,11 +40,19 @@ class Impute(Step):
         Raises:
             DataError: infinity, or a column without a single known value.
         """
-        self._no_infinity(x)
+        self.no_infinity(x)
         frequent = [place for place in self.most_frequent if place < x.shape[1]]
         empty = np.asarray(np.isnan(x).all(axis=0))
         if self.strategy == "constant":
             empty[[place for place in range(x.shape[1]) if place not in frequent]] = False
+        self.check_known(empty)
+        fill = np.asarray(self._fill(x), dtype=np.float64)
+        for place in frequent:
+            fill[place] = _most_frequent(x[:, place])
+        return {"fill": fill}
+
+    def check_known(self, empty: AnyArray) -> None:
+        """Raise `DataError` for the first column (F,) that is `empty` in train, if there is one."""
         if empty.any():
             raise DataError(
                 f"column {int(np.argmax(empty))} has no {self.strategy}: "
@@ -52,10 +60,6 @@ class Impute(Step):
                 field="preprocessing.impute",
                 fix='Leave the column out, or set strategy = "constant".',
             )
-        fill = np.asarray(self._fill(x), dtype=np.float64)
-        for place in frequent:
-            fill[place] = _most_frequent(x[:, place])
-        return {"fill": fill}
 
     def _fill(self, x: FloatArray) -> FloatArray:
         if self.strategy == "constant":
@@ -70,14 +74,15 @@ class Impute(Step):
         Raises:
             DataError: infinity.
         """
-        self._no_infinity(x)
+        self.no_infinity(x)
         return np.where(np.isnan(x), state["fill"], x)
 
     def invert(self, x: FloatArray, state: State) -> FloatArray:
         """`x` itself: what was filled in stays filled in."""
         return x.copy()
 
-    def _no_infinity(self, x: FloatArray) -> None:
+    def no_infinity(self, x: FloatArray) -> None:
+        """Raise `DataError` for the first infinite value of `x` (B, F), if there is one."""
         refuse(
             x,
             np.isinf(x),

@@ -45,13 +45,7 @@ class Pca(Step):
 
     def fit(self, x: FloatArray) -> State:
         """Mean (F,), directions (components, F), standard deviations (components,)."""
-        if self.components > min(x.shape):
-            raise ConfigError(
-                f"{x.shape[0]} training rows of {x.shape[1]} features have at most "
-                f"{min(x.shape)} components",
-                field="preprocessing.pca.components",
-                value=self.components,
-            )
+        self.check(x.shape)
         mean = mean_of(x, constant_columns(x))
         try:
             singular, rows = _directions(x, mean, self.components)
@@ -61,10 +55,30 @@ class Pca(Step):
                 field="preprocessing.pca",
                 fix="The features are too large; put a standard, scale or log1p step before it.",
             ) from exc
+        return self.kept(mean, singular, rows, x.shape)
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raise `ConfigError` where rows of this shape (N, F) have fewer components."""
+        if self.components > min(shape):
+            raise ConfigError(
+                f"{shape[0]} training rows of {shape[1]} features have at most "
+                f"{min(shape)} components",
+                field="preprocessing.pca.components",
+                value=self.components,
+            )
+
+    def kept(
+        self, mean: FloatArray, singular: FloatArray, rows: FloatArray, shape: tuple[int, ...]
+    ) -> State:
+        """The state for rows of this shape (N, F), from their mean and decomposition.
+
+        Args:
+            singular: values of the rows around their mean, descending. rows: their directions.
+        """
         largest = np.argmax(np.abs(rows), axis=1)
         rows = rows * np.sign(rows[np.arange(len(rows)), largest])[:, None]
-        noise = singular[0] * max(x.shape) * np.finfo(np.float64).eps
-        std = np.where(singular < noise, 0.0, singular) / math.sqrt(len(x))
+        noise = singular[0] * max(shape) * np.finfo(np.float64).eps
+        std = np.where(singular < noise, 0.0, singular) / math.sqrt(shape[0])
         kept = slice(self.components)
         return {"mean": mean, "directions": rows[kept].copy(), "std": std[kept].copy()}
 

@@ -135,6 +135,20 @@ def test_a_job_counts_from_its_intent_until_it_has_ended_without_a_bill(
     assert spending.pending_seconds == pending
 
 
+def test_a_resumed_run_needs_what_no_job_answers_whatever_was_billed():
+    billed = entries.UsageEntry(key=KEY, job_id="1", seconds=60.0)
+    done = ledger_job(LOOKED_UP, SUBMITTING, ACCEPTED, billed)
+    failed = ledger_job(LOOKED_UP, SUBMITTING, ACCEPTED, FAILED, billed)
+    spending = Spending.of([done, failed])
+    assert spending.total.billed_seconds == 120.0
+    assert spending.answered == HardwareCost(1, 300, 9.0, 9.0, 18.0)
+
+
+def test_a_run_that_needs_nothing_more_passes_no_limit():
+    """It may have been billed for more than it was forecast to take."""
+    HardwareBudget(run=HardwareLimits(seconds=5.0)).check(HardwareCost(), spending=Spending(STEP))
+
+
 def test_billed_seconds_replace_the_forecast_also_of_duplicates_and_failed_jobs():
     job = ledger_job(
         LOOKED_UP,

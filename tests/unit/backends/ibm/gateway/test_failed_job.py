@@ -30,6 +30,7 @@ def record(tmp_path):
         ("Error code 3211; Job not valid. 'Invalid parameter expression map type'", "explains"),
         ("Error code 3242; Circuit count exceeded.", "caps.executions"),
         ("Error code 1305; Job ran longer than maximum execution time.", "caps.executions"),
+        ("Job c0 ran longer than maximum execution time.", "caps.executions"),
         ("Error code 5302; Failed to publish job: nats: maximum payload exceeded", "caps.exec"),
         ("Error code 1517; Circuits do not match the target definition.", "explains"),
         ("Error code 7001; Instruction ry is not supported.", "explains"),

@@ -1,0 +1,186 @@
+"""A run in an object store, as the process that has it open sees it: its lease and its uploads.
+
+The folder of the run is then a stage: a copy on this machine. While a process of this machine has
+the folder locked, the copy is ahead of the objects and is left alone. Otherwise it is brought to
+the state of the objects before anything is read from it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from qstore_ray.errors import RunError, StorageError
+from qstore_ray.files import unwritable_fix
+from qstore_ray.retry import call_with_retries
+from qstore_ray.storage import cloud
+from qstore_ray.storage.address import StorageAddress, origin_of
+from qstore_ray.storage.lease import Lease, check_holder, take_lease
+from qstore_ray.storage.mirror import Mirror, is_hidden
+from qstore_ray.train.run.lock import Kind, is_locked_here
+
+ATTEMPT = ".attempt"
+"""The file by which a worker knows the driver's folder: it holds the token of the lease."""
+
+_PATIENCE_SECONDS = 60.0
+_SIGNS = ("run.json", "manifest.json")
+_OF_THE_DRIVER = ("run.json", "config.toml", "tracking.json", "report.html", "figures")
+_open_here: dict[tuple[Path, str], Mirror] = {}
+"""The mirrors of runs that this process has open, by folder and lease."""
+
+
+@dataclass(frozen=True)
+class RunOrigin:
+    """The objects of a run that this process has leased.
+
+    Attributes:
+        address: of the run.
+    """
+
+    address: StorageAddress
+    path: Path
+    lease: Lease
+    mirror: Mirror
+
+    def upload(self) -> None:
+        """Bring the objects to the state of the folder.
+
+        Raises:
+            StorageError: see `Mirror.push`.
+        """
+        patiently(self.mirror)
+
+    def close(self) -> None:
+        """Give up the lease."""
+        _open_here.pop((self.path, self.lease.token), None)
+        self.lease.release()
+
+
+def open_origin(path: Path, kind: Kind = "run") -> RunOrigin | None:
+    """Lease a run whose folder this process has locked, and fetch it; None for a plain folder.
+
+    Raises:
+        RunExistsError: another machine has it open.
+        StorageError: the object store cannot be used.
+    """
+    address = origin_of(path)
+    if address is None:
+        return None
+    objects = cloud.open_objects(address)
+    with ExitStack() as until_opened:
+        lease = take_lease(objects, path.name, kind)
+        until_opened.callback(lease.release)
+        mirror = Mirror(objects, path, lease.check)
+        with _refreshing(path):
+            mirror.pull()
+            path.mkdir(parents=True, exist_ok=True)
+            (path / ATTEMPT).write_text(lease.token, encoding="ascii")
+        until_opened.pop_all()  # from here on the origin holds the lease
+    _open_here[path, lease.token] = mirror
+    return RunOrigin(address, path, lease, mirror)
+
+
+def refresh(path: Path, names: Collection[str] = ()) -> None:
+    """Bring the stage of a run to the state of its objects; does nothing for a plain folder.
+
+    Objects that are neither a run nor a checkpoint are not fetched, since they may be any number.
+
+    Args:
+        names: of the files that are needed; without them all are fetched.
+
+    Raises:
+        StorageError: the object store cannot be used.
+    """
+    address = origin_of(path)
+    if address is None or _is_open_here(path):
+        return
+    objects = cloud.open_objects(address)
+    known = names or any(objects.facts(name) is not None for name in _SIGNS)
+    mirror = Mirror(objects, path, _refuse)
+    with _refreshing(path):
+        if not _is_open_here(path):  # a driver may have begun meanwhile
+            mirror.pull(only=names.__contains__ if names else None, fetches=bool(known))
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether there are objects at the place of a run, and none is the record of a run.
+
+    Raises:
+        StorageError: the object store cannot be used.
+    """
+    address = origin_of(path)
+    if address is None or _is_open_here(path):
+        return False
+    objects = cloud.open_objects(address)
+    if objects.facts(_SIGNS[0]) is not None:
+        return False
+    return any(not is_hidden(key) for key in objects.listing())
+
+
+def _is_open_here(path: Path) -> bool:
+    """Whether a process of this machine has it open, or the run that it is a part of."""
+    parts = [path, *(parent for parent in path.parents if origin_of(parent) is not None)]
+    return any(map(is_locked_here, parts))
+
+
+def runs_at(address: StorageAddress) -> list[str]:
+    """The names below an address that may be runs.
+
+    Raises:
+        StorageError: the object store cannot be used.
+    """
+    return [name for name in cloud.open_objects(address).names() if not is_hidden(name)]
+
+
+def worker_mirror(path: Path, address: StorageAddress, token: str) -> Mirror:
+    """What a process copies a run through: in the driver's its own, in any other one for workers.
+
+    Args:
+        token: of the driver's lease.
+
+    Raises:
+        MissingDependencyError: `obstore` is not installed on this node.
+    """
+    if (path, token) not in _open_here:
+        objects = cloud.open_objects(address)
+        _open_here[path, token] = Mirror(
+            objects, path, lambda: check_holder(objects, token), skipped=_OF_THE_DRIVER
+        )
+    return _open_here[path, token]
+
+
+def patiently(mirror: Mirror) -> None:
+    """Upload, and try again for a minute if the object store is away.
+
+    Raises:
+        StorageError: see `Mirror.push`.
+    """
+    call_with_retries(mirror.push, retry_on=_may_pass, seconds=_PATIENCE_SECONDS)
+
+
+def _may_pass(exc: BaseException) -> bool:
+    return isinstance(exc, StorageError) and exc.may_pass
+
+
+def _refuse() -> None:
+    raise StorageError("a copy that is only read is not uploaded")
+
+
+@contextmanager
+def _refreshing(path: Path) -> Iterator[None]:
+    """One process of this machine at a time."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (path.parent / ".refresh").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+    except OSError as exc:
+        raise RunError(
+            f"cannot write into the stage: {exc.strerror or type(exc).__name__}",
+            field="storage",
+            value=str(path.parent),
+            fix=f"{unwritable_fix(exc)} XDG_CACHE_HOME says where stages are.",
+        ) from exc

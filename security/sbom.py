@@ -1,0 +1,59 @@
+"""`make sbom`: the bill of materials of the locked packages as CycloneDX JSON, in dist/sbom.json.
+
+The lock knows the hashes, the environment knows the licences; this has both.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+TARGET = ROOT / "dist" / "sbom.json"
+_PROGRAM = Path(sys.executable).with_name("cyclonedx-py")
+_COMMON = ("--output-format", "JSON", "--output-reproducible")
+
+
+def merged(lock: dict[str, Any], installed: dict[str, Any]) -> dict[str, Any]:
+    """The components of the lock, with the licences of those that are installed in that version."""
+    licences = {
+        (_key(each["name"]), each.get("version")): each["licenses"]
+        for each in installed.get("components", ())
+        if each.get("licenses")
+    }
+    components = []
+    for each in lock["components"]:
+        found = licences.get((_key(each["name"]), each.get("version")))
+        components.append({**each, "licenses": found} if found else each)
+    return {**lock, "components": components}
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _bill(*words: str | Path) -> dict[str, Any]:
+    done = subprocess.run(
+        [_PROGRAM, *words, *_COMMON], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return json.loads(done.stdout)
+
+
+def main() -> int:
+    """Write the file; the exit code."""
+    lock = _bill("requirements", "--pyproject", "pyproject.toml", "requirements.lock")
+    installed = _bill("environment", str(ROOT / ".venv" / "bin" / "python"))
+    bill = merged(lock, installed)
+    TARGET.parent.mkdir(exist_ok=True)
+    TARGET.write_text(json.dumps(bill, indent=1) + "\n", encoding="utf-8")
+    count, known = len(bill["components"]), sum("licenses" in each for each in bill["components"])
+    print(f"{TARGET.relative_to(ROOT)}: {count} components, {known} with a licence")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""An S3 server on loopback, and object stores whose every write can fail."""
+
+from __future__ import annotations
+
+import logging
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from moto.server import ThreadedMotoServer
+from obstore.store import MemoryStore
+
+from qstore_ray.errors import StorageError
+from qstore_ray.storage.address import StorageAddress
+from qstore_ray.storage.cloud import CloudObjects
+from qstore_ray.storage.objects import ObjectFacts, StoredObject
+
+KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_REGION": "eu-1"}
+
+
+@contextmanager
+def s3_server() -> Iterator[str]:
+    """Moto's S3 server in a thread of this process; its address."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+def make_bucket(endpoint: str, name: str) -> None:
+    request = urllib.request.Request(f"{endpoint}/{name}", method="PUT")
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+
+
+def in_memory(prefix: str = "") -> CloudObjects:
+    """Objects in this process, with the conditions of a real store."""
+    return CloudObjects(MemoryStore(), StorageAddress("s3", "memory", prefix))
+
+
+class FailingObjects:
+    """Other objects; from write number `fails_at` on, it is as if the writer were dead.
+
+    Attributes:
+        written: what each write was, such as `put run.json`.
+    """
+
+    def __init__(self, objects: CloudObjects, fails_at: int | None = None) -> None:
+        self._objects, self._fails_at = objects, fails_at
+        self.written: list[str] = []
+
+    def _count(self, what: str) -> None:
+        if self._fails_at is not None and len(self.written) >= self._fails_at:
+            raise StorageError(f"dead before {what}")
+        self.written.append(what)
+
+    def read(self, key: str) -> StoredObject | None:
+        return self._objects.read(key)
+
+    def facts(self, key: str) -> ObjectFacts | None:
+        return self._objects.facts(key)
+
+    def listing(self, prefix: str = "") -> Mapping[str, ObjectFacts]:
+        return self._objects.listing(prefix)
+
+    def names(self) -> list[str]:
+        return self._objects.names()
+
+    def put(self, key: str, data: bytes | Path) -> str:
+        self._count(f"put {key}")
+        return self._objects.put(key, data)
+
+    def create(self, key: str, data: bytes) -> str | None:
+        self._count(f"create {key}")
+        return self._objects.create(key, data)
+
+    def replace(self, key: str, data: bytes, tag: str) -> str | None:
+        self._count(f"replace {key}")
+        return self._objects.replace(key, data, tag)
+
+    def delete(self, key: str) -> None:
+        self._count(f"delete {key}")
+        self._objects.delete(key)
