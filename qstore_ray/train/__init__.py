@@ -12,6 +12,7 @@ Begin with `trainer.py` (`QuantumTrainer`), then `loop/loop.py`.
     loop/                   the training loop, the same in this process and in workers
     callbacks/              user code at fixed points, by name
     run/                    the run folder: checkpoints, record, lock
+    telemetry/              metrics and spans of a training, for monitors
     model/                  the trained model and its file
     ray/                    workers, interrupts, watchdog
     ending, finish, report/   scores and figures; what is done at the end; report and model card

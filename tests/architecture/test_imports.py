@@ -33,7 +33,7 @@ ALLOWED = {
     "obstore": ("qstore_ray.storage.cloud",),
     "opentelemetry": (
         "qstore_ray.telemetry.spans",
-        "qstore_ray.train.run.traced",
+        "qstore_ray.train.telemetry.spans",
     ),
     "optuna": ("qstore_ray.tune",),
     "pandas": ("qstore_ray.data.sources",),

@@ -21,7 +21,7 @@ from qstore_ray.learn.config import ModelConfig
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.callbacks.base import Callback
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
-from qstore_ray.train.ray import notice
+from qstore_ray.train.elastic import notice
 from qstore_ray.train.trainer import QuantumTrainer
 from tests.ledger import AppendsSteps
 

@@ -25,9 +25,9 @@ from ray.train.v2._internal.execution.scaling_policy import (
 from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 
 from qstore_ray.train.config import ClusterConfig
+from qstore_ray.train.elastic import notice
 from qstore_ray.train.elastic.limits import FailureLimits
 from qstore_ray.train.elastic.room import GroupSize, NodeRoom
-from qstore_ray.train.ray import notice
 from qstore_ray.train.ray.controller import UncoordinatedPolicy
 from qstore_ray.train.ray.failures import cause_of
 

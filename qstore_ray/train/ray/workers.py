@@ -27,13 +27,13 @@ from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig
 from qstore_ray.environment import environment
 from qstore_ray.errors import DivergenceError, RegroupError
 from qstore_ray.train.config import ClusterConfig
+from qstore_ray.train.elastic import notice
 from qstore_ray.train.elastic.limits import FailureLimits
 from qstore_ray.train.elastic.room import GroupSize
 from qstore_ray.train.job import AnyRows, Assignment, StreamedRows, WorkerResult
 from qstore_ray.train.loop import loop
 from qstore_ray.train.loop.reducer import CollectiveReducer, collective
 from qstore_ray.train.loop.reporter import STOP_FILE, RayTrainReporter
-from qstore_ray.train.ray import notice
 from qstore_ray.train.ray.beside import call_beside
 from qstore_ray.train.ray.controller import DriverTrainer, SumsConfig, tracker_address
 from qstore_ray.train.ray.errors import no_room_error

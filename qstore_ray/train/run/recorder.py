@@ -20,11 +20,11 @@ from qstore_ray.track.base import Record
 from qstore_ray.track.jsonl import MetricsFile
 from qstore_ray.train.run.chain import record_missing
 from qstore_ray.train.run.checkpoint import prune_checkpoints, write_checkpoint
-from qstore_ray.train.run.exported import ExportedMetrics
 from qstore_ray.train.run.manifest import CheckpointManifest
 from qstore_ray.train.run.state import TrainState
-from qstore_ray.train.run.traced import TracedSteps
 from qstore_ray.train.run.upload import Upload
+from qstore_ray.train.telemetry.metrics import ExportedMetrics
+from qstore_ray.train.telemetry.spans import TracedSteps
 
 if TYPE_CHECKING:
     from qstore_ray.train.fallback import FallbackStep

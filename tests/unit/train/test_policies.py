@@ -24,9 +24,10 @@ from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
 from qstore_ray.errors import CheckpointError, RegroupError, WorkerError
 from qstore_ray.train.config import ClusterConfig
+from qstore_ray.train.elastic import notice
 from qstore_ray.train.elastic.limits import FailureLimits
 from qstore_ray.train.elastic.room import GroupSize
-from qstore_ray.train.ray import controller, notice, policies
+from qstore_ray.train.ray import controller, policies
 from qstore_ray.train.ray.controller import _DriverController
 from qstore_ray.train.ray.failures import cause_of, training_error
 from qstore_ray.train.ray.policies import FailuresByCause, RegroupingPolicy
