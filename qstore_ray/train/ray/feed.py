@@ -16,13 +16,13 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import ray
+import ray.cloudpickle
 import ray.data
-import ray.train.collective
 from ray.data.block import Block, BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 from ray.exceptions import RayError, RayTaskError
@@ -33,6 +33,9 @@ from qstore_ray.train.loop.feed import lane_columns, pieces
 
 if TYPE_CHECKING:
     from qstore_ray.data.batches.windows import Columns
+    from qstore_ray.train.loop.reducer import Reducer
+
+T = TypeVar("T")
 
 _READERS = 2  # windows that are read at a time
 
@@ -43,12 +46,11 @@ class SplitFeed:
 
     Args:
         rows: in the object store.
-        rank, workers: this worker's number and how many there are.
+        reducer: joins the workers; used in the thread of the training.
     """
 
     rows: ray.ObjectRef[StreamedRows]
-    rank: int
-    workers: int
+    reducer: Reducer
 
     def open(self, epoch: int, place: int, epochs: int, batch_size: int) -> Iterator[Columns]:
         """The rows of this worker in each piece from the row at `place` of `epoch` on.
@@ -59,28 +61,38 @@ class SplitFeed:
             DataError: a block is not what it was when the dataset was loaded.
             RunError: Ray gave a block to another worker than it was made for.
         """
-        splits = None
-        if self.rank == 0:
-            source = _Windows(self.rows, epoch, place, epochs, batch_size, self.workers)
-            splits = _split(source, self.workers)
-        found: list[ray.data.DataIterator] = ray.train.collective.broadcast_from_rank_zero(splits)
-        return self._received(found[self.rank])
+        rank, workers = self.reducer.rank, self.reducer.world_size
+        splits: list[ray.data.DataIterator] = []
+        if rank == 0:
+            source = _Windows(self.rows, epoch, place, epochs, batch_size, workers)
+            splits = _split(source, workers)
+        return self._received(from_first(self.reducer, splits)[rank])
 
     def _received(self, parcels: ray.data.DataIterator) -> Iterator[Columns]:
         found = parcels.iter_batches(batch_size=1, batch_format="numpy", prefetch_batches=1)
         try:
             for number, parcel in enumerate(found):
                 here = int(parcel["worker"][0]), int(parcel["piece"][0])
-                if here != (self.rank, number):
+                if here != (self.reducer.rank, number):
                     raise RunError(
-                        f"worker {self.rank} was given the rows of worker {here[0]}, window "
-                        f"{here[1]} in place of {number}",
+                        f"worker {self.reducer.rank} was given the rows of worker {here[0]}, "
+                        f"window {here[1]} in place of {number}",
                         fix="Set dataset.stream = false, or use the version of Ray in the lock.",
                     )
                 with np.load(io.BytesIO(parcel["rows"][0]), allow_pickle=False) as columns:
                     yield dict(columns)
         except RayError as exc:
             raise reading_error(exc) from exc
+
+
+def from_first(reducer: Reducer, value: T) -> T:
+    """Worker 0's value, which Ray can serialize, in every worker. Called by all of them at once."""
+    sent = np.frombuffer(ray.cloudpickle.dumps(value), np.uint8)  # type: ignore[no-untyped-call]
+    size = int(reducer.broadcast(np.array([float(len(sent))]))[0])
+    mine = sent if reducer.rank == 0 else np.zeros(size)
+    received = reducer.broadcast(mine.astype(np.float64))  # a byte is exact in a float
+    found: T = ray.cloudpickle.loads(received.astype(np.uint8).tobytes())
+    return found
 
 
 def _split(source: _Windows, workers: int) -> list[ray.data.DataIterator]:

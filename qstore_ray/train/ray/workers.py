@@ -193,7 +193,7 @@ def _worker(config: dict[str, Any]) -> WorkerResult | DivergenceError:
         ):
             rows: AnyRows = ray.get(config["rows"])
             if isinstance(rows, StreamedRows):
-                feed = SplitFeed(config["rows"], reducer.rank, reducer.world_size)
+                feed = SplitFeed(config["rows"], reducer)
                 rows = replace(rows, feed=feed)
             losses = _losses(job)
             lost = losses.read_text(encoding="utf-8") if losses.exists() else job.lost
