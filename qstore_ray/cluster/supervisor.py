@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from qstore_ray.cluster.size import ClusterSize
 from qstore_ray.cluster.spare import SpareWorkers
 
 _POLL_SECONDS = 1.0
+_LOOPBACK, _DASHBOARD_PORT = "127.0.0.1", 8265
 _NEEDED = (ray_constants.PROCESS_TYPE_GCS_SERVER, ray_constants.PROCESS_TYPE_RAYLET)
 
 
@@ -76,6 +79,7 @@ def _started(size: ClusterSize, record: ClusterRecord) -> Cluster:
             "num_cpus": head,
             "num_gpus": gpus,
             "include_dashboard": True,
+            "dashboard_port": _free_port(_DASHBOARD_PORT),
             "no_monitor": True,  # there is nothing to scale
             "object_store_memory": store,
             "temp_dir": f"{record.temp_dir}/ray",
@@ -84,6 +88,17 @@ def _started(size: ClusterSize, record: ClusterRecord) -> Cluster:
     for cpus in others:
         cluster.add_node(num_cpus=cpus, object_store_memory=store)
     return cluster
+
+
+def _free_port(wanted: int) -> int:
+    """This port of the loopback address, or if it is taken, as by another Ray, a free one."""
+    for port in (wanted, 0):
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                listener.bind((_LOOPBACK, port))
+                return int(listener.getsockname()[1])
+    return wanted
 
 
 def _lost(cluster: Cluster) -> list[str]:

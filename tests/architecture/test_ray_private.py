@@ -186,7 +186,7 @@ def test_ray_starts_several_nodes_with_all_that_we_ask_of_it() -> None:
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Constant) and str(node.value).isidentifier()
     } - {"GPU", True}
-    assert len(asked) == 6, asked
+    assert len(asked) == 7, asked
     assert asked <= set(inspect.signature(RayParams.__init__).parameters)
     assert get_accelerator_manager_for_resource("GPU") is not None
     assert set(supervisor._NEEDED) == {"gcs_server", "raylet"}
