@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import secrets
+import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +133,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def repository() -> Path:
     """The root of the checkout."""
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT as at a terminal; a shell ignores it in what it starts in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

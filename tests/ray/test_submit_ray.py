@@ -180,6 +180,7 @@ def test_without_the_token_nothing_is_submitted(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_leaves_the_job_running(head: Head, submit: Submit, tmp_path: Path) -> None:
     """The second submission follows the first, and says that the job continues."""
     job = _job(tmp_path, JOB.replace("epochs = 2", "epochs = 100000"))

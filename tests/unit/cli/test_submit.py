@@ -209,6 +209,7 @@ class Jobs:
                 await asyncio.sleep(3600)
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("seconds", [0.01, 0.05, 0.1, 0.15, 0.2, 0.3])
 def test_ctrl_c_ends_the_following_of_a_job_at_once(seconds: float) -> None:
     lines: list[str] = []
