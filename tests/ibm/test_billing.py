@@ -23,9 +23,10 @@ def test_usage_that_was_pending_is_asked_for_again(start, backend, tmp_path):
     measured(hardware, 0)
     assert unbilled(tmp_path)
     ibm.advance(3601.0)
-    ibm.wait(lambda: not unbilled(tmp_path))
-    spending = gateway_for(hardware.config, "process").spending()
-    assert spending.pending_seconds == 0.0
+    gateway = gateway_for(hardware.config, "process")
+    ibm.wait(lambda: gateway.spending().pending_seconds == 0.0)
+    assert not unbilled(tmp_path)
+    spending = gateway.spending()
     assert spending.total.billed_seconds == pytest.approx(ibm.usage())
 
 
