@@ -56,7 +56,7 @@ def test_a_study_has_the_keys_of_its_json_form():
 
 def test_every_mark_of_a_trial_has_a_type():
     named = {value for name, value in vars(attributes).items() if name.isupper()}
-    of_study = {attributes.RUN_ID}
+    of_study = {attributes.RUN_ID, attributes.USED}
     assert {name for name in named if isinstance(name, str)} - of_study == keys(attributes.Marks)
 
 

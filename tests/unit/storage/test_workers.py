@@ -56,7 +56,7 @@ class Node:
 class _Reporter(RayTrainReporter):
     def __init__(self, node: Node, driver: Assignment, own: Assignment) -> None:
         assert own.run_dir is not None
-        super().__init__(own.run_dir)
+        super().__init__(own.run_dir, threading.Event())
         self._node, self._driver, self._steps = node, driver, 0
 
     def metrics(self, record: Any) -> None:
