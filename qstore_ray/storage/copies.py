@@ -99,10 +99,15 @@ def _kept(path: Path, data: bytes) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_durably(path, data)
     except OSError as exc:
-        raise RunError(
-            f"cannot write into the stage: {exc.strerror or type(exc).__name__}",
-            field="storage",
-            value=str(path.parent),
-            fix=f"{unwritable_fix(exc)} XDG_CACHE_HOME says where stages are.",
-        ) from exc
+        raise stage_error(path.parent, exc) from exc
     return path
+
+
+def stage_error(folder: Path, exc: OSError) -> RunError:
+    """For a folder of copies that cannot be written."""
+    return RunError(
+        f"cannot write into the stage: {exc.strerror or type(exc).__name__}",
+        field="storage",
+        value=str(folder),
+        fix=f"{unwritable_fix(exc)} XDG_CACHE_HOME says where stages are.",
+    )

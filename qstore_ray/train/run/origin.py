@@ -13,11 +13,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from qstore_ray.errors import RunError, StorageError
-from qstore_ray.files import unwritable_fix
+from qstore_ray.errors import StorageError
 from qstore_ray.retry import call_with_retries
 from qstore_ray.storage import cloud
 from qstore_ray.storage.address import StorageAddress, origin_of
+from qstore_ray.storage.copies import stage_error
 from qstore_ray.storage.lease import Lease, check_holder, take_lease
 from qstore_ray.storage.mirror import Mirror, is_hidden
 from qstore_ray.train.run.lock import Kind, is_locked_here
@@ -178,9 +178,4 @@ def _refreshing(path: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
     except OSError as exc:
-        raise RunError(
-            f"cannot write into the stage: {exc.strerror or type(exc).__name__}",
-            field="storage",
-            value=str(path.parent),
-            fix=f"{unwritable_fix(exc)} XDG_CACHE_HOME says where stages are.",
-        ) from exc
+        raise stage_error(path.parent, exc) from exc
