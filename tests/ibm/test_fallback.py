@@ -77,7 +77,7 @@ class Breaks(Callback):
     ("fault", "why"),
     [
         (Fault("maintenance", seconds=1e6), "has not answered for 0 s"),
-        (Fault("fail", times=None), "a job failed 1 times at IBM's service"),
+        (Fault("fail", times=None), "a job failed 1 time at IBM's service"),
     ],
     ids=["out of reach", "jobs fail"],
 )

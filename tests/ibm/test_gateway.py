@@ -19,6 +19,7 @@ from qstore_ray.backends.ibm.backend import IbmBackend
 from qstore_ray.backends.ibm.budget import Spending
 from qstore_ray.backends.ibm.gateway.access import close_gateways, gateway_for
 from qstore_ray.backends.ibm.gateway.opening import open_gateway
+from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.ledger.record import HardwareJob, JobState
 from qstore_ray.backends.ibm.ledger.replay import LEDGER, replay
 from qstore_ray.backends.keys import DrawKey
@@ -27,6 +28,7 @@ from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Op, Template, param, row
 from qstore_ray.errors import (
     ConfigError,
+    FailedJobError,
     InterruptedRunError,
     LedgerError,
     RefusedError,
@@ -139,6 +141,32 @@ def test_a_fault_costs_nothing_and_loses_nothing(ibm, backend, tmp_path, name):
     completed = [job for job in ibm.accepted().values() if job.end == "completed"]
     unusable = name in {"partial result", "lost result"}
     assert len(completed) == 3 + unusable
+
+
+def test_a_gateway_that_dies_before_it_submits_is_no_failure_of_the_service(
+    ibm, backend, tmp_path, monkeypatch
+):
+    """A job that was given up with its gateway has all its attempts left."""
+    hardware = backend(policy={"attempts": 2})
+
+    def dies(*_: object) -> None:
+        raise LedgerError("the gateway dies")
+
+    for _ in range(3):
+        with monkeypatch.context() as patched:
+            patched.setattr(Ledger, "submitting", dies)
+            with pytest.raises(LedgerError, match="dies"):
+                measured(hardware, 0)
+        close_gateways()
+    ibm.inject(Fault("fail", code=9701, message="system error"))
+    measured(hardware, 0)
+    (record,) = records(tmp_path)
+    assert (record.attempts, record.failures) == (5, 1)
+    ibm.inject(Fault("fail", code=9701, message="system error", times=None))
+    with pytest.raises(FailedJobError, match="a job failed 2 times at IBM's service"):
+        measured(hardware, 1)
+    close_gateways()
+    audit(ibm, tmp_path)
 
 
 @pytest.mark.parametrize(("code", "seconds"), [(1305, 90.0), (3242, 0.0), (3211, 1.5)])

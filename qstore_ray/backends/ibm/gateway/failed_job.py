@@ -30,7 +30,7 @@ _ABOUT_CIRCUITS = range(6000, 9000)
 
 def may_run_again(record: HardwareJob, policy: GatewayPolicy) -> bool:
     """Whether a job that has failed is to be run again."""
-    return record.attempts < policy.attempts and not _is_at_fault(_code(record))
+    return record.failures < policy.attempts and not _is_at_fault(_code(record))
 
 
 def failed_job_error(record: HardwareJob) -> FailedJobError | RefusedError:
@@ -38,8 +38,9 @@ def failed_job_error(record: HardwareJob) -> FailedJobError | RefusedError:
     code, job = _code(record), record.job_id or record.key
     reason = " ".join(record.reason.split())
     if not _is_at_fault(code):
+        times = f"{record.failures} time{'s' * (record.failures != 1)}"
         return FailedJobError(
-            f"a job failed {record.attempts} times at IBM's service: {reason}",
+            f"a job failed {times} at IBM's service: {reason}",
             field="backend",
             value=job,
             fix="Look at the job on quantum.cloud.ibm.com; the run can be resumed.",

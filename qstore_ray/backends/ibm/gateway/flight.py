@@ -23,7 +23,7 @@ from qstore_ray.backends.ibm.patience import Patience
 from qstore_ray.backends.ibm.policy import GatewayPolicy
 from qstore_ray.backends.ibm.service.client import IbmClient, JobStatus
 from qstore_ray.backends.ibm.service.isa import Pub
-from qstore_ray.errors import FailedJobError, RefusedError, TransientError
+from qstore_ray.errors import RefusedError, TransientError
 
 if TYPE_CHECKING:
     from qstore_ray.types import ReadOnlyTable
@@ -238,13 +238,3 @@ def bases_of(share: RequestShare, record: HardwareJob) -> int:
 def outcome_name(request: str, basis: int) -> str:
     """The name of one basis's outcomes among the arrays of a job."""
     return f"{request}-{basis}"
-
-
-def gave_up_error(record: HardwareJob) -> FailedJobError:
-    """The error for a job that failed as often as it may."""
-    return FailedJobError(
-        f"a job failed {record.attempts} times at IBM's service: {record.reason}",
-        field="backend",
-        value=record.job_id or record.key,
-        fix="Look at the job on quantum.cloud.ibm.com; the run can be resumed.",
-    )

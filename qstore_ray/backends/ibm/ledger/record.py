@@ -77,6 +77,8 @@ class HardwareJob:
         state: how far its latest attempt has come.
         requests: what it evaluates, in order.
         attempts: how often it was intended: a job that failed may be tried again.
+        failures: how often it failed, or was cancelled, at the service. An attempt that ended
+            before it was submitted, with its process for example, is none.
         submissions: how often it was submitted, with or without an answer.
         forecast_seconds: billed seconds by the formula. price_per_second: of one, if known.
         found: jobs at the service with the tag, by all look-ups.
@@ -104,6 +106,7 @@ class HardwareJob:
     calibration: int = 0
     state: JobState = JobState.INTENT
     attempts: int = 1
+    failures: int = 0
     submissions: int = 0
     found: tuple[str, ...] = ()
     job_id: str = ""
@@ -220,7 +223,10 @@ def _changed(record: HardwareJob, entry: JobEntry) -> HardwareJob:
         case FinishedEntry():
             return replace(record, checksums=(entry.arrays_sha256, entry.details_sha256))
         case ResultLostEntry() | FailedEntry() | CancelledEntry():
-            return replace(record, checksums=None, reason=entry.reason, is_uncertain=False)
+            is_cancelled = isinstance(entry, CancelledEntry) and record.state is _A
+            failures = record.failures + (is_cancelled or isinstance(entry, FailedEntry))
+            record = replace(record, failures=failures, reason=entry.reason)
+            return replace(record, checksums=None, is_uncertain=False)
         case DuplicateEntry(job_id=job_id, outcome=outcome):
             return replace(record, duplicates={**record.duplicates, job_id: outcome})
         case UsageEntry(job_id=job_id, seconds=seconds):
@@ -236,6 +242,7 @@ def _intended_again(record: HardwareJob, entry: IntentEntry, at: str) -> Hardwar
         _intended(entry, at),
         began=record.began,
         attempts=record.attempts + 1,
+        failures=record.failures,
         submissions=record.submissions,
         found=record.found,
         dead=(*record.dead, *ended),

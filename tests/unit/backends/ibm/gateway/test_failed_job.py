@@ -52,8 +52,8 @@ def test_a_job_that_is_at_fault_is_not_run_again(record, reason, fix):
      "Error code 4001; Job is part of a session that's been closed", "1305 circuits", ""],
 )  # fmt: skip
 def test_a_failure_of_the_service_is_run_again_as_often_as_it_may(record, reason):
-    failed = replace(record, reason=reason)
+    failed = replace(record, reason=reason, attempts=9, failures=1)
     policy = GatewayPolicy(attempts=2)
     assert may_run_again(failed, policy)
-    assert not may_run_again(replace(failed, attempts=2), policy)
-    assert isinstance(failed_job_error(replace(failed, attempts=2)), FailedJobError)
+    assert not may_run_again(replace(failed, failures=2), policy)
+    assert isinstance(failed_job_error(replace(failed, failures=2)), FailedJobError)
