@@ -12,7 +12,7 @@ from qstore_ray.backends.keys import DrawKey, for_scoring
 from qstore_ray.backends.paid import of_run
 from qstore_ray.errors import BudgetReachedError, FailedJobError, ServiceError
 from qstore_ray.track.jsonl import epoch_records, read_records
-from qstore_ray.train.finish import noisy_scores, score, scoring_backend
+from qstore_ray.train.finish import interrupted_error, noisy_scores, score, scoring_backend
 from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.result import TrainResult
 from qstore_ray.train.run.chain import place_of_run, record_place
@@ -58,6 +58,8 @@ def scored_result(
             last = epoch_records(read_records(folder.metrics))[-1]
             epoch, step = int(last["epoch"]) + 1, int(last["step"])
             successor = place.after(exc, epoch=epoch, step=step, backend=member.backend)
+            if successor is None and isinstance(exc, BudgetReachedError):
+                raise interrupted_error(folder, exc.message, exc.field) from exc
             if successor is None:
                 raise
             place = successor

@@ -55,7 +55,7 @@ from qstore_ray.train.loop.reporter import LocalReporter
 from qstore_ray.train.model.beginning import Beginning, beginning, check_longer_run
 from qstore_ray.train.model.modelfile import model_manifest, preparation_arrays
 from qstore_ray.train.model.trained import TrainedModel
-from qstore_ray.train.ray.interrupt import stop_on_signal
+from qstore_ray.train.ray.interrupt import outlast_signal, stop_on_signal
 from qstore_ray.train.report.facts import Ending
 from qstore_ray.train.request import RunRequest
 from qstore_ray.train.result import TrainResult
@@ -207,6 +207,7 @@ class QuantumTrainer:
                 words = {"missing": dict(result.missing), "verdict": result.verdict}
                 words |= {"fallbacks": list(result.fallbacks)} if result.fallbacks else {}
                 status = "finished"
+                outlast_signal()
             except KeyboardInterrupt as exc:
                 status = "interrupted"
                 raise interrupted_error(folder) from exc

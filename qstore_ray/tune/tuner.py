@@ -29,6 +29,7 @@ from qstore_ray.track.base import Status
 from qstore_ray.track.logs.logging import announce
 from qstore_ray.train.config import TrainingJob
 from qstore_ray.train.finish import take_all
+from qstore_ray.train.ray.interrupt import outlast_signal
 from qstore_ray.train.run.run_folder import Existing
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.driver.capacity import Room
@@ -173,6 +174,8 @@ class Tuner:
                 raise stopped_error(study.folder, reached=reached)
             result.best_trials()  # raises if no trial was completed
             status = "finished"
+            if not plan.config.refit:
+                outlast_signal()
         except KeyboardInterrupt:
             status = "interrupted"
             raise

@@ -151,6 +151,18 @@ def test_a_circuit_wider_than_the_device(ibm, tmp_path, capsys):
     assert not (tmp_path / "runs" / "tiny").exists(), "it is refused before the run begins"
 
 
+@pytest.mark.parametrize("during", ["always", "test"])
+def test_a_calibration_of_too_few_shots(ibm, tmp_path, capsys, during):
+    readout = {"readout": "inverse", "calibration": "circuits", "calibration_shots": 64}
+    found = refused(
+        job_file(tmp_path, trainer={"mitigation": {**readout, "during": during}}), capsys
+    )
+    assert found["field"] == "trainer.mitigation.calibration_shots"
+    assert "Take at least 100" in found["fix"]
+    assert not ibm.accepted()
+    assert not (tmp_path / "runs" / "tiny").exists()
+
+
 def test_the_gateway_of_a_cluster_says_what_is_wrong_and_opens_once_it_is_right(
     ibm, tmp_path, monkeypatch
 ):

@@ -8,13 +8,18 @@ from typing import Any
 
 import pytest
 
+from qstore_ray.backends.ibm.policy import GatewayPolicy
+from qstore_ray.backends.ibm.service.account import IbmAccount
+from qstore_ray.backends.ibm.service.calibration import read_calibration
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.backends.noise.device.compiled import compile_for_device
 from qstore_ray.backends.noise.device.device import Device
 from qstore_ray.backends.noise.device.read import read_device
 from qstore_ray.circuits.template import Op, Template, row
 from qstore_ray.cli.app import main
+from qstore_ray.errors import ServiceError
 from tests.ibm import devices
+from tests.ibm.faults import Fault
 
 CHAIN = Template(
     n_qubits=3,
@@ -100,3 +105,13 @@ def test_wrong_input_costs_a_clear_error(ibm, tmp_path, capsys):
         told = json.loads(capsys.readouterr().out)
         assert said in told["message"] + told["fix"]
     assert not (tmp_path / "device.json").exists()
+
+
+def test_a_service_that_does_not_answer_at_once_is_asked_again(start, tmp_path):
+    ibm = start()
+    ibm.inject(Fault("status", on="configuration", status=503))
+    assert saved(tmp_path, "fake_manila").qubits
+    ibm.inject(Fault("status", on="any", status=503, times=None))
+    quickly = GatewayPolicy(first_pause=0.05, patience=0.2)
+    with pytest.raises(ServiceError, match="has not answered for 0 s"):
+        read_calibration(IbmAccount(), "fake_manila", quickly)

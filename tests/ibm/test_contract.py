@@ -6,6 +6,7 @@ part, and only then this file.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 
@@ -14,6 +15,9 @@ import qiskit_ibm_runtime
 from ibm_quantum_schemas.executor import version_2_0
 from qiskit_aer.noise import NoiseModel
 from qiskit_aer.primitives import SamplerV2
+from qiskit_ibm_runtime import QiskitRuntimeService
+from qiskit_ibm_runtime.api import client_parameters
+from qiskit_ibm_runtime.api.auth import CloudAuth
 from qiskit_ibm_runtime.api.session import STATUS_FORCELIST, PostForcelistRetry
 from qiskit_ibm_runtime.api.utils import default_runtime_url_resolver
 from qiskit_ibm_runtime.decoders.executor_estimator.decoder import ClientSideEstimatorDecoder
@@ -24,6 +28,7 @@ from qiskit_ibm_runtime.options_models.estimator import EstimatorOptions
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
 from qstore_ray.backends.ibm.service.estimator import ROLE
+from qstore_ray.backends.ibm.service.session import TokenAuth, use_tokens_alone
 from tests.ibm import devices
 from tests.ibm.settings import CRN, PATH
 
@@ -165,6 +170,20 @@ def test_all_clients_of_a_service_share_no_session(service):
     assert service._get_api_clients()[CRN] is client
     assert backend._api_client is client
     assert client._session is client._api.session
+
+
+def test_every_authorization_is_made_by_the_class_that_is_replaced(ibm, monkeypatch):
+    """Also a copy of one: with the client's own class a request without a token has the key."""
+    monkeypatch.setattr(client_parameters, "CloudAuth", CloudAuth)  # and after the test as before
+    asked = client_parameters.ClientParameters("ibm_cloud", ibm.settings.api_key, instance=CRN)
+    assert type(asked.get_auth_handler()) is CloudAuth
+    use_tokens_alone()
+    handler = asked.get_auth_handler()
+    assert type(handler) is TokenAuth
+    assert type(copy.deepcopy(handler)) is TokenAuth
+    found = QiskitRuntimeService()
+    kinds = [type(client._session.auth) for client in found._get_api_clients().values()]
+    assert set(kinds) == {TokenAuth}
 
 
 def test_access_tokens_are_held_by_the_session(service):

@@ -166,6 +166,13 @@ def test_a_gateway_that_dies_before_it_submits_is_no_failure_of_the_service(
     with pytest.raises(FailedJobError, match="a job failed 2 times at IBM's service"):
         measured(hardware, 1)
     close_gateways()
+    ibm.clear()
+    with monkeypatch.context() as patched, pytest.raises(LedgerError, match="dies"):
+        patched.setattr(Ledger, "submitting", dies)
+        measured(hardware, 1)
+    close_gateways()
+    measured(hardware, 1)
+    close_gateways()
     audit(ibm, tmp_path)
 
 

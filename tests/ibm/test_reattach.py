@@ -104,6 +104,18 @@ def test_reattach_cancels_duplicates_and_asks_for_missing_usage(left, tmp_path, 
     assert records(tmp_path)[0].usage
 
 
+@pytest.mark.parametrize("command", ["reattach", "cancel"])
+@pytest.mark.parametrize("on", ["token", "configuration"])
+def test_a_service_that_does_not_answer_at_once_is_asked_again(left, capsys, command, on):
+    ibm, folder = left()
+    ibm.inject(Fault("status", on=on, status=503))
+    assert hardware(capsys, command, folder)[0] == 0
+    assert states(folder) == ["finished", "finished"]
+    ibm.inject(Fault("status", on=on, status=503))
+    code, said = hardware(capsys, "reattach", folder, "--no-wait")
+    assert (code, said["error"]) == (4, "TransientError"), "one question is what was asked for"
+
+
 def test_without_waiting_each_job_is_asked_for_once(left, capsys):
     ibm, folder = left(queue_delay=600.0)
     code, said = hardware(capsys, "reattach", folder, "--no-wait")

@@ -21,7 +21,7 @@ from qstore_ray.backends.mitigation.config import MitigationConfig
 from qstore_ray.circuits.observable import Observable
 from qstore_ray.circuits.template import Op, Template, row
 from qstore_ray.data.loader import DatasetLoader
-from qstore_ray.errors import BudgetError, InterruptedRunError
+from qstore_ray.errors import BudgetError, BudgetReachedError, InterruptedRunError
 from qstore_ray.train.callbacks import Callback
 from tests.ibm.faults import Fault
 
@@ -103,6 +103,19 @@ def test_the_budget_covers_the_scoring(ibm, tmp_path):
     assert len(ibm.accepted()) == jobs
     trainer(tmp_path / "enough", budget={"jobs": jobs}).fit(DATA)
     assert len(ibm.accepted()) == 2 * jobs
+
+
+def test_a_budget_that_is_reached_by_the_scoring_names_the_run(ibm, tmp_path):
+    trainer(tmp_path / "whole").fit(DATA)
+    jobs = len(ibm.accepted())
+    ibm.inject(Fault("fail", code=9701, message="system error"))
+    with pytest.raises(BudgetReachedError, match=f"may use {jobs} jobs, has used {jobs}") as raised:
+        trainer(tmp_path, budget={"jobs": jobs}).fit(DATA)
+    assert raised.value.field == "budget.jobs"
+    assert raised.value.value == str(tmp_path / "digits")
+    assert "(name 'digits') and a larger limit" in raised.value.fix
+    resumed = trainer(tmp_path, budget={"jobs": jobs + 1}).fit(DATA, existing="resume")
+    assert "test_accuracy" in resumed.metrics
 
 
 def test_a_session_that_cannot_be_closed_does_not_hide_the_result(ibm, tmp_path, capsys):

@@ -22,7 +22,7 @@ from qstore_ray.backends.mitigation.placed_circuit import (
 )
 from qstore_ray.backends.mitigation.runner import CircuitRun, DirectRunner
 from qstore_ray.circuits.observable import z_observables
-from qstore_ray.errors import BackendError
+from qstore_ray.errors import ConfigError
 
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
@@ -75,7 +75,7 @@ class ReadoutCalibration:
             sampled: whether shots are taken.
 
         Raises:
-            BackendError: fewer shots than the readout that the noise says needs.
+            ConfigError: fewer shots than the readout that the noise says needs.
         """
         if not (self.measures and sampled):
             return
@@ -84,7 +84,7 @@ class ReadoutCalibration:
         qubit, shots = int(slopes.argmin()), self._config.calibration_shots
         least = math.ceil(_LEAST_SHOTS / slopes[qubit] ** 2)
         if shots < least:
-            raise BackendError(
+            raise ConfigError(
                 f"{shots} shots say too little of the readout of qubit {qubit}: confusion matrices "
                 "of so few may be singular by chance",
                 field="mitigation.calibration_shots",

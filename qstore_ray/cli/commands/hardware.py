@@ -95,7 +95,8 @@ def reattach(
     """
     from qstore_ray.backends.ibm.gateway.reattach import left_jobs
 
-    with left_jobs(ledger_of(folder), account=account, token_file=token_file) as left:
+    at = ledger_of(folder)
+    with left_jobs(at, account=account, token_file=token_file, wait=not no_wait) as left:
         _say_followed(left, left.follow(wait=not no_wait), as_json)
 
 

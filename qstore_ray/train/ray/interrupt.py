@@ -2,6 +2,7 @@
 
     stop_on_signal      of a run or a search: stop at a checkpoint
     leave_on_signal     of a command: leave, with an exit code, wherever it stands
+    outlast_signal      of a command whose work is done: take the last steps all the same
 
 Process managers and closing terminals send a signal to a whole process group, and some send it
 twice at the same instant. So of SIGTERM only one that comes later insists, and SIGHUP never does:
@@ -18,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 _Meaning: TypeAlias = Literal["ask", "insist", "nothing"]
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -68,6 +69,16 @@ def stop_on_signal(stop: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+class _Leaving(NamedTuple):
+    """How the command of this process is left: its exit code, and who says so."""
+
+    code: int
+    say: Callable[[], object]
+
+
+_leaving: _Leaving | None = None
+
+
 def leave_on_signal(code: int, say: Callable[[], object]) -> None:
     """From now on a signal ends this process: by KeyboardInterrupt, so that all is cleaned up, or
     at once with exit code `code` during an import.
@@ -78,7 +89,8 @@ def leave_on_signal(code: int, say: Callable[[], object]) -> None:
     Args:
         say: says so before the process ends at once.
     """
-    meaning = _Meanings()
+    global _leaving  # noqa: PLW0603 - signal handlers are of the process, too
+    _leaving, meaning = _Leaving(code, say), _Meanings()
 
     def handle(number: int, frame: FrameType | None) -> None:
         means = meaning(number)
@@ -87,6 +99,27 @@ def leave_on_signal(code: int, say: Callable[[], object]) -> None:
             os._exit(code)
         if means == "ask":
             raise KeyboardInterrupt
+
+    for number in _heard():
+        signal.signal(number, handle)
+
+
+def outlast_signal() -> None:
+    """From now on the first signal changes nothing: the work of this process's command is done, and
+    is recorded. Files, trackers and what a gateway has open are left, which takes a moment.
+
+    A signal that insists ends the process as before. Does nothing without `leave_on_signal`, as in
+    a user's program, or outside of the main thread.
+    """
+    leaving = _leaving
+    if leaving is None or threading.current_thread() is not threading.main_thread():
+        return
+    meaning = _Meanings()
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if meaning(number) == "insist":
+            leaving.say()
+            os._exit(leaving.code)
 
     for number in _heard():
         signal.signal(number, handle)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -160,3 +161,70 @@ def test_a_second_ctrl_c_does_not_wait_for_the_cleaning_up(repository: Path):
     _, err = process.communicate()
     assert process.returncode == 5, err
     assert "Traceback" not in err
+
+
+JOB = """
+name = "done"
+baseline = false
+
+[dataset]
+name = "iris"
+source = "sklearn"
+params = { dataset = "iris" }
+
+[model]
+n_qubits = 4
+layers = 1
+
+[trainer]
+epochs = 1
+num_workers = 0
+
+[track]
+mlflow = false
+figures = false
+"""
+
+
+@pytest.mark.parametrize(("number", "times"), [*((each, 1) for each in ALL), (signal.SIGINT, 2)])
+def test_a_run_that_has_finished_is_no_interrupted_one(
+    number: signal.Signals, times: int, repository: Path, tmp_path: Path
+):
+    """A signal among its last steps changes nothing; one that insists does not wait for them."""
+    code = (
+        "import sys, time, qstore_ray.train.trainer as trainer\n"
+        "last = trainer.close_metrics\n"
+        "def slowly(*given):\n"
+        "    print('here', file=sys.stderr, flush=True)\n"
+        f"    time.sleep({1 if times == 1 else 60})\n"
+        "    print('there', file=sys.stderr, flush=True)\n"
+        "    last(*given)\n"
+        "trainer.close_metrics = slowly\n"
+        "from qstore_ray.cli.entry import main\n"
+        "sys.argv = ['qstore', 'train', 'job.toml', '--quiet', '--json']; sys.exit(main())\n"
+    )
+    (tmp_path / "job.toml").write_text(JOB)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(repository)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard_by_default,
+    )  # fmt: skip
+    assert process.stderr is not None
+    while process.stderr.readline() != "here\n":
+        assert process.poll() is None
+    for _ in range(times):
+        process.send_signal(number)
+        time.sleep(0.2)
+    out, err = process.communicate()
+    status = json.loads(out)["status"] if times == 1 else json.loads(out)["exit_code"]
+    assert (process.returncode, status) == ((0, "finished") if times == 1 else (5, 5)), err
+    assert ("there" in err) == (times == 1)
+    assert json.loads((tmp_path / "runs/done/run.json").read_text())["status"] == (
+        "finished" if times == 1 else "running"
+    )
+
+
+def heard_by_default() -> None:
+    """As a terminal starts a command: a shell's background has them ignored."""
+    for number in ALL:
+        signal.signal(number, signal.SIG_DFL)

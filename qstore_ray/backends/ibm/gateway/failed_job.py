@@ -29,7 +29,9 @@ _ABOUT_CIRCUITS = range(6000, 9000)
 
 
 def may_run_again(record: HardwareJob, policy: GatewayPolicy) -> bool:
-    """Whether a job that has failed is to be run again."""
+    """Whether a job that has failed is to be run again; one that was not submitted always is."""
+    if record.state is JobState.CANCELLED and not record.job_id:
+        return True
     return record.failures < policy.attempts and not _is_at_fault(_code(record))
 
 

@@ -10,6 +10,7 @@ A run that is resumed afterwards takes the results from the ledger, and pays not
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from qstore_ray.backends.ibm.gateway.sessions import LeftSessions
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.ledger.record import HardwareJob, JobState
 from qstore_ray.backends.ibm.ledger.replay import check_owner, replay
+from qstore_ray.backends.ibm.patience import patiently
 from qstore_ray.backends.ibm.policy import GatewayPolicy
 from qstore_ray.backends.ibm.service.account import sign_in
 from qstore_ray.backends.ibm.service.client import IbmClient
@@ -156,13 +158,14 @@ class LeftJobs:
 
 @contextmanager
 def left_jobs(
-    folder: Path, *, account: str | None = None, token_file: str | None = None
+    folder: Path, *, account: str | None = None, token_file: str | None = None, wait: bool = True
 ) -> Iterator[LeftJobs]:
     """The jobs of the ledger in a folder. Sign in as the gateway did, or as given.
 
     Args:
         account: name of a saved account.
         token_file: file with the API key.
+        wait: a service that does not answer is asked again for the `patience` of the gateway.
 
     Raises:
         LedgerError: no ledger, a damaged one, one that a gateway has open (`locked`), or one of
@@ -177,6 +180,10 @@ def left_jobs(
         config = config_of(folder, owner)
         given = {"account": account, "token_file": token_file}
         who = config.sign_in.model_copy(update=given if any(given.values()) else {})
-        client = IbmClient(sign_in(who), config.device)
+
+        def signed_in() -> IbmClient:
+            return IbmClient(sign_in(who), config.device)
+
+        client = patiently(signed_in, config.policy, threading.Event()) if wait else signed_in()
         check_owner(owner, owner.model_copy(update={"instance": client.instance}), folder)
         yield LeftJobs(client, ledger, config.policy)

@@ -33,6 +33,10 @@ class TokenAuth(CloudAuth):  # type: ignore[misc]
         request.register_hook("response", self._again)  # type: ignore[no-untyped-call]
         return request
 
+    def __deepcopy__(self, _memo: object = None) -> TokenAuth:
+        """Another of the same class: the client's own copy would be of its own class."""
+        return TokenAuth(self.api_key, self.crn, self.private, self.proxies, self.verify)
+
     def get_headers(self) -> dict[str, str]:
         """The headers of a request.
 

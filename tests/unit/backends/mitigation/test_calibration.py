@@ -17,7 +17,7 @@ from qstore_ray.backends.mitigation.runner import DirectRunner
 from qstore_ray.backends.noise.config import NoiseConfig
 from qstore_ray.circuits.observable import Observable, z_observables
 from qstore_ray.circuits.template import Op, Template
-from qstore_ray.errors import BackendError
+from qstore_ray.errors import BackendError, ConfigError
 
 PAIR = Template(2, (Op("h", (0,)), Op("cx", (0, 1))))
 NOTHING = Bindings(np.zeros((1, 0)), np.zeros(0))
@@ -71,7 +71,7 @@ def test_too_few_shots_of_a_calibration_are_refused_before_they_are_taken(readou
 
     check(least)
     for few in (1, 10, least - 1):
-        with pytest.raises(BackendError, match=f"Take at least {least}") as caught:
+        with pytest.raises(ConfigError, match=f"Take at least {least}") as caught:
             check(few)
         assert caught.value.field == "mitigation.calibration_shots"
 
