@@ -29,13 +29,18 @@ from qstore_ray.track.base import Status
 from qstore_ray.track.logs.logging import announce
 from qstore_ray.train.config import TrainingJob
 from qstore_ray.train.finish import take_all
-from qstore_ray.train.ray.interrupt import outlast_signal
 from qstore_ray.train.run.run_folder import Existing
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.driver.capacity import Room
 from qstore_ray.tune.driver.checks import checked_search, search_session
 from qstore_ray.tune.driver.display import SearchDisplay
-from qstore_ray.tune.driver.finalize import finish, leave_files, stopped_error, summary_of
+from qstore_ray.tune.driver.finalize import (
+    begin_last_steps,
+    finish,
+    leave_files,
+    stopped_error,
+    summary_of,
+)
 from qstore_ray.tune.driver.tracking import SearchTracking
 from qstore_ray.tune.driver.usage import SearchUsage
 from qstore_ray.tune.driver.watch import Watch, artifacts_of
@@ -174,8 +179,7 @@ class Tuner:
                 raise stopped_error(study.folder, reached=reached)
             result.best_trials()  # raises if no trial was completed
             status = "finished"
-            if not plan.config.refit:
-                outlast_signal()
+            begin_last_steps(plan)
         except KeyboardInterrupt:
             status = "interrupted"
             raise

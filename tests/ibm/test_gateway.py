@@ -167,9 +167,10 @@ def test_a_gateway_that_dies_before_it_submits_is_no_failure_of_the_service(
         measured(hardware, 1)
     close_gateways()
     ibm.clear()
-    with monkeypatch.context() as patched, pytest.raises(LedgerError, match="dies"):
+    with monkeypatch.context() as patched:
         patched.setattr(Ledger, "submitting", dies)
-        measured(hardware, 1)
+        with pytest.raises(LedgerError, match="dies"):
+            measured(hardware, 1)
     close_gateways()
     measured(hardware, 1)
     close_gateways()

@@ -97,6 +97,10 @@ def test_only_the_trial_at_fault_has_the_error(
     completed = [job for job in ibm.accepted().values() if job.end == "completed"]
     assert [job.reads for job in completed] == [1, 1], "nothing that was run is run again"
     IbmBackend.close_run("s")
+    (path,) = tmp_path.rglob(LEDGER)
+    shared, *parts = (contents := replay(path.parent)).records.values()
+    assert contents.successors(shared) == tuple(part.key for part in parts)
+    assert [contents.successors(part) for part in parts] == 3 * [()]
     found = states(tmp_path)
     assert found[0] == (JobState.FAILED, 3)
     assert sorted(found[1:]) == sorted([(JobState.FAILED, 1)] + 2 * [(JobState.FINISHED, 1)])

@@ -54,7 +54,8 @@ TokenFile = Annotated[
 def jobs(folder: Ledger, as_json: AsJson = False) -> None:
     """List the jobs with their states.
 
-    `others` counts other jobs at the service with the same tag. The gateway may be running.
+    `others` counts other jobs at the service with the same tag. Of a job that failed, the jobs
+    that ran its parts are named. The gateway may be running.
     """
     _each(ledgers_of(folder), as_json, _jobs_as_dict, _say_jobs)
 
@@ -159,11 +160,17 @@ def _read(folder: Path) -> LedgerContents:
 
 
 def _jobs_as_dict(contents: LedgerContents) -> dict[str, Any]:
-    return {"jobs": [_as_dict(record) for record in contents.records.values()]}
+    records = contents.records.values()
+    return {
+        "jobs": [{**_as_dict(each), "run_again_in": contents.successors(each)} for each in records]
+    }
 
 
 def _say_jobs(contents: LedgerContents) -> None:
     _say_records(list(contents.records.values()))
+    for record in contents.records.values():
+        if found := contents.successors(record):
+            note(f"{record.key[:_TAG]}: run again in {', '.join(key[:_TAG] for key in found)}")
 
 
 def _say_records(records: Sequence[HardwareJob]) -> None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from qstore_ray.errors import UsageError
 
+_OF_CALLS: Final = "predict-"
+"""How the names of records of predictions and scores begin, before the name of their run."""
 
-def ledgers_of(given: str) -> list[Path]:
+
+def ledgers_of(given: str, *, of_calls: bool = True) -> list[Path]:
     """The folders of the ledgers that a user means.
 
     Args:
         given: a ledger's folder, a folder above ledgers, or the name or id of a run whose ledger
             is in the default folder.
+        of_calls: with those of the predictions and scores of a run that is named.
 
     Raises:
         UsageError: no ledger is found.
@@ -28,7 +34,8 @@ def ledgers_of(given: str) -> list[Path]:
     if folder.is_dir():
         found = sorted(path.parent for path in folder.rglob(LEDGER))
     else:
-        name = re.compile(re.escape(given) + r"(-[0-9a-f]{6,})?")
+        before = f"({_OF_CALLS})?" if of_calls else ""
+        name = re.compile(before + re.escape(given) + r"(-[0-9a-f]{6,})?")
         below = sorted(path.parent for path in root.glob(f"*/*/*/{LEDGER}"))
         found = [path for path in below if name.fullmatch(path.name)]
     if not found:
@@ -48,6 +55,9 @@ def ledger_of(given: str) -> Path:
         UsageError: no ledger is found, or several are.
     """
     found = ledgers_of(given)
+    if len(found) > 1:  # a run is meant rather than what was measured with it later
+        with suppress(UsageError):
+            found = ledgers_of(given, of_calls=False)
     if len(found) > 1:
         raise UsageError(
             f"there are {len(found)} ledgers",

@@ -89,7 +89,7 @@ def leave_on_signal(code: int, say: Callable[[], object]) -> None:
     Args:
         say: says so before the process ends at once.
     """
-    global _leaving  # noqa: PLW0603 - signal handlers are of the process, too
+    global _leaving
     _leaving, meaning = _Leaving(code, say), _Meanings()
 
     def handle(number: int, frame: FrameType | None) -> None:

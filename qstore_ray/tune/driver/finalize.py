@@ -13,6 +13,7 @@ from qstore_ray.errors import BudgetReachedError, InterruptedRunError, RunError
 from qstore_ray.files import unwritable_fix, write_durably
 from qstore_ray.track.config import TrackConfig, default_uri
 from qstore_ray.track.mlflow.store import RUN_ID_FILE
+from qstore_ray.train.ray.interrupt import outlast_signal
 from qstore_ray.train.request import RunRequest
 from qstore_ray.train.run.run_folder import Existing, read_run_record
 from qstore_ray.train.trainer import QuantumTrainer
@@ -46,6 +47,12 @@ def leave_files(result: StudyResult, folder: Path, *, figures: bool) -> None:
     if figures and result.best:
         draw_possible(search_of(result), folder / "figures")
         write_page(result, folder)
+
+
+def begin_last_steps(plan: Plan) -> None:
+    """From now on a signal interrupts no search that has finished, unless it is to be refitted."""
+    if not plan.config.refit:
+        outlast_signal()
 
 
 def summary_of(result: StudyResult) -> dict[str, float]:

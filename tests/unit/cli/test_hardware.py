@@ -10,6 +10,8 @@ from qstore_ray.backends.ibm.forecast import HardwareCost
 from qstore_ray.backends.ibm.ledger.ledger import Ledger
 from qstore_ray.backends.ibm.ledger.replay import LEDGER
 from qstore_ray.cli.app import main
+from qstore_ray.cli.shared.ledgers import ledger_of
+from qstore_ray.errors import UsageError
 from tests.unit.backends.ibm.ledger.gateway import OWNER, Service, run_job
 from tests.unit.backends.ibm.made import job
 
@@ -104,6 +106,42 @@ def test_a_run_is_found_by_its_name(tmp_path, monkeypatch, capsys, name):
     assert main(["hardware", "jobs", name, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["ledger"] == str(root / "digits-0a1b2c3d")
+
+
+def test_what_was_measured_with_a_run_is_found_by_its_name(tmp_path, monkeypatch, capsys):
+    """And is not in the way of what takes one ledger."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    root = tmp_path / "qstore_ray" / "ibm" / "0123456789abcdef" / "ibm_fez"
+    names = [
+        "digits-0a1b2c3d",
+        "predict-digits-0123456789abcdef",
+        "predict-digits-ibm-0123456789ab",
+    ]
+    for each in names:
+        Ledger.open(root / each, OWNER).close()
+    assert main(["hardware", "jobs", "digits", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["ledgers"]
+    assert [each["ledger"] for each in found] == [str(root / name) for name in names[:2]]
+    assert ledger_of("digits") == root / names[0]
+    assert ledger_of("digits-ibm") == root / names[2]
+    Ledger.open(root / "digits-00112233", OWNER).close()
+    with pytest.raises(UsageError, match="there are 2 ledgers"):
+        ledger_of("digits")
+
+
+def test_the_jobs_that_ran_the_parts_of_a_failed_one_are_named(tmp_path, capsys):
+    folder, shared = tmp_path / "shared", job("y", "z")
+    with Ledger.open(folder, OWNER) as ledger:
+        ledger.intent(shared, HardwareCost())
+        ledger.failed(shared.key, "code 3211")
+        for part in (job("z"), job("y")):
+            ledger.intent(part, HardwareCost())
+    assert main(["hardware", "jobs", str(folder), "--json"]) == 0
+    found = [each["run_again_in"] for each in json.loads(capsys.readouterr().out)["jobs"]]
+    assert found == [[job("z").key, job("y").key], [], []]
+    assert main(["hardware", "jobs", str(folder)]) == 0
+    parts = ", ".join(job(name).key[:12] for name in "zy")
+    assert f"{shared.key[:12]}: run again in {parts}" in capsys.readouterr().err
 
 
 def test_what_is_no_ledger_is_a_named_error(tmp_path, monkeypatch, capsys):

@@ -186,6 +186,7 @@ figures = false
 """
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("number", "times"), [*((each, 1) for each in ALL), (signal.SIGINT, 2)])
 def test_a_run_that_has_finished_is_no_interrupted_one(
     number: signal.Signals, times: int, repository: Path, tmp_path: Path
@@ -207,7 +208,7 @@ def test_a_run_that_has_finished_is_no_interrupted_one(
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(repository)},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard_by_default,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stderr is not None
     while process.stderr.readline() != "here\n":
@@ -222,9 +223,3 @@ def test_a_run_that_has_finished_is_no_interrupted_one(
     assert json.loads((tmp_path / "runs/done/run.json").read_text())["status"] == (
         "finished" if times == 1 else "running"
     )
-
-
-def heard_by_default() -> None:
-    """As a terminal starts a command: a shell's background has them ignored."""
-    for number in ALL:
-        signal.signal(number, signal.SIG_DFL)

@@ -38,6 +38,19 @@ class LedgerContents:
     checksum: str = ""
     notice: str = ""
 
+    def successors(self, record: HardwareJob) -> tuple[str, ...]:
+        """The later jobs that ran requests of a job that failed or was cancelled, by their keys.
+
+        A job that several trials share is run again in parts, one for each of them.
+        """
+        if not record.is_dead:
+            return ()
+        names, keys = {share.key for share in record.requests}, list(self.records)
+        later = keys[keys.index(record.key) + 1 :]
+        return tuple(
+            key for key in later if names & {share.key for share in self.records[key].requests}
+        )
+
 
 def replay(folder: Path) -> LedgerContents:
     """The contents of the ledger in a folder, which another process may be writing.
