@@ -132,7 +132,7 @@ def test_the_group_that_follows_says_why_and_from_where(tmp_path):
     assert [r["status"] for r in records if r["event"] == "end"] == ["finished"]
 
 
-@given(st.lists(st.builds(Control, *[st.booleans()] * 4), min_size=1, max_size=1024))
+@given(st.lists(st.builds(Control, *[st.booleans()] * 3), min_size=1, max_size=1024))
 def test_what_any_worker_asks_comes_out_of_the_sum_of_all(asked):
     total = sum(each.to_number() for each in asked)
     wanted = Control(*(any(values) for values in zip(*asked, strict=True)))

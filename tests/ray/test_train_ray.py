@@ -162,7 +162,8 @@ def test_workers_that_die_too_often_end_the_run_with_what_to_do(ray_cluster, dig
     with pytest.raises(WorkerError) as caught:
         _trainer(tmp_path, "ray", cluster, num_workers=2).fit(digits)
     assert (caught.value.field, caught.value.value) == ("cluster.max_failures", 0)
-    assert "ran out of memory, take fewer qubits, a smaller batch" in caught.value.fix
+    assert "ran out of memory, first put fewer workers on a machine" in caught.value.fix
+    assert "a smaller trainer.batch_size or model.n_qubits needs a new run" in caught.value.fix
     assert "existing='resume'" in caught.value.fix
     assert len(killer.killed) == 1
 

@@ -19,13 +19,11 @@ class Control(NamedTuple):
     Attributes:
         stop: save a checkpoint and stop.
         save: save a checkpoint.
-        report: report the metrics of this epoch to Ray Train.
         regroup: save a checkpoint and end this group of workers; another one continues.
     """
 
     stop: bool = False
     save: bool = False
-    report: bool = False
     regroup: bool = False
 
     def __or__(self, other: tuple[object, ...]) -> Control:

@@ -281,7 +281,6 @@ class _Loop:
     def end_epoch(self, state: TrainState) -> tuple[TrainState, bool]:
         """Validate, record, and save; the state at the start of the next epoch, True if to stop."""
         record = self._record(state)
-        control = self.objective.take_control()
         state = replace(
             state,
             epoch=state.epoch + 1,
@@ -301,8 +300,6 @@ class _Loop:
             state = self._finish(state)
         elif state.epoch % self.job.config.checkpoint_every_epochs == 0 or ending == "stop":
             self._save(state)
-        if control.report:
-            self.reporter.metrics(record)
         return state, ending == "stop" and not self.is_over(state)
 
     def _record(self, state: TrainState) -> Record:
@@ -312,8 +309,6 @@ class _Loop:
             raise RunError(
                 f"epoch {state.epoch} used {count:.0f} rows of {self.rows_per_epoch}", value=count
             )
-        if self.is_first:
-            self.objective.control = Control(report=self.journal.report_is_due())
         self.objective.for_testing(self.job.config.seed, state.step)
         validation, metrics = self.validation.score(state.theta)
         record: Record = {"epoch": state.epoch, "step": state.step, "samples": state.samples}

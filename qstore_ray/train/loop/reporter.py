@@ -1,7 +1,7 @@
-"""What the loop reports while it runs, and whether it should stop.
+"""Whether the loop should stop, asked after every step.
 
-The loop calls these two methods wherever it runs: in this process or in a Ray Train
-worker. Checkpoints are not reported; the run folder holds them.
+The loop calls these two methods wherever it runs: in this process or in a Ray Train worker. It
+reports neither metrics nor checkpoints; the run folder holds them.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from qstore_ray.track.base import Record
-
 STOP_FILE = "stop"
 """While this file is in the run folder, worker 0 asks all workers to stop at the next step."""
 
@@ -20,11 +18,7 @@ _SECONDS_BETWEEN_LOOKS = 0.1
 
 
 class Reporter(Protocol):
-    """The loop's way out. Every method runs in every worker, unless said otherwise."""
-
-    def metrics(self, record: Record) -> None:
-        """An epoch is over; `record` is the same on every worker."""
-        ...
+    """Requests from outside the loop. Every method runs in every worker, unless said otherwise."""
 
     def should_stop(self) -> bool:
         """Whether to stop after this step. Called on worker 0, which informs the others."""
@@ -44,9 +38,6 @@ class LocalReporter:
 
     def __init__(self, stop: threading.Event | None = None) -> None:
         self._stop = stop or threading.Event()
-
-    def metrics(self, record: Record) -> None:
-        """Does nothing: the metrics file has the record."""
 
     def should_stop(self) -> bool:
         """Whether the event is set."""
@@ -69,9 +60,6 @@ class RayTrainReporter:
         self._regroup = regroup
         self._stop = False
         self._looked = 0.0
-
-    def metrics(self, record: Record) -> None:
-        """Does nothing: the metrics file has the record."""
 
     def should_stop(self) -> bool:
         """Whether the stop file exists; on a shared disk this check can take as long as a step."""

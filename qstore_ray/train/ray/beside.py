@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Generic, TypeVar
 
 from qstore_ray.errors import WorkerError
+from qstore_ray.train.ray.errors import MEMORY_ADVICE
 from qstore_ray.train.ray.session import head_is_gone, set_implicit_start
 
 T = TypeVar("T")
@@ -54,8 +55,7 @@ def _watch(future: Future[T], stop: threading.Event, on_stop: Callable[[], objec
                 raise KeyboardInterrupt
             raise WorkerError(
                 "the Ray that was started on this machine has ended",
-                fix="If memory ran out, take fewer workers, fewer qubits or a smaller batch. Then "
-                "continue with existing='resume'.",
+                fix=f"Continue with existing='resume'. If memory ran out, first {MEMORY_ADVICE}.",
             )
 
 

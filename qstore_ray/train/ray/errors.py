@@ -37,6 +37,12 @@ _DEATHS = (
 )
 """Substrings of Ray's messages about a dead actor → the cause of death."""
 
+MEMORY_ADVICE = (
+    "put fewer workers on a machine (a smaller trainer.num_workers, or a larger "
+    "cluster.cpus_per_worker); a smaller trainer.batch_size or model.n_qubits needs a new run"
+)
+"""What to change if workers run out of memory."""
+
 
 def meaning(exc: BaseException) -> str:
     """Why a worker ended, or why Ray cannot fulfil a request, in a line."""

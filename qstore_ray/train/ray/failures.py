@@ -13,7 +13,7 @@ from ray.train.v2._internal.exceptions import (
 from qstore_ray.errors import QStoreError, RegroupError, WorkerError
 from qstore_ray.train.config import ClusterConfig
 from qstore_ray.train.elastic.limits import Cause
-from qstore_ray.train.ray.errors import is_full_memory, meaning
+from qstore_ray.train.ray.errors import MEMORY_ADVICE, is_full_memory, meaning
 
 _NO_START = (WorkerGroupStartupTimeoutError, InsufficientClusterResourcesError)
 NO_ANSWER = "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S"
@@ -83,9 +83,7 @@ def _ended_error(
         "nearly full, and not for the first time",
         field="cluster.max_memory_failures",
         value=cluster.max_memory_failures,
-        fix="Put fewer workers on a machine (a smaller trainer.num_workers, or a larger "
-        "cluster.cpus_per_worker) and continue with existing='resume'; or begin a new run with a "
-        "smaller trainer.batch_size or model.n_qubits.",
+        fix=f"Before you continue with existing='resume', {MEMORY_ADVICE}.",
     )
 
 
@@ -96,10 +94,7 @@ def _advice(cluster: ClusterConfig, frozen: bool, dumps: Mapping[int, Path]) -> 
             f"They made no progress for {cluster.worker_timeout:g} s. {where}If they were only "
             "slow, set a larger cluster.worker_timeout; then continue with existing='resume'."
         )
-    return (
-        "If they ran out of memory, take fewer qubits, a smaller batch or fewer workers; then "
-        "continue with existing='resume'."
-    )
+    return f"Continue with existing='resume'. If they ran out of memory, first {MEMORY_ADVICE}."
 
 
 def hung(ranks: Iterable[int], timeout: float) -> dict[int, str]:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
 
 _SECONDS_BETWEEN_STEP_RECORDS = 0.25
-_SECONDS_BETWEEN_REPORTS = 10.0
 
 
 class Journal(Protocol):
@@ -91,10 +90,6 @@ class Journal(Protocol):
         """Whether the configured time since the last checkpoint has passed."""
         ...
 
-    def report_is_due(self) -> bool:
-        """Whether to report to Ray again."""
-        ...
-
     def end(self, status: str, reason: str) -> None:
         """The attempt ended."""
         ...
@@ -119,7 +114,7 @@ class Recorder:
         self._writing: Future[Path] | None = None
         self._completed: Path | None = None
         self._upload = None if job.origin is None else Upload(run_dir, job.origin, job.lease)
-        self._began = self._saved = self._stepped = self._reported = time.monotonic()
+        self._began = self._saved = self._stepped = time.monotonic()
 
     def start(self, state: TrainState, problems: list[CheckpointError], **facts: int) -> None:
         """Cut the metrics back to the restored step and open a new attempt in them."""
@@ -143,7 +138,7 @@ class Recorder:
         record_missing(self._metrics, self._job.manifest.get("fallbacks", []))
         self._exported.start(state, restarted=bool(self._job.lost))
         self._traced.start()
-        self._began = self._saved = self._reported = time.monotonic()
+        self._began = self._saved = time.monotonic()
 
     def step(self, state: TrainState, loss: float) -> None:
         """Record the mean loss of a step, a few times a second at most."""
@@ -258,14 +253,6 @@ class Recorder:
         every = self._job.config.checkpoint_every_seconds
         return bool(every) and time.monotonic() - self._saved >= every
 
-    def report_is_due(self) -> bool:
-        """Whether to report to Ray again; its report takes as long as a hundred small steps."""
-        now = time.monotonic()
-        if now - self._reported < _SECONDS_BETWEEN_REPORTS:
-            return False
-        self._reported = now
-        return True
-
 
 class Memory:
     """Keeps the epochs' records and nothing else.
@@ -321,10 +308,6 @@ class Memory:
 
     def save_is_due(self) -> bool:
         """False: nothing is saved."""
-        return False
-
-    def report_is_due(self) -> bool:
-        """False: nothing is reported."""
         return False
 
     def end(self, status: str, reason: str) -> None:

@@ -59,9 +59,6 @@ class _Reporter(RayTrainReporter):
         super().__init__(own.run_dir, threading.Event())
         self._node, self._driver, self._steps = node, driver, 0
 
-    def metrics(self, record: Any) -> None:
-        """Ray is not there."""
-
     def should_stop(self) -> bool:
         self._steps += 1
         if self._steps == self._node.fails_at:
