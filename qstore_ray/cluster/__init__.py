@@ -4,6 +4,7 @@
     processes.py   the processes of this machine, and which of them are the cluster's
     size.py        nodes, CPUs and shared memory
     supervisor.py  the process that starts the nodes and ends them
+    drivers.py     the drivers that have joined, which leave before the cluster ends
     spare.py       workers that have been started already, for the next training
     start.py       `start_cluster`; begin here
     find.py        `find_cluster`: whether one runs that this process can join

@@ -42,7 +42,7 @@ class ClusterRecord:
         boot: which start of the machine it was; empty if the system does not say.
     """
 
-    state: Literal["starting", "running"]
+    state: Literal["starting", "running", "ending"]
     address: str
     dashboard: str
     pid: int

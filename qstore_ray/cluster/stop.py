@@ -7,6 +7,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
+from qstore_ray.cluster.drivers import announce_end
 from qstore_ray.cluster.processes import is_supervised, members, send, wait_until
 from qstore_ray.cluster.record import (
     LOG,
@@ -25,6 +26,8 @@ _ORDERLY_SECONDS, _KILL_SECONDS = 20.0, 10.0
 def stop_cluster() -> ClusterRecord | None:
     """End the cluster of this machine, all its processes and files; what it was.
 
+    Trainings and searches that run on it save a checkpoint first, and can be resumed.
+
     None means that there was no cluster, or one whose record could not be read.
 
     Raises:
@@ -39,6 +42,7 @@ def stop_cluster() -> ClusterRecord | None:
     with folder_locked(folder):
         record = read_record(folder)
         if record is not None and is_supervised(record):
+            announce_end(folder)
             send(record.pid, signal.SIGTERM)
             wait_until(lambda: not is_supervised(record), _ORDERLY_SECONDS)
         sweep(folder)

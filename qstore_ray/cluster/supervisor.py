@@ -19,6 +19,7 @@ from ray._private import ray_constants
 from ray._private.accelerators import get_accelerator_manager_for_resource
 from ray.cluster_utils import Cluster
 
+from qstore_ray.cluster.drivers import announce_end
 from qstore_ray.cluster.record import ClusterRecord, read_record, write_record
 from qstore_ray.cluster.size import ClusterSize
 from qstore_ray.cluster.spare import SpareWorkers
@@ -56,6 +57,7 @@ def main(folder: Path, cpus: tuple[int, ...]) -> int:
                 sys.stderr.write(
                     f"ended, because a process of the cluster has died: {', '.join(lost)}\n"
                 )
+                announce_end(folder)
                 return 1
     finally:
         cluster.shutdown()  # type: ignore[no-untyped-call]

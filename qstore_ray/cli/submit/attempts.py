@@ -187,8 +187,8 @@ def _check_same(job: JobDetails, made_of: str) -> None:
         f"the job {job.submission_id} {state}, and its job file or its command was another one",
         field="id",
         value=job.submission_id,
-        fix="Give this one a submission id of its own with --id, and a name of its own in the job "
-        "file: a run of that name exists.",
+        fix="Give this run a name of its own with --name, or only the submission another id with "
+        "--id.",
     )
 
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from qstore_ray.cli.submit.attempts import Submission
 
 EXAMPLES = examples(
-    "submit jobs/digits.toml --address http://127.0.0.1:8265",
+    "submit jobs/digits.toml",
+    "submit jobs/digits.toml --address http://127.0.0.1:8265 --storage /shared/runs",
     "submit jobs/digits_tune.toml --command tune --storage /shared/runs --no-wait",
     "submit jobs/digits.toml --command evaluate --id digits-score",
 )
@@ -46,12 +47,20 @@ def submit(
         typer.Argument(metavar="ARGUMENTS", help="After --: more arguments of the command."),
     ] = None,
     address: Annotated[
-        str, typer.Option(metavar="URL", help="The address of Ray's dashboard.")
-    ] = "http://127.0.0.1:8265",
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="The address of Ray's dashboard; without it that of the warm cluster, or "
+            "http://127.0.0.1:8265.",
+        ),
+    ] = None,
     command: Annotated[Command, typer.Option(help="What the job runs.")] = Command.TRAIN,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the run and of its folder (name).")
+    ] = None,
     id_: Annotated[
         str | None,
-        typer.Option("--id", metavar="ID", help="Submission id; without it, the job's name."),
+        typer.Option("--id", metavar="ID", help="Submission id; without it, the run's name."),
     ] = None,
     storage: Annotated[
         str | None,
@@ -72,24 +81,30 @@ def submit(
     and resumes one that failed or was stopped. Ctrl-C leaves the job running.
     """
     from qstore_ray.cli.submit.attempts import attempt, follow
-    from qstore_ray.cli.submit.head import connect
+    from qstore_ray.cli.submit.head import connect, usual_address
     from qstore_ray.cli.submit.package import package_of
     from qstore_ray.job import JobConfig
 
-    config = JobConfig.load(job, [] if storage is None else [f"storage={json.dumps(storage)}"])
-    name = _checked(id_ or _default_id(config.name, command))
+    _check_arguments(arguments or ())
+    changes = {"storage": storage, "name": name}
+    config = JobConfig.load(
+        job, [f"{field}={json.dumps(value)}" for field, value in changes.items() if value]
+    )
+    submission = _checked(id_ or _default_id(config.name, command))
     package = package_of(Path(job))
     if not package.tracked:
         note(f"Outside git, only these files go with the job: {', '.join(map(str, package.files))}")
     runs = str(config.storage)
     runs = runs if "://" in runs else str(Path(runs).resolve())
-    entrypoint = _entrypoint(command, package.job, config.name, runs, arguments or ())
+    words = [*(arguments or ()), *(["--name", name] if name and command in _STARTING else [])]
+    entrypoint = _entrypoint(command, package.job, config.name, runs, words)
+    address = address or usual_address()
     client = connect(address, insecure=insecure)
     with tempfile.TemporaryDirectory() as scratch:
-        packed = Path(scratch) / f"{name}.zip"
+        packed = Path(scratch) / f"{submission}.zip"
         package.write(packed)
         made_of = hashlib.sha256(Path(job).read_bytes() + entrypoint(False).encode()).hexdigest()
-        found = attempt(client, name, entrypoint, {"working_dir": str(packed)}, made_of)
+        found = attempt(client, submission, entrypoint, {"working_dir": str(packed)}, made_of)
     note(_found(found, address))
     if no_wait:
         _say_left(found, as_json=as_json)
@@ -104,6 +119,25 @@ def submit(
     else:
         say(f"job {found.id} ended with exit code {code}")
     raise typer.Exit(code)
+
+
+_STARTING: Final = frozenset({Command.TRAIN, Command.TUNE})
+"""Commands that make a folder of their name, which they can resume."""
+_OURS: Final = ("--name", "--storage", "--resume", "--json")
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Refuse, after `--`, what a submission sets itself."""
+    for word in arguments:
+        option = word.partition("=")[0]
+        if option in _OURS:
+            decided = option in {"--resume", "--json"}
+            raise UsageError(
+                f"{option} is not an argument of the job's command, but of the submission",
+                field="arguments",
+                value=word,
+                fix="Leave it out: a submission decides it." if decided else "Give it before --.",
+            )
 
 
 def _default_id(name: str, command: Command) -> str:
@@ -126,16 +160,22 @@ def _entrypoint(
 ) -> Callable[[bool], str]:
     """What the job's shell runs: this machine's Python if it exists there, too, or `python`."""
     python = f'"$(command -v {shlex.quote(sys.executable)} || echo python)"'
-    starts_runs = command in {Command.TRAIN, Command.TUNE}
+    starts_runs = command in _STARTING
     subject = job.as_posix() if starts_runs else name
-    words = shlex.join([command, subject, *arguments, "--storage", storage, "--json"])
+
+    def words(given: Sequence[str]) -> str:
+        return shlex.join([command, subject, *given, "--storage", storage, "--json"])
+
+    # What --fresh has deleted is not deleted again: a failed attempt of this submission is resumed.
+    kept = [word for word in arguments if not (starts_runs and word == "--fresh")]
     # A job may have failed before it had a folder to resume.
     begun = f"test -e {shlex.quote(f'{storage}/{name}')}"
     if is_address(storage):
         shown = shlex.join(["runs", "show", name, "--storage", storage])
         begun = f"{python} -m qstore_ray {shown} >/dev/null 2>&1"
     resumed = f" $({begun} && echo --resume)" if starts_runs else ""
-    return lambda resumes: f"{python} -m qstore_ray {words}{resumed if resumes else ''}"
+    first, again = words(arguments), f"{words(kept)}{resumed}"
+    return lambda resumes: f"{python} -m qstore_ray {again if resumes else first}"
 
 
 class _LastLine:

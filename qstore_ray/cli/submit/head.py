@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from qstore_ray.cluster import find_cluster
+from qstore_ray.cluster.record import read_token, state_folder
 from qstore_ray.data.service.client.address import is_loopback
 from qstore_ray.errors import BackendError, ConfigError, UsageError
 
@@ -19,6 +22,15 @@ if TYPE_CHECKING:
 _PROBE_SECONDS: Final = 5.0
 _PORTS: Final = {"http": 8265, "https": 443}
 _TOKEN: Final = "Export RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH with the name of its file"  # noqa: S105
+_USUAL: Final = "http://127.0.0.1:8265"
+
+
+def usual_address() -> str:
+    """The job server that `RAY_API_SERVER_ADDRESS` names, or that of the warm cluster."""
+    if named := os.environ.get("RAY_API_SERVER_ADDRESS", ""):
+        return named
+    warm = find_cluster().record
+    return _USUAL if warm is None else warm.dashboard
 
 
 def connect(address: str, *, insecure: bool) -> JobSubmissionClient:
@@ -32,7 +44,7 @@ def connect(address: str, *, insecure: bool) -> JobSubmissionClient:
         BackendError: nothing answers, the token is refused, or Ray's version differs.
     """
     host, port = _host(address)
-    token = token_of()
+    token = _warm_token(host, port) or token_of()
     local = is_loopback(host)
     if token is None and not (local or insecure):
         raise UsageError(
@@ -46,6 +58,8 @@ def connect(address: str, *, insecure: bool) -> JobSubmissionClient:
     import ray
     from ray.job_submission import JobSubmissionClient
 
+    for of_ray in ("dashboard_sdk", "job.sdk"):  # what it uploads and closes is no news
+        logging.getLogger(f"ray.dashboard.modules.{of_ray}").setLevel(logging.WARNING)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with server_errors(address):
         client = JobSubmissionClient(address, headers=headers)
@@ -82,6 +96,16 @@ def token_of() -> str | None:
             value=named,
             fix="Write the name of the file that holds the cluster's token.",
         ) from exc
+
+
+def _warm_token(host: str, port: int) -> str | None:
+    """The token of the warm cluster of this machine, if this is its job server."""
+    warm = find_cluster().record
+    if warm is None or not is_loopback(host) or urlsplit(warm.dashboard).port != port:
+        return None
+    with suppress(OSError):  # it was stopped just now
+        return read_token(state_folder())
+    return None
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The files that go with a job: those that git tracks, in one zip file."""
+"""The files that go with a job, in one zip file: those that git tracks, without `.rayignore`'s."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ LIMIT: Final = 100 * 2**20
 """Bytes that the job server of Ray takes in one request."""
 _SHOWN: Final = 5
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+_IGNORE: Final = ".rayignore"
+"""Patterns as in `.gitignore`, by which Ray, too, leaves out files of the folder that it takes."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Package:
         root: the folder in which the job runs.
         files: relative to `root`.
         job: the job file, relative to `root`.
-        tracked: the files are those that git tracks; otherwise the job file and what it names.
+        tracked: the files are those that git tracks, without those of `.rayignore`; otherwise the
+            job file and what it names.
     """
 
     root: Path
@@ -65,10 +68,12 @@ class Package:
 def package_of(job: Path) -> Package:
     """What goes with a job file: the files of its git work tree that git tracks.
 
-    Outside a git work tree: the job file, and the files below its folder that it names.
+    `.rayignore` at the root of the tree leaves some of them out. Outside a git work tree: the job
+    file, and the files below its folder that it names.
 
     Raises:
-        UsageError: the job file is in a git work tree, and git does not track it.
+        UsageError: the job file is in a git work tree, and git does not track it, or `.rayignore`
+            leaves it out.
     """
     file = job.resolve()
     root = _git(file.parent, "rev-parse", "--show-toplevel")
@@ -77,16 +82,36 @@ def package_of(job: Path) -> Package:
         files = (Path(file.name), *named)
         return Package(file.parent, tuple(dict.fromkeys(files)), Path(file.name), tracked=False)
     top = Path(root.rstrip("\n")).resolve()
-    listed = (_git(top, "ls-files", "-z") or "").split("\0")
-    files = tuple(sorted(path for path in map(Path, filter(None, listed)) if _kept(top, path)))
-    if file.relative_to(top) not in files:
+    tracked, ignored = _tracked(top), _ignored(top)
+    mine = file.relative_to(top)
+    if mine in ignored:
+        raise UsageError(
+            f"{_IGNORE} leaves the job file out, so it would not go with the job",
+            field="job",
+            value=str(job),
+            fix=f"Add a line !/{mine.as_posix()} to {top / _IGNORE}, or move the job file.",
+        )
+    files = tuple(sorted(path for path in tracked - ignored if _kept(top, path)))
+    if mine not in files:
         raise UsageError(
             "git does not track the job file, so it would not go with the job",
             field="job",
             value=str(job),
             fix=f"git add {job}",
         )
-    return Package(top, files, file.relative_to(top), tracked=True)
+    return Package(top, files, mine, tracked=True)
+
+
+def _tracked(root: Path, *words: str) -> set[Path]:
+    """The files that git tracks and that `words` of `git ls-files` select."""
+    listed = _git(root, "ls-files", "-z", "--cached", *words) or ""
+    return {Path(name) for name in listed.split("\0") if name}
+
+
+def _ignored(root: Path) -> set[Path]:
+    """Those of the tracked files that `.rayignore` names."""
+    file = root / _IGNORE
+    return _tracked(root, "--ignored", f"--exclude-from={file}") if file.is_file() else set()
 
 
 def _kept(root: Path, path: Path) -> bool:

@@ -9,8 +9,11 @@ All give the same values and gradients to rounding. An engine is a module with t
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
+import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from qstore_ray.errors import MissingDependencyError, unknown_name_error
@@ -24,6 +27,8 @@ from qstore_ray.simulate.compile.signed_program import (
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, ComplexArray, FloatArray
+
+_log = logging.getLogger(__name__)
 
 EngineName = Literal["auto", "native", "numpy"]
 Precision = Literal["complex128", "complex64"]
@@ -121,13 +126,18 @@ def engines() -> dict[str, bool]:
 def choose_engine(name: str) -> str:
     """Check the engine's name; for `auto` choose the fastest installed engine.
 
+    A warning is logged if `auto` finds no compiled kernels: tens of times slower is not silent.
+
     Raises:
         UnknownNameError: no engine has this name.
         MissingDependencyError: it is not installed.
     """
     there = engines()
     if name == "auto":
-        return next(engine for engine, is_there in there.items() if is_there)
+        chosen = next(engine for engine, is_there in there.items() if is_there)
+        if chosen != next(iter(there)):
+            _warn_of_numpy()
+        return chosen
     if name not in there:
         raise unknown_name_error("engine", name, ("auto", *there), field="engine")
     if not there[name]:
@@ -139,6 +149,16 @@ def choose_engine(name: str) -> str:
             "engine = 'auto'.",
         )
     return name
+
+
+@functools.cache
+def _warn_of_numpy() -> None:
+    _log.warning(
+        "the compiled kernels are missing in %s, so numpy computes, 10 to 1000 times slower; "
+        "install the package from a wheel or with a C compiler, or remove this copy of its source "
+        "from the job or from PYTHONPATH",
+        Path(__file__).parents[2],
+    )
 
 
 def open_engine(name: str) -> Engine:

@@ -26,6 +26,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SAME_INSTANT = 1.0
 """Seconds within which a second SIGTERM is the same one."""
 
+_stops: list[threading.Event] = []
+"""Of the runs and searches that go on in this process."""
+
 
 class _Meanings:
     """What a signal means after those before it."""
@@ -47,8 +50,18 @@ def stop_on_signal(stop: threading.Event) -> Iterator[None]:
     """Set `stop` on the first signal, raise KeyboardInterrupt on one that insists.
 
     Runs in the driver process. Python delivers signals to the main thread only, so in any other
-    thread (a notebook's, a tuning trial's) nothing is changed.
+    thread (a notebook's, a tuning trial's) no handler is changed, and only `stop_all` sets it.
     """
+    _stops.append(stop)
+    try:
+        with _handlers(stop):
+            yield
+    finally:
+        _stops.remove(stop)
+
+
+@contextmanager
+def _handlers(stop: threading.Event) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -67,6 +80,12 @@ def stop_on_signal(stop: threading.Event) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def stop_all() -> None:
+    """Ask all runs and searches of this process for a stop, as the first signal does."""
+    for stop in tuple(_stops):
+        stop.set()
 
 
 class _Leaving(NamedTuple):

@@ -14,10 +14,12 @@ from ray._raylet import (  # type: ignore[attr-defined]  # of a compiled module
 )
 from ray.exceptions import RayError
 
+from qstore_ray.cluster.drivers import joined_driver
 from qstore_ray.cluster.find import client_environment
-from qstore_ray.cluster.record import ClusterRecord
+from qstore_ray.cluster.record import ClusterRecord, state_folder
 from qstore_ray.environment import environment
 from qstore_ray.errors import BackendError, first_line
+from qstore_ray.train.ray.interrupt import stop_all
 from qstore_ray.train.ray.side_effects import (
     no_error_prints,
     on_loopback,
@@ -49,7 +51,7 @@ def joined_warm(record: ClusterRecord) -> Iterator[None]:
         BackendError: it cannot be reached.
     """
     try:
-        with environment(client_environment()):
+        with environment(client_environment()), joined_driver(state_folder(), stop_all):
             forget_token()
             with on_loopback():
                 _join(record.address)

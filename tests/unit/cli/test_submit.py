@@ -19,10 +19,12 @@ import pytest
 from ray.job_submission import JobDetails, JobStatus, JobType
 
 from qstore_ray.cli.app import main
-from qstore_ray.cli.submit import command, package
+from qstore_ray.cli.submit import command, head, package
 from qstore_ray.cli.submit.attempts import attempt, exit_code, follow
 from qstore_ray.cli.submit.head import token_of
 from qstore_ray.cli.submit.package import package_of
+from qstore_ray.cluster.find import FoundCluster
+from qstore_ray.cluster.record import ClusterRecord
 from qstore_ray.errors import BackendError, ConfigError, ResourceError, UsageError
 from tests.unit.cli.test_train import JOB
 
@@ -74,6 +76,26 @@ def test_a_tracked_link_out_of_the_tree_stays_here(tree: Path, job: Path, tmp_pa
     assert package_of(job).files == (Path("jobs/iris.toml"),)
 
 
+def test_what_rayignore_names_stays_here(tree: Path, job: Path) -> None:
+    for name in ("src/deep/a.py", "keep/src/b.py", "c.log", "keep/d.log"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text("", encoding="utf-8")
+    (tree / ".rayignore").write_text("# a comment\n/src\n*.log\n!keep/d.log\n", encoding="utf-8")
+    subprocess.run(["git", "-C", str(tree), "add", "-A"], check=True)
+    names = {path.as_posix() for path in package_of(job).files}
+    assert names == {".rayignore", "jobs/iris.toml", "keep/src/b.py", "keep/d.log"}
+    (tree / ".rayignore").write_text("/jobs\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="leaves the job file out"):
+        package_of(job)
+
+
+def test_this_package_does_not_go_with_a_job_of_its_checkout(repository: Path) -> None:
+    """A copy of the source would hide the installed package, and has no compiled kernels."""
+    names = [path.parts[0] for path in package_of(repository / "jobs" / "digits.toml").files]
+    assert "jobs" in names
+    assert "qstore_ray" not in names
+
+
 def test_a_job_file_that_git_does_not_track_is_refused(tree: Path) -> None:
     other = tree / "other.toml"
     other.write_text("", encoding="utf-8")
@@ -114,12 +136,15 @@ def test_too_large_a_package_is_refused_with_sizes(
         (["--id", "a..b"], 2, "without '..'"),
         (["--id", "a b"], 2, "submission id"),
         (["--command", "serve"], 2, "serve"),
+        (["--", "--name", "x"], 2, "--name is not an argument of the job's command"),
+        (["--", "--storage=x"], 2, "--storage is not an argument"),
+        (["--", "--resume"], 2, "--resume is not an argument"),
         (["--address", "http://127.0.0.1:1"], 4, "nothing answers"),
     ],
 )
 @pytest.mark.usefixtures("no_token")
 def test_what_cannot_be_submitted(tree, job, words, code, said, capsys) -> None:
-    assert main(["submit", str(job), *words, "--json"]) == code
+    assert main(["submit", "--json", str(job), *words]) == code
     out = capsys.readouterr().out
     assert said in json.loads(out.splitlines()[-1])["message"]
     assert "hidden" not in out
@@ -254,3 +279,33 @@ def test_a_job_whose_run_is_in_an_object_store_is_resumed_if_that_has_it(
     assert said.stdout.endswith(
         "--storage s3://bucket/runs --json" + " --resume" * (not status) + "\n"
     )
+
+
+def test_a_submission_that_begins_afresh_is_resumed_like_others(tmp_path: Path) -> None:
+    line = command._entrypoint(
+        command.Command.TRAIN, Path("job.toml"), "digits", str(tmp_path), ("--fresh", "--name", "b")
+    )
+    assert " --fresh --name b --storage " in line(False)
+    assert "--fresh" not in line(True)
+    assert "echo --resume" in line(True)
+
+
+def test_the_warm_cluster_is_the_usual_address_and_has_its_own_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_API_SERVER_ADDRESS", raising=False)
+    monkeypatch.setattr(head, "find_cluster", lambda: FoundCluster(None))
+    assert head.usual_address() == "http://127.0.0.1:8265"
+    assert head._warm_token("127.0.0.1", 8265) is None
+
+    record = ClusterRecord(
+        "running", "127.0.0.1:1", "http://127.0.0.1:9000", 1, 1, 1, 80, "", "", "", "", "", ""
+    )
+    monkeypatch.setattr(head, "find_cluster", lambda: FoundCluster(record))
+    monkeypatch.setattr(head, "state_folder", lambda: tmp_path)
+    (tmp_path / "token").write_text("secret", encoding="ascii")
+    assert head.usual_address() == "http://127.0.0.1:9000"
+    asked = [("127.0.0.1", 9000), ("localhost", 9000), ("127.0.0.1", 8265), ("10.0.0.1", 9000)]
+    assert [head._warm_token(*each) for each in asked] == ["secret", "secret", None, None]
+    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "https://head")
+    assert head.usual_address() == "https://head"

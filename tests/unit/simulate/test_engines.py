@@ -18,6 +18,7 @@ from qstore_ray.simulate import _kernels, reference
 from qstore_ray.simulate.compile.compiler import compile_program
 from qstore_ray.simulate.engines import arrays, native
 from qstore_ray.simulate.engines.engines import (
+    _warn_of_numpy,
     choose_engine,
     describe,
     engines,
@@ -304,13 +305,19 @@ def test_a_wrong_call_is_an_error_and_not_a_crash():
 # ------------------------------------------------------------------------------ choosing one
 
 
-def test_the_fastest_engine_that_is_there_is_chosen(monkeypatch: pytest.MonkeyPatch):
+def test_the_fastest_engine_that_is_there_is_chosen(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
     assert choose_engine("auto") == "native"
     assert describe("native").startswith("native (")
     assert describe("numpy") == "numpy"
     there = {"native": False, "numpy": True}
     monkeypatch.setattr("qstore_ray.simulate.engines.engines.engines", lambda: there)
-    assert choose_engine("auto") == "numpy"
+    assert not caplog.records
+    _warn_of_numpy.cache_clear()
+    assert [choose_engine("auto") for _ in range(3)] == ["numpy"] * 3
+    assert "kernels are missing in" in caplog.text
+    assert len(caplog.records) == 1  # a process says it once
     with pytest.raises(MissingDependencyError, match="native engine is not installed"):
         choose_engine("native")
 

@@ -1,0 +1,86 @@
+"""The end of a cluster is announced to its drivers, and waits for those that live."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from qstore_ray.cluster import drivers
+from qstore_ray.cluster.drivers import announce_end, joined_driver
+from qstore_ray.cluster.record import ClusterRecord, read_record, write_record
+from qstore_ray.train.ray.interrupt import stop_all, stop_on_signal
+
+RECORD = ClusterRecord("running", "a", "b", 1, 1, 1, 80, "", "", "", "", "", "")
+DRIVER = """
+import sys, threading
+from pathlib import Path
+from qstore_ray.cluster.drivers import joined_driver
+with joined_driver(Path(sys.argv[1]), lambda: print("ends", flush=True)):
+    print("joined", flush=True)
+    threading.Event().wait()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_record(tmp_path, RECORD)
+    return tmp_path
+
+
+@pytest.mark.parametrize("thread", [False, True], ids=["main thread", "another thread"])
+def test_a_run_is_asked_to_stop_and_waited_for(folder: Path, thread: bool) -> None:
+    joined, order = threading.Event(), list[str]()
+
+    def run() -> None:
+        stop = threading.Event()
+        with joined_driver(folder, stop_all), stop_on_signal(stop):
+            joined.set()
+            assert stop.wait(30)
+            time.sleep(0.3)  # it saves a checkpoint
+            order.append("saved")
+
+    def end() -> None:
+        assert joined.wait(30)
+        announce_end(folder)
+        order.append("ended")
+
+    other = threading.Thread(target=run if thread else end)
+    other.start()
+    (end if thread else run)()
+    other.join()
+    assert order == ["saved", "ended"]
+    assert read_record(folder) == replace(RECORD, state="ending")
+    assert not [*(folder / "drivers").iterdir()]
+
+
+def test_without_drivers_the_end_is_not_announced(folder: Path) -> None:
+    with joined_driver(folder, lambda: pytest.fail("the cluster does not end")):
+        time.sleep(0.3)
+    announce_end(folder)
+    assert read_record(folder) == RECORD
+
+
+def test_a_driver_that_does_not_leave_or_was_killed_is_not_waited_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drivers, "_LEAVE_SECONDS", 0.5)
+    with subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(folder)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "joined\n"
+            announce_end(folder)  # it goes on, and the cluster ends under it
+            assert process.stdout.readline() == "ends\n"
+        finally:
+            process.kill()
+    write_record(folder, RECORD)
+    monkeypatch.setattr(drivers, "_LEAVE_SECONDS", 300.0)
+    announce_end(folder)
+    assert read_record(folder) == RECORD
