@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,18 +46,32 @@ def in_memory(prefix: str = "") -> CloudObjects:
 class FailingObjects:
     """Other objects; from write number `fails_at` on, it is as if the writer were dead.
 
+    Args:
+        pauses_at: before this write the writer is stopped for a while.
+        meanwhile: what happens then.
+
     Attributes:
         written: what each write was, such as `put run.json`.
     """
 
-    def __init__(self, objects: CloudObjects, fails_at: int | None = None) -> None:
+    def __init__(
+        self,
+        objects: CloudObjects,
+        fails_at: int | None = None,
+        *,
+        pauses_at: int | None = None,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> None:
         self._objects, self._fails_at = objects, fails_at
+        self._pauses_at, self._meanwhile = pauses_at, meanwhile
         self.written: list[str] = []
 
     def _count(self, what: str) -> None:
         if self._fails_at is not None and len(self.written) >= self._fails_at:
             raise StorageError(f"dead before {what}")
         self.written.append(what)
+        if len(self.written) - 1 == self._pauses_at:
+            self._meanwhile()
 
     def read(self, key: str) -> StoredObject | None:
         return self._objects.read(key)

@@ -1,38 +1,57 @@
-"""A folder on this machine and its objects, brought to the same state.
+"""A folder on this machine and its objects, brought to the same state, in the order of `contents`.
 
-What a reader must not see half of is written in the order of the folder's own laws: the files of a
-checkpoint before its manifest, the metrics and the kept models before the checkpoint that implies
-them, the record of the run last. Files whose names begin with a dot belong to this machine alone.
+Every write is conditional, so that a process which was stopped for so long that another attempt has
+taken its run over cannot undo what that one wrote, in whichever moment it was stopped:
+
+- an object is replaced if it is still the one that this process wrote or read, and created if there
+  is none; if not, the lease is asked, and only its holder writes again;
+- a manifest counts for what lies beside it. The lease is asked right before it is written, and
+  whoever takes a run over seals what has no manifest yet: it writes an empty one, which is none to
+  a reader, so that the earlier attempt cannot create it any more.
+
+Deleting has no condition in object stores; the lease is asked before. What an attempt deletes, it
+has replaced by something newer, which the next one has found.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from qstore_ray.errors import RunError
+from qstore_ray.errors import RunError, StorageError
 from qstore_ray.files import unwritable_fix, write_durably
+from qstore_ray.storage.contents import (
+    METRICS,
+    RECORD,
+    is_hidden,
+    is_local,
+    is_manifest,
+    manifest_of,
+    needed_manifest,
+    turn,
+)
 from qstore_ray.storage.parts import PartedFile
 
 if TYPE_CHECKING:
-    from qstore_ray.storage.objects import Objects
+    from qstore_ray.storage.objects import ObjectFacts, Objects
 
 _Signature: TypeAlias = tuple[int, int, int]
-_MANIFEST, _RECORD, _CHECKPOINTS = "manifest.json", "run.json", "checkpoints/"
-_LOCAL = frozenset({"stop"})
+_NONE: Final = b""
+"""What stands in a manifest's place where there is to be none."""
+_TRIES: Final = 10
 
 
 class Mirror:
     """Copies a folder to its objects and back. Its methods may be called from several threads.
 
     Args:
-        guard: called before anything is written; raises if this process may not.
+        guard: asks the lease; raises if this process may not write.
         growing: names of files that only grow, which become numbered parts.
-        skipped: top-level names that another process writes.
+        skips: says of which files another process is the writer.
     """
 
     def __init__(
@@ -41,14 +60,16 @@ class Mirror:
         folder: Path,
         guard: Callable[[], None],
         *,
-        growing: Collection[str] = ("metrics.jsonl",),
-        skipped: Collection[str] = (),
+        growing: Collection[str] = (METRICS,),
+        skips: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._objects, self._folder, self._guard = objects, folder, guard
-        self._skipped = frozenset(skipped)
-        self._growing = {name: PartedFile(objects, folder / name) for name in growing}
+        self._skips = skips
+        self._growing = {name: PartedFile(objects, folder / name, guard) for name in growing}
         self._stems = tuple(f"{Path(name).stem}/" for name in growing)
         self._known: dict[str, _Signature] = {}
+        self._tags: dict[str, str] = {}
+        self._loose: set[str] = set()
         self._lock = threading.Lock()
 
     def flush(self) -> None:
@@ -77,12 +98,30 @@ class Mirror:
             for parts in self._growing.values():
                 parts.flush()
             found = dict(self._files())
-            for key in sorted(found, key=_turn):
+            for key in sorted(found, key=turn):
                 if self._known.get(key) != found[key]:
                     self._upload(key, found[key])
-            for key in sorted(self._known.keys() - found.keys(), key=_turn, reverse=True):
+            gone = self._known.keys() - found.keys()
+            if gone:
+                self._guard()
+            for key in sorted(gone, key=turn, reverse=True):
                 self._objects.delete(key)
-                del self._known[key]
+                del self._known[key], self._tags[key]
+
+    def seal(self) -> None:
+        """Make what has no manifest stay without one, and delete it; after `pull`, by the holder of
+        a new lease, before anything else is written.
+
+        Raises:
+            StorageError: the object store cannot be used.
+        """
+        with self._lock:
+            for manifest in sorted({needed_manifest(key) or key for key in self._loose}):
+                if manifest not in self._tags:  # else it is sealed
+                    self._put(manifest, _NONE)
+            for key in sorted(self._loose):
+                self._objects.delete(key)
+            self._loose.clear()
 
     def pull(
         self,
@@ -103,13 +142,18 @@ class Mirror:
             RunError: the folder cannot be written to.
         """
         with self._lock:
-            every = self._objects.listing() if fetches else ()
-            listed = [key for key in every if self._is_ours(key)]
+            every = self._objects.listing() if fetches else {}
+            loose = {key for key in _loose(every) if self._is_ours(key)}
+            listed = [key for key in every if self._is_ours(key) and key not in loose]
+            self._loose = {key for key in loose if not is_manifest(key)}
+            self._tags |= {key: every[key].tag for key in loose if is_manifest(key)}
+            for key in loose:
+                self._known.pop(key, None)
             wanted = [key for key in listed if only is None or only(key)]
             try:
                 if exact:
                     self._delete_all_but(set(listed), only)
-                for key in sorted(wanted, key=_turn):
+                for key in sorted(wanted, key=turn):
                     self._download(key)
                 for name, parts in self._growing.items():
                     if only is not None and not only(name):
@@ -133,9 +177,10 @@ class Mirror:
         with self._lock:
             self._guard()
             keys = [key for key in self._objects.listing() if not is_hidden(key)]
-            for key in sorted(keys, key=lambda key: (key == _RECORD, not key.endswith(_MANIFEST))):
+            for key in sorted(keys, key=lambda key: (key == RECORD, not is_manifest(key))):
                 self._objects.delete(key)
             self._known.clear()
+            self._tags.clear()
 
     def _files(self) -> Iterator[tuple[str, _Signature]]:
         for folder, _, names in os.walk(self._folder):  # passes over what is deleted meanwhile
@@ -147,24 +192,41 @@ class Mirror:
                         yield key, _signature(path)
 
     def _is_ours(self, key: str) -> bool:
-        first = key.partition("/")[0]
-        return not (
-            is_hidden(key)
-            or first in _LOCAL
-            or first in self._skipped
-            or key.startswith(self._stems)
-        )
+        return not (is_local(key) or key.startswith(self._stems) or self._skips(key))
 
     def _upload(self, key: str, signature: _Signature) -> None:
         try:
             data = (self._folder / key).read_bytes()
         except FileNotFoundError:  # deleted meanwhile
             return
-        manifest = str(PurePosixPath(key).with_name(_MANIFEST))
+        manifest = manifest_of(key)
         if manifest != key and self._known.get(key) and self._known.pop(manifest, None):
-            self._objects.delete(manifest)  # it is of the bytes that are replaced
-        self._objects.put(key, data)
+            self._put(manifest, _NONE)  # it is of the bytes that are replaced
+        if is_manifest(key):
+            self._guard()
+        self._put(key, data)
         self._known[key] = signature
+
+    def _put(self, key: str, data: bytes) -> None:
+        """Write an object if nobody else did, or if he has lost the lease to this attempt."""
+        tag = self._tags.get(key)
+        for _ in range(_TRIES):
+            done = (
+                self._objects.create(key, data)
+                if tag is None
+                else self._objects.replace(key, data, tag)
+            )
+            if done is not None:
+                self._tags[key] = done
+                return
+            self._guard()
+            now = self._objects.facts(key)
+            tag = None if now is None else now.tag
+        raise StorageError(
+            f"another process writes {key} of this run again and again",
+            field="name",
+            fix="Continue with existing='resume' when the other has ended.",
+        )
 
     def _download(self, key: str) -> None:
         found = self._objects.read(key)
@@ -172,7 +234,7 @@ class Mirror:
             return
         path = self._folder / key
         self._write(path, found.data)
-        self._known[key] = _signature(path)
+        self._known[key], self._tags[key] = _signature(path), found.tag
 
     @staticmethod
     def _write(path: Path, data: bytes | None, *, exact: bool = True) -> None:
@@ -197,21 +259,15 @@ class Mirror:
                     folder.rmdir()
 
 
-def _turn(key: str) -> tuple[bool, bool, bool, bool, str]:
-    """Sorts keys into the order in which they are written."""
-    name = key.rpartition("/")[2]
-    return (
-        key == _RECORD,
-        key.startswith(_CHECKPOINTS),
-        name == "index.json",
-        name == _MANIFEST,
-        key,
-    )
-
-
-def is_hidden(key: str) -> bool:
-    """Whether a key is of this machine alone, or would lead out of a folder."""
-    return any(not part or part.startswith(".") for part in key.split("/"))
+def _loose(every: Mapping[str, ObjectFacts]) -> set[str]:
+    """The objects that count for nothing: without their manifest, or a manifest of nothing."""
+    needed = {key: manifest for key in every if (manifest := needed_manifest(key)) is not None}
+    whole = {
+        manifest
+        for key, manifest in needed.items()
+        if key != manifest and manifest in every and every[manifest].size > len(_NONE)
+    }
+    return {key for key, manifest in needed.items() if manifest not in whole}
 
 
 def _signature(path: Path) -> _Signature:

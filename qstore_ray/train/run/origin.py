@@ -17,9 +17,10 @@ from qstore_ray.errors import StorageError
 from qstore_ray.retry import call_with_retries
 from qstore_ray.storage import cloud
 from qstore_ray.storage.address import StorageAddress, origin_of
+from qstore_ray.storage.contents import is_hidden
 from qstore_ray.storage.copies import stage_error
 from qstore_ray.storage.lease import Lease, check_holder, take_lease
-from qstore_ray.storage.mirror import Mirror, is_hidden
+from qstore_ray.storage.mirror import Mirror
 from qstore_ray.train.run.lock import Kind, is_locked_here
 
 ATTEMPT = ".attempt"
@@ -76,6 +77,7 @@ def open_origin(path: Path, kind: Kind = "run") -> RunOrigin | None:
         mirror = Mirror(objects, path, lease.check)
         with _refreshing(path):
             mirror.pull()
+            mirror.seal()
             path.mkdir(parents=True, exist_ok=True)
             (path / ATTEMPT).write_text(lease.token, encoding="ascii")
         until_opened.pop_all()  # from here on the origin holds the lease
@@ -147,9 +149,13 @@ def worker_mirror(path: Path, address: StorageAddress, token: str) -> Mirror:
     if (path, token) not in _open_here:
         objects = cloud.open_objects(address)
         _open_here[path, token] = Mirror(
-            objects, path, lambda: check_holder(objects, token), skipped=_OF_THE_DRIVER
+            objects, path, lambda: check_holder(objects, token), skips=_is_of_the_driver
         )
     return _open_here[path, token]
+
+
+def _is_of_the_driver(key: str) -> bool:
+    return key.partition("/")[0] in _OF_THE_DRIVER
 
 
 def patiently(mirror: Mirror) -> None:

@@ -83,19 +83,39 @@ def test_a_writer_that_dies_leaves_the_old_bytes_or_the_new(
             before = after
 
 
-def test_of_two_writers_one_is_refused(tmp_path: Path) -> None:
+def test_of_two_writers_the_one_without_the_lease_is_refused(tmp_path: Path) -> None:
     objects = in_memory()
     old, new = tmp_path / "a" / "metrics.jsonl", tmp_path / "b" / "metrics.jsonl"
     for file in (old, new):
         file.parent.mkdir()
         file.write_bytes(b"1\n")
-    left, taken = PartedFile(objects, old), PartedFile(objects, new)
+    holder = old
+
+    def guard(file: Path) -> None:
+        if file != holder:
+            raise StorageError("taken over")
+
+    left = PartedFile(objects, old, lambda: guard(old))
+    taken = PartedFile(objects, new, lambda: guard(new))
     left.flush()
+    holder = new
     changed(new, b"2\n")
     taken.flush()
     write_durably(new, b"0\n")  # cut back, as by a resume
     taken.flush()
     changed(old, b"3\n")
-    with pytest.raises(StorageError, match="another attempt"):
+    with pytest.raises(StorageError, match="taken over"):
         left.flush()
     assert taken.fetch() == b"0\n"
+
+
+def test_an_attempt_begins_a_log_of_its_own(tmp_path: Path) -> None:
+    """What the one before it writes late is added to its own log, which nobody reads any more."""
+    objects, file = in_memory(), tmp_path / "metrics.jsonl"
+    file.write_bytes(b"1\n")
+    PartedFile(objects, file).flush()
+    changed(file, b"2\n")
+    PartedFile(objects, file).flush()
+    assert list(objects.listing()) == ["metrics/000002-000000.jsonl"]
+    assert objects.create("metrics/000001-000001.jsonl", b"late\n") is not None
+    assert PartedFile(objects, file).fetch() == b"1\n2\n"

@@ -49,6 +49,10 @@ CALLBACKS = [{"name": "model_checkpoint", "best": 1, "every": 2, "monitor": "tra
 
 @pytest.fixture(scope="module")
 def data() -> Dataset:
+    return rows()
+
+
+def rows() -> Dataset:
     generator = np.random.default_rng(0)
     x = generator.normal(size=(24, 2))
     return DatasetLoader.from_arrays(x, (x[:, 0] > 0).astype(int), split={"train": 1.0})
