@@ -24,6 +24,7 @@ from qstore_ray.tune.config import TuneConfig
 
 if TYPE_CHECKING:
     from qstore_ray.data.read.dataset import Dataset
+    from qstore_ray.learn.privacy.statement import PrivacyStatement
     from qstore_ray.train.fallback import FallbackStep
     from qstore_ray.train.run.run_folder import Existing
     from qstore_ray.tune.driver.display import SearchDisplay
@@ -50,7 +51,7 @@ class JobResult:
     """What a job leaves: its folder, the numbers, a sentence that compares with the baseline.
 
     `missing` has the metrics that the test rows do not define, with the reason; `fallbacks` the
-    steps from one backend to another.
+    steps from one backend to another; `privacy` what may be claimed of a private run.
     """
 
     run_dir: Path
@@ -58,6 +59,7 @@ class JobResult:
     verdict: str
     missing: Mapping[str, str]
     fallbacks: Sequence[FallbackStep] = ()
+    privacy: PrivacyStatement | None = None
 
     def __repr__(self) -> str:
         return f"JobResult({str(self.run_dir)!r}, {len(self.metrics)} metrics, {self.verdict!r})"
@@ -135,8 +137,9 @@ def run_job(
     request = RunRequest(existing=existing, config_toml=config.to_toml(), baseline=baseline)
     result = trainer.run(dataset, request)
     return JobResult(
-        result.run_dir, dict(result.metrics), result.verdict, result.missing, result.fallbacks
-    )
+        result.run_dir, dict(result.metrics), result.verdict, result.missing, result.fallbacks,
+        result.privacy,
+    )  # fmt: skip
 
 
 def run_search(

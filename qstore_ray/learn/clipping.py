@@ -2,7 +2,8 @@
 
 A single batch can have a gradient far larger than all others (a loss that is steep somewhere, an
 outlier among the rows), and one step along it undoes many. Clipping bounds it: as a whole, which
-keeps its direction, or number by number, which does not.
+keeps its direction, or number by number, which does not. A private training clips the gradient of
+every single row.
 """
 
 from __future__ import annotations
@@ -48,3 +49,23 @@ def clip_by_value(gradient: FloatArray, limit: float) -> FloatArray:
         limit: the largest absolute value of a component, above 0.
     """
     return np.where(np.isinf(gradient), gradient, np.clip(gradient, -limit, limit))
+
+
+def clip_rows(gradients: FloatArray, limit: float) -> FloatArray:
+    """Scale each row g of (B, P) by min(1, limit / ‖g‖), so that none adds more than `limit`.
+
+    The norm is taken a little too large (one part in 10¹²), so that rounding lets no row above the
+    limit, which the noise of a private training is measured by. Rows that are not finite stay so.
+
+    Args:
+        gradients: one gradient a row. limit: the largest norm, above 0; inf changes nothing.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        norms = np.sqrt(np.einsum("bp,bp->b", gradients, gradients))
+    for row in np.flatnonzero(~((norms > 1e-150) & (norms < 1e150))):
+        norms[row] = global_norm(gradients[row])  # also where squares overflow or vanish
+    norms *= 1.0 + 1e-12
+    factors = np.ones(len(gradients))
+    with np.errstate(invalid="ignore"):  # of rows that are not finite
+        np.divide(limit, norms, out=factors, where=norms > limit)
+        return gradients * factors[:, None]

@@ -90,15 +90,15 @@ class DenseLayers:
             theta: the parameters (n,).
             tape: from `forward` on blocks of rows (blocks, B, w_0).
             cotangent: gradient of the outputs (blocks, B, w_n).
-            gradient: (blocks, n), filled with the gradient of the parameters.
+            gradient: (blocks, n), filled with the gradient of the parameters; (blocks, B, n) for
+                that of each row.
         """
         layers = list(zip(self._layers(theta), self._layers(gradient), strict=True))
         for number in reversed(range(len(layers))):
             (weights, _), (by_weights, by_bias) = layers[number]
             slope = ACTIVATIONS[self.activations[number]].slope(tape[number + 1])
             cotangent = cotangent * slope
-            by_weights[:] = tape[number].transpose(0, 2, 1) @ cotangent
-            by_bias[:] = cotangent.sum(axis=1)
+            fill_dense(by_weights, by_bias, tape[number], cotangent)
             cotangent = cotangent @ weights.T
         return cotangent
 
@@ -114,3 +114,21 @@ class DenseLayers:
             weights = theta[..., begin:middle].reshape(*theta.shape[:-1], before, after)
             yield weights, theta[..., middle:end]
             begin = end
+
+
+def fill_dense(
+    by_weights: FloatArray, by_bias: FloatArray, x: FloatArray, cotangent: FloatArray
+) -> None:
+    """The gradients of W and b of one layer x·W + b, over each block's rows or of each row.
+
+    Args:
+        by_weights: (blocks, w_in, w_out), filled with the sum over rows; (blocks, B, w_in, w_out)
+            with that of each row. by_bias: likewise, (…, w_out).
+        x: the input (blocks, B, w_in). cotangent: gradient of the output (blocks, B, w_out).
+    """
+    if by_bias.ndim == cotangent.ndim:
+        np.multiply(x[..., :, None], cotangent[..., None, :], out=by_weights)
+        by_bias[:] = cotangent
+    else:
+        by_weights[:] = x.transpose(0, 2, 1) @ cotangent
+        by_bias[:] = cotangent.sum(axis=1)

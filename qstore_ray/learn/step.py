@@ -19,8 +19,9 @@ import numpy as np
 
 from qstore_ray.backends.base import Backend
 from qstore_ray.backends.keys import DrawKey
+from qstore_ray.learn.clipping import clip_rows
 from qstore_ray.learn.gradients.base import GradientMethod, linearize
-from qstore_ray.learn.layers import Tape
+from qstore_ray.learn.layers import Tape, fill_dense
 from qstore_ray.learn.model import Parts, QuantumModel
 from qstore_ray.learn.padding import without_padding
 
@@ -52,6 +53,8 @@ def value_and_grad(
     method: GradientMethod,
     weight: FloatArray | None = None,
     key: DrawKey | None = None,
+    *,
+    clip: float | None = None,
 ) -> FloatArray:
     """Σ over each block of ∂loss/∂θ, loss, rows, correct: (blocks, len(θ) + 3).
 
@@ -60,12 +63,13 @@ def value_and_grad(
         x: features (B, F). y: class numbers or values (B,), or several labels or values (B, K).
         weight: of each row (B,), which its loss and gradient are multiplied by; None for 1.
         key: names the random draws of a backend that has any.
+        clip: the largest norm of one row's gradient; a larger one is scaled down to it before the
+            rows are added (DP-SGD). None leaves all as they are.
     """
     n_rows = len(x)
     x, there = _blocks(x)
     y = _padded(y, len(x))
     weight = there if weight is None else there * _padded(weight, len(x))
-    n_blocks = len(x) // BLOCK
     parts = model.split(theta)
     inputs, before = model.inputs(parts, _by_block(x))
     inputs = inputs.reshape(len(x), -1)
@@ -83,21 +87,24 @@ def value_and_grad(
     targets, there, weight = _by_block(y), _by_block(there), _by_block(weight)
     values, slopes = model.loss.value_and_grad(outputs, targets)
     slopes = slopes * weight[..., None]
-    result = np.zeros((n_blocks, model.n_parameters + EXTRA))
-    found = model.split(result[:, :-EXTRA])  # views, filled part by part
+    each = () if clip is None else (BLOCK,)  # gradients of single rows, to be clipped
+    gradient = np.zeros((len(x) // BLOCK, *each, model.n_parameters))
+    found = model.split(gradient)  # views, filled part by part
     slopes = _through_head(model, parts, found, hidden, after, slopes)
     gradients = pullback(slopes.reshape(len(x), -1))
-    found.circuit[:] = _by_block(gradients.params).sum(axis=1)
+    _fill(found.circuit, _by_block(gradients.params))
     by_angle = gradients.rows
     if parts.input_scale is not None and found.input_scale is not None:
         # The angle is scale · encoded angle, so its derivative by the scale is the encoded angle.
-        found.input_scale[:] = _by_block(by_angle * angles).sum(axis=1)
+        _fill(found.input_scale, _by_block(by_angle * angles))
         by_angle = by_angle * parts.input_scale
     if model.pre is not None and parts.pre is not None and found.pre is not None:
         by_input = model.circuit.pullback(inputs, by_angle, gradients.amplitudes)
         model.pre.pullback(parts.pre, before, _by_block(by_input), found.pre)
-    result[:, -EXTRA:] = _scores(model, outputs, targets, values, there, weight, there)
-    return result
+    if clip is not None:
+        gradient = _by_block(clip_rows(gradient.reshape(len(x), -1), clip)).sum(axis=1)
+    scores = _scores(model, outputs, targets, values, there, weight, there)
+    return np.concatenate([gradient, scores], axis=1)
 
 
 def evaluate(
@@ -246,12 +253,16 @@ def _through_head(
     Fills the head's and the last layers' gradients in `found`.
     """
     if parts.weights is not None and found.weights is not None and found.bias is not None:
-        found.weights[:] = hidden.transpose(0, 2, 1) @ slopes
-        found.bias[:] = slopes.sum(axis=1)
+        fill_dense(found.weights, found.bias, hidden, slopes)
         slopes = slopes @ parts.weights.T
     if model.post is not None and parts.post is not None and found.post is not None:
         slopes = model.post.pullback(parts.post, tape, slopes, found.post)
     return slopes
+
+
+def _fill(gradient: FloatArray, rows: FloatArray) -> None:
+    """Fill a part of the gradient, of blocks or of rows, from its rows (blocks, 16, n)."""
+    gradient[:] = rows if gradient.ndim == rows.ndim else rows.sum(axis=1)
 
 
 def _by_block(rows: AnyArray) -> AnyArray:

@@ -26,6 +26,7 @@ from qstore_ray.train.loop.member_checks import check_member, naming_fallback
 from qstore_ray.train.loop.source import batches_of
 from qstore_ray.train.loop.streamed import check_streams, streamed_rows
 from qstore_ray.train.loop.validation import asked_metrics
+from qstore_ray.train.privacy.steps import check_privacy
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray, FloatArray
@@ -106,6 +107,7 @@ def checked(
         row_val = dataset.rows("val") if validates else None
         weight_val = dataset.weights("val") if validates else None
         rows = TrainingRows(x, y, x_val, y_val, dataset.rows("train"), row_val, weight, weight_val)
+    check_privacy(config, rows, copies=dataset.config.augmentation is not None)
     check_rows(model, config, rows, backend)
     for place, member in enumerate(config.members()[1:]):
         with naming_fallback(place, member.backend):

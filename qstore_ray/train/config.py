@@ -24,6 +24,7 @@ from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.gradients import make_gradient
 from qstore_ray.learn.optimizers import SearchOptimizer, get_optimizer
 from qstore_ray.learn.optimizers.base import ChecksRows
+from qstore_ray.learn.privacy.config import PrivacyConfig
 from qstore_ray.learn.schedules import get_schedule
 from qstore_ray.learn.step import BLOCK
 from qstore_ray.learn.weights import ClassWeight, check_class_weight
@@ -76,6 +77,7 @@ class TrainerConfig(Config):
         num_workers: Ray Train workers; 0 trains in this process and never starts Ray. `(2, 4)`
             trains on 2 to 4, as many as the cluster has room for at the time. It does not
             change the result.
+        privacy: clipping, noise and an account of ε for every row; see `PrivacyConfig`.
         seed: of initial parameters and the order of rows.
         checkpoint_every_epochs: epochs between checkpoints (the last one is always written).
         checkpoint_every_seconds: also within an epoch, when this long has passed; 0 for never.
@@ -112,6 +114,7 @@ class TrainerConfig(Config):
     resume_backend: Literal["last", "first"] = "last"
     init_from: str | None = None
     num_workers: int | tuple[int, int] = 0
+    privacy: PrivacyConfig | None = None
     seed: int = Field(default=0, ge=0)
     checkpoint_every_epochs: int = Field(default=1, ge=1)
     checkpoint_every_seconds: float = Field(default=30.0, ge=0.0)
@@ -163,6 +166,14 @@ class TrainerConfig(Config):
             self._check_nothing_is_ignored()
         if isinstance(optimizer, ChecksRows):
             optimizer.check_rows(self.batch_size * self.accumulate, BLOCK)
+        if self.privacy is not None:
+            searches = isinstance(optimizer, SearchOptimizer)
+            excluded = {
+                "optimizer": self.optimizer if searches else None,
+                "batches": None if self.batches == "standard" else self.batches,
+                "class_weight": self.class_weight,
+            }
+            self.privacy.check_beside(excluded)
         get_schedule(self.schedule, self.schedule_options)
         for place in range(len(self.fallback)):
             with under(f"fallback.{place}"):

@@ -14,6 +14,8 @@ from qstore_ray.errors import BudgetReachedError, FailedJobError, ServiceError
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.finish import interrupted_error, noisy_scores, score, scoring_backend
 from qstore_ray.train.model.trained import TrainedModel
+from qstore_ray.train.privacy.claim import write_statement
+from qstore_ray.train.privacy.steps import privacy_statement
 from qstore_ray.train.result import TrainResult
 from qstore_ray.train.run.chain import place_of_run, record_place
 from qstore_ray.train.run.checkpoint import latest_checkpoint
@@ -70,7 +72,7 @@ def scored_result(
     metrics["samples_per_second"] = round(outcome.samples / outcome.seconds, 1)
     return TrainResult(
         result.model, metrics, result.history, folder.path, result.checkpoint, result.missing,
-        result.verdict, place.steps,
+        result.verdict, place.steps, result.privacy,
     )  # fmt: skip
 
 
@@ -96,6 +98,13 @@ def _scored(
     metrics["epochs"] = len(history)
     if place.trainer.fallback or place.steps:
         metrics["fallbacks"] = len(place.steps)
+    privacy = None
+    if config.privacy is not None:
+        privacy = privacy_statement(config, found.rows.n_rows, checkpoint.arrays)
+        write_statement(folder.path, privacy)
+        if privacy.epsilon is not None:
+            metrics["epsilon"] = privacy.epsilon
     return TrainResult(
-        trained, metrics, history, folder.path, checkpoint.path, scored.missing, scored.verdict
-    )
+        trained, metrics, history, folder.path, checkpoint.path, scored.missing, scored.verdict,
+        privacy=privacy,
+    )  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from qstore_ray.learn.privacy.statement import PrivacyStatement
 from qstore_ray.track.base import Record
 from qstore_ray.train.fallback import FallbackStep
 from qstore_ray.train.model.trained import TrainedModel
@@ -24,6 +25,7 @@ class TrainResult:
         verdict: how the model stands to the baseline that `fit` was given; empty without one.
         history: one record an epoch.
         fallbacks: the steps from one backend to another, if backends failed.
+        privacy: what may be claimed of a private run; None for any other.
         run_dir: the run folder. checkpoint: its last checkpoint.
 
     Examples:
@@ -42,6 +44,7 @@ class TrainResult:
     missing: Mapping[str, str] = field(default_factory=dict)
     verdict: str = ""
     fallbacks: Sequence[FallbackStep] = ()
+    privacy: PrivacyStatement | None = None
 
     def __repr__(self) -> str:
         scores = {

@@ -184,11 +184,13 @@ def _as_dict(name: str, result: JobResult) -> dict[str, Any]:
         "missing": dict(result.missing),
         **expected,
         **result.metrics,
+        **({"privacy": result.privacy.model_dump()} if result.privacy is not None else {}),
         **({"fallback_steps": list(result.fallbacks)} if result.fallbacks else {}),
     }
 
 
 def _as_text(result: JobResult, config: JobConfig) -> str:
+    from qstore_ray.learn.privacy.statement import statement_text
     from qstore_ray.track.mlflow.store import recorded_at
     from qstore_ray.train.fallback import fallback_text
     from qstore_ray.train.report.execution import ways
@@ -204,6 +206,8 @@ def _as_text(result: JobResult, config: JobConfig) -> str:
             lines.append((said, scores))
     if result.verdict:
         lines.append(("verdict", result.verdict))
+    if result.privacy is not None:
+        lines.append(("privacy", statement_text(result.privacy)))
     lines += [("missing", f"{name}: {why}") for name, why in result.missing.items()]
     epochs, rate = metrics["epochs"], metrics["samples_per_second"]
     speed = f", {rate:,.0f} samples/s" if rate else ", all of them trained before"

@@ -24,10 +24,11 @@ class Batch(NamedTuple):
     """A step that was done.
 
     Attributes:
-        loss: mean loss of its rows, before the step.
+        loss: mean loss of its rows, before the step; NaN if a private step drew no row.
         gradient: ∂loss/∂θ (P,) that the step used; not to be changed.
         n_rows: rows of all workers together.
-        blocks: what the gradient is the sum of, (blocks, P + 3); see `learn.step`.
+        blocks: what the gradient is the sum of, (blocks, P + 3); see `learn.step`. None of a
+            private run, (0, P + 3): the gradient of fewer rows has no noise.
 
     Examples:
         batch = Batch(loss=0.7, gradient=np.zeros(2), n_rows=8, blocks=np.zeros((1, 5)))
@@ -43,8 +44,10 @@ class Batch(NamedTuple):
         """The standard error of the gradient's norm, from its spread over the rows.
 
         √(Σ_i σ_i² / B) for the variance σ_i² of ∂loss/∂θ_i from row to row; NaN for fewer than two
-        blocks of rows, or an optimizer that takes no gradient.
+        blocks of rows, an optimizer that takes no gradient, or a private run.
         """
+        if not len(self.blocks):
+            return math.nan
         return math.sqrt(row_variance(self.blocks).sum() / self.n_rows)
 
 

@@ -41,6 +41,7 @@ from qstore_ray.train.loop.reporter import Reporter
 from qstore_ray.train.loop.source import open_batches
 from qstore_ray.train.loop.stepper import Stepper
 from qstore_ray.train.loop.validation import Validation
+from qstore_ray.train.privacy.steps import forget_noise, open_private
 from qstore_ray.train.run.chain import ChainPlace, place_in_chain
 from qstore_ray.train.run.checkpoint import Checkpoint, latest_checkpoint
 from qstore_ray.train.run.recorder import Journal, Memory, Recorder
@@ -148,8 +149,10 @@ class _Loop:
         self.objective = TrainingObjective(
             job.model, backend, config.gradient, reducer, config.gradient_options
         )
-        self.stepper = Stepper(config, self.objective)
-        self.source = open_batches(config, rows, reducer)
+        found = saved[0]
+        self.private = open_private(job, rows, reducer, found.arrays if found else {})
+        self.stepper = Stepper(config, self.objective, self.private)
+        self.source = open_batches(config, rows, reducer, self.private)
         self.validation = Validation(job, rows, self.objective, self.source)
         self.steps_per_epoch = self.source.steps_per_epoch
         self.rows_per_epoch = 0
@@ -190,7 +193,11 @@ class _Loop:
         """Wait for the last checkpoint and end the journal; why the run was ended, or ""."""
         ending = self.hooks.run.ending
         reason = ending.reason if ending else reason
+        if self.private is not None and not reason:
+            reason = self.private.reason(self.hooks.run.state, self.job.config.epochs)
         self._tell_checkpoint(wait=True)
+        if self.is_first and status == "finished":
+            forget_noise(self.job)
         if status == "regroup":
             self.reducer.broadcast(np.zeros(1))  # no worker leaves before it is on the disk
         else:
@@ -198,8 +205,9 @@ class _Loop:
         return reason
 
     def is_over(self, state: TrainState) -> bool:
-        """Whether no epoch is left, or a callback has ended the run."""
-        return bool(state.ended) or state.epoch >= self.job.config.epochs
+        """Whether no epoch is left, a callback has ended the run, or its ε is spent."""
+        spent = self.private is not None and self.private.is_spent(state)
+        return bool(state.ended) or state.epoch >= self.job.config.epochs or spent
 
     def _journal(self) -> Journal:
         if not self.is_first:
@@ -223,8 +231,10 @@ class _Loop:
         if found:
             known = state.to_arrays()
             state = TrainState.from_arrays({name: found.arrays[name] for name in known}, state)
-            if _TRAINED in found.arrays and not self.is_over(state):  # the run was made longer
-                state = replace(state, theta=found.arrays[_TRAINED])
+        if self.private is not None:
+            state = self.private.resume(state)
+        if found and _TRAINED in found.arrays and not self.is_over(state):  # it was made longer
+            state = replace(state, theta=found.arrays[_TRAINED])
         self.objective.usage = state.usage
         self.journal.start(
             state, problems, rows=self.rows.n_rows, steps_per_epoch=self.steps_per_epoch,
@@ -254,7 +264,8 @@ class _Loop:
             self.call("on_batch_begin", state)
             self.objective.control = self._asked()
             state, done = self.stepper.step(state, rows)
-            self.journal.step(state, done.loss)
+            if done.n_rows:
+                self.journal.step(state, done.loss)
             self.call("on_batch_end", state, done)
             control = self.objective.take_control()
             if self.reducer.world_size == 1:  # no other worker must receive it first
@@ -286,7 +297,7 @@ class _Loop:
             epoch=state.epoch + 1,
             step_in_epoch=0,
             sums=np.zeros(4),
-            metric=monitored(record, self._monitor),
+            metric=monitored(record, self._monitor) if state.sums[1] else state.metric,
             usage=self.objective.usage,
         )
         if self.rows.n_val:
@@ -312,13 +323,16 @@ class _Loop:
         self.objective.for_testing(self.job.config.seed, state.step)
         validation, metrics = self.validation.score(state.theta)
         record: Record = {"epoch": state.epoch, "step": state.step, "samples": state.samples}
-        record |= self._scores("train", loss, count, correct)
+        if count:  # a short private epoch may draw no row
+            record |= self._scores("train", loss, count, correct)
         if validation.n_rows:
             record |= self._scores("val", validation.loss, validation.n_rows, validation.correct)
             record |= metrics
         record["learning_rate"] = state.learning_rate
         if norm:
-            record["gradient_norm"] = norm / self.steps_per_epoch
+            record["gradient_norm"] = norm / state.step_in_epoch
+        if self.private is not None:
+            record |= self.private.metrics(state)
         circuits, shots = map(int, self.objective.usage)
         record["circuit_evaluations"] = circuits
         if shots:
@@ -347,6 +361,8 @@ class _Loop:
         if self.job.callbacks:
             theta = self.reducer.broadcast(theta)
         trained, state = state.theta, replace(state, theta=theta)
+        if self.private is not None:
+            state = self.private.finished(state)
         self._save(state, {} if replacement is None else {_TRAINED: trained})
         return state
 

@@ -136,15 +136,18 @@ class TrainingObjective:
         received, self._received = self._received, Control()
         return received
 
-    def gradient(self, theta: FloatArray, rows: RowSelection) -> FloatArray:
+    def gradient(
+        self, theta: FloatArray, rows: RowSelection, clip: float | None = None
+    ) -> FloatArray:
         """All blocks of `learn.step.value_and_grad`: (blocks, P + 3)."""
+        clipped = {} if clip is None else {"clip": clip}
         share = self._share(rows, self.model.n_parameters + blocks.EXTRA)
         if share.rows is not None:
             x, y, weight = rows.part(share.rows)
             with self._sharing_failures(), numbered(rows.numbers(share.rows)):
                 share.mine[:] = blocks.value_and_grad(
                     self.model, theta, x, y, self.backend, self.method, weight,
-                    self._key(share.rows, is_drawn=draws_its_plan(self.method)),
+                    self._key(share.rows, is_drawn=draws_its_plan(self.method)), **clipped,
                 )  # fmt: skip
         return self._summed(share)
 

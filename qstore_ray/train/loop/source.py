@@ -23,6 +23,7 @@ from qstore_ray.train.job import AnyRows, StreamedRows, TrainingRows
 from qstore_ray.train.loop.feed import Piece, open_feed, pieces
 from qstore_ray.train.loop.objective import RowSelection
 from qstore_ray.train.loop.reducer import Reducer
+from qstore_ray.train.privacy.steps import PrivateTraining
 
 if TYPE_CHECKING:
     from qstore_ray.data.batches.windows import Columns
@@ -55,28 +56,37 @@ class BatchSource(Protocol):
         ...
 
 
-def open_batches(config: TrainerConfig, rows: AnyRows, reducer: Reducer) -> BatchSource:
-    """The batches of a training on these rows."""
+def open_batches(
+    config: TrainerConfig,
+    rows: AnyRows,
+    reducer: Reducer,
+    private: PrivateTraining | None = None,
+) -> BatchSource:
+    """The batches of a training on these rows; a private one may draw them itself."""
     if isinstance(rows, StreamedRows):
         return StreamedBatches(config, rows, reducer)
-    return HeldBatches(config, rows)
+    return HeldBatches(config, rows, private)
 
 
 class HeldBatches:
     """Batches of rows that every worker has."""
 
-    def __init__(self, config: TrainerConfig, rows: TrainingRows) -> None:
+    def __init__(
+        self, config: TrainerConfig, rows: TrainingRows, private: PrivateTraining | None = None
+    ) -> None:
         self._rows = rows
-        self._batches = batches_of(config, rows.y)
+        self._private = private
+        drawn = None if private is None else private.batches()
+        self._batches = batches_of(config, rows.y) if drawn is None else drawn
         self.steps_per_epoch = len(self._batches.of_epoch(0))
 
     def rows_of_epoch(self, epoch: int) -> int:
         """See `BatchSource`."""
-        return sum(map(len, self._batches.of_epoch(epoch)))
+        return sum(map(len, self._of_epoch(epoch)))
 
     def steps(self, epoch: int, first: int) -> Iterator[RowSelection]:
         """See `BatchSource`."""
-        rows, batches = self._rows, self._batches.of_epoch(epoch)
+        rows, batches = self._rows, self._of_epoch(epoch)
         weight = self._weight(batches)
         for index in batches[first:]:
             yield RowSelection(rows.x, rows.y, index, rows.row, weight)
@@ -91,6 +101,10 @@ class HeldBatches:
             weight=None if weight is None else weight / weight.mean(),
             weighs_correct=True,
         )
+
+    def _of_epoch(self, epoch: int) -> list[IntArray]:
+        found = self._batches.of_epoch(epoch)
+        return found if self._private is None else self._private.within(epoch, found)
 
     def _weight(self, batches: list[IntArray]) -> FloatArray | None:
         """The rows' weights (N,), 1 on the mean over the rows of the epoch; see `learn.weights`."""

@@ -6,6 +6,7 @@ what else it needs. All workers take the same step, with the same bits.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +23,7 @@ from qstore_ray.train.callbacks.run import Batch
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.loop.objective import RowSelection, TrainingObjective
 from qstore_ray.train.loop.problem import BatchProblem
+from qstore_ray.train.privacy.steps import PrivateTraining
 from qstore_ray.train.run.state import TrainState
 
 if TYPE_CHECKING:
@@ -32,21 +34,33 @@ class _Moved(NamedTuple):
     """After an optimizer's update.
 
     Attributes:
-        sums: over the batch. blocks: those of its blocks, (blocks, P + 3) or (blocks, 3).
+        sums: over the batch. gradient: the mean of it (P,); of a private run, with its noise.
+        blocks: those of its blocks, (blocks, P + 3) or (blocks, 3).
         theta: the next parameters. optimizer: its next state.
     """
 
     sums: blocks.Sums
+    gradient: FloatArray
     blocks: FloatArray
     theta: FloatArray
     optimizer: dict[str, FloatArray]
 
 
 class Stepper:
-    """Takes the steps of a run. Used in every worker, by all in the same order."""
+    """Takes the steps of a run. Used in every worker, by all in the same order.
 
-    def __init__(self, config: TrainerConfig, objective: TrainingObjective) -> None:
+    Args:
+        private: of a private run: clips rows, adds the noise, counts what is spent.
+    """
+
+    def __init__(
+        self,
+        config: TrainerConfig,
+        objective: TrainingObjective,
+        private: PrivateTraining | None = None,
+    ) -> None:
         self._config = config
+        self._private = private
         self._objective = objective
         self._schedule = get_schedule(config.schedule, config.schedule_options)
         self._larger_is_better = config.monitor is not None and direction(config.monitor) is True
@@ -64,6 +78,7 @@ class Stepper:
             schedule=self._schedule.init(horizon),
             sums=np.zeros(4),
             learning_rate=self._config.learning_rate,
+            privacy={} if self._private is None else self._private.init(),
         )
 
     def step(self, state: TrainState, rows: RowSelection) -> tuple[TrainState, Batch]:
@@ -84,13 +99,13 @@ class Stepper:
                 moved = self._searched(self._search, state, rows, learning_rate)
             else:
                 assert self._optimizer is not None
+                clip = None if self._private is None else self._private.clip
                 found = [
-                    self._objective.gradient(state.theta, part)
+                    self._objective.gradient(state.theta, part, clip)
                     for part in rows.split(self._config.batch_size)
                 ]
                 moved = self._followed(self._optimizer, state, found, learning_rate)
-            sums, theta = moved.sums, moved.theta
-            gradient = sums.gradient / sums.n_rows
+            sums, theta, gradient = moved.sums, moved.theta, moved.gradient
             norm = float(np.sqrt(gradient @ gradient))
         if not (np.isfinite([sums.loss, norm]).all() and np.isfinite(theta).all()):
             raise DivergenceError(
@@ -110,8 +125,10 @@ class Stepper:
             step=state.step + 1,
             samples=state.samples + rows.count,
             usage=self._objective.usage,
+            privacy={} if self._private is None else self._private.update(state),
         )
-        return after, Batch(sums.loss / sums.n_rows, gradient, rows.count, moved.blocks)
+        loss = sums.loss / sums.n_rows if sums.n_rows else math.nan
+        return after, Batch(loss, gradient, rows.count, moved.blocks)
 
     def _searched(
         self,
@@ -125,7 +142,8 @@ class Stepper:
         problem = BatchProblem(self._objective, rows, key, state.theta)
         theta, after = optimizer.search(dict(state.optimizer), state.theta, problem, learning_rate)
         found = problem.here()
-        return _Moved(blocks.total(found), found, theta, after)
+        sums = blocks.total(found)
+        return _Moved(sums, sums.gradient / sums.n_rows, found, theta, after)
 
     def _followed(
         self,
@@ -136,9 +154,14 @@ class Stepper:
     ) -> _Moved:
         """A step along the gradient over the batch, whose parts are in `found`."""
         sums = blocks.added([blocks.total(part) for part in found])
-        gradient = self._clipped(sums.gradient / sums.n_rows)
-        theta, after = optimizer.update(dict(state.optimizer), state.theta, gradient, learning_rate)
-        return _Moved(sums, found[0] if len(found) == 1 else np.concatenate(found), theta, after)
+        seen = found[0] if len(found) == 1 else np.concatenate(found)
+        if self._private is None:
+            gradient = sums.gradient / sums.n_rows
+        else:
+            gradient, seen = self._private.release(sums, state.step), seen[:0]  # none without noise
+        clipped = self._clipped(gradient)
+        theta, after = optimizer.update(dict(state.optimizer), state.theta, clipped, learning_rate)
+        return _Moved(sums, gradient, seen, theta, after)
 
     def _clipped(self, gradient: FloatArray) -> FloatArray:
         if self._config.clip_value is not None:

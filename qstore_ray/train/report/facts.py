@@ -15,11 +15,13 @@ from qstore_ray.config import read_toml
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import QStoreError
 from qstore_ray.learn.model import QuantumModel
+from qstore_ray.learn.privacy.statement import PrivacyStatement
 from qstore_ray.track.base import Record, Status
 from qstore_ray.track.jsonl import read_records
 from qstore_ray.track.logs.text import redact
 from qstore_ray.train.callbacks.model_checkpoint import KeptModel
 from qstore_ray.train.model.modelfile import described_model
+from qstore_ray.train.privacy.claim import read_statement
 from qstore_ray.train.run.checkpoint import latest_checkpoint
 from qstore_ray.train.run.manifest import ModelDescription, model_description
 from qstore_ray.train.run.summary import CheckpointSummary, RunSummary, checkpoints, summarize
@@ -53,6 +55,7 @@ class RunFacts:
         about: the model entry of the newest checkpoint's manifest. model: what it describes.
         sizes: rows by split. provenance: of the data, in words. classes: their names.
         confusion: counts (K, K) on the test split.
+        privacy: what is claimed of a private run; None for any other.
         problems: what could not be read.
     """
 
@@ -67,6 +70,7 @@ class RunFacts:
     provenance: Mapping[str, str] = field(default_factory=dict)
     classes: Sequence[str] = ()
     confusion: AnyArray | None = None
+    privacy: PrivacyStatement | None = None
     problems: Sequence[str] = ()
 
 
@@ -105,8 +109,17 @@ def gather(
         provenance=dataset.provenance if dataset else {},
         classes=dataset.schema.class_names if dataset else labels,
         confusion=confusion,
+        privacy=_privacy(run_dir, problems),
         problems=problems,
     )
+
+
+def _privacy(run_dir: Path, problems: list[str]) -> PrivacyStatement | None:
+    try:
+        return read_statement(run_dir)
+    except QStoreError as exc:
+        problems.append(f"{exc.message}.")
+        return None
 
 
 def _records(run_dir: Path) -> list[Record]:

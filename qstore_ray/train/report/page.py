@@ -16,6 +16,7 @@ from qstore_ray.figures.circuit import circuit_figure
 from qstore_ray.figures.confusion import class_scores, confusion_figure
 from qstore_ray.figures.curves import CURVES, curves_figure
 from qstore_ray.figures.page import REPORT_STYLE, brief, configuration, head, plot
+from qstore_ray.learn.privacy.statement import statement_text
 from qstore_ray.track.logs.text import cut, leaves
 from qstore_ray.track.reading.metrics import MetricsTracker, better_mode
 from qstore_ray.train.fallback import on_last_backend
@@ -43,6 +44,7 @@ def render(facts: RunFacts) -> str:
         _data(facts),
         _circuit(facts),
         _execution(facts),
+        _privacy(facts),
         _config(facts),
         _kept(facts),
         _environment(facts),
@@ -211,6 +213,24 @@ def _execution(facts: RunFacts) -> str:
         ]
         shown += table(["test rows", "accuracy", "95 % interval"], rows)
     return section("Execution", shown)
+
+
+def _privacy(facts: RunFacts) -> str:
+    """What is claimed of a private run, and what the claim is not about."""
+    said = facts.privacy
+    if said is None:
+        return ""
+    clip = "none" if said.clip is None else f"norm {said.clip:g} for each row's gradient"
+    known = {
+        "claim": statement_text(said),
+        "neighbours": said.neighbours,
+        "noise": f"standard deviation {said.noise_multiplier:.4g} times the clipping norm",
+        "clipping": clip,
+        "sampling": f"{said.sampling}; rate {said.sample_rate:.4g} of {said.rows:,} rows",
+        "account": f"{said.accountant}, over {said.releases:,} noisy sums",
+        "outside the claim": "; ".join(said.outside),
+    }
+    return section("Privacy", listing(known))
 
 
 def _config(facts: RunFacts) -> str:

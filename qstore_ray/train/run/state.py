@@ -38,6 +38,7 @@ class TrainState:
         ended: 1 if a callback has ended the run before its last epoch.
         metric: the monitored metric of the last epoch; NaN before the first one's end.
         usage: circuits and shots in all (2,).
+        privacy: what a private run has spent, and which key its noise has; empty for any other.
     """
 
     theta: FloatArray
@@ -52,6 +53,7 @@ class TrainState:
     ended: int = 0
     metric: float = math.nan
     usage: FloatArray = field(default_factory=lambda: np.zeros(2))
+    privacy: Mapping[str, AnyArray] = field(default_factory=dict)
 
     def to_arrays(self) -> dict[str, AnyArray]:
         """The state as named arrays; `from_arrays` gives it back bit for bit."""
@@ -64,6 +66,7 @@ class TrainState:
         }
         arrays |= {f"optimizer.{name}": value for name, value in self.optimizer.items()}
         arrays |= {f"schedule.{name}": np.array(value) for name, value in self.schedule.items()}
+        arrays |= {f"privacy.{name}": value for name, value in self.privacy.items()}
         arrays |= {name: np.array(getattr(self, name), np.int64) for name in _COUNTERS}
         return arrays
 
@@ -93,5 +96,6 @@ class TrainState:
             usage=arrays["usage"],
             optimizer={name: arrays[f"optimizer.{name}"] for name in like.optimizer},
             schedule={name: float(arrays[f"schedule.{name}"]) for name in like.schedule},
+            privacy={name: arrays[f"privacy.{name}"] for name in like.privacy},
             **{name: int(arrays[name]) for name in _COUNTERS},
         )
