@@ -125,6 +125,13 @@ class PaidBackend(Backend, Protocol):
         """The backend for the evaluations of a run, or of a trial; see `RunIdentity`."""
         ...
 
+    def for_call(self, run: str) -> Backend:
+        """The backend for a call that belongs to no run and has a record `run` of its own.
+
+        Other processes may make the same call: one waits for the other, and finds its outcomes.
+        """
+        ...
+
     @staticmethod
     def withdraw(run: str, trial: str) -> None:
         """Drop what a trial waits for: it has ended, and evaluates nothing more."""

@@ -3,8 +3,9 @@
     outputs = measured("predict-digits", backend, (theta, x), lambda b: outputs_of(model, x, b))
 
 Such a call has a record of its own, named after what it is about: the same call after a kill finds
-what was measured, and another one at the same time is not in its way. It is refused before its
-first job if its forecast is above the budget, and what is open for it is closed when it ends.
+what was measured, and another one at the same time is not in its way. The same one in another
+process waits for it, and pays nothing. A call is refused before its first job if its forecast is
+above the budget, and what is open for it is closed when it ends.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def paid_call(name: str, backend: Backend, about: Sequence[AnyArray]) -> Iterato
         yield backend
         return
     run = f"{name}-{_digest(about)}"
-    bound = payer.for_run(run)
+    bound = payer.for_call(run)
     with _shared(run) as is_last, closing_run(bound.name, bound, run, unless=is_last):
         yield KeyedBackend(bound, backend.key) if isinstance(backend, KeyedBackend) else bound
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -12,16 +13,17 @@ import pytest
 from qstore_ray.backends.ibm.backend import IbmBackend
 from qstore_ray.backends.ibm.gateway import access
 from qstore_ray.backends.ibm.gateway.access import close_gateways
-from qstore_ray.backends.ibm.ledger.replay import LEDGER
+from qstore_ray.backends.ibm.ledger.ledger import Ledger
+from qstore_ray.backends.ibm.ledger.replay import LEDGER, replay
 from qstore_ray.cli.app import main
-from qstore_ray.errors import BudgetError
+from qstore_ray.errors import BudgetError, LedgerError
 from qstore_ray.estimator.classifier import QuantumClassifier
 from qstore_ray.estimator.kernel import QuantumKernelClassifier
 from qstore_ray.estimator.regressor import QuantumRegressor
 from qstore_ray.learn import step
 from qstore_ray.train.model.trained import TrainedModel
 from tests.ibm.test_estimate import job_file
-from tests.ibm.test_searches import options
+from tests.ibm.test_searches import POLICY, options
 
 X = np.linspace(0.0, 1.0, 12).reshape(6, 2)
 Y = np.array([0, 0, 0, 1, 1, 1])
@@ -89,6 +91,34 @@ def test_a_call_that_was_killed_finds_its_job(ibm, tmp_path, monkeypatch):
     assert len(ibm.accepted()) == 1
 
 
+def test_the_same_call_in_another_process_is_waited_for_and_pays_nothing(ibm, tmp_path, caplog):
+    """The other process has the ledger open until it has measured and closed."""
+    model = on_device(tmp_path)
+    first = model.outputs(X)
+    (path,) = tmp_path.rglob(LEDGER)
+    with Ledger.open(path.parent, replay(path.parent).owner):
+        found: list[np.ndarray] = []
+        second = threading.Thread(target=lambda: found.append(model.outputs(X)))
+        second.start()
+        ibm.wait(lambda: "waiting until it is closed" in caplog.text)
+        assert f"process {os.getpid()} on" in caplog.text
+        assert not found
+    second.join()
+    assert (found[0] == first).all()
+    assert len(ibm.accepted()) == 1
+    assert is_closed()
+
+
+def test_another_process_is_not_waited_for_longer_than_patience(ibm, tmp_path):
+    on_device(tmp_path).outputs(X)
+    (path,) = tmp_path.rglob(LEDGER)
+    with Ledger.open(path.parent, replay(path.parent).owner):
+        hasty = on_device(tmp_path, policy={**POLICY, "patience": 0.2})
+        with pytest.raises(LedgerError, match=f"process {os.getpid()} on .* has this ledger open"):
+            hasty.outputs(X)
+    assert is_closed()
+
+
 @pytest.mark.parametrize("same", [True, False])
 def test_two_calls_at_once_do_not_collide(ibm, tmp_path, same):
     model = on_device(tmp_path)
@@ -122,7 +152,10 @@ def test_evaluate_and_predict_of_the_command_line_name_their_run(ibm, tmp_path, 
         capsys.readouterr()
         for _ in range(2):
             assert main(["evaluate", str(tmp_path / "runs" / "tiny"), "--json"]) == 0
-        one, two = map(json.loads, capsys.readouterr().out.splitlines())
+        out, err = capsys.readouterr()
+        assert err.count("note: evaluated on ibm (fake_manila, 16 shots).") == 2
+        assert "exactly" not in err
+        one, two = map(json.loads, out.splitlines())
         assert one == two
         assert is_closed()
     finally:

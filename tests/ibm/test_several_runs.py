@@ -6,13 +6,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
+from qstore_ray.backends.base import Bindings
+from qstore_ray.backends.ibm.backend import IbmBackend
+from qstore_ray.backends.ibm.call import hardware_call
 from qstore_ray.backends.ibm.config import GatewayConfig
 from qstore_ray.backends.ibm.forecast import HardwareCost
 from qstore_ray.backends.ibm.gateway import run_gateway
 from qstore_ray.backends.ibm.gateway.actor import GatewayServer
 from qstore_ray.backends.ibm.gateway.gateway import Gateway
+from qstore_ray.backends.keys import DrawKey
+from qstore_ray.circuits.observable import Observable
+from qstore_ray.circuits.template import Op, Template, row
 from qstore_ray.errors import BackendError, ServiceError
 from tests.ibm.faults import Fault
 from tests.ibm.launch import Loopback
@@ -135,3 +142,37 @@ def test_a_run_that_waits_for_the_sign_in_can_be_closed(server, ask, ibm):
     assert isinstance(found[0], BackendError)
     assert not isinstance(found[0], ServiceError)
     assert "before it had signed in" in str(found[0])
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_process_that_closes_ends_its_own_calls_alone(start, server, tmp_path, own):
+    """Two drivers make the same prediction; the one that ends first closes the gateway."""
+    ibm = start(queue_delay=3600.0)
+    backend = IbmBackend(
+        "fake_manila", 16, ledger=str(tmp_path), where="process", policy={"first_poll": 0.02}
+    ).for_call("quick")
+    call = hardware_call(
+        Template(1, (Op("ry", (0,), (row(0),)),), 1), (Observable.parse("Z0"),),
+        Bindings(np.zeros((2, 1)), np.zeros(0)), 16, DrawKey((1,)), device="fake_manila",
+        identity=backend.identity, options={},
+    )  # fmt: skip
+
+    def ask() -> object:
+        text = backend.config.model_dump_json()
+        try:
+            return server.ask(text, "evaluate_all", [call], caller="a")
+        except BackendError as exc:
+            return exc
+
+    with beside(ask) as found:
+        ibm.wait(lambda: len(ibm.accepted()) == 1)
+        server.close("quick", "a" if own else "b")
+        if not own:
+            assert not found
+            ibm.advance(3600.0)
+    (answer,) = found
+    if own:
+        assert "was closed" in str(answer)
+    else:
+        assert answer[0][0].shape == (2, 16, 1)
+    assert len(ibm.accepted()) == 1, "found by its tag"

@@ -179,12 +179,18 @@ class IbmBackend:
     def for_run(self, run: str, trial: str = "", part: str = "", weight: float = 1.0) -> IbmBackend:
         """The backend for the evaluations of a run, or of a trial of a search.
 
-        Its jobs are in the ledger of the run, and within its budget; see `RunIdentity`.
+        Its jobs are in the run's ledger and within its budget; see `RunIdentity`.
         """
         made = object.__new__(IbmBackend)
         made.__dict__.update(vars(self))
         made.config = self.config.model_copy(update={"run": run})
         made.identity = RunIdentity(run, trial or run, part, weight)
+        return made
+
+    def for_call(self, run: str) -> IbmBackend:
+        """The backend for a call that belongs to no run; see `PaidBackend`."""
+        made = self.for_run(run)
+        made.config = made.config.model_copy(update={"waits": True})
         return made
 
     @staticmethod
@@ -329,8 +335,7 @@ class IbmBackend:
         self.check(template, observables, bindings)
         shots = self.shots if shots is None else checked_shots(shots)
         self._check_options(shots)
-        grouping = group_observables(tuple(observables))
-        n_rows = len(bindings)
+        grouping, n_rows = group_observables(tuple(observables)), len(bindings)
         if not grouping.bases or not n_rows:  # nothing to measure
             nothing = tuple(() for _ in grouping.bases)
             return Counts(grouping.bases, nothing, grouping.constants, n_rows, shots)

@@ -38,6 +38,8 @@ class GatewayConfig(Config):
         device: name of the backend, for example ibm_fez.
         sign_in: how to sign in.
         run: whose ledger it is.
+        waits: for another process that has the ledger open, as one that makes the same prediction
+            at the same time; else it is an error.
         ledger: folder of the ledgers, on the gateway's node.
         rates: of the forecast; its `mode` is how jobs are submitted.
         budget: what may be spent.
@@ -50,6 +52,7 @@ class GatewayConfig(Config):
     device: str = Field(min_length=1)
     sign_in: IbmAccount = IbmAccount()
     run: str = ""
+    waits: bool = False
     ledger: str | None = Field(default=None, min_length=1)
     rates: QpuRates = QpuRates()
     budget: HardwareBudget = HardwareBudget()

@@ -146,6 +146,12 @@ class MitigatedBackend:
         inner = of_run(self._backend, RunIdentity(run, trial, part, weight))
         return type(self)(inner, self.config, self._reopen, shots=self.shots, testing=self._testing)
 
+    def for_call(self, run: str) -> MitigatedBackend:
+        """The one that evaluates for a call; see `PaidBackend`."""
+        given = self._backend
+        inner = given.for_call(run) if can_belong_to_run(given) else given
+        return type(self)(inner, self.config, self._reopen, shots=self.shots, testing=self._testing)
+
     @property
     def identity(self) -> RunIdentity:
         """For whom the backend inside evaluates."""

@@ -65,9 +65,10 @@ def open_model(path: Path) -> TrainedModel:
         CheckpointError: there is no readable checkpoint, or no sound model file.
     """
     from qstore_ray.backends import open_backend
+    from qstore_ray.backends.base import takes_no_shots
     from qstore_ray.config import read_toml
     from qstore_ray.train.config import TrainerConfig
-    from qstore_ray.train.fallback import fallback_text
+    from qstore_ray.train.fallback import backend_in_words, fallback_text
     from qstore_ray.train.model.trained import TrainedModel
     from qstore_ray.train.run.chain import place_in_chain
     from qstore_ray.train.run.checkpoint import latest_checkpoint, read_checkpoint
@@ -92,11 +93,15 @@ def open_model(path: Path) -> TrainedModel:
     if (run / "config.toml").exists() or run == path:
         trainer = TrainerConfig.from_dict(read_toml(run / "config.toml").get("trainer", {}))
         place = place_in_chain(trainer, found.manifest if found else None)
-        _say_exact(place.config.to_dict())
+        backend = open_backend(place.config.backend, place.config.exact_options())
+        if takes_no_shots(backend):
+            _say_exact(place.config.to_dict())
+        else:
+            note(f"note: evaluated on {backend_in_words(place.config.to_dict())}.")
         if place.steps:
             note(f"note: the run fell back {fallback_text(place.steps[-1])}.")
-            note(f"note: evaluated on {place.config.backend}.")
-        backend = open_backend(place.config.backend, place.config.exact_options())
+            if takes_no_shots(backend):
+                note(f"note: evaluated on {place.config.backend}.")
     return TrainedModel.load(path, backend)
 
 

@@ -11,8 +11,10 @@ again by its name, and is made again.
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -45,6 +47,10 @@ _ENDED = "ended"
 """The answer of an actor that is about to end: the call has to be made again."""
 
 
+_ME = secrets.token_hex(8)
+"""This process, as a caller of gateways."""
+
+
 class GatewayServer:
     """What runs in the actor's process. No argument holds credentials.
 
@@ -56,9 +62,16 @@ class GatewayServer:
         self._host = GatewayHost(wait=_PREDECESSOR_SECONDS)
         self._ending, self._is_over, self._is_watched = threading.Lock(), False, False
         self._asking = 0
+        self._closed: Counter[tuple[str, str]] = Counter()
+        """By run and process: how often it has closed the gateway."""
 
-    def ask(self, config: str, method: str, *arguments: Any) -> Any:
-        """What a method of the run's gateway returns, which is opened by the first call."""
+    def ask(self, config: str, method: str, *arguments: Any, caller: str = "") -> Any:
+        """What a method of the run's gateway returns, which is opened by the first call.
+
+        Args:
+            caller: names the process. If several make the same call, and one of them closes the
+                gateway, it is opened again for the others.
+        """
         with self._ending:
             if self._is_over:
                 return _ENDED
@@ -66,12 +79,21 @@ class GatewayServer:
                 me, self._is_watched = ray.get_runtime_context().current_actor, True
                 threading.Thread(target=self._end_if_idle, args=(me,), daemon=True).start()
             self._asking += 1
+        made = GatewayConfig.model_validate_json(config)
+        before = self._closed[made.run, caller]
         try:
-            gateway = self._host.gateway(GatewayConfig.model_validate_json(config))
+            gateway = self._host.gateway(made)
         finally:
             with self._ending:
                 self._asking -= 1
-        return getattr(gateway, method)(*arguments)
+        while True:
+            try:
+                return getattr(gateway, method)(*arguments)
+            except BackendError:
+                is_ours = not made.waits or self._closed[made.run, caller] != before
+                if is_ours or gateway.is_alive:
+                    raise
+            gateway = self._host.gateway(made)
 
     def has_run(self, run: str) -> bool:
         """Whether a gateway of the run is open, or is being opened or closed."""
@@ -86,12 +108,13 @@ class GatewayServer:
         """See `Gateway.spending`: of each ledger of the run."""
         return [gateway.spending() for gateway in self._host.of_run(run)]
 
-    def close(self, run: str) -> tuple[bool, QStoreError | None]:
+    def close(self, run: str, caller: str = "") -> tuple[bool, QStoreError | None]:
         """Close the gateways of a run; whether none is left, and what went wrong.
 
         If none is left, every later call is refused: the actor has to be ended.
         """
         error = None
+        self._closed[run, caller] += 1
         try:
             self._host.close(run)
         except QStoreError as exc:
@@ -137,7 +160,7 @@ class RemoteGateway:
         for left in reversed(range(_TRIES)):
             with _answering():
                 try:
-                    found = ray.get(self._actor.ask.remote(text, method, *arguments))
+                    found = ray.get(self._actor.ask.remote(text, method, *arguments, caller=_ME))
                     if not (isinstance(found, str) and found == _ENDED):
                         return found
                 except ActorDiedError:
@@ -200,7 +223,7 @@ class RemoteGateway:
         try:
             with _answering():
                 is_last, error = ray.get(
-                    self._actor.close.remote(self._run), timeout=_CLOSING_SECONDS
+                    self._actor.close.remote(self._run, _ME), timeout=_CLOSING_SECONDS
                 )
         except BackendError:
             with _answering():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from contextlib import ExitStack
@@ -20,10 +21,12 @@ from qstore_ray.backends.ibm.patience import patiently
 from qstore_ray.backends.ibm.queue.shared_cap import SharedCap
 from qstore_ray.backends.ibm.service.account import sign_in
 from qstore_ray.backends.ibm.service.client import IbmClient
-from qstore_ray.errors import ConfigError, LedgerError
+from qstore_ray.errors import BackendError, ConfigError, LedgerError
 from qstore_ray.files import write_durably
 
 CONFIG: Final = "gateway.json"
+_PAUSE: Final = 0.05
+_log = logging.getLogger(__name__)
 
 
 def open_gateway(
@@ -42,17 +45,16 @@ def open_gateway(
 
     Raises:
         ConfigError: account, device or mode do not exist.
-        BackendError: `closing` was set.
+        BackendError: `closing` was set while the service or another process was waited for.
         ServiceError: the service has been out of reach for `patience`, or refuses a request.
         LedgerError: another gateway has the ledger open, or it is damaged.
     """
-    client, account = patiently(
-        lambda: _signed_in(config), config.policy, closing or threading.Event()
-    )
+    closing = closing or threading.Event()
+    client, account = patiently(lambda: _signed_in(config), config.policy, closing)
     owner = LedgerOwner(run=config.run, instance=client.instance, backend=config.device)
     with ExitStack() as stack:
         folder = config.folder(client.instance)
-        ledger = stack.enter_context(Ledger.open(folder, owner, wait=wait))
+        ledger = stack.enter_context(_ledger(folder, owner, config, wait, closing))
         save_config(folder, config)
         client.device = calibration_of_run(folder, client.device)
         compiler = CallCompiler(client, config.seed, config.level)
@@ -68,6 +70,25 @@ def open_gateway(
         )
         stack.pop_all()
     return gateway
+
+
+def _ledger(
+    folder: Path, owner: LedgerOwner, config: GatewayConfig, wait: float, closing: threading.Event
+) -> Ledger:
+    """The ledger, which is waited for if the settings say so and another process has it open."""
+    until = time.monotonic() + max(wait, config.policy.patience if config.waits else 0.0)
+    is_said = False
+    while True:
+        try:
+            return Ledger.open(folder, owner)
+        except LedgerError as exc:
+            if not exc.locked or time.monotonic() >= until:
+                raise
+            if config.waits and not is_said:
+                _log.warning("%s; waiting until it is closed", exc.message)
+                is_said = True
+        if closing.wait(_PAUSE):
+            raise BackendError("the gateway was closed before it had its ledger", field="backend")
 
 
 def _signed_in(config: GatewayConfig) -> tuple[IbmClient, AccountLeft]:

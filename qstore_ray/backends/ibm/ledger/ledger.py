@@ -74,13 +74,10 @@ class Ledger:
         self._at_close = ExitStack()
 
     @classmethod
-    def open(cls, folder: Path, owner: LedgerOwner, *, wait: float = 0.0) -> Self:
+    def open(cls, folder: Path, owner: LedgerOwner) -> Self:
         """Open the ledger in a folder, or begin one; the folder gets the mode 0700.
 
         A result that is complete on disk and was not recorded is recorded now.
-
-        Args:
-            wait: seconds to wait for another gateway to close it.
 
         Raises:
             LedgerError: another process has it open (`locked`), it is damaged, of another run,
@@ -90,7 +87,7 @@ class Ledger:
             try:
                 folder.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
                 folder.chmod(_OWNER_ONLY)
-                stack.enter_context(lock_ledger(folder, wait))
+                stack.enter_context(lock_ledger(folder))
                 sweep_parts(folder)
             except OSError as exc:
                 raise unwritable_error(folder, exc) from exc

@@ -57,7 +57,7 @@ def sign_in(account: IbmAccount) -> QiskitRuntimeService:
         ServiceError: the service is out of reach.
         MissingDependencyError: the client library is not installed.
     """
-    import_qiskit()
+    import_qiskit("qiskit_ibm_runtime")
     with translated("sign in"):  # the client may not be installed
         from qiskit_ibm_runtime import QiskitRuntimeService
 

@@ -23,6 +23,7 @@ import numpy as np
 from qstore_ray.backends.ibm.keys import options_text
 from qstore_ray.backends.ibm.service.estimator_options import finalized_options
 from qstore_ray.backends.ibm.service.isa import IsaCircuit, Pub
+from qstore_ray.circuits.first_import import import_qiskit
 from qstore_ray.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def plan_of(options: ReadOnlyTable, shots: int) -> EstimatorPlan:
 
 @lru_cache(maxsize=64)
 def _plan(text: str, shots: int) -> EstimatorPlan:
+    import_qiskit("qiskit_ibm_runtime")
     from qiskit_ibm_runtime.executor.calculate_twirling_shots import calculate_twirling_shots
     from qiskit_ibm_runtime.executor_estimator.trex import resolve_trex_num_randomizations
     from qiskit_ibm_runtime.executor_estimator.utils import resolve_noise_factors

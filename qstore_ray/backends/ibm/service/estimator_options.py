@@ -14,6 +14,7 @@ from typing import Any, Final
 from qstore_ray.backends.ibm.keys import options_text
 from qstore_ray.backends.ibm.service.options import Refusals, checked_model, refuse
 from qstore_ray.backends.ibm.service.trouble import translated
+from qstore_ray.circuits.first_import import import_qiskit
 from qstore_ray.errors import ConfigError, first_line
 from qstore_ray.types import ReadOnlyTable
 
@@ -59,6 +60,7 @@ def finalized_options(text: str) -> Any:
         MissingDependencyError: the client library is not installed.
     """
     given: ReadOnlyTable = json.loads(text)
+    import_qiskit("qiskit_ibm_runtime")
     with translated("read the options of the Estimator"):
         from qiskit_ibm_runtime.executor_estimator.finalize_options import (
             finalize_estimator_options,

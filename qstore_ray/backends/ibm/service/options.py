@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from qstore_ray.backends.ibm.service.trouble import translated
+from qstore_ray.circuits.first_import import import_qiskit
 from qstore_ray.errors import ConfigError
 from qstore_ray.types import ReadOnlyTable
 
@@ -33,6 +34,7 @@ def check_sampler_options(options: ReadOnlyTable, shots: int) -> None:
     """
     if not options:
         return  # and so the client library is not imported for this
+    import_qiskit("qiskit_ibm_runtime")
     with translated("read the options of the Sampler"):
         from qiskit_ibm_runtime.executor.calculate_twirling_shots import calculate_twirling_shots
         from qiskit_ibm_runtime.options_models.sampler import SamplerOptions

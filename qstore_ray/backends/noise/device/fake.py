@@ -39,7 +39,7 @@ def from_name(name: str) -> Device:
         UnknownNameError: no such backend; the message has the nearest names.
         MissingDependencyError: the package is not installed.
     """
-    import_qiskit()
+    import_qiskit("qiskit_ibm_runtime")
     try:
         from qiskit_ibm_runtime import fake_provider
         from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
