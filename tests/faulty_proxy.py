@@ -24,15 +24,15 @@ _CODES = {"503": "SlowDown", "403": "InvalidAccessKeyId", "507": "InsufficientSt
 class FaultyProxy:
     """Attributes: `address` of the proxy; `met`, the faults so far; `plan` may be replaced."""
 
-    def __init__(self, target: str, plan: Plan) -> None:
+    def __init__(self, target: str, plan: Plan, at: tuple[str, int]) -> None:
         self.plan, self.met = plan, list[str]()
         self._number = 0
         self._lock = threading.Lock()
         about = {"proxy": self, "target": urlsplit(target).netloc}
         handler = type("Handler", (_Handler,), about)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = ThreadingHTTPServer(at, handler)
         self._server.daemon_threads = True
-        self.address = f"http://127.0.0.1:{self._server.server_port}"
+        self.address = f"http://{at[0]}:{self._server.server_port}"
 
     def serve(self) -> None:
         self._server.serve_forever(poll_interval=0.01)
@@ -96,8 +96,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def faulty_proxy(target: str, plan: Plan) -> Iterator[FaultyProxy]:
-    proxy = FaultyProxy(target, plan)
+def faulty_proxy(
+    target: str, plan: Plan, at: tuple[str, int] = ("127.0.0.1", 0)
+) -> Iterator[FaultyProxy]:
+    """A proxy at an address and port in front of a server, for the time of the block."""
+    proxy = FaultyProxy(target, plan, at)
     thread = threading.Thread(target=proxy.serve, daemon=True)
     thread.start()
     try:

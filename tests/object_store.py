@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
-import urllib.request
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 from moto.server import ThreadedMotoServer
 from obstore.store import MemoryStore
 
@@ -16,6 +20,7 @@ from qstore_ray.storage.address import StorageAddress
 from qstore_ray.storage.cloud import CloudObjects
 from qstore_ray.storage.objects import ObjectFacts, StoredObject
 
+_SECONDS_TO_START = 60
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_REGION": "eu-1"}
 
 
@@ -33,9 +38,23 @@ def s3_server() -> Iterator[str]:
 
 
 def make_bucket(endpoint: str, name: str) -> None:
-    request = urllib.request.Request(f"{endpoint}/{name}", method="PUT")
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        assert answer.status == 200
+    """Make it, with `KEYS`, as soon as the server answers."""
+    until = time.monotonic() + _SECONDS_TO_START
+    while time.monotonic() < until:
+        with suppress(BotoCoreError, ClientError):  # it is still starting
+            _client(endpoint).create_bucket(Bucket=name)
+            return
+        time.sleep(0.2)
+    raise AssertionError("the S3 server did not start")
+
+
+@cache
+def _client(endpoint: str) -> Any:
+    return boto3.client(
+        "s3", endpoint_url=endpoint, region_name="us-east-1",
+        aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+    )  # fmt: skip
 
 
 def in_memory(prefix: str = "") -> CloudObjects:

@@ -18,48 +18,22 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 
+from tests.chaos.driver import EPOCHS, STEPS, train
+from tests.chaos.faults import FAULTS, Fault
 from tests.ledger import check_run
-from tests.ray.nodes_driver import EPOCHS, STEPS, train
 
 KILLS = 3
-DAY = 86_400.0
 
 
-def no_fault(_: random.Random) -> None:
-    """The kills are enough."""
-
-
-def clock_jumps(chance: random.Random) -> None:
-    """The clock of the system jumps by up to a year, back and forth, each time it is read."""
-    usual = time.time
-    time.time = lambda: usual() + chance.uniform(-365.0, 365.0) * DAY  # type: ignore[assignment]
-
-
-def slow_disk(chance: random.Random) -> None:
-    """Writes, and the calls that wait for the disk, take up to a hundredth of a second more."""
-    for name in ("write", "fsync", "replace"):
-        usual = getattr(os, name)
-
-        def late(*given: object, usual: Callable[..., object] = usual, **named: object) -> object:
-            time.sleep(chance.uniform(0.0, 0.01))
-            return usual(*given, **named)
-
-        setattr(os, name, late)
-
-
-FAULTS = {"none": no_fault, "clock": clock_jumps, "slow": slow_disk}
-
-
-def child(storage: Path, fault: Callable[[random.Random], None], seed: int) -> int:
+def child(storage: Path, fault: Fault, seed: int) -> int:
     """The id of a process that trains, or resumes, to the end."""
     process = os.fork()
     if not process:
         status = 1
         try:
-            fault(random.Random(seed))
+            fault(random.Random(seed), storage)
             (storage / "theta").write_text(train(storage))
             status = 0
         except BaseException:  # noqa: BLE001 - the process ends here, and this says why
@@ -110,7 +84,7 @@ def main(folder: Path, fault: str, rounds: int, seed: int) -> None:
     chance = random.Random(seed)
     whole = folder / "whole"
     whole.mkdir()
-    os.waitpid(child(whole, no_fault, 0), 0)
+    os.waitpid(child(whole, FAULTS["none"], 0), 0)
     right = (whole / "theta").read_text()
     kills = 0
     for number in range(rounds):

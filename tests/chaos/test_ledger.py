@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from qstore_ray.track.jsonl import encode
+from tests.chaos.driver import EPOCHS, STEPS, train
 from tests.ledger import Applied, applied, check_metrics, check_run, read_ledger
-from tests.ray.nodes_driver import EPOCHS, STEPS, train
 
 GOOD = [Applied(0, 0, "a", "b"), Applied(0, 1, "b", "c"), Applied(1, 0, "c", "d")]
 

@@ -46,6 +46,18 @@ class Slow(Callback):
         time.sleep(0.3)
 
 
+class Stays(Callback):
+    """The worker that has it ends when its last numbers were read: Ray forgets them soon after."""
+
+    def __init__(self, mark: Path) -> None:
+        self._mark = mark
+
+    def on_train_end(self, run):
+        deadline = time.monotonic() + 120.0
+        while not self._mark.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+
 def drive(storage: Path) -> None:
     """A run of two workers that loses one, and a run with shots on the stand-in of the service."""
     x = np.random.default_rng(0).normal(size=(60, 2))
@@ -54,7 +66,7 @@ def drive(storage: Path) -> None:
     QuantumTrainer(
         ModelConfig(n_qubits=2, layers=1), TrainerConfig(epochs=3, batch_size=20, num_workers=2),
         name="exact", storage=storage, track=track,
-        callbacks=[DiesOnce(storage / "died"), Slow()],
+        callbacks=[DiesOnce(storage / "died"), Slow(), Stays(storage / "seen-exact")],
     ).fit(data)  # fmt: skip
     options = {
         "device": "fake_manila", "shots": 16, "level": 1, "mode": "batch",
@@ -65,7 +77,10 @@ def drive(storage: Path) -> None:
         backend_options=options,
     )  # fmt: skip
     model = ModelConfig(n_qubits=2, layers=1)
-    QuantumTrainer(model, hardware, name="paid", storage=storage, track=track).fit(data)
+    QuantumTrainer(
+        model, hardware, name="paid", storage=storage, track=track,
+        callbacks=[Stays(storage / "seen-paid")],
+    ).fit(data)  # fmt: skip
 
 
 WANTED = set().union(*map(metrics_of, queries()))
@@ -122,10 +137,14 @@ def test_real_runs_export_what_the_dashboard_asks_for(tmp_path):
             cwd=ROOT, env=environment,
         ) as process:  # fmt: skip
             try:
-                while process.poll() is None:  # a gauge is gone soon after its run
+                while process.poll() is None:
                     time.sleep(1.0)
                     with suppress(FileNotFoundError):  # Ray still starts
                         seen |= scraped(targets)
+                    if sum(value for _, value in seen.get("ray_qstore_epochs_total", ())) >= 3:
+                        (tmp_path / "seen-exact").touch()
+                    if "ray_qstore_shots_total" in seen:
+                        (tmp_path / "seen-paid").touch()
             finally:
                 process.kill()
         assert process.returncode == 0

@@ -47,13 +47,17 @@ DOORS = (
 """All that listens on a warm cluster; a listener without its line here fails the test."""
 
 
+_WITH_METRICS = ("DashboardAgent", "dashboard")
+"""The dashboard's are at port 44227, unless another Ray of the machine has it."""
+
+
 def listeners(processes: list[psutil.Process]) -> Iterator[Listener]:
     """What these processes listen at."""
     for process in processes:
         for each in process.net_connections():
             if each.status == psutil.CONN_LISTEN:
                 host, kind = each.laddr.ip.removeprefix("::ffff:"), _kind(process.cmdline())
-                is_metrics = kind == "DashboardAgent" and _serves_metrics(host, each.laddr.port)
+                is_metrics = kind in _WITH_METRICS and _serves_metrics(host, each.laddr.port)
                 yield Listener("metrics" if is_metrics else kind, host, each.laddr.port)
 
 

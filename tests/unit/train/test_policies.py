@@ -194,7 +194,7 @@ def test_the_second_restart_waits(cluster_nodes, monkeypatch):
         assert clock.now - before == pytest.approx(wanted, abs=0.2)
 
 
-def test_a_group_is_greeted_and_asked_once_when_a_node_leaves(cluster_nodes, monkeypatch):
+def test_a_group_is_asked_once_when_a_node_leaves(cluster_nodes, monkeypatch):
     clock = Clock(monkeypatch)
     policy = _policy(1, 2)
     group = SimpleNamespace(start_time=1.0, workers=[Worker("a"), Worker("b")], num_workers=2)
@@ -202,13 +202,13 @@ def test_a_group_is_greeted_and_asked_once_when_a_node_leaves(cluster_nodes, mon
     for _ in range(50):
         assert isinstance(policy.make_decision_for_running_worker_group(group, None), NoopDecision)
         clock.sleep(0.1)
-    assert [worker.asked for worker in group.workers] == [[(notice.ask_on_sigterm,)]] * 2
+    assert [worker.asked for worker in group.workers] == [[], []]
     cluster_nodes[:] = [node("a", 0.0), node("b", 0.0, leaving=True)]
     for _ in range(50):
         policy.make_decision_for_running_worker_group(group, None)
         clock.sleep(0.1)
     for worker in group.workers:
-        _, (ask, reason) = worker.asked
+        ((ask, reason),) = worker.asked
         assert ask is notice.ask
         assert reason.field == "cluster.max_preemptions"
 
@@ -221,12 +221,12 @@ def test_a_group_is_asked_when_there_is_room_for_more(cluster_nodes, monkeypatch
     policy.make_decision_for_running_worker_group(group, None)
     cluster_nodes.append(node("new", 1.0))
     began = clock.now
-    while len(group.workers[0].asked) < 2:
+    while not group.workers[0].asked:
         clock.sleep(0.5)
         assert clock.now < began + 60.0
         policy.make_decision_for_running_worker_group(group, None)
     assert clock.now - began == pytest.approx(20.0, abs=1.0)
-    assert group.workers[0].asked[1][1].message == "there is room for 2 workers now, 1 trained"
+    assert group.workers[0].asked[0][1].message == "there is room for 2 workers now, 1 trained"
 
 
 def test_an_address_where_nothing_listens_does_not_answer():
@@ -239,10 +239,26 @@ def test_an_address_where_nothing_listens_does_not_answer():
 # ---------------------------------------------------------------------------------------- a worker
 
 
-def test_sigterm_asks_a_worker_to_make_place_and_does_not_end_it():
+class Here:
+    """A group of one worker: this process."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def execute_single(self, rank, call, *args):
+        return call(*args)
+
+    def execute(self, call, *args):
+        return [call(*args)]
+
+
+def test_before_it_trains_sigterm_asks_a_worker_to_make_place_and_does_not_end_it(monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(controller, "_start_tracker", lambda workers: ("an address", workers))
     try:
-        notice.ask_on_sigterm()
+        config = controller.SumsConfig()
+        config.backend_cls().on_training_start(Here(), config)
+        assert controller.tracker_address() == ("an address", 1)
         assert not notice.asked.is_set()
         signal.raise_signal(signal.SIGTERM)
         assert notice.asked.is_set()

@@ -262,3 +262,26 @@ def test_what_a_reading_task_raised_is_found_in_all_that_ray_puts_around_it():
     lost = reading_error(RayError("no room\nat all"))
     assert type(lost) is RunError
     assert "at all" in str(lost)
+
+
+class OtherError(Exception):
+    """Not an error of Ray's."""
+
+
+@pytest.mark.parametrize(
+    ("raised", "met"),
+    [
+        (Exception("The current node timed out during startup."), BackendError),
+        (OtherError(), OtherError),
+    ],
+)
+def test_a_node_that_takes_too_long_to_start_is_an_error_of_ours(monkeypatch, raised, met):
+    def init(*args: object, **options: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(session.ray, "init", init)
+    with pytest.raises(met) as caught:
+        session._start(ClusterConfig(), dashboard=False)
+    if met is BackendError:
+        assert "timed out during startup" in str(caught.value)
+        assert "until other work on the machine has ended" in caught.value.fix

@@ -1,8 +1,9 @@
 """Several machines on one: Ray's nodes in network namespaces with addresses of their own.
 
 A bridge joins the namespaces, each by a veth pair, so that a node can be cut off (its link goes
-down, its processes live on), slowed down, or killed with all of its processes. The processes share
-the disk of this machine, as nodes do that see one storage.
+down, its processes live on), slowed down (`delays.py`), or killed with all of its processes. The
+processes share the disk of this machine, as nodes do that see one storage. A start of Ray takes
+seconds, so tests share a network and its nodes: `Network.nodes_ready`.
 """
 
 from __future__ import annotations
@@ -18,10 +19,15 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-_SECONDS_TO_START = 180.0
+from tests.chaos.memory import MemoryLimit
+
+_SECONDS_TO_END = 120.0
+_STARTS = 3
+"""Ray gives a node up that has not started within 30 s, which takes a busy machine longer."""
 _HEALTH = {
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
@@ -55,14 +61,25 @@ def _ip(*arguments: str) -> None:
 
 
 class Node:
-    """One namespace, and the node of Ray in it."""
+    """One namespace, and the node of Ray in it.
+
+    Attributes:
+        is_whole: no test has cut it off, killed it, or taken a process from it.
+        environment: of its processes; the folder for copies is its own.
+    """
 
     def __init__(self, network: Network, number: int) -> None:
         self.address = f"{network.prefix}.{number}"
         self.name = f"{network.name}n{number}"
         self._link = f"{network.name}v{number}"
-        self._environment = network.environment
+        self._network = network
+        self.environment = {
+            **network.environment,
+            "XDG_CACHE_HOME": str(network.folder / self.name),
+        }
+        self._ray: subprocess.Popen[bytes] | None = None
         self.log = network.folder / f"{self.name}.txt"
+        self.is_whole = True
         _ip("netns", "add", self.name)
         _ip("link", "add", self._link, "type", "veth", "peer", "name", "eth0", "netns", self.name)
         _ip("link", "set", self._link, "master", network.name, "up")
@@ -74,25 +91,71 @@ class Node:
         """The output of a command in the namespace."""
         done = subprocess.run(
             ["ip", "netns", "exec", self.name, *command],
-            env=self._environment, check=False, capture_output=True, text=True,
+            env=self.environment, check=False, capture_output=True, text=True,
         )  # fmt: skip
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def begin(self, *command: str, log: Path | None = None) -> subprocess.Popen[bytes]:
-        """Start a Python module in the namespace."""
+    def begin(
+        self,
+        *command: str,
+        log: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        limit: MemoryLimit | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Start a Python module in the namespace.
+
+        Args:
+            environment: more of it.
+            limit: on the memory of all its processes together.
+        """
+        confined = limit.entry() if limit else []
         with (log or self.log).open("a") as output:
             return subprocess.Popen(
-                ["ip", "netns", "exec", self.name, sys.executable, "-m", *command],
-                env=self._environment, stdout=output, stderr=output, start_new_session=True,
+                ["ip", "netns", "exec", self.name, *confined, sys.executable, "-m", *command],
+                env={**self.environment, **(environment or {})},
+                stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
 
-    def start_ray(self, *options: str) -> None:
-        """Start a node of Ray here, with `options` of `ray start`."""
-        self.begin(
-            "ray.scripts.scripts", "start", "--block", "--disable-usage-stats",
-            f"--node-ip-address={self.address}", "--object-store-memory=80000000", *options,
+    def start_ray(
+        self,
+        *options: str,
+        environment: Mapping[str, str] | None = None,
+        limit: MemoryLimit | None = None,
+    ) -> None:
+        """Start a node with `options` of `ray start`; return when the head knows it."""
+        for _ in range(_STARTS):
+            self._ray = self.begin(
+                "ray.scripts.scripts", "start", "--block", "--disable-usage-stats",
+                f"--node-ip-address={self.address}", "--object-store-memory=80000000", *options,
+                environment=environment, limit=limit,
+            )  # fmt: skip
+            if self._is_known():
+                return
+            self._end_all()
+        raise AssertionError(f"ray start has ended: {self.log.read_text()[-3000:]}")
+
+    def _is_known(self) -> bool:
+        """Whether the head takes this node for alive, before `ray start` gives up."""
+        while not self._asked(alive=True):
+            if self._ray is None or self._ray.poll() is not None:
+                return False
+        return True
+
+    def wait_for_its_end(self) -> None:
+        """Return when the head takes this node for dead."""
+        deadline = time.monotonic() + _SECONDS_TO_END
+        while not self._asked(alive=False):
+            assert time.monotonic() < deadline, "the head does not notice"
+
+    def _asked(self, *, alive: bool) -> bool:
+        """Whether, within some seconds, the head says so of this node."""
+        command = [sys.executable, "-c", _WAIT, self.address, str(alive), self._network.address]
+        done = subprocess.run(
+            ["ip", "netns", "exec", self._network.nodes[0].name, *command],
+            env=self.environment, check=False, capture_output=True,
         )  # fmt: skip
+        return done.returncode == 0
 
     def identity(self) -> str:
         """The id that Ray gave it."""
@@ -101,15 +164,32 @@ class Node:
 
     def cut_off(self) -> None:
         """From now on no packet comes or goes; the processes live on."""
+        self.is_whole = False
         _ip("link", "set", self._link, "down")
 
     def rejoin(self) -> None:
         """Packets come and go again."""
         _ip("link", "set", self._link, "up")
+        self.is_whole = True
 
-    def delay(self, milliseconds: int) -> None:
-        """From now on every packet that leaves is late."""
-        self.run("tc", "qdisc", "add", "dev", "eth0", "root", "netem", "delay", f"{milliseconds}ms")
+    @contextmanager
+    def delayed(self, milliseconds: int) -> Iterator[None]:
+        """For the time of the block, every packet that comes or goes is late."""
+        own, other = f"{self._link}a", f"{self._link}b"
+        _ip("link", "add", own, "type", "veth", "peer", "name", other)
+        _ip("link", "set", self._link, "nomaster")
+        _ip("link", "set", own, "master", self._network.name, "up")
+        _ip("link", "set", other, "up")
+        command = [sys.executable, "-m", "tests.chaos.delays", self._link, other, str(milliseconds)]
+        late = subprocess.Popen(command, env=self.environment, start_new_session=True)
+        try:
+            yield
+            assert late.poll() is None, "the packets were not delayed to the end"
+        finally:
+            late.kill()
+            late.wait()
+            _ip("link", "del", own)
+            _ip("link", "set", self._link, "master", self._network.name)
 
     def processes(self) -> list[int]:
         """The ids of its processes."""
@@ -124,6 +204,10 @@ class Node:
 
     def kill(self) -> None:
         """Kill all of its processes."""
+        self.is_whole = False
+        self._end_all()
+
+    def _end_all(self) -> None:
         for _ in range(5):
             for pid in self.processes():
                 with suppress(ProcessLookupError):
@@ -149,15 +233,19 @@ class Network:
         self.prefix = f"10.{100 + number // 256 % 100}.{number % 256}"
         self.folder = folder
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        self.environment = {**os.environ, **environment, **_HEALTH, **token}
+        self.address = f"{self.prefix}.1:6379"
+        here = {"RAY_ADDRESS": self.address}
+        self.environment = {**os.environ, **environment, **_HEALTH, **token, **here}
         self.nodes: list[Node] = []
+        self._made = 0
         _ip("link", "add", self.name, "type", "bridge")
         _ip("address", "add", f"{self.prefix}.254/24", "dev", self.name)
         _ip("link", "set", self.name, "up")
 
     def add(self) -> Node:
         """One more namespace."""
-        node = Node(self, len(self.nodes) + 1)
+        self._made += 1
+        node = Node(self, self._made)
         self.nodes.append(node)
         return node
 
@@ -168,33 +256,28 @@ class Network:
             "--head", "--num-cpus=0", "--port=6379", "--include-dashboard=false",
             f"--temp-dir={self.folder}/r",
         )  # fmt: skip
-        self.environment["RAY_ADDRESS"] = f"{head.address}:6379"
-        self._wait(1)
         return head
 
-    def start_node(self) -> Node:
+    def start_node(self, **options: Any) -> Node:
         """One more node, with room for one worker; it is known to the head."""
-        before = self._alive()
         node = self.add()
-        node.start_ray(f"--address={self.environment['RAY_ADDRESS']}", "--num-cpus=1")
-        self._wait(before + 1)
+        node.start_ray(f"--address={self.address}", "--num-cpus=1", **options)
         return node
 
-    def _alive(self) -> int:
-        """How many nodes the head knows."""
-        head = self.nodes[0]
-        done = subprocess.run(
-            ["ip", "netns", "exec", head.name, sys.executable, "-c", _COUNT],
-            env=self.environment, check=False, capture_output=True, text=True,
-        )  # fmt: skip
-        return int(done.stdout or 0)
-
-    def _wait(self, count: int) -> None:
-        deadline = time.monotonic() + _SECONDS_TO_START
-        while self._alive() < count:
-            logs = "".join(node.log.read_text() for node in self.nodes if node.log.exists())
-            assert time.monotonic() < deadline, logs[-3000:]
-            time.sleep(0.2)
+    def nodes_ready(self, count: int) -> list[Node]:
+        """So many whole nodes, and no other one: what earlier tests left of others is killed."""
+        for node in self.nodes[1:]:
+            if not node.is_whole:
+                node.remove()
+                node.wait_for_its_end()
+                self.nodes.remove(node)
+        for node in self.nodes[1 + count :]:
+            node.remove()
+            node.wait_for_its_end()
+            self.nodes.remove(node)
+        while len(self.nodes) <= count:
+            self.start_node()
+        return self.nodes[1:]
 
     def close(self) -> None:
         """Kill all processes, delete everything."""
@@ -203,11 +286,18 @@ class Network:
         subprocess.run(["ip", "link", "del", self.name], check=False)
 
 
-_COUNT = """
-import os
+_WAIT = """
+import sys, time
 from ray._raylet import GcsClient
-nodes = GcsClient(address=os.environ["RAY_ADDRESS"]).get_all_node_info(timeout=5)
-print(sum(info.state == 0 for info in nodes.values()))
+address, wanted, head = sys.argv[1:]
+client = GcsClient(address=head)
+for _ in range(50):
+    nodes = client.get_all_node_info(timeout=5).values()
+    alive = any(info.node_manager_address == address and info.state == 0 for info in nodes)
+    if str(alive) == wanted:
+        sys.exit(0)
+    time.sleep(0.1)
+sys.exit(1)
 """
 
 
