@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
+
+_FILE_ADDRESS: Final = re.compile(r"file:(?:/(?!/)|//(?:localhost)?/+)", re.IGNORECASE)
 
 
 def expanded(path: str | Path) -> Path:
     """The path with `~` replaced by the home folder; an unknown user's `~name` is left in it.
 
+    Of a file:// address its path; the first part of `file://data/x` would be a machine, so that
+    is left as it is.
+
     `Path.expanduser` raises RuntimeError for an unknown user, and for a user without a home.
     """
-    return Path(os.path.expanduser(path))  # noqa: PTH111 - see above
+    text = os.fspath(path)
+    if found := _FILE_ADDRESS.match(text):
+        return Path("/" + unquote(text[found.end() :]))
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - see above
 
 
 def real_path(path: str | Path) -> Path:

@@ -13,7 +13,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
 
 from qstore_ray.errors import ConfigError
 from qstore_ray.files import expanded, real_path
@@ -109,21 +108,27 @@ def storage_folder(storage: str | Path) -> Path:
     """The absolute path of a folder of runs; of an object store, the stage on this machine.
 
     Raises:
-        ConfigError: an address that is none, or the home folder of an unknown user.
+        ConfigError: an address that is none, `file:` with a path that is not absolute, or the home
+            folder of an unknown user.
     """
     address = address_of(storage)
     if address is not None:
         return address.stage
     text = str(storage)
-    if named := _ADDRESS.match(text):
-        if named[1].lower() != "file":
-            raise ConfigError(
-                "this is no path, and no address of an object store",
-                field="storage",
-                value=text,
-                fix="Write an address with two slashes, as s3://bucket/prefix, or a folder.",
-            )
-        return real_path(unquote("/" + text[named.end() :].lstrip("/")))
+    if text.lower().startswith("file:") and not expanded(text).is_absolute():
+        raise ConfigError(
+            "file: takes the whole path of a folder of this machine",
+            field="storage",
+            value=text,
+            fix="Write it with three slashes, as file:///data/runs, or write the folder alone.",
+        )
+    if _ADDRESS.match(text) and not expanded(text).is_absolute():
+        raise ConfigError(
+            "this is no path, and no address of an object store",
+            field="storage",
+            value=text,
+            fix="Write an address with two slashes, as s3://bucket/prefix, or a folder.",
+        )
     if expanded(text).parts[:1] and expanded(text).parts[0].startswith("~"):
         raise ConfigError(
             "no such user", field="storage", value=text, fix="Write the whole path of a folder."

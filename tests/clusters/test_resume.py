@@ -59,6 +59,13 @@ def test_a_finished_run_is_a_success(folder: Path):
     assert "has finished" in done.stderr
 
 
+@pytest.mark.parametrize("form", ["file://{}", "file:{}", "file://localhost{}"])
+def test_a_file_address_is_its_folder(folder: Path, form: str):
+    (folder / "runs/digits/run.json").write_text(json.dumps({"status": "failed"}))
+    words = ["train", "job.toml", "--name", "digits", "--storage", form.format(folder / "runs")]
+    assert _run(folder, *words).stdout.split() == [*words, "--resume"]
+
+
 @pytest.mark.parametrize("missing", ["--name", "--storage"])
 def test_it_asks_for_what_it_needs(folder: Path, missing: str):
     given = {"--name": "digits", "--storage": "runs"}

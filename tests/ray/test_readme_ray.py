@@ -65,19 +65,12 @@ def test_python_and_ray_job_submit_on_a_laptop_cluster(repository: Path, tmp_pat
 
         lines = _lines("$ export RAY_AUTH_MODE")
         assert [line.split()[0] for line in lines] == ["export", "ray", "qstore"]
-        here = {
-            STATE: str(tmp_path / "state"),
-            "http://127.0.0.1:8265": status["dashboard"],
-            "/shared/runs": str(tmp_path / "jobs"),
-        }
+        here = {STATE: str(tmp_path / "state"), "http://127.0.0.1:8265": status["dashboard"]}
         for word, mine in here.items():
             assert any(word in line for line in lines)
             lines = [re.sub(rf"{re.escape(word)}(?=[\s/]|$)", mine, line) for line in lines]
-        submit = lines[-1] + " --id again -- --fresh"
-        _bash([*lines[:-1], submit], tree, environment)
-        assert (
-            json.loads((tmp_path / "jobs" / "iris" / "run.json").read_text())["status"]
-            == "finished"
-        )
+        _bash(lines, tree, environment)
+        for folder in (tree / "runs" / "digits-job", tmp_path / "runs" / "digits-submitted"):
+            assert json.loads((folder / "run.json").read_text())["status"] == "finished"
     finally:
         _bash(["qstore cluster down"], tree, environment)

@@ -17,7 +17,7 @@ import typer
 
 from qstore_ray.cli.output import AsJson, examples, note, say, say_json
 from qstore_ray.errors import InterruptedRunError, UsageError
-from qstore_ray.storage.address import is_address
+from qstore_ray.storage.address import address_of, is_address, storage_folder
 
 if TYPE_CHECKING:
     from qstore_ray.cli.submit.attempts import Submission
@@ -94,8 +94,7 @@ def submit(
     package = package_of(Path(job))
     if not package.tracked:
         note(f"Outside git, only these files go with the job: {', '.join(map(str, package.files))}")
-    runs = str(config.storage)
-    runs = runs if "://" in runs else str(Path(runs).resolve())
+    runs = str(address_of(config.storage) or storage_folder(config.storage))
     words = [*(arguments or ()), *(["--name", name] if name and command in _STARTING else [])]
     entrypoint = _entrypoint(command, package.job, config.name, runs, words)
     address = address or usual_address()

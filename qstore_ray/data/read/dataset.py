@@ -21,6 +21,7 @@ from qstore_ray.data.read.schema import Schema
 from qstore_ray.data.read.size import check_held
 from qstore_ray.data.rows.labels import ClassLabels
 from qstore_ray.errors import unknown_name_error
+from qstore_ray.files import expanded
 from qstore_ray.storage.address import address_of
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ class Dataset:
         address = address_of(folder, "folder")
         if address is not None:
             return upload_dataset(self, address)
-        return save_dataset(self, Path(folder))
+        return save_dataset(self, expanded(folder))
 
     @staticmethod
     def load(folder: str | Path) -> Dataset:
@@ -226,7 +227,7 @@ class Dataset:
         from qstore_ray.data.read.saved import fetched_dataset, load_dataset
 
         address = address_of(folder, "folder")
-        path = Path(folder) if address is None else fetched_dataset(address)
+        path = expanded(folder) if address is None else fetched_dataset(address)
         return load_dataset(path, Dataset)
 
     def describe(self) -> str:

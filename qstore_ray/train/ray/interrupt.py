@@ -27,7 +27,7 @@ _SAME_INSTANT = 1.0
 """Seconds within which a second SIGTERM is the same one."""
 
 _stops: list[threading.Event] = []
-"""Of the runs and searches under way in this process."""
+"""Of the runs and searches of this process."""
 
 
 class _Meanings:

@@ -76,7 +76,7 @@ def test_a_driver_that_does_not_leave_or_was_killed_is_not_waited_for(
         assert process.stdout is not None
         try:
             assert process.stdout.readline() == "joined\n"
-            announce_end(folder)  # it goes on, and the cluster ends under it
+            announce_end(folder)  # it stays, and the cluster ends under it
             assert process.stdout.readline() == "ends\n"
         finally:
             process.kill()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from qstore_ray.errors import ConfigError
+from qstore_ray.files import expanded
 from qstore_ray.storage.address import StorageAddress, address_of, origin_of, storage_folder
 
 
@@ -72,3 +73,13 @@ def test_a_file_address_is_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "my runs"
     assert storage_folder(f"file://{tmp_path}/my%20runs") == folder
     assert storage_folder(f"file:{tmp_path}/my%20runs") == folder
+    assert storage_folder(f"FILE://localhost{tmp_path}/my%20runs/") == folder
+    assert expanded(f"file://{tmp_path}/my%20runs") == folder  # of models, datasets, outputs
+    assert expanded(Path(f"file://{tmp_path}/my runs")) == folder
+
+
+@pytest.mark.parametrize("text", ["file://runs", "file:runs", "file:", "file://", "file://a/b"])
+def test_a_file_address_has_a_whole_path(text: str) -> None:
+    """Otherwise file://data/runs would be /runs, of a machine named data."""
+    with pytest.raises(ConfigError, match="whole path"):
+        storage_folder(text)
