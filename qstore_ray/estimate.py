@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from qstore_ray.data.read.dataset import Dataset
     from qstore_ray.learn.model import QuantumModel
     from qstore_ray.simulate.compile.program import Program
+    from qstore_ray.simulate.cones.plan import ConePlan
     from qstore_ray.simulate.cost import Calibration
     from qstore_ray.train.checks import Checked
 
@@ -30,7 +31,9 @@ class Estimate:
 
     Attributes:
         qubits, gates, observables: size of the circuit. parameters: size of the whole model.
-        rotations, layers: size of the compiled circuit, without noise.
+        rotations, layers: size of the compiled circuit, without noise; 0 if it is compiled
+            elsewhere.
+        cones: of a circuit that is evaluated by light cones, how many parts have each width.
         rows: number of training rows. steps: number of steps in all epochs.
         backend: that runs the circuits. engine: description of it.
         noise: whether the job has noise. measured_steps: how many steps were taken to count and
@@ -69,6 +72,7 @@ class Estimate:
     step_seconds: float
     epoch_seconds: float
     train_seconds: float
+    cones: tuple[tuple[int, int], ...] = ()
     hardware: HardwareForecast | None = None
 
 
@@ -96,23 +100,25 @@ def estimate_job(config: JobConfig) -> Estimate:
         QStoreError: see `DatasetLoader.load` and `QuantumTrainer.fit`: what training would refuse.
     """
     from qstore_ray.data.loader import DatasetLoader
-    from qstore_ray.simulate.compile.compiler import compile_program
     from qstore_ray.train.checks import checked
 
     trainer = config.trainer
     dataset = DatasetLoader.load(config.dataset)
     job = checked(config.model, trainer, dataset)
-    program = compile_program(job.model.circuit.template, job.model.observables)
+    circuit = _compiled(config, job)
     hardware = hardware_forecast(trainer, job, dataset, confusion=config.track.figures)
     if hardware is not None:
-        return _on_hardware(config, job, program, hardware)
-    found = _predicted(config, job, program) if _is_exact(config) else measured_work(trainer, job)
+        return _on_hardware(config, job, circuit, hardware)
+    if circuit is not None and _is_exact(config):
+        found = _predicted(config, job, circuit)
+    else:
+        found = measured_work(trainer, job)
     scoring = scoring_work(trainer, job, dataset)
     epoch = found.step.seconds * found.steps_per_epoch + found.validation.seconds
     epoch /= max(1, trainer.max_workers)
     every = trainer.epochs
     return Estimate(
-        **_sizes(config, job, program),
+        **_sizes(config, job, circuit),
         engine=found.engine,
         measured_steps=found.measured_steps,
         circuits=round(
@@ -137,6 +143,7 @@ class _Sizes(TypedDict):
     observables: int
     rotations: int
     layers: int
+    cones: tuple[tuple[int, int], ...]
     rows: int
     steps: int
     workers: int
@@ -144,15 +151,33 @@ class _Sizes(TypedDict):
     noise: bool
 
 
-def _sizes(config: JobConfig, job: Checked, program: Program) -> _Sizes:
+def _compiled(config: JobConfig, job: Checked) -> Program | ConePlan | None:
+    """The circuit as the exact simulator runs it; None for a wide one that runs elsewhere."""
+    from qstore_ray.backends.light_cones import is_cut
+    from qstore_ray.circuits.library.library import WHOLE_QUBITS
+    from qstore_ray.simulate.compile.compiler import compile_program
+    from qstore_ray.simulate.cones.plan import plan_cones
+
+    template, observables = job.model.circuit.template, job.model.observables
+    asked = bool(config.trainer.backend_options.get("light_cones", False))
+    if config.trainer.backend == "statevector" and is_cut(template, asked):
+        return plan_cones(template, observables)
+    return compile_program(template, observables) if template.n_qubits <= WHOLE_QUBITS else None
+
+
+def _sizes(config: JobConfig, job: Checked, circuit: Program | ConePlan | None) -> _Sizes:
+    from qstore_ray.simulate.cones.size import CompiledSize, compiled_size
+
     trainer, rows = config.trainer, job.held.n_rows
+    size = CompiledSize(0, 0) if circuit is None else compiled_size(circuit)
     return {
-        "qubits": program.n_qubits,
+        "qubits": job.model.circuit.template.n_qubits,
         "gates": len(job.model.circuit.template.ops),
         "parameters": job.model.n_parameters,
-        "observables": program.n_observables,
-        "rotations": len(program.x),
-        "layers": len(program.layers),
+        "observables": len(job.model.observables),
+        "rotations": size.rotations,
+        "layers": size.layers,
+        "cones": size.cones,
         "rows": rows,
         "steps": -(-rows // (trainer.batch_size * trainer.accumulate)) * trainer.epochs,
         "workers": trainer.max_workers,
@@ -162,13 +187,13 @@ def _sizes(config: JobConfig, job: Checked, program: Program) -> _Sizes:
 
 
 def _on_hardware(
-    config: JobConfig, job: Checked, program: Program, found: HardwareForecast
+    config: JobConfig, job: Checked, circuit: Program | ConePlan | None, found: HardwareForecast
 ) -> Estimate:
     """Seconds on the QPU: nothing was timed, and a queue's length nobody knows."""
     training, validation, scoring = found.training, found.validation, found.scoring
     trained = training.qpu_seconds + validation.qpu_seconds
     return Estimate(
-        **_sizes(config, job, program),
+        **_sizes(config, job, circuit),
         engine=f"{found.device}, in mode {found.mode}",
         measured_steps=0,
         circuits=found.circuits[0] + found.circuits[1],
@@ -203,17 +228,18 @@ def _is_exact(config: JobConfig) -> bool:
     )
 
 
-def _predicted(config: JobConfig, job: Checked, program: Program) -> FirstSteps:
+def _predicted(config: JobConfig, job: Checked, circuit: Program | ConePlan) -> FirstSteps:
     from qstore_ray.backends.statevector import StatevectorBackend
-    from qstore_ray.simulate.cost import calibrate, cost
+    from qstore_ray.simulate.cones.size import circuit_cost
+    from qstore_ray.simulate.cost import calibrate
     from qstore_ray.simulate.engines.engines import describe
 
     backend = StatevectorBackend(**config.trainer.exact_options())
     speed: Calibration = calibrate(backend.engine, backend.precision)
     rows, validation = job.held.n_rows, job.held.n_val
     batch = min(config.trainer.batch_size * config.trainer.accumulate, rows)
-    step = cost(program, batch, rows_gradient=job.model.rows_gradient, calibration=speed)
-    scored = cost(program, validation, gradient=False, calibration=speed).seconds
+    step = circuit_cost(circuit, batch, rows_gradient=job.model.rows_gradient, calibration=speed)
+    scored = circuit_cost(circuit, validation, gradient=False, calibration=speed).seconds
     return FirstSteps(
         Work(step.seconds, batch, 0),
         Work(scored, validation, 0),

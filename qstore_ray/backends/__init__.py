@@ -9,6 +9,7 @@
     mitigation/   values that are less wrong
     paid          for whom a backend evaluates, where that is recorded and paid
     meter         counts what a backend was asked to do
+    light_cones   which circuits are cut, and which cones are too wide
     device_circuit   what a backend that compiles by itself is asked for
     keys, check_bindings, memory, grouping, counts   what several backends share
 

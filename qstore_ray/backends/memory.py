@@ -17,7 +17,7 @@ def check_width(engine: str, n_qubits: int, threads: int, precision: Precision) 
         ResourceError: they need more memory than this machine has.
     """
     needed = state_bytes(engine, n_qubits, threads, precision)
-    memory = _memory()
+    memory = memory_bytes()
     if needed > memory:
         raise ResourceError(
             f"{n_qubits} qubits need {needed / 2**30:,.0f} GiB of memory, this machine has "
@@ -35,7 +35,7 @@ def check_states(n_rows: int, n_qubits: int) -> None:
         ResourceError: they need more memory than this machine has.
     """
     needed = 16 * n_rows * 2**n_qubits
-    memory = _memory()
+    memory = memory_bytes()
     if needed > memory:
         raise ResourceError(
             f"{n_rows:,} states of {n_qubits} qubits need {needed / 2**30:,.0f} GiB of memory, "
@@ -56,7 +56,7 @@ def check_trajectories(n_rows: int, trajectories: int, bytes_each: int) -> None:
     Raises:
         ResourceError: they need more memory than this machine has.
     """
-    needed, memory = n_rows * trajectories * bytes_each, _memory()
+    needed, memory = n_rows * trajectories * bytes_each, memory_bytes()
     if needed > memory:
         rows = "a row" if n_rows == 1 else f"{n_rows:,} rows"
         raise ResourceError(
@@ -69,5 +69,6 @@ def check_trajectories(n_rows: int, trajectories: int, bytes_each: int) -> None:
         )
 
 
-def _memory() -> int:
+def memory_bytes() -> int:
+    """The memory of this machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

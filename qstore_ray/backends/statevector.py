@@ -1,12 +1,13 @@
 """The default backend: exact values and gradients on this machine, or values from shots.
 
 `StatevectorBackend` compiles a template once (`simulate/compile/compiler.py`) and runs the program
-on the fastest engine installed (`simulate/engines/engines.py`); the object's repr names it.
+on the fastest engine installed (`simulate/engines/engines.py`); the object's repr names it. A
+circuit too wide for that becomes many programs (`simulate/cones/plan.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +17,7 @@ from qstore_ray.backends.check_bindings import check_bindings
 from qstore_ray.backends.counts import Counts, checked_shots_of_counts
 from qstore_ray.backends.grouping import checked_shots, key_of_shots
 from qstore_ray.backends.keys import DrawKey
+from qstore_ray.backends.light_cones import checked_plan, is_cut, refuse_wide
 from qstore_ray.backends.memory import check_states, check_trajectories, check_width
 from qstore_ray.backends.noise.config import NoiseConfig, read_noise
 from qstore_ray.backends.noise.parts import bytes_of_trajectory, joined, parts_of
@@ -32,6 +34,7 @@ from qstore_ray.circuits.observable import Observable, z_observables
 from qstore_ray.circuits.template import Template
 from qstore_ray.errors import BackendError, ConfigError, unknown_name_error
 from qstore_ray.simulate.compile.compiler import compile_program
+from qstore_ray.simulate.cones.sweep import ConeEngine
 from qstore_ray.simulate.engines.engines import (
     EngineName,
     Precision,
@@ -41,13 +44,15 @@ from qstore_ray.simulate.engines.engines import (
 from qstore_ray.simulate.states import prepare_states
 
 if TYPE_CHECKING:
+    from qstore_ray.simulate.compile.program import SlotGradients
+    from qstore_ray.simulate.cones.plan import ConePlan
     from qstore_ray.types import ComplexArray, FloatArray, ReadOnlyTable, Table
 
 _PRECISIONS = ("complex128", "complex64")
 
 
 class StatevectorBackend:
-    """Exact simulation of the 2^n amplitudes.
+    """Exact simulation: of the 2^n amplitudes, or of the light cones of the observables.
 
     Args:
         engine: `native` (C kernels), `numpy`, or `auto`: the first that is installed.
@@ -59,11 +64,15 @@ class StatevectorBackend:
         trajectories: of each row; None is the noise's own number.
         shots: of every evaluation that does not ask for another number; None for exact values.
             With them it has values alone: no `vjp`, and no states for kernels.
+        light_cones: compute every observable from its light cone, also where the whole state fits:
+            faster if few layers act on many qubits. A circuit of more than 30 qubits always is.
+            The values are the same to rounding, about 1e-15, not to the bit.
 
     Raises:
         MissingDependencyError: the engine is not installed.
         BackendError: the engine does not have that precision.
-        ConfigError: a noise, or numbers of threads, shots or trajectories, that are none.
+        ConfigError: a noise, or numbers of threads, shots or trajectories, that are none; or light
+            cones with noise or shots.
     """
 
     name = "statevector"
@@ -77,6 +86,7 @@ class StatevectorBackend:
         noise: NoiseConfig | ReadOnlyTable | None = None,
         trajectories: int | None = None,
         shots: int | None = None,
+        light_cones: bool = False,
     ) -> None:
         if precision not in _PRECISIONS:
             raise unknown_name_error("precision", precision, _PRECISIONS, field="precision")
@@ -95,6 +105,9 @@ class StatevectorBackend:
         self.trajectories = own if trajectories is None else checked_trajectories(trajectories)
         self.shots = None if shots is None else checked_shots(shots)
         self._noise_text = "" if self.noise is None else self.noise.text
+        self.light_cones = light_cones
+        if light_cones and self.draws:
+            raise _exact_cones_error("noise" if self.noise else "shots")
         self._run = open_engine(self.engine)
 
     def __repr__(self) -> str:
@@ -103,18 +116,22 @@ class StatevectorBackend:
             f"precision={self.precision!r}"
             + (f", noise={self.noise!r}, trajectories={self.trajectories}" if self.noise else "")
             + ("" if self.shots is None else f", shots={self.shots}")
+            + (", light_cones=True" if self.light_cones else "")
             + ")"
         )
 
     def __reduce__(self) -> tuple[type[StatevectorBackend], tuple[Any, ...]]:
         return StatevectorBackend, (
-            self.engine, self.threads, self.precision, self.noise, self.trajectories, self.shots
+            self.engine, self.threads, self.precision, self.noise, self.trajectories, self.shots,
+            self.light_cones,
         )  # fmt: skip
 
     def description(self) -> Table:
-        """Precision, noise, trajectories and shots; see `DescribedBackend`."""
+        """Precision, noise, trajectories, shots, light cones; see `DescribedBackend`."""
         noise = None if self.noise is None else self.noise.to_dict()
-        settings = {"precision": self.precision, "noise": noise, "shots": self.shots}
+        settings: Table = {"precision": self.precision, "noise": noise, "shots": self.shots}
+        if self.light_cones:  # runs of earlier versions have no such setting
+            settings["light_cones"] = True
         return {**settings, "trajectories": self.trajectories if self.noise else None}
 
     @property
@@ -136,6 +153,9 @@ class StatevectorBackend:
     ) -> None:
         """Whether the arguments fit each other and this machine's memory; see `Backend.check`."""
         check_bindings(template, observables, bindings)
+        if self._is_cut(template):
+            self._plan(template, tuple(observables), bindings)
+            return
         self.check_width(template)
         if self.shots is None:
             errors = self._with_noise(template, observables)[2]
@@ -147,8 +167,14 @@ class StatevectorBackend:
             check_trajectories(1, most, bytes_of_trajectory(errors.signed, len(observables)))
 
     def check_width(self, template: Template) -> None:
-        """Raise `ResourceError` where the states of a circuit do not fit this machine's memory."""
-        check_width(self.engine, template.n_qubits, self.threads, self.precision)
+        """Raise an error where the state of a circuit does not fit this machine's memory.
+
+        Raises:
+            ResourceError: it does not, and noise and shots need it.
+        """
+        if not self._is_cut(template):
+            refuse_wide(template, "noise and shots need")
+            check_width(self.engine, template.n_qubits, self.threads, self.precision)
 
     def evaluate(
         self,
@@ -174,11 +200,7 @@ class StatevectorBackend:
             return joined(
                 [self._trajectories(errors, *part, keep=False).estimates() for part in parts]
             )
-        program = compile_program(template, observables, bindings.params.ndim == 2)
-        values, _ = self._run.forward(
-            program, bindings.rows, bindings.params, bindings.amplitudes, keep=False,
-            threads=self.threads, precision=self.precision,
-        )  # fmt: skip
+        values, _ = self._exact(template, tuple(observables), bindings, keep=False)
         return Estimates(values, usage=Usage(circuits=len(bindings)))
 
     def counts(
@@ -225,17 +247,11 @@ class StatevectorBackend:
             check_trajectories(len(bindings), self.trajectories, each)
             run = self._trajectories(errors, bindings, key_of_errors(key), keep=True)
             return run.estimates(), partial(run.pullback, rows_gradient=rows_gradient)
-        program = compile_program(template, observables, bindings.params.ndim == 2)
-        values, tape = self._run.forward(
-            program, bindings.rows, bindings.params, bindings.amplitudes, keep=True,
-            threads=self.threads, precision=self.precision,
-        )  # fmt: skip
+        values, reverse = self._exact(template, tuple(observables), bindings, keep=True)
 
         def pullback(cotangent: FloatArray) -> Gradients:
-            found = self._run.reverse(
-                tape, cotangent, rows_gradient=rows_gradient, threads=self.threads
-            )
-            split = program.n_rows
+            found = reverse(cotangent, rows_gradient=rows_gradient)
+            split = template.n_rows
             if not rows_gradient:  # an angle with row and parameter has the derivative of both
                 found.slots[:, :split] = 0.0
             return Gradients(found.slots[:, :split], found.slots[:, split:], found.amplitudes)
@@ -248,7 +264,8 @@ class StatevectorBackend:
         They are complex128 for either precision of the computation.
         """
         check_bindings(template, z_observables(1), bindings)
-        self.check_width(template)
+        refuse_wide(template, "states need")
+        check_width(self.engine, template.n_qubits, self.threads, self.precision)
         check_states(len(bindings), template.n_qubits)
         return prepare_states(
             self._run,
@@ -269,7 +286,8 @@ class StatevectorBackend:
         key: DrawKey | None,
     ) -> SampledRun:
         check_bindings(template, observables, bindings)
-        self.check_width(template)
+        refuse_wide(template, "values from shots need")
+        check_width(self.engine, template.n_qubits, self.threads, self.precision)
         circuit = compile_measured(template, observables, self._noise_text)
         if circuit.errors is not None:
             each = bytes_of_trajectory(circuit.errors.signed, len(observables))
@@ -278,6 +296,42 @@ class StatevectorBackend:
             self._run, circuit, bindings, shots, key_of_shots(key), trajectories=self.trajectories,
             threads=self.threads, precision=self.precision,
         )  # fmt: skip
+
+    def _is_cut(self, template: Template) -> bool:
+        """Whether exact values of a circuit come from light cones."""
+        return not self.draws and is_cut(template, self.light_cones)
+
+    def _plan(
+        self, template: Template, observables: tuple[Observable, ...], bindings: Bindings
+    ) -> ConePlan:
+        return checked_plan(
+            template, observables, bindings.params.ndim == 2,
+            engine=self.engine, threads=self.threads, precision=self.precision,
+        )  # fmt: skip
+
+    def _exact(
+        self,
+        template: Template,
+        observables: tuple[Observable, ...],
+        bindings: Bindings,
+        *,
+        keep: bool,
+    ) -> tuple[FloatArray, Callable[..., SlotGradients]]:
+        """Values (N, O), and the reverse sweep: of the whole circuit, or of its light cones."""
+        rows, params = bindings.rows, bindings.params
+        if self._is_cut(template):
+            cones = ConeEngine(self._run)
+            values, parts = cones.forward(
+                self._plan(template, observables, bindings), rows, params,
+                keep=keep, threads=self.threads, precision=self.precision,
+            )  # fmt: skip
+            return values, partial(cones.reverse, parts, threads=self.threads)
+        values, tape = self._run.forward(
+            compile_program(template, observables, params.ndim == 2),
+            rows, params, bindings.amplitudes,
+            keep=keep, threads=self.threads, precision=self.precision,
+        )  # fmt: skip
+        return values, partial(self._run.reverse, tape, threads=self.threads)
 
     def _with_noise(
         self, template: Template, observables: Sequence[Observable]
@@ -295,6 +349,15 @@ class StatevectorBackend:
             self._run, errors, bindings, key, trajectories=self.trajectories,
             threads=self.threads, precision=self.precision, keep=keep,
         )  # fmt: skip
+
+
+def _exact_cones_error(what: str) -> ConfigError:
+    return ConfigError(
+        f"light cones give exact values, without {what}",
+        field="light_cones",
+        value=True,
+        fix=f"Leave light_cones out, or {what}.",
+    )
 
 
 def _checked_threads(threads: int) -> int:

@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import combinations, permutations
 from typing import NamedTuple
 
 from qstore_ray.errors import CircuitError
 
 _TERM = re.compile(r"([+-])?\s*(?:([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*\*?\s*)?((?:[IXYZ][0-9]*\s*)+)")
-_WORD = re.compile("[xyz]{1,2}")
+_NEIGHBOURS = "_neighbours"
+_WORD = re.compile(f"[xyz]|[xyz]{{2}}({_NEIGHBOURS})?")
 
 
 class PauliTerm(NamedTuple):
@@ -97,12 +98,18 @@ def z_observables(qubits: int | Sequence[int]) -> tuple[Observable, ...]:
     return tuple(Observable((PauliTerm(0, 1 << q),)) for q in _numbers(qubits))
 
 
-def named_observables(name: str, qubits: int | Sequence[int]) -> tuple[Observable, ...]:
+def named_observables(
+    name: str, qubits: int | Sequence[int], joined: Collection[tuple[int, int]] = ()
+) -> tuple[Observable, ...]:
     """The observables that a name stands for, of n qubits or of those named, in their order.
 
     A name is made of words joined by `+`, in which the qubits are left out: `z` is every ⟨Z_i⟩ (n
     of them), `zz` every ⟨Z_i Z_j⟩ with i < j (n(n−1)/2), `xy` every ⟨X_i Y_j⟩ with i ≠ j (n(n−1));
-    and likewise for all of x, y and z.
+    and likewise for all of x, y and z. `zz_neighbours` is ⟨Z_i Z_j⟩ of the pairs that some gate
+    joins, and likewise for the other words of two letters.
+
+    Args:
+        joined: those pairs.
 
     Raises:
         CircuitError: an unknown word, or two words for the same observables.
@@ -110,19 +117,25 @@ def named_observables(name: str, qubits: int | Sequence[int]) -> tuple[Observabl
     found: dict[PauliTerm, None] = {}
     for word in name.split("+"):
         if not _WORD.fullmatch(word):
-            raise _observable_error(f"{word!r} is none of x, y, z, nor two of them", name)
-        for term in _terms_of(word, _numbers(qubits)):
+            raise _observable_error(f"{word!r} is not x, y, z, two of them, or zz_neighbours", name)
+        for term in _terms_of(word, _numbers(qubits), joined):
             if term in found:
                 raise _observable_error(f"{term.label} is in it twice", name)
             found[term] = None
     return tuple(Observable((term,)) for term in found)
 
 
-def _terms_of(word: str, numbers: Sequence[int]) -> list[PauliTerm]:
+def _terms_of(
+    word: str, numbers: Sequence[int], joined: Collection[tuple[int, int]]
+) -> list[PauliTerm]:
     if len(word) == 1:
         return [_product(word, (qubit,)) for qubit in numbers]
-    pairs = combinations(numbers, 2) if word[0] == word[1] else permutations(numbers, 2)
-    return [_product(word, pair) for pair in pairs]
+    letters = word.removesuffix(_NEIGHBOURS)
+    pairs = combinations(numbers, 2) if letters[0] == letters[1] else permutations(numbers, 2)
+    if letters != word:
+        neighbours = {frozenset(pair) for pair in joined}
+        return [_product(letters, pair) for pair in pairs if frozenset(pair) in neighbours]
+    return [_product(letters, pair) for pair in pairs]
 
 
 def _product(letters: str, qubits: Sequence[int]) -> PauliTerm:
@@ -136,7 +149,8 @@ def _observable_error(why: str, name: str) -> CircuitError:
         f"not a name of observables: {why}",
         field="observables",
         value=name,
-        fix='Write for example "z", "z+zz" or "x+z+xx+zz", or a list of sums such as ["Z0 Z1"].',
+        fix='Write for example "z", "z+zz_neighbours" or "x+z+xx+zz", or a list of sums such as '
+        '["Z0 Z1"].',
     )
 
 

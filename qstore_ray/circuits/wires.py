@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from qstore_ray.circuits.library.library import MAX_QUBITS
+from qstore_ray.circuits.library.library import MAX_QUBITS, WHOLE_QUBITS
 from qstore_ray.errors import CircuitError, ResourceError
 
 
@@ -27,12 +27,12 @@ def kept_wires(
 
     Raises:
         CircuitError: a circuit wider than a state vector in which no qubit is used.
-        ResourceError: more qubits are used than a state vector can hold.
+        ResourceError: more qubits are used than a circuit can have.
     """
     kept = tuple(range(n_qubits))
     if before and len(before) < n_qubits and max(before) < n_qubits:
         kept = (*before, *sorted(set(used).difference(before)))
-    if len(kept) > MAX_QUBITS:
+    if len(kept) > WHOLE_QUBITS:
         kept = tuple(sorted(used))
     if not kept and n_qubits:
         raise CircuitError(
@@ -47,10 +47,9 @@ def kept_wires(
 
 
 def too_wide_error(n_used: int, place: str = "") -> ResourceError:
-    """The error for more used qubits than a state vector can hold, at a place of a text."""
+    """The error for more used qubits than a circuit can have, at a place of a text."""
     return ResourceError(
-        f"{place}more than {MAX_QUBITS} qubits have a gate or a measurement, and no machine holds "
-        "their state vector",
+        f"{place}more than {MAX_QUBITS:,} qubits have a gate or a measurement",
         field="circuit",
         value=n_used,
         fix="Use fewer qubits, and measure only qubits with gates.",

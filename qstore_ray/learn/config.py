@@ -18,7 +18,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from qstore_ray.circuits.library.library import ANSATZE, ENCODINGS, ENTANGLEMENTS
+from qstore_ray.circuits.library.coupling import Entanglement
+from qstore_ray.circuits.library.library import ANSATZE, ENCODINGS, ENTANGLEMENTS, MAX_QUBITS
 from qstore_ray.circuits.load import kept_circuit, load_circuit
 from qstore_ray.circuits.observable import Observable, named_observables
 from qstore_ray.circuits.qasm.source import (
@@ -31,9 +32,6 @@ from qstore_ray.circuits.qiskit.operators import is_operator, read_observables
 from qstore_ray.circuits.slots import feature_names
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, unknown_name_error
-
-_LONGEST_POWER = 64  # of 2, that is written as a number
-_MOST_QUBITS = 30
 
 Width: TypeAlias = Annotated[int, Field(ge=1, le=65_536)]
 
@@ -52,14 +50,18 @@ class ModelConfig(Config):
             hamiltonian (n − 1 features).
         ansatz: the trained layers: hardware_efficient, real_amplitudes, efficient_su2,
             strongly_entangling, basic, qcnn.
-        n_qubits: n, 1 to 30.
+        n_qubits: n, 1 to 1,000. From 31 on every observable is computed from its light cone, which
+            few layers keep narrow.
         layers: how often the ansatz (and, re-uploading, the encoding) is repeated.
-        entanglement: which pairs of qubits are entangled: linear, ring, full, pairwise.
+        entanglement: which pairs of qubits are entangled: linear, ring, full, pairwise,
+            heavy_hex (the map of IBM's 127-qubit devices); or a list of pairs such as
+            `[[0, 1], [1, 2]]`, in the order of the gates.
         reuploading: encode the data again before every layer.
         input_scaling: train a factor for every encoded angle.
         observables: `z` (every ⟨Z_i⟩), `z+zz` (and every ⟨Z_i Z_j⟩), or another sum of words of x,
-            y and z, such as `x+z+xx+zz`; or a list of Pauli sums such as `["Z0", "0.5*X0 X1"]`, or
-            of Qiskit's operators. A name covers only the qubits that remain after qcnn's pooling.
+            y and z, such as `x+z+xx+zz` (`zz_neighbours`: only the pairs that a gate joins); or a
+            list of Pauli sums such as `["Z0", "0.5*X0 X1"]`, or of Qiskit's operators. A name
+            covers only the qubits that remain after qcnn's pooling.
         pre_layers: widths of dense layers before the circuit; the last one is the number of
             features that the encoding takes. They turn into angles in (−π, π), see `activation`.
         post_layers: widths of dense layers between the expectation values and the linear head.
@@ -82,9 +84,9 @@ class ModelConfig(Config):
     features: str | list[str] | None = None
     encoding: str = "angle"
     ansatz: str = "hardware_efficient"
-    n_qubits: int = Field(default=4, ge=1, le=_MOST_QUBITS)
+    n_qubits: int = Field(default=4, ge=1, le=MAX_QUBITS)
     layers: int = Field(default=2, ge=1, le=1000)
-    entanglement: str = "ring"
+    entanglement: str | list[tuple[int, int]] = "ring"
     reuploading: bool = False
     input_scaling: bool = False
     observables: str | list[str] = "z"
@@ -108,22 +110,13 @@ class ModelConfig(Config):
     trash_qubits: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
     initial_spread: float = Field(default=0.1, ge=0.0, le=10.0)
 
-    @field_validator("n_qubits", mode="before")
-    @classmethod
-    def _state_fits_somewhere(cls, n_qubits: Any) -> Any:
-        if isinstance(n_qubits, int) and n_qubits > _MOST_QUBITS:
-            power = n_qubits - 26
-            size = f"{2**power:,}" if power < _LONGEST_POWER else f"2^{power}"
-            raise ConfigError(
-                f"a state of n qubits takes 16 · 2^n bytes, {size} GiB here",
-                value=n_qubits,
-                fix=f"Take at most {_MOST_QUBITS}, as the memory of the machine allows.",
-            )
-        return n_qubits
-
     @field_validator("encoding", "ansatz", "entanglement")
     @classmethod
-    def _known_name(cls, name: str, info: ValidationInfo) -> str:
+    def _known_name(
+        cls, name: str | list[tuple[int, int]], info: ValidationInfo
+    ) -> str | list[tuple[int, int]]:
+        if not isinstance(name, str):
+            return name
         known: dict[str, Collection[str]] = {
             "encoding": ENCODINGS,
             "ansatz": ANSATZE,
@@ -140,6 +133,11 @@ class ModelConfig(Config):
         if isinstance(value, str):
             named_observables(value, 2)
         return value
+
+    @property
+    def joined(self) -> Entanglement:
+        """The entanglement as `build_circuit` takes it."""
+        return self.entanglement if isinstance(self.entanglement, str) else tuple(self.entanglement)
 
     @model_validator(mode="before")
     @classmethod

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from qstore_ray.circuits.library.coupling import joined_pairs
 from qstore_ray.circuits.library.library import kept_qubits
 from qstore_ray.circuits.observable import (
     Observable,
@@ -30,6 +31,7 @@ from qstore_ray.errors import CircuitError, ConfigError
 from qstore_ray.learn.losses import TWO_CLASSES, get_loss, n_outputs
 
 if TYPE_CHECKING:
+    from qstore_ray.circuits.template import Template
     from qstore_ray.learn.config import ModelConfig
     from qstore_ray.types import Task
 
@@ -83,13 +85,14 @@ def _automatic(task: Task, n_targets: int) -> Goal:
     return Goal(name, n_outputs(name, n_targets))
 
 
-def observables_of(config: ModelConfig, n_qubits: int) -> tuple[Observable, ...]:
+def observables_of(config: ModelConfig, template: Template) -> tuple[Observable, ...]:
     """What is measured: the presets or Pauli sums of the configuration, or the trash qubits.
 
     Raises:
         ConfigError: no observables, or settings that compression has no place for.
         CircuitError: text that is no sum of Pauli strings.
     """
+    n_qubits = template.n_qubits
     compresses = config.loss != "auto" and get_loss(config.loss).goal == "compression"
     if compresses or config.trash_qubits:
         return (_trash(config, n_qubits, compresses),)
@@ -97,7 +100,7 @@ def observables_of(config: ModelConfig, n_qubits: int) -> tuple[Observable, ...]
         kept = tuple(range(n_qubits))
         if config.circuit == "library":
             kept = kept_qubits(config.ansatz, n_qubits, config.layers)
-        found = named_observables(config.observables, kept)
+        found = named_observables(config.observables, kept, joined_pairs(template))
     else:
         found = tuple(Observable.parse(text) for text in config.observables)
     if not found:
@@ -105,7 +108,7 @@ def observables_of(config: ModelConfig, n_qubits: int) -> tuple[Observable, ...]
             "at least one observable is needed",
             field="observables",
             value=config.observables,
-            fix='Write "z"; a pair takes two qubits.',
+            fix='Write "z"; a pair takes two qubits, and neighbours a gate on both.',
         )
     for observable in found:
         if observable.n_qubits > n_qubits:

@@ -203,7 +203,7 @@ def build_model(
     with under("model"):
         pre = _layers_before(config, n_features)
         circuit = _circuit(config, n_features if pre is None else pre.widths[-1])
-        observables = observables_of(config, circuit.template.n_qubits)
+        observables = observables_of(config, circuit.template)
     goal = goal_of(config, task, n_targets if n_classes is None else n_classes)
     if config.head == "none" and len(observables) != goal.n_outputs:
         raise ConfigError(
@@ -272,7 +272,7 @@ def _circuit(config: ModelConfig, n_features: int) -> Circuit:
             n_qubits=config.n_qubits,
             n_features=n_features,
             layers=config.layers,
-            entanglement=config.entanglement,
+            entanglement=config.joined,
             reuploading=config.reuploading,
         )
     circuit = circuit_of_rows(config.circuit, config.features)

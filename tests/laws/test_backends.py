@@ -14,6 +14,7 @@ BACKENDS = {
     "aer density matrix": lambda: AerBackend(method="density_matrix"),
     "statevector native": lambda: StatevectorBackend(engine="native"),
     "statevector numpy": lambda: StatevectorBackend(engine="numpy"),
+    "light cones": lambda: StatevectorBackend(light_cones=True),
 }
 
 

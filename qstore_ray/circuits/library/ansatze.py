@@ -21,25 +21,35 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 
+from qstore_ray.circuits.library.coupling import (
+    Entanglement,
+    Pairs,
+    checked_pairs,
+    heavy_hex,
+)
 from qstore_ray.circuits.template import Op, Template, param
 from qstore_ray.errors import CircuitError, unknown_name_error
 from qstore_ray.registry import Registry
 
-Pairs = tuple[tuple[int, int], ...]
-AnsatzBuilder = Callable[[int, int, str], tuple[Template, ...]]
+AnsatzBuilder = Callable[[int, int, Entanglement], tuple[Template, ...]]
 
-ENTANGLEMENTS = ("linear", "ring", "full", "pairwise")
+ENTANGLEMENTS = ("linear", "ring", "full", "pairwise", "heavy_hex")
 
 
-def pairs(n_qubits: int, kind: str) -> Pairs:
+def pairs(n_qubits: int, kind: Entanglement) -> Pairs:
     """Which qubits are joined, in order.
 
     linear: (i, i+1). ring: the same and (n−1, 0) where n > 2. full: every i < j. pairwise: the
-    even (0, 1), (2, 3), … then the odd (1, 2), (3, 4), …
+    even (0, 1), (2, 3), … then the odd (1, 2), (3, 4), … heavy_hex: the neighbours on the map of
+    IBM's 127-qubit devices, of which the first n qubits are taken, in rounds of disjoint pairs. Or
+    the pairs themselves, as they are.
 
     Raises:
         UnknownNameError: another kind.
+        CircuitError: pairs that the n qubits do not have.
     """
+    if not isinstance(kind, str):
+        return checked_pairs(n_qubits, kind)
     chain = tuple((i, i + 1) for i in range(n_qubits - 1))
     match kind:
         case "linear":
@@ -50,30 +60,36 @@ def pairs(n_qubits: int, kind: str) -> Pairs:
             return tuple(combinations(range(n_qubits), 2))
         case "pairwise":
             return chain[::2] + chain[1::2]
+        case "heavy_hex":
+            return heavy_hex(n_qubits)
     raise unknown_name_error("entanglement", kind, ENTANGLEMENTS, field="entanglement")
 
 
-def hardware_efficient(n_qubits: int, layers: int, entanglement: str) -> tuple[Template, ...]:
+def hardware_efficient(
+    n_qubits: int, layers: int, entanglement: Entanglement
+) -> tuple[Template, ...]:
     """RY RZ and CZ, L times, then RY: Kandala et al., Nature 549, 242 (2017), arXiv:1704.05018."""
     return _layered(n_qubits, layers, entanglement, ("ry", "rz"), "cz", closing=("ry",))
 
 
-def real_amplitudes(n_qubits: int, layers: int, entanglement: str) -> tuple[Template, ...]:
+def real_amplitudes(n_qubits: int, layers: int, entanglement: Entanglement) -> tuple[Template, ...]:
     """RY and CX, L times, then RY: real amplitudes only; as Qiskit's `real_amplitudes`."""
     return _layered(n_qubits, layers, entanglement, ("ry",), "cx", closing=("ry",))
 
 
-def efficient_su2(n_qubits: int, layers: int, entanglement: str) -> tuple[Template, ...]:
+def efficient_su2(n_qubits: int, layers: int, entanglement: Entanglement) -> tuple[Template, ...]:
     """RY RZ and CX, L times, then RY RZ: as Qiskit's `efficient_su2`."""
     return _layered(n_qubits, layers, entanglement, ("ry", "rz"), "cx", closing=("ry", "rz"))
 
 
-def basic(n_qubits: int, layers: int, entanglement: str) -> tuple[Template, ...]:
+def basic(n_qubits: int, layers: int, entanglement: Entanglement) -> tuple[Template, ...]:
     """RX and CX, L times."""
     return _layered(n_qubits, layers, entanglement, ("rx",), "cx", closing=())
 
 
-def strongly_entangling(n_qubits: int, layers: int, entanglement: str) -> tuple[Template, ...]:
+def strongly_entangling(
+    n_qubits: int, layers: int, entanglement: Entanglement
+) -> tuple[Template, ...]:
     """U on each qubit, then CX from i to i + r modulo n, with r = ℓ mod (n−1) + 1 in layer ℓ.
 
     Schuld et al., Phys. Rev. A 101, 032308 (2020), arXiv:1804.00633. The growing ring is what
@@ -95,7 +111,7 @@ def strongly_entangling(n_qubits: int, layers: int, entanglement: str) -> tuple[
     )
 
 
-def qcnn(n_qubits: int, layers: int, entanglement: str) -> tuple[Template, ...]:
+def qcnn(n_qubits: int, layers: int, entanglement: Entanglement) -> tuple[Template, ...]:
     """L times a convolution and a pooling: Cong, Choi & Lukin, Nat. Phys. 15, 1273 (2019).
 
     A convolution is one two-qubit unitary with 15 parameters, U⊗U · exp(−i(αXX + βYY + γZZ)/2) ·
@@ -123,7 +139,9 @@ class PoolingAnsatz:
     build: AnsatzBuilder
     kept: Callable[[int, int], tuple[int, ...]]
 
-    def __call__(self, n_qubits: int, layers: int, entanglement: str) -> tuple[Template, ...]:
+    def __call__(
+        self, n_qubits: int, layers: int, entanglement: Entanglement
+    ) -> tuple[Template, ...]:
         """The layers, in their order."""
         return self.build(n_qubits, layers, entanglement)
 
@@ -158,7 +176,7 @@ def kept_qubits(ansatz: str, n_qubits: int, layers: int) -> tuple[int, ...]:
 def _layered(
     n_qubits: int,
     layers: int,
-    entanglement: str,
+    entanglement: Entanglement,
     rotations: tuple[str, ...],
     entangler: str,
     *,
@@ -187,7 +205,9 @@ def _ranged_ring(n_qubits: int, layer: int) -> tuple[Op, ...]:
     return tuple(Op("cx", (q, (q + reach) % n_qubits)) for q in range(n_qubits))
 
 
-def _convolution_and_pooling(n_qubits: int, used: tuple[int, ...], entanglement: str) -> Template:
+def _convolution_and_pooling(
+    n_qubits: int, used: tuple[int, ...], entanglement: Entanglement
+) -> Template:
     if len(used) == 1:
         return Template(n_qubits, (_turn(used[0], 0),), n_params=3)
     convolution = tuple(

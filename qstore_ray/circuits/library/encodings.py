@@ -32,6 +32,9 @@ from qstore_ray.circuits.template import Op, Template, const, row
 from qstore_ray.errors import CircuitError
 from qstore_ray.registry import Registry
 
+_MOST_LOADED = 30
+"""Qubits whose amplitudes can be loaded."""
+
 
 class Encoded(NamedTuple):
     """Gates that take in one row, and the function(s) that fill their slots."""
@@ -59,6 +62,13 @@ def dense_angle(n_qubits: int, n_features: int) -> Encoded:
 
 def amplitude(n_qubits: int, n_features: int) -> Encoded:
     """The initial state Σ_j x_j |j⟩ / ‖x‖, padded with zeros to 2^n."""
+    if n_qubits > _MOST_LOADED:
+        raise CircuitError(
+            f"a row of 2^{n_qubits} amplitudes fits no machine",
+            field="n_qubits",
+            value=n_qubits,
+            fix=f"Take at most {_MOST_LOADED} qubits, or the encoding angle.",
+        )
     _at_most(n_features, 2**n_qubits, "amplitude", n_qubits)
     template = Template(n_qubits, (), initial="amplitudes")
     return Encoded(template, NoAngles(), RowAmplitudes(n_qubits))

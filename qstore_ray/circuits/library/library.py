@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from qstore_ray.circuits.circuit import Circuit
 from qstore_ray.circuits.library.ansatze import ANSATZE, ENTANGLEMENTS, kept_qubits, pairs
+from qstore_ray.circuits.library.coupling import Entanglement
 from qstore_ray.circuits.library.encodings import ENCODINGS, Encoded
 from qstore_ray.circuits.library.row_angles import Repeated
 from qstore_ray.circuits.template import Template
@@ -22,12 +23,16 @@ __all__ = [
     "ENCODINGS",
     "ENTANGLEMENTS",
     "MAX_QUBITS",
+    "WHOLE_QUBITS",
     "build_circuit",
     "kept_qubits",
     "pairs",
 ]
 
-MAX_QUBITS = 30
+WHOLE_QUBITS = 30
+"""The widest circuit whose state is held as a whole."""
+MAX_QUBITS = 1_000
+"""The widest circuit; from 31 qubits on it is evaluated by light cones, or on a device."""
 
 
 def build_circuit(
@@ -37,7 +42,7 @@ def build_circuit(
     n_qubits: int,
     n_features: int,
     layers: int,
-    entanglement: str = "ring",
+    entanglement: Entanglement = "ring",
     reuploading: bool = False,
 ) -> Circuit:
     """The circuit ansatz · encoding(x) on `n_qubits`, or Π_ℓ layer_ℓ · encoding(x) re-uploading.
@@ -45,17 +50,17 @@ def build_circuit(
     Args:
         encoding: a name of `ENCODINGS`.
         ansatz: a name of `ANSATZE`.
-        n_qubits: n, from 1 to 30.
+        n_qubits: n, from 1 to 1,000.
         n_features: F, the width of the data.
         layers: L, how often the ansatz is repeated, at least 1.
-        entanglement: which qubits are joined, see `pairs`.
+        entanglement: which qubits are joined: a name or the pairs, see `pairs`.
         reuploading: encode before every layer; A is then L times that of one encoding.
 
     Raises:
         UnknownNameError: a name that is in no table.
         CircuitError: no qubits, layers or features, more features than the encoding takes, or
             re-uploading of amplitudes.
-        ResourceError: more qubits than a state vector can hold.
+        ResourceError: more than 1,000 qubits.
 
     Examples:
         circuit = build_circuit(
@@ -100,9 +105,8 @@ def _check_sizes(n_qubits: int, n_features: int, layers: int) -> None:
         if size < 1:
             raise CircuitError("must be at least 1", field=name, value=size)
     if n_qubits > MAX_QUBITS:
-        gib = 2 ** (n_qubits - 26)  # 16 bytes an amplitude: 2^26 of them are one GiB
         raise ResourceError(
-            f"at most {MAX_QUBITS} qubits: one state of {n_qubits} takes {gib} GiB",
+            f"a circuit has at most {MAX_QUBITS:,} qubits",
             field="n_qubits",
             value=n_qubits,
             fix="Reduce the data (PCA) and use fewer qubits.",

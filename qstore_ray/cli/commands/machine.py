@@ -168,10 +168,22 @@ def _circuit_lines(found: Estimate) -> list[tuple[str, str]]:
     workers = f"on {found.workers} workers" if found.workers else "in this process"
     return [
         ("circuit", f"{found.qubits} qubits, {found.gates} gates, {found.observables} observables"),
-        ("compiled", f"{found.rotations} rotations in {found.layers} layers"),
+        *_compiled_lines(found),
         ("model", f"{found.parameters} parameters"),
         ("training", f"{found.rows} rows, {found.steps} steps, {workers}"),
         ("engine", found.engine),
+    ]
+
+
+def _compiled_lines(found: Estimate) -> list[tuple[str, str]]:
+    if not found.cones:
+        text = f"{found.rotations} rotations in {found.layers} layers"
+        return [("compiled", text)] if found.rotations else []
+    parts = sum(count for _, count in found.cones)
+    widths = ", ".join(f"{count} of {width}" for width, count in found.cones)
+    return [
+        ("light cones", f"{parts} parts of at most {found.cones[0][0]} qubits: {widths}"),
+        ("compiled", f"{found.rotations} rotations in all parts, at most {found.layers} layers"),
     ]
 
 

@@ -34,6 +34,8 @@ KEPT_BYTES = 128 * 2**20
 """Final states are kept for the reverse sweep up to this many bytes."""
 CHUNK_BYTES = 8 * 2**20
 """States that are asked for are computed about this many bytes at a time."""
+LOADED = 1024
+"""Programs that stay loaded. A wide circuit is hundreds of small ones, all used in every step."""
 
 
 class Loaded(NamedTuple):
@@ -67,7 +69,7 @@ class NativeTape:
     amplitudes: AnyArray | None
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=LOADED)
 def load(program: Program, precision: Precision = "complex128") -> Loaded:
     """The program's passes and arrays where the kernels find them."""
     _, lanes = _kernels.current()
@@ -253,7 +255,7 @@ def _sweep(
     )  # fmt: skip
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=LOADED)
 def _aim(program: Program, rows_gradient: bool) -> tuple[int, AnyArray]:
     """Where the reverse sweep stops, and whose gradients it takes."""
     wanted = program.wanted(rows_gradient).view(np.uint8)

@@ -266,7 +266,7 @@ def test_data_that_cannot_be_encoded_are_refused_by_row(encoding: str, x, messag
     ("change", "error", "message"),
     [
         ({"n_qubits": 0}, CircuitError, "n_qubits"),
-        ({"n_qubits": 31}, ResourceError, "32 GiB"),
+        ({"n_qubits": 1001}, ResourceError, "1,000 qubits"),
         ({"layers": 0}, CircuitError, "layers"),
         ({"n_features": 0}, CircuitError, "n_features"),
         ({"n_features": 5}, CircuitError, r"PCA.*dense_angle.*amplitude.*n_qubits to 5"),

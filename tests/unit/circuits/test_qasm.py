@@ -348,7 +348,7 @@ def test_a_program_that_runs_too_long_is_refused(monkeypatch: pytest.MonkeyPatch
             "if depends on a measurement",
         ),
         (V2 + "qreg q[31];", "any of its 31 qubits"),
-        (V2 + "qreg q[31];\nh q;", "line 4, column 1: more than 30 qubits"),
+        (V2 + "qreg q[1001];\nh q;", "line 4, column 1: more than 1,000 qubits"),
         (V2 + "qreg q[10001];", "line 3, column 6: 10001 qubits are declared"),
     ],
 )

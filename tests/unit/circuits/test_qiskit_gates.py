@@ -322,9 +322,9 @@ def test_what_would_need_a_measurement_in_the_middle_is_refused(steps, message: 
 
 
 def test_gates_on_too_many_qubits_are_refused():
-    circuit = QuantumCircuit(50)
-    circuit.h(range(31))
-    with pytest.raises(ResourceError, match="more than 30 qubits"):
+    circuit = QuantumCircuit(1100)
+    circuit.h(range(1001))
+    with pytest.raises(ResourceError, match="more than 1,000 qubits"):
         from_qiskit(circuit)
 
 

@@ -104,11 +104,14 @@ def test_the_text_of_a_circuit_keeps_the_numbers_of_its_qubits():
     assert dataclasses.replace(read_own(text), name=found.name) == found
 
 
-def test_more_used_qubits_than_a_state_can_have_are_refused():
+def test_all_used_qubits_are_kept_and_too_many_are_refused():
     circuit = _wide()
     circuit.measure_all()
-    with pytest.raises(ResourceError, match="more than 30 qubits have a gate or a measurement"):
-        from_qiskit(circuit)
+    assert from_qiskit(circuit).template.n_qubits == 127
+    wider = QuantumCircuit(1001)
+    wider.measure_all()
+    with pytest.raises(ResourceError, match="more than 1,000 qubits have a gate or a measurement"):
+        from_qiskit(wider)
     with pytest.raises(CircuitError, match="any of its 40 qubits"):
         from_qiskit(QuantumCircuit(QuantumRegister(40)))
 

@@ -97,7 +97,7 @@ WRONG: dict[str, tuple[dict, type[QStoreError], str]] = {
     "an ansatz": ({"ansatz": "su2"}, UnknownNameError, "ansatz"),
     "no layers": ({"n_layers": 0}, ConfigError, "n_layers"),
     "no qubits": ({"n_qubits": 0}, ConfigError, "n_qubits"),
-    "too many qubits": ({"n_qubits": 31}, ConfigError, "n_qubits"),
+    "too many qubits": ({"n_qubits": 1001}, ConfigError, "n_qubits"),
     "a reduction": ({"reduce": "lda"}, ConfigError, "reduce"),
     "no epochs": ({"epochs": 0}, ConfigError, "epochs"),
     "no batch": ({"batch_size": 0}, ConfigError, "batch_size"),
