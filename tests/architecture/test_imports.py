@@ -112,6 +112,7 @@ ALLOWED = {
         "qstore_ray.data.quality.statistics",
         "qstore_ray.data.prepare.steps.projection",
         "qstore_ray.learn.kernel.shots",
+        "qstore_ray.learn.privacy.audit",
         "qstore_ray.track.reading.statistics",
         "qstore_ray.tune.samplers.designs",
     ),

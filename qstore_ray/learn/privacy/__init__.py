@@ -9,6 +9,7 @@ is (ε, δ); the accountant knows it after each step.
     calibration   the σ, or the number of steps, that a wanted ε allows
     noise         a secret key, and the noise and the draws of rows that it decides
     sampling      batches that each row joins by a coin of its own
+    audit         what guesses about rows prove about ε
     statement     what may be claimed of a run, and what is outside the claim
 
 Rows are clipped in `learn/clipping.py`, inside a step of `learn/step.py`. Begin with

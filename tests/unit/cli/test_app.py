@@ -44,6 +44,8 @@ qstore noise
 qstore noise save DEVICE --output --account --token-file --instance --channel --url --json
 qstore noise show FILE|BACKEND --job --set --json
 qstore predict MODEL INPUT --output --proba --id --set --workers --local --storage --json
+qstore privacy
+qstore privacy audit RUN --canaries --storage --json
 qstore runs --storage --json
 qstore runs compare RUN... --storage --json
 qstore runs list --storage --json
