@@ -8,9 +8,8 @@ and the strength of the regularisation chosen on the validation rows by the metr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -45,6 +44,33 @@ class Baseline:
     metrics: dict[str, float]
 
 
+class _Rows(NamedTuple):
+    """Features (N, F), None for labels alone; targets (N, …); weights of the rows (N,), if any."""
+
+    x: FloatArray | None
+    y: AnyArray
+    weight: FloatArray | None
+
+
+class BaselineTask(NamedTuple):
+    """What the simple models are fitted and scored on: names and arrays, no dataset.
+
+    Attributes:
+        metric: of the verdict. y, weight: of train, for the majority class or the mean.
+        test: the rows to score. train, val: of the linear model; None if there is none, or no
+            validation.
+    """
+
+    goal: Goal
+    class_names: tuple[str, ...]
+    metric: str
+    y: AnyArray
+    weight: FloatArray | None
+    test: _Rows
+    train: _Rows | None = None
+    val: _Rows | None = None
+
+
 def linear_baseline(
     dataset: Dataset,
     split: str = "test",
@@ -64,34 +90,38 @@ def linear_baseline(
     Raises:
         UnknownNameError: the dataset has no such split, or a weight is of no class.
     """
-    goal: Goal = dataset.config.task
-    scoring = Scoring(goal, tuple(map(str, dataset.schema.class_names)))
-    metric = verdict_metric(dataset)
+    return fit_baseline(
+        linear_task(dataset, split, class_weight=class_weight, sample_weight=sample_weight)
+    )
+
+
+def linear_task(
+    dataset: Dataset,
+    split: str = "test",
+    *,
+    class_weight: ClassWeight = None,
+    sample_weight: FloatArray | None = None,
+) -> BaselineTask:
+    """What `fit_baseline` needs for the linear model, as arrays; the arguments of
+    `linear_baseline`.
+
+    Raises:
+        UnknownNameError: the dataset has no such split, or a weight is of no class.
+        ResourceError: the rows are streamed, and do not fit into memory.
+    """
     x, y = dataset.materialize("train")
     weight = sample_weight = dataset.weights("train") if sample_weight is None else sample_weight
+    goal: Goal = dataset.config.task
     if goal == "classification" and (class_weight is not None or sample_weight is not None):
         weight = row_weights(
             y, dataset.classes, class_weight, sample_weight, field="trainer.class_weight"
         )
-    n_classes = len(dataset.classes)
-    candidates = [_fitted(strength, goal, x, y, weight) for strength in _strengths(dataset)]
-    chosen = candidates[0]
-    if len(candidates) > 1:
+    val = None
+    if "val" in dataset.plans:
         x_val, y_val = dataset.materialize("val")
-        by = metric if not scoring.undefined(metric, y_val) else _always(goal)
-        sign = 1.0 if scoring.metrics[by].larger_is_better else -1.0
-
-        def worth(model: Any) -> float:
-            answers = _answers(model, x_val, goal, n_classes)
-            return sign * scoring.scores(y_val, answers, (by,), dataset.weights("val")).values[by]
-
-        chosen = max(candidates, key=worth)
-    x_test, y_test = dataset.materialize(split)
-    linear = _answers(chosen, x_test, goal, n_classes)
-    simple = constant_baseline(dataset, split)
-    scores = scoring.scores(y_test, linear, weight=dataset.weights(split)).values
-    metrics = {f"baseline_{k}": v for k, v in scores.items()}
-    return replace(simple, linear=linear, metrics=metrics | simple.metrics)
+        val = _Rows(x_val, y_val, dataset.weights("val"))
+    test = _Rows(*dataset.materialize(split), dataset.weights(split))
+    return _task(dataset, test)._replace(train=_Rows(x, y, weight), val=val)
 
 
 def constant_baseline(dataset: Dataset, split: str = "test") -> Baseline:
@@ -100,17 +130,63 @@ def constant_baseline(dataset: Dataset, split: str = "test") -> Baseline:
     Raises:
         UnknownNameError: the dataset has no such split.
     """
-    goal: Goal = dataset.config.task
-    scoring = Scoring(goal, tuple(map(str, dataset.schema.class_names)))
-    y_test = dataset.labels(split)
-    y, weight = dataset.labels("train"), dataset.weights("train")
-    constant = Answers(_constant(y, goal, len(y_test), weight))
+    return fit_baseline(constant_task(dataset, split))
+
+
+def constant_task(dataset: Dataset, split: str = "test") -> BaselineTask:
+    """What `fit_baseline` needs for the majority class or the mean alone.
+
+    Raises:
+        UnknownNameError: the dataset has no such split.
+    """
+    return _task(dataset, _Rows(None, dataset.labels(split), dataset.weights(split)))
+
+
+def fit_baseline(task: BaselineTask) -> Baseline:
+    """Fit the simple models and score them. It needs no dataset, so any process can run it."""
+    goal, scoring = task.goal, Scoring(task.goal, task.class_names)
+    constant = Answers(_constant(task.y, goal, len(task.test.y), task.weight))
     of_labels = [name for name, known in scoring.metrics.items() if known.takes == "predicted"]
     first = "mean" if goal == "regression" else "majority"
-    found = scoring.scores(y_test, constant, of_labels, dataset.weights(split)).values
+    found = scoring.scores(task.test.y, constant, of_labels, task.test.weight).values
     metrics = {f"{first}_{k}": v for k, v in found.items() if not k.startswith("recall_")}
     name = RIDGE if goal == "regression" else LOGISTIC
-    return Baseline(name, verdict_metric(dataset), None, constant, metrics)
+    simple = Baseline(name, task.metric, None, constant, metrics)
+    if task.train is None or task.test.x is None:
+        return simple
+    linear = _answers(_chosen(task, scoring), task.test.x, goal, len(task.class_names))
+    scores = scoring.scores(task.test.y, linear, weight=task.test.weight).values
+    metrics = {f"baseline_{k}": v for k, v in scores.items()}
+    return replace(simple, linear=linear, metrics=metrics | simple.metrics)
+
+
+def _chosen(task: BaselineTask, scoring: Scoring) -> Any:
+    """The linear model whose strength of regularisation is best on the validation rows."""
+    strengths = (1.0,) if task.val is None else _STRENGTHS
+    candidates = [_fitted(strength, task) for strength in strengths]
+    if task.val is None:
+        return candidates[0]
+    x, y, weight = task.val
+    assert x is not None, "the linear model has rows to answer"
+    by = task.metric if not scoring.undefined(task.metric, y) else _always(task.goal)
+    sign = 1.0 if scoring.metrics[by].larger_is_better else -1.0
+
+    def worth(model: Any) -> float:
+        answers = _answers(model, x, task.goal, len(task.class_names))
+        return sign * scoring.scores(y, answers, (by,), weight).values[by]
+
+    return max(candidates, key=worth)
+
+
+def _task(dataset: Dataset, test: _Rows) -> BaselineTask:
+    return BaselineTask(
+        goal=dataset.config.task,
+        class_names=tuple(map(str, dataset.schema.class_names)),
+        metric=verdict_metric(dataset),
+        y=dataset.labels("train"),
+        weight=dataset.weights("train"),
+        test=test,
+    )
 
 
 def verdict_metric(dataset: Dataset) -> str:
@@ -131,13 +207,10 @@ def _always(goal: Goal) -> str:
     return "mse" if goal == "regression" else "accuracy"
 
 
-def _strengths(dataset: Dataset) -> Sequence[float]:
-    return _STRENGTHS if "val" in dataset.plans else (1.0,)
-
-
-def _fitted(
-    strength: float, goal: Goal, x: FloatArray, y: AnyArray, weight: FloatArray | None
-) -> Any:
+def _fitted(strength: float, task: BaselineTask) -> Any:
+    assert task.train is not None, "there are rows to fit"
+    x, y, weight = task.train
+    goal = task.goal
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.multiclass import OneVsRestClassifier
     from sklearn.pipeline import make_pipeline

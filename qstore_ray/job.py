@@ -7,7 +7,7 @@
                              [track]    MLflow
                              [tune]     what a search varies, and how
 
-`run_job` loads the data, fits the classical baseline, trains, and returns both scores.
+`run_job` loads the data, trains, fits the classical baseline beside, and returns both scores.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def run_job(
     display: Display | None = None,
     loaded: Callable[[Dataset], None] | None = None,
 ) -> JobResult:
-    """Load, fit the baseline, train, score. Runs in the driver process.
+    """Load, train, fit the baseline beside, score. Runs in the driver process.
 
     Args:
         config: the job.
@@ -86,8 +86,9 @@ def run_job(
         QStoreError: see `DatasetLoader.load` and `QuantumTrainer.fit`.
     """
     # What takes long to import is imported when a job runs, not when one is described.
-    from qstore_ray.baseline import constant_baseline, linear_baseline
+    from qstore_ray.baseline import constant_task, linear_task
     from qstore_ray.data.loader import DatasetLoader
+    from qstore_ray.train.beside import PendingBaseline
     from qstore_ray.train.request import RunRequest
     from qstore_ray.train.run.run_folder import check_run
     from qstore_ray.train.run.same_run import MadeOf
@@ -110,14 +111,14 @@ def run_job(
         loaded(dataset)
     baseline = None
     if "test" in dataset.plans and not config.baseline:
-        baseline = constant_baseline(dataset)
+        baseline = PendingBaseline(constant_task(dataset))
     elif "test" in dataset.plans:
         # Judged on equal terms: what shows rare classes more often does so for both.
         weight = config.trainer.class_weight
         if weight is None and config.trainer.batches == "balanced":
             weight = "balanced"
         try:
-            baseline = linear_baseline(dataset, class_weight=weight)
+            baseline = PendingBaseline(linear_task(dataset, class_weight=weight))
         except ResourceError as exc:
             raise ConfigError(
                 f"the linear baseline cannot be fitted: {exc.message}",

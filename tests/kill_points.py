@@ -33,12 +33,14 @@ import numpy as np
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.errors import QStoreError, RunExistsError
 from qstore_ray.learn.config import ModelConfig
+from qstore_ray.learn.scoring import Scoring
 from qstore_ray.track import follow
 from qstore_ray.track.base import Record, RunInfo, write_atomically
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import encode, epoch_records, read_records
-from qstore_ray.train import finish
+from qstore_ray.train import finish, trainer
 from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.report.page import DrawnRun
 from qstore_ray.train.run import recorder
 from qstore_ray.train.run.checkpoint import latest_checkpoint, read_checkpoint
 from qstore_ray.train.run.run_folder import Existing, read_run_record
@@ -272,14 +274,9 @@ class Enumeration:
         return "; ".join(f"{name}: {found[name]!r}"[:600] for name in differ)
 
 
-def _figure(run_dir: Path, *_: Any) -> list[Path]:
+def _figures(run_dir: Path, _: Any) -> list[Path]:
     write_atomically(run_dir / "figure", "drawn")
     return []
-
-
-def _report(run_dir: Path, **_: Any) -> Path:
-    write_atomically(run_dir / "report.html", "written")
-    return run_dir / "report.html"
 
 
 def _wait_until_alone() -> None:
@@ -295,7 +292,10 @@ def main(folder: Path, how: str) -> None:
     recorder._SECONDS_BETWEEN_STEP_RECORDS = 0.0  # a line for every step, however fast it is
     follow._POLL_SECONDS = 0.001
     # Drawing takes longer than training here; a file stands for the figures, one for the report.
-    finish.draw_run, finish.write_report = _figure, _report  # type: ignore[assignment]
+    finish.write_pictures = _figures  # type: ignore[assignment]
+    finish.drawn_beside = lambda _: DrawnRun({}, "written")
+    finish.Pictures.prepare = lambda *_: None  # type: ignore[method-assign]
+    trainer.scores_of = lambda *_: Scoring.scores
     (folder / "first").mkdir()
     train(folder / "first")  # imports and compiles all that the children will need
     _wait_until_alone()

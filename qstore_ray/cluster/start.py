@@ -34,7 +34,7 @@ _SECONDS = 120.0
 _LONGEST_FOLDER = 32
 """Ray's sockets lie below it, and the path of a socket may have 107 characters."""
 
-_PRELOADED = "qstore_ray.train.ray.workers,xgboost"
+_PRELOADED = "qstore_ray.train.ray.workers"
 SETTINGS = {
     **WORKER_SETTINGS,
     **LOOPBACK,

@@ -137,18 +137,27 @@ def save(figure: Figure, path: Path) -> Path:
     Raises:
         RunError: the file cannot be written.
     """
+    drawn = svg_file(figure) if path.suffix == ".svg" else png(figure)
     try:
-        if path.suffix == ".svg":
-            head = '<?xml version="1.0" encoding="utf-8" standalone="no"?>\n'
-            path.write_text(head + svg(figure) + "\n", encoding="utf-8")
-        else:
-            # No version inside: equal runs, equal files.
-            details: dict[str, Any] = {"Software": None}
-            with _with_fonts(figure):
-                figure.savefig(path, dpi=_DPI, metadata=details)
+        path.write_bytes(drawn)
     except OSError as exc:
         raise unwritable_error(path, exc) from exc
     return path
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file. No version inside: equal runs, equal files."""
+    buffer = io.BytesIO()
+    details: dict[str, Any] = {"Software": None}
+    with _with_fonts(figure):
+        figure.savefig(buffer, format="png", dpi=_DPI, metadata=details)
+    return buffer.getvalue()
+
+
+def svg_file(figure: Figure) -> bytes:
+    """The figure as an SVG file."""
+    head = '<?xml version="1.0" encoding="utf-8" standalone="no"?>\n'
+    return f"{head}{svg(figure)}\n".encode()
 
 
 def svg(figure: Figure, name: str = "", *, transparent: bool = False) -> str:

@@ -1,11 +1,12 @@
 """What the reports of runs and of searches have in common: their look, and parts of a page.
 
-Pictures are SVG inside the page, turned to light on dark where the reader's system is dark. As in
-`data/quality/html.py`, every text is escaped here; matplotlib draws the text of pictures as paths.
+Pictures are SVG or PNG inside the page, turned to light on dark if the reader's system is dark. As
+in `data/quality/html.py`, every text is escaped here; matplotlib draws text as paths.
 """
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +29,7 @@ h3 { font-size: 14px; margin: 0 0 4px; color: #556; }
 .tile { background: #fff; border: 1px solid #e1e4e8; border-radius: 8px; padding: 10px 18px; }
 .tile b { display: block; font-size: 22px; font-weight: 600; font-variant-numeric: tabular-nums; }
 .curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 14px; }
+.plot img { max-width: 100%; }
 .beside { display: flex; flex-wrap: wrap; gap: 26px; align-items: flex-start; }
 .config { columns: 2; column-gap: 34px; } .config > div { break-inside: avoid; margin: 0 0 16px; }
 .config dl { margin: 0; font-size: 13px; }
@@ -40,7 +42,7 @@ h3 { font-size: 14px; margin: 0 0 4px; color: #556; }
   .muted, dt, th, h3 { color: #9aa4b0; }
   .error { background: #3b1d1b; } .warning { background: #38260f; } .info { background: #12293a; }
   .good { background: #0f2f27; }
-  .plot svg { filter: invert(0.9) hue-rotate(180deg); }
+  .plot svg, .plot img { filter: invert(0.9) hue-rotate(180deg); }
 }
 """
 """CSS besides that of every page."""
@@ -68,6 +70,13 @@ def head(
 def plot(figure: Picture, name: str) -> str:
     """A figure as part of a page; figures of a page need different names."""
     return f'<div class="plot">{svg(figure, f"{name}-", transparent=True)}</div>'
+
+
+def image(drawn: bytes, description: str) -> str:
+    """A PNG file as part of a page."""
+    data = b64encode(drawn).decode()
+    shown = escape(description, quote=True)
+    return f'<div class="plot"><img alt="{shown}" src="data:image/png;base64,{data}"></div>'
 
 
 def configuration(config: ReadOnlyTable) -> str:

@@ -48,6 +48,7 @@ class Follower:
         said: warnings that were given already and are not repeated; runs that are followed side by
             side may share them.
         describes: write what `sync` needs into the run folder; not where another process does.
+        at_first_step: called once, by the follower's thread, when trackers may begin.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Follower:
         retry_seconds: float = RETRY_SECONDS,
         said: set[str] | None = None,
         describes: bool = True,
+        at_first_step: Callable[[], None] | None = None,
     ) -> None:
         self._run = run
         self._describes = describes
@@ -71,6 +73,7 @@ class Follower:
         self._thread = threading.Thread(target=self._follow, name="follow", daemon=True)
         self._followed = False
         self._begin_trackers_at = float("inf")
+        self._at_first_step = at_first_step
 
     @property
     def incomplete(self) -> list[str]:
@@ -157,8 +160,17 @@ class Follower:
         for error in self._tail.take_errors():
             self._failed("metrics.jsonl", error)
         if time.monotonic() >= self._begin_trackers_at:
+            self._prepare()
             for lane in self._lanes:
                 lane.pump()
+
+    def _prepare(self) -> None:
+        prepare, self._at_first_step = self._at_first_step, None
+        try:
+            if prepare is not None:
+                prepare()
+        except QStoreError as exc:
+            self._failed("the sidecar", exc)
 
     def _show(self, record: Record | None) -> None:
         """Show a record, None to close; a terminal that went away ends the display, not the run."""

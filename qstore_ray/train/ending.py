@@ -1,4 +1,4 @@
-"""The result of a training whose last epoch is done: its scores, and the figures.
+"""The result of a training whose last epoch is done: its scores, and the confusion matrix.
 
 The backend that the run is on scores it. If it fails, the next one of the chain does, for all
 scores: those of two backends are never mixed.
@@ -12,6 +12,7 @@ from qstore_ray.backends.keys import DrawKey, for_scoring
 from qstore_ray.backends.paid import of_run
 from qstore_ray.errors import BudgetReachedError, FailedJobError, ServiceError
 from qstore_ray.track.jsonl import epoch_records, read_records
+from qstore_ray.train.beside import fitted
 from qstore_ray.train.finish import interrupted_error, noisy_scores, score, scoring_backend
 from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.privacy.claim import write_statement
@@ -21,11 +22,12 @@ from qstore_ray.train.run.chain import place_of_run, record_place
 from qstore_ray.train.run.checkpoint import latest_checkpoint
 
 if TYPE_CHECKING:
-    from qstore_ray.baseline import Baseline
     from qstore_ray.data.read.dataset import Dataset
+    from qstore_ray.train.beside import AnyBaseline
     from qstore_ray.train.checks import Checked
     from qstore_ray.train.finish import Pictures
     from qstore_ray.train.job import Assignment, WorkerResult
+    from qstore_ray.train.model.evaluation import ScoresOf
     from qstore_ray.train.run.chain import ChainPlace
     from qstore_ray.train.run.run_folder import RunFolder
 
@@ -36,15 +38,17 @@ def scored_result(
     found: Checked,
     folder: RunFolder,
     outcome: WorkerResult,
-    baseline: Baseline | None,
+    baseline: AnyBaseline,
     metrics: dict[str, float],
     pictures: Pictures,
+    scores: ScoresOf,
 ) -> TrainResult:
-    """Score the trained model and draw its figures. Runs in the driver process.
+    """Score the trained model. Runs in the driver process.
 
     Args:
         outcome: of the loop.
         metrics: what is known of the run; its scores are added.
+        scores: computes the metrics, here or in the sidecar.
 
     Raises:
         QStoreError: see `QuantumTrainer.fit`; a failure of the backend if no other one takes over.
@@ -54,8 +58,8 @@ def scored_result(
     while True:
         member = job.on_member(place)
         try:
-            result = _scored(member, place, dataset, found, folder, baseline)
-            pictures.draw(result.model)
+            result = _scored(member, place, dataset, found, folder, baseline, scores)
+            pictures.count(result.model)
         except (BudgetReachedError, ServiceError, FailedJobError) as exc:
             last = epoch_records(read_records(folder.metrics))[-1]
             epoch, step = int(last["epoch"]) + 1, int(last["step"])
@@ -68,7 +72,8 @@ def scored_result(
             record_place(folder.path, place, folder.generation)
         else:
             break
-    metrics |= result.metrics
+    simple = fitted(baseline)
+    metrics |= {**(simple.metrics if simple else {}), **result.metrics}
     metrics["samples_per_second"] = round(outcome.samples / outcome.seconds, 1)
     return TrainResult(
         result.model, metrics, result.history, folder.path, result.checkpoint, result.missing,
@@ -82,7 +87,8 @@ def _scored(
     dataset: Dataset,
     found: Checked,
     folder: RunFolder,
-    baseline: Baseline | None,
+    baseline: AnyBaseline,
+    scores: ScoresOf,
 ) -> TrainResult:
     checkpoint, _ = latest_checkpoint(folder.checkpoints)
     assert checkpoint is not None, "the loop writes a checkpoint after the last epoch"
@@ -92,7 +98,7 @@ def _scored(
     trained = TrainedModel.load(checkpoint.path, scoring)
     history = epoch_records(read_records(folder.metrics))
     metrics = {k: float(v) for k, v in history[-1].items() if k.startswith("train_")}
-    scored = score(trained, dataset, found, baseline)
+    scored = score(trained, dataset, found, baseline, scores)
     metrics |= scored.metrics
     metrics |= noisy_scores(config, checkpoint.path, dataset, job.identity)
     metrics["epochs"] = len(history)

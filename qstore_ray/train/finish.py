@@ -14,17 +14,21 @@ from qstore_ray.backends.paid import RunIdentity, of_run, usage_metrics
 from qstore_ray.baseline import Baseline
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import BudgetReachedError, InterruptedRunError, QStoreError
-from qstore_ray.figures.run import draw_run
+from qstore_ray.figures.run import write_pictures
+from qstore_ray.learn.model import QuantumModel
+from qstore_ray.sidecar.process import sidecar
 from qstore_ray.track.base import Status
 from qstore_ray.track.jsonl import MetricsFile, read_records
 from qstore_ray.track.logs.text import redact_message
+from qstore_ray.train.beside import AnyBaseline, PendingBaseline, fitted
 from qstore_ray.train.checks import Checked
 from qstore_ray.train.config import TrainerConfig
 from qstore_ray.train.fallback import fallback_text
-from qstore_ray.train.model.evaluation import Evaluation
+from qstore_ray.train.model.evaluation import Evaluation, ScoresOf
 from qstore_ray.train.model.trained import TrainedModel
-from qstore_ray.train.report.facts import Ending
-from qstore_ray.train.report.report import write_report
+from qstore_ray.train.report.facts import Ending, ModelFacts, RunFacts, gather
+from qstore_ray.train.report.page import DrawnRun, circuit_of, draw
+from qstore_ray.train.report.report import keep_page
 from qstore_ray.train.run.run_folder import RunFolder
 from qstore_ray.verdict import verdict
 
@@ -66,24 +70,38 @@ class Pictures:
         self._confusion: AnyArray | None = None
         self.files: list[Path] = []
 
-    def draw(self, model: TrainedModel) -> None:
-        """Draw the figures of a run that finished."""
-        if not self._wanted:
-            return
-        if model.tells_classes and "test" in self._dataset.plans:
-            self._confusion = model.confusion(self._dataset, "test")
-        records = read_records(self._folder.metrics)
-        names = self._dataset.schema.class_names
-        self.files += draw_run(self._folder.path, records, self._confusion, names)
+    def prepare(self, model: QuantumModel, baseline: AnyBaseline) -> None:
+        """Let the sidecar fit the baseline and draw the circuit while the training runs."""
+        if isinstance(baseline, PendingBaseline):
+            baseline.start()
+        if self._wanted:
+            sidecar().submit("figures", circuit_of, ModelFacts.of(model))
 
-    def report(self, ending: Ending) -> None:
-        """Write `report.html`, however the run ended."""
+    def count(self, model: TrainedModel) -> None:
+        """Count the confusion matrix of a run that finished."""
+        if self._wanted and model.tells_classes and "test" in self._dataset.plans:
+            self._confusion = model.confusion(self._dataset, "test")
+
+    def draw(self, ending: Ending) -> None:
+        """Write `report.html`, however the run ended, and the figures of one that finished.
+
+        Raises:
+            RunError: a file cannot be written, or the sidecar ended.
+        """
         if not self._wanted:
             return
-        page = write_report(
-            self._folder.path, dataset=self._dataset, confusion=self._confusion, ending=ending
-        )
-        self.files.append(page)
+        run_dir = self._folder.path
+        facts = gather(run_dir, dataset=self._dataset, confusion=self._confusion, ending=ending)
+        drawn = drawn_beside(facts)
+        steps: list[Callable[[], object]] = [lambda: self.files.append(keep_page(run_dir, drawn))]
+        if ending.status == "finished":
+            steps.insert(0, lambda: self.files.extend(write_pictures(run_dir, drawn.figures)))
+        take_all(steps, None)
+
+
+def drawn_beside(facts: RunFacts) -> DrawnRun:
+    """The figures and the page of a run, drawn in the sidecar."""
+    return sidecar().submit("figures", draw, facts).result()
 
 
 class Scored(NamedTuple):
@@ -95,12 +113,19 @@ class Scored(NamedTuple):
 
 
 def score(
-    trained: TrainedModel, dataset: Dataset, found: Checked, baseline: Baseline | None
+    trained: TrainedModel,
+    dataset: Dataset,
+    found: Checked,
+    baseline: AnyBaseline,
+    scores: ScoresOf,
 ) -> Scored:
     """Score a trained model: val by the metrics of its training, test by all that there are.
 
     The last epoch's record does not have these numbers: early stopping may have restored earlier
     parameters.
+
+    Args:
+        scores: computes the metrics, here or in the sidecar.
     """
     result = Scored({}, {}, "")
     # Of numbers in their own units too, since the loss is of scaled targets.
@@ -109,11 +134,12 @@ def score(
     for split, names in parts.items():
         if split not in dataset.plans:
             continue
-        seen = trained.evaluation(dataset, split, names)
+        seen = trained.evaluation(dataset, split, names, scores)
         result.metrics.update({f"{split}_{n}": v for n, v in seen.scores.values.items()})
         result.missing.update({f"{split}_{n}": why for n, why in seen.scores.missing.items()})
-        if split == "test" and baseline is not None:
-            said, numbers = judged(seen, baseline, dataset)
+        simple = fitted(baseline) if split == "test" else None
+        if simple is not None:
+            said, numbers = judged(seen, simple, dataset)
             result.metrics.update(numbers)
             result = result._replace(verdict=said)
     return result

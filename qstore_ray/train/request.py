@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from qstore_ray.backends.paid import RunIdentity
-from qstore_ray.baseline import Baseline
+from qstore_ray.train.beside import AnyBaseline
 from qstore_ray.train.model.trained import TrainedModel
 from qstore_ray.train.run.run_folder import Existing
 
@@ -33,7 +33,7 @@ class RunRequest:
     """
 
     existing: Existing = "error"
-    baseline: Baseline | None = None
+    baseline: AnyBaseline = None
     sample_weight: Any = None
     init_from: TrainedModel | str | Path | None = None
     changed: bool = False

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,10 @@ from qstore_ray.learn.config import ModelConfig
 from qstore_ray.learn.model import QuantumModel
 from qstore_ray.telemetry.spans import current_traceparent, span
 from qstore_ray.track.base import Display, RunInfo, Status, Tracker
+from qstore_ray.track.beside import open_trackers_beside
 from qstore_ray.track.config import TrackConfig
-from qstore_ray.track.follow import Follower, open_trackers
+from qstore_ray.track.follow import Follower
+from qstore_ray.train.beside import scores_of
 from qstore_ray.train.callbacks import Callback, described
 from qstore_ray.train.checks import Checked, as_config, checked, no_dataset_error
 from qstore_ray.train.config import ClusterConfig, TrainerConfig
@@ -185,12 +188,14 @@ class QuantumTrainer:
             self._closing(folder, request),
         ):
             job = self._assignment(folder, dataset, found, request, begins)
-            follower = self._follower(folder, dataset, request)
+            pictures = Pictures(folder, dataset, wanted=self.track.figures)
+            given = request.baseline
+            begin = partial(pictures.prepare, found.model, given)
+            follower = self._follower(folder, dataset, request, begin)
             follower.start()
             status: Status = "failed"
-            metrics = dict(request.baseline.metrics if request.baseline else {})
+            metrics = dict(given.metrics if isinstance(given, Baseline) else {})
             words: dict[str, Any] = {}
-            pictures = Pictures(folder, dataset, wanted=self.track.figures)
             try:
                 with stop_on_signal(stop):
                     if self.trainer.max_workers == 0:
@@ -202,7 +207,15 @@ class QuantumTrainer:
                 if outcome.status == "interrupted":
                     raise interrupted_error(folder, outcome.reason, outcome.limit)
                 result = scored_result(
-                    job, dataset, found, folder, outcome, request.baseline, metrics, pictures
+                    job,
+                    dataset,
+                    found,
+                    folder,
+                    outcome,
+                    given,
+                    metrics,
+                    pictures,
+                    scores_of(self.track, given),
                 )
                 words = {"missing": dict(result.missing), "verdict": result.verdict}
                 words |= {"fallbacks": list(result.fallbacks)} if result.fallbacks else {}
@@ -220,7 +233,7 @@ class QuantumTrainer:
                 summary = {**metrics, **texts_of(words)}
                 last_steps = (
                     lambda: close_metrics(folder, status, raised),
-                    lambda: pictures.report(Ending.of(status, metrics, words)),
+                    lambda: pictures.draw(Ending.of(status, metrics, words)),
                     lambda: follower.stop(
                         status, summary=summary, artifacts=artifacts(folder, pictures.files)
                     ),
@@ -332,7 +345,9 @@ class QuantumTrainer:
         tables = [("dataset", dataset.config), *parts, ("track", self.track)]
         return dump_toml({name: config.to_dict() for name, config in tables})
 
-    def _follower(self, folder: RunFolder, dataset: Dataset, request: RunRequest) -> Follower:
+    def _follower(
+        self, folder: RunFolder, dataset: Dataset, request: RunRequest, begin: Callable[[], None]
+    ) -> Follower:
         tables = {
             "dataset": dataset.config, "model": self.model, "trainer": self.trainer,
             "cluster": self.cluster,
@@ -344,8 +359,9 @@ class QuantumTrainer:
             fingerprints=folder.record["fingerprints"],
             resumed=request.existing == "resume",
         )
-        trackers = (*open_trackers(self.track), *self.trackers)
-        return Follower(info, trackers, self.display, describes=not request.part_of_search)
+        trackers = (*open_trackers_beside(self.track), *self.trackers)
+        own = not request.part_of_search
+        return Follower(info, trackers, self.display, describes=own, at_first_step=begin)
 
     def _assignment(
         self,

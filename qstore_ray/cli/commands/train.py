@@ -213,7 +213,6 @@ def _as_text(result: JobResult, config: JobConfig) -> str:
     speed = f", {rate:,.0f} samples/s" if rate else ", all of them trained before"
     lines.append(("training", f"{epochs} epoch{'s' * (epochs != 1)}{speed}"))
     parts = ["Ray's start"] * (config.trainer.max_workers > 0) + ["training", "scoring"]
-    parts += ["figures"] * config.track.figures
     whole = f"{', '.join(parts[:-1])} and {parts[-1]}"
     lines.append(("time", f"{metrics['train_seconds']:.1f} s for {whole}"))
     lines += _hardware(metrics)

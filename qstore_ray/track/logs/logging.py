@@ -20,13 +20,10 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, TextIO, TypeAlias
-
-import structlog
-from structlog.contextvars import bound_contextvars, merge_contextvars
-from structlog.stdlib import ProcessorFormatter
 
 from qstore_ray.credentials import is_secret
 from qstore_ray.errors import ConfigError
@@ -34,6 +31,8 @@ from qstore_ray.track.logs.text import redact, redact_message
 from qstore_ray.wording import worded
 
 if TYPE_CHECKING:
+    import structlog
+    from structlog.stdlib import ProcessorFormatter
     from structlog.typing import EventDict, Processor, WrappedLogger
 
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -73,36 +72,8 @@ def configure_logging(
             "unknown log level", field="level", value=level, fix=f"Take {', '.join(_LEVELS)}."
         )
     as_json = not sys.stderr.isatty() if json is None else json
-    first: list[Processor] = [
-        merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
-    ]
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *first,
-            structlog.stdlib.PositionalArgumentsFormatter(),
-            ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,  # a logger of a module follows a later call
-    )
-    last: list[Processor] = [
-        ProcessorFormatter.remove_processors_meta,
-        structlog.processors.format_exc_info,
-        _Redaction(secrets),
-        structlog.processors.JSONRenderer(sort_keys=True) if as_json else _console(),
-    ]
     handler = _JsonLines(sys.stderr) if as_json else logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        ProcessorFormatter(
-            foreign_pre_chain=[*first, structlog.stdlib.ExtraAdder()], processors=last
-        )
-    )
+    handler.setFormatter(_Lines(as_json, _Redaction(secrets)))
     logger = logging.getLogger(_ROOT)
     for old in logger.handlers[:]:
         logger.removeHandler(old)
@@ -113,17 +84,32 @@ def configure_logging(
 
 def get_logger(name: str = _ROOT) -> structlog.stdlib.BoundLogger:
     """The logger of a module; give it `__name__`."""
+    import structlog  # a quarter of a second, which a program that says nothing does not spend
+
+    if any(isinstance(h.formatter, _Lines) for h in logging.getLogger(_ROOT).handlers):
+        _configure()
     return structlog.stdlib.get_logger(name)
 
 
 def announce(kind: Literal["warning", "note"], text: str) -> None:
     """Report to the user: a line `warning: …` on stderr, or a JSON line if logs are JSON."""
+    if _reporters:
+        _reporters[0](kind, text)
+        return
     handlers = logging.getLogger(_ROOT).handlers
     if any(isinstance(handler, _JsonLines) for handler in handlers):
         get_logger().warning(worded(text), kind=kind)
         return
     with suppress(OSError):  # stderr is closed, so no report is possible
         sys.stderr.write(f"{kind}: {worded(text)}\n")
+
+
+_reporters: list[Callable[[Literal["warning", "note"], str], None]] = []
+
+
+def announce_by(report: Callable[[Literal["warning", "note"], str], None]) -> None:
+    """Let `report` do what `announce` does, in a process that is not the one users look at."""
+    _reporters[:] = [report]
 
 
 @contextmanager
@@ -138,9 +124,66 @@ def logged_as(
 
     Bound in the calling thread and in tasks begun in it. A new thread or process starts without.
     """
+    from structlog.contextvars import bound_contextvars
+
     given = {"run": run, "trial": trial, "worker": worker, "epoch": epoch}
     with bound_contextvars(**{key: value for key, value in given.items() if value is not None}):
         yield
+
+
+def _configure() -> None:
+    import structlog
+    from structlog.stdlib import ProcessorFormatter
+
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_first(),
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,  # a logger of a module follows a later call
+    )
+
+
+def _first() -> list[Processor]:
+    import structlog
+
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+
+
+class _Lines(logging.Formatter):
+    """Makes the lines, of our loggers and of Python's; imports structlog at the first one."""
+
+    def __init__(self, as_json: bool, redaction: _Redaction) -> None:
+        super().__init__()
+        self._as_json, self._redaction = as_json, redaction
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record, without secrets."""
+        return self._formatter.format(record)
+
+    @cached_property
+    def _formatter(self) -> ProcessorFormatter:
+        import structlog
+
+        made = structlog.stdlib.ProcessorFormatter
+        rendered = structlog.processors.JSONRenderer(sort_keys=True)
+        last: list[Processor] = [
+            made.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            self._redaction,
+            rendered if self._as_json else _console(),
+        ]
+        return made(foreign_pre_chain=[*_first(), structlog.stdlib.ExtraAdder()], processors=last)
 
 
 class _JsonLines(logging.StreamHandler[TextIO]):
@@ -175,4 +218,6 @@ class _Redaction:
 
 
 def _console() -> structlog.dev.ConsoleRenderer:
+    import structlog
+
     return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
+from qstore_ray.train.loop.collective import Tracker, all_reduced, joined
+
 if TYPE_CHECKING:
     from qstore_ray.types import FloatArray
 
@@ -64,11 +66,7 @@ class CollectiveReducer:
 
     def all_reduce(self, values: FloatArray) -> FloatArray:
         """The sum, by one collective call."""
-        from xgboost import collective
-
-        flat = np.ascontiguousarray(values, np.float64).ravel()
-        summed = collective.allreduce(flat, collective.Op.SUM)
-        return np.asarray(summed, np.float64).reshape(values.shape)
+        return all_reduced(values)
 
     def broadcast(self, values: FloatArray) -> FloatArray:
         """Worker 0's values: everybody else adds zeros, which changes no bit."""
@@ -81,18 +79,12 @@ def start_tracker(num_workers: int, host: str) -> TrackerAddress:
     Args:
         host: an address of this machine that all of them reach.
     """
-    from xgboost import RabitTracker
-
-    tracker = RabitTracker(n_workers=num_workers, host_ip=host, sortby="task")
-    tracker.start()
-    # It answers only while somebody waits for its end, which comes with that of the workers.
-    threading.Thread(target=tracker.wait_for, name="qstore_ray-tracker", daemon=True).start()
-    return {"n_workers": num_workers, **tracker.worker_args()}
+    tracker = Tracker(num_workers, host)
+    threading.Thread(target=tracker.wait, name="qstore_ray-tracker", daemon=True).start()
+    return {"n_workers": num_workers, **tracker.address()}
 
 
 def collective(address: TrackerAddress, rank: int) -> AbstractContextManager[object]:
     """Joins this worker to the others, for the time of the block. Waits for all of them."""
-    from xgboost.collective import CommunicatorContext
-
     # The tracker gives ranks in the order of these names.
-    return CommunicatorContext(**address, dmlc_task_id=f"{rank:08}")
+    return joined(**address, dmlc_task_id=f"{rank:08}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,12 @@ from qstore_ray.learn.targets import TargetScaling
 if TYPE_CHECKING:
     from qstore_ray.data.read.dataset import Dataset
     from qstore_ray.types import AnyArray, FloatArray
+
+
+ScoresOf: TypeAlias = Callable[
+    [Scoring, "AnyArray", Answers, Sequence[str], "FloatArray | None"], Scores
+]
+"""`Scoring.scores`, or what gives the same."""
 
 
 class Evaluation(NamedTuple):
@@ -70,6 +76,7 @@ def scored(
     *,
     weight: FloatArray | None,
     targets: TargetScaling | None,
+    scores: ScoresOf = Scoring.scores,
 ) -> Evaluation:
     """The scores of a split's rows.
 
@@ -78,6 +85,7 @@ def scored(
         y: targets (N,) or (N, T), in the units of the data.
         metrics: names of those to compute besides loss and accuracy; None for all that fit.
         weight: of the rows (N,). targets: how the model's were scaled.
+        scores: computes the metrics, here or in another process.
     """
     how = model.loss
     seen = y if targets is None else targets.apply(y)
@@ -94,5 +102,5 @@ def scored(
         outputs = targets.undo(outputs)
     answers = answers_of(how, outputs)
     names = [n for n in scoring.metrics if n not in values and (metrics is None or n in metrics)]
-    found = scoring.scores(y, answers, names, weight)
+    found = scores(scoring, y, answers, names, weight)
     return Evaluation(Scores(values | found.values, found.missing), y, answers, weight)

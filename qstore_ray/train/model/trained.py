@@ -29,7 +29,7 @@ from qstore_ray.learn.model import QuantumModel
 from qstore_ray.learn.scoring import Scoring
 from qstore_ray.learn.targets import TargetScaling
 from qstore_ray.train.model.archive import SUFFIX, read_bytes
-from qstore_ray.train.model.evaluation import Evaluation, outputs_of_split, scored
+from qstore_ray.train.model.evaluation import Evaluation, ScoresOf, outputs_of_split, scored
 from qstore_ray.train.model.modelfile import (
     PREPARATION,
     THETA,
@@ -339,8 +339,9 @@ class TrainedModel:
         return self.evaluation(dataset, split, metrics).scores.values
 
     def evaluation(
-        self, dataset: Any, split: str = "test", metrics: Sequence[str] | None = None
-    ) -> Evaluation:
+        self, dataset: Any, split: str = "test", metrics: Sequence[str] | None = None,
+        scores: ScoresOf = Scoring.scores,
+    ) -> Evaluation:  # fmt: skip
         """What `evaluate` gives, with the answers behind it and what could not be computed.
 
         Raises:
@@ -350,12 +351,11 @@ class TrainedModel:
             dataset = self.labelled(dataset, split=split_name(split))
         self._check_classes(dataset)
         scoring = Scoring(self.model.loss.goal, tuple(map(str, dataset.schema.class_names)))
-        if metrics is not None:
-            scoring.check(metrics, "metrics")
+        scoring.check(metrics or (), "metrics")
         blocks, y = self._blocks(dataset, split)
         return scored(
             self.model, blocks, y, scoring, metrics, weight=dataset.weights(split),
-            targets=self.targets,
+            targets=self.targets, scores=scores,
         )  # fmt: skip
 
     def _blocks(self, dataset: Dataset, split: str) -> tuple[FloatArray, AnyArray]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from qstore_ray.circuits.template import Template
 from qstore_ray.config import read_toml
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import QStoreError
@@ -44,6 +45,28 @@ class Ending(NamedTuple):
         return cls(status, metrics, said.get("missing", {}), said.get("verdict", ""))
 
 
+class ModelFacts(NamedTuple):
+    """What the page shows of a model: plain values, which any process can read."""
+
+    template: Template
+    circuit: str
+    wires: Sequence[int]
+    n_parameters: int
+    sizes: Mapping[str, int]
+    observables: Sequence[str]
+    loss: str
+
+    @classmethod
+    def of(cls, model: QuantumModel) -> ModelFacts:
+        """The facts of a model."""
+        circuit = model.circuit
+        labels = [each.label for each in model.observables]
+        return cls(
+            circuit.template, circuit.name, circuit.wires, model.n_parameters, dict(model.sizes),
+            labels, model.loss_name,
+        )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class RunFacts:
     """What a run folder and its dataset say, as the page shows it.
@@ -65,7 +88,7 @@ class RunFacts:
     checkpoints: Sequence[CheckpointSummary]
     models: Sequence[KeptModel]
     about: ModelDescription | None
-    model: QuantumModel | None
+    model: ModelFacts | None
     sizes: Mapping[str, int] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
     classes: Sequence[str] = ()
@@ -81,7 +104,12 @@ def gather(
     confusion: AnyArray | None = None,
     ending: Ending | None = None,
 ) -> RunFacts:
-    """Everything that the report shows; the arguments are those of `write_report`."""
+    """Everything that the report shows; the arguments are those of `write_report`.
+
+    Args:
+        ending: of a run that is about to end. It is in run.json last of all, since a run that
+            counts as finished is not taken up again.
+    """
     summary = summarize(run_dir)
     if ending is not None:
         metrics = {**summary.metrics, **ending.metrics}
@@ -104,9 +132,9 @@ def gather(
         checkpoints=checkpoints(run_dir),
         models=_models(run_dir, problems),
         about=about,
-        model=model,
+        model=None if model is None else ModelFacts.of(model),
         sizes=dataset.sizes if dataset else {},
-        provenance=dataset.provenance if dataset else {},
+        provenance=dict(dataset.provenance) if dataset else {},
         classes=dataset.schema.class_names if dataset else labels,
         confusion=confusion,
         privacy=_privacy(run_dir, problems),

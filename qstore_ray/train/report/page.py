@@ -7,21 +7,24 @@ escaped by the functions of `figures/page.py` and `data/quality/html.py`, or dra
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from html import escape
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from qstore_ray.circuits.template import Template
 from qstore_ray.data.quality.html import document, listing, section, table
 from qstore_ray.figures.base import drawn_names
 from qstore_ray.figures.circuit import circuit_figure
-from qstore_ray.figures.confusion import class_scores, confusion_figure
-from qstore_ray.figures.curves import CURVES, curves_figure
-from qstore_ray.figures.page import REPORT_STYLE, brief, configuration, head, plot
+from qstore_ray.figures.confusion import class_scores
+from qstore_ray.figures.curves import CURVES
+from qstore_ray.figures.page import REPORT_STYLE, brief, configuration, head, image, plot
+from qstore_ray.figures.run import CONFUSION, run_pictures
 from qstore_ray.learn.privacy.statement import statement_text
 from qstore_ray.track.logs.text import cut, leaves
 from qstore_ray.track.reading.metrics import MetricsTracker, better_mode
 from qstore_ray.train.fallback import on_last_backend
 from qstore_ray.train.report.execution import execution, scored_ways, without_details
-from qstore_ray.train.report.facts import RunFacts
+from qstore_ray.train.report.facts import ModelFacts, RunFacts
 
 _LONGEST: Final = 300
 _MOST_EVENTS: Final = 200
@@ -33,14 +36,31 @@ _BADGES: Final[Mapping[str, str]] = {
 }
 
 
-def render(facts: RunFacts) -> str:
-    """The report as the text of an HTML page."""
+class DrawnRun(NamedTuple):
+    """PNG files of the figures of a run, by name, and the page that has them inside."""
+
+    figures: dict[str, bytes]
+    page: str
+
+
+def draw(facts: RunFacts) -> DrawnRun:
+    """Draw the figures of a run, each once, and the page.
+
+    Raises:
+        ConfigError: the matrix is not one of counts, or the classes do not fit it.
+    """
+    classes = list(facts.classes) or None
+    figures = run_pictures(facts.summary.name, facts.records, facts.confusion, classes)
+    return DrawnRun(figures, _rendered(facts, figures))
+
+
+def _rendered(facts: RunFacts, figures: Mapping[str, bytes]) -> str:
     parts = [
         _head(facts),
         _messages(facts),
         _results(facts),
-        _curves(facts),
-        _classes(facts),
+        _curves(figures),
+        _classes(facts, figures),
         _data(facts),
         _circuit(facts),
         _execution(facts),
@@ -143,14 +163,13 @@ def _verdict(said: str, metrics: Mapping[str, Any]) -> str:
     return f'<div class="finding {kind}">{escape(text)}</div>'
 
 
-def _curves(facts: RunFacts) -> str:
-    runs = {facts.summary.name: facts.records}
-    drawn = [(kind, curves_figure(kind, runs)) for kind in CURVES]
-    shown = "".join(plot(figure, kind) for kind, figure in drawn if figure is not None)
+def _curves(figures: Mapping[str, bytes]) -> str:
+    drawn = [(kind.replace("_", " "), figures[kind]) for kind in CURVES if kind in figures]
+    shown = "".join(image(png, f"{kind} by epoch") for kind, png in drawn)
     return section("Curves", f'<div class="curves">{shown}</div>') if shown else ""
 
 
-def _classes(facts: RunFacts) -> str:
+def _classes(facts: RunFacts, figures: Mapping[str, bytes]) -> str:
     if not facts.about or not facts.about["classes"]:
         return ""
     if facts.confusion is None:
@@ -160,7 +179,7 @@ def _classes(facts: RunFacts) -> str:
     scores = class_scores(facts.confusion, names)
     rows = [[name, *score[1:]] for name, score in zip(drawn_names(names), scores, strict=True)]
     scored = table(["class", "rows", "precision", "recall", "F1"], rows)
-    drawn = plot(confusion_figure(facts.confusion, names), "confusion")
+    drawn = image(figures[CONFUSION], "confusion matrix")
     return section("Classes, on the test split", f'<div class="beside">{drawn}{scored}</div>')
 
 
@@ -187,12 +206,22 @@ def _circuit(facts: RunFacts) -> str:
     if facts.model is None:
         why = "Without a readable checkpoint the circuit is not known."
         return section("Circuit", f'<p class="muted">{why}</p>')
-    circuit = facts.model.circuit
-    drawn = plot(circuit_figure(circuit.template, circuit.name, circuit.wires), "circuit")
-    sizes = ", ".join(f"{name} {n:,}" for name, n in facts.model.sizes.items() if n)
-    observables = cut(", ".join(each.label for each in facts.model.observables), _LONGEST)
-    said = {"trained numbers": sizes, "observables": observables, "loss": facts.model.loss_name}
+    model = facts.model
+    drawn = circuit_of(model)
+    sizes = ", ".join(f"{name} {n:,}" for name, n in model.sizes.items() if n)
+    observables = cut(", ".join(model.observables), _LONGEST)
+    said = {"trained numbers": sizes, "observables": observables, "loss": model.loss}
     return section("Circuit", f"{drawn}{listing(said)}")
+
+
+def circuit_of(model: ModelFacts) -> str:
+    """The circuit of a model as part of the page; the last one drawn is kept."""
+    return _circuit_drawn(model.template, model.circuit, tuple(model.wires))
+
+
+@lru_cache(maxsize=1)
+def _circuit_drawn(template: Template, name: str, wires: tuple[int, ...]) -> str:
+    return plot(circuit_figure(template, name, wires), "circuit")
 
 
 def _execution(facts: RunFacts) -> str:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.track.base import write_atomically
-from qstore_ray.train.report.facts import Ending, gather
+from qstore_ray.train.report.facts import gather
+from qstore_ray.train.report.page import DrawnRun, draw
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
@@ -25,7 +26,6 @@ def write_report(
     *,
     dataset: Dataset | None = None,
     confusion: AnyArray | None = None,
-    ending: Ending | None = None,
 ) -> Path:
     """Write `<run_dir>/report.html`; its path. Damage in the folder is reported, never raised.
 
@@ -33,16 +33,21 @@ def write_report(
         run_dir: the run folder.
         dataset: of the run: sizes of the splits, provenance, names of the classes.
         confusion: counts (K, K) on the test split, as `TrainedModel.confusion` gives them.
-        ending: of a run that is about to end. It is in run.json last of all, since a run that
-            counts as finished is not taken up again.
 
     Raises:
         ConfigError: the matrix is not one of counts, or the classes do not fit it.
         RunError: the file cannot be written.
     """
-    from qstore_ray.train.report.page import render  # matplotlib only where it is used
+    facts = gather(run_dir, dataset=dataset, confusion=confusion)
+    return keep_page(run_dir, draw(facts))
 
-    facts = gather(run_dir, dataset=dataset, confusion=confusion, ending=ending)
+
+def keep_page(run_dir: Path, drawn: DrawnRun) -> Path:
+    """Write the page of a run into its folder; its path.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
     path = run_dir / REPORT
-    write_atomically(path, render(facts))
+    write_atomically(path, drawn.page)
     return path

@@ -1,0 +1,158 @@
+"""The sidecar as the driver process sees it: a child process that calls functions in its lanes.
+
+    done = sidecar().submit("figures", drawn, facts)
+    pages = done.result()
+
+Calls of one lane run in order in a thread of their own, so a server that does not answer holds up
+its own lane alone. Functions are sent by name, arguments and results by pickle, through a socket
+that nobody else can open. The sidecar ends when the driver closes the socket or is killed.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Final, ParamSpec, TypeVar
+
+from qstore_ray.errors import RunError
+from qstore_ray.sidecar.server import Failure, enter
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_START: Final = "import sys; sys.path[:] = {path!r}; from qstore_ray.sidecar.server import main"
+_STDERR: Final = 2
+
+
+class Sidecar:
+    """One child process. Used in the driver process, by any thread.
+
+    Raises:
+        OSError: no process can be started.
+    """
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            number = theirs.fileno()
+            # Ctrl-C in a terminal is sent to the whole group; the sidecar ends with the driver.
+            self._process = subprocess.Popen(  # noqa: S603 - this Python, and our own code
+                [sys.executable, "-c", f"{_START.format(path=sys.path)}; main({number})"],
+                pass_fds=[number], stdin=subprocess.DEVNULL, stdout=_STDERR,
+                start_new_session=True,
+            )  # fmt: skip
+        self._socket = ours
+        self._wire = Connection(os.dup(ours.fileno()))
+        self._owner = os.getpid()
+        self._lock = threading.Lock()
+        self._count = 0
+        self._waiting: dict[int, Future[Any]] = {}
+        self._alive = True
+        self._entered: tuple[Any, ...] = ()
+        threading.Thread(target=self._receive, name="sidecar", daemon=True).start()
+
+    @property
+    def usable(self) -> bool:
+        """Whether it still answers, and to this process: a fork has the socket of its parent."""
+        return self._alive and self._owner == os.getpid()
+
+    def enter(self) -> None:
+        """Give the sidecar the environment, working folder and module path of this process."""
+        state = (dict(os.environ), str(Path.cwd()), list(sys.path))
+        if state != self._entered:
+            self._entered = state
+            self.submit("enter", enter, *state).result()
+
+    def submit(
+        self, lane: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]:
+        """Call a function of a module in the sidecar, after the earlier calls of the same lane.
+
+        The future raises what the function raised, or `RunError` if the sidecar ended first.
+        """
+        done: Future[T] = Future()
+        call = pickle.dumps((function, args, kwargs), protocol=pickle.HIGHEST_PROTOCOL)
+        with self._lock:
+            number = self._count = self._count + 1
+            self._waiting[number] = done
+            try:
+                self._wire.send((number, lane))
+                self._wire.send_bytes(call)
+            except OSError:
+                self._waiting.pop(number, None)
+                if not done.done():
+                    done.set_exception(self._ended_error())
+        return done
+
+    def close(self) -> None:
+        """Let the sidecar end; calls under way are given up."""
+        if self._owner == os.getpid() and self._process.returncode is None:
+            self._alive = False
+            self._socket.shutdown(socket.SHUT_RDWR)  # a thread waits in it, which `close` leaves so
+            self._process.wait()
+            self._socket.close()
+
+    def _receive(self) -> None:
+        while True:
+            try:
+                number, result = self._wire.recv()
+            except (EOFError, OSError):
+                break
+            if number is None:
+                function, args = result
+                function(*args)
+                continue
+            done = self._waiting.pop(number)
+            if isinstance(result, Failure):
+                done.set_exception(result.error())
+            else:
+                done.set_result(result)
+        self._alive = False
+        while self._waiting:
+            self._waiting.popitem()[1].set_exception(self._ended_error())
+
+    def _ended_error(self) -> RunError:
+        code = self._process.poll()
+        how = "" if code is None else f" (exit status {code})"
+        return RunError(
+            f"the process for trackers, scores and figures ended{how}",
+            field="sidecar",
+            value=self._process.pid,
+            fix="See what it printed above; a process that was killed often lacked memory. "
+            "Continue with existing='resume'.",
+        )
+
+
+_running: list[Sidecar] = []
+_starting = threading.Lock()
+
+
+def sidecar() -> Sidecar:
+    """The sidecar of this process, started if there is none, in the environment of the caller.
+
+    Raises:
+        RunError: it cannot be started.
+    """
+    with _starting:
+        if not _running or not _running[0].usable:
+            try:
+                _running[:] = [Sidecar()]
+            except OSError as exc:
+                raise RunError(
+                    f"cannot start a process for trackers, scores and figures: {exc.strerror}",
+                    field="sidecar",
+                    value=sys.executable,
+                    fix="Free memory or raise the limit of processes (ulimit -u).",
+                ) from exc
+            atexit.register(_running[0].close)
+        _running[0].enter()
+        return _running[0]

@@ -1,0 +1,92 @@
+"""What runs in the sidecar: calls that the driver process sends, each lane in its own thread."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+
+_wires: list[Connection] = []
+_writing = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An error of a call, on its way to the driver process.
+
+    Attributes:
+        raised: the error, or its text if it cannot be pickled. trace: the traceback, as text.
+    """
+
+    raised: BaseException | str
+    trace: str
+
+    @classmethod
+    def of(cls, raised: BaseException) -> Failure:
+        """An error as it can be sent."""
+        trace = "".join(traceback.format_exception(raised))
+        try:
+            pickle.loads(pickle.dumps(raised))  # noqa: S301 - our own
+        except (pickle.PickleError, TypeError, AttributeError, ValueError, KeyError):
+            return cls(f"{type(raised).__name__}: {raised}", trace)
+        return cls(raised, trace)
+
+    def error(self) -> BaseException:
+        """The error to be raised in the driver process, with its first traceback as the cause."""
+        raised = RuntimeError(self.raised) if isinstance(self.raised, str) else self.raised
+        raised.__cause__ = RuntimeError(f"in the sidecar:\n{self.trace}")
+        return raised
+
+
+def main(number: int) -> None:
+    """Serve the socket of this file number until its other end is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    wire = Connection(number)
+    _wires.append(wire)
+    lanes: dict[str, ThreadPoolExecutor] = {}
+    while True:
+        try:
+            number_of_call, lane = wire.recv()
+            call = wire.recv_bytes()
+        except (EOFError, OSError):
+            os._exit(0)  # the driver has ended: nobody wants what is under way
+        if lane not in lanes:
+            lanes[lane] = ThreadPoolExecutor(1, thread_name_prefix=lane)
+        lanes[lane].submit(_called, call).add_done_callback(partial(_answer, number_of_call))
+
+
+def enter(environment: dict[str, str], folder: str, path: list[str]) -> None:
+    """Take over the environment, the working folder and the module path of the driver process."""
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.path[:] = path
+
+
+def tell(function: Callable[..., object], *args: object) -> None:
+    """Call a function in the driver process, without waiting for it."""
+    _send((None, (function, args)))
+
+
+def _called(call: bytes) -> object:
+    """The result of a call; its modules are imported here, in the thread of its lane."""
+    function, args, kwargs = pickle.loads(call)  # noqa: S301 - of the driver process
+    return function(*args, **kwargs)
+
+
+def _answer(number: int, done: Future[object]) -> None:
+    raised = done.exception()
+    _send((number, done.result() if raised is None else Failure.of(raised)))
+
+
+def _send(message: object) -> None:
+    with _writing:
+        _wires[0].send(message)
