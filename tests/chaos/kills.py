@@ -21,20 +21,22 @@ import traceback
 from pathlib import Path
 
 from tests.chaos.driver import EPOCHS, STEPS, train
-from tests.chaos.faults import FAULTS, Fault
+from tests.chaos.faults import FAULTS, Fault, no_fault
 from tests.ledger import check_run
 
 KILLS = 3
+STREAMED = "streamed"
+"""In place of a fault: the rows are streamed."""
 
 
-def child(storage: Path, fault: Fault, seed: int) -> int:
+def child(storage: Path, fault: Fault, seed: int, *, stream: bool) -> int:
     """The id of a process that trains, or resumes, to the end."""
     process = os.fork()
     if not process:
         status = 1
         try:
             fault(random.Random(seed), storage)
-            (storage / "theta").write_text(train(storage))
+            (storage / "theta").write_text(train(storage, stream=stream))
             status = 0
         except BaseException:  # noqa: BLE001 - the process ends here, and this says why
             (storage / "error.txt").write_text(traceback.format_exc())
@@ -63,17 +65,17 @@ def killed(process: int, storage: Path, steps: int) -> bool:
     return True
 
 
-def round_of(storage: Path, fault: str, chance: random.Random) -> int:
+def round_of(storage: Path, fault: Fault, chance: random.Random, *, stream: bool) -> int:
     """How often a run was killed before it came to its end."""
     storage.mkdir()
     kills = 0
     while kills < KILLS:
-        process = child(storage, FAULTS[fault], chance.randrange(2**32))
+        process = child(storage, fault, chance.randrange(2**32), stream=stream)
         if not killed(process, storage, chance.randrange(1, EPOCHS * STEPS // 2)):
             break
         kills += 1
     else:
-        process = child(storage, FAULTS[fault], chance.randrange(2**32))
+        process = child(storage, fault, chance.randrange(2**32), stream=stream)
         _, status = os.waitpid(process, 0)
         assert status == 0, (storage / "error.txt").read_text()
     return kills
@@ -84,12 +86,13 @@ def main(folder: Path, fault: str, rounds: int, seed: int) -> None:
     chance = random.Random(seed)
     whole = folder / "whole"
     whole.mkdir()
-    os.waitpid(child(whole, FAULTS["none"], 0), 0)
+    stream = fault == STREAMED
+    os.waitpid(child(whole, no_fault, 0, stream=stream), 0)
     right = (whole / "theta").read_text()
     kills = 0
     for number in range(rounds):
         storage = folder / str(number)
-        kills += round_of(storage, fault, chance)
+        kills += round_of(storage, FAULTS.get(fault, no_fault), chance, stream=stream)
         theta = (storage / "theta").read_text()
         assert theta == right, f"round {number} of seed {seed}: other parameters"
         check_run(

@@ -20,7 +20,8 @@ MANY = os.environ.get("CHAOS") == "1"
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "fault", ["none", *(pytest.param(f, marks=pytest.mark.slow) for f in ("clock", "slow"))]
+    "fault",
+    ["none", "streamed", *(pytest.param(f, marks=pytest.mark.slow) for f in ("clock", "slow"))],
 )
 def test_every_batch_is_applied_once_whatever_is_killed(fault: str, repository: Path, folder: Path):
     seed = secrets.randbelow(2**32) if MANY else 7

@@ -43,6 +43,7 @@ from tests.laws.test_training import BarrierReducer
 
 X = np.random.default_rng(0).normal(size=(40, 2))
 DATA = DatasetLoader.from_arrays(X, (X[:, 0] > 0).astype(int))
+STREAMED = DatasetLoader.from_arrays(X, (X[:, 0] > 0).astype(int), stream=True, rows_per_task=7)
 SILENT = ServiceError("IBM's service has not answered for 3 s")
 SHOTS = {"backend": "statevector", "backend_options": {"shots": 16}}
 EVALUATIONS = 10  # of the whole training: 8 steps and 2 validations
@@ -92,19 +93,23 @@ def steps_of(storage: Path):
 
 
 @pytest.mark.parametrize("left", [0, 3, 4, 6, 9])
-def test_it_ends_as_a_run_that_was_resumed_by_hand_with_the_other_backend(tmp_path, left):
+@pytest.mark.parametrize("data", [DATA, STREAMED], ids=["held", "streamed"])
+def test_it_ends_as_a_run_that_was_resumed_by_hand_with_the_other_backend(
+    tmp_path, left, data, monkeypatch
+):
     """In the first step, in a step, in both validations; callbacks keep their state."""
+    monkeypatch.setattr("qstore_ray.train.loop.streamed.rows_of_a_window", lambda _: 12)
     stopping = (EarlyStopping(patience=1),)
-    result = trainer(tmp_path / "chain", Failing(left), stopping).fit(DATA)
+    result = trainer(tmp_path / "chain", Failing(left), stopping).fit(data)
     (step,) = result.fallbacks
     stopped = BudgetReachedError("stop", fix="")
     by_hand = tmp_path / "hand"
     with pytest.raises(InterruptedRunError):
-        trainer(by_hand, Failing(left, stopped), stopping, fallback=[]).fit(DATA)
+        trainer(by_hand, Failing(left, stopped), stopping, fallback=[]).fit(data)
     saved, _ = latest_checkpoint(by_hand / "run" / "checkpoints")
     assert saved.manifest["step"] == step["step"]
     other = trainer(by_hand, None, stopping, backend_options={"shots": 16}, fallback=[])
-    resumed = other.run(DATA, RunRequest(existing="resume", changed=True))
+    resumed = other.run(data, RunRequest(existing="resume", changed=True))
     np.testing.assert_array_equal(result.model.theta, resumed.model.theta)
     drop = ("train_seconds", "samples_per_second", "fallbacks")
     mine, hand = (
