@@ -84,12 +84,14 @@ def submit(
     from qstore_ray.cli.submit.head import connect, usual_address
     from qstore_ray.cli.submit.package import package_of
     from qstore_ray.job import JobConfig
+    from qstore_ray.train.run.run_folder import check_name
 
     _check_arguments(arguments or ())
     changes = {"storage": storage, "name": name}
     config = JobConfig.load(
         job, [f"{field}={json.dumps(value)}" for field, value in changes.items() if value]
     )
+    check_name(config.name)
     submission = _checked(id_ or _default_id(config.name, command))
     package = package_of(Path(job))
     if not package.tracked:

@@ -222,8 +222,8 @@ def _checked(
         way = "has finished" if status == "finished" else f"exists ({status})"
         go_on = "existing='resume' continues it, "
         if status == "finished":
-            more = f"More than its {had} trainer.epochs continue it, with existing='resume'; "
-            go_on = more if had else ""
+            more = f"More than its {had} trainer.epochs continue it, with existing='resume'"
+            go_on = f"{more}{_unless_laid_out(record)}; " if had else ""
         raise RunExistsError(
             f"a run of this name {way}",
             field="name",
@@ -232,6 +232,14 @@ def _checked(
             "alone.",
         )
     return path
+
+
+def _unless_laid_out(record: RunDescription) -> str:
+    """What may stand in the way of more epochs."""
+    schedule = record.get("recipe", {}).get("trainer", {}).get("schedule", "constant")
+    if schedule == "constant":
+        return ""
+    return f", unless its schedule {schedule!r} was laid out for its length"
 
 
 def _kept_configuration(path: Path) -> str:

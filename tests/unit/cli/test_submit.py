@@ -135,6 +135,8 @@ def test_too_large_a_package_is_refused_with_sizes(
         (["--id", "../x"], 2, "without '..'"),
         (["--id", "a..b"], 2, "without '..'"),
         (["--id", "a b"], 2, "submission id"),
+        (["--name", "a b"], 2, "a run's name"),
+        (["--name", "../x", "--id", "x"], 2, "a run's name"),
         (["--command", "serve"], 2, "serve"),
         (["--", "--name", "x"], 2, "--name is not an argument of the job's command"),
         (["--", "--storage=x"], 2, "--storage is not an argument"),

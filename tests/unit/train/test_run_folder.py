@@ -148,8 +148,16 @@ def test_a_finished_run_is_never_taken_up(tmp_path: Path, existing: str):
     before = _content(path)
     with pytest.raises(RunExistsError, match="has finished") as caught:
         _open(tmp_path, existing=existing)
-    assert "More than its 3 trainer.epochs" in caught.value.fix
+    assert "More than its 3 trainer.epochs continue it, with existing='resume';" in caught.value.fix
     assert _content(path) == before
+
+
+def test_more_epochs_may_be_refused_for_a_schedule_and_the_advice_says_so(tmp_path: Path):
+    recipe = {**RECIPE, "trainer": {"epochs": 3, "schedule": "cosine"}}
+    _left(tmp_path, "finished", recipe=recipe)
+    with pytest.raises(RunExistsError) as caught:
+        _open(tmp_path, recipe=recipe)
+    assert "unless its schedule 'cosine' was laid out for its length" in caught.value.fix
 
 
 @pytest.mark.parametrize("status", ["failed", "finished"])
