@@ -40,7 +40,7 @@ def first_step(workers: int) -> tuple[float, float]:
         began, seen = time.monotonic(), None
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=dict(os.environ))
         while process.poll() is None:
-            if seen is None and metrics.exists() and _has_step(metrics):
+            if seen is None and metrics.exists() and has_step(metrics):
                 seen = time.monotonic() - began
             time.sleep(0.02)
         if process.returncode or seen is None:
@@ -48,7 +48,8 @@ def first_step(workers: int) -> tuple[float, float]:
         return seen, time.monotonic() - began
 
 
-def _has_step(metrics: Path) -> bool:
+def has_step(metrics: Path) -> bool:
+    """Whether the metrics file has the record of a step."""
     lines = metrics.read_text().splitlines()
     return any(json.loads(line)["event"] in ("step", "epoch") for line in lines[1:3])
 

@@ -27,6 +27,9 @@ WORKER_SETTINGS = {
     # This machine is not preempted and Ray's own metrics are not read: two actors fewer to start.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
+    # A worker imports them as it starts, before it has anything to do, while the driver imports
+    # what it needs itself.
+    "RAY_preload_python_modules": "qstore_ray.train.ray.workers",
     # Ray's coming default; without it every start prints a warning.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }

@@ -34,14 +34,11 @@ _SECONDS = 120.0
 _LONGEST_FOLDER = 32
 """Ray's sockets lie below it, and the path of a socket may have 107 characters."""
 
-_PRELOADED = "qstore_ray.train.ray.workers"
 SETTINGS = {
     **WORKER_SETTINGS,
     **LOOPBACK,
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
-    # A worker imports them as it starts, before it has anything to do.
-    "RAY_preload_python_modules": _PRELOADED,
     # The first training finds workers; `spare.py` starts those for the next one.
     "RAY_enable_worker_prestart": "1",
 }

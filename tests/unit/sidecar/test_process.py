@@ -1,0 +1,140 @@
+"""The sidecar: calls and errors come back, and it never outlives or blocks its driver."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from qstore_ray.errors import ConfigError, RunError
+from qstore_ray.sidecar.process import Sidecar, sidecar
+
+
+def fails() -> None:
+    raise ConfigError("it broke", field="trainer.epochs", value=-1, fix="Give 1.")
+
+
+class UnpicklableError(Exception):
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first} {second}")
+
+
+def fails_strangely() -> None:
+    raise UnpicklableError("not", "here")
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Sidecar]:
+    process = Sidecar()
+    process.enter()
+    yield process
+    process.close()
+
+
+def _is_gone(pid: int) -> bool:
+    """Whether a process ends within ten seconds; one that nobody waits for counts as ended."""
+    stop = time.monotonic() + 10.0
+    while time.monotonic() < stop:
+        status = Path(f"/proc/{pid}/stat")
+        if not status.exists() or ") Z " in status.read_text():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_call_runs_in_another_process(started):
+    assert started.submit("a", math.hypot, 3.0, 4.0).result() == 5.0
+    assert started.submit("a", os.getpid).result() != os.getpid()
+
+
+def test_an_error_comes_back_as_it_was_raised(started):
+    with pytest.raises(ConfigError) as caught:
+        started.submit("a", fails).result()
+    error = caught.value
+    assert (error.message, error.field, error.value, error.fix) == (
+        "it broke", "trainer.epochs", -1, "Give 1.",
+    )  # fmt: skip
+    assert "in fails" in str(error.__cause__)
+
+
+def test_an_error_that_cannot_be_pickled_keeps_its_words(started):
+    with pytest.raises(RuntimeError, match="UnpicklableError: not here"):
+        started.submit("a", fails_strangely).result()
+
+
+def test_lanes_do_not_wait_for_each_other(started):
+    slow = started.submit("slow", time.sleep, 30.0)
+    assert started.submit("fast", math.sqrt, 9.0).result(timeout=20.0) == 3.0
+    assert not slow.done()
+
+
+def test_calls_of_a_lane_keep_their_order(started, tmp_path: Path):
+    file = tmp_path / "list"
+    calls = [started.submit("ordered", _append, file, n) for n in range(20)]
+    for call in calls:
+        call.result()
+    assert file.read_text().split() == [str(n) for n in range(20)]
+
+
+def _append(file: Path, number: int) -> None:
+    with file.open("a") as text:
+        text.write(f"{number}\n")
+
+
+def test_the_environment_and_folder_follow_the_driver(started, tmp_path, monkeypatch):
+    monkeypatch.setenv("SIDECAR_TEST", "seen")
+    monkeypatch.chdir(tmp_path)
+    started.enter()
+    assert started.submit("a", os.getenv, "SIDECAR_TEST").result() == "seen"
+    assert started.submit("a", os.getcwd).result() == str(tmp_path)
+    monkeypatch.undo()
+    started.enter()
+    assert started.submit("a", os.getenv, "SIDECAR_TEST").result() is None
+
+
+def test_one_that_was_killed_is_an_error_and_the_next_is_another():
+    process = Sidecar()
+    pid = process.submit("a", os.getpid).result()
+    waiting = process.submit("a", time.sleep, 60.0)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(RunError, match="process for trackers, scores and figures ended"):
+        waiting.result(timeout=20.0)
+    assert not process.usable
+    with pytest.raises(RunError, match="ended"):
+        process.submit("a", os.getpid).result(timeout=20.0)
+    process.close()
+
+
+def test_it_is_shared_until_it_ends():
+    first = sidecar()
+    assert sidecar() is first
+    os.kill(first.submit("a", os.getpid).result(), signal.SIGKILL)
+    while first.usable:
+        time.sleep(0.01)
+    assert sidecar() is not first
+
+
+@pytest.mark.parametrize("how", ["killed", "ended"])
+def test_it_ends_with_its_driver(how: str, repository: Path):
+    code = (
+        "import os, time; from qstore_ray.sidecar.process import sidecar; "
+        "s = sidecar(); s.submit('slow', time.sleep, 60.0); "
+        "print(s.submit('a', os.getpid).result(), flush=True); "
+        + ("time.sleep(60.0)" if how == "killed" else "")
+    )
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=repository, stdout=subprocess.PIPE, text=True
+    )
+    assert driver.stdout is not None
+    pid = int(driver.stdout.readline())
+    if how == "killed":
+        driver.kill()
+    assert driver.wait(timeout=20.0) == (-signal.SIGKILL if how == "killed" else 0)
+    assert _is_gone(pid)
