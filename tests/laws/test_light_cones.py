@@ -16,6 +16,10 @@ from qstore_ray.circuits.library.library import build_circuit
 from qstore_ray.circuits.observable import Observable, PauliTerm, named_observables, z_observables
 from qstore_ray.circuits.template import Op, Template
 from qstore_ray.errors import BackendError, ConfigError, ResourceError
+from qstore_ray.learn.config import ModelConfig
+from qstore_ray.learn.gradients import get_gradient
+from qstore_ray.learn.model import build_model
+from qstore_ray.learn.step import value_and_grad
 from qstore_ray.simulate import reference
 from qstore_ray.simulate.compile.frame import pauli_rotations
 from qstore_ray.simulate.cones import groups, plan
@@ -194,6 +198,22 @@ def test_rows_and_threads_change_no_bit(name):
         own = back(cotangent[rows])
         np.testing.assert_array_equal(own.params, whole.params[rows])
         np.testing.assert_array_equal(own.rows, whole.rows[rows])
+
+
+@pytest.mark.parametrize("shares", [(32, 8), (16, 16, 8)])
+def test_blocks_of_rows_have_the_same_sums_on_any_number_of_workers(shares):
+    config = ModelConfig(n_qubits=40, layers=1, entanglement="pairwise", observables="z")
+    model = build_model(config, n_features=40, n_classes=2)
+    theta, method = model.initial(0), get_gradient("adjoint", WHOLE)
+    rng = np.random.default_rng(7)
+    x, y = rng.uniform(-1, 1, (40, 40)), rng.integers(0, 2, 40)
+    whole = value_and_grad(model, theta, x, y, WHOLE, method)
+    edges = np.cumsum([0, *shares])
+    parts = [
+        value_and_grad(model, theta, x[a:b], y[a:b], WHOLE, method)
+        for a, b in itertools.pairwise(edges)
+    ]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
 def test_states_that_are_not_kept_are_computed_again_to_the_same_bits(monkeypatch):
