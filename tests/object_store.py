@@ -95,6 +95,12 @@ class FailingObjects:
     def read(self, key: str) -> StoredObject | None:
         return self._objects.read(key)
 
+    def read_range(self, key: str, start: int, end: int) -> bytes:
+        return self._objects.read_range(key, start, end)
+
+    def fetch(self, key: str, path: Path) -> bool:
+        return self._objects.fetch(key, path)
+
     def facts(self, key: str) -> ObjectFacts | None:
         return self._objects.facts(key)
 
@@ -119,3 +125,41 @@ class FailingObjects:
     def delete(self, key: str) -> None:
         self._count(f"delete {key}")
         self._objects.delete(key)
+
+
+class ObjectsBelow:
+    """The objects of other ones below a prefix."""
+
+    def __init__(self, objects: FailingObjects, prefix: str) -> None:
+        self._objects, self._prefix = objects, f"{prefix}/" if prefix else ""
+
+    def read(self, key: str) -> StoredObject | None:
+        return self._objects.read(self._prefix + key)
+
+    def read_range(self, key: str, start: int, end: int) -> bytes:
+        return self._objects.read_range(self._prefix + key, start, end)
+
+    def fetch(self, key: str, path: Path) -> bool:
+        return self._objects.fetch(self._prefix + key, path)
+
+    def facts(self, key: str) -> ObjectFacts | None:
+        return self._objects.facts(self._prefix + key)
+
+    def listing(self, prefix: str = "") -> Mapping[str, ObjectFacts]:
+        found = self._objects.listing((self._prefix + prefix).rstrip("/"))
+        return {key.removeprefix(self._prefix): facts for key, facts in found.items()}
+
+    def names(self) -> list[str]:
+        return sorted({key.partition("/")[0] for key in self.listing() if "/" in key})
+
+    def put(self, key: str, data: bytes | Path) -> str:
+        return self._objects.put(self._prefix + key, data)
+
+    def create(self, key: str, data: bytes) -> str | None:
+        return self._objects.create(self._prefix + key, data)
+
+    def replace(self, key: str, data: bytes, tag: str) -> str | None:
+        return self._objects.replace(self._prefix + key, data, tag)
+
+    def delete(self, key: str) -> None:
+        self._objects.delete(self._prefix + key)

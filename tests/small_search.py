@@ -10,6 +10,7 @@ from typing import Any
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.job import JobConfig
+from qstore_ray.storage.address import storage_folder
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.schedulers import get_scheduler
 from qstore_ray.tune.study.opening import open_study
@@ -35,7 +36,7 @@ TABLE: dict[str, Any] = {
 }
 
 
-def job_of(storage: Path, **trainer: Any) -> JobConfig:
+def job_of(storage: str | Path, **trainer: Any) -> JobConfig:
     """The job, with further fields of its trainer."""
     tables = {**TABLE, "storage": str(storage), "trainer": {**TABLE["trainer"], **trainer}}
     return JobConfig.from_dict(tables)
@@ -57,7 +58,7 @@ def plan_of(job: JobConfig, config: TuneConfig, dataset: Dataset | None = None) 
     """What the driver sends to its trials."""
     dataset = dataset or DatasetLoader.load(job.dataset)
     scheduler = get_scheduler(config.scheduler, config.scheduler_options)
-    return Plan(job, config, Path(job.storage) / job.name, for_trials(dataset), scheduler)
+    return Plan(job, config, storage_folder(job.storage) / job.name, for_trials(dataset), scheduler)
 
 
 class Listener(Link):

@@ -36,6 +36,7 @@ _RETRY: Any = {
         "base": 2,
     },
 }
+_PART_BYTES = 2**23
 _CLIENT: Any = {"connect_timeout": "3s", "timeout": "60s"}
 _ENDPOINTS = {"s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")}
 _KEYS = {
@@ -70,6 +71,28 @@ class CloudObjects:
             except FileNotFoundError as exc:
                 self._check_bucket(exc)
                 return None
+
+    def read_range(self, key: str, start: int, end: int) -> bytes:
+        """The bytes of an object from `start` to before `end`; of an absent one, an error."""
+        import obstore
+
+        with self._translated(f"read {key}"):
+            return bytes(obstore.get_range(self._store, key, start=start, end=end))
+
+    def fetch(self, key: str, path: Path) -> bool:
+        """Write an object to a file, part by part; whether there is such an object."""
+        import obstore
+
+        with self._translated(f"read {key}"):
+            try:
+                parts = obstore.get(self._store, key).stream(min_chunk_size=_PART_BYTES)
+            except FileNotFoundError as exc:
+                self._check_bucket(exc)
+                return False
+            with path.open("wb") as file:
+                for part in parts:
+                    file.write(part)
+        return True
 
     def facts(self, key: str) -> ObjectFacts | None:
         """Size, tag and time of an object; None if it is absent."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qstore_ray.errors import RunError, UsageError
 from qstore_ray.files import unwritable_fix, write_durably
 from qstore_ray.storage import cloud
 from qstore_ray.storage.address import StorageAddress
+
+if TYPE_CHECKING:
+    from qstore_ray.storage.objects import Objects
 
 _SAVING = ".saving"
 
@@ -86,12 +91,24 @@ def fetched_folder(address: StorageAddress, names: dict[str, bool]) -> Path:
     for name, again in names.items():
         path = address.stage / name
         if again or not path.is_file():
-            found = objects.read(name)
-            if found is None:
-                path.unlink(missing_ok=True)
-            else:
-                _kept(path, found.data)
+            _fetch(objects, name, path)
     return address.stage
+
+
+def _fetch(objects: Objects, name: str, path: Path) -> None:
+    """Copy an object of any size; a copy that breaks off leaves none."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if objects.fetch(name, part):
+                part.replace(path)
+            else:
+                path.unlink(missing_ok=True)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as exc:
+        raise stage_error(path.parent, exc) from exc
 
 
 def _kept(path: Path, data: bytes) -> Path:

@@ -147,8 +147,7 @@ def check_holder(objects: Objects, token: str) -> None:
     Raises:
         StorageError: the lease is not this attempt's.
     """
-    found = objects.read(LEASE)
-    if found is None or _parsed(found).get("token") != token:
+    if not is_holder(objects, token):
         raise StorageError(
             "another attempt has taken this run over, since this one was not heard of for "
             f"{SECONDS:.0f} s",
@@ -156,6 +155,12 @@ def check_holder(objects: Objects, token: str) -> None:
             fix="Nothing more is written by this one. Continue with existing='resume' when the "
             "other has ended.",
         )
+
+
+def is_holder(objects: Objects, token: str) -> bool:
+    """Whether the lease is, or was last, the one of this token."""
+    found = objects.read(LEASE)
+    return found is not None and _parsed(found).get("token") == token
 
 
 def is_leased(objects: Objects) -> bool:

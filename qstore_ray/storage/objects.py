@@ -36,6 +36,14 @@ class Objects(Protocol):
         """An object; None if it is absent."""
         ...
 
+    def read_range(self, key: str, start: int, end: int) -> bytes:
+        """The bytes of an object from `start` to before `end`; of an absent one, an error."""
+        ...
+
+    def fetch(self, key: str, path: Path) -> bool:
+        """Write an object to a file, part by part; whether there is such an object."""
+        ...
+
     def facts(self, key: str) -> ObjectFacts | None:
         """Size, tag and time of an object; None if it is absent."""
         ...

@@ -29,6 +29,7 @@ from qstore_ray.track.base import Status
 from qstore_ray.track.logs.logging import announce
 from qstore_ray.train.config import TrainingJob
 from qstore_ray.train.finish import take_all
+from qstore_ray.train.run.origin import refresh_trial
 from qstore_ray.train.run.run_folder import Existing
 from qstore_ray.tune.config import TuneConfig
 from qstore_ray.tune.driver.capacity import Room
@@ -168,7 +169,7 @@ class Tuner:
                     stopped, reached = True, exc
             for name in usage.refresh():  # billed since the trial ended
                 tracking.revise(study.folder / name, usage.metrics_of(name))
-            result = study.reach(self._read)
+            result = self._read_whole(study, earlier)
             if not stopped and (left := study.left) and study.is_exhausted:
                 note = self.display.note if self.display else partial(announce, "note")
                 note(f"every point of the space was tried; {left} trials fewer than asked for")
@@ -198,6 +199,12 @@ class Tuner:
                 result.write(study.folder)
                 tracking.revise_study(usage.metrics_of())
         return result
+
+    def _read_whole(self, study: Study, earlier: StudyResult) -> StudyResult:
+        """The study, with the epochs of trials that were trained on other machines."""
+        for trial in earlier.trials:
+            refresh_trial(study.folder / trial.run, ("metrics.jsonl",))
+        return study.reach(self._read)
 
     def _read(self) -> StudyResult:
         return StudyResult.load(

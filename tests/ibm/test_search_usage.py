@@ -22,7 +22,7 @@ from qstore_ray.tune.driver.tracking import SearchTracking
 from qstore_ray.tune.driver.usage import SearchUsage
 from qstore_ray.tune.driver.watch import Watch
 from qstore_ray.tune.study.result import read_result
-from qstore_ray.tune.study.study import Pruned, TrialOutcome
+from qstore_ray.tune.study.trial_result import Pruned, TrialOutcome
 from qstore_ray.tune.trial.trial import TrialRunner
 from tests.ibm.test_searches import job
 from tests.small_search import RATE, Listener, config_of, plan_of, study_of

@@ -56,10 +56,7 @@ def ui(
         ray_page,
     )
     from qstore_ray.tune.dashboards.servers import serve
-    from qstore_ray.tune.study.address import check_no_address
 
-    if study is not None:
-        check_no_address(storage)
     folder = storage_folder(storage)
     pages = []
     if study is None:

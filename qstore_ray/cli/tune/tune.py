@@ -151,26 +151,29 @@ def _read(name: str, storage: str, url: str | None) -> tuple[StudyResult, Path]:
         UsageError: the study does not exist.
         StudyError: its storage is locked, damaged or out of reach.
     """
+    from qstore_ray.storage.address import is_address, storage_folder
+    from qstore_ray.train.run.origin import refresh_study
     from qstore_ray.tune.dashboards.pages import unknown_study_error
-    from qstore_ray.tune.study.address import check_no_address, for_field
+    from qstore_ray.tune.study.address import for_field
     from qstore_ray.tune.study.ownership import recorded_url
     from qstore_ray.tune.study.result import StudyResult
     from qstore_ray.tune.study.storage import JOURNAL
 
-    check_no_address(name)
-    check_no_address(storage)
     if url is not None:
-        place = Path(name) if len(Path(name).parts) > 1 else Path(storage) / name
-        folder = real_path(place)
+        is_place = len(Path(name).parts) > 1 or is_address(name)
+        folder = storage_folder(name) if is_place else storage_folder(storage) / name
         with for_field("--storage-url"):
             return StudyResult.load(folder.parent, folder.name, storage_url=url), folder
-    for path in (expanded(name), expanded(storage) / name):
+    places = (name,) if is_address(name) else (expanded(name), storage_folder(storage) / name)
+    for path in map(storage_folder, places):
+        if name:
+            refresh_study(path)
         if name and ((path / JOURNAL).is_file() or recorded_url(path)):
             folder = real_path(path)
             return StudyResult.load(folder.parent, folder.name), folder
     raise unknown_study_error(
         name,
-        expanded(storage),
+        storage_folder(storage),
         "Run a search first, or give --storage, or --storage-url for a database.",
     )
 

@@ -215,20 +215,23 @@ class Dataset:
         return save_dataset(self, expanded(folder))
 
     @staticmethod
-    def load(folder: str | Path) -> Dataset:
+    def load(folder: str | Path, *, stream: bool | None = None) -> Dataset:
         """The dataset that `save` wrote into `folder`, with the same fingerprint.
 
         Of an address, a copy on this machine is read; what has not changed is not fetched again.
+        Streamed, nothing is copied: whoever reads rows fetches the blocks that he reads.
+
+        Args:
+            stream: whether a training reads the rows part by part; None is as it was saved.
 
         Raises:
             DataError: no dataset there, or its files are not what was written.
             StorageError: the object store cannot be used.
         """
-        from qstore_ray.data.read.saved import fetched_dataset, load_dataset
+        from qstore_ray.data.read.saved import load_dataset
 
         address = address_of(folder, "folder")
-        path = expanded(folder) if address is None else fetched_dataset(address)
-        return load_dataset(path, Dataset)
+        return load_dataset(expanded(folder) if address is None else address, Dataset, stream)
 
     def describe(self) -> str:
         """The dataset in a few lines of text."""

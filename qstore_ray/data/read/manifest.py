@@ -95,7 +95,7 @@ def read_manifest(folder: Path) -> Manifest:
     return checked
 
 
-def no_manifest_error(folder: Path, why: str) -> DataError:
+def no_manifest_error(folder: str | Path, why: str) -> DataError:
     """The error of a manifest that does not fit itself or its files."""
     return DataError(
         f"{MANIFEST} is not what Dataset.save writes: {why}",

@@ -1,4 +1,7 @@
-"""The rows of a saved dataset: a Parquet file a split, one row group a read task."""
+"""The rows of a saved dataset: a Parquet file a split, one row group a read task.
+
+The file is on this machine, or in an object store, of which each task reads its own ranges.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ import pyarrow.parquet as pq
 from qstore_ray.data.read.plan import ReadPlan
 from qstore_ray.data.rows.raw import read_raw
 from qstore_ray.errors import DataError
+from qstore_ray.storage.address import address_of
+from qstore_ray.storage.ranges import ObjectFile
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
@@ -19,7 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RowGroup:
-    """A read task: one row group of a saved split."""
+    """A read task: one row group of a saved split.
+
+    Attributes:
+        path: of the file, or its address in an object store.
+    """
 
     path: str
     number: int
@@ -29,9 +38,10 @@ class RowGroup:
 
         Raises:
             DataError: the file is gone or damaged.
+            StorageError: the object store cannot be used.
         """
         try:
-            with pq.ParquetFile(self.path) as file:
+            with open_rows(self.path) as file:
                 table = file.read_row_group(self.number)
         except (OSError, pa.ArrowException) as exc:
             raise DataError(
@@ -46,6 +56,14 @@ class RowGroup:
         if "weight" in table.column_names:
             columns["weight"] = table.column("weight").to_numpy()
         return columns
+
+
+def open_rows(path: str) -> pq.ParquetFile:
+    """The Parquet file at a path or an address; of the latter, what is asked for is fetched."""
+    address = address_of(path, "path")
+    if address is None:
+        return pq.ParquetFile(path)
+    return pq.ParquetFile(ObjectFile(address), pre_buffer=True)  # neighbouring columns at once
 
 
 def label_values(table: pa.Table) -> AnyArray:

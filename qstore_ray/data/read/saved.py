@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from qstore_ray.data.augment.expansion import Expansion, expansion_of
 from qstore_ray.data.config import DatasetConfig
@@ -31,12 +31,13 @@ from qstore_ray.data.read.manifest import (
     FORMAT,
     MANIFEST,
     PREPARATION,
+    Manifest,
     files_of,
     no_manifest_error,
     read_manifest,
 )
 from qstore_ray.data.read.plan import ReadPlan, SplitTask
-from qstore_ray.data.read.row_groups import RowGroup, label_values, write_rows
+from qstore_ray.data.read.row_groups import RowGroup, label_values, open_rows, write_rows
 from qstore_ray.data.read.schema import Schema
 from qstore_ray.data.read.size import streams
 from qstore_ray.data.rows.labels import KINDS, ClassLabels, Labels
@@ -110,36 +111,40 @@ def upload_dataset(dataset: Dataset, address: StorageAddress) -> str:
     return str(address)
 
 
-def fetched_dataset(address: StorageAddress) -> Path:
-    """A copy of a saved dataset on this machine.
-
-    Raises:
-        DataError: no dataset there.
-        StorageError: the object store cannot be used.
-    """
-    folder = fetched_folder(address, {MANIFEST: True})
-    known = read_manifest(folder).sha256
-    changed = {
-        name: not (folder / name).is_file() or sha256_of(folder / name) != digest
-        for name, digest in known.items()
-    }
-    return fetched_folder(address, changed)
-
-
-def load_dataset(folder: Path, make: Callable[..., Dataset]) -> Dataset:
+def load_dataset(
+    place: Path | StorageAddress, make: Callable[..., Dataset], stream: bool | None = None
+) -> Dataset:
     """The dataset that `save_dataset` wrote; its rows are read when they are asked for.
+
+    From an object store the files are copied to this machine, unless the rows are streamed: then
+    each task reads its own ranges, and checks the rows against the manifest.
+
+    Args:
+        stream: whether the rows are streamed; None is what was saved with them.
 
     Raises:
         DataError: no dataset, an unknown format, or a file that is not what was written.
+        StorageError: the object store cannot be used.
     """
+    folder = place if isinstance(place, Path) else fetched_folder(place, {MANIFEST: True})
     manifest = read_manifest(folder)
-    for name, expected in manifest.sha256.items():
-        path = folder / name
-        if not path.is_file() or sha256_of(path) != expected:
+    config = DatasetConfig(**manifest.config)
+    if stream is not None:
+        config = config.model_copy(update={"stream": stream})
+    n_rows = sum(manifest.rows.values())
+    streamed = streams(config.stream, n_rows, manifest.schema.n_raw_features, held=False)
+    if isinstance(place, Path):
+        rows_at, here = str(place.resolve()), list(manifest.sha256)
+    else:
+        here = [PREPARATION] if streamed else list(manifest.sha256)
+        rows_at = str(place if streamed else folder.resolve())
+        fetched_folder(place, {name: not _is_whole(folder, name, manifest) for name in here})
+    for name in here:
+        if not _is_whole(folder, name, manifest):
             raise DataError(
                 f"{name} is missing or not what was written",
                 field="folder",
-                value=str(folder),
+                value=str(place),
                 fix="Copy the folder again, or make it again with Dataset.save.",
             )
     with np.load(folder / PREPARATION, allow_pickle=False) as arrays:
@@ -147,13 +152,10 @@ def load_dataset(folder: Path, make: Callable[..., Dataset]) -> Dataset:
         preparation = Preparation.from_arrays(
             dict(arrays), {"n_features": spec.n_features, "steps": list(spec.steps)}
         )
-    config = DatasetConfig(**manifest.config)
     labels: Labels = KINDS[config.task](manifest.classes)
     if manifest.merged:
         labels = ClassLabels(manifest.classes, manifest.merged)
     expansion = expansion_of(config, manifest.schema)
-    n_rows = sum(manifest.rows.values())
-    streamed = streams(config.stream, n_rows, manifest.schema.n_raw_features, held=False)
     return make(
         config=config,
         schema=manifest.schema,
@@ -164,7 +166,7 @@ def load_dataset(folder: Path, make: Callable[..., Dataset]) -> Dataset:
         provenance=manifest.provenance,
         plans={
             split: _plan(
-                folder / f"{split}.parquet",
+                f"{rows_at}/{split}.parquet",
                 split,
                 digests,
                 labels,
@@ -178,8 +180,13 @@ def load_dataset(folder: Path, make: Callable[..., Dataset]) -> Dataset:
     )
 
 
+def _is_whole(folder: Path, name: str, manifest: Manifest) -> bool:
+    path = folder / name
+    return path.is_file() and sha256_of(path) == manifest.sha256[name]
+
+
 def _plan(
-    path: Path,
+    path: str,
     split: str,
     digests: tuple[str, ...],
     labels: Labels,
@@ -188,18 +195,24 @@ def _plan(
     *,
     streamed: bool,
 ) -> ReadPlan:
-    with pq.ParquetFile(path) as file:
-        if file.num_row_groups != len(digests):
-            raise no_manifest_error(path.parent, f"{path.name} has {file.num_row_groups} blocks")
-        sizes = [file.metadata.row_group(number).num_rows for number in range(len(digests))]
-        weighted = "weight" in file.schema_arrow.names
-        kept = file.read(columns=["row", "weight"] if weighted else ["row"])
-        rows = kept.column("row").to_numpy()
-        weight = kept.column("weight").to_numpy() if weighted else None
-        y = labels.encode(label_values(file.read(columns=["y"]))) if streamed else None
+    try:
+        with open_rows(path) as file:
+            if file.num_row_groups != len(digests):
+                folder, _, name = path.rpartition("/")
+                raise no_manifest_error(folder, f"{name} has {file.num_row_groups} blocks")
+            sizes = [file.metadata.row_group(number).num_rows for number in range(len(digests))]
+            weighted = "weight" in file.schema_arrow.names
+            kept = file.read(columns=["row", "weight"] if weighted else ["row"])
+            rows = kept.column("row").to_numpy()
+            weight = kept.column("weight").to_numpy() if weighted else None
+            y = labels.encode(label_values(file.read(columns=["y"]))) if streamed else None
+    except (OSError, pa.ArrowException) as exc:
+        raise DataError(
+            f"a saved dataset cannot be read: {exc}", field="folder", value=path
+        ) from exc
     tasks = tuple(
         SplitTask(
-            source=RowGroup(str(path.resolve()), number),
+            source=RowGroup(path, number),
             digest=digest,
             take=np.arange(size),
             columns=None,

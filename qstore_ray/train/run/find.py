@@ -7,10 +7,12 @@ from pathlib import Path
 from qstore_ray.errors import UsageError, unknown_name_error
 from qstore_ray.files import expanded, is_folder, is_there, real_path
 from qstore_ray.storage.address import StorageAddress, address_of, storage_folder
+from qstore_ray.storage.contents import METRICS, RECORD, STUDY, STUDY_RECORD, is_study
+from qstore_ray.track.base import RUN_INFO_FILE
 from qstore_ray.train.run.lock import is_held
 from qstore_ray.train.run.origin import refresh, runs_at
 
-_OF_A_LIST = ("run.json", "config.toml", "metrics.jsonl")
+_OF_A_LIST = (RECORD, "config.toml", METRICS, STUDY, STUDY_RECORD, RUN_INFO_FILE)
 _SIGNS_OF_A_RUN = ("run.json", "config.toml", "metrics.jsonl", "checkpoints")
 
 
@@ -62,13 +64,7 @@ def run_folders(storage: str) -> list[Path]:
     Raises:
         UsageError: it is no folder, or may not be read.
     """
-    address = address_of(storage)
-    if address is None:
-        return [path for path in _children(storage) if _is_run(path) and not _is_study(path)]
-    paths = [(address / name).stage for name in runs_at(address)]
-    for path in paths:
-        refresh(path, _OF_A_LIST)
-    return [path for path in paths if _is_run(path)]
+    return [path for path in _listed(storage) if _is_run(path) and not is_study(path)]
 
 
 def study_folders(storage: str) -> list[Path]:
@@ -77,9 +73,7 @@ def study_folders(storage: str) -> list[Path]:
     Raises:
         UsageError: it is no folder, or may not be read.
     """
-    if address_of(storage) is not None:  # studies are kept in folders alone
-        return []
-    return [path for path in _children(storage) if _is_study(path)]
+    return [path for path in _listed(storage) if is_study(path)]
 
 
 def _fetched(address: StorageAddress, run: str) -> Path:
@@ -92,6 +86,17 @@ def _fetched(address: StorageAddress, run: str) -> Path:
         value=run,
         fix="Give the address of a run, such as s3://bucket/runs/digits.",
     )
+
+
+def _listed(storage: str) -> list[Path]:
+    """The folders in `storage`; of an object store copies, with what a list needs."""
+    address = address_of(storage)
+    if address is None:
+        return _children(storage)
+    paths = [(address / name).stage for name in runs_at(address)]
+    for path in paths:
+        refresh(path, _OF_A_LIST)
+    return paths
 
 
 def _children(storage: str) -> list[Path]:
@@ -109,17 +114,8 @@ def _children(storage: str) -> list[Path]:
         ) from exc
 
 
-STUDY = "study.journal"
-"""The file of a study that is kept in its own folder."""
-
-
 def _is_run(path: Path) -> bool:
     """An attempt for which the disk had no room leaves nothing but its lock, which it gave up."""
     return any(is_there(path / name) for name in _SIGNS_OF_A_RUN) or (
         is_folder(path) and is_held(path)
     )
-
-
-def _is_study(path: Path) -> bool:
-    """A study has some of a run's files."""
-    return is_there(path / STUDY)

@@ -20,7 +20,9 @@ from qstore_ray.config import read_toml
 from qstore_ray.credentials import redact_text
 from qstore_ray.errors import MissingDependencyError, UsageError, unknown_name_error
 from qstore_ray.files import expanded, real_path
+from qstore_ray.storage.address import is_address, storage_folder
 from qstore_ray.track.config import TrackConfig, artifact_folder, default_uri, sqlite_file
+from qstore_ray.train.run.origin import refresh_study
 from qstore_ray.tune.dashboards.servers import HOST, Page, read_page
 from qstore_ray.tune.study.address import with_login
 from qstore_ray.tune.study.ownership import recorded_url, study_folders
@@ -49,7 +51,9 @@ def find_study(study: str, storage: Path) -> StudyStores:
     Raises:
         UsageError: no such study exists.
     """
-    for folder in (expanded(study), storage / study):
+    places = (study,) if is_address(study) else (expanded(study), storage / study)
+    for folder in map(storage_folder, places):
+        refresh_study(folder)
         made_of = folder / "config.toml"
         job = read_toml(made_of) if made_of.exists() else {}
         url = recorded_url(folder)

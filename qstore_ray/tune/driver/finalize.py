@@ -11,10 +11,12 @@ from qstore_ray.backends.paid import RunIdentity
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.errors import BudgetReachedError, InterruptedRunError, RunError
 from qstore_ray.files import unwritable_fix, write_durably
+from qstore_ray.storage.address import shown_place
 from qstore_ray.track.config import TrackConfig, default_uri
 from qstore_ray.track.mlflow.store import RUN_ID_FILE
 from qstore_ray.train.ray.interrupt import outlast_signal
 from qstore_ray.train.request import RunRequest
+from qstore_ray.train.run.origin import refresh_trial
 from qstore_ray.train.run.run_folder import Existing, read_run_record
 from qstore_ray.train.trainer import QuantumTrainer
 from qstore_ray.tune.driver.refit import refit_job
@@ -114,8 +116,9 @@ def refit(plan: Plan, result: StudyResult) -> None:
     job = alone(plan.config.space.apply(plan.job, best.parameters))
     epochs = len(best.epochs) if plan.config.parts == 1 else None
     job, notes = refit_job(job, epochs, folds=plan.config.folds)
-    job = job.model_copy(update={"name": REFIT, "storage": str(plan.folder)})
+    job = job.model_copy(update={"name": REFIT, "storage": shown_place(plan.folder)})
     toml, folder = job.to_toml(), plan.folder / REFIT
+    refresh_trial(folder)
     status = _status(folder, toml)
     if status == "finished":
         return
@@ -123,7 +126,7 @@ def refit(plan: Plan, result: StudyResult) -> None:
         job.model,
         job.trainer,
         name=REFIT,
-        storage=plan.folder,
+        storage=job.storage,
         cluster=job.cluster,
         track=_track(plan),
     )

@@ -23,7 +23,8 @@ from qstore_ray.errors import BudgetReachedError, QStoreError
 from qstore_ray.train.ray.errors import meaning
 from qstore_ray.tune.schedulers.base import Result
 from qstore_ray.tune.study import study as studies
-from qstore_ray.tune.study.study import Pruned, Study, TrialFailure, TrialOutcome
+from qstore_ray.tune.study.study import Study
+from qstore_ray.tune.study.trial_result import Pruned, TrialFailure, TrialOutcome
 from qstore_ray.tune.trial.messages import BudgetReport, FinalReport, Message, message_of
 from qstore_ray.types import Table
 

@@ -39,6 +39,7 @@ from qstore_ray.track.follow import Follower, TrackerFailure, open_trackers
 from qstore_ray.track.jsonl import MetricsFile, epoch_records, read_records
 from qstore_ray.track.logs.text import metrics_of
 from qstore_ray.track.sync import sync_run
+from qstore_ray.train.run.origin import refresh_trial
 from qstore_ray.tune.driver.gate import Gate, StudyTracker, TrialTracker
 from qstore_ray.tune.space.fields import Values
 from qstore_ray.types import ReadOnlyTable
@@ -192,6 +193,7 @@ class SearchTracking:
         run_dir = run_dir.resolve()
         if not self._after_a_kill or not (run_dir / RUN_INFO_FILE).exists():
             return
+        refresh_trial(run_dir)
         _write_means(run_dir)
         run, outcome = RunInfo.load(run_dir)
         if outcome is None:
@@ -292,6 +294,7 @@ def register_best(
     from qstore_ray.track.mlflow.registry import register_model
     from qstore_ray.train.model.trained import TrainedModel
 
+    refresh_trial(folder / trial_name)
     model = TrainedModel.load(folder / trial_name)
     run_dir = folder / Path(trial_name).parts[0]  # a trial is one run, of however many trainings
     return register_model(run_dir, name, model=model, config=config)

@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from qstore_ray.track.base import Status
+from qstore_ray.train.run.origin import refresh_trial
 from qstore_ray.tune.driver.display import BestTrial, SearchDisplay
 from qstore_ray.tune.driver.tracking import SearchTracking
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.study.result import StudyResult
-from qstore_ray.tune.study.study import Pruned, Trial, TrialFailure, TrialOutcome
-from qstore_ray.tune.study.trial_result import TrialResult
+from qstore_ray.tune.study.study import Trial
+from qstore_ray.tune.study.trial_result import Pruned, TrialFailure, TrialOutcome, TrialResult
 from qstore_ray.tune.trial.epoch_reports import score
 from qstore_ray.tune.trial.messages import FinalReport
 from qstore_ray.tune.trial.plan import Plan
@@ -73,6 +74,7 @@ class Watch:
 
     def trial_ended(self, trial: Trial, outcome: TrialOutcome, report: FinalReport | None) -> None:
         """Record it, and show how it ended."""
+        refresh_trial(self._plan.folder / trial.name)
         status, values, reason = _told(outcome)
         summary: Table = {"outcome": status}
         if report is not None:

@@ -69,21 +69,6 @@ def for_field(field: str) -> Iterator[None]:
         raise
 
 
-def check_no_address(storage: str | Path) -> None:
-    """Refuse an object store as the place of studies; runs may be there.
-
-    Raises:
-        ConfigError: it is one.
-    """
-    if is_address(storage):
-        raise ConfigError(
-            "a study is not kept in an object store, only single runs are",
-            field="storage",
-            value=str(storage),
-            fix="Give a folder that all nodes see; tune.storage_url can name a database besides.",
-        )
-
-
 def check_outlives(url: str) -> None:
     """Check that a database is still there when this process has ended.
 
@@ -177,9 +162,14 @@ def same_database(url: str, other: str) -> bool:
     return place(url) == place(other)
 
 
+def is_folder_address(reference: str) -> bool:
+    """Whether a study is named by its address in an object store."""
+    return is_address(reference) and reference.partition("://")[0].lower() in ("s3", "gs", "az")
+
+
 def split_reference(reference: str) -> tuple[str, str]:
     """Address and study of `URL#name`; the address of a study's folder is empty."""
-    if "://" not in reference:
+    if "://" not in reference or is_folder_address(reference):
         return "", reference
     address, _, name = reference.rpartition("#")
     return address, name

@@ -8,7 +8,8 @@ from typing import Any
 
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, RunExistsError, under
-from qstore_ray.storage.address import storage_folder
+from qstore_ray.storage.address import origin_of, shown_place, storage_folder
+from qstore_ray.train.run.origin import is_run, refresh_study
 from qstore_ray.train.run.place import check_place, nearest
 from qstore_ray.train.run.run_folder import Existing, check_existing, check_name
 from qstore_ray.tune.config import TuneConfig
@@ -16,7 +17,6 @@ from qstore_ray.tune.samplers import Learner, get_sampler
 from qstore_ray.tune.samplers.base import Design
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.address import (
-    check_no_address,
     check_outlives,
     for_field,
     same_database,
@@ -50,8 +50,10 @@ def check_study(
             chosen.check(space, len(config.objectives))
         if isinstance(chosen, Design):
             chosen.points(space, seed=0, limit=config.trials)
-    check_no_address(storage)
     folder = storage_folder(storage) / check_name(name)
+    refresh_study(folder)
+    if origin_of(folder) is not None and is_run(folder):
+        raise _is_run_error(folder)
     _check_folder(folder, config.storage_url, existing)
     return folder
 
@@ -73,12 +75,7 @@ def _check_folder(folder: Path, url: str | None, existing: Existing) -> None:
     if not nearest(folder).is_symlink():  # which is named by what follows it
         check_place(folder)
     if (folder / "run.json").exists():
-        raise RunExistsError(
-            "there is a run of this name",
-            field="name",
-            value=str(folder),
-            fix="Take another name for the study.",
-        )
+        raise _is_run_error(folder)
     if url is not None:
         with for_field("tune.storage_url"):
             check_outlives(url)
@@ -94,6 +91,15 @@ def _check_folder(folder: Path, url: str | None, existing: Existing) -> None:
         _check_owner(folder, url, deletes=existing == "replace")
     if existing == "error" and (there if url is None else folder.name in there):
         raise study_exists_error(folder.name)
+
+
+def _is_run_error(folder: Path) -> RunExistsError:
+    return RunExistsError(
+        "there is a run of this name",
+        field="name",
+        value=shown_place(folder),
+        fix="Take another name for the study.",
+    )
 
 
 def _check_same_storage(folder: Path, url: str | None) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import BaseTrial, FrozenTrial
 
+    from qstore_ray.tune.space.space import Space
     from qstore_ray.types import ReadOnlyTable
 
 DESIGN: Final = "design"
@@ -116,3 +117,10 @@ def recorded_usage(marks: ReadOnlyTable) -> dict[str, PaidUsage]:
         if name == USED or name.startswith(f"{USED}/")
     }
     return {run: used for run, used in found.items() if used}
+
+
+def enqueue(study: optuna.Study, space: Space, values: Values, marks: Marks) -> None:
+    """Put a point in the queue of a study; what it leaves out, the sampler will choose."""
+    searched = {field: v for field, v in values.items() if space.parameters[field].type != "fixed"}
+    stored = {field: space.parameters[field].stored(value) for field, value in searched.items()}
+    study.enqueue_trial(stored, user_attrs=dict(marks))

@@ -2,6 +2,9 @@
 
 A study lives in `<storage>/<name>/`, beside the run folders of its trials (`trial-0007`). With a
 URL it lives in a database, and the folder has only the run folders.
+
+In an object store the folder is a copy, the stage. The journal is uploaded whenever it has grown,
+before the step that wrote it returns; each trial uploads its own run, as any run does.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from qstore_ray.backends.paid import new_identity
 from qstore_ray.config import Config, fingerprint
 from qstore_ray.errors import StudyError
 from qstore_ray.train.run.lock import lock_folder
+from qstore_ray.train.run.origin import RunOrigin, delete_trials, open_origin
 from qstore_ray.train.run.place import make_folder
 from qstore_ray.train.run.run_folder import Existing
 from qstore_ray.tune.config import TuneConfig
@@ -33,6 +37,7 @@ from qstore_ray.tune.study.attributes import (
     RUN_ID,
     SAME_AS,
     Marks,
+    enqueue,
     fail_interrupted,
     root,
 )
@@ -47,7 +52,7 @@ from qstore_ray.tune.study.recipe import KEY, StudyRecipe, check_same, public, s
 from qstore_ray.tune.study.repeats import Tried, size_of
 from qstore_ray.tune.study.storage import name_of, open_storage, study_names
 from qstore_ray.tune.study.storage_errors import translated
-from qstore_ray.tune.study.study import Study, enqueue
+from qstore_ray.tune.study.study import Study
 from qstore_ray.tune.study.warm_start import add_copies, trials_to_copy
 
 if TYPE_CHECKING:
@@ -81,6 +86,7 @@ def open_study(
         RunExistsError: the study exists and `existing` is "error", it is made of something
             else, another process has it open, or no study exists to resume.
         StudyError: its storage is locked, damaged or out of reach.
+        StorageError: the object store cannot be used.
     """
     folder = check_study(storage, name, config, job=job, existing=existing)
     space, url, trials, seed = config.space, config.storage_url, config.trials, config.seed
@@ -92,6 +98,7 @@ def open_study(
     with ExitStack() as until_opened:
         lock = until_opened.enter_context(_locked(folder))
         until_opened.callback(remove_empty, made)
+        origin = _leased(folder, until_opened)
         with translated(where):
             # Refused before anything is deleted or made.
             copies = [
@@ -101,6 +108,7 @@ def open_study(
             ]
             sweep_folder(folder)
             if existing == "replace":
+                delete_trials(folder)
                 delete_study(folder, name, url)
             study = _load(folder, name, url, recipe, resume=existing == "resume")
             if RUN_ID not in study.user_attrs:
@@ -110,13 +118,15 @@ def open_study(
             _repeat_interrupted(study)
             # Where it left off, a seeded generator must not begin from the start again.
             study.sampler = _optuna_sampler(chosen, seed, len(study.get_trials(deepcopy=False)))
+        if origin is not None:
+            origin.upload()
         until_opened.pop_all()
     # The trials of a population change while they train, so no two of them are the same.
     population = get_scheduler(config.scheduler, config.scheduler_options).mutates
     tried = None if population else Tried(space, size_of(space), seed)
     return Study(
         folder, study, space=space, objectives=config.objectives, trials=trials, points=design,
-        tried=tried, where=where, lock=lock,
+        tried=tried, where=where, lock=lock, origin=origin,
     )  # fmt: skip
 
 
@@ -132,6 +142,13 @@ def _locked(folder: Path) -> IO[str]:
             value=str(folder),
             fix="Give a storage folder that you may write to.",
         ) from exc
+
+
+def _leased(folder: Path, until_opened: ExitStack) -> RunOrigin | None:
+    origin = open_origin(folder, "study")
+    if origin is not None:
+        until_opened.callback(origin.close)
+    return origin
 
 
 def _load(

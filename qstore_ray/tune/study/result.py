@@ -13,10 +13,11 @@ from typing import Any, TypedDict, cast
 
 from qstore_ray.config import dump_toml, set_field
 from qstore_ray.errors import RunError
-from qstore_ray.files import real_path, write_durably
+from qstore_ray.files import write_durably
+from qstore_ray.storage.address import storage_folder
+from qstore_ray.train.run.origin import refresh_study
 from qstore_ray.train.run.run_folder import check_name
 from qstore_ray.tune.space.space import Space
-from qstore_ray.tune.study.address import check_no_address
 from qstore_ray.tune.study.attributes import COPIED, SAME_AS, recorded_usage
 from qstore_ray.tune.study.ownership import read_record, recorded_url
 from qstore_ray.tune.study.recipe import KEY, public
@@ -93,8 +94,8 @@ class StudyResult:
         """
         import optuna
 
-        check_no_address(storage)
-        folder = real_path(storage) / check_name(name)
+        folder = storage_folder(storage) / check_name(name)
+        refresh_study(folder)
         if storage_url is None and (record := read_record(folder)):
             name = record.study  # the folder may have been renamed
         url = storage_url or recorded_url(folder)

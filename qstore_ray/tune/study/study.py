@@ -20,12 +20,14 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self, TypeAlias, TypeVar
+from typing import IO, TYPE_CHECKING, Self, TypeVar
 
 from qstore_ray.backends.paid import PaidUsage
-from qstore_ray.errors import ConfigError, DivergenceError, RunError
+from qstore_ray.errors import ConfigError, DivergenceError, RunError, StorageError
+from qstore_ray.train.run.origin import RunOrigin
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.samplers.base import Points
 from qstore_ray.tune.space.fields import Values
@@ -40,12 +42,14 @@ from qstore_ray.tune.study.attributes import (
     SAME_AS,
     Marks,
     counts,
+    enqueue,
     fail_interrupted,
     record_usage,
     root,
 )
 from qstore_ray.tune.study.repeats import MOST_IN_A_ROW, Tried
 from qstore_ray.tune.study.storage_errors import translated, while_away
+from qstore_ray.tune.study.trial_result import Pruned, TrialFailure, TrialOutcome
 from qstore_ray.tune.study.warm_start import values_of
 
 if TYPE_CHECKING:
@@ -73,27 +77,6 @@ class Trial:
     repeats: int | None = None
 
 
-@dataclass(frozen=True)
-class TrialFailure:
-    """A trial that ended without a result, and why."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Pruned:
-    """A trial that was ended early; its last report stands.
-
-    Attributes:
-        reason: None if others do better.
-    """
-
-    reason: str | None = None
-
-
-TrialOutcome: TypeAlias = Sequence[float] | TrialFailure | Pruned
-
-
 class Study:
     """An opened study, locked by this process until `close`; made by `open_study`."""
 
@@ -109,6 +92,7 @@ class Study:
         tried: Tried | None,
         where: str,
         lock: IO[str],
+        origin: RunOrigin | None = None,
     ) -> None:
         self.folder = folder
         self.space = space
@@ -119,6 +103,7 @@ class Study:
         self._points = points
         self._where = where
         self._lock = lock
+        self._origin = origin
         self._live: dict[int, optuna.Trial] = {}
         self._tried = tried
         self._in_a_row = 0
@@ -157,13 +142,27 @@ class Study:
         return self.reach(lambda: not self._in_state("WAITING") and not self._has_points())
 
     def reach(self, call: Callable[[], T]) -> T:
-        """Call something that reads or writes the study, and again while its server is away.
+        """Call something that reads or writes the study, and again while its server is away. In an
+        object store, what it wrote has been uploaded when this returns.
 
         Raises:
             StudyError: the storage is locked, damaged, or out of reach for too long.
+            StorageError: the object store is, or another driver has taken the study over.
         """
         with translated(self._where):
-            return while_away(call, self._where, self.leaving)
+            result = while_away(call, self._where, self.leaving)
+        if self._origin is not None:
+            self._origin.flush()
+        return result
+
+    def upload(self) -> None:
+        """Bring the objects of the study to the state of its folder; of a plain folder, nothing.
+
+        Raises:
+            StorageError: the object store cannot be used, or another driver has taken it over.
+        """
+        if self._origin is not None:
+            self._origin.upload()
 
     def ask(self) -> Trial | None:
         """The next trial, or None when all are asked for: the limit is reached, or all is tried.
@@ -284,6 +283,7 @@ class Study:
             ERROR: outcome.reason if isinstance(outcome, TrialFailure) else None,
         }
         self.reach(lambda: self._end(trial, outcome, marks))
+        self.upload()
         del self._live[number]
         return True
 
@@ -311,14 +311,21 @@ class Study:
         self.reach(lambda: record_usage(self._study, used))
 
     def close(self) -> None:
-        """Give up the lock; trials that run are repeated when the study is resumed."""
+        """Give up lock and lease; trials that run are repeated when the study is resumed."""
+        if self._origin is not None:
+            self._origin.close()
         self._lock.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_error: object) -> None:
-        self.close()
+    def __exit__(self, *error: object) -> None:
+        try:
+            # An error that is on its way is not replaced by one of the object store.
+            with suppress(StorageError) if error[0] else nullcontext():
+                self.upload()
+        finally:
+            self.close()
 
     def _finite(self, outcome: TrialOutcome) -> TrialOutcome:
         if isinstance(outcome, TrialFailure | Pruned):
@@ -388,10 +395,3 @@ class Study:
                 fix=f"Running: {', '.join(map(str, self._live)) or 'none'}.",
             )
         return self._live[number]
-
-
-def enqueue(study: optuna.Study, space: Space, values: Values, marks: Marks) -> None:
-    """Put a point in the queue of a study; what it leaves out, the sampler will choose."""
-    searched = {field: v for field, v in values.items() if space.parameters[field].type != "fixed"}
-    stored = {field: space.parameters[field].stored(value) for field, value in searched.items()}
-    study.enqueue_trial(stored, user_attrs=dict(marks))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
 from qstore_ray.backends.paid import PaidUsage
 from qstore_ray.track.base import Record
@@ -28,6 +28,27 @@ if TYPE_CHECKING:
 
 
 _LONGEST = 200
+
+
+@dataclass(frozen=True)
+class TrialFailure:
+    """A trial that ended without a result, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """A trial that was ended early; its last report stands.
+
+    Attributes:
+        reason: None if others do better.
+    """
+
+    reason: str | None = None
+
+
+TrialOutcome: TypeAlias = Sequence[float] | TrialFailure | Pruned
 
 
 @dataclass(frozen=True)

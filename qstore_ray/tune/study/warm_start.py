@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from qstore_ray.credentials import PublicUrl
 from qstore_ray.errors import ConfigError
 from qstore_ray.files import real_path
+from qstore_ray.storage.address import storage_folder
+from qstore_ray.train.run.origin import refresh_study
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space.fields import Values
 from qstore_ray.tune.space.space import Space
@@ -83,6 +85,8 @@ def _open(reference: str) -> optuna.Study:
     address, name = split_reference(whole)
     folder = real_path(reference)
     if not address:
+        folder = storage_folder(reference)
+        refresh_study(folder)
         name = folder.name
         if not (folder / "study.journal").exists():
             raise _no_source_error(reference)

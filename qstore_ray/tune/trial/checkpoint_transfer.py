@@ -14,7 +14,7 @@ from qstore_ray.errors import CheckpointError
 from qstore_ray.train.run.checkpoint import latest_checkpoint
 
 _OWNER = "trial.txt"
-_ADOPTED = "adopted"
+ADOPTED = "adopted"
 _UNFINISHED = ".adopted.part"
 
 
@@ -35,7 +35,7 @@ def unpack(source: Path, run_dir: Path) -> None:
     """Lay what `pack` wrote beside the checkpoints of `run_dir`, unless it came from there."""
     if (source / _OWNER).read_text() == run_dir.name:
         return  # a trial that was paused: it has its checkpoint
-    part, place = run_dir / _UNFINISHED, run_dir / _ADOPTED
+    part, place = run_dir / _UNFINISHED, run_dir / ADOPTED
     for old in (part, place):
         shutil.rmtree(old, ignore_errors=True)
     shutil.copytree(source, part)
@@ -45,7 +45,7 @@ def unpack(source: Path, run_dir: Path) -> None:
 def adopt(run_dir: Path) -> None:
     """Put the checkpoint that was laid there, if any, in the place of the run's own."""
     shutil.rmtree(run_dir / _UNFINISHED, ignore_errors=True)
-    place = run_dir / _ADOPTED
+    place = run_dir / ADOPTED
     if place.exists():
         shutil.rmtree(run_dir / "checkpoints", ignore_errors=True)
         place.rename(run_dir / "checkpoints")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from qstore_ray.data.read.dataset import Dataset
+from qstore_ray.storage.address import shown_place, storage_folder
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.train.config import TrainingJob
 from qstore_ray.tune.config import TuneConfig
@@ -40,6 +41,13 @@ class Plan:
     places: int = 1
     run_id: str = ""
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "folder": shown_place(self.folder)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Each machine has its own stage of an object store.
+        self.__dict__.update({**state, "folder": storage_folder(state["folder"])})
+
     @property
     def threads(self) -> int:
         """Of a training in the trial's own process."""
@@ -66,7 +74,7 @@ class Plan:
             trainer["checkpoint_every_epochs"] = 1
         changes = {
             "name": name,
-            "storage": str(self.folder),
+            "storage": shown_place(self.folder),
             "baseline": False,
             "trainer": job.trainer.model_copy(update=trainer),
             "track": TrackConfig(mlflow=False, figures=False),  # the search has its own

@@ -18,16 +18,19 @@ from qstore_ray.backends.paid import RunIdentity
 from qstore_ray.data.loader import DatasetLoader
 from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.errors import RunExistsError
+from qstore_ray.storage.address import origin_of, storage_folder
 from qstore_ray.track.base import Record, Tracker
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.callbacks.base import Callback
 from qstore_ray.train.checks import model_for
 from qstore_ray.train.config import TrainingJob
 from qstore_ray.train.request import RunRequest
+from qstore_ray.train.run.lock import lock_folder
+from qstore_ray.train.run.origin import open_origin, refresh
 from qstore_ray.train.run.run_folder import read_run_record
 from qstore_ray.train.trainer import QuantumTrainer
 from qstore_ray.tune.metrics import trial_metrics
-from qstore_ray.tune.trial.checkpoint_transfer import adopt
+from qstore_ray.tune.trial.checkpoint_transfer import ADOPTED, adopt
 from qstore_ray.tune.trial.plan import Plan, for_trials
 
 _LOCK_SECONDS = 30.0
@@ -56,11 +59,15 @@ class PartTrainer:
             QStoreError: see `QuantumTrainer.fit`.
             InterruptedRunError: `stop` was set.
         """
-        folder = Path(job.storage) / job.name
+        folder = storage_folder(job.storage) / job.name
+        refresh(folder)
         dataset = self._dataset(job)
         status = read_run_record(folder)["status"] if (folder / "run.json").exists() else None
         if status != "finished":
-            adopt(folder)
+            if origin_of(folder) is None:
+                adopt(folder)
+            else:
+                _adopt_in_store(folder)
             trainer = QuantumTrainer(
                 job.model,
                 job.trainer,
@@ -92,6 +99,20 @@ class PartTrainer:
         if key not in self._datasets:
             self._datasets[key] = for_trials(DatasetLoader.load(job.dataset))
         return self._datasets[key]
+
+
+def _adopt_in_store(folder: Path) -> None:
+    """Put a checkpoint that was laid there in the place of the run's own, in the objects too."""
+    if not (folder / ADOPTED).exists():
+        return
+    with lock_folder(folder):
+        origin = open_origin(folder)
+        assert origin is not None, "the caller has asked"
+        try:
+            adopt(folder)
+            origin.upload()
+        finally:
+            origin.close()
 
 
 def _metrics(job: TrainingJob, dataset: Dataset, folder: Path) -> Record:

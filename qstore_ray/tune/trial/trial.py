@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -127,7 +126,7 @@ class TrialRunner:
 
     def _part_job(self, job: TrainingJob, part: Part) -> TrainingJob:
         """The job of a part, its run folder inside the trial's."""
-        place = {"name": part.name, "storage": str(Path(job.storage) / job.name)}
+        place = {"name": part.name, "storage": f"{job.storage}/{job.name}"}
         return part_job(job, part, self._plan.config.folds).model_copy(update=place)
 
     @property

@@ -18,7 +18,7 @@ from qstore_ray.testing.search_spaces import SPACE
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.report.html import render
 from qstore_ray.tune.study.result import read_result
-from qstore_ray.tune.study.study import TrialFailure
+from qstore_ray.tune.study.trial_result import TrialFailure
 from tests.studies import opened
 from tests.unit.tune.test_space import JOB
 

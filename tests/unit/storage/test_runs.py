@@ -17,7 +17,6 @@ from qstore_ray.data.read.dataset import Dataset
 from qstore_ray.doctor.storage import examine_storage
 from qstore_ray.errors import (
     CheckpointError,
-    ConfigError,
     QStoreError,
     RunExistsError,
     StorageError,
@@ -28,7 +27,6 @@ from qstore_ray.storage import cloud, lease
 from qstore_ray.storage.address import StorageAddress, address_of
 from qstore_ray.storage.cloud import CloudObjects, open_objects
 from qstore_ray.storage.parts import PartedFile
-from qstore_ray.testing.search_spaces import SPACE
 from qstore_ray.track.config import TrackConfig
 from qstore_ray.track.jsonl import epoch_records, read_records
 from qstore_ray.train.config import TrainerConfig
@@ -38,10 +36,7 @@ from qstore_ray.train.run.find import find_run, run_folders
 from qstore_ray.train.run.run_folder import Existing, check_run, open_run_folder
 from qstore_ray.train.run.summary import summarize
 from qstore_ray.train.trainer import QuantumTrainer
-from qstore_ray.tune.config import TuneConfig
-from qstore_ray.tune.study.admission import check_study
 from tests.object_store import FailingObjects, in_memory
-from tests.unit.tune.test_space import JOB
 
 EPOCHS = 3
 CALLBACKS = [{"name": "model_checkpoint", "best": 1, "every": 2, "monitor": "train_loss"}]
@@ -279,18 +274,6 @@ def test_the_commands_take_an_address(
     assert "there is no run here" in capsys.readouterr().err
     assert main(["runs", "--storage", "s3://no-such-bucket"]) == 4
     assert "no bucket of this name" in capsys.readouterr().err
-
-
-def test_a_search_says_that_it_is_not_kept_there(
-    stage: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(ConfigError, match="a study is not kept in an object store") as caught:
-        check_study("s3://bucket", "s", TuneConfig(space=SPACE), job=JOB)
-    assert caught.value.field == "storage"
-    commands = (["tune", "show", "s"], ["tune", "best", "s"], ["ui", "s"])
-    for command in commands:
-        assert main([*command, "--storage", "s3://bucket"]) == 2
-        assert "a study is not kept in an object store" in capsys.readouterr().err
 
 
 def test_the_doctor_tries_the_conditional_writes(bucket: str) -> None:

@@ -17,7 +17,7 @@ from qstore_ray.tune.report.importance import FEWEST, importances
 from qstore_ray.tune.report.pictures import search_of
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.result import StudyResult, read_result
-from qstore_ray.tune.study.study import TrialFailure
+from qstore_ray.tune.study.trial_result import TrialFailure
 from tests.studies import opened
 from tests.unit.train.test_report import Page
 from tests.unit.tune.test_space import JOB

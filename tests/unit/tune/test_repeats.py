@@ -13,7 +13,8 @@ from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.repeats import Tried, mark_of, size_of
 from qstore_ray.tune.study.result import read_result
-from qstore_ray.tune.study.study import Pruned, Study, TrialFailure
+from qstore_ray.tune.study.study import Study
+from qstore_ray.tune.study.trial_result import Pruned, TrialFailure
 from tests.studies import opened
 
 LAYERS = {"model.layers": {"type": "int", "low": 1, "high": 8}}

@@ -16,7 +16,7 @@ from qstore_ray.tune.driver.finalize import leave_files
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.result import StudyResult, read_result
-from qstore_ray.tune.study.study import TrialFailure
+from qstore_ray.tune.study.trial_result import TrialFailure
 from tests.studies import opened
 from tests.unit.tune.test_space import JOB
 from tests.unit.tune.test_study import _cost, _open, _run

@@ -17,7 +17,7 @@ from qstore_ray.tune.driver.search import StudySearch
 from qstore_ray.tune.driver.tracking import SearchTracking
 from qstore_ray.tune.driver.watch import Watch
 from qstore_ray.tune.study.result import read_result
-from qstore_ray.tune.study.study import Pruned, TrialFailure
+from qstore_ray.tune.study.trial_result import Pruned, TrialFailure
 from qstore_ray.tune.trial.messages import message_of
 from tests.small_search import RATE, config_of, job_of, plan_of, study_of
 

@@ -22,8 +22,8 @@ from qstore_ray.errors import (
 from qstore_ray.testing.search_spaces import spaces
 from qstore_ray.train.run.lock import LOCK
 from qstore_ray.tune.space.space import Space
+from qstore_ray.tune.study.attributes import enqueue
 from qstore_ray.tune.study.result import read_result
-from qstore_ray.tune.study.study import enqueue
 from qstore_ray.tune.study.warm_start import values_of
 from tests.unit.tune.test_study import COMBINATIONS, TABLE, _journal, _open, _run, _whole
 

@@ -14,7 +14,8 @@ from qstore_ray.job import JobConfig
 from qstore_ray.tune.objective import Objective
 from qstore_ray.tune.space.space import Space
 from qstore_ray.tune.study.result import read_result
-from qstore_ray.tune.study.study import Pruned, Study, TrialFailure
+from qstore_ray.tune.study.study import Study
+from qstore_ray.tune.study.trial_result import Pruned, TrialFailure
 from tests.studies import opened
 from tests.unit.tune.test_space import JOB
 
