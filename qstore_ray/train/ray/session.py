@@ -179,8 +179,11 @@ def _start(config: ClusterConfig, dashboard: bool) -> None:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
-    except (OSError, RayError, RuntimeError) as exc:
-        raise _no_start_error(exc) from exc
+    except Exception as exc:
+        # Of a node that is not up after 30 s Ray raises no class of its own.
+        if type(exc) is Exception or isinstance(exc, OSError | RayError | RuntimeError):
+            raise _no_start_error(exc) from exc
+        raise
 
 
 def _no_start_error(exc: BaseException) -> BackendError:
@@ -192,6 +195,12 @@ def _no_start_error(exc: BaseException) -> BackendError:
             field="TMPDIR",
             value=tempfile.gettempdir(),
             fix=f"Set TMPDIR to a folder with a short path, such as /tmp, {inside}",
+        )
+    if "timed out during startup" in str(exc):
+        return BackendError(
+            "Ray did not start on this machine within its time: the machine is too busy",
+            field="cluster",
+            fix=f"Try again when less runs, join a cluster that runs (qstore cluster up), {inside}",
         )
     return BackendError(
         f"Ray cannot be started on this machine: {first_line(exc)}",
