@@ -10,6 +10,7 @@ import copy
 import importlib
 import inspect
 
+import numpy as np
 import pytest
 import qiskit_ibm_runtime
 from ibm_quantum_schemas.executor import version_2_0
@@ -27,7 +28,9 @@ from qiskit_ibm_runtime.executor_estimator.prepare import prepare
 from qiskit_ibm_runtime.options_models.estimator import EstimatorOptions
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
+from qstore_ray.backends.ibm.service.client import IbmClient
 from qstore_ray.backends.ibm.service.estimator import ROLE
+from qstore_ray.backends.ibm.service.isa import Pub
 from qstore_ray.backends.ibm.service.session import TokenAuth, use_tokens_alone
 from tests.ibm import devices
 from tests.ibm.settings import CRN, PATH
@@ -184,6 +187,19 @@ def test_every_authorization_is_made_by_the_class_that_is_replaced(ibm, monkeypa
     found = QiskitRuntimeService()
     kinds = [type(client._session.auth) for client in found._get_api_clients().values()]
     assert set(kinds) == {TokenAuth}
+
+
+@pytest.mark.parametrize("mode", ["job", "batch", "session"])
+def test_a_submission_is_one_request(ibm, bell, mode):
+    """What the client asks before it are methods that are looked up on the service and backend."""
+    client = IbmClient(QiskitRuntimeService(), "fake_manila", mode=mode)
+    client.session.place()
+    before = ibm.requests()
+    client.submit([Pub(bell, np.zeros((1, 0)))], 16, {}, ["tag"])
+    made = {kind: n - before.get(kind, 0) for kind, n in ibm.requests().items()}
+    assert {kind: n for kind, n in made.items() if n} == {"submit": 1}
+    assert client._service.backend("fake_manila") is client._backend
+    client.close()
 
 
 def test_access_tokens_are_held_by_the_session(service):

@@ -393,7 +393,7 @@ def test_a_token_that_was_revoked_is_renewed(ibm, backend, tmp_path):
     assert len(ibm.accepted()) == 2
 
 
-@pytest.mark.parametrize("on", ["token", "backends", "status"])
+@pytest.mark.parametrize("on", ["token", "jobs"])
 def test_a_request_before_the_submission_may_fail(ibm, backend, tmp_path, on):
     hardware = backend()
     measured(hardware, 0)

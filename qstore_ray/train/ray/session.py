@@ -180,8 +180,8 @@ def _start(config: ClusterConfig, dashboard: bool) -> None:
                 logging_level=logging.ERROR,
             )
     except Exception as exc:
-        # A node of Ray that has not started within 30 s is an Exception, of no class of its own.
-        if type(exc) is Exception or isinstance(exc, (OSError, RayError, RuntimeError)):
+        # Of a node that is not up after 30 s Ray raises no class of its own.
+        if type(exc) is Exception or isinstance(exc, OSError | RayError | RuntimeError):
             raise _no_start_error(exc) from exc
         raise
 
@@ -195,6 +195,12 @@ def _no_start_error(exc: BaseException) -> BackendError:
             field="TMPDIR",
             value=tempfile.gettempdir(),
             fix=f"Set TMPDIR to a folder with a short path, such as /tmp, {inside}",
+        )
+    if "timed out during startup" in str(exc):
+        return BackendError(
+            "Ray did not start on this machine within its time: the machine is too busy",
+            field="cluster",
+            fix=f"Try again when less runs, join a cluster that runs (qstore cluster up), {inside}",
         )
     return BackendError(
         f"Ray cannot be started on this machine: {first_line(exc)}",

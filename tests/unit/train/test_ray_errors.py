@@ -202,6 +202,7 @@ def test_a_cluster_that_cannot_be_joined_is_an_error_in_a_line(monkeypatch, text
         (OSError("AF_UNIX path length cannot exceed 107 bytes: /x"), "TMPDIR", "too long"),
         (PermissionError(13, "Permission denied", "/tmp/ray"), "TMPDIR", "Permission denied"),
         (RuntimeError("no port is free\nmore"), "cluster", "no port is free"),
+        (Exception("The current node timed out during startup. This"), "cluster", "too busy"),
     ],
 )
 def test_a_ray_that_cannot_be_started_is_an_error_that_says_what_to_do(

@@ -1,6 +1,6 @@
 """IBM's client library behind the few calls that the gateway makes.
 
-    submit      one job of the client-side Sampler or Estimator           3 requests
+    submit      one job of the client-side Sampler or Estimator           1 request
     find        jobs at the service that have a tag                       1 request
     state       how far a job is                                          1 request
     arrays      the outcomes of a finished job of the Sampler             1–2 requests
@@ -14,8 +14,7 @@ up before it submits it again. Every error comes out of `trouble.translated`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -81,7 +80,7 @@ class IbmClient:
         self._service, self.mode = service, mode
         self._job_seconds = max_time if mode == "job" else None
         self._jobs: dict[str, Any] = {}
-        from qstore_ray.backends.ibm.service.session import make_plain
+        from qstore_ray.backends.ibm.service.session import ask_once, make_plain
 
         with translated("read the calibration"):
             make_plain(service)
@@ -95,6 +94,7 @@ class IbmClient:
                     fix='Take mode = "batch" or mode = "job".',
                 )
             self._backend = _backend(service, device)
+            ask_once(service, self._backend)
             self.target: Any = self._backend.target
             self.device: Device = read_device(self._backend)
         self.session = JobSession(service, self._backend, mode, max_time)
@@ -109,7 +109,7 @@ class IbmClient:
                 twirling for example.
             tags: by which it is found again.
         """
-        with _is_there(), translated("submit a job"):
+        with translated("submit a job"):
             if "estimator" in options:
                 job = run_estimator(
                     self.session.place(), self._backend, pubs, options, tags, self._job_seconds
@@ -219,17 +219,6 @@ class IbmClient:
     def forget(self, job_id: str) -> None:
         """Drop what is kept about a job."""
         self._jobs.pop(job_id, None)
-
-
-@contextmanager
-def _is_there() -> Iterator[None]:
-    """In job mode the client looks for the device first, and takes no answer for no device."""
-    try:
-        yield
-    except ConfigError as exc:
-        if exc.field != "backend_options.device":
-            raise
-        raise TransientError(f"cannot submit a job at IBM's service: {exc.message}") from None
 
 
 def _run_sampler(
