@@ -9,8 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 IN_PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 20
 CHAOS_TESTS := tests/chaos tests/laws/test_kill.py tests/laws/test_tune_kill.py \
-	tests/unit/train/test_full_storage.py tests/ray/test_driver_ray.py \
-	tests/ray/test_hung_ray.py
+	tests/unit/train/test_full_storage.py tests/ray/test_hung_ray.py
 USUAL := --extra images --extra remote --extra service --extra tensorboard --extra object-store
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes --only-binary :all:

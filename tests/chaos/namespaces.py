@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -260,24 +261,29 @@ class Network:
 
     def start_node(self, **options: Any) -> Node:
         """One more node, with room for one worker; it is known to the head."""
-        node = self.add()
-        node.start_ray(f"--address={self.address}", "--num-cpus=1", **options)
-        return node
+        return self._started([self.add()], **options)[0]
 
     def nodes_ready(self, count: int) -> list[Node]:
         """So many whole nodes, and no other one: what earlier tests left of others is killed."""
-        for node in self.nodes[1:]:
-            if not node.is_whole:
+        head, *others = self.nodes
+        kept = [node for node in others if node.is_whole][:count]
+        for node in others:
+            if node not in kept:
                 node.remove()
                 node.wait_for_its_end()
-                self.nodes.remove(node)
-        for node in self.nodes[1 + count :]:
-            node.remove()
-            node.wait_for_its_end()
-            self.nodes.remove(node)
-        while len(self.nodes) <= count:
-            self.start_node()
+        self.nodes = [head, *kept]
+        self._started([self.add() for _ in range(count - len(kept))])
         return self.nodes[1:]
+
+    def _started(self, nodes: list[Node], **options: Any) -> list[Node]:
+        """These nodes, each with room for one worker, started at the same time."""
+
+        def start(node: Node) -> None:
+            node.start_ray(f"--address={self.address}", "--num-cpus=1", **options)
+
+        with ThreadPoolExecutor(max(1, len(nodes))) as pool:
+            list(pool.map(start, nodes))
+        return nodes
 
     def close(self) -> None:
         """Kill all processes, delete everything."""

@@ -25,7 +25,8 @@ def reserve(wires: Network) -> None:
     with socket.socket() as probe:
         probe.bind((f"{wires.prefix}.254", 0))
         host, port = probe.getsockname()
-    wires.environment |= {**KEYS, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}
+    address = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ALLOW_HTTP": "true"}
+    wires.environment |= KEYS | address
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ import requests
 
 from tests.guides import blocks_of
 from tests.ray.test_cluster_ray import _cluster, _of_session
-from tests.security.listeners import DOORS, answers, listeners
+from tests.security.listeners import DOORS, Listener, answers, listeners
+
+_SECONDS_TO_START = 120.0
 
 
 def _shown() -> list[tuple[str, str]]:
@@ -21,6 +24,16 @@ def _shown() -> list[tuple[str, str]]:
     found = re.findall(r"^\$ (curl .*)\n(.*)$", block, re.MULTILINE)
     assert [said for _, said in found] == ["401", "[]"]
     return found
+
+
+def _found(pid: int) -> list[Listener]:
+    """All listeners, as soon as each kind of process that has one listens."""
+    kinds, deadline = {door.process for door in DOORS}, time.monotonic() + _SECONDS_TO_START
+    while True:
+        found = list(listeners(_of_session(pid)))
+        if kinds <= {listener.process for listener in found} or time.monotonic() > deadline:
+            return found
+        time.sleep(0.5)
 
 
 @pytest.mark.slow
@@ -35,7 +48,7 @@ def test_every_listener_of_a_warm_cluster_is_known_and_refuses_where_ray_has_a_l
         up = _cluster(environment, "up", "--cpus", "1")
         (file,) = state.rglob("token")
         token = file.read_text()
-        found = list(listeners(_of_session(up["pid"])))
+        found = _found(up["pid"])
         assert {listener.host for listener in found} == {"127.0.0.1"}
         met = set()
         for listener in found:

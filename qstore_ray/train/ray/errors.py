@@ -67,8 +67,10 @@ def is_full_memory(exc: BaseException) -> bool:
     return meaning(exc) == _MEANINGS[OutOfMemoryError]
 
 
-def no_room_error(exc: ObjectStoreFullError | OutOfDiskError, megabytes: int) -> ResourceError:
-    """The error for rows that Ray's object store has no place for."""
+def no_room_error(
+    exc: ObjectStoreFullError | OutOfDiskError, megabytes: int | None = None
+) -> ResourceError:
+    """The error for rows that Ray's object store, of this size, has no place for."""
     return ResourceError(
         f"the rows cannot be handed to the workers: {meaning(exc)}",
         field="cluster.object_store_mb",

@@ -25,11 +25,12 @@ import ray.cloudpickle
 import ray.data
 from ray.data.block import Block, BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import ObjectStoreFullError, OutOfDiskError, RayError, RayTaskError
 
 from qstore_ray.errors import QStoreError, RunError
 from qstore_ray.train.job import StreamedRows
 from qstore_ray.train.loop.feed import lane_columns, pieces
+from qstore_ray.train.ray.errors import no_room_error
 
 if TYPE_CHECKING:
     from qstore_ray.data.batches.windows import Columns
@@ -179,5 +180,7 @@ def reading_error(error: BaseException) -> QStoreError:
     while inner is not None:
         if isinstance(inner, QStoreError) and not isinstance(inner, RayError):
             return inner
+        if isinstance(inner, ObjectStoreFullError | OutOfDiskError):
+            return no_room_error(inner)
         inner = inner.cause if isinstance(inner, RayTaskError) else inner.__cause__
     return RunError(f"the rows could not be read: {str(error).strip().splitlines()[-1]}")

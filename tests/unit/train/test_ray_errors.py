@@ -23,6 +23,7 @@ from qstore_ray.errors import (
     BackendError,
     CheckpointError,
     DataError,
+    ResourceError,
     RunError,
     first_line,
     last_line,
@@ -263,6 +264,10 @@ def test_what_a_reading_task_raised_is_found_in_all_that_ray_puts_around_it():
     lost = reading_error(RayError("no room\nat all"))
     assert type(lost) is RunError
     assert "at all" in str(lost)
+    outer.__cause__ = OutOfDiskError("Local disk is full")
+    full = reading_error(outer)
+    assert (type(full), full.field) == (ResourceError, "cluster.object_store_mb")
+    assert "Ray's object store is full, and so is the disk" in str(full)
 
 
 class OtherError(Exception):
