@@ -133,6 +133,7 @@ def recorded_at(run_dir: Path, config: TrackConfig) -> str:
 @contextmanager
 def translated(uri: str, doing: str) -> Iterator[None]:
     """Turn the errors of MLflow, its database driver and its HTTP client into `RunError`."""
+    load_mlflow()
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -196,3 +198,29 @@ def _write(folder: Path, files: dict[str, str]) -> None:
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
+
+
+def test_it_leaves_no_file_and_keeps_the_telemetry_of_mlflow_off(
+    repository: Path, tmp_path: Path
+) -> None:
+    """MLflow decides as it is imported, and gives an installation an id in the home folder. In a
+    test and in CI it would be off anyway, so this process has none of their variables.
+    """
+    home, store = tmp_path / "home", tmp_path / "mlflow.db"
+    home.mkdir()
+    store.write_text("no database")
+    environment = {"HOME": str(home), "PATH": os.environ["PATH"], "PYTHONPATH": str(repository)}
+    program = (
+        "import sys\n"
+        "from qstore_ray.doctor.storage import examine_storage\n"
+        "from qstore_ray.track.config import TrackConfig\n"
+        f"found = [*examine_storage('runs', TrackConfig(mlflow_uri='sqlite:///{store}'))]\n"
+        "assert 'mlflow.tracking' in sys.modules\n"
+        "print(found[-1].state)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, cwd=tmp_path, check=True,
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.stdout == "fault\n"
+    assert {*tmp_path.rglob("*")} == {home, store}
