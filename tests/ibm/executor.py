@@ -36,6 +36,8 @@ from tests.ibm.settings import Execution
 
 VERSION = "v2.0"
 UNSUPPORTED = 7001
+WIDEST_STATE = 24
+"""Qubits up to which Aer holds the state; above, its matrix product state, which is exact here."""
 _models: dict[str, NoiseModel] = {}
 _models_lock = threading.Lock()
 
@@ -117,7 +119,9 @@ def _run(
             return {**data, **draw(item.circuit, values, item.shape, shots, seed)}
         except InexactError:
             pass  # Aer covers every circuit
-    options = {}
+    options: dict[str, Any] = {}
+    if execution == "exact" and _n_used(item.circuit) > WIDEST_STATE:
+        options["method"] = "matrix_product_state"
     if execution == "noisy":
         options["noise_model"] = _noise(backend, item.circuit)
     sampler = SamplerV2(seed=seed, options={"backend_options": options})
@@ -130,6 +134,10 @@ def _run(
         name: array.to_bool_array(order="little").reshape(shape) for name, array in result.items()
     }
     return {**data, **bits}
+
+
+def _n_used(circuit: Any) -> int:
+    return len({circuit.find_bit(qubit).index for item in circuit.data for qubit in item.qubits})
 
 
 def _noise(backend: str, circuit: Any) -> NoiseModel:
