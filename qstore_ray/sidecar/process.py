@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
 from qstore_ray.errors import RunError
-from qstore_ray.sidecar.server import Failure, enter
+from qstore_ray.sidecar.server import AT_ONCE, Failure, enter
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -47,7 +47,9 @@ class Sidecar:
             # Ctrl-C in a terminal is sent to the whole group; the sidecar ends with the driver.
             self._process = subprocess.Popen(  # noqa: S603 - this Python, and our own code
                 [sys.executable, "-c", f"{_START.format(path=sys.path)}; main({number})"],
-                pass_fds=[number], stdin=subprocess.DEVNULL, stdout=_STDERR,
+                pass_fds=[number],
+                stdin=subprocess.DEVNULL,
+                stdout=_STDERR,
                 start_new_session=True,
             )  # fmt: skip
         self._socket = ours
@@ -66,11 +68,13 @@ class Sidecar:
         return self._alive and self._owner == os.getpid()
 
     def enter(self) -> None:
-        """Give the sidecar the environment, working folder and module path of this process."""
+        """Give the sidecar the environment, working folder and module path of this process, before
+        the calls that follow.
+        """
         state = (dict(os.environ), str(Path.cwd()), list(sys.path))
         if state != self._entered:
             self._entered = state
-            self.submit("enter", enter, *state).result()
+            self.submit(AT_ONCE, enter, *state)
 
     def submit(
         self, lane: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -127,8 +131,8 @@ class Sidecar:
             f"the process for trackers, scores and figures ended{how}",
             field="sidecar",
             value=self._process.pid,
-            fix="See what it printed above; a process that was killed often lacked memory. "
-            "Continue with existing='resume'.",
+            fix="See what it printed above; a process that was killed often lacked memory. Resume "
+            "a run that has not finished; `qstore runs report` draws the report of one that has.",
         )
 
 

@@ -10,9 +10,14 @@ import threading
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
+from typing import Final
+
+AT_ONCE: Final = ""
+"""The lane of calls that are done before the next one is read."""
 
 _wires: list[Connection] = []
 _writing = threading.Lock()
@@ -58,6 +63,11 @@ def main(number: int) -> None:
             call = wire.recv_bytes()
         except (EOFError, OSError):
             os._exit(0)  # the driver has ended: nobody wants what is under way
+        if lane == AT_ONCE:
+            done = Future[object]()
+            done.set_result(_called(call))
+            _answer(number_of_call, done)
+            continue
         if lane not in lanes:
             lanes[lane] = ThreadPoolExecutor(1, thread_name_prefix=lane)
         lanes[lane].submit(_called, call).add_done_callback(partial(_answer, number_of_call))
@@ -67,8 +77,9 @@ def enter(environment: dict[str, str], folder: str, path: list[str]) -> None:
     """Take over the environment, the working folder and the module path of the driver process."""
     os.environ.clear()
     os.environ.update(environment)
-    os.chdir(folder)
     sys.path[:] = path
+    with suppress(OSError):  # it was deleted: the driver cannot use it either
+        os.chdir(folder)
 
 
 def tell(function: Callable[..., object], *args: object) -> None:
