@@ -5,6 +5,7 @@ server makes the next model from theirs. The server is a loop of pure policies.
 
     config        how many rounds, who takes part, which strategy
     strategies/   how the server makes a model from those of the clients
+    secure_sum/   sums of which the server learns the sum and nothing else
     partitions    how one dataset is divided among clients, for experiments
     checks        what refuses or excludes a client, before a run and in a round
     client        the training of one client in one round

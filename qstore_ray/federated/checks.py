@@ -9,6 +9,7 @@ import numpy as np
 
 from qstore_ray.errors import ConfigError, DataError
 from qstore_ray.federated.config import FederationConfig
+from qstore_ray.federated.secure_sum.run import check_threshold
 from qstore_ray.federated.strategies import get_strategy
 from qstore_ray.federated.strategies.base import ClientUpdate
 from qstore_ray.learn.optimizers import SearchOptimizer, get_optimizer
@@ -93,6 +94,8 @@ def check_federation(
     strategy = get_strategy(federation.strategy, federation.strategy_options)
     count = federation.per_round(len(clients))
     strategy.check(count)
+    if federation.secure_sum:
+        check_threshold(federation.hidden_threshold(count), count)
     if federation.fewest_updates > count:
         raise ConfigError(
             f"a round asks {count} of {len(clients)} clients, fewer than it needs",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -9,6 +10,7 @@ from pydantic import Field, model_validator
 from qstore_ray.config import Config
 from qstore_ray.errors import ConfigError, unknown_name_error
 from qstore_ray.federated.strategies import get_strategy
+from qstore_ray.federated.strategies.base import Strategy
 from qstore_ray.types import Table
 
 PARTS = ("circuit", "pre", "input_scale", "post", "weights", "bias")
@@ -30,6 +32,9 @@ class FederationConfig(Config):
             learning rate follows the client's own steps either way.
         personal: parts of θ that stay with each client, such as `["weights", "bias"]` for heads of
             their own.
+        secure_sum: the server gets the sum of a round's updates and no single one; see
+            `federated.secure_sum`. secure_threshold: the share of a round's clients that must
+            stay, above one half; with fewer the round changes nothing.
         seed: of the choice of clients.
 
     Examples:
@@ -47,11 +52,15 @@ class FederationConfig(Config):
     largest_change: float | None = Field(default=None, gt=0.0)
     local_state: Literal["fresh", "kept"] = "fresh"
     personal: tuple[str, ...] = ()
+    secure_sum: bool = False
+    secure_threshold: float = Field(default=0.67, gt=0.5, le=1.0)
     seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _known_names(self) -> Self:
-        get_strategy(self.strategy, self.strategy_options)
+        strategy = get_strategy(self.strategy, self.strategy_options)
+        if self.secure_sum:
+            self._check_hidden(strategy)
         for place, part in enumerate(self.personal):
             if part not in PARTS:
                 raise unknown_name_error("part of θ", part, PARTS, field=f"personal.{place}")
@@ -63,6 +72,35 @@ class FederationConfig(Config):
                 fix='Write ["weights", "bias"] for heads of their own.',
             )
         return self
+
+    def _check_hidden(self, strategy: Strategy) -> None:
+        """Refuse what needs to see single updates."""
+        hidden = "a secure sum hides the updates of single clients"
+        if strategy.sees_updates:
+            raise ConfigError(
+                f"{hidden}, and this strategy compares them",
+                field="strategy",
+                value=self.strategy,
+                fix="Take fedavg, fedprox or scaffold, or leave out secure_sum.",
+            )
+        if getattr(strategy, "weights", "uniform") != "uniform":
+            raise ConfigError(
+                f"{hidden}, and weights by rows would reveal how many rows each has",
+                field="strategy_options.weights",
+                value="rows",
+                fix='Set strategy_options = { weights = "uniform" }.',
+            )
+        if self.largest_change is not None:
+            raise ConfigError(
+                f"{hidden}, so the server cannot exclude a large one",
+                field="largest_change",
+                value=self.largest_change,
+                fix="Leave it out, or leave out secure_sum.",
+            )
+
+    def hidden_threshold(self, n_asked: int) -> int:
+        """How many clients of a round must stay for its secure sum."""
+        return min(n_asked, max(n_asked // 2 + 1, math.ceil(self.secure_threshold * n_asked)))
 
     def per_round(self, n_clients: int) -> int:
         """How many of N clients are asked in a round."""

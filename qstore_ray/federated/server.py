@@ -20,6 +20,7 @@ from qstore_ray.data.batches.order import shuffled
 from qstore_ray.errors import CheckpointError, QStoreError
 from qstore_ray.federated.checks import fault_of
 from qstore_ray.federated.config import FederationConfig
+from qstore_ray.federated.secure_sum.run import secure_sum
 from qstore_ray.federated.strategies.base import ClientUpdate, LocalRule, Strategy
 
 if TYPE_CHECKING:
@@ -186,16 +187,44 @@ def run_round(
         updates.append(update)
         memories[client] = memory
     used = tuple(update.client for update in updates)
-    shortage = _shortage(updates, strategy, config)
-    if shortage:
+    needed = config.hidden_threshold(len(asked)) if config.secure_sum else 1
+    if len(updates) < needed or _shortage(updates, strategy, config):
         record = RoundRecord(state.round, tuple(asked), excluded, (), math.nan, 0.0)
         return replace(state, round=state.round + 1, failed=state.failed + 1), record
+    if config.secure_sum:
+        updates = hidden_updates(updates, task, needed)
     theta, after = strategy.update(state.strategy, state.theta, updates, len(clients))
     rows = np.array([update.n_rows for update in updates], float)
     loss = float(rows @ [update.loss for update in updates] / rows.sum())
     change = float(np.linalg.norm(theta - state.theta))
     following = FederationState(theta, after, state.round + 1, 0, {**state.clients, **memories})
     return following, RoundRecord(state.round, tuple(asked), excluded, used, loss, change)
+
+
+def hidden_updates(
+    updates: Sequence[ClientUpdate], task: RoundTask, threshold: int
+) -> list[ClientUpdate]:
+    """Updates of which each is the mean of all, from a secure sum of what the clients changed.
+
+    Model, control variate and loss are summed as one vector. The numbers of rows stay with the
+    clients.
+    """
+    vectors = {}
+    for update in updates:
+        control = [] if update.control is None else [update.control]
+        parts = [update.theta - task.theta, *control, np.array([update.loss])]
+        vectors[update.client] = np.concatenate(parts)
+    total, _ = secure_sum(vectors, threshold)
+    mean, size = total / len(updates), len(task.theta)
+    return [
+        update._replace(
+            theta=task.theta + mean[:size],
+            n_rows=1,
+            loss=float(mean[-1]),
+            control=None if update.control is None else mean[size:-1],
+        )
+        for update in updates
+    ]
 
 
 def _shortage(
