@@ -21,7 +21,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from qstore_ray import __version__
-from qstore_ray.cli import cluster, output, privacy
+from qstore_ray.cli import cluster, federate, output, privacy
 from qstore_ray.cli.commands import (
     config,
     data,
@@ -57,6 +57,7 @@ app = typer.Typer(
     ),
 )
 app.command("train", epilog=train.EXAMPLES)(train.train)
+app.command("federate", epilog=federate.EXAMPLES)(federate.federate)
 app.command("submit", epilog=EXAMPLES)(submit)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)

@@ -16,6 +16,7 @@ from tests.architecture.source import MODULES, imported
 # package → the only modules, or packages with everything in them, that may import it
 ALLOWED = {
     "boto3": ("qstore_ray.storage.cloud",),
+    "cryptography": ("qstore_ray.federated.secure_sum.crypto",),
     "datasets": ("qstore_ray.data.sources",),
     "fastapi": ("qstore_ray.data.service",),
     "fsspec": ("qstore_ray.data.files.files",),

@@ -48,7 +48,16 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("visits.csv").write_text("patient,width,length,label\n" + visits)
 
 
-GUIDES = ["data.md", "extending.md", "gpu.md", "noise.md", "privacy.md", "training.md", "wide.md"]
+GUIDES = [
+    "data.md",
+    "extending.md",
+    "federated.md",
+    "gpu.md",
+    "noise.md",
+    "privacy.md",
+    "training.md",
+    "wide.md",
+]
 """Those that run here; tests/ray has the one that needs Ray."""
 
 

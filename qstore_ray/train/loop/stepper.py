@@ -27,6 +27,8 @@ from qstore_ray.train.privacy.steps import PrivateTraining
 from qstore_ray.train.run.state import TrainState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qstore_ray.types import FloatArray
 
 
@@ -51,6 +53,7 @@ class Stepper:
 
     Args:
         private: of a private run: clips rows, adds the noise, counts what is spent.
+        correction: changes each gradient (P,) at θ (P,) before the optimizer follows it.
     """
 
     def __init__(
@@ -58,8 +61,10 @@ class Stepper:
         config: TrainerConfig,
         objective: TrainingObjective,
         private: PrivateTraining | None = None,
+        correction: Callable[[FloatArray, FloatArray], FloatArray] | None = None,
     ) -> None:
         self._config = config
+        self._correction = correction
         self._private = private
         self._objective = objective
         self._schedule = get_schedule(config.schedule, config.schedule_options)
@@ -160,6 +165,8 @@ class Stepper:
         else:
             gradient, seen = self._private.release(sums, state.step), seen[:0]  # none without noise
         clipped = self._clipped(gradient)
+        if self._correction is not None:
+            clipped = self._correction(state.theta, clipped)
         theta, after = optimizer.update(dict(state.optimizer), state.theta, clipped, learning_rate)
         return _Moved(sums, gradient, seen, theta, after)
 

@@ -1,0 +1,134 @@
+"""The training of one client in one round, by the steps of any training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qstore_ray.backends.base import Backend
+from qstore_ray.federated.config import FederationConfig
+from qstore_ray.federated.rows import ClientRows
+from qstore_ray.federated.server import RoundTask
+from qstore_ray.federated.strategies.base import ClientUpdate
+from qstore_ray.learn.model import QuantumModel
+from qstore_ray.learn.schedules import Horizon
+from qstore_ray.train.config import TrainerConfig
+from qstore_ray.train.job import TrainingRows
+from qstore_ray.train.loop.objective import TrainingObjective
+from qstore_ray.train.loop.reducer import LocalReducer
+from qstore_ray.train.loop.source import HeldBatches
+from qstore_ray.train.loop.stepper import Stepper
+from qstore_ray.train.run.state import TrainState
+
+if TYPE_CHECKING:
+    from qstore_ray.types import AnyArray, FloatArray
+
+
+def personal_mask(model: QuantumModel, parts: tuple[str, ...]) -> AnyArray:
+    """Which parameters stay with the clients (P,)."""
+    sizes = model.sizes
+    return np.concatenate([np.full(size, name in parts) for name, size in sizes.items()])
+
+
+class LocalClient:
+    """Trains on rows that this process holds. It has no state: what it remembers is passed on.
+
+    An epoch of round r has the order of rows of epoch r · local_epochs + e of a training of its
+    own, so one client alone takes the steps of that training.
+
+    Args:
+        name: its id.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: QuantumModel,
+        trainer: TrainerConfig,
+        federation: FederationConfig,
+        rows: ClientRows,
+        backend: Backend,
+    ) -> None:
+        self._name = name
+        self._trainer, self._federation = trainer, federation
+        held = TrainingRows(rows.x, rows.y, rows.x[:0], rows.y[:0])
+        self._source = HeldBatches(trainer, held)
+        self._objective = TrainingObjective(
+            model, backend, trainer.gradient, LocalReducer(), trainer.gradient_options
+        )
+        self._n_rows = len(rows.x)
+        self._personal = personal_mask(model, federation.personal)
+
+    def train(
+        self, task: RoundTask, memory: Mapping[str, AnyArray]
+    ) -> tuple[ClientUpdate, dict[str, AnyArray]]:
+        """See `Client`.
+
+        Raises:
+            DivergenceError: loss, gradient or parameters became NaN or infinite.
+        """
+        own = memory.get("control", np.zeros_like(task.theta)) if task.rule.control else None
+        is_plain = not task.rule.proximal and own is None
+        stepper = Stepper(
+            self._trainer,
+            self._objective,
+            correction=None if is_plain else lambda at, g: task.corrected(at, g, own),
+        )
+        state = self._begin(stepper, task, memory)
+        loss = count = rates = 0.0
+        for number in range(self._federation.local_epochs):
+            epoch = task.round * self._federation.local_epochs + number
+            for rows in self._source.steps(epoch, 0):
+                state, _ = stepper.step(state, rows)
+                rates += state.learning_rate
+            loss, count = loss + state.sums[0], count + state.sums[1]
+            metric = float(state.sums[0] / state.sums[1])
+            state = replace(state, step_in_epoch=0, sums=np.zeros(4), metric=metric)
+        theta = np.where(self._personal, task.theta, state.theta)
+        control = None
+        if own is not None and task.control is not None:
+            control = (task.theta - theta) / rates - task.control
+        update = ClientUpdate(
+            self._name, task.round, theta, self._n_rows, float(loss / count), control
+        )
+        return update, self._remembered(state, own, control)
+
+    def _begin(
+        self, stepper: Stepper, task: RoundTask, memory: Mapping[str, AnyArray]
+    ) -> TrainState:
+        theta = task.theta
+        if "personal" in memory:
+            theta = theta.copy()
+            theta[self._personal] = memory["personal"]
+        steps = self._source.steps_per_epoch
+        epochs = self._federation.rounds * self._federation.local_epochs
+        state = stepper.begin(theta, Horizon(steps * epochs, steps))
+        if "step" not in memory:
+            return state
+        schedule = {name: float(memory[f"schedule.{name}"]) for name in state.schedule}
+        state = replace(
+            state, schedule=schedule, step=int(memory["step"]), metric=float(memory["metric"])
+        )
+        if self._federation.local_state == "kept":
+            optimizer = {name: memory[f"optimizer.{name}"] for name in state.optimizer}
+            state = replace(state, optimizer=optimizer)
+        return state
+
+    def _remembered(
+        self, state: TrainState, own: FloatArray | None, change: FloatArray | None
+    ) -> dict[str, AnyArray]:
+        found: dict[str, AnyArray] = {
+            "step": np.array(state.step),
+            "metric": np.array(state.metric),
+            **{f"schedule.{name}": np.array(value) for name, value in state.schedule.items()},
+        }
+        if self._federation.local_state == "kept":
+            found |= {f"optimizer.{name}": value for name, value in state.optimizer.items()}
+        if self._personal.any():
+            found["personal"] = state.theta[self._personal]
+        if own is not None and change is not None:
+            found["control"] = own + change
+        return found

@@ -1,0 +1,107 @@
+"""How a federation trains, as configuration."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from qstore_ray.config import Config
+from qstore_ray.errors import ConfigError, unknown_name_error
+from qstore_ray.federated.strategies import get_strategy
+from qstore_ray.federated.strategies.base import Strategy
+from qstore_ray.types import Table
+
+PARTS = ("circuit", "pre", "input_scale", "post", "weights", "bias")
+"""Parts of θ that may be personal; see `learn.model`."""
+
+
+class FederationConfig(Config):
+    """Rounds, who takes part in them, and how the server adds up.
+
+    Args:
+        rounds: how many.
+        local_epochs: passes of a client over its rows in a round.
+        strategy: a name of `federated.strategies.STRATEGIES`; `strategy_options` are its own.
+        fraction: of the clients that are asked in a round, at least one.
+        fewest_updates: with fewer sound updates a round changes nothing.
+        failed_rounds: after so many of those in a row the run fails.
+        largest_change: an update that moves θ farther than this norm is excluded; None for any.
+        local_state: `fresh`: a client's optimizer starts anew each round; `kept`: it continues. The
+            learning rate follows the client's own steps either way.
+        personal: parts of θ that stay with each client, such as `["weights", "bias"]` for heads of
+            their own.
+        secure_sum: the server gets the sum of a round's updates and no single one; see
+            `federated.secure_sum`. secure_threshold: the share of a round's clients that must
+            stay, above one half; with fewer the round changes nothing.
+        seed: of the choice of clients.
+
+    Examples:
+        federation = FederationConfig(rounds=10, strategy="fedprox", strategy_options={"mu": 0.1})
+        assert FederationConfig.from_dict(federation.to_dict()) == federation
+    """
+
+    rounds: int = Field(default=50, ge=1)
+    local_epochs: int = Field(default=1, ge=1)
+    strategy: str = "fedavg"
+    strategy_options: Table = Field(default_factory=dict)
+    fraction: float = Field(default=1.0, gt=0.0, le=1.0)
+    fewest_updates: int = Field(default=1, ge=1)
+    failed_rounds: int = Field(default=3, ge=1)
+    largest_change: float | None = Field(default=None, gt=0.0)
+    local_state: Literal["fresh", "kept"] = "fresh"
+    personal: tuple[str, ...] = ()
+    secure_sum: bool = False
+    secure_threshold: float = Field(default=0.67, gt=0.5, le=1.0)
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _known_names(self) -> Self:
+        strategy = get_strategy(self.strategy, self.strategy_options)
+        if self.secure_sum:
+            self._check_hidden(strategy)
+        for place, part in enumerate(self.personal):
+            if part not in PARTS:
+                raise unknown_name_error("part of θ", part, PARTS, field=f"personal.{place}")
+        if len(set(self.personal)) == len(PARTS):
+            raise ConfigError(
+                "if all of θ is personal, nothing is learnt together",
+                field="personal",
+                value=list(self.personal),
+                fix='Write ["weights", "bias"] for heads of their own.',
+            )
+        return self
+
+    def _check_hidden(self, strategy: Strategy) -> None:
+        """Refuse what needs to see single updates."""
+        hidden = "a secure sum hides the updates of single clients"
+        if strategy.sees_updates:
+            raise ConfigError(
+                f"{hidden}, and this strategy compares them",
+                field="strategy",
+                value=self.strategy,
+                fix="Take fedavg, fedprox or scaffold, or leave out secure_sum.",
+            )
+        if getattr(strategy, "weights", "uniform") != "uniform":
+            raise ConfigError(
+                f"{hidden}, and weights by rows would reveal how many rows each has",
+                field="strategy_options.weights",
+                value="rows",
+                fix='Set strategy_options = { weights = "uniform" }.',
+            )
+        if self.largest_change is not None:
+            raise ConfigError(
+                f"{hidden}, so the server cannot exclude a large one",
+                field="largest_change",
+                value=self.largest_change,
+                fix="Leave it out, or leave out secure_sum.",
+            )
+
+    def hidden_threshold(self, n_asked: int) -> int:
+        """How many clients of a round must stay for its secure sum."""
+        return min(n_asked, max(n_asked // 2 + 1, math.ceil(self.secure_threshold * n_asked)))
+
+    def per_round(self, n_clients: int) -> int:
+        """How many of N clients are asked in a round."""
+        return max(1, round(self.fraction * n_clients))

@@ -1,0 +1,69 @@
+"""A federation as a job file: one dataset, divided among clients, trained in this process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field
+
+from qstore_ray.config import Config
+from qstore_ray.data.config import DatasetConfig
+from qstore_ray.federated.config import FederationConfig
+from qstore_ray.federated.partitions import PartitionConfig
+from qstore_ray.learn.config import ModelConfig
+from qstore_ray.train.config import TrainerConfig
+
+if TYPE_CHECKING:
+    from qstore_ray.federated.trainer import FederatedResult
+    from qstore_ray.train.run.run_folder import Existing
+    from qstore_ray.types import FloatArray
+
+
+class FederatedJob(Config):
+    """Everything that `qstore federate` runs.
+
+    Args:
+        name: of the run; its folder is `<storage>/<name>`.
+        partition: how the rows of train are divided among clients.
+        trainer: how each client trains; `federation.local_epochs` count, not `epochs`.
+
+    Examples:
+        job = FederatedJob(name="digits", dataset={"name": "digits"})
+        assert FederatedJob.from_dict(job.to_dict()) == job
+    """
+
+    name: str = Field(examples=["digits-federated"])
+    storage: str = "runs"
+    dataset: DatasetConfig
+    partition: PartitionConfig = PartitionConfig()
+    model: ModelConfig = ModelConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    federation: FederationConfig = FederationConfig()
+
+
+def run_federated_job(job: FederatedJob, *, existing: Existing = "error") -> FederatedResult:
+    """Load, divide, train all rounds, score on test if the data have it.
+
+    Raises:
+        QStoreError: see `DatasetLoader.load`, `divide` and `FederatedTrainer.fit`.
+    """
+    from qstore_ray.data.loader import DatasetLoader
+    from qstore_ray.federated.rows import ClientRows, divide
+    from qstore_ray.federated.trainer import FederatedTrainer
+
+    dataset = DatasetLoader.load(job.dataset)
+    test = ClientRows.of(dataset, "test") if "test" in dataset.plans else None
+    trainer = FederatedTrainer(
+        job.model, job.trainer, job.federation, name=job.name, storage=job.storage
+    )
+    return trainer.fit(divide(dataset, job.partition), test=test, existing=existing)
+
+
+def bytes_of_a_round(theta: FloatArray, federation: FederationConfig, n_clients: int) -> int:
+    """What models weigh that a round moves: one to each client that is asked, and one back.
+
+    Control variates double it. Keys and shares of a secure sum are not counted.
+    """
+    vectors = 4 if federation.strategy == "scaffold" else 2
+    return vectors * federation.per_round(n_clients) * int(np.asarray(theta).nbytes)
