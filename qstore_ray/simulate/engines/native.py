@@ -26,12 +26,14 @@ from qstore_ray.simulate.engines.signed_native import (  # noqa: F401 - function
 from qstore_ray.simulate.engines.threads import CACHE_LINE, over_tiles, scratch
 
 if TYPE_CHECKING:
-    from qstore_ray.types import AnyArray, ComplexArray, FloatArray
+    from qstore_ray.types import AnyArray, ComplexArray, FloatArray, IntArray
 
 WIDTHS = (2, 4, 6, 8, 10, 12, 14, 16, 18)
 """Numbers of qubits at which `cost.py` measures the engine."""
 KEPT_BYTES = 128 * 2**20
 """Final states are kept for the reverse sweep up to this many bytes."""
+BLOCK = 16
+"""Rows whose gradients are added up where all rows of a batch share the last gates."""
 CHUNK_BYTES = 8 * 2**20
 """States that are asked for are computed about this many bytes at a time."""
 LOADED = 1024
@@ -42,6 +44,7 @@ class Loaded(NamedTuple):
     """A program ready for the kernels: its arrays (kept alive) and the sizes of what they need."""
 
     header: AnyArray
+    passes: IntArray
     arrays: tuple[AnyArray, ...]
     precision: int
     mode: int
@@ -67,6 +70,7 @@ class NativeTape:
     rows: FloatArray
     params: FloatArray
     amplitudes: AnyArray | None
+    observables: ComplexArray | None = None
 
 
 @lru_cache(maxsize=LOADED)
@@ -75,23 +79,37 @@ def load(program: Program, precision: Precision = "complex128") -> Loaded:
     _, lanes = _kernels.current()
     mode = int(program.n_qubits >= WIDE)
     lane_bits = lanes.bit_length() - 1 if mode else 0
-    found = schedule(program, lane_bits, TABLE_BYTES // (16 * program.dim))
+    found = schedule(program, lane_bits, TABLE_BYTES // 16)
     p = program
+    starts, edges = p.parts, found.edges
+    parts = np.column_stack([starts[:, :3], edges[:-1], edges[1:], starts[:, 3:]]).copy("C")
+    kept = np.concatenate([p.kept[:, 0], p.kept[:, 1], _signs_of_kept(p)])
     arrays = (
-        p.x, p.z, p.offsets, p.term_starts, p.slots, p.scales, p.by_row.view(np.uint8),
-        p.leading_starts, p.layers, p.terms, p.coefficients, found.passes, found.order,
-        found.vectors,
+        p.x, p.z, found.local_z, p.offsets, p.term_starts, p.slots, p.scales,
+        p.by_row.view(np.uint8), p.leading_starts, p.layers, p.terms, p.coefficients,
+        found.passes, found.order, found.vectors, parts, kept,
+        found.kept_vectors,
     )  # fmt: skip
     numbers = [
         p.n_qubits, p.n_rows, p.n_params, p.n_observables, int(p.params_per_row), len(p.x),
         len(p.layers), len(p.terms), len(found.passes),
     ]  # fmt: skip
-    addresses = [array.ctypes.data for array in arrays]
-    tail = [int(p.from_amplitudes), found.n_tables]
-    header = np.array(numbers + addresses + tail, np.int64)
+    at = [array.ctypes.data for array in arrays]
+    sizes_of = [int(p.from_amplitudes), found.table_amplitudes, len(parts)]
+    tail = [at[-3], len(p.kept), *at[-2:]]
+    header = np.array(numbers + at[:-3] + sizes_of + tail, np.int64)
     kind = int(precision == "complex64")
     sizes = _kernels.sizes(kind, mode, header, len(found.order))
-    return Loaded(header, arrays, kind, mode, len(found.order), *sizes)
+    return Loaded(header, found.passes, arrays, kind, mode, len(found.order), *sizes)
+
+
+def _signs_of_kept(program: Program) -> IntArray:
+    """The Pauli string of the kept qubits, as x and z mask, that makes their signs +1."""
+    x_mask = z_mask = 0
+    for place, (_, _, signs) in enumerate(program.kept):
+        z_mask |= (int(signs) & 1) << place
+        x_mask |= (int(signs) >> 1) << place
+    return np.array([x_mask, z_mask], np.int64)
 
 
 def rows_at_once(n_qubits: int) -> int:
@@ -225,6 +243,8 @@ class _Back(NamedTuple):
     wanted: AnyArray | None = None
     gradients: FloatArray | None = None
     amplitudes: ComplexArray | None = None
+    weighted: ComplexArray | None = None
+    costates: ComplexArray | None = None
 
 
 _FORWARD = _Back()
@@ -250,8 +270,9 @@ def _sweep(
     k = tape.loaded
     _kernels.sweep(
         k.precision, k.mode, back is not _FORWARD, bind, kept, len(tape.rows), k.n_order, first,
-        last, back.stop, k.header, tape.memory, tape.rows, tape.params, tape.amplitudes,
+        last, back.stop, BLOCK, k.header, tape.memory, tape.rows, tape.params, tape.amplitudes,
         scratch(k.scratch_bytes), values, back.wanted, back.gradients, back.amplitudes,
+        tape.observables, back.weighted, back.costates,
     )  # fmt: skip
 
 

@@ -253,11 +253,11 @@ def test_phases_that_are_not_kept_are_computed_again(monkeypatch: pytest.MonkeyP
         return [values, native.reverse(tape, np.ones((9, 4)), rows_gradient=True).slots]
 
     kept = run()
-    assert native.load(program).header[-1] > 1, "this circuit has tables"
+    assert (native.load(program).passes[:, 10] >= 0).sum() > 1, "this circuit has tables"
     monkeypatch.setattr(native, "TABLE_BYTES", 0)
     for found, expected in zip(run(), kept, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-13, rtol=0)
-    assert native.load(program).header[-1] == 0
+    assert (native.load(program).passes[:, 10] < 0).all()
 
 
 def test_a_tape_may_be_used_twice():

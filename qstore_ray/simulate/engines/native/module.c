@@ -81,7 +81,7 @@ static void release(Py_buffer *buffers, int count) {
 static int64_t on_line(int64_t bytes) { return (bytes + 63) & ~(int64_t)63; }
 
 static int64_t table_bytes(const Program *c, int precision) {
-    return on_line((c->n_tables << c->n_qubits) * 2 * (precision ? 4 : 8));
+    return on_line(c->table_amplitudes * 2 * (precision ? 4 : 8));
 }
 
 /* The next address that begins a cache line. */
@@ -101,19 +101,41 @@ static PyObject *sizes(PyObject *self, PyObject *args) {
                          (long long)found[2]);
 }
 
+/* What a binding made of the terms: true over stored amplitude, then the sign of each term. */
+static PyObject *bound(PyObject *self, PyObject *args) {
+    PyObject *o[3];
+    Py_buffer buffers[3] = {{0}};
+    const Program *c;
+    char *memory;
+    double *found;
+    int failed = 1;
+    if (!PyArg_ParseTuple(args, "OOO", o, o + 1, o + 2)) return NULL;
+    if (view(o[0], sizeof(Program), 0, buffers, &c) < 0 || view(o[1], 64 + bound_bytes(c), 1, buffers + 1, &memory) < 0
+        || view(o[2], 8 * (1 + c->n_terms), 1, buffers + 2, &found) < 0) goto end;
+    const Bound *from = (const Bound *)aligned(memory);
+    found[0] = from->final_scale;
+    memcpy(found + 1, from->term_sign, (size_t)c->n_terms * 8);
+    failed = 0;
+end:
+    release(buffers, 3);
+    if (failed) return NULL;
+    Py_RETURN_NONE;
+}
+
 enum { S_PROGRAM, S_MEMORY, S_ROWS, S_PARAMS, S_AMPLITUDES, S_SCRATCH, S_VALUES, S_WANTED, S_GRADIENTS,
-       S_AMPLITUDE_GRADIENTS, S_COUNT };
+       S_AMPLITUDE_GRADIENTS, S_KEPT_OBSERVABLES, S_WEIGHTED, S_COSTATES, S_COUNT };
 
 static PyObject *sweep(PyObject *self, PyObject *args) {
     int precision, mode, back, bind, keep, failed = 1;
-    long long n, n_order, first, last, stop;
+    long long n, n_order, first, last, stop, block;
     PyObject *o[S_COUNT];
     Py_buffer buffers[S_COUNT] = {{0}};
     Sweep s = {0};
     int64_t size[3];
     char *memory = NULL;
-    if (!PyArg_ParseTuple(args, "iiiiiLLLLLOOOOOOOOOO", &precision, &mode, &back, &bind, &keep, &n, &n_order,
-                          &first, &last, &stop, o, o + 1, o + 2, o + 3, o + 4, o + 5, o + 6, o + 7, o + 8, o + 9))
+    if (!PyArg_ParseTuple(args, "iiiiiLLLLLLOOOOOOOOOOOOO", &precision, &mode, &back, &bind, &keep, &n, &n_order,
+                          &first, &last, &stop, &block, o, o + 1, o + 2, o + 3, o + 4, o + 5, o + 6, o + 7, o + 8,
+                          o + 9, o + 10, o + 11, o + 12))
         return NULL;
     const Kernels *kernels = &chosen[precision & 1][mode & 1];
     if (view(o[S_PROGRAM], sizeof(Program), 0, buffers, &s.program) < 0) goto end;
@@ -128,8 +150,20 @@ static PyObject *sweep(PyObject *self, PyObject *args) {
     if (view(o[S_AMPLITUDES], n * dim * 16, 0, buffers + S_AMPLITUDES, &s.amplitudes) < 0) goto end;
     if (view(o[S_SCRATCH], size[0] + 64, 1, buffers + S_SCRATCH, &s.scratch) < 0) goto end;
     if (view(o[S_VALUES], n * c->n_observables * 8, !back, buffers + S_VALUES, &s.values) < 0) goto end;
+    const int64_t matrices = c->n_kept ? (c->n_observables * 16) << (2 * c->n_kept) : 0;
+    if (view(o[S_KEPT_OBSERVABLES], matrices, 0, buffers + S_KEPT_OBSERVABLES, &s.kept_observables) < 0) goto end;
+    if (c->n_kept && (!s.kept_observables || block < 1 || block % size[2])) {
+        PyErr_SetString(PyExc_ValueError, "observables of the kept qubits, and whole tiles in a block, are needed");
+        goto end;
+    }
     if (back) {
         s.cotangent = s.values;
+        if (view(o[S_WEIGHTED], matrices ? (n + block - 1) / block * matrices : 0, 1, buffers + S_WEIGHTED, &s.weighted) < 0) goto end;
+        if (view(o[S_COSTATES], n * dim * 16, 0, buffers + S_COSTATES, &s.costates) < 0) goto end;
+        if ((c->n_kept && !s.weighted) || (s.costates && !s.amplitudes)) {
+            PyErr_SetString(PyExc_ValueError, "an array of the reverse sweep is missing");
+            goto end;
+        }
         if (view(o[S_WANTED], c->n_rotations, 0, buffers + S_WANTED, &s.wanted) < 0) goto end;
         if (view(o[S_GRADIENTS], n * (c->n_rows + c->n_params) * 8, 1, buffers + S_GRADIENTS, &s.gradients) < 0) goto end;
         if (view(o[S_AMPLITUDE_GRADIENTS], n * dim * 16, 1, buffers + S_AMPLITUDE_GRADIENTS, &s.amplitude_gradients) < 0) goto end;
@@ -140,7 +174,7 @@ static PyObject *sweep(PyObject *self, PyObject *args) {
     s.bound = bound;
     s.tables = memory + before;
     s.kept = keep ? memory + shared : NULL;
-    s.n = n, s.n_order = n_order, s.first = first, s.last = last, s.stop = stop;
+    s.n = n, s.n_order = n_order, s.first = first, s.last = last, s.stop = stop, s.block = block;
     Py_BEGIN_ALLOW_THREADS
     if (bind) {
         place_bound(c, bound);
@@ -253,6 +287,7 @@ static PyMethodDef methods[] = {
     {"current", current, METH_NOARGS, "The instruction set in use, and how many numbers its vectors hold."},
     {"sizes", sizes, METH_VARARGS, "Bytes of scratch, of what rows share, of a kept tile; rows of a tile."},
     {"sweep", sweep, METH_VARARGS, "Bind parameters if asked to, and run a range of tiles forward, or back."},
+    {"bound", bound, METH_VARARGS, "Of a bound program: scale of its final states, signs of its terms."},
     {"draw_errors", py_draw_errors, METH_VARARGS, "Random errors of n rows: their rows and outcomes; how many."},
     {"bind_signed", py_bind_signed, METH_VARARGS, "The signs that errors give, and the slots of signed angles."},
     {"unbind_signed", py_unbind_signed, METH_VARARGS, "Gradients of rows and parameters from those of the slots."},

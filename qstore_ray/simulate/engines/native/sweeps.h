@@ -22,6 +22,10 @@ typedef struct {
     int64_t stop;                     /* the layer where the reverse sweep may stop */
     double *gradients;                /* (N, A + P), zeros */
     double *amplitude_gradients;      /* (N, 2^n) complex, or NULL */
+    const double *kept_observables;   /* (O, 2^k, 2^k) complex, of the kept qubits, or NULL */
+    int64_t block;                    /* rows of a block */
+    double *weighted;                 /* (blocks, O, 2^k, 2^k) complex, zeros: Σ_b w_bo ρ_b */
+    const double *costates;           /* (N, 2^n) complex: λ of the reverse sweep; ψ are amplitudes */
 } Sweep;
 
 typedef struct {

@@ -7,11 +7,12 @@
 #include "sweeps.h"
 
 /* The angles of a layer of shared phases: φ_j = −½ Σ_g θ_g (−1)^|j∧z_g|, by one transform. */
-static void phase_angles(const Program *c, const Bound *bound, int64_t layer, double *field) {
-    const size_t dim = (size_t)1 << c->n_qubits;
+static void phase_angles(const Program *c, const Bound *bound, int64_t layer, int n_qubits,
+                         double *field) {
+    const size_t dim = (size_t)1 << n_qubits;
     memset(field, 0, dim * sizeof(double));
     for (int64_t g = c->layers[3 * layer + 1]; g < c->layers[3 * layer + 2]; g++)
-        field[c->z[g]] -= 0.5 * bound->angle[g];
+        field[c->local_z[g]] -= 0.5 * bound->angle[g];
     for (size_t step = 1; step < dim; step *= 2) {
         for (size_t base = 0; base < dim; base += 2 * step) {
             for (size_t j = base; j < base + step; j++) {
@@ -31,6 +32,8 @@ static void phase_angles(const Program *c, const Bound *bound, int64_t layer, do
 #include "fields.h"
 #include "sweep.h"
 #include "measure.h"
+#include "parts.h"
+#include "kept.h"
 #include "tiles.h"
 #undef LANE_BITS
 #undef NAME
@@ -40,6 +43,8 @@ static void phase_angles(const Program *c, const Bound *bound, int64_t layer, do
 #include "fields.h"
 #include "sweep.h"
 #include "measure.h"
+#include "parts.h"
+#include "kept.h"
 #include "tiles.h"
 #undef LANE_BITS
 #undef NAME
@@ -51,6 +56,8 @@ static void phase_angles(const Program *c, const Bound *bound, int64_t layer, do
 #include "fields.h"
 #include "sweep.h"
 #include "measure.h"
+#include "parts.h"
+#include "kept.h"
 #include "tiles.h"
 #undef LANE_BITS
 #undef NAME
@@ -60,6 +67,8 @@ static void phase_angles(const Program *c, const Bound *bound, int64_t layer, do
 #include "fields.h"
 #include "sweep.h"
 #include "measure.h"
+#include "parts.h"
+#include "kept.h"
 #include "tiles.h"
 
 #define FUNCTIONS(name) {name##_sizes, (void (*)(const Program *, const Bound *, double *, void *))name##_bind_tables, \
