@@ -46,7 +46,7 @@ def split(rotations: list[Rotation], first: int, n_qubits: int) -> QubitPart:
     cuts = range(first + SMALLEST, first + n_qubits - SMALLEST + 1)
     if n_qubits < NARROWEST:
         cuts = range(0)
-    found = [_halves(rotations, first, cut) for cut in cuts]
+    found = [_halves(rotations, cut) for cut in cuts]
     best = min(found, key=lambda halves: _size(halves, n_qubits), default=None)
     if best is not None:
         work = _work(best.left, best.cut - first) + _work(best.right, first + n_qubits - best.cut)
@@ -68,7 +68,7 @@ class _Halves:
     rest: list[Rotation]
 
 
-def _halves(rotations: list[Rotation], first: int, cut: int) -> _Halves:
+def _halves(rotations: list[Rotation], cut: int) -> _Halves:
     """Which rotations may act before the qubits below `cut` meet those from it on."""
     below = (1 << cut) - 1
     found = _Halves(cut, [], [], [])

@@ -17,6 +17,7 @@ import numpy as np
 from qstore_ray.simulate import _kernels
 from qstore_ray.simulate.compile.program import Program, SlotGradients
 from qstore_ray.simulate.compile.schedule import schedule
+from qstore_ray.simulate.compile.tail import BLOCK
 from qstore_ray.simulate.engines.engines import TABLE_BYTES, WIDE, Precision
 from qstore_ray.simulate.engines.signed_native import (  # noqa: F401 - functions of `Engine`
     bind_signed,
@@ -32,8 +33,6 @@ WIDTHS = (2, 4, 6, 8, 10, 12, 14, 16, 18)
 """Numbers of qubits at which `cost.py` measures the engine."""
 KEPT_BYTES = 128 * 2**20
 """Final states are kept for the reverse sweep up to this many bytes."""
-BLOCK = 16
-"""Rows whose gradients are added up where all rows of a batch share the last gates."""
 CHUNK_BYTES = 8 * 2**20
 """States that are asked for are computed about this many bytes at a time."""
 LOADED = 1024
@@ -126,16 +125,20 @@ def forward(
     keep: bool,
     threads: int = 1,
     precision: Precision = "complex128",
+    observables: ComplexArray | None = None,
 ) -> tuple[FloatArray, NativeTape]:
     """Expectation values (N, O) of rows (N, A) and params (P,) or (N, P), and the tape.
 
     Args:
         keep: whether a reverse sweep will follow.
         threads: how many threads share the tiles.
+        observables: (O, 2^k, 2^k) of the qubits that a program keeps.
     """
     k = load(program, precision)
     kept = keep and _tiles(k, len(rows)) * k.state_bytes <= KEPT_BYTES
-    return _forward(program, k, rows, params, amplitudes, kept=kept, threads=threads)
+    return _forward(
+        program, k, rows, params, amplitudes, kept=kept, threads=threads, observables=observables
+    )
 
 
 def _tiles(k: Loaded, n: int) -> int:
@@ -151,6 +154,7 @@ def _forward(
     *,
     kept: bool,
     threads: int,
+    observables: ComplexArray | None = None,
 ) -> tuple[FloatArray, NativeTape]:
     n = len(rows)
     rows = np.ascontiguousarray(rows, np.float64)
@@ -159,7 +163,7 @@ def _forward(
         amplitudes = np.ascontiguousarray(amplitudes, np.complex128)
     tiles = _tiles(k, n)
     memory = np.empty(k.shared_bytes + (tiles * k.state_bytes if kept else 0), np.uint8)
-    tape = NativeTape(program, k, memory, kept, rows, params, amplitudes)
+    tape = NativeTape(program, k, memory, kept, rows, params, amplitudes, observables)
     values = np.empty((n, program.n_observables))
 
     alone = threads == 1 or tiles <= 1
@@ -170,27 +174,35 @@ def _forward(
 
 
 def reverse(
-    tape: NativeTape, cotangent: FloatArray, *, rows_gradient: bool, threads: int = 1
+    tape: NativeTape,
+    cotangent: FloatArray,
+    *,
+    rows_gradient: bool,
+    threads: int = 1,
+    weighted: ComplexArray | None = None,
 ) -> SlotGradients:
     """Σ_o cotangent[i, o] ∂⟨O_o⟩/∂slot for each row i of the tape.
 
     Args:
         cotangent: (N, O).
         rows_gradient: also for the row angles and amplitudes; else those are zeros and None.
+        weighted: (blocks, O, 2^k, 2^k) zeros, where the kept qubits' density matrices are added
+            up, times the cotangent.
     """
     program, n = tape.program, len(tape.rows)
     gradients = np.zeros((n, program.n_slots))
     through_start = rows_gradient and program.from_amplitudes
     amplitudes = np.empty((n, program.dim), complex) if through_start else None
     cotangent = np.ascontiguousarray(cotangent, np.float64)
-    stop, wanted = _aim(program, rows_gradient)
+    stop, wanted = aim(program, rows_gradient)
     kept, tape.kept = tape.kept, False
 
     sweep = partial(
         _sweep, tape, kept=kept, bind=False, values=cotangent,
-        back=_Back(stop, wanted, gradients, amplitudes),
+        back=_Back(stop, wanted, gradients, amplitudes, weighted),
     )  # fmt: skip
-    over_tiles(sweep, _tiles(tape.loaded, n), threads)
+    together = 1 if weighted is None else BLOCK // tape.loaded.tile_rows
+    over_tiles(sweep, _tiles(tape.loaded, n), threads, together)
     return SlotGradients(gradients, amplitudes)
 
 
@@ -244,7 +256,6 @@ class _Back(NamedTuple):
     gradients: FloatArray | None = None
     amplitudes: ComplexArray | None = None
     weighted: ComplexArray | None = None
-    costates: ComplexArray | None = None
 
 
 _FORWARD = _Back()
@@ -272,12 +283,12 @@ def _sweep(
         k.precision, k.mode, back is not _FORWARD, bind, kept, len(tape.rows), k.n_order, first,
         last, back.stop, BLOCK, k.header, tape.memory, tape.rows, tape.params, tape.amplitudes,
         scratch(k.scratch_bytes), values, back.wanted, back.gradients, back.amplitudes,
-        tape.observables, back.weighted, back.costates,
+        tape.observables, back.weighted,
     )  # fmt: skip
 
 
 @lru_cache(maxsize=LOADED)
-def _aim(program: Program, rows_gradient: bool) -> tuple[int, AnyArray]:
+def aim(program: Program, rows_gradient: bool) -> tuple[int, AnyArray]:
     """Where the reverse sweep stops, and whose gradients it takes."""
     wanted = program.wanted(rows_gradient).view(np.uint8)
     return program.layers_to_undo(rows_gradient), wanted

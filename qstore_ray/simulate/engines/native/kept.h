@@ -196,6 +196,15 @@ static void NAME(cotangent_kept)(const Tile *tile, const double *cotangent) {
     }
 }
 
+/* A sum in pairs: shorter than one lane after the other. */
+INLINE double NAME(paired_sum)(D v) {
+    double part[LANES];
+    UNROLL for (int t = 0; t < LANES; t++) part[t] = v[t];
+    for (int half = LANES / 2; half; half /= 2)
+        UNROLL for (int t = 0; t < half; t++) part[t] += part[t + half];
+    return part[0];
+}
+
 /* Σ_o w_o ρ of a tile's rows into their block's, as matrices without the Pauli string in front. */
 static void NAME(add_weighted)(const Tile *tile, const V *rho, const Sweep *sweep) {
     const Program *c = tile->program;
@@ -211,7 +220,7 @@ static void NAME(add_weighted)(const Tile *tile, const V *rho, const Sweep *swee
         for (int i = 0; i < dim; i++) {
             for (int j = 0; j <= i; j++) {
                 const V *from = rho + 2 * ((size_t)i * dim + j);
-                const double re = lane_sum(w * TO_D(from[0])), im = lane_sum(w * TO_D(from[1]));
+                const double re = NAME(paired_sum)(w * TO_D(from[0])), im = NAME(paired_sum)(w * TO_D(from[1]));
                 const double sign = __builtin_parity((unsigned)((i ^ j) & tile->kept_z)) ? -1.0 : 1.0;
                 const int a = i ^ tile->kept_x, b = j ^ tile->kept_x;
                 to[2 * (a * dim + b)] += sign * re;

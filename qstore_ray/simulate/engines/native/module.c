@@ -101,29 +101,8 @@ static PyObject *sizes(PyObject *self, PyObject *args) {
                          (long long)found[2]);
 }
 
-/* What a binding made of the terms: true over stored amplitude, then the sign of each term. */
-static PyObject *bound(PyObject *self, PyObject *args) {
-    PyObject *o[3];
-    Py_buffer buffers[3] = {{0}};
-    const Program *c;
-    char *memory;
-    double *found;
-    int failed = 1;
-    if (!PyArg_ParseTuple(args, "OOO", o, o + 1, o + 2)) return NULL;
-    if (view(o[0], sizeof(Program), 0, buffers, &c) < 0 || view(o[1], 64 + bound_bytes(c), 1, buffers + 1, &memory) < 0
-        || view(o[2], 8 * (1 + c->n_terms), 1, buffers + 2, &found) < 0) goto end;
-    const Bound *from = (const Bound *)aligned(memory);
-    found[0] = from->final_scale;
-    memcpy(found + 1, from->term_sign, (size_t)c->n_terms * 8);
-    failed = 0;
-end:
-    release(buffers, 3);
-    if (failed) return NULL;
-    Py_RETURN_NONE;
-}
-
 enum { S_PROGRAM, S_MEMORY, S_ROWS, S_PARAMS, S_AMPLITUDES, S_SCRATCH, S_VALUES, S_WANTED, S_GRADIENTS,
-       S_AMPLITUDE_GRADIENTS, S_KEPT_OBSERVABLES, S_WEIGHTED, S_COSTATES, S_COUNT };
+       S_AMPLITUDE_GRADIENTS, S_KEPT_OBSERVABLES, S_WEIGHTED, S_COUNT };
 
 static PyObject *sweep(PyObject *self, PyObject *args) {
     int precision, mode, back, bind, keep, failed = 1;
@@ -133,9 +112,9 @@ static PyObject *sweep(PyObject *self, PyObject *args) {
     Sweep s = {0};
     int64_t size[3];
     char *memory = NULL;
-    if (!PyArg_ParseTuple(args, "iiiiiLLLLLLOOOOOOOOOOOOO", &precision, &mode, &back, &bind, &keep, &n, &n_order,
+    if (!PyArg_ParseTuple(args, "iiiiiLLLLLLOOOOOOOOOOOO", &precision, &mode, &back, &bind, &keep, &n, &n_order,
                           &first, &last, &stop, &block, o, o + 1, o + 2, o + 3, o + 4, o + 5, o + 6, o + 7, o + 8,
-                          o + 9, o + 10, o + 11, o + 12))
+                          o + 9, o + 10, o + 11))
         return NULL;
     const Kernels *kernels = &chosen[precision & 1][mode & 1];
     if (view(o[S_PROGRAM], sizeof(Program), 0, buffers, &s.program) < 0) goto end;
@@ -159,8 +138,7 @@ static PyObject *sweep(PyObject *self, PyObject *args) {
     if (back) {
         s.cotangent = s.values;
         if (view(o[S_WEIGHTED], matrices ? (n + block - 1) / block * matrices : 0, 1, buffers + S_WEIGHTED, &s.weighted) < 0) goto end;
-        if (view(o[S_COSTATES], n * dim * 16, 0, buffers + S_COSTATES, &s.costates) < 0) goto end;
-        if ((c->n_kept && !s.weighted) || (s.costates && !s.amplitudes)) {
+        if (c->n_kept && !s.weighted) {
             PyErr_SetString(PyExc_ValueError, "an array of the reverse sweep is missing");
             goto end;
         }
@@ -188,6 +166,59 @@ static PyObject *sweep(PyObject *self, PyObject *args) {
     failed = 0;
 end:
     release(buffers, S_COUNT);
+    if (failed) return NULL;
+    Py_RETURN_NONE;
+}
+
+/* Bind the last gates and find their observables, or go back from `blocks` of density matrices. */
+static PyObject *tail(PyObject *self, PyObject *args) {
+    int back, failed = 1;
+    long long n_order, stop, blocks;
+    PyObject *o[7];
+    Py_buffer buffers[7] = {{0}};
+    Sweep s = {0};
+    int64_t size[3];
+    char *memory = NULL;
+    const double *weighted = NULL;
+    double *out = NULL;
+    if (!PyArg_ParseTuple(args, "iLLLOOOOOOO", &back, &n_order, &stop, &blocks, o, o + 1, o + 2, o + 3, o + 4,
+                          o + 5, o + 6)) return NULL;
+    const Kernels *kernels = &chosen[0][0];
+    if (view(o[0], sizeof(Program), 0, buffers, &s.program) < 0) goto end;
+    const Program *c = s.program;
+    kernels->sizes(c, n_order, size);
+    const int64_t dim = (int64_t)1 << c->n_qubits, tiles = (dim + size[2] - 1) / size[2];
+    const int64_t before = on_line(bound_bytes(c)), shared = before + table_bytes(c, 0);
+    const int64_t matrices = c->n_observables * dim * dim * 16;
+    if (view(o[1], 64 + shared + tiles * size[1], 1, buffers + 1, &memory) < 0) goto end;
+    if (view(o[2], c->n_params * 8, 0, buffers + 2, &s.params) < 0) goto end;
+    if (view(o[3], 64 + size[1] + on_line(c->n_observables * 8) + size[0], 1, buffers + 3, &s.scratch) < 0) goto end;
+    if (view(o[4], blocks * matrices, 0, buffers + 4, &weighted) < 0) goto end;
+    if (view(o[5], c->n_rotations, 0, buffers + 5, &s.wanted) < 0) goto end;
+    if (view(o[6], back ? blocks * (c->n_rows + c->n_params) * 8 : matrices, 1, buffers + 6, &out) < 0) goto end;
+    if (back != (weighted != NULL) || c->n_rows || c->params_per_row || c->n_parts != 1) {
+        PyErr_SetString(PyExc_ValueError, "not the last gates of a circuit");
+        goto end;
+    }
+    memory = aligned(memory);
+    s.scratch = aligned(s.scratch);
+    Bound *bound = (Bound *)memory;
+    s.bound = bound;
+    s.tables = memory + before;
+    s.kept = memory + shared;
+    s.n_order = n_order, s.stop = stop;
+    Py_BEGIN_ALLOW_THREADS
+    if (!back) {
+        place_bound(c, bound);
+        bind_angles(c, s.params, bound);
+        bind_scales(c, bound);
+        kernels->bind_tables(c, bound, (double *)s.scratch, memory + before);
+    }
+    kernels->tail(&s, weighted, blocks, out);
+    Py_END_ALLOW_THREADS
+    failed = 0;
+end:
+    release(buffers, 7);
     if (failed) return NULL;
     Py_RETURN_NONE;
 }
@@ -287,7 +318,7 @@ static PyMethodDef methods[] = {
     {"current", current, METH_NOARGS, "The instruction set in use, and how many numbers its vectors hold."},
     {"sizes", sizes, METH_VARARGS, "Bytes of scratch, of what rows share, of a kept tile; rows of a tile."},
     {"sweep", sweep, METH_VARARGS, "Bind parameters if asked to, and run a range of tiles forward, or back."},
-    {"bound", bound, METH_VARARGS, "Of a bound program: scale of its final states, signs of its terms."},
+    {"tail", tail, METH_VARARGS, "Observables of the kept qubits, or gradients from their density matrices."},
     {"draw_errors", py_draw_errors, METH_VARARGS, "Random errors of n rows: their rows and outcomes; how many."},
     {"bind_signed", py_bind_signed, METH_VARARGS, "The signs that errors give, and the slots of signed angles."},
     {"unbind_signed", py_unbind_signed, METH_VARARGS, "Gradients of rows and parameters from those of the slots."},

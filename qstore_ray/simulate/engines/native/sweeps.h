@@ -25,7 +25,6 @@ typedef struct {
     const double *kept_observables;   /* (O, 2^k, 2^k) complex, of the kept qubits, or NULL */
     int64_t block;                    /* rows of a block */
     double *weighted;                 /* (blocks, O, 2^k, 2^k) complex, zeros: Σ_b w_bo ρ_b */
-    const double *costates;           /* (N, 2^n) complex: λ of the reverse sweep; ψ are amplitudes */
 } Sweep;
 
 typedef struct {
@@ -33,6 +32,7 @@ typedef struct {
     void (*bind_tables)(const Program *, const Bound *, double *, void *);
     void (*forward)(const Sweep *);
     void (*reverse)(const Sweep *);
+    void (*tail)(const Sweep *, const double *weighted, int64_t blocks, double *out);
 } Kernels;
 
 #endif

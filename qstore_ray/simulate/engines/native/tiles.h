@@ -85,8 +85,8 @@ static double NAME(run_back)(Tile *tile, const int64_t *part, double scale, int6
     return scale;
 }
 
-static void NAME(load_amplitudes)(const Tile *tile, REAL *state, const double *amplitudes) {
-    V *psi = (V *)state;
+static void NAME(load_amplitudes)(const Tile *tile, const double *amplitudes) {
+    V *psi = (V *)tile->psi;
     const size_t dim = (size_t)1 << tile->program->n_qubits;
     for (size_t u = 0; u < tile->count; u++) {
         for (int t = 0; t < LANES; t++) {
@@ -161,7 +161,7 @@ static void NAME(run_parts)(const Tile *tile, const Sweep *sweep, const D *qubit
         const int64_t *part = c->parts + number * PART_COLUMNS;
         Tile own = NAME(part_tile)(tile, number);
         if (sweep->amplitudes) {
-            NAME(load_amplitudes)(&own, own.psi, sweep->amplitudes);
+            NAME(load_amplitudes)(&own, sweep->amplitudes);
         } else if (part[PART_LEFT] < 0) {
             NAME(product_state)(&own, qubits, (int)own.n_qubits);
         } else {
@@ -248,19 +248,14 @@ static void NAME(reverse)(const Sweep *sweep) {
     for (int64_t number = sweep->first; number < sweep->last; number++) {
         V *density = NAME(seek_kept)(&tile, sweep, number);
         NAME(seek)(&tile, number);
-        if (sweep->costates) {
-            NAME(load_amplitudes)(&tile, tile.psi, sweep->amplitudes);
-            NAME(load_amplitudes)(&tile, tile.lambda, sweep->costates);
+        if (!sweep->kept) NAME(start)(&tile, sweep, qubits);
+        else if (!sweep->amplitudes) NAME(qubit_states)(&tile, qubits);
+        if (!tile.program->n_kept) {
+            NAME(cotangent_state)(&tile, sweep->cotangent);
         } else {
-            if (!sweep->kept) NAME(start)(&tile, sweep, qubits);
-            else if (!sweep->amplitudes) NAME(qubit_states)(&tile, qubits);
-            if (!tile.program->n_kept) {
-                NAME(cotangent_state)(&tile, sweep->cotangent);
-            } else {
-                if (!sweep->kept) NAME(density)(&tile, density);
-                NAME(add_weighted)(&tile, density, sweep);
-                NAME(cotangent_kept)(&tile, sweep->cotangent);
-            }
+            if (!sweep->kept) NAME(density)(&tile, density);
+            NAME(add_weighted)(&tile, density, sweep);
+            NAME(cotangent_kept)(&tile, sweep->cotangent);
         }
         NAME(parts_back)(&tile, sweep, qubits);
         NAME(write_gradients)(&tile, sweep->wanted, sweep->gradients);
@@ -292,27 +287,3 @@ static void NAME(bind_tables)(const Program *c, const Bound *bound, double *fiel
         }
     }
 }
-
-#undef V
-#undef D
-#undef Block
-#undef Turn
-#undef Tile
-#undef Gather
-#undef splat
-#undef splat_d
-#undef lane_signs
-#undef lane_sum
-#undef INLINE
-#undef UNROLL
-#undef TO_D
-#undef TO_V
-#undef PERMUTE
-#undef PERMUTE_D
-#undef UNIT
-#undef LANE
-#undef FACTOR
-#undef NEXT_BASE
-#undef EACH_COUNT
-#undef TURN_FUNCTIONS
-#undef ROW

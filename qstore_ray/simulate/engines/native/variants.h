@@ -35,6 +35,8 @@ static void phase_angles(const Program *c, const Bound *bound, int64_t layer, in
 #include "parts.h"
 #include "kept.h"
 #include "tiles.h"
+#include "tail.h"
+#include "close.h"
 #undef LANE_BITS
 #undef NAME
 #define LANE_BITS SET_LANE_BITS
@@ -46,6 +48,8 @@ static void phase_angles(const Program *c, const Bound *bound, int64_t layer, in
 #include "parts.h"
 #include "kept.h"
 #include "tiles.h"
+#include "tail.h"
+#include "close.h"
 #undef LANE_BITS
 #undef NAME
 #undef REAL
@@ -59,6 +63,8 @@ static void phase_angles(const Program *c, const Bound *bound, int64_t layer, in
 #include "parts.h"
 #include "kept.h"
 #include "tiles.h"
+#include "tail.h"
+#include "close.h"
 #undef LANE_BITS
 #undef NAME
 #define LANE_BITS SET_LANE_BITS
@@ -70,10 +76,12 @@ static void phase_angles(const Program *c, const Bound *bound, int64_t layer, in
 #include "parts.h"
 #include "kept.h"
 #include "tiles.h"
+#include "tail.h"
+#include "close.h"
 
-#define FUNCTIONS(name) {name##_sizes, (void (*)(const Program *, const Bound *, double *, void *))name##_bind_tables, \
-                         name##_forward, name##_reverse}
+#define FUNCTIONS(name, tail) {name##_sizes, (void (*)(const Program *, const Bound *, double *, void *))name##_bind_tables, \
+                         name##_forward, name##_reverse, tail}
 const Kernels SET(kernels)[2][2] = {
-    {FUNCTIONS(double_rows), FUNCTIONS(double_amplitudes)},
-    {FUNCTIONS(float_rows), FUNCTIONS(float_amplitudes)},
+    {FUNCTIONS(double_rows, double_rows_tail), FUNCTIONS(double_amplitudes, NULL)},
+    {FUNCTIONS(float_rows, float_rows_tail), FUNCTIONS(float_amplitudes, NULL)},
 };
