@@ -125,6 +125,18 @@ def test_a_file_with_the_key_that_others_can_read(ibm, tmp_path, capsys):
     assert "chmod 600" in found["fix"]
 
 
+def test_an_actor_without_ray(ibm, tmp_path, capsys):
+    found = refused(job_file(tmp_path, where="ray"), capsys)
+    assert found["field"] == "trainer.backend_options.where"
+    assert "Ray does not run" in found["message"]
+    assert not ibm.accepted()
+
+
+def test_a_tiny_budget_is_said_as_it_is(ibm, tmp_path, capsys):
+    found = refused(job_file(tmp_path, budget={"seconds": 1e-9}), capsys)
+    assert "the run may use 1e-09 seconds" in found["message"]
+
+
 def test_an_unknown_device_lists_those_of_the_instance(start, tmp_path, capsys):
     ibm = start(backend=("fake_manila", "fake_lima"))
     found = refused(job_file(tmp_path, device="ibm_fes"), capsys)

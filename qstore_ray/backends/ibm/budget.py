@@ -216,7 +216,7 @@ def _passed(
 
 
 def _number(value: float) -> str:
-    return f"{value:,.2f}".rstrip("0").rstrip(".")
+    return f"{value:,.2f}".rstrip("0").rstrip(".") if value >= 0.01 or not value else f"{value:.2g}"
 
 
 def _cost(job: HardwareJob, seconds: float, executions: int) -> HardwareCost:

@@ -52,12 +52,17 @@ def ledger_of(given: str) -> Path:
     """The folder of the one ledger that a user means.
 
     Raises:
-        UsageError: no ledger is found, or several are.
+        UsageError: no ledger is found, or several with jobs.
+        LedgerError: one of several is damaged.
     """
+    from qstore_ray.backends.ibm.ledger.replay import replay
+
     found = ledgers_of(given)
     if len(found) > 1:  # a run is meant rather than what was measured with it later
         with suppress(UsageError):
             found = ledgers_of(given, of_calls=False)
+    if len(found) > 1:  # a run that was killed before its first job leaves an empty one
+        found = [folder for folder in found if replay(folder).records] or found
     if len(found) > 1:
         raise UsageError(
             f"there are {len(found)} ledgers",

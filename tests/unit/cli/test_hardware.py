@@ -124,7 +124,11 @@ def test_what_was_measured_with_a_run_is_found_by_its_name(tmp_path, monkeypatch
     assert [each["ledger"] for each in found] == [str(root / name) for name in names[:2]]
     assert ledger_of("digits") == root / names[0]
     assert ledger_of("digits-ibm") == root / names[2]
-    Ledger.open(root / "digits-00112233", OWNER).close()
+    with Ledger.open(root / "digits-00112233", OWNER) as second:
+        second.intent(job("x"), HardwareCost())
+    assert ledger_of("digits") == root / "digits-00112233", "the other one has no job"
+    with Ledger.open(root / names[0], OWNER) as first:
+        first.intent(job("x"), HardwareCost())
     with pytest.raises(UsageError, match="there are 2 ledgers"):
         ledger_of("digits")
 
@@ -153,7 +157,8 @@ def test_what_is_no_ledger_is_a_named_error(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("command", ["reattach", "cancel"])
 def test_one_ledger_is_changed_at_a_time(folder, tmp_path, capsys, command):
-    Ledger.open(tmp_path / "other", OWNER).close()
+    with Ledger.open(tmp_path / "other", OWNER) as other:
+        other.intent(job("x"), HardwareCost())
     assert main(["hardware", command, str(tmp_path)]) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert f"Give one of: {folder}, {tmp_path / 'other'}." in said

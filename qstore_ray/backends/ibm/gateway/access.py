@@ -21,6 +21,7 @@ from qstore_ray.backends.ibm.call import HardwareCall
 from qstore_ray.backends.ibm.config import GatewayConfig, Where
 from qstore_ray.backends.ibm.forecast import HardwareCost
 from qstore_ray.backends.ibm.gateway.hosting import GatewayHost
+from qstore_ray.errors import ConfigError
 
 if TYPE_CHECKING:
     from qstore_ray.types import AnyArray
@@ -76,8 +77,16 @@ def gateway_for(config: GatewayConfig, where: Where) -> OpenGateway:
         where: `process`: here; `ray`: an actor; `auto`: an actor if Ray runs.
 
     Raises:
+        ConfigError: an actor is asked for, and Ray does not run.
         ConfigError, ServiceError, LedgerError: see `opening.open_gateway`.
     """
+    if where == "ray" and _running_ray() is None:
+        raise ConfigError(
+            "the gateway is to be in an actor, and Ray does not run",
+            field="backend_options.where",
+            value=where,
+            fix='Take where = "auto", or workers: trainer.num_workers = 1.',
+        )
     if where == "ray" or (where == "auto" and _running_ray() is not None):
         return _remote(config)
     with _lock:
